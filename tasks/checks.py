@@ -1,0 +1,196 @@
+"""System checks: they name a setting that is missing or contradicts another, and the mend. None touches the network.
+
+Errors are `batchreel.E...`, warnings `batchreel.W...`. `manage.py doctor` looks at the parts that run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
+from django.core.exceptions import ImproperlyConfigured
+
+from tasks import celery_checks  # noqa: F401 - importing registers its checks
+from tasks.conf import BridgeSettings, bridge_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEARTBEATS_TO_DEATH = 4
+"""Heartbeats that must be missed before silence means death."""
+
+BATCH_LEAST_TIMEOUT_S = 60
+"""AWS Batch refuses a shorter attemptDurationSeconds (user guide, "Job timeouts")."""
+
+_TICKS = ("submit_tick_s", "observe_tick_s", "rescue_tick_s", "reap_tick_s")
+_ABOVE_ZERO = (
+    *_TICKS,
+    "vcpus",
+    "memory_mib",
+    "out_of_memory_factor",
+    "threads_per_unit",
+    "heartbeat_s",
+    "stuck_threshold_s",
+    "tick_lease_s",
+    "submit_batch_jobs",
+    "submit_per_s",
+    "submit_burst",
+    "describe_limit_ids",
+    "max_attempts",
+    "reap_limit",
+)
+_SEE = "docs/settings.md lists every name, its unit and its default."
+
+
+@register("batchreel")
+def check_django(**_: Any) -> list[CheckMessage]:
+    """The secret key and the database."""
+    return [*_secret_key(), *_database()]
+
+
+@register("batchreel")
+def check_bridge(**_: Any) -> list[CheckMessage]:
+    """The bridge's own names and numbers (tasks/conf.py)."""
+    try:
+        conf = bridge_settings()
+    except (ImproperlyConfigured, TypeError, ValueError) as error:
+        return [Error(f"BATCHREEL cannot be used: {error}", hint=_SEE, id="batchreel.E001")]
+    if wrong := list(_kinds(conf)):
+        return wrong
+    return [*_names(conf), *_rescue(conf), *_ticks(conf), *_attempt(conf)]
+
+
+def _secret_key() -> Iterator[CheckMessage]:
+    try:
+        present = bool(settings.SECRET_KEY)
+    except ImproperlyConfigured:
+        present = False
+    if not present:
+        yield Error(
+            "SECRET_KEY is empty.",
+            hint="Set the environment variable SECRET_KEY to 50 random characters.",
+            id="batchreel.E005",
+        )
+
+
+def _database() -> Iterator[CheckMessage]:
+    engine = str(settings.DATABASES["default"].get("ENGINE", ""))
+    if engine != "django.db.backends.postgresql":
+        yield Error(
+            f"The database is {engine or 'not set'}, not PostgreSQL: row locks and partial unique indexes are needed.",
+            hint="Set DATABASE_URL to postgres://user:password@host:5432/name.",
+            id="batchreel.E004",
+        )
+
+
+def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    """Every number is a number and every name a text, so that the comparisons after this cannot fail."""
+    for each in fields(conf):
+        value, kind = getattr(conf, each.name), str(each.type)
+        if kind in {"int", "float"}:
+            numbers = (int,) if kind == "int" else (int, float)
+            good = isinstance(value, numbers) and not isinstance(value, bool) and value >= 0
+            if good and each.name in _ABOVE_ZERO:
+                good = value > 0
+            wanted = (
+                f"{'a whole number' if kind == 'int' else 'a number'}{' above 0' if each.name in _ABOVE_ZERO else ''}"
+            )
+        elif kind == "str":
+            good, wanted = isinstance(value, str), "a text"
+        else:
+            good, wanted = isinstance(value, dict), "an object of names and values"
+        if not good:
+            yield Error(f"BATCHREEL[{each.name!r}] is {value!r}, not {wanted}.", hint=_SEE, id="batchreel.E001")
+
+
+def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    if not conf.job_queue:
+        yield Error(
+            "VIDEO_BATCH_JOB_QUEUE is empty: no job can be submitted.",
+            hint="Set it to the name or ARN of the AWS Batch job queue.",
+            id="batchreel.E002",
+        )
+    if not conf.job_definition:
+        yield Error(
+            "VIDEO_BATCH_JOB_DEFINITION is empty: no job can be submitted.",
+            hint="Set it to the name of the job definition; `manage.py register_job_definition` registers it.",
+            id="batchreel.E003",
+        )
+    from tasks.transcode.profile import PROFILES  # noqa: PLC0415 - media code is loaded by this check only
+
+    if conf.profile not in PROFILES:
+        yield Error(
+            f"There is no profile named {conf.profile!r}.",
+            hint=f"Set BATCHREEL['profile'] to one of: {', '.join(sorted(PROFILES))}.",
+            id="batchreel.E006",
+        )
+
+
+def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    least_s = HEARTBEATS_TO_DEATH * conf.heartbeat_s
+    if conf.stuck_threshold_s < least_s:
+        yield Error(
+            f"stuck_threshold_s ({conf.stuck_threshold_s:g}) is less than {HEARTBEATS_TO_DEATH} heartbeats"
+            f" ({least_s:g} s): healthy containers would be replaced.",
+            hint="Raise stuck_threshold_s or lower heartbeat_s in BATCHREEL.",
+            id="batchreel.E010",
+        )
+    stages = set(BridgeSettings().stage_limits_s)
+    if given := set(conf.stage_limits_s) ^ stages:
+        yield Error(
+            f"stage_limits_s must name exactly the stages {', '.join(sorted(stages))}; wrong or missing:"
+            f" {', '.join(sorted(given))}.",
+            hint="Give a limit in seconds for each stage.",
+            id="batchreel.E017",
+        )
+
+
+def _ticks(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    for name in _TICKS:
+        period_s = getattr(conf, name)
+        if period_s > conf.stuck_threshold_s:
+            yield Error(
+                f"{name} ({period_s:g}) is longer than stuck_threshold_s ({conf.stuck_threshold_s:g}):"
+                " dead containers are noticed late.",
+                hint=f"Lower {name} in BATCHREEL.",
+                id="batchreel.E011",
+            )
+    limit_s = getattr(settings, "CELERY_TASK_TIME_LIMIT", None)
+    if limit_s and conf.tick_lease_s < limit_s:
+        yield Error(
+            f"tick_lease_s ({conf.tick_lease_s:g}) is less than CELERY_TASK_TIME_LIMIT ({limit_s:g}):"
+            " two ticks would run at once.",
+            hint="Raise tick_lease_s in BATCHREEL.",
+            id="batchreel.E012",
+        )
+
+
+def _attempt(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    if conf.attempt_timeout_s < BATCH_LEAST_TIMEOUT_S:
+        yield Error(
+            f"attempt_timeout_s ({conf.attempt_timeout_s}) is less than {BATCH_LEAST_TIMEOUT_S}:"
+            " AWS Batch refuses every SubmitJob.",
+            hint="Raise attempt_timeout_s in BATCHREEL.",
+            id="batchreel.E013",
+        )
+    if conf.memory_cap_mib < conf.memory_mib:
+        yield Error(
+            f"memory_cap_mib ({conf.memory_cap_mib}) is less than memory_mib ({conf.memory_mib}).",
+            hint="Raise memory_cap_mib or lower memory_mib in BATCHREEL.",
+            id="batchreel.E014",
+        )
+    if conf.vcpus < conf.threads_per_unit:
+        yield Error(
+            f"vcpus ({conf.vcpus}) is less than threads_per_unit ({conf.threads_per_unit}): no container could encode.",
+            hint="Raise vcpus or lower threads_per_unit in BATCHREEL.",
+            id="batchreel.E015",
+        )
+    if conf.verdict_wait_s < conf.lost_age_s:
+        yield Warning(
+            f"verdict_wait_s ({conf.verdict_wait_s:g}) is less than lost_age_s ({conf.lost_age_s:g}): a silent attempt"
+            " is charged before AWS Batch can say that its host was lost.",
+            hint="Raise verdict_wait_s in BATCHREEL.",
+            id="batchreel.W016",
+        )
