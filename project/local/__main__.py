@@ -1,0 +1,89 @@
+"""Runs a command with the local stack's environment: `python -m project.local exec -- COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+from project.local.errors import StackError
+from project.local.lifeline import die_with_parent
+from project.local.stack import running_stack
+
+DEFAULT_STATE_DIR = Path(__file__).resolve().parents[2] / ".local" / "stack"
+
+_DESCRIPTION = """\
+The local stack: PostgreSQL, Redis and an AWS endpoint as plain processes on loopback. No root, no Docker, no cloud.
+
+  exec    start the stack, run COMMAND with its environment, stop the stack when COMMAND ends.
+
+COMMAND gets DATABASE_URL, REDIS_URL, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION,
+VIDEO_BATCH_JOB_QUEUE and VIDEO_BATCH_JOB_DEFINITION. Set DATABASE_URL, REDIS_URL or AWS_ENDPOINT_URL yourself to use a
+server that runs already: nothing is started in its place.
+"""
+_EPILOG = """\
+examples:
+  python -m project.local exec -- env
+  python -m project.local exec -- python manage.py migrate
+  python -m project.local exec --state /tmp/other -- bash
+
+The servers' data and logs lie in the state folder. One stack at a time runs on a folder. Whatever way this program
+ends, kill -9 included, the servers and the containers of the local AWS Batch end within 10 s.
+"""
+
+
+def main() -> int:
+    """Parse the command line and return COMMAND's exit code, or 1 with a sentence when the stack cannot start."""
+    arguments = _parser().parse_args()
+    if not arguments.command:
+        sys.stderr.write("No command given. Say it after --, for instance: python -m project.local exec -- env\n")
+        return 2
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
+    try:
+        with running_stack(arguments.state, say=lambda line: print(line, file=sys.stderr)) as environment:
+            return _run(arguments.command, environment)
+    except StackError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m project.local",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="exec")
+    run = verbs.add_parser("exec", help="run a command with the stack's environment")
+    run.add_argument("--state", type=Path, default=DEFAULT_STATE_DIR, help="folder of data and logs (%(default)s)")
+    run.add_argument("command", nargs="*", metavar="COMMAND", help="after --")
+    return parser
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """Run the command in the foreground and wait for its end, also after a Ctrl-C, which it gets as well."""
+    try:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            # Safe here: this program has one thread.
+            preexec_fn=partial(die_with_parent, signal.SIGTERM),  # noqa: PLW1509
+        )
+    except OSError as error:
+        sys.stderr.write(f"{command[0]}: {error.strerror}\n")
+        return 127
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _frame: process.send_signal(number))
+    code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,110 @@
+"""Runs the containers of the local AWS Batch: each is a local process, in a session of its own, under a lifeline.
+
+What a container image and the definition's secrets would give it, it has from the endpoint's own environment. As in a
+container, nothing that the process started survives it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from project.local.batch_job import START_FAILED
+from project.local.lifeline import lifeline_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from project.local.batch_job import BatchJob, ContainerRun
+    from project.local.batch_jobs import JobTable
+    from project.local.container_logs import ContainerLogs
+
+STOP_GRACE_S = 30.0
+"""Between SIGTERM and SIGKILL when a job is terminated or times out (job_timeouts.html)."""
+
+_LINE_LIMIT_CHARACTERS = 16 * 1024  # Docker's awslogs driver splits longer lines
+_OUTPUT_END_LIMIT_S = 5.0
+
+
+class ContainerRunner:
+    """Starts the jobs that the table says may start, each in a thread of its own, and tells the table how they end."""
+
+    def __init__(self, table: JobTable, logs: ContainerLogs, *, environment: Mapping[str, str], folder: Path) -> None:
+        self._table = table
+        self._logs = logs
+        # "python" in a command is the interpreter that this endpoint runs on, with the same packages.
+        search_path = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath)))
+        self._environment = {**environment, "PATH": search_path, "PYTHONUNBUFFERED": "1"}
+        self._folder = folder
+
+    def start_jobs_for_ever(self) -> None:
+        """Start jobs as they become able to. Never returns; runs in a thread of its own."""
+        while True:
+            for job in self._table.next_to_start():
+                threading.Thread(target=self._run, args=(job,), name=f"job-{job.job_id}", daemon=True).start()
+
+    def _run(self, job: BatchJob) -> None:
+        run = job.run
+        if run is None:
+            return
+        environment = self._container_environment(job, run)
+        command = list(job.submission.command)
+        if not command or shutil.which(command[0], path=environment["PATH"]) is None:
+            reason = f"CannotStartContainerError: exec: {' '.join(command[:1])!r}: executable file not found in $PATH"
+            self._table.mark_ended(job, exit_code=None, reason=reason, status_reason=START_FAILED)
+            return
+        log_stream_name = f"{job.submission.log_stream_prefix}/default/{run.task_id}"
+        append_line = self._logs.open_stream(
+            region=job.submission.queue.region, group=job.submission.log_group, stream=log_stream_name
+        )
+        process = self._start(command, environment)
+        reader = threading.Thread(target=_copy_lines, args=(process.stdout, append_line), daemon=True)
+        reader.start()
+        self._table.mark_running(job, stop=process.terminate, log_stream_name=log_stream_name)
+        exit_code = self._wait(job, process)
+        reader.join(_OUTPUT_END_LIMIT_S)
+        self._table.mark_ended(job, exit_code=exit_code)
+
+    def _start(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            lifeline_command(command, stop_signal=signal.SIGTERM, grace_s=STOP_GRACE_S, orphan_grace_s=0),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=dict(environment),
+            cwd=self._folder,
+            start_new_session=True,
+        )
+
+    def _wait(self, job: BatchJob, process: subprocess.Popen[str]) -> int:
+        try:
+            return process.wait(job.submission.timeout_s)
+        except subprocess.TimeoutExpired:
+            self._table.mark_timed_out(job)
+            process.terminate()
+            return process.wait()
+
+    def _container_environment(self, job: BatchJob, run: ContainerRun) -> dict[str, str]:
+        return {
+            **self._environment,
+            **job.submission.environment,
+            # docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html
+            "AWS_BATCH_JOB_ID": job.job_id,
+            "AWS_BATCH_JOB_ATTEMPT": str(run.number),
+            "AWS_BATCH_JQ_NAME": job.submission.queue.name,
+            "AWS_BATCH_CE_NAME": run.compute_arn.rpartition("/")[2],
+        }
+
+
+def _copy_lines(output: IO[str], append_line: Callable[[str], None]) -> None:
+    while line := output.readline(_LINE_LIMIT_CHARACTERS):
+        append_line(line.rstrip("\n"))

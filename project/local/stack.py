@@ -1,0 +1,137 @@
+"""Starts what the project needs from outside itself, hands out its environment, and stops it all again.
+
+A part that the environment already names (DATABASE_URL, REDIS_URL, AWS_ENDPOINT_URL) is used as it is, and nothing is
+started in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from project.local.aws_resources import aws_environment, ensure_job_queue
+from project.local.aws_service import start_aws, wait_for_aws
+from project.local.errors import PortTakenError, StackError
+from project.local.ports import free_port
+from project.local.postgres import prepare_data_folder, start_postgres, wait_for_postgres
+from project.local.redis import redis_url, start_redis, wait_for_redis
+from project.local.state_lock import lock_state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from project.local.service import Service
+
+STACK_VARIABLES = ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL")
+
+_START_TRIES = 3
+
+
+@contextmanager
+def running_stack(
+    state_dir: Path, *, container_database: str | None = None, say: Callable[[str], None] | None = None
+) -> Iterator[dict[str, str]]:
+    """Run a `Stack` for the time of the block and yield its environment. Raises StackError."""
+    stack = Stack(state_dir, container_database=container_database, say=say)
+    try:
+        yield stack.start()
+    finally:
+        stack.stop()
+
+
+class Stack:
+    """The servers of one state folder.
+
+    `container_database` names the database that the containers of the local AWS Batch use, when it is not that of
+    DATABASE_URL: a test runner makes one of its own. `say` gets a line for each thing that takes a while.
+    """
+
+    def __init__(
+        self, state_dir: Path, *, container_database: str | None = None, say: Callable[[str], None] | None = None
+    ) -> None:
+        self._state_dir = state_dir.resolve()
+        self._container_database = container_database
+        self._say = say or _say_nothing
+        self._lock_descriptor = -1
+        self._services: list[Service] = []
+
+    def start(self) -> dict[str, str]:
+        """Start what is missing, wait until each part answers, and return the environment that names all of them.
+
+        Raises StackError with a sentence for people; what was started until then is stopped.
+        """
+        if sys.platform != "linux":
+            message = f"The local stack needs Linux. Elsewhere, set {', '.join(STACK_VARIABLES)} to servers that run."
+            raise StackError(message)
+        self._lock_descriptor = lock_state_folder(self._state_dir, say=self._say)
+        try:
+            return self._start_on_free_ports()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop every server that `start` started, and return when they are gone."""
+        while self._services:
+            self._services.pop().stop()
+        if self._lock_descriptor >= 0:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = -1
+
+    def _start_on_free_ports(self) -> dict[str, str]:
+        for _ in range(_START_TRIES - 1):
+            try:
+                return self._start_servers()
+            except PortTakenError:
+                while self._services:
+                    self._services.pop().stop()
+        return self._start_servers()
+
+    def _start_servers(self) -> dict[str, str]:
+        """Start all servers first and wait for them then, because each takes a second or so to come up."""
+        environment = {name: os.environ[name] for name in STACK_VARIABLES if os.environ.get(name)}
+        waits: list[Callable[[], None]] = []
+        if "DATABASE_URL" not in environment:
+            prepare_data_folder(self._state_dir, say=self._say)
+            postgres, address = start_postgres(self._state_dir, port=free_port(), lock_descriptor=self._lock_descriptor)
+            self._services.append(postgres)
+            environment["DATABASE_URL"] = address.url()
+            waits.append(lambda: wait_for_postgres(postgres, address))
+        if "REDIS_URL" not in environment:
+            port = free_port()
+            redis = start_redis(self._state_dir, port=port, lock_descriptor=self._lock_descriptor)
+            self._services.append(redis)
+            environment["REDIS_URL"] = redis_url(port)
+            waits.append(lambda: wait_for_redis(redis, environment["REDIS_URL"]))
+        if "AWS_ENDPOINT_URL" not in environment:
+            port = free_port()
+            environment |= aws_environment(port)
+            aws = start_aws(
+                self._state_dir,
+                port=port,
+                environment=self._container_environment(environment),
+                lock_descriptor=self._lock_descriptor,
+            )
+            self._services.append(aws)
+            waits.append(lambda: wait_for_aws(aws, port))
+            waits.append(lambda: ensure_job_queue(environment))
+        for wait in waits:
+            wait()
+        return environment
+
+    def _container_environment(self, environment: dict[str, str]) -> dict[str, str]:
+        """Return what the AWS endpoint, and so each container, has in its environment."""
+        if self._container_database is None:
+            return {**os.environ, **environment}
+        database_url = urlsplit(environment["DATABASE_URL"])._replace(
+            path=f"/{quote(self._container_database, safe='')}"
+        )
+        return {**os.environ, **environment, "DATABASE_URL": database_url.geturl()}
+
+
+def _say_nothing(_line: str) -> None:
+    """Stand for a `say` that nobody asked for."""
