@@ -1,0 +1,121 @@
+"""Encodes the whole sound once, and cuts it into segments that fit the video's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tasks.transcode.boxes import BadBoxes
+from tasks.transcode.encode import check_engine
+from tasks.transcode.errors import AUDIO_UNIT, EncodeFailed
+from tasks.transcode.ffmpeg import input_arguments, run_ffmpeg
+from tasks.transcode.filters import audio_graph
+from tasks.transcode.fragments import MediaWriter, build_moof, read_fragments
+from tasks.transcode.limits import encode_limits
+from tasks.transcode.outputs import UnitOutput
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from tasks.transcode.boxes import Fragment
+    from tasks.transcode.outputs import MediaFile
+    from tasks.transcode.plan import AudioPlan, Plan
+
+_FRAME_TICKS = 1024
+"""Samples in an AAC frame; the track's timescale is its sample rate."""
+
+
+def encode_audio(
+    path: Path,
+    plan: Plan,
+    output_dir: Path,
+    *,
+    progress: Callable[[int], None],
+    stop: threading.Event,
+) -> UnitOutput:
+    """Encode the plan's audio into `output_dir` (which exists) and describe the file.
+
+    `progress` gets the milliseconds of media done so far, at least every 5 s. Raises EncodeFailed or Stopped.
+    """
+    check_engine(plan)
+    if plan.audio is None:
+        raise EncodeFailed(code="NO_AUDIO", sentence="The plan has no audio, so there is none to encode.")
+    whole = output_dir / "audio.whole"
+    clock = _Clock(progress)
+    try:
+        cpu_s = run_ffmpeg(
+            _arguments(path, plan, plan.audio, whole),
+            limits=encode_limits(media_s=plan.duration_s, source_px=0, output_bps=4 * plan.audio.bit_rate_bps),
+            on_line=clock.take,
+            on_wait=clock.report,
+            stop=stop,
+        )
+        file = _regroup(whole, output_dir / "audio.mp4", plan.audio)
+    except BadBoxes as error:
+        raise EncodeFailed(code="FRAGMENTS", sentence=f"ffmpeg wrote a file that cannot be read: {error}.") from error
+    finally:
+        whole.unlink(missing_ok=True)
+    progress(round(plan.duration_s * 1000))
+    return UnitOutput(AUDIO_UNIT, (file,), cpu_s)
+
+
+class _Clock:
+    """Follows the media time in ffmpeg's -progress lines."""
+
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        self._progress, self._done_ms = progress, 0
+
+    def take(self, line: str) -> None:
+        name, _, value = line.partition("=")
+        if name == "out_time_us" and value.strip().isdigit():
+            self._done_ms = max(self._done_ms, int(value) // 1000)
+
+    def report(self) -> None:
+        self._progress(self._done_ms)
+
+
+def _arguments(path: Path, plan: Plan, audio: AudioPlan, whole: Path) -> list[str]:
+    return [
+        *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, plan.demuxer)),
+        *("-filter_complex_threads", "1", "-filter_complex", audio_graph(audio), "-map", "[sound]"),
+        *("-c:a", "aac", "-b:a", str(audio.bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
+        *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),
+        *("-movflags", "+frag_every_frame+default_base_moof+delay_moov+skip_trailer", str(whole)),
+    ]
+
+
+def _regroup(whole: Path, kept: Path, audio: AudioPlan) -> MediaFile:
+    """Gather ffmpeg's fragments of one frame each into one fragment for each segment."""
+    init, frames = read_fragments(whole)
+    _check_frames(frames, audio)
+    writer = MediaWriter(kept, init)
+    try:
+        with whole.open("rb") as file:
+            ends = [*audio.cuts[1:], audio.aac_frames]
+            for number, (start, end) in enumerate(zip(audio.cuts, ends, strict=True), start=1):
+                pieces = _segment(file, number, frames[start:end])
+                writer.add_segment(pieces, start * _FRAME_TICKS, (end - start) * _FRAME_TICKS)
+    finally:
+        writer.close()
+    return writer.describe("audio", None)
+
+
+def _check_frames(frames: Sequence[Fragment], audio: AudioPlan) -> None:
+    if len(frames) != audio.aac_frames:
+        raise EncodeFailed(
+            code="AUDIO_FRAMES", sentence=f"{len(frames)} audio frames came out instead of {audio.aac_frames}."
+        )
+    for at, frame in enumerate(frames):
+        if frame.decode_ticks != at * _FRAME_TICKS or len(frame.sample_sizes) != 1:
+            raise EncodeFailed(code="AUDIO_FRAMES", sentence=f"Audio frame {at} lies at tick {frame.decode_ticks}.")
+
+
+def _segment(file: BinaryIO, number: int, frames: Sequence[Fragment]) -> Iterator[bytes]:
+    sizes = [frame.sample_sizes[0] for frame in frames]
+    yield build_moof(number, frames[0].decode_ticks, _FRAME_TICKS, sizes)
+    for frame, size in zip(frames, sizes, strict=True):
+        # A fragment's data lies at its end.
+        file.seek(frame.offset + frame.size_bytes - size)
+        yield file.read(size)

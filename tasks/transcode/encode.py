@@ -1,0 +1,206 @@
+"""Encodes one stretch of video into every rung, from one decode."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from tasks.transcode.boxes import BadBoxes
+from tasks.transcode.errors import EncodeFailed
+from tasks.transcode.ffmpeg import engine_id, input_arguments, run_ffmpeg
+from tasks.transcode.filters import end_encoded_frame, first_encoded_frame, video_graph
+from tasks.transcode.fragments import cut_video
+from tasks.transcode.limits import encode_limits
+from tasks.transcode.outputs import MediaFile, SeamSums, UnitOutput
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tasks.transcode.ladder import Rung
+    from tasks.transcode.limits import ChildLimits
+    from tasks.transcode.plan import Plan, VideoUnit
+
+_MP4_ARGUMENTS = (
+    *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),
+    *("-movflags", "+frag_keyframe+frag_discont+default_base_moof+delay_moov+skip_trailer"),
+)
+
+
+class _StartedTooLate(Exception):  # noqa: N818  # not a failure: there is another place to start from
+    """The demuxer landed behind the picture wanted."""
+
+
+def encode_video(
+    path: Path,
+    plan: Plan,
+    index: int,
+    output_dir: Path,
+    *,
+    progress: Callable[[int], None],
+    stop: threading.Event,
+) -> UnitOutput:
+    """Encode unit `index` of `plan` into `output_dir` (which exists) and describe the files: one for each rung.
+
+    `progress` gets the frames of the unit done so far, at least every 5 s. Raises EncodeFailed or Stopped.
+    """
+    check_engine(plan)
+    unit = plan.video_units[index]
+    pictures = _Pictures(plan, unit, progress)
+    cpu_s = 0.0
+    for seek_s in unit.seeks_s:
+        pictures.clear()
+        try:
+            cpu_s = run_ffmpeg(
+                _arguments(path, plan, unit, seek_s, output_dir),
+                limits=_limits(plan, unit),
+                on_line=pictures.take,
+                on_wait=pictures.report,
+                stop=stop,
+            )
+            break
+        except _StartedTooLate:
+            continue
+    pictures.check_all()
+    files = [_keep(plan, unit, rung, output_dir) for rung in plan.rungs]
+    if unit.first_frame <= plan.poster_frame < unit.end_frame:
+        files.append(_poster(output_dir))
+    progress(unit.end_frame - unit.first_frame)
+    return UnitOutput(index, tuple(files), cpu_s, head=pictures.head(), tail=pictures.tail())
+
+
+def check_engine(plan: Plan) -> None:
+    """Raise EncodeFailed when this engine is not the one the plan was made for: its bytes would not fit the others."""
+    if plan.engine != engine_id():
+        raise EncodeFailed(
+            code="ENGINE_CHANGED",
+            sentence=f"The plan was made for engine {plan.engine}; this one is {engine_id()}. Plan again.",
+        )
+
+
+class _Pictures:
+    """Follows the checksums that ffmpeg prints, one line for each picture of the unit with its run-in and run-out."""
+
+    def __init__(self, plan: Plan, unit: VideoUnit, progress: Callable[[int], None]) -> None:
+        self._plan, self._unit, self._progress = plan, unit, progress
+        self._first, self._end = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit)
+        self._sums: list[int] = []
+
+    def clear(self) -> None:
+        self._sums = []
+
+    def take(self, line: str) -> None:
+        """Read a line of the framecrc format: stream, dts, pts, duration, size, checksum."""
+        if line.startswith("#") or not line:
+            return
+        fields = line.split(",")
+        frame, checksum = int(fields[2]), int(fields[5], 16)
+        if not self._sums and frame > self._first:
+            raise _StartedTooLate
+        if frame != self._first + len(self._sums):
+            raise EncodeFailed(
+                code="PICTURES", sentence=f"Picture {frame} came where {self._first + len(self._sums)} should."
+            )
+        self._sums.append(checksum)
+
+    def report(self) -> None:
+        run_in = self._unit.first_frame - self._first
+        self._progress(min(max(0, len(self._sums) - run_in), self._unit.end_frame - self._unit.first_frame))
+
+    def check_all(self) -> None:
+        expected = self._end - self._first
+        if len(self._sums) != expected:
+            raise EncodeFailed(code="PICTURES", sentence=f"{len(self._sums)} pictures came out instead of {expected}.")
+
+    def head(self) -> SeamSums | None:
+        """Return the sums up to the end of the run-out that the unit before has; the first unit has no such seam."""
+        if self._unit.first_frame == 0:
+            return None
+        end = min(self._end, self._unit.first_frame + self._plan.run_out_frames)
+        return SeamSums(self._first, tuple(self._sums[: end - self._first]))
+
+    def tail(self) -> SeamSums | None:
+        """Return the sums from the run-in on that the unit behind has; the last unit has no such seam."""
+        if self._unit.end_frame == self._plan.frames:
+            return None
+        start = max(0, self._unit.end_frame - self._plan.run_in_frames)
+        return SeamSums(start, tuple(self._sums[start - self._first :]))
+
+
+def _limits(plan: Plan, unit: VideoUnit) -> ChildLimits:
+    frames = end_encoded_frame(plan, unit) - first_encoded_frame(plan, unit)
+    return encode_limits(
+        media_s=float(frames / plan.rate),
+        source_px=plan.source_px,
+        output_bps=max(rung.maxrate_bps for rung in plan.rungs),
+    )
+
+
+def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, output_dir: Path) -> list[str]:
+    graph = video_graph(plan, unit)
+    seek = () if seek_s is None else ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", seek_s)
+    arguments = [
+        *("-copyts", *seek, "-threads", str(plan.threads), "-reinit_filter", "0"),
+        *input_arguments(path, plan.demuxer),
+        *("-filter_complex_threads", "1", "-filter_complex", graph.text),
+    ]
+    for rung, label in zip(plan.rungs, graph.rungs, strict=True):
+        arguments += ["-map", label, *_encoder_arguments(plan, unit, rung), str(_whole(output_dir, rung))]
+    arguments += ["-map", graph.check, "-fps_mode", "passthrough", "-flush_packets", "1", "-f", "framecrc", "pipe:1"]
+    if graph.poster:
+        arguments += ["-map", graph.poster, "-fps_mode", "passthrough", "-frames:v", "1", "-c:v", "mjpeg"]
+        arguments += ["-threads", "1", "-q:v", "3", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
+        arguments += ["-f", "image2", "-update", "1", str(output_dir / _POSTER_NAME)]
+    return arguments
+
+
+def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
+    first = first_encoded_frame(plan, unit)
+    gop = str(plan.gop_frames)
+    return [
+        *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", plan.preset, "-threads", str(plan.threads)),
+        *("-crf", str(rung.crf), "-maxrate", str(rung.maxrate_bps), "-bufsize", str(2 * rung.maxrate_bps)),
+        *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "stitchable=1"),
+        # The run-in is no whole GOP: the unit's first frame must be made a key frame, GOPs are counted from there.
+        *("-force_key_frames", f"expr:eq(n,{unit.first_frame - first})", "-forced-idr", "1"),
+        *("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"),
+        *("-video_track_timescale", str(plan.timescale), *_MP4_ARGUMENTS),
+        *("-fragment_index", str(first // plan.gop_frames + 1)),
+    ]
+
+
+_POSTER_NAME = "poster.jpg"
+
+
+def _whole(output_dir: Path, rung: Rung) -> Path:
+    return output_dir / f"{rung.name}.whole"
+
+
+def _keep(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFile:
+    """Cut a rung's file to the unit and drop the file with run-in and run-out."""
+    cuts = [*range(unit.first_frame, unit.end_frame, plan.segment_frames), unit.end_frame]
+    whole = _whole(output_dir, rung)
+    try:
+        return cut_video(
+            whole,
+            output_dir / f"{rung.name}.mp4",
+            rung=rung.name,
+            cuts_ticks=[cut * plan.frame_ticks for cut in cuts],
+        )
+    except BadBoxes as error:
+        raise EncodeFailed(code="FRAGMENTS", sentence=f"ffmpeg wrote a file that cannot be read: {error}.") from error
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _poster(output_dir: Path) -> MediaFile:
+    content = (output_dir / _POSTER_NAME).read_bytes()
+    return MediaFile(
+        name=_POSTER_NAME,
+        role="poster",
+        rung=None,
+        content_type="image/jpeg",
+        bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )

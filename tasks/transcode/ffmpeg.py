@@ -1,0 +1,116 @@
+"""Finds the ffmpeg binary, names the engine, and runs one ffmpeg on a source."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import imageio_ffmpeg
+
+from tasks.transcode.errors import EncodeFailed
+from tasks.transcode.limits import MAX_SOURCE_PX
+from tasks.transcode.process import run_child
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tasks.transcode.limits import ChildLimits
+
+ENGINE_VERSION = 1
+"""Grows whenever the same plan would give other bytes than before."""
+
+PROGRESS_PERIOD_S = 2.0
+"""Longest time between two progress reports while ffmpeg runs."""
+
+
+def ffmpeg_binary() -> str:
+    """Return the path of ffmpeg: FFMPEG_BINARY, else the binary in the wheel imageio-ffmpeg."""
+    return os.path.realpath(os.environ.get("FFMPEG_BINARY") or imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def engine_id() -> str:
+    """Return what fixes the bytes besides the plan: this engine's version and ffmpeg's, e.g. `1/n9.0.2`."""
+    return f"{ENGINE_VERSION}/{_version_of(ffmpeg_binary())}"
+
+
+@functools.cache
+def _version_of(binary: str) -> str:
+    told = subprocess.run([binary, "-version"], capture_output=True, text=True, check=True, timeout=60, env={})
+    return told.stdout.split()[2]
+
+
+def input_arguments(path: Path, demuxer: str) -> list[str]:
+    """Return the arguments that open a user's file: one named demuxer, the file protocol, nothing else.
+
+    Without them a text file named lecture.mp4 makes ffmpeg open whatever files its playlist names.
+    """
+    return [
+        *("-protocol_whitelist", "file", "-format_whitelist", demuxer, "-f", demuxer),
+        *("-max_pixels", str(MAX_SOURCE_PX), "-i", f"file:{path.absolute()}"),
+    ]
+
+
+def run_ffmpeg(
+    arguments: Sequence[str],
+    *,
+    limits: ChildLimits,
+    on_line: Callable[[str], None],
+    on_wait: Callable[[], None],
+    stop: threading.Event,
+) -> float:
+    """Run ffmpeg to its end and return its CPU seconds; `on_line` gets each line of its standard output.
+
+    Raises Stopped, or EncodeFailed with ffmpeg's own last words in the sentence.
+    """
+    lines = _Lines(on_line)
+    waiting = _AtMostEvery(PROGRESS_PERIOD_S, on_wait)
+    end = run_child(
+        [ffmpeg_binary(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments],
+        limits=limits,
+        on_output=lines.take,
+        on_wait=waiting.call,
+        stop=stop,
+    )
+    if end.returncode != 0:
+        raise _failure(end.returncode, end.complaint)
+    return end.cpu_s
+
+
+def _failure(returncode: int, complaint: str) -> EncodeFailed:
+    last_words = complaint.splitlines()[-1][:300] if complaint else "it said nothing"
+    if "No space left on device" in complaint:
+        return EncodeFailed(code="DISK_FULL", sentence=f"The disk for temporary files is full ({last_words}).")
+    if returncode < 0:
+        return EncodeFailed(code="ENCODER_KILLED", sentence=f"ffmpeg was ended by signal {-returncode} ({last_words}).")
+    return EncodeFailed(code="ENCODER_FAILED", sentence=f"ffmpeg ended with exit code {returncode} ({last_words}).")
+
+
+class _Lines:
+    """Cuts a stream of bytes into lines."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._rest = b""
+
+    def take(self, block: bytes) -> None:
+        *whole, self._rest = (self._rest + block).split(b"\n")
+        for line in whole:
+            self._on_line(line.decode("ascii", errors="replace"))
+
+
+class _AtMostEvery:
+    """Passes a call on unless the last one was less than a period ago."""
+
+    def __init__(self, period_s: float, call: Callable[[], None]) -> None:
+        self._period_s, self._call, self._next = period_s, call, 0.0
+
+    def call(self) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._period_s
+            self._call()

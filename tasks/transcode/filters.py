@@ -1,0 +1,85 @@
+"""Writes the filter graphs: one decode feeds every rung, the poster and the seam check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.transcode.ladder import Rung
+    from tasks.transcode.plan import AudioPlan, Plan, VideoUnit
+
+
+@dataclass(frozen=True)
+class VideoGraph:
+    """A filter graph and the labels of what comes out of it."""
+
+    text: str
+    rungs: tuple[str, ...]
+    """One for each rung of the plan, in its order."""
+    check: str
+    """The smallest rung's pictures once more, for checksums."""
+    poster: str | None
+
+
+def first_encoded_frame(plan: Plan, unit: VideoUnit) -> int:
+    """Return the frame with which the unit's run-in begins."""
+    return max(0, unit.first_frame - plan.run_in_frames)
+
+
+def end_encoded_frame(plan: Plan, unit: VideoUnit) -> int:
+    """Return the frame behind the unit's run-out."""
+    return min(plan.frames, unit.end_frame + plan.run_out_frames)
+
+
+def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
+    """Return the graph for a unit. Each rung is scaled from the one above it, which costs less than from the source."""
+    poster = plan.poster_frame if unit.first_frame <= plan.poster_frame < unit.end_frame else None
+    chains = [_grid_chain(plan, unit)]
+    for index, rung in enumerate(plan.rungs):
+        last = index == len(plan.rungs) - 1
+        labels = [f"[v{index}]", "[check]" if last else f"[n{index}]"]
+        if poster is not None and rung.name == plan.poster_rung:
+            labels.append("[still]")
+        source = "[grid]" if index == 0 else f"[n{index - 1}]"
+        colour = f":in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited" if index == 0 else ""
+        chains.append(f"{source}{_scale(rung, colour)},split={len(labels)}{''.join(labels)}")
+    if poster is not None:
+        chains.append(
+            f"[still]trim=start_pts={poster}:end_pts={poster + 1},"
+            "scale=in_color_matrix=bt709:out_color_matrix=smpte170m:out_range=full,format=yuvj420p[poster]"
+        )
+    return VideoGraph(
+        text=";".join(chains),
+        rungs=tuple(f"[v{index}]" for index in range(len(plan.rungs))),
+        check="[check]",
+        poster=None if poster is None else "[poster]",
+    )
+
+
+def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
+    first, end = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit)
+    rate = f"{plan.rate.numerator}/{plan.rate.denominator}"
+    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", f"fps={rate}:round=near"]
+    if end > plan.last_picture_frame:
+        # The last picture stands for its own duration, and for as long as the sound goes on.
+        steps.append("tpad=stop=-1:stop_mode=clone")
+    steps.append(f"trim=start_pts={first}:end_pts={end}")
+    return ",".join(steps) + "[grid]"
+
+
+def _scale(rung: Rung, colour: str) -> str:
+    return f"scale={rung.width_px}:{rung.height_px}{colour},setsar=1,format=yuv420p"
+
+
+def audio_graph(audio: AudioPlan) -> str:
+    """Return the graph for the sound: on the grid's clock, gaps filled, stereo, exactly as long as planned.
+
+    It starts one AAC frame in: the encoder puts a frame of priming in front, so that media time 0 is shown at 0.
+    """
+    start = f"({audio.start_s.numerator}/{audio.start_s.denominator})"
+    return (
+        f"[0:{audio.stream}]asetpts=PTS-{start}/TB,"
+        f"aresample={audio.sample_rate_hz}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,"
+        f"apad,atrim=start_sample=1024:end_sample={audio.aac_frames * 1024}[sound]"
+    )

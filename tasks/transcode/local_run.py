@@ -1,0 +1,160 @@
+"""A whole output on one machine: every unit once, finished ones kept, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tasks.transcode.audio import encode_audio
+from tasks.transcode.encode import encode_video
+from tasks.transcode.errors import AUDIO_UNIT, EncodeFailed
+from tasks.transcode.outputs import UnitOutput
+from tasks.transcode.planning import make_plan
+from tasks.transcode.probe import probe_source
+from tasks.transcode.publication import build_publication
+from tasks.transcode.verify import verify_publication
+
+if TYPE_CHECKING:
+    from tasks.transcode.plan import Plan
+    import threading
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tasks.transcode.errors import UnitKey
+    from tasks.transcode.profile import Profile
+    from tasks.transcode.publication import Publication
+
+_RECORD_NAME = "output.json"
+_PLAN_NAME = "plan.json"
+_BLOCK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """One source on its way into one folder. `plan.json` and one `output.json` for each unit record what is done."""
+
+    source: Path
+    folder: Path
+    plan: Plan
+    resumed: bool
+    """True when the folder already held this very plan."""
+
+    def unit_folder(self, unit: UnitKey) -> Path:
+        """Return where a unit's files lie."""
+        return self.folder / "units" / (unit if isinstance(unit, str) else f"{unit:04}")
+
+    def units(self) -> list[UnitKey]:
+        """Return all units, the audio first: it takes longest."""
+        video: list[UnitKey] = [unit.index for unit in self.plan.video_units]
+        return [AUDIO_UNIT, *video] if self.plan.has_audio else video
+
+    def finished(self, unit: UnitKey) -> UnitOutput | None:
+        """Return a unit's output if an earlier run finished it and its files still have their sizes."""
+        record = self.unit_folder(unit) / _RECORD_NAME
+        if not record.exists():
+            return None
+        output = UnitOutput.from_json(json.loads(record.read_text()))
+        files = [(record.with_name(file.name), file.bytes) for file in output.files]
+        return output if all(path.exists() and path.stat().st_size == size for path, size in files) else None
+
+
+def start_run(source: Path, folder: Path, profile: Profile, *, threads: int) -> LocalRun:
+    """Probe and plan; take up the folder's earlier work if it was for the same plan. Raises TranscodeError."""
+    stat = source.stat()
+    plan = make_plan(probe_source(source), profile, threads=threads)
+    record = {"source_bytes": stat.st_size, "source_mtime_ns": stat.st_mtime_ns, "plan": plan.to_json()}
+    path = folder / _PLAN_NAME
+    # Through JSON, so that lists and tuples compare equal.
+    same = path.exists() and json.loads(path.read_text()) == json.loads(json.dumps(record))
+    run = LocalRun(source, folder, plan, resumed=same)
+    if not same:
+        folder.mkdir(parents=True, exist_ok=True)
+        for unit in run.units():
+            (run.unit_folder(unit) / _RECORD_NAME).unlink(missing_ok=True)
+        _write_whole(path, json.dumps(record))
+    return run
+
+
+def finish_run(
+    run: LocalRun,
+    *,
+    at_once: int,
+    progress: Callable[[UnitKey, float], None],
+    stop: threading.Event,
+) -> Publication:
+    """Do what is left, `at_once` units side by side, and publish into the run's folder.
+
+    `progress` gets a unit and the seconds of media done in it, from several threads. The first error stops the rest and
+    is raised: TranscodeError or Stopped.
+    """
+    outputs: dict[UnitKey, UnitOutput] = {}
+
+    def do(unit: UnitKey) -> None:
+        outputs[unit] = run.finished(unit) or _do(run, unit, lambda done_s: progress(unit, done_s), stop)
+        progress(unit, _length_s(run.plan, unit))
+
+    with ThreadPoolExecutor(at_once) as pool:
+        futures = [pool.submit(do, unit) for unit in run.units()]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return _publish(run, outputs)
+
+
+def _do(run: LocalRun, unit: UnitKey, progress: Callable[[float], None], stop: threading.Event) -> UnitOutput:
+    folder = run.unit_folder(unit)
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(unit, str):
+        output = encode_audio(run.source, run.plan, folder, progress=lambda ms: progress(ms / 1000), stop=stop)
+    else:
+        rate = float(run.plan.rate)
+        output = encode_video(
+            run.source, run.plan, unit, folder, progress=lambda frames: progress(frames / rate), stop=stop
+        )
+    _write_whole(folder / _RECORD_NAME, json.dumps(output.to_json()))
+    return output
+
+
+def _length_s(plan: Plan, unit: UnitKey) -> float:
+    if isinstance(unit, str):
+        return plan.duration_s
+    return float((plan.video_units[unit].end_frame - plan.video_units[unit].first_frame) / plan.rate)
+
+
+def _publish(run: LocalRun, outputs: dict[UnitKey, UnitOutput]) -> Publication:
+    publication = build_publication(
+        run.plan,
+        outputs,
+        url_of=lambda unit, file: (run.unit_folder(unit) / file.name).relative_to(run.folder).as_posix(),
+    )
+    bad = verify_publication(publication.manifest, lambda url: _pieces(run.folder / url))
+    if bad:
+        for unit, _ in bad:
+            (run.unit_folder(unit) / _RECORD_NAME).unlink(missing_ok=True)
+        raise EncodeFailed(
+            code="VERIFY_FAILED",
+            sentence=f"{len(bad)} units are bad ({bad[0].reason}). Run the same command again to mend them.",
+        )
+    for file in publication.files:
+        _write_whole(run.folder / file.name, file.content.decode())
+    return publication
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is either there with all its content, or as it was before."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)

@@ -1,0 +1,143 @@
+"""Makes a plan from a probed source and a profile: lays the grid and cuts it into GOPs, segments and units."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from decimal import ROUND_CEILING, Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from tasks.transcode.ladder import choose_rungs
+from tasks.transcode.plan import AudioPlan, Plan, VideoUnit
+from tasks.transcode.rate import choose_rate
+
+if TYPE_CHECKING:
+    from tasks.transcode.ladder import Rung
+    from tasks.transcode.profile import Profile
+    from tasks.transcode.source import SourceInfo
+
+AAC_FRAME_SAMPLES = 1024
+AUDIO_RATE_HZ = 48_000
+
+_MAX_AUDIO_OVERHANG_S = Fraction(1, 2)
+"""Sound that outlasts the picture by more is content: the last picture stands still under it. Less is rounding."""
+
+_POSTER_SHARE = 10
+_POSTER_LATEST_S = 60
+_POSTER_SHORT_SIDE_PX = 720
+_HD_SHORT_SIDE_PX = 720
+
+
+def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
+    """Return the plan for `source` under `profile`; `threads` is the thread count of each encoder.
+
+    Pure: the same arguments give the same plan.
+    """
+    rate = choose_rate(source.picture_pts, source.time_base, source.declared_rates)
+    grid = _Grid(source, rate)
+    gop_frames = max(1, round(rate * Fraction(profile.gop_s)))
+    segment_frames = gop_frames * profile.segment_gops
+    rungs = choose_rungs(source, profile, rate)
+    return Plan(
+        engine=source.engine,
+        profile=profile.name,
+        demuxer=source.demuxer,
+        stream=source.stream,
+        time_base=source.time_base,
+        first_pts=source.first_pts,
+        source_px=source.width_px * source.height_px,
+        matrix=_matrix(source),
+        rate=rate,
+        frames=grid.frames,
+        last_picture_frame=grid.places[-1],
+        gop_frames=gop_frames,
+        segment_frames=segment_frames,
+        run_in_frames=profile.run_in_frames,
+        run_out_frames=profile.run_out_frames,
+        preset=profile.preset,
+        threads=threads,
+        rungs=rungs,
+        video_units=_units(grid, segment_frames, profile),
+        audio=_audio(source, profile, grid, segment_frames),
+        poster_frame=min(grid.frames // _POSTER_SHARE, int(rate * _POSTER_LATEST_S)),
+        poster_rung=_poster_rung(rungs),
+    )
+
+
+class _Grid:
+    """Where the source's pictures sit on the grid, and which key frame leads to a given frame."""
+
+    def __init__(self, source: SourceInfo, rate: Fraction) -> None:
+        self._source = source
+        self.rate = rate
+        step = source.time_base * rate
+        # ffmpeg's fps filter rounds half up for times that are not negative.
+        self.places = [_round_half_up((pts - source.first_pts) * step) for pts in source.picture_pts]
+        length_s = source.picture_s
+        if source.audio is not None:
+            audio_s = source.audio.end_s - source.start_s
+            if audio_s > length_s + _MAX_AUDIO_OVERHANG_S:
+                length_s = audio_s
+        self.frames = max(1, self.places[-1] + 1 if length_s <= 0 else _round_half_up(length_s * rate))
+        self._key_times = [key.pts for key in source.keys]
+
+    def seeks_s(self, frame: int) -> tuple[str | None, ...]:
+        """Return where reading may start so that `frame` comes out right: two key frames, then the beginning."""
+        if frame <= 0:
+            return (None,)
+        shown = max(0, bisect_right(self.places, frame) - 1)
+        newest = bisect_right(self._key_times, self._source.picture_pts[shown]) - 1
+        # The file's first key frame needs no seek.
+        keys = [self._source.keys[at] for at in range(newest, max(0, newest - 2), -1)]
+        return (*(_microseconds_up(key.seek * self._source.time_base) for key in keys), None)
+
+
+def _round_half_up(value: Fraction) -> int:
+    return math.floor(value + Fraction(1, 2))
+
+
+def _microseconds_up(seconds: Fraction) -> str:
+    """Round up to what ffmpeg's -ss can say: rounded down, it would land on the key frame before."""
+    exact = Decimal(seconds.numerator) / Decimal(seconds.denominator)
+    return str(exact.quantize(Decimal("0.000001"), rounding=ROUND_CEILING))
+
+
+def _units(grid: _Grid, segment_frames: int, profile: Profile) -> tuple[VideoUnit, ...]:
+    """Cut the grid; a rest shorter than a segment goes to the unit before it."""
+    unit_frames = segment_frames * profile.unit_segments
+    count = max(1, (grid.frames - segment_frames) // unit_frames + 1)
+    starts = [index * unit_frames for index in range(count)]
+    ends = [*starts[1:], grid.frames]
+    return tuple(
+        VideoUnit(index, first, end, grid.seeks_s(first - profile.run_in_frames))
+        for index, (first, end) in enumerate(zip(starts, ends, strict=True))
+    )
+
+
+def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: int) -> AudioPlan | None:
+    if source.audio is None:
+        return None
+    aac_rate = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
+    aac_frames = max(1, _round_half_up(grid.frames / grid.rate * aac_rate))
+    cuts = {_round_half_up(frame / grid.rate * aac_rate) for frame in range(0, grid.frames, segment_frames)}
+    return AudioPlan(
+        stream=source.audio.stream,
+        start_s=source.start_s,
+        aac_frames=aac_frames,
+        bit_rate_bps=profile.audio_bps,
+        sample_rate_hz=AUDIO_RATE_HZ,
+        cuts=tuple(sorted(cut for cut in cuts if cut < aac_frames)),
+    )
+
+
+def _matrix(source: SourceInfo) -> str:
+    """Return the colour matrix to convert from; players take an unnamed one for BT.709 in HD and BT.601 below."""
+    if source.matrix != "unknown":
+        return source.matrix
+    return "bt709" if min(source.width_px, source.height_px) >= _HD_SHORT_SIDE_PX else "smpte170m"
+
+
+def _poster_rung(rungs: tuple[Rung, ...]) -> str:
+    fitting = [rung for rung in rungs if min(rung.width_px, rung.height_px) <= _POSTER_SHORT_SIDE_PX]
+    return (fitting or rungs)[0].name

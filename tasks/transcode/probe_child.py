@@ -1,0 +1,269 @@
+"""The probe itself. Run as `python -m tasks.transcode.probe_child PATH DEMUXER`, under limits; answers JSON."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+
+from tasks.transcode.errors import InputRefused
+from tasks.transcode.limits import MAX_DURATION_S, MAX_GAP_S, MAX_PICTURES, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
+from tasks.transcode.source import AudioSource, KeyFrame, SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MAX_SAMPLE_ASPECT = 16
+_DAMAGED = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
+_MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+"""Names that ffmpeg's scale filter knows, by the numbers of ITU-T H.273, table 4."""
+
+
+class _Pictures:
+    """Collects the packets of the picture stream, and the first picture that decodes."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.times: list[int] = []
+        self.keys: list[KeyFrame] = []
+        self.end: int | None = None
+        self.last: tuple[int, int] = (0, 0)
+        self.first: Any = None
+
+    def take(self, packet: Any) -> None:
+        if self.first is None:
+            self._decode(packet)
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None:
+            return
+        if packet.is_keyframe:
+            self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts)))
+        if not packet.is_discard:
+            self.times.append(pts)
+            self.last = max(self.last, (pts, packet.duration or 0))
+        if len(self.times) > MAX_PICTURES:
+            raise InputRefused(
+                code="TOO_MANY_PICTURES", sentence=f"The video has more than {MAX_PICTURES} pictures. {_DAMAGED}"
+            )
+
+    def _decode(self, packet: Any) -> None:
+        try:
+            frames = packet.decode()
+        except (av.error.FFmpegError, ValueError):
+            # A damaged packet; a later one may do.
+            return
+        for frame in frames:
+            if frame.pts is not None:
+                self.first = frame
+                return
+
+
+class _Sound:
+    """Collects the extent of the audio stream, and whether any of it decodes."""
+
+    _TRIES = 50
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.start: int | None = None
+        self.end = 0
+        self.decodes = False
+        self._tries = 0
+
+    def take(self, packet: Any) -> None:
+        if not self.decodes and self._tries < self._TRIES:
+            self._tries += 1
+            try:
+                self.decodes = bool(packet.decode())
+            except (av.error.FFmpegError, ValueError):
+                return
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None or packet.is_discard:
+            return
+        self.start = pts if self.start is None else min(self.start, pts)
+        self.end = max(self.end, pts + (packet.duration or 0))
+
+
+def probe(path: str, demuxer: str) -> SourceInfo:
+    """Read every packet of `path`. Raises InputRefused with a sentence for the file's owner."""
+    options = {"protocol_whitelist": "file", "format_whitelist": demuxer}
+    try:
+        container = av.open(f"file:{path}", format=demuxer, options=options, metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as error:
+        raise InputRefused(
+            code="DAMAGED",
+            sentence=f"The file is incomplete or damaged: its beginning or its index cannot be read. {_DAMAGED}",
+        ) from error
+    with container:
+        pictures = _Pictures(_picture_stream(container))
+        sound = _sound(container)
+        warnings = _read(container, pictures, sound)
+        return _describe(container, pictures, sound, warnings, demuxer)
+
+
+def _picture_stream(container: Any) -> Any:
+    real = [stream for stream in container.streams.video if not _is_cover(stream) and stream.codec_context is not None]
+    if not real:
+        kind = "only sound" if container.streams.audio else "no pictures"
+        raise InputRefused(
+            code="NO_PICTURES",
+            sentence=f"The file holds {kind}, not a video. Please upload a file with moving pictures.",
+        )
+    stream = real[0]
+    # One thread: the first picture must come out without feeding a row of packets first.
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & (stream.disposition.attached_pic | stream.disposition.timed_thumbnails))
+
+
+def _sound(container: Any) -> _Sound | None:
+    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    chosen = [stream for stream in streams if stream.disposition & stream.disposition.default] or streams
+    return _Sound(chosen[0]) if chosen else None
+
+
+def _read(container: Any, pictures: _Pictures, sound: _Sound | None) -> list[str]:
+    """Demux to the end, or to where the file breaks off."""
+    wanted = [pictures.stream] + ([sound.stream] if sound else [])
+    for stream in container.streams:
+        if stream not in wanted:
+            stream.discard = "all"
+    try:
+        for packet in container.demux(wanted):
+            if packet.stream is pictures.stream:
+                pictures.take(packet)
+            elif sound:
+                sound.take(packet)
+    except av.error.FFmpegError:
+        return ["READING_BROKE_OFF"]
+    return []
+
+
+def _describe(
+    container: Any, pictures: _Pictures, sound: _Sound | None, warnings: list[str], demuxer: str
+) -> SourceInfo:
+    first, stream = pictures.first, pictures.stream
+    if first is None:
+        raise InputRefused(
+            code="DAMAGED", sentence=f"Not a single picture of this video can be shown: the file is damaged. {_DAMAGED}"
+        )
+    time_base = Fraction(stream.time_base)
+    # Several pictures may claim one time; and the first that decodes may come after some that do not.
+    times = sorted({time for time in pictures.times if time >= first.pts} | {first.pts})
+    end = _end(times, pictures.last, stream)
+    _check_times(times, end, time_base)
+    _check_size(first)
+    audio = _audio(sound)
+    if sound and audio is None:
+        warnings.append("AUDIO_UNREADABLE")
+    declared_s = float(container.duration / av.time_base) if container.duration else 0.0
+    if declared_s > (end - first.pts) * time_base * Fraction(21, 20) + 2 and not (
+        audio and declared_s <= audio.end_s * Fraction(21, 20) + 2
+    ):
+        warnings.append("SHORTER_THAN_DECLARED")
+    rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
+    return SourceInfo(
+        engine="",
+        demuxer=demuxer,
+        stream=stream.index,
+        codec=stream.codec_context.name,
+        time_base=time_base,
+        first_pts=first.pts,
+        end_pts=end,
+        picture_pts=tuple(times),
+        keys=tuple(sorted(pictures.keys, key=lambda key: key.pts)),
+        declared_rates=tuple(Fraction(rate) for rate in rates if rate),
+        width_px=first.width,
+        height_px=first.height,
+        sample_aspect=_sample_aspect(first, stream),
+        quarter_turns=round(first.rotation / 90) % 4,
+        pixel_format=first.format.name,
+        matrix=_MATRICES.get(int(first.colorspace), "unknown"),
+        audio=audio,
+        declared_duration_s=declared_s,
+        warnings=tuple(warnings),
+    )
+
+
+def _end(times: Sequence[int], last: tuple[int, int], stream: Any) -> int:
+    """Return when the last picture ends: by its own duration, else after the usual distance of two."""
+    last_pts, duration = last
+    if last_pts == times[-1] and duration > 0:
+        return last_pts + duration
+    if len(times) > 1:
+        distances = sorted(later - earlier for earlier, later in itertools.pairwise(times))
+        return times[-1] + distances[len(distances) // 2]
+    rate = Fraction(stream.average_rate or 25)
+    return times[-1] + max(1, round(1 / rate / Fraction(stream.time_base)))
+
+
+def _check_times(times: Sequence[int], end: int, time_base: Fraction) -> None:
+    span_s = (end - times[0]) * time_base
+    gap_s = max((later - earlier for earlier, later in itertools.pairwise(times)), default=0) * time_base
+    if gap_s > MAX_GAP_S:
+        raise InputRefused(
+            code="BROKEN_TIMES",
+            sentence=f"Two pictures lie {float(gap_s) / 3600:.1f} hours apart: the clock is damaged. {_DAMAGED}",
+        )
+    if span_s > MAX_DURATION_S:
+        raise InputRefused(
+            code="TOO_LONG",
+            sentence=f"The video lasts {float(span_s) / 3600:.1f} hours; we take at most {MAX_DURATION_S // 3600}. "
+            "Please cut it into parts.",
+        )
+
+
+def _check_size(first: Any) -> None:
+    if first.width * first.height > MAX_SOURCE_PX:
+        raise InputRefused(
+            code="TOO_LARGE",
+            sentence=f"A picture of {first.width} x {first.height} pixels is too large. Please export the video in 4K.",
+        )
+    if min(first.width, first.height) < MIN_SOURCE_SIDE_PX:
+        raise InputRefused(
+            code="TOO_SMALL",
+            sentence=f"The picture of {first.width} x {first.height} pixels is too small to be watched. {_DAMAGED}",
+        )
+
+
+def _sample_aspect(first: Any, stream: Any) -> Fraction:
+    """Return the pixel's width over its height as ffmpeg will see it; 1 where it is absent or absurd."""
+    aspect = Fraction(stream.sample_aspect_ratio or first.sample_aspect_ratio or 1) if first else Fraction(1)
+    sane = Fraction(1, _MAX_SAMPLE_ASPECT) <= aspect <= _MAX_SAMPLE_ASPECT
+    return aspect if sane else Fraction(1)
+
+
+def _audio(sound: _Sound | None) -> AudioSource | None:
+    if sound is None or sound.start is None or not sound.decodes:
+        return None
+    time_base, codec = Fraction(sound.stream.time_base), sound.stream.codec_context
+    return AudioSource(
+        stream=sound.stream.index,
+        codec=codec.name,
+        channels=codec.channels,
+        sample_rate_hz=codec.sample_rate,
+        start_s=sound.start * time_base,
+        end_s=sound.end * time_base,
+    )
+
+
+def main() -> None:
+    """Answer `{"source": ...}` or `{"refused": {"code", "sentence"}}` on standard output."""
+    av.logging.set_level(av.logging.PANIC)
+    try:
+        answer: dict[str, Any] = {"source": probe(sys.argv[1], sys.argv[2]).to_json()}
+    except InputRefused as refusal:
+        answer = {"refused": {"code": refusal.code, "sentence": refusal.sentence}}
+    json.dump(answer, sys.stdout, separators=(",", ":"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Runs one child process on untrusted input: limits, a bare environment, a deadline, and an end however it goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.transcode.errors import EncodeFailed, Stopped
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tasks.transcode.limits import ChildLimits
+
+_LAUNCHER = Path(__file__).with_name("launch.py")
+_LOOK_S = 0.25
+_STDERR_BYTES = 8192
+
+
+@dataclass(frozen=True)
+class ChildEnd:
+    """How a child ended: its exit code (minus the signal's number), its CPU time and the last of what it complained."""
+
+    returncode: int
+    cpu_s: float
+    complaint: str
+
+
+def run_child(
+    program: Sequence[str],
+    *,
+    limits: ChildLimits,
+    on_output: Callable[[bytes], None],
+    on_wait: Callable[[], None] = lambda: None,
+    stop: threading.Event | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> ChildEnd:
+    """Run `program` (its first item is an absolute path) until it ends and return how.
+
+    `on_output` gets its standard output as it comes; `on_wait` is called at least four times a second. The child gets
+    only the environment given here, so that no credential of this process can reach it. Whatever is raised by either
+    call, by `stop` (Stopped) or by the deadline (EncodeFailed), the child's whole process group is dead by then.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), json.dumps(limits.as_rlimits()), *program],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"LC_ALL": "C", "MALLOC_ARENA_MAX": "2", **(environment or {})},
+        process_group=0,
+    )
+    try:
+        complaint = _follow(child, limits.deadline_s, on_output, on_wait, stop)
+        return _wait(child, complaint)
+    finally:
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            _wait(child, "")
+        for pipe in (child.stdout, child.stderr):
+            if pipe:
+                pipe.close()
+
+
+def _follow(
+    child: subprocess.Popen[bytes],
+    deadline_s: float,
+    on_output: Callable[[bytes], None],
+    on_wait: Callable[[], None],
+    stop: threading.Event | None,
+) -> str:
+    """Pass on output until both pipes are closed; return the last of what was written to standard error."""
+    end = time.monotonic() + deadline_s
+    complaint: deque[bytes] = deque(maxlen=_STDERR_BYTES // 256)
+    with selectors.DefaultSelector() as selector:
+        for pipe in (child.stdout, child.stderr):
+            if pipe:
+                selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map() or _lives(child):
+            for key, _ in selector.select(timeout=_LOOK_S):
+                block = os.read(key.fd, 65536)
+                if not block:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is child.stdout:
+                    on_output(block)
+                else:
+                    complaint.extend(block[-_STDERR_BYTES:].splitlines(keepends=True))
+            if stop is not None and stop.is_set():
+                raise Stopped
+            if time.monotonic() > end:
+                raise EncodeFailed(
+                    code="DEADLINE_PASSED", sentence=f"The work was not done within {deadline_s:.0f} s and was ended."
+                )
+            on_wait()
+    return b"".join(complaint)[-_STDERR_BYTES:].decode(errors="replace").strip()
+
+
+def _lives(child: subprocess.Popen[bytes]) -> bool:
+    """Tell whether a child that closed its pipes still runs, without collecting it."""
+    return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
+def _wait(child: subprocess.Popen[bytes], complaint: str) -> ChildEnd:
+    """Collect the child with its resource usage, which subprocess itself does not give."""
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return ChildEnd(child.returncode, usage.ru_utime + usage.ru_stime, complaint)

@@ -1,0 +1,159 @@
+"""Turns the outputs of all units into what a player and a verifier need: playlists and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tasks.transcode.consistency import check_outputs
+from tasks.transcode.errors import AUDIO_UNIT
+from tasks.transcode.playlists import HLS_CONTENT_TYPE, PlacedFile, Track, Variant, master_playlist, media_playlist
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tasks.transcode.errors import UnitKey
+    from tasks.transcode.outputs import MediaFile, UnitOutput
+    from tasks.transcode.plan import Plan
+
+MANIFEST_VERSION = 1
+"""Grows when the manifest changes its meaning."""
+
+MASTER_NAME = "master.m3u8"
+AUDIO_PLAYLIST_NAME = "audio.m3u8"
+MANIFEST_NAME = "manifest.json"
+
+
+class PublishedFile(NamedTuple):
+    """A file that lies in the folder of the playlists."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Everything about one output besides its media: playlists and manifest as files, and the manifest as data."""
+
+    files: tuple[PublishedFile, ...]
+    manifest: dict[str, Any]
+
+
+def build_publication(
+    plan: Plan,
+    outputs: Mapping[UnitKey, UnitOutput],
+    *,
+    url_of: Callable[[UnitKey, MediaFile], str],
+) -> Publication:
+    """Return playlists and manifest for the outputs of all units of `plan`.
+
+    `url_of` gives a media file's address relative to the folder of the playlists. Raises InconsistentOutput or
+    SeamMismatch, which name the units that must be done again.
+    """
+    check_outputs(plan, outputs)
+    rungs = [
+        Track(
+            rung.name,
+            tuple(
+                _placed(unit.index, file, url_of)
+                for unit in plan.video_units
+                for file in outputs[unit.index].files
+                if file.rung == rung.name
+            ),
+        )
+        for rung in plan.rungs
+    ]
+    audio = None
+    if plan.has_audio:
+        audio = Track("audio", (_placed(AUDIO_UNIT, outputs[AUDIO_UNIT].files[0], url_of),))
+    playlists = _playlists(plan, rungs, audio)
+    manifest = _manifest(plan, outputs, url_of, (rungs, audio, playlists))
+    content = json.dumps(manifest, indent=None, separators=(",", ":"), sort_keys=True).encode()
+    return Publication((*playlists, PublishedFile(MANIFEST_NAME, "application/json", content)), manifest)
+
+
+def _placed(unit: UnitKey, file: MediaFile, url_of: Callable[[UnitKey, MediaFile], str]) -> PlacedFile:
+    return PlacedFile(url_of(unit, file), file)
+
+
+def _playlists(plan: Plan, rungs: Sequence[Track], audio: Track | None) -> tuple[PublishedFile, ...]:
+    variants = [
+        Variant(track, f"{rung.name}.m3u8", rung.width_px, rung.height_px, plan.rate)
+        for rung, track in zip(plan.rungs, rungs, strict=True)
+    ]
+    texts = {MASTER_NAME: master_playlist(variants, audio, AUDIO_PLAYLIST_NAME)}
+    texts |= {f"{track.name}.m3u8": media_playlist(track) for track in rungs}
+    if audio is not None:
+        texts[AUDIO_PLAYLIST_NAME] = media_playlist(audio)
+    return tuple(PublishedFile(name, HLS_CONTENT_TYPE, text.encode()) for name, text in texts.items())
+
+
+def _manifest(
+    plan: Plan,
+    outputs: Mapping[UnitKey, UnitOutput],
+    url_of: Callable[[UnitKey, MediaFile], str],
+    tracks: tuple[Sequence[Track], Track | None, Sequence[PublishedFile]],
+) -> dict[str, Any]:
+    rungs, audio, playlists = tracks
+    units: list[UnitKey] = [unit.index for unit in plan.video_units] + ([AUDIO_UNIT] if plan.has_audio else [])
+    objects = [_object(unit, file, url_of(unit, file)) for unit in units for file in outputs[unit].files]
+    return {
+        "version": MANIFEST_VERSION,
+        "engine": plan.engine,
+        "profile": plan.profile,
+        "duration_s": plan.duration_s,
+        "frame_rate": str(plan.rate),
+        "gop_ticks": plan.gop_frames * plan.frame_ticks,
+        "master": MASTER_NAME,
+        "poster": next(entry["url"] for entry in objects if entry["role"] == "poster"),
+        "rungs": [
+            {**_summary(track), "width_px": rung.width_px, "height_px": rung.height_px}
+            for rung, track in zip(plan.rungs, rungs, strict=True)
+        ],
+        "audio": None if audio is None else _summary(audio),
+        "units": [
+            {
+                "unit": unit.index,
+                "first_frame": unit.first_frame,
+                "end_frame": unit.end_frame,
+                "seam_frames": len(tail.sums) if (tail := outputs[unit.index].tail) else 0,
+            }
+            for unit in plan.video_units
+        ],
+        "playlists": [
+            {"name": name, "content_type": content_type, **_fingerprint(content)}
+            for name, content_type, content in playlists
+        ],
+        "objects": objects,
+    }
+
+
+def _summary(track: Track) -> dict[str, Any]:
+    return {
+        "name": track.name,
+        "playlist": f"{track.name}.m3u8",
+        "codec": track.codec,
+        "average_bps": track.average_bps,
+        "peak_bps": track.peak_bps,
+        "segments": len(track.segments),
+        "bytes": sum(placed.file.bytes for placed in track.files),
+    }
+
+
+def _object(unit: UnitKey, file: MediaFile, url: str) -> dict[str, Any]:
+    duration_ticks = sum(segment.duration_ticks for segment in file.segments)
+    form = asdict(file)
+    del form["name"]
+    return form | {
+        "unit": unit,
+        "url": url,
+        "duration_s": duration_ticks / file.timescale if file.timescale else 0.0,
+        "segments": [list(segment.values()) for segment in form["segments"]],
+    }
+
+
+def _fingerprint(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
