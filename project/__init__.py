@@ -1,0 +1,7 @@
+"""The Django project: configuration and wiring, no rules."""
+
+from __future__ import annotations
+
+from project.celery import app as celery_app
+
+__all__ = ["celery_app"]

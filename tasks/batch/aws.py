@@ -1,0 +1,140 @@
+"""The port over boto3. Reads may be re-sent; SubmitJob never is, because it has no idempotency token and boto3 re-sends by default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tasks.batch.errors import translate
+from tasks.batch.port import DESCRIBE_LIMIT_IDS, BatchPort, Found, Submission
+from tasks.conf import bridge_settings
+from tasks.lifecycle.observation import BatchStatus, Observation
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
+_CONNECT_TIMEOUT_S = 2
+_READ_TIMEOUT_S = 8
+"""A call that hangs must end well within Celery's soft limit of 20 s."""
+
+
+@cache
+def batch_client(*, resend: bool) -> BatchClient:
+    """A client of AWS Batch. With `resend` False each call goes out at most once."""
+    config = Config(
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=_READ_TIMEOUT_S,
+        retries={"total_max_attempts": 2 if resend else 1, "mode": "standard"},
+    )
+    return boto3.client("batch", config=config)
+
+
+@contextmanager
+def translated(call: str, client: BatchClient) -> Iterator[None]:
+    """Turn boto3's errors into ours."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        where = client.meta.endpoint_url or client.meta.region_name
+        raise translate(error, call=call, where=where) from error
+
+
+class AwsBatch:
+    """AWS Batch, or anything that answers like it at AWS_ENDPOINT_URL."""
+
+    def submit(self, submission: Submission) -> str:
+        """See BatchPort."""
+        conf = bridge_settings()
+        client = batch_client(resend=False)
+        with translated("SubmitJob", client):
+            answer = client.submit_job(
+                jobName=submission.name,
+                jobQueue=conf.job_queue,
+                jobDefinition=conf.job_definition,
+                parameters=dict(submission.parameters),
+                retryStrategy={"attempts": 1},
+                timeout={"attemptDurationSeconds": submission.timeout_s},
+                containerOverrides={
+                    "environment": [{"name": name, "value": value} for name, value in submission.environment.items()],
+                    "resourceRequirements": [
+                        {"type": "VCPU", "value": str(submission.vcpus)},
+                        {"type": "MEMORY", "value": str(submission.memory_mib)},
+                    ],
+                },
+                tags={"application": conf.job_name_prefix},
+            )
+        return answer["jobId"]
+
+    def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
+        """See BatchPort."""
+        client = batch_client(resend=True)
+        observations: list[Observation] = []
+        remaining = iter(batch_job_ids)
+        while page := list(islice(remaining, DESCRIBE_LIMIT_IDS)):
+            with translated("DescribeJobs", client):
+                answer = client.describe_jobs(jobs=page)
+            found = {job["jobId"]: _observation(job) for job in answer["jobs"]}
+            observations += [
+                found.get(each) or Observation(batch_job_id=each, status=BatchStatus.ABSENT) for each in page
+            ]
+        return observations
+
+    def find(self, *, name: str) -> list[Found]:
+        """See BatchPort. The JOB_NAME filter ignores case and status; the exact comparison is ours."""
+        listed = _list_jobs({"filters": [{"name": "JOB_NAME", "values": [name]}]})
+        return [each for each in listed if each.name == name]
+
+    def list_active(self, *, prefix: str) -> list[Found]:
+        """See BatchPort."""
+        listed = (each for status in _ACTIVE for each in _list_jobs({"jobStatus": status.value}))
+        return [each for each in listed if each.name.startswith(prefix)]
+
+    def terminate(self, batch_job_id: str, *, reason: str) -> None:
+        """See BatchPort."""
+        client = batch_client(resend=True)
+        with translated("TerminateJob", client):
+            client.terminate_job(jobId=batch_job_id, reason=reason)
+
+
+_ACTIVE = (BatchStatus.SUBMITTED, BatchStatus.PENDING, BatchStatus.RUNNABLE, BatchStatus.STARTING, BatchStatus.RUNNING)
+
+
+def _list_jobs(which: dict[str, Any]) -> list[Found]:
+    client = batch_client(resend=True)
+    with translated("ListJobs", client):
+        pages = client.get_paginator("list_jobs").paginate(jobQueue=bridge_settings().job_queue, **which)
+        summaries = [summary for page in pages for summary in page["jobSummaryList"]]
+    return [
+        Found(
+            batch_job_id=each["jobId"],
+            name=each["jobName"],
+            status=BatchStatus(each.get("status", "SUBMITTED")),
+            created_at_ms=int(each.get("createdAt", 0)),
+        )
+        for each in summaries
+    ]
+
+
+def _observation(job: Any) -> Observation:
+    container = job.get("container") or {}
+    return Observation(
+        batch_job_id=job["jobId"],
+        status=BatchStatus(job["status"]),
+        status_reason=job.get("statusReason", ""),
+        container_reason=container.get("reason", ""),
+        exit_code=container.get("exitCode"),
+        log_stream=container.get("logStreamName", ""),
+        started=bool(job.get("startedAt")),
+    )
+
+
+def aws_batch() -> BatchPort:
+    """The port that production code uses."""
+    return AwsBatch()

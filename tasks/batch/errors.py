@@ -1,0 +1,81 @@
+"""What can go wrong with a call to AWS, told apart by the one thing that matters: can the call have taken effect?"""
+
+from __future__ import annotations
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+
+from tasks.lifecycle.errors import BatchreelError
+
+_THROTTLES = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling", "RequestLimitExceeded"})
+_DENIALS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+    }
+)
+_SERVER_ERROR = 500
+
+
+class BatchError(BatchreelError):
+    """A call to AWS failed. Unknown is not failed: for a read, this changes no state."""
+
+    code = "BATCH_ERROR"
+
+
+class BatchThrottledError(BatchError):
+    """AWS refused the call because of its rate. It certainly did not take effect."""
+
+    code = "BATCH_THROTTLED"
+
+
+class BatchDeniedError(BatchError):
+    """AWS refused the credentials or their permissions. The call certainly did not take effect."""
+
+    code = "BATCH_DENIED"
+
+
+class BatchRefusedError(BatchError):
+    """AWS refused the request itself (unknown queue, bad definition). It certainly did not take effect."""
+
+    code = "BATCH_REFUSED"
+
+
+class BatchUnreachableError(BatchError):
+    """No connection to AWS could be made. The call certainly did not take effect."""
+
+    code = "BATCH_UNREACHABLE"
+
+
+class BatchDoubtfulError(BatchError):
+    """The answer was lost, late or a server error. The call may have taken effect."""
+
+    code = "BATCH_DOUBTFUL"
+
+
+def translate(error: ClientError | BotoCoreError, *, call: str, where: str) -> BatchError:
+    """The error of ours for an error of boto3's; `where` (region or endpoint) goes into the text, since a wrong one looks like a 403."""
+    text = f"{call} at {where}: {error}"
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code in _THROTTLES:
+            return BatchThrottledError(text)
+        if code in _DENIALS:
+            return BatchDeniedError(text)
+        return BatchDoubtfulError(text) if status >= _SERVER_ERROR else BatchRefusedError(text)
+    if isinstance(error, NoCredentialsError):
+        return BatchDeniedError(text)
+    if isinstance(error, EndpointConnectionError):
+        return BatchUnreachableError(text)
+    return BatchRefusedError(text) if isinstance(error, ParamValidationError) else BatchDoubtfulError(text)

@@ -1,0 +1,123 @@
+"""The one settings object: every number of the bridge, with its unit in its name and the reason for its value.
+
+A site overrides any of them in Django's settings: `BATCHREEL = {"stuck_threshold_s": 300}`. How the numbers must relate is checked by
+`manage.py check` (tasks/checks.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeSettings:
+    """All numbers and names of the bridge. Seconds end in `_s`, mebibytes in `_mib`."""
+
+    # AWS Batch. The first two have settings of their own, under the names that users of the old system know.
+    job_queue: str = ""
+    job_definition: str = ""
+    job_name_prefix: str = "batchreel"
+    """Batch jobs whose name begins with this and a dash are ours to reap."""
+    image: str = "batchreel-container:latest"
+    job_role_arn: str = ""
+    execution_role_arn: str = ""
+    log_group: str = "/aws/batch/job"
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Environment name -> ARN of the secret that Batch puts there (DATABASE_URL and the like)."""
+    vcpus: int = 2
+    memory_mib: int = 4096
+    memory_cap_mib: int = 16384
+    out_of_memory_factor: float = 1.5
+    attempt_timeout_s: int = 6 * 3600
+    """Batch ends an attempt after this. Batch itself refuses less than 60."""
+
+    # Media.
+    profile: str = "standard"
+    threads_per_unit: int = 1
+    """Encoder threads a unit gets. It is fixed in the plan, because x264's bytes depend on it."""
+
+    # Heartbeat and rescue.
+    heartbeat_s: float = 20
+    stuck_threshold_s: float = 180
+    """Silence that means death. At least four heartbeats."""
+    stage_limits_s: dict[str, float] = field(
+        default_factory=lambda: {"claim": 120, "fetch": 600, "plan": 900, "encode": 600, "store": 600, "publish": 900}
+    )
+    """How long a live container may show no progress in each stage."""
+
+    # Ticks: the periods of the beat entries.
+    submit_tick_s: float = 15
+    observe_tick_s: float = 15
+    rescue_tick_s: float = 30
+    reap_tick_s: float = 60
+    tick_lease_s: float = 60
+    """A tick's lease row is taken over by the next tick after this. No less than Celery's hard time limit."""
+
+    # Submitting.
+    submit_batch_jobs: int = 100
+    """Most SubmitJob calls in one tick."""
+    submit_per_s: float = 20
+    """Our share of the account's SubmitJob rate (AWS: 50 a second, for account and region)."""
+    submit_burst: int = 20
+    settle_s: float = 60
+    """After a doubtful SubmitJob, the wait before each look for the Batch job by its name."""
+    refused_submit_wait_s: float = 30
+    """After a SubmitJob that certainly did not take effect (throttled, denied), the wait before the next call."""
+
+    # Observing.
+    describe_limit_ids: int = 1000
+    """Most Batch jobs asked for in one tick: ten DescribeJobs calls."""
+    audit_s: float = 60
+    """How often an attempt with a fresh heartbeat is asked about all the same."""
+    young_attempt_s: float = 300
+    """An attempt that has not started is asked about at each tick until this age, then each `audit_s`."""
+    lost_absences: int = 2
+    lost_age_s: float = 300
+    succeeded_grace_s: float = 60
+    """Batch says SUCCEEDED, the container has not said so in its row: the wait before the attempt is failed."""
+    verdict_wait_s: float = 900
+    """How long the charge of a silent attempt waits for Batch's verdict."""
+
+    # Budget.
+    max_attempts: int = 5
+    max_losses_in_a_row: int = 20
+    backoff_first_s: float = 10
+    backoff_cap_s: float = 600
+
+    # Reaping.
+    reap_settle_s: float = 300
+    """A Batch job of ours without a live attempt is left alone until this age."""
+    reap_limit: int = 50
+    """Most terminations, and most objects or rows purged, in one tick."""
+    superseded_retention_s: float = 7 * 86400
+    """How long a publication that was replaced stays, for viewers who are in the middle of it."""
+
+    # Hints.
+    hint_pause_s: float = 30
+    """After a hint could not be sent, none is tried in this process for this long."""
+
+
+@cache
+def bridge_settings() -> BridgeSettings:
+    """The settings in force. Raises ImproperlyConfigured for a name that does not exist."""
+    overrides: dict[str, Any] = dict(getattr(settings, "BATCHREEL", {}))
+    known = {each.name for each in fields(BridgeSettings)}
+    if unknown := sorted(set(overrides) - known):
+        message = f"BATCHREEL has no setting named {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
+        raise ImproperlyConfigured(message)
+    overrides.setdefault("job_queue", getattr(settings, "VIDEO_BATCH_JOB_QUEUE", ""))
+    overrides.setdefault("job_definition", getattr(settings, "VIDEO_BATCH_JOB_DEFINITION", ""))
+    return BridgeSettings(**overrides)
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_: object) -> None:
+    if setting in {"BATCHREEL", "VIDEO_BATCH_JOB_QUEUE", "VIDEO_BATCH_JOB_DEFINITION"}:
+        bridge_settings.cache_clear()

@@ -1,0 +1,64 @@
+"""Hints: a Celery message that says "there is work". It never says which, and nothing depends on its arriving.
+
+A hint is sent once per transaction, after its commit, within bounded time, and its failure is nobody's error: the next tick finds the
+row. After a hint that could not be sent, this process sends none for a while, so that a request which saves fifty videos does not
+wait fifty times for a Redis that is away.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from celery import current_app
+from django.db import connection, transaction
+from kombu.exceptions import OperationalError
+
+from tasks.conf import bridge_settings
+
+logger = logging.getLogger(__name__)
+
+HINT_TASK = "batchreel.hint"
+
+
+class _Breaker:
+    """Remembers, in this process, until when no hint is tried. Uses the process's monotonic clock: no other machine is involved."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._closed_until_s = 0.0
+
+    def is_open(self) -> bool:
+        with self._lock:
+            return time.monotonic() >= self._closed_until_s
+
+    def pause(self, pause_s: float) -> None:
+        with self._lock:
+            self._closed_until_s = time.monotonic() + pause_s
+
+    def reset(self) -> None:
+        self.pause(0)
+
+
+breaker = _Breaker()
+
+
+def hint_on_commit() -> None:
+    """Send one hint when the current transaction commits; at once where there is none; not at all after a rollback."""
+    current = set(connection.savepoint_ids)
+    for savepoints, function, *_ in connection.run_on_commit:
+        if function is send_hint and savepoints <= current:
+            return
+    transaction.on_commit(send_hint, robust=True)
+
+
+def send_hint() -> None:
+    """Send the hint to submit. Never raises because of the broker, and never waits longer than the bounds in the settings."""
+    if not breaker.is_open():
+        return
+    try:
+        current_app.send_task(HINT_TASK, expires=60)
+    except (OperationalError, OSError) as error:
+        breaker.pause(bridge_settings().hint_pause_s)
+        logger.warning("HINT_FAILED: %s. The next tick submits what is due.", error)

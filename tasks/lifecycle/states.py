@@ -1,0 +1,131 @@
+"""The states of a job, an attempt and a unit, and the events that change them.
+
+`TRANSITIONS` is the whole truth about state changes: the database's constraints, the diagram in docs/states.md and the one function
+that writes states (`tasks.services.transition`) are all held equal to it by a test.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+
+class JobState(enum.StrEnum):
+    """Where the durable wish "make this video playable" stands."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    RETRY_WAIT = "RETRY_WAIT"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    DEAD = "DEAD"
+
+
+class AttemptState(enum.StrEnum):
+    """Where one container run, which is one Batch job, stands."""
+
+    SUBMITTING = "SUBMITTING"
+    SUBMITTED = "SUBMITTED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    LOST = "LOST"
+    CANCELLED = "CANCELLED"
+
+
+class UnitState(enum.StrEnum):
+    """Where one piece of a job's work stands."""
+
+    PENDING = "PENDING"
+    LEASED = "LEASED"
+    DONE = "DONE"
+
+
+class UnitKind(enum.StrEnum):
+    """What a unit is: the plan comes first, video and audio are media, publishing comes last."""
+
+    PLAN = "plan"
+    VIDEO = "video"
+    AUDIO = "audio"
+    PUBLISH = "publish"
+
+
+ACTIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRY_WAIT})
+"""A job in one of these will go on by itself. A video has at most one such job."""
+
+LIVE_ATTEMPT_STATES = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, AttemptState.RUNNING})
+"""An attempt in one of these may still have a container, or get one."""
+
+MEDIA_UNIT_KINDS = frozenset({UnitKind.VIDEO, UnitKind.AUDIO})
+
+
+class JobEvent(enum.StrEnum):
+    """What can happen to a job."""
+
+    GRANT = "job.grant"
+    CLAIM = "job.claim"
+    RETRY = "job.retry"
+    PUBLISH = "job.publish"
+    REFUSE = "job.refuse"
+    PARK = "job.park"
+    CANCEL = "job.cancel"
+    REVIVE = "job.revive"
+
+
+class AttemptEvent(enum.StrEnum):
+    """What can happen to an attempt."""
+
+    SUBMIT = "attempt.submit"
+    CLAIM = "attempt.claim"
+    SUCCEED = "attempt.succeed"
+    FAIL = "attempt.fail"
+    LOSE = "attempt.lose"
+    CANCEL = "attempt.cancel"
+
+
+class UnitEvent(enum.StrEnum):
+    """What can happen to a unit."""
+
+    LEASE = "unit.lease"
+    FINISH = "unit.finish"
+    REDO = "unit.redo"
+
+
+AnyEvent = JobEvent | AttemptEvent | UnitEvent
+
+_J, _A, _U = JobState, AttemptState, UnitState
+
+TRANSITIONS: Mapping[AnyEvent, Mapping[str, str]] = MappingProxyType(
+    {
+        JobEvent.GRANT: {_J.QUEUED: _J.QUEUED, _J.RETRY_WAIT: _J.QUEUED},
+        JobEvent.CLAIM: {_J.QUEUED: _J.RUNNING},
+        JobEvent.RETRY: {_J.QUEUED: _J.RETRY_WAIT, _J.RUNNING: _J.RETRY_WAIT},
+        JobEvent.PUBLISH: {_J.RUNNING: _J.SUCCEEDED},
+        JobEvent.REFUSE: {_J.RUNNING: _J.FAILED},
+        JobEvent.PARK: {_J.QUEUED: _J.DEAD, _J.RETRY_WAIT: _J.DEAD},
+        JobEvent.CANCEL: {
+            _J.QUEUED: _J.CANCELLED,
+            _J.RUNNING: _J.CANCELLED,
+            _J.RETRY_WAIT: _J.CANCELLED,
+            _J.DEAD: _J.CANCELLED,
+        },
+        JobEvent.REVIVE: {_J.DEAD: _J.QUEUED},
+        AttemptEvent.SUBMIT: {_A.SUBMITTING: _A.SUBMITTED},
+        AttemptEvent.CLAIM: {_A.SUBMITTING: _A.RUNNING, _A.SUBMITTED: _A.RUNNING},
+        AttemptEvent.SUCCEED: {_A.RUNNING: _A.SUCCEEDED},
+        AttemptEvent.FAIL: {_A.SUBMITTING: _A.FAILED, _A.SUBMITTED: _A.FAILED, _A.RUNNING: _A.FAILED},
+        AttemptEvent.LOSE: {_A.SUBMITTING: _A.LOST, _A.SUBMITTED: _A.LOST, _A.RUNNING: _A.LOST},
+        AttemptEvent.CANCEL: {_A.SUBMITTING: _A.CANCELLED, _A.SUBMITTED: _A.CANCELLED, _A.RUNNING: _A.CANCELLED},
+        UnitEvent.LEASE: {_U.PENDING: _U.LEASED, _U.LEASED: _U.LEASED},
+        UnitEvent.FINISH: {_U.LEASED: _U.DONE},
+        UnitEvent.REDO: {_U.DONE: _U.PENDING},
+    }
+)
+"""event -> {from: to}. What is not here cannot happen."""
+
+
+def target_state(event: AnyEvent, state: str) -> str | None:
+    """The state that `event` leads to from `state`, or None where the event cannot happen there."""
+    return TRANSITIONS[event].get(state)

@@ -1,0 +1,44 @@
+"""A video's status as people see it. It is derived from rows each time and stored nowhere, so it cannot drift."""
+
+from __future__ import annotations
+
+import enum
+
+from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobState
+
+
+class VideoStatus(enum.StrEnum):
+    """What a person is told about a video."""
+
+    UPLOADING = "UPLOADING"
+    WAITING = "WAITING"
+    PROCESSING = "PROCESSING"
+    READY = "READY"
+    UPDATING = "UPDATING"
+    FAILED = "FAILED"
+    PARKED = "PARKED"
+    CANCELLED = "CANCELLED"
+    DELETED = "DELETED"
+
+
+_UNPUBLISHED: dict[JobState, VideoStatus] = {
+    JobState.QUEUED: VideoStatus.WAITING,
+    JobState.RUNNING: VideoStatus.PROCESSING,
+    JobState.RETRY_WAIT: VideoStatus.WAITING,
+    JobState.FAILED: VideoStatus.FAILED,
+    JobState.DEAD: VideoStatus.PARKED,
+    JobState.CANCELLED: VideoStatus.CANCELLED,
+    # Succeeded without being published: the video got a newer job's output, or lost its publication. Nothing can be played.
+    JobState.SUCCEEDED: VideoStatus.WAITING,
+}
+
+
+def video_status(*, deleted: bool, source_complete: bool, published: bool, newest_job: JobState | None) -> VideoStatus:
+    """The status that follows from four facts; the table in docs/states.md is this function."""
+    if deleted:
+        return VideoStatus.DELETED
+    if published:
+        return VideoStatus.UPDATING if newest_job in ACTIVE_JOB_STATES else VideoStatus.READY
+    if not source_complete:
+        return VideoStatus.UPLOADING
+    return VideoStatus.WAITING if newest_job is None else _UNPUBLISHED[newest_job]

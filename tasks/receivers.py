@@ -1,0 +1,32 @@
+"""Receivers: they hear that a source is complete, and ask for its job in the same transaction as the caller's. Nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models.signals import post_migrate, post_save
+from django.dispatch import receiver
+
+from tasks.models import Video
+from tasks.services.request import request_automatically
+from tasks.signals import upload_completed
+
+
+@receiver(post_save, sender=Video)
+def _video_saved(*, instance: Video, raw: bool = False, **_: Any) -> None:
+    """A saved video: asks once per source, so saving it again or editing its title starts nothing. Fixtures ask through the tick."""
+    if not raw:
+        request_automatically(video_id=instance.pk)
+
+
+@receiver(upload_completed)
+def _upload_completed(*, video: Video, **_: Any) -> None:
+    request_automatically(video_id=video.pk)
+
+
+@receiver(post_migrate)
+def _migrated(*, app_config: Any, **_: Any) -> None:
+    if app_config.label == "django_celery_beat":
+        from tasks.beat import sync_entries  # noqa: PLC0415 - its models exist only after migrating
+
+        sync_entries()

@@ -1,0 +1,57 @@
+"""What a job has used up of its budget, read from its attempts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F, Min, Q
+from django.db.models.functions import Now
+
+from tasks.conf import bridge_settings
+from tasks.lifecycle.reasons import is_loss
+from tasks.lifecycle.retry import Decision, Spent, decide
+from tasks.lifecycle.states import UnitState
+from tasks.models import Attempt, Job, Unit
+
+
+def decide_for(job: Job) -> Decision:
+    """Whether the due job gets another attempt."""
+    conf = bridge_settings()
+    return decide(spent(job), max_attempts=conf.max_attempts, max_losses_in_a_row=conf.max_losses_in_a_row)
+
+
+def spent(job: Job) -> Spent:
+    """Charged executions, open charges, and losses in a row. An open charge that waited too long for its verdict is a charge."""
+    counted = _counted(job)
+    overdue = Q(charged=None, ended_at__lte=Now() - _verdict_wait())
+    return Spent(
+        charged=counted.filter(Q(charged=True) | overdue).count(),
+        charge_open=counted.filter(charged=None).exclude(overdue).count(),
+        losses_in_a_row=_losses_in_a_row(job),
+    )
+
+
+def next_verdict_at(job: Job) -> Any:
+    """When the first open charge will be settled at the latest."""
+    first = _counted(job).filter(charged=None).aggregate(first=Min(F("ended_at")))["first"]
+    return first + _verdict_wait()
+
+
+def _counted(job: Job) -> Any:
+    return Attempt.objects.filter(job=job, number__gt=job.budget_from, ended_at__isnull=False)
+
+
+def _verdict_wait() -> timedelta:
+    return timedelta(seconds=bridge_settings().verdict_wait_s)
+
+
+def _losses_in_a_row(job: Job) -> int:
+    losses = 0
+    newest_first = _counted(job).order_by("-number").values_list("pk", "reason")
+    for attempt_id, reason in newest_first[: bridge_settings().max_losses_in_a_row]:
+        finished_a_unit = Unit.objects.filter(attempt_id=attempt_id, state=UnitState.DONE).exists()
+        if finished_a_unit or not is_loss(reason):
+            break
+        losses += 1
+    return losses

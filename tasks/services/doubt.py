@@ -1,0 +1,79 @@
+"""Attempts whose SubmitJob may or may not have taken effect: look the Batch job up by its name, adopt it, or submit again.
+
+ListJobs lags behind SubmitJob, so one empty look proves nothing: the call is repeated only after two empty looks, a settle window
+apart each. Should the first Batch job turn up after that, the claim lets only one of the two work, and the reap tick ends the other.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from tasks.batch.port import BatchPort, Found
+from tasks.conf import bridge_settings
+from tasks.lifecycle.observation import FINAL_STATUSES
+from tasks.lifecycle.states import AttemptState
+from tasks.models import Attempt
+from tasks.services.locking import lock_job, read_attempt
+from tasks.services.submit import record_submitted
+from tasks.services.transition import record
+
+logger = logging.getLogger(__name__)
+
+EMPTY_LOOKS = 2
+"""So many empty looks, a settle window apart, before SubmitJob is called again."""
+
+
+def resolve_doubts(*, batch: BatchPort, limit: int = 20) -> int:
+    """Look for the Batch jobs of doubtful attempts. Returns how many looks were made. Raises BatchError; nothing changes then."""
+    settled = Now() - timedelta(seconds=bridge_settings().settle_s)
+    doubtful = (
+        Attempt.objects.filter(
+            Q(looked_at=None) | Q(looked_at__lte=settled),
+            state=AttemptState.SUBMITTING,
+            batch_job_id=None,
+            submit_at=None,
+            submit_called_at__lte=settled,
+        )
+        .select_related("job")
+        .order_by("looked_at", "pk")[:limit]
+    )
+    looks = 0
+    for attempt in doubtful:
+        found = batch.find(name=attempt.batch_job_name)
+        looks += 1
+        if found:
+            _adopt(attempt, found, batch=batch)
+        else:
+            _note_empty_look(attempt)
+    return looks
+
+
+def _adopt(attempt: Attempt, found: list[Found], *, batch: BatchPort) -> None:
+    oldest_first = sorted(found, key=lambda each: (each.status in FINAL_STATUSES, each.created_at_ms))
+    adopted, *extras = oldest_first
+    logger.info("BATCH_SUBMIT_ADOPTED %s %s", attempt.batch_job_name, adopted.batch_job_id)
+    record_submitted(attempt, batch_job_id=adopted.batch_job_id, batch=batch)
+    for extra in extras:
+        batch.terminate(extra.batch_job_id, reason="Batchreel: another Batch job has this attempt")
+
+
+@transaction.atomic
+def _note_empty_look(attempt: Attempt) -> None:
+    job = lock_job(attempt.job_id)
+    current = read_attempt(job, attempt.number)
+    if current.state != AttemptState.SUBMITTING or current.batch_job_id is not None:
+        return
+    current.empty_looks += 1
+    again = current.empty_looks >= EMPTY_LOOKS
+    Attempt.objects.filter(pk=current.pk).update(
+        empty_looks=0 if again else current.empty_looks,
+        looked_at=None if again else Now(),
+        submit_at=Now() if again else None,
+    )
+    if again:
+        record("attempt.submit_again", job=job, attempt_number=attempt.number, text="two empty looks for the Batch job")

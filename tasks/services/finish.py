@@ -1,0 +1,143 @@
+"""Finishing a unit, and with the last one the attempt. A finish counts only while the lease is the unit's newest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from tasks.lifecycle.errors import FencedError
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import (
+    LIVE_ATTEMPT_STATES,
+    AttemptEvent,
+    AttemptState,
+    JobEvent,
+    JobState,
+    UnitEvent,
+    UnitKind,
+    UnitState,
+)
+from tasks.models import Attempt, Job, Unit
+from tasks.services.claim import Claim, Lease, hold
+from tasks.services.ending import end_attempt, end_job_attempts
+from tasks.services.locking import lock_job, read_attempt
+from tasks.services.transition import transition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedUnit:
+    """A unit that the plan asks for. Frames are on the job's one grid."""
+
+    kind: UnitKind
+    index: int
+    first_frame: int
+    end_frame: int
+    weight_frames: int
+
+
+@transaction.atomic
+def finish_unit(claim: Claim, lease: Lease, *, output: dict[str, Any]) -> None:
+    """Mark the unit DONE with what it made. Doing it again, after a lost answer, is success. Raises FencedError and the like."""
+    job = lock_job(claim.job_id)
+    _finish(job, claim, lease, output=output)
+
+
+@transaction.atomic
+def finish_plan(claim: Claim, lease: Lease, *, plan: dict[str, Any], units: Sequence[PlannedUnit]) -> None:
+    """Mark the plan unit DONE and insert the units that it asks for, and the publishing, in the same transaction."""
+    job = lock_job(claim.job_id)
+    if not _finish(job, claim, lease, output={"units": len(units)}):
+        return
+    Job.objects.filter(pk=job.pk).update(plan=plan)
+    Unit.objects.bulk_create(
+        [
+            Unit(
+                job=job,
+                kind=unit.kind,
+                index=unit.index,
+                first_frame=unit.first_frame,
+                end_frame=unit.end_frame,
+                weight_frames=unit.weight_frames,
+            )
+            for unit in units
+        ]
+        + [Unit(job=job, kind=UnitKind.PUBLISH)]
+    )
+
+
+def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any]) -> bool:
+    """True where this call made the unit DONE, False where an earlier call with the same lease did."""
+    unit = leased_unit(job, lease)
+    if unit.state == UnitState.DONE:
+        return False
+    attempt = hold(job, claim)
+    if attempt is None or unit.attempt_id != attempt.pk:
+        message = f"{unit} is in other hands"
+        raise FencedError(message)
+    unit.attempt = attempt
+    transition(
+        unit,
+        UnitEvent.FINISH,
+        text=f"{unit.kind} {unit.index} by attempt {claim.number}",
+        output=output,
+        done_at=Now(),
+    )
+    return True
+
+
+def leased_unit(job: Job, lease: Lease) -> Unit:
+    """The unit of a locked job, if the lease is still its newest. Raises FencedError."""
+    unit = Unit.objects.get(pk=lease.unit_id)
+    unit.job = job
+    if (unit.fence, unit.lease_id) != (lease.fence, lease.lease_id):
+        message = f"{unit}: lease {lease.fence} was superseded by {unit.fence}"
+        raise FencedError(message)
+    return unit
+
+
+@transaction.atomic
+def finish_attempt(claim: Claim) -> None:
+    """The container is about to leave with exit code 0: the job is done, or what is left is in other hands."""
+    job = lock_job(claim.job_id)
+    attempt = read_attempt(job, claim.number)
+    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:
+        transition(attempt, AttemptEvent.SUCCEED, charged=False, exit_code=0, ended_at=Now())
+
+
+@transaction.atomic
+def fail_attempt(claim: Claim, *, reason: Reason, text: str, exit_code: int) -> None:
+    """The container is about to leave without success, and says why. Nothing happens where the attempt has ended already."""
+    job = lock_job(claim.job_id)
+    attempt = read_attempt(job, claim.number)
+    if attempt.state in LIVE_ATTEMPT_STATES and attempt.claim_id == claim.claim_id:
+        end_attempt(attempt, AttemptEvent.FAIL, reason=reason, text=text, exit_code=exit_code)
+
+
+@transaction.atomic
+def refuse_input(claim: Claim, *, code: str, sentence: str, exit_code: int) -> None:
+    """The input cannot be transcoded: the job is FAILED after this one execution, with a sentence for the person who uploaded it."""
+    job = lock_job(claim.job_id)
+    attempt = hold(job, claim)
+    if attempt is None or job.state != JobState.RUNNING:
+        return
+    transition(
+        attempt,
+        AttemptEvent.FAIL,
+        reason=Reason.INPUT_REFUSED,
+        text=f"{code}: {sentence}",
+        charged=True,
+        exit_code=exit_code,
+        ended_at=Now(),
+    )
+    transition(job, JobEvent.REFUSE, reason=code, text=sentence, finished_at=Now())
+    end_job_attempts(job, reason=Reason.JOB_ENDED)
+
+
+def live_siblings(job: Job, claim: Claim) -> bool:
+    """Whether another attempt of the job is at work."""
+    others = Attempt.objects.filter(job=job, state__in=LIVE_ATTEMPT_STATES)
+    return others.exclude(number=claim.number).exists()

@@ -1,0 +1,181 @@
+"""Observing: what DescribeJobs says becomes columns of the attempt, and ends an attempt only where that is certain.
+
+The heartbeat is the push channel, so most attempts are asked about rarely. Which ones a tick asks about follows from their age, their
+silence and the tick's number, so nothing has to be written to remember who was asked; rows that did not change are not written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, F, IntegerField, Q, Value, When
+from django.db.models.functions import Mod, Now
+
+from tasks.batch.port import BatchPort
+from tasks.conf import bridge_settings
+from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation, failure_reason
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState
+from tasks.models import Attempt, Job
+from tasks.services.ending import end_attempt
+from tasks.services.locking import lock_job
+from tasks.services.transition import record
+
+
+@dataclass(slots=True, kw_only=True)
+class ObserveSummary:
+    """What one run did (counts of attempts)."""
+
+    asked: int = 0
+    changed: int = 0
+
+
+def observe(*, batch: BatchPort, tick: int) -> ObserveSummary:
+    """Ask about the attempts whose turn it is in tick number `tick`, and apply the answers. Raises BatchError; nothing changes then."""
+    asked = list(whose_turn(tick))
+    observations = {
+        each.batch_job_id: each for each in batch.describe([a.batch_job_id for a in asked if a.batch_job_id])
+    }
+    changed = sum(1 for attempt in asked if apply(attempt, observations[str(attempt.batch_job_id)]))
+    return ObserveSummary(asked=len(asked), changed=changed)
+
+
+def whose_turn(tick: int) -> Iterable[Attempt]:
+    """The attempts that tick number `tick` asks about, those silent for longest first, at most `describe_limit_ids`."""
+    conf = bridge_settings()
+    every = max(1, round(conf.audit_s / conf.observe_tick_s))
+    fresh = Now() - timedelta(seconds=2 * conf.heartbeat_s)
+    urgent = (
+        Q(state=AttemptState.RUNNING, heartbeat_at__lt=fresh)
+        | Q(state__in=[AttemptState.SUBMITTED], created_at__gt=Now() - timedelta(seconds=conf.young_attempt_s))
+        | Q(absences__gt=0)
+    )
+    open_charge = Q(charged=None, ended_at__gt=Now() - timedelta(seconds=conf.verdict_wait_s))
+    its_turn = Q(turn=tick % every) & (Q(state__in=LIVE_ATTEMPT_STATES) | open_charge)
+    return (
+        Attempt.objects.filter(batch_job_id__isnull=False)
+        .exclude(~Q(state__in=LIVE_ATTEMPT_STATES), batch_status__in=FINAL_STATUSES)
+        .annotate(
+            turn=Mod(F("id"), Value(every)),
+            urgency=Case(When(urgent, then=Value(0)), default=Value(1), output_field=IntegerField()),
+        )
+        .filter(Q(state__in=LIVE_ATTEMPT_STATES) | open_charge)
+        .filter(urgent | its_turn)
+        .order_by("urgency", F("heartbeat_at").asc(nulls_first=True), "id")[: conf.describe_limit_ids]
+    )
+
+
+def apply(attempt: Attempt, seen: Observation) -> bool:
+    """Write what was seen where it differs from the row, and draw the conclusions. True where the row changed."""
+    if not _differs(attempt, seen) and not _is_due_for_conclusion(attempt, seen):
+        return False
+    with transaction.atomic():
+        job = lock_job(attempt.job_id)
+        current = Attempt.objects.filter(pk=attempt.pk, batch_job_id=seen.batch_job_id).first()
+        if current is None:
+            return False
+        current.job = job
+        _write(current, seen)
+        if current.state in LIVE_ATTEMPT_STATES:
+            _conclude(current, seen)
+        elif current.charged is None and seen.status in FINAL_STATUSES:
+            _settle_charge(current, seen)
+    return True
+
+
+def _differs(attempt: Attempt, seen: Observation) -> bool:
+    if seen.status is BatchStatus.ABSENT:
+        return True
+    return (attempt.batch_status, attempt.batch_status_reason, attempt.batch_log_stream) != (
+        seen.status,
+        seen.status_reason,
+        seen.log_stream or attempt.batch_log_stream,
+    ) or attempt.absences > 0
+
+
+def _is_due_for_conclusion(attempt: Attempt, seen: Observation) -> bool:
+    """A Batch job that has ended while its attempt lives: the grace may have run out since the observation was written."""
+    return seen.status in FINAL_STATUSES and attempt.state in LIVE_ATTEMPT_STATES
+
+
+def _write(attempt: Attempt, seen: Observation) -> None:
+    if seen.status is BatchStatus.ABSENT:
+        columns: dict[str, Any] = {"absences": attempt.absences + 1}
+    else:
+        columns = {
+            "batch_status": seen.status.value,
+            "batch_status_reason": seen.status_reason,
+            "batch_log_stream": seen.log_stream or attempt.batch_log_stream,
+            "absences": 0,
+        }
+        if attempt.exit_code is None:
+            columns["exit_code"] = seen.exit_code
+    if attempt.batch_status != columns.get("batch_status", attempt.batch_status):
+        columns["batch_changed_at"] = Now()
+        record(
+            "batch.status",
+            job=attempt.job,
+            attempt_number=attempt.number,
+            from_state=attempt.batch_status,
+            to_state=seen.status.value,
+            text=seen.status_reason,
+        )
+    Attempt.objects.filter(pk=attempt.pk).update(**columns)
+    attempt.refresh_from_db(fields=list(columns))
+
+
+def _conclude(attempt: Attempt, seen: Observation) -> None:
+    if seen.status is BatchStatus.FAILED:
+        reason = failure_reason(seen)
+        end_attempt(attempt, AttemptEvent.FAIL, reason=reason, text=_words(seen))
+    elif seen.status is BatchStatus.SUCCEEDED and _grace_is_over(attempt):
+        end_attempt(attempt, AttemptEvent.FAIL, reason=Reason.UNFINISHED, text=_words(seen))
+    elif seen.status is BatchStatus.ABSENT and _is_lost(attempt):
+        end_attempt(attempt, AttemptEvent.LOSE, reason=Reason.VANISHED)
+
+
+def _grace_is_over(attempt: Attempt) -> bool:
+    grace = timedelta(seconds=bridge_settings().succeeded_grace_s)
+    return Attempt.objects.filter(pk=attempt.pk, batch_changed_at__lte=Now() - grace).exists()
+
+
+def _is_lost(attempt: Attempt) -> bool:
+    """Two absent answers, no heartbeat, and age: never one of them alone."""
+    conf = bridge_settings()
+    silent = Now() - timedelta(seconds=conf.stuck_threshold_s)
+    old = Now() - timedelta(seconds=conf.lost_age_s)
+    return (
+        attempt.absences >= conf.lost_absences
+        and Attempt.objects.filter(
+            Q(heartbeat_at=None) | Q(heartbeat_at__lt=silent), pk=attempt.pk, created_at__lt=old
+        ).exists()
+    )
+
+
+def _settle_charge(attempt: Attempt, seen: Observation) -> None:
+    """Batch's verdict on an attempt that was ended before it was known: now its charge is settled."""
+    reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
+    # Terminated by ourselves after the silence: AWS says nothing about the cause, so the container is taken to have hung.
+    charged = True if reason is Reason.TERMINATED else bool(reason.charge.value)
+    Attempt.objects.filter(pk=attempt.pk, charged=None).update(charged=charged)
+    record(
+        "attempt.verdict",
+        job=attempt.job,
+        attempt_number=attempt.number,
+        reason=reason,
+        text=f"{'charged' if charged else 'not charged'}: {_words(seen)}",
+    )
+    if attempt.job.state in ACTIVE_JOB_STATES and not charged:
+        # The job may be waiting for this verdict alone.
+        Job.objects.filter(pk=attempt.job_id, next_attempt_at__gt=Now(), state="RETRY_WAIT").update(
+            next_attempt_at=Now()
+        )
+
+
+def _words(seen: Observation) -> str:
+    exit_code = "" if seen.exit_code is None else f"exit code {seen.exit_code}"
+    return "; ".join(part for part in (seen.status_reason, seen.container_reason, exit_code) if part)

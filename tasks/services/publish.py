@@ -1,0 +1,119 @@
+"""Publishing: one transaction sets the manifest, the job's state and the video's pointer, after everything was stored and verified."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from tasks.lifecycle.errors import FencedError
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import (
+    MEDIA_UNIT_KINDS,
+    AttemptEvent,
+    JobEvent,
+    JobState,
+    UnitEvent,
+    UnitKind,
+    UnitState,
+)
+from tasks.models import Job, Unit, Video
+from tasks.services.claim import Claim, Lease, hold
+from tasks.services.ending import end_job_attempts
+from tasks.services.finish import leased_unit
+from tasks.services.locking import lock_job
+from tasks.services.transition import transition
+
+FULL_LADDER_LEVEL = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeUnit:
+    """A media unit that is DONE: what it made, and the storage folder that holds it."""
+
+    kind: UnitKind
+    index: int
+    fence: int
+    output: dict[str, Any]
+
+
+def made_units(job_id: uuid.UUID) -> list[MadeUnit]:
+    """What all media units of the job have made."""
+    units = Unit.objects.filter(job_id=job_id, kind__in=MEDIA_UNIT_KINDS, state=UnitState.DONE).order_by(
+        "kind", "index"
+    )
+    return [MadeUnit(kind=UnitKind(u.kind), index=u.index, fence=u.fence, output=u.output or {}) for u in units]
+
+
+def read_plan(job_id: uuid.UUID) -> dict[str, Any]:
+    """The job's plan, as the container that made it stored it."""
+    plan = Job.objects.values_list("plan", flat=True).get(pk=job_id)
+    if plan is None:
+        message = f"job {job_id} has no plan, although its plan unit is DONE"
+        raise FencedError(message)
+    return dict(plan)
+
+
+@transaction.atomic
+def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_key: str, poster_key: str) -> None:
+    """Make the job SUCCEEDED and point the video at it, unless the video was deleted or shows a newer job already.
+
+    Doing it again, after a lost answer, is success. Raises FencedError or AttemptCancelledError: somebody else's publication, a
+    rescue or a cancel came first, and nothing was written.
+    """
+    job = lock_job(claim.job_id)
+    unit = leased_unit(job, lease)
+    if unit.state == UnitState.DONE and job.state == JobState.SUCCEEDED:
+        return
+    attempt = hold(job, claim)
+    if attempt is None or unit.attempt_id != attempt.pk:
+        message = f"{unit} is in other hands"
+        raise FencedError(message)
+    unit.attempt = attempt
+    transition(unit, UnitEvent.FINISH, output={"manifest_key": manifest_key}, done_at=Now())
+    transition(
+        job,
+        JobEvent.PUBLISH,
+        manifest=manifest,
+        manifest_key=manifest_key,
+        poster_key=poster_key,
+        level=FULL_LADDER_LEVEL,
+        reason="",
+        finished_at=Now(),
+    )
+    transition(attempt, AttemptEvent.SUCCEED, charged=False, exit_code=0, ended_at=Now())
+    end_job_attempts(job, reason=Reason.JOB_ENDED)
+    _point_video_at(job)
+
+
+def _point_video_at(job: Job) -> None:
+    newer = Job.objects.filter(pk=OuterRef("published_job"), created_at__gt=job.created_at)
+    Video.objects.filter(pk=job.video_id, deleted_at=None).filter(Q(published_job=None) | ~Exists(newer)).update(
+        published_job=job
+    )
+
+
+@transaction.atomic
+def send_back(claim: Claim, lease: Lease, *, bad: Sequence[tuple[UnitKind, int, str]]) -> None:
+    """A failed verify: the units that it names are done again, under a new fence; publishing waits for them.
+
+    `bad` holds (kind, index, what is wrong). The publish unit itself stays leased, so the same container goes on with the repair; it
+    becomes claimable again as soon as its lease is given up below.
+    """
+    job = lock_job(claim.job_id)
+    unit = leased_unit(job, lease)
+    if hold(job, claim) is None:
+        return
+    for kind, index, wrong in bad:
+        damaged = Unit.objects.get(job=job, kind=kind, index=index)
+        damaged.job = job
+        if damaged.state == UnitState.DONE:
+            transition(
+                damaged, UnitEvent.REDO, text=f"{kind} {index}: {wrong}", attempt=None, output=None, done_at=None
+            )
+    Unit.objects.filter(pk=unit.pk, fence=unit.fence).update(attempt=None)

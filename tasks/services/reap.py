@@ -1,0 +1,110 @@
+"""Reaping: ending what nobody owns. Batch jobs here; objects and rows in `tasks.services.purge`. Bounded in each tick."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Extract, Now
+
+from tasks.batch.port import BatchPort
+from tasks.conf import bridge_settings
+from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus
+from tasks.lifecycle.states import LIVE_ATTEMPT_STATES
+from tasks.models import Attempt, Tick
+from tasks.services import purge
+from tasks.services.observe import apply
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = timedelta(days=1)
+"""For so long an ended attempt's Batch job is looked after; AWS keeps ended Batch jobs for longer than that."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ReapSummary:
+    """What one run did (counts)."""
+
+    terminated: int = 0
+    tidied: int = 0
+    purged_jobs: int = 0
+    purged_videos: int = 0
+
+
+def reap(*, batch: BatchPort) -> ReapSummary:
+    """End what nobody owns. Raises BatchError after having purged what needs no answer from AWS."""
+    limit = bridge_settings().reap_limit
+    summary = ReapSummary(
+        tidied=purge.tidy_jobs(limit=limit),
+        purged_jobs=purge.purge_superseded(limit=limit),
+        purged_videos=purge.purge_deleted(limit=limit),
+    )
+    summary.terminated = _end_batch_jobs_of_ended_attempts(batch, limit) + _end_strays(batch, limit)
+    return summary
+
+
+def _end_batch_jobs_of_ended_attempts(batch: BatchPort, limit: int) -> int:
+    """The Batch jobs of attempts that were cancelled, lost or failed: terminated until AWS says that they have ended."""
+    ended = _still_in_batch()[:limit]
+    by_id = {str(attempt.batch_job_id): attempt for attempt in ended}
+    terminated = 0
+    for seen in batch.describe(list(by_id)):
+        attempt = by_id[seen.batch_job_id]
+        apply(attempt, seen)
+        if seen.status not in FINAL_STATUSES | {BatchStatus.ABSENT}:
+            terminated += _terminate(
+                batch, seen.batch_job_id, reason=f"Batchreel: {attempt.reason or 'the attempt ended'}"
+            )
+    return terminated
+
+
+def _still_in_batch() -> QuerySet[Attempt]:
+    """Attempts that have ended by our rows, and not by AWS's last word. A container that says it is done gets time to leave."""
+    leaving = Q(state="SUCCEEDED", ended_at__gt=Now() - timedelta(seconds=bridge_settings().succeeded_grace_s))
+    return (
+        Attempt.objects.filter(batch_job_id__isnull=False, ended_at__gt=Now() - _REMEMBERED, absences__lt=2)
+        .exclude(state__in=LIVE_ATTEMPT_STATES)
+        .exclude(batch_status__in=FINAL_STATUSES)
+        .exclude(leaving)
+        .order_by("ended_at")
+    )
+
+
+def _end_strays(batch: BatchPort, limit: int) -> int:
+    """Batch jobs under our name prefix that no live attempt has, older than the settle window."""
+    conf = bridge_settings()
+    active = batch.list_active(prefix=f"{conf.job_name_prefix}-")
+    live = set(
+        Attempt.objects.filter(
+            state__in=LIVE_ATTEMPT_STATES, batch_job_id__in=[each.batch_job_id for each in active]
+        ).values_list("batch_job_id", flat=True)
+    )
+    # A live attempt whose id is not known yet may be the owner of the Batch job that bears its name.
+    waiting = set(
+        Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, batch_job_id=None).values_list(
+            "batch_job_name", flat=True
+        )
+    )
+    old_ms = _database_now_ms() - conf.reap_settle_s * 1000
+    strays = [
+        each
+        for each in active
+        if each.batch_job_id not in live and each.name not in waiting and each.created_at_ms < old_ms
+    ]
+    return sum(
+        _terminate(batch, each.batch_job_id, reason="Batchreel: no live attempt has this Batch job")
+        for each in strays[:limit]
+    )
+
+
+def _terminate(batch: BatchPort, batch_job_id: str, *, reason: str) -> bool:
+    logger.info("REAP_TERMINATE %s: %s", batch_job_id, reason)
+    batch.terminate(batch_job_id, reason=reason)
+    return True
+
+
+def _database_now_ms() -> float:
+    seconds = Tick.objects.annotate(now_s=Extract(Now(), "epoch")).values_list("now_s", flat=True).first()
+    return float(seconds or 0) * 1000

@@ -1,0 +1,99 @@
+"""Asking for a video to be made playable. Unique indexes, not checks in code, keep it to one active job and one automatic request."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef
+from django.db.models.functions import Now
+
+from tasks.conf import bridge_settings
+from tasks.hints import hint_on_commit
+from tasks.lifecycle.errors import NotFoundError, RefusedError
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobState
+from tasks.models import Job, Video
+from tasks.services.cancel import cancel_locked
+from tasks.services.locking import lock_job
+from tasks.services.transition import record, transition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requested:
+    """What a request led to: the job that stands for it, and whether this request made it."""
+
+    job_id: uuid.UUID
+    created: bool
+
+
+@transaction.atomic
+def request_automatically(*, video_id: uuid.UUID) -> Requested | None:
+    """Ask on behalf of an upload. None where there is nothing to do: the source is incomplete, or was asked for before.
+
+    A job for an older source of the same video that is still active is cancelled: its output would never be shown.
+    """
+    video = Video.objects.filter(pk=video_id, deleted_at=None, source_complete=True).exclude(source="").first()
+    if video is None or Job.objects.filter(video=video, source_name=str(video.source)).exists():
+        return None
+    for older in Job.objects.filter(video=video, state__in=ACTIVE_JOB_STATES).exclude(source_name=str(video.source)):
+        cancel_locked(lock_job(older.pk), reason=Reason.SUPERSEDED)
+    return _insert(video, automatic=True)
+
+
+@transaction.atomic
+def request_by_person(*, video_id: uuid.UUID) -> Requested:
+    """Ask again, whatever happened before: the retry and re-transcode of the page and the admin.
+
+    Gives the active job where there is one. Raises NotFoundError, or RefusedError with a sentence that says what to do.
+    """
+    video = Video.objects.filter(pk=video_id, deleted_at=None).first()
+    if video is None:
+        message = f"there is no video {video_id}"
+        raise NotFoundError(message)
+    if not video.source or not video.source_complete:
+        message = "The upload is not complete. Upload the file again."
+        raise RefusedError(message)
+    return _insert(video, automatic=False)
+
+
+def request_overlooked(*, limit: int) -> int:
+    """Give complete videos that no job was ever asked for (bulk creates send no signal) their job. Returns how many."""
+    overlooked = (
+        Video.objects.filter(deleted_at=None, source_complete=True)
+        .exclude(source="")
+        .exclude(Exists(Job.objects.filter(video=OuterRef("pk"), source_name=OuterRef("source"))))
+        .values_list("pk", flat=True)[:limit]
+    )
+    return sum(1 for video_id in overlooked if request_automatically(video_id=video_id))
+
+
+@transaction.atomic
+def revive(*, job_id: uuid.UUID) -> None:
+    """Give a DEAD job a new budget. Raises RefusedError where a newer job of the video exists: that one counts."""
+    job = lock_job(job_id)
+    if job.state != JobState.DEAD:
+        message = f"Only a DEAD job can be revived; this one is {job.state}."
+        raise RefusedError(message)
+    if Job.objects.filter(video_id=job.video_id, created_at__gt=job.created_at).exists():
+        message = "The video has a newer job. Retry that one instead."
+        raise RefusedError(message)
+    transition(
+        job, JobEvent.REVIVE, reason=Reason.REVIVED, budget_from=F("fence"), next_attempt_at=Now(), finished_at=None
+    )
+    hint_on_commit()
+
+
+def _insert(video: Video, *, automatic: bool) -> Requested:
+    job = Job(video=video, source_name=str(video.source), profile=bridge_settings().profile, automatic=automatic)
+    Job.objects.bulk_create([job], ignore_conflicts=True)
+    if not Job.objects.filter(pk=job.pk).exists():
+        standing = Job.objects.filter(video=video).order_by("-created_at").first()
+        if standing is None:
+            message = "Another request for this video is under way. Try again."
+            raise RefusedError(message)
+        return Requested(job_id=standing.pk, created=False)
+    record("job.request", job=job, to_state=job.state, text="automatic" if automatic else "by a person")
+    hint_on_commit()
+    return Requested(job_id=job.pk, created=True)

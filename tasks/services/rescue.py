@@ -1,0 +1,115 @@
+"""Rescue: a container that is silent, or alive without progress, is replaced. It takes the place of the old "stuck scanner".
+
+Silence counts from the later of the last heartbeat and the start of the unbroken run of this tick, so an outage of our own database,
+workers or beat is never taken for the death of containers: after it, every container gets a whole threshold to be heard again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import BooleanField, ExpressionWrapper, Q, Value
+from django.db.models.functions import Now
+from django.db.models.lookups import GreaterThan
+
+from tasks.batch.errors import BatchError
+from tasks.batch.port import BatchPort
+from tasks.conf import BridgeSettings, bridge_settings
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import AttemptEvent, AttemptState
+from tasks.models import Attempt
+from tasks.services.ending import end_attempt
+from tasks.services.locking import lock_job
+from tasks.services.observe import apply
+from tasks.services.transition import record
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class RescueSummary:
+    """What one run did (counts of attempts)."""
+
+    suspects: int = 0
+    rescued: int = 0
+    terminate_failures: int = 0
+
+
+def rescue(*, batch: BatchPort, unbroken_since: datetime, limit: int = 20) -> RescueSummary:
+    """Replace the containers that are silent or stuck. Observe first, then terminate, then fence and go on whether or not that worked."""
+    summary = RescueSummary()
+    for attempt in Attempt.objects.filter(_suspect(unbroken_since)).order_by("heartbeat_at")[:limit]:
+        summary.suspects += 1
+        _observe(attempt, batch=batch)
+        if not Attempt.objects.filter(_suspect(unbroken_since), pk=attempt.pk).exists():
+            continue
+        summary.terminate_failures += not _terminate(attempt, batch=batch)
+        summary.rescued += _fence(attempt, unbroken_since)
+    return summary
+
+
+def _suspect(unbroken_since: datetime) -> Q:
+    """The predicate that makes an attempt a suspect; the UPDATE that declares it dead repeats it."""
+    conf = bridge_settings()
+    return Q(state=AttemptState.RUNNING) & (_silent(conf, unbroken_since) | _stuck(conf, unbroken_since))
+
+
+def _silent(conf: BridgeSettings, unbroken_since: datetime) -> Q:
+    deadline: Any = Now() - timedelta(seconds=conf.stuck_threshold_s)
+    return Q(heartbeat_at__lt=deadline) & _watched_for(unbroken_since, conf.stuck_threshold_s)
+
+
+def _stuck(conf: BridgeSettings, unbroken_since: datetime) -> Q:
+    stuck = Q(pk__in=[])
+    for stage, limit_s in conf.stage_limits_s.items():
+        deadline: Any = Now() - timedelta(seconds=limit_s)
+        stuck |= Q(stage=stage, progressed_at__lt=deadline) & _watched_for(unbroken_since, limit_s)
+    return stuck
+
+
+def _watched_for(unbroken_since: datetime, threshold_s: float) -> Q:
+    """True where this tick has run without a gap for longer than the threshold, by the database's clock."""
+    watched: Any = ExpressionWrapper(
+        GreaterThan(Now() - timedelta(seconds=threshold_s), Value(unbroken_since)), output_field=BooleanField()
+    )
+    return Q(watched)
+
+
+def _observe(attempt: Attempt, *, batch: BatchPort) -> None:
+    if attempt.batch_job_id is None:
+        return
+    try:
+        for seen in batch.describe([attempt.batch_job_id]):
+            apply(attempt, seen)
+    except BatchError as error:
+        logger.warning("RESCUE_OBSERVE_FAILED %s: %s", attempt, error)
+
+
+def _terminate(attempt: Attempt, *, batch: BatchPort) -> bool:
+    if attempt.batch_job_id is None:
+        return True
+    try:
+        batch.terminate(attempt.batch_job_id, reason="Batchreel: no heartbeat, or no progress")
+    except BatchError as error:
+        logger.warning("RESCUE_TERMINATE_FAILED %s: %s", attempt, error)
+        record("rescue.terminate_failed", job=attempt.job, attempt_number=attempt.number, text=str(error))
+        return False
+    return True
+
+
+@transaction.atomic
+def _fence(attempt: Attempt, unbroken_since: datetime) -> bool:
+    job = lock_job(attempt.job_id)
+    # The attempt's own row too: the heartbeat does not take the job's lock, and one that comes now must not be lost.
+    current = Attempt.objects.select_for_update(of=("self",)).filter(_suspect(unbroken_since), pk=attempt.pk).first()
+    if current is None:
+        return False
+    current.job = job
+    silent = Attempt.objects.filter(_silent(bridge_settings(), unbroken_since), pk=attempt.pk).exists()
+    reason = Reason.SILENT if silent else Reason.NO_PROGRESS
+    end_attempt(current, AttemptEvent.LOSE, reason=reason, text=f"{reason.sentence} Stage {current.stage}.")
+    return True

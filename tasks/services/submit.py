@@ -1,0 +1,171 @@
+"""Submitting: every due job gets an attempt, and every attempt one SubmitJob that takes effect.
+
+SubmitJob has no idempotency token, so the order is: commit the attempt with its number and its Batch job's name, then call once, then
+record the id. A crash or a lost answer between these leaves the attempt in doubt; `tasks.services.doubt` looks it up by name.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max, Q
+from django.db.models.functions import Now
+
+from tasks.batch import definition
+from tasks.batch.errors import BatchDoubtfulError, BatchError
+from tasks.batch.port import BatchPort, Submission
+from tasks.conf import bridge_settings
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.retry import Decision
+from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobEvent
+from tasks.models import Attempt, Job
+from tasks.services.budget import decide_for, next_verdict_at
+from tasks.services.locking import lock_job, read_attempt
+from tasks.services.rate import take_tokens
+from tasks.services.transition import transition
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class SubmitSummary:
+    """What one run did (counts), and the trouble that it met."""
+
+    submitted: int = 0
+    doubtful: int = 0
+    refused: int = 0
+    trouble: BatchError | None = None
+
+
+def submit_due(*, batch: BatchPort) -> SubmitSummary:
+    """Submit what is due. The tick and the hint both run this; any number of them at once is harmless."""
+    summary = SubmitSummary()
+    for attempt in take_due(limit=bridge_settings().submit_batch_jobs):
+        if summary.refused:
+            put_off(attempt)
+        else:
+            _submit(attempt, batch=batch, summary=summary)
+    return summary
+
+
+def take_due(*, limit: int) -> list[Attempt]:
+    """Attempts that this caller, and nobody else, is to submit now: those put off before, then new ones for due jobs."""
+    waiting = _put_off().count() + _due_jobs().count()
+    tokens = take_tokens("SubmitJob", wanted=min(waiting, limit)) if waiting else 0
+    if not tokens:
+        return []
+    attempts = _retake(limit=tokens)
+    return attempts + _grant(limit=tokens - len(attempts))
+
+
+def _put_off() -> Any:
+    return Attempt.objects.filter(state=AttemptState.SUBMITTING, submit_at__lte=Now())
+
+
+def _due_jobs() -> Any:
+    return Job.objects.filter(next_attempt_at__lte=Now())
+
+
+@transaction.atomic
+def _retake(*, limit: int) -> list[Attempt]:
+    chosen = list(_put_off().select_for_update(skip_locked=True, of=("self",)).order_by("submit_at")[:limit])
+    Attempt.objects.filter(pk__in=[each.pk for each in chosen]).update(submit_at=None, submit_called_at=Now())
+    return list(Attempt.objects.filter(pk__in=[each.pk for each in chosen]).select_related("job"))
+
+
+@transaction.atomic
+def _grant(*, limit: int) -> list[Attempt]:
+    due = _due_jobs().select_for_update(skip_locked=True, of=("self",)).order_by("next_attempt_at")[:limit]
+    return [attempt for job in due if (attempt := _grant_one(job))]
+
+
+def _grant_one(job: Job) -> Attempt | None:
+    decision = decide_for(job)
+    if decision is Decision.WAIT_FOR_VERDICT:
+        Job.objects.filter(pk=job.pk).update(next_attempt_at=next_verdict_at(job))
+        return None
+    if decision is not Decision.GRANT:
+        reason = Reason.BUDGET_SPENT if decision is Decision.PARK_BUDGET else Reason.LOSSES_IN_A_ROW
+        transition(job, JobEvent.PARK, reason=reason, next_attempt_at=None, finished_at=Now())
+        return None
+    number = job.fence + 1
+    transition(job, JobEvent.GRANT, text=f"attempt {number}", fence=number, next_attempt_at=None)
+    conf = bridge_settings()
+    return Attempt.objects.create(
+        job=job,
+        number=number,
+        batch_job_name=f"{conf.job_name_prefix}-{job.pk}-{number}",
+        vcpus=conf.vcpus,
+        memory_mib=_memory_mib(job),
+        submit_called_at=Now(),
+    )
+
+
+def _memory_mib(job: Job) -> int:
+    """The configured memory, and more of it if an attempt of this job ran out."""
+    conf = bridge_settings()
+    ran_out = Attempt.objects.filter(job=job, reason=Reason.OUT_OF_MEMORY).aggregate(most=Max("memory_mib"))["most"]
+    if ran_out is None:
+        return conf.memory_mib
+    return min(conf.memory_cap_mib, int(ran_out * conf.out_of_memory_factor))
+
+
+def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> None:
+    job_id = str(attempt.job_id)
+    try:
+        batch_job_id = batch.submit(
+            Submission(
+                name=attempt.batch_job_name,
+                parameters=definition.parameters(job_id=job_id, attempt=attempt.number),
+                environment=definition.environment(job_id=job_id, attempt=attempt.number),
+                vcpus=attempt.vcpus,
+                memory_mib=attempt.memory_mib,
+                timeout_s=bridge_settings().attempt_timeout_s,
+            )
+        )
+    except BatchDoubtfulError as error:
+        logger.warning("BATCH_SUBMIT_DOUBTFUL %s: %s", attempt.batch_job_name, error)
+        summary.doubtful += 1
+        summary.trouble = error
+    except BatchError as error:
+        logger.warning("BATCH_SUBMIT_FAILED %s: %s", attempt.batch_job_name, error)
+        put_off(attempt)
+        summary.refused += 1
+        summary.trouble = error
+    else:
+        logger.info("BATCH_SUBMIT %s %s", attempt.batch_job_name, batch_job_id)
+        summary.submitted += 1
+        record_submitted(attempt, batch_job_id=batch_job_id, batch=batch)
+
+
+def put_off(attempt: Attempt) -> None:
+    """The call certainly did not take effect: the same attempt, under the same name, is submitted again after a wait."""
+    wait = timedelta(seconds=bridge_settings().refused_submit_wait_s)
+    waiting = Attempt.objects.filter(pk=attempt.pk, state=AttemptState.SUBMITTING, batch_job_id=None)
+    waiting.update(submit_at=Now() + wait, empty_looks=0, looked_at=None)
+
+
+def record_submitted(attempt: Attempt, *, batch_job_id: str, batch: BatchPort) -> None:
+    """Record the id where it is still NULL. The attempt ended meanwhile, or has another Batch job: this one is terminated at once."""
+    if not _record(attempt, batch_job_id):
+        batch.terminate(batch_job_id, reason="Batchreel: the attempt ended, or has another Batch job")
+
+
+@transaction.atomic
+def _record(attempt: Attempt, batch_job_id: str) -> bool:
+    job = lock_job(attempt.job_id)
+    current = read_attempt(job, attempt.number)
+    if current.state == AttemptState.SUBMITTING and current.batch_job_id is None:
+        transition(current, AttemptEvent.SUBMIT, text=batch_job_id, batch_job_id=batch_job_id, submit_at=None)
+        return True
+    if current.batch_job_id is None:
+        # Ended before the id was known: remember it, so that the reap tick can repeat the terminate.
+        Attempt.objects.filter(pk=current.pk, batch_job_id=None).filter(~Q(state__in=LIVE_ATTEMPT_STATES)).update(
+            batch_job_id=batch_job_id
+        )
+        return False
+    return current.batch_job_id == batch_job_id and current.state in LIVE_ATTEMPT_STATES

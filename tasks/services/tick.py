@@ -1,0 +1,95 @@
+"""Ticks: a lease row keeps each beat task single, whatever the number of beats, workers and redeliveries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from tasks.batch.errors import BatchError
+from tasks.conf import bridge_settings
+from tasks.models import Tick
+from tasks.services.transition import record
+
+logger = logging.getLogger(__name__)
+
+BROKEN_AFTER_PERIODS = 2
+"""A gap of so many periods breaks a run of ticks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickLease:
+    """A hold on one tick: its number, where the last one left off, and since when ticks have come without a gap."""
+
+    name: str
+    number: int
+    unbroken_since: datetime
+    cursor: str
+
+
+def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], str | None]) -> bool:
+    """Run `body` as the next tick of this name, unless one is under way or the last began less than half a period ago.
+
+    `body` returns the new cursor, or None to leave it. A BatchError ends the tick and is noted as its trouble: an event at its onset,
+    none while it lasts. True where the body ran.
+    """
+    lease = take_lease(name, period_s=period_s)
+    if lease is None:
+        return False
+    try:
+        cursor = body(lease)
+    except BatchError as error:
+        logger.warning("TICK_TROUBLE %s: %s", name, error)
+        _give_back(lease, trouble=error.code, text=str(error))
+    else:
+        _give_back(lease, cursor=cursor)
+    return True
+
+
+@transaction.atomic
+def take_lease(name: str, *, period_s: float) -> TickLease | None:
+    """Lease the next tick. None where another one holds it, or has just begun."""
+    Tick.objects.bulk_create([Tick(name=name)], ignore_conflicts=True)
+    free = Q(leased_until=None) | Q(leased_until__lt=Now())
+    due = Q(started_at=None) | Q(started_at__lte=Now() - timedelta(seconds=period_s / 2))
+    tick = Tick.objects.select_for_update(skip_locked=True).filter(free, due, name=name).first()
+    if tick is None:
+        return None
+    unbroken = Q(
+        unbroken_since__isnull=False, started_at__gte=Now() - timedelta(seconds=BROKEN_AFTER_PERIODS * period_s)
+    )
+    is_unbroken = Tick.objects.filter(unbroken, name=name).exists()
+    mine = Tick.objects.filter(name=name)
+    mine.update(
+        fence=tick.fence + 1,
+        started_at=Now(),
+        leased_until=Now() + timedelta(seconds=bridge_settings().tick_lease_s),
+    )
+    if not is_unbroken:
+        mine.update(unbroken_since=Now())
+    tick.refresh_from_db()
+    if tick.unbroken_since is None:
+        message = f"tick {name} has no start"
+        raise RuntimeError(message)
+    return TickLease(name=name, number=tick.fence, unbroken_since=tick.unbroken_since, cursor=tick.cursor)
+
+
+@transaction.atomic
+def _give_back(lease: TickLease, *, cursor: str | None = None, trouble: str = "", text: str = "") -> None:
+    mine = Tick.objects.select_for_update().filter(name=lease.name, fence=lease.number).first()
+    if mine is None:
+        return
+    if trouble and mine.trouble != trouble:
+        record("tick.trouble", text=f"{lease.name}: {text}")
+    if mine.trouble and not trouble:
+        record("tick.well", text=f"{lease.name}: {mine.trouble} is over")
+    mine.leased_until, mine.trouble, mine.trouble_text = None, trouble, text
+    if cursor is not None:
+        mine.cursor = cursor
+    mine.save(update_fields=["leased_until", "trouble", "trouble_text", "cursor"])
+    Tick.objects.filter(pk=mine.pk).update(finished_at=Now())
