@@ -1,0 +1,26 @@
+"""Waiting for a thing itself, with a deadline, instead of for a time that should be long enough."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Found = TypeVar("Found")
+
+_LOOK_INTERVAL_S = 0.02
+
+
+def wait_for(look: Callable[[], Found], *, limit_s: float = 20.0, what: str) -> Found:
+    """Call `look` until it returns something true, and return that. Fails with `what` after `limit_s`."""
+    pause = threading.Event()
+    give_up_at = time.monotonic() + limit_s
+    while not (found := look()):
+        if time.monotonic() > give_up_at:
+            message = f"{what} did not happen within {limit_s:g} s; last seen: {found!r}"
+            raise AssertionError(message)
+        pause.wait(_LOOK_INTERVAL_S)
+    return found
