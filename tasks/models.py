@@ -18,6 +18,7 @@ from tasks.lifecycle.states import (
     UnitKind,
     UnitState,
 )
+from tasks.signals import deletion_requested
 
 
 def source_path(video: Video, filename: str) -> str:
@@ -34,17 +35,17 @@ def _sorted(states: frozenset[Any]) -> list[str]:
 
 
 class VideoQuerySet(models.QuerySet["Video"]):
-    """Videos, with the deletion that keeps the rows until their work has ended and their objects are gone."""
+    """Videos, whose deletion is asked for here and done by a service: rows stay until their work has ended."""
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Mark the videos as deleted and end their jobs; the reap tick removes objects, then rows."""
-        from tasks.services.delete import delete_video  # noqa: PLC0415 - the service imports this module
-
-        deleted = [delete_video(video_id=video_id) for video_id in self.values_list("pk", flat=True)]
-        return len(deleted), {"batchreel.Video": len(deleted)}
+        """Ask for the videos' deletion. Their jobs end now; the reap tick removes objects, then rows."""
+        video_ids = list(self.values_list("pk", flat=True))
+        for video_id in video_ids:
+            deletion_requested.send(Video, video_id=video_id)
+        return len(video_ids), {"batchreel.Video": len(video_ids)}
 
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's own marker for templates
-    delete.queryset_only = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]  # likewise: not a method of the manager
 
 
 class Video(models.Model):

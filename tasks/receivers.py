@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
 from tasks.models import Video
+from tasks.services.delete import delete_video
 from tasks.services.request import request_automatically
-from tasks.signals import upload_completed
+from tasks.signals import deletion_requested, upload_completed
 
 
 @receiver(post_save, sender=Video)
@@ -22,6 +24,11 @@ def _video_saved(*, instance: Video, raw: bool = False, **_: Any) -> None:
 @receiver(upload_completed)
 def _upload_completed(*, video: Video, **_: Any) -> None:
     request_automatically(video_id=video.pk)
+
+
+@receiver(deletion_requested)
+def _deletion_requested(*, video_id: uuid.UUID, **_: Any) -> None:
+    delete_video(video_id=video_id)
 
 
 @receiver(post_migrate)

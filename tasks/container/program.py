@@ -134,6 +134,7 @@ class Program:
                     return
         except BaseException as error:  # noqa: BLE001 - whatever ends a slot decides how the container ends
             self._ended_by(error)
+            self._wake_neighbours()
 
     def _do(self, shop: Workshop, lease: Lease, slot: int) -> None:
         names = {**self._names(), "kind": lease.kind.value, "index": lease.index, "fence": lease.fence}
@@ -145,9 +146,12 @@ class Program:
             finished_frames = lease.weight_frames
         finally:
             shop.progress.leave(slot, finished_frames=finished_frames)
-            with self._neighbour:
-                self._neighbour.notify_all()
+            self._wake_neighbours()
         logger.info("UNIT_DONE", extra=names)
+
+    def _wake_neighbours(self) -> None:
+        with self._neighbour:
+            self._neighbour.notify_all()
 
     def _wait_for_neighbour(self) -> None:
         with self._neighbour:

@@ -106,8 +106,7 @@ def _send_back(shop: Workshop, lease: Lease, made: Mapping[UnitKey, MadeUnit], b
     logger.warning("VERIFY_FAILED", extra={"bad_units": {str(key): reason for key, reason in bad.items()}})
     if worn_out := [key for key in bad if made[key].fence > _REPAIRS]:
         key = worn_out[0]
-        raise TranscodeError(
-            "VERIFY_FAILED", f"Unit {key} is bad though it was done {made[key].fence} times: {bad[key]}."
-        )
+        sentence = f"Unit {key} is bad though it was done {made[key].fence} times: {bad[key]}."
+        raise TranscodeError(_VERIFY_FAILED, sentence)
     named = [(made[key].kind, made[key].index, reason) for key, reason in bad.items()]
     shop.database(partial(send_back, shop.claim, lease, bad=named))
