@@ -1,0 +1,156 @@
+"""AWS Batch's control plane, for operators: queue, compute environments and job definition. Nothing in the bridge's work calls it.
+
+Every call is bounded, may be sent twice (reads, and a registration that would only add an equal revision), and raises only
+BatchError.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from tasks.batch.aws import translated
+from tasks.batch.errors import (
+    BatchDeniedError,
+    BatchError,
+    BatchRefusedError,
+    BatchThrottledError,
+    BatchUnreachableError,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
+_CONNECT_TIMEOUT_S = 2
+_READ_TIMEOUT_S = 4
+"""An operator waits for the answer: two tries end within 12 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQueue:
+    """A job queue as AWS describes it. `state` is what people chose, `status` is how AWS gets on with it."""
+
+    name: str
+    state: str
+    status: str
+    status_reason: str
+    compute_environments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeEnvironment:
+    """A compute environment as AWS describes it. `max_vcpus` is None where AWS does not manage the instances."""
+
+    name: str
+    state: str
+    status: str
+    status_reason: str
+    max_vcpus: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefinitionName:
+    """What VIDEO_BATCH_JOB_DEFINITION names: a definition, and one revision of it where it is pinned."""
+
+    name: str
+    revision: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> DefinitionName:
+        """Read a name, `name:revision` or an ARN, the forms that SubmitJob takes."""
+        name, _, revision = text.rsplit("/", 1)[-1].partition(":")
+        return cls(name=name, revision=int(revision) if revision.isdigit() else None)
+
+
+def describe_queue(name: str) -> JobQueue | None:
+    """The job queue of this name or ARN; None where there is none."""
+    client = _client()
+    with translated("DescribeJobQueues", client):
+        found = client.describe_job_queues(jobQueues=[name])["jobQueues"]
+    if not found:
+        return None
+    queue = found[0]
+    order = sorted(queue["computeEnvironmentOrder"], key=lambda each: each["order"])
+    return JobQueue(
+        name=queue["jobQueueName"],
+        state=queue["state"],
+        status=queue.get("status", ""),
+        status_reason=queue.get("statusReason", ""),
+        compute_environments=tuple(each["computeEnvironment"] for each in order),
+    )
+
+
+def describe_compute_environments(names: tuple[str, ...]) -> list[ComputeEnvironment]:
+    """The compute environments of these names or ARNs; those that do not exist are missing in the answer."""
+    client = _client()
+    with translated("DescribeComputeEnvironments", client):
+        found = client.describe_compute_environments(computeEnvironments=list(names))["computeEnvironments"]
+    return [
+        ComputeEnvironment(
+            name=each["computeEnvironmentName"],
+            state=each.get("state", ""),
+            status=each.get("status", ""),
+            status_reason=each.get("statusReason", ""),
+            max_vcpus=each.get("computeResources", {}).get("maxvCpus"),
+        )
+        for each in found
+    ]
+
+
+def describe_definition(wanted: DefinitionName) -> dict[str, Any] | None:
+    """The ACTIVE revision that SubmitJob would take: the pinned one, else the newest. None where there is none."""
+    client = _client()
+    with translated("DescribeJobDefinitions", client):
+        pages = client.get_paginator("describe_job_definitions").paginate(
+            jobDefinitionName=wanted.name, status="ACTIVE"
+        )
+        revisions: list[dict[str, Any]] = [dict(each) for page in pages for each in page["jobDefinitions"]]
+    fitting = [each for each in revisions if wanted.revision in {None, each["revision"]}]
+    return max(fitting, key=lambda each: each["revision"], default=None)
+
+
+def register_definition(arguments: dict[str, Any]) -> int:
+    """Call RegisterJobDefinition; give the number of the new revision."""
+    client = _client()
+    with translated("RegisterJobDefinition", client):
+        return client.register_job_definition(**arguments)["revision"]
+
+
+def region() -> str:
+    """The AWS region that the calls go to, from the environment or AWS's own configuration files."""
+    return _client().meta.region_name
+
+
+def mend(error: BatchError) -> str:
+    """What an operator can do about an error of these calls, in one sentence."""
+    match error:
+        case BatchDeniedError():
+            return 'Check the AWS credentials, and that their policy allows this call (Describe* only on the resource "*").'
+        case BatchUnreachableError():
+            return "Check the network, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL."
+        case BatchThrottledError():
+            return "AWS limits the rate of calls for the whole account; try again in a minute."
+        case BatchRefusedError():
+            return "AWS says what is wrong with the request; correct the setting that it names."
+        case _:
+            return "No usable answer came; try again, and look at the AWS Health Dashboard."
+
+
+@cache
+def _client() -> BatchClient:
+    config = Config(
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=_READ_TIMEOUT_S,
+        retries={"total_max_attempts": 2, "mode": "standard"},
+    )
+    try:
+        return boto3.client("batch", config=config)
+    except BotoCoreError as error:
+        # No region, or a profile that does not exist: nothing was sent.
+        message = f"AWS Batch cannot be called from here: {error} Set AWS_DEFAULT_REGION, and credentials."
+        raise BatchRefusedError(message) from error

@@ -1,0 +1,59 @@
+"""Looks at the database: does it answer, are the migrations applied, does its clock agree with this machine's?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from tasks.doctor.finding import unwell, warning, well
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasks.doctor.finding import Finding
+
+CLOCK_TOLERANCE_S = 5.0
+"""The bridge compares only the database's times with each other. Above this, logs and AWS's times are hard to read beside them."""
+
+
+def look_at_database() -> Iterator[Finding]:
+    """One finding for reachability, one for migrations, one for the clock."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('server_version'), clock_timestamp()")
+            version, clock = cursor.fetchone()
+        here = datetime.now(UTC)
+        yield well("database", f"PostgreSQL {version.split()[0]} answers.")
+        yield from _clock((clock - here).total_seconds())
+        yield from _migrations()
+    except DatabaseError as error:
+        text = str(error).strip().splitlines()[0]
+        yield unwell("database", f"It does not answer: {text}", mend="Check DATABASE_URL, and that the server runs.")
+    finally:
+        connection.close()
+
+
+def _clock(ahead_s: float) -> Iterator[Finding]:
+    if abs(ahead_s) <= CLOCK_TOLERANCE_S:
+        yield well("clock", f"The database's clock and this machine's agree to {abs(ahead_s):.1f} s.")
+    else:
+        direction = "ahead of" if ahead_s > 0 else "behind"
+        yield warning(
+            "clock",
+            f"The database's clock is {abs(ahead_s):.0f} s {direction} this machine's.",
+            mend="Let both follow a time server. No deadline depends on it: all use the database's clock.",
+        )
+
+
+def _migrations() -> Iterator[Finding]:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan[:3])
+        more = f" and {len(plan) - 3} more" if len(plan) > 3 else ""  # noqa: PLR2004 - as many as are shown
+        yield unwell("migrations", f"Not applied: {names}{more}.", mend="Run `manage.py migrate`.")
+    else:
+        yield well("migrations", "All are applied.")

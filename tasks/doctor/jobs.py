@@ -1,0 +1,75 @@
+"""Looks at the jobs: which of them need an operator, and does anything wait too long?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import connection
+from django.db.models import Count
+from django.db.models.functions import Now
+
+from tasks.doctor.finding import unwell, warning, well
+from tasks.lifecycle.states import JobState
+from tasks.models import Attempt, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasks.doctor.finding import Finding
+
+OVERDUE_S = 600
+"""A due job is submitted within two ticks; ten minutes mean that submitting does not work, or never keeps up."""
+
+WAITING_S = 1800
+"""AWS Batch starts an instance within minutes; half an hour in RUNNABLE has a cause that somebody must see."""
+
+
+def look_at_jobs() -> Iterator[Finding]:
+    """Findings for DEAD jobs, for due jobs that nobody submits, and for attempts that AWS does not start."""
+    try:
+        yield from _dead()
+        yield from _overdue()
+        yield from _not_started()
+    finally:
+        connection.close()
+
+
+def _dead() -> Iterator[Finding]:
+    reasons = (
+        Job.objects.filter(state=JobState.DEAD).values_list("reason").annotate(count=Count("pk")).order_by("-count")
+    )
+    if counts := list(reasons):
+        text = ", ".join(f"{count} for {reason}" for reason, count in counts)
+        total = sum(count for _, count in counts)
+        yield warning(
+            "jobs", f"{total} DEAD: {text}.", mend="Look at them in admin; revive them when the cause is gone."
+        )
+    else:
+        yield well("jobs", "None is DEAD.")
+
+
+def _overdue() -> Iterator[Finding]:
+    late = Job.objects.filter(next_attempt_at__lt=Now() - timedelta(seconds=OVERDUE_S))
+    count = late.count()
+    if count:
+        text = f"{count} due for more than {OVERDUE_S // 60} min and not submitted; the oldest is {late.earliest('next_attempt_at').pk}."
+        yield unwell("due jobs", text, mend="See the submit tick above; raise BATCHREEL['submit_per_s'] if it runs.")
+    else:
+        yield well("due jobs", "None is overdue.")
+
+
+def _not_started() -> Iterator[Finding]:
+    waiting = Attempt.objects.filter(
+        state="SUBMITTED", batch_status__in=["SUBMITTED", "PENDING", "RUNNABLE", "STARTING"]
+    ).filter(created_at__lt=Now() - timedelta(seconds=WAITING_S))
+    oldest = waiting.order_by("created_at").first()
+    if oldest is None:
+        yield well("starting", f"AWS Batch starts attempts within {WAITING_S // 60} min.")
+        return
+    reason = oldest.batch_status_reason or "AWS gives no reason"
+    yield warning(
+        "starting",
+        f"{waiting.count()} attempts wait for more than {WAITING_S // 60} min; the oldest is {oldest.batch_status}: {reason}.",
+        mend="Look at the compute environment: capacity, subnets, instance types, maxvCpus.",
+    )

@@ -1,0 +1,92 @@
+"""Looks at the ticks: the evidence that beat sends and that Celery workers take. Nothing is asked of either process.
+
+A tick's row says when it last ran; beat's own row says when it last sent. Fresh rows of both: both live. A stale tick that beat
+has sent all the time: no worker takes its queue. Both stale: beat is away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
+from django_celery_beat.models import PeriodicTask
+
+from tasks.beat import PREFIX
+from tasks.conf import bridge_settings
+from tasks.doctor.finding import unwell, warning, well
+from tasks.models import Tick
+from tasks.schedule import Entry, entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasks.doctor.finding import Finding
+
+STALE_PERIODS = 3
+"""A tick that has not begun for so many periods is not merely late."""
+
+BEAT_SAVES_S = 180
+"""django-celery-beat writes "last run at" at least this often (celery.beat.Scheduler.sync_every), not at each sending."""
+
+
+def look_at_ticks() -> Iterator[Finding]:
+    """One finding for each beat entry."""
+    try:
+        ticks = {tick.name: tick for tick in Tick.objects.annotate(age=_age("started_at"))}
+        rows = {
+            row.name: row
+            for row in PeriodicTask.objects.filter(name__startswith=PREFIX).annotate(age=_age("last_run_at"))
+        }
+        for entry in entries(bridge_settings()):
+            yield _tick(entry, tick=ticks.get(entry.name.removeprefix(PREFIX)), row=rows.get(entry.name))
+    finally:
+        connection.close()
+
+
+def _age(column: str) -> ExpressionWrapper[CombinedExpression]:
+    return ExpressionWrapper(Now() - F(column), output_field=DurationField())
+
+
+def _tick(entry: Entry, *, tick: Any, row: Any) -> Finding:
+    part = f"tick {entry.name.removeprefix(PREFIX)}"
+    if row is None:
+        return unwell(part, "It has no beat entry.", mend="Run `manage.py sync_schedule`.")
+    if not row.enabled:
+        return warning(
+            part,
+            "Its beat entry is disabled.",
+            mend="Enable it in admin, under Periodic tasks, when the reason is gone.",
+        )
+    age_s = None if tick is None or tick.age is None else tick.age.total_seconds()
+    if age_s is None or age_s > STALE_PERIODS * entry.period_s:
+        since = "It has never run" if age_s is None else f"It last ran {_for_people(age_s)} ago"
+        return _stale(part, f"{since}, and should every {entry.period_s:g} s", entry=entry, row=row)
+    if tick.trouble:
+        return unwell(
+            part, f"It meets {tick.trouble}: {tick.trouble_text}", mend="Mend the cause; it goes on by itself then."
+        )
+    return well(part, f"It last ran {_for_people(age_s)} ago.")
+
+
+def _stale(part: str, why: str, *, entry: Entry, row: Any) -> Finding:
+    sent_s = None if row.age is None else row.age.total_seconds()
+    if sent_s is not None and sent_s <= BEAT_SAVES_S + STALE_PERIODS * entry.period_s:
+        return unwell(
+            part,
+            f"{why}; beat sends it.",
+            mend=f"Start a Celery worker for its queue: `celery -A project worker -Q {entry.queue}`.",
+        )
+    return unwell(
+        part,
+        f"{why}; there is no sign that beat sends it.",
+        mend=f"Start `celery -A project beat`, and a Celery worker for the queue {entry.queue}.",
+    )
+
+
+def _for_people(seconds: float) -> str:
+    if seconds < 120:  # noqa: PLR2004 - two minutes
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"  # noqa: PLR2004 - two hours

@@ -1,0 +1,88 @@
+"""`manage.py register_job_definition`: the code's job definition, into AWS Batch; a new revision only where it differs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tasks.batch.control import DefinitionName, describe_definition, mend, region, register_definition
+from tasks.batch.definition import render
+from tasks.batch.definition_difference import Difference, differences
+from tasks.batch.errors import BatchError
+from tasks.conf import bridge_settings
+
+if TYPE_CHECKING:
+    from tasks.conf import BridgeSettings
+
+
+class Command(BaseCommand):
+    """Compare, show the difference, and register on change."""
+
+    help = "Register the job definition that the code renders, if AWS Batch has another one or none."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add --dry-run."""
+        parser.add_argument("--dry-run", action="store_true", help="Show the difference and register nothing.")
+
+    def handle(self, *, dry_run: bool, **_: Any) -> None:
+        """Raise CommandError, in one sentence, for a missing setting or a call that AWS did not answer as hoped."""
+        conf = _settings()
+        wanted = DefinitionName.parse(conf.job_definition)
+        try:
+            rendered = render(conf, region=region()) | {"jobDefinitionName": wanted.name}
+            registered = describe_definition(wanted)
+            if registered is not None:
+                found = differences(registered=registered, rendered=rendered)
+                if not found:
+                    self.stdout.write(
+                        f"{wanted.name}:{registered['revision']} is what the code renders; nothing to do."
+                    )
+                    return
+                self._show(found, revision=registered["revision"])
+            else:
+                pinned = f" revision {wanted.revision}" if wanted.revision else ""
+                self.stdout.write(f"AWS Batch has no active job definition {wanted.name}{pinned}.")
+            if dry_run:
+                self.stdout.write("Nothing was registered (--dry-run).")
+                return
+            revision = register_definition(rendered)
+        except BatchError as error:
+            message = f"Nothing was registered. {str(error).rstrip('.')}. {mend(error)}"
+            raise CommandError(message) from error
+        self.stdout.write(self.style.SUCCESS(f"Registered {wanted.name}:{revision}."))
+        self.stdout.write(_next_step(wanted, revision=revision))
+
+    def _show(self, found: list[Difference], *, revision: int) -> None:
+        self.stdout.write(f"The code renders other values than revision {revision} has:")
+        for each in found:
+            self.stdout.write(f"  {each.path}")
+            self.stdout.write(self.style.ERROR(f"    - {each.registered}"))
+            self.stdout.write(self.style.SUCCESS(f"    + {each.rendered}"))
+
+
+def _settings() -> BridgeSettings:
+    try:
+        conf = bridge_settings()
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from error
+    for name, value in (
+        ("VIDEO_BATCH_JOB_QUEUE", conf.job_queue),
+        ("VIDEO_BATCH_JOB_DEFINITION", conf.job_definition),
+    ):
+        if not value:
+            message = f"{name} is empty. Set it; `manage.py check` names everything that is missing."
+            raise CommandError(message)
+    return conf
+
+
+def _next_step(wanted: DefinitionName, *, revision: int) -> str:
+    if wanted.revision is not None:
+        pinned = settings.VIDEO_BATCH_JOB_DEFINITION
+        return (
+            f"Next: VIDEO_BATCH_JOB_DEFINITION is pinned to {pinned}; set it to {wanted.name}:{revision}, then restart."
+        )
+    return "Next: nothing. New attempts use it from now on; those that run keep theirs. `manage.py doctor` looks at it all."
