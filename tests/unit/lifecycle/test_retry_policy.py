@@ -1,0 +1,42 @@
+"""The retry policy: exactly so many executions, waiting in between, parked only on what is certain."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.lifecycle.retry import Decision, Spent, backoff_s, decide
+
+
+@pytest.mark.parametrize(
+    ("charged", "charge_open", "losses", "decision"),
+    [
+        (0, 0, 0, Decision.GRANT),
+        (4, 0, 0, Decision.GRANT),
+        (5, 0, 0, Decision.PARK_BUDGET),
+        (4, 1, 1, Decision.WAIT_FOR_VERDICT),
+        (0, 5, 5, Decision.WAIT_FOR_VERDICT),
+        (3, 1, 1, Decision.GRANT),
+        (0, 0, 20, Decision.PARK_LOSSES),
+        (0, 0, 19, Decision.GRANT),
+    ],
+)
+def test_budget_is_kept_exactly_when_charges_are_open(
+    charged: int, charge_open: int, losses: int, decision: Decision
+) -> None:
+    spent = Spent(charged=charged, charge_open=charge_open, losses_in_a_row=losses)
+    assert decide(spent, max_attempts=5, max_losses_in_a_row=20) is decision
+
+
+@given(failures=st.integers(0, 10_000), jitter=st.floats(0, 1, exclude_max=True))
+def test_backoff_stays_within_its_bounds_for_any_number_of_failures(failures: int, jitter: float) -> None:
+    wait_s = backoff_s(failures_in_a_row=failures, first_s=10, cap_s=600, jitter=jitter)
+    assert 5 <= wait_s <= 600
+
+
+@given(jitter=st.floats(0, 1, exclude_max=True))
+def test_backoff_grows_until_its_cap(jitter: float) -> None:
+    waits = [backoff_s(failures_in_a_row=n, first_s=10, cap_s=600, jitter=jitter) for n in range(1, 10)]
+    assert waits == sorted(waits)
+    assert waits[0] < waits[1] < waits[2]
