@@ -87,11 +87,13 @@ class ContainerRunner:
 
     def _wait(self, job: BatchJob, process: subprocess.Popen[str]) -> int:
         try:
-            return process.wait(job.submission.timeout_s)
+            exit_code = process.wait(job.submission.timeout_s)
         except subprocess.TimeoutExpired:
             self._table.mark_timed_out(job)
             process.terminate()
-            return process.wait()
+            exit_code = process.wait()
+        # Only a killed lifeline ends by a signal itself: the container has died with it, and Docker would say so.
+        return exit_code if exit_code >= 0 else 128 - exit_code
 
     def _container_environment(self, job: BatchJob, run: ContainerRun) -> dict[str, str]:
         return {

@@ -148,14 +148,16 @@ def _as_unprivileged() -> list[str]:
     """Return what to put before a command so that PostgreSQL, which refuses to run as root, runs under root.
 
     Root's home, and with it the clone, is closed to every other user; so the unprivileged process keeps the one
-    capability that lets it pass closed folders. setpriv is in util-linux, which no Debian lacks.
+    capability that lets it pass closed folders. access(2), by which PostgreSQL looks for its own programs, heeds a
+    capability only with no_setuid_fixup. setpriv is in util-linux, which no Debian lacks.
     """
     if os.geteuid() != 0:
         return []
     capability = "+dac_override"
     return [
         *("setpriv", f"--reuid={_UNPRIVILEGED_ID}", f"--regid={_UNPRIVILEGED_ID}", "--clear-groups"),
-        *(f"--inh-caps={capability}", f"--ambient-caps={capability}", "--pdeathsig=keep", "--"),
+        *(f"--inh-caps={capability}", f"--ambient-caps={capability}", "--securebits=+no_setuid_fixup"),
+        *("--pdeathsig=keep", "--"),
     ]
 
 

@@ -1,0 +1,99 @@
+"""What nearly every contract test does with Batch, through unmodified boto3."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+UNFINISHED = ("SUBMITTED", "RUNNABLE", "STARTING", "RUNNING")
+
+
+class Jobs:
+    """Definitions, queues and jobs of one test, in a queue of its own."""
+
+    def __init__(self, batch: BatchClient, logs: CloudWatchLogsClient) -> None:
+        self.batch = batch
+        self.logs = logs
+        self._queues: list[str] = []
+        self.queue = self.make_queue()
+
+    def make_queue(self, *, vcpus: int = 4, state: str = "ENABLED") -> str:
+        """Make a queue with compute of its own and return its name."""
+        name = f"queue-{uuid.uuid4().hex[:12]}"
+        like = self.batch.describe_compute_environments(computeEnvironments=["batchreel"])["computeEnvironments"][0]
+        self.batch.create_compute_environment(
+            computeEnvironmentName=name,
+            type="MANAGED",
+            state="ENABLED",
+            serviceRole=like["serviceRole"],
+            computeResources={**like["computeResources"], "maxvCpus": vcpus},
+        )
+        order: Any = [{"order": 1, "computeEnvironment": name}]
+        self.batch.create_job_queue(jobQueueName=name, state=state, priority=1, computeEnvironmentOrder=order)
+        self._queues.append(name)
+        return name
+
+    def define(self, *command: str, name: str = "", vcpus: str = "1", container: Any = None, **request: Any) -> str:
+        """Register a definition that runs `command` and return its name; more of the request by keyword."""
+        name = name or f"definition-{uuid.uuid4().hex[:12]}"
+        resources = [{"type": "VCPU", "value": vcpus}, {"type": "MEMORY", "value": "512"}]
+        properties: Any = {"image": "batchreel", "command": list(command), "resourceRequirements": resources}
+        properties |= container or {}
+        self.batch.register_job_definition(
+            jobDefinitionName=name, type="container", containerProperties=properties, **request
+        )
+        return name
+
+    def submit(self, *command: str, **request: Any) -> str:
+        """Submit a job that runs `command`, or what the keyword `jobDefinition` names, and return its id."""
+        if "jobDefinition" not in request:
+            request["jobDefinition"] = self.define(*command)
+        return self.batch.submit_job(**{"jobName": "job", "jobQueue": self.queue, **request})["jobId"]
+
+    def submit_waiting(self, name: str = "job") -> str:
+        """Submit a job that never starts, because it wants more vCPUs than there are."""
+        return self.submit(jobDefinition=self.define("true", vcpus="64"), jobName=name)
+
+    def describe(self, job_id: str) -> Any:
+        """Return the detail of one job."""
+        return self.batch.describe_jobs(jobs=[job_id])["jobs"][0]
+
+    def wait_for_status(self, job_id: str, *statuses: str, limit_s: float = 20.0) -> Any:
+        """Wait until a job has one of the states, and return its detail."""
+
+        def look() -> Any:
+            job = self.describe(job_id)
+            return job if job["status"] in statuses else None
+
+        return wait_for(look, limit_s=limit_s, what=f"{statuses} of job {job_id}")
+
+    def wait_for_end(self, job_id: str, *, limit_s: float = 20.0) -> Any:
+        """Wait until a job is over, and return its detail."""
+        return self.wait_for_status(job_id, "SUCCEEDED", "FAILED", limit_s=limit_s)
+
+    def lines_of(self, job_id: str) -> list[str]:
+        """Return the lines that a job's present container has written so far."""
+        stream = self.describe(job_id)["container"].get("logStreamName")
+        if stream is None:
+            return []
+        answer = self.logs.get_log_events(logGroupName="/aws/batch/job", logStreamName=stream, startFromHead=True)
+        return [event["message"] for event in answer["events"]]
+
+    def wait_for_lines(self, job_id: str, count: int) -> list[str]:
+        """Wait until a job's present container has written `count` lines, and return them."""
+        wait_for(lambda: len(self.lines_of(job_id)) >= count, what=f"{count} lines of job {job_id}")
+        return self.lines_of(job_id)[:count]
+
+    def end(self) -> None:
+        """End what still runs or waits."""
+        for queue in self._queues:
+            for status in UNFINISHED:
+                for page in self.batch.get_paginator("list_jobs").paginate(jobQueue=queue, jobStatus=status):
+                    for job in page["jobSummaryList"]:
+                        self.batch.terminate_job(jobId=job["jobId"], reason="The test is over")
