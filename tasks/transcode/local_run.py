@@ -17,12 +17,12 @@ from tasks.transcode.publication import build_publication
 from tasks.transcode.verify import verify_publication
 
 if TYPE_CHECKING:
-    from tasks.transcode.plan import Plan
     import threading
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tasks.transcode.errors import UnitKey
+    from tasks.transcode.plan import Plan
     from tasks.transcode.profile import Profile
     from tasks.transcode.publication import Publication
 

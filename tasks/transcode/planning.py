@@ -71,9 +71,9 @@ class _Grid:
     def __init__(self, source: SourceInfo, rate: Fraction) -> None:
         self._source = source
         self.rate = rate
-        step = source.time_base * rate
-        # ffmpeg's fps filter rounds half up for times that are not negative.
-        self.places = [_round_half_up((pts - source.first_pts) * step) for pts in source.picture_pts]
+        up, down = (source.time_base * rate).as_integer_ratio()
+        # Rounded half up, as ffmpeg's fps filter does; whole numbers, because there may be a million.
+        self.places = [(2 * (pts - source.first_pts) * up + down) // (2 * down) for pts in source.picture_pts]
         length_s = source.picture_s
         if source.audio is not None:
             audio_s = source.audio.end_s - source.start_s

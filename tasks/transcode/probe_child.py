@@ -183,7 +183,7 @@ def _describe(
         declared_rates=tuple(Fraction(rate) for rate in rates if rate),
         width_px=first.width,
         height_px=first.height,
-        sample_aspect=_sample_aspect(first, stream),
+        sample_aspect=_sample_aspect(stream),
         quarter_turns=round(first.rotation / 90) % 4,
         pixel_format=first.format.name,
         matrix=_MATRICES.get(int(first.colorspace), "unknown"),
@@ -234,9 +234,9 @@ def _check_size(first: Any) -> None:
         )
 
 
-def _sample_aspect(first: Any, stream: Any) -> Fraction:
-    """Return the pixel's width over its height as ffmpeg will see it; 1 where it is absent or absurd."""
-    aspect = Fraction(stream.sample_aspect_ratio or first.sample_aspect_ratio or 1) if first else Fraction(1)
+def _sample_aspect(stream: Any) -> Fraction:
+    """Return the width of a pixel over its height, the container's word before the codec's; 1 where absent or absurd."""
+    aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
     sane = Fraction(1, _MAX_SAMPLE_ASPECT) <= aspect <= _MAX_SAMPLE_ASPECT
     return aspect if sane else Fraction(1)
 

@@ -51,27 +51,35 @@ def choose_rate(times: Sequence[int], time_base: Fraction, declared: Iterable[Fr
     slack = max(Fraction(1), usual * _STEADY_DEVIATION)
     steady = [distance for distance in distances if abs(distance - usual) <= slack]
     if len(steady) >= _STEADY_SHARE * len(distances):
-        return _within_limits(_steady_rate(steady, time_base, sane))
-    return _within_limits(_unsteady_rate(1 / (usual * time_base)))
+        measured, tolerance = _measure(steady, time_base)
+        return _within_limits(_known_rate(measured, tolerance, sane) or measured.limit_denominator(1001))
+    # Pictures waver or are missing: the longest run without a pause tells the camera's rate.
+    runs = itertools.groupby(distances, key=lambda distance: 2 * distance < 3 * usual)
+    longest = max((list(run) for no_pause, run in runs if no_pause), key=len)
+    measured, tolerance = _measure(longest, time_base)
+    return _within_limits(_known_rate(measured, tolerance, sane) or _natural_rate(measured))
 
 
-def _steady_rate(steady: Sequence[int], time_base: Fraction, declared: Sequence[Fraction]) -> Fraction:
-    measured = len(steady) / (sum(steady) * time_base)
+def _measure(distances: Sequence[int], time_base: Fraction) -> tuple[Fraction, Fraction]:
+    """Return the rate of pictures at these distances, and by what share it may be wrong."""
     # Times are rounded to the time base; over a row of pictures only the rounding of its two ends remains.
-    tolerance = max(_SAME_RATE, Fraction(2, sum(steady)))
-    for rates in (declared, sorted(NATURAL_RATES, key=lambda rate: abs(rate - measured))):
-        for rate in rates:
-            if abs(rate / measured - 1) <= tolerance:
-                return rate
-    return measured.limit_denominator(1001)
+    return len(distances) / (sum(distances) * time_base), max(_SAME_RATE, Fraction(2, sum(distances)))
 
 
-def _unsteady_rate(usual: Fraction) -> Fraction:
-    """Return the natural rate next to the usual distance of pictures, or the first that drops none at that distance."""
-    nearest = min(NATURAL_RATES, key=lambda rate: abs(rate - usual))
-    if abs(nearest / usual - 1) <= _NEAR_RATE:
+def _known_rate(measured: Fraction, tolerance: Fraction, declared: Sequence[Fraction]) -> Fraction | None:
+    """Return the declared rate that the measured one may be, else the nearest such natural rate."""
+    for rate in (*declared, *sorted(NATURAL_RATES, key=lambda rate: abs(rate - measured))):
+        if abs(rate / measured - 1) <= tolerance:
+            return rate
+    return None
+
+
+def _natural_rate(measured: Fraction) -> Fraction:
+    """Return the natural rate close by, or the first that drops no picture at the measured rate."""
+    nearest = min(NATURAL_RATES, key=lambda rate: abs(rate - measured))
+    if abs(nearest / measured - 1) <= _NEAR_RATE:
         return nearest
-    return next((rate for rate in NATURAL_RATES if rate >= usual), usual)
+    return next((rate for rate in NATURAL_RATES if rate >= measured), measured)
 
 
 def _within_limits(rate: Fraction) -> Fraction:

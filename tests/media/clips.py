@@ -1,0 +1,66 @@
+"""Makes tiny clips whose pictures carry their number, and reads the numbers back."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from tasks.transcode.ffmpeg import ffmpeg_binary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+BITS = 10
+WIDTH_PX, HEIGHT_PX = 160, 90
+
+H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "48", "-x264-params", "open-gop=1:b-adapt=0")
+
+
+def ffmpeg(*arguments: str) -> bytes:
+    """Run ffmpeg and return its standard output; any complaint fails the test."""
+    told = subprocess.run(
+        [ffmpeg_binary(), "-nostdin", "-v", "error", "-y", *arguments], capture_output=True, check=False, timeout=120
+    )
+    assert (told.returncode, told.stderr) == (0, b""), told.stderr.decode()
+    return told.stdout
+
+
+def numbers_filter(rate: str, size: str = f"{WIDTH_PX}x{HEIGHT_PX}") -> str:
+    """Return a lavfi source in which picture n shows n in binary: one vertical bar a bit, white for 1, lowest left."""
+    # One pixel a bit, blown up: cheap to make, and it survives scaling and encoding.
+    return (
+        f"color=black:s={2 * BITS}x2:r={rate},geq=lum='16+219*mod(floor(N/pow(2,floor(X/2))),2)':cb=128:cr=128,"
+        f"scale={size.replace('x', ':')}:flags=neighbor,setsar=1,format=yuv420p"
+    )
+
+
+def make_clip(  # each names one trait of the clip
+    path: Path,
+    *,
+    pictures: int = 150,
+    rate: str = "30",
+    codec: Sequence[str] = H264,
+    sound_s: float | None = None,
+    filters: str = "null",
+    size: str = f"{WIDTH_PX}x{HEIGHT_PX}",
+    extra: Sequence[str] = (),
+) -> Path:
+    """Write a numbered clip; `filters` act on the numbered pictures, `sound_s` adds that much of a tone."""
+    sound = () if sound_s is None else ("-f", "lavfi", "-i", f"sine=440:r=48000:d={sound_s}")
+    ffmpeg(
+        *("-f", "lavfi", "-i", numbers_filter(rate, size), *sound),
+        *("-vf", f"trim=end_frame={pictures},{filters}", *codec, *extra, str(path)),
+    )
+    return path
+
+
+def read_numbers(path: Path) -> list[int]:
+    """Return the number that each picture of a clip shows, in order of showing."""
+    shape = f"{BITS}:1"
+    raw = ffmpeg(
+        *("-i", str(path), "-vf", f"scale={shape}:flags=area,format=gray", "-fps_mode", "passthrough"),
+        *("-f", "rawvideo", "pipe:1"),
+    )
+    rows = [raw[at : at + BITS] for at in range(0, len(raw), BITS)]
+    return [sum((level > 127) << bit for bit, level in enumerate(row)) for row in rows]

@@ -1,0 +1,56 @@
+"""Runs the engine over tiny clips, in units of two seconds so that even they have several."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from pathlib import Path
+
+from tasks.transcode import PROFILES, Plan, Profile, ProfileRung, Publication
+from tasks.transcode.local_run import LocalRun, finish_run, start_run
+
+SMALL = dataclasses.replace(
+    PROFILES["fast"],
+    rungs=(ProfileRung(180, 23, 400_000), ProfileRung(80, 23, 200_000), ProfileRung(60, 23, 100_000)),
+    gop_s=0.5,
+    segment_gops=2,
+    unit_segments=2,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Transcoded:
+    """A finished run over one clip."""
+
+    run: LocalRun
+    publication: Publication
+
+    @property
+    def plan(self) -> Plan:
+        return self.run.plan
+
+    @property
+    def rungs(self) -> list[str]:
+        return [rung["name"] for rung in self.publication.manifest["rungs"]]
+
+    def joined(self, rung: str) -> Path:
+        """Return one file with the init and all segments of a rung (or `audio`), as a player would append them."""
+        path = self.run.folder / f"{rung}.joined.mp4"
+        with path.open("wb") as file:
+            for entry in self.publication.manifest["objects"]:
+                if (entry["rung"] or entry["role"]) == rung:
+                    content = (self.run.folder / entry["url"]).read_bytes()
+                    file.write(content if file.tell() == 0 else content[entry["init_bytes"] :])
+        return path
+
+
+class Transcode:
+    """Callable given to tests: source and profile in, finished run out."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, source: Path, profile: Profile = SMALL, *, name: str = "output") -> Transcoded:
+        run = start_run(source, self._folder / name, profile, threads=1)
+        publication = finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
+        return Transcoded(run, publication)

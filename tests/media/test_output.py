@@ -1,0 +1,231 @@
+"""What is published plays: it decodes whole, its rungs are aligned, its playlists tell the truth."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tasks.transcode import Plan, UnitOutput, make_plan, probe_source, verify_playlists, verify_publication
+from tasks.transcode.fragments import read_fragments
+from tasks.transcode.init import read_init
+from tests.media.clips import ffmpeg, make_clip
+from tests.media.runs import SMALL, Transcode, Transcoded
+
+if TYPE_CHECKING:
+    pass
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
+    """A clip at 29.97 with sound, three units, three rungs. Tests must not change it."""
+    folder = tmp_path_factory.mktemp("done")
+    clip = make_clip(folder / "a.mp4", pictures=160, rate="30000/1001", sound_s=160 * 1.001 / 30)
+    return Transcode(folder)(clip)
+
+
+def _attributes(line: str) -> dict[str, str]:
+    """Split an HLS attribute list; quoted values may hold commas."""
+    found, rest = {}, line.partition(":")[2]
+    while rest:
+        name, _, rest = rest.partition("=")
+        if rest.startswith('"'):
+            value, _, rest = rest[1:].partition('"')
+            rest = rest.removeprefix(",")
+        else:
+            value, _, rest = rest.partition(",")
+        found[name] = value
+    return found
+
+
+def _lines(done: Transcoded, name: str) -> list[str]:
+    return (done.run.folder / name).read_text().splitlines()
+
+
+def _durations_s(done: Transcoded, name: str) -> list[float]:
+    return [float(line[8:].rstrip(",")) for line in _lines(done, name) if line.startswith("#EXTINF:")]
+
+
+def test_every_rung_decodes_whole_when_each_error_counts(done: Transcoded) -> None:
+    for track in (*done.rungs, "audio"):
+        ffmpeg("-xerror", "-err_detect", "explode", "-i", str(done.joined(track)), "-f", "null", "-")
+
+
+def test_key_frames_have_the_same_times_when_rungs_are_compared(done: Transcoded) -> None:
+    starts = {rung: [fragment.decode_ticks for fragment in read_fragments(done.joined(rung))[1]] for rung in done.rungs}
+    expected = list(range(0, 160 * 1001, done.plan.gop_frames * 1001))
+    assert starts == dict.fromkeys(done.rungs, expected)
+    for rung in done.rungs:
+        # And the decoder's own view, which looks into the pictures.
+        shown = probe_source(done.joined(rung))
+        assert [key.pts for key in shown.keys] == expected
+
+
+def test_fragments_are_numbered_in_a_row_when_units_are_joined(done: Transcoded) -> None:
+    for track in (*done.rungs, "audio"):
+        numbers = [fragment.sequence for fragment in read_fragments(done.joined(track))[1]]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_durations_sum_to_the_source_within_a_frame_when_the_rate_is_29_97(done: Transcoded) -> None:
+    source_s = float(probe_source(done.run.source).picture_s)
+    for name in ("90p.m3u8", "80p.m3u8", "60p.m3u8", "audio.m3u8"):
+        assert sum(_durations_s(done, name)) == pytest.approx(source_s, abs=1001 / 30000)
+
+
+def test_segments_have_the_same_borders_when_rungs_and_sound_are_compared(done: Transcoded) -> None:
+    video = [_durations_s(done, f"{rung}.m3u8") for rung in done.rungs]
+    audio = _durations_s(done, "audio.m3u8")
+    assert video[0] == video[1] == video[2]
+    assert len(audio) == len(video[0])
+    for count in range(1, len(audio)):
+        # Half an AAC frame is the nearest that sound can be cut.
+        assert sum(audio[:count]) == pytest.approx(sum(video[0][:count]), abs=0.5 * 1024 / 48000 + 1e-5)
+
+
+def test_media_playlist_names_whole_byte_ranges_when_read_back(done: Transcoded) -> None:
+    for track in (*done.rungs, "audio"):
+        lines = _lines(done, f"{track}.m3u8")
+        assert lines[:2] == ["#EXTM3U", "#EXT-X-VERSION:7"]
+        assert lines[-1] == "#EXT-X-ENDLIST"
+        target_s = next(int(line.partition(":")[2]) for line in lines if "TARGETDURATION" in line)
+        assert all(round(duration_s) <= target_s for duration_s in _durations_s(done, f"{track}.m3u8"))
+        start = next(_attributes(line) for line in lines if line.startswith("#EXT-X-MAP:"))
+        joined = (done.run.folder / start["URI"]).read_bytes()[: int(start["BYTERANGE"].removesuffix("@0"))]
+        for at, line in enumerate(lines):
+            if line.startswith("#EXT-X-BYTERANGE:"):
+                size, offset = (int(part) for part in line.partition(":")[2].split("@"))
+                piece = (done.run.folder / lines[at + 1]).read_bytes()[offset : offset + size]
+                assert piece[4:8] == b"moof"
+                joined += piece
+        assert joined == done.joined(track).read_bytes()
+
+
+def test_master_playlist_tells_the_truth_when_checked_against_the_media(done: Transcoded) -> None:
+    lines = _lines(done, "master.m3u8")
+    assert "#EXT-X-INDEPENDENT-SEGMENTS" in lines
+    audio = next(_attributes(line) for line in lines if line.startswith("#EXT-X-MEDIA:"))
+    assert (audio["TYPE"], audio["URI"], audio["CHANNELS"]) == ("AUDIO", "audio.m3u8", "2")
+    variants = [(_attributes(line), lines[at + 1]) for at, line in enumerate(lines) if "STREAM-INF" in line]
+    assert [name for _, name in variants] == ["90p.m3u8", "80p.m3u8", "60p.m3u8"]
+    for told, name in variants:
+        rung = name.removesuffix(".m3u8")
+        facts = read_init(read_fragments(done.joined(rung))[0])
+        assert told["CODECS"] == f"{facts.codec},mp4a.40.2"
+        assert told["AUDIO"] == audio["GROUP-ID"]
+        assert told["FRAME-RATE"] == "29.970"
+        size = next(rung for rung in done.plan.rungs if name.startswith(rung.name))
+        assert told["RESOLUTION"] == f"{size.width_px}x{size.height_px}"
+        average_bps = sum(_bits(done, track) for track in (rung, "audio")) / done.plan.duration_s
+        assert int(told["AVERAGE-BANDWIDTH"]) == pytest.approx(average_bps, rel=0.01)
+        peaks_bps = [_peak_bps(done, track) for track in (rung, "audio")]
+        assert int(told["BANDWIDTH"]) == pytest.approx(sum(peaks_bps), abs=2)
+
+
+def _segment_bits(done: Transcoded, track: str) -> list[int]:
+    ranges = [line for line in _lines(done, f"{track}.m3u8") if line.startswith("#EXT-X-BYTERANGE:")]
+    return [int(line.partition(":")[2].partition("@")[0]) * 8 for line in ranges]
+
+
+def _bits(done: Transcoded, track: str) -> int:
+    return sum(_segment_bits(done, track))
+
+
+def _peak_bps(done: Transcoded, track: str) -> float:
+    """RFC 8216, 4.3.4.2, for segments of which only single ones and none shorter than half the target count."""
+    pairs = zip(_segment_bits(done, track), _durations_s(done, f"{track}.m3u8"), strict=True)
+    return max(bits / duration_s for bits, duration_s in pairs if duration_s >= 0.5)
+
+
+def test_level_is_no_higher_than_needed_when_pictures_are_small(done: Transcoded) -> None:
+    # 160x90 at 29.97: 60 macroblocks, 1,798 a second. ITU-T H.264 table A-1: level 1.1 for the bit rate, or 1.2 or 1.3.
+    codecs = {rung["codec"] for rung in done.publication.manifest["rungs"]}
+    assert all(codec.startswith("avc1.64") and int(codec[-2:], 16) <= 13 for codec in codecs)
+
+
+def test_poster_is_a_picture_of_the_video_when_published(done: Transcoded) -> None:
+    poster = done.run.folder / done.publication.manifest["poster"]
+    assert poster.read_bytes().startswith(b"\xff\xd8\xff")
+    raw = ffmpeg("-i", str(poster), "-vf", "scale=10:1:flags=area,format=gray", "-f", "rawvideo", "-")
+    assert sum((level > 127) << bit for bit, level in enumerate(raw)) == done.plan.poster_frame
+
+
+def test_same_bytes_come_out_when_a_unit_is_done_twice(done: Transcoded, transcode: Transcode) -> None:
+    again = transcode(done.run.source)
+    first, second = (
+        {entry["url"]: entry["sha256"] for entry in made.publication.manifest["objects"]} for made in (done, again)
+    )
+    assert first == second
+
+
+def test_plan_and_outputs_survive_json_when_written_and_read(done: Transcoded) -> None:
+    plan = make_plan(probe_source(done.run.source), SMALL, threads=1)
+    assert plan == done.plan == Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    for unit in done.run.units():
+        output = done.run.finished(unit)
+        assert output is not None
+        assert UnitOutput.from_json(json.loads(json.dumps(output.to_json()))) == output
+
+
+def _verified(done: Transcoded, changed: dict[str, bytes | None]) -> list[tuple[Any, str]]:
+    def read(url: str) -> Any:
+        content = changed[url] if url in changed else (done.run.folder / url).read_bytes()
+        if content is None:
+            raise FileNotFoundError(url)
+        return iter([content[:1000], content[1000:]])
+
+    return [tuple(bad) for bad in verify_publication(done.publication.manifest, read)]
+
+
+def _entries(done: Transcoded) -> list[dict[str, Any]]:
+    entries = done.publication.manifest["objects"]
+    assert {entry["role"] for entry in entries} == {"video", "audio", "poster"}
+    return list(entries)
+
+
+def test_verify_finds_nothing_when_all_is_well(done: Transcoded) -> None:
+    seen: list[int] = []
+    bad = verify_publication(
+        done.publication.manifest, lambda url: iter([(done.run.folder / url).read_bytes()]), progress=seen.append
+    )
+    assert bad == ()
+    assert seen == list(range(1, len(_entries(done)) + 1))
+
+
+def test_verify_names_the_unit_when_an_object_is_missing_or_short_or_altered(done: Transcoded) -> None:
+    for entry in _entries(done):
+        whole = (done.run.folder / entry["url"]).read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        for content, word in ((None, "missing"), (whole[:-1], "bytes instead"), (flipped, "altered")):
+            ((unit, reason),) = _verified(done, {entry["url"]: content})
+            assert unit == entry["unit"]
+            # A flipped byte may break a box before the checksum is known.
+            assert word in reason or word == "altered"
+            assert entry["url"] in reason
+
+
+def test_verify_names_the_unit_when_the_manifest_leaves_a_gap(done: Transcoded) -> None:
+    manifest = json.loads(json.dumps(done.publication.manifest))
+    lost = next(entry for entry in manifest["objects"] if entry["unit"] == 1 and entry["rung"] == "80p")
+    manifest["objects"].remove(lost)
+    bad = verify_publication(manifest, lambda url: iter([(done.run.folder / url).read_bytes()]))
+    assert [unit for unit, _ in bad] == [2]
+
+
+def test_verify_playlists_names_the_bad_ones_when_altered_or_missing(done: Transcoded) -> None:
+    def read(name: str, *, altered: str) -> Any:
+        content = (done.run.folder / name).read_bytes()
+        return iter([content.replace(b"VERSION:7", b"VERSION:6") if name == altered else content])
+
+    manifest = done.publication.manifest
+    assert verify_playlists(manifest, lambda name: read(name, altered="")) == ()
+    bad = verify_playlists(manifest, lambda name: read(name, altered="80p.m3u8"))
+    assert [name for name, _ in bad] == ["80p.m3u8"]
+
+    def absent(name: str) -> Any:
+        raise FileNotFoundError(name)
+
+    missing = verify_playlists(manifest, absent)
+    assert len(missing) == len(manifest["playlists"])

@@ -1,0 +1,227 @@
+"""A bad or hostile file harms nothing and gets a reason; whatever is started can be ended."""
+
+from __future__ import annotations
+
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.transcode import EncodeFailed, InputRefused, Stopped, encode_video, make_plan, probe_source
+from tasks.transcode.ffmpeg import ffmpeg_binary
+from tasks.transcode.limits import ChildLimits
+from tasks.transcode.process import run_child
+from tests.media.clips import H264, ffmpeg, make_clip
+from tests.media.runs import SMALL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+MIB = 1024 * 1024
+
+
+def _wait_for(condition: Callable[[], bool], *, within_s: float) -> None:
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end, f"not so after {within_s} s"
+        threading.Event().wait(0.02)
+
+
+def _ended(pid: int) -> bool:
+    """Tell whether a process is gone, or a corpse that only waits for its parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def _watched_ffmpeg(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a script in ffmpeg's place that leaves its environment and process id in files, then becomes ffmpeg."""
+    script = folder / "ffmpeg"
+    script.write_text(
+        f'#!/bin/sh\ntr "\\0" "\\n" </proc/$$/environ >"{folder}/environment"\necho $$ >"{folder}/pid.new"\n'
+        f'mv "{folder}/pid.new" "{folder}/pid"\nexec "{ffmpeg_binary()}" "$@"\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("FFMPEG_BINARY", str(script))
+    return folder / "pid"
+
+
+def _endless_clip(path: Path) -> Path:
+    """Write a clip whose encoding takes minutes, of few bytes: one still picture, held for long, at 720p."""
+    return make_clip(path, pictures=1, size="1280x720", filters="loop=-1:1,trim=end_frame=3000", codec=H264)
+
+
+def _refusal(path: Path) -> InputRefused:
+    with pytest.raises(InputRefused) as caught:
+        probe_source(path)
+    assert caught.value.code.isupper()
+    assert caught.value.sentence.endswith(".")
+    assert "\n" not in caught.value.sentence
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (b"", "EMPTY_FILE", "empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(500), "NOT_A_VIDEO", "PNG picture"),
+        (b"%PDF-1.7 " + bytes(500), "NOT_A_VIDEO", "PDF"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", "NOT_A_VIDEO", "playlist"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "NOT_A_VIDEO", "script"),
+        (bytes(range(1, 200)) * 20, "NOT_A_VIDEO", "damaged"),
+        (b"\0\0\0\x18ftypmp42" + bytes(3000), "DAMAGED", "export it again"),
+        (b"\x1a\x45\xdf\xa3" + bytes(3000), "DAMAGED", "export it again"),
+        (b"RIFF\xff\xff\0\0AVI LIST" + bytes(3000), "DAMAGED", "export it again"),
+    ],
+    ids=["empty", "png", "pdf", "playlist", "script", "noise", "mp4 head", "matroska head", "avi head"],
+)
+def test_file_is_refused_with_a_reason_when_it_is_no_whole_video(
+    content: bytes, code: str, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "lecture.mp4"
+    path.write_bytes(content)
+    refusal = _refusal(path)
+    assert (refusal.code, words in refusal.sentence) == (code, True)
+
+
+def test_file_is_refused_when_its_upload_was_cut_before_the_index(tmp_path: Path) -> None:
+    whole = make_clip(tmp_path / "whole.mp4", pictures=60)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    assert _refusal(cut).code == "DAMAGED"
+
+
+def test_file_is_refused_when_no_picture_decodes(tmp_path: Path) -> None:
+    whole = bytearray(make_clip(tmp_path / "whole.mp4", pictures=60).read_bytes())
+    start = whole.index(b"mdat") + 4
+    end = whole.index(b"moov") - 4
+    whole[start:end] = bytes(at * 37 % 251 for at in range(end - start))
+    path = tmp_path / "noise.mp4"
+    path.write_bytes(whole)
+    assert _refusal(path).code == "DAMAGED"
+
+
+def test_file_is_refused_when_it_holds_only_sound_or_a_cover(tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "sine=d=1", str(tmp_path / "sound.m4a"))
+    ffmpeg("-f", "lavfi", "-i", "color=s=64x64", "-frames:v", "1", str(tmp_path / "cover.jpg"))
+    ffmpeg(
+        *("-i", str(tmp_path / "sound.m4a"), "-i", str(tmp_path / "cover.jpg"), "-map", "0", "-map", "1"),
+        *("-c", "copy", "-disposition:v:0", "attached_pic", str(tmp_path / "covered.m4a")),
+    )
+    for name in ("sound.m4a", "covered.m4a"):
+        refusal = _refusal(tmp_path / name)
+        assert (refusal.code, "only sound" in refusal.sentence) == ("NO_PICTURES", True)
+
+
+def test_what_is_left_is_used_when_the_end_of_a_streamable_file_is_missing(tmp_path: Path) -> None:
+    whole = make_clip(tmp_path / "whole.mp4", pictures=240, extra=("-movflags", "+faststart"))
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    source = probe_source(cut)
+    assert 1 < source.picture_s < 7
+    assert "SHORTER_THAN_DECLARED" in source.warnings
+
+
+def test_no_credential_reaches_ffmpeg_or_the_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pictures=30)
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "DATABASE_URL", "REDIS_URL", "DJANGO_SECRET_KEY"):
+        monkeypatch.setenv(name, "canary")
+    _watched_ffmpeg(tmp_path, monkeypatch)
+    plan = make_plan(probe_source(clip), SMALL, threads=1)
+    encode_video(clip, plan, 0, tmp_path, progress=lambda _: None, stop=threading.Event())
+    names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
+    assert names == {"LC_ALL", "MALLOC_ARENA_MAX"}
+
+    told = bytearray()
+    report = "import os; print(sorted(set(os.environ.values()) & {'canary'}), len(os.environ))"
+    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0, deadline_s=20)
+    run_child([sys.executable, "-c", report], limits=limits, on_output=told.extend)
+    assert told.startswith(b"[] ")
+
+
+def test_stop_ends_ffmpeg_within_10_s_when_it_is_in_mid_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = _endless_clip(tmp_path / "a.mp4")
+    pid_file = _watched_ffmpeg(tmp_path, monkeypatch)
+    plan = make_plan(probe_source(clip), SMALL, threads=1)
+    pid_file.unlink(missing_ok=True)
+    stop = threading.Event()
+    reports: list[int] = []
+
+    def progress(frames: int) -> None:
+        reports.append(frames)
+        if pid_file.exists():
+            stop.set()
+
+    started = time.monotonic()
+    with pytest.raises(Stopped):
+        encode_video(clip, plan, 1, tmp_path, progress=progress, stop=stop)
+    assert time.monotonic() - started < 10
+    assert reports
+    assert _ended(int(pid_file.read_text()))
+
+
+def test_ffmpeg_ends_when_the_program_around_it_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = _endless_clip(tmp_path / "a.mp4")
+    output = tmp_path / "output"
+    first_start = ["-m", "tasks.transcode", str(clip), str(output), "--profile", "fast"]
+    pid_file = _watched_ffmpeg(tmp_path, monkeypatch)
+    with subprocess.Popen([sys.executable, *first_start], cwd=ROOT, stderr=subprocess.DEVNULL) as program:
+        try:
+            _wait_for((output / "units" / "0000" / "480p.whole").exists, within_s=30)
+        finally:
+            program.kill()
+    _wait_for(lambda: _ended(int(pid_file.read_text())), within_s=10)
+
+
+def test_child_is_ended_with_a_reason_when_its_deadline_passes() -> None:
+    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0, deadline_s=0.5)
+    with pytest.raises(EncodeFailed, match="DEADLINE_PASSED"):
+        run_child([sys.executable, "-c", "import signal; signal.pause()"], limits=limits, on_output=print)
+
+
+def test_child_fails_alone_when_it_wants_more_than_its_limits(tmp_path: Path) -> None:
+    def outcome(program: str, **changes: int) -> int:
+        limits = ChildLimits(**{"memory_bytes": 512 * MIB, "cpu_s": 10, "file_bytes": MIB, "deadline_s": 30} | changes)
+        return run_child([sys.executable, "-c", program], limits=limits, on_output=lambda _: None).returncode
+
+    assert outcome("pass") == 0
+    assert outcome(f"bytearray({1024 * MIB})") == 1
+    assert outcome("while True: pass", cpu_s=1) in {-signal.SIGXCPU, -signal.SIGKILL}
+    assert outcome(f"open({str(tmp_path / 'large')!r}, 'wb').write(bytes({2 * MIB}))") != 0
+    assert (tmp_path / "large").stat().st_size <= MIB
+
+
+def test_nobody_plans_hours_when_a_file_merely_declares_them(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mkv", pictures=30)
+    content = bytearray(clip.read_bytes())
+    # Matroska's Duration element: its identity, its size (8 bytes), a double in milliseconds.
+    at = content.index(b"\x44\x89\x88") + 3
+    content[at : at + 8] = struct.pack(">d", 40 * 3600 * 1000.0)
+    clip.write_bytes(content)
+    source = probe_source(clip)
+    assert source.declared_duration_s == 40 * 3600
+    assert "SHORTER_THAN_DECLARED" in source.warnings
+    assert make_plan(source, SMALL, threads=1).frames == 30
+
+
+def test_encode_refuses_a_plan_when_it_was_made_for_another_engine(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pictures=10)
+    form = make_plan(probe_source(clip), SMALL, threads=1).to_json() | {"engine": "0/old"}
+    plan = type(make_plan(probe_source(clip), SMALL, threads=1)).from_json(form)
+    with pytest.raises(EncodeFailed, match="ENGINE_CHANGED"):
+        encode_video(clip, plan, 0, tmp_path, progress=lambda _: None, stop=threading.Event())
+
+
+def test_failure_names_ffmpegs_last_words_when_it_breaks(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pictures=10)
+    plan = make_plan(probe_source(clip), SMALL, threads=1)
+    with pytest.raises(EncodeFailed, match="No such file or directory"):
+        encode_video(clip, plan, 0, tmp_path / "absent", progress=lambda _: None, stop=threading.Event())

@@ -1,0 +1,88 @@
+"""The sound that comes out is in step with the pictures, whole, and as long as they are."""
+
+from __future__ import annotations
+
+import array
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.transcode.fragments import read_fragments
+from tasks.transcode.init import read_init
+from tests.media.clips import H264, ffmpeg, make_clip, numbers_filter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.media.runs import Transcode
+
+RATE_HZ = 48_000
+
+
+def _clip_with_beep(path: Path, *, beep_s: float, offset_s: float, sound_s: float, layout: str = "stereo") -> Path:
+    """Write 3 s of numbered pictures; a tone sets in `beep_s` after the sound begins, `offset_s` after the pictures."""
+    tone = f"aevalsrc=gt(t\\,{beep_s})*sin(2*PI*1000*t)*0.5:s=44100:d={sound_s},aformat=channel_layouts={layout}"
+    ffmpeg(
+        *("-f", "lavfi", "-i", numbers_filter("30"), "-itsoffset", str(offset_s), "-f", "lavfi", "-i", tone),
+        *("-vf", "trim=end_frame=90", *H264, "-c:a", "pcm_s16le", str(path)),
+    )
+    return path
+
+
+def _samples(path: Path) -> array.array[int]:
+    """Return the left channel. The track has no edit list: its first sample is presentation time 0."""
+    raw = ffmpeg("-i", str(path), "-ac", "1", "-f", "s16le", "pipe:1")
+    return array.array("h", raw)
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "beep_s"),
+    [(0.0, 1.0), (0.5, 0.7), (-0.4, 1.5)],
+    ids=["with the pictures", "after the pictures", "before the pictures"],
+)
+def test_sound_is_within_10_ms_of_the_pictures_when_it_starts(
+    offset_s: float, beep_s: float, tmp_path: Path, transcode: Transcode
+) -> None:
+    source = _clip_with_beep(tmp_path / "a.mkv", beep_s=beep_s, offset_s=offset_s, sound_s=3.5)
+    done = transcode(source)
+    heard = next(at for at, level in enumerate(_samples(done.joined("audio"))) if abs(level) > 4000)
+    assert heard / RATE_HZ == pytest.approx(beep_s + offset_s, abs=0.010)
+
+
+@pytest.mark.parametrize("sound_s", [1.0, 3.0, 3.3], ids=["shorter", "as long", "a little longer"])
+def test_sound_lasts_as_long_as_the_pictures_when_the_sources_is(
+    sound_s: float, tmp_path: Path, transcode: Transcode
+) -> None:
+    done = transcode(make_clip(tmp_path / "a.mp4", pictures=90, sound_s=sound_s))
+    assert done.plan.frames == 90
+    samples = _samples(done.joined("audio"))
+    assert len(samples) / RATE_HZ == pytest.approx(3.0, abs=1024 / RATE_HZ)
+    assert max(samples[: RATE_HZ // 2]) > 1000
+    if sound_s < 3:
+        assert max(samples[round((sound_s + 0.1) * RATE_HZ) :]) < 50
+
+
+def test_sound_is_stereo_without_edit_list_when_the_source_is_surround(tmp_path: Path, transcode: Transcode) -> None:
+    source = _clip_with_beep(tmp_path / "a.mkv", beep_s=0, offset_s=0, sound_s=3, layout="5.1")
+    done = transcode(source)
+    init, _ = read_fragments(done.joined("audio"))
+    facts = read_init(init)
+    assert (facts.timescale, facts.codec, facts.shift_ticks) == (RATE_HZ, "mp4a.40.2", 0)
+    told = ffmpeg("-i", str(done.joined("audio")), "-af", "astats=measure_perchannel=none", "-f", "s16le", "pipe:1")
+    assert len(told) == done.plan.audio.aac_frames * 1024 * 2 * 2  # type: ignore[union-attr]  # it has audio
+
+
+def test_playlists_name_no_sound_when_there_is_none(tmp_path: Path, transcode: Transcode) -> None:
+    done = transcode(make_clip(tmp_path / "a.mp4", pictures=30))
+    assert not done.plan.has_audio
+    assert done.run.units() == [0]
+    master = (done.run.folder / "master.m3u8").read_text()
+    assert "AUDIO" not in master
+    assert "mp4a" not in master
+    assert done.publication.manifest["audio"] is None
+
+
+def test_sound_comes_out_whole_when_it_lasts_a_second(tmp_path: Path, transcode: Transcode) -> None:
+    done = transcode(make_clip(tmp_path / "a.mp4", pictures=30, sound_s=1.0))
+    assert done.plan.duration_s == 1.0
+    ffmpeg("-xerror", "-i", str(done.joined("audio")), "-f", "null", "-")

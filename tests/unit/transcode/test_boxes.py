@@ -1,0 +1,83 @@
+"""Boxes are read right however their bytes arrive, and broken ones are told."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.transcode.boxes import BadBoxes, Fragment, FragmentReader
+from tasks.transcode.fragments import build_moof
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+SIZES = ([5, 7, 9], [11], [2, 2])
+INIT = _box(b"ftyp", b"iso6") + _box(b"moov", b"x" * 40)
+FILE = INIT + b"".join(
+    build_moof(number, number * 4096, 1024, sizes) + bytes(sum(sizes)) for number, sizes in enumerate(SIZES, start=1)
+)
+
+
+def _read(content: bytes, cuts: list[int]) -> tuple[bytes, list[Fragment]]:
+    reader = FragmentReader()
+    found: list[Fragment] = []
+    borders = [0, *sorted(cut % (len(content) + 1) for cut in cuts), len(content)]
+    for start, end in itertools.pairwise(borders):
+        found += reader.take(content[start:end])
+    reader.close()
+    return reader.init, found
+
+
+@given(cuts=st.lists(st.integers(0, 10_000), max_size=12))
+def test_fragments_are_the_same_when_bytes_come_in_any_pieces(cuts: list[int]) -> None:
+    init, found = _read(FILE, cuts)
+    assert init == INIT
+    assert [fragment.sample_sizes for fragment in found] == [tuple(sizes) for sizes in SIZES]
+    assert [fragment.sequence for fragment in found] == [1, 2, 3]
+    assert [fragment.decode_ticks for fragment in found] == [4096, 8192, 12288]
+    assert [fragment.duration_ticks for fragment in found] == [1024 * len(sizes) for sizes in SIZES]
+    assert [fragment.sync_samples for fragment in found] == [(0, 1, 2), (0,), (0, 1)]
+    assert found[0].offset == len(INIT)
+    assert sum(fragment.size_bytes for fragment in found) == len(FILE) - len(INIT)
+
+
+@given(length=st.integers(len(INIT) + 1, len(FILE) - 1))
+def test_cut_is_noticed_when_a_file_ends_inside_a_fragment(length: int) -> None:
+    ends = {len(INIT)}
+    for fragment in _read(FILE, [])[1]:
+        ends.add(fragment.offset + fragment.size_bytes)
+    if length in ends:
+        assert _read(FILE[:length], [])
+    else:
+        with pytest.raises(BadBoxes):
+            _read(FILE[:length], [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        struct.pack(">I4s", 3, b"free"),
+        struct.pack(">I4s", 0x7FFF_FFFF, b"moov"),
+        FILE + _box(b"moov", b""),
+        INIT + _box(b"mdat", b"abc"),
+        INIT + _box(b"moof", b"") + _box(b"mdat", b""),
+        INIT + build_moof(1, 0, 1024, [5, 6])[:-8] + _box(b"mdat", bytes(10)),
+    ],
+    ids=["size too small", "moov too large", "moov in the middle", "data alone", "empty moof", "other sizes"],
+)
+def test_boxes_are_refused_when_they_cannot_be_right(content: bytes) -> None:
+    with pytest.raises(BadBoxes):
+        _read(content, [])
+
+
+@given(noise=st.binary(max_size=300), at=st.integers(0, len(FILE)))
+def test_nothing_but_bad_boxes_is_raised_when_noise_stands_in_a_file(noise: bytes, at: int) -> None:
+    with contextlib.suppress(BadBoxes):
+        _read(FILE[:at] + noise + FILE[at + len(noise) :], [])

@@ -1,0 +1,136 @@
+"""The plan covers the source exactly, in whole frames, GOPs, segments and units; and it is data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.transcode import PROFILES, EncodeFailed, KeyFrame, Plan, make_plan
+from tests.unit.transcode.sources import make_audio, make_source
+
+STANDARD = PROFILES["standard"]
+SHORT = dataclasses.replace(STANDARD, unit_segments=1)
+
+
+@given(
+    pictures=st.integers(1, 20_000),
+    rate=st.sampled_from([Fraction(30), Fraction(30000, 1001), Fraction(25), Fraction(24000, 1001), Fraction(60)]),
+    unit_segments=st.integers(1, 10),
+)
+def test_units_cover_every_frame_once_when_the_length_is_any(pictures: int, rate: Fraction, unit_segments: int) -> None:
+    profile = dataclasses.replace(STANDARD, unit_segments=unit_segments)
+    plan = make_plan(make_source(pictures=pictures, rate=rate), profile, threads=1)
+    assert plan.frames == pictures
+    units = plan.video_units
+    assert [unit.index for unit in units] == list(range(len(units)))
+    assert [unit.first_frame for unit in units] == [0, *(unit.end_frame for unit in units[:-1])]
+    assert units[-1].end_frame == pictures
+    assert all(unit.first_frame % plan.segment_frames == 0 for unit in units)
+    assert all(unit.end_frame - unit.first_frame >= plan.segment_frames for unit in units[1:])
+    assert 0 <= plan.poster_frame < plan.frames
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+@pytest.mark.parametrize(
+    ("rate", "gop_frames", "timescale", "frame_ticks"),
+    [
+        (Fraction(30), 60, 15360, 512),
+        (Fraction(25), 50, 12800, 512),
+        (Fraction(30000, 1001), 60, 30000, 1001),
+        (Fraction(24000, 1001), 48, 24000, 1001),
+    ],
+    ids=str,
+)
+def test_grid_is_whole_ticks_when_the_rate_is(
+    rate: Fraction, gop_frames: int, timescale: int, frame_ticks: int
+) -> None:
+    plan = make_plan(make_source(rate=rate), STANDARD, threads=1)
+    assert (plan.gop_frames, plan.segment_frames) == (gop_frames, 3 * gop_frames)
+    assert (plan.timescale, plan.frame_ticks) == (timescale, frame_ticks)
+    assert Fraction(frame_ticks, timescale) == 1 / rate
+
+
+def test_three_hours_make_180_units_of_a_minute() -> None:
+    plan = make_plan(make_source(pictures=3 * 3600 * 30), STANDARD, threads=1)
+    assert len(plan.video_units) == 180
+    assert {unit.end_frame - unit.first_frame for unit in plan.video_units} == {1800}
+    # The database stores it, and every container reads it.
+    assert len(json.dumps(plan.to_json())) < 50_000
+
+
+def test_unit_reads_from_the_key_frame_before_its_run_in_when_it_starts_late() -> None:
+    plan = make_plan(make_source(pictures=720, key_every=50), SHORT, threads=1)
+    # Unit 2 begins at frame 360, its run-in at 336: the key frame is picture 300 at 1 + 10 s, its dts 3,000 ticks less.
+    assert plan.video_units[2].seeks_s == ("10.966667", "9.300000", None)
+    assert plan.video_units[0].seeks_s == (None,)
+
+
+def test_unit_reads_from_before_a_gap_when_its_first_picture_still_stands() -> None:
+    source = make_source(pictures=720, key_every=30)
+    times = tuple(time for number, time in enumerate(source.picture_pts) if not 200 < number < 500)
+    keys = tuple(key for key in source.keys if key.pts in times)
+    plan = make_plan(dataclasses.replace(source, picture_pts=times, keys=keys), SHORT, threads=1)
+    # Frame 336 shows picture 200, the last one before the gap; its key frame is picture 180, at 7 s.
+    assert plan.video_units[2].seeks_s[0] == "6.966667"
+
+
+def test_unit_reads_from_the_key_frame_before_when_a_picture_leads_its_own() -> None:
+    source = make_source(pictures=720, key_every=336)
+    plan = make_plan(source, SHORT, threads=1)
+    assert plan.video_units[2].seeks_s[0] == "12.166667"
+    # An open GOP: the key frame comes first in the file, but picture 336 is shown before it.
+    keys = (*source.keys[:1], KeyFrame(source.picture_pts[338], source.picture_pts[338] - 9000))
+    plan = make_plan(dataclasses.replace(source, keys=keys), SHORT, threads=1)
+    assert plan.video_units[2].seeks_s == (None,)
+
+
+@pytest.mark.parametrize(
+    ("end_s", "seconds"), [(11, 10), (Fraction(113, 10), 10), (15, 14), (5, 10)], ids=["same", "a bit", "long", "short"]
+)
+def test_length_follows_the_pictures_unless_sound_goes_on_when_both_end(end_s: Fraction | int, seconds: int) -> None:
+    plan = make_plan(make_source(pictures=300, audio=make_audio(1, end_s)), STANDARD, threads=1)
+    assert plan.frames == seconds * 30
+    assert plan.last_picture_frame == 299
+    assert plan.audio is not None
+    assert plan.audio.aac_frames == pytest.approx(seconds * 48_000 / 1024, abs=0.5)
+
+
+def test_sound_is_cut_next_to_every_segment_border_when_rates_dont_divide() -> None:
+    source = make_source(pictures=3000, rate=Fraction(30000, 1001), audio=make_audio(1, 102))
+    plan = make_plan(source, STANDARD, threads=1)
+    assert plan.audio is not None
+    assert len(plan.audio.cuts) == -(-plan.frames // plan.segment_frames)
+    for index, cut in enumerate(plan.audio.cuts):
+        border_s = index * plan.segment_frames / plan.rate
+        assert abs(Fraction(cut * 1024, 48_000) - border_s) <= Fraction(512, 48_000)
+
+
+def test_plan_is_the_same_when_made_twice() -> None:
+    source = make_source(audio=make_audio(1, 11))
+    assert make_plan(source, STANDARD, threads=2) == make_plan(source, STANDARD, threads=2)
+    assert make_plan(source, STANDARD, threads=2) != make_plan(source, STANDARD, threads=1)
+
+
+def test_plan_of_another_version_is_refused_when_read() -> None:
+    form = make_plan(make_source(), STANDARD, threads=1).to_json() | {"version": 999}
+    with pytest.raises(EncodeFailed, match="PLAN_VERSION"):
+        Plan.from_json(form)
+
+
+@pytest.mark.parametrize(
+    ("told", "height_px", "converted"),
+    [
+        ("bt709", 480, "bt709"),
+        ("smpte170m", 1080, "smpte170m"),
+        ("unknown", 1080, "bt709"),
+        ("unknown", 480, "smpte170m"),
+    ],
+)
+def test_colours_are_read_as_players_would_when_the_file_is_silent(told: str, height_px: int, converted: str) -> None:
+    source = make_source(matrix=told, height_px=height_px, width_px=height_px * 16 // 9)
+    assert make_plan(source, STANDARD, threads=1).matrix == converted

@@ -1,0 +1,44 @@
+"""A file's own first bytes choose the one demuxer that may read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.transcode import InputRefused
+from tasks.transcode.sniff import sniff_demuxer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PACKET = b"\x47" + bytes(187)
+
+
+@pytest.mark.parametrize(
+    ("head", "demuxer"),
+    [
+        (b"\0\0\0\x20ftypisom", "mov"),
+        (b"\0\0\0\x08wide\0\0\0\0mdat", "mov"),
+        (b"\x1a\x45\xdf\xa3\x01", "matroska"),
+        (b"RIFF\0\0\0\0AVI LIST", "avi"),
+        (b"FLV\x01", "flv"),
+        (b"OggS\0", "ogg"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+        (b"\0\0\x01\xba", "mpeg"),
+        (PACKET * 4, "mpegts"),
+        ((bytes(4) + PACKET) * 4, "mpegts"),
+    ],
+)
+def test_demuxer_is_named_when_the_file_begins_with(head: bytes, demuxer: str, tmp_path: Path) -> None:
+    path = tmp_path / "any.name"
+    path.write_bytes(head + bytes(100))
+    assert sniff_demuxer(path) == demuxer
+
+
+@pytest.mark.parametrize("head", [b"RIFF\0\0\0\0WAVE", b"G", b"\x47" * 3, b"GIF89a", b"<html>", b"hello"])
+def test_file_is_refused_when_it_begins_with_anything_else(head: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "lecture.mp4"
+    path.write_bytes(head)
+    with pytest.raises(InputRefused, match="NOT_A_VIDEO"):
+        sniff_demuxer(path)
