@@ -97,7 +97,7 @@ def wait_for_postgres(service: Service, address: PostgresAddress) -> None:
 
 
 def _ensure_database(address: PostgresAddress) -> None:
-    with psycopg.connect(address.url("postgres"), connect_timeout=5, autocommit=True) as connection:
+    with psycopg.connect(address.url("postgres"), connect_timeout=2, autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
         if found is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))

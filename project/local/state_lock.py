@@ -19,17 +19,17 @@ PREVIOUS_STACK_LIMIT_S = 15.0
 _LOOK_INTERVAL_S = 0.1
 
 
-def lock_state_folder(state_dir: Path, *, say: Callable[[str], None]) -> int:
+def lock_state_folder(state_dir: Path, *, say: Callable[[str], None], limit_s: float = PREVIOUS_STACK_LIMIT_S) -> int:
     """Make and lock the folder; return the descriptor that holds the lock.
 
     The lock is free again when every process that has the descriptor closed it or ended. So each server's lifeline
     gets it as well, and a new stack never meets the servers of a killed one.
 
-    Raises StackError when another stack keeps the folder for longer than PREVIOUS_STACK_LIMIT_S.
+    Raises StackError when another stack keeps the folder for longer than `limit_s`.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    give_up_at = time.monotonic() + PREVIOUS_STACK_LIMIT_S
+    give_up_at = time.monotonic() + limit_s
     said = False
     while not _try_lock(descriptor):
         if time.monotonic() > give_up_at:
