@@ -48,9 +48,9 @@ class BridgeSettings:
     stuck_threshold_s: float = 180
     """Silence that means death. At least four heartbeats."""
     stage_limits_s: dict[str, float] = field(
-        default_factory=lambda: {"claim": 120, "fetch": 600, "plan": 900, "encode": 600, "store": 600, "publish": 900}
+        default_factory=lambda: {"claim": 300, "fetch": 600, "plan": 900, "encode": 600, "store": 600, "publish": 900}
     )
-    """How long a live container may show no progress in each stage."""
+    """How long a live container may show no progress in each stage. No less than the stuck threshold."""
 
     # Ticks: the periods of the beat entries.
     submit_tick_s: float = 15

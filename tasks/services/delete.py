@@ -20,4 +20,4 @@ def delete_video(*, video_id: uuid.UUID) -> None:
     for job_id in Job.objects.filter(video_id=video_id).values_list("pk", flat=True):
         cancel_locked(lock_job(job_id), reason=Reason.VIDEO_DELETED)
     if Video.objects.filter(pk=video_id, deleted_at=None).update(deleted_at=Now(), published_job=None):
-        record("video.delete", text=str(video_id))
+        record("video.delete", video_id=video_id)

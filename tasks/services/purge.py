@@ -86,7 +86,7 @@ def _remove_rows(video_id: uuid.UUID) -> None:
     Job.objects.filter(video_id=video_id).delete()
     video = Video.objects.filter(pk=video_id, deleted_at__isnull=False)
     removed = video._raw_delete(video.db)  # noqa: SLF001 - delete() of this model only marks
-    record("video.purge", text=str(video_id) if removed else f"{video_id}: nothing to remove")
+    record("video.purge", video_id=video_id, text="" if removed else "the row was gone")
 
 
 def remove_folder(prefix: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.db import connection, models
@@ -66,16 +67,17 @@ def record(
     kind: str,
     *,
     job: Job | None = None,
+    video_id: uuid.UUID | None = None,
     attempt_number: int | None = None,
     from_state: str = "",
     to_state: str = "",
     reason: Reason | str | None = None,
     text: str = "",
 ) -> None:
-    """Append an event."""
+    """Append an event. `video_id` is for what happens to a video as a whole; a job brings its own."""
     Event.objects.create(
         kind=str(kind),
-        video_id=job.video_id if job else None,
+        video_id=job.video_id if job else video_id,
         job_id=job.pk if job else None,
         attempt_number=attempt_number,
         from_state=from_state,

@@ -1,0 +1,122 @@
+"""Cancel and delete end the work; then objects go, then rows; events stay."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from tasks.batch.port import Found
+from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.reasons import Reason
+from tasks.models import Attempt, Event, Job, Tick, Unit, Video
+from tasks.services.cancel import cancel_job
+from tasks.services.claim import job_prefix
+from tasks.services.reap import reap
+from tests.services.making import ScriptedBatch, age, claimed, published, submitted_attempt, uploaded_video
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _database_clock() -> None:
+    Tick.objects.get_or_create(name="reap")
+
+
+def _stored(key: str) -> str:
+    return default_storage.save(key, ContentFile(b"object"))
+
+
+def test_finished_work_stays_finished_when_a_cancel_comes_late() -> None:
+    video = published()
+    assert not cancel_job(job_id=Job.objects.get(video=video).pk)
+    assert Job.objects.get(video=video).state == "SUCCEEDED"
+
+
+def test_batch_job_is_terminated_until_aws_says_it_ended_when_its_job_is_cancelled(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    cancel_job(job_id=attempt.job_id)
+    assert reap(batch=batch).terminated == 1
+    assert reap(batch=batch).terminated == 1
+    batch.says(attempt, BatchStatus.FAILED, status_reason="Batchreel: CANCELLED", started=True)
+    assert reap(batch=batch).terminated == 0
+    assert reap(batch=batch).terminated == 0
+    assert batch.described.count(str(attempt.batch_job_id)) == 3
+
+
+def test_stray_batch_job_is_ended_only_when_it_is_ours_old_and_unowned(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt(batch=batch)
+    long_ago_ms, far_away_ms = 0, 10**15
+    own = Found(
+        batch_job_id=str(attempt.batch_job_id),
+        name=attempt.batch_job_name,
+        status=BatchStatus.RUNNING,
+        created_at_ms=long_ago_ms,
+    )
+    batch.found = [
+        own,
+        Found(batch_job_id="stray", name=attempt.batch_job_name, status=BatchStatus.RUNNING, created_at_ms=long_ago_ms),
+        Found(batch_job_id="young", name=attempt.batch_job_name, status=BatchStatus.RUNNING, created_at_ms=far_away_ms),
+        Found(batch_job_id="foreign", name="somebody-else-1", status=BatchStatus.RUNNING, created_at_ms=long_ago_ms),
+    ]
+    reap(batch=batch)
+    assert batch.terminated == ["stray"]
+
+
+def test_objects_of_losing_fences_go_and_the_winners_stay(batch: ScriptedBatch) -> None:
+    video = published()
+    job = Job.objects.get(video=video)
+    unit = Unit.objects.filter(job=job, kind="video").earliest("index")
+    kept = _stored(f"{job_prefix(job)}/video-0000-f1-{unit.lease_id}/720p.mp4")
+    lost = _stored(f"{job_prefix(job)}/video-0000-f0-abc/720p.mp4")
+    Attempt.objects.update(batch_status="SUCCEEDED")
+    assert reap(batch=batch).tidied == 1
+    assert default_storage.exists(kept)
+    assert not default_storage.exists(lost)
+    assert reap(batch=batch).tidied == 0
+
+
+def test_superseded_publication_goes_after_its_retention_and_the_shown_one_stays(batch: ScriptedBatch) -> None:
+    video = published()
+    old = Job.objects.get(video=video)
+    key = _stored(f"{job_prefix(old)}/publish-0000-f1-x/master.m3u8")
+    Attempt.objects.update(batch_status="SUCCEEDED")
+    age(Job, "finished_at", seconds=8 * 86400)
+    reap(batch=batch)
+    assert Job.objects.get(pk=old.pk).purged_at is None
+    Video.objects.update(published_job=None)
+    assert reap(batch=batch).purged_jobs == 1
+    assert not default_storage.exists(key)
+
+
+@pytest.mark.parametrize("how", ["row", "queryset"])
+def test_deleted_video_ends_its_work_then_objects_then_rows_go(how: str, batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    attempt = submitted_attempt(video)
+    claimed(attempt)
+    source = str(video.source)
+    made = _stored(f"{job_prefix(attempt.job)}/video-0000-f1-abc/720p.mp4")
+    if how == "row":
+        video.delete()
+    else:
+        Video.objects.filter(pk=video.pk).delete()
+    job = Job.objects.get(video_id=video.pk)
+    assert (job.state, job.reason) == ("CANCELLED", Reason.VIDEO_DELETED)
+    assert reap(batch=batch).purged_videos == 0, "its container may still write"
+    assert default_storage.exists(made)
+    batch.says(attempt, BatchStatus.FAILED, started=True)
+    reap(batch=batch)
+    assert reap(batch=batch).purged_videos == 1
+    assert not default_storage.exists(made)
+    assert not default_storage.exists(source)
+    assert not Video.objects.filter(pk=video.pk).exists()
+    kinds = set(Event.objects.filter(video_id=video.pk).values_list("kind", flat=True))
+    assert {"job.request", "attempt.claim", "job.cancel", "video.purge"} <= kinds
+
+
+def test_video_is_not_published_when_it_was_deleted_before() -> None:
+    video = uploaded_video()
+    claimed(submitted_attempt(video))
+    video.delete()
+    assert Video.objects.get(pk=video.pk).published_job is None

@@ -1,0 +1,108 @@
+"""Rescue: the silent and the stuck are replaced, the healthy never touched, an outage of ours never taken for their death."""
+
+from __future__ import annotations
+
+import pytest
+from django.db.models.functions import Now
+
+from tasks.batch.errors import BatchDeniedError
+from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.reasons import Reason
+from tasks.models import Attempt, Job, Tick
+from tasks.services.heartbeat import Beat, beat
+from tasks.services.rescue import RescueSummary, rescue
+from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt
+
+pytestmark = pytest.mark.django_db
+
+_LONG_AGO_S = 100_000
+
+
+def _rescue(batch: ScriptedBatch, *, watched_s: float = _LONG_AGO_S) -> RescueSummary:
+    Tick.objects.update_or_create(name="rescue", defaults={"unbroken_since": Now()})
+    age(Tick, "unbroken_since", seconds=watched_s)
+    since = Tick.objects.get(name="rescue").unbroken_since
+    assert since
+    return rescue(batch=batch, unbroken_since=since)
+
+
+def test_dead_container_is_replaced_when_its_heartbeat_stops(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claim = claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=181)
+    assert _rescue(batch).rescued == 1
+    attempt.refresh_from_db()
+    job = Job.objects.get(pk=attempt.job_id)
+    assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.SILENT, None)
+    assert (job.state, batch.terminated) == ("RETRY_WAIT", [attempt.batch_job_id])
+    assert beat(claim, stage="encode", count=1, encoded_frames=1) is Beat.FENCED
+
+
+def test_recovery_goes_on_when_terminate_is_denied(batch: ScriptedBatch) -> None:
+    claimed(submitted_attempt())
+    age(Attempt, "heartbeat_at", seconds=181)
+    batch.terminate_error = BatchDeniedError("AccessDenied")
+    summary = _rescue(batch)
+    assert (summary.rescued, summary.terminate_failures) == (1, 1)
+
+
+def test_healthy_container_is_untouched_however_long_it_runs(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claim = claimed(attempt)
+    for count in range(1, 101):
+        age(Attempt, "heartbeat_at", "progressed_at", "claimed_at", seconds=0.9 * 180)
+        assert _rescue(batch).suspects == 0
+        assert beat(claim, stage="encode", count=count, encoded_frames=count) is Beat.ALIVE
+    assert batch.terminated == []
+
+
+def test_hung_container_is_replaced_when_its_heartbeat_is_fresh_but_nothing_moves(batch: ScriptedBatch) -> None:
+    # The old system's ffmpeg hung at 75 % for up to a day, while the independent heartbeat went on beating.
+    attempt = submitted_attempt()
+    claim = claimed(attempt)
+    beat(claim, stage="encode", count=7, encoded_frames=7)
+    age(Attempt, "progressed_at", seconds=599)
+    assert _rescue(batch).rescued == 0
+    age(Attempt, "progressed_at", seconds=2)
+    assert _rescue(batch).rescued == 1
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.NO_PROGRESS, True)
+
+
+def test_slow_stage_has_its_own_limit(batch: ScriptedBatch) -> None:
+    claim = claimed(submitted_attempt())
+    beat(claim, stage="publish", count=7, encoded_frames=7)
+    age(Attempt, "progressed_at", seconds=899)
+    assert _rescue(batch).rescued == 0
+
+
+def test_no_container_is_declared_dead_when_our_own_ticks_were_away(batch: ScriptedBatch) -> None:
+    claimed(submitted_attempt())
+    age(Attempt, "heartbeat_at", "progressed_at", seconds=3600)
+    assert _rescue(batch, watched_s=179).suspects == 0
+    assert _rescue(batch, watched_s=181).rescued == 1
+
+
+def test_batch_is_asked_first_and_its_cause_counts_when_it_knows_one(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=181)
+    batch.says(attempt, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True)
+    assert _rescue(batch).rescued == 0
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason, attempt.charged) == ("FAILED", Reason.HOST_LOST, False)
+
+
+def test_heartbeat_wins_when_it_comes_before_the_fence(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claim = claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=181)
+
+    class _BeatsWhileTerminated(ScriptedBatch):
+        def terminate(self, batch_job_id: str, *, reason: str) -> None:
+            assert reason
+            beat(claim, stage="encode", count=1, encoded_frames=1)
+
+    assert _rescue(_BeatsWhileTerminated()).rescued == 0
+    attempt.refresh_from_db()
+    assert attempt.state == "RUNNING"

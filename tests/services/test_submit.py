@@ -1,0 +1,144 @@
+"""Submitting: one SubmitJob takes effect per attempt, whatever AWS answers; the budget is kept exactly."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.batch.errors import BatchDoubtfulError, BatchRefusedError, BatchThrottledError
+from tasks.batch.port import Found
+from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.reasons import Reason
+from tasks.models import Attempt, Job, TokenBucket
+from tasks.services.cancel import cancel_job
+from tasks.services.doubt import resolve_doubts
+from tasks.services.finish import fail_attempt
+from tasks.services.rate import take_tokens
+from tasks.services.submit import record_submitted, submit_due, take_due
+from tests.services.making import (
+    ScriptedBatch,
+    age,
+    claimed,
+    newest_attempt,
+    refill_tokens,
+    submitted_attempt,
+    uploaded_video,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def test_due_job_is_submitted_once_when_ticks_and_hints_repeat(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    for _ in range(3):
+        submit_due(batch=batch)
+    attempt = newest_attempt(video)
+    assert [each.name for each in batch.submissions] == [f"batchreel-{attempt.job_id}-1"]
+    assert (attempt.state, attempt.batch_job_id) == ("SUBMITTED", f"batch-{attempt.batch_job_name}")
+    assert batch.submissions[0].parameters == {"job_id": str(attempt.job_id), "attempt": "1"}
+    assert batch.submissions[0].environment == {"VIDEO_JOB_ID": str(attempt.job_id), "VIDEO_JOB_ATTEMPT": "1"}
+
+
+def test_same_attempt_is_submitted_later_when_aws_throttled(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    batch.submit_error = BatchThrottledError("too many")
+    assert submit_due(batch=batch).refused == 1
+    assert submit_due(batch=batch).submitted == 0
+    assert len(batch.submissions) == 1
+    batch.submit_error = None
+    age(Attempt, "submit_at", seconds=31)
+    assert submit_due(batch=batch).submitted == 1
+    assert len({each.name for each in batch.submissions}) == 1
+    assert newest_attempt(video).number == 1
+
+
+def test_rest_of_the_turn_is_put_off_when_aws_refuses_one(batch: ScriptedBatch) -> None:
+    for title in "abc":
+        uploaded_video(title=title)
+    batch.submit_error = BatchRefusedError("no such queue")
+    submit_due(batch=batch)
+    assert len(batch.submissions) == 1
+    assert Attempt.objects.filter(state="SUBMITTING", submit_at__isnull=False).count() == 3
+
+
+def test_doubtful_submission_is_adopted_when_its_batch_job_exists(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    batch.submit_error = BatchDoubtfulError("500 after the effect")
+    submit_due(batch=batch)
+    name = newest_attempt(video).batch_job_name
+    batch.found = [
+        Found(batch_job_id="second", name=name, status=BatchStatus.RUNNABLE, created_at_ms=2),
+        Found(batch_job_id="first", name=name, status=BatchStatus.RUNNING, created_at_ms=1),
+    ]
+    assert resolve_doubts(batch=batch) == 0
+    age(Attempt, "submit_called_at", seconds=61)
+    assert resolve_doubts(batch=batch) == 1
+    attempt = newest_attempt(video)
+    assert (attempt.state, attempt.batch_job_id, batch.terminated) == ("SUBMITTED", "first", ["second"])
+    assert len(batch.submissions) == 1
+
+
+def test_doubtful_submission_is_repeated_only_when_two_looks_were_empty(batch: ScriptedBatch) -> None:
+    uploaded_video()
+    batch.submit_error = BatchDoubtfulError("dropped")
+    submit_due(batch=batch)
+    batch.submit_error = None
+    age(Attempt, "submit_called_at", seconds=61)
+    assert resolve_doubts(batch=batch) == 1
+    assert resolve_doubts(batch=batch) == 0
+    assert submit_due(batch=batch).submitted == 0
+    age(Attempt, "looked_at", seconds=61)
+    assert resolve_doubts(batch=batch) == 1
+    assert submit_due(batch=batch).submitted == 1
+    assert [each.name for each in batch.submissions] == [batch.submissions[0].name] * 2
+
+
+def test_late_answer_is_terminated_when_the_job_was_cancelled_meanwhile(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    (attempt,) = take_due(limit=10)
+    cancel_job(job_id=attempt.job_id)
+    record_submitted(attempt, batch_job_id="late", batch=batch)
+    assert batch.terminated == ["late"]
+    assert (newest_attempt(video).state, newest_attempt(video).batch_job_id) == ("CANCELLED", "late")
+
+
+def test_answer_is_accepted_when_the_containers_claim_was_faster(batch: ScriptedBatch) -> None:
+    uploaded_video()
+    (attempt,) = take_due(limit=10)
+    attempt.batch_job_id = "fast"
+    claimed(attempt)
+    record_submitted(attempt, batch_job_id="fast", batch=batch)
+    assert batch.terminated == []
+    record_submitted(attempt, batch_job_id="another", batch=batch)
+    assert batch.terminated == ["another"]
+
+
+def test_job_is_parked_after_exactly_five_charged_executions(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    for number in range(1, 6):
+        attempt = submitted_attempt(video, batch=batch)
+        assert attempt.number == number
+        fail_attempt(claimed(attempt), reason=Reason.ENCODE_FAILED, text="crashed", exit_code=1)
+        assert Job.objects.get(video=video).state == "RETRY_WAIT"
+        age(Job, "next_attempt_at", seconds=601)
+    submit_due(batch=batch)
+    job = Job.objects.get(video=video)
+    assert (job.state, job.reason, len(batch.submissions)) == ("DEAD", Reason.BUDGET_SPENT, 5)
+
+
+def test_next_attempt_gets_more_memory_when_one_ran_out(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    first = submitted_attempt(video, batch=batch)
+    fail_attempt(claimed(first), reason=Reason.OUT_OF_MEMORY, text="", exit_code=137)
+    age(Job, "next_attempt_at", seconds=601)
+    second = submitted_attempt(video, batch=batch)
+    assert second.memory_mib == int(first.memory_mib * 1.5)
+    assert batch.submissions[-1].memory_mib == second.memory_mib
+
+
+def test_rate_of_the_account_is_kept_when_many_workers_submit() -> None:
+    refill_tokens()
+    assert take_tokens("SubmitJob", wanted=15) == 15
+    assert take_tokens("SubmitJob", wanted=15) <= 6
+    assert take_tokens("SubmitJob", wanted=15) <= 1
+    age(TokenBucket, "refilled_at", seconds=10)  # type: ignore[arg-type] # any model with a time
+    assert take_tokens("SubmitJob", wanted=100) == 20
