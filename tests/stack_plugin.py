@@ -5,6 +5,8 @@ Loaded by `-p tests.stack_plugin`. Also adds --long, and the fixture that progra
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import secrets
 from pathlib import Path
@@ -20,7 +22,28 @@ from project.local.stack import Stack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STATE_DIR = Path(__file__).resolve().parents[1] / ".local" / "test"
+LOCAL_DIR = Path(__file__).resolve().parents[1] / ".local"
+
+
+def _free_state_dir() -> Path:
+    """A state folder that no other test run is using at this moment, so that several may run side by side."""
+    folders = (LOCAL_DIR / ("test" if number == 1 else f"test-{number}") for number in itertools.count(1))
+    return next(folder for folder in folders if not _in_use(folder))
+
+
+def _in_use(folder: Path) -> bool:
+    lock = folder / "lock"
+    if not lock.exists():
+        return False
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+STATE_DIR = _free_state_dir()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
