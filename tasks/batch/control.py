@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
 _CONNECT_TIMEOUT_S = 2
-_READ_TIMEOUT_S = 4
-"""An operator waits for the answer: two tries end within 12 s."""
+_READ_TIMEOUT_S = 3
+"""An operator waits for the answer: two tries and the pause between them end within 8 s."""
+
+_SENTENCE_CHARACTERS = 300
+"""What is shown of an error: the answer of a broken proxy is a whole page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,11 @@ def register_definition(arguments: dict[str, Any]) -> int:
 def region() -> str:
     """The AWS region that the calls go to, from the environment or AWS's own configuration files."""
     return _client().meta.region_name
+
+
+def sentence(error: BatchError) -> str:
+    """The error on one line, without a full stop, and not longer than people read."""
+    return " ".join(str(error).split())[:_SENTENCE_CHARACTERS].rstrip(".")
 
 
 def mend(error: BatchError) -> str:

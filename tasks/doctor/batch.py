@@ -12,6 +12,7 @@ from tasks.batch.control import (
     describe_queue,
     mend,
     region,
+    sentence,
 )
 from tasks.batch.definition import render
 from tasks.batch.definition_difference import differences
@@ -34,6 +35,7 @@ def look_at_queue() -> Iterator[Finding]:
     if not name:
         yield unwell("queue", "VIDEO_BATCH_JOB_QUEUE is empty.", mend="Set it to the name of the AWS Batch job queue.")
         return
+    part = "queue"
     try:
         queue = describe_queue(name)
         if queue is None:
@@ -43,9 +45,10 @@ def look_at_queue() -> Iterator[Finding]:
         yield _enabled_and_valid(
             "queue", queue.name, state=queue.state, status=queue.status, reason=queue.status_reason
         )
+        part = "compute"
         environments = describe_compute_environments(queue.compute_environments)
     except BatchError as error:
-        yield unknown("queue", str(error), mend=mend(error))
+        yield unknown(part, f"{sentence(error)}.", mend=mend(error))
         return
     if not environments:
         yield unwell("compute", f"The queue {name} has no compute environment.", mend="Give it one.")
@@ -64,7 +67,7 @@ def look_at_definition() -> Iterator[Finding]:
         registered = describe_definition(wanted)
         rendered = render(conf, region=region()) | {"jobDefinitionName": wanted.name}
     except BatchError as error:
-        yield unknown("definition", str(error), mend=mend(error))
+        yield unknown("definition", f"{sentence(error)}.", mend=mend(error))
         return
     if registered is None:
         yield unwell("definition", f"AWS Batch has no active job definition {conf.job_definition}.", mend=REGISTER)

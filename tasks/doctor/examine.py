@@ -14,8 +14,8 @@ from tasks.doctor.finding import Finding, unknown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-DEADLINE_S = 14.0
-"""After this a probe that has not answered is given up: the longest bounded one (two tries at AWS) takes 12 s."""
+DEADLINE_S = 10.0
+"""After this a probe that has not answered is given up: the longest bounded one (two tries at AWS) takes 8 s."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks.batch.control import DefinitionName, describe_definition, mend, region, register_definition
+from tasks.batch.control import DefinitionName, describe_definition, mend, region, register_definition, sentence
 from tasks.batch.definition import render
 from tasks.batch.definition_difference import Difference, differences
 from tasks.batch.errors import BatchError
@@ -51,7 +51,7 @@ class Command(BaseCommand):
                 return
             revision = register_definition(rendered)
         except BatchError as error:
-            message = f"Nothing was registered. {str(error).rstrip('.')}. {mend(error)}"
+            message = f"Nothing was registered. {sentence(error)}. {mend(error)}"
             raise CommandError(message) from error
         self.stdout.write(self.style.SUCCESS(f"Registered {wanted.name}:{revision}."))
         self.stdout.write(_next_step(wanted, revision=revision))

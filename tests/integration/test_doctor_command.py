@@ -1,0 +1,178 @@
+"""`manage.py doctor` and `register_job_definition` as an operator runs them: programs with output and exit codes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from django.conf import settings
+
+from tasks.services.tick import run_tick
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIMIT_S = 15
+AWAY_URL = "http://127.0.0.1:1"
+
+
+def manage(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run manage.py; no run may end in a traceback."""
+    ran = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in ran.stderr, ran.stderr
+    return ran
+
+
+@pytest.fixture
+def own_definition(program_environment: dict[str, str]) -> dict[str, str]:
+    """The environment with a job definition that only this test knows."""
+    return {**program_environment, "VIDEO_BATCH_JOB_DEFINITION": f"test-{uuid.uuid4().hex[:12]}"}
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        yield server.getsockname()[1]
+
+
+def revisions(environment: dict[str, str]) -> list[dict[str, Any]]:
+    name = environment["VIDEO_BATCH_JOB_DEFINITION"]
+    return list(boto3.client("batch").describe_job_definitions(jobDefinitionName=name)["jobDefinitions"])
+
+
+def test_definition_is_registered_only_when_it_changed(own_definition: dict[str, str]) -> None:
+    tried = manage("register_job_definition", "--dry-run", environment=own_definition)
+    assert (tried.returncode, revisions(own_definition)) == (0, [])
+    assert "--dry-run" in tried.stdout
+    first = manage("register_job_definition", environment=own_definition)
+    again = manage("register_job_definition", environment=own_definition)
+    assert [each["revision"] for each in revisions(own_definition)] == [1]
+    assert "Registered" in first.stdout
+    assert "nothing to do" in again.stdout
+
+    changed = {**own_definition, "BATCHREEL": '{"memory_mib": 3000}'}
+    shown = manage("register_job_definition", "--dry-run", environment=changed)
+    assert len(revisions(changed)) == 1
+    difference = [line.strip() for line in shown.stdout.splitlines()[1:4]]
+    assert difference == ["containerProperties.resourceRequirements[MEMORY].value", "- 4096", "+ 3000"]
+    manage("register_job_definition", environment=changed)
+    assert sorted(each["revision"] for each in revisions(changed)) == [1, 2]
+
+
+def test_next_step_is_said_when_the_setting_pins_a_revision(own_definition: dict[str, str]) -> None:
+    manage("register_job_definition", environment=own_definition)
+    name = own_definition["VIDEO_BATCH_JOB_DEFINITION"]
+    pinned = {**own_definition, "VIDEO_BATCH_JOB_DEFINITION": f"{name}:1", "BATCHREEL": '{"memory_mib": 3000}'}
+    ran = manage("register_job_definition", environment=pinned)
+    assert f"set it to {name}:2" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"VIDEO_BATCH_JOB_QUEUE": ""}, "VIDEO_BATCH_JOB_QUEUE is empty"),
+        ({"VIDEO_BATCH_JOB_DEFINITION": ""}, "VIDEO_BATCH_JOB_DEFINITION is empty"),
+        ({"BATCHREEL": '{"typo": 1}'}, "BATCHREEL has no setting named typo"),
+        ({"AWS_ENDPOINT_URL": AWAY_URL}, "Check the network"),
+        ({"AWS_DEFAULT_REGION": None, "AWS_CONFIG_FILE": "/dev/null"}, "You must specify a region"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_register_says_what_is_wrong_in_a_sentence_when_it_cannot_work(
+    own_definition: dict[str, str], change: dict[str, str | None], words: str
+) -> None:
+    environment = {name: value for name, value in {**own_definition, **change}.items() if value is not None}
+    ran = manage("register_job_definition", environment=environment)
+    assert ran.returncode == 1
+    assert words in ran.stderr
+    assert len([line for line in ran.stderr.splitlines() if " INFO " not in line]) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_doctor_says_well_when_everything_runs(own_definition: dict[str, str]) -> None:
+    assert manage("register_job_definition", environment=own_definition).returncode == 0
+    for name in ("submit", "observe", "rescue", "reap"):
+        assert run_tick(name, period_s=1, body=lambda _: None)
+    ran = manage("doctor", environment=own_definition)
+    assert ran.returncode == 0, ran.stdout
+    assert "\x1b" not in ran.stdout
+    told = json.loads(manage("doctor", "--json", environment=own_definition).stdout)
+    assert told["well"] is True
+    parts = {finding["part"] for finding in told["findings"]}
+    assert parts >= {"settings", "database", "migrations", "broker", "tick submit", "storage", "queue", "compute"}
+    assert parts >= {"definition", "command", "ffmpeg", "player", "jobs"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_doctor_names_the_definition_when_it_is_not_what_the_code_renders(own_definition: dict[str, str]) -> None:
+    manage("register_job_definition", environment=own_definition)
+    boto3.client("batch").register_job_definition(
+        jobDefinitionName=own_definition["VIDEO_BATCH_JOB_DEFINITION"],
+        type="container",
+        containerProperties={
+            "image": "old",
+            "command": ["python", "-m", "tasks.gone", "Ref::job_id"],
+            "resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "4096"}],
+        },
+    )
+    ran = manage("doctor", "--json", environment=own_definition)
+    assert ran.returncode == 1
+    found = {finding["part"]: finding for finding in json.loads(ran.stdout)["findings"]}
+    assert found["definition"]["condition"] == found["command"]["condition"] == "unwell"
+    assert "containerProperties.image" in found["definition"]["why"]
+    assert "tasks.gone" in found["command"]["why"]
+
+
+def test_doctor_ends_in_time_and_says_so_when_nothing_answers(
+    program_environment: dict[str, str], silent_port: int
+) -> None:
+    silent = f"127.0.0.1:{silent_port}"
+    environment = {
+        **program_environment,
+        "DATABASE_URL": f"postgres://nobody@{silent}/none",
+        "REDIS_URL": f"redis://{silent}/0",
+        "AWS_ENDPOINT_URL": f"http://{silent}",
+        "STORAGE_BUCKET": "bucket",
+        "STORAGE_ENDPOINT_URL": f"http://{silent}",
+    }
+    began_s = time.monotonic()
+    ran = manage("doctor", "--json", environment=environment)
+    took_s = time.monotonic() - began_s
+    found = {finding["part"]: finding["condition"] for finding in json.loads(ran.stdout)["findings"]}
+    assert ran.returncode == 1
+    assert took_s < LIMIT_S
+    parts = ("database", "broker", "ticks", "storage", "queue", "definition", "jobs")
+    assert {part: found[part] for part in parts} == {
+        "database": "unwell",
+        "broker": "unwell",
+        "ticks": "unknown",
+        "storage": "unknown",
+        "queue": "unknown",
+        "definition": "unknown",
+        "jobs": "unknown",
+    }
+    assert found["settings"] == found["ffmpeg"] == "well"
+
+
+def test_check_names_everything_when_the_environment_is_empty(program_environment: dict[str, str]) -> None:
+    kept = ("PATH", "HOME", "LANG")
+    ran = manage("check", environment={name: value for name, value in program_environment.items() if name in kept})
+    assert ran.returncode == 1
+    for name in ("SECRET_KEY", "VIDEO_BATCH_JOB_QUEUE", "VIDEO_BATCH_JOB_DEFINITION"):
+        assert f"{name} is empty" in ran.stderr

@@ -1,0 +1,128 @@
+"""`manage.py check` names what is missing or contradictory, and the mend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, run_checks
+
+from tasks.conf import BridgeSettings
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
+    ("batchreel.E001", {"no_such_name": 1}),
+    ("batchreel.E001", {"heartbeat_s": "20"}),
+    ("batchreel.E001", {"max_attempts": 0}),
+    ("batchreel.E001", {"settle_s": -1}),
+    ("batchreel.E001", {"vcpus": 1.5}),
+    ("batchreel.E001", {"image": 7}),
+    ("batchreel.E001", {"secrets": "arn"}),
+    ("batchreel.E006", {"profile": "no such profile"}),
+    ("batchreel.E010", {"stuck_threshold_s": 79}),
+    ("batchreel.E011", {"rescue_tick_s": 181}),
+    ("batchreel.E012", {"tick_lease_s": 24}),
+    ("batchreel.E013", {"attempt_timeout_s": 59}),
+    ("batchreel.E014", {"memory_cap_mib": 4095}),
+    ("batchreel.E015", {"threads_per_unit": 3}),
+    ("batchreel.W016", {"verdict_wait_s": 299}),
+    ("batchreel.E017", {"stage_limits_s": {"encode": 900}}),
+]
+RIGHT_NUMBERS: list[dict[str, Any]] = [
+    {},
+    {"stuck_threshold_s": 80},
+    {"rescue_tick_s": 180},
+    {"tick_lease_s": 25},
+    {"attempt_timeout_s": 60},
+    {"memory_cap_mib": 4096},
+    {"threads_per_unit": 2},
+    {"verdict_wait_s": 300},
+    {"settle_s": 0, "reap_settle_s": 0.5},
+]
+WRONG_CELERY: list[tuple[str, str, Any]] = [
+    ("batchreel.E020", "CELERY_TASK_TIME_LIMIT", None),
+    ("batchreel.E020", "CELERY_TASK_TIME_LIMIT", 30),
+    ("batchreel.E022", "CELERY_RESULT_BACKEND", "redis://127.0.0.1/1"),
+    ("batchreel.E023", "CELERY_TASK_ALWAYS_EAGER", True),
+    ("batchreel.E024", "CELERY_TASK_ACKS_LATE", False),
+    ("batchreel.E025", "CELERY_TASK_REJECT_ON_WORKER_LOST", True),
+    ("batchreel.E027", "CELERY_BEAT_SCHEDULER", "celery.beat:PersistentScheduler"),
+    ("batchreel.E028", "CELERY_BEAT_SCHEDULE", {"x": {"task": "x", "options": {"expires": 5, "expire_seconds": 5}}}),
+    ("batchreel.E028", "CELERY_BEAT_SCHEDULE", {"x": {"task": "x"}}),
+]
+WRONG_TRANSPORT: list[tuple[str, dict[str, Any]]] = [
+    ("batchreel.E021", {"visibility_timeout": 99}),
+    ("batchreel.E026", {"socket_timeout": None}),
+    ("batchreel.E026", {"socket_connect_timeout": None}),
+]
+
+
+def messages() -> list[CheckMessage]:
+    return run_checks(tags=["batchreel"])
+
+
+def ids() -> set[str]:
+    return {str(message.id) for message in messages()}
+
+
+@pytest.mark.parametrize("numbers", RIGHT_NUMBERS, ids=str)
+def test_check_is_silent_when_the_numbers_agree(settings: Settings, numbers: dict[str, Any]) -> None:
+    settings.BATCHREEL = numbers
+    assert messages() == []
+
+
+@pytest.mark.parametrize(("expected", "numbers"), WRONG_NUMBERS, ids=str)
+def test_check_names_the_setting_and_the_mend_when_a_number_is_wrong(
+    settings: Settings, expected: str, numbers: dict[str, Any]
+) -> None:
+    settings.BATCHREEL = numbers
+    found = messages()
+    assert {message.id for message in found} == {expected}
+    assert all(message.hint for message in found)
+    assert any(name in message.msg for name in numbers for message in found) or "profile" in numbers
+
+
+def test_every_number_and_name_is_checked_when_it_is_none(settings: Settings) -> None:
+    for name in BridgeSettings.__dataclass_fields__:
+        settings.BATCHREEL = {name: None}
+        assert ids() == {"batchreel.E001"}, name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("VIDEO_BATCH_JOB_QUEUE", "batchreel.E002"), ("VIDEO_BATCH_JOB_DEFINITION", "batchreel.E003")],
+)
+def test_check_names_the_batch_setting_when_it_is_empty(settings: Settings, name: str, expected: str) -> None:
+    setattr(settings, name, "")
+    (found,) = messages()
+    assert found.id == expected
+    assert name in found.msg
+
+
+@pytest.mark.parametrize(("expected", "name", "value"), WRONG_CELERY, ids=str)
+def test_check_names_the_celery_setting_when_it_is_wrong(
+    settings: Settings, expected: str, name: str, value: Any
+) -> None:
+    setattr(settings, name, value)
+    assert ids() == {expected}
+
+
+@pytest.mark.parametrize(("expected", "options"), WRONG_TRANSPORT, ids=str)
+def test_check_names_the_broker_option_when_it_is_wrong(
+    settings: Settings, expected: str, options: dict[str, Any]
+) -> None:
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, **options}
+    assert ids() == {expected}
+
+
+def test_check_says_so_when_the_secret_key_is_empty(settings: Settings) -> None:
+    settings.SECRET_KEY = ""
+    assert ids() == {"batchreel.E005"}
+
+
+def test_check_says_so_when_the_database_is_not_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(django_settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
+    assert ids() == {"batchreel.E004"}
