@@ -92,6 +92,8 @@ class ContainerRunner:
             self._table.mark_timed_out(job)
             process.terminate()
             exit_code = process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
         # Only a killed lifeline ends by a signal itself: the container has died with it, and Docker would say so.
         return exit_code if exit_code >= 0 else 128 - exit_code
 
@@ -108,5 +110,6 @@ class ContainerRunner:
 
 
 def _copy_lines(output: IO[str], append_line: Callable[[str], None]) -> None:
-    while line := output.readline(_LINE_LIMIT_CHARACTERS):
-        append_line(line.rstrip("\n"))
+    with output:
+        while line := output.readline(_LINE_LIMIT_CHARACTERS):
+            append_line(line.rstrip("\n"))

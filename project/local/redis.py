@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +29,7 @@ def start_redis(state_dir: Path, *, port: int, lock_descriptor: int) -> Service:
 
     Raises StackError when there is no binary.
     """
-    program, major = _program()
+    program, major = find_redis()
     # Redis 7 writes its log as a folder that 6 cannot read, so each major version has a data folder of its own.
     data = state_dir / f"redis-{major}"
     data.mkdir(parents=True, exist_ok=True)
@@ -65,8 +67,11 @@ def _write_once(url: str) -> None:
         client.set("batchreel.local.started", 1, ex=1)
 
 
-def _program() -> tuple[Path, int]:
-    on_path = shutil.which("redis-server")
+def find_redis() -> tuple[Path, int]:
+    """Return the server program to use and its major version. Raises StackError when there is none."""
+    # The virtual environment's own programs are on PATH too, the wheel's redis-server among them: look past it.
+    folders = [folder for folder in os.get_exec_path() if Path(folder) != Path(sys.prefix) / "bin"]
+    on_path = shutil.which("redis-server", path=os.pathsep.join(folders))
     if on_path is not None:
         major = _major_version(Path(on_path))
         if major >= OLDEST_FROM_PATH_MAJOR:
