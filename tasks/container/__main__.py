@@ -49,8 +49,10 @@ def main() -> int:
     import django  # noqa: PLC0415 - only once the settings are named
 
     django.setup()
-    from tasks.container.program import Program  # noqa: PLC0415 - needs Django set up
+    from tasks.container.program import Program, check_settings  # noqa: PLC0415 - needs Django set up
 
+    if not check_settings():
+        return int(ExitCode.MISCONFIGURED)
     program = Program(
         job_id=arguments.job_id, number=arguments.attempt, batch_job_id=os.environ.get("AWS_BATCH_JOB_ID") or None
     )

@@ -9,6 +9,8 @@ import uuid
 from functools import partial
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 from tasks.conf import bridge_settings
 from tasks.container.database import Database, DatabaseAwayError
 from tasks.container.exit_codes import ExitCode
@@ -53,6 +55,17 @@ _UNCLAIMED: dict[type[Exception], tuple[str, ExitCode]] = {
     DatabaseAwayError: ("BATCH_JOB_FAILED", ExitCode.DATABASE_AWAY),
 }
 """What a claim that did not succeed means: the event in the log, and the exit code."""
+
+
+def check_settings() -> bool:
+    """Whether the settings can be read at all; the log says what is wrong with them otherwise."""
+    try:
+        bridge_settings()
+    except ImproperlyConfigured as error:
+        extra = {"exit_code": int(ExitCode.MISCONFIGURED), "text": str(error)}
+        logger.error("BATCH_JOB_FAILED", extra=extra)  # noqa: TRY400 - the sentence says it all, a traceback would hide it
+        return False
+    return True
 
 
 class Program:
@@ -172,6 +185,8 @@ class Program:
                 outcome.ended(ExitCode.FENCED, str(error))
             case DatabaseAwayError():
                 outcome.ended(ExitCode.DATABASE_AWAY, str(error))
+            case ImproperlyConfigured():
+                outcome.failed(ExitCode.MISCONFIGURED, Reason.MISCONFIGURED, str(error))
             case TranscodeError():
                 outcome.failed(ExitCode.FAILED, Reason.ENCODE_FAILED, f"{error.code}: {error.sentence}")
             case OSError():

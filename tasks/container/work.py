@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 from tasks.conf import bridge_settings
 from tasks.container.files import remove_local, store_file
 from tasks.container.publishing import do_publish
@@ -36,7 +38,11 @@ def do_unit(shop: Workshop, lease: Lease, slot: int) -> bool:
 def _do_plan(shop: Workshop, lease: Lease, slot: int, _: Path) -> bool:
     path = shop.source(slot)
     shop.progress.enter(slot, "plan")
-    plan = make_plan(probe_source(path), PROFILES[shop.claim.profile], threads=bridge_settings().threads_per_unit)
+    profile = PROFILES.get(shop.claim.profile)
+    if profile is None:
+        message = f"This container knows no profile {shop.claim.profile!r}, only {', '.join(PROFILES)}: is its image older than the job?"
+        raise ImproperlyConfigured(message)
+    plan = make_plan(probe_source(path), profile, threads=bridge_settings().threads_per_unit)
     units = [
         PlannedUnit(
             kind=UnitKind.VIDEO,
