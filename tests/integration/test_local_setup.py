@@ -6,11 +6,16 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SETUP = Path(__file__).resolve().parents[2] / "scripts" / "setup.sh"
 
@@ -32,12 +37,13 @@ class Clone:
         self.root = folder / "a clone"
         self._programs = folder / "bin"
         self._asked = folder / "asked"
+        self._started: list[subprocess.Popen[str]] = []
         (self.root / "scripts").mkdir(parents=True)
         shutil.copy(SETUP, self.root / "scripts")
         for kind in ("local", "dev"):
             (self.root / f"requirements-{kind}.txt").write_text(f"{kind}==1\n")
         self._programs.mkdir()
-        for name in ("sh", "flock", "sha256sum", "cut", "cat", "mv", "rm", "cp", "mkdir"):
+        for name in ("sh", "flock", "sha256sum", "cut", "cat", "mv", "rm", "cp", "mkdir", "sleep"):
             (self._programs / name).symlink_to(str(shutil.which(name)))
         self.have("python3", PYTHON)
 
@@ -49,7 +55,7 @@ class Clone:
 
     def start(self, kind: str, pip: str = ":") -> subprocess.Popen[str]:
         """Start a set-up of `kind`; `pip` is what pip's stand-in does."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [self._programs / "sh", "-eu", "-c", f". scripts/setup.sh; set_up_python {kind}; command -v python"],
             env={"PATH": str(self._programs), "ASKED": str(self._asked), "PIP": pip},
             cwd=self.root,
@@ -58,12 +64,21 @@ class Clone:
             text=True,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
 
     def set_up(self, kind: str, pip: str = ":") -> tuple[int, str]:
         """Set up `kind` and return exit code and output."""
         process = self.start(kind, pip)
         output, _ = process.communicate(timeout=30)
         return process.returncode, output
+
+    def end(self) -> None:
+        """Kill what a failed test may have left."""
+        for process in self._started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=30)
 
     def installations(self) -> int:
         """How often pip was asked to install since the last call."""
@@ -73,8 +88,10 @@ class Clone:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    return Clone(tmp_path)
+def clone(tmp_path: Path) -> Iterator[Clone]:
+    clone = Clone(tmp_path)
+    yield clone
+    clone.end()
 
 
 def test_packages_are_installed_with_a_line_that_says_so_at_first_and_silently_not_again(clone: Clone) -> None:
@@ -113,7 +130,7 @@ def test_the_environment_is_made_anew_when_the_clone_was_moved(clone: Clone) -> 
 
 def test_the_installation_begins_again_when_it_was_killed_half_way(clone: Clone) -> None:
     half = clone.root / ".local/venv/half-installed"
-    process = clone.start("local", pip=f"touch '{half}'; while :; do :; done")
+    process = clone.start("local", pip=f": >'{half}'; sleep 600")
     wait_for(half.exists, what="an installation that goes on")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
@@ -126,7 +143,7 @@ def test_the_installation_begins_again_when_it_was_killed_half_way(clone: Clone)
 def test_one_installs_and_the_other_waits_when_two_start_at_once(clone: Clone, tmp_path: Path) -> None:
     going_on = tmp_path / "going on"
     # The first one's pip ends when the second one runs; a second installation at the same time would fail at mkdir.
-    pip = f"mkdir '{going_on}' || exit 1; while [ ! -e '{going_on}/end' ]; do :; done; rm -r '{going_on}'"
+    pip = f"mkdir '{going_on}' || exit 1; while [ ! -e '{going_on}/end' ]; do sleep 0.01; done; rm -r '{going_on}'"
     both = [clone.start("local", pip), clone.start("local", pip)]
     wait_for(going_on.exists, what="an installation that goes on")
     (going_on / "end").touch()
