@@ -45,12 +45,13 @@ breaker = _Breaker()
 
 
 def hint_on_commit() -> None:
-    """Send one hint when the current transaction commits; at once where there is none; not at all after a rollback."""
-    current = set(connection.savepoint_ids)
-    for savepoints, function, *_ in connection.run_on_commit:
-        if function is send_hint and savepoints <= current:
-            return
-    transaction.on_commit(send_hint, robust=True)
+    """Send one hint when the current transaction commits; at once where there is none; not at all after a rollback.
+
+    A hint that is waiting already serves this caller too: it can only be rolled back together with what this caller does, because all
+    savepoints that are open now surround both.
+    """
+    if not any(function is send_hint for _, function, *_ in connection.run_on_commit):
+        transaction.on_commit(send_hint, robust=True)
 
 
 def send_hint() -> None:

@@ -13,7 +13,7 @@ from django.core.files.storage import Storage, default_storage
 
 from tasks.transcode import Stopped
 
-_CHUNK_BYTES = 1024 * 1024
+_BLOCK_BYTES = 1024 * 1024
 
 
 class SourceMissingError(Exception):
@@ -37,11 +37,11 @@ def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], st
     target = folder / "source"
     with storage.open(name, "rb") as remote, target.open("wb") as local:
         done_bytes = 0
-        for chunk in remote.chunks(_CHUNK_BYTES):
+        for block in remote.chunks(_BLOCK_BYTES):
             if stop.is_set():
                 raise Stopped
-            local.write(chunk)
-            done_bytes += len(chunk)
+            local.write(block)
+            done_bytes += len(block)
             progress(done_bytes)
     return target
 
@@ -65,10 +65,10 @@ class _Watched:
     def read(self, size: int = -1) -> bytes:
         if self._stop.is_set():
             raise Stopped
-        chunk = self._file.read(size)
-        self._read_bytes += len(chunk)
+        block = self._file.read(size)
+        self._read_bytes += len(block)
         self._progress(self._read_bytes)
-        return chunk
+        return block
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
@@ -84,9 +84,9 @@ def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: t
 
 
 def read_object(key: str) -> Iterator[bytes]:
-    """The bytes of a stored object, in chunks. Raises FileNotFoundError."""
+    """The bytes of a stored object, in blocks. Raises FileNotFoundError."""
     with default_storage.open(key, "rb") as file:
-        yield from file.chunks(_CHUNK_BYTES)
+        yield from file.chunks(_BLOCK_BYTES)
 
 
 def remove_local(folder: Path) -> None:

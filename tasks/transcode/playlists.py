@@ -115,7 +115,7 @@ def media_playlist(track: Track) -> str:
 
 
 def master_playlist(variants: Sequence[Variant], audio: Track | None, audio_playlist: str) -> str:
-    """Return the playlist that offers all rungs, with the audio as a rendition that they share."""
+    """Return the playlist that offers all rungs, with the audio that they share."""
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if audio is not None:
         lines.append(

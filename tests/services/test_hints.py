@@ -1,0 +1,97 @@
+"""Hints: one per transaction, none after a rollback, never a wait that a person would notice."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from celery import current_app
+from django.db import transaction
+from pytest_django import DjangoCaptureOnCommitCallbacks
+
+from tasks import hints
+from tasks.models import Job
+from tests.services.making import uploaded_video
+
+BOUND_S = 2.5
+
+
+@pytest.fixture(autouse=True)
+def _closed_breaker() -> Iterator[None]:
+    hints.breaker.reset()
+    yield
+    hints.breaker.reset()
+
+
+@pytest.fixture
+def broker_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Point the producer at another port for one test."""
+
+    def point(port: int) -> None:
+        url = f"redis://127.0.0.1:{port}/0"
+        monkeypatch.setattr(current_app.conf, "broker_url", url)
+        monkeypatch.setattr(current_app.conf, "broker_write_url", url)
+        current_app.pool.force_close_all()
+        current_app.amqp._producer_pool = None
+
+    return point
+
+
+@pytest.mark.django_db
+def test_one_hint_is_sent_when_a_transaction_saves_many_videos(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks() as callbacks, transaction.atomic():
+        for number in range(5):
+            uploaded_video(title=str(number))
+    assert callbacks == [hints.send_hint]
+
+
+class _GivenUpError(Exception):
+    pass
+
+
+@transaction.atomic
+def _upload_and_give_up() -> None:
+    uploaded_video(title="given up")
+    raise _GivenUpError
+
+
+@pytest.mark.django_db
+def test_hint_survives_when_the_savepoint_that_asked_first_is_rolled_back(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks() as callbacks, transaction.atomic():
+        with contextlib.suppress(_GivenUpError):
+            _upload_and_give_up()
+        with transaction.atomic():
+            uploaded_video(title="kept")
+    assert callbacks == [hints.send_hint]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_saving_neither_fails_nor_waits_when_redis_refuses(broker_at: Callable[[int], None]) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        broker_at(closed.getsockname()[1])
+        started_s = time.monotonic()
+        for number in range(5):
+            uploaded_video(title=str(number))
+        assert time.monotonic() - started_s < BOUND_S
+    assert Job.objects.count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_saving_neither_fails_nor_waits_when_redis_swallows_everything(broker_at: Callable[[int], None]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as black_hole:
+        broker_at(black_hole.getsockname()[1])
+        started_s = time.monotonic()
+        with transaction.atomic():
+            for number in range(5):
+                uploaded_video(title=str(number))
+        uploaded_video(title="after the first hint failed, none is tried for a while")
+        assert time.monotonic() - started_s < BOUND_S
+    assert Job.objects.count() == 6
