@@ -1,0 +1,54 @@
+"""docs/settings.md tells every setting, with the default that the code has."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from django.conf import settings
+
+from tasks.conf import BridgeSettings
+
+ROOT = Path(settings.BASE_DIR)
+PAGE = (ROOT / "docs" / "settings.md").read_text()
+READERS = {"env", "environ", "environment"}
+"""What a program reads its environment from: django-environ's reader, os.environ, or a copy of that."""
+
+
+def table(heading: str) -> dict[str, str]:
+    """Name and default of each row of the table under a heading."""
+    section = PAGE.split(f"\n## {heading}", 1)[1].split("\n## ", 1)[0]
+    return dict(re.findall(r"^\| `([A-Za-z_]+)` \| (.+?) \|", section, re.MULTILINE))
+
+
+def read_in(source: str) -> set[str]:
+    """The environment variables that a module reads by name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=reader), args=[ast.Constant(value=str(name)), *_]):
+                pass
+            case ast.Subscript(value=reader, slice=ast.Constant(value=str(name))):
+                pass
+            case _:
+                continue
+        called = reader.attr if isinstance(reader, ast.Attribute) else getattr(reader, "id", "")
+        if called in READERS and name.isupper():
+            names.add(name)
+    return names
+
+
+def test_every_number_and_name_of_the_bridge_is_told_with_its_default() -> None:
+    told = {name: json.loads(default.strip("`")) for name, default in table("The bridge").items()}
+    assert told == asdict(BridgeSettings())
+
+
+def test_every_environment_variable_is_told() -> None:
+    modules = [path for folder in ("project", "tasks") for path in (ROOT / folder).rglob("*.py")]
+    outside = [path for path in modules if not path.is_relative_to(ROOT / "project" / "local")]
+    read = set().union(*(read_in(path.read_text()) for path in outside))
+    assert {"SECRET_KEY", "FFMPEG_BINARY", "FLOWER_BASIC_AUTH"} <= read
+    assert set(table("Environment variables")) == read
