@@ -118,11 +118,12 @@ class TestBroker:
 
     def test_broker_is_unwell_when_redis_may_evict(self) -> None:
         client = redis.Redis.from_url(django_settings.CELERY_BROKER_URL)
+        before = client.config_get("maxmemory-policy")["maxmemory-policy"]
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
             finding = found(look_at_broker)["broker"]
         finally:
-            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory-policy", before)
             client.close()
         assert finding.condition is UNWELL
         assert "allkeys-lru" in finding.why
