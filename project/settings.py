@@ -79,7 +79,11 @@ if env.bool("BEHIND_PROXY", default=False):
 # at once; bounded connecting, so that nobody waits for ever.
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres://127.0.0.1:5432/batchreel")}
 DATABASES["default"].setdefault("OPTIONS", {}).update(
-    {"connect_timeout": 5, "application_name": env.str("APPLICATION_NAME", default="batchreel")}
+    {
+        "connect_timeout": 5,
+        "tcp_user_timeout": 15_000,
+        "application_name": env.str("APPLICATION_NAME", default="batchreel"),
+    }
 )
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 

@@ -11,6 +11,9 @@ from tasks.lifecycle.observation import BatchStatus, Observation
 DESCRIBE_LIMIT_IDS = 100
 """AWS: "a list of up to 100 job IDs" (API reference, DescribeJobs)."""
 
+TERMINATE_REASON = "Batchreel:"
+"""How the reason of every TerminateJob of ours begins, so that it can be told from an operator's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from django.db import DatabaseError
+from django.db import Error
 
 from tasks.container.database import once
 from tasks.container.progress import Progress
@@ -50,7 +50,7 @@ class Heartbeat:
                     self._claim, stage=reading.stage, count=reading.count, encoded_frames=reading.encoded_frames
                 )
             )
-        except DatabaseError as error:
+        except Error as error:
             # An outage of the database is not this container's death: the next beat opens a new connection.
             logger.warning("HEARTBEAT_FAILED", extra={"error": str(error)})
             return Beat.ALIVE

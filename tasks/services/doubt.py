@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from tasks.batch.port import BatchPort, Found
+from tasks.batch.port import TERMINATE_REASON, BatchPort, Found
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import FINAL_STATUSES
 from tasks.lifecycle.states import AttemptState
@@ -59,7 +59,7 @@ def _adopt(attempt: Attempt, found: list[Found], *, batch: BatchPort) -> None:
     logger.info("BATCH_SUBMIT_ADOPTED %s %s", attempt.batch_job_name, adopted.batch_job_id)
     record_submitted(attempt, batch_job_id=adopted.batch_job_id, batch=batch)
     for extra in extras:
-        batch.terminate(extra.batch_job_id, reason="Batchreel: another Batch job has this attempt")
+        batch.terminate(extra.batch_job_id, reason=f"{TERMINATE_REASON} another Batch job has this attempt")
 
 
 @transaction.atomic

@@ -9,8 +9,8 @@ from tasks.models import Attempt, Job
 
 
 def lock_job(job_id: Any) -> Job:
-    """The job, its row locked until the transaction ends. Raises NotFoundError."""
-    job = Job.objects.select_for_update(of=("self",)).filter(pk=job_id).first()
+    """The job, its row locked until the transaction ends; without plan and manifest, which are large. Raises NotFoundError."""
+    job = Job.objects.select_for_update(of=("self",)).defer("plan", "manifest").filter(pk=job_id).first()
     if job is None:
         message = f"no job {job_id}"
         raise NotFoundError(message)

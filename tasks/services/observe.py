@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Case, F, IntegerField, Q, Value, When
 from django.db.models.functions import Mod, Now
 
-from tasks.batch.port import BatchPort
+from tasks.batch.port import TERMINATE_REASON, BatchPort
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation, failure_reason
 from tasks.lifecycle.reasons import Reason
@@ -89,7 +89,7 @@ def apply(attempt: Attempt, seen: Observation) -> bool:
 
 def _differs(attempt: Attempt, seen: Observation) -> bool:
     if seen.status is BatchStatus.ABSENT:
-        return True
+        return attempt.absences < bridge_settings().lost_absences
     return (attempt.batch_status, attempt.batch_status_reason, attempt.batch_log_stream) != (
         seen.status,
         seen.status_reason,
@@ -98,13 +98,15 @@ def _differs(attempt: Attempt, seen: Observation) -> bool:
 
 
 def _is_due_for_conclusion(attempt: Attempt, seen: Observation) -> bool:
-    """A Batch job that has ended while its attempt lives: the grace may have run out since the observation was written."""
-    return seen.status in FINAL_STATUSES and attempt.state in LIVE_ATTEMPT_STATES
+    """The Batch job is over or gone while its attempt lives: a grace may have run out since the observation was written."""
+    over = FINAL_STATUSES | {BatchStatus.ABSENT}
+    return seen.status in over and attempt.state in LIVE_ATTEMPT_STATES
 
 
 def _write(attempt: Attempt, seen: Observation) -> None:
     if seen.status is BatchStatus.ABSENT:
-        columns: dict[str, Any] = {"absences": attempt.absences + 1}
+        # Counted only as far as it matters, so that a row does not change at each tick.
+        columns: dict[str, Any] = {"absences": min(attempt.absences + 1, bridge_settings().lost_absences)}
     else:
         columns = {
             "batch_status": seen.status.value,
@@ -159,8 +161,8 @@ def _is_lost(attempt: Attempt) -> bool:
 def _settle_charge(attempt: Attempt, seen: Observation) -> None:
     """Batch's verdict on an attempt that was ended before it was known: now its charge is settled."""
     reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
-    # Terminated by ourselves after the silence: AWS says nothing about the cause, so the container is taken to have hung.
-    charged = True if reason is Reason.TERMINATED else bool(reason.charge.value)
+    # Terminated by the rescue: AWS knows no other cause, so the container is taken to have hung.
+    charged = bool(reason.charge.value) or seen.status_reason.startswith(TERMINATE_REASON)
     Attempt.objects.filter(pk=attempt.pk, charged=None).update(charged=charged)
     record(
         "attempt.verdict",

@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Extract, Now
 
-from tasks.batch.port import BatchPort
+from tasks.batch.port import TERMINATE_REASON, BatchPort
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES
@@ -55,7 +55,7 @@ def _end_batch_jobs_of_ended_attempts(batch: BatchPort, limit: int) -> int:
         apply(attempt, seen)
         if seen.status not in FINAL_STATUSES | {BatchStatus.ABSENT}:
             terminated += _terminate(
-                batch, seen.batch_job_id, reason=f"Batchreel: {attempt.reason or 'the attempt ended'}"
+                batch, seen.batch_job_id, reason=f"{TERMINATE_REASON} {attempt.reason or 'the attempt ended'}"
             )
     return terminated
 
@@ -64,7 +64,9 @@ def _still_in_batch() -> QuerySet[Attempt]:
     """Attempts that have ended by our rows, and not by AWS's last word. A container that says it is done gets time to leave."""
     leaving = Q(state="SUCCEEDED", ended_at__gt=Now() - timedelta(seconds=bridge_settings().succeeded_grace_s))
     return (
-        Attempt.objects.filter(batch_job_id__isnull=False, ended_at__gt=Now() - _REMEMBERED, absences__lt=2)
+        Attempt.objects.filter(
+            batch_job_id__isnull=False, ended_at__gt=Now() - _REMEMBERED, absences__lt=bridge_settings().lost_absences
+        )
         .exclude(state__in=LIVE_ATTEMPT_STATES)
         .exclude(batch_status__in=FINAL_STATUSES)
         .exclude(leaving)
@@ -94,7 +96,7 @@ def _end_strays(batch: BatchPort, limit: int) -> int:
         if each.batch_job_id not in live and each.name not in waiting and each.created_at_ms < old_ms
     ]
     return sum(
-        _terminate(batch, each.batch_job_id, reason="Batchreel: no live attempt has this Batch job")
+        _terminate(batch, each.batch_job_id, reason=f"{TERMINATE_REASON} no live attempt has this Batch job")
         for each in strays[:limit]
     )
 

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.db.models.lookups import GreaterThan
 
 from tasks.batch.errors import BatchError
-from tasks.batch.port import BatchPort
+from tasks.batch.port import TERMINATE_REASON, BatchPort
 from tasks.conf import BridgeSettings, bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, AttemptState
@@ -93,7 +93,7 @@ def _terminate(attempt: Attempt, *, batch: BatchPort) -> bool:
     if attempt.batch_job_id is None:
         return True
     try:
-        batch.terminate(attempt.batch_job_id, reason="Batchreel: no heartbeat, or no progress")
+        batch.terminate(attempt.batch_job_id, reason=f"{TERMINATE_REASON} no heartbeat, or no progress")
     except BatchError as error:
         logger.warning("RESCUE_TERMINATE_FAILED %s: %s", attempt, error)
         record("rescue.terminate_failed", job=attempt.job, attempt_number=attempt.number, text=str(error))

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from tasks.batch import definition
 from tasks.batch.errors import BatchDoubtfulError, BatchError
-from tasks.batch.port import BatchPort, Submission
+from tasks.batch.port import TERMINATE_REASON, BatchPort, Submission
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.retry import Decision
@@ -152,7 +152,7 @@ def put_off(attempt: Attempt) -> None:
 def record_submitted(attempt: Attempt, *, batch_job_id: str, batch: BatchPort) -> None:
     """Record the id where it is still NULL. The attempt ended meanwhile, or has another Batch job: this one is terminated at once."""
     if not _record(attempt, batch_job_id):
-        batch.terminate(batch_job_id, reason="Batchreel: the attempt ended, or has another Batch job")
+        batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON} the attempt ended, or has another Batch job")
 
 
 @transaction.atomic

@@ -82,40 +82,48 @@ def _arguments(path: Path, plan: Plan, audio: AudioPlan, whole: Path) -> list[st
         *("-filter_complex_threads", "1", "-filter_complex", audio_graph(audio), "-map", "[sound]"),
         *("-c:a", "aac", "-b:a", str(audio.bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),
-        *("-movflags", "+frag_every_frame+default_base_moof+delay_moov+skip_trailer", str(whole)),
+        *("-frag_duration", "10000000", "-movflags", "+default_base_moof+delay_moov+skip_trailer", str(whole)),
     ]
 
 
 def _regroup(whole: Path, kept: Path, audio: AudioPlan) -> MediaFile:
-    """Gather ffmpeg's fragments of one frame each into one fragment for each segment."""
-    init, frames = read_fragments(whole)
-    _check_frames(frames, audio)
+    """Write the frames of ffmpeg's fragments again, as one fragment for each segment."""
+    init, fragments = read_fragments(whole)
+    frames = _frames(fragments)
+    if len(frames) != audio.aac_frames:
+        raise EncodeFailed(
+            code="AUDIO_FRAMES", sentence=f"{len(frames)} audio frames came out instead of {audio.aac_frames}."
+        )
     writer = MediaWriter(kept, init)
     try:
         with whole.open("rb") as file:
             ends = [*audio.cuts[1:], audio.aac_frames]
             for number, (start, end) in enumerate(zip(audio.cuts, ends, strict=True), start=1):
-                pieces = _segment(file, number, frames[start:end])
+                pieces = _segment(file, number, start * _FRAME_TICKS, frames[start:end])
                 writer.add_segment(pieces, start * _FRAME_TICKS, (end - start) * _FRAME_TICKS)
     finally:
         writer.close()
     return writer.describe("audio", None)
 
 
-def _check_frames(frames: Sequence[Fragment], audio: AudioPlan) -> None:
-    if len(frames) != audio.aac_frames:
-        raise EncodeFailed(
-            code="AUDIO_FRAMES", sentence=f"{len(frames)} audio frames came out instead of {audio.aac_frames}."
-        )
-    for at, frame in enumerate(frames):
-        if frame.decode_ticks != at * _FRAME_TICKS or len(frame.sample_sizes) != 1:
-            raise EncodeFailed(code="AUDIO_FRAMES", sentence=f"Audio frame {at} lies at tick {frame.decode_ticks}.")
-
-
-def _segment(file: BinaryIO, number: int, frames: Sequence[Fragment]) -> Iterator[bytes]:
-    sizes = [frame.sample_sizes[0] for frame in frames]
-    yield build_moof(number, frames[0].decode_ticks, _FRAME_TICKS, sizes)
-    for frame, size in zip(frames, sizes, strict=True):
+def _frames(fragments: Sequence[Fragment]) -> list[tuple[int, int]]:
+    """Return (offset in the file, bytes) of each AAC frame. Raises EncodeFailed when the fragments leave a gap in time."""
+    frames: list[tuple[int, int]] = []
+    for fragment in fragments:
+        if fragment.decode_ticks != len(frames) * _FRAME_TICKS:
+            raise EncodeFailed(
+                code="AUDIO_FRAMES", sentence=f"Audio frame {len(frames)} lies at tick {fragment.decode_ticks}."
+            )
         # A fragment's data lies at its end.
-        file.seek(frame.offset + frame.size_bytes - size)
+        offset = fragment.offset + fragment.size_bytes - sum(fragment.sample_sizes)
+        for size in fragment.sample_sizes:
+            frames.append((offset, size))
+            offset += size
+    return frames
+
+
+def _segment(file: BinaryIO, number: int, start_ticks: int, frames: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    yield build_moof(number, start_ticks, _FRAME_TICKS, [size for _, size in frames])
+    for offset, size in frames:
+        file.seek(offset)
         yield file.read(size)

@@ -40,16 +40,19 @@ def encode_video(
     *,
     progress: Callable[[int], None],
     stop: threading.Event,
+    from_beginning: bool = False,
 ) -> UnitOutput:
     """Encode unit `index` of `plan` into `output_dir` (which exists) and describe the files: one for each rung.
 
-    `progress` gets the frames of the unit done so far, at least every 5 s. Raises EncodeFailed or Stopped.
+    `progress` gets the frames of the unit done so far, at least every 5 s. With `from_beginning` the source is read from
+    its start, which never fails but takes longer: for units that a SeamMismatch named, where seeking went wrong. Raises
+    EncodeFailed or Stopped.
     """
     check_engine(plan)
     unit = plan.video_units[index]
     pictures = _Pictures(plan, unit, progress)
     cpu_s = 0.0
-    for seek_s in unit.seeks_s:
+    for seek_s in (None,) if from_beginning else unit.seeks_s:
         pictures.clear()
         try:
             cpu_s = run_ffmpeg(
@@ -164,7 +167,6 @@ def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
         *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "stitchable=1"),
         # The run-in is no whole GOP: the unit's first frame must be made a key frame, GOPs are counted from there.
         *("-force_key_frames", f"expr:eq(n,{unit.first_frame - first})", "-forced-idr", "1"),
-        *("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"),
         *("-video_track_timescale", str(plan.timescale), *_MP4_ARGUMENTS),
         *("-fragment_index", str(first // plan.gop_frames + 1)),
     ]

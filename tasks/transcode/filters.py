@@ -42,8 +42,8 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
         if poster is not None and rung.name == plan.poster_rung:
             labels.append("[still]")
         source = "[grid]" if index == 0 else f"[n{index - 1}]"
-        colour = f":in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited" if index == 0 else ""
-        chains.append(f"{source}{_scale(rung, colour)},split={len(labels)}{''.join(labels)}")
+        scaled = _first_scale(rung, plan) if index == 0 else _scale(rung)
+        chains.append(f"{source}{scaled},split={len(labels)}{''.join(labels)}")
     if poster is not None:
         chains.append(
             f"[still]trim=start_pts={poster}:end_pts={poster + 1},"
@@ -68,7 +68,14 @@ def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     return ",".join(steps) + "[grid]"
 
 
-def _scale(rung: Rung, colour: str) -> str:
+def _first_scale(rung: Rung, plan: Plan) -> str:
+    """Scale, and convert to the colours that all rungs have. The encoders take the names from the pictures."""
+    colour = f":in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited"
+    names = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited"
+    return f"{_scale(rung, colour)},{names}"
+
+
+def _scale(rung: Rung, colour: str = "") -> str:
     return f"scale={rung.width_px}:{rung.height_px}{colour},setsar=1,format=yuv420p"
 
 

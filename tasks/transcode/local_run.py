@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.transcode.audio import encode_audio
 from tasks.transcode.encode import encode_video
-from tasks.transcode.errors import AUDIO_UNIT, EncodeFailed
+from tasks.transcode.errors import AUDIO_UNIT, EncodeFailed, SeamMismatch
 from tasks.transcode.outputs import UnitOutput
 from tasks.transcode.planning import make_plan
 from tasks.transcode.probe import probe_source
@@ -86,37 +86,70 @@ def finish_run(
 ) -> Publication:
     """Do what is left, `at_once` units side by side, and publish into the run's folder.
 
-    `progress` gets a unit and the seconds of media done in it, from several threads. The first error stops the rest and
-    is raised: TranscodeError or Stopped.
+    `progress` gets a unit and the seconds of media done in it, from several threads. Units whose seams don't meet are
+    done once more. The first error stops the rest and is raised: TranscodeError or Stopped.
     """
+    from_beginning: set[UnitKey] = set()
     outputs: dict[UnitKey, UnitOutput] = {}
+    while True:
+        left = [unit for unit in run.units() if unit not in outputs]
+        _do_all(run, left, outputs, _Way(at_once, from_beginning, progress, stop))
+        try:
+            return _publish(run, outputs)
+        except SeamMismatch as mismatch:
+            # Seeking went wrong in this source; reading it from its beginning doesn't.
+            if from_beginning.issuperset(mismatch.units):
+                raise
+            from_beginning.update(mismatch.units)
+            for unit in mismatch.units:
+                del outputs[unit]
+                (run.unit_folder(unit) / _RECORD_NAME).unlink()
 
+
+@dataclass(frozen=True)
+class _Way:
+    """How units are to be done."""
+
+    at_once: int
+    from_beginning: set[UnitKey]
+    progress: Callable[[UnitKey, float], None]
+    stop: threading.Event
+
+
+def _do_all(run: LocalRun, units: list[UnitKey], outputs: dict[UnitKey, UnitOutput], way: _Way) -> None:
     def do(unit: UnitKey) -> None:
-        outputs[unit] = run.finished(unit) or _do(run, unit, lambda done_s: progress(unit, done_s), stop)
-        progress(unit, _length_s(run.plan, unit))
+        outputs[unit] = run.finished(unit) or _do(run, unit, way)
+        way.progress(unit, _length_s(run.plan, unit))
 
-    with ThreadPoolExecutor(at_once) as pool:
-        futures = [pool.submit(do, unit) for unit in run.units()]
+    with ThreadPoolExecutor(way.at_once) as pool:
+        futures = [pool.submit(do, unit) for unit in units]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
         except BaseException:
-            stop.set()
+            way.stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-    return _publish(run, outputs)
 
 
-def _do(run: LocalRun, unit: UnitKey, progress: Callable[[float], None], stop: threading.Event) -> UnitOutput:
+def _do(run: LocalRun, unit: UnitKey, way: _Way) -> UnitOutput:
     folder = run.unit_folder(unit)
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(unit, str):
-        output = encode_audio(run.source, run.plan, folder, progress=lambda ms: progress(ms / 1000), stop=stop)
+        output = encode_audio(
+            run.source, run.plan, folder, progress=lambda done_ms: way.progress(unit, done_ms / 1000), stop=way.stop
+        )
     else:
         rate = float(run.plan.rate)
         output = encode_video(
-            run.source, run.plan, unit, folder, progress=lambda frames: progress(frames / rate), stop=stop
+            run.source,
+            run.plan,
+            unit,
+            folder,
+            progress=lambda frames: way.progress(unit, frames / rate),
+            stop=way.stop,
+            from_beginning=unit in way.from_beginning,
         )
     _write_whole(folder / _RECORD_NAME, json.dumps(output.to_json()))
     return output
