@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
-from project.local.aws_resources import REGION
 from project.local.aws_service import PROJECT_ROOT
 from project.local.batch_api import JobPlane
 from project.local.batch_control_plane import ControlPlane
@@ -83,9 +82,8 @@ class _RequestHandler(MotoRequestHandler):
     def run_wsgi(self) -> None:
         """Handle one request."""
         scope = _CREDENTIAL_SCOPE.search(self.headers.get("Authorization", ""))
-        is_batch = scope is not None and scope["service"] == "batch"
-        if is_batch and self.command == "POST" and self.server.job_plane.answers(self.path):
-            self._answer_job_plane(scope["region"] if scope else REGION)
+        if scope is not None and scope["service"] == "batch" and self.server.job_plane.answers(self.command, self.path):
+            self._answer_job_plane(scope["region"])
             return
         super().run_wsgi()
         if self.path in _COMPUTE_CHANGES:

@@ -44,9 +44,9 @@ class JobPlane:
             "/v1/canceljob": self._cancel_job,
         }
 
-    def answers(self, path: str) -> bool:
-        """Say whether a request to `path` belongs to the job plane; all else of Batch is moto's."""
-        return path in self._operations
+    def answers(self, method: str, path: str) -> bool:
+        """Say whether a request belongs to the job plane; all else of Batch is moto's."""
+        return method == "POST" and path in self._operations
 
     def answer(self, path: str, body: bytes, *, region: str) -> tuple[int, dict[str, str], bytes]:
         """Return HTTP status, headers and body of the answer. Raises nothing."""

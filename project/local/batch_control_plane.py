@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from moto.batch.models import BatchBackend, batch_backends
@@ -23,7 +23,7 @@ class Queue:
     arn: str
     name: str
     region: str
-    enabled: bool
+    enabled: bool = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ class JobTable:
         self._changed = threading.Condition()
         self._jobs: dict[str, BatchJob] = {}
         self._jobs_of_queue: defaultdict[str, list[BatchJob]] = defaultdict(list)
-        self._waiting_of_queue: defaultdict[str, deque[BatchJob]] = defaultdict(deque)
+        self._submitted: list[BatchJob] = []
+        self._waiting_of_queue: defaultdict[Queue, deque[BatchJob]] = defaultdict(deque)
         self._vcpus_in_use: defaultdict[str, float] = defaultdict(float)
         self._may_place = False
 
@@ -52,7 +53,7 @@ class JobTable:
             job = BatchJob(sequence=len(self._jobs), submission=submission, created_at_ms=_now_ms())
             self._jobs[job.job_id] = job
             self._jobs_of_queue[submission.queue.arn].append(job)
-            self._waiting_of_queue[submission.queue.arn].append(job)
+            self._submitted.append(job)
             self._place_soon()
             return job
 
@@ -103,13 +104,13 @@ class JobTable:
 
     def next_to_start(self) -> list[BatchJob]:
         """Wait until jobs may start, and return them, STARTING, each with a new run and its vCPUs taken."""
-        with self._changed:
-            while True:
-                self._changed.wait_for(lambda: self._may_place)
-                self._may_place = False
-                placed = [job for waiting in self._waiting_of_queue.values() for job in self._place_queue(waiting)]
-                if placed:
-                    return placed
+        placed: list[BatchJob] = []
+        while not placed:
+            # Asked for without the lock, because the control plane has one of its own.
+            compute = {queue: self._compute_of(queue) for queue in self._queues_to_look_at()}
+            with self._changed:
+                placed = [job for queue, choices in compute.items() for job in self._place_queue(queue, choices)]
+        return placed
 
     def mark_running(self, job: BatchJob, *, stop: Callable[[], None], log_stream_name: str) -> None:
         """Record that the job's process runs. A terminate that came in between is passed on to it at once."""
@@ -148,7 +149,7 @@ class JobTable:
                 self._finish(job, BatchStatus.SUCCEEDED)
             elif self._starts_again(job, run):
                 job.status = BatchStatus.RUNNABLE
-                self._waiting_of_queue[job.submission.queue.arn].append(job)
+                self._waiting_of_queue[job.submission.queue].append(job)
             else:
                 self._finish(job, BatchStatus.FAILED)
             self._place_soon()
@@ -162,17 +163,27 @@ class JobTable:
         self._may_place = True
         self._changed.notify_all()
 
-    def _place_queue(self, waiting: deque[BatchJob]) -> Iterable[BatchJob]:
+    def _queues_to_look_at(self) -> list[Queue]:
+        """Wait for a change, let what was submitted become RUNNABLE, and return the queues in which jobs wait."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._may_place)
+            self._may_place = False
+            for job in self._submitted:
+                if job.status is BatchStatus.SUBMITTED:
+                    job.status = BatchStatus.RUNNABLE
+                    self._waiting_of_queue[job.submission.queue].append(job)
+            self._submitted.clear()
+            return [queue for queue, waiting in self._waiting_of_queue.items() if waiting]
+
+    def _place_queue(self, queue: Queue, choices: Sequence[Compute]) -> Iterable[BatchJob]:
         """Take jobs from the head while they fit: first in, first out, so one that does not fit holds back the rest."""
-        for job in waiting:
-            if job.status is BatchStatus.SUBMITTED:
-                job.status = BatchStatus.RUNNABLE
+        waiting = self._waiting_of_queue[queue]
         while waiting:
             job = waiting[0]
             if job.status in FINISHED:
                 waiting.popleft()
                 continue
-            compute_arn = self._compute_with_room(job)
+            compute_arn = self._compute_with_room(job, choices)
             if compute_arn is None:
                 return
             waiting.popleft()
@@ -182,8 +193,7 @@ class JobTable:
             job.run = ContainerRun(number=len(job.ended_runs) + 1, compute_arn=compute_arn)
             yield job
 
-    def _compute_with_room(self, job: BatchJob) -> str | None:
-        choices = self._compute_of(job.submission.queue)
+    def _compute_with_room(self, job: BatchJob, choices: Sequence[Compute]) -> str | None:
         for compute in choices:
             if self._vcpus_in_use[compute.arn] + job.submission.vcpus <= compute.max_vcpus:
                 return compute.arn

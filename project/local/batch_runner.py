@@ -6,6 +6,7 @@ container, nothing that the process started survives it.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -53,17 +54,16 @@ class ContainerRunner:
         run = job.run
         if run is None:
             return
-        environment = self._container_environment(job, run)
-        command = list(job.submission.command)
-        if not command or shutil.which(command[0], path=environment["PATH"]) is None:
-            reason = f"CannotStartContainerError: exec: {' '.join(command[:1])!r}: executable file not found in $PATH"
+        try:
+            process = self._start(list(job.submission.command), self._container_environment(job, run))
+        except (OSError, ValueError) as error:
+            reason = f"CannotStartContainerError: {error}"
             self._table.mark_ended(job, exit_code=None, reason=reason, status_reason=START_FAILED)
             return
         log_stream_name = f"{job.submission.log_stream_prefix}/default/{run.task_id}"
         append_line = self._logs.open_stream(
             region=job.submission.queue.region, group=job.submission.log_group, stream=log_stream_name
         )
-        process = self._start(command, environment)
         reader = threading.Thread(target=_copy_lines, args=(process.stdout, append_line), daemon=True)
         reader.start()
         self._table.mark_running(job, stop=process.terminate, log_stream_name=log_stream_name)
@@ -72,6 +72,10 @@ class ContainerRunner:
         self._table.mark_ended(job, exit_code=exit_code)
 
     def _start(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+        """Raises OSError when the command does not exist or there is no room for it, ValueError when it cannot be."""
+        program = command[0] if command else ""
+        if shutil.which(program, path=environment["PATH"]) is None:
+            raise FileNotFoundError(errno.ENOENT, "executable file not found in $PATH", program)
         return subprocess.Popen(
             lifeline_command(command, stop_signal=signal.SIGTERM, grace_s=STOP_GRACE_S, orphan_grace_s=0),
             stdin=subprocess.PIPE,

@@ -23,13 +23,18 @@ class ContainerLogs:
     def open_stream(self, *, region: str, group: str, stream: str) -> Callable[[str], None]:
         """Make the stream, and its group if need be; return what appends one line to it."""
         backend = logs_backends[ACCOUNT_ID][region]
+
+        def append(line: str) -> None:
+            if not line:
+                return  # CloudWatch knows no empty events; Docker's log driver leaves them out as well
+            event = {"timestamp": int(time.time() * 1000), "message": line}
+            with self._moto_lock:
+                # Each time, because a person may have deleted the group while the job runs.
+                backend.ensure_log_group(group)
+                backend.ensure_log_stream(group, stream)
+                backend.put_log_events(group, stream, [event])
+
         with self._moto_lock:
             backend.ensure_log_group(group)
             backend.ensure_log_stream(group, stream)
-
-        def append(line: str) -> None:
-            event = {"timestamp": int(time.time() * 1000), "message": line}
-            with self._moto_lock:
-                backend.put_log_events(group, stream, [event])
-
         return append

@@ -34,6 +34,7 @@ _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _PR_SET_CHILD_SUBREAPER = 36
 _PARENT_LOOK_INTERVAL_S = 0.5
 _LAST_KILL_LIMIT_S = 5.0
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def lifeline_command(
@@ -81,9 +82,12 @@ class _Lifeline:
         """Run `command` to its end and return its exit code; 128 + the signal's number if a signal ended it."""
         signals_seen = self._watch_signals()
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        # Held back until the child has the default handlers: a stop signal in between would be lost on it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._program_pid = os.fork()
         if self._program_pid == 0:
             _become(command)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._wait_for_end(signals_seen)
         self._kill_everything_below()
         assert self._exit_code is not None  # noqa: S101 - _wait_for_end returns only when it is set
@@ -93,7 +97,7 @@ class _Lifeline:
         """Return the descriptor on which the number of each signal arrives as one byte."""
         signals_seen, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _SIGNALS:
             signal.signal(number, _ignore)
         return signals_seen
 
@@ -174,8 +178,9 @@ def _become(command: Sequence[str]) -> None:
     try:
         os.setsid()
         die_with_parent(signal.SIGKILL)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        for number in (*_SIGNALS, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.execvp(command[0], list(command))  # noqa: S606 - an argument list, and no shell is wanted
     except OSError as error:

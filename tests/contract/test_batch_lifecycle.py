@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.processes import is_alive
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -32,14 +33,6 @@ import subprocess
 for in_a_session_of_its_own in (True, False):
     print(subprocess.Popen(["sleep", "600"], start_new_session=in_a_session_of_its_own).pid)
 """
-
-
-def is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_job_succeeds_when_its_command_returns_0(jobs: Jobs) -> None:
@@ -76,6 +69,12 @@ def test_a_job_fails_to_start_when_its_command_does_not_exist(jobs: Jobs) -> Non
     assert job["container"]["reason"].startswith("CannotStartContainerError")
     assert "exitCode" not in job["container"]
     assert "startedAt" not in job
+
+
+def test_a_job_fails_to_start_when_its_command_is_too_long_for_the_system(jobs: Jobs) -> None:
+    job = jobs.wait_for_end(jobs.submit("echo", "Ref::a/" * 10, parameters={"a": "x" * 20_000}))
+    assert (job["status"], job["statusReason"]) == ("FAILED", "Task failed to start")
+    assert "Argument list too long" in job["container"]["reason"]
 
 
 def test_jobs_wait_in_their_order_when_the_queue_is_full(jobs: Jobs) -> None:

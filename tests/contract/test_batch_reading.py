@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.contract.jobs import Jobs
 
 
@@ -142,3 +144,20 @@ def test_no_request_fails_when_16_clients_submit_read_and_terminate_at_once(jobs
     for page in jobs.batch.get_paginator("list_jobs").paginate(jobQueue=jobs.queue, filters=filters):
         seen += page["jobSummaryList"]
     assert len(seen) == 16 * 13
+
+
+def test_the_log_goes_on_when_its_group_is_deleted_while_the_job_runs(jobs: Jobs, tmp_path: Path) -> None:
+    group = {"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "/batchreel/deleted"}}}
+    script = f"echo before; echo; while [ ! -e '{tmp_path}/go' ]; do sleep 0.02; done; echo after"
+    job_id = jobs.submit(jobDefinition=jobs.define("sh", "-c", script, container=group))
+    stream = jobs.wait_for_status(job_id, "RUNNING")["container"]["logStreamName"]
+
+    def lines() -> list[str]:
+        answer = jobs.logs.get_log_events(logGroupName="/batchreel/deleted", logStreamName=stream)
+        return [event["message"] for event in answer["events"]]
+
+    wait_for(lambda: lines() == ["before"], what="the first line")
+    jobs.logs.delete_log_group(logGroupName="/batchreel/deleted")
+    (tmp_path / "go").touch()
+    assert jobs.wait_for_end(job_id)["status"] == "SUCCEEDED"
+    assert lines() == ["after"]

@@ -1,0 +1,111 @@
+"""The lifeline by itself: exit codes, and ends at awkward moments."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from project.local.lifeline import COMMAND_NOT_STARTED_EXIT_CODE, lifeline_command
+from tests.processes import is_alive
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+START_WINDOW_MS = 60
+"""A lifeline and its program are up some 30 ms after the start."""
+
+
+@contextmanager
+def lifeline(
+    *command: str, stop_signal: signal.Signals = signal.SIGTERM, grace_s: float = 10.0
+) -> Iterator[subprocess.Popen[str]]:
+    arguments = lifeline_command(command, stop_signal=stop_signal, grace_s=grace_s, orphan_grace_s=0)
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize(
+    ("script", "exit_code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
+)
+def test_the_exit_code_is_the_programs(script: str, exit_code: int) -> None:
+    with lifeline("sh", "-c", script) as process:
+        assert process.wait(10) == exit_code
+
+
+def test_the_exit_code_says_so_when_the_program_does_not_exist() -> None:
+    with lifeline("no-such-program") as process:
+        assert process.wait(10) == COMMAND_NOT_STARTED_EXIT_CODE
+
+
+def test_the_program_gets_the_stop_signal_that_was_chosen() -> None:
+    with lifeline("sh", "-c", "trap 'exit 5' INT; echo up; sleep 600 & wait", stop_signal=signal.SIGINT) as process:
+        assert first_line(process) == "up"
+        process.terminate()
+        assert process.wait(10) == 5
+
+
+def test_the_program_is_killed_after_the_grace_when_it_ignores_the_stop_signal() -> None:
+    with lifeline("sh", "-c", "trap '' TERM; echo up; sleep 600 & wait", grace_s=0.3) as process:
+        assert first_line(process) == "up"
+        began = time.monotonic()
+        process.terminate()
+        assert process.wait(10) == 137
+        assert time.monotonic() - began >= 0.3
+
+
+def test_no_stop_signal_is_lost_whenever_it_comes_while_the_program_starts() -> None:
+    for delay_ms in range(START_WINDOW_MS):
+        with lifeline("sleep", "600") as process:
+            threading.Event().wait(delay_ms / 1000)
+            process.terminate()
+            assert process.wait(5) in {143, -signal.SIGTERM}, delay_ms
+
+
+def test_the_program_ends_when_the_parent_closes_the_pipe() -> None:
+    with lifeline("sh", "-c", "echo up; sleep 600 & wait") as process:
+        assert first_line(process) == "up"
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(5) in {137, 143}
+
+
+def test_the_program_ends_when_the_parent_is_killed_while_a_fork_of_it_keeps_the_pipe_open(tmp_path: Path) -> None:
+    parent = f"""
+import os, signal, subprocess
+from project.local.lifeline import lifeline_command
+command = lifeline_command(["sh", "-c", "echo $$ >'{tmp_path}/program'; exec sleep 600"],
+                           stop_signal=signal.SIGTERM, grace_s=0, orphan_grace_s=0)
+process = subprocess.Popen(command, stdin=subprocess.PIPE)
+fork = os.fork()
+if fork:
+    print(fork, file=open("{tmp_path}/fork", "w"), flush=True)
+signal.pause()
+"""
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.DEVNULL) as process:
+        program_id, fork_id = (wait_for_number(tmp_path / name) for name in ("program", "fork"))
+        process.kill()
+    try:
+        wait_for(lambda: not is_alive(program_id), limit_s=5, what="the end of the program")
+        assert is_alive(fork_id)
+    finally:
+        os.kill(fork_id, signal.SIGKILL)
+
+
+def wait_for_number(file: Path) -> int:
+    return wait_for(lambda: file.exists() and int(file.read_text() or 0), what=f"a number in {file}")
