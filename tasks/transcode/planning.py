@@ -23,9 +23,6 @@ AUDIO_RATE_HZ = 48_000
 _MAX_AUDIO_OVERHANG_S = Fraction(1, 2)
 """Sound that outlasts the picture by more is content: the last picture stands still under it. Less is rounding."""
 
-_NO_CLOCK_DEMUXERS = ("mpegvideo",)
-"""Bare streams have no times of their own: where a seek lands is a guess, so every unit reads from the beginning."""
-
 _POSTER_SHARE = 10
 _POSTER_LATEST_S = 60
 _POSTER_SHORT_SIDE_PX = 720
@@ -87,7 +84,7 @@ class _Grid:
 
     def seeks_s(self, frame: int) -> tuple[str | None, ...]:
         """Return where reading may start so that `frame` comes out right: two key frames, then the beginning."""
-        if frame <= 0 or self._source.demuxer in _NO_CLOCK_DEMUXERS:
+        if frame <= 0:
             return (None,)
         shown = max(0, bisect_right(self.places, frame) - 1)
         newest = bisect_right(self._key_times, self._source.picture_pts[shown]) - 1

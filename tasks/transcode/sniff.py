@@ -22,7 +22,6 @@ _VIDEO_MAGIC = (
     (b"OggS", "ogg"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
     (b"\x00\x00\x01\xba", "mpeg"),
-    (b"\x00\x00\x01\xb3", "mpegvideo"),
     (b"\x06\x0e\x2b\x34\x02\x05\x01\x01", "mxf"),
 )
 
@@ -37,6 +36,7 @@ _OTHER_MAGIC = (
     (b"fLaC", "a FLAC sound file"),
     (b"#EXTM3U", "a playlist, not the video itself"),
     (b"ffconcat", "a script, not the video itself"),
+    (b"\x00\x00\x01\xb3", "a bare MPEG stream, without sound or clock"),
     (b"<", "a web page or another text"),
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf", "a 7-Zip archive"),

@@ -214,6 +214,23 @@ def test_verify_names_the_unit_when_the_manifest_leaves_a_gap(done: Transcoded) 
     assert [unit for unit, _ in bad] == [2]
 
 
+def test_verify_names_every_unit_when_key_frames_lie_off_the_grid(done: Transcoded) -> None:
+    manifest = done.publication.manifest | {"gop_ticks": done.publication.manifest["gop_ticks"] + 1001}
+    bad = verify_publication(manifest, lambda url: iter([(done.run.folder / url).read_bytes()]))
+    assert {unit for unit, _ in bad} == {unit.index for unit in done.plan.video_units}
+    assert all("key frames" in reason for _, reason in bad)
+
+
+def test_verify_names_the_unit_when_its_segments_are_listed_wrong(done: Transcoded) -> None:
+    for change in ({0: 1}, {1: -1}, {3: 1001}):
+        manifest = json.loads(json.dumps(done.publication.manifest))
+        row = manifest["objects"][0]["segments"][0]
+        for column, difference in change.items():
+            row[column] += difference
+        bad = verify_publication(manifest, lambda url: iter([(done.run.folder / url).read_bytes()]))
+        assert [unit for unit, _ in bad] == [0]
+
+
 def test_verify_playlists_names_the_bad_ones_when_altered_or_missing(done: Transcoded) -> None:
     def read(name: str, *, altered: str) -> Any:
         content = (done.run.folder / name).read_bytes()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
-from tasks.transcode import probe_source
+from tasks.transcode import SeamMismatch, build_publication, encode_video, make_plan, probe_source
 from tests.media.clips import H264, ffmpeg, make_clip, read_numbers
+from tests.media.runs import SMALL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tasks.transcode import UnitKey, UnitOutput
     from tests.media.runs import Transcode
 
 MPEG2 = ("-c:v", "mpeg2video", "-q:v", "4", "-bf", "2", "-g", "15")
@@ -115,4 +119,69 @@ def test_rungs_keep_the_shape_and_never_grow_when_the_source_is(
     for rung, (width_px, height_px) in zip(done.rungs, expected, strict=True):
         made = probe_source(done.joined(rung))
         assert (made.width_px, made.height_px, made.sample_aspect) == (width_px, height_px, Fraction(1))
-        assert (made.pixel_format, made.matrix) == ("yuv420p", "bt709")
+        assert made.pixel_format == "yuv420p"
+
+
+@pytest.mark.parametrize("told", ["bt709", "smpte170m", "unknown"])
+def test_colours_are_kept_and_named_when_the_source_means(told: str, tmp_path: Path, transcode: Transcode) -> None:
+    matrix = "smpte170m" if told == "unknown" else told
+    clip = tmp_path / "a.mp4"
+    named = () if told == "unknown" else ("-colorspace", told)
+    ffmpeg(
+        *("-f", "lavfi", "-i", "color=0x20c040:s=160x90:r=30:d=0.5"),
+        *("-vf", f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p,setparams=colorspace={told}"),
+        *(*H264, "-qp", "0", *named, str(clip)),
+    )
+    done = transcode(clip)
+    made = done.joined(done.rungs[0])
+    with av.open(str(made)) as container:
+        frame = next(container.decode(video=0))
+        # 1 is BT.709 in ITU-T H.273, 1 is limited range.
+        assert [int(part) for part in (frame.colorspace, frame.color_primaries, frame.color_trc)] == [1, 1, 1]
+        assert int(frame.color_range) == 1
+    pixel = ffmpeg(
+        *("-i", str(made), "-frames:v", "1", "-vf", "scale=1:1:flags=area:in_color_matrix=bt709,format=rgb24"),
+        *("-f", "rawvideo", "-"),
+    )
+    assert list(pixel) == pytest.approx([0x20, 0xC0, 0x40], abs=4)
+
+
+def _without_key_frame_list(clip: Path) -> Path:
+    """Rename the list of key frames: every picture then passes for one, and reading may start where it must not."""
+    content = clip.read_bytes()
+    assert content.count(b"stss") == 1
+    clip.write_bytes(content.replace(b"stss", b"free"))
+    return clip
+
+
+def test_seam_mismatch_names_the_units_when_the_source_lies_about_key_frames(tmp_path: Path) -> None:
+    clip = _without_key_frame_list(make_clip(tmp_path / "a.mp4", codec=("-c:v", "mpeg4", "-q:v", "3", "-g", "300")))
+    plan = make_plan(probe_source(clip), SMALL, threads=1)
+    outputs: dict[UnitKey, UnitOutput] = {
+        unit.index: encode_video(clip, plan, unit.index, tmp_path, progress=lambda _: None, stop=threading.Event())
+        for unit in plan.video_units
+    }
+    with pytest.raises(SeamMismatch) as caught:
+        build_publication(plan, outputs, url_of=lambda unit, file: f"{unit}/{file.name}")
+    assert caught.value.units == (0, 1, 2)
+
+
+def test_pictures_come_out_all_the_same_when_the_source_lies_about_key_frames(
+    tmp_path: Path, transcode: Transcode
+) -> None:
+    clip = make_clip(tmp_path / "a.mp4", codec=("-c:v", "mpeg4", "-q:v", "3", "-g", "300"))
+    done = transcode(_without_key_frame_list(clip))
+    assert read_numbers(done.joined(done.rungs[0])) == list(range(150))
+
+
+def test_unit_is_the_same_when_the_source_is_read_from_its_beginning(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", codec=(*H264, "-g", "12"))
+    plan = make_plan(probe_source(clip), SMALL, threads=1)
+    assert plan.video_units[1].seeks_s[0] is not None
+    sought, read = (
+        encode_video(
+            clip, plan, 1, tmp_path, progress=lambda _: None, stop=threading.Event(), from_beginning=from_beginning
+        )
+        for from_beginning in (False, True)
+    )
+    assert (sought.files, sought.head, sought.tail) == (read.files, read.head, read.tail)

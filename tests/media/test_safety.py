@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,19 +18,10 @@ from tasks.transcode.limits import ChildLimits
 from tasks.transcode.process import run_child
 from tests.media.clips import H264, ffmpeg, make_clip
 from tests.media.runs import SMALL
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024 * 1024
-
-
-def _wait_for(condition: Callable[[], bool], *, within_s: float) -> None:
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, f"not so after {within_s} s"
-        threading.Event().wait(0.02)
 
 
 def _ended(pid: int) -> bool:
@@ -175,10 +165,27 @@ def test_ffmpeg_ends_when_the_program_around_it_is_killed(tmp_path: Path, monkey
     pid_file = _watched_ffmpeg(tmp_path, monkeypatch)
     with subprocess.Popen([sys.executable, *first_start], cwd=ROOT, stderr=subprocess.DEVNULL) as program:
         try:
-            _wait_for((output / "units" / "0000" / "480p.whole").exists, within_s=30)
+            wait_for((output / "units" / "0000" / "480p.whole").exists, what="ffmpeg's first file")
         finally:
             program.kill()
-    _wait_for(lambda: _ended(int(pid_file.read_text())), within_s=10)
+    wait_for(lambda: _ended(int(pid_file.read_text())), limit_s=10, what="ffmpeg's end")
+
+
+def test_silent_child_ends_too_when_its_parent_is_killed() -> None:
+    # ffmpeg would also end by writing into a closed pipe, sooner or later; this child never writes again.
+    inner = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
+    outer = (
+        "import sys; from tasks.transcode.limits import ChildLimits; from tasks.transcode.process import run_child; "
+        "limits = ChildLimits(memory_bytes=2**29, cpu_s=10, file_bytes=0, deadline_s=60); "
+        f"run_child([sys.executable, '-c', {inner!r}], limits=limits, "
+        "on_output=lambda told: print(told.decode(), flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", outer], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert not _ended(pid)
+        parent.kill()
+    wait_for(lambda: _ended(pid), limit_s=10, what="the child's end")
 
 
 def test_child_is_ended_with_a_reason_when_its_deadline_passes() -> None:
