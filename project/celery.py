@@ -11,3 +11,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 app = Celery("batchreel")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# In a thread that did not import this module, such as a web server's, Celery otherwise makes up an app that knows no broker of ours.
+app.set_default()

@@ -100,6 +100,8 @@ class BridgeSettings:
     """How long a publication that was replaced stays, for viewers who are in the middle of it."""
 
     # Hints.
+    hint_wait_s: float = 1.0
+    """The longest that a request waits for the broker to take a hint."""
     hint_pause_s: float = 30
     """After a hint could not be sent, none is tried in this process for this long."""
 

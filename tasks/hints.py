@@ -55,11 +55,28 @@ def hint_on_commit() -> None:
 
 
 def send_hint() -> None:
-    """Send the hint to submit. Never raises because of the broker, and never waits longer than the bounds in the settings."""
+    """Send the hint to submit. Never raises because of the broker, and never waits for it longer than `hint_wait_s`.
+
+    The time-outs of the broker's client bound each of its tries, not their number (redis-py repeats a connection's health check ten
+    times, each for a whole time-out; measured: 20 s and more with a Redis that swallows everything). So the sending has a thread of its
+    own, and it is the waiting for this thread that is bounded.
+    """
     if not breaker.is_open():
         return
+    sending = threading.Thread(target=_send, name="hint", daemon=True)
+    sending.start()
+    sending.join(timeout=bridge_settings().hint_wait_s)
+    if sending.is_alive():
+        _give_up("the broker did not answer")
+
+
+def _send() -> None:
     try:
         current_app.send_task(HINT_TASK, expires=60)
     except (OperationalError, OSError) as error:
-        breaker.pause(bridge_settings().hint_pause_s)
-        logger.warning("HINT_FAILED: %s. The next tick submits what is due.", error)
+        _give_up(str(error))
+
+
+def _give_up(why: str) -> None:
+    breaker.pause(bridge_settings().hint_pause_s)
+    logger.warning("HINT_FAILED: %s. The next tick submits what is due.", why)

@@ -27,13 +27,16 @@ _READ_TIMEOUT_S = 8
 
 @cache
 def batch_client(*, resend: bool) -> BatchClient:
-    """A client of AWS Batch. With `resend` False each call goes out at most once."""
+    """A client of AWS Batch. With `resend` False each call goes out at most once. Raises BatchError where it cannot be configured."""
     config = Config(
         connect_timeout=_CONNECT_TIMEOUT_S,
         read_timeout=_READ_TIMEOUT_S,
         retries={"total_max_attempts": 2 if resend else 1, "mode": "standard"},
     )
-    return boto3.client("batch", config=config)
+    try:
+        return boto3.client("batch", config=config)
+    except BotoCoreError as error:
+        raise translate(error, call="making a client", where="this machine's AWS configuration") from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
     ParamValidationError,
@@ -76,6 +77,6 @@ def translate(error: ClientError | BotoCoreError, *, call: str, where: str) -> B
         return BatchDoubtfulError(text) if status >= _SERVER_ERROR else BatchRefusedError(text)
     if isinstance(error, NoCredentialsError):
         return BatchDeniedError(text)
-    if isinstance(error, EndpointConnectionError):
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return BatchUnreachableError(text)
     return BatchRefusedError(text) if isinstance(error, ParamValidationError) else BatchDoubtfulError(text)

@@ -1,0 +1,56 @@
+"""boto3's errors are told apart by the one thing that matters: can the call have taken effect?"""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+
+from tasks.batch.errors import (
+    BatchDeniedError,
+    BatchDoubtfulError,
+    BatchError,
+    BatchRefusedError,
+    BatchThrottledError,
+    BatchUnreachableError,
+    translate,
+)
+
+_URL = "http://127.0.0.1"
+
+
+def _client_error(code: str, status: int) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "SubmitJob")  # type: ignore[typeddict-item] # as short as an answer can be
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (_client_error("TooManyRequestsException", 429), BatchThrottledError),
+        (_client_error("AccessDeniedException", 403), BatchDeniedError),
+        (_client_error("ExpiredTokenException", 403), BatchDeniedError),
+        (_client_error("ClientException", 400), BatchRefusedError),
+        (_client_error("ServerException", 500), BatchDoubtfulError),
+        (_client_error("ServiceUnavailable", 503), BatchDoubtfulError),
+        (ReadTimeoutError(endpoint_url=_URL), BatchDoubtfulError),
+        (ConnectTimeoutError(endpoint_url=_URL), BatchUnreachableError),
+        (EndpointConnectionError(endpoint_url=_URL), BatchUnreachableError),
+        (NoCredentialsError(), BatchDeniedError),
+        (NoRegionError(), BatchRefusedError),
+        (ParamValidationError(report="x"), BatchRefusedError),
+    ],
+)
+def test_effect_is_doubted_only_when_the_call_may_have_arrived(
+    error: ClientError | BotoCoreError, kind: type[BatchError]
+) -> None:
+    translated = translate(error, call="SubmitJob", where="eu-north-1")
+    assert type(translated) is kind
+    assert "eu-north-1" in str(translated)
