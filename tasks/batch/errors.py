@@ -8,6 +8,7 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
+    NoRegionError,
     ParamValidationError,
 )
 
@@ -79,4 +80,6 @@ def translate(error: ClientError | BotoCoreError, *, call: str, where: str) -> B
         return BatchDeniedError(text)
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return BatchUnreachableError(text)
-    return BatchRefusedError(text) if isinstance(error, ParamValidationError) else BatchDoubtfulError(text)
+    if isinstance(error, ParamValidationError | NoRegionError):
+        return BatchRefusedError(text)
+    return BatchDoubtfulError(text)
