@@ -68,18 +68,27 @@ class BatchDoubtfulError(BatchError):
 def translate(error: ClientError | BotoCoreError, *, call: str, where: str) -> BatchError:
     """The error of ours for an error of boto3's; `where` (region or endpoint) goes into the text, since a wrong one looks like a 403."""
     text = f"{call} at {where}: {error}"
+    return _kind(error)(text)
+
+
+def _kind(error: ClientError | BotoCoreError) -> type[BatchError]:
     if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code in _THROTTLES:
-            return BatchThrottledError(text)
-        if code in _DENIALS:
-            return BatchDeniedError(text)
-        return BatchDoubtfulError(text) if status >= _SERVER_ERROR else BatchRefusedError(text)
-    if isinstance(error, NoCredentialsError):
-        return BatchDeniedError(text)
-    if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return BatchUnreachableError(text)
-    if isinstance(error, ParamValidationError | NoRegionError):
-        return BatchRefusedError(text)
-    return BatchDoubtfulError(text)
+        return _kind_of_answer(error)
+    by_class: dict[type[BotoCoreError], type[BatchError]] = {
+        NoCredentialsError: BatchDeniedError,
+        EndpointConnectionError: BatchUnreachableError,
+        ConnectTimeoutError: BatchUnreachableError,
+        ParamValidationError: BatchRefusedError,
+        NoRegionError: BatchRefusedError,
+    }
+    return by_class.get(type(error), BatchDoubtfulError)
+
+
+def _kind_of_answer(error: ClientError) -> type[BatchError]:
+    code = error.response.get("Error", {}).get("Code", "")
+    if code in _THROTTLES:
+        return BatchThrottledError
+    if code in _DENIALS:
+        return BatchDeniedError
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return BatchDoubtfulError if status >= _SERVER_ERROR else BatchRefusedError
