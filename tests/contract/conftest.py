@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from tests.contract.jobs import Jobs
 
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
 
+# Without boto3's own second tries, which would hide an answer with 5xx; one connection for each thread of a test.
+ONE_TRY = Config(retries={"total_max_attempts": 1}, max_pool_connections=16)
+
+
 @pytest.fixture(scope="session")
 def batch_client() -> BatchClient:
-    return boto3.client("batch")
+    return boto3.client("batch", config=ONE_TRY)
 
 
 @pytest.fixture(scope="session")
 def logs_client() -> CloudWatchLogsClient:
-    return boto3.client("logs")
+    return boto3.client("logs", config=ONE_TRY)
 
 
 @pytest.fixture

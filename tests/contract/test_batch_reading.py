@@ -136,7 +136,6 @@ def test_no_request_fails_when_16_clients_submit_read_and_terminate_at_once(jobs
         return job_ids
 
     with ThreadPoolExecutor(16) as clients:
-        # boto3 raises for every answer that is not 2xx, after its retries; an unexpected one fails the test.
         every_id = [job_id for ids in clients.map(one_client, range(16)) for job_id in ids]
     assert len(set(every_id)) == 16 * 12
     filters = [{"name": "JOB_NAME", "values": ["client-*"]}]
