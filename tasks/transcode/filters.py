@@ -60,7 +60,9 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
 def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     first, end = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit)
     rate = f"{plan.rate.numerator}/{plan.rate.denominator}"
-    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", f"fps={rate}:round=near"]
+    # Should the decoder give its first picture later than the probe's did, it stands from 0 on.
+    from_zero = ":start_time=0" if first == 0 else ""
+    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", f"fps={rate}:round=near{from_zero}"]
     if end > plan.last_picture_frame:
         # The last picture stands for its own duration, and for as long as the sound goes on.
         steps.append("tpad=stop=-1:stop_mode=clone")

@@ -12,81 +12,16 @@ import av
 import av.error
 
 from tasks.transcode.errors import InputRefused
-from tasks.transcode.limits import MAX_DURATION_S, MAX_GAP_S, MAX_PICTURES, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
-from tasks.transcode.source import AudioSource, KeyFrame, SourceInfo
+from tasks.transcode.limits import MAX_DURATION_S, MAX_GAP_S, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
+from tasks.transcode.packets import CHECK_AND_EXPORT, PicturePackets, SoundPackets
+from tasks.transcode.source import AudioSource, SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MAX_SAMPLE_ASPECT = 16
-_DAMAGED = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 """Names that ffmpeg's scale filter knows, by the numbers of ITU-T H.273, table 4."""
-
-
-class _Pictures:
-    """Collects the packets of the picture stream, and the first picture that decodes."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self.times: list[int] = []
-        self.keys: list[KeyFrame] = []
-        self.end: int | None = None
-        self.last: tuple[int, int] = (0, 0)
-        self.first: Any = None
-
-    def take(self, packet: Any) -> None:
-        if self.first is None:
-            self._decode(packet)
-        pts = packet.pts if packet.pts is not None else packet.dts
-        if pts is None:
-            return
-        if packet.is_keyframe:
-            self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts)))
-        if not packet.is_discard:
-            self.times.append(pts)
-            self.last = max(self.last, (pts, packet.duration or 0))
-        if len(self.times) > MAX_PICTURES:
-            raise InputRefused(
-                code="TOO_MANY_PICTURES", sentence=f"The video has more than {MAX_PICTURES} pictures. {_DAMAGED}"
-            )
-
-    def _decode(self, packet: Any) -> None:
-        try:
-            frames = packet.decode()
-        except (av.error.FFmpegError, ValueError):
-            # A damaged packet; a later one may do.
-            return
-        for frame in frames:
-            if frame.pts is not None:
-                self.first = frame
-                return
-
-
-class _Sound:
-    """Collects the extent of the audio stream, and whether any of it decodes."""
-
-    _TRIES = 50
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self.start: int | None = None
-        self.end = 0
-        self.decodes = False
-        self._tries = 0
-
-    def take(self, packet: Any) -> None:
-        if not self.decodes and self._tries < self._TRIES:
-            self._tries += 1
-            try:
-                self.decodes = bool(packet.decode())
-            except (av.error.FFmpegError, ValueError):
-                return
-        pts = packet.pts if packet.pts is not None else packet.dts
-        if pts is None or packet.is_discard:
-            return
-        self.start = pts if self.start is None else min(self.start, pts)
-        self.end = max(self.end, pts + (packet.duration or 0))
 
 
 def probe(path: str, demuxer: str) -> SourceInfo:
@@ -97,10 +32,10 @@ def probe(path: str, demuxer: str) -> SourceInfo:
     except (av.error.FFmpegError, ValueError) as error:
         raise InputRefused(
             code="DAMAGED",
-            sentence=f"The file is incomplete or damaged: its beginning or its index cannot be read. {_DAMAGED}",
+            sentence=f"The file is incomplete or damaged: its beginning or its index cannot be read. {CHECK_AND_EXPORT}",
         ) from error
     with container:
-        pictures = _Pictures(_picture_stream(container))
+        pictures = PicturePackets(_picture_stream(container))
         sound = _sound(container)
         warnings = _read(container, pictures, sound)
         return _describe(container, pictures, sound, warnings, demuxer)
@@ -124,13 +59,13 @@ def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & (stream.disposition.attached_pic | stream.disposition.timed_thumbnails))
 
 
-def _sound(container: Any) -> _Sound | None:
+def _sound(container: Any) -> SoundPackets | None:
     streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
     chosen = [stream for stream in streams if stream.disposition & stream.disposition.default] or streams
-    return _Sound(chosen[0]) if chosen else None
+    return SoundPackets(chosen[0]) if chosen else None
 
 
-def _read(container: Any, pictures: _Pictures, sound: _Sound | None) -> list[str]:
+def _read(container: Any, pictures: PicturePackets, sound: SoundPackets | None) -> list[str]:
     """Demux to the end, or to where the file breaks off."""
     wanted = [pictures.stream] + ([sound.stream] if sound else [])
     for stream in container.streams:
@@ -148,12 +83,13 @@ def _read(container: Any, pictures: _Pictures, sound: _Sound | None) -> list[str
 
 
 def _describe(
-    container: Any, pictures: _Pictures, sound: _Sound | None, warnings: list[str], demuxer: str
+    container: Any, pictures: PicturePackets, sound: SoundPackets | None, warnings: list[str], demuxer: str
 ) -> SourceInfo:
     first, stream = pictures.first, pictures.stream
     if first is None:
         raise InputRefused(
-            code="DAMAGED", sentence=f"Not a single picture of this video can be shown: the file is damaged. {_DAMAGED}"
+            code="DAMAGED",
+            sentence=f"Not a single picture of this video can be shown: the file is damaged. {CHECK_AND_EXPORT}",
         )
     time_base = Fraction(stream.time_base)
     # Several pictures may claim one time; and the first that decodes may come after some that do not.
@@ -165,9 +101,8 @@ def _describe(
     if sound and audio is None:
         warnings.append("AUDIO_UNREADABLE")
     declared_s = float(container.duration / av.time_base) if container.duration else 0.0
-    if declared_s > (end - first.pts) * time_base * Fraction(21, 20) + 2 and not (
-        audio and declared_s <= audio.end_s * Fraction(21, 20) + 2
-    ):
+    found_s = max((end - first.pts) * time_base, audio.end_s if audio else Fraction(0))
+    if declared_s > found_s * Fraction(21, 20) + 2:
         warnings.append("SHORTER_THAN_DECLARED")
     rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
     return SourceInfo(
@@ -193,11 +128,10 @@ def _describe(
     )
 
 
-def _end(times: Sequence[int], last: tuple[int, int], stream: Any) -> int:
+def _end(times: Sequence[int], last: tuple[int, int] | None, stream: Any) -> int:
     """Return when the last picture ends: by its own duration, else after the usual distance of two."""
-    last_pts, duration = last
-    if last_pts == times[-1] and duration > 0:
-        return last_pts + duration
+    if last is not None and last[0] == times[-1] and last[1] > 0:
+        return sum(last)
     if len(times) > 1:
         distances = sorted(later - earlier for earlier, later in itertools.pairwise(times))
         return times[-1] + distances[len(distances) // 2]
@@ -207,11 +141,11 @@ def _end(times: Sequence[int], last: tuple[int, int], stream: Any) -> int:
 
 def _check_times(times: Sequence[int], end: int, time_base: Fraction) -> None:
     span_s = (end - times[0]) * time_base
-    gap_s = max((later - earlier for earlier, later in itertools.pairwise(times)), default=0) * time_base
+    gap_s = max(later - earlier for earlier, later in itertools.pairwise([*times, end])) * time_base
     if gap_s > MAX_GAP_S:
         raise InputRefused(
             code="BROKEN_TIMES",
-            sentence=f"Two pictures lie {float(gap_s) / 3600:.1f} hours apart: the clock is damaged. {_DAMAGED}",
+            sentence=f"Two pictures lie {float(gap_s) / 3600:.1f} hours apart: the clock is damaged. {CHECK_AND_EXPORT}",
         )
     if span_s > MAX_DURATION_S:
         raise InputRefused(
@@ -230,7 +164,7 @@ def _check_size(first: Any) -> None:
     if min(first.width, first.height) < MIN_SOURCE_SIDE_PX:
         raise InputRefused(
             code="TOO_SMALL",
-            sentence=f"The picture of {first.width} x {first.height} pixels is too small to be watched. {_DAMAGED}",
+            sentence=f"The picture of {first.width} x {first.height} pixels is too small to be watched. {CHECK_AND_EXPORT}",
         )
 
 
@@ -241,7 +175,7 @@ def _sample_aspect(stream: Any) -> Fraction:
     return aspect if sane else Fraction(1)
 
 
-def _audio(sound: _Sound | None) -> AudioSource | None:
+def _audio(sound: SoundPackets | None) -> AudioSource | None:
     if sound is None or sound.start is None or not sound.decodes:
         return None
     time_base, codec = Fraction(sound.stream.time_base), sound.stream.codec_context

@@ -64,6 +64,17 @@ def test_first_picture_is_time_zero_when_the_source_starts_late(tmp_path: Path, 
     assert read_numbers(done.joined(done.rungs[0])) == list(range(150))
 
 
+def test_first_whole_picture_is_time_zero_when_a_recording_starts_in_the_middle(
+    tmp_path: Path, transcode: Transcode
+) -> None:
+    packets = make_clip(tmp_path / "whole.ts", pictures=200, sound_s=6.6).read_bytes()
+    cut = tmp_path / "a.ts"
+    # The tables at the front, then from somewhere inside the first GOP on; the next key frame is picture 48.
+    cut.write_bytes(packets[: 3 * 188] + packets[len(packets) // 188 // 8 * 188 :])
+    done = transcode(cut)
+    assert read_numbers(done.joined(done.rungs[0])) == list(range(48, 200))
+
+
 def test_whole_output_is_one_picture_when_the_source_is_one(tmp_path: Path, transcode: Transcode) -> None:
     done = transcode(make_clip(tmp_path / "a.mp4", pictures=1))
     assert read_numbers(done.joined(done.rungs[0])) == [0]

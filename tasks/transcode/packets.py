@@ -1,0 +1,84 @@
+"""Collects what the packets of a source tell, one stream at a time; runs in the probe's child process only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av.error
+
+from tasks.transcode.errors import InputRefused
+from tasks.transcode.limits import MAX_PICTURES
+from tasks.transcode.source import KeyFrame
+
+CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
+"""What the owner of a damaged file can do."""
+
+
+class PicturePackets:
+    """Collects the packets of the picture stream, and the first picture that decodes."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.times: list[int] = []
+        self.keys: list[KeyFrame] = []
+        self.last: tuple[int, int] | None = None
+        """(time, duration) of the last picture shown."""
+        self.first: Any = None
+        """The first picture that decodes: an av.VideoFrame."""
+
+    def take(self, packet: Any) -> None:
+        """Note one packet of the stream, or the empty one at the end. Raises InputRefused when there are too many."""
+        if self.first is None:
+            self._decode(packet)
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None:
+            return
+        if packet.is_keyframe:
+            self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts)))
+        if not packet.is_discard:
+            self.times.append(pts)
+            this = (pts, packet.duration or 0)
+            self.last = this if self.last is None else max(self.last, this)
+        if len(self.times) > MAX_PICTURES:
+            raise InputRefused(
+                code="TOO_MANY_PICTURES",
+                sentence=f"The video has more than {MAX_PICTURES} pictures. {CHECK_AND_EXPORT}",
+            )
+
+    def _decode(self, packet: Any) -> None:
+        try:
+            frames = packet.decode()
+        except (av.error.FFmpegError, ValueError):
+            # A damaged packet; a later one may do.
+            return
+        for frame in frames:
+            if frame.pts is not None:
+                self.first = frame
+                return
+
+
+class SoundPackets:
+    """Collects the extent of the audio stream, and whether any of it decodes."""
+
+    _TRIES = 50
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.start: int | None = None
+        self.end = 0
+        self.decodes = False
+        self._tries = 0
+
+    def take(self, packet: Any) -> None:
+        """Note one packet of the stream, or the empty one at the end."""
+        if not self.decodes and self._tries < self._TRIES:
+            self._tries += 1
+            try:
+                self.decodes = bool(packet.decode())
+            except (av.error.FFmpegError, ValueError):
+                return
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None or packet.is_discard:
+            return
+        self.start = pts if self.start is None else min(self.start, pts)
+        self.end = max(self.end, pts + (packet.duration or 0))
