@@ -5,45 +5,24 @@ Loaded by `-p tests.stack_plugin`. Also adds --long, and the fixture that progra
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
-from project.local.errors import StackError
+from project.local.errors import FolderInUseError, StackError
 from project.local.postgres import DATABASE
 from project.local.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 LOCAL_DIR = Path(__file__).resolve().parents[1] / ".local"
-
-
-def _free_state_dir() -> Path:
-    """A state folder that no other test run is using at this moment, so that several may run side by side."""
-    folders = (LOCAL_DIR / ("test" if number == 1 else f"test-{number}") for number in itertools.count(1))
-    return next(folder for folder in folders if not _in_use(folder))
-
-
-def _in_use(folder: Path) -> bool:
-    lock = folder / "lock"
-    if not lock.exists():
-        return False
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-STATE_DIR = _free_state_dir()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,16 +42,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
     """Start the stack before pytest-django, which has the same hook, reads the settings."""
-    os.environ.update(_settings_for_tests())
+    os.environ.update(DJANGO_SETTINGS_MODULE="project.settings", SECRET_KEY=secrets.token_urlsafe(48), HTTPS="off")
     options = parser.parse_known_args(args)
     if options.help or options.version or options.collectonly:
         return
-    stack = Stack(STATE_DIR, container_database=_test_database())
-    early_config.add_cleanup(stack.stop)
-    try:
-        os.environ.update(stack.start())
-    except StackError as error:
-        raise pytest.UsageError(str(error)) from None
+    for state_dir in _state_dirs():
+        try:
+            _start_stack(state_dir, early_config)
+        except FolderInUseError:
+            continue
+        except StackError as error:
+            raise pytest.UsageError(str(error)) from None
+        return
+
+
+def _state_dirs() -> Iterator[Path]:
+    """Yield folder after folder, so that several test runs may go side by side."""
+    yield LOCAL_DIR / "test"
+    yield from (LOCAL_DIR / f"test-{number}" for number in itertools.count(2))
+
+
+def _start_stack(state_dir: Path, config: pytest.Config) -> None:
+    media_root = state_dir / "media"
+    os.environ["MEDIA_ROOT"] = str(media_root)
+    stack = Stack(state_dir, container_database=_test_database(), previous_limit_s=0)
+    os.environ.update(stack.start())
+    config.add_cleanup(stack.stop)
+    shutil.rmtree(media_root, ignore_errors=True)  # what the last run left
 
 
 @pytest.fixture(scope="session")
@@ -89,12 +85,3 @@ def _test_database() -> str:
     given = os.environ.get("DATABASE_URL")
     name = unquote(urlsplit(given).path.lstrip("/")) if given else DATABASE
     return f"test_{name}"
-
-
-def _settings_for_tests() -> dict[str, str]:
-    return {
-        "DJANGO_SETTINGS_MODULE": "project.settings",
-        "SECRET_KEY": secrets.token_urlsafe(48),
-        "HTTPS": "off",
-        "MEDIA_ROOT": str(STATE_DIR / "media"),
-    }

@@ -7,5 +7,9 @@ class StackError(Exception):
     """The local stack cannot run; the message says why and what to do, and ends with the log's last lines if any."""
 
 
+class FolderInUseError(StackError):
+    """Another stack is running on the state folder."""
+
+
 class PortTakenError(StackError):
     """Another process took the port between choosing it and listening on it; starting again mends it."""

@@ -26,7 +26,7 @@ _PORT_TAKEN_WORDS = ("address already in use", "address in use")
 class Service:
     """A server process that ends when this object stops it or when the process that made it ends, whichever is first.
 
-    `lock_descriptor` is handed to the lifeline, which holds the state folder's lock until the server is gone. The
+    `lock_descriptor`, if any, is handed to the lifeline, which holds the state folder's lock until the server is gone. The
     server's output goes to `log_path`, written anew at each start.
     """
 
@@ -38,7 +38,7 @@ class Service:
         environment: Mapping[str, str],
         folder: Path,
         log_path: Path,
-        lock_descriptor: int,
+        lock_descriptor: int | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.name = name
@@ -51,7 +51,7 @@ class Service:
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
                 cwd=folder,
-                pass_fds=(lock_descriptor,),
+                pass_fds=() if lock_descriptor is None else (lock_descriptor,),
                 start_new_session=True,  # a Ctrl-C in the terminal is the parent's business, not the server's
             )
 

@@ -18,7 +18,7 @@ from project.local.errors import PortTakenError, StackError
 from project.local.ports import free_port
 from project.local.postgres import prepare_data_folder, start_postgres, wait_for_postgres
 from project.local.redis import redis_url, start_redis, wait_for_redis
-from project.local.state_lock import lock_state_folder
+from project.local.state_lock import PREVIOUS_STACK_LIMIT_S, lock_state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,26 +48,34 @@ class Stack:
 
     `container_database` names the database that the containers of the local AWS Batch use, when it is not that of
     DATABASE_URL: a test runner makes one of its own. `say` gets a line for each thing that takes a while.
+    `previous_limit_s` is how long to wait for another stack on the folder to end.
     """
 
     def __init__(
-        self, state_dir: Path, *, container_database: str | None = None, say: Callable[[str], None] | None = None
+        self,
+        state_dir: Path,
+        *,
+        container_database: str | None = None,
+        say: Callable[[str], None] | None = None,
+        previous_limit_s: float = PREVIOUS_STACK_LIMIT_S,
     ) -> None:
         self._state_dir = state_dir.resolve()
         self._container_database = container_database
         self._say = say or _say_nothing
+        self._previous_limit_s = previous_limit_s
         self._lock_descriptor = -1
         self._services: list[Service] = []
 
     def start(self) -> dict[str, str]:
         """Start what is missing, wait until each part answers, and return the environment that names all of them.
 
-        Raises StackError with a sentence for people; what was started until then is stopped.
+        Raises StackError with a sentence for people (its FolderInUseError when another stack runs on the folder);
+        what was started until then is stopped.
         """
         if sys.platform != "linux":
             message = f"The local stack needs Linux. Elsewhere, set {', '.join(STACK_VARIABLES)} to servers that run."
             raise StackError(message)
-        self._lock_descriptor = lock_state_folder(self._state_dir, say=self._say)
+        self._lock_descriptor = lock_state_folder(self._state_dir, say=self._say, limit_s=self._previous_limit_s)
         try:
             return self._start_on_free_ports()
         except BaseException:

@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from project.local.errors import StackError
+from project.local.errors import FolderInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def lock_state_folder(state_dir: Path, *, say: Callable[[str], None], limit_s: f
     The lock is free again when every process that has the descriptor closed it or ended. So each server's lifeline
     gets it as well, and a new stack never meets the servers of a killed one.
 
-    Raises StackError when another stack keeps the folder for longer than `limit_s`.
+    Raises FolderInUseError when another stack keeps the folder for longer than `limit_s`.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -35,7 +35,7 @@ def lock_state_folder(state_dir: Path, *, say: Callable[[str], None], limit_s: f
         if time.monotonic() > give_up_at:
             os.close(descriptor)
             message = f"Another stack is running on {state_dir}. End it first, or name another folder."
-            raise StackError(message)
+            raise FolderInUseError(message)
         if not said:
             say(f"Waiting for the previous stack on {state_dir} to end.")
             said = True
