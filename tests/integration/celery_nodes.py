@@ -1,0 +1,172 @@
+"""Celery's programs as local processes, in the shape in which pytest-celery wants its containers. No Docker is needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.conf import settings
+from pytest_celery import CeleryTestNode, CeleryTestWorker
+
+from project.local.lifeline import lifeline_command
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+QUEUES = "submit,observe,maintain"
+
+_STOP_GRACE_S = 8.0
+_START_LIMIT_S = 40.0
+
+
+class NodeProcess:
+    """One program under a lifeline: it is started, read, killed and started again; nothing below it outlives it.
+
+    `ready_line` is what the program logs once it works. The names of the methods are the ones that pytest-celery calls.
+    """
+
+    def __init__(
+        self, *, name: str, arguments: list[str], environment: Mapping[str, str], log_path: Path, ready_line: str
+    ) -> None:
+        self.name = self.id = name
+        self._command = [sys.executable, "-m", "celery", "-A", "project", *arguments]
+        self._environment = environment
+        self._log_path = log_path
+        self._ready_line = ready_line
+        self._starts = 0
+        self._process = self._start()
+
+    @property
+    def status(self) -> str:
+        """`running` or `exited`, as Docker says it."""
+        return "running" if self._process.poll() is None else "exited"
+
+    @property
+    def celeryconfig(self) -> dict[str, str]:
+        """Where the broker is."""
+        url = self._environment["REDIS_URL"]
+        return {"url": url, "host_url": url}
+
+    def ready(self) -> bool:
+        """Wait until the program has said, once per start, that it works."""
+        wait_for(
+            lambda: self.logs().count(self._ready_line) >= self._starts or self.status == "exited",
+            limit_s=_START_LIMIT_S,
+            what=f"start of {self.name}",
+        )
+        assert self.status == "running", self.logs()
+        return True
+
+    def logs(self) -> str:
+        """All that the program has written, over all its starts."""
+        return self._log_path.read_text(errors="replace")
+
+    def kill(self, signal: str | int = signal.SIGKILL) -> None:
+        """Send the signal to the program itself; with SIGKILL, return when it and its children are gone."""
+        number = _signal_number(signal)
+        os.kill(self._program_pid(), number)
+        if number == _signal_number("SIGKILL"):
+            self._process.wait(timeout=_STOP_GRACE_S)
+
+    def restart(self, timeout: float | None = None) -> None:
+        """End the program if it still runs, start it again, and wait until it works."""
+        self.teardown()
+        self._process = self._start()
+        self.ready()
+
+    def reload(self) -> None:
+        """Nothing is cached here."""
+
+    def teardown(self) -> None:
+        """End the program and everything below it."""
+        self._process.terminate()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def worker_name(self) -> str:
+        return self.name
+
+    def worker_queue(self) -> str:
+        return QUEUES
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._starts += 1
+        with self._log_path.open("ab") as log:
+            return subprocess.Popen(
+                lifeline_command(
+                    self._command, stop_signal=signal.SIGTERM, grace_s=_STOP_GRACE_S, orphan_grace_s=_STOP_GRACE_S
+                ),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(self._environment),
+                cwd=settings.BASE_DIR,
+                start_new_session=True,
+            )
+
+    def _program_pid(self) -> int:
+        lifeline_pid = self._process.pid
+        children = Path(f"/proc/{lifeline_pid}/task/{lifeline_pid}/children")
+        return int(wait_for(lambda: children.read_text().split(), what=f"process of {self.name}")[0])
+
+
+class BrokerOfStack:
+    """The stack's Redis, which runs already and is nobody's to kill here."""
+
+    name = id = "redis"
+    status = "running"
+
+    def __init__(self, url: str) -> None:
+        self.celeryconfig = {"url": url, "host_url": url}
+
+    def ready(self) -> bool:
+        return True
+
+    def logs(self) -> str:
+        return ""
+
+    def reload(self) -> None:
+        """Nothing is cached here."""
+
+    def teardown(self) -> None:
+        """The stack ends it."""
+
+
+def worker_process(environment: Mapping[str, str], folder: Path) -> NodeProcess:
+    """A worker as the Procfile starts it, on all queues; its log lies in `folder`."""
+    arguments: list[Any] = ["worker", "-Q", QUEUES, "--concurrency", "2", "--hostname", "path@%h", "--loglevel", "INFO"]
+    return NodeProcess(
+        name="path",
+        arguments=arguments,
+        environment={**environment, "REDIS_SOCKET_TIMEOUT_S": "5"},
+        log_path=folder / "worker.log",
+        ready_line=" ready.",
+    )
+
+
+def beat_process(environment: Mapping[str, str], folder: Path) -> NodeProcess:
+    """Beat, on the entries in the database."""
+    return NodeProcess(
+        name="beat",
+        arguments=["beat", "--loglevel", "INFO"],
+        environment=environment,
+        log_path=folder / "beat.log",
+        ready_line="beat: Starting...",
+    )
+
+
+class RunningSite(NamedTuple):
+    """The Celery programs of a site."""
+
+    worker: CeleryTestWorker
+    beat: CeleryTestNode
+
+
+def _signal_number(given: str | int) -> int:
+    return signal.Signals[given].value if isinstance(given, str) else int(given)

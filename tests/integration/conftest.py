@@ -1,0 +1,110 @@
+"""What the tests of the whole path share: quick settings, a job definition that carries them, worker and beat, tiny clips."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from pytest_celery import CeleryTestNode, CeleryTestWorker
+
+from project.celery import app as celery_app
+from tasks.batch.definition import render
+from tasks.beat import sync_entries
+from tasks.conf import BridgeSettings, bridge_settings
+from tasks.models import TokenBucket
+from tests.contract.jobs import UNFINISHED
+from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
+from tests.media.clips import make_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mypy_boto3_batch import BatchClient
+    from pytest_django import Settings
+
+QUICK: dict[str, Any] = {
+    "profile": "fast",
+    "vcpus": 1,
+    "memory_mib": 512,
+    "heartbeat_s": 0.5,
+    "submit_tick_s": 1,
+    "observe_tick_s": 1,
+    "rescue_tick_s": 1,
+    "reap_tick_s": 1,
+    "audit_s": 1,
+    "settle_s": 1,
+    "succeeded_grace_s": 1,
+    "backoff_first_s": 0.1,
+}
+"""Periods and waits of a second or less, where production has many: the order of things stays the same."""
+
+
+@pytest.fixture(scope="session")
+def batch_client() -> BatchClient:
+    return boto3.client("batch", config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32))
+
+
+@pytest.fixture(scope="session")
+def quick_definition(batch_client: BatchClient) -> str:
+    """A job definition as the code renders it, whose containers have the quick settings."""
+    name = f"quick-{uuid.uuid4().hex[:8]}"
+    definition = render(BridgeSettings(**QUICK, job_definition=name), region=batch_client.meta.region_name)
+    definition["containerProperties"]["environment"].append({"name": "BATCHREEL", "value": json.dumps(QUICK)})
+    batch_client.register_job_definition(**definition)
+    return name
+
+
+@pytest.fixture
+def quick(
+    transactional_db: None, settings: Settings, quick_definition: str, batch_client: BatchClient
+) -> Iterator[BridgeSettings]:
+    """The quick settings in this process too; afterwards, no Batch job of the test is left."""
+    settings.BATCHREEL = QUICK
+    settings.VIDEO_BATCH_JOB_DEFINITION = quick_definition
+    TokenBucket.objects.all().delete()
+    yield bridge_settings()
+    end_batch_jobs(batch_client, bridge_settings().job_queue)
+
+
+@pytest.fixture
+def site_environment(quick: BridgeSettings, program_environment: dict[str, str]) -> dict[str, str]:
+    """The environment of the programs of a quick site."""
+    return {
+        **program_environment,
+        "VIDEO_BATCH_JOB_DEFINITION": quick.job_definition,
+        "BATCHREEL": json.dumps(QUICK),
+    }
+
+
+@pytest.fixture
+def running_site(site_environment: dict[str, str], tmp_path: Path) -> Iterator[RunningSite]:
+    """A Celery worker and beat at work; beat has the entries of the quick settings."""
+    sync_entries()
+    worker, beat = worker_process(site_environment, tmp_path), beat_process(site_environment, tmp_path)
+    try:
+        site = RunningSite(worker=CeleryTestWorker(worker, app=celery_app), beat=CeleryTestNode(beat, app=celery_app))
+        site.worker.ready()
+        site.beat.ready()
+        yield site
+    finally:
+        for process in (beat, worker):
+            process.teardown()
+
+
+@pytest.fixture(scope="session")
+def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds with sound."""
+    return make_clip(tmp_path_factory.mktemp("clips") / "short.mp4", pictures=40, rate="10", sound_s=4.0)
+
+
+def end_batch_jobs(batch: BatchClient, queue: str) -> None:
+    """End what still runs or waits in the queue."""
+    for status in UNFINISHED:
+        for page in batch.get_paginator("list_jobs").paginate(jobQueue=queue, jobStatus=status):
+            for job in page["jobSummaryList"]:
+                batch.terminate_job(jobId=job["jobId"], reason="The test is over")

@@ -1,0 +1,118 @@
+"""The whole path on real processes, hop by hop: each is read from rows, or from AWS Batch's own answers over boto3."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.files.storage import default_storage
+
+from tasks.models import Attempt, Event, Job, Unit, Video
+from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mypy_boto3_batch import BatchClient
+
+    from tests.integration.celery_nodes import RunningSite
+
+
+def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
+    running_site: RunningSite, short_clip: Path, batch_client: BatchClient
+) -> None:
+    # Saved -> signal: the job is there as soon as the save returns.
+    video = upload(short_clip)
+    job = Job.objects.get(video=video)
+    assert told(job)[0] == "job.request"
+
+    # Hint -> Celery worker -> SubmitJob.
+    attempt = wait_for_attempt(video, state="RUNNING")
+    assert_batch_job_is_the_attempts(batch_client, attempt)
+    running_site.worker.wait_for_log("Task batchreel.hint[")
+    running_site.worker.wait_for_log(f"BATCH_SUBMIT {attempt.batch_job_name} {attempt.batch_job_id}")
+
+    # Process of the local Batch -> heartbeats in PostgreSQL.
+    first_beat = attempt.heartbeat_at
+    wait_for(lambda: Attempt.objects.get(pk=attempt.pk).heartbeat_at > first_beat, what="a heartbeat")
+
+    # Units -> published.
+    job = wait_for_end(video)
+    assert (job.state, job.reason, job.fence, job.level) == ("SUCCEEDED", "", 1, 1)
+    assert_units_were_done_by(job, attempt)
+    assert_publication_is_whole(Video.objects.get(pk=video.pk), job)
+
+    # Observed: what AWS said is in the row, to the last word.
+    wait_for(lambda: Attempt.objects.get(pk=attempt.pk).batch_status == "SUCCEEDED", what="Batch's last word")
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.exit_code, attempt.charged) == ("SUCCEEDED", 0, False)
+    detail: Any = batch_client.describe_jobs(jobs=[str(attempt.batch_job_id)])["jobs"][0]
+    assert (detail["status"], detail["container"]["exitCode"]) == ("SUCCEEDED", 0)
+    assert attempt.batch_log_stream == detail["container"]["logStreamName"]
+    assert_events_are_in_order(job)
+
+
+def assert_batch_job_is_the_attempts(batch: BatchClient, attempt: Attempt) -> None:
+    """AWS Batch has the attempt's job under its name, with every `Ref::` replaced."""
+    detail: Any = batch.describe_jobs(jobs=[str(attempt.batch_job_id)])["jobs"][0]
+    assert detail["jobName"] == attempt.batch_job_name == f"batchreel-{attempt.job_id}-1"
+    assert detail["container"]["command"] == ["python", "-m", "tasks.container", str(attempt.job_id), "1"]
+    environment = {each["name"]: each["value"] for each in detail["container"]["environment"]}
+    assert (environment["VIDEO_JOB_ID"], environment["VIDEO_JOB_ATTEMPT"]) == (str(attempt.job_id), "1")
+    assert detail["retryStrategy"]["attempts"] == 1
+
+
+def assert_units_were_done_by(job: Job, attempt: Attempt) -> None:
+    """Every unit is DONE, in one lease, by this attempt; the plan first, the publishing last."""
+    units = list(Unit.objects.filter(job=job).order_by("done_at"))
+    assert {(unit.state, unit.fence, unit.attempt_id) for unit in units} == {("DONE", 1, attempt.pk)}
+    kinds = [unit.kind for unit in units]
+    assert (kinds[0], kinds[-1]) == ("plan", "publish")
+    assert sorted(kinds[1:-1]) == ["audio", "video"]
+
+
+def assert_publication_is_whole(video: Video, job: Job) -> None:
+    """The video shows the job; every object that the manifest names exists with its size; the playlists name them."""
+    assert video.published_job_id == job.pk
+    assert default_storage.exists(job.poster_key)
+    folder = posixpath.dirname(job.manifest_key)
+    manifest: Any = job.manifest
+    assert manifest["rungs"]
+    assert manifest["audio"]
+    for entry in manifest["objects"]:
+        assert default_storage.size(posixpath.normpath(f"{folder}/{entry['url']}")) == entry["bytes"]
+    master = read_playlist(job.manifest_key)
+    variants = [line for line in master if not line.startswith("#")]
+    assert variants == [rung["playlist"] for rung in manifest["rungs"]]
+    for variant in variants:
+        lines = read_playlist(f"{folder}/{variant}")
+        assert lines[-1] == "#EXT-X-ENDLIST"
+        length_s = sum(float(line.partition(":")[2].rstrip(",")) for line in lines if line.startswith("#EXTINF"))
+        assert length_s == pytest.approx(4.0, abs=0.1)  # one frame at 10 frames a second
+        addresses = {line for line in lines if not line.startswith("#")}
+        assert addresses
+        assert addresses <= {entry["url"] for entry in manifest["objects"]}
+
+
+def read_playlist(key: str) -> list[str]:
+    with default_storage.open(key, "rb") as file:
+        lines: list[str] = file.read().decode().splitlines()
+    assert lines[0] == "#EXTM3U"
+    return [line for line in lines if line]
+
+
+def assert_events_are_in_order(job: Job) -> None:
+    kinds = told(job)
+    path = ["job.request", "job.grant", "attempt.submit", "attempt.claim", "unit.lease", "unit.finish", "job.publish"]
+    # The claim of a quick container may come before the answer of SubmitJob is recorded.
+    places = [kinds.index(kind) for kind in path if kind != "attempt.submit"]
+    assert places == sorted(places)
+    for once in ("job.request", "job.grant", "job.publish", "attempt.claim", "attempt.succeed"):
+        assert kinds.count(once) == 1, once
+    statuses = list(
+        Event.objects.filter(job_id=job.pk, kind="batch.status").order_by("id").values_list("to_state", flat=True)
+    )
+    assert statuses[-1] == "SUCCEEDED"
+    assert len(statuses) == len(set(statuses)), "an event for each change, none for each tick"
