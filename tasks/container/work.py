@@ -69,7 +69,10 @@ def _do_video(shop: Workshop, lease: Lease, slot: int, folder: Path) -> bool:
     unit = plan.video_units[lease.index]
     shop.progress.enter(slot, "encode")
     report = shop.media_progress(slot, lease, unit.end_frame - unit.first_frame)
-    output = encode_video(path, plan, lease.index, folder, progress=report, stop=shop.stop)
+    # A seam that did not fit may mean that the source lies about its key frames: then only reading it whole helps.
+    output = encode_video(
+        path, plan, lease.index, folder, progress=report, stop=shop.stop, from_beginning=lease.sent_back
+    )
     return _store_and_finish(shop, lease, slot, folder, output)
 
 

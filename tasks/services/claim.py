@@ -62,6 +62,8 @@ class Lease:
     lease_id: str
     weight_frames: int
     key_prefix: str
+    sent_back: bool
+    """The unit was done before, and what it made was bad."""
 
 
 class NothingToClaim(enum.Enum):
@@ -156,6 +158,7 @@ def _lease(unit: Unit, job: Job) -> Lease:
         lease_id=unit.lease_id,
         weight_frames=unit.weight_frames,
         key_prefix=f"{job_prefix(job)}/{unit_folder(unit)}",
+        sent_back=bool(unit.output),
     )
 
 

@@ -54,17 +54,17 @@ def whose_turn(tick: int) -> Iterable[Attempt]:
         | Q(state__in=[AttemptState.SUBMITTED], created_at__gt=Now() - timedelta(seconds=conf.young_attempt_s))
         | Q(absences__gt=0)
     )
-    open_charge = Q(charged=None, ended_at__gt=Now() - timedelta(seconds=conf.verdict_wait_s))
-    its_turn = Q(turn=tick % every) & (Q(state__in=LIVE_ATTEMPT_STATES) | open_charge)
+    live = Q(state__in=LIVE_ATTEMPT_STATES)
+    last_word_missing = Q(ended_at__gt=Now() - timedelta(seconds=conf.verdict_wait_s)) & ~Q(
+        batch_status__in=FINAL_STATUSES
+    )
     return (
-        Attempt.objects.filter(batch_job_id__isnull=False)
-        .exclude(~Q(state__in=LIVE_ATTEMPT_STATES), batch_status__in=FINAL_STATUSES)
+        Attempt.objects.filter(live | last_word_missing, batch_job_id__isnull=False)
         .annotate(
             turn=Mod(F("id"), Value(every)),
             urgency=Case(When(urgent, then=Value(0)), default=Value(1), output_field=IntegerField()),
         )
-        .filter(Q(state__in=LIVE_ATTEMPT_STATES) | open_charge)
-        .filter(urgent | its_turn)
+        .filter(urgent | last_word_missing | Q(turn=tick % every))
         .order_by("urgency", F("heartbeat_at").asc(nulls_first=True), "id")[: conf.describe_limit_ids]
     )
 

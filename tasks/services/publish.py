@@ -114,6 +114,11 @@ def send_back(claim: Claim, lease: Lease, *, bad: Sequence[tuple[UnitKind, int, 
         damaged.job = job
         if damaged.state == UnitState.DONE:
             transition(
-                damaged, UnitEvent.REDO, text=f"{kind} {index}: {wrong}", attempt=None, output=None, done_at=None
+                damaged,
+                UnitEvent.REDO,
+                text=f"{kind} {index}: {wrong}",
+                attempt=None,
+                output={"sent_back": wrong},
+                done_at=None,
             )
     Unit.objects.filter(pk=unit.pk, fence=unit.fence).update(attempt=None)

@@ -1,0 +1,130 @@
+"""`scripts/dev`: the whole site on a laptop. Web pages, Celery worker, beat and Flower over the local stack, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from project.local.environment import STATE_DIR, kept_secret, site_environment
+from project.local.errors import StackError
+from project.local.frontend import install_frontend
+from project.local.lifeline import lifeline_command
+from project.local.ports import port_near
+from project.local.site import prepare_site
+from project.local.stack import STACK_VARIABLES, running_stack
+
+WEB_PORT = 8000
+FLOWER_PORT = 5555
+LOGIN = "admin"
+
+_ROOT = Path(__file__).resolve().parents[2]
+_STOP_GRACE_S = 7.0
+"""honcho gives its processes 5 s; with the stack's own stopping, all is gone within 10 s of a Ctrl-C."""
+
+_DESCRIPTION = """Run the whole site on this machine: web pages, Celery worker, beat and Flower over PostgreSQL, Redis and a local AWS.
+The addresses and a login are printed first; then the logs follow. Ctrl-C ends everything within 10 s.
+Code changes reload the web pages; start again for a change of Celery tasks. Containers always run the newest code."""
+
+
+def main() -> int:
+    """Run the site; the exit code."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        return _run(arguments.state.resolve(), arguments.port)
+    except StackError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing goes on running; the data stays for the next `scripts/dev`.")
+        return 0
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/dev", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--state", type=Path, default=STATE_DIR, help="folder of data and logs (default: .local/site)")
+    parser.add_argument(
+        "--port", type=int, default=WEB_PORT, help="port of the web pages (default: %(default)s, or near)"
+    )
+    return parser.parse_args()
+
+
+def _run(state_dir: Path, port: int) -> int:
+    environment = site_environment(state_dir)
+    os.environ.update(environment)
+    install_frontend(say=print)
+    Path(environment["STATIC_ROOT"]).mkdir(parents=True, exist_ok=True)
+    print("Starting PostgreSQL, Redis and a local AWS endpoint, on loopback.")
+    with running_stack(state_dir / "stack", say=print) as stack:
+        os.environ.update(stack)
+        prepare_site()
+        password = _ensure_login(state_dir)
+        ports = {"web": port_near(port), "flower": port_near(FLOWER_PORT)}
+        _print_overview(stack, ports, password)
+        return _run_programs(_program_environment(ports, password))
+
+
+def _ensure_login(state_dir: Path) -> str:
+    """Make the login, or give it the kept password again; the password."""
+    from django.contrib.auth import get_user_model  # noqa: PLC0415 - only once Django is set up
+
+    password = kept_secret(state_dir / "password", length_bytes=9)
+    user, _ = get_user_model().objects.get_or_create(username=LOGIN, defaults={"is_staff": True, "is_superuser": True})
+    user.set_password(password)
+    user.save()
+    return password
+
+
+def _print_overview(stack: Mapping[str, str], ports: Mapping[str, int], password: str) -> None:
+    web = f"http://127.0.0.1:{ports['web']}"
+    lines = {
+        "web pages": f"{web}/",
+        "admin": f"{web}/admin/",
+        "Flower": f"http://127.0.0.1:{ports['flower']}/",
+        "login": f"{LOGIN} / {password}  (for all three)",
+        "Celery": "worker and beat; their lines follow below",
+    }
+    names = ("PostgreSQL", "Redis", "AWS endpoint")
+    lines |= {name: stack[variable].rsplit("@", 1)[-1] for name, variable in zip(names, STACK_VARIABLES, strict=True)}
+    print("\n".join(f"  {name:13} {value}" for name, value in lines.items()))
+    print("Ctrl-C ends everything.\n", flush=True)
+
+
+def _program_environment(ports: Mapping[str, int], password: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports['web']} --reload",
+        "FLOWER_ADDRESS": "127.0.0.1",
+        "FLOWER_PORT": str(ports["flower"]),
+        "FLOWER_BASIC_AUTH": f"{LOGIN}:{password}",
+    }
+
+
+def _run_programs(environment: Mapping[str, str]) -> int:
+    """Run the Procfile's programs under honcho, which prefixes their lines, until one of them or the person ends them."""
+    honcho = [sys.executable, "-m", "honcho", "start", "web", "worker", "beat", "flower"]
+    command = lifeline_command(honcho, stop_signal=signal.SIGTERM, grace_s=_STOP_GRACE_S, orphan_grace_s=_STOP_GRACE_S)
+    programs = subprocess.Popen(
+        command, stdin=subprocess.PIPE, env=dict(environment), cwd=_ROOT, start_new_session=True
+    )
+    try:
+        return programs.wait()
+    finally:
+        programs.terminate()
+        programs.wait()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,44 @@
+"""The programs of a laptop's site beside the stack: database migrated, job definition registered, Celery started."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from pathlib import Path
+
+from project.local.service import Service
+
+CELERY_WORKER = ("worker", "-Q", "submit,observe,maintain", "--concurrency", "2", "--loglevel", "INFO")
+CELERY_BEAT = ("beat", "--loglevel", "INFO")
+
+
+def prepare_site() -> None:
+    """Migrate the database and register the job definition. Needs Django's settings in the environment."""
+    import django  # noqa: PLC0415 - only once the environment is complete
+
+    django.setup()
+    from django.core.management import call_command  # noqa: PLC0415 - only once Django is set up
+
+    with redirect_stdout(io.StringIO()):
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("register_job_definition")
+
+
+@contextmanager
+def running_celery(environment: Mapping[str, str], log_dir: Path) -> Iterator[None]:
+    """Run a Celery worker and beat for the time of the block; their logs lie in `log_dir`."""
+    log_dir.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as programs:
+        for name, arguments in (("worker", CELERY_WORKER), ("beat", CELERY_BEAT)):
+            program = Service(
+                name=f"Celery {name}",
+                command=[sys.executable, "-m", "celery", "-A", "project", *arguments],
+                environment={**os.environ, **environment},
+                folder=Path(__file__).resolve().parents[2],
+                log_path=log_dir / f"{name}.log",
+            )
+            programs.callback(program.stop)
+        yield
