@@ -1,0 +1,75 @@
+"""Finding the processes of a running container: the container program itself, and the encoders below it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from tests.waiting import wait_for
+
+_PROGRAM = b"tasks.container"
+
+
+def container_pid(batch_job_id: str | None) -> int:
+    """Wait for the container program of a Batch job, and return its process id. Its lifeline is another process."""
+    mark = f"AWS_BATCH_JOB_ID={batch_job_id}".encode()
+
+    def look() -> int | None:
+        for process in Path("/proc").glob("[0-9]*"):
+            command = _words(process / "cmdline")
+            if command[1:3] == [b"-m", _PROGRAM] and mark in _words(process / "environ"):
+                return int(process.name)
+        return None
+
+    return wait_for(look, what=f"the container of Batch job {batch_job_id}")
+
+
+def encoder_pids(container: int) -> list[int]:
+    """The ids of all ffmpeg processes below a container program."""
+    found = []
+    for child in _children(container):
+        if any(b"ffmpeg" in word for word in _words(Path(f"/proc/{child}/cmdline"))[:1]):
+            found.append(child)
+        found += encoder_pids(child)
+    return found
+
+
+def hold_encoder(container: int) -> int:
+    """Stop an ffmpeg below a container program, wherever in its unit it is, and return its id: the unit can't end now."""
+
+    def look() -> int | None:
+        for encoder in encoder_pids(container):
+            with suppress(ProcessLookupError):
+                os.kill(encoder, signal.SIGSTOP)
+            if _state(encoder) == "T":
+                return encoder
+        return None
+
+    return wait_for(look, what=f"an encoder of process {container}")
+
+
+def _state(process_id: int) -> str:
+    """The letter that the kernel has for a process's state: T is stopped; empty where there is no process."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def _children(process_id: int) -> list[int]:
+    children = []
+    for thread in Path(f"/proc/{process_id}/task").glob("*"):
+        try:
+            children += [int(each) for each in (thread / "children").read_text().split()]
+        except OSError:
+            continue  # it ended meanwhile
+    return children
+
+
+def _words(file: Path) -> list[bytes]:
+    try:
+        return file.read_bytes().split(b"\0")
+    except OSError:
+        return []  # it ended meanwhile, or is another user's

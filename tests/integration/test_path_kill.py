@@ -1,0 +1,70 @@
+"""A container that is killed in mid-encode costs the unit in flight, no more."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.files.storage import default_storage
+
+from tasks.models import Attempt, Job, Unit, Video
+from tests.integration.container_processes import container_pid, hold_encoder
+from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
+from tests.media.clips import make_clip
+from tests.processes import is_alive
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+UNITS = 4
+"""The profile cuts a unit each 60 s."""
+
+KEPT = ("kind", "index", "attempt_id", "fence", "lease_id", "leased_at", "done_at", "output")
+
+
+@pytest.fixture(scope="session")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four minutes, small and without sound: long in units, short in work."""
+    path = tmp_path_factory.mktemp("clips") / "long.mp4"
+    return make_clip(path, pictures=UNITS * 60 * 10, rate="10", size="320x180")
+
+
+@pytest.mark.usefixtures("running_site")
+def test_finished_units_are_kept_when_the_container_is_killed_in_mid_encode(long_clip: Path) -> None:
+    video = upload(long_clip)
+    first = wait_for_attempt(video, state="RUNNING")
+    container = container_pid(first.batch_job_id)
+    units = Unit.objects.filter(job=first.job_id)
+    wait_for(lambda: units.filter(kind="video", state="DONE").exists(), limit_s=40, what="the first unit of video")
+    encoder = hold_encoder(container)
+    os.kill(container, signal.SIGKILL)
+
+    first = wait_for_attempt(video, state="FAILED")
+    assert (first.reason, first.exit_code, first.batch_status) == ("EXIT_CODE", 137, "FAILED")
+    assert "137" in first.reason_text
+    assert first.charged is True
+    kept = list(Unit.objects.filter(job=first.job_id, attempt=first, state="DONE").order_by("pk").values(*KEPT))
+    assert {unit["kind"] for unit in kept} == {"plan", "video"}
+    assert not is_alive(encoder)
+
+    job = wait_for_end(video)
+    assert (job.state, job.fence) == ("SUCCEEDED", 2)
+    second = Attempt.objects.get(job=job, number=2)
+    assert (second.state, second.exit_code) == ("SUCCEEDED", 0)
+    assert list(Unit.objects.filter(job=job, attempt=first).order_by("pk").values(*KEPT)) == kept
+    assert_second_did_the_rest(job, second, done_before=sum(unit["kind"] == "video" for unit in kept))
+    assert told(job).count("job.publish") == 1
+    assert Video.objects.get(pk=video.pk).published_job_id == job.pk
+    assert default_storage.exists(job.manifest_key)
+
+
+def assert_second_did_the_rest(job: Job, second: Attempt, *, done_before: int) -> None:
+    """The unit in flight was leased once more, those after it for the first time."""
+    rest = Unit.objects.filter(job=job, attempt=second).order_by("kind", "index")
+    places = [(unit.kind, unit.index, unit.fence) for unit in rest]
+    again, *untouched = [("video", index, 1) for index in range(done_before, UNITS)]
+    assert places == [("publish", 0, 1), (*again[:2], 2), *untouched]
