@@ -168,7 +168,9 @@ class Program:
 
     def _wait_for_neighbour(self) -> None:
         with self._neighbour:
-            self._neighbour.wait(timeout=_WAIT_FOR_NEIGHBOUR_S)
+            # Looked at under the lock: whoever stops all slots sets this before waking them.
+            if not self._stop.is_set():
+                self._neighbour.wait(timeout=_WAIT_FOR_NEIGHBOUR_S)
 
     def _ended_by(self, error: BaseException) -> None:
         outcome = self._outcome
