@@ -1,0 +1,27 @@
+"""Where a browser finds published objects."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from django.conf import settings
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.urls import reverse
+
+PUBLISHED_PREFIX = "published/"
+"""Only objects under this storage prefix are for browsers; sources never are."""
+
+
+def media_url(key: str) -> str:
+    """The address of a published object; empty for an empty key.
+
+    Playlists name their units' files by relative addresses, so all must lie under one base: MEDIA_BASE_URL (a CDN or a public bucket),
+    else this site's own media view, which serves the file system's storage.
+    """
+    if not key:
+        return ""
+    if settings.MEDIA_BASE_URL:
+        return f"{settings.MEDIA_BASE_URL.rstrip('/')}/{quote(key)}"
+    if isinstance(default_storage, FileSystemStorage):
+        return reverse("batchreel:media", args=[key])
+    return default_storage.url(key)

@@ -1,0 +1,155 @@
+"""How far jobs are, from their units and attempts: two queries, whatever the number of jobs."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, Sum
+from django.db.models.functions import Now
+
+from tasks.lifecycle.states import MEDIA_UNIT_KINDS, AttemptState, JobState, UnitState
+from tasks.models import Attempt, Job, Unit
+
+MOST_BEFORE_SUCCESS_PERCENT = 99
+"""Verifying and publishing come after the last unit of media: 100 is kept for what can be played."""
+
+_LEAST_SHARE_FOR_ESTIMATE = 0.03
+_LEAST_ELAPSED_FOR_ESTIMATE = timedelta(seconds=10)
+"""Before this much was done, the speed of the containers is not known well enough to foretell an end."""
+
+_STAGE_WORDS = {
+    "claim": "Getting ready",
+    "fetch": "Fetching the file",
+    "plan": "Looking at the file",
+    "encode": "Encoding",
+    "store": "Storing what was encoded",
+    "publish": "Checking everything and publishing",
+}
+_BATCH_WORDS = {
+    "STARTING": "A machine is starting",
+    "RUNNING": "A machine is starting",
+}
+_ENDED_WORDS = {
+    JobState.SUCCEEDED: "Done",
+    JobState.FAILED: "Failed",
+    JobState.CANCELLED: "Cancelled",
+    JobState.DEAD: "Stopped after several attempts",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgress:
+    """How far a job is. `percent` is 0 to 100 and 100 only for SUCCEEDED; within an attempt it never shrinks.
+
+    Units are those of media. `remaining_s` is None where nothing can be said.
+    """
+
+    percent: int = 0
+    stage_words: str = ""
+    units_done: int = 0
+    units_total: int = 0
+    attempt_number: int = 0
+    remaining_s: int | None = None
+
+
+@dataclass(slots=True)
+class _Work:
+    """The media units of one job, added up. Weights are in frames."""
+
+    total_frames: int = 0
+    done_frames: int = 0
+    units_total: int = 0
+    units_done: int = 0
+    done_by_attempt: dict[int | None, int] = field(default_factory=lambda: defaultdict(int))
+
+
+def job_progress(jobs: Iterable[Job]) -> dict[uuid.UUID, JobProgress]:
+    """The progress of each job, by its id."""
+    by_id = {job.pk: job for job in jobs}
+    if not by_id:
+        return {}
+    work = _work(by_id)
+    attempts = _attempts(by_id)
+    return {job_id: _progress(job, work[job_id], attempts[job_id]) for job_id, job in by_id.items()}
+
+
+def _work(job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, _Work]:
+    added: dict[uuid.UUID, _Work] = defaultdict(_Work)
+    rows = (
+        Unit.objects.filter(job_id__in=list(job_ids), kind__in=MEDIA_UNIT_KINDS)
+        .order_by()
+        .values_list("job_id", "state", "attempt_id")
+        .annotate(units=Count("pk"), frames=Sum("weight_frames"))
+    )
+    for job_id, state, attempt_id, units, frames in rows:
+        one = added[job_id]
+        one.units_total += units
+        one.total_frames += frames
+        if state == UnitState.DONE:
+            one.units_done += units
+            one.done_frames += frames
+            one.done_by_attempt[attempt_id] += frames
+    return added
+
+
+def _attempts(job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Attempt]]:
+    """The running attempts of each job and its newest one, newest first. `elapsed` is by the database's clock."""
+    found: dict[uuid.UUID, list[Attempt]] = defaultdict(list)
+    attempts = (
+        Attempt.objects.filter(job_id__in=list(job_ids))
+        .filter(Q(state=AttemptState.RUNNING) | Q(number=F("job__fence")))
+        .annotate(elapsed=ExpressionWrapper(Now() - F("claimed_at"), output_field=DurationField()))
+        .order_by("-number")
+    )
+    for attempt in attempts:
+        found[attempt.job_id].append(attempt)
+    return found
+
+
+def _progress(job: Job, work: _Work, attempts: list[Attempt]) -> JobProgress:
+    running = [attempt for attempt in attempts if attempt.state == AttemptState.RUNNING]
+    in_flight_frames = sum(max(0, each.encoded_frames - work.done_by_attempt[each.pk]) for each in running)
+    reached_frames = min(work.total_frames, work.done_frames + in_flight_frames)
+    return JobProgress(
+        percent=_percent(job, reached_frames, work.total_frames),
+        stage_words=_stage_words(job, (running or attempts)[:1]),
+        units_done=work.units_done,
+        units_total=work.units_total,
+        attempt_number=job.fence,
+        remaining_s=_remaining_s(work, running, work.total_frames - reached_frames),
+    )
+
+
+def _percent(job: Job, reached_frames: int, total_frames: int) -> int:
+    if job.state == JobState.SUCCEEDED:
+        return 100
+    return min(MOST_BEFORE_SUCCESS_PERCENT, 100 * reached_frames // total_frames) if total_frames else 0
+
+
+def _stage_words(job: Job, newest: list[Attempt]) -> str:
+    if words := _ENDED_WORDS.get(JobState(job.state)):
+        return words
+    if job.state == JobState.RETRY_WAIT:
+        return "Interrupted; it goes on by itself"
+    for attempt in newest:
+        if attempt.state == AttemptState.RUNNING:
+            return _STAGE_WORDS.get(attempt.stage, attempt.stage)
+        if attempt.batch_job_id:
+            return _BATCH_WORDS.get(attempt.batch_status, "Waiting for a machine")
+    return "Waiting for its turn"
+
+
+def _remaining_s(work: _Work, running: list[Attempt], left_frames: int) -> int | None:
+    """Seconds until the last frame, at the speed that the running attempts have had so far."""
+    frames_per_s = 0.0
+    for attempt in running:
+        elapsed: timedelta = attempt.elapsed  # type: ignore[attr-defined]  # annotated in _attempts
+        did_frames = max(attempt.encoded_frames, work.done_by_attempt[attempt.pk])
+        known = did_frames >= _LEAST_SHARE_FOR_ESTIMATE * work.total_frames and elapsed > _LEAST_ELAPSED_FOR_ESTIMATE
+        if known:
+            frames_per_s += did_frames / elapsed.total_seconds()
+    return round(left_frames / frames_per_s) if frames_per_s and left_frames else None

@@ -1,0 +1,135 @@
+"""Videos as people see them: status, a sentence, progress, and whether a retry is on offer. The same few queries for one or for fifty."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.db.models import QuerySet
+
+from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobState
+from tasks.lifecycle.video_status import VideoStatus, video_status
+from tasks.models import Job, Video
+from tasks.selectors.progress import JobProgress, job_progress
+
+_LARGE = ("plan", "manifest")
+"""A job's columns that may hold a megabyte, and that no face shows."""
+
+_IN_THE_END = frozenset({JobState.FAILED, JobState.DEAD, JobState.CANCELLED})
+
+_SENTENCES = {
+    VideoStatus.UPLOADING: "The file is being uploaded.",
+    VideoStatus.WAITING: "The video waits for its turn.",
+    VideoStatus.PROCESSING: "The video is being made playable.",
+    VideoStatus.READY: "The video is ready to watch.",
+    VideoStatus.UPDATING: "The video is ready to watch. A new version of it is being made.",
+    VideoStatus.PARKED: "The video could not be made playable in several attempts. Press Retry, or ask an operator to have a look.",
+    VideoStatus.CANCELLED: "The work on this video was cancelled.",
+    VideoStatus.DELETED: "The video was deleted.",
+}
+"""FAILED is missing: its sentence is the job's own."""
+
+
+class RetryOffer(NamedTuple):
+    """Whether a person may ask for the video again now, a stable code, and a sentence that says why or why not."""
+
+    possible: bool
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoOverview:
+    """All that a face says about a video besides its title."""
+
+    status: VideoStatus
+    sentence: str
+    progress: JobProgress
+    retry: RetryOffer
+    newest_job: Job | None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether something is under way that will change what is shown."""
+        return self.newest_job is not None and self.newest_job.state in ACTIVE_JOB_STATES
+
+
+def shown_videos() -> QuerySet[Video]:
+    """Videos that were not deleted, newest first, each with its published job."""
+    videos = Video.objects.filter(deleted_at=None).select_related("published_job")
+    return videos.defer(*(f"published_job__{column}" for column in _LARGE))
+
+
+def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
+    """The overview of each video, by its id: three queries."""
+    newest = _newest_jobs(video.pk for video in videos)
+    progress = job_progress(newest.values())
+    found = {}
+    for video in videos:
+        job = newest.get(video.pk)
+        status = _status(video, job)
+        found[video.pk] = VideoOverview(
+            status=status,
+            sentence=_sentence(status, job),
+            progress=progress[job.pk] if job else JobProgress(),
+            retry=_retry_offer(status, job),
+            newest_job=job,
+        )
+    return found
+
+
+def video_overview(video: Video) -> VideoOverview:
+    """The overview of one video."""
+    return overviews([video])[video.pk]
+
+
+def can_retry(video: Video) -> RetryOffer:
+    """Whether a person may ask for this video again now."""
+    job = _newest_jobs([video.pk]).get(video.pk)
+    return _retry_offer(_status(video, job), job)
+
+
+def _newest_jobs(video_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Job]:
+    jobs = Job.objects.filter(video_id__in=list(video_ids)).defer(*_LARGE)
+    return {job.video_id: job for job in jobs.order_by("video_id", "-created_at").distinct("video_id")}
+
+
+def _status(video: Video, newest: Job | None) -> VideoStatus:
+    return video_status(
+        deleted=video.deleted_at is not None,
+        source_complete=video.source_complete and bool(video.source),
+        published=video.published_job_id is not None,
+        newest_job=JobState(newest.state) if newest else None,
+    )
+
+
+def _sentence(status: VideoStatus, newest: Job | None) -> str:
+    if status is VideoStatus.FAILED and newest:
+        return newest.reason_text or "The file cannot be made playable."
+    if status is VideoStatus.READY and newest and newest.state == JobState.FAILED:
+        return f"{_SENTENCES[status]} A newer version could not be made: {newest.reason_text}"
+    if status is VideoStatus.READY and newest and newest.state == JobState.DEAD:
+        return f"{_SENTENCES[status]} A newer version could not be made in several attempts."
+    if status is VideoStatus.WAITING and newest and newest.state == JobState.RETRY_WAIT:
+        return "The work was interrupted. It goes on by itself; nothing needs to be done."
+    return _SENTENCES[status]
+
+
+def _retry_offer(status: VideoStatus, newest: Job | None) -> RetryOffer:
+    if status is VideoStatus.DELETED:
+        return RetryOffer(False, "DELETED", "The video was deleted.")
+    if status is VideoStatus.UPLOADING:
+        return RetryOffer(False, "SOURCE_INCOMPLETE", "The upload is not complete. Upload the file again.")
+    if newest is None:
+        return RetryOffer(False, "NOT_ASKED_YET", "The video gets its turn by itself.")
+    if newest.state in ACTIVE_JOB_STATES:
+        return RetryOffer(False, "UNDER_WAY", "The work on this video is under way.")
+    if newest.state == JobState.DEAD:
+        return RetryOffer(True, "PARKED", "Goes on where the last attempt stopped: what is finished is kept.")
+    if newest.state in _IN_THE_END:
+        return RetryOffer(True, str(newest.state), "Tries the same file again, from the beginning.")
+    if status is VideoStatus.READY:
+        return RetryOffer(False, "READY", "The video is ready; there is nothing to retry.")
+    return RetryOffer(True, "UNPUBLISHED", "Makes the video playable again.")
