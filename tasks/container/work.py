@@ -15,11 +15,14 @@ from tasks.container.publishing import do_publish
 from tasks.container.workshop import Workshop
 from tasks.lifecycle.states import UnitKind
 from tasks.services.claim import Lease
-from tasks.services.finish import PlannedUnit, finish_plan, finish_unit
-from tasks.transcode import PROFILES, UnitOutput, encode_audio, encode_video, make_plan, probe_source
+from tasks.services.finish import PlannedUnit, finish_plan, finish_unit, plan_again
+from tasks.transcode import PROFILES, TranscodeError, UnitOutput, encode_audio, encode_video, make_plan, probe_source
 
 _AUDIO_WEIGHT = 20
 """Encoding the audio costs about a twentieth of encoding the pictures (measured: 0.04 of 0.9 CPU seconds a second)."""
+
+_STALE_PLAN = frozenset({"ENGINE_CHANGED", "PLAN_VERSION"})
+"""The media engine's codes for a plan that another engine made: a deployment came between two attempts."""
 
 
 def do_unit(shop: Workshop, lease: Lease, slot: int) -> bool:
@@ -31,6 +34,12 @@ def do_unit(shop: Workshop, lease: Lease, slot: int) -> bool:
     folder.mkdir()
     try:
         return _WORK[lease.kind](shop, lease, slot, folder)
+    except TranscodeError as error:
+        if error.code not in _STALE_PLAN:
+            raise
+        shop.forget_plan()
+        shop.database(partial(plan_again, shop.claim, lease, why=error.sentence))
+        return False
     finally:
         remove_local(folder)
 

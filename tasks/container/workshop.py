@@ -42,6 +42,10 @@ class Workshop:
         """The job's plan, read once."""
         return Plan.from_json(self.database(partial(read_plan, self.claim.job_id)))
 
+    def forget_plan(self) -> None:
+        """The plan was made by another engine; the next one is read anew."""
+        self.__dict__.pop("plan", None)
+
     def media_progress(self, slot: int, lease: Lease, total: int) -> Callable[[int], None]:
         """A callback that turns a unit's own count, of `total`, into its share of the job's progress."""
 

@@ -69,6 +69,22 @@ def finish_plan(claim: Claim, lease: Lease, *, plan: dict[str, Any], units: Sequ
     )
 
 
+@transaction.atomic
+def plan_again(claim: Claim, lease: Lease, *, why: str) -> None:
+    """This container's engine can't go on with the job's plan (an older one made it): forget the units, and plan anew.
+
+    Nothing happens where another slot has done so already. Raises FencedError or AttemptCancelledError.
+    """
+    job = lock_job(claim.job_id)
+    if hold(job, claim) is None or not Unit.objects.filter(pk=lease.unit_id, fence=lease.fence).exists():
+        return
+    Unit.objects.filter(job=job).exclude(kind=UnitKind.PLAN).delete()
+    plan = Unit.objects.get(job=job, kind=UnitKind.PLAN)
+    plan.job = job
+    transition(plan, UnitEvent.REDO, text=why, attempt=None, output=None, done_at=None)
+    Job.objects.filter(pk=job.pk).update(plan=None)
+
+
 def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any]) -> bool:
     """True where this call made the unit DONE, False where an earlier call with the same lease did."""
     unit = leased_unit(job, lease)
@@ -91,7 +107,10 @@ def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any]) -> 
 
 def leased_unit(job: Job, lease: Lease) -> Unit:
     """The unit of a locked job, if the lease is still its newest. Raises FencedError."""
-    unit = Unit.objects.get(pk=lease.unit_id)
+    unit = Unit.objects.filter(pk=lease.unit_id).first()
+    if unit is None:
+        message = f"the job was planned again; its unit {lease.kind} {lease.index} is no more"
+        raise FencedError(message)
     unit.job = job
     if (unit.fence, unit.lease_id) != (lease.fence, lease.lease_id):
         message = f"{unit}: lease {lease.fence} was superseded by {unit.fence}"

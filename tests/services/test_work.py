@@ -22,7 +22,7 @@ from tasks.services.claim import (
     claim_unit,
 )
 from tasks.services.ending import end_attempt
-from tasks.services.finish import fail_attempt, finish_attempt, finish_plan, finish_unit, refuse_input
+from tasks.services.finish import fail_attempt, finish_attempt, finish_plan, finish_unit, plan_again, refuse_input
 from tasks.services.heartbeat import Beat, beat
 from tasks.services.locking import lock_job, read_attempt
 from tasks.services.publish import publish, send_back
@@ -235,6 +235,21 @@ def test_bad_unit_is_done_again_and_no_other_when_the_verify_failed() -> None:
     with pytest.raises(FencedError):
         publish(claim, lease, manifest={}, manifest_key="stale lease", poster_key="")
     publish(claim, publishing, manifest={}, manifest_key="mended", poster_key="")
+
+
+def test_job_is_planned_anew_when_a_deployment_changed_the_engine() -> None:
+    claim = claimed(submitted_attempt())
+    planned(claim, video_units=3)
+    slots = [leased(claim), leased(claim)]
+    for lease in slots:
+        plan_again(claim, lease, why="another engine")
+    with pytest.raises(FencedError):
+        finish_unit(claim, slots[0], output={"folder": "old plan", "media": {}})
+    assert [unit.kind for unit in Unit.objects.all()] == ["plan"]
+    assert Job.objects.get(pk=claim.job_id).plan is None
+    planned(claim, video_units=2)
+    finished_media(claim)
+    assert leased(claim).kind is UnitKind.PUBLISH
 
 
 def test_corrupt_input_is_tried_once_and_the_person_is_told_why() -> None:
