@@ -1,0 +1,112 @@
+"""`scripts/demo`, as a newcomer runs it: one command, every real part, a sentence whatever happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from project.local.stack import STACK_VARIABLES
+from tests.integration.stack_processes import PROJECT_ROOT, StackProcesses
+from tests.waiting import wait_for
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture
+def running(folder: Path) -> Iterator[StackProcesses]:
+    """Finds whatever a demo in the folder leaves behind, and ends it."""
+    processes = StackProcesses(folder)
+    yield processes
+    processes.end()
+
+
+@pytest.fixture(scope="module")
+def clip(folder: Path) -> Path:
+    path = folder / "a short clip.mp4"
+    picture = "testsrc=size=320x180:rate=25:duration=2"
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        picture,
+        "-pix_fmt",
+        "yuv420p",
+        path,
+    ]
+    subprocess.run(command, check=True)
+    return path
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    given_by_this_run = {*STACK_VARIABLES, "MEDIA_ROOT", "SECRET_KEY", "BATCHREEL", "CALLER_DIR"}
+    kept = {name: value for name, value in os.environ.items() if name not in given_by_this_run}
+    return {**kept, "STACK_OF_TEST": str(folder)}
+
+
+def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [PROJECT_ROOT / "scripts" / "demo", *arguments, "--state", str(folder / "state")],
+        cwd=folder,
+        env=_environment(folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        # A shell gives its background jobs an ignored SIGINT, which would make Ctrl-C untestable here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a few instructions
+    )
+
+
+def test_video_becomes_playable_when_a_newcomer_runs_the_demo(
+    folder: Path, clip: Path, running: StackProcesses
+) -> None:
+    demo = _start(folder, clip.name)
+    output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 0, output
+    assert "DescribeJobs says SUCCEEDED" in output
+    assert re.search(r"180p .* 320 x 180 .* kbit/s", output)
+    playlist = re.search(r"playlist +(/.*master\.m3u8)", output)
+    assert playlist, output
+    assert Path(playlist[1]).read_text().startswith("#EXTM3U")
+    assert "\x1b" not in output, "no escape codes where nobody looks at a terminal"
+    assert not running.find()
+
+
+def test_person_is_told_why_when_the_file_is_no_video(folder: Path, running: StackProcesses) -> None:
+    (folder / "homework.mp4").write_bytes(b"Dear teacher, " * 500)
+    demo = _start(folder, "homework.mp4")
+    output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 3, output
+    assert "Not playable: This file is not a video" in output
+    assert "1 execution" in output
+    assert not running.find()
+
+
+def test_demo_names_the_file_when_there_is_none(folder: Path) -> None:
+    demo = _start(folder, "nowhere.mp4")
+    output, _ = demo.communicate(timeout=60)
+    assert (demo.returncode, f"there is no file {folder / 'nowhere.mp4'}" in output) == (2, True)
+
+
+def test_nothing_goes_on_when_the_demo_is_interrupted(folder: Path, clip: Path, running: StackProcesses) -> None:
+    demo = _start(folder, clip.name)
+    assert demo.stdout is not None
+    assert any("Uploaded" in line for line in demo.stdout)
+    os.killpg(demo.pid, signal.SIGINT)
+    output, _ = demo.communicate(timeout=10)
+    assert "Nothing goes on running" in output
+    wait_for(lambda: not running.find(), limit_s=10, what="the end of everything that the demo started")
