@@ -90,6 +90,8 @@ DATABASES["default"]["CONN_MAX_AGE"] = 0
 # Files. With STORAGE_BUCKET set, uploads and publications lie in S3 (or R2, by STORAGE_ENDPOINT_URL); else in MEDIA_ROOT.
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(LOCAL_DIR / "media")))
 MEDIA_URL = "/media/"
+# Where browsers find published objects, if not through this site: a CDN or public bucket whose root is the storage's root.
+MEDIA_BASE_URL = env.str("MEDIA_BASE_URL", default="")
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(LOCAL_DIR / "static")))
 FRONTEND_DIR = Path(env.str("FRONTEND_DIR", default=str(LOCAL_DIR / "frontend" / "node_modules")))

@@ -20,8 +20,9 @@ def media_url(key: str) -> str:
     """
     if not key:
         return ""
-    if settings.MEDIA_BASE_URL:
-        return f"{settings.MEDIA_BASE_URL.rstrip('/')}/{quote(key)}"
+    # A host site's settings need not have it.
+    if base_url := str(getattr(settings, "MEDIA_BASE_URL", "")):
+        return f"{base_url.rstrip('/')}/{quote(key)}"
     if isinstance(default_storage, FileSystemStorage):
         return reverse("batchreel:media", args=[key])
     return default_storage.url(key)

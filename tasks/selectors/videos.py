@@ -17,8 +17,6 @@ from tasks.selectors.progress import JobProgress, job_progress
 _LARGE = ("plan", "manifest")
 """A job's columns that may hold a megabyte, and that no face shows."""
 
-_IN_THE_END = frozenset({JobState.FAILED, JobState.DEAD, JobState.CANCELLED})
-
 _SENTENCES = {
     VideoStatus.UPLOADING: "The file is being uploaded.",
     VideoStatus.WAITING: "The video waits for its turn.",
@@ -38,6 +36,28 @@ class RetryOffer(NamedTuple):
     possible: bool
     code: str
     sentence: str
+
+
+_OFFER_BY_STATUS = {
+    VideoStatus.DELETED: RetryOffer(possible=False, code="DELETED", sentence="The video was deleted."),
+    VideoStatus.UPLOADING: RetryOffer(
+        possible=False, code="SOURCE_INCOMPLETE", sentence="The upload is not complete. Upload the file again."
+    ),
+}
+_NOTHING_TO_RETRY = RetryOffer(possible=False, code="READY", sentence="The video is ready; there is nothing to retry.")
+_UNDER_WAY = RetryOffer(possible=False, code="UNDER_WAY", sentence="The work on this video is under way.")
+_FROM_THE_BEGINNING = "Tries the same file again, from the beginning."
+_OFFER_BY_JOB: dict[JobState | None, RetryOffer] = {
+    None: RetryOffer(possible=False, code="NOT_ASKED_YET", sentence="The video gets its turn by itself."),
+    **dict.fromkeys(ACTIVE_JOB_STATES, _UNDER_WAY),
+    JobState.FAILED: RetryOffer(possible=True, code="FAILED", sentence=_FROM_THE_BEGINNING),
+    JobState.CANCELLED: RetryOffer(possible=True, code="CANCELLED", sentence=_FROM_THE_BEGINNING),
+    JobState.DEAD: RetryOffer(
+        possible=True, code="PARKED", sentence="Goes on where the last attempt stopped: what is finished is kept."
+    ),
+    # Succeeded, yet the video shows nothing: its publication was lost.
+    JobState.SUCCEEDED: RetryOffer(possible=True, code="UNPUBLISHED", sentence=_FROM_THE_BEGINNING),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,18 +138,9 @@ def _sentence(status: VideoStatus, newest: Job | None) -> str:
 
 
 def _retry_offer(status: VideoStatus, newest: Job | None) -> RetryOffer:
-    if status is VideoStatus.DELETED:
-        return RetryOffer(False, "DELETED", "The video was deleted.")
-    if status is VideoStatus.UPLOADING:
-        return RetryOffer(False, "SOURCE_INCOMPLETE", "The upload is not complete. Upload the file again.")
-    if newest is None:
-        return RetryOffer(False, "NOT_ASKED_YET", "The video gets its turn by itself.")
-    if newest.state in ACTIVE_JOB_STATES:
-        return RetryOffer(False, "UNDER_WAY", "The work on this video is under way.")
-    if newest.state == JobState.DEAD:
-        return RetryOffer(True, "PARKED", "Goes on where the last attempt stopped: what is finished is kept.")
-    if newest.state in _IN_THE_END:
-        return RetryOffer(True, str(newest.state), "Tries the same file again, from the beginning.")
-    if status is VideoStatus.READY:
-        return RetryOffer(False, "READY", "The video is ready; there is nothing to retry.")
-    return RetryOffer(True, "UNPUBLISHED", "Makes the video playable again.")
+    if offer := _OFFER_BY_STATUS.get(status):
+        return offer
+    state = JobState(newest.state) if newest else None
+    if status is VideoStatus.READY and state is JobState.SUCCEEDED:
+        return _NOTHING_TO_RETRY
+    return _OFFER_BY_JOB[state]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 from pytest_django import Settings
 
 from tests.services.making import ScriptedBatch
@@ -15,6 +17,14 @@ def batch() -> ScriptedBatch:
     return ScriptedBatch()
 
 
+@pytest.fixture
+def staff(client: Client, admin_user: User) -> Client:
+    """A browser in which a member of staff has signed in."""
+    client.force_login(admin_user)
+    return client
+
+
 @pytest.fixture(autouse=True)
 def _own_storage(settings: Settings, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path / "media"
+    settings.STATIC_ROOT = tmp_path  # WhiteNoise warns of a folder that is not there

@@ -1,0 +1,135 @@
+"""The pages for people: list and upload, one video, retry and delete."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import suppress
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from tasks.lifecycle.errors import BatchreelError, NotFoundError
+from tasks.lifecycle.states import JobState
+from tasks.models import Video
+from tasks.selectors.addresses import media_url
+from tasks.selectors.timeline import video_timeline
+from tasks.selectors.videos import can_retry, overviews, shown_videos, video_overview
+from tasks.services.delete import delete_video
+from tasks.services.request import request_by_person, revive
+from tasks.views.access import for_staff, is_staff
+from tasks.views.upload import UploadForm
+
+PAGE_VIDEOS = 24
+"""Videos on one page of the list: twelve rows of two, eight of three."""
+
+
+@require_safe
+@for_staff
+def video_list(request: HttpRequest) -> HttpResponse:
+    """All videos, newest first, and the form for another one."""
+    return _list_page(request, UploadForm())
+
+
+@require_POST
+def upload(request: HttpRequest) -> HttpResponseBase:
+    """Take an upload. A script (Accept: application/json) gets the video's address, or what is wrong; a form gets a page."""
+    wants_json = request.accepts("application/json") and not request.accepts("text/html")
+    if wants_json and not is_staff(request):
+        return JsonResponse({"errors": ["You were signed out. Sign in, then upload again."]}, status=403)
+    return _upload_json(request) if wants_json else _upload_page(request)
+
+
+def _upload_json(request: HttpRequest) -> JsonResponse:
+    form = UploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return JsonResponse({"errors": [text for texts in form.errors.values() for text in texts]}, status=400)
+    video = form.save()
+    return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])}, status=201)
+
+
+@for_staff
+def _upload_page(request: HttpRequest) -> HttpResponse:
+    form = UploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _list_page(request, form, status=400)
+    return redirect("batchreel:video", form.save().pk)
+
+
+def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> HttpResponse:
+    page = Paginator(shown_videos(), PAGE_VIDEOS).get_page(request.GET.get("page"))
+    videos = list(page.object_list)
+    seen = overviews(videos)
+    cards = [
+        {
+            "video": video,
+            "overview": seen[video.pk],
+            "poster_url": media_url(video.published_job.poster_key) if video.published_job else "",
+        }
+        for video in videos
+    ]
+    return render(request, "batchreel/list.html", {"form": form, "page": page, "cards": cards}, status=status)
+
+
+@require_safe
+@for_staff
+def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
+    """One video: status, progress, the player once it is published, and what happened to it."""
+    video = get_object_or_404(shown_videos(), pk=video_id)
+    published = video.published_job
+    context = {
+        "video": video,
+        "overview": video_overview(video),
+        "manifest_url": media_url(published.manifest_key) if published else "",
+        "poster_url": media_url(published.poster_key) if published else "",
+        "timeline": video_timeline(video.pk),
+    }
+    return render(request, "batchreel/video.html", context)
+
+
+@require_POST
+@for_staff
+def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
+    """Ask for the video again, where that is on offer. A parked job goes on where it stopped; anything else begins anew."""
+    video = get_object_or_404(shown_videos(), pk=video_id)
+    offer = can_retry(video)
+    if not offer.possible:
+        messages.info(request, offer.sentence)
+        return redirect("batchreel:video", video.pk)
+    try:
+        _ask_again(video)
+    except BatchreelError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, "The video is being tried again.")
+    return redirect("batchreel:video", video.pk)
+
+
+def _ask_again(video: Video) -> None:
+    newest = video_overview(video).newest_job
+    if newest is not None and newest.state == JobState.DEAD:
+        revive(job_id=newest.pk)
+    else:
+        request_by_person(video_id=video.pk)
+
+
+@require_POST
+@for_staff
+def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
+    """Delete the video: its work ends now, its files go soon after."""
+    video = get_object_or_404(shown_videos(), pk=video_id)
+    with suppress(NotFoundError):  # somebody else was faster, and the rows are gone already
+        delete_video(video_id=video.pk)
+    messages.success(request, f"“{video}” was deleted.")
+    return redirect("batchreel:list")
+
+
+@require_safe
+@for_staff
+def confirm_delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
+    """Ask whether to delete."""
+    video = get_object_or_404(shown_videos(), pk=video_id)
+    return render(request, "batchreel/delete.html", {"video": video})

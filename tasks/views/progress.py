@@ -1,0 +1,56 @@
+"""What the pages ask for every few seconds: how far the videos that they show are."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.views.decorators.http import require_safe
+
+from tasks.selectors.videos import VideoOverview, overviews, shown_videos
+from tasks.views.access import for_staff_programs
+
+MOST_VIDEOS = 50
+
+
+@require_safe
+@for_staff_programs
+def progress(request: HttpRequest) -> HttpResponseBase:
+    """The progress of each video that `?video=` names, by id. One that is gone, or was never there, is null."""
+    asked = {text: video_id for text in request.GET.getlist("video")[:MOST_VIDEOS] if (video_id := _uuid(text))}
+    videos = {video.pk: video for video in shown_videos().filter(pk__in=asked.values())}
+    seen = overviews(list(videos.values()))
+    answer = JsonResponse(
+        {
+            "videos": {
+                text: _told(seen[video_id], str(videos[video_id].published_job_id or "")) if video_id in seen else None
+                for text, video_id in asked.items()
+            }
+        }
+    )
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _told(overview: VideoOverview, published_job: str) -> dict[str, Any]:
+    progress = overview.progress
+    return {
+        "status": overview.status,
+        "sentence": overview.sentence,
+        "percent": progress.percent,
+        "stage": progress.stage_words,
+        "units_done": progress.units_done,
+        "units_total": progress.units_total,
+        "attempt": progress.attempt_number,
+        "remaining_s": progress.remaining_s,
+        "active": overview.is_active,
+        "published_job": published_job,
+    }
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
