@@ -75,7 +75,7 @@ class NodeProcess:
 
     def restart(self, timeout: float | None = None) -> None:
         """End the program if it still runs, start it again, and wait until it works."""
-        self.teardown()
+        self._end()
         self._process = self._start()
         self.ready()
 
@@ -83,7 +83,12 @@ class NodeProcess:
         """Nothing is cached here."""
 
     def teardown(self) -> None:
-        """End the program and everything below it."""
+        """Kill the program and everything below it: rows and messages bear that, and a graceful stop takes seconds."""
+        if self.status == "running":
+            self.kill()
+        self._end()
+
+    def _end(self) -> None:
         self._process.terminate()
         self._process.wait()
         if self._process.stdin is not None:
