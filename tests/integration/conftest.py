@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -18,6 +18,7 @@ from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
 from tests.contract.jobs import UNFINISHED
 from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
+from tests.integration.quick import QUICK
 from tests.media.clips import make_clip
 
 if TYPE_CHECKING:
@@ -26,22 +27,6 @@ if TYPE_CHECKING:
 
     from mypy_boto3_batch import BatchClient
     from pytest_django import Settings
-
-QUICK: dict[str, Any] = {
-    "profile": "fast",
-    "vcpus": 1,
-    "memory_mib": 512,
-    "heartbeat_s": 0.5,
-    "submit_tick_s": 1,
-    "observe_tick_s": 1,
-    "rescue_tick_s": 1,
-    "reap_tick_s": 1,
-    "audit_s": 1,
-    "settle_s": 1,
-    "succeeded_grace_s": 1,
-    "backoff_first_s": 0.1,
-}
-"""Periods and waits of a second or less, where production has many: the order of things stays the same."""
 
 
 @pytest.fixture(scope="session")
