@@ -42,8 +42,8 @@ class Outcome:
         self._decide(exit_code, text=text)
 
     def published_here(self) -> None:
-        """This container published the job."""
-        self._say("BATCH_JOB_COMPLETED", "published")
+        """This container published the job. Its heartbeat may have heard of that first, and not know whose doing it was."""
+        self._say("BATCH_JOB_COMPLETED", "published", instead=True)
 
     def nothing_left(self, why: NothingToClaim) -> None:
         """There is nothing more to claim. Not an ending by itself: a neighbour's unit may still fail."""
@@ -52,9 +52,9 @@ class Outcome:
         else:
             self._say("BATCH_JOB_COMPLETED", why.value)
 
-    def _say(self, event: str, text: str) -> None:
+    def _say(self, event: str, text: str, *, instead: bool = False) -> None:
         with self._lock:
-            if not self._set and not self.text:
+            if not self._set and (instead or not self.text):
                 self.event, self.text = event, text
 
     def _decide(self, exit_code: ExitCode, *, text: str, reason: Reason | None = None, code: str = "") -> None:

@@ -199,6 +199,7 @@ class Program:
 
     def _heard(self, answer: Beat) -> None:
         if answer is Beat.DONE:
+            self._outcome.nothing_left(NothingToClaim.JOB_DONE)
             self._stop.set()
         else:
             code = ExitCode.CANCELLED if answer is Beat.CANCELLED else ExitCode.FENCED

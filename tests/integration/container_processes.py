@@ -1,15 +1,53 @@
-"""Finding the processes of a running container: the container program itself, and the encoders below it."""
+"""Running the container program as Batch runs it, and finding the processes of a running one."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
 
 from tests.waiting import wait_for
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _PROGRAM = b"tasks.container"
+
+
+class ContainerRun:
+    """One run of `python -m tasks.container`, for a Batch job of this id. Without arguments it gets none."""
+
+    def __init__(self, *arguments: object, environment: Mapping[str, str], batch_job_id: str | None = None) -> None:
+        named = {} if batch_job_id is None else {"AWS_BATCH_JOB_ID": batch_job_id}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tasks.container", *map(str, arguments)],
+            cwd=settings.BASE_DIR,
+            env={**environment, **named},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+
+    def wait(self, *, limit_s: float = 40.0) -> tuple[int, list[dict[str, Any]]]:
+        """Wait for the end; the exit code, and the lines of the log, each of which is JSON."""
+        _, errors = self._process.communicate(timeout=limit_s)
+        return self._process.returncode, [json.loads(line) for line in errors.splitlines()]
+
+    def end(self) -> None:
+        """Kill what is left of it."""
+        if self._process.poll() is None:
+            for process_id in (*encoder_pids(self.pid), self.pid):
+                os.kill(process_id, signal.SIGKILL)
+            self._process.communicate()
 
 
 def container_pid(batch_job_id: str | None) -> int:

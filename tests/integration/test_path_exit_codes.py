@@ -1,0 +1,189 @@
+"""How a container ends: the exit code, the event in its log, and what its row says, for each way to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from django.db import transaction
+
+from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import AttemptEvent
+from tasks.models import Attempt, Event, Job, Unit
+from tasks.services.cancel import cancel_job
+from tasks.services.ending import end_attempt
+from tasks.services.locking import lock_job, read_attempt
+from tasks.services.publish import publish
+from tests.integration.container_processes import ContainerRun, encoder_pids
+from tests.integration.path_rows import upload
+from tests.media.clips import ffmpeg, make_clip
+from tests.processes import is_alive
+from tests.services.making import (
+    age,
+    claimed,
+    finished_media,
+    leased,
+    newest_attempt,
+    published,
+    submitted_attempt,
+)
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Run(Protocol):
+    """Starts a container."""
+
+    def __call__(self, attempt: Attempt, **environment: str) -> ContainerRun: ...
+
+
+@pytest.fixture
+def run(site_environment: dict[str, str]) -> Iterator[Run]:
+    started: list[ContainerRun] = []
+
+    def start(attempt: Attempt, **environment: str) -> ContainerRun:
+        container = ContainerRun(
+            attempt.job_id,
+            attempt.number,
+            environment={**site_environment, **environment},
+            batch_job_id=attempt.batch_job_id,
+        )
+        started.append(container)
+        return container
+
+    yield start
+    for container in started:
+        container.end()
+
+
+@pytest.fixture(scope="session")
+def endless_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of 480p, a hundred times over: longer than any of these tests encodes."""
+    folder = tmp_path_factory.mktemp("clips")
+    once = make_clip(folder / "once.mp4", pictures=30, size="854x480", codec=("-c:v", "libx264", "-bf", "0"))
+    endless = folder / "endless.mp4"
+    ffmpeg("-stream_loop", "99", "-i", str(once), "-c", "copy", str(endless))
+    return endless
+
+
+def rows() -> list[Any]:
+    """All that containers may write."""
+    return [list(model.objects.order_by("pk").values()) for model in (Job, Attempt, Unit, Event)]
+
+
+def test_unknown_job_is_told_when_the_container_finds_no_row(run: Run) -> None:
+    code, lines = run(Attempt(job_id=uuid.uuid4(), number=1)).wait()
+    assert (code, lines[-1]["event"]) == (ExitCode.JOB_NOT_FOUND, "JOB_NOT_FOUND")
+
+
+def lost(attempt: Attempt) -> None:
+    with transaction.atomic():
+        current = read_attempt(lock_job(attempt.job_id), attempt.number)
+        end_attempt(current, AttemptEvent.LOSE, reason=Reason.SILENT)
+
+
+def test_attempt_that_was_lost_is_fenced_when_its_container_comes_late(run: Run) -> None:
+    attempt = submitted_attempt()
+    lost(attempt)
+    assert_ends_unclaimed(run(attempt), ExitCode.FENCED, "BATCH_JOB_FENCED")
+
+
+def test_attempt_is_not_claimed_when_another_container_has_it(run: Run) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    assert_ends_unclaimed(run(attempt), ExitCode.NOT_CLAIMABLE, "BATCH_JOB_NOT_CLAIMABLE")
+
+
+def test_attempt_is_not_claimed_when_it_belongs_to_another_batch_job(run: Run) -> None:
+    attempt = submitted_attempt()
+    attempt.batch_job_id = "a twin of the Batch job"
+    assert_ends_unclaimed(run(attempt), ExitCode.NOT_CLAIMABLE, "BATCH_JOB_NOT_CLAIMABLE")
+
+
+def test_container_leaves_when_its_job_was_cancelled_before_it_began(run: Run) -> None:
+    attempt = submitted_attempt()
+    cancel_job(job_id=attempt.job_id)
+    assert_ends_unclaimed(run(attempt), ExitCode.CANCELLED, "BATCH_JOB_CANCELLED")
+
+
+def test_container_leaves_in_peace_when_its_job_was_done_before_it_began(run: Run) -> None:
+    attempt = newest_attempt(published())
+    assert_ends_unclaimed(run(attempt), ExitCode.DONE, "IDEMPOTENT_DONE")
+
+
+def assert_ends_unclaimed(container: ContainerRun, code: ExitCode, event: str) -> None:
+    """The container ends with one line in its log, and has changed no row."""
+    before = rows()
+    told_code, lines = container.wait()
+    assert told_code == code, lines
+    assert [(line["event"], line["exit_code"]) for line in lines] == [(event, code)]
+    assert rows() == before
+
+
+def test_setting_is_named_when_the_container_has_a_wrong_one(run: Run) -> None:
+    code, lines = run(submitted_attempt(), BATCHREEL='{"no_such_setting": 1}').wait()
+    assert (code, lines[-1]["event"]) == (ExitCode.MISCONFIGURED, "BATCH_JOB_FAILED")
+    assert "no_such_setting" in lines[-1]["text"]
+
+
+def wait_for_encoders(container: ContainerRun, attempt: Attempt) -> list[int]:
+    """Wait until the container encodes, and return the ids of its encoders."""
+    units = Unit.objects.filter(job=attempt.job_id, kind="video", state="LEASED")
+    wait_for(units.exists, what="a unit of video in work")
+    return wait_for(lambda: encoder_pids(container.pid), what="an encoder")
+
+
+def test_encoder_is_gone_and_the_row_says_so_when_the_container_gets_sigterm(run: Run, endless_clip: Path) -> None:
+    attempt = submitted_attempt(upload(endless_clip))
+    container = run(attempt)
+    encoders = wait_for_encoders(container, attempt)
+    os.kill(container.pid, signal.SIGTERM)
+    code, lines = container.wait(limit_s=10)
+    assert (code, lines[0]["event"]) == (ExitCode.TERMINATED, "BATCH_PROCESS_START")
+    assert (lines[-1]["event"], lines[-1]["exit_code"]) == ("BATCH_TERMINATED", ExitCode.TERMINATED)
+    assert not any(is_alive(encoder) for encoder in encoders)
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason, attempt.exit_code) == ("FAILED", "SIGTERM", ExitCode.TERMINATED)
+    assert attempt.charged is None, "open until Batch says why it was told to stop"
+    assert Job.objects.get(pk=attempt.job_id).state == "RETRY_WAIT"
+
+
+def test_encoder_is_gone_when_a_person_cancels_in_mid_encode(run: Run, endless_clip: Path) -> None:
+    attempt = submitted_attempt(upload(endless_clip))
+    container = run(attempt)
+    encoders = wait_for_encoders(container, attempt)
+    cancel_job(job_id=attempt.job_id)
+    code, lines = container.wait(limit_s=10)
+    assert (code, lines[-1]["event"]) == (ExitCode.CANCELLED, "BATCH_JOB_CANCELLED")
+    assert not any(is_alive(encoder) for encoder in encoders)
+    assert not Unit.objects.filter(job=attempt.job_id, kind="video", state="DONE").exists()
+
+
+def test_late_container_leaves_in_peace_when_its_successor_has_published(run: Run, endless_clip: Path) -> None:
+    video = upload(endless_clip)
+    first = submitted_attempt(video)
+    container = run(first)
+    encoders = wait_for_encoders(container, first)
+    for encoder in encoders:
+        os.kill(encoder, signal.SIGSTOP)
+    os.kill(container.pid, signal.SIGSTOP)
+    lost(first)
+    age(Job, "next_attempt_at", seconds=601)
+    successor = claimed(submitted_attempt(video))
+    finished_media(successor)
+    lease = leased(successor)
+    publish(successor, lease, manifest={"objects": []}, manifest_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
+    before = rows()
+
+    os.kill(container.pid, signal.SIGCONT)
+    code, lines = container.wait(limit_s=10)
+    assert (code, lines[-1]["event"]) == (ExitCode.DONE, "IDEMPOTENT_READY")
+    assert not any(is_alive(encoder) for encoder in encoders)
+    assert rows() == before
