@@ -1,0 +1,36 @@
+"""A page of a browser on the site, and everything that goes wrong in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import ConsoleMessage, Page, Response
+
+
+@dataclass
+class Browsing:
+    """A page of Chromium on the site, and everything that went wrong in it."""
+
+    page: Page
+    address: str
+    troubles: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        """Open a page of the site."""
+        self.page.goto(f"{self.address}{path}")
+
+    def listen(self) -> None:
+        """From now on, note errors of scripts, warnings in the console and answers from 400 on."""
+        self.page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
+        self.page.on("console", self._heard)
+        self.page.on("response", self._answered)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.troubles.append(f"console: {message.text}")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400:
+            self.troubles.append(f"{response.status}: {response.url}")

@@ -1,0 +1,95 @@
+"""Debian's Chromium on the site under gunicorn, and what it complains of."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.request import urlopen
+
+import pytest
+from django.db import connections
+from playwright.sync_api import sync_playwright
+
+from project.local.frontend import install_frontend
+from project.local.ports import free_port
+from project.local.service import Service
+from tests.browser.browsing import Browsing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.contrib.auth.models import User
+
+_FLAGS = [
+    "--no-sandbox",
+    "--headless",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+ROOT = Path(__file__).resolve().parents[2]
+
+_LIMIT_MS = 20_000
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("no chromium on PATH: apt-get install chromium")
+    return found
+
+
+@pytest.fixture(scope="session")
+def site(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the site under gunicorn, as the Procfile starts it, with its static files collected."""
+    said: list[str] = []
+    assert install_frontend(say=said.append), said
+    folder = tmp_path_factory.mktemp("site")
+    environment = {**program_environment, "STATIC_ROOT": str(folder / "static"), "DEBUG": "off"}
+    collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
+    subprocess.run(collect, cwd=ROOT, env=environment, check=True, timeout=60)
+    port = free_port()
+    gunicorn = ["-m", "gunicorn", "project.wsgi", "--worker-class", "gthread", "--threads", "8"]
+    web = Service(
+        name="gunicorn",
+        command=[sys.executable, *gunicorn, "--bind", f"127.0.0.1:{port}"],
+        environment=environment,
+        folder=ROOT,
+        log_path=folder / "gunicorn.log",
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        web.wait_until(lambda: urlopen(f"{address}/static/batchreel/site.css"), deadline_s=30)  # noqa: S310 - our own address
+        yield address
+    finally:
+        web.stop()
+
+
+@pytest.fixture
+def browsing(chromium: str, site: str, admin_user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browsing]:
+    """Chromium, signed in as a member of staff through the login page."""
+    # Playwright leaves its event loop marked as running in this thread, though nothing here is asynchronous.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.set_default_timeout(_LIMIT_MS)
+        browsing = Browsing(page, site)
+        browsing.open("/")
+        page.fill("[name=username]", admin_user.get_username())
+        page.fill("[name=password]", "password")
+        page.click("[type=submit]")
+        page.wait_for_url(f"{site}/")
+        browsing.listen()
+        yield browsing
+        browser.close()
+        # For the same reason the test got a database connection of its own, which nobody else would close.
+        connections.close_all()

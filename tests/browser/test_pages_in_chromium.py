@@ -1,0 +1,164 @@
+"""The pages as a person meets them: in a browser, with what a real container made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings as django_settings
+
+from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.states import ACTIVE_JOB_STATES
+from tasks.models import Job, Video
+from tests.media.clips import ffmpeg
+from tests.services.making import submitted_attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.browser.browsing import Browsing
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+CLIP_S = 13
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Moving pictures with a tone, in three segments and two rungs' worth of size."""
+    return make_clip(tmp_path / "a lecture.mp4", size="640x360", duration_s=CLIP_S)
+
+
+def make_clip(path: Path, *, size: str, duration_s: int) -> Path:
+    """Write moving pictures with a tone."""
+    ffmpeg(
+        *("-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d={duration_s}", "-f", "lavfi", "-i", f"sine=d={duration_s}"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", str(path)),
+    )
+    return path
+
+
+def upload(browsing: Browsing, clip: Path, title: str = "A lecture") -> Video:
+    """Upload through the form, and wait for the video's own page."""
+    page = browsing.page
+    page.set_input_files("[name=source]", str(clip))
+    page.fill("[name=title]", title)
+    page.click("#upload [type=submit]")
+    page.wait_for_url("**/videos/**")
+    return Video.objects.get()
+
+
+def run_container(video: Video, environment: Mapping[str, str], *, exit_code: ExitCode = ExitCode.DONE) -> None:
+    """Let a container, the real program, do the video's job."""
+    attempt = submitted_attempt(video)
+    done = subprocess.run(
+        [sys.executable, "-m", "tasks.container", str(attempt.job_id), str(attempt.number)],
+        env={**environment, "AWS_BATCH_JOB_ID": str(attempt.batch_job_id)},
+        cwd=django_settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == exit_code, done.stdout + done.stderr
+
+
+def play_to_the_end(browsing: Browsing) -> None:
+    """Play at four times the speed, with a change of rung on the way."""
+    page = browsing.page
+    page.wait_for_selector("#rungs", state="visible")
+    assert page.locator("#rung option").all_inner_texts()[1:] == ["360p", "240p"]
+    page.evaluate("() => { player.muted = true; player.playbackRate = 4; return player.play(); }")
+    page.select_option("#rung", label="240p")
+    page.wait_for_function("document.getElementById('player').ended")
+    played = page.evaluate(
+        """() => ({
+            duration: player.duration, end: player.currentTime, height_px: player.videoHeight, ranges: player.played.length,
+            corrupted: player.getVideoPlaybackQuality().corruptedVideoFrames, native: !window.Hls,
+        })"""
+    )
+    assert played["duration"] == pytest.approx(CLIP_S, abs=0.05)
+    assert played["end"] == pytest.approx(CLIP_S, abs=0.05)
+    assert played["height_px"] == 240, "the chosen rung"
+    assert (played["ranges"], played["corrupted"], played["native"]) == (1, 0, False)
+
+
+def test_upload_becomes_a_video_that_plays_to_its_end_when_used_by_a_person(
+    browsing: Browsing, clip: Path, program_environment: dict[str, str]
+) -> None:
+    video = upload(browsing, clip)
+    page = browsing.page
+    assert page.inner_text("h1") == "A lecture"
+    assert page.locator(".badge").inner_text() == "Waiting"
+    run_container(video, program_environment)
+    # The page finds out by itself.
+    page.wait_for_selector("#player")
+    assert page.locator(".badge").inner_text() == "Ready"
+    play_to_the_end(browsing)
+    assert browsing.troubles == []
+
+
+def test_page_says_what_is_missing_when_hls_js_is_not_installed(
+    browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
+) -> None:
+    video = upload(browsing, make_clip(tmp_path / "short.mp4", size="160x90", duration_s=1))
+    run_container(video, program_environment)
+    page = browsing.page
+    page.route("**/hls.min.js", lambda route: route.abort())
+    # Newer Chromium plays HLS by itself; this is about browsers that do not.
+    page.add_init_script("HTMLMediaElement.prototype.canPlayType = () => '';")
+    browsing.open(f"/videos/{video.pk}/")
+    page.wait_for_selector("#player-trouble", state="visible")
+    assert "hls.js is missing" in page.inner_text("#player-trouble")
+
+
+def test_person_is_told_why_and_may_retry_or_delete_when_the_file_is_no_video(
+    browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
+) -> None:
+    broken = tmp_path / "notes.mp4"
+    broken.write_text("These are notes, not a video.")
+    video = upload(browsing, broken, title="")
+    page = browsing.page
+    assert page.inner_text("h1") == "notes"
+    run_container(video, program_environment, exit_code=ExitCode.INPUT_REFUSED)
+    page.wait_for_selector(".badge.failed")
+    assert page.inner_text("[data-part=sentence]") == Job.objects.get().reason_text
+    page.click("text=Retry")
+    page.wait_for_selector(".badge.waiting")
+    assert Job.objects.filter(video=video).count() == 2
+    page.click("text=Delete …")
+    page.click("button:has-text('Delete')")
+    page.wait_for_url(f"{browsing.address}/")
+    assert "was deleted" in page.inner_text(".messages")
+    assert not Job.objects.filter(state__in=ACTIVE_JOB_STATES).exists()
+    assert browsing.troubles == []
+
+
+def test_person_is_told_at_once_when_the_file_is_empty(browsing: Browsing, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    page = browsing.page
+    page.set_input_files("[name=source]", str(empty))
+    page.click("#upload [type=submit]")
+    page.wait_for_selector("#upload-errors", state="visible")
+    assert page.inner_text("#upload-errors") == "The file is empty."
+    assert page.is_enabled("#upload [type=submit]")
+    assert not Video.objects.exists()
+
+
+def test_upload_works_when_scripts_are_off(browsing: Browsing, tmp_path: Path) -> None:
+    cookies = browsing.page.context.cookies()
+    plain = browsing.page.context.browser.new_context(java_script_enabled=False)
+    plain.add_cookies(cookies)
+    page = plain.new_page()
+    page.goto(f"{browsing.address}/")
+    page.set_input_files(
+        "[name=source]", {"name": "강의 1.mp4", "mimeType": "video/mp4", "buffer": b"not decoded here"}
+    )
+    page.click("#upload [type=submit]")
+    page.wait_for_url("**/videos/**")
+    assert page.inner_text("h1") == "강의 1"
+    assert Job.objects.get().state == "QUEUED"
