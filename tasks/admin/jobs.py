@@ -1,0 +1,173 @@
+"""Jobs in the admin: state, progress, attempts, units, timeline and log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from tasks.admin.actions import cancel, for_each, request_again, revive_job
+from tasks.admin.shown import AnyInline, ReadOnlyAdmin, badge, page_link, progress_bar, timeline
+from tasks.batch.logs import log_tail
+from tasks.models import Attempt, Job, Unit
+from tasks.selectors.progress import JobProgress, job_progress
+from tasks.selectors.timeline import job_timeline
+
+
+class AttemptsOfJob(AnyInline):
+    """The job's attempts, newest first."""
+
+    model = Attempt
+    fields = readonly_fields = (
+        "attempt",
+        "state",
+        "reason_text",
+        "charged",
+        "exit_code",
+        "batch_status",
+        "stage",
+        "heartbeat_at",
+        "ended_at",
+        "log",
+    )
+    ordering = ("-number",)
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Attempts are granted by the submit tick."""
+        return False
+
+    @admin.display(description="attempt")
+    def attempt(self, attempt: Attempt) -> SafeString:
+        """A link to the attempt."""
+        return page_link("attempt", attempt.pk, f"attempt {attempt.number}")
+
+    @admin.display(description="log")
+    def log(self, attempt: Attempt) -> SafeString:
+        """A link to the end of its container's log."""
+        address = reverse("admin:batchreel_job_log", args=[attempt.job_id, attempt.number])
+        return format_html('<a href="{}">log</a>', address)
+
+
+@admin.register(Job)
+class JobAdmin(ReadOnlyAdmin):
+    """A job and all that became of it. Its actions are the only way to touch it."""
+
+    list_display = ("short_id", "video", "state_badge", "progress", "fence", "reason", "created_at", "finished_at")
+    list_filter = ("state", "reason", "automatic", "profile")
+    list_select_related = ("video",)
+    search_fields = ("id", "video__title", "video__id", "attempts__batch_job_id")
+    actions = ("retry", "revive", "cancel")
+    fields = (
+        "id",
+        "video_page",
+        "state_badge",
+        "progress",
+        "reason",
+        "reason_text",
+        "source_name",
+        "profile",
+        "automatic",
+        "fence",
+        "next_attempt_at",
+        "units_made",
+        "manifest_key",
+        "level",
+        "created_at",
+        "finished_at",
+        "happened",
+    )
+    readonly_fields = fields
+    inlines = (AttemptsOfJob,)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may use the actions: nobody edits a job, but whoever is trusted with changing jobs may ask for these."""
+        return request.user.has_perm("batchreel.change_job")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without the large columns."""
+        return super().get_queryset(request).defer("plan", "manifest")
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """The page's jobs, each with its progress, in a fixed number of queries."""
+        changes = super().get_changelist_instance(request)
+        jobs = list(changes.result_list)
+        found = job_progress(jobs)
+        for job in jobs:
+            job.progress = found[job.pk]
+        changes.result_list = jobs
+        return changes
+
+    def get_urls(self) -> list[URLPattern]:
+        """Django's, and the log of an attempt."""
+        log = path(
+            "<uuid:job_id>/log/<int:number>/", self.admin_site.admin_view(self.log_view), name="batchreel_job_log"
+        )
+        return [log, *super().get_urls()]
+
+    def log_view(self, request: HttpRequest, job_id: Any, number: int) -> HttpResponse:
+        """The end of an attempt's log, from CloudWatch Logs."""
+        attempt = get_object_or_404(Attempt, job_id=job_id, number=number)
+        tail = log_tail(attempt.batch_log_stream)
+        title = f"Log of attempt {number}"
+        context = {**self.admin_site.each_context(request), "title": title, "attempt": attempt, "tail": tail}
+        return TemplateResponse(request, "admin/batchreel/log.html", context)
+
+    @admin.display(description="job")
+    def short_id(self, job: Job) -> str:
+        """Enough of the id to tell jobs apart."""
+        return str(job.pk)[:8]
+
+    @admin.display(description="video")
+    def video_page(self, job: Job) -> SafeString:
+        """A link to the video."""
+        return page_link("video", job.video_id, job.video)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, job: Job) -> SafeString:
+        """The state in its colour."""
+        return badge(job.state)
+
+    @admin.display(description="progress")
+    def progress(self, job: Job) -> SafeString:
+        """How far it is."""
+        found: JobProgress | None = getattr(job, "progress", None)
+        return progress_bar(found or job_progress([job])[job.pk])
+
+    @admin.display(description="units")
+    def units_made(self, job: Job) -> str:
+        """How many units of each kind are in each state."""
+        counts = Unit.objects.filter(job=job).order_by("kind", "state").values_list("kind", "state")
+        return (
+            ", ".join(f"{kind} {state}: {number}" for kind, state, number in counts.annotate(number=Count("pk")))
+            or "none yet"
+        )
+
+    @admin.display(description="what happened")
+    def happened(self, job: Job) -> SafeString:
+        """The timeline."""
+        return timeline(job_timeline(job.pk))
+
+    @admin.action(description="Ask for its video again (retry, re-transcode)", permissions=["operate"])
+    def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        """A new job for the video of each."""
+        for_each(self, request, jobs, lambda job: request_again(job.video_id), did="Videos asked for again")
+
+    @admin.action(description="Revive (a DEAD job gets a new budget)", permissions=["operate"])
+    def revive(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        """A new budget for each parked job."""
+        for_each(self, request, jobs, revive_job, did="Jobs revived")
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        """End each job's work."""
+        for_each(self, request, jobs, cancel, did="Jobs cancelled")

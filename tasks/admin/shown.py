@@ -1,0 +1,81 @@
+"""How the admin shows things: read-only pages, progress bars, badges, timelines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from tasks.selectors.progress import JobProgress
+from tasks.selectors.timeline import TimelineEntry
+
+if TYPE_CHECKING:
+    AnyAdmin = admin.ModelAdmin[Any]
+    AnyInline = admin.TabularInline[Any, Any]
+else:
+    AnyAdmin = admin.ModelAdmin
+    AnyInline = admin.TabularInline
+
+NOTHING = "-"
+
+_COLOURS = {
+    "SUCCEEDED": "#1a7f37",
+    "DONE": "#1a7f37",
+    "READY": "#1a7f37",
+    "RUNNING": "#0969da",
+    "LEASED": "#0969da",
+    "PROCESSING": "#0969da",
+    "UPDATING": "#0969da",
+    "FAILED": "#cf222e",
+    "DEAD": "#cf222e",
+    "PARKED": "#cf222e",
+    "LOST": "#bc4c00",
+    "RETRY_WAIT": "#bc4c00",
+}
+
+
+class ReadOnlyAdmin(AnyAdmin):
+    """Rows that only services write."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds one by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody edits one by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes one by hand."""
+        return False
+
+
+def badge(state: str) -> SafeString:
+    """A state in its colour."""
+    return format_html('<strong style="color: {}">{}</strong>', _COLOURS.get(state, "inherit"), state)
+
+
+def progress_bar(progress: JobProgress) -> SafeString:
+    """A bar, its percentage, and the units behind it."""
+    return format_html(
+        '<progress max="100" value="{0}" title="{1} of {2} media units"></progress> {0} %',
+        progress.percent,
+        progress.units_done,
+        progress.units_total,
+    )
+
+
+def timeline(entries: Iterable[TimelineEntry]) -> SafeString:
+    """What happened, newest first."""
+    return render_to_string("admin/batchreel/timeline.html", {"entries": entries})
+
+
+def page_link(model: str, pk: object, text: object) -> SafeString:
+    """A link to a row's page in the admin."""
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:batchreel_{model}_change", args=[pk]), text)

@@ -1,0 +1,57 @@
+"""The tail of a container's log, from CloudWatch Logs, for the admin. An error becomes a sentence: a page never fails for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tasks.conf import bridge_settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+TAIL_LINES = 200
+
+_CONNECT_TIMEOUT_S = 2
+_READ_TIMEOUT_S = 4
+
+
+class LogLine(NamedTuple):
+    """One line of a container's output. `at` is the time of CloudWatch, for display only."""
+
+    at: datetime
+    text: str
+
+
+class LogTail(NamedTuple):
+    """The newest lines, oldest first; or none, and a sentence that says why."""
+
+    lines: list[LogLine]
+    sentence: str
+
+
+def log_tail(stream: str, *, lines: int = TAIL_LINES) -> LogTail:
+    """The last lines of a log stream of the containers' log group. Never raises because of AWS."""
+    if not stream:
+        return LogTail([], "AWS Batch has not named a log stream for this attempt yet.")
+    try:
+        answer = _client().get_log_events(
+            logGroupName=bridge_settings().log_group, logStreamName=stream, limit=lines, startFromHead=False
+        )
+    except (ClientError, BotoCoreError) as error:
+        return LogTail([], f"The log could not be read: {error}")
+    found = [
+        LogLine(datetime.fromtimestamp(each["timestamp"] / 1000, UTC), each["message"]) for each in answer["events"]
+    ]
+    return LogTail(found, "" if found else "The container has written nothing yet.")
+
+
+@cache
+def _client() -> CloudWatchLogsClient:
+    config = Config(connect_timeout=_CONNECT_TIMEOUT_S, read_timeout=_READ_TIMEOUT_S, retries={"total_max_attempts": 1})
+    return boto3.client("logs", config=config)

@@ -1,0 +1,163 @@
+"""The admin: every page opens in every state, no state can be edited, and the actions say what happened."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from tasks.batch.logs import log_tail
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState, JobState
+from tasks.models import Attempt, Event, Job, Tick, Unit, Video
+from tests.services.making import claimed, finished_media, planned, published, submitted_attempt, uploaded_video
+
+pytestmark = pytest.mark.django_db
+
+MODELS = ("video", "job", "attempt", "unit", "event", "tick")
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("operator"))
+    return client
+
+
+def _job_in(state: JobState) -> Job:
+    """A job with attempts, units and events, put into a state."""
+    video = uploaded_video(title=f"Lecture {state}")
+    claim = claimed(submitted_attempt(video))
+    planned(claim)
+    finished_media(claim)
+    waits = state in (JobState.QUEUED, JobState.RETRY_WAIT)
+    Job.objects.filter(video=video).update(
+        state=state,
+        next_attempt_at=Now() if waits else None,
+        reason=Reason.BUDGET_SPENT if state in (JobState.FAILED, JobState.DEAD, JobState.CANCELLED) else "",
+        manifest={},
+        manifest_key="k",
+    )
+    return Job.objects.get(video=video)
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_every_page_opens_when_a_job_is_in_any_state(state: JobState, operator: Client) -> None:
+    job = _job_in(state)
+    Tick.objects.create(name="submit")
+    rows = {
+        "video": job.video_id,
+        "job": job.pk,
+        "attempt": Attempt.objects.get(job=job).pk,
+        "unit": Unit.objects.filter(job=job).latest("pk").pk,
+        "event": Event.objects.filter(job_id=job.pk).latest("pk").pk,
+        "tick": "submit",
+    }
+    for model in MODELS:
+        assert operator.get(reverse(f"admin:batchreel_{model}_changelist")).status_code == 200, model
+        assert operator.get(reverse(f"admin:batchreel_{model}_change", args=[rows[model]])).status_code == 200, model
+
+
+@pytest.mark.parametrize("state", list(AttemptState))
+def test_job_page_opens_when_its_attempt_is_in_any_state(state: AttemptState, operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    ended = state not in LIVE_ATTEMPT_STATES
+    Attempt.objects.filter(job=job).update(
+        state=state, ended_at=Now() if ended else None, reason="SILENT" if ended else ""
+    )
+    page = operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
+    assert state in page
+    assert "What happened" in page
+    assert "The container started" in page
+
+
+def test_no_state_can_be_edited_when_an_operator_tries(operator: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    answer = operator.post(reverse("admin:batchreel_job_change", args=[job.pk]), {"state": "SUCCEEDED"})
+    assert answer.status_code == 403
+    video_form = operator.get(reverse("admin:batchreel_video_change", args=[job.video_id])).content.decode()
+    assert 'name="published_job"' not in video_form
+    assert 'name="title"' in video_form
+
+
+def test_lists_take_the_same_queries_when_there_are_more_rows(
+    operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(12):
+        published()
+    for model in ("video", "job", "attempt", "unit"):
+        with django_assert_max_num_queries(14):
+            operator.get(reverse(f"admin:batchreel_{model}_changelist"))
+
+
+def _act(operator: Client, model: str, action: str, pk: object) -> str:
+    chosen = {"action": action, "_selected_action": [str(pk)]}
+    return operator.post(reverse(f"admin:batchreel_{model}_changelist"), chosen, follow=True).content.decode()
+
+
+def test_parked_job_is_revived_when_an_operator_asks(operator: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    assert "Jobs revived: 1." in _act(operator, "job", "revive", job.pk)
+    assert Job.objects.get(pk=job.pk).state == JobState.QUEUED
+
+
+def test_action_says_why_not_when_it_cannot_be_done(operator: Client) -> None:
+    job = _job_in(JobState.SUCCEEDED)
+    assert "Only a DEAD job can be revived; this one is SUCCEEDED." in _act(operator, "job", "revive", job.pk)
+    assert "cannot be cancelled any more" in _act(operator, "job", "cancel", job.pk)
+
+
+def test_work_is_cancelled_when_an_operator_asks(operator: Client) -> None:
+    job = Job.objects.get(video=uploaded_video())
+    assert "Jobs cancelled: 1." in _act(operator, "video", "cancel", job.video_id)
+    assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
+
+
+def test_published_video_gets_a_new_job_when_it_is_transcoded_again(operator: Client) -> None:
+    video = published()
+    assert "Videos asked for again: 1." in _act(operator, "video", "transcode_again", video.pk)
+    assert "It has an active job already." in _act(operator, "video", "transcode_again", video.pk)
+    assert Job.objects.filter(video=video).count() == 2
+
+
+@pytest.mark.parametrize("how", ["page", "action"])
+def test_video_with_jobs_can_be_deleted_when_an_operator_asks(how: str, operator: Client) -> None:
+    video = published()
+    if how == "page":
+        address = reverse("admin:batchreel_video_delete", args=[video.pk])
+        assert "its work ends now" in operator.get(address).content.decode()
+        operator.post(address, {"post": "yes"})
+    else:
+        chosen = {"action": "delete_selected", "_selected_action": [str(video.pk)], "post": "yes"}
+        operator.post(reverse("admin:batchreel_video_changelist"), chosen)
+    assert Video.objects.get(pk=video.pk).deleted_at is not None
+
+
+def test_actions_are_refused_when_a_person_may_only_look(client: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    watcher = User.objects.create_user("watcher", is_staff=True)
+    watcher.user_permissions.set(_view_permissions())
+    client.force_login(watcher)
+    _act(client, "job", "revive", job.pk)
+    assert Job.objects.get(pk=job.pk).state == JobState.DEAD
+
+
+def _view_permissions():  # type: ignore[no-untyped-def] # a queryset of Django's own model
+    from django.contrib.auth.models import Permission  # noqa: PLC0415 - only here
+
+    return Permission.objects.filter(codename__startswith="view_", content_type__app_label="batchreel")
+
+
+def test_log_page_says_why_when_there_is_no_log(operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    address = reverse("admin:batchreel_job_log", args=[job.pk, 1])
+    assert "has not named a log stream" in operator.get(address).content.decode()
+    Attempt.objects.filter(job=job).update(batch_log_stream="nowhere/default/at-all")
+    assert "The log could not be read" in operator.get(address).content.decode()
+    assert operator.get(reverse("admin:batchreel_job_log", args=[job.pk, 9])).status_code == 404
+
+
+def test_log_tail_never_raises_when_the_stream_is_unknown() -> None:
+    assert log_tail("nowhere").sentence
