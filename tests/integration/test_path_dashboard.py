@@ -1,0 +1,100 @@
+"""The dashboard shows, to who has credentials and to nobody else, the Celery tasks of a video on its way."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from django.conf import settings
+
+from project.local.ports import free_port
+from tests.integration.path_rows import upload, wait_for_attempt
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CREDENTIALS = "operator:secret of this test"
+_END_LIMIT_S = 10
+
+
+class Answer(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    body: str
+
+
+class Dashboard:
+    """A running dashboard, asked over HTTP."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def ask(self, path: str, *, credentials: str | None = None) -> Answer:
+        """GET a path; status 0 while nobody listens."""
+        headers = {}
+        if credentials is not None:
+            headers["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode())
+        except ConnectionRefusedError:
+            return Answer(0, "")
+        finally:
+            connection.close()
+
+    def finished_tasks(self) -> dict[str, Any]:
+        """Name -> what the dashboard tells of the newest Celery task of this name that ended well."""
+        answer = self.ask("/api/tasks?state=SUCCESS", credentials=CREDENTIALS)
+        assert answer.status == http.HTTPStatus.OK, answer
+        return {each["name"]: each for each in json.loads(answer.body).values()}
+
+
+@pytest.fixture
+def dashboard(site_environment: dict[str, str]) -> Iterator[Dashboard]:
+    """A dashboard on the site's broker."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "project.flower", f"--port={port}", "--address=127.0.0.1"],
+        cwd=settings.BASE_DIR,
+        env={**site_environment, "FLOWER_BASIC_AUTH": CREDENTIALS},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        dashboard = Dashboard(port)
+        wait_for(lambda: dashboard.ask("/healthcheck").status == http.HTTPStatus.OK, what="an answer of the dashboard")
+        yield dashboard
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=_END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.usefixtures("running_site")
+def test_dashboard_lists_the_tasks_of_a_video_when_credentials_are_right(
+    dashboard: Dashboard, short_clip: Path
+) -> None:
+    # It shows only what it has heard, and the hint is sent once: it must be listening by then.
+    wait_for(dashboard.finished_tasks, what="a tick on the dashboard")
+    video = upload(short_clip)
+    wait_for_attempt(video, state="RUNNING")
+    wanted = {"batchreel.hint", "batchreel.submit", "batchreel.observe"}
+    wait_for(lambda: wanted <= set(dashboard.finished_tasks()), what=f"{', '.join(sorted(wanted))} on the dashboard")
+    hint = dashboard.finished_tasks()["batchreel.hint"]
+    assert (hint["routing_key"], hint["worker"].partition("@")[0]) == ("submit", "path")
+
+    refused = dashboard.ask("/api/tasks")
+    assert refused.status == http.HTTPStatus.UNAUTHORIZED
+    assert "batchreel" not in refused.body
