@@ -8,7 +8,7 @@ QUICK: dict[str, Any] = {
     "profile": "fast",
     "vcpus": 1,
     "memory_mib": 512,
-    "heartbeat_s": 0.5,
+    "heartbeat_s": 0.1,
     "submit_tick_s": 1,
     "observe_tick_s": 1,
     "rescue_tick_s": 1,

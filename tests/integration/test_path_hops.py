@@ -9,7 +9,9 @@ import pytest
 from django.core.files.storage import default_storage
 
 from tasks.models import Attempt, Event, Job, Unit, Video
+from tests.integration.batch_answers import describe, log_lines
 from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
+from tests.media.clips import make_clip
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -19,24 +21,31 @@ if TYPE_CHECKING:
 
     from tests.integration.celery_nodes import RunningSite
 
+LECTURE_S = 10.0
+
+
+@pytest.fixture
+def lecture_clip(tmp_path: Path) -> Path:
+    """Ten seconds of 480p with sound: work for three rungs and some heartbeats."""
+    return make_clip(tmp_path / "lecture.mp4", pictures=300, rate="30", size="854x480", sound_s=LECTURE_S)
+
 
 def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
-    running_site: RunningSite, short_clip: Path, batch_client: BatchClient
+    running_site: RunningSite, lecture_clip: Path, batch_client: BatchClient
 ) -> None:
     # Saved -> signal: the job is there as soon as the save returns.
-    video = upload(short_clip)
+    video = upload(lecture_clip)
     job = Job.objects.get(video=video)
     assert told(job)[0] == "job.request"
 
-    # Hint -> Celery worker -> SubmitJob.
+    # Process of the local Batch -> heartbeats in PostgreSQL.
     attempt = wait_for_attempt(video, state="RUNNING")
-    assert_batch_job_is_the_attempts(batch_client, attempt)
+    wait_for_heartbeats(attempt, count=3)
+
+    # Hint -> Celery worker -> SubmitJob.
     running_site.worker.wait_for_log("Task batchreel.hint[")
     running_site.worker.wait_for_log(f"BATCH_SUBMIT {attempt.batch_job_name} {attempt.batch_job_id}")
-
-    # Process of the local Batch -> heartbeats in PostgreSQL.
-    first_beat = attempt.heartbeat_at
-    wait_for(lambda: Attempt.objects.get(pk=attempt.pk).heartbeat_at > first_beat, what="a heartbeat")
+    assert_batch_job_is_the_attempts(batch_client, attempt)
 
     # Units -> published.
     job = wait_for_end(video)
@@ -48,20 +57,44 @@ def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
     wait_for(lambda: Attempt.objects.get(pk=attempt.pk).batch_status == "SUCCEEDED", what="Batch's last word")
     attempt.refresh_from_db()
     assert (attempt.state, attempt.exit_code, attempt.charged) == ("SUCCEEDED", 0, False)
-    detail: Any = batch_client.describe_jobs(jobs=[str(attempt.batch_job_id)])["jobs"][0]
+    detail = describe(batch_client, attempt)
     assert (detail["status"], detail["container"]["exitCode"]) == ("SUCCEEDED", 0)
+    assert_log_tells_the_work(detail)
     assert attempt.batch_log_stream == detail["container"]["logStreamName"]
     assert_events_are_in_order(job)
 
 
+def wait_for_heartbeats(attempt: Attempt, *, count: int) -> None:
+    """Wait until the row has shown so many different times of a heartbeat since the claim."""
+    seen: set[object] = set()
+
+    def look() -> bool:
+        row = Attempt.objects.get(pk=attempt.pk)
+        assert row.state == "RUNNING", f"it ended after {len(seen)} heartbeats"
+        seen.update({row.heartbeat_at} - {row.claimed_at})
+        return len(seen) >= count
+
+    wait_for(look, what=f"{count} heartbeats")
+
+
 def assert_batch_job_is_the_attempts(batch: BatchClient, attempt: Attempt) -> None:
     """AWS Batch has the attempt's job under its name, with every `Ref::` replaced."""
-    detail: Any = batch.describe_jobs(jobs=[str(attempt.batch_job_id)])["jobs"][0]
+    detail = describe(batch, attempt)
     assert detail["jobName"] == attempt.batch_job_name == f"batchreel-{attempt.job_id}-1"
     assert detail["container"]["command"] == ["python", "-m", "tasks.container", str(attempt.job_id), "1"]
     environment = {each["name"]: each["value"] for each in detail["container"]["environment"]}
     assert (environment["VIDEO_JOB_ID"], environment["VIDEO_JOB_ATTEMPT"]) == (str(attempt.job_id), "1")
     assert detail["retryStrategy"]["attempts"] == 1
+
+
+def assert_log_tells_the_work(detail: Any) -> None:
+    """CloudWatch has the container's lines: the start, each unit once, the end."""
+    lines = log_lines(detail, last_event="BATCH_JOB_COMPLETED")
+    assert lines[0]["event"] == "BATCH_PROCESS_START"
+    assert (lines[-1]["exit_code"], lines[-1]["text"]) == (0, "published")
+    for event in ("UNIT_START", "UNIT_DONE"):
+        kinds = [line["kind"] for line in lines if line["event"] == event]
+        assert sorted(kinds) == ["audio", "plan", "publish", "video"]
 
 
 def assert_units_were_done_by(job: Job, attempt: Attempt) -> None:
@@ -79,7 +112,7 @@ def assert_publication_is_whole(video: Video, job: Job) -> None:
     assert default_storage.exists(job.poster_key)
     folder = posixpath.dirname(job.manifest_key)
     manifest: Any = job.manifest
-    assert manifest["rungs"]
+    assert [rung["height_px"] for rung in manifest["rungs"]] == [480, 360, 240]
     assert manifest["audio"]
     for entry in manifest["objects"]:
         assert default_storage.size(posixpath.normpath(f"{folder}/{entry['url']}")) == entry["bytes"]
@@ -90,7 +123,7 @@ def assert_publication_is_whole(video: Video, job: Job) -> None:
         lines = read_playlist(f"{folder}/{variant}")
         assert lines[-1] == "#EXT-X-ENDLIST"
         length_s = sum(float(line.partition(":")[2].rstrip(",")) for line in lines if line.startswith("#EXTINF"))
-        assert length_s == pytest.approx(4.0, abs=0.1)  # one frame at 10 frames a second
+        assert length_s == pytest.approx(LECTURE_S, abs=1 / 30)  # one frame
         addresses = {line for line in lines if not line.startswith("#")}
         assert addresses
         assert addresses <= {entry["url"] for entry in manifest["objects"]}

@@ -1,0 +1,46 @@
+"""What AWS Batch and CloudWatch Logs themselves say about a container, over boto3."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
+    from tasks.models import Attempt
+
+_ENDED = ("SUCCEEDED", "FAILED")
+
+
+def describe(batch: BatchClient, attempt: Attempt) -> Any:
+    """The detail of the attempt's Batch job."""
+    return batch.describe_jobs(jobs=[str(attempt.batch_job_id)])["jobs"][0]
+
+
+def wait_for_last_word(batch: BatchClient, attempt: Attempt) -> Any:
+    """Wait until the attempt's Batch job is over, and return its detail."""
+
+    def look() -> Any:
+        detail = describe(batch, attempt)
+        return detail if detail["status"] in _ENDED else None
+
+    return wait_for(look, what=f"the end of Batch job {attempt.batch_job_id}")
+
+
+def log_lines(detail: Any, *, last_event: str) -> list[dict[str, Any]]:
+    """Wait until the container's log stream ends with this event, and return its lines, each of which is JSON."""
+    logs = boto3.client("logs")
+
+    def look() -> list[dict[str, Any]]:
+        answer = logs.get_log_events(
+            logGroupName="/aws/batch/job", logStreamName=detail["container"]["logStreamName"], startFromHead=True
+        )
+        lines = [json.loads(event["message"]) for event in answer["events"]]
+        return lines if lines and lines[-1]["event"] == last_event else []
+
+    return wait_for(look, what=f"{last_event} at the end of the container's log")

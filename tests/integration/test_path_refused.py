@@ -1,0 +1,65 @@
+"""An input that can't be transcoded: one execution, and a sentence that the person who uploaded it understands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.files.base import ContentFile
+
+from tasks.container.exit_codes import ExitCode
+from tasks.models import Attempt, Job, Video
+from tasks.tasks import hint, observe_tick, rescue_tick, submit_tick
+from tests.integration.batch_answers import log_lines, wait_for_last_word
+from tests.integration.path_rows import told, upload, wait_for_end
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mypy_boto3_batch import BatchClient
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+WORDS_OF_PROGRAMMERS = ("ffmpeg", "moov", "errno", "exception", "traceback", "exit code", "/", "_")
+
+
+def test_job_fails_after_one_execution_when_the_file_is_corrupt(short_clip: Path, batch_client: BatchClient) -> None:
+    half = short_clip.read_bytes()[: short_clip.stat().st_size // 2]
+    video = Video(title="Broken off in the middle")
+    video.source.save("lecture.mp4", ContentFile(half))
+    hint()
+    assert_refused_once(video, batch_client)
+
+
+def test_job_fails_after_one_execution_when_the_source_is_gone(short_clip: Path, batch_client: BatchClient) -> None:
+    video = upload(short_clip)
+    video.source.storage.delete(video.source.name)
+    hint()
+    job = assert_refused_once(video, batch_client)
+    assert job.reason == "SOURCE_MISSING"
+    assert "Upload it again" in job.reason_text
+
+
+def assert_refused_once(video: Video, batch_client: BatchClient) -> Job:
+    """The job is FAILED with a sentence for people, its one container said so, and no tick starts another."""
+    job = wait_for_end(video)
+    assert job.state == "FAILED"
+    assert job.reason.isupper()
+    assert job.reason_text[0].isupper()
+    assert job.reason_text.endswith(".")
+    assert not [word for word in WORDS_OF_PROGRAMMERS if word in job.reason_text.lower()], job.reason_text
+
+    attempt = Attempt.objects.get(job=job)
+    assert (attempt.state, attempt.reason, attempt.charged) == ("FAILED", "INPUT_REFUSED", True)
+    assert job.reason_text in attempt.reason_text
+    detail = wait_for_last_word(batch_client, attempt)
+    assert (detail["status"], detail["container"]["exitCode"]) == ("FAILED", ExitCode.INPUT_REFUSED)
+    last_line = log_lines(detail, last_event="BATCH_JOB_FAILED")[-1]
+    assert (last_line["exit_code"], last_line["text"]) == (ExitCode.INPUT_REFUSED, job.reason_text)
+
+    for tick in (submit_tick, observe_tick, rescue_tick):
+        tick()
+    assert Attempt.objects.filter(job=job).count() == told(job).count("job.grant") == 1
+    video.refresh_from_db()
+    assert video.published_job is None
+    return job
