@@ -10,11 +10,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from project.local.environment import STATE_DIR, site_environment
 from project.local.errors import StackError
 from project.local.lifeline import die_with_parent
 from project.local.stack import running_stack
-
-DEFAULT_STATE_DIR = Path(__file__).resolve().parents[2] / ".local" / "stack"
 
 _DESCRIPTION = """\
 The local stack: PostgreSQL, Redis and an AWS endpoint as plain processes on loopback. No root, no Docker, no cloud.
@@ -24,6 +23,9 @@ The local stack: PostgreSQL, Redis and an AWS endpoint as plain processes on loo
 COMMAND gets DATABASE_URL, REDIS_URL, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION,
 VIDEO_BATCH_JOB_QUEUE and VIDEO_BATCH_JOB_DEFINITION. Set DATABASE_URL, REDIS_URL or AWS_ENDPOINT_URL yourself to use a
 server that runs already: nothing is started in its place.
+
+Where they are not set yet, it gets SECRET_KEY, DEBUG=on, HTTPS=off, MEDIA_ROOT, STATIC_ROOT and BATCHREEL as well, as
+scripts/demo and scripts/dev have them. The state folder is theirs too, so COMMAND sees what they made.
 """
 _EPILOG = """\
 examples:
@@ -44,7 +46,8 @@ def main() -> int:
         return 2
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     try:
-        with running_stack(arguments.state, say=lambda line: print(line, file=sys.stderr)) as environment:
+        os.environ.update(site_environment(arguments.state.resolve()))
+        with running_stack(arguments.state / "stack", say=lambda line: print(line, file=sys.stderr)) as environment:
             return _run(arguments.command, environment)
     except StackError as error:
         sys.stderr.write(f"{error}\n")
@@ -62,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="exec")
     run = verbs.add_parser("exec", help="run a command with the stack's environment")
-    run.add_argument("--state", type=Path, default=DEFAULT_STATE_DIR, help="folder of data and logs (%(default)s)")
+    run.add_argument("--state", type=Path, default=STATE_DIR, help="folder of data and logs (%(default)s)")
     run.add_argument("command", nargs="*", metavar="COMMAND", help="after --")
     return parser
 

@@ -6,16 +6,20 @@ import argparse
 import os
 import signal
 import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
 from project.local.environment import STATE_DIR, site_environment
-from project.local.errors import StackError
+from project.local.errors import FolderInUseError, StackError
 from project.local.sample import sample_video
 from project.local.site import prepare_site, running_celery
-from project.local.stack import running_stack
+from project.local.stack import Stack
 
 if TYPE_CHECKING:
     from tasks.models import Job
@@ -35,15 +39,42 @@ Afterwards `scripts/dev` shows the video in the browser."""
 
 def main() -> int:
     """Run the demo; the exit code."""
-    console = Console(highlight=False, soft_wrap=True)
+    # A file's name is shown as it is, whatever brackets and colons it holds.
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     try:
-        return _demo(_arguments(), console)
-    except StackError as error:
-        console.print(str(error), style="red", markup=False)
-        return EXIT_FAILED
+        arguments = _arguments()
+        state_dir: Path = arguments.state.resolve()
+        try:
+            return _demo(arguments.file, state_dir, console)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a newcomer gets a sentence and the place to look at
+            _explain(error, state_dir, console)
+            return EXIT_FAILED
     except KeyboardInterrupt:
         console.print("Stopped. Nothing goes on running; `scripts/demo` begins anew.")
         return 128 + signal.SIGINT
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _explain(error: Exception, state_dir: Path, console: Console) -> None:
+    if isinstance(error, FolderInUseError):
+        console.print(f"{error}", style="red")
+        console.print(
+            "If that is scripts/dev, upload the video on its page. Another folder: scripts/demo --state FOLDER"
+        )
+        return
+    if isinstance(error, StackError):
+        console.print(str(error), style="red")
+    else:
+        log_path = state_dir / "logs" / "demo.log"
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        log_path.write_text("".join(traceback.format_exception(error)))
+        console.print(f"The demo failed: {type(error).__name__}: {error}", style="red")
+    console.print(f"Logs: {state_dir / 'logs'} and {state_dir / 'stack'}. `scripts/demo` begins anew.")
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,40 +92,50 @@ def _arguments() -> argparse.Namespace:
         arguments.file = Path(os.environ.get("CALLER_DIR", ".")) / arguments.file
         if not arguments.file.is_file():
             parser.error(f"there is no file {arguments.file}")
+        if not os.access(arguments.file, os.R_OK):
+            parser.error(f"{arguments.file} cannot be read by you")
     return arguments
 
 
-def _demo(arguments: argparse.Namespace, console: Console) -> int:
-    state_dir: Path = arguments.state.resolve()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    if arguments.file is None:
+def _demo(given_file: Path | None, state_dir: Path, console: Console) -> int:
+    if given_file is None:
         console.print("Making the sample video: two minutes of a test picture with a clock.")
-    file = (arguments.file or sample_video(state_dir)).resolve()
+    file = given_file.resolve() if given_file else sample_video(state_dir)
     os.environ.update(site_environment(state_dir))
     console.print("Starting PostgreSQL, Redis and a local AWS endpoint, on loopback.")
-    with running_stack(state_dir / "stack", say=console.print) as environment:
-        os.environ.update(environment)
-        # Set only where the environment says nothing else, so that the log of a web request does not cross the progress.
+    with ExitStack() as ending:
+        stack = Stack(state_dir / "stack", say=console.print)
+        ending.callback(stack.stop)
+        os.environ.update(stack.start())
+        # So that the log lines of this process do not cross the progress.
         os.environ.setdefault("LOG_LEVEL", "WARNING")
         prepare_site()
         console.print("Starting a Celery worker and beat.")
-        with running_celery({"LOG_LEVEL": "INFO"}, state_dir / "logs"):
-            job = _upload_and_watch(file, console)
-            return _tell(job, console, state_dir)
+        check_celery = ending.enter_context(running_celery({"LOG_LEVEL": "INFO"}, state_dir / "logs"))
+
+        def check_programs() -> None:
+            stack.check()
+            check_celery()
+
+        job = _upload_and_watch(file, console, check_programs=check_programs)
+        return _tell(job, console, state_dir)
 
 
-def _upload_and_watch(file: Path, console: Console) -> Job:
-    """Save the video as any Django code would, and show the progress until its job ends."""
-    from django.core.files import File  # noqa: PLC0415 - only once Django is set up
+def _upload_and_watch(file: Path, console: Console, *, check_programs: Callable[[], None]) -> Job:
+    """Upload the file as the web page does, and show the progress until its job ends."""
+    from django.core.files.uploadedfile import UploadedFile  # noqa: PLC0415 - only once Django is set up
 
     from project.local.watching import watch  # noqa: PLC0415 - likewise
-    from tasks.models import Video  # noqa: PLC0415 - likewise
+    from tasks.views.upload import store_upload  # noqa: PLC0415 - likewise
 
-    video = Video(title=file.name)
+    size_bytes, started_s = file.stat().st_size, time.monotonic()
     with file.open("rb") as content:
-        video.source.save(file.name, File(content))
-    console.print(f"Uploaded {file.name} ({file.stat().st_size / 1e6:.1f} MB): a row in PostgreSQL, nothing else yet.")
-    return watch(video, console)
+        video = store_upload(title="", file=UploadedFile(content, name=file.name, size=size_bytes))
+    console.print(
+        f"Uploaded {file.name} ({size_bytes / 1e6:.1f} MB in {time.monotonic() - started_s:.1f} s): "
+        "a file in the storage and a row in PostgreSQL, nothing else yet."
+    )
+    return watch(video, console, check_programs=check_programs)
 
 
 def _tell(job: Job, console: Console, state_dir: Path) -> int:

@@ -15,10 +15,9 @@ from project.local.errors import StackError
 from project.local.frontend import install_frontend
 from project.local.lifeline import lifeline_command
 from project.local.ports import port_near
-from project.local.site import prepare_site
+from project.local.site import WEB_PORT, prepare_site
 from project.local.stack import STACK_VARIABLES, running_stack
 
-WEB_PORT = 8000
 FLOWER_PORT = 5555
 LOGIN = "admin"
 
@@ -105,7 +104,8 @@ def _print_overview(stack: Mapping[str, str], ports: Mapping[str, int], password
 def _program_environment(ports: Mapping[str, int], password: str) -> dict[str, str]:
     return {
         **os.environ,
-        "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports['web']} --reload",
+        # Without its control socket, which lies in the person's home folder.
+        "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports['web']} --reload --no-control-socket",
         "FLOWER_ADDRESS": "127.0.0.1",
         "FLOWER_PORT": str(ports["flower"]),
         "FLOWER_BASIC_AUTH": f"{LOGIN}:{password}",

@@ -23,12 +23,21 @@ def sample_video(folder: Path) -> Path:
         return sample
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"sample.{os.getpid()}.mp4"
+    try:
+        _make(unfinished)
+        unfinished.rename(sample)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return sample
+
+
+def _make(path: Path) -> None:
     made = subprocess.run(
         [
             *(imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y"),
             *("-f", "lavfi", "-i", _PICTURE, "-f", "lavfi", "-i", _SOUND),
             *("-c:v", "libx264", "-preset", "ultrafast", "-crf", "20", "-pix_fmt", "yuv420p", "-g", "50"),
-            *("-c:a", "aac", "-b:a", "96k", "-movflags", "+faststart", str(unfinished)),
+            *("-c:a", "aac", "-b:a", "96k", "-movflags", "+faststart", str(path)),
         ],
         capture_output=True,
         text=True,
@@ -37,5 +46,3 @@ def sample_video(folder: Path) -> Path:
     if made.returncode != 0:
         message = f"The sample could not be made: {made.stderr.strip()}"
         raise StackError(message)
-    unfinished.rename(sample)
-    return sample

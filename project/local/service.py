@@ -75,6 +75,12 @@ class Service:
             else:
                 return
 
+    def check(self) -> None:
+        """Raise StackError, with the log's tail, when the process has ended by itself."""
+        if self._process.poll() is not None:
+            sentence = f"{self.name} ended by itself (exit code {self._process.returncode})."
+            raise StackError(self._with_log_tail(sentence))
+
     def stop(self) -> None:
         """Send the stop signal and wait until the server and everything below it is gone."""
         self._process.terminate()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
 from project.local.service import Service
+
+WEB_PORT = 8000
+"""Of the web pages under `scripts/dev`, unless another program has it."""
 
 CELERY_WORKER = ("worker", "-Q", "submit,observe,maintain", "--concurrency", "2", "--loglevel", "INFO")
 CELERY_BEAT = ("beat", "--loglevel", "INFO")
@@ -28,10 +31,19 @@ def prepare_site() -> None:
 
 
 @contextmanager
-def running_celery(environment: Mapping[str, str], log_dir: Path) -> Iterator[None]:
-    """Run a Celery worker and beat for the time of the block; their logs lie in `log_dir`."""
+def running_celery(environment: Mapping[str, str], log_dir: Path) -> Iterator[Callable[[], None]]:
+    """Run a Celery worker and beat for the time of the block; their logs lie in `log_dir`.
+
+    Yields a function that raises StackError when one of them has ended by itself.
+    """
+    programs: list[Service] = []
+
+    def check() -> None:
+        for program in programs:
+            program.check()
+
     log_dir.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as programs:
+    with ExitStack() as ending:
         for name, arguments in (("worker", CELERY_WORKER), ("beat", CELERY_BEAT)):
             program = Service(
                 name=f"Celery {name}",
@@ -40,5 +52,6 @@ def running_celery(environment: Mapping[str, str], log_dir: Path) -> Iterator[No
                 folder=Path(__file__).resolve().parents[2],
                 log_path=log_dir / f"{name}.log",
             )
-            programs.callback(program.stop)
-        yield
+            ending.callback(program.stop)
+            programs.append(program)
+        yield check

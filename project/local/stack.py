@@ -90,6 +90,11 @@ class Stack:
             os.close(self._lock_descriptor)
             self._lock_descriptor = -1
 
+    def check(self) -> None:
+        """Raise StackError, with the end of its log, when a server that `start` started has ended by itself."""
+        for service in self._services:
+            service.check()
+
     def _start_on_free_ports(self) -> dict[str, str]:
         for _ in range(_START_TRIES - 1):
             try:

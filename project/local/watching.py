@@ -25,14 +25,19 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 0.5
 _LINE_EVERY_S = 3.0
 _OBSERVED_WITHIN_S = 20.0
-_NOT_STARTED_WITHIN_S = 60.0
+_NOT_SUBMITTED_WITHIN_S = 60.0
 
 
-def watch(video: Video, console: Console) -> Job:
-    """Show progress until the video's job ends and AWS Batch's last word was observed. Raises StackError if nothing starts."""
+def watch(video: Video, console: Console, *, check_programs: Callable[[], None]) -> Job:
+    """Show progress until the video's job ends and AWS Batch's last word was observed.
+
+    `check_programs` raises StackError when a program that the way needs has ended. StackError also when nobody submits
+    the job within a minute.
+    """
     started_s = time.monotonic()
     with _screen(console) as show:
         while True:
+            check_programs()
             video.refresh_from_db()
             job = Job.objects.filter(video=video).latest("created_at")
             overview = video_overview(video)
@@ -40,10 +45,8 @@ def watch(video: Video, console: Console) -> Job:
             if job.state not in ACTIVE_JOB_STATES:
                 show(overview.sentence, overview.progress.percent)
                 break
-            if not job.fence and time.monotonic() - started_s > _NOT_STARTED_WITHIN_S:
-                message = (
-                    "No Celery worker submitted the job within a minute. Its log says why: .local/site/logs/worker.log"
-                )
+            if not job.fence and time.monotonic() - started_s > _NOT_SUBMITTED_WITHIN_S:
+                message = "The Celery worker did not submit the job within a minute."
                 raise StackError(message)
             time.sleep(_LOOK_EVERY_S)
     _wait_until_observed(job)
@@ -63,7 +66,7 @@ def _screen(console: Console) -> Iterator[Callable[[str, float], None]]:
     if not console.is_terminal:
         yield _Lines(console).show
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("Waiting", total=100)
         yield lambda words, percent: progress.update(bar, description=words, completed=percent)

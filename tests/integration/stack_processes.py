@@ -26,7 +26,7 @@ class StackProcesses:
     """Starts `python -m project.local exec` on one state folder, and finds every process that came of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.state_dir = folder / "a state folder"
+        self.state_dir = folder / "a state folder" / "stack"
         self._mark = str(folder).encode()
         kept = {name: value for name, value in os.environ.items() if name not in STACK_VARIABLES}
         self._environment = {**kept, "STACK_OF_TEST": str(folder)}
@@ -41,7 +41,7 @@ class StackProcesses:
                 "project.local",
                 "exec",
                 "--state",
-                self.state_dir,
+                self.state_dir.parent,
                 "--",
                 sys.executable,
                 "-c",
