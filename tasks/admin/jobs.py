@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -115,7 +116,10 @@ class JobAdmin(ReadOnlyAdmin):
         return [log, *super().get_urls()]
 
     def log_view(self, request: HttpRequest, job_id: Any, number: int) -> HttpResponse:
-        """The end of an attempt's log, from CloudWatch Logs."""
+        """The end of an attempt's log, from CloudWatch Logs, for whoever may see jobs. Raises PermissionDenied."""
+        # admin_view lets every member of staff through.
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         attempt = get_object_or_404(Attempt, job_id=job_id, number=number)
         tail = log_tail(attempt.batch_log_stream)
         title = f"Log of attempt {number}"

@@ -43,7 +43,7 @@ def log_tail(stream: str, *, lines: int = TAIL_LINES) -> LogTail:
         answer = _client().get_log_events(
             logGroupName=bridge_settings().log_group, logStreamName=stream, limit=lines, startFromHead=False
         )
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: the endpoint's address is malformed
         return LogTail([], f"The log could not be read: {error}")
     found = [
         LogLine(datetime.fromtimestamp(each["timestamp"] / 1000, UTC), each["message"]) for each in answer["events"]

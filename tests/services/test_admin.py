@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
+import boto3
 import pytest
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
@@ -9,7 +13,8 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from tasks.batch.logs import log_tail
+from tasks.batch.logs import TAIL_LINES, _client, log_tail
+from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState, JobState
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
@@ -159,5 +164,42 @@ def test_log_page_says_why_when_there_is_no_log(operator: Client) -> None:
     assert operator.get(reverse("admin:batchreel_job_log", args=[job.pk, 9])).status_code == 404
 
 
-def test_log_tail_never_raises_when_the_stream_is_unknown() -> None:
-    assert log_tail("nowhere").sentence
+def test_log_is_refused_when_a_member_of_staff_may_not_see_jobs(client: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    client.force_login(User.objects.create_user("stranger", is_staff=True))
+    assert client.get(reverse("admin:batchreel_job_log", args=[job.pk, 1])).status_code == 403
+
+
+def test_log_page_shows_the_newest_lines_when_there_are_more(operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    stream = f"container/default/{job.pk}"
+    _write_log(stream, [f"<b>line {number}</b>" for number in range(TAIL_LINES + 5)])
+    Attempt.objects.filter(job=job).update(batch_log_stream=stream)
+    page = operator.get(reverse("admin:batchreel_job_log", args=[job.pk, 1])).content.decode()
+    assert f"&lt;b&gt;line {TAIL_LINES + 4}&lt;/b&gt;" in page
+    assert "line 5&lt;" in page
+    assert "line 4&lt;" not in page
+    assert "<b>line" not in page
+
+
+def _write_log(stream: str, lines: list[str]) -> None:
+    logs = boto3.client("logs")
+    group = bridge_settings().log_group
+    with suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    now_ms = int(time.time() * 1000)
+    events = [{"timestamp": now_ms + number, "message": line} for number, line in enumerate(lines)]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def test_log_tail_says_why_when_the_stream_is_unknown() -> None:
+    assert "could not be read" in log_tail("nowhere").sentence
+
+
+@pytest.mark.parametrize("endpoint", ["no-address", "http://127.0.0.1:9"])
+def test_log_tail_says_why_when_aws_cannot_be_reached(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.batch.logs._client", _client.__wrapped__)  # not the one kept from another test
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_LOGS", raising=False)
+    assert "could not be read" in log_tail("a-stream").sentence
