@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,7 +44,10 @@ def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
     wait_for_heartbeats(attempt, count=3)
 
     # Hint -> Celery worker -> SubmitJob.
-    running_site.worker.wait_for_log("Task batchreel.hint[")
+    wait_for(
+        lambda: re.search(r"Task batchreel\.hint\[[\w-]+\] succeeded", running_site.worker.logs()),
+        what="the hint's end",
+    )
     running_site.worker.wait_for_log(f"BATCH_SUBMIT {attempt.batch_job_name} {attempt.batch_job_id}")
     assert_batch_job_is_the_attempts(batch_client, attempt)
 
