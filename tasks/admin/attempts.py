@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from tasks.admin.shown import ReadOnlyAdmin, badge
+from tasks.lifecycle.states import LIVE_ATTEMPT_STATES
 from tasks.models import Attempt, Unit
+
+_LARGE = ("job__plan", "job__manifest")
+"""A job's columns that may hold a megabyte, and that no page shows."""
+
+
+def with_heartbeat_age(attempts: QuerySet[Any]) -> QuerySet[Any]:
+    """The attempts, each with `heartbeat_age`: a timedelta by the database's clock, None before the first heartbeat."""
+    age = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
+    aged: QuerySet[Any] = attempts.annotate(heartbeat_age=age)
+    return aged
+
+
+def heartbeat_words(attempt: Attempt) -> str:
+    """How long a live attempt has been silent; when an ended one was last heard. Takes a row of with_heartbeat_age."""
+    age: timedelta | None = attempt.heartbeat_age  # type: ignore[attr-defined]  # annotated by with_heartbeat_age
+    if age is None or attempt.heartbeat_at is None:
+        return "none yet" if attempt.state in LIVE_ATTEMPT_STATES else "none"
+    if attempt.state in LIVE_ATTEMPT_STATES:
+        return f"{round(age.total_seconds())} s ago"
+    return f"{attempt.heartbeat_at:%Y-%m-%d %H:%M:%S}"
 
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
     """One container run, which is one Batch job."""
 
-    list_display = ("job_id", "number", "state_badge", "reason", "charged", "batch_status", "heartbeat_at", "ended_at")
+    list_display = ("job_id", "number", "state_badge", "reason", "charged", "batch_status", "heartbeat", "ended_at")
     list_filter = ("state", "reason", "charged", "batch_status")
     search_fields = ("job__id", "batch_job_id", "batch_job_name")
     ordering = ("-id",)
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """With each heartbeat's age, and the job without its large columns."""
+        return with_heartbeat_age(super().get_queryset(request).select_related("job").defer(*_LARGE))
+
+    @admin.display(description="heartbeat", ordering="heartbeat_at")
+    def heartbeat(self, attempt: Attempt) -> str:
+        """When the container was last heard."""
+        return heartbeat_words(attempt)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, attempt: Attempt) -> SafeString:
@@ -34,6 +70,10 @@ class UnitAdmin(ReadOnlyAdmin):
     search_fields = ("job__id",)
     ordering = ("-id",)
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """With the job, without its large columns."""
+        return super().get_queryset(request).select_related("job", "attempt").defer(*_LARGE)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, unit: Unit) -> SafeString:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.contrib import admin
@@ -16,7 +17,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from tasks.admin.actions import cancel, for_each, request_again, revive_job
-from tasks.admin.shown import AnyInline, ReadOnlyAdmin, badge, page_link, progress_bar, timeline
+from tasks.admin.attempts import heartbeat_words, with_heartbeat_age
+from tasks.admin.shown import NOTHING, AnyInline, ReadOnlyAdmin, badge, page_link, progress_bar, timeline
 from tasks.batch.logs import log_tail
 from tasks.models import Attempt, Job, Unit
 from tasks.selectors.progress import JobProgress, job_progress
@@ -35,13 +37,17 @@ class AttemptsOfJob(AnyInline):
         "exit_code",
         "batch_status",
         "stage",
-        "heartbeat_at",
+        "heartbeat",
         "ended_at",
         "log",
     )
     ordering = ("-number",)
     can_delete = False
     extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """With each heartbeat's age."""
+        return with_heartbeat_age(super().get_queryset(request))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Attempts are granted by the submit tick."""
@@ -52,11 +58,15 @@ class AttemptsOfJob(AnyInline):
         """A link to the attempt."""
         return page_link("attempt", attempt.pk, f"attempt {attempt.number}")
 
+    @admin.display(description="heartbeat")
+    def heartbeat(self, attempt: Attempt) -> str:
+        """When the container was last heard."""
+        return heartbeat_words(attempt)
+
     @admin.display(description="log")
     def log(self, attempt: Attempt) -> SafeString:
         """A link to the end of its container's log."""
-        address = reverse("admin:batchreel_job_log", args=[attempt.job_id, attempt.number])
-        return format_html('<a href="{}">log</a>', address)
+        return _log_link(attempt.job_id, attempt.number)
 
 
 @admin.register(Job)
@@ -81,6 +91,7 @@ class JobAdmin(ReadOnlyAdmin):
         "fence",
         "next_attempt_at",
         "units_made",
+        "newest_log",
         "manifest_key",
         "level",
         "created_at",
@@ -132,9 +143,9 @@ class JobAdmin(ReadOnlyAdmin):
         return str(job.pk)[:8]
 
     @admin.display(description="video")
-    def video_page(self, job: Job) -> SafeString:
-        """A link to the video."""
-        return page_link("video", job.video_id, job.video)
+    def video_page(self, job: Job) -> str:
+        """A link to the video; the title alone once it was deleted, for then it has no page."""
+        return f"{job.video} (deleted)" if job.video.deleted_at else page_link("video", job.video_id, job.video)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, job: Job) -> SafeString:
@@ -156,6 +167,11 @@ class JobAdmin(ReadOnlyAdmin):
             or "none yet"
         )
 
+    @admin.display(description="log")
+    def newest_log(self, job: Job) -> str:
+        """A link to the end of the newest attempt's log: a page of its own, so that this one never waits for AWS."""
+        return _log_link(job.pk, job.fence) if job.fence else NOTHING
+
     @admin.display(description="what happened")
     def happened(self, job: Job) -> SafeString:
         """The timeline."""
@@ -175,3 +191,8 @@ class JobAdmin(ReadOnlyAdmin):
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """End each job's work."""
         for_each(self, request, jobs, cancel, did="Jobs cancelled")
+
+
+def _log_link(job_id: uuid.UUID, number: int) -> SafeString:
+    address = reverse("admin:batchreel_job_log", args=[job_id, number])
+    return format_html('<a href="{}">log of attempt {}</a>', address, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 
@@ -18,7 +19,7 @@ from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState, JobState
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
-from tests.services.making import claimed, finished_media, planned, published, submitted_attempt, uploaded_video
+from tests.services.making import age, claimed, finished_media, planned, published, submitted_attempt, uploaded_video
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +77,31 @@ def test_job_page_opens_when_its_attempt_is_in_any_state(state: AttemptState, op
     assert state in page
     assert "What happened" in page
     assert "The container started" in page
+
+
+def test_silence_is_shown_in_seconds_when_an_attempt_lives(operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    age(Attempt, "heartbeat_at", seconds=95)
+    for address in (
+        reverse("admin:batchreel_job_change", args=[job.pk]),
+        reverse("admin:batchreel_attempt_changelist"),
+    ):
+        assert re.search(r"9[5-9] s ago", operator.get(address).content.decode()), address
+
+
+def test_job_page_names_the_newest_log_when_attempts_were_granted(operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    page = operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
+    assert reverse("admin:batchreel_job_log", args=[job.pk, job.fence]) in page
+
+
+def test_job_page_does_not_link_to_the_video_when_it_was_deleted(operator: Client) -> None:
+    video = published()
+    job = Job.objects.get(video=video)
+    video.delete()
+    page = operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
+    assert "Lecture 1 (deleted)" in page
+    assert reverse("admin:batchreel_video_change", args=[video.pk]) not in page
 
 
 def test_no_state_can_be_edited_when_an_operator_tries(operator: Client) -> None:
