@@ -10,7 +10,9 @@ from django.http import HttpRequest
 
 from tasks.admin.shown import AnyAdmin
 from tasks.lifecycle.errors import BatchreelError
-from tasks.models import Job
+from tasks.lifecycle.states import JobState
+from tasks.models import Job, Video
+from tasks.selectors.videos import video_overview
 from tasks.services.cancel import cancel_job
 from tasks.services.request import request_by_person, revive
 
@@ -33,9 +35,19 @@ def for_each(
         page.message_user(request, f"{did}: {done}.", messages.SUCCESS)
 
 
-def request_again(video_id: Any) -> str | None:
-    """Ask for the video again: a retry where it failed, a re-transcode where it is published."""
-    requested = request_by_person(video_id=video_id)
+def retry_video(video: Video) -> str | None:
+    """What the page's Retry does: a parked job goes on where it stopped, anything else that ended without success begins anew."""
+    overview = video_overview(video)
+    if not overview.retry.possible:
+        return overview.retry.sentence
+    if overview.newest_job is not None and overview.newest_job.state == JobState.DEAD:
+        return revive_job(overview.newest_job)
+    return transcode_again(video)
+
+
+def transcode_again(video: Video) -> str | None:
+    """Ask for a new job of the video, from the beginning, whatever became of the last one."""
+    requested = request_by_person(video_id=video.pk)
     return None if requested.created else "It has an active job already."
 
 

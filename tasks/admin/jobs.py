@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from tasks.admin.actions import cancel, for_each, request_again, revive_job
+from tasks.admin.actions import cancel, for_each, retry_video, revive_job, transcode_again
 from tasks.admin.attempts import heartbeat_words, with_heartbeat_age
 from tasks.admin.shown import NOTHING, AnyInline, ReadOnlyAdmin, badge, page_link, progress_bar, timeline
 from tasks.batch.logs import log_tail
@@ -77,7 +77,7 @@ class JobAdmin(ReadOnlyAdmin):
     list_filter = ("state", "reason", "automatic", "profile")
     list_select_related = ("video",)
     search_fields = ("id", "video__title", "video__id", "attempts__batch_job_id")
-    actions = ("retry", "revive", "cancel")
+    actions = ("retry", "transcode_again", "revive", "cancel")
     fields = (
         "id",
         "video_page",
@@ -177,10 +177,15 @@ class JobAdmin(ReadOnlyAdmin):
         """The timeline."""
         return timeline(job_timeline(job.pk))
 
-    @admin.action(description="Ask for its video again (retry, re-transcode)", permissions=["operate"])
+    @admin.action(description="Retry its video (a DEAD job goes on where it stopped)", permissions=["operate"])
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        """What the page's Retry does, for the video of each."""
+        for_each(self, request, jobs, lambda job: retry_video(job.video), did="Videos tried again")
+
+    @admin.action(description="Transcode its video again (a new job, from the beginning)", permissions=["operate"])
+    def transcode_again(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """A new job for the video of each."""
-        for_each(self, request, jobs, lambda job: request_again(job.video_id), did="Videos asked for again")
+        for_each(self, request, jobs, lambda job: transcode_again(job.video), did="Videos asked for again")
 
     @admin.action(description="Revive (a DEAD job gets a new budget)", permissions=["operate"])
     def revive(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:

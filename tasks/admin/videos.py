@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from tasks.admin.actions import cancel, for_each, request_again
+from tasks.admin.actions import cancel, for_each, retry_video, transcode_again
 from tasks.admin.shown import NOTHING, AnyAdmin, AnyInline, badge, page_link, progress_bar, timeline
 from tasks.lifecycle.states import ACTIVE_JOB_STATES
 from tasks.models import Job, Video
@@ -47,7 +47,7 @@ class VideoAdmin(AnyAdmin):
 
     list_display = ("title_or_id", "status", "progress", "published", "created_at")
     search_fields = ("title", "id")
-    actions = ("transcode_again", "cancel")
+    actions = ("retry", "transcode_again", "cancel")
     fields = ("title", "source", "status", "told", "progress", "published", "created_at", "happened")
     readonly_fields = ("status", "told", "progress", "published", "created_at", "happened")
     inlines = (JobsOfVideo,)
@@ -100,10 +100,15 @@ class VideoAdmin(AnyAdmin):
         """The timeline of all its jobs."""
         return timeline(video_timeline(video.pk))
 
-    @admin.action(description="Transcode again (retry)", permissions=["change"])
+    @admin.action(description="Retry (a parked video goes on where it stopped)", permissions=["change"])
+    def retry(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
+        """What the page's Retry does, for each video."""
+        for_each(self, request, videos, retry_video, did="Videos tried again")
+
+    @admin.action(description="Transcode again (a new job, from the beginning)", permissions=["change"])
     def transcode_again(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
         """Ask for a new job of each video."""
-        for_each(self, request, videos, lambda video: request_again(video.pk), did="Videos asked for again")
+        for_each(self, request, videos, transcode_again, did="Videos asked for again")
 
     @admin.action(description="Cancel the work", permissions=["change"])
     def cancel(self, request: HttpRequest, videos: QuerySet[Video]) -> None:

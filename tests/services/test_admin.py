@@ -9,6 +9,7 @@ from contextlib import suppress
 import boto3
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
@@ -23,6 +24,7 @@ from tests.services.making import age, claimed, finished_media, planned, publish
 
 pytestmark = pytest.mark.django_db
 
+_NO_JOBS_IN_FORM = {"jobs-TOTAL_FORMS": 0, "jobs-INITIAL_FORMS": 0}
 MODELS = ("video", "job", "attempt", "unit", "event", "tick")
 
 
@@ -151,6 +153,75 @@ def test_published_video_gets_a_new_job_when_it_is_transcoded_again(operator: Cl
     assert "Videos asked for again: 1." in _act(operator, "video", "transcode_again", video.pk)
     assert "It has an active job already." in _act(operator, "video", "transcode_again", video.pk)
     assert Job.objects.filter(video=video).count() == 2
+
+
+@pytest.mark.parametrize("model", ["video", "job"])
+def test_parked_video_keeps_its_units_when_it_is_retried(model: str, operator: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    pk = job.video_id if model == "video" else job.pk
+    assert "Videos tried again: 1." in _act(operator, model, "retry", pk)
+    assert Job.objects.get(video=job.video_id).state == JobState.QUEUED
+    assert Unit.objects.filter(job=job, state="DONE").exists()
+
+
+@pytest.mark.parametrize("model", ["video", "job"])
+def test_failed_video_gets_a_new_job_when_it_is_retried(model: str, operator: Client) -> None:
+    job = _job_in(JobState.FAILED)
+    pk = job.video_id if model == "video" else job.pk
+    assert "Videos tried again: 1." in _act(operator, model, "retry", pk)
+    assert Job.objects.filter(video=job.video_id).count() == 2
+
+
+def test_ready_video_is_left_alone_when_it_is_retried(operator: Client) -> None:
+    video = published()
+    assert "there is nothing to retry" in _act(operator, "video", "retry", video.pk)
+    assert Job.objects.filter(video=video).count() == 1
+
+
+def test_deleted_video_gets_no_job_when_its_job_is_retried(operator: Client) -> None:
+    video = published()
+    job = Job.objects.get(video=video)
+    video.delete()
+    assert "The video was deleted." in _act(operator, "job", "retry", job.pk)
+    assert "there is no video" in _act(operator, "job", "transcode_again", job.pk)
+    assert Job.objects.filter(video=video).count() == 1
+
+
+def test_upload_in_the_admin_is_submitted_when_it_is_saved(operator: Client) -> None:
+    answer = operator.post(
+        reverse("admin:batchreel_video_add"),
+        {"title": "Lecture 2", "source": ContentFile(b"a file", name="lecture.mp4"), **_NO_JOBS_IN_FORM},
+    )
+    assert answer.status_code == 302
+    assert Job.objects.get(video__title="Lecture 2").state == JobState.QUEUED
+
+
+def test_title_can_be_changed_when_the_form_also_names_a_state(operator: Client) -> None:
+    video = published()
+    job = Job.objects.get(video=video)
+    forged = {
+        "jobs-TOTAL_FORMS": 1,
+        "jobs-INITIAL_FORMS": 1,
+        "jobs-0-id": job.pk,
+        "jobs-0-video": video.pk,
+        "jobs-0-state": "DEAD",
+    }
+    answer = operator.post(
+        reverse("admin:batchreel_video_change", args=[video.pk]),
+        {"title": "A better title", "published_job": "", **forged},
+    )
+    assert answer.status_code == 302
+    assert Video.objects.get(pk=video.pk).title == "A better title"
+    assert Video.objects.get(pk=video.pk).published_job == job
+    assert list(Job.objects.filter(video=video).values_list("state", flat=True)) == [JobState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("model", ["video", "job", "attempt", "unit", "event"])
+def test_row_is_found_when_an_operator_pastes_an_id(model: str, operator: Client) -> None:
+    video = published()
+    pasted = video.pk if model == "video" else Job.objects.get(video=video).pk
+    page = operator.get(reverse(f"admin:batchreel_{model}_changelist"), {"q": str(pasted)})
+    assert page.context["cl"].result_count >= 1
 
 
 @pytest.mark.parametrize("how", ["page", "action"])
