@@ -12,6 +12,7 @@ from tasks.transcode.filters import end_encoded_frame, first_encoded_frame, vide
 from tasks.transcode.fragments import cut_video
 from tasks.transcode.limits import encode_limits
 from tasks.transcode.outputs import MediaFile, SeamSums, UnitOutput
+from tasks.transcode.plan import segment_starts
 
 if TYPE_CHECKING:
     import threading
@@ -181,7 +182,8 @@ def _whole(output_dir: Path, rung: Rung) -> Path:
 
 def _keep(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFile:
     """Cut a rung's file to the unit and drop the file with run-in and run-out."""
-    cuts = [*range(unit.first_frame, unit.end_frame, plan.segment_frames), unit.end_frame]
+    starts = segment_starts(unit.first_frame, unit.end_frame, segment_frames=plan.segment_frames, rate=plan.rate)
+    cuts = [*starts, unit.end_frame]
     whole = _whole(output_dir, rung)
     try:
         return cut_video(

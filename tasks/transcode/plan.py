@@ -12,6 +12,18 @@ from tasks.transcode.ladder import Rung
 PLAN_VERSION = 1
 """Grows when the JSON form changes its meaning."""
 
+SHORTEST_REST_S = Fraction(1, 2)
+"""A rest shorter than this is part of the segment before it. hls.js 1.7 reports an error for a last segment of two pictures, whose
+B-frame delay is as long as itself (measured), and no player gains from one."""
+
+
+def segment_starts(first_frame: int, end_frame: int, *, segment_frames: int, rate: Fraction) -> list[int]:
+    """Return the first frame of each segment of a stretch that begins with one."""
+    starts = list(range(first_frame, end_frame, segment_frames))
+    if len(starts) > 1 and (end_frame - starts[-1]) / rate < SHORTEST_REST_S:
+        del starts[-1]
+    return starts
+
 
 @dataclass(frozen=True)
 class VideoUnit:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from tasks.transcode.ladder import choose_rungs
-from tasks.transcode.plan import AudioPlan, Plan, VideoUnit
+from tasks.transcode.plan import AudioPlan, Plan, VideoUnit, segment_starts
 from tasks.transcode.rate import choose_rate
 
 if TYPE_CHECKING:
@@ -119,8 +119,10 @@ def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: in
     if source.audio is None:
         return None
     aac_rate = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
-    aac_frames = max(1, _round_half_up(grid.frames / grid.rate * aac_rate))
-    cuts = {_round_half_up(frame / grid.rate * aac_rate) for frame in range(0, grid.frames, segment_frames)}
+    # Rounded up: sound that ends before the last picture does keeps players from reaching the end.
+    aac_frames = max(1, math.ceil(grid.frames / grid.rate * aac_rate))
+    starts = segment_starts(0, grid.frames, segment_frames=segment_frames, rate=grid.rate)
+    cuts = {_round_half_up(frame / grid.rate * aac_rate) for frame in starts}
     return AudioPlan(
         stream=source.audio.stream,
         start_s=source.start_s,
