@@ -18,14 +18,14 @@ from django.utils.safestring import SafeString
 
 from tasks.admin.actions import cancel, for_each, retry_video, revive_job, transcode_again
 from tasks.admin.attempts import heartbeat_words, with_heartbeat_age
-from tasks.admin.shown import NOTHING, AnyInline, ReadOnlyAdmin, badge, page_link, progress_bar, timeline
+from tasks.admin.shown import NOTHING, ReadOnlyAdmin, ReadOnlyInline, badge, page_link, progress_bar, timeline
 from tasks.batch.logs import log_tail
 from tasks.models import Attempt, Job, Unit
 from tasks.selectors.progress import JobProgress, job_progress
 from tasks.selectors.timeline import job_timeline
 
 
-class AttemptsOfJob(AnyInline):
+class AttemptsOfJob(ReadOnlyInline):
     """The job's attempts, newest first."""
 
     model = Attempt
@@ -42,16 +42,10 @@ class AttemptsOfJob(AnyInline):
         "log",
     )
     ordering = ("-number",)
-    can_delete = False
-    extra = 0
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With each heartbeat's age."""
         return with_heartbeat_age(super().get_queryset(request))
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Attempts are granted by the submit tick."""
-        return False
 
     @admin.display(description="attempt")
     def attempt(self, attempt: Attempt) -> SafeString:

@@ -56,6 +56,21 @@ class ReadOnlyAdmin(AnyAdmin):
         return False
 
 
+class ReadOnlyInline(AnyInline):
+    """Rows of another model on a row's page, that only services write."""
+
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody adds one by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody edits one by hand, and nothing that a form sends is read."""
+        return False
+
+
 def badge(state: str) -> SafeString:
     """A state in its colour."""
     return format_html('<strong style="color: {}">{}</strong>', _COLOURS.get(state, "inherit"), state)

@@ -12,28 +12,22 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from tasks.admin.actions import cancel, for_each, retry_video, transcode_again
-from tasks.admin.shown import NOTHING, AnyAdmin, AnyInline, badge, page_link, progress_bar, timeline
+from tasks.admin.shown import NOTHING, AnyAdmin, ReadOnlyInline, badge, page_link, progress_bar, timeline
 from tasks.lifecycle.states import ACTIVE_JOB_STATES
 from tasks.models import Job, Video
 from tasks.selectors.timeline import video_timeline
 from tasks.selectors.videos import VideoOverview, overviews, shown_videos, video_overview
 
 
-class JobsOfVideo(AnyInline):
+class JobsOfVideo(ReadOnlyInline):
     """The video's jobs, newest first."""
 
     model = Job
     fields = readonly_fields = ("job", "state", "reason_text", "automatic", "created_at", "finished_at")
-    can_delete = False
-    extra = 0
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Without the large columns."""
         return super().get_queryset(request).defer("plan", "manifest")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Jobs are asked for by an action."""
-        return False
 
     @admin.display(description="job")
     def job(self, job: Job) -> SafeString:

@@ -68,6 +68,22 @@ def test_every_page_opens_when_a_job_is_in_any_state(state: JobState, operator: 
         assert operator.get(reverse(f"admin:batchreel_{model}_change", args=[rows[model]])).status_code == 200, model
 
 
+@pytest.mark.parametrize("title", ["", "Lecture 1"])
+@pytest.mark.parametrize("source_complete", [True, False])
+def test_video_pages_open_when_no_job_was_asked_for(source_complete: bool, title: str, operator: Client) -> None:
+    video = Video.objects.create(title=title, source_complete=source_complete)
+    listed = operator.get(reverse("admin:batchreel_video_changelist"))
+    page = operator.get(reverse("admin:batchreel_video_change", args=[video.pk]))
+    assert (listed.status_code, page.status_code) == (200, 200)
+    assert "Nothing has happened yet." in page.content.decode()
+
+
+def test_job_pages_open_when_no_attempt_was_granted(operator: Client) -> None:
+    job = Job.objects.get(video=uploaded_video())
+    assert operator.get(reverse("admin:batchreel_job_changelist")).status_code == 200
+    assert "none yet" in operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
+
+
 @pytest.mark.parametrize("state", list(AttemptState))
 def test_job_page_opens_when_its_attempt_is_in_any_state(state: AttemptState, operator: Client) -> None:
     job = _job_in(JobState.RUNNING)
