@@ -88,6 +88,22 @@ class StackProcesses:
             process.communicate(timeout=20)
 
 
+def newcomer_environment(folder: Path) -> dict[str, str]:
+    """This process's environment without what the test run put in it, marked so that `StackProcesses.find` sees it."""
+    of_this_run = {
+        *STACK_VARIABLES,
+        "MEDIA_ROOT",
+        "STATIC_ROOT",
+        "SECRET_KEY",
+        "BATCHREEL",
+        "DEBUG",
+        "HTTPS",
+        "CALLER_DIR",
+    }
+    kept = {name: value for name, value in os.environ.items() if name not in of_this_run}
+    return {**kept, "STACK_OF_TEST": str(folder)}
+
+
 def read_environment(process: subprocess.Popen[str]) -> Mapping[str, str]:
     """Wait for the line that STAY prints, and return what it shows. Fails with the errors."""
     assert process.stdout is not None

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
-from project.local.stack import STACK_VARIABLES
-from tests.integration.stack_processes import PROJECT_ROOT, StackProcesses
-from tests.waiting import wait_for
+from tests.integration.stack_processes import PROJECT_ROOT, StackProcesses, newcomer_environment
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def running(folder: Path) -> Iterator[StackProcesses]:
 
 @pytest.fixture(scope="module")
 def clip(folder: Path) -> Path:
-    path = folder / "a short clip.mp4"
+    path = folder / "a [bold]short :smile: clip.mp4"
     picture = "testsrc=size=320x180:rate=25:duration=2"
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(),
@@ -50,19 +50,13 @@ def clip(folder: Path) -> Path:
     return path
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    given_by_this_run = {*STACK_VARIABLES, "MEDIA_ROOT", "SECRET_KEY", "BATCHREEL", "CALLER_DIR"}
-    kept = {name: value for name, value in os.environ.items() if name not in given_by_this_run}
-    return {**kept, "STACK_OF_TEST": str(folder)}
-
-
-def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def _start(folder: Path, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [PROJECT_ROOT / "scripts" / "demo", *arguments, "--state", str(folder / "state")],
         cwd=folder,
-        env=_environment(folder),
+        env=newcomer_environment(folder),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
@@ -79,6 +73,7 @@ def test_video_becomes_playable_when_a_newcomer_runs_the_demo(
     assert demo.returncode == 0, output
     assert "DescribeJobs says SUCCEEDED" in output
     assert re.search(r"180p .* 320 x 180 .* kbit/s", output)
+    assert f"Uploaded {clip.name}" in output, "a name is shown as it is"
     playlist = re.search(r"playlist +(/.*master\.m3u8)", output)
     assert playlist, output
     assert Path(playlist[1]).read_text().startswith("#EXTM3U")
@@ -102,11 +97,44 @@ def test_demo_names_the_file_when_there_is_none(folder: Path) -> None:
     assert (demo.returncode, f"there is no file {folder / 'nowhere.mp4'}" in output) == (2, True)
 
 
-def test_nothing_goes_on_when_the_demo_is_interrupted(folder: Path, clip: Path, running: StackProcesses) -> None:
+def test_demo_says_which_part_ended_when_the_celery_worker_is_killed(
+    folder: Path, clip: Path, running: StackProcesses
+) -> None:
     demo = _start(folder, clip.name)
     assert demo.stdout is not None
     assert any("Uploaded" in line for line in demo.stdout)
+    for process_id, line in running.find().items():
+        if "celery -A project worker" in line and "lifeline.py" not in line:
+            with suppress(ProcessLookupError):  # one ends with another
+                os.kill(process_id, signal.SIGKILL)
+    output, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 1, output
+    assert "Celery worker ended by itself" in output
+    assert f"Logs: {folder / 'state' / 'logs'}" in output
+    assert "Traceback" not in output
+    assert not running.find()
+
+
+def test_nothing_goes_on_when_the_demo_is_interrupted_on_a_terminal(
+    folder: Path, clip: Path, running: StackProcesses
+) -> None:
+    terminal, of_demo = pty.openpty()
+    demo = _start(folder, clip.name, output=of_demo)
+    os.close(of_demo)
+    shown = _read(terminal, until=b"\x1b[2K")
+    assert "\x1b[2K" in shown, f"no line was drawn again: {shown}"
     os.killpg(demo.pid, signal.SIGINT)
-    output, _ = demo.communicate(timeout=10)
-    assert "Nothing goes on running" in output
-    wait_for(lambda: not running.find(), limit_s=10, what="the end of everything that the demo started")
+    shown = _read(terminal, until=b"Nothing goes on running")
+    assert "Nothing goes on running" in shown
+    assert demo.wait(timeout=10) == 128 + signal.SIGINT
+    os.close(terminal)
+    assert not running.find()
+
+
+def _read(terminal: int, *, until: bytes) -> str:
+    """What the terminal shows from now until `until`, or to the end."""
+    shown = b""
+    with suppress(OSError):  # EIO says that nobody has the other side any more
+        while until not in shown and (part := os.read(terminal, 4096)):
+            shown += part
+    return shown.decode(errors="replace")

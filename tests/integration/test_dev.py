@@ -1,0 +1,145 @@
+"""`scripts/dev`: the site that it prints can be used, and nothing of it outlives it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from project.local.ports import free_port
+from tests.integration.stack_processes import PROJECT_ROOT, StackProcesses, newcomer_environment
+from tests.media.clips import make_clip
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+END_LIMIT_S = 10.0
+"""What scripts/dev promises after a Ctrl-C, and after a kill -9."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevSite:
+    """A running `scripts/dev`, and what it printed about itself."""
+
+    process: subprocess.Popen[str]
+    log_path: Path
+    web: str
+    flower: str
+    password: str
+    processes: StackProcesses
+
+    def ended_whole(self) -> bool:
+        return not self.processes.find()
+
+
+def _printed(log_path: Path) -> str:
+    text = log_path.read_text()
+    return text if "Ctrl-C ends everything." in text else ""
+
+
+def _answers(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=10).status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dev")
+
+
+@pytest.fixture
+def site(folder: Path) -> Iterator[DevSite]:
+    processes = StackProcesses(folder)
+    log_path = folder / "dev.log"
+    with log_path.open("w") as log:
+        process = subprocess.Popen(
+            [PROJECT_ROOT / "scripts" / "dev", "--state", folder / "state", "--port", str(free_port())],
+            env=newcomer_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            # A shell gives its background jobs an ignored SIGINT, which would make Ctrl-C untestable here.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a few instructions
+        )
+    try:
+        overview = wait_for(lambda: _printed(log_path), limit_s=90, what="the overview of what runs")
+        lines = dict(re.findall(r"^  (web pages|Flower|login) +(?:admin / )?(\S+)", overview, re.MULTILINE))
+        site = DevSite(
+            process=process,
+            log_path=log_path,
+            web=lines["web pages"],
+            flower=lines["Flower"],
+            password=lines["login"],
+            processes=processes,
+        )
+        for address in (site.web, site.flower):
+            wait_for(lambda address=address: _answers(address), limit_s=30, what=f"an answer of {address}")
+        yield site
+    finally:
+        processes.end()
+        process.wait(timeout=10)
+
+
+def _token(page: str) -> str:
+    return re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[0]
+
+
+def _signed_in(site: DevSite) -> requests.Session:
+    browser = requests.Session()
+    page = browser.get(site.web, timeout=30)
+    form = {"username": "admin", "password": site.password, "next": "/", "csrfmiddlewaretoken": _token(page.text)}
+    page = browser.post(page.url, data=form, timeout=30)
+    assert page.url == site.web, "the printed login opens the pages"
+    return browser
+
+
+def _upload(browser: requests.Session, site: DevSite, clip: Path) -> str:
+    """Upload through the form; the address of the video's page."""
+    form = {"csrfmiddlewaretoken": _token(browser.get(site.web, timeout=30).text)}
+    with clip.open("rb") as content:
+        page = browser.post(f"{site.web}upload/", data=form, files={"source": content}, timeout=30)
+    assert page.status_code == HTTPStatus.OK
+    return page.url
+
+
+def test_upload_plays_and_ctrl_c_ends_all_when_the_site_is_used_by_a_person(site: DevSite, tmp_path: Path) -> None:
+    browser = _signed_in(site)
+    page_address = _upload(browser, site, make_clip(tmp_path / "short.mp4", pictures=20, rate="10", sound_s=2.0))
+    playlist = wait_for(
+        lambda: re.search(r'data-manifest="/([^"]+)"', browser.get(page_address, timeout=30).text),
+        limit_s=60,
+        what="the player on the video's page",
+    )
+    assert browser.get(site.web + playlist[1], timeout=30).text.startswith("#EXTM3U")
+    assert browser.get(f"{site.web}static/admin/css/base.css", timeout=30).status_code == HTTPStatus.OK
+    assert requests.get(f"{site.flower}tasks", timeout=30).status_code == HTTPStatus.UNAUTHORIZED
+    assert requests.get(f"{site.flower}tasks", auth=("admin", site.password), timeout=30).status_code == HTTPStatus.OK
+
+    _upload(browser, site, make_clip(tmp_path / "long.mp4", size="640x360", pictures=1500, rate="25"))
+    wait_for(
+        lambda: [line for line in site.processes.find().values() if "ffmpeg" in line and "-filter_complex" in line],
+        limit_s=60,
+        what="a container in mid-encode",
+    )
+    os.killpg(site.process.pid, signal.SIGINT)
+    site.process.wait(timeout=END_LIMIT_S)
+    assert site.ended_whole()
+    assert "Nothing goes on running" in site.log_path.read_text()
+
+
+def test_nothing_goes_on_when_the_site_is_killed(site: DevSite) -> None:
+    os.kill(site.process.pid, signal.SIGKILL)
+    wait_for(site.ended_whole, limit_s=END_LIMIT_S, what="the end of everything that scripts/dev started")
