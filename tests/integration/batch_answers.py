@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
+    from mypy_boto3_logs import CloudWatchLogsClient
 
     from tasks.models import Attempt
 
@@ -32,9 +31,8 @@ def wait_for_last_word(batch: BatchClient, attempt: Attempt) -> Any:
     return wait_for(look, what=f"the end of Batch job {attempt.batch_job_id}")
 
 
-def log_lines(detail: Any, *, last_event: str) -> list[dict[str, Any]]:
+def log_lines(logs: CloudWatchLogsClient, detail: Any, *, last_event: str) -> list[dict[str, Any]]:
     """Wait until the container's log stream ends with this event, and return its lines, each of which is JSON."""
-    logs = boto3.client("logs")
 
     def look() -> list[dict[str, Any]]:
         answer = logs.get_log_events(

@@ -18,7 +18,7 @@ from tasks.batch.definition import render
 from tasks.beat import sync_entries
 from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
-from tests.contract.jobs import UNFINISHED
+from tests.contract.jobs import UNFINISHED, Jobs
 from tests.integration.celery_nodes import QUEUES, RunningSite, beat_process, worker_process
 from tests.integration.quick import QUICK
 from tests.media.clips import make_clip
@@ -28,12 +28,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_batch import BatchClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from pytest_django import Settings
 
 
 @pytest.fixture(scope="session")
 def batch_client() -> BatchClient:
     return boto3.client("batch", config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32))
+
+
+@pytest.fixture(scope="session")
+def logs_client() -> CloudWatchLogsClient:
+    return boto3.client("logs")
+
+
+@pytest.fixture
+def own_queue(batch_client: BatchClient, logs_client: CloudWatchLogsClient) -> Iterator[Jobs]:
+    """A queue of the test's own; afterwards nothing is left in it."""
+    jobs = Jobs(batch_client, logs_client)
+    yield jobs
+    jobs.end()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_batch import BatchClient
+    from mypy_boto3_logs import CloudWatchLogsClient
 
     from tests.integration.celery_nodes import RunningSite
 
@@ -32,7 +33,7 @@ def lecture_clip(tmp_path: Path) -> Path:
 
 
 def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
-    running_site: RunningSite, lecture_clip: Path, batch_client: BatchClient
+    running_site: RunningSite, lecture_clip: Path, batch_client: BatchClient, logs_client: CloudWatchLogsClient
 ) -> None:
     # Saved -> signal: the job is there as soon as the save returns.
     video = upload(lecture_clip)
@@ -63,7 +64,7 @@ def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
     assert (attempt.state, attempt.exit_code, attempt.charged) == ("SUCCEEDED", 0, False)
     detail = describe(batch_client, attempt)
     assert (detail["status"], detail["container"]["exitCode"]) == ("SUCCEEDED", 0)
-    assert_log_tells_the_work(detail)
+    assert_log_tells_the_work(logs_client, detail)
     assert attempt.batch_log_stream == detail["container"]["logStreamName"]
     assert_events_are_in_order(job)
 
@@ -91,9 +92,9 @@ def assert_batch_job_is_the_attempts(batch: BatchClient, attempt: Attempt) -> No
     assert detail["retryStrategy"]["attempts"] == 1
 
 
-def assert_log_tells_the_work(detail: Any) -> None:
+def assert_log_tells_the_work(logs: CloudWatchLogsClient, detail: Any) -> None:
     """CloudWatch has the container's lines: the start, each unit once, the end."""
-    lines = log_lines(detail, last_event="BATCH_JOB_COMPLETED")
+    lines = log_lines(logs, detail, last_event="BATCH_JOB_COMPLETED")
     assert lines[0]["event"] == "BATCH_PROCESS_START"
     assert (lines[-1]["exit_code"], lines[-1]["text"]) == (0, "published")
     for event in ("UNIT_START", "UNIT_DONE"):

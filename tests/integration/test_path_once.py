@@ -18,7 +18,6 @@ from tasks.models import Attempt, Event, Job, Tick, Video
 from tasks.services.request import request_overlooked
 from tasks.services.submit import submit_due
 from tasks.tasks import hint, observe_tick, submit_tick
-from tests.contract.jobs import Jobs
 from tests.integration.batch_proxy import BatchProxy
 from tests.integration.quick import QUICK
 from tests.services.making import age, published, uploaded_video
@@ -26,8 +25,10 @@ from tests.services.making import age, published, uploaded_video
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mypy_boto3_batch import BatchClient
     from pytest_django import Settings
+
+    from tasks.conf import BridgeSettings
+    from tests.contract.jobs import Jobs
 
 ENQUEUES = 20
 ACTIVE_JOBS = 250
@@ -35,18 +36,16 @@ ACTIVE_JOBS = 250
 
 @pytest.fixture
 def wire(
-    quick: Any, settings: Settings, batch_client: BatchClient, monkeypatch: pytest.MonkeyPatch
+    quick: BridgeSettings, settings: Settings, own_queue: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[BatchProxy]:
     """All of this process's calls of AWS Batch, on a queue whose Batch jobs never start: they ask for more vCPUs than it has."""
-    jobs = Jobs(batch_client, logs=None)
-    settings.VIDEO_BATCH_JOB_QUEUE = jobs.queue
+    settings.VIDEO_BATCH_JOB_QUEUE = own_queue.queue
     settings.BATCHREEL = {**QUICK, "vcpus": 64, "submit_batch_jobs": 300, "submit_per_s": 1000, "submit_burst": 1000}
     with BatchProxy(os.environ["AWS_ENDPOINT_URL"]).running() as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", proxy.url)
         aws.batch_client.cache_clear()
         yield proxy
         aws.batch_client.cache_clear()
-    jobs.end()
 
 
 def test_one_job_is_submitted_once_when_a_video_is_saved_twenty_times_at_once(wire: BatchProxy) -> None:

@@ -17,30 +17,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_batch import BatchClient
+    from mypy_boto3_logs import CloudWatchLogsClient
 
 pytestmark = pytest.mark.usefixtures("quick")
 
 WORDS_OF_PROGRAMMERS = ("ffmpeg", "moov", "errno", "exception", "traceback", "exit code", "/", "_")
 
 
-def test_job_fails_after_one_execution_when_the_file_is_corrupt(short_clip: Path, batch_client: BatchClient) -> None:
+def test_job_fails_after_one_execution_when_the_file_is_corrupt(
+    short_clip: Path, batch_client: BatchClient, logs_client: CloudWatchLogsClient
+) -> None:
     half = short_clip.read_bytes()[: short_clip.stat().st_size // 2]
     video = Video(title="Broken off in the middle")
     video.source.save("lecture.mp4", ContentFile(half))
     hint()
-    assert_refused_once(video, batch_client)
+    assert_refused_once(video, batch_client, logs_client)
 
 
-def test_job_fails_after_one_execution_when_the_source_is_gone(short_clip: Path, batch_client: BatchClient) -> None:
+def test_job_fails_after_one_execution_when_the_source_is_gone(
+    short_clip: Path, batch_client: BatchClient, logs_client: CloudWatchLogsClient
+) -> None:
     video = upload(short_clip)
-    video.source.storage.delete(video.source.name)
+    video.source.storage.delete(str(video.source))
     hint()
-    job = assert_refused_once(video, batch_client)
+    job = assert_refused_once(video, batch_client, logs_client)
     assert job.reason == "SOURCE_MISSING"
     assert "Upload it again" in job.reason_text
 
 
-def assert_refused_once(video: Video, batch_client: BatchClient) -> Job:
+def assert_refused_once(video: Video, batch: BatchClient, logs: CloudWatchLogsClient) -> Job:
     """The job is FAILED with a sentence for people, its one container said so, and no tick starts another."""
     job = wait_for_end(video)
     assert job.state == "FAILED"
@@ -52,9 +57,9 @@ def assert_refused_once(video: Video, batch_client: BatchClient) -> Job:
     attempt = Attempt.objects.get(job=job)
     assert (attempt.state, attempt.reason, attempt.charged) == ("FAILED", "INPUT_REFUSED", True)
     assert job.reason_text in attempt.reason_text
-    detail = wait_for_last_word(batch_client, attempt)
+    detail = wait_for_last_word(batch, attempt)
     assert (detail["status"], detail["container"]["exitCode"]) == ("FAILED", ExitCode.INPUT_REFUSED)
-    last_line = log_lines(detail, last_event="BATCH_JOB_FAILED")[-1]
+    last_line = log_lines(logs, detail, last_event="BATCH_JOB_FAILED")[-1]
     assert (last_line["exit_code"], last_line["text"]) == (ExitCode.INPUT_REFUSED, job.reason_text)
 
     for tick in (submit_tick, observe_tick, rescue_tick):

@@ -10,20 +10,39 @@ from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestWorke
 
 from project.celery import app as celery_app
 from tasks.beat import sync_entries
-from tasks.models import Attempt
+from tasks.models import Attempt, Job
+from tests.contract.jobs import Jobs
 from tests.integration.batch_proxy import BatchProxy, Withheld
 from tests.integration.celery_nodes import BrokerOfStack, beat_process, worker_process
-from tests.integration.path_rows import told, upload, wait_for_end
+from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from celery import Celery
-    from mypy_boto3_batch import BatchClient
     from pytest_celery import CeleryTestSetup
 
     from tests.integration.celery_nodes import NodeProcess
+
+
+class BusyQueue:
+    """A queue for one container, which another Batch job's has taken: ours are submitted, and don't start."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._batch = jobs.batch
+        self.name = jobs.queue
+        self._other = jobs.submit("sleep", "600")
+        jobs.wait_for_status(self._other, "RUNNING")
+
+    def let_go(self) -> None:
+        """End the other Batch job, so that ours may start."""
+        self._batch.terminate_job(jobId=self._other, reason="It has been in the way long enough")
+
+    def ids_of(self, job: Job) -> list[str]:
+        """The ids of all Batch jobs that a job ever got here."""
+        named = [{"name": "JOB_NAME", "values": [f"batchreel-{job.pk}-*"]}]
+        return [each["jobId"] for each in self._batch.list_jobs(jobQueue=self.name, filters=named)["jobSummaryList"]]
 
 
 @pytest.fixture
@@ -33,8 +52,20 @@ def batch_proxy() -> Iterator[BatchProxy]:
 
 
 @pytest.fixture
-def proxied_environment(site_environment: dict[str, str], batch_proxy: BatchProxy) -> dict[str, str]:
-    return {**site_environment, "AWS_ENDPOINT_URL_BATCH": batch_proxy.url}
+def busy_queue(own_queue: Jobs) -> BusyQueue:
+    own_queue.queue = own_queue.make_queue(vcpus=1)
+    return BusyQueue(own_queue)
+
+
+@pytest.fixture
+def proxied_environment(
+    site_environment: dict[str, str], batch_proxy: BatchProxy, busy_queue: BusyQueue
+) -> dict[str, str]:
+    return {
+        **site_environment,
+        "AWS_ENDPOINT_URL_BATCH": batch_proxy.url,
+        "VIDEO_BATCH_JOB_QUEUE": busy_queue.name,
+    }
 
 
 @pytest.fixture
@@ -84,9 +115,9 @@ def test_job_is_submitted_once_and_ends_when_its_worker_is_killed_in_mid_task(
     withheld: Withheld,
     celery_setup: CeleryTestSetup,
     batch_proxy: BatchProxy,
+    busy_queue: BusyQueue,
     late_beat: Any,
     short_clip: Path,
-    batch_client: BatchClient,
 ) -> None:
     worker = celery_setup.worker
     assert worker is not None
@@ -96,17 +127,17 @@ def test_job_is_submitted_once_and_ends_when_its_worker_is_killed_in_mid_task(
     worker.kill("SIGKILL")
     assert worker.container.status == "exited"
     attempt = Attempt.objects.get(job__video=video)
+    assert (attempt.state, attempt.batch_job_id) == ("SUBMITTING", None)
     assert attempt.submit_called_at is not None
-    assert "attempt.submit" not in told(attempt.job)
 
     worker.restart()
     late_beat()
+    attempt = wait_for_attempt(video, state="SUBMITTED")
+    adopted = f"BATCH_SUBMIT_ADOPTED {attempt.batch_job_name} {attempt.batch_job_id}" in worker.logs()
+    assert adopted is (withheld is Withheld.ANSWER)
+    busy_queue.let_go()
     job = wait_for_end(video)
     assert (job.state, job.fence) == ("SUCCEEDED", 1)
     assert batch_proxy.calls("submitjob") == (2 if withheld is Withheld.REQUEST else 1)
-    listed = batch_client.list_jobs(
-        jobQueue="batchreel", filters=[{"name": "JOB_NAME", "values": [f"batchreel-{job.pk}-*"]}]
-    )["jobSummaryList"]
-    attempt.refresh_from_db()
-    assert [each["jobId"] for each in listed] == [attempt.batch_job_id]
+    assert busy_queue.ids_of(job) == [attempt.batch_job_id]
     assert told(job).count("attempt.claim") == told(job).count("job.publish") == 1
