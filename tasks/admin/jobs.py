@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 
 from tasks.admin.actions import cancel, for_each, retry_video, revive_job, transcode_again
 from tasks.admin.attempts import heartbeat_words, with_heartbeat_age
+from tasks.admin.page_actions import PageActions
 from tasks.admin.shown import NOTHING, ReadOnlyAdmin, ReadOnlyInline, badge, page_link, progress_bar, timeline
 from tasks.batch.logs import log_tail
 from tasks.models import Attempt, Job, Unit
@@ -64,7 +65,7 @@ class AttemptsOfJob(ReadOnlyInline):
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnlyAdmin):
+class JobAdmin(PageActions, ReadOnlyAdmin):
     """A job and all that became of it. Its actions are the only way to touch it."""
 
     list_display = ("short_id", "video", "state_badge", "progress", "fence", "reason", "created_at", "finished_at")

@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from tasks.admin.actions import cancel, for_each, retry_video, transcode_again
-from tasks.admin.shown import NOTHING, AnyAdmin, ReadOnlyInline, badge, page_link, progress_bar, timeline
+from tasks.admin.page_actions import PageActions
+from tasks.admin.shown import NOTHING, ReadOnlyInline, badge, page_link, progress_bar, timeline
 from tasks.lifecycle.states import ACTIVE_JOB_STATES
 from tasks.models import Job, Video
 from tasks.selectors.timeline import video_timeline
@@ -36,7 +37,7 @@ class JobsOfVideo(ReadOnlyInline):
 
 
 @admin.register(Video)
-class VideoAdmin(AnyAdmin):
+class VideoAdmin(PageActions):
     """A video can be added, renamed, given another source, and deleted; everything else follows from its jobs."""
 
     list_display = ("title_or_id", "status", "progress", "published", "created_at")

@@ -262,6 +262,32 @@ def test_actions_are_refused_when_a_person_may_only_look(client: Client) -> None
     assert Job.objects.get(pk=job.pk).state == JobState.DEAD
 
 
+@pytest.mark.parametrize("model", ["video", "job"])
+def test_page_says_what_happened_when_its_button_is_pressed(model: str, operator: Client) -> None:
+    job = Job.objects.get(video=uploaded_video())
+    pk = job.video_id if model == "video" else job.pk
+    page = reverse(f"admin:batchreel_{model}_change", args=[pk])
+    shown = operator.get(page)
+    assert 'name="action" value="cancel"' in shown.content.decode()
+    pressed = {"action": "cancel", "_selected_action": str(pk), shown.context["from_page"]: "1"}
+    answer = operator.post(shown.context["actions_address"], pressed, follow=True)
+    assert answer.redirect_chain == [(page, 302)]
+    assert "Jobs cancelled: 1." in answer.content.decode()
+    assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
+
+
+@pytest.mark.parametrize("model", ["video", "job"])
+def test_page_offers_no_button_when_a_person_may_only_look(model: str, client: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    watcher = User.objects.create_user("watcher", is_staff=True)
+    watcher.user_permissions.set(_view_permissions())
+    client.force_login(watcher)
+    pk = job.video_id if model == "video" else job.pk
+    page = client.get(reverse(f"admin:batchreel_{model}_change", args=[pk]))
+    assert page.status_code == 200
+    assert 'name="action"' not in page.content.decode()
+
+
 def _view_permissions():  # type: ignore[no-untyped-def] # a queryset of Django's own model
     from django.contrib.auth.models import Permission  # noqa: PLC0415 - only here
 
