@@ -28,8 +28,8 @@ class Hop:
 
 
 def hops(job: Job) -> list[Hop]:
-    """The way of the job's video, hop by hop, from rows alone, in the order in which the hops happened."""
-    attempt = Attempt.objects.filter(job=job).latest("number")
+    """The way of the job's video, hop by hop, from rows alone, in the order in which the hops happened first."""
+    attempt = Attempt.objects.filter(job=job).earliest("number")
     units = Unit.objects.filter(job=job).count()
     # What happened: after what, and in words.
     ways = {
@@ -41,7 +41,7 @@ def hops(job: Job) -> list[Hop]:
             f"local AWS Batch: container process started, attempt {attempt.number} claimed",
         ),
         "plan": ("attempt.claim", f"container: planned as {units} units"),
-        "RUNNING": ("attempt.claim", "Celery worker: DescribeJobs says RUNNING"),
+        "RUNNING": ("attempt.submit", "Celery worker: DescribeJobs says RUNNING"),
         "media": ("plan", "container: pictures and sound encoded and stored; heartbeats and progress in PostgreSQL"),
         "job.publish": ("media", "container: every object read back and verified, then published in one transaction"),
         "SUCCEEDED": ("job.publish", "Celery worker: DescribeJobs says SUCCEEDED"),
@@ -56,7 +56,7 @@ def hops(job: Job) -> list[Hop]:
 
 
 def _moments(job: Job) -> dict[str, datetime]:
-    """When each kind of thing happened last; units by their kind, observations by their status."""
+    """When each kind of thing happened first, and media last; units by their kind, observations by their status."""
     moments: dict[str, datetime] = {"upload": job.video.created_at}
     for event in Event.objects.filter(job_id=job.pk).order_by("id"):
         name = event.kind
@@ -64,7 +64,8 @@ def _moments(job: Job) -> dict[str, datetime]:
             name = {"plan": "plan", "publish": ""}.get(event.text.split()[0], "media")
         elif event.kind == "batch.status":
             name = event.to_state
-        moments[name] = event.created_at
+        if name == "media" or name not in moments:
+            moments[name] = event.created_at
     return moments
 
 
@@ -76,6 +77,8 @@ def print_publication(job: Job, console: Console) -> None:
     for hop in way:
         at_s = (hop.at - way[0].at).total_seconds()
         console.print(f"  {at_s:6.1f} s {hop.took.total_seconds():6.1f} s  {hop.words}")
+    if (attempts := Attempt.objects.filter(job=job).count()) > 1:
+        console.print(f"  It took {attempts} attempts; the timeline on the video's page says why.")
     console.print()
     console.print(_rungs(job))
     page = f"http://127.0.0.1:{WEB_PORT}{reverse('batchreel:video', args=[job.video_id])}"

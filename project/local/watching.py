@@ -49,14 +49,16 @@ def watch(video: Video, console: Console, *, check_programs: Callable[[], None])
                 message = "The Celery worker did not submit the job within a minute."
                 raise StackError(message)
             time.sleep(_LOOK_EVERY_S)
-    _wait_until_observed(job)
+    _wait_until_observed(job, console)
     return job
 
 
-def _wait_until_observed(job: Job) -> None:
+def _wait_until_observed(job: Job, console: Console) -> None:
     """The observe or reap tick sees the end of the Batch job a little after the container said so."""
     give_up_at = time.monotonic() + _OBSERVED_WITHIN_S
     unobserved = Attempt.objects.filter(job=job, batch_job_id__isnull=False).exclude(batch_status__in=FINAL_STATUSES)
+    if unobserved.exists():
+        console.print("Waiting until Celery's next tick sees the end of the Batch job.")
     while unobserved.exists() and time.monotonic() < give_up_at:
         time.sleep(_LOOK_EVERY_S)
 
