@@ -24,19 +24,16 @@ else:
 
 NOTHING = "-"
 
+_GREEN = "light-dark(#1a7f37, #3fb950)"
+_BLUE = "light-dark(#0969da, #58a6ff)"
+_RED = "light-dark(#cf222e, #ff7b72)"
+_ORANGE = "light-dark(#bc4c00, #ffa657)"
+
 _COLOURS = {
-    "SUCCEEDED": "#1a7f37",
-    "DONE": "#1a7f37",
-    "READY": "#1a7f37",
-    "RUNNING": "#0969da",
-    "LEASED": "#0969da",
-    "PROCESSING": "#0969da",
-    "UPDATING": "#0969da",
-    "FAILED": "#cf222e",
-    "DEAD": "#cf222e",
-    "PARKED": "#cf222e",
-    "LOST": "#bc4c00",
-    "RETRY_WAIT": "#bc4c00",
+    **dict.fromkeys(("SUCCEEDED", "DONE", "READY"), _GREEN),
+    **dict.fromkeys(("RUNNING", "LEASED", "PROCESSING", "UPDATING"), _BLUE),
+    **dict.fromkeys(("FAILED", "DEAD", "PARKED"), _RED),
+    **dict.fromkeys(("LOST", "RETRY_WAIT"), _ORANGE),
 }
 
 

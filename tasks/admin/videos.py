@@ -7,7 +7,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import FileField, QuerySet
+from django.forms import FileInput
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -43,8 +44,10 @@ class VideoAdmin(PageActions):
     list_display = ("title_or_id", "status", "progress", "published", "created_at")
     search_fields = ("title", "id")
     actions = ("retry", "transcode_again", "cancel")
-    fields = ("title", "source", "status", "told", "progress", "published", "created_at", "happened")
-    readonly_fields = ("status", "told", "progress", "published", "created_at", "happened")
+    # The stock widget links to the source, which is served to nobody.
+    formfield_overrides = {FileField: {"widget": FileInput}}
+    fields = ("title", "source", "source_name", "status", "told", "progress", "published", "created_at", "happened")
+    readonly_fields = ("source_name", "status", "told", "progress", "published", "created_at", "happened")
     inlines = (JobsOfVideo,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
@@ -65,6 +68,11 @@ class VideoAdmin(PageActions):
     def title_or_id(self, video: Video) -> str:
         """What a person calls it."""
         return str(video)
+
+    @admin.display(description="source's storage name")
+    def source_name(self, video: Video) -> str:
+        """Which version of the source is there."""
+        return str(video.source) or NOTHING
 
     @admin.display(description="status")
     def status(self, video: Video) -> SafeString:

@@ -10,8 +10,10 @@ import boto3
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
@@ -238,6 +240,21 @@ def test_row_is_found_when_an_operator_pastes_an_id(model: str, operator: Client
     pasted = video.pk if model == "video" else Job.objects.get(video=video).pk
     page = operator.get(reverse(f"admin:batchreel_{model}_changelist"), {"q": str(pasted)})
     assert page.context["cl"].result_count >= 1
+
+
+def test_event_list_does_not_read_all_events_for_its_filter_when_it_is_opened(operator: Client) -> None:
+    published()
+    with CaptureQueriesContext(connection) as queries:
+        page = operator.get(reverse("admin:batchreel_event_changelist"), {"kind": "job.publish"})
+    assert page.context["cl"].result_count == 1
+    assert not [query["sql"] for query in queries if "DISTINCT" in query["sql"]]
+
+
+def test_video_page_does_not_link_to_the_source_when_there_is_one(operator: Client) -> None:
+    video = uploaded_video()
+    page = operator.get(reverse("admin:batchreel_video_change", args=[video.pk])).content.decode()
+    assert f'href="{video.source.url}"' not in page
+    assert str(video.source) in page
 
 
 @pytest.mark.parametrize("how", ["page", "action"])
