@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from project.local.environment import STATE_DIR, site_environment
+from project.local.environment import STATE_DIR, given_path, site_environment
 from project.local.errors import FolderInUseError, StackError
 from project.local.sample import sample_video
 from project.local.site import prepare_site, running_celery
@@ -84,12 +84,14 @@ def _arguments() -> argparse.Namespace:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a video of your own (default: a sample)")
-    parser.add_argument("--state", type=Path, default=STATE_DIR, help="folder of data and logs (default: .local/site)")
+    parser.add_argument(
+        "file", nargs="?", type=given_path, metavar="FILE", help="a video of your own (default: a sample)"
+    )
+    parser.add_argument(
+        "--state", type=given_path, default=STATE_DIR, help="folder of data and logs (default: .local/site)"
+    )
     arguments = parser.parse_args()
     if arguments.file is not None:
-        # The script changes the folder; a relative path means the one that it was called in.
-        arguments.file = Path(os.environ.get("CALLER_DIR", ".")) / arguments.file
         if not arguments.file.is_file():
             parser.error(f"there is no file {arguments.file}")
         if not os.access(arguments.file, os.R_OK):

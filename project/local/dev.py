@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from project.local.environment import STATE_DIR, kept_secret, site_environment
+from project.local.environment import STATE_DIR, given_path, kept_secret, site_environment
 from project.local.errors import StackError
 from project.local.frontend import install_frontend
 from project.local.lifeline import lifeline_command
@@ -53,7 +53,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/dev", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--state", type=Path, default=STATE_DIR, help="folder of data and logs (default: .local/site)")
+    parser.add_argument(
+        "--state", type=given_path, default=STATE_DIR, help="folder of data and logs (default: .local/site)"
+    )
     parser.add_argument(
         "--port", type=int, default=WEB_PORT, help="port of the web pages (default: %(default)s, or near)"
     )

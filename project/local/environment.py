@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 STATE_DIR = Path(__file__).resolve().parents[2] / ".local" / "site"
@@ -39,7 +41,16 @@ def kept_secret(path: Path, *, length_bytes: int = 48) -> str:
     """The random secret in this file, which only its owner can read; made at the first call."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor, unfinished = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(length_bytes))
+        # Whole or not at all; and of two programs that start at once, both get the first one's.
+        with suppress(FileExistsError):
+            path.hardlink_to(unfinished)
+        Path(unfinished).unlink()
     return path.read_text()
+
+
+def given_path(text: str) -> Path:
+    """A path as the person meant it: the scripts change the folder, and say in CALLER_DIR where they were called."""
+    return Path(os.environ.get("CALLER_DIR", "")) / text
