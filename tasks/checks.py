@@ -46,8 +46,8 @@ _SEE = "docs/settings.md lists every name, its unit and its default."
 
 @register("batchreel")
 def check_django(**_: Any) -> list[CheckMessage]:
-    """The secret key and the database."""
-    return [*_secret_key(), *_database()]
+    """The secret key, the database, and where browsers find what is published."""
+    return [*_secret_key(), *_database(), *_media()]
 
 
 @register("batchreel")
@@ -82,6 +82,16 @@ def _database() -> Iterator[CheckMessage]:
             f"The database is {engine or 'not set'}, not PostgreSQL: row locks and partial unique indexes are needed.",
             hint="Set DATABASE_URL to postgres://user:password@host:5432/name.",
             id="batchreel.E004",
+        )
+
+
+def _media() -> Iterator[CheckMessage]:
+    backend = str(settings.STORAGES.get("default", {}).get("BACKEND", ""))
+    if not backend.endswith(".FileSystemStorage") and not getattr(settings, "MEDIA_BASE_URL", ""):
+        yield Warning(
+            "MEDIA_BASE_URL is empty, and files lie in a bucket: players cannot follow the addresses in playlists, which are relative.",
+            hint="Set MEDIA_BASE_URL to the address of the CDN or public bucket.",
+            id="batchreel.W007",
         )
 
 

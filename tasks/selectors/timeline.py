@@ -100,6 +100,6 @@ def _details(event: Event) -> str:
     change = f"{event.from_state or 'none'} → {event.to_state}" if event.from_state != event.to_state else ""
     reason = Reason.__members__.get(event.reason)
     sentence = reason.sentence if reason else event.reason
-    # The text of a reason is often its sentence.
-    text = event.text if event.text != sentence else ""
+    # The text often is the reason's sentence, or the attempt that the entry names anyway.
+    text = event.text if event.text not in {sentence, f"attempt {event.attempt_number}"} else ""
     return "; ".join(part for part in (change, sentence.rstrip("."), text) if part)

@@ -126,3 +126,10 @@ def test_check_says_so_when_the_secret_key_is_empty(settings: Settings) -> None:
 def test_check_says_so_when_the_database_is_not_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(django_settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
     assert ids() == {"batchreel.E004"}
+
+
+def test_check_says_so_when_players_could_not_follow_playlists_in_a_bucket(settings: Settings) -> None:
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "storages.backends.s3.S3Storage"}}
+    assert ids() == {"batchreel.W007"}
+    settings.MEDIA_BASE_URL = "https://cdn.example.org"
+    assert messages() == []
