@@ -39,21 +39,25 @@ _NPM_OPTIONS = {
 
 
 def install_frontend(
-    *, say: Callable[[str], None], target_dir: Path = TARGET_DIR, limit_s: float = _NPM_LIMIT_S
+    *,
+    say: Callable[[str], None],
+    source_dir: Path = SOURCE_DIR,
+    target_dir: Path = TARGET_DIR,
+    limit_s: float = _NPM_LIMIT_S,
 ) -> bool:
-    """Install what tasks/frontend lists, unless it is installed. True where it is there now.
+    """Install what the lists in `source_dir` say, unless it is installed. True where it is there now.
 
     Says one line where there was something to do. A failure is one line too, not an error: all pages work without, and the player says
     what is missing. Several callers at once are harmless: all but one wait. A caller that was killed half way leaves no stamp.
     """
     target_dir.mkdir(parents=True, exist_ok=True)
-    stamp, wanted = target_dir / _STAMP_NAME, _checksum()
+    stamp, wanted = target_dir / _STAMP_NAME, _checksum(source_dir)
     with _alone(target_dir):
         if stamp.exists() and stamp.read_text() == wanted:
             return True
         stamp.unlink(missing_ok=True)
         for name in _LISTS:
-            shutil.copyfile(SOURCE_DIR / name, target_dir / name)
+            shutil.copyfile(source_dir / name, target_dir / name)
         if trouble := _npm_ci(target_dir, limit_s=limit_s):
             say(
                 f"The player's hls.js could not be installed: {trouble}. Safari plays videos all the same; other browsers need it."
@@ -72,8 +76,8 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _checksum() -> str:
-    return hashlib.sha256(b"".join((SOURCE_DIR / name).read_bytes() for name in _LISTS)).hexdigest()
+def _checksum(folder: Path) -> str:
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in _LISTS)).hexdigest()
 
 
 def _npm_ci(folder: Path, *, limit_s: float) -> str:
