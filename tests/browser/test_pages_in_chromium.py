@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from tasks.container.exit_codes import ExitCode
 from tasks.lifecycle.states import ACTIVE_JOB_STATES
 from tasks.models import Job, Video
+from tasks.services.request import request_by_person
 from tests.media.clips import ffmpeg
 from tests.services.making import submitted_attempt
 
@@ -109,6 +110,26 @@ def test_upload_becomes_a_video_that_plays_to_its_end_when_used_by_a_person(
     assert browsing.troubles == []
     # hls.js tells of each load that a change of rung aborts, so troubles are not looked at any more.
     choose_the_smaller_rung(browsing)
+
+
+def test_nobody_is_thrown_out_of_a_video_when_a_new_version_of_it_is_published(
+    browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
+) -> None:
+    video = upload(browsing, make_clip(tmp_path / "short.mp4", size="160x90", duration_s=2))
+    run_container(video, program_environment)
+    request_again = request_by_person(video_id=video.pk)
+    page = browsing.page
+    browsing.open(f"/videos/{video.pk}/")
+    assert page.locator(".badge").inner_text() == "Updating"
+    page.evaluate("() => { player.muted = true; return player.play(); }")
+    page.wait_for_function("player.currentTime > 0.5")
+    run_container(video, program_environment)
+    page.wait_for_selector(".badge.ready")
+    assert "Reload the page" in page.inner_text("[data-part=sentence]")
+    assert page.evaluate("player.currentTime") > 0.5
+    page.reload()
+    assert str(request_again.job_id) in str(page.get_attribute("#player", "data-manifest"))
+    assert browsing.troubles == []
 
 
 def test_page_says_what_is_missing_when_hls_js_is_not_installed(

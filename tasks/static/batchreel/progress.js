@@ -24,11 +24,20 @@
     if (part.textContent !== text) part.textContent = text;
   }
 
+  // Nobody who is in the middle of a video is thrown out of it.
+  function isWatching() {
+    const player = document.getElementById("player");
+    return player !== null && player.currentTime > 0;
+  }
+
   function show(block, told) {
-    // What can be played, retried or seen has changed: only the server knows the new page.
-    const ended = "active" in block.dataset && !told.active;
-    if (ended || told.published_job !== block.dataset.published) return location.reload();
     const part = (name) => block.querySelector(`[data-part=${name}]`);
+    const ended = "active" in block.dataset && !told.active;
+    if (ended || told.published_job !== block.dataset.published) {
+      // What can be played, retried or seen has changed: only the server knows the new page.
+      if (!isWatching()) return location.reload();
+      told.sentence += " Reload the page to see what has changed.";
+    }
     block.dataset.status = told.status;
     block.toggleAttribute("data-active", told.active);
     const badge = part("status");
