@@ -150,6 +150,7 @@ def test_doctor_ends_in_time_and_says_so_when_nothing_answers(
         "AWS_ENDPOINT_URL": f"http://{silent}",
         "STORAGE_BUCKET": "bucket",
         "STORAGE_ENDPOINT_URL": f"http://{silent}",
+        "MEDIA_BASE_URL": "https://cdn.example.com/",
     }
     began_s = time.monotonic()
     ran = manage("doctor", "--json", environment=environment)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from project.local.service import Service
     from tests.integration.celery_nodes import RunningSite
 
+pytestmark = pytest.mark.usefixtures("hints_are_tried")
+
 BOUND_S = 2.5
 """The longest that one request may wait for Redis in all: promise 7."""
 
@@ -74,14 +76,6 @@ def site_environment(site_environment: dict[str, str], own_redis: OwnRedis) -> d
     return {**site_environment, "REDIS_URL": own_redis.url}
 
 
-@pytest.fixture(autouse=True)
-def _hints_are_tried() -> Iterator[None]:
-    """No earlier failure keeps a hint back here, and none of here keeps one back later."""
-    hints.breaker.reset()
-    yield
-    hints.breaker.reset()
-
-
 @contextmanager
 def hints_go_to(url: str) -> Iterator[None]:
     """Point this process's hints at another Redis.
@@ -109,10 +103,38 @@ def submit_ticks() -> int:
 
 
 def wait_until_no_tick_can_come(site: RunningSite) -> int:
-    """Wait until the worker knows that its broker is gone, and all that it had received is over; count the submit ticks."""
-    site.worker.wait_for_log("Cannot connect to redis")
-    wait_for(lambda: not _in_hand(site.worker.logs()), what="the end of what the worker had received")
+    """Wait until the worker knows that its broker is gone, and all that it had received is over; count the submit ticks.
+
+    A worker that had a message in hand may also end: kombu 5.7.0 gives it back on a connection that it has just closed, and nothing
+    catches the AttributeError (about one time in ten, measured). Where a site runs, its supervisor starts the worker again.
+    """
+
+    def look() -> bool:
+        log = site.worker.logs()
+        return ended(site) or ("Cannot connect to redis" in log and not _in_hand(log))
+
+    wait_for(look, limit_s=JOB_LIMIT_S, what="the worker's notice that Redis is away")
     return submit_ticks()
+
+
+def ended(site: RunningSite) -> bool:
+    """Whether the worker's program is gone. It may have ended for the one known cause only."""
+    if site.worker.container.status == "running":
+        return False
+    assert "AttributeError(\"'NoneType' object has no attribute 'hostname'\")" in site.worker.logs()
+    return True
+
+
+def wait_under_a_supervisor(site: RunningSite, job: Job) -> Attempt:
+    """Wait for the job's submission; meanwhile, do what a supervisor does, and start the worker again should it end."""
+    submitted = Attempt.objects.filter(job=job, batch_job_id__isnull=False)
+
+    def look() -> Attempt | None:
+        if ended(site):
+            site.worker.restart()
+        return submitted.first()
+
+    return wait_for(look, limit_s=JOB_LIMIT_S, what="the submission")
 
 
 def _in_hand(log: str) -> set[str]:
@@ -143,8 +165,7 @@ def test_saved_video_is_submitted_by_the_next_tick_when_redis_was_away(
     assert submit_ticks() == ticks_before, "nothing else could have submitted it"
 
     own_redis.start()
-    attempts = Attempt.objects.filter(job=job, batch_job_id__isnull=False)
-    attempt = wait_for(attempts.first, limit_s=JOB_LIMIT_S, what="the submission")
+    attempt = wait_under_a_supervisor(running_site, job)
     assert attempt.number == 1
     assert submit_ticks() > ticks_before
     assert "Task batchreel.hint[" not in running_site.worker.logs()

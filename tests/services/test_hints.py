@@ -16,14 +16,9 @@ from tasks import hints
 from tasks.models import Job
 from tests.services.making import uploaded_video
 
+pytestmark = pytest.mark.usefixtures("hints_are_tried")
+
 BOUND_S = 2.5
-
-
-@pytest.fixture(autouse=True)
-def _closed_breaker() -> Iterator[None]:
-    hints.breaker.reset()
-    yield
-    hints.breaker.reset()
 
 
 @pytest.fixture
