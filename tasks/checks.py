@@ -13,6 +13,7 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from django.core.exceptions import ImproperlyConfigured
 
 from tasks import celery_checks  # noqa: F401 - importing registers its checks
+from tasks.batch.port import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 from tasks.conf import BridgeSettings, bridge_settings
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def check_bridge(**_: Any) -> list[CheckMessage]:
         return [Error(f"BATCHREEL cannot be used: {error}", hint=_SEE, id="batchreel.E001")]
     if wrong := list(_kinds(conf)):
         return wrong
-    return [*_names(conf), *_rescue(conf), *_ticks(conf), *_attempt(conf)]
+    return [*_names(conf), *_rescue(conf), *_ticks(conf), *_submitting(conf), *_attempt(conf)]
 
 
 def _secret_key() -> Iterator[CheckMessage]:
@@ -174,6 +175,18 @@ def _ticks(conf: BridgeSettings) -> Iterator[CheckMessage]:
             " two ticks would run at once.",
             hint="Raise tick_lease_s in BATCHREEL.",
             id="batchreel.E012",
+        )
+
+
+def _submitting(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    limit_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
+    call_s = CONNECT_TIMEOUT_S + READ_TIMEOUT_S
+    if limit_s and conf.submit_run_s + call_s > limit_s:
+        yield Error(
+            f"submit_run_s ({conf.submit_run_s:g}) and one call ({call_s:g} s) are more than"
+            f" CELERY_TASK_SOFT_TIME_LIMIT ({limit_s:g}): a submit tick is ended in the middle of a SubmitJob.",
+            hint="Lower submit_run_s in BATCHREEL.",
+            id="batchreel.E018",
         )
 
 

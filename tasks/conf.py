@@ -63,6 +63,8 @@ class BridgeSettings:
     # Submitting.
     submit_batch_jobs: int = 100
     """Most SubmitJob calls in one tick."""
+    submit_run_s: float = 10
+    """No SubmitJob is begun after this in one tick. With one call's time-out, less than Celery's soft time limit."""
     submit_per_s: float = 20
     """Our share of the account's SubmitJob rate (AWS: 50 a second, for account and region)."""
     submit_burst: int = 20
@@ -76,6 +78,10 @@ class BridgeSettings:
     """Most Batch jobs asked for in one tick: ten DescribeJobs calls."""
     audit_s: float = 60
     """How often an attempt with a fresh heartbeat is asked about all the same."""
+    start_limit_s: float = 900
+    """A Batch job that was in STARTING, or RUNNING without a claim, for this long is replaced. About one start in a hundred hangs."""
+    runnable_alert_s: float = 1800
+    """A Batch job that was in RUNNABLE for this long has a cause that somebody must see: an event says Batch's reason."""
     young_attempt_s: float = 300
     """An attempt that has not started is asked about at each tick until this age, then each `audit_s`."""
     lost_absences: int = 2
@@ -92,8 +98,8 @@ class BridgeSettings:
     backoff_cap_s: float = 600
 
     # Reaping.
-    reap_settle_s: float = 300
-    """A Batch job of ours without a live attempt is left alone until this age."""
+    reap_settle_s: float = 60
+    """A Batch job of ours without a live attempt is left alone until this age, by AWS's clock."""
     reap_limit: int = 50
     """Most terminations, and most objects or rows purged, in one tick."""
     superseded_retention_s: float = 7 * 86400

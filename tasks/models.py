@@ -60,6 +60,9 @@ class Video(models.Model):
     published_job = models.ForeignKey("Job", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    purge_tried_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Its purge failed then; others go first."
+    )
 
     objects = VideoQuerySet.as_manager()
 
@@ -100,6 +103,9 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     tidied_at = models.DateTimeField(null=True, blank=True, help_text="When objects of losing fences were removed.")
     purged_at = models.DateTimeField(null=True, blank=True, help_text="When all its objects were removed.")
+    purge_tried_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Tidying or purging it failed then; others go first."
+    )
 
     class Meta:
         ordering = ["-created_at"]
@@ -172,6 +178,9 @@ class Attempt(models.Model):
         default=0, help_text="Work done in all, in frames, units in flight included."
     )
     exit_code = models.SmallIntegerField(null=True, blank=True)
+    in_work = models.JSONField(
+        default=list, blank=True, help_text="Names of the units that it held when it ended without finishing them."
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
     # What AWS says (the observation).
     batch_status = models.CharField(max_length=12, blank=True)

@@ -11,8 +11,10 @@ from tasks.services.observe import observe
 from tasks.services.reap import reap
 from tasks.services.request import request_overlooked
 from tasks.services.rescue import rescue
+from tasks.services.resume import resume_idle
 from tasks.services.submit import submit_due
 from tasks.services.tick import TickLease, run_tick
+from tasks.services.waiting import note_waiting
 
 
 @shared_task(name="batchreel.hint")
@@ -48,10 +50,12 @@ def observe_tick() -> None:
 
 @shared_task(name="batchreel.rescue")
 def rescue_tick() -> None:
-    """Replace containers that are silent or make no progress."""
+    """Replace containers that are silent, make no progress or hang in their start; resume what nobody is at work on."""
 
     def body(lease: TickLease) -> None:
         rescue(batch=aws_batch(), unbroken_since=lease.unbroken_since)
+        resume_idle()
+        note_waiting()
 
     run_tick("rescue", period_s=bridge_settings().rescue_tick_s, body=body)
 

@@ -11,6 +11,10 @@ from tasks.lifecycle.observation import BatchStatus, Observation
 DESCRIBE_LIMIT_IDS = 100
 """AWS: "a list of up to 100 job IDs" (API reference, DescribeJobs)."""
 
+CONNECT_TIMEOUT_S = 2
+READ_TIMEOUT_S = 8
+"""A call that hangs ends after both; `submit_run_s` and that are no more than Celery's soft limit (a system check)."""
+
 TERMINATE_REASON = "Batchreel:"
 """How the reason of every TerminateJob of ours begins, so that it can be told from an operator's."""
 

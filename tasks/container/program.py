@@ -105,6 +105,8 @@ class Program:
                 claim=claim, folder=Path(folder), database=self._database, progress=progress, stop=self._stop
             )
             self._work(shop)
+            while self._outcome.exit_code is ExitCode.DONE and not self._finish(claim):
+                self._work(shop)
         return self._leave(claim)
 
     def _claim_attempt(self) -> Claim | ExitCode:
@@ -183,7 +185,7 @@ class Program:
                 outcome.refused_input(error.code, "The uploaded file is no longer in the storage. Upload it again.")
             case AttemptCancelledError():
                 outcome.ended(ExitCode.CANCELLED, str(error))
-            case FencedError():
+            case FencedError() | NotFoundError():
                 outcome.ended(ExitCode.FENCED, str(error))
             case DatabaseAwayError():
                 outcome.ended(ExitCode.DATABASE_AWAY, str(error))
@@ -205,20 +207,26 @@ class Program:
             code = ExitCode.CANCELLED if answer is Beat.CANCELLED else ExitCode.FENCED
             self._outcome.ended(code, answer.value)
 
+    def _finish(self, claim: Claim) -> bool:
+        """Say in the row that nothing is left for this container. False where whoever had the rest is gone, and it has to go on."""
+        try:
+            return self._database(partial(finish_attempt, claim))
+        except (DatabaseAwayError, NotFoundError) as error:
+            self._ended_by(error)
+            return True
+
     def _leave(self, claim: Claim) -> ExitCode:
-        """Say in the row how it ended, then in the log, then as the exit code."""
+        """Say in the row how it failed, if it did, then in the log, then as the exit code."""
         outcome = self._outcome
         code = outcome.exit_code
         try:
-            if code is ExitCode.DONE:
-                self._database(partial(finish_attempt, claim))
-            elif code is ExitCode.INPUT_REFUSED:
+            if code is ExitCode.INPUT_REFUSED:
                 tell = partial(refuse_input, claim, code=outcome.code, sentence=outcome.text, exit_code=int(code))
                 self._database(tell)
             elif outcome.reason is not None:
                 fail = partial(fail_attempt, claim, reason=outcome.reason, text=outcome.text, exit_code=int(code))
                 self._database(fail)
-        except (DatabaseAwayError, FencedError, AttemptCancelledError) as error:
+        except (DatabaseAwayError, FencedError, AttemptCancelledError, NotFoundError) as error:
             logger.warning("BATCH_JOB_UNSAID", extra={**self._names(), "error": str(error)})
         event = outcome.event
         level = logging.INFO if code is ExitCode.DONE else logging.ERROR

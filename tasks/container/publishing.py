@@ -108,5 +108,5 @@ def _send_back(shop: Workshop, lease: Lease, made: Mapping[UnitKey, MadeUnit], b
         key = worn_out[0]
         sentence = f"Unit {key} is bad though it was done {made[key].fence} times: {bad[key]}."
         raise TranscodeError(_VERIFY_FAILED, sentence)
-    named = [(made[key].kind, made[key].index, reason) for key, reason in bad.items()]
+    named = [(made[key], reason) for key, reason in bad.items()]
     shop.database(partial(send_back, shop.claim, lease, bad=named))

@@ -1,4 +1,4 @@
-"""Looks at the database: does it answer, are the migrations applied, does its clock agree with this machine's?"""
+"""Looks at the database: does it answer, does it bound row locks, are the migrations applied, does its clock agree with this machine's?"""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ CLOCK_TOLERANCE_S = 5.0
 
 
 def look_at_database() -> Iterator[Finding]:
-    """One finding for reachability, one for migrations, one for the clock."""
+    """One finding each for reachability, the bound of row locks, the clock and the migrations."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT current_setting('server_version'), clock_timestamp()")
-            version, clock = cursor.fetchone()
+            cursor.execute(
+                "SELECT current_setting('server_version'), clock_timestamp(),"
+                " current_setting('idle_in_transaction_session_timeout')"
+            )
+            version, clock, idle_limit = cursor.fetchone()
         here = datetime.now(UTC)
         yield well("database", f"PostgreSQL {version.split()[0]} answers.")
+        yield from _row_locks(idle_limit)
         yield from _clock((clock - here).total_seconds())
         yield from _migrations()
     except DatabaseError as error:
@@ -34,6 +38,17 @@ def look_at_database() -> Iterator[Finding]:
         yield unwell("database", f"It does not answer: {text}", mend="Check DATABASE_URL, and that the server runs.")
     finally:
         connection.close()
+
+
+def _row_locks(idle_limit: str) -> Iterator[Finding]:
+    if idle_limit == "0":
+        yield warning(
+            "row locks",
+            "A process that hangs inside a transaction keeps a job's row locked for ever: nobody could rescue the job.",
+            mend="ALTER ROLE the database user SET idle_in_transaction_session_timeout = '20s' (and lock_timeout = '10s').",
+        )
+    else:
+        yield well("row locks", f"A process that hangs inside a transaction loses its locks after {idle_limit}.")
 
 
 def _clock(ahead_s: float) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Count
 from django.db.models.functions import Now
 
+from tasks.conf import bridge_settings
 from tasks.doctor.finding import unwell, warning, well
 from tasks.lifecycle.states import JobState
 from tasks.models import Attempt, Job
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 OVERDUE_S = 600
 """A due job is submitted within two ticks; ten minutes mean that submitting does not work, or never keeps up."""
-
-WAITING_S = 1800
-"""AWS Batch starts an instance within minutes; half an hour in RUNNABLE has a cause that somebody must see."""
 
 
 def look_at_jobs() -> Iterator[Finding]:
@@ -60,16 +58,17 @@ def _overdue() -> Iterator[Finding]:
 
 
 def _not_started() -> Iterator[Finding]:
+    patience_s = bridge_settings().runnable_alert_s
     waiting = Attempt.objects.filter(
         state="SUBMITTED", batch_status__in=["SUBMITTED", "PENDING", "RUNNABLE", "STARTING"]
-    ).filter(created_at__lt=Now() - timedelta(seconds=WAITING_S))
+    ).filter(created_at__lt=Now() - timedelta(seconds=patience_s))
     oldest = waiting.order_by("created_at").first()
     if oldest is None:
-        yield well("starting", f"AWS Batch starts attempts within {WAITING_S // 60} min.")
+        yield well("starting", f"AWS Batch starts attempts within {patience_s / 60:g} min.")
         return
     reason = oldest.batch_status_reason or "AWS gives no reason"
     yield warning(
         "starting",
-        f"{waiting.count()} attempts wait for more than {WAITING_S // 60} min; the oldest is {oldest.batch_status}: {reason}.",
+        f"{waiting.count()} attempts wait for more than {patience_s / 60:g} min; the oldest is {oldest.batch_status}: {reason}.",
         mend="Look at the compute environment: capacity, subnets, instance types, maxvCpus.",
     )

@@ -37,6 +37,7 @@ class Reason(enum.StrEnum):
     HOST_LOST = "HOST_LOST", Charge.NO, "The machine under the container went away.", True
     START_FAILED = "START_FAILED", Charge.NO, "The container could not be started.", True
     NOT_STARTED = "NOT_STARTED", Charge.NO, "The Batch job was ended before a container started.", True
+    START_HUNG = "START_HUNG", Charge.NO, "The container did not come to its first claim within the limit.", True
     # The container ran and ended without finishing: charged.
     OUT_OF_MEMORY = "OUT_OF_MEMORY", Charge.YES, "The container ran out of memory. The next attempt gets more."
     TIMED_OUT = "TIMED_OUT", Charge.YES, "The attempt ran longer than its time limit."
@@ -58,6 +59,7 @@ class Reason(enum.StrEnum):
     SUPERSEDED = "SUPERSEDED", Charge.NO, "A newer request took its place."
     VIDEO_DELETED = "VIDEO_DELETED", Charge.NO, "The video was deleted."
     JOB_ENDED = "JOB_ENDED", Charge.NO, "Another attempt ended the job."
+    LEFT_TO_NOBODY = "LEFT_TO_NOBODY", Charge.NO, "No container is at work on the job any more. It is submitted again."
     # Why a job is parked or goes on.
     BUDGET_SPENT = "BUDGET_SPENT", Charge.NO, "All executions of the budget were used. An operator may revive the job."
     LOSSES_IN_A_ROW = "LOSSES_IN_A_ROW", Charge.NO, "Too many machines were lost in a row without a finished unit."

@@ -38,6 +38,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('tidied_at', models.DateTimeField(blank=True, help_text='When objects of losing fences were removed.', null=True)),
                 ('purged_at', models.DateTimeField(blank=True, help_text='When all its objects were removed.', null=True)),
+                ('purge_tried_at', models.DateTimeField(blank=True, editable=False, help_text='Tidying or purging it failed then; others go first.', null=True)),
             ],
             options={
                 'ordering': ['-created_at'],
@@ -110,6 +111,7 @@ class Migration(migrations.Migration):
                 ('count', models.PositiveBigIntegerField(default=0, help_text='Grows with any progress within the stage.')),
                 ('encoded_frames', models.PositiveBigIntegerField(default=0, help_text='Work done in all, in frames, units in flight included.')),
                 ('exit_code', models.SmallIntegerField(blank=True, null=True)),
+                ('in_work', models.JSONField(blank=True, default=list, help_text='Names of the units that it held when it ended without finishing them.')),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('batch_status', models.CharField(blank=True, max_length=12)),
                 ('batch_status_reason', models.TextField(blank=True)),
@@ -153,6 +155,7 @@ class Migration(migrations.Migration):
                 ('source_complete', models.BooleanField(default=True, help_text='False while a direct upload to the storage is under way.')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('purge_tried_at', models.DateTimeField(blank=True, editable=False, help_text='Its purge failed then; others go first.', null=True)),
                 ('published_job', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='batchreel.job')),
             ],
             options={

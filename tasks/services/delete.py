@@ -17,7 +17,8 @@ from tasks.services.transition import record
 @transaction.atomic
 def delete_video(*, video_id: uuid.UUID) -> None:
     """Mark the video as deleted and cancel its jobs. Doing it again changes nothing."""
-    for job_id in Job.objects.filter(video_id=video_id).values_list("pk", flat=True):
-        cancel_locked(lock_job(job_id), reason=Reason.VIDEO_DELETED)
     if Video.objects.filter(pk=video_id, deleted_at=None).update(deleted_at=Now(), published_job=None):
         record("video.delete", video_id=video_id)
+    # From here on no request can insert a job: the video's row is marked, and locked until that can be seen.
+    for job_id in Job.objects.filter(video_id=video_id).values_list("pk", flat=True):
+        cancel_locked(lock_job(job_id), reason=Reason.VIDEO_DELETED)

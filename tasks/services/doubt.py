@@ -13,13 +13,13 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from tasks.batch.port import TERMINATE_REASON, BatchPort, Found
+from tasks.batch.port import BatchPort, Found
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import FINAL_STATUSES
 from tasks.lifecycle.states import AttemptState
 from tasks.models import Attempt
 from tasks.services.locking import lock_job, read_attempt
-from tasks.services.submit import record_submitted
+from tasks.services.submit import end_stray, record_submitted
 from tasks.services.transition import record
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,11 @@ def _adopt(attempt: Attempt, found: list[Found], *, batch: BatchPort) -> None:
     adopted, *extras = oldest_first
     logger.info("BATCH_SUBMIT_ADOPTED %s %s", attempt.batch_job_name, adopted.batch_job_id)
     record_submitted(attempt, batch_job_id=adopted.batch_job_id, batch=batch)
+    # A container's claim may have come first, and made another one of them the attempt's.
+    owner = Attempt.objects.values_list("batch_job_id", flat=True).get(pk=attempt.pk)
     for extra in extras:
-        batch.terminate(extra.batch_job_id, reason=f"{TERMINATE_REASON} another Batch job has this attempt")
+        if extra.batch_job_id != owner and extra.status not in FINAL_STATUSES:
+            end_stray(extra.batch_job_id, batch=batch, why="another Batch job has this attempt")
 
 
 @transaction.atomic

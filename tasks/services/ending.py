@@ -26,8 +26,36 @@ from tasks.services.transition import transition
 
 def end_attempt(attempt: Attempt, event: AttemptEvent, *, reason: Reason, text: str = "", **columns: Any) -> None:
     """End a live attempt of a locked job (`attempt.job`), and send the job to RETRY_WAIT if no attempt of it lives any more."""
-    transition(attempt, event, reason=reason, text=text, charged=reason.charge.value, ended_at=Now(), **columns)
+    in_work = units_in_work(attempt)
+    transition(
+        attempt,
+        event,
+        reason=reason,
+        text=_with_units(text or reason.sentence, in_work),
+        charged=reason.charge.value,
+        in_work=in_work,
+        ended_at=Now(),
+        **columns,
+    )
     retry_if_idle(attempt.job, reason=reason, text=text)
+
+
+def units_in_work(attempt: Attempt) -> list[str]:
+    """The names ("video 3") of the units that the attempt holds and has not finished."""
+    held = Unit.objects.filter(attempt=attempt, state=UnitState.LEASED).order_by("kind", "index")
+    return [f"{kind} {index}" for kind, index in held.values_list("kind", "index")]
+
+
+def _with_units(text: str, in_work: list[str]) -> str:
+    return f"{text} In work: {', '.join(in_work)}." if in_work else text
+
+
+def suspect_units(job: Job) -> list[str]:
+    """The units that every charged attempt of the budget had in work when it ended: one of them may be what ends containers."""
+    held = Attempt.objects.filter(job=job, number__gt=job.budget_from, charged=True).values_list("in_work", flat=True)
+    if not held:
+        return []
+    return sorted(set.intersection(*(set(names) for names in held)))
 
 
 def retry_if_idle(job: Job, *, reason: Reason, text: str = "") -> None:

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from tasks.lifecycle.errors import FencedError
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import (
+    ACTIVE_JOB_STATES,
     LIVE_ATTEMPT_STATES,
     AttemptEvent,
     AttemptState,
@@ -119,12 +120,19 @@ def leased_unit(job: Job, lease: Lease) -> Unit:
 
 
 @transaction.atomic
-def finish_attempt(claim: Claim) -> None:
-    """The container is about to leave with exit code 0: the job is done, or what is left is in other hands."""
+def finish_attempt(claim: Claim) -> bool:
+    """The container is about to leave with exit code 0: the job is done, or what is left is in other hands.
+
+    False where the other hands are gone since this container last looked: it is the only one left, and has to go on claiming.
+    """
     job = lock_job(claim.job_id)
     attempt = read_attempt(job, claim.number)
-    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:
-        transition(attempt, AttemptEvent.SUCCEED, charged=False, exit_code=0, ended_at=Now())
+    if attempt.state != AttemptState.RUNNING or attempt.claim_id != claim.claim_id:
+        return True
+    if job.state in ACTIVE_JOB_STATES and not live_siblings(job, claim):
+        return False
+    transition(attempt, AttemptEvent.SUCCEED, charged=False, exit_code=0, ended_at=Now())
+    return True
 
 
 @transaction.atomic

@@ -18,7 +18,7 @@ class Beat(enum.Enum):
     ALIVE = "go on"
     CANCELLED = "the attempt was cancelled"
     FENCED = "the attempt was superseded"
-    DONE = "the job has succeeded"
+    DONE = "the job has succeeded, or the attempt has"
 
 
 def beat(claim: Claim, *, stage: str, count: int, encoded_frames: int) -> Beat:
@@ -38,6 +38,6 @@ def beat(claim: Claim, *, stage: str, count: int, encoded_frames: int) -> Beat:
     if row is None:
         return Beat.FENCED
     attempt_state, job_state = row
-    if job_state == JobState.SUCCEEDED:
+    if job_state == JobState.SUCCEEDED or attempt_state == AttemptState.SUCCEEDED:
         return Beat.DONE
     return Beat.CANCELLED if attempt_state == AttemptState.CANCELLED else Beat.FENCED

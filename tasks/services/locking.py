@@ -1,11 +1,11 @@
-"""How rows are locked: the job row always first. Whoever holds it may change the job's attempts and units."""
+"""How rows are locked: the video's where it matters, then the job's. Whoever holds a job's may change its attempts and units."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tasks.lifecycle.errors import NotFoundError
-from tasks.models import Attempt, Job
+from tasks.models import Attempt, Job, Video
 
 
 def lock_job(job_id: Any) -> Job:
@@ -15,6 +15,23 @@ def lock_job(job_id: Any) -> Job:
         message = f"no job {job_id}"
         raise NotFoundError(message)
     return job
+
+
+def lock_video(video_id: Any) -> bool:
+    """Lock the row of a video that was not deleted, until the transaction ends: no deletion comes between. False where it was deleted.
+
+    Taken before the locks of its jobs, as a save of the video does: its UPDATE comes first, and the receiver asks for the job after it.
+    """
+    return (
+        Video.objects.select_for_update(no_key=True, of=("self",)).filter(pk=video_id, deleted_at=None).first()
+        is not None
+    )
+
+
+def lock_video_of(job_id: Any) -> bool:
+    """Lock the row of the job's video, before the job's own. False where it was deleted, or the job does not exist."""
+    video_id = Job.objects.filter(pk=job_id).values_list("video_id", flat=True).first()
+    return video_id is not None and lock_video(video_id)
 
 
 def read_attempt(job: Job, number: int) -> Attempt:

@@ -163,7 +163,11 @@ def _settle_charge(attempt: Attempt, seen: Observation) -> None:
     reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
     # Terminated by the rescue: AWS knows no other cause, so the container is taken to have hung.
     charged = bool(reason.charge.value) or seen.status_reason.startswith(TERMINATE_REASON)
-    Attempt.objects.filter(pk=attempt.pk, charged=None).update(charged=charged)
+    columns: dict[str, Any] = {"charged": charged}
+    if reason is Reason.OUT_OF_MEMORY:
+        # The next attempt's memory follows from it.
+        columns |= {"reason": reason.value, "reason_text": reason.sentence}
+    Attempt.objects.filter(pk=attempt.pk, charged=None).update(**columns)
     record(
         "attempt.verdict",
         job=attempt.job,

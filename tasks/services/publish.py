@@ -26,7 +26,7 @@ from tasks.models import Job, Unit, Video
 from tasks.services.claim import Claim, Lease, hold
 from tasks.services.ending import end_job_attempts
 from tasks.services.finish import leased_unit
-from tasks.services.locking import lock_job
+from tasks.services.locking import lock_job, lock_video_of
 from tasks.services.transition import transition
 
 FULL_LADDER_LEVEL = 1
@@ -66,6 +66,7 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_ke
     Doing it again, after a lost answer, is success. Raises FencedError or AttemptCancelledError: somebody else's publication, a
     rescue or a cancel came first, and nothing was written.
     """
+    lock_video_of(claim.job_id)
     job = lock_job(claim.job_id)
     unit = leased_unit(job, lease)
     if unit.state == UnitState.DONE and job.state == JobState.SUCCEEDED:
@@ -99,24 +100,24 @@ def _point_video_at(job: Job) -> None:
 
 
 @transaction.atomic
-def send_back(claim: Claim, lease: Lease, *, bad: Sequence[tuple[UnitKind, int, str]]) -> None:
+def send_back(claim: Claim, lease: Lease, *, bad: Sequence[tuple[MadeUnit, str]]) -> None:
     """A failed verify: the units that it names are done again, under a new fence; publishing waits for them.
 
-    `bad` holds (kind, index, what is wrong). The publish unit itself stays leased, so the same container goes on with the repair; it
-    becomes claimable again as soon as its lease is given up below.
+    `bad` holds (unit as it was verified, what is wrong); one that was done again since is left alone. The publish unit's lease is
+    given up, so that it becomes claimable again, by this container or another, when the repair is done.
     """
     job = lock_job(claim.job_id)
     unit = leased_unit(job, lease)
     if hold(job, claim) is None:
         return
-    for kind, index, wrong in bad:
-        damaged = Unit.objects.get(job=job, kind=kind, index=index)
+    for made, wrong in bad:
+        damaged = Unit.objects.get(job=job, kind=made.kind, index=made.index)
         damaged.job = job
-        if damaged.state == UnitState.DONE:
+        if (damaged.state, damaged.fence) == (UnitState.DONE, made.fence):
             transition(
                 damaged,
                 UnitEvent.REDO,
-                text=f"{kind} {index}: {wrong}",
+                text=f"{made.kind} {made.index}: {wrong}",
                 attempt=None,
                 output={"sent_back": wrong},
                 done_at=None,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
 from django.core.files.storage import Storage, default_storage
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from tasks.conf import bridge_settings
@@ -20,14 +21,19 @@ from tasks.services.claim import job_prefix, unit_folder
 from tasks.services.locking import lock_job
 from tasks.services.transition import record
 
-_ENDED_FOR = timedelta(minutes=10)
-"""A container that was told to end is gone after this, though AWS may not have said so yet: 30 s of grace, and a margin."""
+logger = logging.getLogger(__name__)
+
+LOOKED_AFTER = timedelta(days=1)
+"""For so long an ended attempt's Batch job is looked after; AWS keeps ended Batch jobs for longer than that."""
+
+_OTHERS_FIRST = F("purge_tried_at").asc(nulls_first=True)
+"""What could not be purged is tried again after all others."""
 
 
 def tidy_jobs(*, limit: int) -> int:
     """Remove the objects of losing fences of jobs that have ended. Returns how many jobs were tidied."""
     ended = Job.objects.filter(state__in=["SUCCEEDED", "FAILED", "CANCELLED"], tidied_at=None, purged_at=None)
-    return sum(1 for job in _without_containers(ended)[:limit] if _tidy(job))
+    return _one_by_one(_without_containers(ended)[:limit], _tidy)
 
 
 def purge_superseded(*, limit: int) -> int:
@@ -35,26 +41,57 @@ def purge_superseded(*, limit: int) -> int:
     old = Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
     shown = Video.objects.filter(published_job=OuterRef("pk"))
     superseded = Job.objects.filter(~Exists(shown), state=JobState.SUCCEEDED, finished_at__lt=old, purged_at=None)
-    for job in (purged := list(_without_containers(superseded)[:limit])):
-        remove_folder(job_prefix(job))
-        Job.objects.filter(pk=job.pk).update(purged_at=Now())
-        record("job.purge", job=job, text="superseded publication")
-    return len(purged)
+    return _one_by_one(_without_containers(superseded)[:limit], _purge_publication)
 
 
 def purge_deleted(*, limit: int) -> int:
     """Remove deleted videos whose containers are gone: source and published objects, then rows. Events stay. Returns how many."""
     busy = _with_containers(Attempt.objects.filter(job__video=OuterRef("pk")))
-    deleted = list(Video.objects.filter(~Exists(busy), deleted_at__isnull=False).order_by("deleted_at")[:limit])
-    for video in deleted:
-        remove_folder(f"published/{video.pk}")
-        if video.source:
-            default_storage.delete(str(video.source))
-        _remove_rows(video.pk)
-    return len(deleted)
+    deleted = Video.objects.filter(~Exists(busy), deleted_at__isnull=False)
+    return _one_by_one(deleted.order_by(_OTHERS_FIRST, "deleted_at")[:limit], _purge_video)
 
 
-def _tidy(job: Job) -> bool:
+def _one_by_one(rows: Any, purge_row: Callable[[Any], None]) -> int:
+    """Purge each row; one that cannot be purged is noted, and goes behind the others from then on. Returns how many were purged."""
+    purged = 0
+    for row in rows:
+        try:
+            purge_row(row)
+            purged += 1
+        except Exception as error:  # storages and the site's own foreign keys raise what they like
+            logger.exception("PURGE_FAILED %s", row)
+            _note_failure(row, str(error))
+    return purged
+
+
+@transaction.atomic
+def _note_failure(row: Video | Job, text: str) -> None:
+    """An event at the first failure only; it is tried again after all others."""
+    first = row.purge_tried_at is None
+    type(row).objects.filter(pk=row.pk).update(purge_tried_at=Now())
+    if first:
+        record(
+            "purge.failed",
+            job=row if isinstance(row, Job) else None,
+            video_id=row.pk if isinstance(row, Video) else None,
+            text=text,
+        )
+
+
+def _purge_publication(job: Job) -> None:
+    remove_folder(job_prefix(job))
+    Job.objects.filter(pk=job.pk).update(purged_at=Now())
+    record("job.purge", job=job, text="superseded publication")
+
+
+def _purge_video(video: Video) -> None:
+    remove_folder(f"published/{video.pk}")
+    if video.source:
+        default_storage.delete(str(video.source))
+    _remove_rows(video.pk)
+
+
+def _tidy(job: Job) -> None:
     kept = (
         Unit.objects.filter(job=job, state=UnitState.DONE) if job.state == JobState.SUCCEEDED else Unit.objects.none()
     )
@@ -63,22 +100,25 @@ def _tidy(job: Job) -> bool:
     for folder in _folders(default_storage, prefix):
         if folder not in keep:
             remove_folder(f"{prefix}/{folder}")
-    return bool(Job.objects.filter(pk=job.pk, state=job.state).update(tidied_at=Now()))
+    Job.objects.filter(pk=job.pk, state=job.state).update(tidied_at=Now())
 
 
 def _without_containers(jobs: Any) -> Any:
-    return jobs.filter(~Exists(_with_containers(Attempt.objects.filter(job=OuterRef("pk"))))).order_by("finished_at")
+    busy = _with_containers(Attempt.objects.filter(job=OuterRef("pk")))
+    return jobs.filter(~Exists(busy)).order_by(_OTHERS_FIRST, "finished_at")
 
 
 def _with_containers(attempts: Any) -> Any:
-    """Attempts whose container may still write an object."""
+    """Attempts whose container may still write an object: live ones, and ended ones until AWS says that they are over, or gone."""
     live = Q(state__in=LIVE_ATTEMPT_STATES)
-    leaving = ~Q(batch_status__in=FINAL_STATUSES) & Q(ended_at__gt=Now() - _ENDED_FOR) & Q(claimed_at__isnull=False)
+    gone = Q(batch_status__in=FINAL_STATUSES) | Q(absences__gte=bridge_settings().lost_absences)
+    leaving = ~gone & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - LOOKED_AFTER)
     return attempts.filter(live | leaving)
 
 
 @transaction.atomic
 def _remove_rows(video_id: uuid.UUID) -> None:
+    Video.objects.select_for_update(of=("self",)).filter(pk=video_id).first()
     for job_id in Job.objects.filter(video_id=video_id).values_list("pk", flat=True):
         job = lock_job(job_id)
         Unit.objects.filter(job=job).delete()

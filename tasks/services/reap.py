@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Extract, Now
 
+from tasks.batch.errors import BatchError
 from tasks.batch.port import TERMINATE_REASON, BatchPort
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus
@@ -18,9 +19,6 @@ from tasks.services import purge
 from tasks.services.observe import apply
 
 logger = logging.getLogger(__name__)
-
-_REMEMBERED = timedelta(days=1)
-"""For so long an ended attempt's Batch job is looked after; AWS keeps ended Batch jobs for longer than that."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,38 +32,55 @@ class ReapSummary:
 
 
 def reap(*, batch: BatchPort) -> ReapSummary:
-    """End what nobody owns. Raises BatchError after having purged what needs no answer from AWS."""
+    """End what nobody owns. Raises BatchError after having done all that it could, also where only some of the terminates failed."""
     limit = bridge_settings().reap_limit
     summary = ReapSummary(
         tidied=purge.tidy_jobs(limit=limit),
         purged_jobs=purge.purge_superseded(limit=limit),
         purged_videos=purge.purge_deleted(limit=limit),
     )
-    summary.terminated = _end_batch_jobs_of_ended_attempts(batch, limit) + _end_strays(batch, limit)
+    summary.terminated = reap_batch_jobs(batch=batch, limit=limit)
     return summary
 
 
-def _end_batch_jobs_of_ended_attempts(batch: BatchPort, limit: int) -> int:
-    """The Batch jobs of attempts that were cancelled, lost or failed: terminated until AWS says that they have ended."""
-    ended = _still_in_batch()[:limit]
-    by_id = {str(attempt.batch_job_id): attempt for attempt in ended}
+def reap_batch_jobs(*, batch: BatchPort, limit: int) -> int:
+    """Terminate the Batch jobs that nobody owns. Returns how many. Raises BatchError at the end, if one could not be terminated."""
+    unowned = _batch_jobs_of_ended_attempts(batch, limit) | _strays(batch, limit)
     terminated = 0
+    trouble: BatchError | None = None
+    for batch_job_id, why in unowned.items():
+        logger.info("REAP_TERMINATE %s: %s", batch_job_id, why)
+        try:
+            batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON} {why}")
+            terminated += 1
+        except BatchError as error:
+            # The next one may be another matter; all of them are tried again at the next tick.
+            trouble = error
+    if trouble:
+        raise trouble
+    return terminated
+
+
+def _batch_jobs_of_ended_attempts(batch: BatchPort, limit: int) -> dict[str, str]:
+    """The Batch jobs of attempts that have ended by our rows, until AWS says that they have ended: id -> why it is terminated."""
+    by_id = {str(attempt.batch_job_id): attempt for attempt in still_in_batch()[:limit]}
+    unowned = {}
     for seen in batch.describe(list(by_id)):
         attempt = by_id[seen.batch_job_id]
         apply(attempt, seen)
         if seen.status not in FINAL_STATUSES | {BatchStatus.ABSENT}:
-            terminated += _terminate(
-                batch, seen.batch_job_id, reason=f"{TERMINATE_REASON} {attempt.reason or 'the attempt ended'}"
-            )
-    return terminated
+            unowned[seen.batch_job_id] = attempt.reason or "the attempt ended"
+    return unowned
 
 
-def _still_in_batch() -> QuerySet[Attempt]:
+def still_in_batch() -> QuerySet[Attempt]:
     """Attempts that have ended by our rows, and not by AWS's last word. A container that says it is done gets time to leave."""
     leaving = Q(state="SUCCEEDED", ended_at__gt=Now() - timedelta(seconds=bridge_settings().succeeded_grace_s))
     return (
         Attempt.objects.filter(
-            batch_job_id__isnull=False, ended_at__gt=Now() - _REMEMBERED, absences__lt=bridge_settings().lost_absences
+            batch_job_id__isnull=False,
+            ended_at__gt=Now() - purge.LOOKED_AFTER,
+            absences__lt=bridge_settings().lost_absences,
         )
         .exclude(state__in=LIVE_ATTEMPT_STATES)
         .exclude(batch_status__in=FINAL_STATUSES)
@@ -74,37 +89,24 @@ def _still_in_batch() -> QuerySet[Attempt]:
     )
 
 
-def _end_strays(batch: BatchPort, limit: int) -> int:
-    """Batch jobs under our name prefix that no live attempt has, older than the settle window."""
+def _strays(batch: BatchPort, limit: int) -> dict[str, str]:
+    """Batch jobs under our name prefix that no live attempt has, older than the settle window: id -> why it is terminated."""
     conf = bridge_settings()
+    # Listed before the rows are read: an attempt is committed before its SubmitJob, so none of them can be missed.
     active = batch.list_active(prefix=f"{conf.job_name_prefix}-")
-    live = set(
-        Attempt.objects.filter(
-            state__in=LIVE_ATTEMPT_STATES, batch_job_id__in=[each.batch_job_id for each in active]
-        ).values_list("batch_job_id", flat=True)
+    live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)
+    owned = set(
+        live.filter(batch_job_id__in=[each.batch_job_id for each in active]).values_list("batch_job_id", flat=True)
     )
     # A live attempt whose id is not known yet may be the owner of the Batch job that bears its name.
-    waiting = set(
-        Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, batch_job_id=None).values_list(
-            "batch_job_name", flat=True
-        )
-    )
+    awaited = set(live.filter(batch_job_id=None).values_list("batch_job_name", flat=True))
     old_ms = _database_now_ms() - conf.reap_settle_s * 1000
     strays = [
-        each
+        each.batch_job_id
         for each in active
-        if each.batch_job_id not in live and each.name not in waiting and each.created_at_ms < old_ms
+        if each.batch_job_id not in owned and each.name not in awaited and each.created_at_ms < old_ms
     ]
-    return sum(
-        _terminate(batch, each.batch_job_id, reason=f"{TERMINATE_REASON} no live attempt has this Batch job")
-        for each in strays[:limit]
-    )
-
-
-def _terminate(batch: BatchPort, batch_job_id: str, *, reason: str) -> bool:
-    logger.info("REAP_TERMINATE %s: %s", batch_job_id, reason)
-    batch.terminate(batch_job_id, reason=reason)
-    return True
+    return dict.fromkeys(strays[:limit], "no live attempt has this Batch job")
 
 
 def _database_now_ms() -> float:

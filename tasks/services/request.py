@@ -16,7 +16,7 @@ from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobState
 from tasks.models import Job, Video
 from tasks.services.cancel import cancel_locked
-from tasks.services.locking import lock_job
+from tasks.services.locking import lock_job, lock_video, lock_video_of
 from tasks.services.transition import record, transition
 
 
@@ -37,6 +37,8 @@ def request_automatically(*, video_id: uuid.UUID) -> Requested | None:
     video = Video.objects.filter(pk=video_id, deleted_at=None, source_complete=True).exclude(source="").first()
     if video is None or Job.objects.filter(video=video, source_name=str(video.source)).exists():
         return None
+    if not lock_video(video.pk):
+        return None
     for older in Job.objects.filter(video=video, state__in=ACTIVE_JOB_STATES).exclude(source_name=str(video.source)):
         cancel_locked(lock_job(older.pk), reason=Reason.SUPERSEDED)
     return _insert(video, automatic=True)
@@ -55,6 +57,9 @@ def request_by_person(*, video_id: uuid.UUID) -> Requested:
     if not video.source or not video.source_complete:
         message = "The upload is not complete. Upload the file again."
         raise RefusedError(message)
+    if not lock_video(video.pk):
+        message = "The video has just been deleted."
+        raise RefusedError(message)
     return _insert(video, automatic=False)
 
 
@@ -72,6 +77,7 @@ def request_overlooked(*, limit: int) -> int:
 @transaction.atomic
 def revive(*, job_id: uuid.UUID) -> None:
     """Give a DEAD job a new budget. Raises RefusedError where a newer job of the video exists: that one counts."""
+    lock_video_of(job_id)
     job = lock_job(job_id)
     if job.state != JobState.DEAD:
         message = f"Only a DEAD job can be revived; this one is {job.state}."

@@ -1,5 +1,6 @@
-"""Rescue: a container that is silent, or alive without progress, is replaced. It takes the place of the old "stuck scanner".
+"""Rescue: a container that is silent, makes no progress, or never comes to its claim, is replaced.
 
+It takes the place of the old "stuck scanner".
 Silence counts from the later of the last heartbeat and the start of the unbroken run of this tick, so an outage of our own database,
 workers or beat is never taken for the death of containers: after it, every container gets a whole threshold to be heard again.
 """
@@ -19,6 +20,7 @@ from django.db.models.lookups import GreaterThan
 from tasks.batch.errors import BatchError
 from tasks.batch.port import TERMINATE_REASON, BatchPort
 from tasks.conf import BridgeSettings, bridge_settings
+from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, AttemptState
 from tasks.models import Attempt
@@ -40,7 +42,10 @@ class RescueSummary:
 
 
 def rescue(*, batch: BatchPort, unbroken_since: datetime, limit: int = 20) -> RescueSummary:
-    """Replace the containers that are silent or stuck. Observe first, then terminate, then fence and go on whether or not that worked."""
+    """Replace the containers that are silent, stuck, or hang in their start.
+
+    Observe first, then terminate, then fence, and go on whether or not that worked.
+    """
     summary = RescueSummary()
     for attempt in Attempt.objects.filter(_suspect(unbroken_since)).order_by("heartbeat_at")[:limit]:
         summary.suspects += 1
@@ -55,7 +60,8 @@ def rescue(*, batch: BatchPort, unbroken_since: datetime, limit: int = 20) -> Re
 def _suspect(unbroken_since: datetime) -> Q:
     """The predicate that makes an attempt a suspect; the UPDATE that declares it dead repeats it."""
     conf = bridge_settings()
-    return Q(state=AttemptState.RUNNING) & (_silent(conf, unbroken_since) | _stuck(conf, unbroken_since))
+    running = Q(state=AttemptState.RUNNING) & (_silent(conf, unbroken_since) | _stuck(conf, unbroken_since))
+    return running | _start_hung(conf, unbroken_since)
 
 
 def _silent(conf: BridgeSettings, unbroken_since: datetime) -> Q:
@@ -69,6 +75,14 @@ def _stuck(conf: BridgeSettings, unbroken_since: datetime) -> Q:
         deadline: Any = Now() - timedelta(seconds=limit_s)
         stuck |= Q(stage=stage, progressed_at__lt=deadline) & _watched_for(unbroken_since, limit_s)
     return stuck
+
+
+def _start_hung(conf: BridgeSettings, unbroken_since: datetime) -> Q:
+    """AWS Batch says STARTING or RUNNING, and for too long no container has claimed the attempt."""
+    deadline: Any = Now() - timedelta(seconds=conf.start_limit_s)
+    begun = [BatchStatus.STARTING.value, BatchStatus.RUNNING.value]
+    hung = Q(state=AttemptState.SUBMITTED, batch_status__in=begun, batch_changed_at__lt=deadline)
+    return hung & _watched_for(unbroken_since, conf.start_limit_s)
 
 
 def _watched_for(unbroken_since: datetime, threshold_s: float) -> Q:
@@ -93,7 +107,7 @@ def _terminate(attempt: Attempt, *, batch: BatchPort) -> bool:
     if attempt.batch_job_id is None:
         return True
     try:
-        batch.terminate(attempt.batch_job_id, reason=f"{TERMINATE_REASON} no heartbeat, or no progress")
+        batch.terminate(attempt.batch_job_id, reason=f"{TERMINATE_REASON} no start, no heartbeat, or no progress")
     except BatchError as error:
         logger.warning("RESCUE_TERMINATE_FAILED %s: %s", attempt, error)
         record("rescue.terminate_failed", job=attempt.job, attempt_number=attempt.number, text=str(error))
@@ -109,7 +123,14 @@ def _fence(attempt: Attempt, unbroken_since: datetime) -> bool:
     if current is None:
         return False
     current.job = job
-    silent = Attempt.objects.filter(_silent(bridge_settings(), unbroken_since), pk=attempt.pk).exists()
-    reason = Reason.SILENT if silent else Reason.NO_PROGRESS
-    end_attempt(current, AttemptEvent.LOSE, reason=reason, text=f"{reason.sentence} Stage {current.stage}.")
+    reason = _reason(current, unbroken_since)
+    stage = f" Stage {current.stage}." if current.stage else ""
+    end_attempt(current, AttemptEvent.LOSE, reason=reason, text=f"{reason.sentence}{stage}")
     return True
+
+
+def _reason(attempt: Attempt, unbroken_since: datetime) -> Reason:
+    if attempt.state != AttemptState.RUNNING:
+        return Reason.START_HUNG
+    silent = Attempt.objects.filter(_silent(bridge_settings(), unbroken_since), pk=attempt.pk).exists()
+    return Reason.SILENT if silent else Reason.NO_PROGRESS

@@ -7,6 +7,7 @@ record the id. A crash or a lost answer between these leaves the attempt in doub
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from tasks.lifecycle.retry import Decision
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobEvent
 from tasks.models import Attempt, Job
 from tasks.services.budget import decide_for, next_verdict_at
+from tasks.services.ending import suspect_units
 from tasks.services.locking import lock_job, read_attempt
 from tasks.services.rate import take_tokens
 from tasks.services.transition import transition
@@ -42,11 +44,18 @@ class SubmitSummary:
 
 
 def submit_due(*, batch: BatchPort) -> SubmitSummary:
-    """Submit what is due. The tick and the hint both run this; any number of them at once is harmless."""
+    """Submit what is due. The tick and the hint both run this; any number of them at once is harmless.
+
+    An attempt that was taken and not called before the run's time is over is given back, while it is certain that it was not called.
+    """
+    conf = bridge_settings()
     summary = SubmitSummary()
-    for attempt in take_due(limit=bridge_settings().submit_batch_jobs):
+    give_back_at_s = time.monotonic() + conf.submit_run_s
+    for attempt in take_due(limit=conf.submit_batch_jobs):
         if summary.refused:
-            put_off(attempt)
+            put_off(attempt, wait_s=conf.refused_submit_wait_s)
+        elif time.monotonic() > give_back_at_s:
+            put_off(attempt, wait_s=0)
         else:
             _submit(attempt, batch=batch, summary=summary)
     return summary
@@ -89,8 +98,7 @@ def _grant_one(job: Job) -> Attempt | None:
         Job.objects.filter(pk=job.pk).update(next_attempt_at=next_verdict_at(job))
         return None
     if decision is not Decision.GRANT:
-        reason = Reason.BUDGET_SPENT if decision is Decision.PARK_BUDGET else Reason.LOSSES_IN_A_ROW
-        transition(job, JobEvent.PARK, reason=reason, next_attempt_at=None, finished_at=Now())
+        _park(job, Reason.BUDGET_SPENT if decision is Decision.PARK_BUDGET else Reason.LOSSES_IN_A_ROW)
         return None
     number = job.fence + 1
     transition(job, JobEvent.GRANT, text=f"attempt {number}", fence=number, next_attempt_at=None)
@@ -103,6 +111,12 @@ def _grant_one(job: Job) -> Attempt | None:
         memory_mib=_memory_mib(job),
         submit_called_at=Now(),
     )
+
+
+def _park(job: Job, reason: Reason) -> None:
+    suspects = suspect_units(job) if reason is Reason.BUDGET_SPENT else []
+    text = f"{reason.sentence} Each of them ended while it did {' and '.join(suspects)}." if suspects else ""
+    transition(job, JobEvent.PARK, reason=reason, text=text, next_attempt_at=None, finished_at=Now())
 
 
 def _memory_mib(job: Job) -> int:
@@ -133,7 +147,7 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         summary.trouble = error
     except BatchError as error:
         logger.warning("BATCH_SUBMIT_FAILED %s: %s", attempt.batch_job_name, error)
-        put_off(attempt)
+        put_off(attempt, wait_s=bridge_settings().refused_submit_wait_s)
         summary.refused += 1
         summary.trouble = error
     else:
@@ -142,17 +156,24 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         record_submitted(attempt, batch_job_id=batch_job_id, batch=batch)
 
 
-def put_off(attempt: Attempt) -> None:
+def put_off(attempt: Attempt, *, wait_s: float) -> None:
     """The call certainly did not take effect: the same attempt, under the same name, is submitted again after a wait."""
-    wait = timedelta(seconds=bridge_settings().refused_submit_wait_s)
     waiting = Attempt.objects.filter(pk=attempt.pk, state=AttemptState.SUBMITTING, batch_job_id=None)
-    waiting.update(submit_at=Now() + wait, empty_looks=0, looked_at=None)
+    waiting.update(submit_at=Now() + timedelta(seconds=wait_s), empty_looks=0, looked_at=None)
 
 
 def record_submitted(attempt: Attempt, *, batch_job_id: str, batch: BatchPort) -> None:
     """Record the id where it is still NULL. The attempt ended meanwhile, or has another Batch job: this one is terminated at once."""
     if not _record(attempt, batch_job_id):
-        batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON} the attempt ended, or has another Batch job")
+        end_stray(batch_job_id, batch=batch, why="the attempt ended, or has another Batch job")
+
+
+def end_stray(batch_job_id: str, *, batch: BatchPort, why: str) -> None:
+    """Terminate a Batch job that no attempt has. Raises nothing: where it does not work, the reap tick finds the stray and repeats it."""
+    try:
+        batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON} {why}")
+    except BatchError as error:
+        logger.warning("STRAY_TERMINATE_FAILED %s: %s", batch_job_id, error)
 
 
 @transaction.atomic

@@ -80,6 +80,7 @@ class TestDatabase:
     def test_database_is_well_when_it_answers_and_is_migrated(self) -> None:
         assert {part: each.condition for part, each in found(look_at_database).items()} == {
             "database": WELL,
+            "row locks": WELL,
             "clock": WELL,
             "migrations": WELL,
         }

@@ -17,7 +17,7 @@ from tasks.services.ending import end_attempt
 from tasks.services.finish import finish_unit
 from tasks.services.heartbeat import beat
 from tasks.services.locking import lock_job, read_attempt
-from tasks.services.publish import send_back
+from tasks.services.publish import made_units, send_back
 from tests.services.making import (
     age,
     claimed,
@@ -71,7 +71,8 @@ def test_progress_never_shrinks_within_an_attempt_when_a_bad_unit_is_done_again(
     claim = working()
     finished_media(claim)
     before = says(claim, 120, "publish")
-    send_back(claim, leased(claim), bad=[(UnitKind.VIDEO, 1, "damaged")])
+    bad = next(unit for unit in made_units(claim.job_id) if (unit.kind, unit.index) == (UnitKind.VIDEO, 1))
+    send_back(claim, leased(claim), bad=[(bad, "damaged")])
     after = progress_of(claim.job_id)
     assert (before.percent, after.percent) == (99, 99)
     assert (before.units_done, after.units_done) == (2, 1)

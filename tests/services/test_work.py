@@ -25,7 +25,7 @@ from tasks.services.ending import end_attempt
 from tasks.services.finish import fail_attempt, finish_attempt, finish_plan, finish_unit, plan_again, refuse_input
 from tasks.services.heartbeat import Beat, beat
 from tasks.services.locking import lock_job, read_attempt
-from tasks.services.publish import publish, send_back
+from tasks.services.publish import made_units, publish, send_back
 from tasks.services.request import request_by_person
 from tests.services.making import (
     age,
@@ -226,7 +226,8 @@ def test_bad_unit_is_done_again_and_no_other_when_the_verify_failed() -> None:
     planned(claim, video_units=3)
     finished_media(claim)
     lease = leased(claim)
-    send_back(claim, lease, bad=[(UnitKind.VIDEO, 1, "it is missing")])
+    bad = next(unit for unit in made_units(claim.job_id) if (unit.kind, unit.index) == (UnitKind.VIDEO, 1))
+    send_back(claim, lease, bad=[(bad, "it is missing")])
     again = leased(claim)
     assert (again.kind, again.index, again.fence) == (UnitKind.VIDEO, 1, 2)
     finish_unit(claim, again, output={"folder": "again", "media": {}})

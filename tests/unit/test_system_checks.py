@@ -29,6 +29,7 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E014", {"memory_cap_mib": 4095}),
     ("batchreel.E015", {"threads_per_unit": 3}),
     ("batchreel.W016", {"verdict_wait_s": 299}),
+    ("batchreel.E018", {"submit_run_s": 10.5}),
     ("batchreel.E017", {"stage_limits_s": {"encode": 900}}),
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [

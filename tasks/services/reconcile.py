@@ -1,0 +1,120 @@
+"""Reconciling on demand: everything that the ticks would mend, at once, and first of all said without being done.
+
+What it would do is found by doing it: the services run on a snapshot of AWS's answers, inside a transaction that is rolled back, and
+the events that they appended are the report. So the report cannot differ from the deed, and no call goes out inside the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from tasks.batch.port import BatchPort, Found, Submission
+from tasks.conf import bridge_settings
+from tasks.lifecycle.observation import Observation
+from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
+from tasks.models import Attempt, Event, Tick
+from tasks.services.doubt import resolve_doubts
+from tasks.services.observe import apply
+from tasks.services.reap import reap_batch_jobs, still_in_batch
+from tasks.services.request import request_overlooked
+from tasks.services.rescue import rescue
+from tasks.services.resume import resume_idle
+from tasks.services.waiting import note_waiting
+
+_LIMIT = 1000
+"""Most rows of each kind in one run; run it again for more."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What was done, or would be: the events in their order, and the Batch jobs that were terminated, each with the reason."""
+
+    events: list[Event] = field(default_factory=list)
+    terminated: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to mend."""
+        return not (self.events or self.terminated)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Snapshot:
+    """A BatchPort that answers from what AWS said before, and remembers what it was asked to terminate."""
+
+    observations: dict[str, Observation]
+    active: list[Found]
+    found: dict[str, list[Found]]
+    terminated: list[tuple[str, str]] = field(default_factory=list)
+
+    def submit(self, submission: Submission) -> str:
+        """Nothing is submitted by reconciling: that is the submit tick's."""
+        message = f"{submission.name} was about to be submitted"
+        raise AssertionError(message)
+
+    def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
+        """See BatchPort. An id that came up since the snapshot is left out, as if it had not been asked about."""
+        return [self.observations[each] for each in batch_job_ids if each in self.observations]
+
+    def find(self, *, name: str) -> list[Found]:
+        """See BatchPort."""
+        return self.found.get(name, [])
+
+    def list_active(self, *, prefix: str) -> list[Found]:
+        """See BatchPort."""
+        return [each for each in self.active if each.name.startswith(prefix)]
+
+    def terminate(self, batch_job_id: str, *, reason: str) -> None:
+        """Remember it."""
+        self.terminated.append((batch_job_id, reason))
+
+
+def reconcile(*, batch: BatchPort, apply_changes: bool) -> Report:
+    """Mend what is amiss, or only say what would be mended. Raises BatchError where AWS cannot be asked: nothing is changed then."""
+    snapshot = _take_snapshot(batch)
+    with transaction.atomic():
+        newest = Event.objects.order_by("-id").values_list("id", flat=True).first() or 0
+        _mend(snapshot)
+        events = list(Event.objects.filter(id__gt=newest).order_by("id"))
+        if not apply_changes:
+            transaction.set_rollback(True)
+    if apply_changes:
+        for batch_job_id, reason in snapshot.terminated:
+            batch.terminate(batch_job_id, reason=reason)
+    return Report(events=events, terminated=snapshot.terminated)
+
+
+def _mend(snapshot: _Snapshot) -> None:
+    request_overlooked(limit=_LIMIT)
+    resolve_doubts(batch=snapshot, limit=_LIMIT)
+    for attempt in _live().filter(batch_job_id__in=list(snapshot.observations)):
+        apply(attempt, snapshot.observations[str(attempt.batch_job_id)])
+    if unbroken_since := _unbroken_since():
+        rescue(batch=snapshot, unbroken_since=unbroken_since, limit=_LIMIT)
+    resume_idle(limit=_LIMIT)
+    note_waiting(limit=_LIMIT)
+    reap_batch_jobs(batch=snapshot, limit=_LIMIT)
+
+
+def _take_snapshot(batch: BatchPort) -> _Snapshot:
+    asked = [*_live().values_list("batch_job_id", flat=True), *still_in_batch().values_list("batch_job_id", flat=True)]
+    doubtful = Attempt.objects.filter(state=AttemptState.SUBMITTING, batch_job_id=None, submit_at=None)
+    return _Snapshot(
+        observations={seen.batch_job_id: seen for seen in batch.describe([str(each) for each in asked[:_LIMIT]])},
+        active=batch.list_active(prefix=f"{bridge_settings().job_name_prefix}-"),
+        found={name: batch.find(name=name) for name in doubtful.values_list("batch_job_name", flat=True)[:_LIMIT]},
+    )
+
+
+def _live() -> QuerySet[Attempt]:
+    return Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, batch_job_id__isnull=False).select_related("job")
+
+
+def _unbroken_since() -> datetime | None:
+    """Since when the rescue tick has come without a gap: without it, silence proves nothing."""
+    return Tick.objects.filter(name="rescue").values_list("unbroken_since", flat=True).first()
