@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from tasks.batch.errors import BatchRefusedError
 from tasks.batch.port import Found
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
@@ -14,6 +17,9 @@ from tasks.services.cancel import cancel_job
 from tasks.services.claim import job_prefix
 from tasks.services.reap import reap
 from tests.services.making import ScriptedBatch, age, claimed, published, submitted_attempt, uploaded_video
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
@@ -120,3 +126,26 @@ def test_video_is_not_published_when_it_was_deleted_before() -> None:
     claimed(submitted_attempt(video))
     video.delete()
     assert Video.objects.get(pk=video.pk).published_job is None
+
+
+def test_others_are_purged_when_one_video_cannot_be(batch: ScriptedBatch, settings: Settings) -> None:
+    settings.BATCHREEL = {"reap_limit": 1}
+    stubborn, other = uploaded_video(title="stubborn"), uploaded_video(title="other")
+    # The storage refuses to touch what lies outside of it.
+    Video.objects.filter(pk=stubborn.pk).update(source="../outside.mp4")
+    stubborn.delete()
+    other.delete()
+    assert [reap(batch=batch).purged_videos for _ in range(3)] == [0, 1, 0]
+    assert list(Video.objects.all()) == [stubborn]
+    assert Event.objects.filter(kind="purge.failed", video_id=stubborn.pk).count() == 1
+
+
+def test_other_strays_are_ended_when_one_cannot_be(batch: ScriptedBatch) -> None:
+    batch.found = [
+        Found(batch_job_id=each, name=f"batchreel-{each}-1", status=BatchStatus.RUNNING, created_at_ms=1)
+        for each in "ab"
+    ]
+    batch.terminate_error = BatchRefusedError("no")
+    with pytest.raises(BatchRefusedError):
+        reap(batch=batch)
+    assert batch.terminated == ["a", "b"]

@@ -8,9 +8,12 @@ from django.db.models.functions import Now
 from tasks.batch.errors import BatchDeniedError
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
-from tasks.models import Attempt, Job, Tick
+from tasks.models import Attempt, Event, Job, Tick
 from tasks.services.heartbeat import Beat, beat
+from tasks.services.observe import observe
 from tasks.services.rescue import RescueSummary, rescue
+from tasks.services.resume import resume_idle
+from tasks.services.waiting import note_waiting
 from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt
 
 pytestmark = pytest.mark.django_db
@@ -106,3 +109,43 @@ def test_heartbeat_wins_when_it_comes_before_the_fence(batch: ScriptedBatch) -> 
     assert _rescue(_BeatsWhileTerminated()).rescued == 0
     attempt.refresh_from_db()
     assert attempt.state == "RUNNING"
+
+
+@pytest.mark.parametrize("status", [BatchStatus.STARTING, BatchStatus.RUNNING])
+def test_container_that_never_claims_is_replaced_when_its_start_hangs(
+    status: BatchStatus, batch: ScriptedBatch
+) -> None:
+    attempt = submitted_attempt()
+    batch.says(attempt, status, started=status is BatchStatus.RUNNING)
+    observe(batch=batch, tick=0)
+    age(Attempt, "batch_changed_at", seconds=899)
+    assert _rescue(batch).suspects == 0
+    age(Attempt, "batch_changed_at", seconds=2)
+    assert _rescue(batch).rescued == 1
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.START_HUNG, False)
+    assert (Job.objects.get().state, batch.terminated) == ("RETRY_WAIT", [attempt.batch_job_id])
+
+
+def test_long_wait_for_a_machine_ends_nothing_and_is_said_once_with_batchs_reason(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    batch.says(attempt, BatchStatus.RUNNABLE, status_reason="MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE")
+    observe(batch=batch, tick=0)
+    assert note_waiting() == 0
+    age(Attempt, "batch_changed_at", seconds=86_400)
+    assert [note_waiting(), note_waiting()] == [1, 0]
+    event = Event.objects.get(kind="batch.waiting")
+    assert (event.job_id, event.attempt_number) == (attempt.job_id, 1)
+    assert "COMPUTE_ENVIRONMENT_MAX_RESOURCE" in event.text
+    assert _rescue(batch).suspects == 0
+
+
+def test_job_that_nobody_is_at_work_on_is_made_due_when_rows_were_restored() -> None:
+    claimed(submitted_attempt())
+    assert resume_idle() == 0
+    Attempt.objects.update(state="LOST", reason=Reason.SILENT, ended_at=Now())
+    assert resume_idle() == 1
+    job = Job.objects.get()
+    assert (job.state, job.reason) == ("RETRY_WAIT", Reason.LEFT_TO_NOBODY)
+    assert job.next_attempt_at is not None
+    assert resume_idle() == 0

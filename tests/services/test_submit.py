@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import uuid
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tasks.batch.errors import BatchDoubtfulError, BatchRefusedError, BatchThrottledError
-from tasks.batch.port import Found
+from tasks.batch.errors import BatchDeniedError, BatchDoubtfulError, BatchRefusedError, BatchThrottledError
+from tasks.batch.port import Found, Submission
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import AttemptEvent, UnitKind
 from tasks.models import Attempt, Job, TokenBucket
 from tasks.services.cancel import cancel_job
 from tasks.services.doubt import resolve_doubts
-from tasks.services.finish import fail_attempt
+from tasks.services.ending import end_attempt
+from tasks.services.finish import fail_attempt, finish_unit
+from tasks.services.locking import lock_job, read_attempt
+from tasks.services.observe import observe
 from tasks.services.rate import take_tokens
 from tasks.services.submit import record_submitted, submit_due, take_due
 from tests.services.making import (
     ScriptedBatch,
     age,
     claimed,
+    leased,
     newest_attempt,
+    planned,
     refill_tokens,
     submitted_attempt,
     uploaded_video,
 )
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
@@ -142,3 +154,84 @@ def test_rate_of_the_account_is_kept_when_many_workers_submit() -> None:
     assert take_tokens("SubmitJob", wanted=15) <= 1
     age(TokenBucket, "refilled_at", seconds=10)  # type: ignore[arg-type] # any model with a time
     assert take_tokens("SubmitJob", wanted=100) == 20
+
+
+def test_attempts_are_given_back_uncalled_when_the_turn_takes_too_long(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"submit_run_s": 0}
+    for title in "abc":
+        uploaded_video(title=title)
+    assert submit_due(batch=batch).submitted == 0
+    assert batch.submissions == []
+    settings.BATCHREEL = {}
+    assert submit_due(batch=batch).submitted == 3
+    assert len({each.name for each in batch.submissions}) == 3
+
+
+def test_the_others_are_submitted_when_a_stray_cannot_be_terminated(batch: ScriptedBatch) -> None:
+    videos = [uploaded_video(title=title) for title in "ab"]
+
+    class _CancelledWhileSubmitting(ScriptedBatch):
+        def submit(self, submission: Submission) -> str:
+            if not self.submissions:
+                cancel_job(job_id=uuid.UUID(submission.parameters["job_id"]))
+            return super().submit(submission)
+
+    batch = _CancelledWhileSubmitting(terminate_error=BatchDeniedError("AccessDenied"))
+    assert submit_due(batch=batch).submitted == 2
+    assert len(batch.terminated) == 1
+    assert sorted(newest_attempt(video).state for video in videos) == ["CANCELLED", "SUBMITTED"]
+
+
+def test_owner_lives_on_when_its_claim_was_faster_than_the_look_for_doubtful_ones(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    batch.submit_error = BatchDoubtfulError("500 after the effect")
+    submit_due(batch=batch)
+    attempt = newest_attempt(video)
+    found = [
+        Found(batch_job_id=each, name=attempt.batch_job_name, status=BatchStatus.RUNNING, created_at_ms=at_ms)
+        for at_ms, each in enumerate(("stray", "owner"))
+    ]
+
+    class _ClaimedMeanwhile(ScriptedBatch):
+        def find(self, *, name: str) -> list[Found]:
+            assert name == attempt.batch_job_name
+            attempt.batch_job_id = "owner"
+            claimed(attempt)
+            return found
+
+    late = _ClaimedMeanwhile()
+    age(Attempt, "submit_called_at", seconds=61)
+    resolve_doubts(batch=late)
+    assert late.terminated == ["stray"]
+    assert (newest_attempt(video).state, newest_attempt(video).batch_job_id) == ("RUNNING", "owner")
+
+
+def test_unit_that_ends_containers_is_named_when_the_job_is_parked(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    for number in range(1, 6):
+        claim = claimed(submitted_attempt(video, batch=batch))
+        if number == 1:
+            planned(claim, video_units=2, audio=False)
+            finish_unit(claim, leased(claim), output={"folder": "x", "media": {}})
+        assert (leased(claim).kind, number) == (UnitKind.VIDEO, number)
+        fail_attempt(claim, reason=Reason.OUT_OF_MEMORY, text="", exit_code=137)
+        assert newest_attempt(video).in_work == ["video 1"]
+        age(Job, "next_attempt_at", seconds=601)
+    submit_due(batch=batch)
+    job = Job.objects.get(video=video)
+    assert (job.state, "video 1" in job.reason_text) == ("DEAD", True)
+
+
+def test_next_attempt_gets_more_memory_when_silence_came_before_the_verdict(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    first = submitted_attempt(video, batch=batch)
+    claimed(first)
+    end_attempt(read_attempt(lock_job(first.job_id), 1), AttemptEvent.LOSE, reason=Reason.SILENT)
+    batch.says(first, BatchStatus.FAILED, container_reason="OutOfMemoryError: Container killed", started=True)
+    observe(batch=batch, tick=0)
+    first.refresh_from_db()
+    assert (first.charged, first.reason) == (True, Reason.OUT_OF_MEMORY)
+    age(Job, "next_attempt_at", seconds=601)
+    assert submitted_attempt(video, batch=batch).memory_mib == int(first.memory_mib * 1.5)

@@ -31,6 +31,7 @@ from tests.services.making import (
     age,
     claimed,
     finished_media,
+    helper_of,
     leased,
     newest_attempt,
     planned,
@@ -304,3 +305,36 @@ def test_source_of_a_job_is_the_one_it_was_asked_for_when_another_is_uploaded() 
     video.source.save("other.mp4", ContentFile(b"other"))
     assert name != video.source.name
     assert Job.objects.get(pk=claim.job_id).source_name == name
+
+
+def test_container_goes_on_when_the_one_it_left_the_rest_to_has_died() -> None:
+    first = claimed(submitted_attempt())
+    planned(first, video_units=1, audio=False)
+    leased(first)
+    second = claimed(helper_of(first))
+    assert claim_unit(second, lease_id="none") is NothingToClaim.OTHERS_AT_WORK
+    _lose(first)
+    assert finish_attempt(second) is False
+    assert leased(second).kind is UnitKind.VIDEO
+    assert Job.objects.get(pk=first.job_id).state == "RUNNING"
+
+
+def test_container_leaves_when_another_one_has_the_rest() -> None:
+    first = claimed(submitted_attempt())
+    planned(first, video_units=1, audio=False)
+    leased(first)
+    second = claimed(helper_of(first))
+    assert finish_attempt(second) is True
+    assert beat(second, stage="encode", count=1, encoded_frames=1) is Beat.DONE
+    assert (Job.objects.get(pk=first.job_id).state, _beat(first)) == ("RUNNING", Beat.ALIVE)
+
+
+def test_unit_done_again_since_is_left_alone_when_a_verify_reports_late() -> None:
+    claim = claimed(submitted_attempt())
+    planned(claim, video_units=1, audio=False)
+    finished_media(claim)
+    (bad,) = made_units(claim.job_id)
+    send_back(claim, leased(claim), bad=[(bad, "it is missing")])
+    finish_unit(claim, leased(claim), output={"folder": "again", "media": {}})
+    send_back(claim, leased(claim), bad=[(bad, "it is missing")])
+    assert Unit.objects.get(kind="video").state == "DONE"
