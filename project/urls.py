@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.utils.functional import lazystr
+from django.views.generic import RedirectView
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    # Browsers ask for it on pages that name no icon of their own, such as the admin's.
+    path("favicon.ico", RedirectView.as_view(url=lazystr(static("batchreel/icon.svg")))),
     path("", include("tasks.urls")),
 ]

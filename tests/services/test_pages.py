@@ -343,3 +343,7 @@ def test_player_is_sent_to_the_cdn_when_there_is_one(staff: Client, settings: Se
     page = staff.get(f"/videos/{video.pk}/").content.decode()
     key = video.published_job.manifest_key
     assert re.search(r'data-manifest="([^"]*)"', page).group(1) == f"https://cdn.example.org/videos/{key}"  # type: ignore[union-attr]
+
+
+def test_browser_finds_an_icon_when_a_page_names_none(client: Client) -> None:
+    assert client.get("/favicon.ico", secure=True)["Location"] == "/static/batchreel/icon.svg"
