@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+from tests.waiting import wait_for
 
 
 def is_alive(process_id: int) -> bool:
@@ -12,3 +15,9 @@ def is_alive(process_id: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def program_under_lifeline(lifeline: int) -> int:
+    """Wait for the program that a lifeline runs, and return its process id."""
+    children = Path(f"/proc/{lifeline}/task/{lifeline}/children")
+    return int(wait_for(lambda: children.read_text().split(), what=f"the program below process {lifeline}")[0])

@@ -6,17 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
 from pytest_celery import CeleryTestNode, CeleryTestWorker
 
 from project.local.lifeline import lifeline_command
+from tests.processes import program_under_lifeline
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 QUEUES = "submit,observe,maintain"
 
@@ -116,9 +117,7 @@ class NodeProcess:
             )
 
     def _program_pid(self) -> int:
-        lifeline_pid = self._process.pid
-        children = Path(f"/proc/{lifeline_pid}/task/{lifeline_pid}/children")
-        return int(wait_for(lambda: children.read_text().split(), what=f"process of {self.name}")[0])
+        return program_under_lifeline(self._process.pid)
 
 
 class BrokerOfStack:

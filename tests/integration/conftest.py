@@ -20,6 +20,7 @@ from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
 from tests.contract.jobs import UNFINISHED, Jobs
 from tests.integration.celery_nodes import QUEUES, RunningSite, beat_process, worker_process
+from tests.integration.own_redis import OwnRedis
 from tests.integration.quick import QUICK
 from tests.media.clips import make_clip
 
@@ -71,6 +72,15 @@ def quick(
     forget_messages(os.environ["REDIS_URL"])
     yield bridge_settings()
     end_batch_jobs(batch_client, bridge_settings().job_queue)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A Redis that the test may take away. A module whose site shall use it overrides `site_environment`."""
+    redis = OwnRedis(tmp_path)
+    redis.start()
+    yield redis
+    redis.stop()
 
 
 @pytest.fixture

@@ -2,72 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from project.celery import app as celery_app
-from project.local.ports import free_port
-from project.local.redis import redis_url, start_redis, wait_for_redis
+from project.local.redis import redis_url
 from tasks import hints
 from tasks.models import Attempt, Job, Tick
+from tests.integration.own_redis import has_ended, hints_go_to
 from tests.integration.path_rows import JOB_LIMIT_S, told, upload
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from project.local.service import Service
     from tests.integration.celery_nodes import RunningSite
+    from tests.integration.own_redis import OwnRedis
 
 pytestmark = pytest.mark.usefixtures("hints_are_tried")
 
 BOUND_S = 2.5
 """The longest that one request may wait for Redis in all: promise 7."""
-
-
-class OwnRedis:
-    """A Redis of one test, which may stop and come back on its port as if it had lost everything."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self._starts = 0
-        self._service: Service | None = None
-        self.url = redis_url(self._port)
-
-    def start(self) -> None:
-        """Start it without any data, and wait until it answers."""
-        self._starts += 1
-        state_dir = self._folder / f"redis-start-{self._starts}"
-        state_dir.mkdir()
-        # The lifeline wants the descriptor of a lock, which here guards nothing.
-        lock_descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT)
-        try:
-            self._service = start_redis(state_dir, port=self._port, lock_descriptor=lock_descriptor)
-        finally:
-            os.close(lock_descriptor)
-        wait_for_redis(self._service, self.url)
-
-    def stop(self) -> None:
-        """Stop it: from here on its port refuses."""
-        if self._service is not None:
-            self._service.stop()
-            self._service = None
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    redis = OwnRedis(tmp_path)
-    redis.start()
-    yield redis
-    redis.stop()
 
 
 @pytest.fixture
@@ -76,53 +34,20 @@ def site_environment(site_environment: dict[str, str], own_redis: OwnRedis) -> d
     return {**site_environment, "REDIS_URL": own_redis.url}
 
 
-@contextmanager
-def hints_go_to(url: str) -> Iterator[None]:
-    """Point this process's hints at another Redis.
-
-    It is the project's application that sends them, in a thread of its own: `celery.current_app` is another one in the test's thread.
-    """
-    before = celery_app.conf.broker_url
-    try:
-        _set_broker(url)
-        yield
-    finally:
-        _set_broker(before)
-
-
-def _set_broker(url: str) -> None:
-    celery_app.conf.broker_url = url
-    celery_app._pool = None
-    celery_app.amqp._producer_pool = None
-    assert celery_app.connection_for_write().as_uri(include_password=True) == url
-
-
 def submit_ticks() -> int:
     """How many submit ticks there have been."""
     return Tick.objects.filter(name="submit").values_list("fence", flat=True).first() or 0
 
 
 def wait_until_no_tick_can_come(site: RunningSite) -> int:
-    """Wait until the worker knows that its broker is gone, and all that it had received is over; count the submit ticks.
-
-    A worker that had a message in hand may also end: kombu 5.7.0 gives it back on a connection that it has just closed, and nothing
-    catches the AttributeError (about one time in ten, measured). Where a site runs, its supervisor starts the worker again.
-    """
+    """Wait until the worker knows that its broker is gone, and all that it had received is over; count the submit ticks."""
 
     def look() -> bool:
         log = site.worker.logs()
-        return ended(site) or ("Cannot connect to redis" in log and not _in_hand(log))
+        return has_ended(site) or ("Cannot connect to redis" in log and not _in_hand(log))
 
     wait_for(look, limit_s=JOB_LIMIT_S, what="the worker's notice that Redis is away")
     return submit_ticks()
-
-
-def ended(site: RunningSite) -> bool:
-    """Whether the worker's program is gone. It may have ended for the one known cause only."""
-    if site.worker.container.status == "running":
-        return False
-    assert "AttributeError(\"'NoneType' object has no attribute 'hostname'\")" in site.worker.logs()
-    return True
 
 
 def wait_under_a_supervisor(site: RunningSite, job: Job) -> Attempt:
@@ -130,7 +55,7 @@ def wait_under_a_supervisor(site: RunningSite, job: Job) -> Attempt:
     submitted = Attempt.objects.filter(job=job, batch_job_id__isnull=False)
 
     def look() -> Attempt | None:
-        if ended(site):
+        if has_ended(site):
             site.worker.restart()
         return submitted.first()
 
