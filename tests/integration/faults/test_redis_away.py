@@ -1,0 +1,91 @@
+"""Redis refuses, or swallows everything: whoever saves fifty videos hardly waits, and all are submitted once it is back."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import transaction
+
+from tasks import hints
+from tasks.models import Attempt, Video
+from tests.integration.faults.endings import submitted_names
+from tests.integration.own_redis import OwnRedis, has_ended, hints_go_to
+from tests.integration.quick import QUICK
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_batch import BatchClient
+
+    from tests.integration.celery_nodes import RunningSite
+
+VIDEOS = 50
+
+BOUND_S = 2.5
+"""The longest that one request may wait for Redis in all, however many videos it saves: promise 7."""
+
+SUBMITTED_LIMIT_S = 60.0
+"""After Redis is back."""
+
+
+@pytest.fixture
+def site_environment(site_environment: dict[str, str], own_redis: OwnRedis) -> dict[str, str]:
+    """The quick site on the Redis of this test. Its containers ask for more than there is, so that none starts."""
+    unthrottled = {"vcpus": 64, "submit_per_s": 1000, "submit_burst": 1000}
+    return {**site_environment, "REDIS_URL": own_redis.url, "BATCHREEL": json.dumps({**QUICK, **unthrottled})}
+
+
+def one_by_one() -> list[Video]:
+    """A request in which each save is a transaction of its own."""
+    return [saved(number) for number in range(VIDEOS)]
+
+
+@transaction.atomic
+def in_one_transaction() -> list[Video]:
+    """A request that is one transaction."""
+    return [saved(number) for number in range(VIDEOS)]
+
+
+def saved(number: int) -> Video:
+    return Video.objects.create(title=f"Lecture {number}", source=f"sources/{number}.mp4")
+
+
+@pytest.mark.usefixtures("hints_are_tried")
+@pytest.mark.parametrize("request_of_fifty", [one_by_one, in_one_transaction])
+@pytest.mark.parametrize(
+    ("leave", "come_back"),
+    [(OwnRedis.stop, OwnRedis.start), (OwnRedis.freeze, OwnRedis.thaw)],
+    ids=["refusing", "frozen"],
+)
+def test_fifty_videos_are_saved_at_once_and_all_submitted_later_when_redis_was_away(
+    *,
+    leave: Callable[[OwnRedis], None],
+    come_back: Callable[[OwnRedis], None],
+    request_of_fifty: Callable[[], list[Video]],
+    own_redis: OwnRedis,
+    running_site: RunningSite,
+    batch_client: BatchClient,
+) -> None:
+    leave(own_redis)
+    with hints_go_to(own_redis.url):
+        started_s = time.monotonic()
+        videos = request_of_fifty()
+        assert time.monotonic() - started_s < BOUND_S
+    assert not hints.breaker.is_open(), "the request met no Redis that was away"
+    come_back(own_redis)
+
+    submitted = Attempt.objects.filter(job__video__in=videos, state="SUBMITTED", batch_job_id__isnull=False)
+
+    def look() -> bool:
+        if has_ended(running_site):
+            running_site.worker.restart()
+        return submitted.count() == VIDEOS
+
+    wait_for(look, limit_s=SUBMITTED_LIMIT_S, what=f"the submission of {VIDEOS} jobs")
+    assert Attempt.objects.count() == VIDEOS
+    names = submitted_names(batch_client, submitted.values_list("job_id", flat=True))
+    assert len(names) == len(set(names)) == VIDEOS
