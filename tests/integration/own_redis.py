@@ -48,14 +48,14 @@ class OwnRedis:
     def stop(self) -> None:
         """Stop it: from here on its port refuses."""
         if self._service is not None:
-            self.thaw()
-            self._service.stop()
-            self._service = None
+            self.thaw()  # a frozen one hears no SIGTERM
+            self._end(self._service)
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        self._send(signal.SIGKILL)
-        self.stop()
+        if self._service is not None:
+            self._send(signal.SIGKILL)
+            self._end(self._service)
 
     def freeze(self) -> None:
         """From here on it takes connections and bytes, and answers nothing."""
@@ -71,8 +71,12 @@ class OwnRedis:
             redis.flushall()
 
     def _send(self, number: signal.Signals) -> None:
-        if self._service is not None and self._service._process.poll() is None:
+        if self._service is not None:
             os.kill(program_under_lifeline(self._service._process.pid), number)
+
+    def _end(self, service: Service) -> None:
+        service.stop()
+        self._service = None
 
 
 @contextmanager

@@ -32,7 +32,16 @@ def wait_for_all_ends(
 
 
 def assert_all_succeeded_once(videos: Sequence[Video], *, batch: BatchClient, attempts: int = 1) -> None:
-    """Each video shows its one job, which took exactly so many attempts; each unit was finished once, and nothing is at work any more."""
+    """`assert_done_once`; and each attempt had one Batch job, of which none waits or runs any more."""
+    assert_done_once(videos, attempts=attempts)
+    wait_for(lambda: not unfinished_batch_jobs(batch), what="the end of all Batch jobs")
+    granted = Attempt.objects.filter(job__video__in=videos)
+    names = submitted_names(batch, granted.values_list("job_id", flat=True))
+    assert sorted(names) == sorted(granted.values_list("batch_job_name", flat=True))
+
+
+def assert_done_once(videos: Sequence[Video], *, attempts: int = 1) -> None:
+    """Each video shows its one job, which took exactly so many attempts; each unit was finished once, and no attempt lives."""
     jobs = {job.pk: job for job in Job.objects.filter(video__in=videos)}
     assert len(jobs) == len(videos)
     assert Counter((job.state, job.fence) for job in jobs.values()) == {("SUCCEEDED", attempts): len(videos)}
@@ -44,10 +53,6 @@ def assert_all_succeeded_once(videos: Sequence[Video], *, batch: BatchClient, at
         assert told[job_id, "unit.finish"] == Unit.objects.filter(job=job_id, state="DONE").count()
     assert not Unit.objects.filter(job__in=jobs).exclude(state="DONE").exists()
     assert not Attempt.objects.filter(job__in=jobs, state__in=LIVE_ATTEMPT_STATES).exists()
-    wait_for(lambda: not unfinished_batch_jobs(batch), what="the end of all Batch jobs")
-    assert Counter(submitted_names(batch, jobs)) == dict.fromkeys(
-        Attempt.objects.filter(job__in=jobs).values_list("batch_job_name", flat=True), 1
-    )
 
 
 def unfinished_batch_jobs(batch: BatchClient) -> list[str]:

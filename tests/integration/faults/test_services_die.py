@@ -1,0 +1,96 @@
+"""Worker, beat and Redis die at any moment: every job ends SUCCEEDED, once, and nothing that was DONE is done again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.models import Attempt, Job
+from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
+from tests.integration.own_redis import has_ended, hints_go_to
+from tests.integration.quick import QUICK
+from tests.services.making import uploaded_video
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_batch import BatchClient
+
+    from tasks.models import Video
+    from tests.integration.celery_nodes import RunningSite
+    from tests.integration.own_redis import OwnRedis
+
+PENDING = 50
+
+END_LIMIT_S = 60.0
+
+
+@pytest.fixture
+def site_environment(site_environment: dict[str, str], own_redis: OwnRedis, stand_in_definition: str) -> dict[str, str]:
+    """The quick site on the Redis of this test, with stand-ins for containers. A tick that was killed holds up the next ones for 2 s."""
+    return {
+        **site_environment,
+        "REDIS_URL": own_redis.url,
+        "VIDEO_BATCH_JOB_DEFINITION": stand_in_definition,
+        "BATCHREEL": json.dumps({**QUICK, "tick_lease_s": 2}),
+    }
+
+
+def pending_jobs(own_redis: OwnRedis, *, count: int) -> list[Video]:
+    """So many videos that were just saved, some of them still without an attempt."""
+    with hints_go_to(own_redis.url):
+        videos = [uploaded_video(title=f"Lecture {number}") for number in range(count)]
+    wait_for(Attempt.objects.exists, what="the first attempt")
+    assert Job.objects.filter(state="QUEUED", attempts=None).exists(), "nothing was pending"
+    return videos
+
+
+def lose_everything(redis: OwnRedis) -> None:
+    redis.lose_everything()
+
+
+def come_back_empty(redis: OwnRedis) -> None:
+    redis.kill()
+    redis.start()
+
+
+@pytest.mark.usefixtures("hints_are_tried")
+@pytest.mark.parametrize("fault", [lose_everything, come_back_empty])
+def test_every_job_succeeds_once_when_redis_loses_everything_with_fifty_pending(
+    fault: Callable[[OwnRedis], None], own_redis: OwnRedis, running_site: RunningSite, batch_client: BatchClient
+) -> None:
+    videos = pending_jobs(own_redis, count=PENDING)
+    fault(own_redis)
+
+    def supervised() -> bool:
+        if has_ended(running_site):
+            running_site.worker.restart()
+        return Job.objects.filter(state="SUCCEEDED").count() > PENDING // 5
+
+    wait_for(supervised, limit_s=END_LIMIT_S, what="the first jobs to succeed")
+    fault(own_redis)
+    wait_for_all_ends(videos, limit_s=END_LIMIT_S, meanwhile=supervised)
+    assert_all_succeeded_once(videos, batch=batch_client)
+
+
+@pytest.mark.usefixtures("hints_are_tried")
+def test_every_job_succeeds_once_when_worker_and_beat_are_killed_again_and_again(
+    own_redis: OwnRedis, running_site: RunningSite, batch_client: BatchClient
+) -> None:
+    videos = pending_jobs(own_redis, count=30)
+    for succeeded in (5, 15):
+        running_site.worker.kill("SIGKILL")
+        running_site.beat.kill("SIGKILL")
+        assert running_site.worker.container.status == running_site.beat.container.status == "exited"
+        running_site.worker.restart()
+        running_site.beat.restart()
+        wait_for(
+            lambda enough=succeeded: Job.objects.filter(state="SUCCEEDED").count() >= enough,
+            limit_s=END_LIMIT_S,
+            what=f"{succeeded} jobs to succeed",
+        )
+    wait_for_all_ends(videos, limit_s=END_LIMIT_S)
+    assert_all_succeeded_once(videos, batch=batch_client)

@@ -1,0 +1,85 @@
+"""A web server of the site, with a person signed in, that dies in the middle of a request."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import requests
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+
+from project.local.lifeline import lifeline_command
+from project.local.ports import free_port
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_CSRF_TOKEN = "a" * 32
+_ANSWER_LIMIT_S = 30.0
+
+
+class WebSite:
+    """The site's web server, as the Procfile runs it; with `kill`, its arbiter and its workers are gone at once."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}/"
+        command = [sys.executable, "-m", "gunicorn", "project.wsgi", "--worker-class", "gthread", "--threads", "8"]
+        with (folder / "web.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                # The lifeline kills at once whatever is below it.
+                lifeline_command(
+                    [*command, "--bind", f"127.0.0.1:{port}"],
+                    stop_signal=signal.SIGKILL,
+                    grace_s=0,
+                    orphan_grace_s=0,
+                ),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=settings.BASE_DIR,
+                start_new_session=True,
+            )
+
+    def wait_until_it_answers(self) -> None:
+        """Return when it serves a page."""
+        wait_for(self._answers, what="an answer of the web server")
+
+    def upload(self, clip: Path) -> requests.Response:
+        """Upload as the page's script does. Raises ConnectionError where the server dies meanwhile."""
+        with clip.open("rb") as content:
+            return requests.post(
+                f"{self.address}upload/",
+                files={"source": content},
+                headers={"Accept": "application/json", "X-CSRFToken": _CSRF_TOKEN},
+                cookies={"sessionid": _session_of_staff(), "csrftoken": _CSRF_TOKEN},
+                timeout=_ANSWER_LIMIT_S,
+            )
+
+    def kill(self) -> None:
+        """SIGKILL for all of it; nothing happens where it is gone."""
+        self._process.terminate()
+        self._process.wait()
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.address}admin/login/", timeout=_ANSWER_LIMIT_S).status_code == HTTPStatus.OK
+        except requests.ConnectionError:
+            return False
+
+
+def _session_of_staff() -> str:
+    user, _ = User.objects.get_or_create(username="operator", is_staff=True)
+    browser = Client()
+    browser.force_login(user)
+    return browser.cookies["sessionid"].value
