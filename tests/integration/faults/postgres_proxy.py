@@ -1,0 +1,137 @@
+"""Stands between a program and PostgreSQL: passes everything on, counts COMMITs, and cuts the connection around those it is told to.
+
+Framing: "Message Formats" in PostgreSQL's manual. What a client sends first has no type byte, only its length and a code; everything
+after the start-up message is a type byte and a length.
+"""
+
+from __future__ import annotations
+
+import enum
+import select
+import socket
+import socketserver
+import struct
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_START_UP_MAJOR = 3
+"""A start-up message has the protocol's version, 3.x, where requests for encryption have a code."""
+
+_COMMIT = b"COMMIT\0"
+_BLOCK_BYTES = 65536
+
+
+class Cut(enum.Enum):
+    """When the connection goes, seen from the COMMIT."""
+
+    BEFORE = "PostgreSQL never gets it"
+    AFTER = "PostgreSQL has done it, and the answer never comes back"
+
+
+class PostgresProxy:
+    """A proxy for the server of `database_url`. `decide` gets the number of each COMMIT, from 1, and says whether to cut there."""
+
+    def __init__(self, database_url: str, *, decide: Callable[[int], Cut | None]) -> None:
+        parts = urlsplit(database_url)
+        assert parts.hostname is not None
+        self._target = (parts.hostname, parts.port or 5432)
+        self._decide = decide
+        self._lock = threading.Lock()
+        self.commits = 0
+        self.cuts = 0
+        self._server = _Server(("127.0.0.1", 0), self._handler())
+        port = self._server.server_address[1]
+        user = parts.netloc.rpartition("@")[0]
+        self.url = parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
+
+    @contextmanager
+    def running(self) -> Iterator[PostgresProxy]:
+        """Serve for the time of the block."""
+        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+    def _handler(self) -> type[socketserver.BaseRequestHandler]:
+        proxy = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with suppress(ConnectionError), socket.create_connection(proxy._target) as server:
+                    _Session(self.request, server, at_commit=proxy._at_commit).run()
+
+        return Handler
+
+    def _at_commit(self) -> Cut | None:
+        with self._lock:
+            self.commits += 1
+            cut = self._decide(self.commits)
+            self.cuts += cut is not None
+            return cut
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+
+
+class _Session:
+    """One connection through the proxy."""
+
+    def __init__(self, client: socket.socket, server: socket.socket, *, at_commit: Callable[[], Cut | None]) -> None:
+        self._client = client
+        self._server = server
+        self._at_commit = at_commit
+        self._received = b""
+        self._has_started = False
+
+    def run(self) -> None:
+        """Pass everything on until one side leaves or the connection is cut."""
+        while True:
+            readable, _, _ = select.select([self._client, self._server], [], [])
+            if self._server in readable and not self._pass_answers_on():
+                return
+            if self._client in readable and not self._pass_messages_on():
+                return
+
+    def _pass_answers_on(self) -> bool:
+        block = self._server.recv(_BLOCK_BYTES)
+        self._client.sendall(block)
+        return bool(block)
+
+    def _pass_messages_on(self) -> bool:
+        block = self._client.recv(_BLOCK_BYTES)
+        self._received += block
+        while message := self._take_message():
+            cut = self._at_commit() if message[:1] == b"Q" and message.endswith(_COMMIT) else None
+            if cut is Cut.BEFORE:
+                return False
+            self._server.sendall(message)
+            if cut is Cut.AFTER:
+                # Its first answer says that it is done; nobody else will hear of it.
+                self._server.recv(_BLOCK_BYTES)
+                return False
+        return bool(block)
+
+    def _take_message(self) -> bytes:
+        """The next whole message of the client, or nothing."""
+        type_bytes = 1 if self._has_started else 0
+        if len(self._received) < type_bytes + 8 and not (type_bytes and len(self._received) >= 5):
+            return b""
+        (length,) = struct.unpack_from("!i", self._received, type_bytes)
+        end = type_bytes + length
+        if len(self._received) < end:
+            return b""
+        message, self._received = self._received[:end], self._received[end:]
+        if not type_bytes:
+            self._has_started = struct.unpack_from("!h", message, 4)[0] == _START_UP_MAJOR
+        return message

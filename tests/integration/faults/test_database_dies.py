@@ -1,0 +1,108 @@
+"""PostgreSQL crashes in mid-encode and comes back: the same attempt goes on, and nothing that was DONE is done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connection
+
+from tasks.batch.definition import render
+from tasks.conf import bridge_settings
+from tasks.models import Unit
+from tests.integration.batch_answers import describe
+from tests.integration.container_processes import container_pid, hold_encoder
+from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
+from tests.integration.faults.own_postgres import OwnPostgres, rows_are_in
+from tests.integration.path_rows import upload, wait_for_attempt
+from tests.integration.quick import QUICK
+from tests.media.clips import make_clip
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mypy_boto3_batch import BatchClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+    from tasks.models import Attempt
+    from tests.integration.celery_nodes import RunningSite
+
+UNITS = 3
+"""The profile cuts a unit each 60 s."""
+
+
+@pytest.fixture(scope="session")
+def three_unit_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three minutes, small and without sound."""
+    path = tmp_path_factory.mktemp("clips") / "three-units.mp4"
+    return make_clip(path, pictures=UNITS * 60 * 10, rate="10")
+
+
+@pytest.fixture
+def own_postgres(quick: None, program_environment: dict[str, str], tmp_path: Path) -> Iterator[OwnPostgres]:
+    """A PostgreSQL that the test may crash; this process's rows are there too."""
+    postgres = OwnPostgres(tmp_path / "own-postgres")
+    try:
+        postgres.migrate(program_environment)
+        with rows_are_in(postgres.url):
+            yield postgres
+    finally:
+        postgres.stop()
+
+
+@pytest.fixture
+def site_environment(
+    site_environment: dict[str, str], own_postgres: OwnPostgres, batch_client: BatchClient
+) -> dict[str, str]:
+    """The quick site on the PostgreSQL of this test, and its containers too."""
+    name = f"own-postgres-{uuid.uuid4().hex[:8]}"
+    definition = render(bridge_settings(), region=batch_client.meta.region_name) | {"jobDefinitionName": name}
+    definition["containerProperties"]["environment"] += [
+        {"name": "BATCHREEL", "value": json.dumps(QUICK)},
+        {"name": "DATABASE_URL", "value": own_postgres.url},
+    ]
+    batch_client.register_job_definition(**definition)
+    return {**site_environment, "DATABASE_URL": own_postgres.url, "VIDEO_BATCH_JOB_DEFINITION": name}
+
+
+def test_job_succeeds_in_one_attempt_when_postgresql_crashes_in_mid_encode(
+    *,
+    own_postgres: OwnPostgres,
+    running_site: RunningSite,
+    three_unit_clip: Path,
+    batch_client: BatchClient,
+    logs_client: CloudWatchLogsClient,
+) -> None:
+    video = upload(three_unit_clip)
+    attempt = wait_for_attempt(video, state="RUNNING")
+    container = container_pid(attempt.batch_job_id)
+    done = Unit.objects.filter(job=attempt.job_id, kind="video", state="DONE")
+    wait_for(done.exists, what="the first unit of video")
+    encoder = hold_encoder(container)
+    kept = list(done.values("pk", "fence", "lease_id", "done_at"))
+    assert len(kept) < UNITS
+
+    connection.close()
+    own_postgres.crash()
+    os.kill(encoder, signal.SIGCONT)
+    # It stays away until the container has a unit to finish, and the worker a tick to run.
+    wait_for(lambda: "DATABASE_AWAY" in events_in_log(batch_client, logs_client, attempt), what="the end of the unit")
+    wait_for(lambda: "OperationalError" in running_site.worker.logs(), what="the worker's notice of the outage")
+    own_postgres.start_again()
+
+    wait_for_all_ends([video], limit_s=40)
+    assert_all_succeeded_once([video], batch=batch_client)
+    assert list(done.filter(pk__in=[unit["pk"] for unit in kept]).values("pk", "fence", "lease_id", "done_at")) == kept
+
+
+def events_in_log(batch: BatchClient, logs: CloudWatchLogsClient, attempt: Attempt) -> set[str]:
+    """The events that the attempt's container has logged so far."""
+    stream = describe(batch, attempt)["container"]["logStreamName"]
+    answer = logs.get_log_events(logGroupName="/aws/batch/job", logStreamName=stream, startFromHead=True)
+    return {json.loads(line["message"])["event"] for line in answer["events"]}
