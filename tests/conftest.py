@@ -1,4 +1,4 @@
-"""What tests of hints share, wherever they are."""
+"""What tests share, wherever they are: hints that are tried, faults in the local AWS Batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks import hints
+from tests.batch_faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,3 +27,11 @@ def hints_are_tried() -> Iterator[None]:
             thread.join(timeout=_END_LIMIT_S)
             assert not thread.is_alive(), "a hint never came to its end"
     hints.breaker.reset()
+
+
+@pytest.fixture
+def faults() -> Iterator[Faults]:
+    """Faults in the local AWS Batch; none of them is left afterwards."""
+    faults = Faults()
+    yield faults
+    faults.reset()

@@ -22,6 +22,8 @@ from werkzeug.serving import ThreadedWSGIServer
 from project.local.aws_service import PROJECT_ROOT
 from project.local.batch_api import JobPlane
 from project.local.batch_control_plane import ControlPlane
+from project.local.batch_fault_answers import FaultyJobPlane
+from project.local.batch_faults import FAULTS_PATH, FaultTable
 from project.local.batch_jobs import JobTable
 from project.local.batch_runner import ContainerRunner
 from project.local.container_logs import ContainerLogs
@@ -44,14 +46,17 @@ class AwsServer(ThreadedWSGIServer):
         moto_lock = threading.RLock()
         control_plane = ControlPlane(moto_lock)
         self.table = JobTable(control_plane.compute)
-        self.job_plane = JobPlane(self.table, control_plane)
+        self.faults = FaultTable()
+        self.job_plane = FaultyJobPlane(JobPlane(self.table, control_plane), self.table, self.faults)
         self.logs = ContainerLogs(moto_lock)
         super().__init__(LOOPBACK, port, _LockedMoto(moto_lock), handler=_RequestHandler)
 
     def start_containers(self) -> None:
         """Run the jobs that are submitted from now on."""
         environment = {**os.environ, "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.port}"}
-        runner = ContainerRunner(self.table, self.logs, environment=environment, folder=PROJECT_ROOT)
+        runner = ContainerRunner(
+            self.table, self.logs, environment=environment, folder=PROJECT_ROOT, faults=self.faults
+        )
         threading.Thread(target=runner.start_jobs_for_ever, name="start-jobs", daemon=True).start()
 
 
@@ -82,8 +87,9 @@ class _RequestHandler(MotoRequestHandler):
     def run_wsgi(self) -> None:
         """Handle one request."""
         scope = _CREDENTIAL_SCOPE.search(self.headers.get("Authorization", ""))
-        if scope is not None and scope["service"] == "batch" and self.server.job_plane.answers(self.command, self.path):
-            self._answer_job_plane(scope["region"])
+        is_batch = self.path == FAULTS_PATH or (scope is not None and scope["service"] == "batch")
+        if is_batch and self.server.job_plane.answers(self.command, self.path):
+            self._answer_job_plane(scope["region"] if scope else "")
             return
         super().run_wsgi()
         if self.path in _COMPUTE_CHANGES:
@@ -98,7 +104,11 @@ class _RequestHandler(MotoRequestHandler):
 
     def _answer_job_plane(self, region: str) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, headers, answer = self.server.job_plane.answer(self.path, body, region=region)
+        answered = self.server.job_plane.answer(self.command, self.path, body, region=region)
+        if answered is None:
+            self.close_connection = True
+            return
+        status, headers, answer = answered
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

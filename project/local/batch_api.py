@@ -27,6 +27,9 @@ LIST_PAGE_MAX = 1000
 LIST_FILTERED_PAGE_MAX = 100
 """API_ListJobs: 1,000 summaries a page by status, 100 with a filter."""
 
+Answer = tuple[int, dict[str, str], bytes]
+"""HTTP status, headers, body."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -48,17 +51,17 @@ class JobPlane:
         """Say whether a request belongs to the job plane; all else of Batch is moto's."""
         return method == "POST" and path in self._operations
 
-    def answer(self, path: str, body: bytes, *, region: str) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, path: str, body: bytes, *, region: str) -> Answer:
         """Return HTTP status, headers and body of the answer. Raises nothing."""
         try:
             shape = self._operations[path](_parse(path, body), region)
         except BatchError as refusal:
-            return _error_answer(refusal)
+            return error_answer(refusal)
         except Exception:  # noqa: BLE001 - whatever went wrong, the client gets AWS's answer for it
             _log.exception("%s failed", path)
             message = "The local AWS Batch failed; its log says why."
             error = BatchError(message, code="ServerException", http_status=HTTPStatus.INTERNAL_SERVER_ERROR)
-            return _error_answer(error)
+            return error_answer(error)
         return HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(shape).encode()
 
     def _submit_job(self, body: Mapping[str, Any], region: str) -> dict[str, Any]:
@@ -114,7 +117,8 @@ def _parse(path: str, body: bytes) -> Mapping[str, Any]:
     return parsed
 
 
-def _error_answer(error: BatchError) -> tuple[int, dict[str, str], bytes]:
+def error_answer(error: BatchError) -> Answer:
+    """Return the HTTP status, headers and body that botocore turns into a ClientError."""
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.code}
     return error.http_status, headers, json.dumps({"message": error.message}).encode()
 

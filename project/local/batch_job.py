@@ -36,6 +36,16 @@ NOT_STARTED = frozenset({BatchStatus.SUBMITTED, BatchStatus.PENDING, BatchStatus
 FINISHED = frozenset({BatchStatus.SUCCEEDED, BatchStatus.FAILED})
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How Batch tells of a run that did not end by itself; `before_telling` waits until it does."""
+
+    status_reason: str
+    reason: str = ""
+    exit_code: int | None = None
+    before_telling: Callable[[], object] = bool
+
+
 @dataclass(slots=True)
 class ContainerRun:
     """One start of a job's container. Times are epoch milliseconds, as AWS gives them."""
@@ -51,7 +61,11 @@ class ContainerRun:
     status_reason: str = ""
     stop: Callable[[], None] | None = None
     """Asks the running process to end; None before there is one and after it ended."""
+    kill: Callable[[], None] | None = None
+    """Ends the running process without a warning, as the loss of its machine does."""
     timed_out: bool = False
+    loss: Loss | None = None
+    """A planted end of the run, in place of the one that the process had."""
 
 
 @dataclass(slots=True)

@@ -19,10 +19,11 @@ from project.local.batch_job import (
     BatchJob,
     BatchStatus,
     ContainerRun,
+    Loss,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from project.local.batch_control_plane import Compute, Queue
     from project.local.batch_submission import Submission
@@ -46,6 +47,7 @@ class JobTable:
         self._waiting_of_queue: defaultdict[Queue, deque[BatchJob]] = defaultdict(deque)
         self._vcpus_in_use: defaultdict[str, float] = defaultdict(float)
         self._may_place = False
+        self._held_back: Callable[[str], str | None] = lambda _: None
 
     def submit(self, submission: Submission) -> BatchJob:
         """Add a job, SUBMITTED."""
@@ -112,10 +114,45 @@ class JobTable:
                 placed = [job for queue, choices in compute.items() for job in self._place_queue(queue, choices)]
         return placed
 
-    def mark_running(self, job: BatchJob, *, stop: Callable[[], None], log_stream_name: str) -> None:
+    def lose(self, job_id: str, loss: Loss) -> bool:
+        """Take the machine from under a running job. False where it does not run."""
+        with self._changed:
+            job = self._jobs.get(job_id)
+            if job is None or job.status is not BatchStatus.RUNNING or job.run is None or job.run.kill is None:
+                return False
+            job.run.loss = loss
+            kill = job.run.kill
+        kill()
+        return True
+
+    def vanish(self, job_id: str) -> bool:
+        """Know the job no more; its process goes on. False where it was not known."""
+        with self._changed:
+            job = self._jobs.pop(job_id, None)
+            if job is not None:
+                self._jobs_of_queue[job.submission.queue.arn].remove(job)
+            return job is not None
+
+    def hold_back(self, reason_for: Callable[[str], str | None]) -> None:
+        """From now on, a job for whose name this gives a reason stays RUNNABLE, with that reason."""
+        with self._changed:
+            self._held_back = reason_for
+
+    def mark_hanging(self, job: BatchJob, *, stop: Callable[[], None]) -> None:
+        """Record that the job stays in STARTING; a terminate calls `stop`."""
+        with self._changed:
+            _present_run(job).stop = stop
+            terminated = job.is_terminated
+        if terminated:
+            stop()
+
+    def mark_running(
+        self, job: BatchJob, *, stop: Callable[[], None], kill: Callable[[], None], log_stream_name: str
+    ) -> None:
         """Record that the job's process runs. A terminate that came in between is passed on to it at once."""
         with self._changed:
             run = _present_run(job)
+            run.kill = kill
             run.started_at_ms = _now_ms()
             run.log_stream_name = log_stream_name
             run.stop = stop
@@ -135,7 +172,9 @@ class JobTable:
         """Record the end of the job's run and give back its vCPUs: SUCCEEDED, FAILED, or RUNNABLE for another run."""
         with self._changed:
             run = _present_run(job)
-            run.stop = None
+            if run.loss is not None:
+                exit_code, reason, status_reason = run.loss.exit_code, run.loss.reason, run.loss.status_reason
+            run.stop = run.kill = None
             run.exit_code = exit_code
             run.reason = reason
             run.stopped_at_ms = _now_ms()
@@ -175,23 +214,30 @@ class JobTable:
             self._submitted.clear()
             return [queue for queue, waiting in self._waiting_of_queue.items() if waiting]
 
-    def _place_queue(self, queue: Queue, choices: Sequence[Compute]) -> Iterable[BatchJob]:
+    def _place_queue(self, queue: Queue, choices: Sequence[Compute]) -> list[BatchJob]:
         """Take jobs from the head while they fit: first in, first out, so one that does not fit holds back the rest."""
+        placed: list[BatchJob] = []
+        held: list[BatchJob] = []
         waiting = self._waiting_of_queue[queue]
         while waiting:
-            job = waiting[0]
+            job = waiting.popleft()
             if job.status in FINISHED:
-                waiting.popleft()
+                continue
+            if reason := self._held_back(job.submission.name):
+                job.status_reason = reason
+                held.append(job)
                 continue
             compute_arn = self._compute_with_room(job, choices)
             if compute_arn is None:
-                return
-            waiting.popleft()
+                waiting.appendleft(job)
+                break
             self._vcpus_in_use[compute_arn] += job.submission.vcpus
             job.status = BatchStatus.STARTING
             job.status_reason = ""
             job.run = ContainerRun(number=len(job.ended_runs) + 1, compute_arn=compute_arn)
-            yield job
+            placed.append(job)
+        waiting.extendleft(reversed(held))
+        return placed
 
     def _compute_with_room(self, job: BatchJob, choices: Sequence[Compute]) -> str | None:
         for compute in choices:

@@ -16,12 +16,14 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from project.local.batch_faults import FaultKind
 from project.local.batch_job import START_FAILED
 from project.local.lifeline import lifeline_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from project.local.batch_faults import FaultTable
     from project.local.batch_job import BatchJob, ContainerRun
     from project.local.batch_jobs import JobTable
     from project.local.container_logs import ContainerLogs
@@ -36,8 +38,17 @@ _OUTPUT_END_LIMIT_S = 5.0
 class ContainerRunner:
     """Starts the jobs that the table says may start, each in a thread of its own, and tells the table how they end."""
 
-    def __init__(self, table: JobTable, logs: ContainerLogs, *, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        table: JobTable,
+        logs: ContainerLogs,
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        faults: FaultTable,
+    ) -> None:
         self._table = table
+        self._faults = faults
         self._logs = logs
         # "python" in a command is the interpreter that this endpoint runs on, with the same packages.
         search_path = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath)))
@@ -52,7 +63,7 @@ class ContainerRunner:
 
     def _run(self, job: BatchJob) -> None:
         run = job.run
-        if run is None:
+        if run is None or self._start_goes_wrong(job):
             return
         try:
             process = self._start(list(job.submission.command), self._container_environment(job, run))
@@ -66,10 +77,25 @@ class ContainerRunner:
         )
         reader = threading.Thread(target=_copy_lines, args=(process.stdout, append_line), daemon=True)
         reader.start()
-        self._table.mark_running(job, stop=process.terminate, log_stream_name=log_stream_name)
+        self._table.mark_running(job, stop=process.terminate, kill=process.kill, log_stream_name=log_stream_name)
         exit_code = self._wait(job, process)
         reader.join(_OUTPUT_END_LIMIT_S)
+        if run.loss is not None:
+            run.loss.before_telling()
         self._table.mark_ended(job, exit_code=exit_code)
+
+    def _start_goes_wrong(self, job: BatchJob) -> bool:
+        fault = self._faults.take({FaultKind.IMAGE_PULL, FaultKind.START_HANG}, job_name=job.submission.name)
+        if fault is None:
+            return False
+        reason = fault.reason or "CannotPullContainerError: pull image manifest has been retried 5 time(s)"
+        if fault.kind is FaultKind.START_HANG:
+            ended = threading.Event()
+            self._table.mark_hanging(job, stop=ended.set)
+            ended.wait()
+            reason = ""
+        self._table.mark_ended(job, exit_code=None, reason=reason, status_reason=START_FAILED)
+        return True
 
     def _start(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
         """Raises OSError when the command does not exist or there is no room for it, ValueError when it cannot be."""

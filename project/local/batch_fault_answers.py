@@ -1,0 +1,166 @@
+"""What a faulty AWS Batch answers: the job plane's answer, or an error, or less than the truth, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from project.local.batch_api import error_answer
+from project.local.batch_errors import BatchError, refuse
+from project.local.batch_faults import (
+    CALL_KINDS,
+    FAULTS_PATH,
+    JOB_KINDS,
+    LONGEST_HOLD_S,
+    Fault,
+    FaultKind,
+    FaultTable,
+)
+from project.local.batch_job import CONTAINER_EXITED, Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from project.local.batch_api import Answer, JobPlane
+    from project.local.batch_jobs import JobTable
+
+_OPERATIONS = {
+    "/v1/submitjob": "SubmitJob",
+    "/v1/describejobs": "DescribeJobs",
+    "/v1/listjobs": "ListJobs",
+    "/v1/terminatejob": "TerminateJob",
+}
+_ERRORS = {
+    FaultKind.ERROR_BEFORE: ("ServerException", HTTPStatus.INTERNAL_SERVER_ERROR, "A planted fault."),
+    FaultKind.ERROR_AFTER: ("ServerException", HTTPStatus.INTERNAL_SERVER_ERROR, "A planted fault."),
+    FaultKind.THROTTLE: ("TooManyRequestsException", HTTPStatus.TOO_MANY_REQUESTS, "Too Many Requests"),
+    FaultKind.DENY: (
+        "AccessDeniedException",
+        HTTPStatus.FORBIDDEN,
+        "User: arn:aws:sts::123456789012:assumed-role/site is not authorized to perform: batch:{operation}",
+    ),
+    FaultKind.EXPIRED: (
+        "ExpiredTokenException",
+        HTTPStatus.FORBIDDEN,
+        "The security token included in the request is expired",
+    ),
+}
+NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - The service cannot fulfill the capacity requested."
+"""docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html"""
+
+_LOSSES = {
+    FaultKind.SPOT_RECLAIM: Loss(status_reason="Your Spot Task was interrupted."),
+    FaultKind.HOST_LOSS: Loss(status_reason="Host EC2 (instance i-0123456789abcdef0) terminated."),
+    FaultKind.OUT_OF_MEMORY: Loss(
+        status_reason=CONTAINER_EXITED,
+        reason="OutOfMemoryError: Container killed due to memory usage",
+        exit_code=137,
+    ),
+}
+_HANGS = {FaultKind.HANG_BEFORE, FaultKind.HANG_AFTER}
+_AFTER = {FaultKind.ERROR_AFTER, FaultKind.DROP_AFTER, FaultKind.HANG_AFTER}
+
+
+class FaultyJobPlane:
+    """The job plane behind the planted faults."""
+
+    def __init__(self, job_plane: JobPlane, table: JobTable, faults: FaultTable) -> None:
+        self._job_plane = job_plane
+        self._table = table
+        self._faults = faults
+        table.hold_back(self._reason_to_wait)
+
+    def answers(self, method: str, path: str) -> bool:
+        """Say whether a request belongs here."""
+        return path == FAULTS_PATH or self._job_plane.answers(method, path)
+
+    def answer(self, method: str, path: str, body: bytes, *, region: str) -> Answer | None:
+        """Return HTTP status, headers and body; None where the connection is to be closed without a word."""
+        if path == FAULTS_PATH:
+            return self._administer(method, body)
+        operation = _OPERATIONS.get(path, "")
+        fault = self._faults.take(CALL_KINDS, operation=operation, job_name=_job_name(body))
+        if fault is None:
+            return self._job_plane.answer(path, body, region=region)
+        return self._go_wrong(fault, operation, lambda: self._job_plane.answer(path, body, region=region))
+
+    def _go_wrong(self, fault: Fault, operation: str, truth: Callable[[], Answer]) -> Answer | None:
+        if fault.kind in {FaultKind.EMPTY, FaultKind.PARTIAL}:
+            return _less(truth(), fault)
+        if fault.kind in _AFTER:
+            truth()
+        if fault.kind in _ERRORS:
+            code, http_status, message = _ERRORS[fault.kind]
+            return error_answer(BatchError(message.format(operation=operation), code=code, http_status=http_status))
+        if fault.kind in _HANGS:
+            self._faults.pause(fault.hold_s)()
+        return None
+
+    def _administer(self, method: str, body: bytes) -> Answer:
+        try:
+            if method == "POST":
+                fault = self._faults.plant(_document(body))
+                if fault.kind in JOB_KINDS:
+                    self._strike(fault)
+                self._table.place_again()
+                return _json({"fault_id": fault.fault_id})
+            if method == "DELETE":
+                self._faults.reset()
+                self._table.place_again()
+        except BatchError as refusal:
+            return error_answer(refusal)
+        return _json({"faults": self._faults.listed()})
+
+    def _strike(self, fault: Fault) -> None:
+        """Let a fault happen to its job."""
+        loss = _LOSSES.get(fault.kind)
+        if loss is None:
+            struck = self._table.vanish(fault.job_id)
+        else:
+            told_after_s = 0.0 if fault.hold_s == LONGEST_HOLD_S else fault.hold_s
+            struck = self._table.lose(fault.job_id, replace(loss, before_telling=self._faults.pause(told_after_s)))
+        if not struck:
+            refuse(f"{fault.kind} cannot happen: job {fault.job_id} is not known, or does not run.")
+        self._faults.note_applied(fault)
+
+    def _reason_to_wait(self, job_name: str) -> str | None:
+        fault = self._faults.take({FaultKind.STUCK_RUNNABLE}, job_name=job_name)
+        return None if fault is None else fault.reason or NO_CAPACITY
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        refuse("A fault is a JSON object.")
+    return document
+
+
+def _less(answer: Answer, fault: Fault) -> Answer:
+    """The answer without its jobs, or without those whose names begin with the fault's."""
+    status, headers, body = answer
+    shape = json.loads(body)
+    for name in ("jobs", "jobSummaryList"):
+        if name in shape:
+            shape[name] = [job for job in shape[name] if not _is_left_out(job, fault)]
+    return status, headers, json.dumps(shape).encode()
+
+
+def _is_left_out(job: dict[str, Any], fault: Fault) -> bool:
+    return fault.kind is FaultKind.EMPTY or str(job["jobName"]).startswith(fault.job_name)
+
+
+def _job_name(body: bytes) -> str:
+    try:
+        name = json.loads(body or b"{}").get("jobName", "")
+    except (ValueError, AttributeError):
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def _json(shape: dict[str, Any]) -> Answer:
+    return HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(shape).encode()

@@ -1,0 +1,159 @@
+"""Faults that a test plants in the local AWS Batch, over HTTP while it runs: which there are, which applies now, how often each did.
+
+A fault is one JSON document, POSTed to /local-batch/faults: {"kind": "error_after", "operation": "SubmitJob", "times": 1}. GET lists
+all with the number of times that each was `applied`, so a test can prove that its fault happened; DELETE removes all and lets go of
+every call that hangs. No AWS API has this address, and without a planted fault nothing is different.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from project.local.batch_errors import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+FAULTS_PATH = "/local-batch/faults"
+LONGEST_HOLD_S = 60.0
+
+
+class FaultKind(StrEnum):
+    """What can be made to go wrong."""
+
+    # A call. `before` and `after` its effect.
+    ERROR_BEFORE = "error_before"
+    ERROR_AFTER = "error_after"
+    DROP_BEFORE = "drop_before"
+    DROP_AFTER = "drop_after"
+    HANG_BEFORE = "hang_before"
+    HANG_AFTER = "hang_after"
+    THROTTLE = "throttle"
+    DENY = "deny"
+    EXPIRED = "expired"
+    # What a read shows: nothing, or all but the jobs whose names begin with `job_name`.
+    EMPTY = "empty"
+    PARTIAL = "partial"
+    # A job that is there, named by `job_id`; happens at once.
+    VANISH = "vanish"
+    SPOT_RECLAIM = "spot_reclaim"
+    HOST_LOSS = "host_loss"
+    OUT_OF_MEMORY = "out_of_memory"
+    # The start of jobs whose names begin with `job_name`.
+    IMAGE_PULL = "image_pull"
+    START_HANG = "start_hang"
+    STUCK_RUNNABLE = "stuck_runnable"
+
+
+CALL_KINDS = frozenset(
+    {
+        FaultKind.ERROR_BEFORE,
+        FaultKind.ERROR_AFTER,
+        FaultKind.DROP_BEFORE,
+        FaultKind.DROP_AFTER,
+        FaultKind.HANG_BEFORE,
+        FaultKind.HANG_AFTER,
+        FaultKind.THROTTLE,
+        FaultKind.DENY,
+        FaultKind.EXPIRED,
+        FaultKind.EMPTY,
+        FaultKind.PARTIAL,
+    }
+)
+JOB_KINDS = frozenset({FaultKind.VANISH, FaultKind.SPOT_RECLAIM, FaultKind.HOST_LOSS, FaultKind.OUT_OF_MEMORY})
+OPERATIONS = frozenset({"SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """One planted fault. `times` None: until it is removed; so is STUCK_RUNNABLE unless it says otherwise.
+
+    `hold_s` is how long a call hangs, or how late Batch tells of a loss.
+    """
+
+    kind: FaultKind
+    operation: str = ""
+    job_name: str = ""
+    job_id: str = ""
+    times: int | None = 1
+    hold_s: float = LONGEST_HOLD_S
+    reason: str = ""
+    fault_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    applied: int = 0
+
+
+class FaultTable:
+    """The planted faults. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+        self._released = threading.Event()
+
+    def plant(self, document: Mapping[str, Any]) -> Fault:
+        """Add a fault. Raises BatchError (400) that names the field that is wrong."""
+        fault = _read(document)
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return all faults, used up or not."""
+        with self._lock:
+            return [asdict(fault) for fault in self._faults]
+
+    def reset(self) -> None:
+        """Remove all faults and let go of what hangs."""
+        with self._lock:
+            self._faults.clear()
+            released, self._released = self._released, threading.Event()
+        released.set()
+
+    def take(self, kinds: Collection[FaultKind], *, operation: str = "", job_name: str = "") -> Fault | None:
+        """Return the first fault that applies now, and count it."""
+        with self._lock:
+            for fault in self._faults:
+                if fault.kind in kinds and _applies(fault, operation, job_name):
+                    fault.applied += 1
+                    return fault
+        return None
+
+    def note_applied(self, fault: Fault) -> None:
+        """Count a fault that applies to a job at once."""
+        with self._lock:
+            fault.applied += 1
+
+    def pause(self, seconds: float) -> Callable[[], object]:
+        """Return what waits so long, or until the faults that are planted now are removed."""
+        with self._lock:
+            return partial(self._released.wait, min(seconds, LONGEST_HOLD_S))
+
+
+def _applies(fault: Fault, operation: str, job_name: str) -> bool:
+    if fault.times is not None and fault.applied >= fault.times:
+        return False
+    if fault.operation and fault.operation != operation:
+        return False
+    # A partial answer is to a call that names no job: which jobs are left out follows from the name later.
+    return fault.kind is FaultKind.PARTIAL or job_name.startswith(fault.job_name)
+
+
+def _read(document: Mapping[str, Any]) -> Fault:
+    known = {"kind", "operation", "job_name", "job_id", "times", "hold_s", "reason"}
+    if unknown := set(document) - known:
+        refuse(f"A fault has no field {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}.")
+    kind = document.get("kind")
+    if kind not in set(FaultKind):
+        refuse(f"kind {kind!r} is none of {', '.join(FaultKind)}.")
+    lasting = {"times": None} if kind == FaultKind.STUCK_RUNNABLE else {}
+    fault = Fault(**{**lasting, **document, "kind": FaultKind(kind)})
+    if fault.kind in CALL_KINDS and fault.operation not in OPERATIONS:
+        refuse(f"operation {fault.operation!r} is none of {', '.join(sorted(OPERATIONS))}.")
+    if fault.kind in JOB_KINDS and not fault.job_id:
+        refuse(f"{fault.kind} needs the job_id of a job.")
+    return fault

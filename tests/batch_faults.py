@@ -1,0 +1,41 @@
+"""Planting faults in the local AWS Batch, from a test."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+_LIMIT_S = 10.0
+
+
+class Faults:
+    """The faults of the running endpoint; project/local/batch_faults.py says which there are."""
+
+    def __init__(self) -> None:
+        self._endpoint = urlsplit(os.environ["AWS_ENDPOINT_URL"]).netloc
+
+    def plant(self, kind: str, **fields: Any) -> str:
+        """Plant a fault and return its id. `times` is 1 unless given; None lasts until `reset`."""
+        return str(self._ask("POST", {"kind": kind, **fields})["fault_id"])
+
+    def applied(self, fault_id: str) -> int:
+        """How often the fault has happened."""
+        return next(int(fault["applied"]) for fault in self._ask("GET")["faults"] if fault["fault_id"] == fault_id)
+
+    def reset(self) -> None:
+        """Remove all faults; calls that hang go on."""
+        self._ask("DELETE")
+
+    def _ask(self, method: str, document: Any = None) -> Any:
+        connection = http.client.HTTPConnection(self._endpoint, timeout=_LIMIT_S)
+        try:
+            connection.request(method, "/local-batch/faults", body=None if document is None else json.dumps(document))
+            answer = connection.getresponse()
+            told = json.load(answer)
+        finally:
+            connection.close()
+        assert answer.status == http.HTTPStatus.OK, told
+        return told
