@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from project.local.batch_control_plane import Compute, Queue
+from project.local.batch_faults import FaultTable
 from project.local.batch_jobs import JobTable
 from project.local.batch_runner import ContainerRunner
 from project.local.batch_submission import RetryRules, Submission
@@ -63,7 +64,13 @@ def table() -> JobTable:
 def logs(table: JobTable) -> MemoryLogs:
     """The output of the containers, which run from now on."""
     logs = MemoryLogs()
-    runner = ContainerRunner(table, logs, environment=dict(os.environ), folder=Path.cwd())  # type: ignore[arg-type]
+    runner = ContainerRunner(
+        table,
+        logs,  # type: ignore[arg-type]
+        environment=dict(os.environ),
+        folder=Path.cwd(),
+        faults=FaultTable(),
+    )
     threading.Thread(target=runner.start_jobs_for_ever, daemon=True).start()
     return logs
 
@@ -87,7 +94,7 @@ def test_a_job_that_was_terminated_between_its_placing_and_its_start_is_stopped_
     table.terminate(job.job_id, "too early")
     assert table.describe([job.job_id])[0]["status"] == "STARTING"
     stopped = threading.Event()
-    table.mark_running(job, stop=stopped.set, log_stream_name="d/default/1")
+    table.mark_running(job, stop=stopped.set, kill=stopped.set, log_stream_name="d/default/1")
     assert stopped.is_set()
     table.mark_ended(job, exit_code=143)
     [detail] = table.describe([job.job_id])
