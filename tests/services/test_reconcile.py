@@ -1,0 +1,130 @@
+"""Reconciling: what would be done is said first and changes nothing; the same is done with --apply."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
+
+from tasks.batch.errors import BatchDeniedError
+from tasks.batch.port import Found
+from tasks.lifecycle.observation import BatchStatus
+from tasks.management.commands import reconcile as command
+from tasks.models import Attempt, Event, Job, Tick, Video
+from tasks.services.observe import observe
+from tasks.services.reconcile import reconcile
+from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
+
+pytestmark = pytest.mark.django_db
+
+
+def rows() -> list[Any]:
+    """Everything that reconciling may change."""
+    return [list(model.objects.order_by("pk").values()) for model in (Video, Job, Attempt, Event)]
+
+
+@pytest.fixture
+def amiss(batch: ScriptedBatch) -> ScriptedBatch:
+    """One of each: an overlooked video, a lost host, a silent container, an idle job, a stray, a Batch job of an ended attempt."""
+    Tick.objects.create(name="rescue", unbroken_since=Now())
+    age(Tick, "unbroken_since", seconds=100_000)
+    lost, silent, idle, ended = (
+        submitted_attempt(uploaded_video(title=title)) for title in ("lost", "silent", "idle", "ended")
+    )
+    batch.says(lost, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True)
+    claimed(silent)
+    Attempt.objects.filter(pk=silent.pk).update(heartbeat_at=Now())
+    age(Attempt, "heartbeat_at", seconds=181)
+    for attempt, state in ((idle, "LOST"), (ended, "CANCELLED")):
+        Attempt.objects.filter(pk=attempt.pk).update(state=state, reason="SILENT", ended_at=Now())
+    batch.says(idle, BatchStatus.FAILED, started=True)
+    Job.objects.filter(pk=ended.job_id).update(state="CANCELLED", reason="CANCELLED")
+    batch.found = [
+        Found(batch_job_id="stray", name="batchreel-stray-1", status=BatchStatus.RUNNING, created_at_ms=1),
+    ]
+    Video.objects.bulk_create([Video(title="overlooked", source="sources/x/lecture.mp4")])
+    return batch
+
+
+def test_nothing_is_changed_when_it_is_only_asked_what_is_amiss(amiss: ScriptedBatch) -> None:
+    before = rows()
+    report = reconcile(batch=amiss, apply_changes=False)
+    assert rows() == before
+    assert amiss.terminated == []
+    assert {"job.request", "attempt.fail", "attempt.lose", "job.retry"} <= {event.kind for event in report.events}
+
+
+def test_what_was_said_is_done_when_it_is_applied(amiss: ScriptedBatch) -> None:
+    said = reconcile(batch=amiss, apply_changes=False)
+    done = reconcile(batch=amiss, apply_changes=True)
+    assert [
+        (each.kind, each.job_id and str(each.attempt_number)) for each in done.events if each.kind != "job.request"
+    ] == [(each.kind, each.job_id and str(each.attempt_number)) for each in said.events if each.kind != "job.request"]
+    assert done.terminated == said.terminated
+    assert set(amiss.terminated) >= {"stray"}
+    states = dict(Job.objects.values_list("video__title", "state"))
+    assert states == {
+        "lost": "RETRY_WAIT",
+        "silent": "RETRY_WAIT",
+        "idle": "RETRY_WAIT",
+        "ended": "CANCELLED",
+        "overlooked": "QUEUED",
+    }
+
+
+def test_nothing_is_left_to_do_when_it_was_applied(amiss: ScriptedBatch) -> None:
+    reconcile(batch=amiss, apply_changes=True)
+    amiss.found = []
+    for attempt in Attempt.objects.exclude(batch_job_id=None):
+        amiss.says(attempt, BatchStatus.FAILED, started=True)
+    reconcile(batch=amiss, apply_changes=True)
+    assert reconcile(batch=amiss, apply_changes=True).is_empty
+
+
+def test_silence_proves_nothing_when_the_ticks_were_away(batch: ScriptedBatch) -> None:
+    claimed(submitted_attempt())
+    age(Attempt, "heartbeat_at", seconds=100_000)
+    report = reconcile(batch=batch, apply_changes=True)
+    assert {event.kind for event in report.events} == {"batch.status"}
+    assert Attempt.objects.get().state == "RUNNING"
+
+
+def test_nothing_is_changed_when_aws_cannot_be_asked(amiss: ScriptedBatch) -> None:
+    amiss.describe_error = BatchDeniedError("DescribeJobs: AccessDenied")
+    before = rows()
+    with pytest.raises(BatchDeniedError):
+        reconcile(batch=amiss, apply_changes=True)
+    assert rows() == before
+
+
+def run_command(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """What the command prints, with AWS's answers scripted."""
+    monkeypatch.setattr(command, "aws_batch", lambda: batch)
+    out = StringIO()
+    call_command("reconcile", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_operator_reads_what_and_why_and_how_to_go_on(amiss: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = run_command(amiss, monkeypatch)
+    assert said.startswith("Would be done:")
+    assert "Host EC2 (instance i-1) terminated." in said
+    assert "terminate Batch job stray: Batchreel: no live attempt has this Batch job" in said
+    assert said.rstrip().endswith("Run it again with --apply to do it.")
+    assert run_command(amiss, monkeypatch, "--apply").startswith("Done:")
+
+
+def test_operator_reads_that_all_is_well_when_it_is(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted_attempt()
+    observe(batch=batch, tick=0)
+    assert "nothing to do" in run_command(batch, monkeypatch)
+
+
+def test_operator_gets_one_sentence_when_aws_refuses(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted_attempt()
+    batch.describe_error = BatchDeniedError("DescribeJobs at here: AccessDenied")
+    with pytest.raises(CommandError, match=r"Not reconciled: DescribeJobs at here: AccessDenied"):
+        run_command(batch, monkeypatch)
