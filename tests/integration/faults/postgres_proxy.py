@@ -34,13 +34,16 @@ class Cut(enum.Enum):
 
 
 class PostgresProxy:
-    """A proxy for the server of `database_url`. `decide` gets the number of each COMMIT, from 1, and says whether to cut there."""
+    """A proxy for the server of `database_url`. `decide` gets the number of each COMMIT, from 1, and says whether to cut there.
 
-    def __init__(self, database_url: str, *, decide: Callable[[int], Cut | None]) -> None:
+    It may be replaced while the proxy runs.
+    """
+
+    def __init__(self, database_url: str, *, decide: Callable[[int], Cut | None] = lambda _: None) -> None:
         parts = urlsplit(database_url)
         assert parts.hostname is not None
         self._target = (parts.hostname, parts.port or 5432)
-        self._decide = decide
+        self.decide = decide
         self._lock = threading.Lock()
         self.commits = 0
         self.cuts = 0
@@ -74,7 +77,7 @@ class PostgresProxy:
     def _at_commit(self) -> Cut | None:
         with self._lock:
             self.commits += 1
-            cut = self._decide(self.commits)
+            cut = self.decide(self.commits)
             self.cuts += cut is not None
             return cut
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
 
-from tasks.batch.definition import render
-from tasks.conf import bridge_settings
 from tasks.models import Unit
 from tests.integration.batch_answers import describe
 from tests.integration.container_processes import container_pid, hold_encoder
+from tests.integration.faults.container_definitions import define_containers
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
 from tests.integration.faults.own_postgres import OwnPostgres, rows_are_in
 from tests.integration.path_rows import upload, wait_for_attempt
-from tests.integration.quick import QUICK
 from tests.media.clips import make_clip
 from tests.waiting import wait_for
 
@@ -61,13 +58,7 @@ def site_environment(
     site_environment: dict[str, str], own_postgres: OwnPostgres, batch_client: BatchClient
 ) -> dict[str, str]:
     """The quick site on the PostgreSQL of this test, and its containers too."""
-    name = f"own-postgres-{uuid.uuid4().hex[:8]}"
-    definition = render(bridge_settings(), region=batch_client.meta.region_name) | {"jobDefinitionName": name}
-    definition["containerProperties"]["environment"] += [
-        {"name": "BATCHREEL", "value": json.dumps(QUICK)},
-        {"name": "DATABASE_URL", "value": own_postgres.url},
-    ]
-    batch_client.register_job_definition(**definition)
+    name = define_containers(batch_client, DATABASE_URL=own_postgres.url)
     return {**site_environment, "DATABASE_URL": own_postgres.url, "VIDEO_BATCH_JOB_DEFINITION": name}
 
 
