@@ -95,7 +95,7 @@ class FaultyJobPlane:
             code, http_status, message = _ERRORS[fault.kind]
             return error_answer(BatchError(message.format(operation=operation), code=code, http_status=http_status))
         if fault.kind in _HANGS:
-            self._faults.pause(fault.hold_s)()
+            self._faults.pause(LONGEST_HOLD_S if fault.hold_s is None else fault.hold_s)()
         return None
 
     def _administer(self, method: str, body: bytes) -> Answer:
@@ -119,8 +119,8 @@ class FaultyJobPlane:
         if loss is None:
             struck = self._table.vanish(fault.job_id)
         else:
-            told_after_s = 0.0 if fault.hold_s == LONGEST_HOLD_S else fault.hold_s
-            struck = self._table.lose(fault.job_id, replace(loss, before_telling=self._faults.pause(told_after_s)))
+            before_telling = self._faults.pause(fault.hold_s or 0.0)
+            struck = self._table.lose(fault.job_id, replace(loss, before_telling=before_telling))
         if not struck:
             refuse(f"{fault.kind} cannot happen: job {fault.job_id} is not known, or does not run.")
         self._faults.note_applied(fault)

@@ -73,7 +73,7 @@ OPERATIONS = frozenset({"SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob"}
 class Fault:
     """One planted fault. `times` None: until it is removed; so is STUCK_RUNNABLE unless it says otherwise.
 
-    `hold_s` is how long a call hangs, or how late Batch tells of a loss.
+    `hold_s` is how long a call hangs (the longest time unless given), or how late Batch tells of a loss (at once).
     """
 
     kind: FaultKind
@@ -81,7 +81,7 @@ class Fault:
     job_name: str = ""
     job_id: str = ""
     times: int | None = 1
-    hold_s: float = LONGEST_HOLD_S
+    hold_s: float | None = None
     reason: str = ""
     fault_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     applied: int = 0

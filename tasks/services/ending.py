@@ -25,17 +25,17 @@ from tasks.services.transition import transition
 
 
 def end_attempt(attempt: Attempt, event: AttemptEvent, *, reason: Reason, text: str = "", **columns: Any) -> None:
-    """End a live attempt of a locked job (`attempt.job`), and send the job to RETRY_WAIT if no attempt of it lives any more."""
+    """End a live attempt of a locked job (`attempt.job`), and send the job to RETRY_WAIT if no attempt of it lives any more.
+
+    Whether it is charged follows from the reason, unless `columns` say otherwise.
+    """
     in_work = units_in_work(attempt)
     transition(
         attempt,
         event,
         reason=reason,
         text=_with_units(text or reason.sentence, in_work),
-        charged=reason.charge.value,
-        in_work=in_work,
-        ended_at=Now(),
-        **columns,
+        **{"charged": reason.charge.value, "in_work": in_work, "ended_at": Now(), **columns},
     )
     retry_if_idle(attempt.job, reason=reason, text=text)
 

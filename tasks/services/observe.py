@@ -132,8 +132,7 @@ def _write(attempt: Attempt, seen: Observation) -> None:
 
 def _conclude(attempt: Attempt, seen: Observation) -> None:
     if seen.status is BatchStatus.FAILED:
-        reason = failure_reason(seen)
-        end_attempt(attempt, AttemptEvent.FAIL, reason=reason, text=_words(seen))
+        end_attempt(attempt, AttemptEvent.FAIL, reason=failure_reason(seen), text=_words(seen), charged=_is_charged(seen))
     elif seen.status is BatchStatus.SUCCEEDED and _grace_is_over(attempt):
         end_attempt(attempt, AttemptEvent.FAIL, reason=Reason.UNFINISHED, text=_words(seen))
     elif seen.status is BatchStatus.ABSENT and _is_lost(attempt):
@@ -161,8 +160,7 @@ def _is_lost(attempt: Attempt) -> bool:
 def _settle_charge(attempt: Attempt, seen: Observation) -> None:
     """Batch's verdict on an attempt that was ended before it was known: now its charge is settled."""
     reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
-    # Terminated by the rescue: AWS knows no other cause, so the container is taken to have hung.
-    charged = bool(reason.charge.value) or seen.status_reason.startswith(TERMINATE_REASON)
+    charged = _is_charged(seen)
     columns: dict[str, Any] = {"charged": charged}
     if reason is Reason.OUT_OF_MEMORY:
         # The next attempt's memory follows from it.
@@ -180,6 +178,17 @@ def _settle_charge(attempt: Attempt, seen: Observation) -> None:
         Job.objects.filter(pk=attempt.job_id, next_attempt_at__gt=Now(), state="RETRY_WAIT").update(
             next_attempt_at=Now()
         )
+
+
+def _is_charged(seen: Observation) -> bool:
+    """Whether an execution that is over by AWS's word counts.
+
+    Terminated by the rescue: with an exit code the container was there and hung; without one its machine was gone before.
+    """
+    if seen.status is BatchStatus.FAILED and seen.status_reason.startswith(TERMINATE_REASON):
+        return seen.exit_code is not None
+    reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
+    return bool(reason.charge.value)
 
 
 def _words(seen: Observation) -> str:
