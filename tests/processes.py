@@ -21,3 +21,12 @@ def program_under_lifeline(lifeline: int) -> int:
     """Wait for the program that a lifeline runs, and return its process id."""
     children = Path(f"/proc/{lifeline}/task/{lifeline}/children")
     return int(wait_for(lambda: children.read_text().split(), what=f"the program below process {lifeline}")[0])
+
+
+def children_of(process_id: int) -> list[int]:
+    """The ids of the processes that this one has started and that still are."""
+    return [
+        int(child)
+        for thread in Path(f"/proc/{process_id}/task").glob("*")
+        for child in (thread / "children").read_text().split()
+    ]

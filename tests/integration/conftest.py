@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import boto3
 import pytest
 from botocore.config import Config
 from pytest_celery import CeleryTestNode, CeleryTestWorker
-from redis import Redis
 
 from project.celery import app as celery_app
 from tasks.batch.definition import render
@@ -19,7 +17,8 @@ from tasks.beat import sync_entries
 from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
 from tests.contract.jobs import UNFINISHED, Jobs
-from tests.integration.celery_nodes import QUEUES, RunningSite, beat_process, worker_process
+from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
+from tests.integration.messages import forget_messages
 from tests.integration.own_redis import OwnRedis
 from tests.integration.quick import QUICK
 from tests.media.clips import make_clip
@@ -69,7 +68,7 @@ def quick(
     settings.BATCHREEL = QUICK
     settings.VIDEO_BATCH_JOB_DEFINITION = quick_definition
     TokenBucket.objects.all().delete()
-    forget_messages(os.environ["REDIS_URL"])
+    forget_messages()
     yield bridge_settings()
     end_batch_jobs(batch_client, bridge_settings().job_queue)
 
@@ -112,13 +111,6 @@ def running_site(site_environment: dict[str, str], tmp_path: Path) -> Iterator[R
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four seconds with sound."""
     return make_clip(tmp_path_factory.mktemp("clips") / "short.mp4", pictures=40, rate="10", sound_s=4.0)
-
-
-def forget_messages(url: str) -> None:
-    """Remove what earlier tests left for a worker, in its queues and in the hands of a worker that was killed."""
-    prefix = celery_app.conf.broker_transport_options["global_keyprefix"]
-    with Redis.from_url(url) as redis:
-        redis.delete(*(f"{prefix}{name}" for name in (*QUEUES.split(","), "unacked", "unacked_index")))
 
 
 def end_batch_jobs(batch: BatchClient, queue: str) -> None:
