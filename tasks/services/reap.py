@@ -75,7 +75,6 @@ def _batch_jobs_of_ended_attempts(batch: BatchPort, limit: int) -> dict[str, str
 
 def still_in_batch() -> QuerySet[Attempt]:
     """Attempts that have ended by our rows, and not by AWS's last word. A container that says it is done gets time to leave."""
-    leaving = Q(state="SUCCEEDED", ended_at__gt=Now() - timedelta(seconds=bridge_settings().succeeded_grace_s))
     return (
         Attempt.objects.filter(
             batch_job_id__isnull=False,
@@ -84,9 +83,14 @@ def still_in_batch() -> QuerySet[Attempt]:
         )
         .exclude(state__in=LIVE_ATTEMPT_STATES)
         .exclude(batch_status__in=FINAL_STATUSES)
-        .exclude(leaving)
+        .exclude(_leaving())
         .order_by("ended_at")
     )
+
+
+def _leaving() -> Q:
+    """Attempts whose container has said that it is done, and may not have come to its exit yet."""
+    return Q(state="SUCCEEDED", ended_at__gt=Now() - timedelta(seconds=bridge_settings().succeeded_grace_s))
 
 
 def _strays(batch: BatchPort, limit: int) -> dict[str, str]:
@@ -94,12 +98,11 @@ def _strays(batch: BatchPort, limit: int) -> dict[str, str]:
     conf = bridge_settings()
     # Listed before the rows are read: an attempt is committed before its SubmitJob, so none of them can be missed.
     active = batch.list_active(prefix=f"{conf.job_name_prefix}-")
-    live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)
-    owned = set(
-        live.filter(batch_job_id__in=[each.batch_job_id for each in active]).values_list("batch_job_id", flat=True)
-    )
+    live = Q(state__in=LIVE_ATTEMPT_STATES)
+    owners = Attempt.objects.filter(live | _leaving(), batch_job_id__in=[each.batch_job_id for each in active])
+    owned = set(owners.values_list("batch_job_id", flat=True))
     # A live attempt whose id is not known yet may be the owner of the Batch job that bears its name.
-    awaited = set(live.filter(batch_job_id=None).values_list("batch_job_name", flat=True))
+    awaited = set(Attempt.objects.filter(live, batch_job_id=None).values_list("batch_job_name", flat=True))
     old_ms = _database_now_ms() - conf.reap_settle_s * 1000
     strays = [
         each.batch_job_id

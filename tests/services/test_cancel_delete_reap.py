@@ -70,6 +70,17 @@ def test_stray_batch_job_is_ended_only_when_it_is_ours_old_and_unowned(batch: Sc
     assert batch.terminated == ["stray"]
 
 
+def test_container_that_is_done_may_leave_when_its_batch_job_still_runs(batch: ScriptedBatch) -> None:
+    attempt = Attempt.objects.get(job__video=published())
+    id_, name = str(attempt.batch_job_id), attempt.batch_job_name
+    batch.found = [Found(batch_job_id=id_, name=name, status=BatchStatus.RUNNING, created_at_ms=0)]
+    reap(batch=batch)
+    assert batch.terminated == []
+    age(Attempt, "ended_at", seconds=61)
+    reap(batch=batch)
+    assert batch.terminated == [id_]
+
+
 def test_objects_of_losing_fences_go_and_the_winners_stay(batch: ScriptedBatch) -> None:
     video = published()
     job = Job.objects.get(video=video)
