@@ -10,7 +10,7 @@ import socketserver
 import threading
 import traceback
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from django.db import connection
 
 from tasks.container.exit_codes import ExitCode
 from tasks.lifecycle.states import UnitKind
-from tasks.services.claim import Claim, Lease, claim_attempt, claim_unit
+from tasks.services.claim import Claim, JobAlreadyDoneError, Lease, NotClaimableError, claim_attempt, claim_unit
 from tasks.services.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
 from tasks.services.publish import publish
 
@@ -33,12 +33,16 @@ _HELD_LIMIT_S = 60.0
 
 
 class Hall:
-    """Where stand-ins do a container's work. `doors` closed hold each of them before its first claim."""
+    """Where stand-ins do a container's work. `doors` closed hold each of them before its first claim.
+
+    `refused` are the ids of the Batch jobs whose claim was refused, because another one has or had the attempt.
+    """
 
     def __init__(self) -> None:
         self.doors = threading.Event()
         self.doors.set()
         self.troubles: list[str] = []
+        self.refused: list[str] = []
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self.port: int = self._server.server_address[1]
 
@@ -78,12 +82,17 @@ class Hall:
                 hall.doors.wait(_HELD_LIMIT_S)
                 try:
                     work(job_id=uuid.UUID(job_id), number=int(number), batch_job_id=batch_job_id)
+                    exit_code = ExitCode.DONE
+                except (NotClaimableError, JobAlreadyDoneError):
+                    hall.refused.append(batch_job_id)
+                    exit_code = ExitCode.NOT_CLAIMABLE
                 except Exception:  # noqa: BLE001 - whatever it was, the test shall show it
                     hall.troubles.append(traceback.format_exc())
                     return
                 finally:
                     connection.close()
-                self.wfile.write(str(int(ExitCode.DONE)).encode())
+                with suppress(OSError):  # its Batch job may have been terminated meanwhile
+                    self.wfile.write(str(int(exit_code)).encode())
 
         return Handler
 

@@ -1,0 +1,62 @@
+"""A program that submits as the submit tick does, and is killed at one step of it: `python -m ...dying_submitter STEP`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import django
+
+if TYPE_CHECKING:
+    from tasks.batch.port import Found, Submission
+
+django.setup()
+
+from tasks.batch.aws import AwsBatch  # noqa: E402 - models need the setup
+from tasks.services.doubt import resolve_doubts  # noqa: E402
+from tasks.services.submit import submit_due  # noqa: E402
+
+
+class DyingBatch(AwsBatch):
+    """AWS Batch, in the hands of a process that dies at a step."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+
+    def submit(self, submission: Submission) -> str:
+        """Die before the call, or after its effect."""
+        self.die_at("before SubmitJob")
+        batch_job_id = super().submit(submission)
+        self.die_at("after SubmitJob")
+        return batch_job_id
+
+    def find(self, *, name: str) -> list[Found]:
+        """Die with the answer in hand, if there is something in it."""
+        found = super().find(name=name)
+        if found:
+            self.die_at("before the adoption")
+        return found
+
+    def terminate(self, batch_job_id: str, *, reason: str) -> None:
+        """Die before the extra is terminated."""
+        self.die_at("after the adoption")
+        super().terminate(batch_job_id, reason=reason)
+
+    def die_at(self, step: str) -> None:
+        """Die, if this is the step."""
+        if step == self._step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    """Settle doubts, submit, and die on the way or at the end."""
+    batch = DyingBatch(sys.argv[1])
+    resolve_doubts(batch=batch)
+    submit_due(batch=batch)
+    batch.die_at("after the record")
+
+
+if __name__ == "__main__":
+    main()
