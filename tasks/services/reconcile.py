@@ -6,13 +6,16 @@ the events that they appended are the report. So the report cannot differ from t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.db.models.signals import post_save
 
+from tasks.batch.errors import BatchError
 from tasks.batch.port import BatchPort, Found, Submission
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import Observation
@@ -32,15 +35,19 @@ _LIMIT = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What was done, or would be: the events in their order, and the Batch jobs that were terminated, each with the reason."""
+    """What was done, or would be: the events in their order, and the Batch jobs that were terminated, each with the reason.
+
+    `not_terminated` are those for which AWS refused it, each with the error: the reap tick tries them again.
+    """
 
     events: list[Event] = field(default_factory=list)
     terminated: list[tuple[str, str]] = field(default_factory=list)
+    not_terminated: list[tuple[str, BatchError]] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Whether there was nothing to mend."""
-        return not (self.events or self.terminated)
+        return not (self.events or self.terminated or self.not_terminated)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,16 +84,34 @@ class _Snapshot:
 def reconcile(*, batch: BatchPort, apply_changes: bool) -> Report:
     """Mend what is amiss, or only say what would be mended. Raises BatchError where AWS cannot be asked: nothing is changed then."""
     snapshot = _take_snapshot(batch)
-    with transaction.atomic():
-        newest = Event.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    with _own_events() as events, transaction.atomic():
         _mend(snapshot)
-        events = list(Event.objects.filter(id__gt=newest).order_by("id"))
         if not apply_changes:
             transaction.set_rollback(True)
-    if apply_changes:
-        for batch_job_id, reason in snapshot.terminated:
-            batch.terminate(batch_job_id, reason=reason)
-    return Report(events=events, terminated=snapshot.terminated)
+    report = Report(events=events)
+    for batch_job_id, reason in snapshot.terminated:
+        try:
+            if apply_changes:
+                batch.terminate(batch_job_id, reason=reason)
+            report.terminated.append((batch_job_id, reason))
+        except BatchError as error:
+            report.not_terminated.append((batch_job_id, error))
+    return report
+
+
+@contextmanager
+def _own_events() -> Iterator[list[Event]]:
+    """Collects the events that this process appends: the ticks go on meanwhile and append theirs."""
+    events: list[Event] = []
+
+    def collect(*, instance: Event, **_: object) -> None:
+        events.append(instance)
+
+    post_save.connect(collect, sender=Event, weak=False)
+    try:
+        yield events
+    finally:
+        post_save.disconnect(collect, sender=Event)
 
 
 def _mend(snapshot: _Snapshot) -> None:

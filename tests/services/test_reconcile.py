@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.models.functions import Now
 
 from tasks.batch.errors import BatchDeniedError
@@ -14,8 +16,10 @@ from tasks.batch.port import Found
 from tasks.lifecycle.observation import BatchStatus
 from tasks.management.commands import reconcile as command
 from tasks.models import Attempt, Event, Job, Tick, Video
+from tasks.services import reconcile as service
 from tasks.services.observe import observe
 from tasks.services.reconcile import reconcile
+from tasks.services.resume import resume_idle
 from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +104,40 @@ def test_nothing_is_changed_when_aws_cannot_be_asked(amiss: ScriptedBatch) -> No
     assert rows() == before
 
 
+def test_the_rest_is_done_when_one_batch_job_cannot_be_terminated(amiss: ScriptedBatch) -> None:
+    said = reconcile(batch=amiss, apply_changes=False)
+    amiss.terminate_error = BatchDeniedError("TerminateJob: AccessDenied")
+    done = reconcile(batch=amiss, apply_changes=True)
+    assert len(said.terminated) > 1
+    assert [each for each, _ in done.not_terminated] == [each for each, _ in said.terminated] == amiss.terminated
+    assert (done.terminated, done.is_empty) == ([], False)
+    assert Job.objects.get(video__title="silent").state == "RETRY_WAIT"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_of_ticks_are_not_told_as_its_own_when_they_come_meanwhile(
+    amiss: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resume_while_a_tick_runs(*, limit: int) -> int:
+        thread = threading.Thread(target=append_event_elsewhere)
+        thread.start()
+        thread.join()
+        return resume_idle(limit=limit)
+
+    monkeypatch.setattr(service, "resume_idle", resume_while_a_tick_runs)
+    report = reconcile(batch=amiss, apply_changes=False)
+    assert Event.objects.filter(kind="tick.trouble").count() == 1
+    assert {event.kind for event in report.events} & {"job.retry", "tick.trouble"} == {"job.retry"}
+
+
+def append_event_elsewhere() -> None:
+    """As a tick in another process does: on a connection of its own, and without Django's signals reaching this one."""
+    try:
+        Event.objects.bulk_create([Event(kind="tick.trouble", text="observe: throttled")])
+    finally:
+        connection.close()
+
+
 def run_command(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
     """What the command prints, with AWS's answers scripted."""
     monkeypatch.setattr(command, "aws_batch", lambda: batch)
@@ -128,3 +166,13 @@ def test_operator_gets_one_sentence_when_aws_refuses(batch: ScriptedBatch, monke
     batch.describe_error = BatchDeniedError("DescribeJobs at here: AccessDenied")
     with pytest.raises(CommandError, match=r"Not reconciled: DescribeJobs at here: AccessDenied"):
         run_command(batch, monkeypatch)
+
+
+def test_operator_reads_which_batch_job_goes_on_when_it_cannot_be_terminated(
+    amiss: ScriptedBatch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    amiss.terminate_error = BatchDeniedError("TerminateJob at here: AccessDenied")
+    monkeypatch.setattr(command, "aws_batch", lambda: amiss)
+    with pytest.raises(CommandError, match=r"\d+ Batch jobs were not terminated: TerminateJob at here: AccessDenied"):
+        call_command("reconcile", "--apply")
+    assert "NOT terminated: Batch job stray" in capsys.readouterr().out

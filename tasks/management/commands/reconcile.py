@@ -30,7 +30,10 @@ class Command(BaseCommand):
         parser.add_argument("--apply", action="store_true", help="Do it.")
 
     def handle(self, *, apply: bool, **_: Any) -> None:
-        """Raise CommandError, in one sentence, where the database or AWS does not answer. Nothing was changed then."""
+        """Raise CommandError, in one sentence, where the database or AWS does not answer: nothing was changed then.
+
+        Likewise at the end where AWS refused to terminate a Batch job.
+        """
         try:
             report = reconcile(batch=aws_batch(), apply_changes=apply)
         except (BatchError, ImproperlyConfigured) as error:
@@ -40,6 +43,10 @@ class Command(BaseCommand):
             message = f"Not reconciled: the database did not answer ({str(error).strip().splitlines()[0]})."
             raise CommandError(message) from error
         self._show(report, applied=apply)
+        if report.not_terminated:
+            count, (_, trouble) = len(report.not_terminated), report.not_terminated[0]
+            message = f"{count} Batch jobs were not terminated: {trouble}. The reap tick tries it again."
+            raise CommandError(message)
 
     def _show(self, report: Report, *, applied: bool) -> None:
         if report.is_empty:
@@ -50,6 +57,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  {_line(event)}")
         for batch_job_id, reason in report.terminated:
             self.stdout.write(f"  terminate Batch job {batch_job_id}: {reason}")
+        for batch_job_id, trouble in report.not_terminated:
+            self.stdout.write(f"  NOT terminated: Batch job {batch_job_id}: {trouble}")
         if not applied:
             self.stdout.write("Nothing was changed. Run it again with --apply to do it.")
 
