@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.errors import FencedError
 from tasks.lifecycle.states import UnitKind
 from tasks.services.claim import Claim, JobAlreadyDoneError, Lease, NotClaimableError, claim_attempt, claim_unit
 from tasks.services.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
@@ -35,7 +36,7 @@ _HELD_LIMIT_S = 60.0
 class Hall:
     """Where stand-ins do a container's work. `doors` closed hold each of them before its first claim.
 
-    `refused` are the ids of the Batch jobs whose claim was refused, because another one has or had the attempt.
+    `refused` are the ids of the Batch jobs whose claim was refused, because another one has or had the attempt, or it has ended.
     """
 
     def __init__(self) -> None:
@@ -83,7 +84,7 @@ class Hall:
                 try:
                     work(job_id=uuid.UUID(job_id), number=int(number), batch_job_id=batch_job_id)
                     exit_code = ExitCode.DONE
-                except (NotClaimableError, JobAlreadyDoneError):
+                except (NotClaimableError, JobAlreadyDoneError, FencedError):
                     hall.refused.append(batch_job_id)
                     exit_code = ExitCode.NOT_CLAIMABLE
                 except Exception:  # noqa: BLE001 - whatever it was, the test shall show it
