@@ -44,7 +44,7 @@ class Command(BaseCommand):
             raise CommandError(message) from error
         self._show(report, applied=apply)
         if report.not_terminated:
-            count, (_, trouble) = len(report.not_terminated), report.not_terminated[0]
+            count, trouble = len(report.not_terminated), report.not_terminated[0][1]
             message = f"{count} Batch jobs were not terminated: {trouble}. The reap tick tries it again."
             raise CommandError(message)
 
