@@ -45,10 +45,15 @@ def run_measured(command: Sequence[str], *, folder: Path, log: Path) -> Cost:
     with log.open("wb") as words:
         program = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
         memory = _Memory(program.pid)
-        with memory:
-            # Unlike subprocess, wait4 tells what the program used, and its descendants that it waited for.
-            _, status, usage = os.wait4(program.pid, 0)
-        program.returncode = os.waitstatus_to_exitcode(status)
+        try:
+            with memory:
+                # Unlike subprocess, wait4 tells what the program used, and its descendants that it waited for.
+                _, status, usage = os.wait4(program.pid, 0)
+            program.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            if program.returncode is None:
+                program.terminate()
+                program.wait()
     if program.returncode != 0:
         last_words = log.read_text(errors="replace").strip().splitlines()[-5:]
         message = f"{command[0]} ended with exit code {program.returncode}:\n" + "\n".join(last_words)

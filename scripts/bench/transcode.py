@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,7 @@ ENGINE, CASCADE, PER_RUNG = "this engine", "one ffmpeg, cascaded", "one ffmpeg p
 TARGETS = {CASCADE: 1.10, PER_RUNG: 0.80}
 """Highest ratio of the engine's CPU time to a rival's; the second one is meant for easy content."""
 OWN_PEAK_TARGET_MIB = 150
+EXIT_STOPPED = 143
 
 _EPILOG = """\
 Three ways to the same ladder, with the same encoder settings, take turns; a run is one turn of each:
@@ -48,6 +50,8 @@ the CPU time a little; what counts is the ratio, of which the median over all ru
 def main() -> int:
     """Run the comparison; return 0 whether or not the targets are met: a benchmark tells, it does not judge."""
     options = _parser().parse_args()
+    # So that the program being measured is ended, and the temporary folder deleted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_STOPPED))
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
         source = _prepared(options, Path(folder))
         plan = make_plan(probe_source(source), PROFILES[options.profile], threads=options.threads)
