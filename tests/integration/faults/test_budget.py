@@ -11,6 +11,7 @@ from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job
 from tests.integration.batch_answers import describe
+from tests.integration.faults.endings import submitted_names
 from tests.integration.faults.rounds import run_round, run_rounds_until
 from tests.integration.quick import QUICK
 from tests.services.making import claimed, leased, planned, uploaded_video
@@ -58,7 +59,9 @@ def wait_until_parked(job: Job) -> Job:
     return run_rounds_until(Job.objects.filter(pk=job.pk, state="DEAD").first, limit_s=60, what="the job in DEAD")
 
 
-def test_job_is_dead_after_exactly_five_executions_when_each_is_charged(container_command: Any) -> None:
+def test_job_is_dead_after_exactly_five_executions_when_each_is_charged(
+    container_command: Any, batch_client: BatchClient
+) -> None:
     container_command("false")
     job = Job.objects.get(video=uploaded_video())
     parked = wait_until_parked(job)
@@ -69,6 +72,7 @@ def test_job_is_dead_after_exactly_five_executions_when_each_is_charged(containe
     assert [(each.number, each.charged, each.reason, each.exit_code) for each in attempts.order_by("number")] == [
         (number, True, Reason.EXIT_CODE, 1) for number in range(1, 6)
     ]
+    assert len(submitted_names(batch_client, [job.pk])) == 5
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("spot_reclaim", Reason.SPOT_RECLAIM), ("host_loss", Reason.HOST_LOST)])
@@ -91,6 +95,21 @@ def test_failed_start_is_not_charged_when_the_image_cannot_be_pulled(container_c
     assert faults.applied(fault) == 2
     ended = Attempt.objects.filter(job=job, ended_at__isnull=False)
     assert {(each.reason, each.charged) for each in ended} == {(Reason.START_FAILED, False)}
+
+
+def test_failed_start_is_not_charged_when_it_hangs_until_its_limit(
+    container_command: Any, batch_client: BatchClient, faults: Faults
+) -> None:
+    container_command("sleep", "60", start_limit_s=0.5)
+    fault = faults.plant("start_hang", job_name="batchreel-")
+    job = Job.objects.get(video=uploaded_video())
+    attempt = ended_attempt(job, 1)
+    assert faults.applied(fault) == 1
+    assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.START_HUNG, False)
+    assert describe(batch_client, attempt)["statusReason"].startswith("Batchreel:")
+    claimed(running_attempt(job, 2))
+    attempt.refresh_from_db()
+    assert attempt.charged is False, "Batch's verdict came later and charged it"
 
 
 @pytest.mark.parametrize("kind", ["spot_reclaim", "host_loss"])
