@@ -1,0 +1,36 @@
+"""The patches of `scripts/test --mutations` fit the code, name tests that exist, and are all told in docs/promises.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.mutations.patches import PATCHES, Patch
+
+ROOT = Path(__file__).parents[2]
+FEWEST = 25
+PROMISES = 15
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.name)
+def test_patch_still_fits_and_names_tests_that_exist_when_code_moves(patch: Patch) -> None:
+    text = (ROOT / patch.file).read_text()
+    assert patch.applied_to(text) != text
+    for test in patch.tests:
+        path, _, name = test.partition("::")
+        assert (ROOT / path).exists(), test
+        assert not name or f"def {name.partition('[')[0]}(" in (ROOT / path).read_text(), test
+
+
+def test_every_promise_has_a_patch_and_every_name_is_used_once() -> None:
+    assert {patch.promise for patch in PATCHES} == set(range(1, PROMISES + 1))
+    assert len({patch.name for patch in PATCHES}) == len(PATCHES) >= FEWEST
+
+
+def test_page_of_promises_lists_exactly_the_patches_when_one_is_added() -> None:
+    page = (ROOT / "docs" / "promises.md").read_text()
+    section = page.partition("## Protections that are taken out")[2]
+    told = {(int(promise), name) for promise, name in re.findall(r"^\| (\d+) \| ([^|]+?) \|", section, re.MULTILINE)}
+    assert told == {(patch.promise, patch.name) for patch in PATCHES}
