@@ -23,7 +23,9 @@ class Faults:
 
     def applied(self, fault_id: str) -> int:
         """How often the fault has happened."""
-        return next(int(fault["applied"]) for fault in self._ask("GET")["faults"] if fault["fault_id"] == fault_id)
+        planted = {fault["fault_id"]: int(fault["applied"]) for fault in self._ask("GET")["faults"]}
+        assert fault_id in planted, "the faults were reset"
+        return planted[fault_id]
 
     def reset(self) -> None:
         """Remove all faults; calls that hang go on."""

@@ -13,6 +13,7 @@ from project.local.batch_faults import (
     CALL_KINDS,
     FAULTS_PATH,
     JOB_KINDS,
+    LESS_KINDS,
     LONGEST_HOLD_S,
     Fault,
     FaultKind,
@@ -47,8 +48,8 @@ _ERRORS = {
         "The security token included in the request is expired",
     ),
 }
-NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - The service cannot fulfill the capacity requested."
-"""docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html"""
+NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type [c7i.large]"
+"""docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable_capacity.html"""
 
 _LOSSES = {
     FaultKind.SPOT_RECLAIM: Loss(status_reason="Your Spot Task was interrupted."),
@@ -80,23 +81,37 @@ class FaultyJobPlane:
         """Return HTTP status, headers and body; None where the connection is to be closed without a word."""
         if path == FAULTS_PATH:
             return self._administer(method, body)
+        if self._faults.is_empty():
+            return self._job_plane.answer(path, body, region=region)
         operation = _OPERATIONS.get(path, "")
-        fault = self._faults.take(CALL_KINDS, operation=operation, job_name=_job_name(body))
+        if less := self._faults.look_up(LESS_KINDS, operation=operation):
+            return self._less(self._job_plane.answer(path, body, region=region), less)
+        fault = self._faults.take(CALL_KINDS - LESS_KINDS, operation=operation, job_name=_job_name(body))
         if fault is None:
             return self._job_plane.answer(path, body, region=region)
         return self._go_wrong(fault, operation, lambda: self._job_plane.answer(path, body, region=region))
 
     def _go_wrong(self, fault: Fault, operation: str, truth: Callable[[], Answer]) -> Answer | None:
-        if fault.kind in {FaultKind.EMPTY, FaultKind.PARTIAL}:
-            return _less(truth(), fault)
+        pause = self._faults.pause(LONGEST_HOLD_S if fault.hold_s is None else fault.hold_s)
         if fault.kind in _AFTER:
             truth()
         if fault.kind in _ERRORS:
             code, http_status, message = _ERRORS[fault.kind]
             return error_answer(BatchError(message.format(operation=operation), code=code, http_status=http_status))
         if fault.kind in _HANGS:
-            self._faults.pause(LONGEST_HOLD_S if fault.hold_s is None else fault.hold_s)()
+            pause()
         return None
+
+    def _less(self, answer: Answer, fault: Fault) -> Answer:
+        """The answer without its jobs, or without those whose names begin with the fault's. Counted where something is left out."""
+        status, headers, body = answer
+        shape = json.loads(body)
+        for name in {"jobs", "jobSummaryList"} & set(shape):
+            shown = [job for job in shape[name] if not str(job["jobName"]).startswith(fault.job_name)]
+            if len(shown) < len(shape[name]):
+                self._faults.note_applied(fault)
+            shape[name] = shown
+        return status, headers, json.dumps(shape).encode()
 
     def _administer(self, method: str, body: bytes) -> Answer:
         try:
@@ -109,6 +124,8 @@ class FaultyJobPlane:
             if method == "DELETE":
                 self._faults.reset()
                 self._table.place_again()
+            elif method != "GET":
+                refuse(f"{method} is none of GET, POST, DELETE.")
         except BatchError as refusal:
             return error_answer(refusal)
         return _json({"faults": self._faults.listed()})
@@ -122,12 +139,17 @@ class FaultyJobPlane:
             before_telling = self._faults.pause(fault.hold_s or 0.0)
             struck = self._table.lose(fault.job_id, replace(loss, before_telling=before_telling))
         if not struck:
+            self._faults.take_back(fault)
             refuse(f"{fault.kind} cannot happen: job {fault.job_id} is not known, or does not run.")
         self._faults.note_applied(fault)
 
     def _reason_to_wait(self, job_name: str) -> str | None:
-        fault = self._faults.take({FaultKind.STUCK_RUNNABLE}, job_name=job_name)
-        return None if fault is None else fault.reason or NO_CAPACITY
+        fault = self._faults.look_up({FaultKind.STUCK_RUNNABLE}, job_name=job_name)
+        if fault is None:
+            return None
+        if not fault.applied:
+            self._faults.note_applied(fault)
+        return fault.reason or NO_CAPACITY
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -138,20 +160,6 @@ def _document(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         refuse("A fault is a JSON object.")
     return document
-
-
-def _less(answer: Answer, fault: Fault) -> Answer:
-    """The answer without its jobs, or without those whose names begin with the fault's."""
-    status, headers, body = answer
-    shape = json.loads(body)
-    for name in ("jobs", "jobSummaryList"):
-        if name in shape:
-            shape[name] = [job for job in shape[name] if not _is_left_out(job, fault)]
-    return status, headers, json.dumps(shape).encode()
-
-
-def _is_left_out(job: dict[str, Any], fault: Fault) -> bool:
-    return fault.kind is FaultKind.EMPTY or str(job["jobName"]).startswith(fault.job_name)
 
 
 def _job_name(body: bytes) -> str:

@@ -65,6 +65,7 @@ CALL_KINDS = frozenset(
         FaultKind.PARTIAL,
     }
 )
+LESS_KINDS = frozenset({FaultKind.EMPTY, FaultKind.PARTIAL})
 JOB_KINDS = frozenset({FaultKind.VANISH, FaultKind.SPOT_RECLAIM, FaultKind.HOST_LOSS, FaultKind.OUT_OF_MEMORY})
 OPERATIONS = frozenset({"SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob"})
 
@@ -102,6 +103,11 @@ class FaultTable:
             self._faults.append(fault)
         return fault
 
+    def take_back(self, fault: Fault) -> None:
+        """Remove a fault that could not happen."""
+        with self._lock:
+            self._faults.remove(fault)
+
     def listed(self) -> list[dict[str, Any]]:
         """Return all faults, used up or not."""
         with self._lock:
@@ -117,16 +123,32 @@ class FaultTable:
     def take(self, kinds: Collection[FaultKind], *, operation: str = "", job_name: str = "") -> Fault | None:
         """Return the first fault that applies now, and count it."""
         with self._lock:
-            for fault in self._faults:
-                if fault.kind in kinds and _applies(fault, operation, job_name):
-                    fault.applied += 1
-                    return fault
-        return None
+            fault = self._first(kinds, operation, job_name)
+            if fault is not None:
+                fault.applied += 1
+            return fault
+
+    def look_up(self, kinds: Collection[FaultKind], *, operation: str = "", job_name: str = "") -> Fault | None:
+        """Return the first fault that applies now, without counting it."""
+        with self._lock:
+            return self._first(kinds, operation, job_name)
+
+    def _first(self, kinds: Collection[FaultKind], operation: str, job_name: str) -> Fault | None:
+        return next((each for each in self._faults if each.kind in kinds and _applies(each, operation, job_name)), None)
+
+    def is_empty(self) -> bool:
+        """Whether nothing is planted."""
+        return not self._faults
 
     def note_applied(self, fault: Fault) -> None:
-        """Count a fault that applies to a job at once."""
+        """Count a fault that has happened."""
         with self._lock:
             fault.applied += 1
+
+    def released(self) -> threading.Event:
+        """Return what is set when the faults that are planted now are removed."""
+        with self._lock:
+            return self._released
 
     def pause(self, seconds: float) -> Callable[[], object]:
         """Return what waits so long, or until the faults that are planted now are removed."""
@@ -139,21 +161,55 @@ def _applies(fault: Fault, operation: str, job_name: str) -> bool:
         return False
     if fault.operation and fault.operation != operation:
         return False
-    # A partial answer is to a call that names no job: which jobs are left out follows from the name later.
-    return fault.kind is FaultKind.PARTIAL or job_name.startswith(fault.job_name)
+    # A read names no job: which jobs its answer leaves out follows from the name later.
+    return fault.kind in LESS_KINDS or job_name.startswith(fault.job_name)
+
+
+_FIELDS_OF_CALLS = frozenset({"operation", "times"})
+_FIELDS_OF_LOSSES = frozenset({"job_id", "hold_s"})
+_FIELDS: Mapping[FaultKind, Collection[str]] = {
+    **dict.fromkeys(CALL_KINDS, _FIELDS_OF_CALLS),
+    **dict.fromkeys(JOB_KINDS, _FIELDS_OF_LOSSES),
+    FaultKind.VANISH: {"job_id"},
+    FaultKind.HANG_BEFORE: {*_FIELDS_OF_CALLS, "hold_s"},
+    FaultKind.HANG_AFTER: {*_FIELDS_OF_CALLS, "hold_s"},
+    FaultKind.PARTIAL: {*_FIELDS_OF_CALLS, "job_name"},
+    FaultKind.IMAGE_PULL: {"job_name", "times", "reason"},
+    FaultKind.START_HANG: {"job_name", "times"},
+    FaultKind.STUCK_RUNNABLE: {"job_name", "reason"},
+}
+"""What a fault of each kind may say besides its kind. Faults of SubmitJob may name the job too."""
+
+_READS = frozenset({"DescribeJobs", "ListJobs"})
 
 
 def _read(document: Mapping[str, Any]) -> Fault:
-    known = {"kind", "operation", "job_name", "job_id", "times", "hold_s", "reason"}
-    if unknown := set(document) - known:
-        refuse(f"A fault has no field {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}.")
+    """Take a document for a fault. Everything is looked at here, because a fault applies where no error may be raised."""
     kind = document.get("kind")
-    if kind not in set(FaultKind):
+    if not isinstance(kind, str) or kind not in set(FaultKind):
         refuse(f"kind {kind!r} is none of {', '.join(FaultKind)}.")
-    lasting = {"times": None} if kind == FaultKind.STUCK_RUNNABLE else {}
-    fault = Fault(**{**lasting, **document, "kind": FaultKind(kind)})
-    if fault.kind in CALL_KINDS and fault.operation not in OPERATIONS:
-        refuse(f"operation {fault.operation!r} is none of {', '.join(sorted(OPERATIONS))}.")
-    if fault.kind in JOB_KINDS and not fault.job_id:
-        refuse(f"{fault.kind} needs the job_id of a job.")
-    return fault
+    fields = {name: value for name, value in document.items() if name != "kind"}
+    operation = fields.get("operation", "")
+    known = set(_FIELDS[FaultKind(kind)]) | ({"job_name"} if operation == "SubmitJob" else set())
+    if unknown := set(fields) - known:
+        refuse(f"A fault {kind} has no field {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}.")
+    for name, value in fields.items():
+        _check_value(name, value)
+    if kind in CALL_KINDS and operation not in (_READS if kind in LESS_KINDS else OPERATIONS):
+        refuse(f"operation {operation!r} is none that {kind} can happen to.")
+    if kind in JOB_KINDS and not fields.get("job_id"):
+        refuse(f"{kind} needs the job_id of a job.")
+    if kind == FaultKind.STUCK_RUNNABLE:
+        fields["times"] = None
+    return Fault(kind=FaultKind(kind), **fields)
+
+
+def _check_value(name: str, value: object) -> None:
+    if name == "times":
+        good, wanted = value is None or (isinstance(value, int) and value >= 1), "null, or a whole number above 0"
+    elif name == "hold_s":
+        good, wanted = isinstance(value, int | float) and value >= 0, "a number of seconds"
+    else:
+        good, wanted = isinstance(value, str), "a text"
+    if not good:
+        refuse(f"{name} is {value!r}, not {wanted}.")

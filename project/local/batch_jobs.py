@@ -6,6 +6,7 @@ cost of a describe grows with the ids that it names, never with the jobs that ar
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import defaultdict, deque
@@ -47,12 +48,13 @@ class JobTable:
         self._waiting_of_queue: defaultdict[Queue, deque[BatchJob]] = defaultdict(deque)
         self._vcpus_in_use: defaultdict[str, float] = defaultdict(float)
         self._may_place = False
+        self._sequence = itertools.count()
         self._held_back: Callable[[str], str | None] = lambda _: None
 
     def submit(self, submission: Submission) -> BatchJob:
         """Add a job, SUBMITTED."""
         with self._changed:
-            job = BatchJob(sequence=len(self._jobs), submission=submission, created_at_ms=_now_ms())
+            job = BatchJob(sequence=next(self._sequence), submission=submission, created_at_ms=_now_ms())
             self._jobs[job.job_id] = job
             self._jobs_of_queue[submission.queue.arn].append(job)
             self._submitted.append(job)

@@ -33,6 +33,7 @@ STOP_GRACE_S = 30.0
 
 _LINE_LIMIT_CHARACTERS = 16 * 1024  # Docker's awslogs driver splits longer lines
 _OUTPUT_END_LIMIT_S = 5.0
+_HANG_LOOK_S = 0.1
 
 
 class ContainerRunner:
@@ -90,12 +91,22 @@ class ContainerRunner:
             return False
         reason = fault.reason or "CannotPullContainerError: pull image manifest has been retried 5 time(s)"
         if fault.kind is FaultKind.START_HANG:
-            ended = threading.Event()
-            self._table.mark_hanging(job, stop=ended.set)
-            ended.wait()
-            reason = ""
+            reason = self._hang(job)
         self._table.mark_ended(job, exit_code=None, reason=reason, status_reason=START_FAILED)
         return True
+
+    def _hang(self, job: BatchJob) -> str:
+        """Stay in STARTING until the job is terminated, or the faults are removed; what Batch says of it then."""
+        ended = threading.Event()
+        self._table.mark_hanging(job, stop=ended.set)
+        released = self._faults.released()
+        while not ended.wait(_HANG_LOOK_S) and not released.is_set():
+            pass
+        return (
+            ""
+            if ended.is_set()
+            else "DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s"
+        )
 
     def _start(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
         """Raises OSError when the command does not exist or there is no room for it, ValueError when it cannot be."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +13,12 @@ from project.local.batch_job import CONTAINER_EXITED
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.batch_faults import Faults
     from tests.contract.jobs import Jobs
+
+HOLD_S = 0.3
 
 
 def names_in(jobs: Jobs) -> list[str]:
@@ -53,9 +59,12 @@ def test_submit_is_left_without_an_answer_when_the_connection_breaks(
     kind: str, happened: int, jobs: Jobs, faults: Faults
 ) -> None:
     definition = jobs.define("true")
-    fault = faults.plant(kind, operation="SubmitJob", hold_s=0.2)
+    hold = {"hold_s": HOLD_S} if kind.startswith("hang") else {}
+    fault = faults.plant(kind, operation="SubmitJob", **hold)
+    began_s = time.monotonic()
     with pytest.raises(BotoCoreError):
         jobs.submit(jobDefinition=definition, jobName="faulty-1")
+    assert time.monotonic() - began_s >= hold.get("hold_s", 0)
     assert (faults.applied(fault), len(names_in(jobs))) == (1, happened)
 
 
@@ -63,18 +72,28 @@ def test_reads_show_less_than_there_is_when_their_answer_is_empty_or_partial(job
     ids = [jobs.submit_waiting(name) for name in ("faulty-1", "sound-1")]
     faults.plant("empty", operation="DescribeJobs")
     assert jobs.batch.describe_jobs(jobs=ids)["jobs"] == []
-    faults.plant("partial", operation="DescribeJobs", job_name="faulty")
+    faults.plant("empty", operation="ListJobs")
+    assert names_in(jobs) == []
+    assert names_in(jobs) == ["faulty-1"]
+    partial = faults.plant("partial", operation="DescribeJobs", job_name="faulty")
+    jobs.batch.describe_jobs(jobs=ids[1:])
+    assert faults.applied(partial) == 0, "nothing was left out"
     assert [each["jobName"] for each in jobs.batch.describe_jobs(jobs=ids)["jobs"]] == ["sound-1"]
     assert len(jobs.batch.describe_jobs(jobs=ids)["jobs"]) == len(ids)
 
 
-def test_vanished_job_is_in_no_answer_when_its_process_goes_on(jobs: Jobs, faults: Faults) -> None:
-    job_id = jobs.submit("sleep", "60", jobName="faulty-1")
-    jobs.wait_for_status(job_id, "RUNNING")
-    faults.plant("vanish", job_id=job_id)
+def test_vanished_job_is_in_no_answer_when_its_process_goes_on(jobs: Jobs, faults: Faults, tmp_path: Path) -> None:
+    goes_on = tmp_path / "goes-on"
+    command = f"echo here; while [ ! -e {goes_on} ]; do sleep 0.05; done; rm {goes_on}"
+    job_id = jobs.submit("sh", "-c", command, jobName="faulty-1")
+    jobs.wait_for_lines(job_id, 1)
+    fault = faults.plant("vanish", job_id=job_id)
+    assert faults.applied(fault) == 1
     assert jobs.batch.describe_jobs(jobs=[job_id])["jobs"] == []
     assert names_in(jobs) == []
     jobs.batch.terminate_job(jobId=job_id, reason="nobody listens")
+    goes_on.touch()
+    wait_for(lambda: not goes_on.exists(), what="the process that nobody knows any more")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +109,8 @@ def test_running_job_fails_in_batchs_words_when_its_machine_or_memory_goes(
 ) -> None:
     job_id = jobs.submit("sleep", "60")
     jobs.wait_for_status(job_id, "RUNNING")
-    faults.plant(kind, job_id=job_id, hold_s=0.1)
+    fault = faults.plant(kind, job_id=job_id, hold_s=0.1)
+    assert faults.applied(fault) == 1
     job = jobs.wait_for_end(job_id)
     assert job["status"] == "FAILED"
     assert (job["statusReason"], job["container"].get("reason"), job["container"].get("exitCode")) == words
@@ -106,10 +126,11 @@ def test_batch_tells_of_a_loss_late_when_it_is_asked_to(jobs: Jobs, faults: Faul
 
 
 def test_job_fails_without_a_start_when_its_image_cannot_be_pulled(jobs: Jobs, faults: Faults) -> None:
-    faults.plant("image_pull", job_name="faulty")
+    fault = faults.plant("image_pull", job_name="faulty")
     job = jobs.wait_for_end(jobs.submit("true", jobName="faulty-1"))
     assert (job["status"], job["statusReason"], "startedAt" in job) == ("FAILED", "Task failed to start", False)
     assert job["container"]["reason"].startswith("CannotPullContainerError")
+    assert faults.applied(fault) == 1
 
 
 def test_job_stays_in_starting_until_it_is_terminated_when_its_start_hangs(jobs: Jobs, faults: Faults) -> None:
@@ -136,9 +157,33 @@ def test_job_stays_runnable_with_batchs_reason_and_holds_back_no_other_when_it_i
 
 @pytest.mark.parametrize(
     "document",
-    [{"kind": "rain"}, {"kind": "deny"}, {"kind": "vanish"}, {"kind": "throttle", "operation": "SubmitJob", "x": 1}],
+    [
+        {"kind": "rain"},
+        {"kind": ["deny"]},
+        {"kind": "deny"},
+        {"kind": "deny", "operation": "DescribeQueues"},
+        {"kind": "empty", "operation": "SubmitJob"},
+        {"kind": "vanish"},
+        {"kind": "vanish", "job_id": "nobody's"},
+        {"kind": "throttle", "operation": "SubmitJob", "x": 1},
+        {"kind": "throttle", "operation": "SubmitJob", "times": "1"},
+        {"kind": "throttle", "operation": "SubmitJob", "times": 0},
+        {"kind": "hang_after", "operation": "SubmitJob", "hold_s": "1"},
+        {"kind": "stuck_runnable", "job_name": None},
+    ],
+    ids=str,
 )
 def test_fault_that_cannot_be_is_refused_with_a_sentence(document: dict[str, Any], faults: Faults) -> None:
     fields = {name: value for name, value in document.items() if name != "kind"}
-    with pytest.raises(AssertionError, match=r"none of|needs|no field"):
+    with pytest.raises(AssertionError, match=r"none|needs|no field|not known|, not "):
         faults.plant(document["kind"], **fields)
+
+
+def test_fault_happens_as_often_as_it_was_asked_to(jobs: Jobs, faults: Faults) -> None:
+    fault = faults.plant("throttle", operation="DescribeJobs", times=2)
+    for _ in range(2):
+        with pytest.raises(ClientError) as caught:
+            jobs.batch.describe_jobs(jobs=["nobody's"])
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.TOO_MANY_REQUESTS
+    jobs.batch.describe_jobs(jobs=["nobody's"])
+    assert faults.applied(fault) == 2
