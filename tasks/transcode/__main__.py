@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -12,25 +11,46 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.transcode.errors import AUDIO_UNIT, InputRefused, Stopped, TranscodeError
+from tasks.transcode.errors import InputRefused, Stopped, TranscodeError
+from tasks.transcode.folder_lock import folder_kept
 from tasks.transcode.local_run import finish_run, start_run
 from tasks.transcode.profile import PROFILES
+from tasks.transcode.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tasks.transcode.errors import UnitKey
     from tasks.transcode.local_run import LocalRun
+    from tasks.transcode.profile import Profile
     from tasks.transcode.publication import Publication
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 3
 EXIT_STOPPED = 130
 
+_DESCRIPTION = """\
+Make adaptive streaming from a video file: a ladder of H.264 rungs and AAC stereo, cut into CMAF segments (fragmented MP4)
+with key frames at equal times in all rungs. Any input that ffmpeg reads from mp4, mkv, webm, avi, ts, flv, ogg, asf or ps;
+the picture is never enlarged, its rate is kept (above 60 it is halved), and variable rates become constant.
+"""
+
 _EPILOG = """\
-The folder gets master.m3u8 (open it in any HLS player), a playlist for each rung, manifest.json, and units/ with the
-media. Run the same command again after a stop or a crash: finished units are kept. Exit codes: 0 done, 1 failed (may
-succeed when tried again), 3 the file cannot be transcoded, 130 stopped.
+OUTPUT_DIR gets
+  master.m3u8     open it in any HLS player, or serve the folder
+  manifest.json   every file with its bytes, duration and SHA-256
+  units/          the media: one file for each rung and stretch of about a minute, each playable by itself
+
+The ladder is encoded from one decode, in stretches ("units") that fit together without a seam. Run the same command again
+after Ctrl-C, a crash or a kill: finished units are kept, and the result is the same to the last byte. Another file,
+profile or thread count starts over.
+
+Exit codes: 0 done; 1 failed, may succeed when tried again; 2 wrong arguments; 3 the file cannot be transcoded;
+130 stopped.
+
+Examples:
+  python -m tasks.transcode lecture.mkv out/
+  python -m tasks.transcode lecture.mkv out/ --profile fast
+  FFMPEG_BINARY=/usr/bin/ffmpeg python -m tasks.transcode lecture.mkv out/
 """
 
 
@@ -51,31 +71,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped:
         _say("Stopped. The same command goes on from here.")
         return EXIT_STOPPED
+    except OSError as failure:
+        _say(f"Failed: {failure.filename or options.folder}: {failure.strerror or failure}")
+        return EXIT_FAILED
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tasks.transcode",
-        description="Make adaptive streaming (HLS with fragmented MP4) from a video file.",
+        description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", type=_existing_file, metavar="SOURCE", help="the video file")
     parser.add_argument("folder", type=Path, metavar="OUTPUT_DIR", help="the folder for the output; made if needed")
     parser.add_argument(
-        "--profile", choices=sorted(PROFILES), default="standard", help="the ladder and its quality (default: standard)"
+        "--profile",
+        choices=sorted(PROFILES),
+        default="standard",
+        help=f"the ladder and its quality (default: %(default)s): {'; '.join(map(_described, PROFILES.values()))}",
     )
     parser.add_argument(
-        "--threads", type=int, default=1, help="threads of each encoder; another number gives other bytes (default: 1)"
+        "--threads",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="x264 threads of each encoder; another number gives other bytes (default: %(default)s)",
     )
     parser.add_argument(
         "--at-once",
-        type=int,
+        type=_count,
+        metavar="N",
         default=max(1, (os.cpu_count() or 1) // 2),
-        help="units done side by side (default: one for every two cores, here %(default)s)",
+        help="units encoded side by side (default: one for every two cores, here %(default)s)",
     )
     return parser
+
+
+def _described(profile: Profile) -> str:
+    sides = "/".join(str(rung.short_side_px) for rung in profile.rungs)
+    rates = "/".join(f"{rung.maxrate_bps / 1000:g}" for rung in profile.rungs)
+    factors = "/".join(str(rung.crf) for rung in profile.rungs)
+    return (
+        f"{profile.name} is up to {sides} lines at x264 {profile.preset}, crf {factors}, "
+        f"at most {rates} kb/s, AAC {profile.audio_bps / 1000:g} kb/s"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        message = f"{text} is not a whole number above 0"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
 
 
 def _existing_file(text: str) -> Path:
@@ -88,45 +136,26 @@ def _existing_file(text: str) -> Path:
 
 def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
     started = time.monotonic()
-    run = start_run(options.source, options.folder, PROFILES[options.profile], threads=options.threads)
-    plan = run.plan
-    kept = sum(1 for unit in run.units() if run.resumed and run.finished(unit))
-    _say(
-        f"{plan.duration_s:.1f} s at {float(plan.rate):.3f} pictures a second, {len(plan.rungs)} rungs, "
-        f"{len(run.units())} units" + (f", {kept} of them done before" if kept else "")
-    )
-    bar = _Bar(run)
-    publication = finish_run(run, at_once=options.at_once, progress=bar.advance, stop=stop)
-    bar.end()
+    with folder_kept(options.folder):
+        run = start_run(options.source, options.folder, PROFILES[options.profile], threads=options.threads)
+        _say(_described_run(run))
+        line = ProgressLine(run, sys.stderr)
+        try:
+            publication = finish_run(run, at_once=options.at_once, progress=line.advance, stop=stop)
+        finally:
+            line.end()
     _say(_table(publication))
     _say(f"Done in {time.monotonic() - started:.1f} s: {(options.folder / publication.manifest['master']).absolute()}")
 
 
-class _Bar:
-    """A progress line on a terminal; one line for every tenth elsewhere."""
-
-    def __init__(self, run: LocalRun) -> None:
-        self._lock = threading.Lock()
-        self._done_s: dict[UnitKey, float] = {}
-        self._total_s = run.plan.duration_s * (1 + (AUDIO_UNIT in run.units()))
-        self._live = sys.stderr.isatty()
-        self._tenth = 0
-
-    def advance(self, unit: UnitKey, done_s: float) -> None:
-        with self._lock:
-            self._done_s[unit] = max(done_s, self._done_s.get(unit, 0.0))
-            share = min(1.0, sum(self._done_s.values()) / self._total_s)
-            if self._live:
-                width = max(10, shutil.get_terminal_size().columns - 10)
-                sys.stderr.write(f"\r{'█' * round(share * width):<{width}} {share:6.1%}")
-                sys.stderr.flush()
-            elif int(share * 10) > self._tenth:
-                self._tenth = int(share * 10)
-                _say(f"{self._tenth * 10} %")
-
-    def end(self) -> None:
-        if self._live:
-            _say("")
+def _described_run(run: LocalRun) -> str:
+    plan = run.plan
+    kept = sum(1 for unit in run.units() if run.resumed and run.finished(unit))
+    return (
+        f"{plan.duration_s:.1f} s at {float(plan.rate):.5g} fps, {len(plan.rungs)} rungs up to "
+        f"{plan.rungs[0].width_px}x{plan.rungs[0].height_px}, {'AAC stereo' if plan.has_audio else 'no sound'}, "
+        f"{len(run.units())} units" + (f", {kept} of them done before" if kept else "")
+    )
 
 
 def _table(publication: Publication) -> str:

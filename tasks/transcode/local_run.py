@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.transcode.audio import encode_audio
@@ -13,13 +15,12 @@ from tasks.transcode.errors import AUDIO_UNIT, EncodeFailed, SeamMismatch
 from tasks.transcode.outputs import UnitOutput
 from tasks.transcode.planning import make_plan
 from tasks.transcode.probe import probe_source
-from tasks.transcode.publication import build_publication
+from tasks.transcode.publication import MANIFEST_NAME, MASTER_NAME, build_publication
 from tasks.transcode.verify import verify_publication
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tasks.transcode.errors import UnitKey
     from tasks.transcode.plan import Plan
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _RECORD_NAME = "output.json"
 _PLAN_NAME = "plan.json"
+_UNITS_NAME = "units"
 _BLOCK_BYTES = 1024 * 1024
 
 
@@ -43,12 +45,19 @@ class LocalRun:
 
     def unit_folder(self, unit: UnitKey) -> Path:
         """Return where a unit's files lie."""
-        return self.folder / "units" / (unit if isinstance(unit, str) else f"{unit:04}")
+        return self.folder / _UNITS_NAME / (unit if isinstance(unit, str) else f"{unit:04}")
 
     def units(self) -> list[UnitKey]:
         """Return all units, the audio first: it takes longest."""
         video: list[UnitKey] = [unit.index for unit in self.plan.video_units]
         return [AUDIO_UNIT, *video] if self.plan.has_audio else video
+
+    def length_s(self, unit: UnitKey) -> float:
+        """Return how many seconds of media a unit makes."""
+        if isinstance(unit, str):
+            return self.plan.duration_s
+        video = self.plan.video_units[unit]
+        return float((video.end_frame - video.first_frame) / self.plan.rate)
 
     def finished(self, unit: UnitKey) -> UnitOutput | None:
         """Return a unit's output if an earlier run finished it and its files still have their sizes."""
@@ -71,10 +80,20 @@ def start_run(source: Path, folder: Path, profile: Profile, *, threads: int) -> 
     run = LocalRun(source, folder, plan, resumed=same)
     if not same:
         folder.mkdir(parents=True, exist_ok=True)
-        for unit in run.units():
-            (run.unit_folder(unit) / _RECORD_NAME).unlink(missing_ok=True)
+        _clear(folder)
         _write_whole(path, json.dumps(record))
     return run
+
+
+def _clear(folder: Path) -> None:
+    """Delete what a run for another plan left, and nothing else: playlists before media, so that none names what is gone."""
+    if not (folder / _PLAN_NAME).exists():
+        return
+    published = folder / MANIFEST_NAME
+    names = [entry["name"] for entry in json.loads(published.read_text())["playlists"]] if published.exists() else []
+    for name in (*names, MANIFEST_NAME):
+        (folder / Path(name).name).unlink(missing_ok=True)
+    shutil.rmtree(folder / _UNITS_NAME, ignore_errors=True)
 
 
 def finish_run(
@@ -119,7 +138,7 @@ class _Way:
 def _do_all(run: LocalRun, units: list[UnitKey], outputs: dict[UnitKey, UnitOutput], way: _Way) -> None:
     def do(unit: UnitKey) -> None:
         outputs[unit] = run.finished(unit) or _do(run, unit, way)
-        way.progress(unit, _length_s(run.plan, unit))
+        way.progress(unit, run.length_s(unit))
 
     with ThreadPoolExecutor(way.at_once) as pool:
         futures = [pool.submit(do, unit) for unit in units]
@@ -155,12 +174,6 @@ def _do(run: LocalRun, unit: UnitKey, way: _Way) -> UnitOutput:
     return output
 
 
-def _length_s(plan: Plan, unit: UnitKey) -> float:
-    if isinstance(unit, str):
-        return plan.duration_s
-    return float((plan.video_units[unit].end_frame - plan.video_units[unit].first_frame) / plan.rate)
-
-
 def _publish(run: LocalRun, outputs: dict[UnitKey, UnitOutput]) -> Publication:
     publication = build_publication(
         run.plan,
@@ -175,7 +188,8 @@ def _publish(run: LocalRun, outputs: dict[UnitKey, UnitOutput]) -> Publication:
             code="VERIFY_FAILED",
             sentence=f"{len(bad)} units are bad ({bad[0].reason}). Run the same command again to mend them.",
         )
-    for file in publication.files:
+    # The master comes last: whoever finds it finds all that it names.
+    for file in sorted(publication.files, key=lambda file: file.name == MASTER_NAME):
         _write_whole(run.folder / file.name, file.content.decode())
     return publication
 
