@@ -86,10 +86,12 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     }
 )
 DATABASES["default"]["CONN_MAX_AGE"] = 0
-# A process that is stopped inside a transaction must not keep a job's row locked for ever. A pooler that refuses start-up options
-# (PgBouncer in transaction mode) needs DATABASE_POOLED=on, and the same two settings on the database's role.
-if not env.bool("DATABASE_POOLED", default=False):
-    DATABASES["default"]["OPTIONS"]["options"] = "-c idle_in_transaction_session_timeout=20000 -c lock_timeout=10000"
+# A process that is stopped inside a transaction must not keep a job's row locked for ever. Empty behind a pooler that refuses
+# start-up options (PgBouncer in transaction mode); the database's role needs the same two settings then.
+if session_options := env.str(
+    "DATABASE_SESSION_OPTIONS", default="-c idle_in_transaction_session_timeout=20000 -c lock_timeout=10000"
+):
+    DATABASES["default"]["OPTIONS"]["options"] = session_options
 
 # Files. With STORAGE_BUCKET set, uploads and publications lie in S3 (or R2, by STORAGE_ENDPOINT_URL); else in MEDIA_ROOT.
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(LOCAL_DIR / "media")))

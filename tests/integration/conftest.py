@@ -18,6 +18,7 @@ from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
 from tests.contract.jobs import UNFINISHED, Jobs
 from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
+from tests.integration.container_processes import ContainerRun
 from tests.integration.messages import forget_messages
 from tests.integration.own_redis import OwnRedis
 from tests.integration.quick import QUICK
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from pytest_django import Settings
+
+    from tasks.models import Attempt
+    from tests.integration.container_processes import Run
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +109,25 @@ def running_site(site_environment: dict[str, str], tmp_path: Path) -> Iterator[R
     finally:
         for process in (beat, worker):
             process.teardown()
+
+
+@pytest.fixture
+def run(site_environment: dict[str, str]) -> Iterator[Run]:
+    started: list[ContainerRun] = []
+
+    def start(attempt: Attempt, **environment: str) -> ContainerRun:
+        container = ContainerRun(
+            attempt.job_id,
+            attempt.number,
+            environment={**site_environment, **environment},
+            batch_job_id=attempt.batch_job_id,
+        )
+        started.append(container)
+        return container
+
+    yield start
+    for container in started:
+        container.end()
 
 
 @pytest.fixture(scope="session")

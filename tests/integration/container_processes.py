@@ -9,7 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 
@@ -17,6 +17,8 @@ from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tasks.models import Attempt
 
 _PROGRAM = b"tasks.container"
 
@@ -48,6 +50,12 @@ class ContainerRun:
             for process_id in (*encoder_pids(self.pid), self.pid):
                 os.kill(process_id, signal.SIGKILL)
             self._process.communicate()
+
+
+class Run(Protocol):
+    """Starts a container."""
+
+    def __call__(self, attempt: Attempt, **environment: str) -> ContainerRun: ...
 
 
 def container_pid(batch_job_id: str | None) -> int:

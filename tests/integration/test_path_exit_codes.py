@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import transaction
@@ -18,7 +18,7 @@ from tasks.services.cancel import cancel_job
 from tasks.services.ending import end_attempt
 from tasks.services.locking import lock_job, read_attempt
 from tasks.services.publish import publish
-from tests.integration.container_processes import ContainerRun, encoder_pids
+from tests.integration.container_processes import encoder_pids
 from tests.integration.path_rows import upload
 from tests.media.clips import ffmpeg, make_clip
 from tests.processes import is_alive
@@ -34,33 +34,9 @@ from tests.services.making import (
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-class Run(Protocol):
-    """Starts a container."""
-
-    def __call__(self, attempt: Attempt, **environment: str) -> ContainerRun: ...
-
-
-@pytest.fixture
-def run(site_environment: dict[str, str]) -> Iterator[Run]:
-    started: list[ContainerRun] = []
-
-    def start(attempt: Attempt, **environment: str) -> ContainerRun:
-        container = ContainerRun(
-            attempt.job_id,
-            attempt.number,
-            environment={**site_environment, **environment},
-            batch_job_id=attempt.batch_job_id,
-        )
-        started.append(container)
-        return container
-
-    yield start
-    for container in started:
-        container.end()
+    from tests.integration.container_processes import ContainerRun, Run
 
 
 @pytest.fixture(scope="session")

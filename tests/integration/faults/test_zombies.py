@@ -1,0 +1,166 @@
+"""A container is stopped at the worst places, given up, and wakes when its successor has published: it changes nothing any more."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from tasks.container.exit_codes import ExitCode
+from tasks.models import Attempt, Event, Job, Tick, Unit, Video
+from tasks.services.rescue import rescue
+from tests.integration.container_processes import hold_encoder
+from tests.integration.path_rows import upload
+from tests.services.making import ScriptedBatch, age, submitted_attempt
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.integration.container_processes import ContainerRun, Run
+
+LOCKS_GIVEN_UP = "-c idle_in_transaction_session_timeout=500 -c lock_timeout=10000"
+"""As in production, in half a second instead of twenty: a process that is stopped inside a transaction loses its locks."""
+
+
+def stop(container: ContainerRun) -> None:
+    os.kill(container.pid, signal.SIGSTOP)
+
+
+def in_mid_encode(container: ContainerRun, attempt: Attempt) -> None:
+    encoder = held_in_media_work(container, attempt)
+    stop(container)
+    os.kill(encoder, signal.SIGCONT)
+
+
+def after_upload_before_done(container: ContainerRun, attempt: Attempt) -> None:
+    encoder = held_in_media_work(container, attempt)
+    with row_locked(Job, attempt.job_id):
+        os.kill(encoder, signal.SIGCONT)
+        wait_until_somebody_waits_for_a_lock()
+        stop(container)
+
+
+def held_in_media_work(container: ContainerRun, attempt: Attempt) -> int:
+    """Wait until the container encodes, and stop its encoder, which the unit waits for now."""
+    leased = Unit.objects.filter(attempt=attempt, kind__in=["audio", "video"], state="LEASED")
+    wait_for(leased.exists, what="the lease of a media unit")
+    encoder = hold_encoder(container.pid)
+    assert leased.exists()
+    return encoder
+
+
+def after_verify_before_commit(container: ContainerRun, attempt: Attempt) -> None:
+    # Of all that a container does, only its last transaction touches the video's row.
+    with row_locked(Video, attempt.job.video_id):
+        wait_until_somebody_waits_for_a_lock()
+        stop(container)
+    assert Unit.objects.filter(attempt=attempt, kind="publish", state="LEASED").exists()
+
+
+def inside_a_heartbeat(container: ContainerRun, attempt: Attempt) -> None:
+    held_in_media_work(container, attempt)
+    with row_locked(Attempt, attempt.pk):
+        wait_until_somebody_waits_for_a_lock()
+        stop(container)
+
+
+@contextmanager
+def row_locked(model: type[Video] | type[Job] | type[Attempt], pk: Any) -> Iterator[None]:
+    """Hold the row's lock, on another connection than the test's, for the time of the block."""
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                model.objects.select_for_update(of=("self",)).get(pk=pk)
+                held.set()
+                over.wait(30)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(30)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def wait_until_somebody_waits_for_a_lock() -> None:
+    def look() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            return bool(cursor.fetchone()[0])
+
+    wait_for(look, what="the container's wait for the row")
+
+
+def give_up(attempt: Attempt) -> None:
+    """The rescue tick finds it silent, and declares it dead."""
+    age(Attempt, "heartbeat_at", seconds=181)
+    Tick.objects.create(name="rescue", unbroken_since=Now())
+    age(Tick, "unbroken_since", seconds=100_000)
+    since = Tick.objects.get(name="rescue").unbroken_since
+    assert since is not None
+    assert rescue(batch=ScriptedBatch(), unbroken_since=since).rescued == 1
+    attempt.refresh_from_db()
+    assert attempt.state == "LOST"
+
+
+def everything() -> tuple[list[Any], dict[str, str]]:
+    """All rows, and the content of all stored objects by their names."""
+    rows = [list(model.objects.order_by("pk").values()) for model in (Video, Job, Attempt, Unit, Event)]
+    root: Path = settings.MEDIA_ROOT
+    objects = {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (root / "published").rglob("*")
+        if path.is_file()
+    }
+    return rows, objects
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "stop_at", [in_mid_encode, after_upload_before_done, after_verify_before_commit, inside_a_heartbeat]
+)
+def test_zombie_changes_nothing_when_it_wakes_after_its_successor_has_published(
+    stop_at: Callable[[ContainerRun, Attempt], None], run: Run, short_clip: Path
+) -> None:
+    video = upload(short_clip)
+    first = submitted_attempt(video)
+    zombie = run(first, DATABASE_SESSION_OPTIONS=LOCKS_GIVEN_UP)
+    stop_at(zombie, first)
+    give_up(first)
+
+    age(Job, "next_attempt_at", seconds=601)
+    code, _ = run(submitted_attempt(video)).wait()
+    assert code == ExitCode.DONE
+    job = Job.objects.get(video=video)
+    assert (job.state, job.fence, Video.objects.get().published_job_id) == ("SUCCEEDED", 2, job.pk)
+    rows, objects = everything()
+
+    os.kill(zombie.pid, signal.SIGCONT)
+    code, lines = zombie.wait()
+    rows_then, objects_then = everything()
+    assert rows_then == rows
+    assert {name: objects_then[name] for name in objects} == objects
+    made_late = set(objects_then) - set(objects)
+    assert all("-f1-" in name for name in made_late), "only under the fence that lost, where no manifest looks"
+    if code == ExitCode.DONE:
+        assert lines[-1]["event"] == "IDEMPOTENT_READY"
+    else:
+        assert (code, lines[-1]["event"]) == (ExitCode.FENCED, "BATCH_JOB_FENCED")
