@@ -83,7 +83,10 @@ def test_job_succeeds_in_one_attempt_when_postgresql_crashes_in_mid_encode(
     own_postgres.crash()
     os.kill(encoder, signal.SIGCONT)
     # It stays away until the container has a unit to finish, and the worker a tick to run.
-    wait_for(lambda: "DATABASE_AWAY" in events_in_log(batch_client, logs_client, attempt), what="the end of the unit")
+    wait_for(
+        lambda: events_in_log(batch_client, logs_client, attempt) & {"DATABASE_AWAY", "BATCH_JOB_FAILED"},
+        what="the end of the unit",
+    )
     wait_for(lambda: "OperationalError" in running_site.worker.logs(), what="the worker's notice of the outage")
     own_postgres.start_again()
 

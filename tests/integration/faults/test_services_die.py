@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import transaction
 
 from tasks.models import Attempt, Job
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
@@ -38,11 +39,10 @@ def site_environment(site_environment: dict[str, str], own_redis: OwnRedis, stan
 
 
 def pending_jobs(own_redis: OwnRedis, *, count: int) -> list[Video]:
-    """So many videos that were just saved, some of them still without an attempt."""
-    with hints_go_to(own_redis.url):
+    """So many videos that were saved in one transaction, in the moment in which a worker has taken the first of their jobs."""
+    with hints_go_to(own_redis.url), transaction.atomic():
         videos = [uploaded_video(title=f"Lecture {number}") for number in range(count)]
-    wait_for(Attempt.objects.exists, what="the first attempt")
-    assert Job.objects.filter(state="QUEUED", attempts=None).exists(), "nothing was pending"
+    wait_for(Attempt.objects.filter(state="SUBMITTING", batch_job_id=None).exists, what="the first attempt")
     return videos
 
 

@@ -82,7 +82,7 @@ def test_nothing_is_left_of_an_upload_when_web_is_killed_before_its_commit(
     web = started_web(site_environment, tmp_path, webs)
     with ThreadPoolExecutor(1) as person:
         with psycopg.connect(site_environment["DATABASE_URL"]) as other, other.transaction():
-            other.execute("LOCK TABLE batchreel_job IN EXCLUSIVE MODE")
+            other.execute("LOCK TABLE batchreel_job IN SHARE MODE")
             uploading = person.submit(uploading_on_own_connection, web, short_clip)
             wait_for(insert_is_waiting, what="the INSERT of the upload's job")
             web.kill()

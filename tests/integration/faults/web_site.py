@@ -36,7 +36,7 @@ class WebSite:
             self._process = subprocess.Popen(
                 # The lifeline kills at once whatever is below it.
                 lifeline_command(
-                    [*command, "--bind", f"127.0.0.1:{port}"],
+                    [*command, "--bind", f"127.0.0.1:{port}", "--no-control-socket"],
                     stop_signal=signal.SIGKILL,
                     grace_s=0,
                     orphan_grace_s=0,
