@@ -93,6 +93,10 @@ class FaultyJobPlane:
 
     def _go_wrong(self, fault: Fault, operation: str, truth: Callable[[], Answer]) -> Answer | None:
         pause = self._faults.pause(LONGEST_HOLD_S if fault.hold_s is None else fault.hold_s)
+        if fault.kind is FaultKind.SLOW:
+            answer = truth()
+            pause()
+            return answer
         if fault.kind in _AFTER:
             truth()
         if fault.kind in _ERRORS:

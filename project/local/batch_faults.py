@@ -26,13 +26,14 @@ LONGEST_HOLD_S = 60.0
 class FaultKind(StrEnum):
     """What can be made to go wrong."""
 
-    # A call. `before` and `after` its effect.
+    # A call. `before` and `after` its effect; a slow one is answered in the end.
     ERROR_BEFORE = "error_before"
     ERROR_AFTER = "error_after"
     DROP_BEFORE = "drop_before"
     DROP_AFTER = "drop_after"
     HANG_BEFORE = "hang_before"
     HANG_AFTER = "hang_after"
+    SLOW = "slow"
     THROTTLE = "throttle"
     DENY = "deny"
     EXPIRED = "expired"
@@ -58,6 +59,7 @@ CALL_KINDS = frozenset(
         FaultKind.DROP_AFTER,
         FaultKind.HANG_BEFORE,
         FaultKind.HANG_AFTER,
+        FaultKind.SLOW,
         FaultKind.THROTTLE,
         FaultKind.DENY,
         FaultKind.EXPIRED,
@@ -173,6 +175,7 @@ _FIELDS: Mapping[FaultKind, Collection[str]] = {
     FaultKind.VANISH: {"job_id"},
     FaultKind.HANG_BEFORE: {*_FIELDS_OF_CALLS, "hold_s"},
     FaultKind.HANG_AFTER: {*_FIELDS_OF_CALLS, "hold_s"},
+    FaultKind.SLOW: {*_FIELDS_OF_CALLS, "hold_s"},
     FaultKind.PARTIAL: {*_FIELDS_OF_CALLS, "job_name"},
     FaultKind.IMAGE_PULL: {"job_name", "times", "reason"},
     FaultKind.START_HANG: {"job_name", "times"},

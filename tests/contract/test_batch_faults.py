@@ -187,3 +187,12 @@ def test_fault_happens_as_often_as_it_was_asked_to(jobs: Jobs, faults: Faults) -
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.TOO_MANY_REQUESTS
     jobs.batch.describe_jobs(jobs=["nobody's"])
     assert faults.applied(fault) == 2
+
+
+def test_submit_is_answered_late_when_it_is_slow(jobs: Jobs, faults: Faults) -> None:
+    definition = jobs.define("true")
+    faults.plant("slow", operation="SubmitJob", hold_s=HOLD_S)
+    began_s = time.monotonic()
+    job_id = jobs.submit(jobDefinition=definition, jobName="faulty-1")
+    assert time.monotonic() - began_s >= HOLD_S
+    assert jobs.wait_for_end(job_id)["status"] == "SUCCEEDED"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from tasks.container.exit_codes import ExitCode
-from tasks.lifecycle.errors import FencedError
+from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
 from tasks.lifecycle.states import UnitKind
 from tasks.services.claim import Claim, JobAlreadyDoneError, Lease, NotClaimableError, claim_attempt, claim_unit
 from tasks.services.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 PROGRAM = Path(__file__).with_name("stand_in_program.py")
 
 _HELD_LIMIT_S = 60.0
+_REFUSALS = (NotClaimableError, JobAlreadyDoneError, FencedError, AttemptCancelledError, NotFoundError)
 
 
 class Hall:
     """Where stand-ins do a container's work. `doors` closed hold each of them before its first claim.
 
-    `refused` are the ids of the Batch jobs whose claim was refused, because another one has or had the attempt, or it has ended.
+    `refused` are the ids of the Batch jobs whose claim was refused, because another one has or had the attempt, or it has ended or is gone.
     """
 
     def __init__(self) -> None:
@@ -84,7 +85,7 @@ class Hall:
                 try:
                     work(job_id=uuid.UUID(job_id), number=int(number), batch_job_id=batch_job_id)
                     exit_code = ExitCode.DONE
-                except (NotClaimableError, JobAlreadyDoneError, FencedError):
+                except _REFUSALS:
                     hall.refused.append(batch_job_id)
                     exit_code = ExitCode.NOT_CLAIMABLE
                 except Exception:  # noqa: BLE001 - whatever it was, the test shall show it
