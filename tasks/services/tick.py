@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -36,7 +37,7 @@ def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], str | No
     """Run `body` as the next tick of this name, unless one is under way or the last began less than half a period ago.
 
     `body` returns the new cursor, or None to leave it. A BatchError ends the tick and is noted as its trouble: an event at its onset,
-    none while it lasts. True where the body ran.
+    none while it lasts. Any other error is noted too, and raised. True where the body ran.
     """
     lease = take_lease(name, period_s=period_s)
     if lease is None:
@@ -46,6 +47,13 @@ def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], str | No
     except BatchError as error:
         logger.warning("TICK_TROUBLE %s: %s", name, error)
         _give_back(lease, trouble=error.code, text=str(error))
+    except Exception as error:
+        # The error goes on to Celery's log; the next tick need not wait until the lease has run out.
+        with suppress(DatabaseError):
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+            _give_back(lease, trouble="TICK_FAILED", text=f"{type(error).__name__}: {error}")
+        raise
     else:
         _give_back(lease, cursor=cursor)
     return True

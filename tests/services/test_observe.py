@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from tasks.batch.errors import BatchDeniedError
@@ -110,13 +111,16 @@ def test_attempt_is_lost_only_after_two_absences_silence_and_age(batch: Scripted
     batch.says(attempt, BatchStatus.ABSENT)
     for _ in range(3):
         _observe_all(batch)
-    attempt.refresh_from_db()
-    assert attempt.state == "RUNNING", "a fresh heartbeat outweighs any number of absent answers"
     age(Attempt, "heartbeat_at", seconds=181)
     _observe_all(batch)
     attempt.refresh_from_db()
     assert attempt.state == "RUNNING", "it is too young to be lost"
     age(Attempt, "created_at", seconds=301)
+    Attempt.objects.update(heartbeat_at=Now())
+    _observe_all(batch)
+    attempt.refresh_from_db()
+    assert attempt.state == "RUNNING", "a fresh heartbeat outweighs any number of absent answers"
+    age(Attempt, "heartbeat_at", seconds=181)
     _observe_all(batch)
     attempt.refresh_from_db()
     assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.VANISHED, None)

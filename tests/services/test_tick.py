@@ -70,8 +70,10 @@ def test_next_tick_runs_when_the_body_met_an_unknown_error() -> None:
 
     with pytest.raises(ValueError, match="a bug"):
         run_tick("observe", period_s=_PERIOD_S, body=broken)
-    age(Tick, "started_at", "leased_until", seconds=61)
+    assert Tick.objects.get().trouble_text == "ValueError: a bug"
+    age(Tick, "started_at", seconds=_PERIOD_S)
     assert run_tick("observe", period_s=_PERIOD_S, body=lambda _: None)
+    assert list(Event.objects.order_by("id").values_list("kind", flat=True)) == ["tick.trouble", "tick.well"]
 
 
 def test_cursor_is_kept_for_the_next_tick() -> None:
