@@ -132,7 +132,9 @@ def _write(attempt: Attempt, seen: Observation) -> None:
 
 def _conclude(attempt: Attempt, seen: Observation) -> None:
     if seen.status is BatchStatus.FAILED:
-        end_attempt(attempt, AttemptEvent.FAIL, reason=failure_reason(seen), text=_words(seen), charged=_is_charged(seen))
+        end_attempt(
+            attempt, AttemptEvent.FAIL, reason=failure_reason(seen), text=_words(seen), charged=_is_charged(seen)
+        )
     elif seen.status is BatchStatus.SUCCEEDED and _grace_is_over(attempt):
         end_attempt(attempt, AttemptEvent.FAIL, reason=Reason.UNFINISHED, text=_words(seen))
     elif seen.status is BatchStatus.ABSENT and _is_lost(attempt):

@@ -1,0 +1,128 @@
+"""What is published was verified: a damaged object costs its unit, no more; a new version that fails leaves the old one as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings
+from django.core.files.storage import default_storage
+
+from tasks.container.exit_codes import ExitCode
+from tasks.models import Event, Job, Unit, Video
+from tasks.services.claim import job_prefix, unit_folder
+from tasks.services.request import request_by_person
+from tests.integration.container_processes import hold_encoder
+from tests.integration.path_rows import upload
+from tests.media.clips import make_clip
+from tests.services.making import submitted_attempt
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration.container_processes import Run
+
+UNITS = 3
+"""The profile cuts a unit each 60 s."""
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+@pytest.fixture(scope="session")
+def three_unit_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three minutes, small and without sound."""
+    return make_clip(tmp_path_factory.mktemp("clips") / "three-units.mp4", pictures=UNITS * 60 * 10, rate="10")
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def cut_short(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def altered(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [removed, cut_short, altered])
+def test_just_the_damaged_unit_is_done_again_when_an_object_is_bad_before_publishing(
+    damage: Callable[[Path], None], run: Run, three_unit_clip: Path
+) -> None:
+    video = upload(three_unit_clip)
+    attempt = submitted_attempt(video)
+    container = run(attempt)
+    done = Unit.objects.filter(job=attempt.job_id, kind="video", state="DONE").order_by("index")
+    wait_for(done.exists, limit_s=40, what="the first unit of video")
+    encoder = hold_encoder(container.pid)
+    bad = done[0]
+    folder: Path = settings.MEDIA_ROOT / job_prefix(attempt.job) / unit_folder(bad)
+    damage(next(iter(sorted(folder.glob("*.mp4")))))
+    os.kill(encoder, signal.SIGCONT)
+
+    code, lines = container.wait()
+    assert code == ExitCode.DONE
+    assert [line["event"] for line in lines].count("VERIFY_FAILED") == 1
+    job = Job.objects.get(video=video)
+    assert (job.state, job.fence, Video.objects.get().published_job_id) == ("SUCCEEDED", 1, job.pk)
+    fences = dict(Unit.objects.filter(job=job, kind="video").values_list("index", "fence"))
+    assert fences == {index: 2 if index == bad.index else 1 for index in range(UNITS)}
+    (redone,) = Event.objects.filter(job_id=job.pk, kind="unit.redo")
+    assert f"video {bad.index}" in redone.text
+    assert_objects_are_as_the_manifest_says(job)
+
+
+def assert_objects_are_as_the_manifest_says(job: Job) -> None:
+    folder = posixpath.dirname(job.manifest_key)
+    for entry in job.manifest["objects"]:
+        with default_storage.open(posixpath.normpath(f"{folder}/{entry['url']}"), "rb") as file:
+            assert hashlib.sha256(file.read()).hexdigest() == entry["sha256"]
+
+
+@pytest.mark.parametrize("fault", ["the source is damaged", "the container is killed"])
+def test_old_publication_is_byte_identical_when_a_new_version_of_it_fails(
+    fault: str, run: Run, short_clip: Path
+) -> None:
+    video = upload(short_clip)
+    assert run(submitted_attempt(video)).wait()[0] == ExitCode.DONE
+    old = Job.objects.get(video=video)
+    before = published_objects()
+
+    request_by_person(video_id=video.pk)
+    if fault == "the source is damaged":
+        (settings.MEDIA_ROOT / str(video.source)).write_bytes(b"no video at all")
+        container = run(submitted_attempt(video))
+        assert container.wait()[0] == ExitCode.INPUT_REFUSED
+    else:
+        container = run(submitted_attempt(video))
+        hold_encoder(container.pid)
+        container.end()
+    video.refresh_from_db()
+    assert video.published_job_id == old.pk
+    then = published_objects()
+    assert {name: then[name] for name in before} == before
+    unchanged = Job.objects.filter(pk=old.pk).values("state", "manifest", "manifest_key", "poster_key").get()
+    assert unchanged == {
+        "state": "SUCCEEDED",
+        "manifest": old.manifest,
+        "manifest_key": old.manifest_key,
+        "poster_key": old.poster_key,
+    }
+
+
+def published_objects() -> dict[str, str]:
+    root: Path = settings.MEDIA_ROOT
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (root / "published").rglob("*")
+        if path.is_file()
+    }
