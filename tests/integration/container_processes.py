@@ -39,6 +39,11 @@ class ContainerRun:
         )
         self.pid = self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def wait(self, *, limit_s: float = 40.0) -> tuple[int, list[dict[str, Any]]]:
         """Wait for the end; the exit code, and the lines of the log, each of which is JSON."""
         _, errors = self._process.communicate(timeout=limit_s)

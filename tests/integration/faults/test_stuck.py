@@ -1,0 +1,176 @@
+"""Silence and standstill are noticed and mended on real Batch jobs; an outage of our own database is never taken for either."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+
+from tasks.lifecycle.reasons import Reason
+from tasks.models import Attempt, Event, Job, Tick
+from tasks.services.heartbeat import Beat, beat
+from tasks.services.rescue import rescue
+from tasks.services.tick import TickLease, run_tick
+from tests.integration.batch_answers import describe
+from tests.integration.container_processes import ContainerRun, hold_encoder
+from tests.integration.faults.endings import assert_done_once
+from tests.integration.faults.own_postgres import OwnPostgres, rows_are_in
+from tests.integration.faults.rounds import run_rounds_until
+from tests.integration.path_rows import upload
+from tests.integration.quick import QUICK
+from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mypy_boto3_batch import BatchClient
+    from pytest_django import Settings
+
+    from tasks.conf import BridgeSettings
+    from tests.batch_faults import Faults
+    from tests.integration.faults.stand_ins import Hall
+
+THRESHOLD_S = 1.0
+
+
+@pytest.fixture
+def site(quick: BridgeSettings, settings: Settings, stand_in_definition: str, hall: Hall) -> None:
+    """A site whose first containers wait at the door: the test claims for them, and is as silent as it likes."""
+    assert quick.job_definition != stand_in_definition
+    hall.doors.clear()
+    settings.VIDEO_BATCH_JOB_DEFINITION = stand_in_definition
+    settings.BATCHREEL = {**QUICK, "stuck_threshold_s": THRESHOLD_S}
+
+
+def running_attempt() -> Attempt:
+    job = Job.objects.get(video=uploaded_video())
+    rows = Attempt.objects.filter(job=job, batch_status="RUNNING").select_related("job")
+    return run_rounds_until(rows.first, what="a running Batch job")
+
+
+def lost(attempt: Attempt) -> Attempt:
+    rows = Attempt.objects.filter(pk=attempt.pk, state="LOST").select_related("job")
+    return run_rounds_until(rows.first, what="the loss")
+
+
+@pytest.mark.usefixtures("site")
+def test_same_job_is_submitted_again_when_its_container_falls_silent(hall: Hall, batch_client: BatchClient) -> None:
+    attempt = running_attempt()
+    claimed(attempt)
+    assert lost(attempt).reason == Reason.SILENT
+    assert attempt.job.state == "QUEUED"  # as it was read then
+    terminated = wait_for(lambda: (d := describe(batch_client, attempt))["status"] == "FAILED" and d, what="its end")
+    assert terminated["statusReason"].startswith("Batchreel: ")
+    hall.doors.set()
+    job = run_rounds_until(Job.objects.filter(pk=attempt.job_id, state="SUCCEEDED").first, what="the second attempt")
+    states = (
+        Event.objects.filter(job_id=job.pk, kind__startswith="job.").order_by("id").values_list("to_state", flat=True)
+    )
+    assert list(states) == ["QUEUED", "QUEUED", "RUNNING", "RETRY_WAIT", "QUEUED", "RUNNING", "SUCCEEDED"]
+    assert job.fence == 2
+
+
+@pytest.mark.usefixtures("site")
+def test_recovery_goes_on_when_terminate_job_is_denied(faults: Faults, hall: Hall) -> None:
+    attempt = running_attempt()
+    claimed(attempt)
+    fault = faults.plant("deny", operation="TerminateJob", times=None)
+    lost(attempt)
+    hall.doors.set()
+    job = run_rounds_until(Job.objects.filter(pk=attempt.job_id, state="SUCCEEDED").first, what="the second attempt")
+    assert (job.fence, faults.applied(fault) > 0) == (2, True)
+    assert Event.objects.filter(job_id=job.pk, kind="rescue.terminate_failed").exists()
+
+
+@pytest.mark.usefixtures("site")
+def test_standstill_is_caught_and_slow_stages_are_not_when_the_heartbeat_is_fresh(settings: Settings) -> None:
+    limits = {**dict.fromkeys(("claim", "plan", "encode"), 1.0), **dict.fromkeys(("fetch", "store", "publish"), 60.0)}
+    settings.BATCHREEL = {**QUICK, "stuck_threshold_s": 30, "stage_limits_s": limits}
+    attempts = {stage: running_attempt() for stage in ("encode", "fetch", "publish", "store")}
+    claims = {stage: claimed(attempt) for stage, attempt in attempts.items()}
+
+    def all_beat() -> Any:
+        for stage, claim in claims.items():
+            beat(claim, stage=stage, count=7, encoded_frames=7)
+        return Attempt.objects.filter(state="LOST").first()
+
+    assert run_rounds_until(all_beat, what="the loss of the one that stands still").reason == Reason.NO_PROGRESS
+    for stage, claim in claims.items():
+        expected = Beat.FENCED if stage == "encode" else Beat.ALIVE
+        assert beat(claim, stage=stage, count=7, encoded_frames=7) is expected, stage
+
+
+@pytest.fixture
+def own_postgres(quick: BridgeSettings, program_environment: dict[str, str], tmp_path: Path) -> Iterator[OwnPostgres]:
+    """A PostgreSQL that the test may crash; this process's rows are there too."""
+    assert quick.profile == "fast"
+    postgres = OwnPostgres(tmp_path / "own-postgres")
+    try:
+        postgres.migrate(program_environment)
+        with rows_are_in(postgres.url):
+            yield postgres
+    finally:
+        postgres.stop()
+
+
+@pytest.mark.parametrize("containers", [4, pytest.param(20, marks=pytest.mark.long)])
+def test_no_container_is_terminated_when_the_database_is_away_for_twice_the_threshold(
+    *,
+    containers: int,
+    own_postgres: OwnPostgres,
+    program_environment: dict[str, str],
+    settings: Settings,
+    short_clip: Path,
+) -> None:
+    settings.BATCHREEL = {**QUICK, "stuck_threshold_s": THRESHOLD_S, "submit_burst": containers}
+    environment = {**program_environment, "DATABASE_URL": own_postgres.url, "BATCHREEL": json.dumps(QUICK)}
+    videos = [upload(short_clip, title=f"Lecture {number}") for number in range(containers)]
+    batch = ScriptedBatch()
+    attempts = [submitted_attempt(video, batch=batch) for video in videos]
+    runs = [ContainerRun(a.job_id, a.number, environment=environment, batch_job_id=a.batch_job_id) for a in attempts]
+    try:
+        encoders = [hold_encoder(run.pid) for run in runs]
+        rescue_tick(batch)
+        age(Tick, "unbroken_since", seconds=100)
+        connection.close()
+        own_postgres.crash()
+        signal_all(runs, signal.SIGSTOP)
+        threading.Event().wait(2 * THRESHOLD_S)  # so long is the outage
+        own_postgres.start_again()
+        # The first tick comes before any heartbeat: all are older than the threshold.
+        rescue_tick(batch)
+        assert Attempt.objects.filter(state="RUNNING").count() == containers
+        signal_all(runs, signal.SIGCONT)
+        for encoder in encoders:
+            os.kill(encoder, signal.SIGCONT)
+
+        def all_ended() -> bool:
+            rescue_tick(batch)
+            return not any(run.is_running for run in runs)
+
+        wait_for(all_ended, limit_s=20 * containers, what="the end of all containers")
+        assert [run.wait()[0] for run in runs] == [0] * containers
+    finally:
+        for run in runs:
+            run.end()
+    assert batch.terminated == []
+    assert_done_once(videos)
+
+
+def rescue_tick(batch: ScriptedBatch) -> None:
+    def body(lease: TickLease) -> None:
+        rescue(batch=batch, unbroken_since=lease.unbroken_since)
+
+    run_tick("rescue", period_s=THRESHOLD_S / 2, body=body)
+
+
+def signal_all(runs: list[ContainerRun], number: signal.Signals) -> None:
+    for run in runs:
+        os.kill(run.pid, number)
