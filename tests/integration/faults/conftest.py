@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.faults.own_postgres import OwnPostgres, rows_are_in
 from tests.integration.faults.stand_ins import Hall
+from tests.media.clips import make_clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mypy_boto3_batch import BatchClient
+
+    from tasks.conf import BridgeSettings
 
 
 @pytest.fixture
@@ -28,3 +33,22 @@ def stand_in_definition(hall: Hall, batch_client: BatchClient) -> str:
     name = f"stand-in-{uuid.uuid4().hex[:8]}"
     hall.define(batch_client, name=name)
     return name
+
+
+@pytest.fixture(scope="session")
+def three_unit_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three minutes, small and without sound; the quick site's profile cuts a unit each 60 s."""
+    return make_clip(tmp_path_factory.mktemp("clips") / "three-units.mp4", pictures=3 * 60 * 10, rate="10")
+
+
+@pytest.fixture
+def own_postgres(quick: BridgeSettings, program_environment: dict[str, str], tmp_path: Path) -> Iterator[OwnPostgres]:
+    """A PostgreSQL that the test may crash; this process's rows are there too."""
+    assert quick.profile == "fast"
+    postgres = OwnPostgres(tmp_path / "own-postgres")
+    try:
+        postgres.migrate(program_environment)
+        with rows_are_in(postgres.url):
+            yield postgres
+    finally:
+        postgres.stop()

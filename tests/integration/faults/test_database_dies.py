@@ -15,13 +15,10 @@ from tests.integration.batch_answers import describe
 from tests.integration.container_processes import container_pid, hold_encoder
 from tests.integration.faults.container_definitions import define_containers
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.faults.own_postgres import OwnPostgres, rows_are_in
 from tests.integration.path_rows import upload, wait_for_attempt
-from tests.media.clips import make_clip
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from mypy_boto3_batch import BatchClient
@@ -29,28 +26,10 @@ if TYPE_CHECKING:
 
     from tasks.models import Attempt
     from tests.integration.celery_nodes import RunningSite
+    from tests.integration.faults.own_postgres import OwnPostgres
 
 UNITS = 3
 """The profile cuts a unit each 60 s."""
-
-
-@pytest.fixture(scope="session")
-def three_unit_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three minutes, small and without sound."""
-    path = tmp_path_factory.mktemp("clips") / "three-units.mp4"
-    return make_clip(path, pictures=UNITS * 60 * 10, rate="10")
-
-
-@pytest.fixture
-def own_postgres(quick: None, program_environment: dict[str, str], tmp_path: Path) -> Iterator[OwnPostgres]:
-    """A PostgreSQL that the test may crash; this process's rows are there too."""
-    postgres = OwnPostgres(tmp_path / "own-postgres")
-    try:
-        postgres.migrate(program_environment)
-        with rows_are_in(postgres.url):
-            yield postgres
-    finally:
-        postgres.stop()
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from tasks.services.tick import TickLease, run_tick
 from tests.integration.batch_answers import describe
 from tests.integration.container_processes import ContainerRun, hold_encoder
 from tests.integration.faults.endings import assert_done_once
-from tests.integration.faults.own_postgres import OwnPostgres, rows_are_in
 from tests.integration.faults.rounds import run_rounds_until
 from tests.integration.path_rows import upload
 from tests.integration.quick import QUICK
@@ -27,7 +26,6 @@ from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from mypy_boto3_batch import BatchClient
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 
     from tasks.conf import BridgeSettings
     from tests.batch_faults import Faults
+    from tests.integration.faults.own_postgres import OwnPostgres
     from tests.integration.faults.stand_ins import Hall
 
 THRESHOLD_S = 1.0
@@ -105,19 +104,6 @@ def test_standstill_is_caught_and_slow_stages_are_not_when_the_heartbeat_is_fres
     for stage, claim in claims.items():
         expected = Beat.FENCED if stage == "encode" else Beat.ALIVE
         assert beat(claim, stage=stage, count=7, encoded_frames=7) is expected, stage
-
-
-@pytest.fixture
-def own_postgres(quick: BridgeSettings, program_environment: dict[str, str], tmp_path: Path) -> Iterator[OwnPostgres]:
-    """A PostgreSQL that the test may crash; this process's rows are there too."""
-    assert quick.profile == "fast"
-    postgres = OwnPostgres(tmp_path / "own-postgres")
-    try:
-        postgres.migrate(program_environment)
-        with rows_are_in(postgres.url):
-            yield postgres
-    finally:
-        postgres.stop()
 
 
 @pytest.mark.parametrize("containers", [4, pytest.param(20, marks=pytest.mark.long)])

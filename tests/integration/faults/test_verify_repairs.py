@@ -18,7 +18,6 @@ from tasks.services.claim import job_prefix, unit_folder
 from tasks.services.request import request_by_person
 from tests.integration.container_processes import hold_encoder
 from tests.integration.path_rows import upload
-from tests.media.clips import make_clip
 from tests.services.making import submitted_attempt
 from tests.waiting import wait_for
 
@@ -32,12 +31,6 @@ UNITS = 3
 """The profile cuts a unit each 60 s."""
 
 pytestmark = pytest.mark.usefixtures("quick")
-
-
-@pytest.fixture(scope="session")
-def three_unit_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three minutes, small and without sound."""
-    return make_clip(tmp_path_factory.mktemp("clips") / "three-units.mp4", pictures=UNITS * 60 * 10, rate="10")
 
 
 def removed(path: Path) -> None:
