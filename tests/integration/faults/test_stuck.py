@@ -120,9 +120,13 @@ def test_no_container_is_terminated_when_the_database_is_away_for_twice_the_thre
     videos = [upload(short_clip, title=f"Lecture {number}") for number in range(containers)]
     batch = ScriptedBatch()
     attempts = [submitted_attempt(video, batch=batch) for video in videos]
-    runs = [ContainerRun(a.job_id, a.number, environment=environment, batch_job_id=a.batch_job_id) for a in attempts]
+    runs: list[ContainerRun] = []
+    encoders: list[int] = []
     try:
-        encoders = [hold_encoder(run.pid) for run in runs]
+        for attempt in attempts:
+            names = (attempt.job_id, attempt.number)
+            runs.append(ContainerRun(*names, environment=environment, batch_job_id=attempt.batch_job_id))
+            encoders.append(hold_encoder(runs[-1].pid))
         rescue_tick(batch)
         age(Tick, "unbroken_since", seconds=100)
         connection.close()
