@@ -503,14 +503,6 @@ PATCHES: tuple[Patch, ...] = (
         tests=(f"{_FAULTS}/test_ticks_overlap.py::test_no_stale_tick_runs_when_workers_were_away",),
     ),
     Patch(
-        name="a worker that dies gets its message again at once",
-        promise=8,
-        file="project/settings.py",
-        old="CELERY_TASK_REJECT_ON_WORKER_LOST = False\n",
-        new="CELERY_TASK_REJECT_ON_WORKER_LOST = True\n",
-        tests=(f"{_FAULTS}/test_poison_messages.py",),
-    ),
-    Patch(
         name="a process that hangs keeps its row locks",
         promise=3,
         file="project/settings.py",
