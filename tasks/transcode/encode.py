@@ -161,13 +161,12 @@ def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, outp
 
 def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
     first = first_encoded_frame(plan, unit)
+    # Run-in and unit are whole GOPs: counted from the first frame encoded, key frames fall on the grid of GOPs.
     gop = str(plan.gop_frames)
     return [
         *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", plan.preset, "-threads", str(plan.threads)),
         *("-crf", str(rung.crf), "-maxrate", str(rung.maxrate_bps), "-bufsize", str(2 * rung.maxrate_bps)),
         *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "stitchable=1"),
-        # The run-in is no whole GOP: the unit's first frame must be made a key frame, GOPs are counted from there.
-        *("-force_key_frames", f"expr:eq(n,{unit.first_frame - first})", "-forced-idr", "1"),
         *("-video_track_timescale", str(plan.timescale), *_MP4_ARGUMENTS),
         *("-fragment_index", str(first // plan.gop_frames + 1)),
     ]

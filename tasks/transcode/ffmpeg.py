@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tasks.transcode.limits import ChildLimits
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Grows whenever the same plan would give other bytes than before."""
 
 PROGRESS_PERIOD_S = 2.0

@@ -53,12 +53,12 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         last_picture_frame=grid.places[-1],
         gop_frames=gop_frames,
         segment_frames=segment_frames,
-        run_in_frames=profile.run_in_frames,
+        run_in_frames=gop_frames * profile.run_in_gops,
         run_out_frames=profile.run_out_frames,
         preset=profile.preset,
         threads=threads,
         rungs=rungs,
-        video_units=_units(grid, segment_frames, profile),
+        video_units=_units(grid, segment_frames, profile, run_in_frames=gop_frames * profile.run_in_gops),
         audio=_audio(source, profile, grid, segment_frames),
         poster_frame=min(grid.frames // _POSTER_SHARE, int(rate * _POSTER_LATEST_S)),
         poster_rung=_poster_rung(rungs),
@@ -103,14 +103,14 @@ def _microseconds_up(seconds: Fraction) -> str:
     return str(exact.quantize(Decimal("0.000001"), rounding=ROUND_CEILING))
 
 
-def _units(grid: _Grid, segment_frames: int, profile: Profile) -> tuple[VideoUnit, ...]:
+def _units(grid: _Grid, segment_frames: int, profile: Profile, *, run_in_frames: int) -> tuple[VideoUnit, ...]:
     """Cut the grid; a rest shorter than a segment goes to the unit before it."""
     unit_frames = segment_frames * profile.unit_segments
     count = max(1, (grid.frames - segment_frames) // unit_frames + 1)
     starts = [index * unit_frames for index in range(count)]
     ends = [*starts[1:], grid.frames]
     return tuple(
-        VideoUnit(index, first, end, grid.seeks_s(first - profile.run_in_frames))
+        VideoUnit(index, first, end, grid.seeks_s(first - run_in_frames))
         for index, (first, end) in enumerate(zip(starts, ends, strict=True))
     )
 

@@ -24,8 +24,8 @@ class Profile:
     rungs: tuple[ProfileRung, ...]
     """Largest first."""
     preset: str
-    run_in_frames: int = 24
-    """Frames encoded before a unit and dropped, so that its rate control is warm: measured, no seam is left."""
+    run_in_gops: int = 1
+    """GOPs encoded before a unit and dropped, so that its rate control is warm; why a whole one: docs/adr/0008."""
     run_out_frames: int = 40
     """Frames encoded after a unit and dropped: x264's lookahead at preset medium."""
     gop_s: float = 2.0
@@ -33,7 +33,7 @@ class Profile:
     segment_gops: int = 3
     """GOPs in a segment: 6 s, Apple's target duration."""
     unit_segments: int = 10
-    """Segments in a unit: about 60 s, where run-in and run-out cost 4 %."""
+    """Segments in a unit: about 60 s, where run-in and run-out cost 6 %."""
     audio_bps: int = 128_000
 
 

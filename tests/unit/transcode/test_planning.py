@@ -66,7 +66,7 @@ def test_three_hours_make_180_units_of_a_minute() -> None:
 
 def test_unit_reads_from_the_key_frame_before_its_run_in_when_it_starts_late() -> None:
     plan = make_plan(make_source(pictures=720, key_every=50), SHORT, threads=1)
-    # Unit 2 begins at frame 360, its run-in at 336: the key frame is picture 300 at 1 + 10 s, its dts 3,000 ticks less.
+    # Unit 2 begins at frame 360, its run-in at 300: the key frame is that picture, at 1 + 10 s, its dts 3,000 ticks less.
     assert plan.video_units[2].seeks_s == ("10.966667", "9.300000", None)
     assert plan.video_units[0].seeks_s == (None,)
 
@@ -76,16 +76,16 @@ def test_unit_reads_from_before_a_gap_when_its_first_picture_still_stands() -> N
     times = tuple(time for number, time in enumerate(source.picture_pts) if not 200 < number < 500)
     keys = tuple(key for key in source.keys if key.pts in times)
     plan = make_plan(dataclasses.replace(source, picture_pts=times, keys=keys), SHORT, threads=1)
-    # Frame 336 shows picture 200, the last one before the gap; its key frame is picture 180, at 7 s.
+    # Frame 300 shows picture 200, the last one before the gap; its key frame is picture 180, at 7 s.
     assert plan.video_units[2].seeks_s[0] == "6.966667"
 
 
 def test_unit_reads_from_the_key_frame_before_when_a_picture_leads_its_own() -> None:
-    source = make_source(pictures=720, key_every=336)
+    source = make_source(pictures=720, key_every=300)
     plan = make_plan(source, SHORT, threads=1)
-    assert plan.video_units[2].seeks_s[0] == "12.166667"
-    # An open GOP: the key frame comes first in the file, but picture 336 is shown before it.
-    keys = (*source.keys[:1], KeyFrame(source.picture_pts[338], source.picture_pts[338] - 9000))
+    assert plan.video_units[2].seeks_s[0] == "10.966667"
+    # An open GOP: the key frame comes first in the file, but picture 300 is shown before it.
+    keys = (*source.keys[:1], KeyFrame(source.picture_pts[302], source.picture_pts[302] - 9000))
     plan = make_plan(dataclasses.replace(source, keys=keys), SHORT, threads=1)
     assert plan.video_units[2].seeks_s == (None,)
 
