@@ -508,7 +508,7 @@ PATCHES: tuple[Patch, ...] = (
         file="project/settings.py",
         old='    DATABASES["default"]["OPTIONS"]["options"] = session_options\n',
         new="    pass\n",
-        tests=(f"{_FAULTS}/test_zombies.py",),
+        tests=(f"{_SERVICES}/test_doctor.py",),
     ),
     Patch(
         name="a request does not look whether the video was deleted",
