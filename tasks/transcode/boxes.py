@@ -48,6 +48,11 @@ class Fragment:
     sync_samples: tuple[int, ...]
     """Indexes of the samples at which decoding can start."""
 
+    @property
+    def first_picture_bytes(self) -> int:
+        """Bytes from the fragment's beginning to the end of its first sample: what is needed to show that alone."""
+        return self.size_bytes - sum(self.sample_sizes[1:])
+
 
 class BoxReader:
     """Takes a file's bytes in pieces of any size and gives its top-level boxes, each once it is complete."""
@@ -175,6 +180,9 @@ def read_fragment(moof: Box, mdat_bytes: int) -> Fragment:
         time = descend(inner, b"traf", b"tfdt")
         (decode_ticks,) = struct.unpack_from(">Q" if time[0] else ">I", time, 4)
         runs = [run for kind, run in children(descend(inner, b"traf"), 0) if kind == b"trun"]
+        # A lying count would keep us busy for hours: no sample is smaller than a byte.
+        if sum(struct.unpack_from(">4xI", run)[0] for run in runs) > mdat_bytes:
+            raise BadBoxes(reason=f"the fragment at byte {moof.offset} lists more samples than its data has bytes")
         samples = [sample for run in runs for sample in _samples(run, *_defaults(header))]
     except (struct.error, IndexError) as error:
         raise BadBoxes(reason=f"the moof at byte {moof.offset} is cut short") from error

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from tasks.transcode.errors import AUDIO_UNIT, InconsistentOutput, SeamMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tasks.transcode.errors import UnitKey
-    from tasks.transcode.outputs import MediaFile, UnitOutput
+    from tasks.transcode.outputs import Segment, UnitOutput
     from tasks.transcode.plan import Plan
 
 
@@ -39,13 +39,14 @@ def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
         holds_poster = any(file.role == "poster" for file in outputs[unit.index].files)
         if (
             [file.rung for file in files] != [rung.name for rung in plan.rungs]
-            or any(file.timescale != plan.timescale or _span(file) != span for file in files)
+            or any(file.timescale != plan.timescale or _span(file.segments) != span for file in files)
+            or any(_span(file.key_frames) != span for file in files)
             or holds_poster != (unit.first_frame <= plan.poster_frame < unit.end_frame)
         ):
             wrong.append(unit.index)
     if plan.audio is not None:
         audio = outputs[AUDIO_UNIT].files
-        if len(audio) != 1 or _span(audio[0]) != (0, plan.audio.aac_frames * 1024):
+        if len(audio) != 1 or _span(audio[0].segments) != (0, plan.audio.aac_frames * 1024):
             wrong.append(AUDIO_UNIT)
     if wrong:
         raise InconsistentOutput(
@@ -53,10 +54,10 @@ def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
         )
 
 
-def _span(file: MediaFile) -> tuple[int, int] | None:
-    """Return first and last tick of a file whose segments follow each other without a gap, else None."""
-    ends = [segment.start_ticks + segment.duration_ticks for segment in file.segments]
-    starts = [segment.start_ticks for segment in file.segments]
+def _span(segments: Sequence[Segment]) -> tuple[int, int] | None:
+    """Return first and last tick of segments that follow each other without a gap, else None."""
+    ends = [segment.start_ticks + segment.duration_ticks for segment in segments]
+    starts = [segment.start_ticks for segment in segments]
     if not ends or starts[1:] != ends[:-1]:
         return None
     return starts[0], ends[-1]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from tasks.transcode.limits import ChildLimits
 
-ENGINE_VERSION = 2
-"""Grows whenever the same plan would give other bytes than before."""
+ENGINE_VERSION = 3
+"""Grows whenever the same plan would give other bytes than before, or a unit would hand over less than publishing needs."""
 
 PROGRESS_PERIOD_S = 2.0
 """Longest time between two progress reports while ffmpeg runs."""
@@ -34,7 +34,7 @@ def ffmpeg_binary() -> str:
 
 
 def engine_id() -> str:
-    """Return what fixes the bytes besides the plan: this engine's version and ffmpeg's, e.g. `1/n9.0.2`."""
+    """Return what fixes the bytes besides the plan: this engine's version and ffmpeg's, e.g. `3/n9.0.2`."""
     return f"{ENGINE_VERSION}/{_version_of(ffmpeg_binary())}"
 
 

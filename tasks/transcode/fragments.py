@@ -42,6 +42,7 @@ class MediaWriter:
         self._sum = hashlib.sha256()
         self._bytes = 0
         self._segments: list[Segment] = []
+        self._key_frames: list[Segment] = []
         self._write(init)
 
     def add_segment(self, pieces: Iterator[bytes], start_ticks: int, duration_ticks: int) -> None:
@@ -50,6 +51,17 @@ class MediaWriter:
         for piece in pieces:
             self._write(piece)
         self._segments.append(Segment(offset, self._bytes - offset, start_ticks, duration_ticks))
+
+    def add_fragments(self, source: BinaryIO, fragments: Sequence[Fragment]) -> None:
+        """Append a segment made of `fragments` of `source`, each of which begins with a key frame."""
+        offset = self._bytes
+        for fragment in fragments:
+            self._key_frames.append(
+                Segment(offset, fragment.first_picture_bytes, fragment.decode_ticks, fragment.duration_ticks)
+            )
+            offset += fragment.size_bytes
+        duration_ticks = sum(fragment.duration_ticks for fragment in fragments)
+        self.add_segment(_copy(source, fragments), fragments[0].decode_ticks, duration_ticks)
 
     def close(self) -> None:
         """Close the file; it is on disk then."""
@@ -70,6 +82,7 @@ class MediaWriter:
             timescale=facts.timescale,
             codec=facts.codec,
             segments=tuple(self._segments),
+            key_frames=tuple(self._key_frames),
         )
 
     def _write(self, piece: bytes) -> None:
@@ -90,8 +103,7 @@ def cut_video(whole: Path, kept: Path, *, rung: str, cuts_ticks: Sequence[int]) 
     try:
         with whole.open("rb") as file:
             for start, end in itertools.pairwise(cuts_ticks):
-                run = [fragment for fragment in inside if start <= fragment.decode_ticks < end]
-                writer.add_segment(_copy(file, run), start, end - start)
+                writer.add_fragments(file, [fragment for fragment in inside if start <= fragment.decode_ticks < end])
     finally:
         writer.close()
     return writer.describe("video", rung)

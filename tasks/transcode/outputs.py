@@ -9,11 +9,15 @@ if TYPE_CHECKING:
     from tasks.transcode.errors import UnitKey
 
 Role = Literal["video", "audio", "poster"]
+_RANGES = ("segments", "key_frames")
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of whole fragments in a file, of which playback can start. Times in ticks of the file's timescale."""
+    """A byte range of a file at which playback can start. Times in ticks of the file's timescale.
+
+    As a segment it is a run of whole fragments; as a key frame it is a fragment's beginning, up to its first picture.
+    """
 
     offset: int
     bytes: int
@@ -38,6 +42,8 @@ class MediaFile:
     codec: str = ""
     """As RFC 6381 names it, e.g. `avc1.64001f`."""
     segments: tuple[Segment, ...] = ()
+    key_frames: tuple[Segment, ...] = ()
+    """Each key frame of a video file; it lasts until the next one."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +67,11 @@ class UnitOutput:
     """Pictures around the unit's end, which the unit behind decodes too."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return a form that JSON can carry; segments as rows of (offset, bytes, start_ticks, duration_ticks)."""
+        """Return a form that JSON can carry; segments and key frames as rows of (offset, bytes, start_ticks, duration_ticks)."""
         form = asdict(self)
         for file in form["files"]:
-            file["segments"] = [list(segment.values()) for segment in file["segments"]]
+            for name in _RANGES:
+                file[name] = [list(segment.values()) for segment in file[name]]
         return form
 
     @classmethod
@@ -73,7 +80,7 @@ class UnitOutput:
         return cls(
             unit=form["unit"],
             files=tuple(
-                MediaFile(**file | {"segments": tuple(Segment(*row) for row in file["segments"])})
+                MediaFile(**file | {name: tuple(Segment(*row) for row in file.get(name, ())) for name in _RANGES})
                 for file in form["files"]
             ),
             cpu_s=form["cpu_s"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,7 @@ class Variant:
 
     track: Track
     playlist: str
+    i_frame_playlist: str
     width_px: int
     height_px: int
     frame_rate: Fraction
@@ -92,8 +93,26 @@ def target_duration_s(track: Track) -> int:
     return max(1, int(longest_s + Fraction(1, 2)))
 
 
+def key_frame_track(track: Track) -> Track:
+    """Return the track whose segments are the key frames of `track`, each of which lasts until the next."""
+    return Track(
+        track.name,
+        tuple(replace(placed, file=replace(placed.file, segments=placed.file.key_frames)) for placed in track.files),
+    )
+
+
+def i_frame_playlist(track: Track) -> str:
+    """Return the playlist of a rung's key frames alone (RFC 8216, 4.3.3.6), for fast search."""
+    return _playlist(key_frame_track(track), "#EXT-X-I-FRAMES-ONLY")
+
+
 def media_playlist(track: Track) -> str:
-    """Return the playlist of one rung or of the audio. All its files share the first one's init."""
+    """Return the playlist of one rung or of the audio."""
+    return _playlist(track, "#EXT-X-INDEPENDENT-SEGMENTS")
+
+
+def _playlist(track: Track, nature: str) -> str:
+    """All files of the track share the first one's init."""
     first = track.files[0]
     lines = [
         "#EXTM3U",
@@ -101,7 +120,7 @@ def media_playlist(track: Track) -> str:
         f"#EXT-X-TARGETDURATION:{target_duration_s(track)}",
         "#EXT-X-MEDIA-SEQUENCE:0",
         "#EXT-X-PLAYLIST-TYPE:VOD",
-        "#EXT-X-INDEPENDENT-SEGMENTS",
+        nature,
         f'#EXT-X-MAP:URI="{first.url}",BYTERANGE="{first.file.init_bytes}@0"',
     ]
     for placed in track.files:
@@ -134,4 +153,17 @@ def master_playlist(variants: Sequence[Variant], audio: Track | None, audio_play
         if audio is not None:
             attributes.append('AUDIO="audio"')
         lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", variant.playlist]
+    lines += [_i_frame_line(variant) for variant in variants]
     return "\n".join([*lines, ""])
+
+
+def _i_frame_line(variant: Variant) -> str:
+    track = key_frame_track(variant.track)
+    attributes = [
+        f"BANDWIDTH={track.peak_bps}",
+        f"AVERAGE-BANDWIDTH={track.average_bps}",
+        f'CODECS="{track.codec}"',
+        f"RESOLUTION={variant.width_px}x{variant.height_px}",
+        f'URI="{variant.i_frame_playlist}"',
+    ]
+    return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"

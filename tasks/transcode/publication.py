@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks.transcode.consistency import check_outputs
 from tasks.transcode.errors import AUDIO_UNIT
-from tasks.transcode.playlists import HLS_CONTENT_TYPE, PlacedFile, Track, Variant, master_playlist, media_playlist
+from tasks.transcode.playlists import (
+    HLS_CONTENT_TYPE,
+    PlacedFile,
+    Track,
+    Variant,
+    i_frame_playlist,
+    master_playlist,
+    media_playlist,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from tasks.transcode.outputs import MediaFile, UnitOutput
     from tasks.transcode.plan import Plan
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 """Grows when the manifest changes its meaning."""
 
 MASTER_NAME = "master.m3u8"
@@ -81,14 +89,19 @@ def _placed(unit: UnitKey, file: MediaFile, url_of: Callable[[UnitKey, MediaFile
 
 def _playlists(plan: Plan, rungs: Sequence[Track], audio: Track | None) -> tuple[PublishedFile, ...]:
     variants = [
-        Variant(track, f"{rung.name}.m3u8", rung.width_px, rung.height_px, plan.rate)
+        Variant(track, f"{rung.name}.m3u8", _i_frame_name(track), rung.width_px, rung.height_px, plan.rate)
         for rung, track in zip(plan.rungs, rungs, strict=True)
     ]
     texts = {MASTER_NAME: master_playlist(variants, audio, AUDIO_PLAYLIST_NAME)}
     texts |= {f"{track.name}.m3u8": media_playlist(track) for track in rungs}
+    texts |= {_i_frame_name(track): i_frame_playlist(track) for track in rungs}
     if audio is not None:
         texts[AUDIO_PLAYLIST_NAME] = media_playlist(audio)
     return tuple(PublishedFile(name, HLS_CONTENT_TYPE, text.encode()) for name, text in texts.items())
+
+
+def _i_frame_name(track: Track) -> str:
+    return f"{track.name}-iframes.m3u8"
 
 
 def _manifest(
@@ -110,7 +123,12 @@ def _manifest(
         "master": MASTER_NAME,
         "poster": next(entry["url"] for entry in objects if entry["role"] == "poster"),
         "rungs": [
-            {**_summary(track), "width_px": rung.width_px, "height_px": rung.height_px}
+            {
+                **_summary(track),
+                "i_frame_playlist": _i_frame_name(track),
+                "width_px": rung.width_px,
+                "height_px": rung.height_px,
+            }
             for rung, track in zip(plan.rungs, rungs, strict=True)
         ],
         "audio": None if audio is None else _summary(audio),
@@ -152,6 +170,7 @@ def _object(unit: UnitKey, file: MediaFile, url: str) -> dict[str, Any]:
         "url": url,
         "duration_s": duration_ticks / file.timescale if file.timescale else 0.0,
         "segments": [list(segment.values()) for segment in form["segments"]],
+        "key_frames": [list(key_frame.values()) for key_frame in form["key_frames"]],
     }
 
 

@@ -106,6 +106,7 @@ def _check_object(entry: Mapping[str, Any], gop_ticks: int, read: Callable[[str]
     _check_segments(entry["segments"], fragments)
     if entry["role"] == "video":
         _check_key_frames(fragments, gop_ticks)
+        _check_first_pictures(entry["key_frames"], fragments)
 
 
 def _watched(pieces: Iterator[bytes], reader: FragmentReader, fragments: list[Fragment]) -> Iterator[bytes]:
@@ -147,3 +148,13 @@ def _check_key_frames(fragments: Sequence[Fragment], gop_ticks: int) -> None:
     for fragment in fragments:
         if fragment.decode_ticks % gop_ticks or fragment.duration_ticks > gop_ticks or fragment.sync_samples != (0,):
             raise _Bad(reason=f"key frames lie off the grid in the fragment at tick {fragment.decode_ticks}")
+
+
+def _check_first_pictures(key_frames: Sequence[Sequence[int]], fragments: Sequence[Fragment]) -> None:
+    """Each key frame is listed with the bytes that show it, and none besides."""
+    found = [
+        [fragment.offset, fragment.first_picture_bytes, fragment.decode_ticks, fragment.duration_ticks]
+        for fragment in fragments
+    ]
+    if [list(row) for row in key_frames] != found:
+        raise _Bad(reason="its key frames are listed wrong")

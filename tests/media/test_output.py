@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tasks.transcode import Plan, UnitOutput, make_plan, probe_source, verify_playlists, verify_publication
+from tasks.transcode.ffmpeg import ffmpeg_binary
 from tasks.transcode.fragments import read_fragments
 from tasks.transcode.init import read_init
 from tests.media.clips import ffmpeg, make_clip
@@ -91,15 +93,9 @@ def test_media_playlist_names_whole_byte_ranges_when_read_back(done: Transcoded)
         assert lines[-1] == "#EXT-X-ENDLIST"
         target_s = next(int(line.partition(":")[2]) for line in lines if "TARGETDURATION" in line)
         assert all(round(duration_s) <= target_s for duration_s in _durations_s(done, f"{track}.m3u8"))
-        start = next(_attributes(line) for line in lines if line.startswith("#EXT-X-MAP:"))
-        joined = (done.run.folder / start["URI"]).read_bytes()[: int(start["BYTERANGE"].removesuffix("@0"))]
-        for at, line in enumerate(lines):
-            if line.startswith("#EXT-X-BYTERANGE:"):
-                size, offset = (int(part) for part in line.partition(":")[2].split("@"))
-                piece = (done.run.folder / lines[at + 1]).read_bytes()[offset : offset + size]
-                assert piece[4:8] == b"moof"
-                joined += piece
-        assert joined == done.joined(track).read_bytes()
+        init, *pieces = _ranges(done, f"{track}.m3u8")
+        assert all(piece[4:8] == b"moof" for piece in pieces)
+        assert b"".join((init, *pieces)) == done.joined(track).read_bytes()
 
 
 def test_master_playlist_tells_the_truth_when_checked_against_the_media(done: Transcoded) -> None:
@@ -107,7 +103,9 @@ def test_master_playlist_tells_the_truth_when_checked_against_the_media(done: Tr
     assert "#EXT-X-INDEPENDENT-SEGMENTS" in lines
     audio = next(_attributes(line) for line in lines if line.startswith("#EXT-X-MEDIA:"))
     assert (audio["TYPE"], audio["URI"], audio["CHANNELS"]) == ("AUDIO", "audio.m3u8", "2")
-    variants = [(_attributes(line), lines[at + 1]) for at, line in enumerate(lines) if "STREAM-INF" in line]
+    variants = [
+        (_attributes(line), lines[at + 1]) for at, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF")
+    ]
     assert [name for _, name in variants] == ["90p.m3u8", "80p.m3u8", "60p.m3u8"]
     for told, name in variants:
         rung = name.removesuffix(".m3u8")
@@ -121,6 +119,52 @@ def test_master_playlist_tells_the_truth_when_checked_against_the_media(done: Tr
         assert int(told["AVERAGE-BANDWIDTH"]) == pytest.approx(average_bps, rel=0.01)
         peaks_bps = [_peak_bps(done, track) for track in (rung, "audio")]
         assert int(told["BANDWIDTH"]) == pytest.approx(sum(peaks_bps), abs=2)
+
+
+def test_i_frame_playlists_show_each_key_frame_alone_when_their_ranges_are_decoded(done: Transcoded) -> None:
+    offers = [_attributes(line) for line in _lines(done, "master.m3u8") if line.startswith("#EXT-X-I-FRAME-STREAM-INF")]
+    assert [offer["URI"] for offer in offers] == [f"{rung}-iframes.m3u8" for rung in done.rungs]
+    for rung, offer in zip(done.plan.rungs, offers, strict=True):
+        lines = _lines(done, offer["URI"])
+        assert "#EXT-X-I-FRAMES-ONLY" in lines
+        init, *pictures = _ranges(done, offer["URI"])
+        assert (offer["CODECS"], offer["RESOLUTION"]) == (read_init(init).codec, f"{rung.width_px}x{rung.height_px}")
+        durations_s = _durations_s(done, offer["URI"])
+        assert sum(durations_s) == pytest.approx(done.plan.duration_s, abs=1e-4)
+        assert len(pictures) == len(durations_s) == -(-done.plan.frames // done.plan.gop_frames)
+        peak_bps = max(8 * len(piece) / each_s for piece, each_s in zip(pictures, durations_s, strict=True))
+        assert int(offer["BANDWIDTH"]) == pytest.approx(peak_bps, rel=0.1)
+        shown = []
+        for piece in pictures:
+            # The moof lists the pictures behind the key frame too, whose bytes the range leaves out: a player shows the first.
+            alone = done.run.folder / "alone.mp4"
+            alone.write_bytes(init + piece)
+            frame = ("-frames:v", "1", "-vf", "scale=10:1:flags=area,format=gray", "-f", "rawvideo", "-")
+            raw = subprocess.run(
+                [ffmpeg_binary(), "-nostdin", "-v", "fatal", "-i", alone, *frame],
+                capture_output=True,
+                check=True,
+                timeout=20,
+            ).stdout
+            shown.append(sum((level > 127) << bit for bit, level in enumerate(raw)))
+        assert shown == list(range(0, done.plan.frames, done.plan.gop_frames))
+
+
+def _ranges(done: Transcoded, name: str) -> list[bytes]:
+    """Return the init and the byte ranges that a playlist names."""
+    lines, found = _lines(done, name), []
+    for at, line in enumerate(lines):
+        if line.startswith("#EXT-X-MAP:"):
+            start = _attributes(line)
+            found.append(_range(done, start["URI"], start["BYTERANGE"]))
+        elif line.startswith("#EXT-X-BYTERANGE:"):
+            found.append(_range(done, lines[at + 1], line.partition(":")[2]))
+    return found
+
+
+def _range(done: Transcoded, url: str, told: str) -> bytes:
+    size, offset = (int(part) for part in told.split("@"))
+    return (done.run.folder / url).read_bytes()[offset : offset + size]
 
 
 def _segment_bits(done: Transcoded, track: str) -> list[int]:
@@ -229,6 +273,15 @@ def test_verify_names_the_unit_when_its_segments_are_listed_wrong(done: Transcod
             row[column] += difference
         bad = verify_publication(manifest, lambda url: iter([(done.run.folder / url).read_bytes()]))
         assert [unit for unit, _ in bad] == [0]
+
+
+def test_verify_names_the_unit_when_a_key_frame_is_listed_wrong(done: Transcoded) -> None:
+    for column in range(4):
+        manifest = json.loads(json.dumps(done.publication.manifest))
+        manifest["objects"][0]["key_frames"][0][column] += 1
+        ((unit, reason),) = verify_publication(manifest, lambda url: iter([(done.run.folder / url).read_bytes()]))
+        assert unit == 0
+        assert "key frames" in reason
 
 
 def test_verify_playlists_names_the_bad_ones_when_altered_or_missing(done: Transcoded) -> None:

@@ -39,7 +39,18 @@ def _file(rung: str | None, start: int, end: int, timescale: int) -> MediaFile:
     role = "video" if rung else "audio"
     segments = (Segment(800, 50_000, start, end - start),)
     return MediaFile(
-        f"{rung}.mp4", role, rung, f"{role}/mp4", 50_800, "0" * 64, 800, f"init {rung}", timescale, "avc1", segments
+        f"{rung}.mp4",
+        role,
+        rung,
+        f"{role}/mp4",
+        50_800,
+        "0" * 64,
+        800,
+        f"init {rung}",
+        timescale,
+        "avc1",
+        segments,
+        segments if rung else (),
     )
 
 
@@ -71,11 +82,13 @@ def test_publication_names_every_object_when_all_units_are_there() -> None:
     plan = _plan()
     publication = _publish(plan, _outputs(plan))
     names = [file.name for file in publication.files]
-    assert names == ["master.m3u8", "480p.m3u8", "360p.m3u8", "240p.m3u8", "audio.m3u8", "manifest.json"]
+    rungs = ["480p", "360p", "240p"]
+    i_frames = [f"{rung}-iframes.m3u8" for rung in rungs]
+    assert names == ["master.m3u8", *(f"{rung}.m3u8" for rung in rungs), *i_frames, "audio.m3u8", "manifest.json"]
     assert json.loads(publication.files[-1].content) == json.loads(json.dumps(publication.manifest))
     urls = {entry["url"] for entry in publication.manifest["objects"]}
     assert len(urls) == len(publication.manifest["objects"]) == 3 * len(plan.video_units) + 2
-    for file in publication.files[1:5]:
+    for file in publication.files[1:8]:
         mentioned = {line for line in file.content.decode().splitlines() if line and not line.startswith("#")}
         assert mentioned
         assert mentioned <= urls
@@ -117,7 +130,8 @@ def test_unit_is_named_when_it_lacks_a_rung_or_time_or_the_poster() -> None:
     whole = _outputs(plan)
     first = whole[0].files
     short = dataclasses.replace(first[0], segments=(dataclasses.replace(first[0].segments[0], duration_ticks=1),))
-    for files in (first[1:], (short, *first[1:]), first[:-1]):
+    unsearchable = dataclasses.replace(first[0], key_frames=())
+    for files in (first[1:], (short, *first[1:]), (unsearchable, *first[1:]), first[:-1]):
         with pytest.raises(InconsistentOutput) as caught:
             _publish(plan, whole | {0: dataclasses.replace(whole[0], files=files)})
         assert (caught.value.code, caught.value.units) == ("FILES", (0,))
