@@ -60,6 +60,11 @@ def test_cut_is_noticed_when_a_file_ends_inside_a_fragment(length: int) -> None:
             _read(FILE[:length], [])
 
 
+_RUN = _box(b"tfhd", bytes(8)) + _box(b"tfdt", bytes(8)) + _box(b"trun", struct.pack(">II", 0, 0xFFFF_FFFF))
+_COUNTLESS = _box(b"moof", _box(b"mfhd", bytes(8)) + _box(b"traf", _RUN))
+"""A run of four billion samples without duration and size, in 16 bytes."""
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -69,8 +74,17 @@ def test_cut_is_noticed_when_a_file_ends_inside_a_fragment(length: int) -> None:
         INIT + _box(b"mdat", b"abc"),
         INIT + _box(b"moof", b"") + _box(b"mdat", b""),
         INIT + build_moof(1, 0, 1024, [5, 6])[:-8] + _box(b"mdat", bytes(10)),
+        INIT + _COUNTLESS + _box(b"mdat", b""),
     ],
-    ids=["size too small", "moov too large", "moov in the middle", "data alone", "empty moof", "other sizes"],
+    ids=[
+        "size too small",
+        "moov too large",
+        "moov in the middle",
+        "data alone",
+        "empty moof",
+        "other sizes",
+        "countless samples",
+    ],
 )
 def test_boxes_are_refused_when_they_cannot_be_right(content: bytes) -> None:
     with pytest.raises(BadBoxes):
