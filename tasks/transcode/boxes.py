@@ -183,9 +183,6 @@ def read_fragment(moof: Box, mdat_bytes: int) -> Fragment:
         # A lying count would keep us busy for hours: no sample is smaller than a byte.
         if sum(struct.unpack_from(">4xI", run)[0] for run in runs) > mdat_bytes:
             raise BadBoxes(reason=f"the fragment at byte {moof.offset} lists more samples than its data has bytes")
-        # A lying count would keep us busy for hours: no sample is smaller than a byte.
-        if sum(struct.unpack_from(">4xI", run)[0] for run in runs) > mdat_bytes:
-            raise BadBoxes(reason=f"the fragment at byte {moof.offset} lists more samples than its data has bytes")
         samples = [sample for run in runs for sample in _samples(run, *_defaults(header))]
     except (struct.error, IndexError) as error:
         raise BadBoxes(reason=f"the moof at byte {moof.offset} is cut short") from error
