@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks.transcode.consistency import check_outputs
+from tasks.transcode.dash import DASH_CONTENT_TYPE, dash_manifest
 from tasks.transcode.errors import AUDIO_UNIT
 from tasks.transcode.playlists import (
     HLS_CONTENT_TYPE,
@@ -30,6 +32,7 @@ MANIFEST_VERSION = 2
 """Grows when the manifest changes its meaning."""
 
 MASTER_NAME = "master.m3u8"
+DASH_NAME = "manifest.mpd"
 AUDIO_PLAYLIST_NAME = "audio.m3u8"
 MANIFEST_NAME = "manifest.json"
 
@@ -97,7 +100,9 @@ def _playlists(plan: Plan, rungs: Sequence[Track], audio: Track | None) -> tuple
     texts |= {_i_frame_name(track): i_frame_playlist(track) for track in rungs}
     if audio is not None:
         texts[AUDIO_PLAYLIST_NAME] = media_playlist(audio)
-    return tuple(PublishedFile(name, HLS_CONTENT_TYPE, text.encode()) for name, text in texts.items())
+    hls = tuple(PublishedFile(name, HLS_CONTENT_TYPE, text.encode()) for name, text in texts.items())
+    mpd = dash_manifest(variants, audio, duration_s=Fraction(plan.frames) / plan.rate)
+    return (*hls, PublishedFile(DASH_NAME, DASH_CONTENT_TYPE, mpd.encode()))
 
 
 def _i_frame_name(track: Track) -> str:
@@ -121,6 +126,7 @@ def _manifest(
         "frame_rate": str(plan.rate),
         "gop_ticks": plan.gop_frames * plan.frame_ticks,
         "master": MASTER_NAME,
+        "dash": DASH_NAME,
         "poster": next(entry["url"] for entry in objects if entry["role"] == "poster"),
         "rungs": [
             {

@@ -17,6 +17,7 @@ from tasks.views.byte_range import ByteRange, PartOfFile, UnsatisfiableError, pa
 
 _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
+    ".mpd": "application/dash+xml",
     ".mp4": "video/mp4",
     ".jpg": "image/jpeg",
     ".json": "application/json",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.transcode import PROFILES, Plan, Profile, ProfileRung, Publication
 from tasks.transcode.local_run import LocalRun, finish_run, start_run
+from tests.media.output_checks import check_output
 
 SMALL = dataclasses.replace(
     PROFILES["fast"],
@@ -45,7 +46,7 @@ class Transcoded:
 
 
 class Transcode:
-    """Callable given to tests: source and profile in, finished run out."""
+    """Callable given to tests: source and profile in, finished run out, which keeps all rules of check_output."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,4 +54,5 @@ class Transcode:
     def __call__(self, source: Path, profile: Profile = SMALL, *, name: str = "output") -> Transcoded:
         run = start_run(source, self._folder / name, profile, threads=1)
         publication = finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
+        check_output(run.folder)
         return Transcoded(run, publication)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,10 +13,8 @@ from tasks.transcode.ffmpeg import ffmpeg_binary
 from tasks.transcode.fragments import read_fragments
 from tasks.transcode.init import read_init
 from tests.media.clips import ffmpeg, make_clip
+from tests.media.playlist_reading import hls_attributes, read_media_playlist
 from tests.media.runs import SMALL, Transcode, Transcoded
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -25,20 +23,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
     folder = tmp_path_factory.mktemp("done")
     clip = make_clip(folder / "a.mp4", pictures=160, rate="30000/1001", sound_s=160 * 1.001 / 30)
     return Transcode(folder)(clip)
-
-
-def _attributes(line: str) -> dict[str, str]:
-    """Split an HLS attribute list; quoted values may hold commas."""
-    found, rest = {}, line.partition(":")[2]
-    while rest:
-        name, _, rest = rest.partition("=")
-        if rest.startswith('"'):
-            value, _, rest = rest[1:].partition('"')
-            rest = rest.removeprefix(",")
-        else:
-            value, _, rest = rest.partition(",")
-        found[name] = value
-    return found
 
 
 def _lines(done: Transcoded, name: str) -> list[str]:
@@ -86,53 +70,32 @@ def test_segments_have_the_same_borders_when_rungs_and_sound_are_compared(done: 
         assert sum(audio[:count]) == pytest.approx(sum(video[0][:count]), abs=0.5 * 1024 / 48000 + 1e-5)
 
 
-def test_media_playlist_names_whole_byte_ranges_when_read_back(done: Transcoded) -> None:
+def test_playlist_names_every_byte_once_when_read_back(done: Transcoded) -> None:
     for track in (*done.rungs, "audio"):
-        lines = _lines(done, f"{track}.m3u8")
-        assert lines[:2] == ["#EXTM3U", "#EXT-X-VERSION:7"]
-        assert lines[-1] == "#EXT-X-ENDLIST"
-        target_s = next(int(line.partition(":")[2]) for line in lines if "TARGETDURATION" in line)
-        assert all(round(duration_s) <= target_s for duration_s in _durations_s(done, f"{track}.m3u8"))
-        init, *pieces = _ranges(done, f"{track}.m3u8")
-        assert all(piece[4:8] == b"moof" for piece in pieces)
-        assert b"".join((init, *pieces)) == done.joined(track).read_bytes()
+        playlist = read_media_playlist(done.run.folder / f"{track}.m3u8")
+        content = b"".join(piece.read(done.run.folder) for piece in (playlist.init, *playlist.pieces))
+        assert content == done.joined(track).read_bytes()
 
 
-def test_master_playlist_tells_the_truth_when_checked_against_the_media(done: Transcoded) -> None:
+def test_master_playlist_offers_rungs_largest_first_when_there_are_several(done: Transcoded) -> None:
     lines = _lines(done, "master.m3u8")
-    assert "#EXT-X-INDEPENDENT-SEGMENTS" in lines
-    audio = next(_attributes(line) for line in lines if line.startswith("#EXT-X-MEDIA:"))
+    audio = next(hls_attributes(line) for line in lines if line.startswith("#EXT-X-MEDIA:"))
     assert (audio["TYPE"], audio["URI"], audio["CHANNELS"]) == ("AUDIO", "audio.m3u8", "2")
-    variants = [
-        (_attributes(line), lines[at + 1]) for at, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF")
+    offers = [hls_attributes(line) for line in lines if line.startswith("#EXT-X-STREAM-INF:")]
+    assert [(offer["RESOLUTION"], offer["FRAME-RATE"]) for offer in offers] == [
+        (f"{rung.width_px}x{rung.height_px}", "29.970") for rung in done.plan.rungs
     ]
-    assert [name for _, name in variants] == ["90p.m3u8", "80p.m3u8", "60p.m3u8"]
-    for told, name in variants:
-        rung = name.removesuffix(".m3u8")
-        facts = read_init(read_fragments(done.joined(rung))[0])
-        assert told["CODECS"] == f"{facts.codec},mp4a.40.2"
-        assert told["AUDIO"] == audio["GROUP-ID"]
-        assert told["FRAME-RATE"] == "29.970"
-        size = next(rung for rung in done.plan.rungs if name.startswith(rung.name))
-        assert told["RESOLUTION"] == f"{size.width_px}x{size.height_px}"
-        average_bps = sum(_bits(done, track) for track in (rung, "audio")) / done.plan.duration_s
-        assert int(told["AVERAGE-BANDWIDTH"]) == pytest.approx(average_bps, rel=0.01)
-        peaks_bps = [_peak_bps(done, track) for track in (rung, "audio")]
-        assert int(told["BANDWIDTH"]) == pytest.approx(sum(peaks_bps), abs=2)
 
 
 def test_i_frame_playlists_show_each_key_frame_alone_when_their_ranges_are_decoded(done: Transcoded) -> None:
-    offers = [_attributes(line) for line in _lines(done, "master.m3u8") if line.startswith("#EXT-X-I-FRAME-STREAM-INF")]
-    assert [offer["URI"] for offer in offers] == [f"{rung}-iframes.m3u8" for rung in done.rungs]
+    lines = _lines(done, "master.m3u8")
+    offers = [hls_attributes(line) for line in lines if line.startswith("#EXT-X-I-FRAME-STREAM-INF")]
     for rung, offer in zip(done.plan.rungs, offers, strict=True):
-        lines = _lines(done, offer["URI"])
-        assert "#EXT-X-I-FRAMES-ONLY" in lines
-        init, *pictures = _ranges(done, offer["URI"])
+        assert offer["URI"] == f"{rung.name}-iframes.m3u8"
+        playlist = read_media_playlist(done.run.folder / offer["URI"])
+        init, *pictures = [piece.read(done.run.folder) for piece in (playlist.init, *playlist.pieces)]
         assert (offer["CODECS"], offer["RESOLUTION"]) == (read_init(init).codec, f"{rung.width_px}x{rung.height_px}")
-        durations_s = _durations_s(done, offer["URI"])
-        assert sum(durations_s) == pytest.approx(done.plan.duration_s, abs=1e-4)
-        assert len(pictures) == len(durations_s) == -(-done.plan.frames // done.plan.gop_frames)
-        peak_bps = max(8 * len(piece) / each_s for piece, each_s in zip(pictures, durations_s, strict=True))
+        peak_bps = max(8 * len(each) / shown_s for each, shown_s in zip(pictures, playlist.durations_s, strict=True))
         assert int(offer["BANDWIDTH"]) == pytest.approx(peak_bps, rel=0.1)
         shown = []
         for piece in pictures:
@@ -148,38 +111,6 @@ def test_i_frame_playlists_show_each_key_frame_alone_when_their_ranges_are_decod
             ).stdout
             shown.append(sum((level > 127) << bit for bit, level in enumerate(raw)))
         assert shown == list(range(0, done.plan.frames, done.plan.gop_frames))
-
-
-def _ranges(done: Transcoded, name: str) -> list[bytes]:
-    """Return the init and the byte ranges that a playlist names."""
-    lines, found = _lines(done, name), []
-    for at, line in enumerate(lines):
-        if line.startswith("#EXT-X-MAP:"):
-            start = _attributes(line)
-            found.append(_range(done, start["URI"], start["BYTERANGE"]))
-        elif line.startswith("#EXT-X-BYTERANGE:"):
-            found.append(_range(done, lines[at + 1], line.partition(":")[2]))
-    return found
-
-
-def _range(done: Transcoded, url: str, told: str) -> bytes:
-    size, offset = (int(part) for part in told.split("@"))
-    return (done.run.folder / url).read_bytes()[offset : offset + size]
-
-
-def _segment_bits(done: Transcoded, track: str) -> list[int]:
-    ranges = [line for line in _lines(done, f"{track}.m3u8") if line.startswith("#EXT-X-BYTERANGE:")]
-    return [int(line.partition(":")[2].partition("@")[0]) * 8 for line in ranges]
-
-
-def _bits(done: Transcoded, track: str) -> int:
-    return sum(_segment_bits(done, track))
-
-
-def _peak_bps(done: Transcoded, track: str) -> float:
-    """RFC 8216, 4.3.4.2, for segments of which only single ones and none shorter than half the target count."""
-    pairs = zip(_segment_bits(done, track), _durations_s(done, f"{track}.m3u8"), strict=True)
-    return max(bits / duration_s for bits, duration_s in pairs if duration_s >= 0.5)
 
 
 def test_level_is_no_higher_than_needed_when_pictures_are_small(done: Transcoded) -> None:

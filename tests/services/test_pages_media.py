@@ -77,6 +77,7 @@ def test_head_tells_size_and_type_without_content_when_a_player_asks_first(staff
     ("name", "content_type"),
     [
         ("master.m3u8", "application/vnd.apple.mpegurl"),
+        ("manifest.mpd", "application/dash+xml"),
         ("720p.mp4", "video/mp4"),
         ("poster.jpg", "image/jpeg"),
         ("manifest.json", "application/json"),

@@ -84,7 +84,14 @@ def test_publication_names_every_object_when_all_units_are_there() -> None:
     names = [file.name for file in publication.files]
     rungs = ["480p", "360p", "240p"]
     i_frames = [f"{rung}-iframes.m3u8" for rung in rungs]
-    assert names == ["master.m3u8", *(f"{rung}.m3u8" for rung in rungs), *i_frames, "audio.m3u8", "manifest.json"]
+    assert names == [
+        "master.m3u8",
+        *(f"{rung}.m3u8" for rung in rungs),
+        *i_frames,
+        "audio.m3u8",
+        "manifest.mpd",
+        "manifest.json",
+    ]
     assert json.loads(publication.files[-1].content) == json.loads(json.dumps(publication.manifest))
     urls = {entry["url"] for entry in publication.manifest["objects"]}
     assert len(urls) == len(publication.manifest["objects"]) == 3 * len(plan.video_units) + 2

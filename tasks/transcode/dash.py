@@ -1,0 +1,113 @@
+"""Writes the DASH manifest (ISO/IEC 23009-1) of the same byte ranges that the HLS playlists name."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import groupby
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.transcode.outputs import Segment
+    from tasks.transcode.playlists import Track, Variant
+
+DASH_CONTENT_TYPE = "application/dash+xml"
+
+_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+_PROFILE = "urn:mpeg:dash:profile:full:2011"
+"""The profiles for files of a pattern of names do not fit: a segment is a range of a unit's file."""
+
+_CHANNELS_SCHEME = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
+_STARTS_WITH_KEY_FRAME = "1"
+"""SAP type 1, ISO/IEC 14496-12 annex I: every segment decodes by itself, and shows its first picture first."""
+
+
+def dash_manifest(variants: Sequence[Variant], audio: Track | None, *, duration_s: Fraction) -> str:
+    """Return the MPD that offers all rungs and the audio that they share, for `duration_s` seconds."""
+    tracks = [variant.track for variant in variants] + ([audio] if audio is not None else [])
+    root = ET.Element(
+        "MPD",
+        {
+            "xmlns": _NAMESPACE,
+            "profiles": _PROFILE,
+            "type": "static",
+            "mediaPresentationDuration": _duration(duration_s),
+            "minBufferTime": _duration(_min_buffer_s(tracks)),
+        },
+    )
+    period = ET.SubElement(root, "Period", {"id": "0", "start": "PT0S", "duration": _duration(duration_s)})
+    _add_video(period, variants)
+    if audio is not None:
+        _add_audio(period, audio)
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _min_buffer_s(tracks: Sequence[Track]) -> Fraction:
+    """Return the longest segment: with it in hand, `bandwidth`, the peak over segments, is enough to go on."""
+    return max(duration_s for track in tracks for duration_s, _ in track.segments)
+
+
+def _add_video(period: ET.Element, variants: Sequence[Variant]) -> None:
+    kind = {"id": "0", "contentType": "video", "mimeType": "video/mp4", "segmentAlignment": "true"}
+    rungs = ET.SubElement(period, "AdaptationSet", kind | {"startWithSAP": _STARTS_WITH_KEY_FRAME})
+    for variant in variants:
+        rung = _add_representation(rungs, variant.track)
+        rate = variant.frame_rate
+        rung.attrib |= {
+            "width": str(variant.width_px),
+            "height": str(variant.height_px),
+            "sar": "1:1",
+            "frameRate": str(rate),
+        }
+        _add_segments(rung, variant.track)
+
+
+def _add_audio(period: ET.Element, audio: Track) -> None:
+    kind = {"id": "1", "contentType": "audio", "mimeType": "audio/mp4", "segmentAlignment": "true"}
+    sound = ET.SubElement(period, "AdaptationSet", kind | {"startWithSAP": _STARTS_WITH_KEY_FRAME})
+    representation = _add_representation(sound, audio)
+    # The engine's audio tracks count in samples.
+    representation.set("audioSamplingRate", str(audio.files[0].file.timescale))
+    ET.SubElement(representation, "AudioChannelConfiguration", {"schemeIdUri": _CHANNELS_SCHEME, "value": "2"})
+    _add_segments(representation, audio)
+
+
+def _add_representation(parent: ET.Element, track: Track) -> ET.Element:
+    told = {"id": track.name, "bandwidth": str(track.peak_bps), "codecs": track.codec}
+    return ET.SubElement(parent, "Representation", told)
+
+
+def _add_segments(representation: ET.Element, track: Track) -> None:
+    """Name every segment's time and bytes. All files of the track share the first one's init."""
+    first = track.files[0]
+    names = ET.SubElement(representation, "SegmentList", {"timescale": str(first.file.timescale)})
+    ET.SubElement(names, "Initialization", {"sourceURL": first.url, "range": _range(0, first.file.init_bytes)})
+    times = ET.SubElement(names, "SegmentTimeline")
+    segments = [segment for placed in track.files for segment in placed.file.segments]
+    for entry in _timeline(segments):
+        ET.SubElement(times, "S", entry)
+    for placed in track.files:
+        for segment in placed.file.segments:
+            media_range = _range(segment.offset, segment.bytes)
+            ET.SubElement(names, "SegmentURL", {"media": placed.url, "mediaRange": media_range})
+
+
+def _timeline(segments: Sequence[Segment]) -> list[dict[str, str]]:
+    """Return the S elements (5.3.9.6): runs of equal durations, the first one with its start."""
+    entries = []
+    for duration_ticks, run in groupby(segments, key=lambda segment: segment.duration_ticks):
+        repeats = len(list(run)) - 1
+        entries.append({"d": str(duration_ticks)} | ({"r": str(repeats)} if repeats else {}))
+    entries[0] = {"t": str(segments[0].start_ticks), **entries[0]}
+    return entries
+
+
+def _range(offset: int, size_bytes: int) -> str:
+    return f"{offset}-{offset + size_bytes - 1}"
+
+
+def _duration(seconds: Fraction) -> str:
+    return f"PT{float(seconds):.6f}S"

@@ -1,0 +1,131 @@
+"""Reads HLS playlists and DASH manifests back into plain rows, independent of the code that wrote them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MPD = {"mpd": "urn:mpeg:dash:schema:mpd:2011"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A byte range of a file."""
+
+    url: str
+    offset: int
+    size_bytes: int
+
+    def read(self, folder: Path) -> bytes:
+        """Return its bytes; fails where the file ends too early."""
+        with (folder / self.url).open("rb") as file:
+            file.seek(self.offset)
+            content = file.read(self.size_bytes)
+        assert len(content) == self.size_bytes, self
+        return content
+
+
+@dataclass(frozen=True)
+class MediaPlaylist:
+    """What an HLS media playlist names."""
+
+    lines: tuple[str, ...]
+    init: Piece
+    pieces: tuple[Piece, ...]
+    durations_s: tuple[float, ...]
+    target_s: int
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What a DASH manifest says of one track."""
+
+    attributes: dict[str, str]
+    timescale: int
+    init: Piece
+    pieces: tuple[Piece, ...]
+    starts_ticks: tuple[int, ...]
+    durations_ticks: tuple[int, ...]
+
+
+def hls_attributes(line: str) -> dict[str, str]:
+    """Split an attribute list (RFC 8216, 4.2); quoted values may hold commas."""
+    return {
+        name: value.strip('"') for name, value in re.findall(r'([A-Z0-9-]+)=("[^"]*"|[^,]*)', line.partition(":")[2])
+    }
+
+
+def read_media_playlist(path: Path) -> MediaPlaylist:
+    """Read a playlist of segments, or of key frames."""
+    lines = path.read_text().splitlines()
+    told = hls_attributes(next(line for line in lines if line.startswith("#EXT-X-MAP:")))
+    pieces = [
+        _hls_piece(lines[at + 1], line.partition(":")[2])
+        for at, line in enumerate(lines)
+        if line.startswith("#EXT-X-BYTERANGE:")
+    ]
+    return MediaPlaylist(
+        lines=tuple(lines),
+        init=_hls_piece(told["URI"], told["BYTERANGE"]),
+        pieces=tuple(pieces),
+        durations_s=tuple(float(line[8:].rstrip(",")) for line in lines if line.startswith("#EXTINF:")),
+        target_s=next(int(line.partition(":")[2]) for line in lines if line.startswith("#EXT-X-TARGETDURATION:")),
+    )
+
+
+def _hls_piece(url: str, told: str) -> Piece:
+    size, offset = (int(part) for part in told.split("@"))
+    return Piece(url, offset, size)
+
+
+def read_dash(path: Path) -> tuple[dict[str, str], dict[str, Representation]]:
+    """Return the MPD's own attributes, and each representation by its id with the attributes of its set."""
+    root = ET.fromstring(path.read_text())  # noqa: S314  # our own file
+    assert root.tag == f"{{{_MPD['mpd']}}}MPD"
+    found = {}
+    for group in root.iterfind("mpd:Period/mpd:AdaptationSet", _MPD):
+        for entry in group.iterfind("mpd:Representation", _MPD):
+            if entry.find("mpd:SegmentList", _MPD) is not None:
+                found[entry.attrib["id"]] = _representation(group, entry)
+    return dict(root.attrib), found
+
+
+def _representation(group: ET.Element, entry: ET.Element) -> Representation:
+    (names,) = entry.iterfind("mpd:SegmentList", _MPD)
+    # The order that the schema asks for, ISO/IEC 23009-1 5.3.9.3.
+    order = [child.tag.partition("}")[2] for child in names]
+    assert order == ["Initialization", "SegmentTimeline", *["SegmentURL"] * (len(order) - 2)]
+    starts, durations = [], []
+    now = 0
+    for run in names[1]:
+        now = int(run.get("t", now))
+        for _ in range(int(run.get("r", 0)) + 1):
+            starts.append(now)
+            durations.append(int(run.attrib["d"]))
+            now += durations[-1]
+    return Representation(
+        attributes=dict(group.attrib) | dict(entry.attrib),
+        timescale=int(names.attrib["timescale"]),
+        init=_dash_piece(names[0].attrib["sourceURL"], names[0].attrib["range"]),
+        pieces=tuple(_dash_piece(each.attrib["media"], each.attrib["mediaRange"]) for each in names[2:]),
+        starts_ticks=tuple(starts),
+        durations_ticks=tuple(durations),
+    )
+
+
+def _dash_piece(url: str, told: str) -> Piece:
+    first, last = (int(part) for part in told.split("-"))
+    return Piece(url, first, last - first + 1)
+
+
+def dash_seconds(text: str) -> Fraction:
+    """Read a duration in seconds alone, such as PT5.3S."""
+    assert text.startswith("PT")
+    assert text.endswith("S")
+    return Fraction(text[2:-1])
