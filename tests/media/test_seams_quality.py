@@ -45,7 +45,7 @@ def test_pictures_around_seams_are_as_good_as_in_one_piece_when_the_content_is(
     source = tmp_path / "a.mp4"
     made = ("-f", "lavfi", "-i", CONTENTS[content], "-t", str(LENGTH_S), "-pix_fmt", "yuv420p")
     ffmpeg(*made, "-c:v", "libx264", "-preset", "veryfast", "-crf", "12", str(source))
-    reference = transcode(source, LOSSLESS, name="reference")
+    reference = transcode(source, LOSSLESS, name="reference", checked=False)
     whole = _psnr_db(transcode(source, ONE_PIECE, name="whole"), reference)
     units = transcode(source, SHORT_UNITS, name="units")
     change_db = [after - before for after, before in zip(_psnr_db(units, reference), whole, strict=True)]
