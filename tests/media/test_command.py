@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tasks.transcode.folder_lock import LOCK_NAME, folder_kept
 from tests.media.clips import make_clip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,3 +74,32 @@ def test_command_explains_itself_when_asked_for_help() -> None:
     told = _command("--help")
     assert told.returncode == 0
     assert all(word in told.stdout for word in ("SOURCE", "OUTPUT_DIR", "--profile", "standard", "Exit codes"))
+
+
+def test_command_tells_speed_and_time_left_when_a_run_takes_several_units(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pictures=700, rate="10", size="96x54")
+    told = _command(clip, tmp_path / "output", "--profile", "fast")
+    assert told.returncode == 0, told.stderr
+    lines = [line for line in told.stderr.splitlines() if "speed=" in line]
+    assert lines[-1].startswith("100%  time=0:01:10 of 0:01:10")
+    assert all("x" in line.split("speed=")[1] for line in lines)
+
+
+def test_command_leaves_a_folder_alone_when_another_run_is_at_work_there(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pictures=30)
+    with folder_kept(tmp_path / "output"):
+        told = _command(clip, tmp_path / "output")
+    assert told.returncode == 1
+    assert "Another run is at work" in told.stderr
+    assert [path.name for path in (tmp_path / "output").iterdir()] == [LOCK_NAME]
+
+
+def test_command_says_which_argument_is_wrong_when_one_is(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pictures=2)
+    absent = _command(tmp_path / "absent.mp4", tmp_path / "output")
+    assert (absent.returncode, "absent.mp4 is not a file" in absent.stderr) == (2, True)
+    none_at_once = _command(clip, tmp_path / "output", "--at-once", "0")
+    assert (none_at_once.returncode, "0 is not a whole number above 0" in none_at_once.stderr) == (2, True)
+    on_a_file = _command(clip, clip)
+    assert (on_a_file.returncode, "Traceback" in on_a_file.stderr) == (1, False)
+    assert str(clip) in on_a_file.stderr
