@@ -152,7 +152,7 @@ def _described_run(run: LocalRun) -> str:
     plan = run.plan
     kept = sum(1 for unit in run.units() if run.resumed and run.finished(unit))
     return (
-        f"{plan.duration_s:.1f} s at {float(plan.rate):.5g} fps, {len(plan.rungs)} rungs up to "
+        f"{plan.duration_s:.1f} s at {float(plan.rate):.5g} fps, {len(plan.rungs)} rung{'s' * (len(plan.rungs) > 1)} up to "
         f"{plan.rungs[0].width_px}x{plan.rungs[0].height_px}, {'AAC stereo' if plan.has_audio else 'no sound'}, "
         f"{len(run.units())} units" + (f", {kept} of them done before" if kept else "")
     )
