@@ -7,6 +7,7 @@ the named tests run in the unharmed copy, where they must pass. Ends with a tabl
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.mutations.failures import FAILURES_FILE, PROMISE
 from tests.mutations.patches import PATCHES
 
 if TYPE_CHECKING:
@@ -39,6 +41,15 @@ class Verdict:
     words: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """One run of pytest: its exit code, what it printed, and how its first failure came about (see `failures`)."""
+
+    returncode: int
+    said: str
+    failure: str
+
+
 def main() -> int:
     """Run the patches that are named, or all of them."""
     parser = argparse.ArgumentParser(prog="scripts/test --mutations", description=__doc__)
@@ -53,8 +64,8 @@ def main() -> int:
         print(f"{len(chosen)} patches. First all their tests, on the unharmed copy ...", flush=True)
         ran = run_tests(copy, sorted({test for patch in chosen for test in patch.tests}))
         if ran.returncode:
-            print(ran.stdout)
-            print("These tests fail without any patch: nothing can be said.")
+            print(ran.said)
+            print(f"These tests fail without any patch ({ran.failure}): nothing can be said.")
             return 1
         verdicts = [try_patch(copy, patch) for patch in chosen]
     show_table(verdicts)
@@ -85,25 +96,37 @@ def try_patch(copy: Path, patch: Patch) -> Verdict:
         ran = run_tests(copy, patch.tests)
     finally:
         file.write_text(unharmed)
-    is_caught = ran.returncode == PYTEST_TESTS_FAILED
-    words = (
-        "caught" if is_caught else "NOT CAUGHT" if ran.returncode == 0 else f"NO VERDICT, exit code {ran.returncode}"
-    )
+    is_caught = ran.returncode == PYTEST_TESTS_FAILED and ran.failure == PROMISE
+    words = "caught" if is_caught else "NOT CAUGHT" if ran.returncode == 0 else f"NO VERDICT: {ran.failure}"
     verdict = Verdict(patch=patch, is_caught=is_caught, seconds=time.monotonic() - began_s, words=words)
     print(f"  {patch.name}: {words}, {verdict.seconds:.0f} s", flush=True)
     if not is_caught:
-        print(ran.stdout[-4000:])
+        print(ran.said[-4000:])
     return verdict
 
 
-def run_tests(copy: Path, tests: Iterable[str]) -> subprocess.CompletedProcess[str]:
-    """Run tests in the copy, on a stack of its own."""
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", *tests]
-    try:
-        return subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        # No verdict: a test that hangs says nothing about what it would have found.
-        return subprocess.CompletedProcess(command, returncode=-1, stdout=f"not done within {LIMIT_S:g} s")
+def run_tests(copy: Path, tests: Iterable[str]) -> Ran:
+    """Run tests in the copy, on a stack of its own, until the first that fails."""
+    quiet = ("-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "tests.mutations.failures")
+    command = [sys.executable, "-B", "-m", "pytest", *quiet, *tests]
+    with tempfile.NamedTemporaryFile(mode="r", prefix="mutations-failures-") as failures:
+        environment = {**os.environ, FAILURES_FILE: failures.name}
+        try:
+            ran = subprocess.run(
+                command,
+                cwd=copy,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=LIMIT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            # No verdict: a test that hangs says nothing about what it would have found.
+            return Ran(returncode=-1, said="", failure=f"not done within {LIMIT_S:g} s")
+        first, _, _ = failures.readline().partition("\t")
+    return Ran(returncode=ran.returncode, said=ran.stdout, failure=first or f"exit code {ran.returncode}")
 
 
 def show_table(verdicts: Sequence[Verdict]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,16 @@ def test_patch_still_fits_and_names_tests_that_exist_when_code_moves(patch: Patc
         path, _, name = test.partition("::")
         assert (ROOT / path).exists(), test
         assert not name or f"def {name.partition('[')[0]}(" in (ROOT / path).read_text(), test
+
+
+def test_patched_file_is_whole_python_when_a_patch_is_applied(tmp_path: Path) -> None:
+    # Code that cannot run would fail any test, and prove nothing.
+    for number, patch in enumerate(PATCHES):
+        (tmp_path / f"patch_{number}.py").write_text(patch.applied_to((ROOT / patch.file).read_text()))
+    rules = ["--isolated", "--no-cache", "--select", "F821,F822,F823", "--target-version", "py311"]
+    check = [sys.executable, "-m", "ruff", "check", *rules, str(tmp_path)]
+    ran = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_every_promise_has_a_patch_and_every_name_is_used_once() -> None:
