@@ -6,13 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from tasks.transcode.errors import AUDIO_UNIT, InconsistentOutput, SeamMismatch
+from tasks.transcode.sprites import sprite_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tasks.transcode.errors import UnitKey
-    from tasks.transcode.outputs import Segment, UnitOutput
-    from tasks.transcode.plan import Plan
+    from tasks.transcode.outputs import Role, Segment, UnitOutput
+    from tasks.transcode.plan import Plan, VideoUnit
 
 
 def check_outputs(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
@@ -31,17 +32,17 @@ def check_outputs(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
 
 
 def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
-    """Every unit has one file for each rung, as long as the unit; one unit has the poster; the audio one file."""
+    """Every unit has one file for each rung, as long as the unit, and the stills that fall to it; the audio has one file."""
     wrong: list[UnitKey] = []
     for unit in plan.video_units:
         span = (unit.first_frame * plan.frame_ticks, unit.end_frame * plan.frame_ticks)
         files = [file for file in outputs[unit.index].files if file.role == "video"]
-        holds_poster = any(file.role == "poster" for file in outputs[unit.index].files)
+        stills = [file.role for file in outputs[unit.index].files if file.role in {"poster", "sprite"}]
         if (
             [file.rung for file in files] != [rung.name for rung in plan.rungs]
             or any(file.timescale != plan.timescale or _span(file.segments) != span for file in files)
             or any(_span(file.key_frames) != span for file in files)
-            or holds_poster != (unit.first_frame <= plan.poster_frame < unit.end_frame)
+            or stills != _wanted_stills(plan, unit)
         ):
             wrong.append(unit.index)
     if plan.audio is not None:
@@ -52,6 +53,13 @@ def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
         raise InconsistentOutput(
             code="FILES", sentence=f"The files of {_named(wrong)} are not those of the plan.", units=wrong
         )
+
+
+def _wanted_stills(plan: Plan, unit: VideoUnit) -> list[Role]:
+    wanted: list[Role] = ["poster"] if unit.first_frame <= plan.poster_frame < unit.end_frame else []
+    if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
+        wanted.append("sprite")
+    return wanted
 
 
 def _span(segments: Sequence[Segment]) -> tuple[int, int] | None:

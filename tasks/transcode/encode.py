@@ -13,6 +13,7 @@ from tasks.transcode.fragments import cut_video
 from tasks.transcode.limits import encode_limits
 from tasks.transcode.outputs import MediaFile, SeamSums, UnitOutput
 from tasks.transcode.plan import segment_starts
+from tasks.transcode.sprites import sprite_of
 
 if TYPE_CHECKING:
     import threading
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from tasks.transcode.ladder import Rung
     from tasks.transcode.limits import ChildLimits
+    from tasks.transcode.outputs import Role
     from tasks.transcode.plan import Plan, VideoUnit
 
 _MP4_ARGUMENTS = (
@@ -69,7 +71,9 @@ def encode_video(
     pictures.check_all()
     files = [_keep(plan, unit, rung, output_dir) for rung in plan.rungs]
     if unit.first_frame <= plan.poster_frame < unit.end_frame:
-        files.append(_poster(output_dir))
+        files.append(_still(output_dir, "poster"))
+    if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
+        files.append(_still(output_dir, "sprite"))
     progress(unit.end_frame - unit.first_frame)
     return UnitOutput(index, tuple(files), cpu_s, head=pictures.head(), tail=pictures.tail())
 
@@ -153,10 +157,17 @@ def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, outp
         arguments += ["-map", label, *_encoder_arguments(plan, unit, rung), str(_whole(output_dir, rung))]
     arguments += ["-map", graph.check, "-fps_mode", "passthrough", "-flush_packets", "1", "-f", "framecrc", "pipe:1"]
     if graph.poster:
-        arguments += ["-map", graph.poster, "-fps_mode", "passthrough", "-frames:v", "1", "-c:v", "mjpeg"]
-        arguments += ["-threads", "1", "-q:v", "3", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
-        arguments += ["-f", "image2", "-update", "1", str(output_dir / _POSTER_NAME)]
+        arguments += ["-map", graph.poster, *_still_arguments(_POSTER_QUALITY, output_dir / _still_name("poster"))]
+    if graph.sprite:
+        arguments += ["-map", graph.sprite, *_still_arguments(_SPRITE_QUALITY, output_dir / _still_name("sprite"))]
     return arguments
+
+
+def _still_arguments(quality: str, path: Path) -> list[str]:
+    return [
+        *("-fps_mode", "passthrough", "-frames:v", "1", "-c:v", "mjpeg", "-threads", "1", "-q:v", quality),
+        *("-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "image2", "-update", "1", str(path)),
+    ]
 
 
 def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
@@ -172,7 +183,13 @@ def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
     ]
 
 
-_POSTER_NAME = "poster.jpg"
+_POSTER_QUALITY = "3"
+_SPRITE_QUALITY = "5"
+"""ffmpeg's scale for JPEG: 2 is best, 31 worst."""
+
+
+def _still_name(role: Role) -> str:
+    return f"{role}.jpg"
 
 
 def _whole(output_dir: Path, rung: Rung) -> Path:
@@ -197,11 +214,11 @@ def _keep(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFil
         whole.unlink(missing_ok=True)
 
 
-def _poster(output_dir: Path) -> MediaFile:
-    content = (output_dir / _POSTER_NAME).read_bytes()
+def _still(output_dir: Path, role: Role) -> MediaFile:
+    content = (output_dir / _still_name(role)).read_bytes()
     return MediaFile(
-        name=_POSTER_NAME,
-        role="poster",
+        name=_still_name(role),
+        role=role,
         rung=None,
         content_type="image/jpeg",
         bytes=len(content),

@@ -1,9 +1,11 @@
-"""Writes the filter graphs: one decode feeds every rung, the poster and the seam check."""
+"""Writes the filter graphs: one decode feeds every rung, the poster, the thumbnails and the seam check."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tasks.transcode.sprites import sprite_filter, sprite_of
 
 if TYPE_CHECKING:
     from tasks.transcode.ladder import Rung
@@ -20,6 +22,7 @@ class VideoGraph:
     check: str
     """The smallest rung's pictures once more, for checksums."""
     poster: str | None
+    sprite: str | None
 
 
 def first_encoded_frame(plan: Plan, unit: VideoUnit) -> int:
@@ -35,12 +38,15 @@ def end_encoded_frame(plan: Plan, unit: VideoUnit) -> int:
 def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
     """Return the graph for a unit. Each rung is scaled from the one above it, which costs less than from the source."""
     poster = plan.poster_frame if unit.first_frame <= plan.poster_frame < unit.end_frame else None
+    sprite = sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame)
     chains = [_grid_chain(plan, unit)]
     for index, rung in enumerate(plan.rungs):
         last = index == len(plan.rungs) - 1
         labels = [f"[v{index}]", "[check]" if last else f"[n{index}]"]
         if poster is not None and rung.name == plan.poster_rung:
             labels.append("[still]")
+        if sprite is not None and last:
+            labels.append("[small]")
         source = "[grid]" if index == 0 else f"[n{index - 1}]"
         scaled = _first_scale(rung, plan) if index == 0 else _scale(rung)
         chains.append(f"{source}{scaled},split={len(labels)}{''.join(labels)}")
@@ -49,11 +55,14 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
             f"[still]trim=start_pts={poster}:end_pts={poster + 1},"
             "scale=in_color_matrix=bt709:out_color_matrix=smpte170m:out_range=full,format=yuvj420p[poster]"
         )
+    if sprite is not None:
+        chains.append(f"[small]{sprite_filter(plan.thumbnails, sprite)}[sprite]")
     return VideoGraph(
         text=";".join(chains),
         rungs=tuple(f"[v{index}]" for index in range(len(plan.rungs))),
         check="[check]",
         poster=None if poster is None else "[poster]",
+        sprite=None if sprite is None else "[sprite]",
     )
 
 

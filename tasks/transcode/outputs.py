@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from tasks.transcode.errors import UnitKey
 
-Role = Literal["video", "audio", "poster"]
+Role = Literal["video", "audio", "poster", "sprite"]
 _RANGES = ("segments", "key_frames")
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from tasks.transcode.errors import EncodeFailed
 from tasks.transcode.ladder import Rung
+from tasks.transcode.sprites import ThumbnailPlan
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 """Grows when the JSON form changes its meaning."""
 
 SHORTEST_REST_S = Fraction(1, 2)
@@ -85,6 +86,7 @@ class Plan:
     poster_frame: int
     poster_rung: str
     """The poster has this rung's size."""
+    thumbnails: ThumbnailPlan
 
     @property
     def has_audio(self) -> bool:
@@ -132,6 +134,7 @@ class Plan:
                 "time_base": Fraction(form["time_base"]),
                 "rate": Fraction(form["rate"]),
                 "rungs": tuple(Rung(**rung) for rung in form["rungs"]),
+                "thumbnails": ThumbnailPlan(**form["thumbnails"]),
                 "video_units": tuple(
                     VideoUnit(**unit | {"seeks_s": tuple(unit["seeks_s"])}) for unit in form["video_units"]
                 ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tasks.transcode.ladder import choose_rungs
 from tasks.transcode.plan import AudioPlan, Plan, VideoUnit, segment_starts
 from tasks.transcode.rate import choose_rate
+from tasks.transcode.sprites import plan_thumbnails
 
 if TYPE_CHECKING:
     from tasks.transcode.ladder import Rung
@@ -62,6 +63,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         audio=_audio(source, profile, grid, segment_frames),
         poster_frame=min(grid.frames // _POSTER_SHARE, int(rate * _POSTER_LATEST_S)),
         poster_rung=_poster_rung(rungs),
+        thumbnails=plan_thumbnails(rungs[-1], rate, profile.thumbnail_s),
     )
 
 

@@ -35,6 +35,8 @@ class Profile:
     unit_segments: int = 10
     """Segments in a unit: about 60 s, where run-in and run-out cost 6 %."""
     audio_bps: int = 128_000
+    thumbnail_s: float = 10.0
+    """Distance of thumbnails, when seeking."""
 
 
 _LADDER = (

@@ -20,6 +20,7 @@ from tasks.transcode.playlists import (
     master_playlist,
     media_playlist,
 )
+from tasks.transcode.sprites import WEBVTT_CONTENT_TYPE, sprite_of, thumbnail_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ MANIFEST_VERSION = 2
 MASTER_NAME = "master.m3u8"
 DASH_NAME = "manifest.mpd"
 AUDIO_PLAYLIST_NAME = "audio.m3u8"
+THUMBNAILS_NAME = "thumbnails.vtt"
 MANIFEST_NAME = "manifest.json"
 
 
@@ -80,7 +82,7 @@ def build_publication(
     audio = None
     if plan.has_audio:
         audio = Track("audio", (_placed(AUDIO_UNIT, outputs[AUDIO_UNIT].files[0], url_of),))
-    playlists = _playlists(plan, rungs, audio)
+    playlists = (*_playlists(plan, rungs, audio), _thumbnail_map(plan, outputs, url_of))
     manifest = _manifest(plan, outputs, url_of, (rungs, audio, playlists))
     content = json.dumps(manifest, indent=None, separators=(",", ":"), sort_keys=True).encode()
     return Publication((*playlists, PublishedFile(MANIFEST_NAME, "application/json", content)), manifest)
@@ -105,6 +107,19 @@ def _playlists(plan: Plan, rungs: Sequence[Track], audio: Track | None) -> tuple
     return (*hls, PublishedFile(DASH_NAME, DASH_CONTENT_TYPE, mpd.encode()))
 
 
+def _thumbnail_map(
+    plan: Plan, outputs: Mapping[UnitKey, UnitOutput], url_of: Callable[[UnitKey, MediaFile], str]
+) -> PublishedFile:
+    sprites = [
+        (url_of(unit.index, file), sprite)
+        for unit in plan.video_units
+        for file in outputs[unit.index].files
+        if file.role == "sprite" and (sprite := sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame))
+    ]
+    text = thumbnail_map(plan.thumbnails, sprites, rate=plan.rate, end_frame=plan.frames)
+    return PublishedFile(THUMBNAILS_NAME, WEBVTT_CONTENT_TYPE, text.encode())
+
+
 def _i_frame_name(track: Track) -> str:
     return f"{track.name}-iframes.m3u8"
 
@@ -127,6 +142,7 @@ def _manifest(
         "gop_ticks": plan.gop_frames * plan.frame_ticks,
         "master": MASTER_NAME,
         "dash": DASH_NAME,
+        "thumbnails": THUMBNAILS_NAME,
         "poster": next(entry["url"] for entry in objects if entry["role"] == "poster"),
         "rungs": [
             {

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tasks.transcode.errors import UnitKey
 
 
+_STILLS = frozenset({"poster", "sprite"})
+
+
 class BadUnit(NamedTuple):
     """A unit whose objects are not what the manifest says; doing it again mends the publication."""
 
@@ -92,7 +95,7 @@ def _breaks(manifest: Mapping[str, Any]) -> dict[UnitKey, str]:
 def _check_object(entry: Mapping[str, Any], gop_ticks: int, read: Callable[[str], Iterator[bytes]]) -> None:
     try:
         pieces = read(entry["url"])
-        if entry["role"] == "poster":
+        if entry["role"] in _STILLS:
             _check_bytes(entry, pieces)
             return
         reader = FragmentReader()

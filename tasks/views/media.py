@@ -19,6 +19,7 @@ _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
     ".mpd": "application/dash+xml",
     ".mp4": "video/mp4",
+    ".vtt": "text/vtt",
     ".jpg": "image/jpeg",
     ".json": "application/json",
 }

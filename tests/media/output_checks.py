@@ -15,7 +15,14 @@ import pytest
 
 from tasks.transcode.boxes import Fragment, FragmentReader
 from tasks.transcode.init import read_init
-from tests.media.playlist_reading import dash_seconds, hls_attributes, read_dash, read_media_playlist
+from tests.media.playlist_reading import (
+    dash_seconds,
+    hls_attributes,
+    jpeg_size_px,
+    read_dash,
+    read_media_playlist,
+    read_webvtt,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +46,7 @@ def check_output(folder: Path) -> None:
         _check_offer(folder, told, playlists[name], playlists.get("audio.m3u8"), manifest)
     _check_i_frames(folder, manifest, fragments)
     _check_dash(folder, manifest, playlists)
+    _check_thumbnails(folder, manifest)
 
 
 def _check_master(folder: Path, manifest: dict[str, Any]) -> list[tuple[dict[str, str], str]]:
@@ -100,7 +108,8 @@ def _check_offer(
     assert float(told["FRAME-RATE"]) == pytest.approx(float(Fraction(manifest["frame_rate"])), abs=5e-4)
     peak_bps = sum(_peak_bps(part) for part in parts)
     average_bps = sum(8 * sum(piece.size_bytes for piece in part.pieces) / sum(part.durations_s) for part in parts)
-    assert peak_bps - 2 <= int(told["BANDWIDTH"]) <= 1.1 * peak_bps
+    # Durations in the playlist are rounded, which tells where there is but a picture.
+    assert 0.9999 * peak_bps <= int(told["BANDWIDTH"]) <= 1.1 * peak_bps
     assert int(told["AVERAGE-BANDWIDTH"]) == pytest.approx(average_bps, rel=0.05)
     assert told["RESOLUTION"] in {f"{rung['width_px']}x{rung['height_px']}" for rung in manifest["rungs"]}
     # Profile no higher than High (0x64), level no higher than 4.2.
@@ -162,3 +171,23 @@ def _check_representation(track: Representation, summary: dict[str, Any], manife
     else:
         assert (told["width"], told["height"]) == (str(summary["width_px"]), str(summary["height_px"]))
         assert (told["sar"], Fraction(told["frameRate"])) == ("1:1", Fraction(manifest["frame_rate"]))
+
+
+def _check_thumbnails(folder: Path, manifest: dict[str, Any]) -> None:
+    """There is one thumbnail at any time, each a tile of its own that lies within its picture."""
+    cues = read_webvtt(folder / manifest["thumbnails"])
+    assert cues[0].start_s == 0
+    assert float(cues[-1].end_s) == pytest.approx(manifest["duration_s"], abs=1e-3)
+    assert all(cue.end_s == after.start_s for cue, after in itertools.pairwise(cues))
+    tiles = [cue.lines[0] for cue in cues]
+    assert len(set(tiles)) == len(tiles)
+    sizes = set()
+    for tile in tiles:
+        url, _, place = tile.partition("#xywh=")
+        x, y, width, height = map(int, place.split(","))
+        whole_width, whole_height = jpeg_size_px((folder / url).read_bytes())
+        assert x + width <= whole_width
+        assert y + height <= whole_height
+        assert (x % width, y % height) == (0, 0)
+        sizes.add((width, height))
+    assert len(sizes) == 1

@@ -124,6 +124,38 @@ def _dash_piece(url: str, told: str) -> Piece:
     return Piece(url, first, last - first + 1)
 
 
+@dataclass(frozen=True)
+class Cue:
+    """One cue of a WebVTT file."""
+
+    start_s: Fraction
+    end_s: Fraction
+    lines: tuple[str, ...]
+
+
+def read_webvtt(path: Path) -> list[Cue]:
+    """Read the cues; whatever stands in front of the first one is skipped."""
+    head, *blocks = path.read_text().split("\n\n")
+    assert head.startswith("WEBVTT")
+    cues = []
+    for block in blocks:
+        times, *lines = block.strip("\n").split("\n")
+        start, _, end = times.partition(" --> ")
+        cues.append(Cue(_webvtt_seconds(start), _webvtt_seconds(end), tuple(lines)))
+    return cues
+
+
+def _webvtt_seconds(text: str) -> Fraction:
+    hours, minutes, seconds = text.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+
+
+def jpeg_size_px(content: bytes) -> tuple[int, int]:
+    """Return width and height from a baseline JPEG's frame header (ITU-T T.81, B.2.2)."""
+    at = content.index(b"\xff\xc0")
+    return int.from_bytes(content[at + 7 : at + 9]), int.from_bytes(content[at + 5 : at + 7])
+
+
 def dash_seconds(text: str) -> Fraction:
     """Read a duration in seconds alone, such as PT5.3S."""
     assert text.startswith("PT")

@@ -13,7 +13,7 @@ from tasks.transcode.ffmpeg import ffmpeg_binary
 from tasks.transcode.fragments import read_fragments
 from tasks.transcode.init import read_init
 from tests.media.clips import ffmpeg, make_clip
-from tests.media.playlist_reading import hls_attributes, read_media_playlist
+from tests.media.playlist_reading import hls_attributes, read_media_playlist, read_webvtt
 from tests.media.runs import SMALL, Transcode, Transcoded
 
 
@@ -126,6 +126,19 @@ def test_poster_is_a_picture_of_the_video_when_published(done: Transcoded) -> No
     assert sum((level > 127) << bit for bit, level in enumerate(raw)) == done.plan.poster_frame
 
 
+def test_thumbnail_shows_the_picture_of_its_time_when_its_tile_is_cut_out(done: Transcoded) -> None:
+    cues = read_webvtt(done.run.folder / "thumbnails.vtt")
+    every = done.plan.thumbnails.interval_frames
+    assert len(cues) == -(-done.plan.frames // every)
+    for number, cue in enumerate(cues):
+        assert float(cue.start_s) == pytest.approx(number * every * 1001 / 30000, abs=6e-4)
+        url, _, place = cue.lines[0].partition("#xywh=")
+        x, y, width, height = place.split(",")
+        tile = f"crop={width}:{height}:{x}:{y},scale=10:1:flags=area,format=gray"
+        raw = ffmpeg("-i", str(done.run.folder / url), "-vf", tile, "-f", "rawvideo", "-")
+        assert sum((level > 127) << bit for bit, level in enumerate(raw)) == number * every
+
+
 def test_same_bytes_come_out_when_a_unit_is_done_twice(done: Transcoded, transcode: Transcode) -> None:
     again = transcode(done.run.source)
     first, second = (
@@ -155,7 +168,7 @@ def _verified(done: Transcoded, changed: dict[str, bytes | None]) -> list[tuple[
 
 def _entries(done: Transcoded) -> list[dict[str, Any]]:
     entries = done.publication.manifest["objects"]
-    assert {entry["role"] for entry in entries} == {"video", "audio", "poster"}
+    assert {entry["role"] for entry in entries} == {"video", "audio", "poster", "sprite"}
     return list(entries)
 
 

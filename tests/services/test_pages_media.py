@@ -80,6 +80,7 @@ def test_head_tells_size_and_type_without_content_when_a_player_asks_first(staff
         ("manifest.mpd", "application/dash+xml"),
         ("720p.mp4", "video/mp4"),
         ("poster.jpg", "image/jpeg"),
+        ("thumbnails.vtt", "text/vtt"),
         ("manifest.json", "application/json"),
         ("page.html", "application/octet-stream"),
     ],

@@ -7,7 +7,7 @@ import json
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.transcode import PROFILES, EncodeFailed, KeyFrame, Plan, make_plan
@@ -23,6 +23,7 @@ SHORT = dataclasses.replace(STANDARD, unit_segments=1)
     rate=st.sampled_from([Fraction(30), Fraction(30000, 1001), Fraction(25), Fraction(24000, 1001), Fraction(60)]),
     unit_segments=st.integers(1, 10),
 )
+@settings(deadline=None)
 def test_units_cover_every_frame_once_when_the_length_is_any(pictures: int, rate: Fraction, unit_segments: int) -> None:
     profile = dataclasses.replace(STANDARD, unit_segments=unit_segments)
     plan = make_plan(make_source(pictures=pictures, rate=rate), profile, threads=1)

@@ -22,6 +22,7 @@ from tasks.transcode import (
     make_plan,
 )
 from tasks.transcode.playlists import PlacedFile, Track
+from tasks.transcode.sprites import sprite_of
 from tests.unit.transcode.sources import make_audio, make_source
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def _outputs(plan: Plan) -> Outputs:
         files = [_file(rung.name, *ticks, plan.timescale) for rung in plan.rungs]
         if unit.first_frame <= plan.poster_frame < unit.end_frame:
             files.append(MediaFile("poster.jpg", "poster", None, "image/jpeg", 900, "1" * 64))
+        if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame):
+            files.append(MediaFile("sprite.jpg", "sprite", None, "image/jpeg", 900, "2" * 64))
         outputs[unit.index] = UnitOutput(
             unit.index,
             tuple(files),
@@ -90,11 +93,12 @@ def test_publication_names_every_object_when_all_units_are_there() -> None:
         *i_frames,
         "audio.m3u8",
         "manifest.mpd",
+        "thumbnails.vtt",
         "manifest.json",
     ]
     assert json.loads(publication.files[-1].content) == json.loads(json.dumps(publication.manifest))
     urls = {entry["url"] for entry in publication.manifest["objects"]}
-    assert len(urls) == len(publication.manifest["objects"]) == 3 * len(plan.video_units) + 2
+    assert len(urls) == len(publication.manifest["objects"]) == 3 * len(plan.video_units) + 4
     for file in publication.files[1:8]:
         mentioned = {line for line in file.content.decode().splitlines() if line and not line.startswith("#")}
         assert mentioned
@@ -138,7 +142,8 @@ def test_unit_is_named_when_it_lacks_a_rung_or_time_or_the_poster() -> None:
     first = whole[0].files
     short = dataclasses.replace(first[0], segments=(dataclasses.replace(first[0].segments[0], duration_ticks=1),))
     unsearchable = dataclasses.replace(first[0], key_frames=())
-    for files in (first[1:], (short, *first[1:]), (unsearchable, *first[1:]), first[:-1]):
+    posterless = tuple(file for file in first if file.role != "poster")
+    for files in (first[1:], (short, *first[1:]), (unsearchable, *first[1:]), posterless, first[:-1]):
         with pytest.raises(InconsistentOutput) as caught:
             _publish(plan, whole | {0: dataclasses.replace(whole[0], files=files)})
         assert (caught.value.code, caught.value.units) == ("FILES", (0,))

@@ -1,0 +1,104 @@
+"""Thumbnails for the seek bar: which pictures, how they are tiled into one JPEG a unit, and the WebVTT map of the tiles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.transcode.ladder import Rung
+
+WEBVTT_CONTENT_TYPE = "text/vtt"
+
+_LONG_SIDE_PX = 160
+"""Wide enough to recognise a slide, and an hour of them is about a megabyte."""
+
+_MOST_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class ThumbnailPlan:
+    """Thumbnails of one output: every `interval_frames` of the grid, from frame 0 on."""
+
+    interval_frames: int
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """One unit's thumbnails. The frame that each shows, in order of their tiles: left to right, then down."""
+
+    frames: tuple[int, ...]
+
+    @property
+    def columns(self) -> int:
+        """Tiles in a row."""
+        return min(_MOST_COLUMNS, len(self.frames))
+
+    @property
+    def rows(self) -> int:
+        """Rows of tiles; the last one may be left short, in black."""
+        return math.ceil(len(self.frames) / self.columns)
+
+
+def plan_thumbnails(smallest: Rung, rate: Fraction, interval_s: float) -> ThumbnailPlan:
+    """Return thumbnails of the smallest rung's shape, never larger than it; even sides keep tiles apart in 4:2:0."""
+    scale = min(Fraction(1), Fraction(_LONG_SIDE_PX, max(smallest.width_px, smallest.height_px)))
+    width_px, height_px = (max(2, round(side * scale / 2) * 2) for side in (smallest.width_px, smallest.height_px))
+    return ThumbnailPlan(max(1, round(rate * Fraction(interval_s))), width_px, height_px)
+
+
+def sprite_of(thumbnails: ThumbnailPlan, first_frame: int, end_frame: int) -> Sprite | None:
+    """Return the sprite of the stretch from `first_frame` up to `end_frame`; None where no thumbnail falls into it."""
+    every = thumbnails.interval_frames
+    frames = tuple(range(-(-first_frame // every) * every, end_frame, every))
+    return Sprite(frames) if frames else None
+
+
+def sprite_filter(thumbnails: ThumbnailPlan, sprite: Sprite) -> str:
+    """Return filters that make one picture of tiles from pictures that carry their frame as pts."""
+    return (
+        f"trim=start_pts={sprite.frames[0]}:end_pts={sprite.frames[-1] + 1},"
+        rf"select=not(mod(pts\,{thumbnails.interval_frames})),"
+        f"scale={thumbnails.width_px}:{thumbnails.height_px}:in_color_matrix=bt709:out_color_matrix=smpte170m:"
+        "out_range=full,setsar=1,format=yuvj420p,"
+        f"tile={sprite.columns}x{sprite.rows}:nb_frames={len(sprite.frames)}"
+    )
+
+
+def thumbnail_map(
+    thumbnails: ThumbnailPlan, sprites: Sequence[tuple[str, Sprite]], *, rate: Fraction, end_frame: int
+) -> str:
+    """Return a WebVTT file whose cues name a tile each, by the address of its sprite and `#xywh=` (W3C media fragments).
+
+    `sprites` are (address, sprite) in order of time; the last cue ends at `end_frame`.
+    """
+    tiles = [
+        (frame, f"{url}#xywh={','.join(map(str, _place(thumbnails, sprite, index)))}")
+        for url, sprite in sprites
+        for index, frame in enumerate(sprite.frames)
+    ]
+    ends = [frame for frame, _ in tiles[1:]] + [end_frame]
+    cues = [
+        f"{vtt_time(frame / rate)} --> {vtt_time(end / rate)}\n{tile}\n"
+        for (frame, tile), end in zip(tiles, ends, strict=True)
+    ]
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+def _place(thumbnails: ThumbnailPlan, sprite: Sprite, index: int) -> tuple[int, int, int, int]:
+    """Return x, y, width and height of a tile in pixels."""
+    row, column = divmod(index, sprite.columns)
+    return column * thumbnails.width_px, row * thumbnails.height_px, thumbnails.width_px, thumbnails.height_px
+
+
+def vtt_time(seconds: Fraction) -> str:
+    """Write a time as WebVTT does, to the millisecond: 01:02:03.450."""
+    whole_ms = math.floor(seconds * 1000 + Fraction(1, 2))
+    minutes, ms = divmod(whole_ms, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"
