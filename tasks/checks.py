@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from django.core.exceptions import ImproperlyConfigured
 
 from tasks import celery_checks  # noqa: F401 - importing registers its checks
-from tasks.batch.port import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
+from tasks.batch.port import CONNECT_TIMEOUT_S, SUBMIT_TIMEOUT_S
 from tasks.conf import BridgeSettings, bridge_settings
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _ticks(conf: BridgeSettings) -> Iterator[CheckMessage]:
 
 def _submitting(conf: BridgeSettings) -> Iterator[CheckMessage]:
     limit_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
-    call_s = CONNECT_TIMEOUT_S + READ_TIMEOUT_S
+    call_s = CONNECT_TIMEOUT_S + SUBMIT_TIMEOUT_S
     if limit_s and conf.submit_run_s + call_s > limit_s:
         yield Error(
             f"submit_run_s ({conf.submit_run_s:g}) and one call ({call_s:g} s) are more than"

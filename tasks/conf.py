@@ -57,12 +57,14 @@ class BridgeSettings:
     observe_tick_s: float = 15
     rescue_tick_s: float = 30
     reap_tick_s: float = 60
-    tick_lease_s: float = 60
+    tick_lease_s: float = 26
     """A tick's lease row is taken over by the next tick after this. No less than Celery's hard time limit."""
 
     # Submitting.
     submit_batch_jobs: int = 100
     """Most SubmitJob calls in one tick."""
+    submit_refusals: int = 3
+    """After so many attempts that SubmitJob refused in one tick, for whatever they ask, the rest waits for the next."""
     submit_run_s: float = 10
     """No SubmitJob is begun after this in one tick. With one call's time-out, less than Celery's soft time limit."""
     submit_per_s: float = 20
@@ -90,6 +92,8 @@ class BridgeSettings:
     """Batch says SUCCEEDED, the container has not said so in its row: the wait before the attempt is failed."""
     verdict_wait_s: float = 900
     """How long the charge of a silent attempt waits for Batch's verdict."""
+    rescue_calls_s: float = 5
+    """After this, a rescue tick asks and terminates no more: it only fences, and the reap tick repeats the terminates."""
 
     # Budget.
     max_attempts: int = 5
@@ -99,11 +103,13 @@ class BridgeSettings:
 
     # Reaping.
     reap_settle_s: float = 60
-    """A Batch job of ours without a live attempt is left alone until this age, by AWS's clock."""
+    """A Batch job of ours without a live attempt is left alone until this age, by the database's clock."""
     reap_limit: int = 50
     """Most terminations, and most objects or rows purged, in one tick."""
+    purge_run_s: float = 4
+    """No row of a kind is begun to be purged after this in one tick; there are three kinds."""
     superseded_retention_s: float = 7 * 86400
-    """How long a publication that was replaced stays, for viewers who are in the middle of it."""
+    """How long a publication stays after a newer one replaced it, for viewers who are in the middle of it."""
 
     # Hints.
     hint_wait_s: float = 1.0

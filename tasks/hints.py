@@ -27,15 +27,16 @@ class _Breaker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._closed_until_s = 0.0
+        self._open_until_s = 0.0
 
-    def is_open(self) -> bool:
+    def is_closed(self) -> bool:
+        """Closed is how a breaker is when all is well: what comes goes through."""
         with self._lock:
-            return time.monotonic() >= self._closed_until_s
+            return time.monotonic() >= self._open_until_s
 
     def pause(self, pause_s: float) -> None:
         with self._lock:
-            self._closed_until_s = time.monotonic() + pause_s
+            self._open_until_s = time.monotonic() + pause_s
 
     def reset(self) -> None:
         self.pause(0)
@@ -61,7 +62,7 @@ def send_hint() -> None:
     times, each for a whole time-out; measured: 20 s and more with a Redis that swallows everything). So the sending has a thread of its
     own, and it is the waiting for this thread that is bounded.
     """
-    if not breaker.is_open():
+    if not breaker.is_closed():
         return
     sending = threading.Thread(target=_send, name="hint", daemon=True)
     sending.start()

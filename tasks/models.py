@@ -234,6 +234,9 @@ class Unit(models.Model):
     weight_frames = models.PositiveBigIntegerField(default=0, help_text="Share of the job's progress.")
     state = models.CharField(max_length=8, choices=_choices(UnitState), default=UnitState.PENDING)
     fence = models.PositiveIntegerField(default=0, help_text="Grows at each lease.")
+    repairs = models.PositiveSmallIntegerField(
+        default=0, help_text="How often a failed verify sent it back since the job was asked for or revived."
+    )
     attempt = models.ForeignKey(
         Attempt,
         null=True,
@@ -290,7 +293,7 @@ class Event(models.Model):
 
 
 class Tick(models.Model):
-    """The lease row of one beat task: it keeps the tick single, and remembers where it left off."""
+    """The lease row of one beat task: it keeps the tick single, and tells when it last ran and what went wrong."""
 
     name = models.CharField(max_length=30, primary_key=True)
     fence = models.PositiveBigIntegerField(default=0, help_text="Number of ticks so far.")
@@ -298,7 +301,6 @@ class Tick(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     unbroken_since = models.DateTimeField(null=True, blank=True, help_text="Start of the unbroken run of ticks.")
-    cursor = models.CharField(max_length=200, blank=True)
     trouble = models.CharField(max_length=50, blank=True, help_text="Code of the trouble that the last tick met.")
     trouble_text = models.TextField(blank=True)
 

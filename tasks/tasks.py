@@ -25,13 +25,14 @@ def hint() -> None:
 
 @shared_task(name="batchreel.submit")
 def submit_tick() -> None:
-    """Give overlooked videos their job, settle doubtful submissions, submit what is due."""
+    """Give overlooked videos their job, submit what is due, settle doubtful submissions."""
 
     def body(_: TickLease) -> None:
         batch = aws_batch()
         request_overlooked(limit=bridge_settings().submit_batch_jobs)
-        resolve_doubts(batch=batch)
+        # Before the doubts: where ListJobs is refused, SubmitJob may work all the same.
         summary = submit_due(batch=batch)
+        resolve_doubts(batch=batch)
         if summary.trouble:
             raise summary.trouble
 

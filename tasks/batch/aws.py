@@ -13,7 +13,15 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tasks.batch.errors import translate
-from tasks.batch.port import CONNECT_TIMEOUT_S, DESCRIBE_LIMIT_IDS, READ_TIMEOUT_S, BatchPort, Found, Submission
+from tasks.batch.port import (
+    CONNECT_TIMEOUT_S,
+    DESCRIBE_LIMIT_IDS,
+    READ_TIMEOUT_S,
+    SUBMIT_TIMEOUT_S,
+    BatchPort,
+    Found,
+    Submission,
+)
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import BatchStatus, Observation
 
@@ -26,7 +34,7 @@ def batch_client(*, resend: bool) -> BatchClient:
     """A client of AWS Batch. With `resend` False each call goes out at most once. Raises BatchError where it cannot be configured."""
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S if resend else SUBMIT_TIMEOUT_S,
         retries={"total_max_attempts": 2 if resend else 1, "mode": "standard"},
     )
     try:

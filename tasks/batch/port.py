@@ -12,8 +12,10 @@ DESCRIBE_LIMIT_IDS = 100
 """AWS: "a list of up to 100 job IDs" (API reference, DescribeJobs)."""
 
 CONNECT_TIMEOUT_S = 2
-READ_TIMEOUT_S = 8
-"""A call that hangs ends after both; `submit_run_s` and that are no more than Celery's soft limit (a system check)."""
+SUBMIT_TIMEOUT_S = 8
+"""A SubmitJob that hangs ends after both; `submit_run_s` and that are no more than Celery's soft limit (a system check)."""
+READ_TIMEOUT_S = 4
+"""All other calls may be sent twice: 12 s at the most, and `rescue_calls_s` before that."""
 
 TERMINATE_REASON = "Batchreel:"
 """How the reason of every TerminateJob of ours begins, so that it can be told from an operator's."""

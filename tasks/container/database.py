@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,11 @@ class Database:
         while True:
             try:
                 return once(service)
-            except (OperationalError, InterfaceError) as error:
+            except (OperationalError, InterfaceError, InternalError) as error:
+                if isinstance(error, InternalError) and not isinstance(
+                    error.__cause__, IdleInTransactionSessionTimeout
+                ):
+                    raise
                 patience_s = self._hurry_patience_s if self._hurry.is_set() else self._patience_s
                 if time.monotonic() - started_s + pause_s > patience_s:
                     message = f"the database did not answer for {patience_s:.0f} s: {error}"

@@ -104,9 +104,9 @@ def _verify(shop: Workshop, lease: Lease, slot: int, publication: Publication) -
 
 def _send_back(shop: Workshop, lease: Lease, made: Mapping[UnitKey, MadeUnit], bad: Mapping[UnitKey, str]) -> None:
     logger.warning("VERIFY_FAILED", extra={"bad_units": {str(key): reason for key, reason in bad.items()}})
-    if worn_out := [key for key in bad if made[key].fence > _REPAIRS]:
+    if worn_out := [key for key in bad if made[key].repairs >= _REPAIRS]:
         key = worn_out[0]
-        sentence = f"Unit {key} is bad though it was done {made[key].fence} times: {bad[key]}."
+        sentence = f"Unit {key} is bad though it was repaired {made[key].repairs} times: {bad[key]}."
         raise TranscodeError(_VERIFY_FAILED, sentence)
     named = [(made[key], reason) for key, reason in bad.items()]
     shop.database(partial(send_back, shop.claim, lease, bad=named))

@@ -37,8 +37,8 @@ def do_unit(shop: Workshop, lease: Lease, slot: int) -> bool:
     except TranscodeError as error:
         if error.code not in _STALE_PLAN:
             raise
-        shop.forget_plan()
         shop.database(partial(plan_again, shop.claim, lease, why=error.sentence))
+        shop.forget_plan()
         return False
     finally:
         remove_local(folder)

@@ -12,7 +12,6 @@ from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.retry import backoff_s
 from tasks.lifecycle.states import (
-    ACTIVE_JOB_STATES,
     LIVE_ATTEMPT_STATES,
     AttemptEvent,
     AttemptState,
@@ -100,8 +99,3 @@ def attempts_since_progress(job: Job) -> int:
     since = max(last_with_progress or 0, job.budget_from)
     ended = Attempt.objects.filter(job=job, number__gt=since).exclude(state__in=LIVE_ATTEMPT_STATES)
     return ended.exclude(state=AttemptState.SUCCEEDED).count()
-
-
-def is_active(job: Job) -> bool:
-    """Whether the job will go on by itself."""
-    return job.state in ACTIVE_JOB_STATES

@@ -22,9 +22,9 @@ from tasks.lifecycle.states import (
     UnitKind,
     UnitState,
 )
-from tasks.models import Attempt, Job, Unit
+from tasks.models import Job, Unit
 from tasks.services.claim import Claim, Lease, hold
-from tasks.services.ending import end_attempt, end_job_attempts
+from tasks.services.ending import end_attempt, end_job_attempts, live_attempts
 from tasks.services.locking import lock_job, read_attempt
 from tasks.services.transition import transition
 
@@ -166,5 +166,4 @@ def refuse_input(claim: Claim, *, code: str, sentence: str, exit_code: int) -> N
 
 def live_siblings(job: Job, claim: Claim) -> bool:
     """Whether another attempt of the job is at work."""
-    others = Attempt.objects.filter(job=job, state__in=LIVE_ATTEMPT_STATES)
-    return others.exclude(number=claim.number).exists()
+    return bool(live_attempts(job).exclude(number=claim.number).exists())

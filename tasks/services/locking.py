@@ -17,21 +17,17 @@ def lock_job(job_id: Any) -> Job:
     return job
 
 
-def lock_video(video_id: Any) -> bool:
-    """Lock the row of a video that was not deleted, until the transaction ends: no deletion comes between. False where it was deleted.
+def lock_video(video_id: Any) -> Video | None:
+    """Lock the row of a video that was not deleted, until the transaction ends: no deletion comes between. None where it was deleted.
 
     Taken before the locks of its jobs, as a save of the video does: its UPDATE comes first, and the receiver asks for the job after it.
     """
-    return (
-        Video.objects.select_for_update(no_key=True, of=("self",)).filter(pk=video_id, deleted_at=None).first()
-        is not None
-    )
+    return Video.objects.select_for_update(no_key=True, of=("self",)).filter(pk=video_id, deleted_at=None).first()
 
 
-def lock_video_of(job_id: Any) -> bool:
-    """Lock the row of the job's video, before the job's own. False where it was deleted, or the job does not exist."""
-    video_id = Job.objects.filter(pk=job_id).values_list("video_id", flat=True).first()
-    return video_id is not None and lock_video(video_id)
+def lock_video_of(job_id: Any) -> None:
+    """Lock the row of the job's video, before the job's own. Nothing happens where it was deleted, or the job does not exist."""
+    lock_video(Job.objects.filter(pk=job_id).values_list("video_id", flat=True).first())
 
 
 def read_attempt(job: Job, number: int) -> Attempt:

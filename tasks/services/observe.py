@@ -82,8 +82,10 @@ def apply(attempt: Attempt, seen: Observation) -> bool:
         _write(current, seen)
         if current.state in LIVE_ATTEMPT_STATES:
             _conclude(current, seen)
-        elif current.charged is None and seen.status in FINAL_STATUSES:
-            _settle_charge(current, seen)
+        elif seen.status in FINAL_STATUSES:
+            _learn_cause(current, seen)
+            if current.charged is None:
+                _settle_charge(current, seen)
     return True
 
 
@@ -159,15 +161,23 @@ def _is_lost(attempt: Attempt) -> bool:
     )
 
 
+def _learn_cause(attempt: Attempt, seen: Observation) -> None:
+    """Memory ran out: the kernel ends ffmpeg first, so the container only knew that its encoder was killed.
+
+    The next attempt's memory follows from the reason.
+    """
+    cause = Reason.OUT_OF_MEMORY
+    ended_otherwise = attempt.state in {AttemptState.FAILED, AttemptState.LOST} and attempt.reason != cause
+    if ended_otherwise and seen.status is BatchStatus.FAILED and failure_reason(seen) is cause:
+        Attempt.objects.filter(pk=attempt.pk).update(reason=cause.value, reason_text=cause.sentence)
+        record("attempt.cause", job=attempt.job, attempt_number=attempt.number, reason=cause, text=_words(seen))
+
+
 def _settle_charge(attempt: Attempt, seen: Observation) -> None:
     """Batch's verdict on an attempt that was ended before it was known: now its charge is settled."""
     reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
     charged = _is_charged(seen)
-    columns: dict[str, Any] = {"charged": charged}
-    if reason is Reason.OUT_OF_MEMORY:
-        # The next attempt's memory follows from it.
-        columns |= {"reason": reason.value, "reason_text": reason.sentence}
-    Attempt.objects.filter(pk=attempt.pk, charged=None).update(**columns)
+    Attempt.objects.filter(pk=attempt.pk, charged=None).update(charged=charged)
     record(
         "attempt.verdict",
         job=attempt.job,

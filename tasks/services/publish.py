@@ -39,6 +39,7 @@ class MadeUnit:
     kind: UnitKind
     index: int
     fence: int
+    repairs: int
     output: dict[str, Any]
 
 
@@ -47,7 +48,10 @@ def made_units(job_id: uuid.UUID) -> list[MadeUnit]:
     units = Unit.objects.filter(job_id=job_id, kind__in=MEDIA_UNIT_KINDS, state=UnitState.DONE).order_by(
         "kind", "index"
     )
-    return [MadeUnit(kind=UnitKind(u.kind), index=u.index, fence=u.fence, output=u.output or {}) for u in units]
+    return [
+        MadeUnit(kind=UnitKind(u.kind), index=u.index, fence=u.fence, repairs=u.repairs, output=u.output or {})
+        for u in units
+    ]
 
 
 def read_plan(job_id: uuid.UUID) -> dict[str, Any]:
@@ -118,6 +122,7 @@ def send_back(claim: Claim, lease: Lease, *, bad: Sequence[tuple[MadeUnit, str]]
                 damaged,
                 UnitEvent.REDO,
                 text=f"{made.kind} {made.index}: {wrong}",
+                repairs=damaged.repairs + 1,
                 attempt=None,
                 output={"sent_back": wrong},
                 done_at=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -37,10 +38,14 @@ def tidy_jobs(*, limit: int) -> int:
 
 
 def purge_superseded(*, limit: int) -> int:
-    """Remove publications that no video points to, after their retention. Returns how many."""
+    """Remove publications that a newer one has replaced for as long as their retention. Returns how many."""
     old = Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
     shown = Video.objects.filter(published_job=OuterRef("pk"))
-    superseded = Job.objects.filter(~Exists(shown), state=JobState.SUCCEEDED, finished_at__lt=old, purged_at=None)
+    # It counts from the end of the newer job: until then viewers may have begun to watch the old one.
+    newer = Job.objects.filter(
+        video=OuterRef("video"), state=JobState.SUCCEEDED, created_at__gt=OuterRef("created_at"), finished_at__lt=old
+    )
+    superseded = Job.objects.filter(~Exists(shown), Exists(newer), state=JobState.SUCCEEDED, purged_at=None)
     return _one_by_one(_without_containers(superseded)[:limit], _purge_publication)
 
 
@@ -54,11 +59,17 @@ def purge_deleted(*, limit: int) -> int:
 def _one_by_one(rows: Any, purge_row: Callable[[Any], None]) -> int:
     """Purge each row; one that cannot be purged is noted, and goes behind the others from then on. Returns how many were purged."""
     purged = 0
+    stop_at_s = time.monotonic() + bridge_settings().purge_run_s
     for row in rows:
+        if time.monotonic() > stop_at_s:
+            break
         try:
             purge_row(row)
             purged += 1
         except Exception as error:  # storages and the site's own foreign keys raise what they like
+            if time.monotonic() > stop_at_s:
+                # It may be Celery's soft time limit that ended the row: not the row's fault.
+                raise
             logger.exception("PURGE_FAILED %s", row)
             _note_failure(row, str(error))
     return purged
@@ -86,8 +97,10 @@ def _purge_publication(job: Job) -> None:
 
 def _purge_video(video: Video) -> None:
     remove_folder(f"published/{video.pk}")
-    if video.source:
-        default_storage.delete(str(video.source))
+    # Earlier uploads too: each job names the source that it was asked for.
+    for source in {str(video.source), *video.jobs.values_list("source_name", flat=True)} - {""}:
+        default_storage.delete(source)
+    remove_folder(f"sources/{video.pk}")
     _remove_rows(video.pk)
 
 

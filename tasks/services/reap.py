@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,12 +35,18 @@ class ReapSummary:
 def reap(*, batch: BatchPort) -> ReapSummary:
     """End what nobody owns. Raises BatchError after having done all that it could, also where only some of the terminates failed."""
     limit = bridge_settings().reap_limit
-    summary = ReapSummary(
-        tidied=purge.tidy_jobs(limit=limit),
-        purged_jobs=purge.purge_superseded(limit=limit),
-        purged_videos=purge.purge_deleted(limit=limit),
-    )
-    summary.terminated = reap_batch_jobs(batch=batch, limit=limit)
+    summary = ReapSummary()
+    trouble: BatchError | None = None
+    try:
+        summary.terminated = reap_batch_jobs(batch=batch, limit=limit)
+    except BatchError as error:
+        trouble = error
+    # After the Batch jobs, which cost money while they run: a slow storage may take the rest of the tick.
+    summary.tidied = purge.tidy_jobs(limit=limit)
+    summary.purged_jobs = purge.purge_superseded(limit=limit)
+    summary.purged_videos = purge.purge_deleted(limit=limit)
+    if trouble:
+        raise trouble
     return summary
 
 
@@ -98,16 +105,18 @@ def _strays(batch: BatchPort, limit: int) -> dict[str, str]:
     conf = bridge_settings()
     # Listed before the rows are read: an attempt is committed before its SubmitJob, so none of them can be missed.
     active = batch.list_active(prefix=f"{conf.job_name_prefix}-")
-    live = Q(state__in=LIVE_ATTEMPT_STATES)
-    owners = Attempt.objects.filter(live | _leaving(), batch_job_id__in=[each.batch_job_id for each in active])
-    owned = set(owners.values_list("batch_job_id", flat=True))
-    # A live attempt whose id is not known yet may be the owner of the Batch job that bears its name.
-    awaited = set(Attempt.objects.filter(live, batch_job_id=None).values_list("batch_job_name", flat=True))
+    ours = re.compile(rf"{re.escape(conf.job_name_prefix)}-[0-9a-f-]{{36}}-[0-9]+")
+    active = [each for each in active if ours.fullmatch(each.name)]
+    # One query: between two, a claim could fill in the id of an attempt that was awaited by its name.
+    owners = Attempt.objects.filter(
+        Q(state__in=LIVE_ATTEMPT_STATES) | _leaving(), batch_job_name__in=[each.name for each in active]
+    )
+    owned = dict(owners.values_list("batch_job_name", "batch_job_id"))
     old_ms = _database_now_ms() - conf.reap_settle_s * 1000
     strays = [
         each.batch_job_id
         for each in active
-        if each.batch_job_id not in owned and each.name not in awaited and each.created_at_ms < old_ms
+        if owned.get(each.name, "nobody") not in {None, each.batch_job_id} and each.created_at_ms < old_ms
     ]
     return dict.fromkeys(strays[:limit], "no live attempt has this Batch job")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from dataclasses import dataclass
 
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db import DatabaseError, transaction
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from tasks.conf import bridge_settings
@@ -14,10 +15,12 @@ from tasks.hints import hint_on_commit
 from tasks.lifecycle.errors import NotFoundError, RefusedError
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobState
-from tasks.models import Job, Video
+from tasks.models import Job, Unit, Video
 from tasks.services.cancel import cancel_locked
 from tasks.services.locking import lock_job, lock_video, lock_video_of
 from tasks.services.transition import record, transition
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +37,11 @@ def request_automatically(*, video_id: uuid.UUID) -> Requested | None:
 
     A job for an older source of the same video that is still active is cancelled: its output would never be shown.
     """
-    video = Video.objects.filter(pk=video_id, deleted_at=None, source_complete=True).exclude(source="").first()
-    if video is None or Job.objects.filter(video=video, source_name=str(video.source)).exists():
+    if not _overlooked().filter(pk=video_id).exists():
         return None
-    if not lock_video(video.pk):
+    # Read again under the lock: another source may have taken this one's place meanwhile.
+    video = lock_video(video_id)
+    if video is None or not _overlooked().filter(pk=video_id).exists():
         return None
     for older in Job.objects.filter(video=video, state__in=ACTIVE_JOB_STATES).exclude(source_name=str(video.source)):
         cancel_locked(lock_job(older.pk), reason=Reason.SUPERSEDED)
@@ -50,28 +54,32 @@ def request_by_person(*, video_id: uuid.UUID) -> Requested:
 
     Gives the active job where there is one. Raises NotFoundError, or RefusedError with a sentence that says what to do.
     """
-    video = Video.objects.filter(pk=video_id, deleted_at=None).first()
+    video = lock_video(video_id)
     if video is None:
         message = f"there is no video {video_id}"
         raise NotFoundError(message)
     if not video.source or not video.source_complete:
         message = "The upload is not complete. Upload the file again."
         raise RefusedError(message)
-    if not lock_video(video.pk):
-        message = "The video has just been deleted."
-        raise RefusedError(message)
     return _insert(video, automatic=False)
 
 
 def request_overlooked(*, limit: int) -> int:
     """Give complete videos that no job was ever asked for (bulk creates send no signal) their job. Returns how many."""
-    overlooked = (
-        Video.objects.filter(deleted_at=None, source_complete=True)
-        .exclude(source="")
-        .exclude(Exists(Job.objects.filter(video=OuterRef("pk"), source_name=OuterRef("source"))))
-        .values_list("pk", flat=True)[:limit]
-    )
-    return sum(1 for video_id in overlooked if request_automatically(video_id=video_id))
+    asked = 0
+    for video_id in _overlooked().values_list("pk", flat=True)[:limit]:
+        try:
+            asked += request_automatically(video_id=video_id) is not None
+        except (DatabaseError, RefusedError) as error:
+            # One row that is held by somebody must not hold up the others; it is found again by the next tick.
+            logger.warning("REQUEST_FAILED %s: %s", video_id, error)
+    return asked
+
+
+def _overlooked() -> QuerySet[Video]:
+    """Complete videos without a job for their present source."""
+    asked_for = Job.objects.filter(video=OuterRef("pk"), source_name=OuterRef("source"))
+    return Video.objects.filter(~Exists(asked_for), deleted_at=None, source_complete=True).exclude(source="")
 
 
 @transaction.atomic
@@ -88,6 +96,7 @@ def revive(*, job_id: uuid.UUID) -> None:
     transition(
         job, JobEvent.REVIVE, reason=Reason.REVIVED, budget_from=F("fence"), next_attempt_at=Now(), finished_at=None
     )
+    Unit.objects.filter(job=job).update(repairs=0)
     hint_on_commit()
 
 

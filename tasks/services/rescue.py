@@ -8,6 +8,7 @@ workers or beat is never taken for the death of containers: after it, every cont
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -47,12 +48,15 @@ def rescue(*, batch: BatchPort, unbroken_since: datetime, limit: int = 20) -> Re
     Observe first, then terminate, then fence, and go on whether or not that worked.
     """
     summary = RescueSummary()
+    no_calls_after_s = time.monotonic() + bridge_settings().rescue_calls_s
     for attempt in Attempt.objects.filter(_suspect(unbroken_since)).order_by("heartbeat_at")[:limit]:
         summary.suspects += 1
-        _observe(attempt, batch=batch)
-        if not Attempt.objects.filter(_suspect(unbroken_since), pk=attempt.pk).exists():
-            continue
-        summary.terminate_failures += not _terminate(attempt, batch=batch)
+        if time.monotonic() < no_calls_after_s:
+            _observe(attempt, batch=batch)
+            if not Attempt.objects.filter(_suspect(unbroken_since), pk=attempt.pk).exists():
+                continue
+        if time.monotonic() < no_calls_after_s:
+            summary.terminate_failures += not _terminate(attempt, batch=batch)
         summary.rescued += _fence(attempt, unbroken_since)
     return summary
 

@@ -17,7 +17,7 @@ from django.db.models import Max, Q
 from django.db.models.functions import Now
 
 from tasks.batch import definition
-from tasks.batch.errors import BatchDoubtfulError, BatchError
+from tasks.batch.errors import BatchDoubtfulError, BatchError, BatchRefusedError
 from tasks.batch.port import TERMINATE_REASON, BatchPort, Submission
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
@@ -40,6 +40,8 @@ class SubmitSummary:
     submitted: int = 0
     doubtful: int = 0
     refused: int = 0
+    is_stopped: bool = False
+    """AWS takes no SubmitJob now, whatever it asks for."""
     trouble: BatchError | None = None
 
 
@@ -52,9 +54,9 @@ def submit_due(*, batch: BatchPort) -> SubmitSummary:
     summary = SubmitSummary()
     give_back_at_s = time.monotonic() + conf.submit_run_s
     for attempt in take_due(limit=conf.submit_batch_jobs):
-        if summary.refused:
+        if summary.is_stopped:
             put_off(attempt, wait_s=conf.refused_submit_wait_s)
-        elif time.monotonic() > give_back_at_s:
+        elif time.monotonic() > give_back_at_s or summary.refused >= conf.submit_refusals:
             put_off(attempt, wait_s=0)
         else:
             _submit(attempt, batch=batch, summary=summary)
@@ -83,7 +85,8 @@ def _due_jobs() -> Any:
 def _retake(*, limit: int) -> list[Attempt]:
     chosen = list(_put_off().select_for_update(skip_locked=True, of=("self",)).order_by("submit_at")[:limit])
     Attempt.objects.filter(pk__in=[each.pk for each in chosen]).update(submit_at=None, submit_called_at=Now())
-    return list(Attempt.objects.filter(pk__in=[each.pk for each in chosen]).select_related("job"))
+    taken = {each.pk: each for each in Attempt.objects.filter(pk__in=[c.pk for c in chosen]).select_related("job")}
+    return [taken[each.pk] for each in chosen]
 
 
 @transaction.atomic
@@ -149,6 +152,8 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         logger.warning("BATCH_SUBMIT_FAILED %s: %s", attempt.batch_job_name, error)
         put_off(attempt, wait_s=bridge_settings().refused_submit_wait_s)
         summary.refused += 1
+        # What AWS refuses for what it asks, a neighbour may not ask; a throttle or a denial is for all.
+        summary.is_stopped = not isinstance(error, BatchRefusedError)
         summary.trouble = error
     else:
         logger.info("BATCH_SUBMIT %s %s", attempt.batch_job_name, batch_job_id)

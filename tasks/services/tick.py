@@ -25,25 +25,24 @@ BROKEN_AFTER_PERIODS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickLease:
-    """A hold on one tick: its number, where the last one left off, and since when ticks have come without a gap."""
+    """A hold on one tick: its number, and since when ticks have come without a gap."""
 
     name: str
     number: int
     unbroken_since: datetime
-    cursor: str
 
 
-def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], str | None]) -> bool:
+def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], None]) -> bool:
     """Run `body` as the next tick of this name, unless one is under way or the last began less than half a period ago.
 
-    `body` returns the new cursor, or None to leave it. A BatchError ends the tick and is noted as its trouble: an event at its onset,
+    A BatchError ends the tick and is noted as its trouble: an event at its onset,
     none while it lasts. Any other error is noted too, and raised. True where the body ran.
     """
     lease = take_lease(name, period_s=period_s)
     if lease is None:
         return False
     try:
-        cursor = body(lease)
+        body(lease)
     except BatchError as error:
         logger.warning("TICK_TROUBLE %s: %s", name, error)
         _give_back(lease, trouble=error.code, text=str(error))
@@ -55,7 +54,7 @@ def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], str | No
             _give_back(lease, trouble="TICK_FAILED", text=f"{type(error).__name__}: {error}")
         raise
     else:
-        _give_back(lease, cursor=cursor)
+        _give_back(lease)
     return True
 
 
@@ -84,11 +83,11 @@ def take_lease(name: str, *, period_s: float) -> TickLease | None:
     if tick.unbroken_since is None:
         message = f"tick {name} has no start"
         raise RuntimeError(message)
-    return TickLease(name=name, number=tick.fence, unbroken_since=tick.unbroken_since, cursor=tick.cursor)
+    return TickLease(name=name, number=tick.fence, unbroken_since=tick.unbroken_since)
 
 
 @transaction.atomic
-def _give_back(lease: TickLease, *, cursor: str | None = None, trouble: str = "", text: str = "") -> None:
+def _give_back(lease: TickLease, *, trouble: str = "", text: str = "") -> None:
     mine = Tick.objects.select_for_update().filter(name=lease.name, fence=lease.number).first()
     if mine is None:
         return
@@ -97,7 +96,5 @@ def _give_back(lease: TickLease, *, cursor: str | None = None, trouble: str = ""
     if mine.trouble and not trouble:
         record("tick.well", text=f"{lease.name}: {mine.trouble} is over")
     mine.leased_until, mine.trouble, mine.trouble_text = None, trouble, text
-    if cursor is not None:
-        mine.cursor = cursor
-    mine.save(update_fields=["leased_until", "trouble", "trouble_text", "cursor"])
+    mine.save(update_fields=["leased_until", "trouble", "trouble_text"])
     Tick.objects.filter(pk=mine.pk).update(finished_at=Now())

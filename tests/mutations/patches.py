@@ -253,7 +253,7 @@ PATCHES: tuple[Patch, ...] = (
         name="each hint is tried whatever became of the last",
         promise=7,
         file="tasks/hints.py",
-        old="    if not breaker.is_open():\n        return\n",
+        old="    if not breaker.is_closed():\n        return\n",
         new="",
         tests=(
             f"{_FAULTS}/test_redis_away.py::test_fifty_videos_are_saved_at_once_and_all_submitted_later_when_redis_was_away",
@@ -378,7 +378,7 @@ PATCHES: tuple[Patch, ...] = (
         name="strays are reaped though an attempt has them",
         promise=11,
         file="tasks/services/reap.py",
-        old="        if each.batch_job_id not in owned and each.name not in awaited and each.created_at_ms < old_ms\n",
+        old='        if owned.get(each.name, "nobody") not in {None, each.batch_job_id} and each.created_at_ms < old_ms\n',
         new="        if each.created_at_ms < old_ms\n",
         tests=(
             f"{_SERVICES}/test_cancel_delete_reap.py::test_stray_batch_job_is_ended_only_when_it_is_ours_old_and_unowned",
@@ -440,8 +440,8 @@ PATCHES: tuple[Patch, ...] = (
         name="a Batch job whose container is leaving is a stray",
         promise=15,
         file="tasks/services/reap.py",
-        old="filter(live | _leaving(), batch",
-        new="filter(live, batch",
+        old="        Q(state__in=LIVE_ATTEMPT_STATES) | _leaving(), batch_job_name__in",
+        new="        Q(state__in=LIVE_ATTEMPT_STATES), batch_job_name__in",
         tests=(
             f"{_SERVICES}/test_cancel_delete_reap.py::test_container_that_is_done_may_leave_when_its_batch_job_still_runs",
         ),

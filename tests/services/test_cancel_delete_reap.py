@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,9 @@ from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.cancel import cancel_job
-from tasks.services.claim import job_prefix
+from tasks.services.claim import job_prefix, unit_folder
 from tasks.services.reap import reap
+from tasks.services.request import request_by_person
 from tests.services.making import ScriptedBatch, age, claimed, published, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
@@ -65,6 +67,12 @@ def test_stray_batch_job_is_ended_only_when_it_is_ours_old_and_unowned(batch: Sc
         Found(batch_job_id="stray", name=attempt.batch_job_name, status=BatchStatus.RUNNING, created_at_ms=long_ago_ms),
         Found(batch_job_id="young", name=attempt.batch_job_name, status=BatchStatus.RUNNING, created_at_ms=far_away_ms),
         Found(batch_job_id="foreign", name="somebody-else-1", status=BatchStatus.RUNNING, created_at_ms=long_ago_ms),
+        Found(
+            batch_job_id="neighbour",
+            name=f"batchreel-staging-{uuid.uuid4()}-1",
+            status=BatchStatus.RUNNING,
+            created_at_ms=long_ago_ms,
+        ),
     ]
     reap(batch=batch)
     assert batch.terminated == ["stray"]
@@ -97,14 +105,20 @@ def test_objects_of_losing_fences_go_and_the_winners_stay(batch: ScriptedBatch) 
 def test_superseded_publication_goes_after_its_retention_and_the_shown_one_stays(batch: ScriptedBatch) -> None:
     video = published()
     old = Job.objects.get(video=video)
-    key = _stored(f"{job_prefix(old)}/publish-0000-f1-x/master.m3u8")
+    key = _stored(f"{job_prefix(old)}/{unit_folder(Unit.objects.get(job=old, kind='publish'))}/master.m3u8")
     Attempt.objects.update(batch_status="SUCCEEDED")
+    age(Job, "finished_at", seconds=30 * 86400)
+    assert reap(batch=batch).purged_jobs == 0
+    request_by_person(video_id=video.pk)
+    new = Job.objects.get(pk=published(video).published_job_id)
+    Attempt.objects.update(batch_status="SUCCEEDED")
+    assert new.pk != old.pk
+    assert reap(batch=batch).purged_jobs == 0, "viewers may be in the middle of the old one"
+    assert default_storage.exists(key)
     age(Job, "finished_at", seconds=8 * 86400)
-    reap(batch=batch)
-    assert Job.objects.get(pk=old.pk).purged_at is None
-    Video.objects.update(published_job=None)
     assert reap(batch=batch).purged_jobs == 1
     assert not default_storage.exists(key)
+    assert Job.objects.get(pk=new.pk).purged_at is None
 
 
 @pytest.mark.parametrize("how", ["row", "queryset"])
@@ -123,7 +137,6 @@ def test_deleted_video_ends_its_work_then_objects_then_rows_go(how: str, batch: 
     assert reap(batch=batch).purged_videos == 0, "its container may still write"
     assert default_storage.exists(made)
     batch.says(attempt, BatchStatus.FAILED, started=True)
-    reap(batch=batch)
     assert reap(batch=batch).purged_videos == 1
     assert not default_storage.exists(made)
     assert not default_storage.exists(source)
@@ -153,7 +166,7 @@ def test_others_are_purged_when_one_video_cannot_be(batch: ScriptedBatch, settin
 
 def test_other_strays_are_ended_when_one_cannot_be(batch: ScriptedBatch) -> None:
     batch.found = [
-        Found(batch_job_id=each, name=f"batchreel-{each}-1", status=BatchStatus.RUNNING, created_at_ms=1)
+        Found(batch_job_id=each, name=f"batchreel-{uuid.uuid4()}-1", status=BatchStatus.RUNNING, created_at_ms=1)
         for each in "ab"
     ]
     batch.terminate_error = BatchRefusedError("no")

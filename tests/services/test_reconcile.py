@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from io import StringIO
 from typing import Any
 
@@ -47,7 +48,7 @@ def amiss(batch: ScriptedBatch) -> ScriptedBatch:
     batch.says(idle, BatchStatus.FAILED, started=True)
     Job.objects.filter(pk=ended.job_id).update(state="CANCELLED", reason="CANCELLED")
     batch.found = [
-        Found(batch_job_id="stray", name="batchreel-stray-1", status=BatchStatus.RUNNING, created_at_ms=1),
+        Found(batch_job_id="stray", name=f"batchreel-{uuid.uuid4()}-1", status=BatchStatus.RUNNING, created_at_ms=1),
     ]
     Video.objects.bulk_create([Video(title="overlooked", source="sources/x/lecture.mp4")])
     return batch

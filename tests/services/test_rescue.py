@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from django.db.models.functions import Now
 
@@ -15,6 +17,9 @@ from tasks.services.rescue import RescueSummary, rescue
 from tasks.services.resume import resume_idle
 from tasks.services.waiting import note_waiting
 from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
@@ -149,3 +154,13 @@ def test_job_that_nobody_is_at_work_on_is_made_due_when_rows_were_restored() -> 
     assert (job.state, job.reason) == ("RETRY_WAIT", Reason.LEFT_TO_NOBODY)
     assert job.next_attempt_at is not None
     assert resume_idle() == 0
+
+
+def test_silent_container_is_given_up_without_a_call_when_aws_takes_too_long(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"rescue_calls_s": 0}
+    claimed(submitted_attempt())
+    age(Attempt, "heartbeat_at", seconds=181)
+    assert _rescue(batch).rescued == 1
+    assert (batch.described, batch.terminated) == ([], [])

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks import tasks
 from tasks.batch.errors import BatchDeniedError, BatchDoubtfulError, BatchRefusedError, BatchThrottledError
 from tasks.batch.port import Found, Submission
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, UnitKind
-from tasks.models import Attempt, Job, TokenBucket
+from tasks.models import Attempt, Job, Tick, TokenBucket
 from tasks.services.cancel import cancel_job
 from tasks.services.doubt import resolve_doubts
 from tasks.services.ending import end_attempt
@@ -63,13 +64,32 @@ def test_same_attempt_is_submitted_later_when_aws_throttled(batch: ScriptedBatch
     assert newest_attempt(video).number == 1
 
 
-def test_rest_of_the_turn_is_put_off_when_aws_refuses_one(batch: ScriptedBatch) -> None:
+def test_rest_of_the_turn_is_put_off_when_aws_takes_no_submit_job(batch: ScriptedBatch) -> None:
     for title in "abc":
         uploaded_video(title=title)
-    batch.submit_error = BatchRefusedError("no such queue")
+    batch.submit_error = BatchDeniedError("AccessDenied")
     submit_due(batch=batch)
     assert len(batch.submissions) == 1
     assert Attempt.objects.filter(state="SUBMITTING", submit_at__isnull=False).count() == 3
+
+
+def test_others_are_submitted_when_aws_refuses_what_one_attempt_asks_for() -> None:
+    videos = [uploaded_video(title=title) for title in "abcdefgh"]
+    refused = {
+        f"batchreel-{job_id}-1" for job_id in Job.objects.filter(video__in=videos[:4]).values_list("pk", flat=True)
+    }
+
+    class _RefusesSome(ScriptedBatch):
+        def submit(self, submission: Submission) -> str:
+            self.submit_error = BatchRefusedError("memory is invalid") if submission.name in refused else None
+            return super().submit(submission)
+
+    batch = _RefusesSome()
+    for _ in range(4):
+        submit_due(batch=batch)
+        age(Attempt, "submit_at", seconds=31)
+    assert Attempt.objects.filter(state="SUBMITTED").count() == 4
+    assert Attempt.objects.filter(state="SUBMITTING").count() == 4
 
 
 def test_doubtful_submission_is_adopted_when_its_batch_job_exists(batch: ScriptedBatch) -> None:
@@ -147,11 +167,11 @@ def test_next_attempt_gets_more_memory_when_one_ran_out(batch: ScriptedBatch) ->
     assert batch.submissions[-1].memory_mib == second.memory_mib
 
 
-def test_rate_of_the_account_is_kept_when_many_workers_submit() -> None:
+def test_rate_of_the_account_is_kept_when_many_workers_submit(settings: Settings) -> None:
     refill_tokens()
-    assert take_tokens("SubmitJob", wanted=15) == 15
-    assert take_tokens("SubmitJob", wanted=15) <= 6
-    assert take_tokens("SubmitJob", wanted=15) <= 1
+    settings.BATCHREEL = {"submit_per_s": 1e-9}
+    assert [take_tokens("SubmitJob", wanted=15) for _ in range(3)] == [15, 5, 0]
+    settings.BATCHREEL = {}
     age(TokenBucket, "refilled_at", seconds=10)  # type: ignore[arg-type] # any model with a time
     assert take_tokens("SubmitJob", wanted=100) == 20
 
@@ -235,3 +255,33 @@ def test_next_attempt_gets_more_memory_when_silence_came_before_the_verdict(batc
     assert (first.charged, first.reason) == (True, Reason.OUT_OF_MEMORY)
     age(Job, "next_attempt_at", seconds=601)
     assert submitted_attempt(video, batch=batch).memory_mib == int(first.memory_mib * 1.5)
+
+
+def test_next_attempt_gets_more_memory_when_the_container_only_saw_its_encoder_killed(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    first = submitted_attempt(video, batch=batch)
+    fail_attempt(claimed(first), reason=Reason.ENCODE_FAILED, text="ffmpeg was ended by signal 9", exit_code=1)
+    batch.says(first, BatchStatus.FAILED, container_reason="OutOfMemoryError: Container killed", started=True)
+    observe(batch=batch, tick=0)
+    first.refresh_from_db()
+    assert (first.charged, first.reason) == (True, Reason.OUT_OF_MEMORY)
+    age(Job, "next_attempt_at", seconds=601)
+    assert submitted_attempt(video, batch=batch).memory_mib == int(first.memory_mib * 1.5)
+
+
+def test_due_jobs_are_submitted_when_doubts_cannot_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class _NoList(ScriptedBatch):
+        def find(self, *, name: str) -> list[Found]:
+            raise BatchDeniedError(name)
+
+    batch = _NoList(submit_error=BatchDoubtfulError("dropped"))
+    monkeypatch.setattr(tasks, "aws_batch", lambda: batch)
+    doubtful = uploaded_video(title="doubtful")
+    tasks.submit_tick()
+    age(Attempt, "submit_called_at", seconds=61)
+    batch.submit_error = None
+    healthy = uploaded_video(title="healthy")
+    age(Tick, "started_at", seconds=15)
+    tasks.submit_tick()
+    assert [newest_attempt(video).state for video in (doubtful, healthy)] == ["SUBMITTING", "SUBMITTED"]
+    assert Tick.objects.get(name="submit").trouble == "BATCH_DENIED"

@@ -74,16 +74,3 @@ def test_next_tick_runs_when_the_body_met_an_unknown_error() -> None:
     age(Tick, "started_at", seconds=_PERIOD_S)
     assert run_tick("observe", period_s=_PERIOD_S, body=lambda _: None)
     assert list(Event.objects.order_by("id").values_list("kind", flat=True)) == ["tick.trouble", "tick.well"]
-
-
-def test_cursor_is_kept_for_the_next_tick() -> None:
-    seen: list[str] = []
-
-    def body(lease: TickLease) -> str:
-        seen.append(lease.cursor)
-        return f"after {lease.number}"
-
-    for _ in range(2):
-        assert run_tick("reap", period_s=_PERIOD_S, body=body)
-        age(Tick, "started_at", seconds=_PERIOD_S)
-    assert seen == ["", "after 1"]

@@ -26,7 +26,7 @@ from tasks.services.finish import fail_attempt, finish_attempt, finish_plan, fin
 from tasks.services.heartbeat import Beat, beat
 from tasks.services.locking import lock_job, read_attempt
 from tasks.services.publish import made_units, publish, send_back
-from tasks.services.request import request_by_person
+from tasks.services.request import request_by_person, revive
 from tests.services.making import (
     age,
     claimed,
@@ -338,3 +338,20 @@ def test_unit_done_again_since_is_left_alone_when_a_verify_reports_late() -> Non
     finish_unit(claim, leased(claim), output={"folder": "again", "media": {}})
     send_back(claim, leased(claim), bad=[(bad, "it is missing")])
     assert Unit.objects.get(kind="video").state == "DONE"
+
+
+def test_repairs_are_counted_apart_from_leases_and_begin_anew_when_the_job_is_revived() -> None:
+    claim = claimed(submitted_attempt())
+    planned(claim, video_units=1, audio=False)
+    for _ in range(3):
+        leased(claim)
+        _lose(claim)
+        claim = _next_claim(claim)
+    finished_media(claim)
+    (made,) = made_units(claim.job_id)
+    assert (made.fence, made.repairs) == (4, 0)
+    send_back(claim, leased(claim), bad=[(made, "it is missing")])
+    assert Unit.objects.get(kind="video").repairs == 1
+    Job.objects.filter(pk=claim.job_id).update(state="DEAD", reason=Reason.BUDGET_SPENT)
+    revive(job_id=claim.job_id)
+    assert Unit.objects.get(kind="video").repairs == 0

@@ -107,6 +107,7 @@ def test_check_names_the_batch_setting_when_it_is_empty(settings: Settings, name
 def test_check_names_the_celery_setting_when_it_is_wrong(
     settings: Settings, expected: str, name: str, value: Any
 ) -> None:
+    settings.BATCHREEL = {"tick_lease_s": 60}  # longer than any limit here
     setattr(settings, name, value)
     assert ids() == {expected}
 
