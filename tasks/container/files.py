@@ -37,13 +37,26 @@ def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], st
     target = folder / "source"
     with storage.open(name, "rb") as remote, target.open("wb") as local:
         done_bytes = 0
-        for block in remote.chunks(_BLOCK_BYTES):
+        for block in _blocks(remote):
             if stop.is_set():
                 raise Stopped
             local.write(block)
             done_bytes += len(block)
             progress(done_bytes)
     return target
+
+
+def _blocks(file: Any) -> Iterator[bytes]:
+    """The content as it comes.
+
+    A file of django-storages' S3 would first be read as a whole into a temporary file: no progress and no stop in the meantime, and
+    twice the disk.
+    """
+    stored_object = getattr(file, "obj", None)
+    if stored_object is None:
+        return iter(file.chunks(_BLOCK_BYTES))
+    blocks: Iterator[bytes] = stored_object.get()["Body"].iter_chunks(_BLOCK_BYTES)
+    return blocks
 
 
 def _local_path(storage: Storage, name: str) -> Path | None:
@@ -86,7 +99,7 @@ def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: t
 def read_object(key: str) -> Iterator[bytes]:
     """The bytes of a stored object, in blocks. Raises FileNotFoundError."""
     with default_storage.open(key, "rb") as file:
-        yield from file.chunks(_BLOCK_BYTES)
+        yield from _blocks(file)
 
 
 def remove_local(folder: Path) -> None:
