@@ -1,0 +1,38 @@
+"""The budget comes to an end though verdicts never come, and a job is nobody's to repeat while one container is at work on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import AttemptEvent
+from tasks.models import Attempt, Job
+from tasks.services.ending import end_attempt
+from tasks.services.locking import lock_job, read_attempt
+from tasks.services.submit import submit_due
+from tests.services.making import ScriptedBatch, age, claimed, helper_of, planned, submitted_attempt, uploaded_video
+
+pytestmark = pytest.mark.django_db
+
+
+def test_job_is_parked_when_batch_never_says_its_verdict(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    for _ in range(5):
+        claim = claimed(submitted_attempt(video, batch=batch))
+        end_attempt(read_attempt(lock_job(claim.job_id), claim.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+        age(Job, "next_attempt_at", seconds=601)
+    submit_due(batch=batch)
+    assert (Job.objects.get().state, len(batch.submissions)) == ("RETRY_WAIT", 5)
+    age(Attempt, "ended_at", seconds=901)
+    age(Job, "next_attempt_at", seconds=901)
+    submit_due(batch=batch)
+    assert (Job.objects.get().state, len(batch.submissions)) == ("DEAD", 5)
+
+
+def test_job_goes_on_without_a_retry_when_one_of_two_containers_died() -> None:
+    first = claimed(submitted_attempt())
+    planned(first)
+    claimed(helper_of(first))
+    end_attempt(read_attempt(lock_job(first.job_id), first.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+    job = Job.objects.get()
+    assert (job.state, job.next_attempt_at) == ("RUNNING", None)
