@@ -7,11 +7,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from tasks.transcode.sprites import WEBVTT_CONTENT_TYPE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tasks.transcode.outputs import Segment
-    from tasks.transcode.playlists import Track, Variant
+    from tasks.transcode.playlists import PlacedCaptions, Track, Variant
 
 DASH_CONTENT_TYPE = "application/dash+xml"
 
@@ -19,13 +21,16 @@ _NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 _PROFILE = "urn:mpeg:dash:profile:full:2011"
 """The profiles for files of a pattern of names do not fit: a segment is a range of a unit's file."""
 
+_ROLE_SCHEME = "urn:mpeg:dash:role:2011"
 _CHANNELS_SCHEME = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
 _STARTS_WITH_KEY_FRAME = "1"
 """SAP type 1, ISO/IEC 14496-12 annex I: every segment decodes by itself, and shows its first picture first."""
 
 
-def dash_manifest(variants: Sequence[Variant], audio: Track | None, *, duration_s: Fraction) -> str:
-    """Return the MPD that offers all rungs and the audio that they share, for `duration_s` seconds."""
+def dash_manifest(
+    variants: Sequence[Variant], audio: Track | None, captions: Sequence[PlacedCaptions], *, duration_s: Fraction
+) -> str:
+    """Return the MPD that offers all rungs, with the audio and the captions that they share, for `duration_s` seconds."""
     tracks = [variant.track for variant in variants] + ([audio] if audio is not None else [])
     root = ET.Element(
         "MPD",
@@ -41,6 +46,8 @@ def dash_manifest(variants: Sequence[Variant], audio: Track | None, *, duration_
     _add_video(period, variants)
     if audio is not None:
         _add_audio(period, audio)
+    for number, each in enumerate(captions, start=2):
+        _add_captions(period, str(number), each, duration_s)
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
@@ -73,6 +80,17 @@ def _add_audio(period: ET.Element, audio: Track) -> None:
     representation.set("audioSamplingRate", str(audio.files[0].file.timescale))
     ET.SubElement(representation, "AudioChannelConfiguration", {"schemeIdUri": _CHANNELS_SCHEME, "value": "2"})
     _add_segments(representation, audio)
+
+
+def _add_captions(period: ET.Element, number: str, placed: PlacedCaptions, duration_s: Fraction) -> None:
+    kind = {"id": number, "contentType": "text", "mimeType": WEBVTT_CONTENT_TYPE}
+    language = {"lang": placed.track.language} if placed.track.language else {}
+    texts = ET.SubElement(period, "AdaptationSet", kind | language)
+    ET.SubElement(texts, "Role", {"schemeIdUri": _ROLE_SCHEME, "value": "subtitle"})
+    ET.SubElement(texts, "Label").text = placed.track.name
+    bandwidth_bps = max(1, round(placed.bytes * 8 / duration_s))
+    told = {"id": f"captions-{number}", "bandwidth": str(bandwidth_bps)}
+    ET.SubElement(ET.SubElement(texts, "Representation", told), "BaseURL").text = placed.url
 
 
 def _add_representation(parent: ET.Element, track: Track) -> ET.Element:

@@ -20,6 +20,11 @@ MAX_SOURCE_PX = 8192 * 8192
 MIN_SOURCE_SIDE_PX = 16
 """Smallest source side: one H.264 macroblock."""
 
+MAX_CAPTION_TRACKS = 32
+MAX_CUE_BYTES = 64 * 1024
+MAX_CAPTION_CHARACTERS = 2_000_000
+"""Most text taken from a source's captions, all tracks together: 12 h of fast speech are about 650,000 characters."""
+
 PROBE_OUTPUT_BYTES = 256 * 1024 * 1024
 """Most bytes a probe may answer; 12 h at 120 pictures a second need about 60 MiB."""
 

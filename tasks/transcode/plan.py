@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from tasks.transcode.captions import CaptionTrack
 from tasks.transcode.errors import EncodeFailed
 from tasks.transcode.ladder import Rung
 from tasks.transcode.sprites import ThumbnailPlan
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 """Grows when the JSON form changes its meaning."""
 
 SHORTEST_REST_S = Fraction(1, 2)
@@ -87,6 +88,7 @@ class Plan:
     poster_rung: str
     """The poster has this rung's size."""
     thumbnails: ThumbnailPlan
+    captions: tuple[CaptionTrack, ...]
 
     @property
     def has_audio(self) -> bool:
@@ -135,6 +137,7 @@ class Plan:
                 "rate": Fraction(form["rate"]),
                 "rungs": tuple(Rung(**rung) for rung in form["rungs"]),
                 "thumbnails": ThumbnailPlan(**form["thumbnails"]),
+                "captions": tuple(CaptionTrack.from_json(each) for each in form["captions"]),
                 "video_units": tuple(
                     VideoUnit(**unit | {"seeks_s": tuple(unit["seeks_s"])}) for unit in form["video_units"]
                 ),

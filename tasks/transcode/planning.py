@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from tasks.transcode.captions import plan_captions
 from tasks.transcode.ladder import choose_rungs
 from tasks.transcode.plan import AudioPlan, Plan, VideoUnit, segment_starts
 from tasks.transcode.rate import choose_rate
@@ -64,6 +65,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         poster_frame=min(grid.frames // _POSTER_SHARE, int(rate * _POSTER_LATEST_S)),
         poster_rung=_poster_rung(rungs),
         thumbnails=plan_thumbnails(rungs[-1], rate, profile.thumbnail_s),
+        captions=plan_captions(source.captions, start_s=source.start_s, duration_s=grid.frames / rate),
     )
 
 

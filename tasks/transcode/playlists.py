@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tasks.transcode.captions import CaptionTrack
     from tasks.transcode.outputs import MediaFile
 
 HLS_CONTENT_TYPE = "application/vnd.apple.mpegurl"
@@ -87,6 +88,16 @@ class Variant:
     frame_rate: Fraction
 
 
+@dataclass(frozen=True)
+class PlacedCaptions:
+    """A caption track as players are offered it: the addresses of its WebVTT file and of the playlist around it."""
+
+    track: CaptionTrack
+    url: str
+    playlist: str
+    bytes: int
+
+
 def target_duration_s(track: Track) -> int:
     """Return the longest segment's duration in whole seconds, as RFC 8216, 4.3.3.1 compares them; at least 1."""
     longest_s = max(duration_s for duration_s, _ in track.segments)
@@ -133,14 +144,33 @@ def _playlist(track: Track, nature: str) -> str:
     return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
-def master_playlist(variants: Sequence[Variant], audio: Track | None, audio_playlist: str) -> str:
-    """Return the playlist that offers all rungs, with the audio that they share."""
+def caption_playlist(url: str, duration_s: Fraction) -> str:
+    """Return the playlist of a WebVTT file that is one segment: cues may then lie across any border of the video's."""
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{_VERSION}",
+        f"#EXT-X-TARGETDURATION:{max(1, int(duration_s + Fraction(1, 2)))}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        f"#EXTINF:{float(duration_s):.6f},",
+        url,
+        "#EXT-X-ENDLIST",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def master_playlist(
+    variants: Sequence[Variant], audio: Track | None, audio_playlist: str, captions: Sequence[PlacedCaptions]
+) -> str:
+    """Return the playlist that offers all rungs, with the audio and the captions that they share."""
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if audio is not None:
         lines.append(
             '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Audio",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",'
             f'URI="{audio_playlist}"'
         )
+    lines += [_caption_line(each) for each in captions]
     for variant in variants:
         parts = [variant.track] + ([audio] if audio is not None else [])
         attributes = [
@@ -152,9 +182,19 @@ def master_playlist(variants: Sequence[Variant], audio: Track | None, audio_play
         ]
         if audio is not None:
             attributes.append('AUDIO="audio"')
+        if captions:
+            attributes.append('SUBTITLES="captions"')
         lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", variant.playlist]
     lines += [_i_frame_line(variant) for variant in variants]
     return "\n".join([*lines, ""])
+
+
+def _caption_line(placed: PlacedCaptions) -> str:
+    language = f'LANGUAGE="{placed.track.language}",' if placed.track.language else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="captions",NAME="{placed.track.name}",{language}'
+        f'DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="{placed.playlist}"'
+    )
 
 
 def _i_frame_line(variant: Variant) -> str:

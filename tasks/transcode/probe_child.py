@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
 
+from tasks.transcode.caption_packets import CaptionPackets
 from tasks.transcode.errors import InputRefused
 from tasks.transcode.limits import MAX_DURATION_S, MAX_GAP_S, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
 from tasks.transcode.packets import CHECK_AND_EXPORT, PicturePackets, SoundPackets
@@ -37,8 +39,10 @@ def probe(path: str, demuxer: str) -> SourceInfo:
     with container:
         pictures = PicturePackets(_picture_stream(container))
         sound = _sound(container)
-        warnings = _read(container, pictures, sound)
-        return _describe(container, pictures, sound, warnings, demuxer)
+        captions = CaptionPackets(container)
+        warnings = _read(container, pictures, sound, captions)
+        source = _describe(container, pictures, sound, warnings, demuxer)
+        return replace(source, captions=captions.sources())
 
 
 def _picture_stream(container: Any) -> Any:
@@ -65,21 +69,26 @@ def _sound(container: Any) -> SoundPackets | None:
     return SoundPackets(chosen[0]) if chosen else None
 
 
-def _read(container: Any, pictures: PicturePackets, sound: SoundPackets | None) -> list[str]:
+def _read(container: Any, pictures: PicturePackets, sound: SoundPackets | None, captions: CaptionPackets) -> list[str]:
     """Demux to the end, or to where the file breaks off."""
-    wanted = [pictures.stream] + ([sound.stream] if sound else [])
+    wanted = [pictures.stream] + ([sound.stream] if sound else []) + captions.streams
     for stream in container.streams:
         if stream not in wanted:
             stream.discard = "all"
+    warnings = []
     try:
         for packet in container.demux(wanted):
             if packet.stream is pictures.stream:
                 pictures.take(packet)
-            elif sound:
+            elif sound and packet.stream is sound.stream:
                 sound.take(packet)
+            else:
+                captions.take(packet)
     except av.error.FFmpegError:
-        return ["READING_BROKE_OFF"]
-    return []
+        warnings.append("READING_BROKE_OFF")
+    if captions.was_cut:
+        warnings.append("CAPTIONS_CUT")
+    return warnings
 
 
 def _describe(

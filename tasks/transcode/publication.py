@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tasks.transcode.captions import webvtt
 from tasks.transcode.consistency import check_outputs
 from tasks.transcode.dash import DASH_CONTENT_TYPE, dash_manifest
 from tasks.transcode.errors import AUDIO_UNIT
 from tasks.transcode.playlists import (
     HLS_CONTENT_TYPE,
+    PlacedCaptions,
     PlacedFile,
     Track,
     Variant,
+    caption_playlist,
     i_frame_playlist,
     master_playlist,
     media_playlist,
@@ -97,14 +99,33 @@ def _playlists(plan: Plan, rungs: Sequence[Track], audio: Track | None) -> tuple
         Variant(track, f"{rung.name}.m3u8", _i_frame_name(track), rung.width_px, rung.height_px, plan.rate)
         for rung, track in zip(plan.rungs, rungs, strict=True)
     ]
-    texts = {MASTER_NAME: master_playlist(variants, audio, AUDIO_PLAYLIST_NAME)}
+    duration_s = plan.frames / plan.rate
+    captions, caption_files = _captions(plan)
+    texts = {MASTER_NAME: master_playlist(variants, audio, AUDIO_PLAYLIST_NAME, captions)}
     texts |= {f"{track.name}.m3u8": media_playlist(track) for track in rungs}
     texts |= {_i_frame_name(track): i_frame_playlist(track) for track in rungs}
     if audio is not None:
         texts[AUDIO_PLAYLIST_NAME] = media_playlist(audio)
+    texts |= {each.playlist: caption_playlist(each.url, duration_s) for each in captions}
     hls = tuple(PublishedFile(name, HLS_CONTENT_TYPE, text.encode()) for name, text in texts.items())
-    mpd = dash_manifest(variants, audio, duration_s=Fraction(plan.frames) / plan.rate)
-    return (*hls, PublishedFile(DASH_NAME, DASH_CONTENT_TYPE, mpd.encode()))
+    mpd = dash_manifest(variants, audio, captions, duration_s=duration_s)
+    return (*hls, PublishedFile(DASH_NAME, DASH_CONTENT_TYPE, mpd.encode()), *caption_files)
+
+
+def _captions(plan: Plan) -> tuple[tuple[PlacedCaptions, ...], tuple[PublishedFile, ...]]:
+    files = tuple(
+        PublishedFile(f"{_caption_name(number)}.vtt", WEBVTT_CONTENT_TYPE, webvtt(track).encode())
+        for number, track in enumerate(plan.captions)
+    )
+    placed = tuple(
+        PlacedCaptions(track, file.name, f"{_caption_name(number)}.m3u8", len(file.content))
+        for number, (track, file) in enumerate(zip(plan.captions, files, strict=True))
+    )
+    return placed, files
+
+
+def _caption_name(number: int) -> str:
+    return f"captions-{number}"
 
 
 def _thumbnail_map(
@@ -154,6 +175,16 @@ def _manifest(
             for rung, track in zip(plan.rungs, rungs, strict=True)
         ],
         "audio": None if audio is None else _summary(audio),
+        "captions": [
+            {
+                "name": track.name,
+                "language": track.language,
+                "cues": len(track.cues),
+                "url": f"{_caption_name(number)}.vtt",
+                "playlist": f"{_caption_name(number)}.m3u8",
+            }
+            for number, track in enumerate(plan.captions)
+        ],
         "units": [
             {
                 "unit": unit.index,

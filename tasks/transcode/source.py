@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from tasks.transcode.captions import CaptionSource
+
 
 @dataclass(frozen=True)
 class KeyFrame:
@@ -61,6 +63,7 @@ class SourceInfo:
     """What the container claims; 0.0 where it doesn't. Shown to people, never used to plan."""
     warnings: tuple[str, ...]
     """Stable codes of what is odd about the file but did not stop us."""
+    captions: tuple[CaptionSource, ...] = ()
 
     @property
     def picture_s(self) -> Fraction:
@@ -105,5 +108,6 @@ class SourceInfo:
                 "picture_pts": tuple(form["picture_pts"]),
                 "audio": audio,
                 "warnings": tuple(form["warnings"]),
+                "captions": tuple(CaptionSource.from_json(each) for each in form["captions"]),
             }
         )

@@ -47,6 +47,8 @@ def check_output(folder: Path) -> None:
     _check_i_frames(folder, manifest, fragments)
     _check_dash(folder, manifest, playlists)
     _check_thumbnails(folder, manifest)
+    for track in manifest["captions"]:
+        _check_captions(folder, track, manifest)
 
 
 def _check_master(folder: Path, manifest: dict[str, Any]) -> list[tuple[dict[str, str], str]]:
@@ -54,12 +56,15 @@ def _check_master(folder: Path, manifest: dict[str, Any]) -> list[tuple[dict[str
     assert lines[0] == "#EXTM3U"
     assert "#EXT-X-INDEPENDENT-SEGMENTS" in lines
     groups = [hls_attributes(line) for line in lines if line.startswith("#EXT-X-MEDIA:")]
+    captions = [group["URI"] for group in groups if group["TYPE"] == "SUBTITLES"]
+    assert captions == [track["playlist"] for track in manifest["captions"]]
     sounds = [group for group in groups if group["TYPE"] == "AUDIO"]
     assert len(sounds) == (1 if manifest["audio"] else 0)
     variants = [
         (hls_attributes(line), lines[at + 1]) for at, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF:")
     ]
     for told, _ in variants:
+        assert told.get("SUBTITLES") == ("captions" if captions else None)
         assert told.get("AUDIO") == (sounds[0]["GROUP-ID"] if sounds else None)
     return variants
 
@@ -191,3 +196,20 @@ def _check_thumbnails(folder: Path, manifest: dict[str, Any]) -> None:
         assert (x % width, y % height) == (0, 0)
         sizes.add((width, height))
     assert len(sizes) == 1
+
+
+def _check_captions(folder: Path, track: dict[str, Any], manifest: dict[str, Any]) -> None:
+    """The playlist around a caption file lasts as long as the video, and its cues lie within that."""
+    lines = (folder / track["playlist"]).read_text().splitlines()
+    (duration_s,) = (float(line[8:].rstrip(",")) for line in lines if line.startswith("#EXTINF:"))
+    (target_s,) = (int(line.partition(":")[2]) for line in lines if line.startswith("#EXT-X-TARGETDURATION:"))
+    assert duration_s == pytest.approx(manifest["duration_s"], abs=_WRITTEN_S)
+    assert round(duration_s) <= target_s
+    assert lines[-2:] == [track["url"], "#EXT-X-ENDLIST"]
+    assert "X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n" in (folder / track["url"]).read_text()
+    cues = read_webvtt(folder / track["url"])
+    assert len(cues) == track["cues"] > 0
+    assert [cue.start_s for cue in cues] == sorted(cue.start_s for cue in cues)
+    assert all(0 <= cue.start_s < cue.end_s <= manifest["duration_s"] + 1e-3 for cue in cues)
+    assert all(cue.lines for cue in cues)
+    assert f"<BaseURL>{track['url']}</BaseURL>" in (folder / manifest["dash"]).read_text()

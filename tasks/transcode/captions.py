@@ -1,0 +1,148 @@
+"""Captions: the text streams of a source as WebVTT files on the output's clock, offered by HLS and DASH alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tasks.transcode.sprites import vtt_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_LANGUAGES = {
+    "ara": ("ar", "العربية"),
+    "bul": ("bg", "Български"),
+    "ces": ("cs", "Čeština"),
+    "chi": ("zh", "中文"),
+    "cze": ("cs", "Čeština"),
+    "dan": ("da", "Dansk"),
+    "deu": ("de", "Deutsch"),
+    "dut": ("nl", "Nederlands"),
+    "ell": ("el", "Ελληνικά"),
+    "eng": ("en", "English"),
+    "fin": ("fi", "Suomi"),
+    "fra": ("fr", "Français"),
+    "fre": ("fr", "Français"),
+    "ger": ("de", "Deutsch"),
+    "gre": ("el", "Ελληνικά"),
+    "heb": ("he", "עברית"),
+    "hin": ("hi", "हिन्दी"),
+    "hun": ("hu", "Magyar"),
+    "ind": ("id", "Bahasa Indonesia"),
+    "ita": ("it", "Italiano"),
+    "jpn": ("ja", "日本語"),
+    "kor": ("ko", "한국어"),
+    "nld": ("nl", "Nederlands"),
+    "nor": ("no", "Norsk"),
+    "pol": ("pl", "Polski"),
+    "por": ("pt", "Português"),
+    "ron": ("ro", "Română"),
+    "rum": ("ro", "Română"),
+    "rus": ("ru", "Русский"),
+    "spa": ("es", "Español"),
+    "swe": ("sv", "Svenska"),
+    "tha": ("th", "ไทย"),
+    "tur": ("tr", "Türkçe"),
+    "ukr": ("uk", "Українська"),
+    "vie": ("vi", "Tiếng Việt"),
+    "zho": ("zh", "中文"),
+}
+"""Containers name languages by ISO 639-2, players by the shortest code of BCP 47: two letters where there are any."""
+
+_LETTERS = 3
+_LONGEST_NAME = 60
+
+
+class Cue(NamedTuple):
+    """A text and when it is shown, in milliseconds. Lines are parted by a newline, none of them is empty."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+@dataclass(frozen=True)
+class CaptionSource:
+    """A text stream of a source, on the source's own clock."""
+
+    language: str
+    """As the container says, e.g. `eng`; empty where it doesn't."""
+    title: str
+    cues: tuple[Cue, ...]
+
+    @classmethod
+    def from_json(cls, form: dict[str, Any]) -> CaptionSource:
+        """Rebuild what dataclasses.asdict gave, before or after JSON."""
+        return cls(form["language"], form["title"], _cues(form["cues"]))
+
+
+@dataclass(frozen=True)
+class CaptionTrack:
+    """One caption track of an output, on the grid's clock."""
+
+    language: str
+    """As BCP 47 names it, e.g. `en`; empty where unknown."""
+    name: str
+    """What people choose it by; no other track of the output has the same."""
+    cues: tuple[Cue, ...]
+
+    @classmethod
+    def from_json(cls, form: dict[str, Any]) -> CaptionTrack:
+        """Rebuild what dataclasses.asdict gave, before or after JSON."""
+        return cls(form["language"], form["name"], _cues(form["cues"]))
+
+
+def _cues(rows: Iterable[Sequence[Any]]) -> tuple[Cue, ...]:
+    return tuple(Cue(*row) for row in rows)
+
+
+def plan_captions(
+    sources: Sequence[CaptionSource], *, start_s: Fraction, duration_s: Fraction
+) -> tuple[CaptionTrack, ...]:
+    """Return tracks whose time 0 is `start_s` on the source's clock, cut to `duration_s`; those without a cue are left out."""
+    start_ms, end_ms = _milliseconds(start_s), math.floor(duration_s * 1000)
+    tracks: list[CaptionTrack] = []
+    for number, source in enumerate(sources, start=1):
+        moved = [
+            Cue(max(0, cue.start_ms - start_ms), min(end_ms, cue.end_ms - start_ms), cue.text) for cue in source.cues
+        ]
+        cues = tuple(sorted(cue for cue in moved if cue.end_ms > cue.start_ms))
+        if cues:
+            language, usual_name = _LANGUAGES.get(source.language, (_own_code(source.language), f"Captions {number}"))
+            name = _name(source.title or usual_name, taken={track.name for track in tracks})
+            tracks.append(CaptionTrack(language, name, cues))
+    return tuple(tracks)
+
+
+def _own_code(language: str) -> str:
+    plain = len(language) == _LETTERS and language.isascii() and language.isalpha() and language != "und"
+    return language.lower() if plain else ""
+
+
+def _name(wanted: str, *, taken: set[str]) -> str:
+    """Return the name without what a playlist cannot quote, and with a number where another track has it."""
+    plain = " ".join(wanted.replace('"', "'").split())[:_LONGEST_NAME] or "Captions"
+    names = [plain, *(f"{plain} {number}" for number in range(2, len(taken) + 2))]
+    return next(name for name in names if name not in taken)
+
+
+def webvtt(track: CaptionTrack) -> str:
+    """Return the track as WebVTT. The map of timestamps (RFC 8216, 3.5) says that its 0 is the media's 0."""
+    head = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n"
+    cues = [f"{_time(cue.start_ms)} --> {_time(cue.end_ms)}\n{_escaped(cue.text)}\n" for cue in track.cues]
+    return "\n".join([head, *cues])
+
+
+def _time(milliseconds: int) -> str:
+    return vtt_time(Fraction(milliseconds, 1000))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _milliseconds(seconds: Fraction) -> int:
+    return math.floor(seconds * 1000 + Fraction(1, 2))

@@ -1,0 +1,69 @@
+"""Text streams of a source become captions of the output, from every container that carries them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.transcode import probe_source
+from tasks.transcode.limits import MAX_CUE_BYTES
+from tests.media.clips import ffmpeg, make_clip
+from tests.media.playlist_reading import hls_attributes, read_webvtt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.media.runs import Transcode
+
+_TIMED = "1\n00:00:00,500 --> 00:00:01,500\n<i>Tom</i> & Jerry\nrun\n\n2\n00:00:02,000 --> 00:00:09,250\n안녕하세요\n"
+
+
+def _captioned(folder: Path, name: str, codec: str, *, text: str = _TIMED, start_s: float = 0) -> Path:
+    """Write a clip of three seconds with two caption tracks, all of it later by `start_s`."""
+    (folder / "words.srt").write_text(text)
+    picture = make_clip(folder / "plain.mp4", pictures=90, sound_s=3.0)
+    words = ("-itsoffset", str(start_s), "-i", str(folder / "words.srt"))
+    ffmpeg(
+        *("-itsoffset", str(start_s), "-i", str(picture), *words, *words, "-map", "0", "-map", "1", "-map", "2"),
+        *(
+            "-c:v",
+            "libvpx" if name.endswith("webm") else "copy",
+            "-c:a",
+            "libopus" if name.endswith("webm") else "copy",
+        ),
+        *("-c:s", codec, "-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=kor", str(folder / name)),
+    )
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mkv", "srt"), ("a.mkv", "ass"), ("a.mp4", "mov_text"), ("a.webm", "webvtt")]
+)
+def test_words_and_times_are_kept_when_the_container_and_codec_are(
+    tmp_path: Path, transcode: Transcode, name: str, codec: str
+) -> None:
+    done = transcode(_captioned(tmp_path, name, codec))
+    lines = (done.run.folder / "master.m3u8").read_text().splitlines()
+    offers = [hls_attributes(line) for line in lines if "TYPE=SUBTITLES" in line]
+    assert [(offer["NAME"], offer["LANGUAGE"]) for offer in offers] == [("English", "en"), ("한국어", "ko")]
+    for number in range(2):
+        first, second = read_webvtt(done.run.folder / f"captions-{number}.vtt")
+        assert (float(first.start_s), float(first.end_s)) == (0.5, 1.5)
+        assert first.lines == ("Tom &amp; Jerry", "run")
+        # The video ends before the words do.
+        assert (float(second.start_s), float(second.end_s)) == (2.0, 3.0)
+        assert second.lines == ("안녕하세요",)
+
+
+def test_words_meet_their_pictures_when_the_source_starts_late(tmp_path: Path, transcode: Transcode) -> None:
+    done = transcode(_captioned(tmp_path, "late.mkv", "srt", start_s=7.2))
+    first = read_webvtt(done.run.folder / "captions-0.vtt")[0]
+    assert float(first.start_s) == pytest.approx(0.5, abs=0.002)
+
+
+def test_video_is_published_and_says_so_when_a_caption_is_absurdly_long(tmp_path: Path) -> None:
+    text = f"{_TIMED}\n3\n00:00:02,500 --> 00:00:02,900\n{'a' * (MAX_CUE_BYTES + 1)}\n"
+    source = probe_source(_captioned(tmp_path, "long.mkv", "srt", text=text))
+    assert "CAPTIONS_CUT" in source.warnings
+    assert [len(track.cues) for track in source.captions] == [2, 2]
