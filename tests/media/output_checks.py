@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import json
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tasks.transcode.boxes import Fragment, FragmentReader
 from tasks.transcode.init import read_init
@@ -25,10 +27,9 @@ from tests.media.playlist_reading import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.media.playlist_reading import MediaPlaylist, Representation
 
+_SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
 _AAC_FRAME_S = 1024 / 48_000
 _WRITTEN_S = 1e-6
 """Playlists write durations in whole microseconds."""
@@ -37,6 +38,7 @@ _WRITTEN_S = 1e-6
 def check_output(folder: Path) -> None:
     """Fail unless the output in `folder` keeps every rule that players rely on."""
     manifest = json.loads((folder / "manifest.json").read_text())
+    Draft202012Validator(_SCHEMA).validate(manifest)
     variants = _check_master(folder, manifest)
     tracks = [name for _, name in variants] + ([manifest["audio"]["playlist"]] if manifest["audio"] else [])
     playlists = {name: read_media_playlist(folder / name) for name in tracks}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from tasks.transcode import (
     build_publication,
     make_plan,
 )
+from tasks.transcode.captions import CaptionTrack, Cue
 from tasks.transcode.playlists import PlacedFile, Track
 from tasks.transcode.sprites import sprite_of
 from tests.unit.transcode.sources import make_audio, make_source
@@ -47,9 +49,9 @@ def _file(rung: str | None, start: int, end: int, timescale: int) -> MediaFile:
         50_800,
         "0" * 64,
         800,
-        f"init {rung}",
+        hashlib.sha256(f"init {rung}".encode()).hexdigest(),
         timescale,
-        "avc1",
+        "avc1.640028" if rung else "mp4a.40.2",
         segments,
         segments if rung else (),
     )
@@ -79,6 +81,20 @@ def _outputs(plan: Plan) -> Outputs:
 
 def _publish(plan: Plan, outputs: Outputs) -> Publication:
     return build_publication(plan, outputs, url_of=lambda unit, file: f"u/{unit}/{file.name}")
+
+
+def build_example() -> Publication:
+    """Return a publication that has everything: rungs, sound, captions."""
+    plan = dataclasses.replace(_plan(), captions=(CaptionTrack("en", "English", (Cue(0, 900, "a"),)),))
+    return _publish(plan, _outputs(plan))
+
+
+def test_captions_are_offered_by_every_rung_when_there_are_any() -> None:
+    files = {file.name: file.content.decode() for file in build_example().files}
+    assert files["master.m3u8"].count('SUBTITLES="captions"') == 3
+    assert 'NAME="English",LANGUAGE="en"' in files["master.m3u8"]
+    assert "captions-0.vtt" in files["captions-0.m3u8"]
+    assert "<BaseURL>captions-0.vtt</BaseURL>" in files["manifest.mpd"]
 
 
 def test_publication_names_every_object_when_all_units_are_there() -> None:
