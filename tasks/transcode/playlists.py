@@ -179,6 +179,9 @@ def master_playlist(
             f'CODECS="{",".join(part.codec for part in parts)}"',
             f"RESOLUTION={variant.width_px}x{variant.height_px}",
             f"FRAME-RATE={float(variant.frame_rate):.3f}",
+            "VIDEO-RANGE=SDR",
+            # Nothing inside the pictures: players need not look for it (CEA-608).
+            "CLOSED-CAPTIONS=NONE",
         ]
         if audio is not None:
             attributes.append('AUDIO="audio"')
@@ -204,6 +207,7 @@ def _i_frame_line(variant: Variant) -> str:
         f"AVERAGE-BANDWIDTH={track.average_bps}",
         f'CODECS="{track.codec}"',
         f"RESOLUTION={variant.width_px}x{variant.height_px}",
+        "VIDEO-RANGE=SDR",
         f'URI="{variant.i_frame_playlist}"',
     ]
     return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"
