@@ -29,6 +29,18 @@ def test_job_is_parked_when_batch_never_says_its_verdict(batch: ScriptedBatch) -
     assert (Job.objects.get().state, len(batch.submissions)) == ("DEAD", 5)
 
 
+def test_job_goes_on_when_a_few_verdicts_never_come(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    for number in range(1, 5):
+        attempt = submitted_attempt(video, batch=batch)
+        assert attempt.number == number
+        claim = claimed(attempt)
+        end_attempt(read_attempt(lock_job(claim.job_id), claim.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+        age(Attempt, "ended_at", seconds=901)
+        age(Job, "next_attempt_at", seconds=601)
+    assert submitted_attempt(video, batch=batch).number == 5
+
+
 def test_job_goes_on_without_a_retry_when_one_of_two_containers_died() -> None:
     first = claimed(submitted_attempt())
     planned(first)
