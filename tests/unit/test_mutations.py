@@ -6,13 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mutations.patches import PATCHES, Patch
+from tests.mutations.patches import PATCHES
+
+if TYPE_CHECKING:
+    from tests.mutations.patch import Patch
 
 ROOT = Path(__file__).parents[2]
-FEWEST = 25
+FEWEST = 100
 PROMISES = 15
 
 
