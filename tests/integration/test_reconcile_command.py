@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +50,7 @@ def environment(sleepers: BridgeSettings, program_environment: dict[str, str]) -
 @pytest.fixture
 def stray(sleepers: BridgeSettings, batch_client: BatchClient) -> str:
     """The id of a Batch job under our prefix that no attempt has."""
-    name = f"{sleepers.job_name_prefix}-nobodys-1"
+    name = f"{sleepers.job_name_prefix}-{uuid.uuid4()}-1"
     queue, definition = django_settings.VIDEO_BATCH_JOB_QUEUE, django_settings.VIDEO_BATCH_JOB_DEFINITION
     return batch_client.submit_job(jobName=name, jobQueue=queue, jobDefinition=definition)["jobId"]
 
