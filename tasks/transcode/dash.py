@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import groupby
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -101,26 +100,25 @@ def _add_representation(parent: ET.Element, track: Track) -> ET.Element:
 def _add_segments(representation: ET.Element, track: Track) -> None:
     """Name every segment's time and bytes. All files of the track share the first one's init."""
     first = track.files[0]
-    names = ET.SubElement(representation, "SegmentList", {"timescale": str(first.file.timescale)})
-    ET.SubElement(names, "Initialization", {"sourceURL": first.url, "range": _range(0, first.file.init_bytes)})
-    times = ET.SubElement(names, "SegmentTimeline")
     segments = [segment for placed in track.files for segment in placed.file.segments]
-    for entry in _timeline(segments):
-        ET.SubElement(times, "S", entry)
+    told = {"timescale": str(first.file.timescale), "duration": str(_nominal_ticks(segments))}
+    names = ET.SubElement(representation, "SegmentList", told)
+    ET.SubElement(names, "Initialization", {"sourceURL": first.url, "range": _range(0, first.file.init_bytes)})
     for placed in track.files:
         for segment in placed.file.segments:
             media_range = _range(segment.offset, segment.bytes)
             ET.SubElement(names, "SegmentURL", {"media": placed.url, "mediaRange": media_range})
 
 
-def _timeline(segments: Sequence[Segment]) -> list[dict[str, str]]:
-    """Return the S elements (5.3.9.6): runs of equal durations, the first one with its start."""
-    entries = []
-    for duration_ticks, run in groupby(segments, key=lambda segment: segment.duration_ticks):
-        repeats = len(list(run)) - 1
-        entries.append({"d": str(duration_ticks)} | ({"r": str(repeats)} if repeats else {}))
-    entries[0] = {"t": str(segments[0].start_ticks), **entries[0]}
-    return entries
+def _nominal_ticks(segments: Sequence[Segment]) -> int:
+    """Return the duration that all segments but the last have: video's exactly, audio's up to the frame that a cut has to wait for.
+
+    The standard lets a segment differ by half of it (5.3.9.5.3). A SegmentTimeline would be exact for audio too, but dash.js 5.2 reads
+    none in a SegmentList: it plays the first segment again and again.
+    """
+    if len(segments) == 1:
+        return segments[0].duration_ticks
+    return round(Fraction(segments[-1].start_ticks - segments[0].start_ticks, len(segments) - 1))
 
 
 def _range(offset: int, size_bytes: int) -> str:

@@ -177,10 +177,22 @@ def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
     return [
         *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", plan.preset, "-threads", str(plan.threads)),
         *("-crf", str(rung.crf), "-maxrate", str(rung.maxrate_bps), "-bufsize", str(2 * rung.maxrate_bps)),
-        *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "stitchable=1"),
+        *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "stitchable=1", *_level_arguments(rung)),
         *("-video_track_timescale", str(plan.timescale), *_MP4_ARGUMENTS),
         *("-fragment_index", str(first // plan.gop_frames + 1)),
     ]
+
+
+_LEVEL_1B_MACROBLOCKS = 99
+_LEVEL_1B_MAXRATE_BPS = 160_000
+"""H.264 table A-1: what a picture and, in the High profile, a second may have at most in level 1b."""
+
+
+def _level_arguments(rung: Rung) -> tuple[str, ...]:
+    """Return nothing, which is x264's choice of the lowest level, but where that may be 1b: Chromium refuses it."""
+    macroblocks = -(-rung.width_px // 16) * -(-rung.height_px // 16)
+    may_be_1b = macroblocks <= _LEVEL_1B_MACROBLOCKS and rung.maxrate_bps <= _LEVEL_1B_MAXRATE_BPS
+    return ("-level", "1.1") if may_be_1b else ()
 
 
 _POSTER_QUALITY = "3"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.models import User
 
-_FLAGS = [
+FLAGS = [
     "--no-sandbox",
     "--headless",
     "--disable-gpu",
@@ -79,7 +79,7 @@ def browsing(chromium: str, site: str, admin_user: User, monkeypatch: pytest.Mon
     # Playwright leaves its event loop marked as running in this thread, though nothing here is asynchronous.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 390, "height": 800})
         page.set_default_timeout(_LIMIT_MS)
         browsing = Browsing(page, site)

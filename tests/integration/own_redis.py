@@ -97,7 +97,8 @@ def _set_broker(url: str) -> None:
     celery_app.conf.broker_url = url
     celery_app._pool = None
     celery_app.amqp._producer_pool = None
-    assert celery_app.connection_for_write().as_uri(include_password=True) == url
+    goes_to = celery_app.connection_for_write().as_uri(include_password=True)
+    assert goes_to == url, f"hints go to {goes_to}"
 
 
 def has_ended(site: RunningSite) -> bool:

@@ -50,8 +50,7 @@ class Representation:
     timescale: int
     init: Piece
     pieces: tuple[Piece, ...]
-    starts_ticks: tuple[int, ...]
-    durations_ticks: tuple[int, ...]
+    duration_ticks: int
 
 
 def hls_attributes(line: str) -> dict[str, str]:
@@ -100,22 +99,13 @@ def _representation(group: ET.Element, entry: ET.Element) -> Representation:
     (names,) = entry.iterfind("mpd:SegmentList", _MPD)
     # The order that the schema asks for, ISO/IEC 23009-1 5.3.9.3.
     order = [child.tag.partition("}")[2] for child in names]
-    assert order == ["Initialization", "SegmentTimeline", *["SegmentURL"] * (len(order) - 2)]
-    starts, durations = [], []
-    now = 0
-    for run in names[1]:
-        now = int(run.get("t", now))
-        for _ in range(int(run.get("r", 0)) + 1):
-            starts.append(now)
-            durations.append(int(run.attrib["d"]))
-            now += durations[-1]
+    assert order == ["Initialization", *["SegmentURL"] * (len(order) - 1)]
     return Representation(
         attributes=dict(group.attrib) | dict(entry.attrib),
         timescale=int(names.attrib["timescale"]),
         init=_dash_piece(names[0].attrib["sourceURL"], names[0].attrib["range"]),
-        pieces=tuple(_dash_piece(each.attrib["media"], each.attrib["mediaRange"]) for each in names[2:]),
-        starts_ticks=tuple(starts),
-        durations_ticks=tuple(durations),
+        pieces=tuple(_dash_piece(each.attrib["media"], each.attrib["mediaRange"]) for each in names[1:]),
+        duration_ticks=int(names.attrib["duration"]),
     )
 
 

@@ -40,7 +40,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("80p-iframes.m3u8", "#EXT-X-I-FRAMES-ONLY", ""),
         ("80p-iframes.m3u8", "#EXTINF:0.500000", "#EXTINF:0.400000"),
         ("manifest.mpd", 'type="static"', 'type="dynamic"'),
-        ("manifest.mpd", 'd="15360"', 'd="15361"'),
+        ("manifest.mpd", 'duration="15360"', 'duration="15361"'),
         ("manifest.mpd", 'mediaRange="', 'mediaRange="1'),
         ("manifest.mpd", 'timescale="15360"', 'timescale="15000"'),
         ("manifest.mpd", 'height="90"', 'height="88"'),
