@@ -14,20 +14,20 @@ from tests.integration.celery_nodes import QUEUES
 _PREFIX = celery_app.conf.broker_transport_options["global_keyprefix"]
 
 
-def broker() -> Redis[bytes]:
-    """A client of the broker of this test run."""
-    return Redis.from_url(os.environ["REDIS_URL"])
+def broker(url: str | None = None) -> Redis[bytes]:
+    """A client of the broker at `url`: by default, that of this test run."""
+    return Redis.from_url(url or os.environ["REDIS_URL"])
 
 
-def waiting_messages() -> list[dict[str, Any]]:
+def waiting_messages(url: str | None = None) -> list[dict[str, Any]]:
     """Every message that lies in a queue, as kombu wrote it."""
-    with broker() as redis:
+    with broker(url) as redis:
         return [json.loads(each) for name in QUEUES.split(",") for each in redis.lrange(f"{_PREFIX}{name}", 0, -1)]
 
 
-def held_messages() -> int:
+def held_messages(url: str | None = None) -> int:
     """How many messages a worker has fetched and not acknowledged."""
-    with broker() as redis:
+    with broker(url) as redis:
         return int(redis.hlen(f"{_PREFIX}unacked"))
 
 

@@ -1,21 +1,18 @@
-"""A Redis of one test, which may refuse, swallow, lose everything, die, and come back; and what a site does meanwhile."""
+"""A Redis of one test, which may refuse, swallow, lose everything, die, and come back; and how a worker may take it."""
 
 from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from redis import Redis
 
-from project.celery import app as celery_app
 from project.local.ports import free_port
 from project.local.redis import redis_url, start_redis, wait_for_redis
 from tests.processes import program_under_lifeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from project.local.service import Service
@@ -77,28 +74,6 @@ class OwnRedis:
     def _end(self, service: Service) -> None:
         service.stop()
         self._service = None
-
-
-@contextmanager
-def hints_go_to(url: str) -> Iterator[None]:
-    """Point this process's hints at another Redis.
-
-    It is the project's application that sends them, in a thread of its own: `celery.current_app` is another one in the test's thread.
-    """
-    before = celery_app.conf.broker_url
-    try:
-        _set_broker(url)
-        yield
-    finally:
-        _set_broker(before)
-
-
-def _set_broker(url: str) -> None:
-    celery_app.conf.broker_url = url
-    celery_app._pool = None
-    celery_app.amqp._producer_pool = None
-    goes_to = celery_app.connection_for_write().as_uri(include_password=True)
-    assert goes_to == url, f"hints go to {goes_to}"
 
 
 def has_ended(site: RunningSite) -> bool:

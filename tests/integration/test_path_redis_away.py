@@ -12,7 +12,9 @@ import pytest
 from project.local.redis import redis_url
 from tasks import hints
 from tasks.models import Attempt, Job, Tick
-from tests.integration.own_redis import has_ended, hints_go_to
+from tests.hint_target import hints_go_to
+from tests.integration.messages import held_messages, waiting_messages
+from tests.integration.own_redis import has_ended
 from tests.integration.path_rows import JOB_LIMIT_S, told, upload
 from tests.waiting import wait_for
 
@@ -39,14 +41,20 @@ def submit_ticks() -> int:
     return Tick.objects.filter(name="submit").values_list("fence", flat=True).first() or 0
 
 
-def wait_until_no_tick_can_come(site: RunningSite) -> int:
-    """Wait until the worker knows that its broker is gone, and all that it had received is over; count the submit ticks."""
+def stop_between_messages(own_redis: OwnRedis, site: RunningSite) -> int:
+    """Stop Redis while no message is under way, so that no tick can come; count the submit ticks so far.
+
+    A worker that loses Redis runs what it had received only after it found Redis again.
+    """
+    site.beat.kill("SIGSTOP")
 
     def look() -> bool:
-        log = site.worker.logs()
-        return has_ended(site) or ("Cannot connect to redis" in log and not _in_hand(log))
+        under_way = waiting_messages(own_redis.url) or held_messages(own_redis.url) or _in_hand(site.worker.logs())
+        return not under_way
 
-    wait_for(look, limit_s=JOB_LIMIT_S, what="the worker's notice that Redis is away")
+    wait_for(look, limit_s=JOB_LIMIT_S, what="the end of all messages")
+    own_redis.stop()
+    site.beat.kill("SIGCONT")
     return submit_ticks()
 
 
@@ -78,8 +86,7 @@ def assert_hint_was_given_up() -> None:
 def test_saved_video_is_submitted_by_the_next_tick_when_redis_was_away(
     own_redis: OwnRedis, running_site: RunningSite, short_clip: Path
 ) -> None:
-    own_redis.stop()
-    ticks_before = wait_until_no_tick_can_come(running_site)
+    ticks_before = stop_between_messages(own_redis, running_site)
     with hints_go_to(own_redis.url):
         started_s = time.monotonic()
         video = upload(short_clip)

@@ -5,34 +5,21 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Callable
 
 import pytest
-from celery import current_app
 from django.db import transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
+from project.local.ports import free_port
+from project.local.redis import redis_url
 from tasks import hints
 from tasks.models import Job
+from tests.hint_target import hints_go_to
 from tests.services.making import uploaded_video
 
 pytestmark = pytest.mark.usefixtures("hints_are_tried")
 
 BOUND_S = 2.5
-
-
-@pytest.fixture
-def broker_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Point the producer at another port for one test."""
-
-    def point(port: int) -> None:
-        url = f"redis://127.0.0.1:{port}/0"
-        monkeypatch.setattr(current_app.conf, "broker_url", url)
-        monkeypatch.setattr(current_app.conf, "broker_write_url", url)
-        current_app.pool.force_close_all()
-        current_app.amqp._producer_pool = None
-
-    return point
 
 
 @pytest.mark.django_db
@@ -68,25 +55,24 @@ def test_hint_survives_when_the_savepoint_that_asked_first_is_rolled_back(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_saving_neither_fails_nor_waits_when_redis_refuses(broker_at: Callable[[int], None]) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        broker_at(closed.getsockname()[1])
+def test_saving_neither_fails_nor_waits_when_redis_refuses() -> None:
+    with hints_go_to(redis_url(free_port())):
         started_s = time.monotonic()
         for number in range(5):
             uploaded_video(title=str(number))
         assert time.monotonic() - started_s < BOUND_S
+    assert not hints.breaker.is_closed(), "no hint met the Redis that is away"
     assert Job.objects.count() == 5
 
 
 @pytest.mark.django_db(transaction=True)
-def test_saving_neither_fails_nor_waits_when_redis_swallows_everything(broker_at: Callable[[int], None]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as black_hole:
-        broker_at(black_hole.getsockname()[1])
+def test_saving_neither_fails_nor_waits_when_redis_swallows_everything() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as black_hole, hints_go_to(redis_url(black_hole.getsockname()[1])):
         started_s = time.monotonic()
         with transaction.atomic():
             for number in range(5):
                 uploaded_video(title=str(number))
         uploaded_video(title="after the first hint failed, none is tried for a while")
         assert time.monotonic() - started_s < BOUND_S
+    assert not hints.breaker.is_closed(), "no hint met the Redis that is away"
     assert Job.objects.count() == 6

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from project.celery import app as celery_app
+from tests.hint_target import hints_go_to
 from tests.integration.batch_proxy import BatchProxy, Withheld
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
 from tests.integration.messages import forget_messages, held_messages, put_raw, waiting_messages
-from tests.integration.own_redis import hints_go_to
 from tests.integration.quick import QUICK
 from tests.processes import children_of
 from tests.services.making import uploaded_video

@@ -11,8 +11,9 @@ from django.db import transaction
 
 from tasks import hints
 from tasks.models import Attempt, Video
+from tests.hint_target import hints_go_to
 from tests.integration.faults.endings import submitted_names
-from tests.integration.own_redis import OwnRedis, has_ended, hints_go_to
+from tests.integration.own_redis import OwnRedis, has_ended
 from tests.integration.quick import QUICK
 from tests.waiting import wait_for
 

@@ -9,8 +9,9 @@ import pytest
 from django.db import transaction
 
 from tasks.models import Attempt, Job
+from tests.hint_target import hints_go_to
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.own_redis import has_ended, hints_go_to
+from tests.integration.own_redis import has_ended
 from tests.integration.quick import QUICK
 from tests.services.making import uploaded_video
 from tests.waiting import wait_for

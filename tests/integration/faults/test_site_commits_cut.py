@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.hint_target import hints_go_to
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
 from tests.integration.faults.postgres_proxy import Cut, PostgresProxy
-from tests.integration.own_redis import hints_go_to
 from tests.integration.quick import QUICK
 from tests.services.making import uploaded_video
 from tests.waiting import wait_for
