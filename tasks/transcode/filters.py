@@ -71,7 +71,8 @@ def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     rate = f"{plan.rate.numerator}/{plan.rate.denominator}"
     # Should the decoder give its first picture later than the probe's did, it stands from 0 on.
     from_zero = ":start_time=0" if first == 0 else ""
-    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", f"fps={rate}:round=near{from_zero}"]
+    deinterlace = [_DEINTERLACE] if plan.interlaced else []
+    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", *deinterlace, f"fps={rate}:round=near{from_zero}"]
     if end > plan.last_picture_frame:
         # The last picture stands for its own duration, and for as long as the sound goes on.
         steps.append("tpad=stop=-1:stop_mode=clone")
@@ -79,11 +80,33 @@ def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     return ",".join(steps) + "[grid]"
 
 
+_DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
+"""A picture for each picture, not for each field; what is marked as progressive stays as it is."""
+
+_HDR_PEAK = 1000 / 203
+"""The brightest light kept apart, over diffuse white: 1,000 nits is what HDR is mastered for, 203 is white (ITU-R BT.2408).
+
+Fixed, for the file's own word may be missing behind a seek, and neighbouring units must agree.
+"""
+
+
 def _first_scale(rung: Rung, plan: Plan) -> str:
     """Scale, and convert to the colours that all rungs have. The encoders take the names from the pictures."""
-    colour = f":in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited"
     names = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited"
+    if plan.transfer:
+        return f"{_tone_map(rung, plan)},{names}"
+    colour = f":in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited"
     return f"{_scale(rung, colour)},{names}"
+
+
+def _tone_map(rung: Rung, plan: Plan) -> str:
+    """Scale, bring HDR to linear light, press its range into that of BT.709, and go back to 8 bits."""
+    # What comes in is named, for many files name only half of it.
+    come = f"tin={plan.transfer}:pin=bt2020:min=bt2020nc:rin=limited"
+    return (
+        f"scale={rung.width_px}:{rung.height_px},zscale={come}:t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,"
+        f"tonemap=mobius:peak={_HDR_PEAK:.3f}:desat=0,zscale=t=bt709:m=bt709:r=limited,setsar=1,format=yuv420p"
+    )
 
 
 def _scale(rung: Rung, colour: str = "") -> str:

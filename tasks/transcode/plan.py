@@ -11,7 +11,7 @@ from tasks.transcode.errors import EncodeFailed
 from tasks.transcode.ladder import Rung
 from tasks.transcode.sprites import ThumbnailPlan
 
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 """Grows when the JSON form changes its meaning."""
 
 SHORTEST_REST_S = Fraction(1, 2)
@@ -70,6 +70,9 @@ class Plan:
     """Pixels of a source picture as stored; decides limits, not bytes."""
     matrix: str
     """Colour matrix of the source, by ffmpeg's name."""
+    transfer: str
+    """Transfer curve of an HDR source, by ffmpeg's name; empty for any other."""
+    interlaced: bool
     rate: Fraction
     frames: int
     last_picture_frame: int

@@ -50,6 +50,8 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         first_pts=source.first_pts,
         source_px=source.width_px * source.height_px,
         matrix=_matrix(source),
+        transfer=source.transfer,
+        interlaced=source.interlaced,
         rate=rate,
         frames=grid.frames,
         last_picture_frame=grid.places[-1],
@@ -91,6 +93,9 @@ class _Grid:
         if frame <= 0:
             return (None,)
         shown = max(0, bisect_right(self.places, frame) - 1)
+        if self._source.interlaced:
+            # The deinterlacer looks at the picture before, too.
+            shown = max(0, shown - 1)
         newest = bisect_right(self._key_times, self._source.picture_pts[shown]) - 1
         # The file's first key frame needs no seek.
         keys = [self._source.keys[at] for at in range(newest, max(0, newest - 2), -1)]

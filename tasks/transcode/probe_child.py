@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
+import av.stream
 
 from tasks.transcode.caption_packets import CaptionPackets
 from tasks.transcode.errors import InputRefused
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 _MAX_SAMPLE_ASPECT = 16
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 """Names that ffmpeg's scale filter knows, by the numbers of ITU-T H.273, table 4."""
+
+_HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
+"""HDR10 and Dolby Vision's base; HLG. Numbers of ITU-T H.273, table 3."""
+
+_FIELD_ORDERS = range(2, 6)
+"""AVFieldOrder of ffmpeg: 0 is unknown, 1 progressive, the others name which field comes first."""
 
 
 def probe(path: str, demuxer: str) -> SourceInfo:
@@ -53,7 +60,7 @@ def _picture_stream(container: Any) -> Any:
             code="NO_PICTURES",
             sentence=f"The file holds {kind}, not a video. Please upload a file with moving pictures.",
         )
-    stream = real[0]
+    stream = next((stream for stream in real if stream.disposition & stream.disposition.default), real[0])
     # One thread: the first picture must come out without feeding a row of packets first.
     stream.codec_context.thread_count = 1
     return stream
@@ -74,7 +81,7 @@ def _read(container: Any, pictures: PicturePackets, sound: SoundPackets | None, 
     wanted = [pictures.stream] + ([sound.stream] if sound else []) + captions.streams
     for stream in container.streams:
         if stream not in wanted:
-            stream.discard = "all"
+            stream.discard = av.stream.Discard.all
     warnings = []
     try:
         for packet in container.demux(wanted):
@@ -131,6 +138,8 @@ def _describe(
         quarter_turns=round(first.rotation / 90) % 4,
         pixel_format=first.format.name,
         matrix=_MATRICES.get(int(first.colorspace), "unknown"),
+        transfer=_HDR_TRANSFERS.get(int(first.color_trc), ""),
+        interlaced=bool(first.interlaced_frame) or int(stream.codec_context.field_order) in _FIELD_ORDERS,
         audio=audio,
         declared_duration_s=declared_s,
         warnings=tuple(warnings),

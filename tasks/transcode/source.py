@@ -58,6 +58,10 @@ class SourceInfo:
     pixel_format: str
     matrix: str
     """The colour matrix by ffmpeg's name, `unknown` where the file doesn't say."""
+    transfer: str
+    """The transfer curve by ffmpeg's name where it is one of HDR (`smpte2084`, `arib-std-b67`), else empty."""
+    interlaced: bool
+    """Whether pictures are made of two fields each, taken one after the other."""
     audio: AudioSource | None
     declared_duration_s: float
     """What the container claims; 0.0 where it doesn't. Shown to people, never used to plan."""

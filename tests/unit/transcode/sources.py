@@ -31,6 +31,8 @@ def make_source(*, pictures: int = 300, rate: Fraction | int = 30, key_every: in
         quarter_turns=0,
         pixel_format="yuv420p",
         matrix="bt709",
+        transfer="",
+        interlaced=False,
         audio=None,
         declared_duration_s=0.0,
         warnings=(),

@@ -1,0 +1,273 @@
+"""What people upload: one row for each kind of file, and what must come out of it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.media.clips import H264, ffmpeg, numbers_filter, read_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.media.runs import Transcode
+
+MPEG4 = ("-c:v", "mpeg4", "-q:v", "3", "-g", "40")
+VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "600k", "-g", "40")
+TONE = ("-f", "lavfi", "-i", "sine=440:r=48000:d=4")
+SOUND = ("-c:a", "aac", "-b:a", "64k")
+
+
+def at_rate(rate: str, *codec: str, pictures: int = 90, size: str = "160x90", filters: str = "null") -> tuple[str, ...]:
+    """Return ffmpeg's arguments for numbered pictures; the number of a picture can be read from it."""
+    made = ("-f", "lavfi", "-i", numbers_filter(rate, size))
+    return (*made, "-vf", f"trim=end_frame={pictures},{filters}", *(codec or H264))
+
+
+def with_tone(*codec: str, sound: tuple[str, ...] = SOUND, tone: tuple[str, ...] = TONE) -> tuple[str, ...]:
+    """Return arguments for three seconds of numbered pictures at 30, with four seconds of sound."""
+    made = ("-f", "lavfi", "-i", numbers_filter("30"), *tone, "-map", "0:v", "-map", "1:a")
+    return (*made, "-vf", "trim=end_frame=90", *(codec or H264), *sound, "-t", "3")
+
+
+@dataclass(frozen=True)
+class Input:
+    """A row of the table: how to make the file, and what must come out."""
+
+    name: str
+    arguments: tuple[str, ...]
+    size: tuple[int, int] = (160, 90)
+    rate: str = "30"
+    numbers: tuple[int, ...] | None = tuple(range(90))
+    """What the pictures that come out show, in order; None where they cannot be read."""
+    has_audio: bool = False
+    finish: Callable[[Path], None] | None = None
+    """What to do to the file besides."""
+
+
+def keep_part(share: float) -> Callable[[Path], None]:
+    """Return what cuts a file off, as a recording does that was never closed."""
+
+    def cut(path: Path) -> None:
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * share)])
+
+    return cut
+
+
+def turned(*options: str) -> Callable[[Path], None]:
+    """Return what makes a file say that its pictures lie otherwise than they stand in it."""
+
+    def turn(path: Path) -> None:
+        plain = path.with_name(f"plain-{path.name}")
+        path.rename(plain)
+        ffmpeg(*options, "-i", str(plain), "-c", "copy", str(path))
+
+    return turn
+
+
+def from_pipe(container: str) -> Callable[[Path], None]:
+    """Return what rewrites a file as a browser's recorder does: nothing filled in afterwards, so no duration and no index."""
+
+    def pipe(path: Path) -> None:
+        path.write_bytes(ffmpeg("-i", str(path), "-c", "copy", "-f", container, "-live", "1", "pipe:1"))
+
+    return pipe
+
+
+INPUTS = {
+    # Rates: what is natural stays exactly as it is, what is above 60 is halved.
+    "23.976": Input("a.mp4", at_rate("24000/1001"), rate="24000/1001"),
+    "24": Input("a.mp4", at_rate("24"), rate="24"),
+    "25": Input("a.mp4", at_rate("25"), rate="25"),
+    "50": Input("a.mp4", at_rate("50"), rate="50"),
+    "59.94": Input("a.mp4", at_rate("60000/1001"), rate="60000/1001"),
+    "60": Input("a.mp4", at_rate("60"), rate="60"),
+    "120": Input("a.mp4", at_rate("120"), rate="60", numbers=tuple(range(0, 90, 2))),
+    "5": Input("a.mp4", at_rate("5", pictures=15), rate="10", numbers=tuple(n // 2 for n in range(30))),
+    "half a frame late": Input(
+        "a.mp4", at_rate("30", *H264, "-fps_mode", "passthrough", filters="setpts=PTS+gte(N\\,50)*0.5/FRAME_RATE/TB")
+    ),
+    "a gap of 7 s": Input(
+        "a.mkv",
+        at_rate("30", *H264, "-fps_mode", "vfr", pictures=300, filters="select='lt(n,45)+gt(n,255)'"),
+        numbers=(*range(45), *([44] * 211), *range(256, 300)),
+    ),
+    # Pictures as they are stored.
+    "4:2:2 in 10 bits": Input(
+        "a.mov", at_rate("30", *H264, "-profile:v", "high422", filters="format=yuv422p10le"), rate="30"
+    ),
+    "4:4:4": Input("a.mp4", at_rate("30", *H264, "-profile:v", "high444", filters="format=yuv444p")),
+    "RGB": Input("a.mkv", at_rate("30", "-c:v", "ffv1", filters="format=bgr0")),
+    "full range": Input("a.mp4", at_rate("30", filters="scale=out_range=full,format=yuvj420p")),
+    "HEVC": Input("a.mp4", at_rate("30", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none")),
+    "VP9": Input("a.webm", at_rate("30", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8")),
+    "ProRes": Input("a.mov", at_rate("30", "-c:v", "prores_ks", filters="format=yuv422p10le")),
+    "interlaced, top field first": Input(
+        "a.ts",
+        at_rate(
+            *("60", *H264, "-flags", "+ildct+ilme", "-field_order", "tt"),
+            pictures=180,
+            size="160x96",
+            filters="interlace=scan=tff:lowpass=0,setfield=tff",
+        ),
+        size=(160, 96),
+        numbers=None,
+    ),
+    "interlaced, bottom field first": Input(
+        "a.avi",
+        at_rate(
+            *("50", "-c:v", "mpeg2video", "-q:v", "3", "-flags", "+ildct+ilme", "-field_order", "bb"),
+            pictures=150,
+            size="160x96",
+            filters="interlace=scan=bff:lowpass=0,setfield=bff",
+        ),
+        size=(160, 96),
+        rate="25",
+        numbers=None,
+    ),
+    # How they are to be shown.
+    "odd sides": Input("a.mkv", at_rate("30", *MPEG4, size="161x91", filters="format=yuv420p")),
+    "mirrored": Input("a.mp4", at_rate("30"), finish=turned("-display_hflip"), numbers=None),
+    "turned by 90 and mirrored": Input(
+        "a.mp4", at_rate("30"), finish=turned("-display_rotation", "90", "-display_vflip"), size=(90, 160), numbers=None
+    ),
+    "turned by 180": Input("a.mp4", at_rate("30"), finish=turned("-display_rotation", "180"), numbers=None),
+    "turned by 270": Input(
+        "a.mp4", at_rate("30"), finish=turned("-display_rotation", "270"), size=(90, 160), numbers=None
+    ),
+    # Containers.
+    "mov": Input("a.mov", with_tone(), has_audio=True),
+    "3gp": Input("a.3gp", at_rate("30", *MPEG4)),
+    "mkv": Input("a.mkv", with_tone(sound=("-c:a", "libopus")), has_audio=True),
+    "webm of a browser's recorder": Input(
+        "a.webm", with_tone(*VP8, sound=("-c:a", "libopus")), has_audio=True, finish=from_pipe("webm")
+    ),
+    "mkv without an index": Input("a.mkv", with_tone(), has_audio=True, finish=from_pipe("matroska")),
+    # The muxer leaves a place empty behind the first picture.
+    "avi with mp3": Input(
+        "a.avi", with_tone(*MPEG4, sound=("-c:a", "libmp3lame")), numbers=(0, *range(90)), has_audio=True
+    ),
+    "mts of a camcorder": Input("a.mts", (*with_tone(), "-mpegts_m2ts_mode", "1", "-f", "mpegts"), has_audio=True),
+    "flv": Input("a.flv", with_tone(), has_audio=True),
+    "ogv": Input("a.ogv", with_tone("-c:v", "libtheora", "-q:v", "7", sound=("-c:a", "libvorbis")), has_audio=True),
+    "wmv": Input("a.wmv", with_tone("-c:v", "wmv2", "-q:v", "3", sound=("-c:a", "wmav2")), has_audio=True),
+    "program stream": Input(
+        "a.vob",
+        with_tone("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "15", sound=("-c:a", "mp2")),
+        has_audio=True,
+    ),
+    "fragmented mp4": Input("a.mp4", (*with_tone(), "-movflags", "+frag_keyframe+empty_moov"), has_audio=True),
+    "edit list that skips 10 pictures": Input(
+        "a.mp4", at_rate("30", *H264, "-g", "30"), numbers=tuple(range(10, 90)), finish=turned("-ss", "0.33")
+    ),
+    "open groups of 250": Input(
+        "a.mp4",
+        at_rate(
+            "30",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-bf",
+            "2",
+            "-g",
+            "250",
+            "-x264-params",
+            "open-gop=1:b-adapt=0",
+        ),
+    ),
+    "clock that starts at 5000 s": Input("a.ts", (*with_tone(), "-output_ts_offset", "5000"), has_audio=True),
+    # Streams besides.
+    "second video stream is the default": Input(
+        "a.mkv",
+        (
+            *("-f", "lavfi", "-i", "color=red:s=320x180:r=25:d=2", "-f", "lavfi", "-i", numbers_filter("30")),
+            *("-map", "0", "-map", "1", "-frames:v:1", "90", *H264),
+            *("-disposition:v:0", "0", "-disposition:v:1", "default"),
+        ),
+    ),
+    "mono": Input("a.mp4", (*with_tone(), "-ac", "1"), has_audio=True),
+    "5.1": Input("a.mp4", (*with_tone(), "-ac", "6"), has_audio=True),
+    "sound at 22.05 kHz": Input("a.mp4", (*with_tone(), "-ar", "22050"), has_audio=True),
+    # Lengths.
+    "one picture": Input("a.mp4", at_rate("30", pictures=1), numbers=(0,)),
+    "one second": Input("a.mp4", at_rate("30", pictures=30), numbers=tuple(range(30))),
+    "sound that ends early": Input("a.mkv", with_tone(tone=("-f", "lavfi", "-i", "sine=d=1")), has_audio=True),
+    "sound that comes late": Input(
+        "a.mkv", with_tone(tone=("-itsoffset", "1.5", "-f", "lavfi", "-i", "sine=d=1")), has_audio=True
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_everything_comes_out_right_when_the_upload_is(kind: str, tmp_path: Path, transcode: Transcode) -> None:
+    row = INPUTS[kind]
+    source = tmp_path / row.name
+    ffmpeg(*row.arguments, str(source))
+    if row.finish:
+        row.finish(source)
+    done = transcode(source)
+    top = done.plan.rungs[0]
+    assert (top.width_px, top.height_px) == row.size
+    assert done.plan.rate == Fraction(row.rate)
+    assert done.plan.has_audio == row.has_audio
+    if row.numbers is not None:
+        for rung in (done.rungs[0], done.rungs[-1]):
+            assert tuple(read_numbers(done.joined(rung))) == row.numbers
+        assert done.plan.frames == len(row.numbers)
+
+
+def _levels(path: Path, width: int, height: int) -> bytes:
+    """Return the brightness of the twentieth picture, `width` x `height` values, as stored: 16 is black and 235 white."""
+    shown = (
+        "-vf",
+        f"trim=start_frame=20:end_frame=21,scale={width}:{height}:flags=area,format=yuv420p,extractplanes=y",
+    )
+    return ffmpeg("-i", str(path), *shown, "-f", "rawvideo", "-")
+
+
+@pytest.mark.parametrize(("transfer", "white"), [("smpte2084", 0.5807), ("arib-std-b67", 0.75)], ids=["HDR10", "HLG"])
+def test_black_stays_black_and_white_white_when_the_source_is_hdr(
+    transfer: str, white: float, tmp_path: Path, transcode: Transcode
+) -> None:
+    # Black on the left, on the right diffuse white: 203 nits (ITU-R BT.2408).
+    diffuse = round(64 + 876 * white)
+    pattern = f"color=black:s=160x90:r=30:d=1,format=yuv420p10le,geq=lum='if(lt(X,80),64,{diffuse})':cb=512:cr=512"
+    names = f"setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc:range=limited"
+    codec = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-qp", "4")
+    ffmpeg("-f", "lavfi", "-i", f"{pattern},{names}", *codec, str(tmp_path / "a.mp4"))
+    done = transcode(tmp_path / "a.mp4")
+    assert done.plan.transfer == transfer
+    black, _, _, bright = _levels(done.joined(done.rungs[0]), 4, 1)
+    assert black == pytest.approx(16, abs=2)
+    assert bright == pytest.approx(200, abs=12)
+
+
+@pytest.mark.parametrize("first", ["tff", "bff"])
+def test_no_combs_are_left_when_the_source_is_interlaced(first: str, tmp_path: Path, transcode: Transcode) -> None:
+    # Each field has a brightness of its own, as if all moved: as it is stored, every second line jumps.
+    fields = "color=black:s=160x96:r=60:d=3,geq=lum='16+20*mod(7*N,10)':cb=128:cr=128,"
+    fields += f"interlace=scan={first}:lowpass=0,setfield={first}"
+    codec = (*H264, "-flags", "+ildct+ilme", "-field_order", {"tff": "tt", "bff": "bb"}[first])
+    ffmpeg("-f", "lavfi", "-i", fields, *codec, str(tmp_path / "a.ts"))
+    rows = ffmpeg(
+        "-i",
+        str(tmp_path / "a.ts"),
+        "-vf",
+        "trim=start_frame=20,scale=1:96,format=gray",
+        "-frames:v",
+        "1",
+        "-f",
+        "rawvideo",
+        "-",
+    )
+    assert max(abs(this - that) for this, that in itertools.pairwise(rows)) > 100
+    done = transcode(tmp_path / "a.ts")
+    rows = _levels(done.joined(done.rungs[0]), 1, 96)
+    assert max(abs(this - that) for this, that in itertools.pairwise(rows)) < 10
