@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Extract, Now
+from django.db.models.functions import Now
 
 from tasks.batch.errors import BatchError
 from tasks.batch.port import TERMINATE_REASON, BatchPort
@@ -122,5 +122,5 @@ def _strays(batch: BatchPort, limit: int) -> dict[str, str]:
 
 
 def _database_now_ms() -> float:
-    seconds = Tick.objects.annotate(now_s=Extract(Now(), "epoch")).values_list("now_s", flat=True).first()
-    return float(seconds or 0) * 1000
+    now = Tick.objects.annotate(now=Now()).values_list("now", flat=True).first()
+    return now.timestamp() * 1000 if now else 0.0

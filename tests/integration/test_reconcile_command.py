@@ -150,7 +150,7 @@ def test_reconcile_does_the_rest_and_says_so_when_aws_refuses_to_terminate(
 ) -> None:
     faults.plant("deny", operation="TerminateJob", times=None)
     ran = reconcile("--apply", environment=environment)
-    assert ran.returncode == 1
+    assert ran.returncode == 1, ran.stderr
     assert f"NOT terminated: Batch job {stray}: TerminateJob" in ran.stdout
     assert "1 Batch jobs were not terminated" in ran.stderr
     lost.refresh_from_db()
