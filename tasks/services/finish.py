@@ -48,10 +48,15 @@ def finish_unit(claim: Claim, lease: Lease, *, output: dict[str, Any]) -> None:
 
 
 @transaction.atomic
-def finish_plan(claim: Claim, lease: Lease, *, plan: dict[str, Any], units: Sequence[PlannedUnit]) -> None:
-    """Mark the plan unit DONE and insert the units that it asks for, and the publishing, in the same transaction."""
+def finish_plan(
+    claim: Claim, lease: Lease, *, plan: dict[str, Any], units: Sequence[PlannedUnit], notes: Sequence[str] = ()
+) -> None:
+    """Mark the plan unit DONE and insert the units that it asks for, and the publishing, in the same transaction.
+
+    `notes` say what is odd about the source; they become part of the event.
+    """
     job = lock_job(claim.job_id)
-    if not _finish(job, claim, lease, output={"units": len(units)}):
+    if not _finish(job, claim, lease, output={"units": len(units)}, notes=notes):
         return
     Job.objects.filter(pk=job.pk).update(plan=plan)
     Unit.objects.bulk_create(
@@ -86,7 +91,7 @@ def plan_again(claim: Claim, lease: Lease, *, why: str) -> None:
     Job.objects.filter(pk=job.pk).update(plan=None)
 
 
-def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any]) -> bool:
+def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any], notes: Sequence[str] = ()) -> bool:
     """True where this call made the unit DONE, False where an earlier call with the same lease did."""
     unit = leased_unit(job, lease)
     if unit.state == UnitState.DONE:
@@ -99,7 +104,7 @@ def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any]) -> 
     transition(
         unit,
         UnitEvent.FINISH,
-        text=f"{unit.kind} {unit.index} by attempt {claim.number}",
+        text=". ".join([f"{unit.kind} {unit.index} by attempt {claim.number}", *notes]),
         output=output,
         done_at=Now(),
     )

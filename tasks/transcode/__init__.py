@@ -27,11 +27,13 @@ from tasks.transcode.probe import probe_source
 from tasks.transcode.profile import PROFILES, Profile, ProfileRung
 from tasks.transcode.publication import Publication, PublishedFile, build_publication
 from tasks.transcode.source import AudioSource, KeyFrame, SourceInfo
+from tasks.transcode.source_warnings import SOURCE_WARNINGS
 from tasks.transcode.verify import BadPlaylist, BadUnit, verify_playlists, verify_publication
 
 __all__ = [
     "AUDIO_UNIT",
     "PROFILES",
+    "SOURCE_WARNINGS",
     "AudioPlan",
     "AudioSource",
     "BadPlaylist",

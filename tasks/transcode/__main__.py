@@ -16,6 +16,7 @@ from tasks.transcode.folder_lock import folder_kept
 from tasks.transcode.local_run import finish_run, start_run
 from tasks.transcode.profile import PROFILES
 from tasks.transcode.progress_line import ProgressLine
+from tasks.transcode.source_warnings import SOURCE_WARNINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,6 +140,8 @@ def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
     with folder_kept(options.folder):
         run = start_run(options.source, options.folder, PROFILES[options.profile], threads=options.threads)
         _say(_described_run(run))
+        for code in run.plan.warnings:
+            _say(f"Note: {SOURCE_WARNINGS[code]} [{code}]")
         line = ProgressLine(run, sys.stderr)
         try:
             publication = finish_run(run, at_once=options.at_once, progress=line.advance, stop=stop)
@@ -151,10 +154,16 @@ def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
 def _described_run(run: LocalRun) -> str:
     plan = run.plan
     kept = sum(1 for unit in run.units() if run.resumed and run.finished(unit))
+    pictures = (
+        f"{float(plan.rate):.5g} fps, {len(plan.rungs)} rung{'s' * (len(plan.rungs) > 1)} up to "
+        f"{plan.rungs[0].width_px}x{plan.rungs[0].height_px}"
+        if plan.rungs
+        else "no pictures"
+    )
+    count = len(run.units())
     return (
-        f"{plan.duration_s:.1f} s at {float(plan.rate):.5g} fps, {len(plan.rungs)} rung{'s' * (len(plan.rungs) > 1)} up to "
-        f"{plan.rungs[0].width_px}x{plan.rungs[0].height_px}, {'AAC stereo' if plan.has_audio else 'no sound'}, "
-        f"{len(run.units())} units" + (f", {kept} of them done before" if kept else "")
+        f"{plan.duration_s:.1f} s, {pictures}, {'AAC stereo' if plan.has_audio else 'no sound'}, "
+        f"{count} unit{'s' * (count > 1)}" + (f", {kept} of them done before" if kept else "")
     )
 
 

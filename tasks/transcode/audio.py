@@ -12,6 +12,7 @@ from tasks.transcode.filters import audio_graph
 from tasks.transcode.fragments import MediaWriter, build_moof, read_fragments
 from tasks.transcode.limits import encode_limits
 from tasks.transcode.outputs import UnitOutput
+from tasks.transcode.stills import describe_still, still_arguments
 
 if TYPE_CHECKING:
     import threading
@@ -35,30 +36,32 @@ def encode_audio(
     progress: Callable[[int], None],
     stop: threading.Event,
 ) -> UnitOutput:
-    """Encode the plan's audio into `output_dir` (which exists) and describe the file.
+    """Encode the plan's audio into `output_dir` (which exists) and describe the file, and the poster where there are no pictures.
 
     `progress` gets the milliseconds of media done so far, at least every 5 s. Raises EncodeFailed or Stopped.
     """
     check_engine(plan)
     if plan.audio is None:
         raise EncodeFailed(code="NO_AUDIO", sentence="The plan has no audio, so there is none to encode.")
-    whole = output_dir / "audio.whole"
+    whole = _whole(output_dir)
     clock = _Clock(progress)
     try:
         cpu_s = run_ffmpeg(
-            _arguments(path, plan, plan.audio, whole),
+            _arguments(path, plan, plan.audio, output_dir),
             limits=encode_limits(media_s=plan.duration_s, source_px=0, output_bps=4 * plan.audio.bit_rate_bps),
             on_line=clock.take,
             on_wait=clock.report,
             stop=stop,
         )
-        file = _regroup(whole, output_dir / "audio.mp4", plan.audio)
+        files = [_regroup(whole, output_dir / "audio.mp4", plan.audio)]
     except BadBoxes as error:
         raise EncodeFailed(code="FRAGMENTS", sentence=f"ffmpeg wrote a file that cannot be read: {error}.") from error
     finally:
         whole.unlink(missing_ok=True)
     progress(round(plan.duration_s * 1000))
-    return UnitOutput(AUDIO_UNIT, (file,), cpu_s)
+    if not plan.rungs:
+        files.append(describe_still(output_dir, "poster"))
+    return UnitOutput(AUDIO_UNIT, tuple(files), cpu_s)
 
 
 class _Clock:
@@ -76,14 +79,26 @@ class _Clock:
         self._progress(self._done_ms)
 
 
-def _arguments(path: Path, plan: Plan, audio: AudioPlan, whole: Path) -> list[str]:
+def _arguments(path: Path, plan: Plan, audio: AudioPlan, output_dir: Path) -> list[str]:
+    graph = audio_graph(audio, with_poster=not plan.rungs)
     return [
         *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, plan.demuxer)),
-        *("-filter_complex_threads", "1", "-filter_complex", audio_graph(audio), "-map", "[sound]"),
+        *("-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[sound]"),
         *("-c:a", "aac", "-b:a", str(audio.bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),
-        *("-frag_duration", "10000000", "-movflags", "+default_base_moof+delay_moov+skip_trailer", str(whole)),
+        *(
+            "-frag_duration",
+            "10000000",
+            "-movflags",
+            "+default_base_moof+delay_moov+skip_trailer",
+            str(_whole(output_dir)),
+        ),
+        *([] if plan.rungs else ["-map", "[poster]", *still_arguments(output_dir, "poster")]),
     ]
+
+
+def _whole(output_dir: Path) -> Path:
+    return output_dir / "audio.whole"
 
 
 def _regroup(whole: Path, kept: Path, audio: AudioPlan) -> MediaFile:

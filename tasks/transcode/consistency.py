@@ -47,7 +47,8 @@ def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
             wrong.append(unit.index)
     if plan.audio is not None:
         audio = outputs[AUDIO_UNIT].files
-        if len(audio) != 1 or _span(audio[0].segments) != (0, plan.audio.aac_frames * 1024):
+        roles = ["audio"] if plan.rungs else ["audio", "poster"]
+        if [file.role for file in audio] != roles or _span(audio[0].segments) != (0, plan.audio.aac_frames * 1024):
             wrong.append(AUDIO_UNIT)
     if wrong:
         raise InconsistentOutput(

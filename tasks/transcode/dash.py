@@ -42,7 +42,8 @@ def dash_manifest(
         },
     )
     period = ET.SubElement(root, "Period", {"id": "0", "start": "PT0S", "duration": _duration(duration_s)})
-    _add_video(period, variants)
+    if variants:
+        _add_video(period, variants)
     if audio is not None:
         _add_audio(period, audio)
     for number, each in enumerate(captions, start=2):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from tasks.transcode.boxes import BadBoxes
@@ -11,9 +10,10 @@ from tasks.transcode.ffmpeg import engine_id, input_arguments, run_ffmpeg
 from tasks.transcode.filters import end_encoded_frame, first_encoded_frame, video_graph
 from tasks.transcode.fragments import cut_video
 from tasks.transcode.limits import encode_limits
-from tasks.transcode.outputs import MediaFile, SeamSums, UnitOutput
+from tasks.transcode.outputs import SeamSums, UnitOutput
 from tasks.transcode.plan import segment_starts
 from tasks.transcode.sprites import sprite_of
+from tasks.transcode.stills import describe_still, still_arguments
 
 if TYPE_CHECKING:
     import threading
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tasks.transcode.ladder import Rung
     from tasks.transcode.limits import ChildLimits
-    from tasks.transcode.outputs import Role
+    from tasks.transcode.outputs import MediaFile
     from tasks.transcode.plan import Plan, VideoUnit
 
 _MP4_ARGUMENTS = (
@@ -71,9 +71,9 @@ def encode_video(
     pictures.check_all()
     files = [_keep(plan, unit, rung, output_dir) for rung in plan.rungs]
     if unit.first_frame <= plan.poster_frame < unit.end_frame:
-        files.append(_still(output_dir, "poster"))
+        files.append(describe_still(output_dir, "poster"))
     if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
-        files.append(_still(output_dir, "sprite"))
+        files.append(describe_still(output_dir, "sprite"))
     progress(unit.end_frame - unit.first_frame)
     return UnitOutput(index, tuple(files), cpu_s, head=pictures.head(), tail=pictures.tail())
 
@@ -157,17 +157,10 @@ def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, outp
         arguments += ["-map", label, *_encoder_arguments(plan, unit, rung), str(_whole(output_dir, rung))]
     arguments += ["-map", graph.check, "-fps_mode", "passthrough", "-flush_packets", "1", "-f", "framecrc", "pipe:1"]
     if graph.poster:
-        arguments += ["-map", graph.poster, *_still_arguments(_POSTER_QUALITY, output_dir / _still_name("poster"))]
+        arguments += ["-map", graph.poster, *still_arguments(output_dir, "poster")]
     if graph.sprite:
-        arguments += ["-map", graph.sprite, *_still_arguments(_SPRITE_QUALITY, output_dir / _still_name("sprite"))]
+        arguments += ["-map", graph.sprite, *still_arguments(output_dir, "sprite")]
     return arguments
-
-
-def _still_arguments(quality: str, path: Path) -> list[str]:
-    return [
-        *("-fps_mode", "passthrough", "-frames:v", "1", "-c:v", "mjpeg", "-threads", "1", "-q:v", quality),
-        *("-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "image2", "-update", "1", str(path)),
-    ]
 
 
 def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
@@ -195,15 +188,6 @@ def _level_arguments(rung: Rung) -> tuple[str, ...]:
     return ("-level", "1.1") if may_be_1b else ()
 
 
-_POSTER_QUALITY = "3"
-_SPRITE_QUALITY = "5"
-"""ffmpeg's scale for JPEG: 2 is best, 31 worst."""
-
-
-def _still_name(role: Role) -> str:
-    return f"{role}.jpg"
-
-
 def _whole(output_dir: Path, rung: Rung) -> Path:
     return output_dir / f"{rung.name}.whole"
 
@@ -224,15 +208,3 @@ def _keep(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFil
         raise EncodeFailed(code="FRAGMENTS", sentence=f"ffmpeg wrote a file that cannot be read: {error}.") from error
     finally:
         whole.unlink(missing_ok=True)
-
-
-def _still(output_dir: Path, role: Role) -> MediaFile:
-    content = (output_dir / _still_name(role)).read_bytes()
-    return MediaFile(
-        name=_still_name(role),
-        role=role,
-        rung=None,
-        content_type="image/jpeg",
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-    )

@@ -56,7 +56,7 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
             "scale=in_color_matrix=bt709:out_color_matrix=smpte170m:out_range=full,format=yuvj420p[poster]"
         )
     if sprite is not None:
-        chains.append(f"[small]{sprite_filter(plan.thumbnails, sprite)}[sprite]")
+        chains.append(f"[small]{sprite_filter(sprite)}[sprite]")
     return VideoGraph(
         text=";".join(chains),
         rungs=tuple(f"[v{index}]" for index in range(len(plan.rungs))),
@@ -113,14 +113,22 @@ def _scale(rung: Rung, colour: str = "") -> str:
     return f"scale={rung.width_px}:{rung.height_px}{colour},setsar=1,format=yuv420p"
 
 
-def audio_graph(audio: AudioPlan) -> str:
+def audio_graph(audio: AudioPlan, *, with_poster: bool) -> str:
     """Return the graph for the sound: on the grid's clock, gaps filled, stereo, exactly as long as planned.
 
     It starts one AAC frame in: the encoder puts a frame of priming in front, so that media time 0 is shown at 0.
     """
     start = f"({audio.start_s.numerator}/{audio.start_s.denominator})"
-    return (
+    sound = (
         f"[0:{audio.stream}]asetpts=PTS-{start}/TB,"
         f"aresample={audio.sample_rate_hz}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,"
-        f"apad,atrim=start_sample=1024:end_sample={audio.aac_frames * 1024}[sound]"
+        f"apad,atrim=start_sample=1024:end_sample={audio.aac_frames * 1024}"
     )
+    return f"{sound},asplit[sound][heard];{_SOUND_POSTER}" if with_poster else f"{sound}[sound]"
+
+
+_SOUND_POSTER = (
+    "[heard]aformat=channel_layouts=mono,aresample=2000,"
+    "showwavespic=size=1280x720:colors=0x7aa2f7,format=yuvj420p[poster]"
+)
+"""The poster of a recording without pictures: its waveform. At 2 kHz, for ffmpeg holds all samples until it draws."""

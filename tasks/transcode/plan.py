@@ -58,7 +58,10 @@ class AudioPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """How one source becomes one output. Frames count on a grid of `rate` frames a second from `first_pts` on."""
+    """How one source becomes one output. Frames count on a grid of `rate` frames a second from `first_pts` on.
+
+    Without pictures there are no rungs and no video units, and the grid is that of the AAC frames.
+    """
 
     engine: str
     profile: str
@@ -89,9 +92,12 @@ class Plan:
     audio: AudioPlan | None
     poster_frame: int
     poster_rung: str
-    """The poster has this rung's size."""
-    thumbnails: ThumbnailPlan
+    """The poster has this rung's size; empty where the sound alone makes it."""
+    thumbnails: ThumbnailPlan | None
+    """None where there are no pictures."""
     captions: tuple[CaptionTrack, ...]
+    warnings: tuple[str, ...]
+    """Codes of SOURCE_WARNINGS: what the file's owner is told."""
 
     @property
     def has_audio(self) -> bool:
@@ -139,11 +145,12 @@ class Plan:
                 "time_base": Fraction(form["time_base"]),
                 "rate": Fraction(form["rate"]),
                 "rungs": tuple(Rung(**rung) for rung in form["rungs"]),
-                "thumbnails": ThumbnailPlan(**form["thumbnails"]),
+                "thumbnails": ThumbnailPlan(**form["thumbnails"]) if form["thumbnails"] else None,
                 "captions": tuple(CaptionTrack.from_json(each) for each in form["captions"]),
                 "video_units": tuple(
                     VideoUnit(**unit | {"seeks_s": tuple(unit["seeks_s"])}) for unit in form["video_units"]
                 ),
                 "audio": audio,
+                "warnings": tuple(form["warnings"]),
             }
         )

@@ -36,11 +36,11 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
 
     Pure: the same arguments give the same plan.
     """
-    rate = choose_rate(source.picture_pts, source.time_base, source.declared_rates)
+    rate = _rate(source)
     grid = _Grid(source, rate)
     gop_frames = max(1, round(rate * Fraction(profile.gop_s)))
     segment_frames = gop_frames * profile.segment_gops
-    rungs = choose_rungs(source, profile, rate)
+    rungs = choose_rungs(source, profile, rate) if source.has_pictures else ()
     return Plan(
         engine=source.engine,
         profile=profile.name,
@@ -54,7 +54,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         interlaced=source.interlaced,
         rate=rate,
         frames=grid.frames,
-        last_picture_frame=grid.places[-1],
+        last_picture_frame=grid.last_picture_frame,
         gop_frames=gop_frames,
         segment_frames=segment_frames,
         run_in_frames=gop_frames * profile.run_in_gops,
@@ -62,13 +62,23 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         preset=profile.preset,
         threads=threads,
         rungs=rungs,
-        video_units=_units(grid, segment_frames, profile, run_in_frames=gop_frames * profile.run_in_gops),
+        video_units=_units(grid, segment_frames, profile, run_in_frames=gop_frames * profile.run_in_gops)
+        if rungs
+        else (),
         audio=_audio(source, profile, grid, segment_frames),
         poster_frame=min(grid.frames // _POSTER_SHARE, int(rate * _POSTER_LATEST_S)),
         poster_rung=_poster_rung(rungs),
-        thumbnails=plan_thumbnails(rungs[-1], rate, profile.thumbnail_s),
+        thumbnails=plan_thumbnails(rungs[-1], rate, profile.thumbnail_s) if rungs else None,
         captions=plan_captions(source.captions, start_s=source.start_s, duration_s=grid.frames / rate),
+        warnings=source.warnings,
     )
+
+
+def _rate(source: SourceInfo) -> Fraction:
+    """Return the grid's frames a second: the pictures', or those of the sound where it is alone."""
+    if not source.has_pictures:
+        return Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
+    return choose_rate(source.picture_pts, source.time_base, source.declared_rates)
 
 
 class _Grid:
@@ -85,7 +95,8 @@ class _Grid:
             audio_s = source.audio.end_s - source.start_s
             if audio_s > length_s + _MAX_AUDIO_OVERHANG_S:
                 length_s = audio_s
-        self.frames = max(1, self.places[-1] + 1 if length_s <= 0 else _round_half_up(length_s * rate))
+        self.last_picture_frame = self.places[-1] if self.places else 0
+        self.frames = max(1, _round_half_up(length_s * rate) if length_s > 0 else self.last_picture_frame + 1)
         self._key_times = [key.pts for key in source.keys]
 
     def seeks_s(self, frame: int) -> tuple[str | None, ...]:
@@ -151,4 +162,4 @@ def _matrix(source: SourceInfo) -> str:
 
 def _poster_rung(rungs: tuple[Rung, ...]) -> str:
     fitting = [rung for rung in rungs if min(rung.width_px, rung.height_px) <= _POSTER_SHORT_SIDE_PX]
-    return (fitting or rungs)[0].name
+    return (fitting or rungs)[0].name if rungs else ""

@@ -163,9 +163,9 @@ def caption_playlist(url: str, duration_s: Fraction) -> str:
 def master_playlist(
     variants: Sequence[Variant], audio: Track | None, audio_playlist: str, captions: Sequence[PlacedCaptions]
 ) -> str:
-    """Return the playlist that offers all rungs, with the audio and the captions that they share."""
+    """Return the playlist that offers all rungs, with the audio and the captions that they share; or the audio alone."""
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    if audio is not None:
+    if audio is not None and variants:
         lines.append(
             '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Audio",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",'
             f'URI="{audio_playlist}"'
@@ -188,8 +188,20 @@ def master_playlist(
         if captions:
             attributes.append('SUBTITLES="captions"')
         lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", variant.playlist]
+    if audio is not None and not variants:
+        lines += [f"#EXT-X-STREAM-INF:{_sound_attributes(audio, captions)}", audio_playlist]
     lines += [_i_frame_line(variant) for variant in variants]
     return "\n".join([*lines, ""])
+
+
+def _sound_attributes(audio: Track, captions: Sequence[PlacedCaptions]) -> str:
+    """Return what the master playlist tells of sound that is offered alone."""
+    attributes = [
+        f"BANDWIDTH={audio.peak_bps}",
+        f"AVERAGE-BANDWIDTH={audio.average_bps}",
+        f'CODECS="{audio.codec}"',
+    ]
+    return ",".join([*attributes, 'SUBTITLES="captions"'] if captions else attributes)
 
 
 def _caption_line(placed: PlacedCaptions) -> str:

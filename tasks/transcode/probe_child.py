@@ -44,26 +44,29 @@ def probe(path: str, demuxer: str) -> SourceInfo:
             sentence=f"The file is incomplete or damaged: its beginning or its index cannot be read. {CHECK_AND_EXPORT}",
         ) from error
     with container:
-        pictures = PicturePackets(_picture_stream(container))
-        sound = _sound(container)
+        pictures, sound = _pictures(container), _sound(container)
+        if pictures is None and sound is None:
+            raise InputRefused(
+                code="NOTHING_TO_PLAY",
+                sentence="The file holds neither moving pictures nor sound. Please upload the video itself.",
+            )
         captions = CaptionPackets(container)
         warnings = _read(container, pictures, sound, captions)
-        source = _describe(container, pictures, sound, warnings, demuxer)
+        if pictures is not None:
+            source = _describe(container, pictures, sound, warnings, demuxer)
+        else:
+            source = _describe_sound(container, sound, warnings, demuxer)
         return replace(source, captions=captions.sources())
 
 
-def _picture_stream(container: Any) -> Any:
+def _pictures(container: Any) -> PicturePackets | None:
     real = [stream for stream in container.streams.video if not _is_cover(stream) and stream.codec_context is not None]
     if not real:
-        kind = "only sound" if container.streams.audio else "no pictures"
-        raise InputRefused(
-            code="NO_PICTURES",
-            sentence=f"The file holds {kind}, not a video. Please upload a file with moving pictures.",
-        )
+        return None
     stream = next((stream for stream in real if stream.disposition & stream.disposition.default), real[0])
     # One thread: the first picture must come out without feeding a row of packets first.
     stream.codec_context.thread_count = 1
-    return stream
+    return PicturePackets(stream)
 
 
 def _is_cover(stream: Any) -> bool:
@@ -76,16 +79,18 @@ def _sound(container: Any) -> SoundPackets | None:
     return SoundPackets(chosen[0]) if chosen else None
 
 
-def _read(container: Any, pictures: PicturePackets, sound: SoundPackets | None, captions: CaptionPackets) -> list[str]:
+def _read(
+    container: Any, pictures: PicturePackets | None, sound: SoundPackets | None, captions: CaptionPackets
+) -> list[str]:
     """Demux to the end, or to where the file breaks off."""
-    wanted = [pictures.stream] + ([sound.stream] if sound else []) + captions.streams
+    wanted = [part.stream for part in (pictures, sound) if part] + captions.streams
     for stream in container.streams:
         if stream not in wanted:
             stream.discard = av.stream.Discard.all
     warnings = []
     try:
         for packet in container.demux(wanted):
-            if packet.stream is pictures.stream:
+            if pictures and packet.stream is pictures.stream:
                 pictures.take(packet)
             elif sound and packet.stream is sound.stream:
                 sound.take(packet)
@@ -116,9 +121,8 @@ def _describe(
     audio = _audio(sound)
     if sound and audio is None:
         warnings.append("AUDIO_UNREADABLE")
-    declared_s = float(container.duration / av.time_base) if container.duration else 0.0
-    found_s = max((end - first.pts) * time_base, audio.end_s if audio else Fraction(0))
-    if declared_s > found_s * Fraction(21, 20) + 2:
+    declared_s = _declared_s(container)
+    if _falls_short(max((end - first.pts) * time_base, audio.end_s if audio else Fraction(0)), declared_s):
         warnings.append("SHORTER_THAN_DECLARED")
     rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
     return SourceInfo(
@@ -146,6 +150,51 @@ def _describe(
     )
 
 
+def _describe_sound(container: Any, sound: SoundPackets | None, warnings: list[str], demuxer: str) -> SourceInfo:
+    """Describe a recording without pictures: its clock is the sound's."""
+    audio = _audio(sound)
+    if sound is None or audio is None:
+        raise InputRefused(
+            code="DAMAGED", sentence=f"The file holds only sound, and none of it can be heard. {CHECK_AND_EXPORT}"
+        )
+    _check_span(audio.end_s - audio.start_s)
+    declared_s = _declared_s(container)
+    if _falls_short(audio.end_s - audio.start_s, declared_s):
+        warnings.append("SHORTER_THAN_DECLARED")
+    time_base = Fraction(sound.stream.time_base)
+    return SourceInfo(
+        engine="",
+        demuxer=demuxer,
+        stream=audio.stream,
+        codec=audio.codec,
+        time_base=time_base,
+        first_pts=int(audio.start_s / time_base),
+        end_pts=int(audio.end_s / time_base),
+        picture_pts=(),
+        keys=(),
+        declared_rates=(),
+        width_px=0,
+        height_px=0,
+        sample_aspect=Fraction(1),
+        quarter_turns=0,
+        pixel_format="",
+        matrix="unknown",
+        transfer="",
+        interlaced=False,
+        audio=audio,
+        declared_duration_s=declared_s,
+        warnings=tuple(warnings),
+    )
+
+
+def _declared_s(container: Any) -> float:
+    return float(container.duration / av.time_base) if container.duration else 0.0
+
+
+def _falls_short(found_s: Fraction, declared_s: float) -> bool:
+    return declared_s > found_s * Fraction(21, 20) + 2
+
+
 def _end(times: Sequence[int], last: tuple[int, int] | None, stream: Any) -> int:
     """Return when the last picture ends: by its own duration, else after the usual distance of two."""
     if last is not None and last[0] == times[-1] and last[1] > 0:
@@ -165,6 +214,10 @@ def _check_times(times: Sequence[int], end: int, time_base: Fraction) -> None:
             code="BROKEN_TIMES",
             sentence=f"Two pictures lie {float(gap_s) / 3600:.1f} hours apart: the clock is damaged. {CHECK_AND_EXPORT}",
         )
+    _check_span(span_s)
+
+
+def _check_span(span_s: Fraction) -> None:
     if span_s > MAX_DURATION_S:
         raise InputRefused(
             code="TOO_LONG",

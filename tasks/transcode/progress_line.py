@@ -38,7 +38,7 @@ class ProgressLine:
         }
         self._media_s = plan.duration_s
         self._total = sum(self._cost[unit] * length_s for unit, length_s in self._length_s.items())
-        self._began, self._share_before, self._video_before_s = clock(), self._share(), self._video_s()
+        self._began, self._share_before, self._media_before_s = clock(), self._share(), self._media_done_s()
         self._tenth = int(self._share_before * 10)
 
     def advance(self, unit: UnitKey, done_s: float) -> None:
@@ -62,13 +62,15 @@ class ProgressLine:
     def _share(self) -> float:
         return sum(self._cost[unit] * done_s for unit, done_s in self._done_s.items()) / self._total
 
-    def _video_s(self) -> float:
-        return sum(done_s for unit, done_s in self._done_s.items() if unit != AUDIO_UNIT)
+    def _media_done_s(self) -> float:
+        """Seconds done of the pictures; of the sound, where it is alone."""
+        shown = [done_s for unit, done_s in self._done_s.items() if unit != AUDIO_UNIT]
+        return sum(shown) if shown else sum(self._done_s.values())
 
     def _told(self, share: float) -> str:
         elapsed_s = max(1e-6, self._clock() - self._began)
-        speed = (self._video_s() - self._video_before_s) / elapsed_s
-        words = f"{share:4.0%}  time={_clock_text(self._video_s())} of {_clock_text(self._media_s)}  speed={speed:.3g}x"
+        speed = (self._media_done_s() - self._media_before_s) / elapsed_s
+        words = f"{share:4.0%}  time={_clock_text(self._media_done_s())} of {_clock_text(self._media_s)}  speed={speed:.3g}x"
         done = share - self._share_before
         if share < 1 and done >= _SURE_SHARE:
             words += f"  ETA {_clock_text((1 - share) * elapsed_s / done)}"

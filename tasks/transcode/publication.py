@@ -22,6 +22,7 @@ from tasks.transcode.playlists import (
     master_playlist,
     media_playlist,
 )
+from tasks.transcode.source_warnings import SOURCE_WARNINGS
 from tasks.transcode.sprites import WEBVTT_CONTENT_TYPE, sprite_of, thumbnail_map
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def build_publication(
     audio = None
     if plan.has_audio:
         audio = Track("audio", (_placed(AUDIO_UNIT, outputs[AUDIO_UNIT].files[0], url_of),))
-    playlists = (*_playlists(plan, rungs, audio), _thumbnail_map(plan, outputs, url_of))
+    playlists = (*_playlists(plan, rungs, audio), *_thumbnail_map(plan, outputs, url_of))
     manifest = _manifest(plan, outputs, url_of, (rungs, audio, playlists))
     content = json.dumps(manifest, indent=None, separators=(",", ":"), sort_keys=True).encode()
     return Publication((*playlists, PublishedFile(MANIFEST_NAME, "application/json", content)), manifest)
@@ -130,15 +131,17 @@ def _caption_name(number: int) -> str:
 
 def _thumbnail_map(
     plan: Plan, outputs: Mapping[UnitKey, UnitOutput], url_of: Callable[[UnitKey, MediaFile], str]
-) -> PublishedFile:
+) -> tuple[PublishedFile, ...]:
+    if plan.thumbnails is None:
+        return ()
     sprites = [
         (url_of(unit.index, file), sprite)
         for unit in plan.video_units
         for file in outputs[unit.index].files
         if file.role == "sprite" and (sprite := sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame))
     ]
-    text = thumbnail_map(plan.thumbnails, sprites, rate=plan.rate, end_frame=plan.frames)
-    return PublishedFile(THUMBNAILS_NAME, WEBVTT_CONTENT_TYPE, text.encode())
+    text = thumbnail_map(sprites, rate=plan.rate, end_frame=plan.frames)
+    return (PublishedFile(THUMBNAILS_NAME, WEBVTT_CONTENT_TYPE, text.encode()),)
 
 
 def _i_frame_name(track: Track) -> str:
@@ -158,12 +161,13 @@ def _manifest(
         "version": MANIFEST_VERSION,
         "engine": plan.engine,
         "profile": plan.profile,
+        "warnings": [{"code": code, "sentence": SOURCE_WARNINGS[code]} for code in plan.warnings],
         "duration_s": plan.duration_s,
-        "frame_rate": str(plan.rate),
+        "frame_rate": str(plan.rate) if plan.rungs else None,
         "gop_ticks": plan.gop_frames * plan.frame_ticks,
         "master": MASTER_NAME,
         "dash": DASH_NAME,
-        "thumbnails": THUMBNAILS_NAME,
+        "thumbnails": THUMBNAILS_NAME if plan.thumbnails else None,
         "poster": next(entry["url"] for entry in objects if entry["role"] == "poster"),
         "rungs": [
             {

@@ -37,6 +37,7 @@ class SourceInfo:
     engine: str
     demuxer: str
     stream: int
+    """The picture stream; where there are no pictures, the audio stream, like the three fields after this one."""
     codec: str
     time_base: Fraction
     first_pts: int
@@ -44,7 +45,7 @@ class SourceInfo:
     end_pts: int
     """Time at which the last picture ends."""
     picture_pts: tuple[int, ...]
-    """Times of all shown pictures, ascending, none before first_pts."""
+    """Times of all shown pictures, ascending, none before first_pts; empty where there is only sound."""
     keys: tuple[KeyFrame, ...]
     """Ascending by pts."""
     declared_rates: tuple[Fraction, ...]
@@ -68,6 +69,11 @@ class SourceInfo:
     warnings: tuple[str, ...]
     """Stable codes of what is odd about the file but did not stop us."""
     captions: tuple[CaptionSource, ...] = ()
+
+    @property
+    def has_pictures(self) -> bool:
+        """Tell a video from a recording of sound alone."""
+        return bool(self.picture_pts)
 
     @property
     def picture_s(self) -> Fraction:

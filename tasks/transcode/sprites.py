@@ -31,9 +31,11 @@ class ThumbnailPlan:
 
 @dataclass(frozen=True)
 class Sprite:
-    """One unit's thumbnails. The frame that each shows, in order of their tiles: left to right, then down."""
+    """One unit's thumbnails."""
 
+    thumbnails: ThumbnailPlan
     frames: tuple[int, ...]
+    """The frame that each shows, in order of their tiles: left to right, then down."""
 
     @property
     def columns(self) -> int:
@@ -53,15 +55,18 @@ def plan_thumbnails(smallest: Rung, rate: Fraction, interval_s: float) -> Thumbn
     return ThumbnailPlan(max(1, round(rate * Fraction(interval_s))), width_px, height_px)
 
 
-def sprite_of(thumbnails: ThumbnailPlan, first_frame: int, end_frame: int) -> Sprite | None:
+def sprite_of(thumbnails: ThumbnailPlan | None, first_frame: int, end_frame: int) -> Sprite | None:
     """Return the sprite of the stretch from `first_frame` up to `end_frame`; None where no thumbnail falls into it."""
+    if thumbnails is None:
+        return None
     every = thumbnails.interval_frames
     frames = tuple(range(-(-first_frame // every) * every, end_frame, every))
-    return Sprite(frames) if frames else None
+    return Sprite(thumbnails, frames) if frames else None
 
 
-def sprite_filter(thumbnails: ThumbnailPlan, sprite: Sprite) -> str:
+def sprite_filter(sprite: Sprite) -> str:
     """Return filters that make one picture of tiles from pictures that carry their frame as pts."""
+    thumbnails = sprite.thumbnails
     return (
         f"trim=start_pts={sprite.frames[0]}:end_pts={sprite.frames[-1] + 1},"
         rf"select=not(mod(pts\,{thumbnails.interval_frames})),"
@@ -71,15 +76,13 @@ def sprite_filter(thumbnails: ThumbnailPlan, sprite: Sprite) -> str:
     )
 
 
-def thumbnail_map(
-    thumbnails: ThumbnailPlan, sprites: Sequence[tuple[str, Sprite]], *, rate: Fraction, end_frame: int
-) -> str:
+def thumbnail_map(sprites: Sequence[tuple[str, Sprite]], *, rate: Fraction, end_frame: int) -> str:
     """Return a WebVTT file whose cues name a tile each, by the address of its sprite and `#xywh=` (W3C media fragments).
 
     `sprites` are (address, sprite) in order of time; the last cue ends at `end_frame`.
     """
     tiles = [
-        (frame, f"{url}#xywh={','.join(map(str, _place(thumbnails, sprite, index)))}")
+        (frame, f"{url}#xywh={','.join(map(str, _place(sprite, index)))}")
         for url, sprite in sprites
         for index, frame in enumerate(sprite.frames)
     ]
@@ -91,10 +94,11 @@ def thumbnail_map(
     return "\n".join(["WEBVTT\n", *cues])
 
 
-def _place(thumbnails: ThumbnailPlan, sprite: Sprite, index: int) -> tuple[int, int, int, int]:
+def _place(sprite: Sprite, index: int) -> tuple[int, int, int, int]:
     """Return x, y, width and height of a tile in pixels."""
     row, column = divmod(index, sprite.columns)
-    return column * thumbnails.width_px, row * thumbnails.height_px, thumbnails.width_px, thumbnails.height_px
+    width_px, height_px = sprite.thumbnails.width_px, sprite.thumbnails.height_px
+    return column * width_px, row * height_px, width_px, height_px
 
 
 def vtt_time(seconds: Fraction) -> str:

@@ -85,6 +85,7 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
         "overview": video_overview(video),
         "manifest_url": media_url(published.manifest_key) if published else "",
         "poster_url": media_url(published.poster_key) if published else "",
+        "warnings": (published.manifest or {}).get("warnings", []) if published else [],
         "timeline": video_timeline(video.pk),
     }
     return render(request, "batchreel/video.html", context)

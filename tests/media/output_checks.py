@@ -43,15 +43,18 @@ def check_output(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     Draft202012Validator(_SCHEMA).validate(manifest)
     variants = _check_master(folder, manifest)
-    tracks = [name for _, name in variants] + ([manifest["audio"]["playlist"]] if manifest["audio"] else [])
-    playlists = {name: read_media_playlist(folder / name) for name in tracks}
+    sounds = [manifest["audio"]["playlist"]] if manifest["audio"] else []
+    playlists = {name: read_media_playlist(folder / name) for name in (*(name for _, name in variants), *sounds)}
     fragments = {name: _check_playlist(folder, playlist, manifest) for name, playlist in playlists.items()}
-    _check_alignment([fragments[name] for _, name in variants])
-    for told, name in variants:
-        _check_offer(folder, told, playlists[name], playlists.get("audio.m3u8"), manifest)
+    if manifest["rungs"]:
+        _check_alignment([fragments[name] for _, name in variants])
+        for told, name in variants:
+            _check_offer(folder, told, playlists[name], playlists.get("audio.m3u8"), manifest)
+        _check_thumbnails(folder, manifest)
+    else:
+        _check_sound_alone(variants, manifest)
     _check_i_frames(folder, manifest, fragments)
     _check_dash(folder, manifest, playlists)
-    _check_thumbnails(folder, manifest)
     for track in manifest["captions"]:
         _check_captions(folder, track, manifest)
 
@@ -64,7 +67,7 @@ def _check_master(folder: Path, manifest: dict[str, Any]) -> list[tuple[dict[str
     captions = [group["URI"] for group in groups if group["TYPE"] == "SUBTITLES"]
     assert captions == [track["playlist"] for track in manifest["captions"]]
     sounds = [group for group in groups if group["TYPE"] == "AUDIO"]
-    assert len(sounds) == (1 if manifest["audio"] else 0)
+    assert len(sounds) == (1 if manifest["audio"] and manifest["rungs"] else 0)
     variants = [
         (hls_attributes(line), lines[at + 1]) for at, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF:")
     ]
@@ -72,6 +75,15 @@ def _check_master(folder: Path, manifest: dict[str, Any]) -> list[tuple[dict[str
         assert told.get("SUBTITLES") == ("captions" if captions else None)
         assert told.get("AUDIO") == (sounds[0]["GROUP-ID"] if sounds else None)
     return variants
+
+
+def _check_sound_alone(variants: list[tuple[dict[str, str], str]], manifest: dict[str, Any]) -> None:
+    """A recording without pictures is one variant, of the sound; its poster is a picture all the same."""
+    ((told, name),) = variants
+    audio = manifest["audio"]
+    assert (name, told["CODECS"], int(told["BANDWIDTH"])) == (audio["playlist"], audio["codec"], audio["peak_bps"])
+    assert (manifest["frame_rate"], manifest["thumbnails"]) == (None, None)
+    assert [entry["role"] for entry in manifest["objects"]] == ["audio", "poster"]
 
 
 def _check_playlist(folder: Path, playlist: MediaPlaylist, manifest: dict[str, Any]) -> list[list[Fragment]]:

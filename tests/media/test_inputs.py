@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.media.clips import H264, ffmpeg, numbers_filter, read_numbers
+from tests.media.playlist_reading import jpeg_size_px
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -271,3 +272,32 @@ def test_no_combs_are_left_when_the_source_is_interlaced(first: str, tmp_path: P
     done = transcode(tmp_path / "a.ts")
     rows = _levels(done.joined(done.rungs[0]), 1, 96)
     assert max(abs(this - that) for this, that in itertools.pairwise(rows)) < 10
+
+
+@pytest.mark.parametrize("cover", [False, True], ids=["alone", "with a cover"])
+@pytest.mark.parametrize("name", ["a.m4a", "a.mka", "a.ogg"])
+def test_sound_is_published_with_a_poster_when_there_are_no_pictures(
+    name: str, cover: bool, tmp_path: Path, transcode: Transcode
+) -> None:
+    source = tmp_path / name
+    codec = ("-c:a", "libvorbis") if name.endswith("ogg") else SOUND
+    ffmpeg("-f", "lavfi", "-i", "sine=440:r=44100:d=3.5", "-ac", "1", *codec, str(source))
+    if cover:
+        if not name.endswith("m4a"):
+            pytest.skip("only this container carries covers as a stream")
+        plain = source.rename(tmp_path / f"plain-{name}")
+        ffmpeg("-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1", str(tmp_path / "cover.jpg"))
+        ffmpeg(
+            *("-i", str(plain), "-i", str(tmp_path / "cover.jpg"), "-map", "0", "-map", "1", "-c", "copy"),
+            *("-disposition:v:0", "attached_pic", str(source)),
+        )
+    done = transcode(source)
+    assert (done.plan.rungs, done.run.units()) == ((), ["audio"])
+    assert done.plan.duration_s == pytest.approx(3.5, abs=0.06)
+    poster = done.run.folder / done.publication.manifest["poster"]
+    assert jpeg_size_px(poster.read_bytes()) == (1280, 720)
+    # Its waveform stands out from black.
+    rows = ffmpeg("-i", str(poster), "-vf", "scale=1:9:flags=area,format=gray", "-f", "rawvideo", "-")
+    assert rows[0] < 20
+    assert rows[4] > 60
+    ffmpeg("-xerror", "-i", str(done.run.folder / "master.m3u8"), "-f", "null", "-")

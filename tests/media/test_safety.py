@@ -99,16 +99,11 @@ def test_file_is_refused_when_no_picture_decodes(tmp_path: Path) -> None:
     assert _refusal(path).code == "DAMAGED"
 
 
-def test_file_is_refused_when_it_holds_only_sound_or_a_cover(tmp_path: Path) -> None:
-    ffmpeg("-f", "lavfi", "-i", "sine=d=1", str(tmp_path / "sound.m4a"))
-    ffmpeg("-f", "lavfi", "-i", "color=s=64x64", "-frames:v", "1", str(tmp_path / "cover.jpg"))
-    ffmpeg(
-        *("-i", str(tmp_path / "sound.m4a"), "-i", str(tmp_path / "cover.jpg"), "-map", "0", "-map", "1"),
-        *("-c", "copy", "-disposition:v:0", "attached_pic", str(tmp_path / "covered.m4a")),
-    )
-    for name in ("sound.m4a", "covered.m4a"):
-        refusal = _refusal(tmp_path / name)
-        assert (refusal.code, "only sound" in refusal.sentence) == ("NO_PICTURES", True)
+def test_file_is_refused_when_it_holds_nothing_to_play(tmp_path: Path) -> None:
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:01,000 --> 00:00:02,500\nHello\n")
+    ffmpeg("-i", str(words), "-c:s", "mov_text", str(tmp_path / "words.mp4"))
+    assert _refusal(tmp_path / "words.mp4").code == "NOTHING_TO_PLAY"
 
 
 def test_what_is_left_is_used_when_the_end_of_a_streamable_file_is_missing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import uuid
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
 from tasks.batch.definition import COMMAND
@@ -73,6 +74,7 @@ def test_build_context_has_the_code_and_no_local_state() -> None:
         assert ignored(path), path
 
 
+@pytest.mark.django_db(transaction=True)
 def test_container_program_starts_when_only_the_copied_paths_are_there(
     tmp_path: Path, program_environment: dict[str, str]
 ) -> None:

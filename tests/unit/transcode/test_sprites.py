@@ -40,7 +40,7 @@ def test_map_places_tiles_left_to_right_and_down_when_a_row_is_full() -> None:
     sprite = sprite_of(EVERY_300, 0, 1900)
     assert sprite is not None
     assert (sprite.columns, sprite.rows) == (5, 2)
-    lines = thumbnail_map(EVERY_300, [("a/s.jpg", sprite)], rate=Fraction(30), end_frame=1890).splitlines()
+    lines = thumbnail_map([("a/s.jpg", sprite)], rate=Fraction(30), end_frame=1890).splitlines()
     assert lines[:4] == ["WEBVTT", "", "00:00:00.000 --> 00:00:10.000", "a/s.jpg#xywh=0,0,160,90"]
     assert lines[-2:] == ["00:01:00.000 --> 00:01:03.000", "a/s.jpg#xywh=160,90,160,90"]
 
