@@ -98,7 +98,7 @@ class Job(models.Model):
     manifest = models.JSONField(null=True, blank=True)
     manifest_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
     poster_key = models.CharField(max_length=500, blank=True)
-    level = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Published level; 1 is the full ladder.")
+    level = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 is a preview, 1 the full ladder.")
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
     tidied_at = models.DateTimeField(null=True, blank=True, help_text="When objects of losing fences were removed.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from tasks.container.files import read_object, store_file
+from tasks.container.files import store_file
+from tasks.container.reading_back import object_key, read_back
 from tasks.container.workshop import Workshop
 from tasks.lifecycle.states import UnitKind
 from tasks.services.claim import Lease
@@ -22,8 +22,6 @@ from tasks.transcode import (
     UnitKey,
     UnitOutput,
     build_publication,
-    verify_playlists,
-    verify_publication,
 )
 
 logger = logging.getLogger(__name__)
@@ -44,7 +42,7 @@ def do_publish(shop: Workshop, lease: Lease, slot: int, folder: Path) -> bool:
         bad = dict.fromkeys(error.units, f"{error.code}: {error.sentence}")
     else:
         _store(shop, lease, slot, folder, publication)
-        bad = _verify(shop, lease, slot, publication)
+        bad = read_back(shop, lease, slot, publication)
     if bad:
         _send_back(shop, lease, made, bad)
         return False
@@ -56,7 +54,7 @@ def do_publish(shop: Workshop, lease: Lease, slot: int, folder: Path) -> bool:
             lease,
             manifest=manifest,
             manifest_key=f"{lease.key_prefix}/{manifest['master']}",
-            poster_key=_object_key(lease, manifest["poster"]),
+            poster_key=object_key(lease, manifest["poster"]),
         )
     )
     return True
@@ -64,11 +62,6 @@ def do_publish(shop: Workshop, lease: Lease, slot: int, folder: Path) -> bool:
 
 def _key(unit: MadeUnit) -> UnitKey:
     return unit.index if unit.kind is UnitKind.VIDEO else AUDIO_UNIT
-
-
-def _object_key(lease: Lease, url: str) -> str:
-    """The storage key of an address that is relative to the folder of the playlists."""
-    return posixpath.normpath(f"{lease.key_prefix}/{url}")
 
 
 def _build(shop: Workshop, made: Mapping[UnitKey, MadeUnit]) -> Publication:
@@ -86,20 +79,6 @@ def _store(shop: Workshop, lease: Lease, slot: int, folder: Path, publication: P
         local.write_bytes(file.content)
         report = partial(shop.progress.advance, slot)
         store_file(local, f"{lease.key_prefix}/{file.name}", progress=report, stop=shop.stop)
-
-
-def _verify(shop: Workshop, lease: Lease, slot: int, publication: Publication) -> dict[UnitKey, str]:
-    """Read back every object that the manifest names. The playlists are this lease's own: a bad one fails the attempt."""
-
-    def read(url: str) -> Iterator[bytes]:
-        shop.raise_if_stopped()
-        return read_object(_object_key(lease, url))
-
-    if bad_playlists := verify_playlists(publication.manifest, read):
-        code = "PLAYLIST_DAMAGED"
-        raise TranscodeError(code, f"A playlist was damaged in the storage: {bad_playlists[0].reason}.")
-    bad = verify_publication(publication.manifest, read, progress=partial(shop.progress.advance, slot))
-    return {each.unit: each.reason for each in bad}
 
 
 def _send_back(shop: Workshop, lease: Lease, made: Mapping[UnitKey, MadeUnit], bad: Mapping[UnitKey, str]) -> None:

@@ -1,4 +1,4 @@
-"""Doing one leased unit: plan, video, audio or publish. Media work first, without the database; then one call that finishes it."""
+"""Doing one leased unit: plan, remux, video, audio or publish. Media work first, without the database; then one call that finishes it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tasks.conf import bridge_settings
 from tasks.container.files import remove_local, store_file
+from tasks.container.previewing import do_preview
 from tasks.container.publishing import do_publish
 from tasks.container.workshop import Workshop
 from tasks.lifecycle.states import UnitKind
@@ -71,6 +72,8 @@ def _do_plan(shop: Workshop, lease: Lease, slot: int, _: Path) -> bool:
         )
         for unit in plan.video_units
     ]
+    if plan.remux:
+        units.append(PlannedUnit(kind=UnitKind.REMUX, index=0, first_frame=0, end_frame=plan.frames, weight_frames=0))
     if plan.has_audio:
         # Alone, the sound is all the work there is.
         weight = plan.frames // _AUDIO_WEIGHT if plan.video_units else plan.frames
@@ -119,6 +122,7 @@ def _store_and_finish(shop: Workshop, lease: Lease, slot: int, folder: Path, out
 
 _WORK: dict[UnitKind, Callable[[Workshop, Lease, int, Path], bool]] = {
     UnitKind.PLAN: _do_plan,
+    UnitKind.REMUX: do_preview,
     UnitKind.VIDEO: _do_video,
     UnitKind.AUDIO: _do_audio,
     UnitKind.PUBLISH: do_publish,

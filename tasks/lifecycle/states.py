@@ -44,9 +44,10 @@ class UnitState(enum.StrEnum):
 
 
 class UnitKind(enum.StrEnum):
-    """What a unit is: the plan comes first, video and audio are media, publishing comes last."""
+    """What a unit is: the plan comes first, then a preview where there is one; video and audio are media; publishing comes last."""
 
     PLAN = "plan"
+    REMUX = "remux"
     VIDEO = "video"
     AUDIO = "audio"
     PUBLISH = "publish"
@@ -67,6 +68,7 @@ class JobEvent(enum.StrEnum):
     GRANT = "job.grant"
     CLAIM = "job.claim"
     RETRY = "job.retry"
+    PREVIEW = "job.preview"
     PUBLISH = "job.publish"
     REFUSE = "job.refuse"
     PARK = "job.park"
@@ -102,6 +104,7 @@ TRANSITIONS: Mapping[AnyEvent, Mapping[str, str]] = MappingProxyType(
         JobEvent.GRANT: {_J.QUEUED: _J.QUEUED, _J.RETRY_WAIT: _J.QUEUED},
         JobEvent.CLAIM: {_J.QUEUED: _J.RUNNING},
         JobEvent.RETRY: {_J.QUEUED: _J.RETRY_WAIT, _J.RUNNING: _J.RETRY_WAIT},
+        JobEvent.PREVIEW: {_J.RUNNING: _J.RUNNING},
         JobEvent.PUBLISH: {_J.RUNNING: _J.SUCCEEDED},
         JobEvent.REFUSE: {_J.RUNNING: _J.FAILED},
         JobEvent.PARK: {_J.QUEUED: _J.DEAD, _J.RETRY_WAIT: _J.DEAD},

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ('manifest', models.JSONField(blank=True, null=True)),
                 ('manifest_key', models.CharField(blank=True, help_text='Storage name of the master playlist.', max_length=500)),
                 ('poster_key', models.CharField(blank=True, max_length=500)),
-                ('level', models.PositiveSmallIntegerField(blank=True, help_text='Published level; 1 is the full ladder.', null=True)),
+                ('level', models.PositiveSmallIntegerField(blank=True, help_text='0 is a preview, 1 the full ladder.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('tidied_at', models.DateTimeField(blank=True, help_text='When objects of losing fences were removed.', null=True)),
@@ -127,7 +127,7 @@ class Migration(migrations.Migration):
             name='Unit',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('plan', 'plan'), ('video', 'video'), ('audio', 'audio'), ('publish', 'publish')], max_length=8)),
+                ('kind', models.CharField(choices=[('plan', 'plan'), ('remux', 'remux'), ('video', 'video'), ('audio', 'audio'), ('publish', 'publish')], max_length=8)),
                 ('index', models.PositiveIntegerField(default=0)),
                 ('first_frame', models.PositiveBigIntegerField(default=0)),
                 ('end_frame', models.PositiveBigIntegerField(default=0, help_text='The frame after the last one.')),
@@ -209,7 +209,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='unit',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['plan', 'video', 'audio', 'publish'])), name='unit_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['plan', 'remux', 'video', 'audio', 'publish'])), name='unit_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='unit',

@@ -19,6 +19,7 @@ WORDS: dict[str, str] = {
     JobEvent.GRANT: "An attempt was granted",
     JobEvent.CLAIM: "A container took the job up",
     JobEvent.RETRY: "The job waits for another attempt",
+    JobEvent.PREVIEW: "A preview was published: the file as it was uploaded",
     JobEvent.PUBLISH: "The job was published",
     JobEvent.REFUSE: "The file was refused",
     JobEvent.PARK: "The job was parked",
@@ -44,7 +45,7 @@ WORDS: dict[str, str] = {
     "tick.well": "A tick's trouble is over",
 }
 
-_GOOD = frozenset({JobEvent.PUBLISH, AttemptEvent.SUCCEED, "tick.well"})
+_GOOD = frozenset({JobEvent.PREVIEW, JobEvent.PUBLISH, AttemptEvent.SUCCEED, "tick.well"})
 _BAD = frozenset(
     {
         JobEvent.REFUSE,

@@ -120,9 +120,14 @@ def _status(video: Video, newest: Job | None) -> VideoStatus:
     return video_status(
         deleted=video.deleted_at is not None,
         source_complete=video.source_complete and bool(video.source),
-        published=video.published_job_id is not None,
+        published=video.published_job_id is not None and not _is_preview(video, newest),
         newest_job=JobState(newest.state) if newest else None,
     )
+
+
+def _is_preview(video: Video, newest: Job | None) -> bool:
+    """Whether all that can be watched is the preview that the newest job made on its way."""
+    return newest is not None and newest.pk == video.published_job_id and newest.state != JobState.SUCCEEDED
 
 
 def _sentence(status: VideoStatus, newest: Job | None) -> str:

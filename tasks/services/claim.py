@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from tasks.lifecycle.errors import AttemptCancelledError, BatchreelError, FencedError
 from tasks.lifecycle.states import (
+    MEDIA_UNIT_KINDS,
     AttemptEvent,
     AttemptState,
     JobEvent,
@@ -189,17 +190,25 @@ def hold(job: Job, claim: Claim) -> Attempt | None:
 
 
 def _claimable(job: Job) -> Any:
-    """Free units in the order in which they are best done. The plan comes before all media, all media before publishing."""
+    """Free units in the order in which they are best done. The plan comes before all media, all media before publishing.
+
+    Nothing waits for the preview: once all media are done, it is of no use.
+    """
     units = Unit.objects.select_for_update(of=("self",)).filter(job=job)
     free = Q(state=UnitState.PENDING) | Q(state=UnitState.LEASED) & (
         Q(attempt=None) | ~Q(attempt__state=AttemptState.RUNNING)
     )
     kinds = [UnitKind.PLAN]
     if not Unit.objects.filter(job=job, kind=UnitKind.PLAN).exclude(state=UnitState.DONE).exists():
-        kinds = [UnitKind.AUDIO, UnitKind.VIDEO]
-        if not Unit.objects.filter(job=job, kind__in=kinds).exclude(state=UnitState.DONE).exists():
+        kinds = [UnitKind.REMUX, UnitKind.AUDIO, UnitKind.VIDEO]
+        if not Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS).exclude(state=UnitState.DONE).exists():
             kinds = [UnitKind.PUBLISH]
-    order = Case(When(kind=UnitKind.AUDIO, then=Value(0)), default=Value(1), output_field=IntegerField())
+    order = Case(
+        When(kind=UnitKind.REMUX, then=Value(0)),
+        When(kind=UnitKind.AUDIO, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
     return units.filter(free, kind__in=kinds).order_by(order, "index")
 
 

@@ -22,7 +22,7 @@ from tasks.lifecycle.states import (
     UnitKind,
     UnitState,
 )
-from tasks.models import Job, Unit
+from tasks.models import Job, Unit, Video
 from tasks.services.claim import Claim, Lease, hold
 from tasks.services.ending import end_attempt, end_job_attempts, live_attempts
 from tasks.services.locking import lock_job, read_attempt
@@ -70,9 +70,15 @@ def finish_plan(
                 weight_frames=unit.weight_frames,
             )
             for unit in units
+            if unit.kind is not UnitKind.REMUX or _may_have_preview(job)
         ]
         + [Unit(job=job, kind=UnitKind.PUBLISH)]
     )
+
+
+def _may_have_preview(job: Job) -> bool:
+    """Whether the video shows nothing yet. What is shown is never replaced by less."""
+    return job.level is None and Video.objects.filter(pk=job.video_id, published_job=None).exists()
 
 
 @transaction.atomic

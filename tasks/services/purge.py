@@ -1,4 +1,4 @@
-"""Purging: objects of losing fences, superseded publications, deleted videos. Objects first, then rows; never a unit's current fence."""
+"""Purging: objects of losing fences, old previews and publications, deleted videos. Objects first, then rows; never what is shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import FINAL_STATUSES
-from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitState
+from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitKind, UnitState
 from tasks.models import Attempt, Job, Unit, Video
 from tasks.services.claim import job_prefix, unit_folder
 from tasks.services.locking import lock_job
@@ -32,8 +32,15 @@ _OTHERS_FIRST = F("purge_tried_at").asc(nulls_first=True)
 
 
 def tidy_jobs(*, limit: int) -> int:
-    """Remove the objects of losing fences of jobs that have ended. Returns how many jobs were tidied."""
-    ended = Job.objects.filter(state__in=["SUCCEEDED", "FAILED", "CANCELLED"], tidied_at=None, purged_at=None)
+    """Remove the objects of losing fences, and previews, of jobs that have ended. Returns how many jobs were tidied."""
+    old = Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
+    shown = Video.objects.filter(published_job=OuterRef("pk"))
+    preview = Unit.objects.filter(job=OuterRef("pk"), kind=UnitKind.REMUX, state=UnitState.DONE)
+    # Viewers may still watch a preview: of a job that failed for good, and for a while of one that succeeded.
+    ended = Job.objects.filter(tidied_at=None, purged_at=None).filter(
+        Q(state=JobState.SUCCEEDED) & (~Exists(preview) | Q(finished_at__lt=old))
+        | Q(state__in=[JobState.FAILED, JobState.CANCELLED]) & ~Exists(shown)
+    )
     return _one_by_one(_without_containers(ended)[:limit], _tidy)
 
 
@@ -105,10 +112,8 @@ def _purge_video(video: Video) -> None:
 
 
 def _tidy(job: Job) -> None:
-    kept = (
-        Unit.objects.filter(job=job, state=UnitState.DONE) if job.state == JobState.SUCCEEDED else Unit.objects.none()
-    )
-    keep = {unit_folder(unit) for unit in kept}
+    made = Unit.objects.filter(job=job, state=UnitState.DONE).exclude(kind=UnitKind.REMUX)
+    keep = {unit_folder(unit) for unit in made} if job.state == JobState.SUCCEEDED else set()
     prefix = job_prefix(job)
     for folder in _folders(default_storage, prefix):
         if folder not in keep:

@@ -20,12 +20,15 @@ from tasks.transcode.errors import (
     UnitKey,
 )
 from tasks.transcode.ladder import Rung
+from tasks.transcode.manifest import Publication, PublishedFile
 from tasks.transcode.outputs import MediaFile, SeamSums, Segment, UnitOutput
 from tasks.transcode.plan import AudioPlan, Plan, VideoUnit
 from tasks.transcode.planning import make_plan
+from tasks.transcode.preview import build_preview
 from tasks.transcode.probe import probe_source
 from tasks.transcode.profile import PROFILES, Profile, ProfileRung
-from tasks.transcode.publication import Publication, PublishedFile, build_publication
+from tasks.transcode.publication import build_publication
+from tasks.transcode.remux import remux
 from tasks.transcode.source import AudioSource, KeyFrame, SourceInfo
 from tasks.transcode.source_warnings import SOURCE_WARNINGS
 from tasks.transcode.verify import BadPlaylist, BadUnit, verify_playlists, verify_publication
@@ -58,11 +61,13 @@ __all__ = [
     "UnitKey",
     "UnitOutput",
     "VideoUnit",
+    "build_preview",
     "build_publication",
     "encode_audio",
     "encode_video",
     "make_plan",
     "probe_source",
+    "remux",
     "verify_playlists",
     "verify_publication",
 ]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tasks.transcode.local_run import LocalRun
+    from tasks.transcode.manifest import Publication
     from tasks.transcode.profile import Profile
-    from tasks.transcode.publication import Publication
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 3

@@ -11,6 +11,7 @@ UnitKey = int | str
 """Names a unit of a plan: the index of a stretch of video, or AUDIO_UNIT."""
 
 AUDIO_UNIT = "audio"
+REMUX_UNIT = "remux"
 
 
 class TranscodeError(Exception):

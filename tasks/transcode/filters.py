@@ -72,7 +72,9 @@ def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     # Should the decoder give its first picture later than the probe's did, it stands from 0 on.
     from_zero = ":start_time=0" if first == 0 else ""
     deinterlace = [_DEINTERLACE] if plan.interlaced else []
-    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", *deinterlace, f"fps={rate}:round=near{from_zero}"]
+    # At the end, `pass` keeps a picture that stands for less than half a frame; there may be no other.
+    on_grid = f"fps={rate}:round=near:eof_action=pass{from_zero}"
+    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", *deinterlace, on_grid]
     if end > plan.last_picture_frame:
         # The last picture stands for its own duration, and for as long as the sound goes on.
         steps.append("tpad=stop=-1:stop_mode=clone")

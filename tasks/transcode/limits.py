@@ -56,6 +56,17 @@ def probe_limits(source_bytes: int) -> ChildLimits:
     return ChildLimits(memory_bytes=3072 * _MIB, cpu_s=int(deadline_s), file_bytes=0, deadline_s=deadline_s)
 
 
+def remux_limits(source_bytes: int) -> ChildLimits:
+    """Return limits for copying the streams of a file once."""
+    limits = probe_limits(source_bytes)
+    return ChildLimits(
+        memory_bytes=limits.memory_bytes,
+        cpu_s=limits.cpu_s,
+        file_bytes=64 * _MIB + 2 * source_bytes,
+        deadline_s=limits.deadline_s,
+    )
+
+
 def encode_limits(*, media_s: float, source_px: int, output_bps: int) -> ChildLimits:
     """Return limits for encoding `media_s` seconds of a source whose pictures have `source_px` pixels.
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from tasks.transcode.audio import encode_audio
 from tasks.transcode.encode import encode_video
 from tasks.transcode.errors import AUDIO_UNIT, EncodeFailed, SeamMismatch
+from tasks.transcode.manifest import MANIFEST_NAME
 from tasks.transcode.outputs import UnitOutput
 from tasks.transcode.planning import make_plan
 from tasks.transcode.probe import probe_source
-from tasks.transcode.publication import MANIFEST_NAME, MASTER_NAME, build_publication
+from tasks.transcode.publication import MASTER_NAME, build_publication
 from tasks.transcode.verify import verify_publication
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tasks.transcode.errors import UnitKey
+    from tasks.transcode.manifest import Publication
     from tasks.transcode.plan import Plan
     from tasks.transcode.profile import Profile
-    from tasks.transcode.publication import Publication
 
 _RECORD_NAME = "output.json"
 _PLAN_NAME = "plan.json"

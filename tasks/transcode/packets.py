@@ -25,6 +25,8 @@ class PicturePackets:
         """(time, duration) of the last picture shown."""
         self.first: Any = None
         """The first picture that decodes: an av.VideoFrame."""
+        self.closed_gops = True
+        """Whether no picture is shown before the key frame that it comes after."""
 
     def take(self, packet: Any) -> None:
         """Note one packet of the stream, or the empty one at the end. Raises InputRefused when there are too many."""
@@ -33,6 +35,8 @@ class PicturePackets:
         pts = packet.pts if packet.pts is not None else packet.dts
         if pts is None:
             return
+        if self.keys and not packet.is_keyframe and pts < self.keys[-1].pts:
+            self.closed_gops = False
         if packet.is_keyframe:
             self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts)))
         if not packet.is_discard:

@@ -57,6 +57,14 @@ class AudioPlan:
 
 
 @dataclass(frozen=True)
+class RemuxPlan:
+    """The source's own pictures as a preview: their size as stored and shown."""
+
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """How one source becomes one output. Frames count on a grid of `rate` frames a second from `first_pts` on.
 
@@ -96,6 +104,8 @@ class Plan:
     thumbnails: ThumbnailPlan | None
     """None where there are no pictures."""
     captions: tuple[CaptionTrack, ...]
+    remux: RemuxPlan | None
+    """Present where the source's own streams can be offered as they are, before anything is encoded."""
     warnings: tuple[str, ...]
     """Codes of SOURCE_WARNINGS: what the file's owner is told."""
 
@@ -151,6 +161,7 @@ class Plan:
                     VideoUnit(**unit | {"seeks_s": tuple(unit["seeks_s"])}) for unit in form["video_units"]
                 ),
                 "audio": audio,
+                "remux": RemuxPlan(**form["remux"]) if form["remux"] else None,
                 "warnings": tuple(form["warnings"]),
             }
         )

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from tasks.transcode.captions import plan_captions
 from tasks.transcode.ladder import choose_rungs
-from tasks.transcode.plan import AudioPlan, Plan, VideoUnit, segment_starts
+from tasks.transcode.plan import AudioPlan, Plan, RemuxPlan, VideoUnit, segment_starts
 from tasks.transcode.rate import choose_rate
+from tasks.transcode.remux import can_remux
 from tasks.transcode.sprites import plan_thumbnails
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         poster_rung=_poster_rung(rungs),
         thumbnails=plan_thumbnails(rungs[-1], rate, profile.thumbnail_s) if rungs else None,
         captions=plan_captions(source.captions, start_s=source.start_s, duration_s=grid.frames / rate),
+        remux=RemuxPlan(source.width_px, source.height_px) if can_remux(source) else None,
         warnings=source.warnings,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import struct
 import sys
 from dataclasses import replace
 from fractions import Fraction
@@ -29,6 +30,9 @@ _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
 _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
 """HDR10 and Dolby Vision's base; HLG. Numbers of ITU-T H.273, table 3."""
 
+_NO_TURN = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+"""The display matrix that changes nothing, in the fixed-point numbers of ISO/IEC 14496-12, 8.3.2."""
+
 _FIELD_ORDERS = range(2, 6)
 """AVFieldOrder of ffmpeg: 0 is unknown, 1 progressive, the others name which field comes first."""
 
@@ -45,6 +49,12 @@ def probe(path: str, demuxer: str) -> SourceInfo:
         ) from error
     with container:
         pictures, sound = _pictures(container), _sound(container)
+        if pictures is None and any(not _is_cover(stream) for stream in container.streams.video):
+            raise InputRefused(
+                code="UNKNOWN_CODEC",
+                sentence="The pictures of this video are in a format that we cannot read. "
+                "Please export it again as an MP4 file with H.264, and upload that.",
+            )
         if pictures is None and sound is None:
             raise InputRefused(
                 code="NOTHING_TO_PLAY",
@@ -119,7 +129,7 @@ def _describe(
     _check_times(times, end, time_base)
     _check_size(first)
     audio = _audio(sound)
-    if sound and audio is None:
+    if container.streams.audio and audio is None:
         warnings.append("AUDIO_UNREADABLE")
     declared_s = _declared_s(container)
     if _falls_short(max((end - first.pts) * time_base, audio.end_s if audio else Fraction(0)), declared_s):
@@ -144,6 +154,9 @@ def _describe(
         matrix=_MATRICES.get(int(first.colorspace), "unknown"),
         transfer=_HDR_TRANSFERS.get(int(first.color_trc), ""),
         interlaced=bool(first.interlaced_frame) or int(stream.codec_context.field_order) in _FIELD_ORDERS,
+        upright=_is_upright(first),
+        closed_gops=pictures.closed_gops,
+        bit_rate_bps=round(container.size * 8 / ((end - first.pts) * time_base)),
         audio=audio,
         declared_duration_s=declared_s,
         warnings=tuple(warnings),
@@ -181,10 +194,18 @@ def _describe_sound(container: Any, sound: SoundPackets | None, warnings: list[s
         matrix="unknown",
         transfer="",
         interlaced=False,
+        upright=True,
+        closed_gops=True,
+        bit_rate_bps=round(container.size * 8 / (audio.end_s - audio.start_s)),
         audio=audio,
         declared_duration_s=declared_s,
         warnings=tuple(warnings),
     )
+
+
+def _is_upright(first: Any) -> bool:
+    matrix = first.side_data.get("DISPLAYMATRIX")
+    return matrix is None or bytes(matrix) == _NO_TURN
 
 
 def _declared_s(container: Any) -> float:

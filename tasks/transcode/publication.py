@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tasks.transcode.captions import webvtt
 from tasks.transcode.consistency import check_outputs
 from tasks.transcode.dash import DASH_CONTENT_TYPE, dash_manifest
 from tasks.transcode.errors import AUDIO_UNIT
+from tasks.transcode.manifest import (
+    FULL_LEVEL,
+    MANIFEST_VERSION,
+    Publication,
+    PublishedFile,
+    described_object,
+    described_playlists,
+    track_summary,
+    with_manifest,
+)
 from tasks.transcode.playlists import (
     HLS_CONTENT_TYPE,
     PlacedCaptions,
@@ -32,30 +39,10 @@ if TYPE_CHECKING:
     from tasks.transcode.outputs import MediaFile, UnitOutput
     from tasks.transcode.plan import Plan
 
-MANIFEST_VERSION = 2
-"""Grows when the manifest changes its meaning."""
-
 MASTER_NAME = "master.m3u8"
 DASH_NAME = "manifest.mpd"
 AUDIO_PLAYLIST_NAME = "audio.m3u8"
 THUMBNAILS_NAME = "thumbnails.vtt"
-MANIFEST_NAME = "manifest.json"
-
-
-class PublishedFile(NamedTuple):
-    """A file that lies in the folder of the playlists."""
-
-    name: str
-    content_type: str
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Publication:
-    """Everything about one output besides its media: playlists and manifest as files, and the manifest as data."""
-
-    files: tuple[PublishedFile, ...]
-    manifest: dict[str, Any]
 
 
 def build_publication(
@@ -87,8 +74,7 @@ def build_publication(
         audio = Track("audio", (_placed(AUDIO_UNIT, outputs[AUDIO_UNIT].files[0], url_of),))
     playlists = (*_playlists(plan, rungs, audio), *_thumbnail_map(plan, outputs, url_of))
     manifest = _manifest(plan, outputs, url_of, (rungs, audio, playlists))
-    content = json.dumps(manifest, indent=None, separators=(",", ":"), sort_keys=True).encode()
-    return Publication((*playlists, PublishedFile(MANIFEST_NAME, "application/json", content)), manifest)
+    return with_manifest(playlists, manifest)
 
 
 def _placed(unit: UnitKey, file: MediaFile, url_of: Callable[[UnitKey, MediaFile], str]) -> PlacedFile:
@@ -156,9 +142,10 @@ def _manifest(
 ) -> dict[str, Any]:
     rungs, audio, playlists = tracks
     units: list[UnitKey] = [unit.index for unit in plan.video_units] + ([AUDIO_UNIT] if plan.has_audio else [])
-    objects = [_object(unit, file, url_of(unit, file)) for unit in units for file in outputs[unit].files]
+    objects = [described_object(unit, file, url_of(unit, file)) for unit in units for file in outputs[unit].files]
     return {
         "version": MANIFEST_VERSION,
+        "level": FULL_LEVEL,
         "engine": plan.engine,
         "profile": plan.profile,
         "warnings": [{"code": code, "sentence": SOURCE_WARNINGS[code]} for code in plan.warnings],
@@ -171,14 +158,14 @@ def _manifest(
         "poster": next(entry["url"] for entry in objects if entry["role"] == "poster"),
         "rungs": [
             {
-                **_summary(track),
+                **track_summary(track),
                 "i_frame_playlist": _i_frame_name(track),
                 "width_px": rung.width_px,
                 "height_px": rung.height_px,
             }
             for rung, track in zip(plan.rungs, rungs, strict=True)
         ],
-        "audio": None if audio is None else _summary(audio),
+        "audio": None if audio is None else track_summary(audio),
         "captions": [
             {
                 "name": track.name,
@@ -198,38 +185,6 @@ def _manifest(
             }
             for unit in plan.video_units
         ],
-        "playlists": [
-            {"name": name, "content_type": content_type, **_fingerprint(content)}
-            for name, content_type, content in playlists
-        ],
+        "playlists": described_playlists(playlists),
         "objects": objects,
     }
-
-
-def _summary(track: Track) -> dict[str, Any]:
-    return {
-        "name": track.name,
-        "playlist": f"{track.name}.m3u8",
-        "codec": track.codec,
-        "average_bps": track.average_bps,
-        "peak_bps": track.peak_bps,
-        "segments": len(track.segments),
-        "bytes": sum(placed.file.bytes for placed in track.files),
-    }
-
-
-def _object(unit: UnitKey, file: MediaFile, url: str) -> dict[str, Any]:
-    duration_ticks = sum(segment.duration_ticks for segment in file.segments)
-    form = asdict(file)
-    del form["name"]
-    return form | {
-        "unit": unit,
-        "url": url,
-        "duration_s": duration_ticks / file.timescale if file.timescale else 0.0,
-        "segments": [list(segment.values()) for segment in form["segments"]],
-        "key_frames": [list(key_frame.values()) for key_frame in form["key_frames"]],
-    }
-
-
-def _fingerprint(content: bytes) -> dict[str, Any]:
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -63,6 +63,12 @@ class SourceInfo:
     """The transfer curve by ffmpeg's name where it is one of HDR (`smpte2084`, `arib-std-b67`), else empty."""
     interlaced: bool
     """Whether pictures are made of two fields each, taken one after the other."""
+    upright: bool
+    """Whether pictures are shown as they are stored, neither turned nor mirrored."""
+    closed_gops: bool
+    """Whether no picture is shown before the key frame that it comes after: playback can start at each."""
+    bit_rate_bps: int
+    """Of the whole file, over the time of its pictures."""
     audio: AudioSource | None
     declared_duration_s: float
     """What the container claims; 0.0 where it doesn't. Shown to people, never used to plan."""

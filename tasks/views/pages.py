@@ -19,6 +19,7 @@ from tasks.selectors.addresses import media_url
 from tasks.selectors.timeline import video_timeline
 from tasks.selectors.videos import can_retry, overviews, shown_videos, video_overview
 from tasks.services.delete import delete_video
+from tasks.services.preview import PREVIEW_LEVEL
 from tasks.services.request import request_by_person, revive
 from tasks.views.access import for_staff, is_staff
 from tasks.views.upload import UploadForm
@@ -85,6 +86,7 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
         "overview": video_overview(video),
         "manifest_url": media_url(published.manifest_key) if published else "",
         "poster_url": media_url(published.poster_key) if published else "",
+        "is_preview": published is not None and published.level == PREVIEW_LEVEL,
         "warnings": (published.manifest or {}).get("warnings", []) if published else [],
         "timeline": video_timeline(video.pk),
     }

@@ -1,0 +1,31 @@
+"""Reading back what was stored, object by object, before anybody sees it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from functools import partial
+
+from tasks.container.files import read_object
+from tasks.container.workshop import Workshop
+from tasks.services.claim import Lease
+from tasks.transcode import Publication, TranscodeError, UnitKey, verify_playlists, verify_publication
+
+
+def read_back(shop: Workshop, lease: Lease, slot: int, publication: Publication) -> dict[UnitKey, str]:
+    """The units with a bad object, each with the reason. The playlists are this lease's own: a bad one raises TranscodeError."""
+
+    def read(url: str) -> Iterator[bytes]:
+        shop.raise_if_stopped()
+        return read_object(object_key(lease, url))
+
+    if bad_playlists := verify_playlists(publication.manifest, read):
+        code = "PLAYLIST_DAMAGED"
+        raise TranscodeError(code, f"A playlist was damaged in the storage: {bad_playlists[0].reason}.")
+    bad = verify_publication(publication.manifest, read, progress=partial(shop.progress.advance, slot))
+    return {each.unit: each.reason for each in bad}
+
+
+def object_key(lease: Lease, url: str) -> str:
+    """The storage key of an address that is relative to the folder of the playlists."""
+    return posixpath.normpath(f"{lease.key_prefix}/{url}")

@@ -1,0 +1,54 @@
+"""An upload that every player takes is watchable within seconds, long before its ladder is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.files.storage import default_storage
+
+from tasks.models import Job, Unit, Video
+from tests.integration.path_rows import told, upload, wait_for_end
+from tests.media.clips import ffmpeg, make_clip
+from tests.waiting import wait_for
+
+PICTURES = 2400
+CLOSED = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "20", "-x264-params", "open-gop=0")
+
+
+@pytest.fixture(scope="module")
+def compatible_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four minutes as a screen recorder writes them: H.264 in short closed groups, AAC."""
+    path = tmp_path_factory.mktemp("compatible") / "a.mp4"
+    return make_clip(
+        path,
+        pictures=PICTURES,
+        rate="10",
+        size="320x180",
+        codec=CLOSED,
+        sound_s=240.0,
+        extra=("-c:a", "aac", "-ac", "2"),
+    )
+
+
+@pytest.mark.usefixtures("running_site")
+def test_video_is_watchable_before_its_ladder_is_made_when_every_player_takes_its_file(
+    compatible_clip: Path,
+) -> None:
+    video = upload(compatible_clip)
+    wait_for(lambda: Video.objects.filter(published_job__isnull=False).exists(), limit_s=40, what="the preview")
+    job = Job.objects.get(video=video)
+    assert (job.state, job.level) == ("RUNNING", 0)
+    assert Unit.objects.filter(job=job, kind="video").exclude(state="DONE").exists(), "the ladder is not made yet"
+    preview_key = job.manifest_key
+    pictures = ffmpeg("-i", str(settings.MEDIA_ROOT / preview_key), "-map", "0:v", "-c", "copy", "-f", "framecrc", "-")
+    assert len([line for line in pictures.splitlines() if not line.startswith(b"#")]) == PICTURES
+
+    job = wait_for_end(video)
+    assert (job.state, job.level) == ("SUCCEEDED", 1)
+    assert told(job).index("job.preview") < told(job).index("job.publish")
+    # Whoever began to watch can watch to the end.
+    assert default_storage.exists(preview_key)
+    assert job.manifest_key != preview_key
+    assert Video.objects.get().published_job_id == job.pk

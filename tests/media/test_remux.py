@@ -1,0 +1,151 @@
+"""A source that every player takes is offered as it is: the same pictures and sound, in step, in a new container."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tasks.transcode import (
+    AudioSource,
+    EncodeFailed,
+    build_preview,
+    make_plan,
+    probe_source,
+    remux,
+    verify_playlists,
+    verify_publication,
+)
+from tasks.transcode.remux import can_remux
+from tests.media.clips import ffmpeg, make_clip, numbers_filter, read_numbers
+from tests.media.runs import SMALL
+from tests.unit.transcode.sources import make_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasks.transcode import Publication
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
+CLOSED = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "30", "-x264-params", "open-gop=0")
+SOUND = ("-c:a", "aac", "-b:a", "64k", "-ac", "2")
+
+
+def _offered(source: Path, folder: Path) -> Publication:
+    """Remux, write the playlists beside the media, and verify all of it as the container does."""
+    plan = make_plan(probe_source(source), SMALL, threads=1)
+    folder.mkdir()
+    output = remux(source, plan, folder, progress=lambda _: None, stop=threading.Event())
+    preview = build_preview(plan, output, url_of=lambda file: file.name)
+    for file in preview.files:
+        (folder / file.name).write_bytes(file.content)
+
+    def read(name: str) -> Iterator[bytes]:
+        yield (folder / name).read_bytes()
+
+    assert verify_playlists(preview.manifest, read) == ()
+    assert verify_publication(preview.manifest, read) == ()
+    Draft202012Validator(SCHEMA).validate(preview.manifest)
+    return preview
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_preview_shows_the_sources_own_pictures_and_sound_when_players_take_them(name: str, tmp_path: Path) -> None:
+    source = tmp_path / name
+    tone = ("-f", "lavfi", "-i", "aevalsrc=gt(t\\,1)*sin(2*PI*1000*t)*0.5|0:s=48000:d=8")
+    ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), *tone, "-frames:v", "240", *CLOSED, *SOUND, str(source))
+    preview = _offered(source, tmp_path / "preview")
+    master = tmp_path / "preview" / "master.m3u8"
+    assert read_numbers(master) == list(range(240))
+    # The tone sets in at 1 s, as it does in the source.
+    raw = ffmpeg("-i", str(master), "-map", "0:a", "-af", "pan=mono|c0=c0", "-f", "s16le", "pipe:1")
+    heard = next(
+        at for at in range(0, len(raw), 2) if abs(int.from_bytes(raw[at : at + 2], "little", signed=True)) > 4000
+    )
+    assert heard / 2 / 48_000 == pytest.approx(1.0, abs=0.025)
+    (rung,) = preview.manifest["rungs"]
+    assert (rung["width_px"], rung["height_px"], rung["segments"]) == (160, 90, 2)
+    assert preview.manifest["level"] == 0
+
+
+def test_segments_begin_with_key_frames_and_last_six_seconds_at_most_when_groups_are_short(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mp4", pictures=600, codec=(*CLOSED, "-g", "75"))
+    preview = _offered(source, tmp_path / "preview")
+    (entry,) = preview.manifest["objects"]
+    assert [segment[3] / entry["timescale"] for segment in entry["segments"]] == pytest.approx([5.0] * 4)
+    starts = {key_frame[2] for key_frame in entry["key_frames"]}
+    assert starts.issuperset(segment[2] for segment in entry["segments"])
+    assert preview.manifest["audio"] is None
+
+
+def _aac(channels: int) -> AudioSource:
+    return AudioSource(1, "aac", channels, 48_000, Fraction(1), Fraction(11))
+
+
+def test_source_is_offered_as_it_is_when_every_player_takes_it() -> None:
+    assert can_remux(make_source())
+    assert can_remux(make_source(audio=_aac(2)))
+    assert make_plan(make_source(), SMALL, threads=1).remux is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"codec": "hevc"},
+        {"pixel_format": "yuv420p10le"},
+        {"transfer": "smpte2084"},
+        {"demuxer": "mpegts"},
+        {"upright": False},
+        {"interlaced": True},
+        {"sample_aspect": Fraction(4, 3)},
+        {"closed_gops": False},
+        {"bit_rate_bps": 30_000_000},
+        {"width_px": 3840, "height_px": 2160},
+        {"keys": make_source(key_every=200).keys},
+        {"keys": make_source().keys[1:]},
+        {"audio": _aac(6)},
+        {"audio": dataclasses.replace(_aac(2), codec="mp3float")},
+    ],
+    ids=", ".join,
+)
+def test_source_is_not_offered_as_it_is_when_some_player_may_refuse_it(changes: dict[str, object]) -> None:
+    assert not can_remux(make_source(**changes))
+
+
+@pytest.mark.parametrize(
+    ("codec", "finish", "offered"),
+    [
+        (CLOSED, (), True),
+        (
+            ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "30", "-x264-params", "open-gop=1:b-adapt=0"),
+            (),
+            False,
+        ),
+        ((*CLOSED, "-g", "300"), (), False),
+        (CLOSED, ("-display_rotation", "90"), False),
+        (CLOSED, ("-display_hflip",), False),
+    ],
+    ids=["closed groups", "open groups", "long groups", "turned", "mirrored"],
+)
+def test_probe_tells_what_players_take_when_the_file_is(
+    codec: tuple[str, ...], finish: tuple[str, ...], offered: bool, tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pictures=240, codec=codec)
+    if finish:
+        ffmpeg(*finish, "-i", str(clip), "-c", "copy", str(tmp_path / "b.mp4"))
+        clip = tmp_path / "b.mp4"
+    assert can_remux(probe_source(clip)) == offered
+
+
+def test_preview_is_given_up_when_pictures_and_sound_do_not_begin_together(tmp_path: Path) -> None:
+    source = tmp_path / "a.mp4"
+    late = ("-itsoffset", "1.5", "-f", "lavfi", "-i", "sine=d=2")
+    ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), *late, "-frames:v", "120", *CLOSED, *SOUND, str(source))
+    with pytest.raises(EncodeFailed, match="REMUX_UNFIT"):
+        _offered(source, tmp_path / "preview")
