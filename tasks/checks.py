@@ -110,6 +110,8 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
             )
         elif kind == "str":
             good, wanted = isinstance(value, str), "a text"
+        elif kind == "bool":
+            good, wanted = isinstance(value, bool), "True or False"
         else:
             good, wanted = isinstance(value, dict), "an object of names and values"
         if not good:

@@ -43,6 +43,9 @@ class BridgeSettings:
     threads_per_unit: int = 1
     """Encoder threads a unit gets. It is fixed in the plan, because x264's bytes depend on it."""
 
+    full_verify: bool = False
+    """Whether everything is decoded once more before it is published, not just the first and last segment of each track."""
+
     # Heartbeat and rescue.
     heartbeat_s: float = 20
     stuck_threshold_s: float = 180

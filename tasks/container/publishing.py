@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks.container.files import store_file
-from tasks.container.reading_back import object_key, read_back
+from tasks.container.reading_back import decode, object_key, read_back
 from tasks.container.workshop import Workshop
 from tasks.lifecycle.states import UnitKind
 from tasks.services.claim import Lease
@@ -42,7 +42,7 @@ def do_publish(shop: Workshop, lease: Lease, slot: int, folder: Path) -> bool:
         bad = dict.fromkeys(error.units, f"{error.code}: {error.sentence}")
     else:
         _store(shop, lease, slot, folder, publication)
-        bad = read_back(shop, lease, slot, publication)
+        bad = read_back(shop, lease, slot, publication) or decode(shop, lease, slot, folder, publication)
     if bad:
         _send_back(shop, lease, made, bad)
         return False

@@ -5,11 +5,20 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
+from tasks.conf import bridge_settings
 from tasks.container.files import read_object
 from tasks.container.workshop import Workshop
 from tasks.services.claim import Lease
-from tasks.transcode import Publication, TranscodeError, UnitKey, verify_playlists, verify_publication
+from tasks.transcode import (
+    Publication,
+    TranscodeError,
+    UnitKey,
+    undecodable_units,
+    verify_playlists,
+    verify_publication,
+)
 
 
 def read_back(shop: Workshop, lease: Lease, slot: int, publication: Publication) -> dict[UnitKey, str]:
@@ -23,6 +32,19 @@ def read_back(shop: Workshop, lease: Lease, slot: int, publication: Publication)
         code = "PLAYLIST_DAMAGED"
         raise TranscodeError(code, f"A playlist was damaged in the storage: {bad_playlists[0].reason}.")
     bad = verify_publication(publication.manifest, read, progress=partial(shop.progress.advance, slot))
+    return {each.unit: each.reason for each in bad}
+
+
+def decode(shop: Workshop, lease: Lease, slot: int, folder: Path, publication: Publication) -> dict[UnitKey, str]:
+    """The units of which something cannot be decoded, each with the reason: a look at both ends of each track, or at all of it."""
+    bad = undecodable_units(
+        publication.manifest,
+        lambda url: read_object(object_key(lease, url)),
+        folder,
+        whole=bridge_settings().full_verify,
+        stop=shop.stop,
+        progress=partial(shop.progress.advance, slot),
+    )
     return {each.unit: each.reason for each in bad}
 
 

@@ -8,6 +8,7 @@ database, no queue and no cloud; `python -m tasks.transcode` runs it alone.
 from __future__ import annotations
 
 from tasks.transcode.audio import encode_audio
+from tasks.transcode.decode_check import undecodable_units
 from tasks.transcode.encode import encode_video
 from tasks.transcode.errors import (
     AUDIO_UNIT,
@@ -68,6 +69,7 @@ __all__ = [
     "make_plan",
     "probe_source",
     "remux",
+    "undecodable_units",
     "verify_playlists",
     "verify_publication",
 ]

@@ -107,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
         default=max(1, (os.cpu_count() or 1) // 2),
         help="units encoded side by side (default: one for every two cores, here %(default)s)",
     )
+    parser.add_argument(
+        "--full-verify",
+        action="store_true",
+        help="decode all that was made before saying that it is good, not just the first and last segment of each track",
+    )
     return parser
 
 
@@ -144,7 +149,9 @@ def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
             _say(f"Note: {SOURCE_WARNINGS[code]} [{code}]")
         line = ProgressLine(run, sys.stderr)
         try:
-            publication = finish_run(run, at_once=options.at_once, progress=line.advance, stop=stop)
+            publication = finish_run(
+                run, at_once=options.at_once, progress=line.advance, stop=stop, full_verify=options.full_verify
+            )
         finally:
             line.end()
     _say(_table(publication))

@@ -67,6 +67,17 @@ def remux_limits(source_bytes: int) -> ChildLimits:
     )
 
 
+def decode_limits(media_s: float) -> ChildLimits:
+    """Return limits for decoding `media_s` seconds of our own output, of at most 1080p and 60 pictures a second."""
+    deadline_s = 60 + 4 * media_s
+    return ChildLimits(
+        memory_bytes=3072 * _MIB,
+        cpu_s=int(deadline_s) * (os.cpu_count() or 1),
+        file_bytes=0,
+        deadline_s=deadline_s,
+    )
+
+
 def encode_limits(*, media_s: float, source_px: int, output_bps: int) -> ChildLimits:
     """Return limits for encoding `media_s` seconds of a source whose pictures have `source_px` pixels.
 

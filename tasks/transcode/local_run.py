@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.transcode.audio import encode_audio
+from tasks.transcode.decode_check import undecodable_units
 from tasks.transcode.encode import encode_video
 from tasks.transcode.errors import AUDIO_UNIT, EncodeFailed, SeamMismatch
 from tasks.transcode.manifest import MANIFEST_NAME
@@ -103,24 +104,27 @@ def finish_run(
     at_once: int,
     progress: Callable[[UnitKey, float], None],
     stop: threading.Event,
+    full_verify: bool = False,
 ) -> Publication:
     """Do what is left, `at_once` units side by side, and publish into the run's folder.
+
+    Before that, the first and the last segment of each track are decoded, or all of them with `full_verify`.
 
     `progress` gets a unit and the seconds of media done in it, from several threads. Units whose seams don't meet are
     done once more. The first error stops the rest and is raised: TranscodeError or Stopped.
     """
-    from_beginning: set[UnitKey] = set()
+    way = _Way(at_once, set(), full_verify, progress, stop)
     outputs: dict[UnitKey, UnitOutput] = {}
     while True:
         left = [unit for unit in run.units() if unit not in outputs]
-        _do_all(run, left, outputs, _Way(at_once, from_beginning, progress, stop))
+        _do_all(run, left, outputs, way)
         try:
-            return _publish(run, outputs)
+            return _publish(run, outputs, way)
         except SeamMismatch as mismatch:
             # Seeking went wrong in this source; reading it from its beginning doesn't.
-            if from_beginning.issuperset(mismatch.units):
+            if way.from_beginning.issuperset(mismatch.units):
                 raise
-            from_beginning.update(mismatch.units)
+            way.from_beginning.update(mismatch.units)
             for unit in mismatch.units:
                 del outputs[unit]
                 (run.unit_folder(unit) / _RECORD_NAME).unlink()
@@ -132,6 +136,7 @@ class _Way:
 
     at_once: int
     from_beginning: set[UnitKey]
+    full_verify: bool
     progress: Callable[[UnitKey, float], None]
     stop: threading.Event
 
@@ -175,13 +180,16 @@ def _do(run: LocalRun, unit: UnitKey, way: _Way) -> UnitOutput:
     return output
 
 
-def _publish(run: LocalRun, outputs: dict[UnitKey, UnitOutput]) -> Publication:
+def _publish(run: LocalRun, outputs: dict[UnitKey, UnitOutput], way: _Way) -> Publication:
     publication = build_publication(
         run.plan,
         outputs,
         url_of=lambda unit, file: (run.unit_folder(unit) / file.name).relative_to(run.folder).as_posix(),
     )
-    bad = verify_publication(publication.manifest, lambda url: _pieces(run.folder / url))
+    manifest = publication.manifest
+    bad = verify_publication(manifest, lambda url: _pieces(run.folder / url)) or undecodable_units(
+        manifest, lambda url: _pieces(run.folder / url), run.folder, whole=way.full_verify, stop=way.stop
+    )
     if bad:
         for unit, _ in bad:
             (run.unit_folder(unit) / _RECORD_NAME).unlink(missing_ok=True)

@@ -25,6 +25,11 @@ class PicturePackets:
         """(time, duration) of the last picture shown."""
         self.first: Any = None
         """The first picture that decodes: an av.VideoFrame."""
+        self.early = 0
+        """How many packets came behind that picture and claim a time before it."""
+        self.repeated = 0
+        """How many packets claim a time of decoding that was already past: the clock started over."""
+        self._latest_dts: int | None = None
         self.closed_gops = True
         """Whether no picture is shown before the key frame that it comes after."""
 
@@ -32,6 +37,7 @@ class PicturePackets:
         """Note one packet of the stream, or the empty one at the end. Raises InputRefused when there are too many."""
         if self.first is None:
             self._decode(packet)
+        self._follow_clock(packet.dts)
         pts = packet.pts if packet.pts is not None else packet.dts
         if pts is None:
             return
@@ -40,6 +46,7 @@ class PicturePackets:
         if packet.is_keyframe:
             self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts)))
         if not packet.is_discard:
+            self.early += self.first is not None and pts < self.first.pts
             self.times.append(pts)
             this = (pts, packet.duration or 0)
             self.last = this if self.last is None else max(self.last, this)
@@ -48,6 +55,14 @@ class PicturePackets:
                 code="TOO_MANY_PICTURES",
                 sentence=f"The video has more than {MAX_PICTURES} pictures. {CHECK_AND_EXPORT}",
             )
+
+    def _follow_clock(self, dts: int | None) -> None:
+        if dts is None:
+            return
+        if self._latest_dts is not None and dts < self._latest_dts:
+            self.repeated += 1
+        else:
+            self._latest_dts = dts
 
     def _decode(self, packet: Any) -> None:
         try:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MAX_SAMPLE_ASPECT = 16
+_FEW_EARLY_PICTURES = 16
+"""Pictures behind the first key frame that are shown before it: as many as H.264 may reorder (A.3.1)."""
+
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 """Names that ffmpeg's scale filter knows, by the numbers of ITU-T H.273, table 4."""
 
@@ -126,11 +129,20 @@ def _describe(
     # Several pictures may claim one time; and the first that decodes may come after some that do not.
     times = sorted({time for time in pictures.times if time >= first.pts} | {first.pts})
     end = _end(times, pictures.last, stream)
+    if pictures.early > max(_FEW_EARLY_PICTURES, len(pictures.times) // 2):
+        raise InputRefused(
+            code="BROKEN_TIMES", sentence=f"The video begins at its end: the clock is damaged. {CHECK_AND_EXPORT}"
+        )
     _check_times(times, end, time_base)
     _check_size(first)
     audio = _audio(sound)
+    if audio is not None:
+        # Sound that outlasts the pictures is kept, and the last picture stands under it.
+        _check_span(audio.end_s - first.pts * time_base)
     if container.streams.audio and audio is None:
         warnings.append("AUDIO_UNREADABLE")
+    if pictures.repeated > _FEW_EARLY_PICTURES:
+        warnings.append("CLOCK_STARTS_OVER")
     declared_s = _declared_s(container)
     if _falls_short(max((end - first.pts) * time_base, audio.end_s if audio else Fraction(0)), declared_s):
         warnings.append("SHORTER_THAN_DECLARED")

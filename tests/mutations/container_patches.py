@@ -30,7 +30,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="nothing is verified before publishing",
         promise=2,
         file="tasks/container/publishing.py",
-        old="        bad = read_back(shop, lease, slot, publication)\n",
+        old="        bad = read_back(shop, lease, slot, publication) or decode(shop, lease, slot, folder, publication)\n",
         new="        bad = {}\n",
         tests=(
             f"{_FAULTS}/test_verify_repairs.py::test_just_the_damaged_unit_is_done_again_when_an_object_is_bad_before_publishing",
