@@ -1,0 +1,71 @@
+"""A file made to cost hours or gigabytes gets a verdict in seconds, and never more pictures than its packets span."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.transcode import InputRefused, make_plan, probe_source
+from tasks.transcode.local_run import finish_run, start_run
+from tests.media.bombs import BOMBS
+from tests.media.clips import make_clip
+from tests.media.output_checks import check_output
+from tests.media.runs import SMALL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERDICT_S = 10
+PLANNED_FRAMES = 1_000
+"""A bomb holds 30 pictures; where its clock honestly says that one stands for minutes, planning it is verdict enough."""
+
+
+def _verdict(path: Path, output: Path) -> InputRefused | None:
+    """Return why the file is refused, or None when it became an output that keeps all rules."""
+    try:
+        source = probe_source(path)
+        plan = make_plan(source, SMALL, threads=1)
+        span_s = source.picture_s
+        if source.audio is not None:
+            span_s = max(span_s, source.audio.end_s - source.start_s)
+        assert plan.frames <= 1.05 * span_s * plan.rate + 1
+        if plan.frames <= PLANNED_FRAMES:
+            run = start_run(path, output, SMALL, threads=1)
+            finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
+            check_output(output)
+    except InputRefused as refusal:
+        return refusal
+    return None
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_verdict_comes_within_10_s_when_a_file_lies(kind: str, tmp_path: Path) -> None:
+    bomb = BOMBS[kind]
+    path = tmp_path / bomb.name
+    bomb.make(path)
+    started = time.monotonic()
+    refusal = _verdict(path, tmp_path / "output")
+    taken_s = time.monotonic() - started
+    assert taken_s < VERDICT_S
+    if refusal is not None:
+        assert refusal.code in bomb.codes
+        assert re.fullmatch(r"[A-Z][^\n]*\.", refusal.sentence)
+
+
+def test_the_owner_is_told_when_recordings_were_joined_and_the_clock_starts_over(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.ts", pictures=60)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(2 * clip.read_bytes())
+    assert "CLOCK_STARTS_OVER" not in probe_source(clip).warnings
+    assert "CLOCK_STARTS_OVER" in probe_source(joined).warnings
+    assert _verdict(joined, tmp_path / "output") is None
+
+
+def test_the_owner_is_told_when_the_sound_has_no_codec(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    BOMBS["sound of no codec"].make(path)
+    assert "AUDIO_UNREADABLE" in probe_source(path).warnings
