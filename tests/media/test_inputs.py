@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MPEG4 = ("-c:v", "mpeg4", "-q:v", "3", "-g", "40")
 VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "600k", "-g", "40")
-TONE = ("-f", "lavfi", "-i", "sine=440:r=48000:d=4")
+TONE = ("-f", "lavfi", "-i", "sine=440:r=48000:d=9")
 SOUND = ("-c:a", "aac", "-b:a", "64k")
 
 
@@ -30,10 +30,12 @@ def at_rate(rate: str, *codec: str, pictures: int = 90, size: str = "160x90", fi
     return (*made, "-vf", f"trim=end_frame={pictures},{filters}", *(codec or H264))
 
 
-def with_tone(*codec: str, sound: tuple[str, ...] = SOUND, tone: tuple[str, ...] = TONE) -> tuple[str, ...]:
-    """Return arguments for three seconds of numbered pictures at 30, with four seconds of sound."""
+def with_tone(
+    *codec: str, sound: tuple[str, ...] = SOUND, tone: tuple[str, ...] = TONE, seconds: int = 3
+) -> tuple[str, ...]:
+    """Return arguments for so many seconds of numbered pictures at 30, with sound."""
     made = ("-f", "lavfi", "-i", numbers_filter("30"), *tone, "-map", "0:v", "-map", "1:a")
-    return (*made, "-vf", "trim=end_frame=90", *(codec or H264), *sound, "-t", "3")
+    return (*made, "-vf", f"trim=end_frame={30 * seconds}", *(codec or H264), *sound, "-t", str(seconds))
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,6 @@ class Input:
     has_audio: bool = False
     finish: Callable[[Path], None] | None = None
     """What to do to the file besides."""
-
-
-def keep_part(share: float) -> Callable[[Path], None]:
-    """Return what cuts a file off, as a recording does that was never closed."""
-
-    def cut(path: Path) -> None:
-        content = path.read_bytes()
-        path.write_bytes(content[: int(len(content) * share)])
-
-    return cut
 
 
 def turned(*options: str) -> Callable[[Path], None]:
@@ -222,6 +214,40 @@ def test_everything_comes_out_right_when_the_upload_is(kind: str, tmp_path: Path
         for rung in (done.rungs[0], done.rungs[-1]):
             assert tuple(read_numbers(done.joined(rung))) == row.numbers
         assert done.plan.frames == len(row.numbers)
+
+
+CUT_OFF = {
+    "mp4 with its index in front": ("a.mp4", (*with_tone(seconds=8), "-movflags", "+faststart")),
+    "fragmented mp4": ("a.mp4", (*with_tone(*H264, "-g", "15", seconds=8), "-movflags", "+frag_keyframe+empty_moov")),
+    "mkv": ("a.mkv", with_tone(seconds=8)),
+    "webm": ("a.webm", with_tone(*VP8, sound=("-c:a", "libopus"), seconds=8)),
+    "transport stream": ("a.ts", with_tone(seconds=8)),
+    "flv": ("a.flv", with_tone(seconds=8)),
+    "avi": ("a.avi", with_tone(*MPEG4, sound=("-c:a", "libmp3lame"), seconds=8)),
+}
+
+
+@pytest.mark.parametrize("kind", CUT_OFF)
+def test_what_is_there_comes_out_and_the_owner_is_told_when_the_upload_was_cut_off(
+    kind: str, tmp_path: Path, transcode: Transcode
+) -> None:
+    name, arguments = CUT_OFF[kind]
+    source = tmp_path / name
+    ffmpeg(*arguments, str(source))
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) * 6 // 10])
+    done = transcode(source)
+    shown = list(dict.fromkeys(read_numbers(done.joined(done.rungs[0]))))
+    # The last picture may be one that was cut in two.
+    assert 60 < len(shown) < 200
+    assert shown[:-1] == list(range(len(shown) - 1))
+    told = {warning["code"] for warning in done.publication.manifest["warnings"]}
+    # The others say nowhere how long they were meant to be, or ffmpeg corrects it by their size.
+    assert told & {"SHORTER_THAN_DECLARED", "READING_BROKE_OFF"} or kind in {
+        "fragmented mp4",
+        "transport stream",
+        "avi",
+    }
 
 
 def _levels(path: Path, width: int, height: int) -> bytes:
