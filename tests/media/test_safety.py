@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -130,6 +132,35 @@ def test_no_credential_reaches_ffmpeg_or_the_probe(tmp_path: Path, monkeypatch: 
     limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0, deadline_s=20)
     run_child([sys.executable, "-c", report], limits=limits, on_output=told.extend)
     assert told.startswith(b"[] ")
+
+
+def _network_can_be_left() -> bool:
+    flags = "0x40000000" if os.geteuid() == 0 else "0x50000000"
+    leave = f"import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare({flags}) != 0)"
+    return sys.platform == "linux" and subprocess.run([sys.executable, "-c", leave], check=False).returncode == 0
+
+
+def test_child_has_no_network_and_keeps_its_owner_when_the_kernel_allows_it(tmp_path: Path) -> None:
+    if not _network_can_be_left():
+        pytest.skip("this kernel lets no process leave its network")
+    mark = tmp_path / "mark"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        call = f"""
+import pathlib, socket
+pathlib.Path({str(mark)!r}).touch()
+try:
+    socket.create_connection({listener.getsockname()!r}, timeout=5)
+except OSError:
+    print("no network")
+"""
+        told = bytearray()
+        limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=MIB, deadline_s=20)
+        assert run_child([sys.executable, "-c", call], limits=limits, on_output=told.extend).returncode == 0
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert told == b"no network\n"
+    assert (mark.stat().st_uid, mark.stat().st_gid) == (os.geteuid(), os.getegid())
 
 
 def test_stop_ends_ffmpeg_within_10_s_when_it_is_in_mid_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
