@@ -51,7 +51,7 @@ STANDARD = Profile(name="standard", rungs=_LADDER, preset="medium")
 """For lectures: slides must stay legible, faces may be soft."""
 
 FAST = Profile(name="fast", rungs=_LADDER[2:], preset="veryfast", run_out_frames=10, audio_bps=96_000)
-"""A small ladder in little time: for drafts and for trying the whole path."""
+"""A small ladder in little time: for trying the whole path."""
 
 PROFILES = {profile.name: profile for profile in (STANDARD, FAST)}
 """All profiles by name."""
