@@ -44,9 +44,9 @@ def in_mid_encode(container: ContainerRun, attempt: Attempt) -> None:
 
 def after_upload_before_done(container: ContainerRun, attempt: Attempt) -> None:
     encoder = held_in_media_work(container, attempt)
-    with row_locked(Job, attempt.job_id):
+    with row_locked(Job, attempt.job_id) as holder:
         os.kill(encoder, signal.SIGCONT)
-        wait_until_somebody_waits_for_a_lock()
+        wait_until_somebody_waits_for(holder)
         stop(container)
 
 
@@ -61,28 +61,30 @@ def held_in_media_work(container: ContainerRun, attempt: Attempt) -> int:
 
 def after_verify_before_commit(container: ContainerRun, attempt: Attempt) -> None:
     # Of all that a container does, only its last transaction touches the video's row.
-    with row_locked(Video, attempt.job.video_id):
-        wait_until_somebody_waits_for_a_lock()
+    with row_locked(Video, attempt.job.video_id) as holder:
+        wait_until_somebody_waits_for(holder)
         stop(container)
     assert Unit.objects.filter(attempt=attempt, kind="publish", state="LEASED").exists()
 
 
 def inside_a_heartbeat(container: ContainerRun, attempt: Attempt) -> None:
     held_in_media_work(container, attempt)
-    with row_locked(Attempt, attempt.pk):
-        wait_until_somebody_waits_for_a_lock()
+    with row_locked(Attempt, attempt.pk) as holder:
+        wait_until_somebody_waits_for(holder)
         stop(container)
 
 
 @contextmanager
-def row_locked(model: type[Video] | type[Job] | type[Attempt], pk: Any) -> Iterator[None]:
-    """Hold the row's lock, on another connection than the test's, for the time of the block."""
+def row_locked(model: type[Video] | type[Job] | type[Attempt], pk: Any) -> Iterator[int]:
+    """Hold the row's lock, on another connection than the test's, for the time of the block. Gives PostgreSQL's id of that connection."""
     held, over = threading.Event(), threading.Event()
+    holders: list[int] = []
 
     def hold() -> None:
         try:
             with transaction.atomic():
                 model.objects.select_for_update(of=("self",)).get(pk=pk)
+                holders.append(connection.connection.info.backend_pid)
                 held.set()
                 over.wait(30)
         finally:
@@ -92,18 +94,16 @@ def row_locked(model: type[Video] | type[Job] | type[Attempt], pk: Any) -> Itera
     thread.start()
     assert held.wait(30)
     try:
-        yield
+        yield holders[0]
     finally:
         over.set()
         thread.join()
 
 
-def wait_until_somebody_waits_for_a_lock() -> None:
+def wait_until_somebody_waits_for(holder: int) -> None:
     def look() -> bool:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            )
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", [holder])
             return bool(cursor.fetchone()[0])
 
     wait_for(look, what="the container's wait for the row")
