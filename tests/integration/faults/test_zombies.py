@@ -60,8 +60,10 @@ def held_in_media_work(container: ContainerRun, attempt: Attempt) -> int:
 
 
 def after_verify_before_commit(container: ContainerRun, attempt: Attempt) -> None:
-    # Of all that a container does, only its last transaction touches the video's row.
+    # Once media are encoded, the preview is done: of all that comes then, only the last transaction touches the video's row.
+    encoder = held_in_media_work(container, attempt)
     with row_locked(Video, attempt.job.video_id) as holder:
+        os.kill(encoder, signal.SIGCONT)
         wait_until_somebody_waits_for(holder)
         stop(container)
     assert Unit.objects.filter(attempt=attempt, kind="publish", state="LEASED").exists()
