@@ -104,8 +104,10 @@ def _read(
     try:
         for packet in container.demux(wanted):
             if pictures and packet.stream is pictures.stream:
+                _check_clear(packet)
                 pictures.take(packet)
             elif sound and packet.stream is sound.stream:
+                _check_clear(packet)
                 sound.take(packet)
             else:
                 captions.take(packet)
@@ -178,7 +180,7 @@ def _describe(
 def _describe_sound(container: Any, sound: SoundPackets | None, warnings: list[str], demuxer: str) -> SourceInfo:
     """Describe a recording without pictures: its clock is the sound's."""
     audio = _audio(sound)
-    if sound is None or audio is None:
+    if sound is None or audio is None or audio.end_s <= audio.start_s:
         raise InputRefused(
             code="DAMAGED", sentence=f"The file holds only sound, and none of it can be heard. {CHECK_AND_EXPORT}"
         )
@@ -216,7 +218,11 @@ def _describe_sound(container: Any, sound: SoundPackets | None, warnings: list[s
 
 
 def _is_upright(first: Any) -> bool:
-    matrix = first.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = first.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # It comes with data of a kind that PyAV does not know, as the second view of a spatial video does.
+        return False
     return matrix is None or bytes(matrix) == _NO_TURN
 
 
@@ -237,6 +243,15 @@ def _end(times: Sequence[int], last: tuple[int, int] | None, stream: Any) -> int
         return times[-1] + distances[len(distances) // 2]
     rate = Fraction(stream.average_rate or 25)
     return times[-1] + max(1, round(1 / rate / Fraction(stream.time_base)))
+
+
+def _check_clear(packet: Any) -> None:
+    """Common encryption (ISO/IEC 23001-7): what decodes without the key is noise, or nothing."""
+    if packet.has_sidedata("encryption_info"):
+        raise InputRefused(
+            code="ENCRYPTED",
+            sentence="The video is encrypted, as rented and bought films are. Please upload a copy without protection.",
+        )
 
 
 def _check_times(times: Sequence[int], end: int, time_base: Fraction) -> None:

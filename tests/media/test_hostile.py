@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -69,3 +69,11 @@ def test_the_owner_is_told_when_the_sound_has_no_codec(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     BOMBS["sound of no codec"].make(path)
     assert "AUDIO_UNREADABLE" in probe_source(path).warnings
+
+
+@pytest.mark.parametrize("traits", [{}, {"sound_s": 1.0, "codec": ("-vn",)}], ids=["pictures", "sound"])
+def test_file_is_refused_when_it_is_encrypted(traits: dict[str, Any], tmp_path: Path) -> None:
+    key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
+    clip = make_clip(tmp_path / "a.mp4", pictures=30, **traits, extra=("-encryption_scheme", "cenc-aes-ctr", *key))
+    with pytest.raises(InputRefused, match="ENCRYPTED"):
+        probe_source(clip)
