@@ -126,11 +126,19 @@ def audio_graph(audio: AudioPlan, *, with_poster: bool) -> str:
         f"aresample={audio.sample_rate_hz}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,"
         f"apad,atrim=start_sample=1024:end_sample={audio.aac_frames * 1024}"
     )
-    return f"{sound},asplit[sound][heard];{_SOUND_POSTER}" if with_poster else f"{sound}[sound]"
+    return f"{sound},asplit[sound][heard];{_sound_poster(audio)}" if with_poster else f"{sound}[sound]"
 
 
-_SOUND_POSTER = (
-    "[heard]aformat=channel_layouts=mono,aresample=2000,"
-    "showwavespic=size=1280x720:colors=0x7aa2f7,format=yuvj420p[poster]"
-)
-"""The poster of a recording without pictures: its waveform. At 2 kHz, for ffmpeg holds all samples until it draws."""
+_WAVEFORM_WIDTH_PX = 1280
+_WAVEFORM_RATE_HZ, _SHORT_WAVEFORM_RATE_HZ = 2_000, 192_000
+"""Low, for ffmpeg holds all samples until it draws; but it draws nothing of fewer samples than there are columns."""
+
+
+def _sound_poster(audio: AudioPlan) -> str:
+    """Return what draws the poster of a recording without pictures: its waveform."""
+    length_s = (audio.aac_frames - 1) * 1024 / audio.sample_rate_hz
+    long = length_s * _WAVEFORM_RATE_HZ > _WAVEFORM_WIDTH_PX
+    return (
+        f"[heard]aformat=channel_layouts=mono,aresample={_WAVEFORM_RATE_HZ if long else _SHORT_WAVEFORM_RATE_HZ},"
+        f"showwavespic=size={_WAVEFORM_WIDTH_PX}x720:colors=0x7aa2f7,format=yuvj420p[poster]"
+    )

@@ -79,7 +79,8 @@ class PicturePackets:
 class SoundPackets:
     """Collects the extent of the audio stream, and whether any of it decodes."""
 
-    _TRIES = 50
+    _TRIES = 500
+    """Packets; about 10 s of AAC, for recordings whose beginning is damaged."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream

@@ -26,6 +26,9 @@ AUDIO_RATE_HZ = 48_000
 _MAX_AUDIO_OVERHANG_S = Fraction(1, 2)
 """Sound that outlasts the picture by more is content: the last picture stands still under it. Less is rounding."""
 
+_FEWEST_AAC_FRAMES = 2
+"""The first frame is the encoder's priming. Sound shorter than one more, beside a single picture, is left out."""
+
 _POSTER_SHARE = 10
 _POSTER_LATEST_S = 60
 _POSTER_SHORT_SIDE_PX = 720
@@ -142,7 +145,11 @@ def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: in
         return None
     aac_rate = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
     # Rounded up: sound that ends before the last picture does keeps players from reaching the end.
-    aac_frames = max(1, math.ceil(grid.frames / grid.rate * aac_rate))
+    aac_frames = math.ceil(grid.frames / grid.rate * aac_rate)
+    if aac_frames < _FEWEST_AAC_FRAMES:
+        if source.has_pictures:
+            return None
+        aac_frames = _FEWEST_AAC_FRAMES
     starts = segment_starts(0, grid.frames, segment_frames=segment_frames, rate=grid.rate)
     cuts = {_round_half_up(frame / grid.rate * aac_rate) for frame in starts}
     return AudioPlan(

@@ -86,3 +86,17 @@ def test_sound_comes_out_whole_when_it_lasts_a_second(tmp_path: Path, transcode:
     done = transcode(make_clip(tmp_path / "a.mp4", pictures=30, sound_s=1.0))
     assert done.plan.duration_s == 1.0
     ffmpeg("-xerror", "-i", str(done.joined("audio")), "-f", "null", "-")
+
+
+@pytest.mark.parametrize("length_s", [0.01, 0.02, 0.6, 0.66])
+def test_sound_alone_has_a_poster_when_it_is_shorter_than_the_poster_has_columns(
+    length_s: float, tmp_path: Path, transcode: Transcode
+) -> None:
+    clip = tmp_path / "a.mkv"
+    ffmpeg("-f", "lavfi", "-i", f"sine=440:r=48000:d={length_s}", "-c:a", "pcm_s16le", str(clip))
+    assert transcode(clip).publication.manifest["audio"]
+
+
+def test_picture_comes_out_when_its_sound_is_shorter_than_two_aac_frames(tmp_path: Path, transcode: Transcode) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pictures=1, rate="60", sound_s=0.016)
+    assert transcode(clip).plan.frames == 1
