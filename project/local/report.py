@@ -41,6 +41,7 @@ def hops(job: Job) -> list[Hop]:
             f"local AWS Batch: container process started, attempt {attempt.number} claimed",
         ),
         "plan": ("attempt.claim", f"container: planned as {units} units"),
+        "job.preview": ("plan", "container: the file as it was uploaded can be watched already, as a preview"),
         "RUNNING": ("attempt.submit", "Celery worker: DescribeJobs says RUNNING"),
         "media": ("plan", "container: pictures and sound encoded and stored; heartbeats and progress in PostgreSQL"),
         "job.publish": ("media", "container: every object read back and verified, then published in one transaction"),
@@ -61,7 +62,7 @@ def _moments(job: Job) -> dict[str, datetime]:
     for event in Event.objects.filter(job_id=job.pk).order_by("id"):
         name = event.kind
         if event.kind == "unit.finish":
-            name = {"plan": "plan", "publish": ""}.get(event.text.split()[0], "media")
+            name = {"plan": "plan", "remux": "", "publish": ""}.get(event.text.split()[0], "media")
         elif event.kind == "batch.status":
             name = event.to_state
         if name == "media" or name not in moments:
