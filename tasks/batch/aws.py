@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tasks.batch.errors import translate
+from tasks.batch.errors import BatchDoubtfulError, translate
 from tasks.batch.port import (
     CONNECT_TIMEOUT_S,
     DESCRIBE_LIMIT_IDS,
@@ -45,12 +45,15 @@ def batch_client(*, resend: bool) -> BatchClient:
 
 @contextmanager
 def translated(call: str, client: BatchClient) -> Iterator[None]:
-    """Turn boto3's errors into ours."""
+    """Turn boto3's errors into ours, and an answer that lacks a part of its shape, as a proxy may give, into one that was lost."""
+    where = client.meta.endpoint_url or client.meta.region_name
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        where = client.meta.endpoint_url or client.meta.region_name
         raise translate(error, call=call, where=where) from error
+    except KeyError as missing:
+        message = f"{call} at {where}: the answer has no {missing}"
+        raise BatchDoubtfulError(message) from missing
 
 
 class AwsBatch:
@@ -61,7 +64,7 @@ class AwsBatch:
         conf = bridge_settings()
         client = batch_client(resend=False)
         with translated("SubmitJob", client):
-            answer = client.submit_job(
+            return client.submit_job(
                 jobName=submission.name,
                 jobQueue=conf.job_queue,
                 jobDefinition=conf.job_definition,
@@ -76,8 +79,7 @@ class AwsBatch:
                     ],
                 },
                 tags={"application": conf.job_name_prefix},
-            )
-        return answer["jobId"]
+            )["jobId"]
 
     def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
         """See BatchPort."""
@@ -87,7 +89,7 @@ class AwsBatch:
         while page := list(islice(remaining, DESCRIBE_LIMIT_IDS)):
             with translated("DescribeJobs", client):
                 answer = client.describe_jobs(jobs=page)
-            found = {job["jobId"]: _observation(job) for job in answer["jobs"]}
+                found = {job["jobId"]: _observation(job) for job in answer["jobs"]}
             observations += [
                 found.get(each) or Observation(batch_job_id=each, status=BatchStatus.ABSENT) for each in page
             ]
@@ -117,16 +119,16 @@ def _list_jobs(which: dict[str, Any]) -> list[Found]:
     client = batch_client(resend=True)
     with translated("ListJobs", client):
         pages = client.get_paginator("list_jobs").paginate(jobQueue=bridge_settings().job_queue, **which)
-        summaries = [summary for page in pages for summary in page["jobSummaryList"]]
-    return [
-        Found(
-            batch_job_id=each["jobId"],
-            name=each["jobName"],
-            status=BatchStatus(each.get("status", "SUBMITTED")),
-            created_at_ms=int(each.get("createdAt", 0)),
-        )
-        for each in summaries
-    ]
+        return [_found(summary) for page in pages for summary in page["jobSummaryList"]]
+
+
+def _found(summary: Any) -> Found:
+    return Found(
+        batch_job_id=summary["jobId"],
+        name=summary["jobName"],
+        status=BatchStatus(summary.get("status", "SUBMITTED")),
+        created_at_ms=int(summary.get("createdAt", 0)),
+    )
 
 
 def _observation(job: Any) -> Observation:

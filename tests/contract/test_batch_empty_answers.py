@@ -1,0 +1,64 @@
+"""An answer that is no answer, as a proxy in between may give: a 200 with an empty object. It says nothing, and nothing follows from it."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.batch.aws import AwsBatch, batch_client
+from tasks.batch.errors import BatchDoubtfulError
+from tasks.batch.port import Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class _Nothing(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def says_nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsBatch]:
+    """AWS Batch behind something that answers every call with an empty object."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Nothing)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    batch_client.cache_clear()
+    yield AwsBatch()
+    for resend in (True, False):
+        batch_client(resend=resend).close()
+    batch_client.cache_clear()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+SUBMISSION = Submission(name="batchreel-x-1", parameters={}, environment={}, vcpus=1, memory_mib=512, timeout_s=60)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda batch: batch.submit(SUBMISSION),
+        lambda batch: batch.describe(["5c0c7aed-c67d-4925-9f79-0a6ed3a3c4a1"]),
+        lambda batch: batch.find(name="batchreel-x-1"),
+        lambda batch: batch.list_active(prefix="batchreel-"),
+    ],
+    ids=["SubmitJob", "DescribeJobs", "ListJobs by name", "ListJobs"],
+)
+def test_call_is_in_doubt_when_its_answer_is_empty(says_nothing: AwsBatch, call: Callable[[AwsBatch], object]) -> None:
+    with pytest.raises(BatchDoubtfulError, match="the answer has no"):
+        call(says_nothing)
