@@ -16,9 +16,9 @@ import av.stream
 
 from tasks.transcode.caption_packets import CaptionPackets
 from tasks.transcode.errors import InputRefused
-from tasks.transcode.limits import MAX_DURATION_S, MAX_GAP_S, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
 from tasks.transcode.packets import CHECK_AND_EXPORT, PicturePackets, SoundPackets
 from tasks.transcode.source import AudioSource, SourceInfo
+from tasks.transcode.source_checks import check_clear, check_size, check_span, check_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,10 +104,10 @@ def _read(
     try:
         for packet in container.demux(wanted):
             if pictures and packet.stream is pictures.stream:
-                _check_clear(packet)
+                check_clear(packet)
                 pictures.take(packet)
             elif sound and packet.stream is sound.stream:
-                _check_clear(packet)
+                check_clear(packet)
                 sound.take(packet)
             else:
                 captions.take(packet)
@@ -135,12 +135,12 @@ def _describe(
         raise InputRefused(
             code="BROKEN_TIMES", sentence=f"The video begins at its end: the clock is damaged. {CHECK_AND_EXPORT}"
         )
-    _check_times(times, end, time_base)
-    _check_size(first)
+    check_times(times, end, time_base)
+    check_size(first)
     audio = _audio(sound)
     if audio is not None:
         # Sound that outlasts the pictures is kept, and the last picture stands under it.
-        _check_span(audio.end_s - first.pts * time_base)
+        check_span(audio.end_s - first.pts * time_base)
     if container.streams.audio and audio is None:
         warnings.append("AUDIO_UNREADABLE")
     if pictures.repeated > _FEW_EARLY_PICTURES:
@@ -184,7 +184,7 @@ def _describe_sound(container: Any, sound: SoundPackets | None, warnings: list[s
         raise InputRefused(
             code="DAMAGED", sentence=f"The file holds only sound, and none of it can be heard. {CHECK_AND_EXPORT}"
         )
-    _check_span(audio.end_s - audio.start_s)
+    check_span(audio.end_s - audio.start_s)
     declared_s = _declared_s(container)
     if _falls_short(audio.end_s - audio.start_s, declared_s):
         warnings.append("SHORTER_THAN_DECLARED")
@@ -243,48 +243,6 @@ def _end(times: Sequence[int], last: tuple[int, int] | None, stream: Any) -> int
         return times[-1] + distances[len(distances) // 2]
     rate = Fraction(stream.average_rate or 25)
     return times[-1] + max(1, round(1 / rate / Fraction(stream.time_base)))
-
-
-def _check_clear(packet: Any) -> None:
-    """Common encryption (ISO/IEC 23001-7): what decodes without the key is noise, or nothing."""
-    if packet.has_sidedata("encryption_info"):
-        raise InputRefused(
-            code="ENCRYPTED",
-            sentence="The video is encrypted, as rented and bought films are. Please upload a copy without protection.",
-        )
-
-
-def _check_times(times: Sequence[int], end: int, time_base: Fraction) -> None:
-    span_s = (end - times[0]) * time_base
-    gap_s = max(later - earlier for earlier, later in itertools.pairwise([*times, end])) * time_base
-    if gap_s > MAX_GAP_S:
-        raise InputRefused(
-            code="BROKEN_TIMES",
-            sentence=f"Two pictures lie {float(gap_s) / 3600:.1f} hours apart: the clock is damaged. {CHECK_AND_EXPORT}",
-        )
-    _check_span(span_s)
-
-
-def _check_span(span_s: Fraction) -> None:
-    if span_s > MAX_DURATION_S:
-        raise InputRefused(
-            code="TOO_LONG",
-            sentence=f"The video lasts {float(span_s) / 3600:.1f} hours; we take at most {MAX_DURATION_S // 3600}. "
-            "Please cut it into parts.",
-        )
-
-
-def _check_size(first: Any) -> None:
-    if first.width * first.height > MAX_SOURCE_PX:
-        raise InputRefused(
-            code="TOO_LARGE",
-            sentence=f"A picture of {first.width} x {first.height} pixels is too large. Please export the video in 4K.",
-        )
-    if min(first.width, first.height) < MIN_SOURCE_SIDE_PX:
-        raise InputRefused(
-            code="TOO_SMALL",
-            sentence=f"The picture of {first.width} x {first.height} pixels is too small to be watched. {CHECK_AND_EXPORT}",
-        )
 
 
 def _sample_aspect(stream: Any) -> Fraction:

@@ -1,0 +1,59 @@
+"""What a source must keep to be transcoded: each check raises InputRefused; runs in the probe's child process only."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from tasks.transcode.errors import InputRefused
+from tasks.transcode.limits import MAX_DURATION_S, MAX_GAP_S, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
+from tasks.transcode.packets import CHECK_AND_EXPORT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
+
+def check_clear(packet: Any) -> None:
+    """Refuse an encrypted packet (ISO/IEC 23001-7): what decodes without the key is noise, or nothing."""
+    if packet.has_sidedata("encryption_info"):
+        raise InputRefused(
+            code="ENCRYPTED",
+            sentence="The video is encrypted, as rented and bought films are. Please upload a copy without protection.",
+        )
+
+
+def check_times(times: Sequence[int], end: int, time_base: Fraction) -> None:
+    """Refuse pictures at `times` (ascending) until `end`, in `time_base` seconds, that lie too far apart or last too long."""
+    span_s = (end - times[0]) * time_base
+    gap_s = max(later - earlier for earlier, later in itertools.pairwise([*times, end])) * time_base
+    if gap_s > MAX_GAP_S:
+        raise InputRefused(
+            code="BROKEN_TIMES",
+            sentence=f"Two pictures lie {float(gap_s) / 3600:.1f} hours apart: the clock is damaged. {CHECK_AND_EXPORT}",
+        )
+    check_span(span_s)
+
+
+def check_span(span_s: Fraction) -> None:
+    """Refuse what lasts longer than MAX_DURATION_S."""
+    if span_s > MAX_DURATION_S:
+        raise InputRefused(
+            code="TOO_LONG",
+            sentence=f"The video lasts {float(span_s) / 3600:.1f} hours; we take at most {MAX_DURATION_S // 3600}. "
+            "Please cut it into parts.",
+        )
+
+
+def check_size(first: Any) -> None:
+    """Refuse a picture too large to decode or too small to show."""
+    if first.width * first.height > MAX_SOURCE_PX:
+        raise InputRefused(
+            code="TOO_LARGE",
+            sentence=f"A picture of {first.width} x {first.height} pixels is too large. Please export the video in 4K.",
+        )
+    if min(first.width, first.height) < MIN_SOURCE_SIDE_PX:
+        raise InputRefused(
+            code="TOO_SMALL",
+            sentence=f"The picture of {first.width} x {first.height} pixels is too small to be watched. {CHECK_AND_EXPORT}",
+        )
