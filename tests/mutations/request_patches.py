@@ -130,9 +130,7 @@ REQUEST_PATCHES: tuple[Patch, ...] = (
         file="tasks/hints.py",
         old="    sending.join(timeout=bridge_settings().hint_wait_s)\n",
         new="    sending.join()\n",
-        tests=(
-            f"{_FAULTS}/test_redis_away.py::test_fifty_videos_are_saved_at_once_and_all_submitted_later_when_redis_was_away",
-        ),
+        tests=(f"{_SERVICES}/test_hints.py::test_saving_does_not_wait_when_redis_answers_a_byte_at_a_time",),
     ),
     Patch(
         name="a hint for each video of a transaction",
