@@ -32,12 +32,15 @@ EXIT_STOPPED = 130
 _DESCRIPTION = """\
 Make adaptive streaming from a video file: a ladder of H.264 rungs and AAC stereo, cut into CMAF segments (fragmented MP4)
 with key frames at equal times in all rungs. Any input that ffmpeg reads from mp4, mkv, webm, avi, ts, flv, ogg, asf or ps;
-the picture is never enlarged, its rate is kept (above 60 it is halved), and variable rates become constant.
+the picture is never enlarged, its rate is kept (above 60 it is halved), and variable rates become constant. Turned
+pictures stand upright, oblong pixels become square, fields become frames, HDR becomes BT.709. Sound alone gets a poster.
 """
 
 _EPILOG = """\
 OUTPUT_DIR gets
   master.m3u8     open it in any HLS player, or serve the folder
+  manifest.mpd    the same segments for DASH players
+  thumbnails.vtt  which tile of which sprite shows which time
   manifest.json   every file with its bytes, duration and SHA-256
   units/          the media: one file for each rung and stretch of about a minute, each playable by itself
 
