@@ -1,0 +1,182 @@
+# Spot first, On-Demand where Spot has nothing. A job's work survives the loss of its machine, so Spot is safe here.
+
+locals {
+  job_definition = "${var.name}-transcode"
+}
+
+resource "aws_launch_template" "machine" {
+  name        = "${var.name}-machine"
+  description = "Machines that run containers of ${var.name}"
+
+  block_device_mappings {
+    device_name = "/dev/xvda"
+
+    ebs {
+      volume_size           = var.scratch_gib
+      volume_type           = "gp3"
+      encrypted             = true
+      delete_on_termination = true
+    }
+  }
+
+  # One hop: the machine's own credentials are out of the containers' reach.
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  tag_specifications {
+    resource_type = "volume"
+    tags          = merge({ application = var.name }, var.tags)
+  }
+
+  # Other tags alone make no new version, and so no new machines. The local endpoint shows the template's own tags here as well.
+  lifecycle {
+    ignore_changes = [tag_specifications]
+  }
+}
+
+resource "aws_batch_compute_environment" "spot" {
+  compute_environment_name_prefix = "${var.name}-spot-"
+  type                            = "MANAGED"
+  state                           = "ENABLED"
+  service_role                    = aws_iam_role.service.arn
+
+  compute_resources {
+    type                = "SPOT"
+    allocation_strategy = "SPOT_PRICE_CAPACITY_OPTIMIZED"
+    instance_role       = aws_iam_instance_profile.instance.arn
+    instance_type       = var.instance_types
+    min_vcpus           = 0
+    max_vcpus           = var.spot_max_vcpus
+    subnets             = local.subnet_ids
+    security_group_ids  = [aws_security_group.containers.id]
+    tags                = merge({ Name = "${var.name}-spot", application = var.name }, var.tags)
+
+    ec2_configuration {
+      image_type = "ECS_AL2023"
+    }
+    launch_template {
+      launch_template_id = aws_launch_template.machine.id
+      version            = aws_launch_template.machine.latest_version
+    }
+  }
+
+  # AWS Batch needs the role's rights until the last machine is gone.
+  depends_on = [aws_iam_role_policy_attachment.service, aws_iam_role_policy_attachment.instance]
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_batch_compute_environment" "on_demand" {
+  count                           = var.on_demand_max_vcpus > 0 ? 1 : 0
+  compute_environment_name_prefix = "${var.name}-on-demand-"
+  type                            = "MANAGED"
+  state                           = "ENABLED"
+  service_role                    = aws_iam_role.service.arn
+
+  compute_resources {
+    type                = "EC2"
+    allocation_strategy = "BEST_FIT_PROGRESSIVE"
+    instance_role       = aws_iam_instance_profile.instance.arn
+    instance_type       = var.instance_types
+    min_vcpus           = 0
+    max_vcpus           = var.on_demand_max_vcpus
+    subnets             = local.subnet_ids
+    security_group_ids  = [aws_security_group.containers.id]
+    tags                = merge({ Name = "${var.name}-on-demand", application = var.name }, var.tags)
+
+    ec2_configuration {
+      image_type = "ECS_AL2023"
+    }
+    launch_template {
+      launch_template_id = aws_launch_template.machine.id
+      version            = aws_launch_template.machine.latest_version
+    }
+  }
+
+  depends_on = [aws_iam_role_policy_attachment.service, aws_iam_role_policy_attachment.instance]
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_batch_job_queue" "containers" {
+  name     = var.name
+  state    = "ENABLED"
+  priority = 1
+
+  compute_environment_order {
+    order               = 1
+    compute_environment = aws_batch_compute_environment.spot.arn
+  }
+
+  dynamic "compute_environment_order" {
+    for_each = aws_batch_compute_environment.on_demand
+
+    content {
+      order               = 2
+      compute_environment = compute_environment_order.value.arn
+    }
+  }
+
+  dynamic "job_state_time_limit_action" {
+    for_each = var.local_endpoint ? {} : var.runnable_limits_s
+
+    content {
+      state            = "RUNNABLE"
+      reason           = job_state_time_limit_action.key
+      max_time_seconds = job_state_time_limit_action.value
+      action           = "CANCEL"
+    }
+  }
+}
+
+# The job definition is the code's own: job_definition.json.tftpl is written by render_job_definition.py from tasks/batch/definition.py.
+# Only the secrets are put in here, because their number is the site's.
+
+locals {
+  rendered = jsondecode(templatefile("${path.module}/job_definition.json.tftpl", {
+    name               = var.name
+    job_definition     = local.job_definition
+    region             = var.region
+    image              = local.image
+    job_role_arn       = aws_iam_role.container.arn
+    execution_role_arn = aws_iam_role.execution.arn
+    log_group          = aws_cloudwatch_log_group.containers.name
+    vcpus              = var.vcpus
+    memory_mib         = var.memory_mib
+    attempt_timeout_s  = var.attempt_timeout_s
+  }))
+  image = var.image_digest == null ? "" : "${aws_ecr_repository.image.repository_url}@${var.image_digest}"
+}
+
+resource "aws_batch_job_definition" "transcode" {
+  count                 = var.image_digest == null ? 0 : 1
+  name                  = local.rendered.jobDefinitionName
+  type                  = local.rendered.type
+  parameters            = local.rendered.parameters
+  platform_capabilities = local.rendered.platformCapabilities
+  propagate_tags        = local.rendered.propagateTags
+
+  container_properties = jsonencode(merge(local.rendered.containerProperties, {
+    secrets = [for name, arn in local.container_secrets : { name = name, valueFrom = arn }]
+  }))
+
+  # Why an attempt ended, and whether it is charged, only the site knows: AWS Batch itself never tries again.
+  retry_strategy {
+    attempts = local.rendered.retryStrategy.attempts
+  }
+
+  timeout {
+    attempt_duration_seconds = tonumber(local.rendered.timeout.attemptDurationSeconds)
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}

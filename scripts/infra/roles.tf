@@ -1,0 +1,270 @@
+# One role per actor. Those of our own programs list single actions; AWS's own agents get the policies that AWS keeps up to date for them.
+
+locals {
+  job_arns          = "arn:${local.partition}:batch:${var.region}:${local.account_id}:job/*"
+  definition_arn    = "arn:${local.partition}:batch:${var.region}:${local.account_id}:job-definition/${local.job_definition}"
+  secret_arns       = [for arn in values(var.secret_arns) : arn if can(regex("^arn:[^:]+:secretsmanager:", arn))]
+  parameter_arns    = concat([for arn in values(var.secret_arns) : arn if can(regex("^arn:[^:]+:ssm:", arn))], values(local.settings_arns))
+  secret_object_arn = [for arn in local.secret_arns : join(":", slice(split(":", arn), 0, 7))]
+}
+
+# Site: web, Celery worker and beat
+
+data "aws_iam_policy_document" "site_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = var.site_services
+    }
+  }
+}
+
+data "aws_iam_policy_document" "site" {
+  statement {
+    sid       = "Submit"
+    actions   = ["batch:SubmitJob"]
+    resources = [aws_batch_job_queue.containers.arn, local.definition_arn, "${local.definition_arn}:*"]
+  }
+
+  # SubmitJob with tags asks for this right too.
+  statement {
+    sid       = "TagOnSubmit"
+    actions   = ["batch:TagResource"]
+    resources = [local.job_arns]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/application"
+      values   = [var.name]
+    }
+  }
+
+  # A Batch job's id is not known beforehand; the tag that SubmitJob gave it says whose it is.
+  statement {
+    sid       = "Terminate"
+    actions   = ["batch:TerminateJob"]
+    resources = [local.job_arns]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/application"
+      values   = [var.name]
+    }
+  }
+
+  # AWS Batch allows these on "*" only.
+  statement {
+    sid = "Look"
+    actions = [
+      "batch:DescribeJobs",
+      "batch:ListJobs",
+      "batch:DescribeJobQueues",
+      "batch:DescribeComputeEnvironments",
+      "batch:DescribeJobDefinitions",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "ReadContainerLogs"
+    actions   = ["logs:GetLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.containers.arn}:log-stream:*"]
+  }
+
+  # Without this, S3 says "forbidden" of an object that does not exist.
+  statement {
+    sid       = "ListObjects"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.media.arn]
+  }
+
+  statement {
+    sid       = "Objects"
+    actions   = ["s3:GetObject", "s3:DeleteObject"]
+    resources = ["${aws_s3_bucket.media.arn}/*"]
+  }
+
+  statement {
+    sid       = "Uploads"
+    actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
+    resources = ["${aws_s3_bucket.media.arn}/sources/*", "${aws_s3_bucket.media.arn}/doctor/*"]
+  }
+}
+
+resource "aws_iam_role" "site" {
+  name               = "${var.name}-site"
+  description        = "Web, Celery worker and beat of ${var.name}"
+  assume_role_policy = data.aws_iam_policy_document.site_trust.json
+}
+
+resource "aws_iam_role_policy" "site" {
+  name   = "site"
+  role   = aws_iam_role.site.id
+  policy = data.aws_iam_policy_document.site.json
+}
+
+# Container: the program that AWS Batch runs
+
+data "aws_iam_policy_document" "ecs_task_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ecs-tasks.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "container" {
+  statement {
+    sid       = "ListObjects"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.media.arn]
+  }
+
+  statement {
+    sid       = "Read"
+    actions   = ["s3:GetObject"]
+    resources = ["${aws_s3_bucket.media.arn}/sources/*", "${aws_s3_bucket.media.arn}/published/*"]
+  }
+
+  statement {
+    sid       = "Publish"
+    actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
+    resources = ["${aws_s3_bucket.media.arn}/published/*"]
+  }
+}
+
+resource "aws_iam_role" "container" {
+  name               = "${var.name}-container"
+  description        = "The program in the containers of ${var.name}"
+  assume_role_policy = data.aws_iam_policy_document.ecs_task_trust.json
+}
+
+resource "aws_iam_role_policy" "container" {
+  name   = "container"
+  role   = aws_iam_role.container.id
+  policy = data.aws_iam_policy_document.container.json
+}
+
+# Execution: fetches image and secrets, writes the log, before and beside the program
+
+data "aws_iam_policy_document" "execution" {
+  # ECR allows it on "*" only.
+  statement {
+    sid       = "LogInToRegistry"
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "PullImage"
+    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    resources = [aws_ecr_repository.image.arn]
+  }
+
+  statement {
+    sid       = "WriteLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.containers.arn}:*", "${aws_cloudwatch_log_group.site.arn}:*"]
+  }
+
+  dynamic "statement" {
+    for_each = length(local.secret_object_arn) > 0 ? [local.secret_object_arn] : []
+
+    content {
+      sid       = "ReadSecrets"
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = statement.value
+    }
+  }
+
+  statement {
+    sid       = "ReadParameters"
+    actions   = ["ssm:GetParameters"]
+    resources = local.parameter_arns
+  }
+
+  dynamic "statement" {
+    for_each = length(var.secret_key_arns) > 0 ? [var.secret_key_arns] : []
+
+    content {
+      sid       = "DecryptSecrets"
+      actions   = ["kms:Decrypt"]
+      resources = statement.value
+    }
+  }
+}
+
+resource "aws_iam_role" "execution" {
+  name               = "${var.name}-execution"
+  description        = "Fetches image and secrets for the containers of ${var.name}, writes their logs"
+  assume_role_policy = data.aws_iam_policy_document.ecs_task_trust.json
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name   = "execution"
+  role   = aws_iam_role.execution.id
+  policy = data.aws_iam_policy_document.execution.json
+}
+
+# Service: AWS Batch itself
+
+data "aws_iam_policy_document" "service_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["batch.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+  }
+}
+
+resource "aws_iam_role" "service" {
+  name               = "${var.name}-service"
+  description        = "AWS Batch, starting and ending the machines of ${var.name}"
+  assume_role_policy = data.aws_iam_policy_document.service_trust.json
+}
+
+resource "aws_iam_role_policy_attachment" "service" {
+  role       = aws_iam_role.service.name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AWSBatchServiceRole"
+}
+
+# Instance: the ECS agent on each machine. Containers cannot reach these credentials: see the launch template.
+
+data "aws_iam_policy_document" "instance_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "instance" {
+  name               = "${var.name}-instance"
+  description        = "The ECS agent on the machines of ${var.name}"
+  assume_role_policy = data.aws_iam_policy_document.instance_trust.json
+}
+
+resource "aws_iam_role_policy_attachment" "instance" {
+  role       = aws_iam_role.instance.name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
+}
+
+resource "aws_iam_instance_profile" "instance" {
+  name = "${var.name}-instance"
+  role = aws_iam_role.instance.name
+}
