@@ -18,7 +18,7 @@ from tasks.lifecycle.states import (
     UnitKind,
     UnitState,
 )
-from tasks.signals import deletion_requested
+from tasks.video_queryset import VideoQuerySet
 
 
 def source_path(video: Video, filename: str) -> str:
@@ -32,20 +32,6 @@ def _choices(states: type[enum.StrEnum]) -> list[tuple[str, str]]:
 
 def _sorted(states: frozenset[Any]) -> list[str]:
     return sorted(state.value for state in states)
-
-
-class VideoQuerySet(models.QuerySet["Video"]):
-    """Videos, whose deletion is asked for here and done by a service: rows stay until their work has ended."""
-
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Ask for the videos' deletion. Their jobs end now; the reap tick removes objects, then rows."""
-        video_ids = list(self.values_list("pk", flat=True))
-        for video_id in video_ids:
-            deletion_requested.send(Video, video_id=video_id)
-        return len(video_ids), {"batchreel.Video": len(video_ids)}
-
-    delete.alters_data = True  # type: ignore[attr-defined]  # Django's own marker for templates
-    delete.queryset_only = True  # type: ignore[attr-defined]  # likewise: not a method of the manager
 
 
 class Video(models.Model):
@@ -101,6 +87,7 @@ class Job(models.Model):
     level = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 is a preview, 1 the full ladder.")
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
+    superseded_at = models.DateTimeField(null=True, blank=True, help_text="When a newer job had succeeded.")
     tidied_at = models.DateTimeField(null=True, blank=True, help_text="When objects of losing fences were removed.")
     purged_at = models.DateTimeField(null=True, blank=True, help_text="When all its objects were removed.")
     purge_tried_at = models.DateTimeField(
@@ -136,6 +123,12 @@ class Job(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="job_due"),
+            models.Index(
+                fields=["finished_at"],
+                condition=Q(state__in=["CANCELLED", "FAILED", "SUCCEEDED"], tidied_at=None, purged_at=None),
+                name="job_untidied",
+            ),
+            models.Index(fields=["superseded_at"], condition=Q(purged_at=None), name="job_superseded"),
         ]
 
     def __str__(self) -> str:
@@ -216,6 +209,12 @@ class Attempt(models.Model):
                 fields=["ended_at"],
                 condition=Q(charged__isnull=True, ended_at__isnull=False),
                 name="attempt_charge_open",
+            ),
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(batch_job_id__isnull=False, ended_at__isnull=False)
+                & ~Q(batch_status__in=["FAILED", "SUCCEEDED"]),
+                name="attempt_without_last_word",
             ),
         ]
 

@@ -141,6 +141,7 @@ def _observation(job: Any) -> Observation:
         exit_code=container.get("exitCode"),
         log_stream=container.get("logStreamName", ""),
         started=bool(job.get("startedAt")),
+        terminated=bool(job.get("isTerminated") or job.get("isCancelled")),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tasks.lifecycle.observation import BatchStatus, Observation
+from tasks.lifecycle.observation import OUR_TERMINATE, BatchStatus, Observation
 
 DESCRIBE_LIMIT_IDS = 100
 """AWS: "a list of up to 100 job IDs" (API reference, DescribeJobs)."""
@@ -17,8 +17,8 @@ SUBMIT_TIMEOUT_S = 8
 READ_TIMEOUT_S = 4
 """All other calls may be sent twice: 12 s at the most, and `rescue_calls_s` before that."""
 
-TERMINATE_REASON = "Batchreel:"
-"""How the reason of every TerminateJob of ours begins, so that it can be told from an operator's."""
+TERMINATE_REASON = OUR_TERMINATE
+"""Every TerminateJob of ours gives a reason that begins with this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

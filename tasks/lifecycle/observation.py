@@ -1,7 +1,8 @@
 """The observation table: what AWS Batch's words about a job mean for an attempt.
 
 The texts are AWS's own (statusReason and container.reason of DescribeJobs); they are matched by their stable beginnings or phrases,
-and the container's reason is believed before the exit code, because 137 alone may be an out-of-memory kill or a terminate.
+and the container's reason is believed before the exit code, because 137 alone may be an out-of-memory kill or a terminate. A text that
+is not known here proves nothing: its charge stays open.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ class BatchStatus(enum.StrEnum):
 
 FINAL_STATUSES = frozenset({BatchStatus.SUCCEEDED, BatchStatus.FAILED})
 
+OUR_TERMINATE = "Batchreel:"
+"""How the reason of every TerminateJob of ours begins, so that it can be told from an operator's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
@@ -40,33 +44,44 @@ class Observation:
     exit_code: int | None = None
     log_stream: str = ""
     started: bool = False
+    terminated: bool = False
+    """Somebody called TerminateJob or CancelJob: AWS says so apart from the reason, which is the caller's own words."""
 
 
 _BY_TEXT: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), reason)
     for pattern, reason in (
-        (r"OutOfMemoryError", Reason.OUT_OF_MEMORY),
-        (r"Spot (Task|Instance).*interrupt|spot.*reclaim", Reason.SPOT_RECLAIM),
-        (r"^Host EC2 .*terminated", Reason.HOST_LOST),
-        (r"Job attempt duration exceeded timeout", Reason.TIMED_OUT),
-        (r"CannotPullContainer|CannotCreateContainer|CannotStartContainer|CannotInspectContainer", Reason.START_FAILED),
-        (r"ResourceInitializationError|DockerTimeoutError|Task failed to start", Reason.START_FAILED),
-        (r"Timeout waiting for network interface provisioning", Reason.START_FAILED),
-        (r"Canceled by JobStateTimeLimit action", Reason.NOT_STARTED),
+        (r"^OutOfMemory", Reason.OUT_OF_MEMORY),
+        (r"^Your Spot Task was interrupted", Reason.SPOT_RECLAIM),
+        (r"^Host EC2 .*(terminated|stopped)", Reason.HOST_LOST),
+        (r"^Container instance deregistration forced", Reason.HOST_LOST),
+        (r"ECS is performing maintenance on the underlying infrastructure", Reason.HOST_LOST),
+        (r"^Job attempt duration exceeded timeout", Reason.TIMED_OUT),
+        # The agent lost sight of a container that had run: how it ended is not known. The same time-out before the start is another matter.
+        (r"^(CannotInspectContainer|CannotStopContainer)Error", Reason.UNEXPLAINED),
+        (r"TimeoutError: Could not transition to (inspecting|stopped)", Reason.UNEXPLAINED),
+        (r"^(CannotPullContainer|CannotCreateContainer|CannotStartContainer|CannotCreateVolume)", Reason.START_FAILED),
+        (r"^(ResourceInitialization|DockerTimeout|ContainerRuntimeTimeout)Error", Reason.START_FAILED),
+        (r"^Timeout waiting for network interface provisioning", Reason.START_FAILED),
+        (r"^Unexpected EC2 error while attempting to Create Network Interface", Reason.START_FAILED),
+        (r"^ECS was unable to assume the role", Reason.START_FAILED),
+        (r"^Task failed to start", Reason.START_FAILED),
+        (r"^Canceled by JobStateTimeLimit action", Reason.NOT_STARTED),
     )
 )
 
 
 def failure_reason(observation: Observation) -> Reason:
-    """Why a Batch job with status FAILED failed."""
+    """Why a Batch job with status FAILED failed: docs/observations.md lists the words. What they leave open is UNEXPLAINED."""
     for text in (observation.container_reason, observation.status_reason):
         for pattern, reason in _BY_TEXT:
             if text and pattern.search(text):
                 return reason
-    if observation.exit_code is not None and observation.status_reason.startswith("Essential container"):
-        return Reason.EXIT_CODE
+    if observation.status_reason.startswith(OUR_TERMINATE):
+        return Reason.REPLACED
     if not observation.started:
         return Reason.NOT_STARTED
-    if observation.exit_code is not None and observation.status_reason == "":
-        return Reason.EXIT_CODE
-    return Reason.TERMINATED
+    if observation.terminated:
+        return Reason.TERMINATED
+    ended_by_itself = observation.status_reason == "" or observation.status_reason.startswith("Essential container")
+    return Reason.EXIT_CODE if observation.exit_code and ended_by_itself else Reason.UNEXPLAINED

@@ -53,6 +53,9 @@ class Reason(enum.StrEnum):
     SILENT = "SILENT", Charge.OPEN, "The container stopped sending heartbeats.", True
     VANISHED = "VANISHED", Charge.OPEN, "AWS no longer knows the Batch job.", True
     SIGTERM = "SIGTERM", Charge.OPEN, "The container was told to stop.", True
+    REPLACED = "REPLACED", Charge.OPEN, "The bridge ended the Batch job: no start, no heartbeat, or no progress.", True
+    # Batch's verdict is there and says nothing that can be relied on: charged when the wait for a better one is over.
+    UNEXPLAINED = "UNEXPLAINED", Charge.OPEN, "AWS Batch ended the container without a cause that is known here."
     # Somebody decided: not charged.
     TERMINATED = "TERMINATED", Charge.NO, "The Batch job was terminated by an operator of the AWS account.", True
     CANCELLED = "CANCELLED", Charge.NO, "Cancelled by a person."

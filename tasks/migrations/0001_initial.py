@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
                 ('level', models.PositiveSmallIntegerField(blank=True, help_text='0 is a preview, 1 the full ladder.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('superseded_at', models.DateTimeField(blank=True, help_text='When a newer job had succeeded.', null=True)),
                 ('tidied_at', models.DateTimeField(blank=True, help_text='When objects of losing fences were removed.', null=True)),
                 ('purged_at', models.DateTimeField(blank=True, help_text='When all its objects were removed.', null=True)),
                 ('purge_tried_at', models.DateTimeField(blank=True, editable=False, help_text='Tidying or purging it failed then; others go first.', null=True)),
@@ -175,6 +176,10 @@ class Migration(migrations.Migration):
             model_name='attempt',
             index=models.Index(condition=models.Q(('charged__isnull', True), ('ended_at__isnull', False)), fields=['ended_at'], name='attempt_charge_open'),
         ),
+        migrations.AddIndex(
+            model_name='attempt',
+            index=models.Index(condition=models.Q(('batch_job_id__isnull', False), ('ended_at__isnull', False), models.Q(('batch_status__in', ['FAILED', 'SUCCEEDED']), _negated=True)), fields=['ended_at'], name='attempt_without_last_word'),
+        ),
         migrations.AddConstraint(
             model_name='attempt',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['SUBMITTING', 'SUBMITTED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'LOST', 'CANCELLED'])), name='attempt_state_known'),
@@ -234,6 +239,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='job',
             index=models.Index(condition=models.Q(('next_attempt_at__isnull', False)), fields=['next_attempt_at'], name='job_due'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('purged_at', None), ('state__in', ['CANCELLED', 'FAILED', 'SUCCEEDED']), ('tidied_at', None)), fields=['finished_at'], name='job_untidied'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('purged_at', None)), fields=['superseded_at'], name='job_superseded'),
         ),
         migrations.AddConstraint(
             model_name='job',

@@ -134,9 +134,9 @@ def _write(attempt: Attempt, seen: Observation) -> None:
 
 def _conclude(attempt: Attempt, seen: Observation) -> None:
     if seen.status is BatchStatus.FAILED:
-        end_attempt(
-            attempt, AttemptEvent.FAIL, reason=failure_reason(seen), text=_words(seen), charged=_is_charged(seen)
-        )
+        reason = failure_reason(seen)
+        text = " AWS: ".join(part for part in (reason.sentence, _words(seen)) if part)
+        end_attempt(attempt, AttemptEvent.FAIL, reason=reason, text=text, charged=_is_charged(seen))
     elif seen.status is BatchStatus.SUCCEEDED and _grace_is_over(attempt):
         end_attempt(attempt, AttemptEvent.FAIL, reason=Reason.UNFINISHED, text=_words(seen))
     elif seen.status is BatchStatus.ABSENT and _is_lost(attempt):
@@ -177,6 +177,8 @@ def _settle_charge(attempt: Attempt, seen: Observation) -> None:
     """Batch's verdict on an attempt that was ended before it was known: now its charge is settled."""
     reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
     charged = _is_charged(seen)
+    if charged is None:
+        return
     Attempt.objects.filter(pk=attempt.pk, charged=None).update(charged=charged)
     record(
         "attempt.verdict",
@@ -192,15 +194,15 @@ def _settle_charge(attempt: Attempt, seen: Observation) -> None:
         )
 
 
-def _is_charged(seen: Observation) -> bool:
-    """Whether an execution that is over by AWS's word counts.
+def _is_charged(seen: Observation) -> bool | None:
+    """Whether an execution that is over by AWS's word counts; None where the words leave it open.
 
     Terminated by the rescue: with an exit code the container was there and hung; without one its machine was gone before.
     """
     if seen.status is BatchStatus.FAILED and seen.status_reason.startswith(TERMINATE_REASON):
         return seen.exit_code is not None
     reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
-    return bool(reason.charge.value)
+    return reason.charge.value
 
 
 def _words(seen: Observation) -> str:

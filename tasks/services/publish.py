@@ -93,7 +93,16 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_ke
     )
     transition(attempt, AttemptEvent.SUCCEED, charged=False, exit_code=0, ended_at=Now())
     end_job_attempts(job, reason=Reason.JOB_ENDED)
+    _note_superseded(job)
     _point_video_at(job)
+
+
+def _note_superseded(job: Job) -> None:
+    """From here on the older publication's retention counts: viewers may have begun to watch it until now."""
+    succeeded = Job.objects.filter(video_id=job.video_id, state=JobState.SUCCEEDED, superseded_at=None)
+    succeeded.filter(created_at__lt=job.created_at).update(superseded_at=Now())
+    if succeeded.filter(created_at__gt=job.created_at).exists():
+        Job.objects.filter(pk=job.pk).update(superseded_at=Now())
 
 
 def _point_video_at(job: Job) -> None:

@@ -37,7 +37,8 @@ def tidy_jobs(*, limit: int) -> int:
     shown = Video.objects.filter(published_job=OuterRef("pk"))
     preview = Unit.objects.filter(job=OuterRef("pk"), kind=UnitKind.REMUX, state=UnitState.DONE)
     # Viewers may still watch a preview: of a job that failed for good, and for a while of one that succeeded.
-    ended = Job.objects.filter(tidied_at=None, purged_at=None).filter(
+    over = [JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED]
+    ended = Job.objects.filter(state__in=over, tidied_at=None, purged_at=None).filter(
         Q(state=JobState.SUCCEEDED) & (~Exists(preview) | Q(finished_at__lt=old))
         | Q(state__in=[JobState.FAILED, JobState.CANCELLED]) & ~Exists(shown)
     )
@@ -48,11 +49,7 @@ def purge_superseded(*, limit: int) -> int:
     """Remove publications that a newer one has replaced for as long as their retention. Returns how many."""
     old = Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
     shown = Video.objects.filter(published_job=OuterRef("pk"))
-    # It counts from the end of the newer job: until then viewers may have begun to watch the old one.
-    newer = Job.objects.filter(
-        video=OuterRef("video"), state=JobState.SUCCEEDED, created_at__gt=OuterRef("created_at"), finished_at__lt=old
-    )
-    superseded = Job.objects.filter(~Exists(shown), Exists(newer), state=JobState.SUCCEEDED, purged_at=None)
+    superseded = Job.objects.filter(~Exists(shown), superseded_at__lt=old, state=JobState.SUCCEEDED, purged_at=None)
     return _one_by_one(_without_containers(superseded)[:limit], _purge_publication)
 
 

@@ -107,7 +107,7 @@ def test_superseded_publication_goes_after_its_retention_and_the_shown_one_stays
     old = Job.objects.get(video=video)
     key = _stored(f"{job_prefix(old)}/{unit_folder(Unit.objects.get(job=old, kind='publish'))}/master.m3u8")
     Attempt.objects.update(batch_status="SUCCEEDED")
-    age(Job, "finished_at", seconds=30 * 86400)
+    age(Job, "finished_at", "superseded_at", seconds=30 * 86400)
     assert reap(batch=batch).purged_jobs == 0
     request_by_person(video_id=video.pk)
     new = Job.objects.get(pk=published(video).published_job_id)
@@ -115,7 +115,7 @@ def test_superseded_publication_goes_after_its_retention_and_the_shown_one_stays
     assert new.pk != old.pk
     assert reap(batch=batch).purged_jobs == 0, "viewers may be in the middle of the old one"
     assert default_storage.exists(key)
-    age(Job, "finished_at", seconds=8 * 86400)
+    age(Job, "finished_at", "superseded_at", seconds=8 * 86400)
     assert reap(batch=batch).purged_jobs == 1
     assert not default_storage.exists(key)
     assert Job.objects.get(pk=new.pk).purged_at is None

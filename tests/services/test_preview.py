@@ -204,7 +204,7 @@ def test_publishing_does_not_wait_when_the_preview_is_still_in_other_hands() -> 
 
 def ended_long_ago() -> None:
     Attempt.objects.update(batch_status="SUCCEEDED")
-    age(Job, "finished_at", seconds=30 * 86400)
+    age(Job, "finished_at", "superseded_at", seconds=30 * 86400)
 
 
 def test_viewers_keep_the_preview_for_a_while_when_the_ladder_is_published(batch: ScriptedBatch) -> None:

@@ -31,6 +31,6 @@ def test_publication_stays_when_it_is_the_one_that_is_shown_though_there_is_a_ne
     # An operator went back to the older version by hand.
     Video.objects.update(published_job=shown)
     Attempt.objects.update(batch_status="SUCCEEDED")
-    age(Job, "finished_at", seconds=30 * 86400)
+    age(Job, "finished_at", "superseded_at", seconds=30 * 86400)
     assert reap(batch=batch).purged_jobs == 0
     assert default_storage.exists(key)
