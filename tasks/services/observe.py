@@ -202,7 +202,8 @@ def _is_charged(seen: Observation) -> bool | None:
     if seen.status is BatchStatus.FAILED and seen.status_reason.startswith(TERMINATE_REASON):
         return seen.exit_code is not None
     reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
-    return reason.charge.value
+    charge: bool | None = reason.charge.value
+    return charge
 
 
 def _words(seen: Observation) -> str:

@@ -1,69 +1,63 @@
-"""What AWS Batch's words mean. The texts are AWS's own, as users of Batch have reported them."""
+"""What AWS Batch's words mean: the page, the rows of the tests and the code say the same."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from tasks.lifecycle.observation import BatchStatus, Observation, failure_reason
 from tasks.lifecycle.reasons import Charge, Reason
+from tests.unit.lifecycle.observation_rows import ROWS, Row
+
+PAGE = Path(__file__).parents[3] / "docs" / "observations.md"
+_FAILED = [row for row in ROWS if row.status is BatchStatus.FAILED]
 
 
-def _failed(
-    status_reason: str = "", container_reason: str = "", exit_code: int | None = None, *, started: bool = True
-) -> Observation:
-    return Observation(
+def _cells(row: Row) -> list[str]:
+    """The row as the page writes it."""
+    ran = {BatchStatus.FAILED: "yes" if row.started else "no"}.get(row.status, "-")
+    by = "somebody" if row.terminated else "-"
+    exit_code = "-" if row.exit_code is None else str(row.exit_code)
+    meaning = row.meaning.value if row.meaning else "-"
+    said, container = (f"`{text}`" if text else "-" for text in (row.said, row.container))
+    return [row.status.value, said, container, exit_code, ran, by, meaning, row.charged, row.follows, row.told]
+
+
+def test_page_rows_and_code_agree_when_any_of_them_changes() -> None:
+    told = [
+        [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        for line in PAGE.read_text().splitlines()
+        if line.startswith("| ") and line.split(" | ")[0].strip("| ") in BatchStatus.__members__
+    ]
+    assert told == [_cells(row) for row in ROWS]
+    assert [failure_reason(row.observation) for row in _FAILED] == [row.meaning for row in _FAILED]
+
+
+def test_table_is_as_long_as_it_says_when_rows_are_taken_out() -> None:
+    answers = {(row.status, row.said, row.container, row.exit_code, row.started, row.terminated) for row in ROWS}
+    assert len(answers) == len(ROWS) >= 40
+    assert {row.status for row in ROWS} == set(BatchStatus)
+
+
+@pytest.mark.parametrize("exit_code", [None, 0, 1, 137, 143])
+def test_charge_stays_open_when_the_words_are_not_known(exit_code: int | None) -> None:
+    seen = Observation(
         batch_job_id="b",
         status=BatchStatus.FAILED,
-        status_reason=status_reason,
-        container_reason=container_reason,
+        status_reason="a sentence that AWS never said before",
         exit_code=exit_code,
-        started=started,
+        started=True,
     )
+    assert failure_reason(seen) is Reason.UNEXPLAINED
+    assert failure_reason(seen).charge is Charge.OPEN
 
 
-@pytest.mark.parametrize(
-    ("seen", "reason"),
-    [
-        (_failed("Essential container in task exited", exit_code=1), Reason.EXIT_CODE),
-        (_failed("Essential container in task exited", exit_code=137), Reason.EXIT_CODE),
-        (
-            _failed(
-                "Essential container in task exited", "OutOfMemoryError: Container killed due to memory usage", 137
-            ),
-            Reason.OUT_OF_MEMORY,
-        ),
-        (_failed("Host EC2 (instance i-0123456789abcdef0) terminated."), Reason.HOST_LOST),
-        (_failed("Your Spot Task was interrupted."), Reason.SPOT_RECLAIM),
-        (_failed("Job attempt duration exceeded timeout", exit_code=143), Reason.TIMED_OUT),
-        (
-            _failed("Task failed to start", "CannotPullContainerError: image not found", started=False),
-            Reason.START_FAILED,
-        ),
-        (_failed("Task failed to start", "DockerTimeoutError: Could not transition to started"), Reason.START_FAILED),
-        (
-            _failed("Timeout waiting for network interface provisioning to complete.", started=False),
-            Reason.START_FAILED,
-        ),
-        (_failed("ResourceInitializationError: unable to pull secrets", started=False), Reason.START_FAILED),
-        (
-            _failed(
-                "Canceled by JobStateTimeLimit action due to reason: MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
-                started=False,
-            ),
-            Reason.NOT_STARTED,
-        ),
-        (_failed("somebody pressed the button", started=False), Reason.NOT_STARTED),
-        (_failed("somebody pressed the button", exit_code=143), Reason.TERMINATED),
-    ],
-)
-def test_cause_is_told_apart_when_batch_says_failed(seen: Observation, reason: Reason) -> None:
-    assert failure_reason(seen) is reason
-
-
-def test_machine_loss_is_not_charged_when_the_exit_code_looks_like_a_crash() -> None:
-    spot = failure_reason(_failed("Host EC2 (instance i-1) terminated.", exit_code=137))
-    assert spot.charge is Charge.NO
-    assert spot.is_loss
+@pytest.mark.parametrize("row", [row for row in _FAILED if row.meaning in {Reason.SPOT_RECLAIM, Reason.HOST_LOST}])
+def test_machine_loss_is_not_charged_when_the_exit_code_looks_like_a_crash(row: Row) -> None:
+    reason = failure_reason(row.observation)
+    assert reason.charge is Charge.NO
+    assert reason.is_loss
 
 
 @pytest.mark.parametrize("reason", list(Reason))
