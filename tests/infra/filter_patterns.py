@@ -1,0 +1,46 @@
+"""CloudWatch's filter patterns, as far as scripts/infra/alarms.tf uses them: a regular expression, or comparisons joined by `&&`.
+
+The grammar is AWS's ("Filter pattern syntax for metric filters"). What is outside of it raises, so that a pattern that these tests
+cannot judge does not pass.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_REGEX_CHARACTERS = re.compile(r"[A-Za-z0-9_#=@/;,^$?\[\]{}|\\*+.-]+")
+"""Neither blanks nor parentheses are supported in AWS's regular expressions."""
+
+_COMPARISON = re.compile(r'\$\.(?P<name>\w+) (?P<operator>=|!=) (?:"(?P<text>[^"]*)"|(?P<number>\d+))')
+
+
+def matches(pattern: str, line: str) -> bool:
+    """Whether CloudWatch would count the line."""
+    if pattern.startswith("%") and pattern.endswith("%"):
+        expression = pattern[1:-1]
+        assert _REGEX_CHARACTERS.fullmatch(expression), expression
+        return re.search(expression, line) is not None
+    assert pattern.startswith("{ ")
+    assert pattern.endswith(" }")
+    try:
+        fields = json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return all(_holds(each, fields) for each in pattern[2:-2].split(" && "))
+
+
+def _holds(comparison: str, fields: dict[str, Any]) -> bool:
+    found = _COMPARISON.fullmatch(comparison)
+    assert found, comparison
+    if found["name"] not in fields:
+        return False
+    value = fields[found["name"]]
+    if found["number"] is not None:
+        same = value == int(found["number"])
+    elif found["text"].endswith("*"):
+        same = str(value).startswith(found["text"][:-1])
+    else:
+        same = value == found["text"]
+    return same if found["operator"] == "=" else not same

@@ -1,0 +1,122 @@
+"""The Terraform files by themselves: their form, what they document, and that they say what the code says."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.management import call_command
+
+from scripts.infra.render_job_definition import TEMPLATE, template
+from tasks.batch.errors import BatchDeniedError
+from tasks.container.logs import JsonFormatter
+from tasks.lifecycle.observation import BatchStatus
+from tasks.models import Attempt, Job
+from tasks.services.tick import TickLease, run_tick
+from tests.infra.filter_patterns import matches
+from tests.infra.terraform_runs import INFRA, Terraform, infra_text
+from tests.services.making import age, submitted_attempt, uploaded_video
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_django import Settings
+
+_ALARM = re.compile(r"^    ([a-z-]+) = \{\n(?:      .*\n)*?      pattern +=\s\"(.*)\"\n", flags=re.MULTILINE)
+PATTERNS = {name: re.sub(r"\\(.)", r"\1", text) for name, text in _ALARM.findall((INFRA / "alarms.tf").read_text())}
+
+
+def counted_by(line: str) -> set[str]:
+    """The alarms whose filter counts the line."""
+    return {name for name, pattern in PATTERNS.items() if matches(pattern, line)}
+
+
+def test_files_are_formatted_and_valid_when_terraform_looks(tmp_path: Path) -> None:
+    terraform = Terraform(tmp_path, variables={}, environment={})
+    assert terraform.does("fmt", "-check", "-diff", str(INFRA)) == ""
+    assert "Success" in terraform.does("validate")
+
+
+def test_job_definition_is_the_codes_own_when_the_code_changes() -> None:
+    assert TEMPLATE.read_text() == template(), "run `python scripts/infra/render_job_definition.py`"
+
+
+def test_every_variable_and_output_is_documented_when_one_is_added() -> None:
+    blocks = re.findall(r'^(?:variable|output) "(\w+)" \{\n((?:  .*\n|\n)*)\}', infra_text(), flags=re.MULTILINE)
+    assert len(blocks) == len(re.findall(r"^(?:variable|output) ", infra_text(), flags=re.MULTILINE))
+    assert not [name for name, body in blocks if not re.search(r'description = ".{12,}"', body)]
+
+
+def test_variables_are_refused_with_their_reasons_when_they_cannot_work(tmp_path: Path) -> None:
+    wrong = {
+        "region": "us-east-1",
+        "source_retention_days": 20,
+        "recovery_window_days": 30,
+        "image_digest": "latest",
+        "attempt_timeout_s": 59,
+        "secret_arns": {"DATABASE_URL": "arn:aws:ssm:us-east-1:123456789012:parameter/a"},
+        "vpc_id": "vpc-1",
+        "instance_types": ["c6i"],
+    }
+    planned = Terraform(tmp_path, variables=wrong, environment={}).tells("plan", "-input=false", "-refresh=false")
+    said = " ".join(planned.stderr.replace("\u2502", " ").split())
+    reasons = ("whole of recovery_window_days", "by its digest", "60 s", "SECRET_KEY", "together", "at least 3")
+    assert planned.returncode == 1
+    assert [reason for reason in reasons if reason not in said] == []
+
+
+def test_filters_count_what_doctor_writes_when_jobs_need_an_operator(
+    transactional_db: None, settings: Settings, tmp_path: Path
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    assert {"jobs-dead", "jobs-waiting", "jobs-overdue", "doctor-silent"} <= PATTERNS.keys()
+    assert not counted_by_doctor() & {"jobs-dead", "jobs-waiting", "jobs-overdue"}
+    submitted_attempt()
+    Attempt.objects.update(batch_status=BatchStatus.RUNNABLE)
+    age(Attempt, "created_at", seconds=7200)
+    uploaded_video()
+    age(Job, "next_attempt_at", seconds=7200)
+    Job.objects.filter(video=uploaded_video()).update(state="DEAD", reason="BUDGET_SPENT", next_attempt_at=None)
+    assert counted_by_doctor() == {"jobs-dead", "jobs-waiting", "jobs-overdue", "doctor-silent"}
+
+
+def counted_by_doctor() -> set[str]:
+    """The alarms whose filters count a line of doctor's table, as it is now."""
+    table = io.StringIO()
+    with pytest.raises(SystemExit):  # no beat runs here, and doctor says so
+        call_command("doctor", stdout=table)
+    return {alarm for line in table.getvalue().splitlines() for alarm in counted_by(line)}
+
+
+@pytest.mark.django_db
+def test_filter_counts_the_line_when_aws_denies_a_tick_its_call(caplog: pytest.LogCaptureFixture) -> None:
+    def body(_: TickLease) -> None:
+        message = "not allowed"
+        raise BatchDeniedError(message)
+
+    run_tick("observe", period_s=15, body=body)
+    assert {alarm for record in caplog.records for alarm in counted_by(JsonFormatter().format(record))} == {
+        "tick-trouble"
+    }
+
+
+def test_filter_counts_the_line_when_a_container_is_misconfigured() -> None:
+    environment = {**os.environ, "LOG_FORMAT": "json", "BATCHREEL": '{"no_such_setting": 1}'}
+    container = subprocess.run(
+        [sys.executable, "-m", "tasks.container", str(uuid.uuid4()), "1"],
+        cwd=django_settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = (container.stdout + container.stderr).splitlines()
+    assert [counted_by(line) for line in lines if "BATCH_JOB_FAILED" in line] == [{"attempts-failed"}], lines
