@@ -1,4 +1,4 @@
-"""The one transition function, over every state and every event, on PostgreSQL."""
+"""The one transition function, over every state, event and fence, on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from tasks.lifecycle.errors import FencedError, IllegalTransitionError
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import (
-    LIVE_ATTEMPT_STATES,
+    AnyEvent,
     AttemptEvent,
     AttemptState,
     JobEvent,
@@ -24,43 +24,35 @@ from tasks.lifecycle.states import (
 from tasks.models import Attempt, Event, Job, Unit
 from tasks.services.transition import transition
 from tests.services.making import uploaded_video
+from tests.services.table_rows import attempt_columns, changed, job_columns, snapshot
 
 pytestmark = pytest.mark.django_db
 
-_WAITING = {JobState.QUEUED, JobState.RETRY_WAIT}
+_FENCE = 2
+"""The fence that a writer read in the row."""
 
 
 def _job(state: JobState) -> Job:
     job = Job.objects.get(video=uploaded_video())
-    Job.objects.filter(pk=job.pk).update(
-        state=state,
-        reason="CANCELLED" if state in (JobState.FAILED, JobState.DEAD, JobState.CANCELLED) else "",
-        next_attempt_at=Now() if state in _WAITING else None,
-        manifest={} if state == JobState.SUCCEEDED else None,
-        manifest_key="k" if state == JobState.SUCCEEDED else "",
-    )
+    Job.objects.filter(pk=job.pk).update(fence=_FENCE, **job_columns(state))
     job.refresh_from_db()
     return job
 
 
 def _attempt(state: AttemptState) -> Attempt:
-    live = state in LIVE_ATTEMPT_STATES
     return Attempt.objects.create(
         job=_job(JobState.RUNNING),
-        number=1,
-        state=state,
-        reason="" if live or state == AttemptState.SUCCEEDED else "SILENT",
+        number=_FENCE,
         batch_job_name=f"name-{state}",
         vcpus=2,
         memory_mib=2048,
-        heartbeat_at=Now(),
-        ended_at=None if live else Now(),
+        **attempt_columns(state),
     )
 
 
 def _unit(state: UnitState) -> Unit:
     return Unit.objects.create(
-        job=_job(JobState.RUNNING), kind=UnitKind.VIDEO, state=state, fence=1, lease_id="abc", done_at=Now()
+        job=_job(JobState.RUNNING), kind=UnitKind.VIDEO, state=state, fence=_FENCE, lease_id="abc", done_at=Now()
     )
 
 
@@ -80,32 +72,55 @@ _NEEDED: dict[str, dict[str, object]] = {
 }
 
 _CASES = [
-    *itertools.product([_job], JobState, JobEvent),
-    *itertools.product([_attempt], AttemptState, AttemptEvent),
-    *itertools.product([_unit], UnitState, UnitEvent),
+    *itertools.product([_job], JobEvent, [JobState]),
+    *itertools.product([_attempt], AttemptEvent, [AttemptState]),
+    *itertools.product([_unit], UnitEvent, [UnitState]),
 ]
 
+_FENCES = {"old": _FENCE + 1, "same": _FENCE, "new": _FENCE - 1}
+"""Whether the writer's fence is older than the row's, the same, or newer (a database restored from a backup): the row's fence."""
 
-@pytest.mark.parametrize(
-    ("make", "state", "event"), [pytest.param(*case, id=f"{case[1]}-{case[2]}") for case in _CASES]
-)
-def test_only_table_transitions_happen_when_any_event_meets_any_state(make, state, event) -> None:  # type: ignore[no-untyped-def] # three kinds of rows
-    row = make(state)
-    events_before = Event.objects.count()
+
+def _grow_fence(row: Job | Attempt | Unit, fence: int) -> None:
+    # An attempt's number never changes; attempts with other numbers may be granted beside it. Its state alone decides.
+    grown = row.job if isinstance(row, Attempt) else row
+    type(grown).objects.filter(pk=grown.pk).update(fence=fence)
+
+
+@pytest.mark.parametrize(("make", "event", "states"), [pytest.param(*case, id=str(case[1])) for case in _CASES])
+def test_only_table_transitions_happen_when_any_event_meets_any_state_and_fence(make, event, states) -> None:  # type: ignore[no-untyped-def] # three kinds of rows
+    made = make(next(iter(states)))
+    for state, (fence, held) in itertools.product(states, _FENCES.items()):
+        savepoint = transaction.savepoint()
+        _check(_put(made, state), event, fence=fence, held=held)
+        transaction.savepoint_rollback(savepoint)
+
+
+def _put(made: Job | Attempt | Unit, state: str) -> Job | Attempt | Unit:
+    columns = {Job: job_columns, Attempt: attempt_columns, Unit: lambda state: {"state": state}}[type(made)](state)
+    type(made).objects.filter(pk=made.pk).update(**columns)
+    return type(made).objects.get(pk=made.pk)
+
+
+def _check(row: Job | Attempt | Unit, event: AnyEvent, *, fence: str, held: int) -> None:
+    state = row.state
+    _grow_fence(row, held)
     target = target_state(event, state)
-    if target is None:
-        with pytest.raises(IllegalTransitionError):
+    refused = IllegalTransitionError if target is None else FencedError
+    before = snapshot()
+    if target is None or (fence != "same" and not isinstance(row, Attempt)):
+        with pytest.raises(refused):
             transition(row, event, **_NEEDED.get(event, {}))
-        row.refresh_from_db()
-        assert row.state == state
-        assert Event.objects.count() == events_before
+        assert snapshot() == before, (event, state, fence)
         return
     transition(row, event, **_NEEDED.get(event, {}))
     row.refresh_from_db()
     assert row.state == target
     newest = Event.objects.order_by("-id")[0]
     assert (newest.kind, newest.from_state, newest.to_state) == (event, state, target)
-    assert Event.objects.count() == events_before + 1
+    row_itself = {(row._meta.model_name, str(row.pk))} if state != target or event is JobEvent.GRANT else set()
+    written = changed(before, snapshot()) - {("event", str(newest.pk))}
+    assert written == row_itself, (event, state, fence)
 
 
 def test_superseded_writer_changes_nothing_when_the_fence_has_grown() -> None:
