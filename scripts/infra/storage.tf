@@ -52,6 +52,26 @@ data "aws_iam_policy_document" "media_bucket" {
       values   = ["false"]
     }
   }
+
+  dynamic "statement" {
+    for_each = length(var.cdn_distribution_arns) > 0 ? [var.cdn_distribution_arns] : []
+
+    content {
+      sid       = "PublicationsByCdn"
+      actions   = ["s3:GetObject"]
+      resources = ["${aws_s3_bucket.media.arn}/published/*"]
+
+      principals {
+        type        = "Service"
+        identifiers = ["cloudfront.amazonaws.com"]
+      }
+      condition {
+        test     = "StringEquals"
+        variable = "aws:SourceArn"
+        values   = statement.value
+      }
+    }
+  }
 }
 
 resource "aws_s3_bucket_policy" "media" {

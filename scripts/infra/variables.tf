@@ -225,6 +225,12 @@ variable "site_origins" {
   default     = []
 }
 
+variable "cdn_distribution_arns" {
+  description = "ARNs of CloudFront distributions with an origin access control that may read published/. MEDIA_BASE_URL is the address of one."
+  type        = list(string)
+  default     = []
+}
+
 variable "recovery_window_days" {
   description = "For so many days an operator can revive a DEAD job or encode a video again. That needs the uploaded file."
   type        = number

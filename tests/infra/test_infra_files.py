@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import subprocess
 import sys
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
@@ -70,6 +72,29 @@ def test_variables_are_refused_with_their_reasons_when_they_cannot_work(tmp_path
     reasons = ("whole of recovery_window_days", "by its digest", "60 s", "SECRET_KEY", "together", "at least 3")
     assert planned.returncode == 1
     assert [reason for reason in reasons if reason not in said] == []
+
+
+def test_production_plan_has_what_the_local_endpoint_lacks_when_the_vpc_exists_already(tmp_path: Path) -> None:
+    ec2 = boto3.client("ec2")
+    vpc_id = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    in_vpc = {"Filters": [{"Name": "vpc-id", "Values": [vpc_id]}]}
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:one-AbCdEf"
+    variables = {
+        "region": "us-east-1",
+        "secret_arns": {"DATABASE_URL": secret, "SECRET_KEY": secret},
+        "vpc_id": vpc_id,
+        "subnet_ids": [each["SubnetId"] for each in ec2.describe_subnets(**in_vpc)["Subnets"]],
+    }
+    terraform = Terraform(tmp_path, variables=variables, environment={})
+    terraform.does("plan", "-input=false", "-out=planned")
+    planned: dict[str, list[dict[str, Any]]] = {}
+    for each in json.loads(terraform.does("show", "-json", "planned"))["planned_values"]["root_module"]["resources"]:
+        planned.setdefault(each["type"], []).append(each.get("values", {}))
+    assert not planned.keys() & {"aws_vpc", "aws_subnet", "aws_vpc_endpoint", "aws_batch_job_definition"}
+    limits = planned["aws_batch_job_queue"][0]["job_state_time_limit_action"]
+    assert {each["reason"].partition(":")[0] for each in limits} == {"MISCONFIGURATION", "CAPACITY"}
+    assert {(each["state"], each["action"]) for each in limits} == {("RUNNABLE", "CANCEL")}
+    assert len(planned["aws_s3_bucket_policy"]) == 1
 
 
 def test_filters_count_what_doctor_writes_when_jobs_need_an_operator(

@@ -1,0 +1,303 @@
+"""Terraform's whole cycle on a local AWS endpoint: apply, an empty plan, a site that runs on what was made, destroy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from django.conf import settings as django_settings
+
+from project.local.aws_service import start_aws, wait_for_aws
+from project.local.ports import LOOPBACK, free_port
+from tasks.batch.definition_difference import differences
+from tasks.models import Job
+from tests.infra.filter_patterns import matches
+from tests.infra.terraform_runs import Terraform
+from tests.infra.test_infra_files import PATTERNS
+from tests.integration.celery_nodes import beat_process, worker_process
+from tests.integration.quick import QUICK
+from tests.media.clips import make_clip
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REGION = "eu-central-1"
+NAME = "lectures"
+ACCOUNT_ID = "123456789012"
+
+# All use the database, although most need not: pytest-django runs such tests one after the other, and one apply serves them all.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600), pytest.mark.django_db(transaction=True)]
+
+UPLOAD = """
+import sys
+import django
+django.setup()
+from pathlib import Path
+from django.core.files import File
+from tasks.models import Video
+for path in map(Path, sys.argv[1:]):
+    video = Video(title=path.name)
+    with path.open("rb") as content:
+        video.source.save(path.name, File(content))
+    print(video.pk)
+"""
+
+
+RECORDER = Path(__file__).with_name("recorded_calls")
+
+ALLOWED_BY = {
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjects": "s3:ListBucket",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:CreateMultipartUpload": "s3:PutObject",
+    "s3:UploadPart": "s3:PutObject",
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+}
+"""The action that IAM asks for, where it is not named as the call is (Amazon S3: required permissions for API operations)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """A site that Terraform has made."""
+
+    terraform: Terraform
+    outputs: dict[str, Any]
+    environment: dict[str, str]
+    """Of the site's programs."""
+    folder: Path
+
+    def client(self, service: str) -> Any:
+        """A client of the endpoint in which the site was made."""
+        return boto3.client(service, endpoint_url=self.environment["AWS_ENDPOINT_URL"], region_name=REGION)  # type: ignore[call-overload] # any service
+
+    def policy(self, role: str) -> list[dict[str, Any]]:
+        """The statements of a role's own policy, as IAM has them. Actions and resources are lists."""
+        document = self.client("iam").get_role_policy(RoleName=f"{NAME}-{role}", PolicyName=role)["PolicyDocument"]
+        return [
+            {
+                **each,
+                **{key: [each[key]] if isinstance(each[key], str) else each[key] for key in ("Action", "Resource")},
+            }
+            for each in document["Statement"]
+        ]
+
+    def actions(self, role: str) -> set[str]:
+        """All that the role may do."""
+        return {action for statement in self.policy(role) for action in statement["Action"]}
+
+    def called(self, who: str) -> set[str]:
+        """The actions of all calls that the site's programs or the containers have made over boto3."""
+        calls = set((self.folder / f"{who}.calls").read_text().split())
+        return {ALLOWED_BY.get(call, call) for call in calls}
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run manage.py as the site would."""
+        return self.run("manage.py", *arguments)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Python as the site would."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=django_settings.BASE_DIR,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory, program_environment: dict[str, str]) -> Iterator[Applied]:
+    """A site, applied; afterwards it is destroyed, and nothing of it is left."""
+    folder = tmp_path_factory.mktemp("terraform")
+    port = free_port()
+    aws = {"AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{port}", "AWS_DEFAULT_REGION": REGION}
+    secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret"
+    variables = {
+        "name": NAME,
+        "region": REGION,
+        "image_digest": f"sha256:{'5c' * 32}",
+        "secret_arns": {"DATABASE_URL": f"{secret}:database-AbCdEf", "SECRET_KEY": f"{secret}:django-AbCdEf"},
+        "bridge_settings": {name: value for name, value in QUICK.items() if name not in ("vcpus", "memory_mib")},
+        "vcpus": QUICK["vcpus"],
+        "memory_mib": QUICK["memory_mib"],
+        "site_origins": ["https://video.example.org"],
+        "source_retention_days": 60,
+        "alarm_email": "operators@example.org",
+        "local_endpoint": True,
+        "destroy_data": True,
+    }
+    terraform = Terraform(folder, variables=variables, environment=aws)
+    # What an image and the definition's secrets would give a container, it has from the endpoint's environment.
+    environment = {
+        **program_environment,
+        **aws,
+        "LOG_FORMAT": "json",
+        "STORAGE_BUCKET": f"{NAME}-{ACCOUNT_ID}-{REGION}",
+        "BATCHREEL": json.dumps(QUICK | {"job_name_prefix": NAME}),
+        "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+        "PYTHONPATH": str(RECORDER),
+        "RECORDED_CALLS": str(folder / "container.calls"),
+    }
+    with (folder / "lock").open("w") as lock:
+        service = start_aws(folder, port=port, environment=environment, lock_descriptor=lock.fileno())
+        try:
+            wait_for_aws(service, port)
+            terraform.does("apply", "-auto-approve", "-input=false")
+            outputs = terraform.outputs()
+            more = {
+                "MEDIA_BASE_URL": "https://cdn.example.org",
+                "PYTHONPATH": str(RECORDER),
+                "RECORDED_CALLS": str(folder / "site.calls"),
+            }
+            site = {**program_environment, **aws, **more, **outputs["site_environment"]}
+            yield Applied(terraform=terraform, outputs=outputs, environment=site, folder=folder)
+            terraform.does("destroy", "-auto-approve", "-input=false")
+            assert "values" not in json.loads(terraform.does("show", "-json"))
+            assert left_in(aws["AWS_ENDPOINT_URL"]) == []
+        finally:
+            service.stop()
+
+
+def left_in(endpoint_url: str) -> list[str]:
+    """What bears the site's name in the endpoint."""
+
+    def client(service: str) -> Any:
+        return boto3.client(service, endpoint_url=endpoint_url, region_name=REGION)  # type: ignore[call-overload] # any service
+
+    batch, iam, ec2 = client("batch"), client("iam"), client("ec2")
+    tagged = {"Filters": [{"Name": "tag:application", "Values": [NAME]}]}
+    names = [
+        *(each["jobQueueName"] for each in batch.describe_job_queues()["jobQueues"]),
+        *(each["computeEnvironmentName"] for each in batch.describe_compute_environments()["computeEnvironments"]),
+        *(each["jobDefinitionName"] for each in batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"]),
+        *(each["Name"] for each in client("s3").list_buckets()["Buckets"]),
+        *(each["repositoryName"] for each in client("ecr").describe_repositories()["repositories"]),
+        *(each["logGroupName"] for each in client("logs").describe_log_groups()["logGroups"]),
+        *(each["AlarmName"] for each in client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        *(each["TopicArn"] for each in client("sns").list_topics()["Topics"]),
+        *(each["Name"] for each in client("events").list_rules()["Rules"]),
+        *(each["Name"] for each in client("ssm").describe_parameters()["Parameters"]),
+        *(each["RoleName"] for each in iam.list_roles()["Roles"]),
+        *(each["InstanceProfileName"] for each in iam.list_instance_profiles()["InstanceProfiles"]),
+        *(each["LaunchTemplateName"] for each in ec2.describe_launch_templates()["LaunchTemplates"]),
+        *(each["VpcId"] for each in ec2.describe_vpcs(**tagged)["Vpcs"]),
+    ]
+    return [name for name in names if NAME in name or name.startswith("vpc-")]
+
+
+def test_plan_is_empty_when_everything_was_applied(applied: Applied) -> None:
+    planned = applied.terraform.tells("plan", "-input=false", "-detailed-exitcode")
+    assert planned.returncode == 0, planned.stdout[-4000:] + planned.stderr
+
+
+def test_definition_is_what_the_code_renders_when_terraform_registered_it(applied: Applied) -> None:
+    told = applied.manage("register_job_definition", "--dry-run")
+    assert told.stdout == f"{NAME}-transcode:1 is what the code renders; nothing to do.\n", told.stderr
+    registered = applied.client("batch").describe_job_definitions(jobDefinitionName=f"{NAME}-transcode")
+    assert differences(registered=registered["jobDefinitions"][0], rendered={}), "the comparison sees something"
+
+
+def test_queue_falls_back_to_on_demand_when_spot_has_nothing(applied: Applied) -> None:
+    batch = applied.client("batch")
+    order = batch.describe_job_queues(jobQueues=[NAME])["jobQueues"][0]["computeEnvironmentOrder"]
+    names = [each["computeEnvironment"] for each in sorted(order, key=lambda each: each["order"])]
+    kinds = [
+        batch.describe_compute_environments(computeEnvironments=[name])["computeEnvironments"][0]["computeResources"]
+        for name in names
+    ]
+    assert [each["type"] for each in kinds] == ["SPOT", "EC2"]
+    assert kinds[0]["allocationStrategy"] == "SPOT_PRICE_CAPACITY_OPTIMIZED"
+    assert len(kinds[0]["instanceTypes"]) >= 3
+
+
+def test_each_role_may_do_single_named_things_when_its_policy_is_read(applied: Applied) -> None:
+    assert applied.actions("site") == {
+        *("batch:SubmitJob", "batch:TagResource", "batch:TerminateJob", "batch:DescribeJobs", "batch:ListJobs"),
+        *("batch:DescribeJobQueues", "batch:DescribeComputeEnvironments", "batch:DescribeJobDefinitions"),
+        *("logs:GetLogEvents", "s3:ListBucket", "s3:GetObject", "s3:DeleteObject", "s3:PutObject"),
+        "s3:AbortMultipartUpload",
+    }
+    storage = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
+    assert applied.actions("container") == storage
+    assert applied.actions("execution") == {
+        *("ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage"),
+        *("ecr:GetDownloadUrlForLayer", "logs:CreateLogStream", "logs:PutLogEvents"),
+        *("secretsmanager:GetSecretValue", "ssm:GetParameters"),
+    }
+    everything = [
+        action
+        for role in ("site", "container", "execution")
+        for statement in applied.policy(role)
+        if statement["Resource"] == ["*"]
+        for action in statement["Action"]
+    ]
+    looks = [action for action in everything if not action.startswith(("batch:Describe", "batch:List"))]
+    assert looks == ["ecr:GetAuthorizationToken"]
+
+
+def test_submit_and_terminate_are_the_sites_own_when_its_policy_is_read(applied: Applied) -> None:
+    statements = {each["Sid"]: each for each in applied.policy("site")}
+    batch = f"arn:aws:batch:{REGION}:{ACCOUNT_ID}"
+    definition = f"{batch}:job-definition/{NAME}-transcode"
+    assert set(statements["Submit"]["Resource"]) == {f"{batch}:job-queue/{NAME}", definition, f"{definition}:*"}
+    assert statements["Terminate"]["Condition"] == {"StringEquals": {"aws:ResourceTag/application": NAME}}
+    assert statements["TagOnSubmit"]["Condition"] == {"StringEquals": {"aws:RequestTag/application": NAME}}
+
+
+def test_bucket_is_private_and_tidies_up_when_it_is_looked_at(applied: Applied) -> None:
+    s3, bucket = applied.client("s3"), applied.outputs["bucket"]
+    assert set(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values()) == {True}
+    assert s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    rules = {each["ID"]: each for each in s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]}
+    assert rules["abandoned-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
+    assert rules["sources"]["Expiration"]["Days"] == 60
+
+
+def test_video_is_transcoded_when_the_site_runs_on_what_terraform_made(applied: Applied, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "lecture.mp4", pictures=20, rate="10")
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(os.urandom(4096))
+    synced = applied.manage("sync_schedule")
+    assert synced.returncode == 0, synced.stderr
+    worker, beat = (start(applied.environment, tmp_path) for start in (worker_process, beat_process))
+    try:
+        uploaded = applied.run("-c", UPLOAD, str(clip), str(damaged))
+        assert uploaded.returncode == 0, uploaded.stderr
+        good, bad = (uuid.UUID(line) for line in uploaded.stdout.split())
+        ended = {good: "SUCCEEDED", bad: "FAILED"}
+
+        def look() -> bool:
+            return dict(Job.objects.values_list("video_id", "state")) == ended
+
+        wait_for(look, limit_s=120, what="the end of both jobs")
+        doctor = applied.manage("doctor")
+        assert doctor.returncode == 0, doctor.stdout
+        worker_log = worker.logs()
+    finally:
+        for process in (beat, worker):
+            process.teardown()
+    assert any(matches(PATTERNS["no-tick"], line) for line in worker_log.splitlines()), worker_log[-4000:]
+    lines = container_lines(applied)
+    assert sum(matches(PATTERNS["jobs-failed"], line) for line in lines) == 1, lines
+    assert not [line for line in lines if matches(PATTERNS["attempts-failed"], line)]
+    for who in ("site", "container"):
+        assert not applied.called(who) - applied.actions(who), "called, and not allowed"
+    assert {"batch:SubmitJob", "batch:DescribeJobs", "s3:PutObject"} <= applied.called("site")
+    assert {"s3:GetObject", "s3:PutObject"} <= applied.called("container")
+
+
+def container_lines(applied: Applied) -> list[str]:
+    """All that containers have written into their log group."""
+    events = applied.client("logs").filter_log_events(logGroupName=f"/{NAME}/containers")["events"]
+    return [each["message"] for each in events]
