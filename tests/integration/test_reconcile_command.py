@@ -106,7 +106,10 @@ def test_reconcile_says_what_and_why_and_does_it_only_with_apply(
     before = rows()
     said = reconcile(environment=environment)
     assert (said.returncode, said.stdout.splitlines()[0]) == (0, "Would be done:")
-    assert f"attempt.fail (job {lost.job_id}, attempt 1) SUBMITTED -> FAILED: Host EC2 (instance" in said.stdout
+    assert (
+        f"attempt.fail (job {lost.job_id}, attempt 1) SUBMITTED -> FAILED: The machine under the container went away. AWS: Host EC2"
+        in said.stdout
+    )
     assert f"terminate Batch job {stray}: Batchreel: no live attempt has this Batch job" in said.stdout
     assert rows() == before
     assert wait_for_status(batch_client, stray, "RUNNING")
