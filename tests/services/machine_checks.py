@@ -1,0 +1,138 @@
+"""What must hold after each step, read from the rows by one query, and from the events that came since the last."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+
+from tasks.lifecycle.states import (
+    ACTIVE_JOB_STATES,
+    LIVE_ATTEMPT_STATES,
+    TRANSITIONS,
+    AttemptEvent,
+    AttemptState,
+    JobEvent,
+    JobState,
+    UnitEvent,
+)
+
+_READ = """
+    SELECT json_build_object(
+        'videos', (SELECT json_agg(json_build_array(id, published_job_id, deleted_at)) FROM batchreel_video),
+        'jobs', (SELECT json_agg(json_build_object('id', id, 'video', video_id, 'state', state, 'budget_from', budget_from,
+                 'level', level, 'made', manifest IS NOT NULL AND manifest_key <> '', 'fence', fence,
+                 'asked_at', EXTRACT(EPOCH FROM created_at))) FROM batchreel_job),
+        'attempts', (SELECT json_agg(json_build_object('job', job_id, 'number', number, 'state', state, 'charged', charged))
+                     FROM batchreel_attempt),
+        'units', (SELECT json_agg(json_build_array(job_id, kind, index, state)) FROM batchreel_unit),
+        'events', (SELECT json_agg(json_build_object('id', id, 'kind', kind, 'job', job_id, 'number', attempt_number,
+                   'from', from_state, 'to', to_state, 'text', text) ORDER BY id) FROM batchreel_event WHERE id > %s))
+"""
+_KINDS = {str(event): event for event in TRANSITIONS}
+
+
+@dataclass
+class Watcher:
+    """Reads the rows after each step and compares them with what it saw before."""
+
+    max_attempts: int
+    newest_event: int
+    states: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    """What the events say of each row: (kind of row, job, and number or place) -> state."""
+    shown: dict[str, str] = field(default_factory=dict)
+    """Video -> the job that it showed last."""
+    levels: dict[str, int] = field(default_factory=dict)
+    publications: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def check(self) -> dict[str, Any]:
+        """Raise AssertionError where a promise is broken. Gives the rows."""
+        with connection.cursor() as cursor:
+            cursor.execute(_READ, [self.newest_event])
+            answer = cursor.fetchone()[0]
+        rows: dict[str, Any] = {key: each or [] for key, each in _parsed(answer).items()}
+        self._follow_events(rows["events"])
+        jobs = {job["id"]: job for job in rows["jobs"]}
+        self._check_jobs(rows)
+        self._check_attempts(rows, jobs)
+        self._check_units(rows)
+        self._check_publications(rows, jobs)
+        return rows
+
+    def _follow_events(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            self.newest_event = event["id"]
+            kind = _KINDS.get(event["kind"])
+            if event["kind"] == "job.request":
+                self.states["job", event["job"]] = event["to"]
+            if kind is None:
+                continue
+            row = _row_of(event)
+            before = self.states.get(row, {"attempt": "SUBMITTING", "unit": "PENDING"}.get(row[0]))
+            assert event["from"] == before, f"{event} does not follow on {before}"
+            assert TRANSITIONS[kind][event["from"]] == event["to"], event
+            self.states[row] = event["to"]
+            if kind in {JobEvent.PUBLISH, JobEvent.PREVIEW}:
+                self.publications[event["job"], event["kind"]] += 1
+                assert self.publications[event["job"], event["kind"]] == 1, f"published twice: {event}"
+
+    def _check_jobs(self, rows: dict[str, Any]) -> None:
+        active = Counter(job["video"] for job in rows["jobs"] if job["state"] in ACTIVE_JOB_STATES)
+        assert all(count == 1 for count in active.values()), "two active jobs of one video"
+        for job in rows["jobs"]:
+            assert self.states["job", job["id"]] == job["state"], f"no event led to {job}"
+            level = -1 if job["level"] is None else job["level"]
+            assert level >= self.levels.get(job["id"], -1), f"the level fell: {job}"
+            self.levels[job["id"]] = level
+
+    def _check_attempts(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
+        may_count: Counter[str] = Counter()
+        for attempt in rows["attempts"]:
+            job = jobs[attempt["job"]]
+            told = self.states.get(("attempt", attempt["job"], attempt["number"]), AttemptState.SUBMITTING)
+            assert told == attempt["state"], f"no event led to {attempt}"
+            if attempt["state"] in LIVE_ATTEMPT_STATES:
+                assert job["state"] in {JobState.QUEUED, JobState.RUNNING}, f"{attempt} lives, its job is {job}"
+            counts = attempt["charged"] is not False or attempt["state"] in LIVE_ATTEMPT_STATES
+            may_count[job["id"]] += counts and attempt["number"] > job["budget_from"]
+        assert all(count <= self.max_attempts for count in may_count.values()), f"over the budget: {may_count}"
+
+    def _check_units(self, rows: dict[str, Any]) -> None:
+        for job_id, kind, index, state in rows["units"]:
+            assert self.states.get(("unit", job_id, f"{kind} {index}"), "PENDING") == state, (
+                job_id,
+                kind,
+                index,
+                state,
+            )
+
+    def _check_publications(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
+        for video_id, job_id, deleted_at in rows["videos"]:
+            if job_id is None:
+                assert deleted_at or video_id not in self.shown, "a publication was taken away"
+                continue
+            job = jobs[job_id]
+            assert job["made"], f"shown without a manifest: {job}"
+            assert job["level"] is not None
+            before = jobs.get(self.shown.get(video_id, ""))
+            assert before is None or before["asked_at"] <= job["asked_at"], "the pointer moved to an older job"
+            self.shown[video_id] = job_id
+
+
+def _parsed(answer: Any) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(answer) if isinstance(answer, str) else answer
+    return parsed
+
+
+def _row_of(event: dict[str, Any]) -> tuple[Any, ...]:
+    kind = _KINDS[event["kind"]]
+    if isinstance(kind, JobEvent):
+        return "job", event["job"]
+    if isinstance(kind, AttemptEvent):
+        return "attempt", event["job"], event["number"]
+    assert isinstance(kind, UnitEvent)
+    # A unit's event begins with its place: "video 3 by attempt 1", "video 3: what was wrong with it".
+    return "unit", event["job"], " ".join(event["text"].split(" ")[:2]).rstrip(":.")
