@@ -48,7 +48,7 @@ pytestmark = pytest.mark.django_db
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
-QUICK_EXAMPLES = 40
+QUICK_EXAMPLES = 50
 STEPS = 40
 MOST_VIDEOS = 2
 OPERATOR = "an operator's words"
@@ -165,6 +165,18 @@ class Machine(RuleBasedStateMachine):
         self.batch.submit_fault = fault
         submit_due(batch=self.batch)
 
+    @rule()
+    def submit_takes_effect_twice(self) -> None:
+        """The answer is lost and ListJobs lags for longer than both looks: a second Batch job under the same name."""
+        self.tick_submit(fault="lost after, not listed")
+        for _ in range(2):
+            pass_time(self.batch, seconds=61)
+            self._all_beat()
+            resolve_doubts(batch=self.batch)
+        self.tick_submit(fault="")
+        for job in self.batch.jobs.values():
+            job.listed = True
+
     @rule(number=picks, reads_fail=rarely, terminate_fails=rarely)
     def ticks_run(self, number: int, reads_fail: bool, terminate_fails: bool) -> None:
         self.batch.read_fault, self.batch.terminate_fault = reads_fail, terminate_fails
@@ -266,6 +278,30 @@ class Machine(RuleBasedStateMachine):
         self._all_beat()
         self.bridge_goes_on(number=number)
         self.bridge_goes_on(number=number + 1)
+
+    @precondition(lambda self: self._claimed())
+    @rule(pick=picks)
+    def batch_forgets_one_at_work(self, pick: int) -> None:
+        """DescribeJobs does not know it any more, again and again, while its heartbeats arrive."""
+        container = self._pick(self._claimed(), pick)
+        container.batch_job.forgotten = True
+        pass_time(self.batch, seconds=301)
+        self._all_beat()
+        with self._healthy_ones_go_on():
+            self._ticks(container.claim.attempt_id)
+            self._ticks(container.claim.attempt_id)
+
+    @rule(times=st.integers(1, 4), end=ends, steps=st.integers(1, 3))
+    def executions_end_early(self, times: int, end: tuple[str, str, int | None], steps: int) -> None:
+        """One container after the other ends in the same way: the budget, and what is not charged to it."""
+        for _ in range(times):
+            self.container_goes_on(pick=0, steps=steps)
+            if not (here := self._here()):
+                return
+            here[0].is_gone = True
+            here[0].batch_job.container_reason = end[1]
+            here[0].batch_job.end(words=end[0], exit_code=end[2])
+            self._ticks(here[0].claim.attempt_id if here[0].claim else 0)
 
     @precondition(lambda self: self._claimed())
     @rule(pick=picks)
@@ -403,7 +439,7 @@ class Machine(RuleBasedStateMachine):
                 return
             self.time_passes(seconds=120.0, ticks_were_away=False)
             submit_due(batch=self.batch)
-            for job in self._waiting():
+            for job in self._owned_by_attempts():
                 self._start(job)
             for container in self._here():
                 self._work_to_the_end(container)
@@ -416,6 +452,12 @@ class Machine(RuleBasedStateMachine):
             if container.is_gone:
                 return
             self._advance(container)
+
+    def _owned_by_attempts(self) -> list[BatchJob]:
+        """Strays never get a machine here, so it is the reap tick that has to end them."""
+        live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)
+        owned = set(live.values_list("batch_job_id", flat=True))
+        return [job for job in self._waiting() if job.batch_job_id in owned]
 
     def _is_over(self) -> bool:
         self.promises_hold()
