@@ -187,12 +187,12 @@ class JobTable:
             job.status_reason = run.status_reason
             self._vcpus_in_use[run.compute_arn] -= job.submission.vcpus
             if exit_code == 0 and not job.is_terminated and not run.timed_out:
-                self._finish(job, BatchStatus.SUCCEEDED)
+                self._finish(job, BatchStatus.SUCCEEDED, at_ms=run.stopped_at_ms)
             elif self._starts_again(job, run):
                 job.status = BatchStatus.RUNNABLE
                 self._waiting_of_queue[job.submission.queue].append(job)
             else:
-                self._finish(job, BatchStatus.FAILED)
+                self._finish(job, BatchStatus.FAILED, at_ms=run.stopped_at_ms)
             self._place_soon()
 
     def place_again(self) -> None:
@@ -259,13 +259,13 @@ class JobTable:
 
     def _fail_unstarted(self, job: BatchJob) -> None:
         job.is_cancelled = True
-        self._finish(job, BatchStatus.FAILED)
+        self._finish(job, BatchStatus.FAILED, at_ms=_now_ms())
         self._place_soon()
 
     @staticmethod
-    def _finish(job: BatchJob, status: BatchStatus) -> None:
+    def _finish(job: BatchJob, status: BatchStatus, *, at_ms: int) -> None:
         job.status = status
-        job.stopped_at_ms = _now_ms()
+        job.stopped_at_ms = at_ms
 
 
 def _present_run(job: BatchJob) -> ContainerRun:
