@@ -48,7 +48,7 @@ pytestmark = pytest.mark.django_db
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
-QUICK_EXAMPLES = 50
+QUICK_EXAMPLES = 25
 STEPS = 40
 MOST_VIDEOS = 2
 OPERATOR = "an operator's words"
