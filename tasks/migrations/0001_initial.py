@@ -33,10 +33,9 @@ class Migration(migrations.Migration):
                 ('manifest', models.JSONField(blank=True, null=True)),
                 ('manifest_key', models.CharField(blank=True, help_text='Storage name of the master playlist.', max_length=500)),
                 ('poster_key', models.CharField(blank=True, max_length=500)),
-                ('level', models.PositiveSmallIntegerField(blank=True, help_text='0 is a preview, 1 the full ladder.', null=True)),
+                ('level', models.PositiveSmallIntegerField(blank=True, help_text='Published level; 1 is the full ladder.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('superseded_at', models.DateTimeField(blank=True, help_text='When a newer job had succeeded.', null=True)),
                 ('tidied_at', models.DateTimeField(blank=True, help_text='When objects of losing fences were removed.', null=True)),
                 ('purged_at', models.DateTimeField(blank=True, help_text='When all its objects were removed.', null=True)),
                 ('purge_tried_at', models.DateTimeField(blank=True, editable=False, help_text='Tidying or purging it failed then; others go first.', null=True)),
@@ -54,6 +53,7 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('unbroken_since', models.DateTimeField(blank=True, help_text='Start of the unbroken run of ticks.', null=True)),
+                ('cursor', models.CharField(blank=True, max_length=200)),
                 ('trouble', models.CharField(blank=True, help_text='Code of the trouble that the last tick met.', max_length=50)),
                 ('trouble_text', models.TextField(blank=True)),
             ],
@@ -128,14 +128,13 @@ class Migration(migrations.Migration):
             name='Unit',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('plan', 'plan'), ('remux', 'remux'), ('video', 'video'), ('audio', 'audio'), ('publish', 'publish')], max_length=8)),
+                ('kind', models.CharField(choices=[('plan', 'plan'), ('video', 'video'), ('audio', 'audio'), ('publish', 'publish')], max_length=8)),
                 ('index', models.PositiveIntegerField(default=0)),
                 ('first_frame', models.PositiveBigIntegerField(default=0)),
                 ('end_frame', models.PositiveBigIntegerField(default=0, help_text='The frame after the last one.')),
                 ('weight_frames', models.PositiveBigIntegerField(default=0, help_text="Share of the job's progress.")),
                 ('state', models.CharField(choices=[('PENDING', 'PENDING'), ('LEASED', 'LEASED'), ('DONE', 'DONE')], default=tasks.lifecycle.states.UnitState['PENDING'], max_length=8)),
                 ('fence', models.PositiveIntegerField(default=0, help_text='Grows at each lease.')),
-                ('repairs', models.PositiveSmallIntegerField(default=0, help_text='How often a failed verify sent it back since the job was asked for or revived.')),
                 ('lease_id', models.CharField(blank=True, max_length=32)),
                 ('output', models.JSONField(blank=True, null=True)),
                 ('leased_at', models.DateTimeField(blank=True, null=True)),
@@ -176,10 +175,6 @@ class Migration(migrations.Migration):
             model_name='attempt',
             index=models.Index(condition=models.Q(('charged__isnull', True), ('ended_at__isnull', False)), fields=['ended_at'], name='attempt_charge_open'),
         ),
-        migrations.AddIndex(
-            model_name='attempt',
-            index=models.Index(condition=models.Q(('batch_job_id__isnull', False), ('ended_at__isnull', False), models.Q(('batch_status__in', ['FAILED', 'SUCCEEDED']), _negated=True)), fields=['ended_at'], name='attempt_without_last_word'),
-        ),
         migrations.AddConstraint(
             model_name='attempt',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['SUBMITTING', 'SUBMITTED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'LOST', 'CANCELLED'])), name='attempt_state_known'),
@@ -214,7 +209,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='unit',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['plan', 'remux', 'video', 'audio', 'publish'])), name='unit_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['plan', 'video', 'audio', 'publish'])), name='unit_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='unit',
@@ -239,14 +234,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='job',
             index=models.Index(condition=models.Q(('next_attempt_at__isnull', False)), fields=['next_attempt_at'], name='job_due'),
-        ),
-        migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('purged_at', None), ('state__in', ['CANCELLED', 'FAILED', 'SUCCEEDED']), ('tidied_at', None)), fields=['finished_at'], name='job_untidied'),
-        ),
-        migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('purged_at', None)), fields=['superseded_at'], name='job_superseded'),
         ),
         migrations.AddConstraint(
             model_name='job',

@@ -1,0 +1,12 @@
+"""Columns and constraints, no behaviour. What must never be false about the rows, the database itself refuses."""
+
+from __future__ import annotations
+
+from tasks.models.attempt import Attempt
+from tasks.models.event import Event
+from tasks.models.job import Job
+from tasks.models.tick import Tick, TokenBucket
+from tasks.models.unit import Unit
+from tasks.models.video import Video, VideoQuerySet, source_path
+
+__all__ = ["Attempt", "Event", "Job", "Tick", "TokenBucket", "Unit", "Video", "VideoQuerySet", "source_path"]

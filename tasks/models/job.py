@@ -1,0 +1,84 @@
+"""The row of a job."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobState
+from tasks.models.choices import choices, values_of
+from tasks.models.video import Video
+
+
+class Job(models.Model):
+    """The durable wish: make this version of this video playable with this profile."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    video = models.ForeignKey(Video, on_delete=models.PROTECT, related_name="jobs")
+    source_name = models.CharField(max_length=500, help_text="Storage name of the source: the version of the video.")
+    profile = models.CharField(max_length=50)
+    automatic = models.BooleanField(default=True, help_text="Asked for by a signal or a tick, not by a person.")
+    state = models.CharField(max_length=12, choices=choices(JobState), default=JobState.QUEUED)
+    fence = models.PositiveIntegerField(default=0, help_text="Number of the newest attempt.")
+    budget_from = models.PositiveIntegerField(
+        default=0, help_text="Attempts up to this number no longer count: the job was revived after them."
+    )
+    next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
+    reason = models.CharField(max_length=50, blank=True)
+    reason_text = models.TextField(blank=True)
+    plan = models.JSONField(null=True, blank=True)
+    manifest = models.JSONField(null=True, blank=True)
+    manifest_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
+    poster_key = models.CharField(max_length=500, blank=True)
+    level = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 is a preview, 1 the full ladder.")
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+    superseded_at = models.DateTimeField(null=True, blank=True, help_text="When a newer job had succeeded.")
+    tidied_at = models.DateTimeField(null=True, blank=True, help_text="When objects of losing fences were removed.")
+    purged_at = models.DateTimeField(null=True, blank=True, help_text="When all its objects were removed.")
+    purge_tried_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Tidying or purging it failed then; others go first."
+    )
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=[s.value for s in JobState]), name="job_state_known"),
+            models.UniqueConstraint(
+                fields=["video"], condition=Q(state__in=values_of(ACTIVE_JOB_STATES)), name="one_active_job_per_video"
+            ),
+            models.UniqueConstraint(
+                fields=["video", "source_name", "profile"],
+                condition=Q(automatic=True),
+                name="one_automatic_job_per_source",
+            ),
+            models.CheckConstraint(
+                condition=Q(next_attempt_at__isnull=True) | Q(state__in=["QUEUED", "RETRY_WAIT"]),
+                name="due_only_when_waiting",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="RETRY_WAIT") | Q(next_attempt_at__isnull=False), name="retry_wait_has_due_time"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="SUCCEEDED") | (Q(manifest__isnull=False) & ~Q(manifest_key="")),
+                name="succeeded_has_manifest",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["FAILED", "DEAD", "CANCELLED"]) | ~Q(reason=""), name="ended_has_reason"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="job_due"),
+            models.Index(
+                fields=["finished_at"],
+                condition=Q(state__in=["CANCELLED", "FAILED", "SUCCEEDED"], tidied_at=None, purged_at=None),
+                name="job_untidied",
+            ),
+            models.Index(fields=["superseded_at"], condition=Q(purged_at=None), name="job_superseded"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.state}"

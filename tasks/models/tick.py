@@ -1,0 +1,33 @@
+"""What the workers share between ticks: who ticks, and how many calls are left."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Tick(models.Model):
+    """The lease row of one beat task: it keeps the tick single, and tells when it last ran and what went wrong."""
+
+    name = models.CharField(max_length=30, primary_key=True)
+    fence = models.PositiveBigIntegerField(default=0, help_text="Number of ticks so far.")
+    leased_until = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    unbroken_since = models.DateTimeField(null=True, blank=True, help_text="Start of the unbroken run of ticks.")
+    trouble = models.CharField(max_length=50, blank=True, help_text="Code of the trouble that the last tick met.")
+    trouble_text = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TokenBucket(models.Model):
+    """A rate shared by all workers: calls to an AWS API that has a limit for the account."""
+
+    name = models.CharField(max_length=30, primary_key=True)
+    tokens = models.FloatField()
+    refilled_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.tokens:.1f}"

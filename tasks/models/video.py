@@ -1,0 +1,61 @@
+"""The row of a video, and what deleting videos means: to ask for it. Rows stay until their work has ended."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from tasks.signals import deletion_requested
+
+
+def source_path(video: Video, filename: str) -> str:
+    """Where an upload is stored: never the same name twice, so a name identifies a version of the source."""
+    return f"sources/{video.pk}/{uuid.uuid4().hex[:12]}/{filename}"
+
+
+class VideoQuerySet(models.QuerySet["Video"]):
+    """Videos, whose deletion is asked for here and done by a service: rows stay until their work has ended."""
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Ask for the videos' deletion. Their jobs end now; the reap tick removes objects, then rows."""
+        video_ids = list(self.values_list("pk", flat=True))
+        for video_id in video_ids:
+            deletion_requested.send(Video, video_id=video_id)
+        return len(video_ids), {"batchreel.Video": len(video_ids)}
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # Django's own marker for templates
+    delete.queryset_only = True  # type: ignore[attr-defined]  # likewise: not a method of the manager
+
+
+class Video(models.Model):
+    """What a person uploaded. Its status is derived (tasks.lifecycle.video_status), never stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    title = models.CharField(max_length=200, blank=True)
+    source = models.FileField(upload_to=source_path, max_length=500)
+    source_complete = models.BooleanField(
+        default=True, help_text="False while a direct upload to the storage is under way."
+    )
+    published_job = models.ForeignKey("Job", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    purge_tried_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Its purge failed then; others go first."
+    )
+
+    objects = VideoQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="video_deleted")]
+
+    def __str__(self) -> str:
+        return self.title or str(self.pk)
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:  # noqa: FBT001, FBT002 - Django's signature
+        """Mark as deleted; see VideoQuerySet.delete."""
+        return Video.objects.filter(pk=self.pk).delete()
