@@ -30,6 +30,7 @@ async function startHlsjs(address) {
   return {
     heights: () => levels().map(({ height }) => height),
     choose: (place) => (hls.loadLevel = levels()[place].index),
+    buffer: (seconds) => (hls.config.maxBufferLength = hls.config.maxMaxBufferLength = seconds),
     showCaptions: () => {
       hls.subtitleDisplay = true;
       hls.subtitleTrack = 0;
@@ -48,17 +49,19 @@ async function startShaka(address) {
   return {
     heights: () => tracks().map(({ height }) => height),
     choose: (place) => player.selectVariantTrack(tracks()[place]),
+    buffer: (seconds) => player.configure({ streaming: { bufferingGoal: seconds } }),
     showCaptions: () => player.selectTextTrack(player.getTextTracks()[0]),
   };
 }
 
 async function startDashjs(address) {
+  const buffered = (seconds) => ({ bufferTimeDefault: seconds, bufferTimeAtTopQuality: seconds });
   const player = dashjs.MediaPlayer().create();
   player.updateSettings({
     debug: { logLevel: 0 },
     streaming: {
       abr: { autoSwitchBitrate: { video: false } },
-      buffer: { bufferTimeDefault: bufferS, bufferTimeAtTopQuality: bufferS, fastSwitchEnabled: false },
+      buffer: { ...buffered(bufferS), fastSwitchEnabled: false },
     },
   });
   player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => errors.push(`${error.code}: ${error.message}`));
@@ -69,6 +72,7 @@ async function startDashjs(address) {
   return {
     heights: () => rungs().map(({ height }) => height),
     choose: (place) => player.setRepresentationForTypeById("video", rungs()[place].id),
+    buffer: (seconds) => player.updateSettings({ streaming: { buffer: buffered(seconds) } }),
     showCaptions: () => {
       player.enableText(true);
       player.setTextTrack(0);
