@@ -75,3 +75,13 @@ def test_modules_stay_small_when_the_project_grows() -> None:
     assert lengths[len(lengths) // 2][0] <= 130, "the median module"
     too_long = [entry for entry in lengths if entry[0] > 320]
     assert not too_long
+
+
+def test_lists_of_packages_name_no_registry_when_they_are_written_anew() -> None:
+    lists = [
+        *ROOT.glob("requirements*.txt"),
+        *ROOT.glob("tasks/**/package-lock.json"),
+        *ROOT.glob("tests/**/package-lock.json"),
+    ]
+    assert len(lists) >= 5
+    assert not [path for path in lists if "://" in path.read_text()]
