@@ -14,7 +14,7 @@ from tasks.batch.errors import BatchError
 from tasks.batch.port import Found, Submission
 from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.states import UnitKind
-from tasks.models import Attempt, Job, Tick, Unit, Video
+from tasks.models import Attempt, Job, Tick, TokenBucket, Unit, Video
 from tasks.services.claim import Claim, Lease, claim_attempt, claim_unit
 from tasks.services.finish import PlannedUnit, finish_plan, finish_unit
 from tasks.services.publish import publish
@@ -139,8 +139,6 @@ def age(rows: type[Job] | type[Attempt] | type[Tick], *columns: str, seconds: fl
 
 def refill_tokens() -> None:
     """Forget the rate of SubmitJob that earlier tests used up."""
-    from tasks.models import TokenBucket  # noqa: PLC0415 - only here
-
     TokenBucket.objects.all().delete()
 
 

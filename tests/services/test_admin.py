@@ -8,9 +8,10 @@ from contextlib import suppress
 
 import boto3
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -305,9 +306,7 @@ def test_page_offers_no_button_when_a_person_may_only_look(model: str, client: C
     assert 'name="action"' not in page.content.decode()
 
 
-def _view_permissions():  # type: ignore[no-untyped-def] # a queryset of Django's own model
-    from django.contrib.auth.models import Permission  # noqa: PLC0415 - only here
-
+def _view_permissions() -> QuerySet[Permission]:
     return Permission.objects.filter(codename__startswith="view_", content_type__app_label="batchreel")
 
 

@@ -1,0 +1,80 @@
+"""What one run of each tick costs the database, with more and more history behind it."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+from history import AtOnce, add_history, migrate
+
+from tasks.conf import bridge_settings
+from tasks.models import Tick
+from tasks.services.doubt import resolve_doubts
+from tasks.services.observe import observe
+from tasks.services.reap import reap
+from tasks.services.request import request_overlooked
+from tasks.services.rescue import rescue
+from tasks.services.resume import resume_idle
+from tasks.services.submit import submit_due
+from tasks.services.waiting import note_waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+ACTIVE_JOBS = 200
+RUNS = 5
+
+
+def measured(histories_jobs: Iterable[int]) -> list[dict[str, Any]]:
+    """One row for each tick and size of history, in finished jobs: its statements, blocks and milliseconds."""
+    migrate()
+    rows: list[dict[str, Any]] = []
+    present = 0
+    for jobs in sorted(histories_jobs):
+        sys.stderr.write(f"{jobs} finished jobs ...\n")
+        add_history(first=present, until=jobs, active=ACTIVE_JOBS if present == 0 else 0)
+        present = jobs
+        rows += [{"finished_jobs": jobs, "tick": name, **_cost(body)} for name, body in _ticks().items()]
+    return rows
+
+
+def _ticks() -> dict[str, Callable[[], object]]:
+    batch = AtOnce()
+    since = Tick.objects.annotate(now=Now()).values_list("now", flat=True).first()
+    return {
+        "submit": lambda: (
+            request_overlooked(limit=bridge_settings().submit_batch_jobs),
+            submit_due(batch=batch),
+            resolve_doubts(batch=batch),
+        ),
+        "observe": lambda: observe(batch=batch, tick=1),
+        "rescue": lambda: (rescue(batch=batch, unbroken_since=since), resume_idle(), note_waiting()),
+        "reap": lambda: reap(batch=batch),
+    }
+
+
+def _cost(body: Callable[[], object]) -> dict[str, Any]:
+    body()  # what is left to do once is done, and the cache is warm
+    times_ms = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        body()
+        times_ms.append((time.perf_counter() - began) * 1000)
+    with CaptureQueriesContext(connection) as statements:
+        before = _blocks()
+        body()
+        blocks = _blocks() - before
+    return {"statements": len(statements) - 2, "blocks": blocks, "ms": round(statistics.median(times_ms), 1)}
+
+
+def _blocks() -> int:
+    """Pages that this database's statements have touched so far."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()")
+        cursor.execute("SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
