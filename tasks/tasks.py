@@ -14,7 +14,7 @@ from tasks.services.rescue import rescue
 from tasks.services.resume import resume_idle
 from tasks.services.submit import submit_due
 from tasks.services.tick import TickLease, run_tick
-from tasks.services.waiting import note_waiting
+from tasks.services.waiting import note_waiting, warn_of_overdue
 
 
 @shared_task(name="batchreel.hint")
@@ -57,6 +57,7 @@ def rescue_tick() -> None:
         rescue(batch=aws_batch(), unbroken_since=lease.unbroken_since)
         resume_idle()
         note_waiting()
+        warn_of_overdue()
 
     run_tick("rescue", period_s=bridge_settings().rescue_tick_s, body=body)
 

@@ -21,7 +21,7 @@ from tasks.services.request import request_overlooked
 from tasks.services.rescue import rescue
 from tasks.services.resume import resume_idle
 from tasks.services.submit import submit_due
-from tasks.services.waiting import note_waiting
+from tasks.services.waiting import note_waiting, warn_of_overdue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,7 +53,7 @@ def _ticks() -> dict[str, Callable[[], object]]:
             resolve_doubts(batch=batch),
         ),
         "observe": lambda: observe(batch=batch, tick=1),
-        "rescue": lambda: (rescue(batch=batch, unbroken_since=since), resume_idle(), note_waiting()),
+        "rescue": lambda: (rescue(batch=batch, unbroken_since=since), resume_idle(), note_waiting(), warn_of_overdue()),
         "reap": lambda: reap(batch=batch),
     }
 

@@ -1,82 +1,54 @@
-# Alarms on lines that the code writes: JSON from the containers and the Celery worker, and the table of `manage.py doctor`, which has to
-# run every few minutes with its output in the site's log group. What each alarm means and what to do: docs/operating.md.
+# Alarms on lines that the code writes: JSON, from the containers and from the site's Celery worker. What each alarm means and what to do:
+# docs/operating.md.
 
 locals {
-  alarms = {
-    jobs-dead = {
-      on          = var.site_alarms
-      log_group   = aws_cloudwatch_log_group.site.name
-      pattern     = "%^warning\\s+jobs\\s+[0-9]+\\sDEAD%"
-      description = "Doctor finds DEAD jobs: their budget is spent, and an operator has to look."
-      threshold   = 1
-      period_s    = 900
-      fewer       = false
-    }
-    jobs-waiting = {
-      on          = var.site_alarms
-      log_group   = aws_cloudwatch_log_group.site.name
-      pattern     = "%^warning\\s+starting\\s+[0-9]+\\sattempts%"
-      description = "Doctor finds attempts that AWS Batch does not start in time."
-      threshold   = 1
-      period_s    = 900
-      fewer       = false
-    }
-    jobs-overdue = {
-      on          = var.site_alarms
-      log_group   = aws_cloudwatch_log_group.site.name
-      pattern     = "%^unwell\\s+due\\sjobs\\s+[0-9]+\\sdue%"
-      description = "Doctor finds jobs that are due and that nobody submits."
-      threshold   = 1
-      period_s    = 900
-      fewer       = false
-    }
-    doctor-silent = {
-      on          = var.site_alarms
-      log_group   = aws_cloudwatch_log_group.site.name
-      pattern     = "%^[a-z]+\\s+jobs\\s+%"
-      description = "Doctor has not looked for half an hour, so the alarms above cannot tell anything."
-      threshold   = 1
-      period_s    = 1800
-      fewer       = true
-    }
-    no-tick = {
-      on          = var.site_alarms
-      log_group   = aws_cloudwatch_log_group.site.name
+  # Most alarms want one line; `fewer` turns one round: it wants to be told when too few lines come.
+  one_line = { threshold = 1, period_s = 900, fewer = false }
+
+  site_alarms = {
+    jobs-dead = merge(local.one_line, {
+      pattern     = "{ $.event = \"JOB_DEAD\" }"
+      description = "A job is DEAD: its budget is spent, and an operator has to look."
+    })
+    jobs-waiting = merge(local.one_line, {
+      pattern     = "{ $.event = \"BATCH_JOB_WAITING\" }"
+      description = "AWS Batch does not start an attempt in time."
+    })
+    jobs-overdue = merge(local.one_line, {
+      pattern     = "{ $.event = \"JOBS_OVERDUE\" }"
+      description = "Jobs are due, and nobody submits them."
+    })
+    no-tick = merge(local.one_line, {
       pattern     = "{ $.logger = \"celery.app.trace\" && $.level = \"INFO\" && $.event = \"Task batchreel.submit*\" }"
       description = "No submit tick has run for 5 minutes: beat, worker, Redis or database is away."
-      threshold   = 1
       period_s    = 300
       fewer       = true
-    }
-    tick-trouble = {
-      on          = var.site_alarms
-      log_group   = aws_cloudwatch_log_group.site.name
+    })
+    tick-trouble = merge(local.one_line, {
       pattern     = "{ $.event = \"TICK_TROUBLE*\" }"
       description = "Ticks run, but AWS Batch refuses their calls, throttles them, or is out of reach."
       threshold   = 10
       period_s    = 600
-      fewer       = false
-    }
-    jobs-failed = {
-      on          = true
-      log_group   = aws_cloudwatch_log_group.containers.name
+    })
+  }
+  container_alarms = {
+    jobs-failed = merge(local.one_line, {
       pattern     = "{ $.event = \"BATCH_JOB_FAILED\" && $.exit_code = 20 }"
       description = "Many uploads were refused as impossible to transcode."
       threshold   = var.failed_jobs_per_hour
       period_s    = 3600
-      fewer       = false
-    }
-    attempts-failed = {
-      on          = true
-      log_group   = aws_cloudwatch_log_group.containers.name
+    })
+    attempts-failed = merge(local.one_line, {
       pattern     = "{ $.event = \"BATCH_JOB_FAILED\" && $.exit_code != 20 }"
       description = "Many containers failed: storage, database, settings or the encoder."
       threshold   = var.failed_attempts_per_hour
       period_s    = 3600
-      fewer       = false
-    }
+    })
   }
-  alarms_on = { for name, alarm in local.alarms : name => alarm if alarm.on }
+  alarms_on = merge(
+    { for name, alarm in local.container_alarms : name => merge(alarm, { log_group = aws_cloudwatch_log_group.containers.name }) },
+    { for name, alarm in local.site_alarms : name => merge(alarm, { log_group = aws_cloudwatch_log_group.site.name }) if var.site_alarms },
+  )
 }
 
 resource "aws_cloudwatch_log_metric_filter" "alarms" {

@@ -37,22 +37,30 @@ resource "aws_launch_template" "machine" {
   }
 }
 
-resource "aws_batch_compute_environment" "spot" {
-  compute_environment_name_prefix = "${var.name}-spot-"
+locals {
+  compute_environments = { for name, each in {
+    spot      = { type = "SPOT", allocation_strategy = "SPOT_PRICE_CAPACITY_OPTIMIZED", max_vcpus = var.spot_max_vcpus }
+    on-demand = { type = "EC2", allocation_strategy = "BEST_FIT_PROGRESSIVE", max_vcpus = var.on_demand_max_vcpus }
+  } : name => each if each.max_vcpus > 0 }
+}
+
+resource "aws_batch_compute_environment" "machines" {
+  for_each                        = local.compute_environments
+  compute_environment_name_prefix = "${var.name}-${each.key}-"
   type                            = "MANAGED"
   state                           = "ENABLED"
-  service_role                    = aws_iam_role.service.arn
+  service_role                    = aws_iam_role.actors["service"].arn
 
   compute_resources {
-    type                = "SPOT"
-    allocation_strategy = "SPOT_PRICE_CAPACITY_OPTIMIZED"
+    type                = each.value.type
+    allocation_strategy = each.value.allocation_strategy
     instance_role       = aws_iam_instance_profile.instance.arn
     instance_type       = var.instance_types
     min_vcpus           = 0
-    max_vcpus           = var.spot_max_vcpus
+    max_vcpus           = each.value.max_vcpus
     subnets             = local.subnet_ids
     security_group_ids  = [aws_security_group.containers.id]
-    tags                = merge({ Name = "${var.name}-spot", application = var.name }, var.tags)
+    tags                = merge({ Name = "${var.name}-${each.key}", application = var.name }, var.tags)
 
     ec2_configuration {
       image_type = "ECS_AL2023"
@@ -64,41 +72,7 @@ resource "aws_batch_compute_environment" "spot" {
   }
 
   # AWS Batch needs the role's rights until the last machine is gone.
-  depends_on = [aws_iam_role_policy_attachment.service, aws_iam_role_policy_attachment.instance]
-
-  lifecycle {
-    create_before_destroy = true
-  }
-}
-
-resource "aws_batch_compute_environment" "on_demand" {
-  count                           = var.on_demand_max_vcpus > 0 ? 1 : 0
-  compute_environment_name_prefix = "${var.name}-on-demand-"
-  type                            = "MANAGED"
-  state                           = "ENABLED"
-  service_role                    = aws_iam_role.service.arn
-
-  compute_resources {
-    type                = "EC2"
-    allocation_strategy = "BEST_FIT_PROGRESSIVE"
-    instance_role       = aws_iam_instance_profile.instance.arn
-    instance_type       = var.instance_types
-    min_vcpus           = 0
-    max_vcpus           = var.on_demand_max_vcpus
-    subnets             = local.subnet_ids
-    security_group_ids  = [aws_security_group.containers.id]
-    tags                = merge({ Name = "${var.name}-on-demand", application = var.name }, var.tags)
-
-    ec2_configuration {
-      image_type = "ECS_AL2023"
-    }
-    launch_template {
-      launch_template_id = aws_launch_template.machine.id
-      version            = aws_launch_template.machine.latest_version
-    }
-  }
-
-  depends_on = [aws_iam_role_policy_attachment.service, aws_iam_role_policy_attachment.instance]
+  depends_on = [aws_iam_role_policy_attachment.aws_keeps]
 
   lifecycle {
     create_before_destroy = true
@@ -110,17 +84,12 @@ resource "aws_batch_job_queue" "containers" {
   state    = "ENABLED"
   priority = 1
 
-  compute_environment_order {
-    order               = 1
-    compute_environment = aws_batch_compute_environment.spot.arn
-  }
-
   dynamic "compute_environment_order" {
-    for_each = aws_batch_compute_environment.on_demand
+    for_each = [for name in ["spot", "on-demand"] : name if contains(keys(local.compute_environments), name)]
 
     content {
-      order               = 2
-      compute_environment = compute_environment_order.value.arn
+      order               = compute_environment_order.key + 1
+      compute_environment = aws_batch_compute_environment.machines[compute_environment_order.value].arn
     }
   }
 
@@ -145,8 +114,8 @@ locals {
     job_definition     = local.job_definition
     region             = var.region
     image              = local.image
-    job_role_arn       = aws_iam_role.container.arn
-    execution_role_arn = aws_iam_role.execution.arn
+    job_role_arn       = aws_iam_role.actors["container"].arn
+    execution_role_arn = aws_iam_role.actors["execution"].arn
     log_group          = aws_cloudwatch_log_group.containers.name
     vcpus              = var.vcpus
     memory_mib         = var.memory_mib

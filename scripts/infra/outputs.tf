@@ -25,16 +25,16 @@ output "bucket" {
 
 output "site_role_arn" {
   description = "Role for web, Celery worker and beat."
-  value       = aws_iam_role.site.arn
+  value       = aws_iam_role.actors["site"].arn
 }
 
 output "execution_role_arn" {
   description = "Role that starts the containers; it also serves as the execution role of ECS services for the site."
-  value       = aws_iam_role.execution.arn
+  value       = aws_iam_role.actors["execution"].arn
 }
 
 output "site_log_group" {
-  description = "Log group for web, worker, beat, Flower and the periodic doctor. Alarms read it."
+  description = "Log group for web, worker, beat and Flower. Alarms read it."
   value       = aws_cloudwatch_log_group.site.name
 }
 

@@ -6,20 +6,74 @@ locals {
   secret_arns       = [for arn in values(var.secret_arns) : arn if can(regex("^arn:[^:]+:secretsmanager:", arn))]
   parameter_arns    = concat([for arn in values(var.secret_arns) : arn if can(regex("^arn:[^:]+:ssm:", arn))], values(local.settings_arns))
   secret_object_arn = [for arn in local.secret_arns : join(":", slice(split(":", arn), 0, 7))]
+
+  actors = {
+    site      = { does = "Web, Celery worker and beat of ${var.name}", services = var.site_services }
+    container = { does = "The program in the containers of ${var.name}", services = ["ecs-tasks.amazonaws.com"] }
+    execution = { does = "Fetches image and secrets for the containers of ${var.name}, writes their logs", services = ["ecs-tasks.amazonaws.com"] }
+    service   = { does = "AWS Batch, starting and ending the machines of ${var.name}", services = ["batch.amazonaws.com"] }
+    instance  = { does = "The ECS agent on the machines of ${var.name}", services = ["ec2.amazonaws.com"] }
+  }
 }
 
-# Site: web, Celery worker and beat
+data "aws_iam_policy_document" "trust" {
+  for_each = local.actors
 
-data "aws_iam_policy_document" "site_trust" {
   statement {
     actions = ["sts:AssumeRole"]
 
     principals {
       type        = "Service"
-      identifiers = var.site_services
+      identifiers = each.value.services
+    }
+
+    # AWS Batch acts for every account: it may take the role for this one only.
+    dynamic "condition" {
+      for_each = each.key == "service" ? [local.account_id] : []
+
+      content {
+        test     = "StringEquals"
+        variable = "aws:SourceAccount"
+        values   = [condition.value]
+      }
     }
   }
 }
+
+resource "aws_iam_role" "actors" {
+  for_each           = local.actors
+  name               = "${var.name}-${each.key}"
+  description        = each.value.does
+  assume_role_policy = data.aws_iam_policy_document.trust[each.key].json
+}
+
+resource "aws_iam_role_policy" "own" {
+  for_each = {
+    site      = data.aws_iam_policy_document.site.json
+    container = data.aws_iam_policy_document.container.json
+    execution = data.aws_iam_policy_document.execution.json
+  }
+  name   = each.key
+  role   = aws_iam_role.actors[each.key].id
+  policy = each.value
+}
+
+resource "aws_iam_role_policy_attachment" "aws_keeps" {
+  for_each = {
+    service  = "AWSBatchServiceRole"
+    instance = "AmazonEC2ContainerServiceforEC2Role"
+  }
+  role       = aws_iam_role.actors[each.key].name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/${each.value}"
+}
+
+# Containers cannot reach the credentials of their machine: see the launch template.
+resource "aws_iam_instance_profile" "instance" {
+  name = "${var.name}-instance"
+  role = aws_iam_role.actors["instance"].name
+}
+
+# Site: web, Celery worker and beat
 
 data "aws_iam_policy_document" "site" {
   statement {
@@ -93,30 +147,7 @@ data "aws_iam_policy_document" "site" {
   }
 }
 
-resource "aws_iam_role" "site" {
-  name               = "${var.name}-site"
-  description        = "Web, Celery worker and beat of ${var.name}"
-  assume_role_policy = data.aws_iam_policy_document.site_trust.json
-}
-
-resource "aws_iam_role_policy" "site" {
-  name   = "site"
-  role   = aws_iam_role.site.id
-  policy = data.aws_iam_policy_document.site.json
-}
-
 # Container: the program that AWS Batch runs
-
-data "aws_iam_policy_document" "ecs_task_trust" {
-  statement {
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["ecs-tasks.amazonaws.com"]
-    }
-  }
-}
 
 data "aws_iam_policy_document" "container" {
   statement {
@@ -136,18 +167,6 @@ data "aws_iam_policy_document" "container" {
     actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
     resources = ["${aws_s3_bucket.media.arn}/published/*"]
   }
-}
-
-resource "aws_iam_role" "container" {
-  name               = "${var.name}-container"
-  description        = "The program in the containers of ${var.name}"
-  assume_role_policy = data.aws_iam_policy_document.ecs_task_trust.json
-}
-
-resource "aws_iam_role_policy" "container" {
-  name   = "container"
-  role   = aws_iam_role.container.id
-  policy = data.aws_iam_policy_document.container.json
 }
 
 # Execution: fetches image and secrets, writes the log, before and beside the program
@@ -197,74 +216,4 @@ data "aws_iam_policy_document" "execution" {
       resources = statement.value
     }
   }
-}
-
-resource "aws_iam_role" "execution" {
-  name               = "${var.name}-execution"
-  description        = "Fetches image and secrets for the containers of ${var.name}, writes their logs"
-  assume_role_policy = data.aws_iam_policy_document.ecs_task_trust.json
-}
-
-resource "aws_iam_role_policy" "execution" {
-  name   = "execution"
-  role   = aws_iam_role.execution.id
-  policy = data.aws_iam_policy_document.execution.json
-}
-
-# Service: AWS Batch itself
-
-data "aws_iam_policy_document" "service_trust" {
-  statement {
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["batch.amazonaws.com"]
-    }
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account_id]
-    }
-  }
-}
-
-resource "aws_iam_role" "service" {
-  name               = "${var.name}-service"
-  description        = "AWS Batch, starting and ending the machines of ${var.name}"
-  assume_role_policy = data.aws_iam_policy_document.service_trust.json
-}
-
-resource "aws_iam_role_policy_attachment" "service" {
-  role       = aws_iam_role.service.name
-  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AWSBatchServiceRole"
-}
-
-# Instance: the ECS agent on each machine. Containers cannot reach these credentials: see the launch template.
-
-data "aws_iam_policy_document" "instance_trust" {
-  statement {
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["ec2.amazonaws.com"]
-    }
-  }
-}
-
-resource "aws_iam_role" "instance" {
-  name               = "${var.name}-instance"
-  description        = "The ECS agent on the machines of ${var.name}"
-  assume_role_policy = data.aws_iam_policy_document.instance_trust.json
-}
-
-resource "aws_iam_role_policy_attachment" "instance" {
-  role       = aws_iam_role.instance.name
-  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
-}
-
-resource "aws_iam_instance_profile" "instance" {
-  name = "${var.name}-instance"
-  role = aws_iam_role.instance.name
 }

@@ -5,8 +5,8 @@ locals {
     {
       job_name_prefix    = var.name
       image              = local.image
-      job_role_arn       = aws_iam_role.container.arn
-      execution_role_arn = aws_iam_role.execution.arn
+      job_role_arn       = aws_iam_role.actors["container"].arn
+      execution_role_arn = aws_iam_role.actors["execution"].arn
       log_group          = aws_cloudwatch_log_group.containers.name
       secrets            = local.container_secrets
       vcpus              = var.vcpus

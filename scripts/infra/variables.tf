@@ -300,7 +300,7 @@ variable "failed_attempts_per_hour" {
 }
 
 variable "site_alarms" {
-  description = "Whether the alarms on the site's log are on. Switch it on once worker and doctor write there: no lines are an alarm too."
+  description = "Whether the alarms on the site's log are on. Switch it on once the worker writes there: no lines are an alarm too."
   type        = bool
   default     = true
 }

@@ -13,14 +13,12 @@ from tasks.conf import bridge_settings
 from tasks.doctor.finding import unwell, warning, well
 from tasks.lifecycle.states import JobState
 from tasks.models import Attempt, Job
+from tasks.services.waiting import OVERDUE_S, overdue_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tasks.doctor.finding import Finding
-
-OVERDUE_S = 600
-"""A due job is submitted within two ticks; ten minutes mean that submitting does not work, or never keeps up."""
 
 
 def look_at_jobs() -> Iterator[Finding]:
@@ -48,7 +46,7 @@ def _dead() -> Iterator[Finding]:
 
 
 def _overdue() -> Iterator[Finding]:
-    late = Job.objects.filter(next_attempt_at__lt=Now() - timedelta(seconds=OVERDUE_S))
+    late = overdue_jobs()
     count = late.count()
     if count:
         text = f"{count} due for more than {OVERDUE_S // 60} min and not submitted; the oldest is {late.earliest('next_attempt_at').pk}."

@@ -120,6 +120,8 @@ def _park(job: Job, reason: Reason) -> None:
     suspects = suspect_units(job) if reason is Reason.BUDGET_SPENT else []
     text = f"{reason.sentence} Each of them ended while it did {' and '.join(suspects)}." if suspects else ""
     transition(job, JobEvent.PARK, reason=reason, text=text, next_attempt_at=None, finished_at=Now())
+    extra = {"job": job.pk, "video": job.video_id, "reason": str(reason)}
+    transaction.on_commit(lambda: logger.error("JOB_DEAD", extra=extra))
 
 
 def _memory_mib(job: Job) -> int:

@@ -1,24 +1,30 @@
-"""Batch jobs that wait in RUNNABLE for too long: an event says so once, with Batch's own reason. Nothing is ended: capacity may come."""
+"""What waits for too long: Batch jobs in RUNNABLE, and due jobs that nobody submits. Nothing is ended; operators hear of it."""
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.states import AttemptState
-from tasks.models import Attempt, Event
+from tasks.models import Attempt, Event, Job
 from tasks.services.transition import record
 
+logger = logging.getLogger(__name__)
+
 EVENT = "batch.waiting"
+OVERDUE_S = 600
+"""A due job is submitted within two ticks; ten minutes mean that submitting does not work, or never keeps up."""
+
 _NO_REASON = "AWS Batch gives no reason: look at the compute environment's limits, or run `manage.py doctor`."
 
 
 def note_waiting(*, limit: int = 50) -> int:
-    """Append the event for each attempt that has waited too long and has none yet. Returns how many."""
+    """Say once of each attempt that it has waited too long in RUNNABLE, with AWS's reason. Returns how many it said it of."""
     patience = timedelta(seconds=bridge_settings().runnable_alert_s)
     told = Event.objects.filter(kind=EVENT, job_id=OuterRef("job_id"), attempt_number=OuterRef("number"))
     waiting = Attempt.objects.filter(
@@ -34,4 +40,17 @@ def note_waiting(*, limit: int = 50) -> int:
             attempt_number=attempt.number,
             text=f"In RUNNABLE for over {patience}: {attempt.batch_status_reason or _NO_REASON}",
         )
+        extra = {"job": attempt.job_id, "attempt": attempt.number, "batch_reason": attempt.batch_status_reason}
+        logger.warning("BATCH_JOB_WAITING", extra=extra)
     return len(waiting)
+
+
+def overdue_jobs() -> QuerySet[Job]:
+    """Jobs that should have been submitted long ago."""
+    return Job.objects.filter(next_attempt_at__lt=Now() - timedelta(seconds=OVERDUE_S))
+
+
+def warn_of_overdue() -> None:
+    """Write a line to the log as long as there are overdue jobs."""
+    if count := overdue_jobs().count():
+        logger.warning("JOBS_OVERDUE", extra={"jobs": count})

@@ -1,4 +1,4 @@
-"""CloudWatch's filter patterns, as far as scripts/infra/alarms.tf uses them: a regular expression, or comparisons joined by `&&`.
+"""CloudWatch's filter patterns, as far as scripts/infra/alarms.tf uses them: comparisons of a JSON line's fields, joined by `&&`.
 
 The grammar is AWS's ("Filter pattern syntax for metric filters"). What is outside of it raises, so that a pattern that these tests
 cannot judge does not pass.
@@ -10,18 +10,11 @@ import json
 import re
 from typing import Any
 
-_REGEX_CHARACTERS = re.compile(r"[A-Za-z0-9_#=@/;,^$?\[\]{}|\\*+.-]+")
-"""Neither blanks nor parentheses are supported in AWS's regular expressions."""
-
 _COMPARISON = re.compile(r'\$\.(?P<name>\w+) (?P<operator>=|!=) (?:"(?P<text>[^"]*)"|(?P<number>\d+))')
 
 
 def matches(pattern: str, line: str) -> bool:
     """Whether CloudWatch would count the line."""
-    if pattern.startswith("%") and pattern.endswith("%"):
-        expression = pattern[1:-1]
-        assert _REGEX_CHARACTERS.fullmatch(expression), expression
-        return re.search(expression, line) is not None
     assert pattern.startswith("{ ")
     assert pattern.endswith(" }")
     try:

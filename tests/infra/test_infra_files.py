@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -14,24 +13,31 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from django.conf import settings as django_settings
-from django.core.management import call_command
+from django.db import transaction
+from django.db.models.functions import Now
 
 from scripts.infra.render_job_definition import TEMPLATE, template
 from tasks.batch.errors import BatchDeniedError
 from tasks.container.logs import JsonFormatter
 from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import AttemptEvent, JobState
 from tasks.models import Attempt, Job
+from tasks.services.ending import end_attempt
+from tasks.services.locking import lock_job, read_attempt
+from tasks.services.submit import submit_due
 from tasks.services.tick import TickLease, run_tick
+from tasks.services.waiting import note_waiting, warn_of_overdue
 from tests.infra.filter_patterns import matches
 from tests.infra.terraform_runs import INFRA, Terraform, infra_text
-from tests.services.making import age, submitted_attempt, uploaded_video
+from tests.services.making import ScriptedBatch, age, submitted_attempt
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_django import Settings
 
-_ALARM = re.compile(r"^    ([a-z-]+) = \{\n(?:      .*\n)*?      pattern +=\s\"(.*)\"\n", flags=re.MULTILINE)
+_ALARM = re.compile(r"^    ([a-z-]+) = merge\(local\.one_line, \{\n      pattern +=\s\"(.*)\"\n", flags=re.MULTILINE)
 PATTERNS = {name: re.sub(r"\\(.)", r"\1", text) for name, text in _ALARM.findall((INFRA / "alarms.tf").read_text())}
 
 
@@ -97,27 +103,41 @@ def test_production_plan_has_what_the_local_endpoint_lacks_when_the_vpc_exists_a
     assert len(planned["aws_s3_bucket_policy"]) == 1
 
 
-def test_filters_count_what_doctor_writes_when_jobs_need_an_operator(
-    transactional_db: None, settings: Settings, tmp_path: Path
+@pytest.mark.django_db(transaction=True)
+def test_filters_count_the_lines_when_jobs_need_an_operator(
+    caplog: pytest.LogCaptureFixture, settings: Settings, tmp_path: Path
 ) -> None:
     settings.MEDIA_ROOT = tmp_path
-    assert {"jobs-dead", "jobs-waiting", "jobs-overdue", "doctor-silent"} <= PATTERNS.keys()
-    assert not counted_by_doctor() & {"jobs-dead", "jobs-waiting", "jobs-overdue"}
-    submitted_attempt()
-    Attempt.objects.update(batch_status=BatchStatus.RUNNABLE)
-    age(Attempt, "created_at", seconds=7200)
-    uploaded_video()
+    attempt = submitted_attempt()
+    note_waiting()
+    warn_of_overdue()
+    assert counted_by_log(caplog) == set()
+    Attempt.objects.update(batch_status=BatchStatus.RUNNABLE, batch_changed_at=Now())
+    age(Attempt, "batch_changed_at", seconds=7200)
+    note_waiting()
+    assert counted_by_log(caplog) == {"jobs-waiting"}
+    _fail(attempt)
     age(Job, "next_attempt_at", seconds=7200)
-    Job.objects.filter(video=uploaded_video()).update(state="DEAD", reason="BUDGET_SPENT", next_attempt_at=None)
-    assert counted_by_doctor() == {"jobs-dead", "jobs-waiting", "jobs-overdue", "doctor-silent"}
+    warn_of_overdue()
+    assert counted_by_log(caplog) == {"jobs-waiting", "jobs-overdue"}
+    while Job.objects.get().state != JobState.DEAD:
+        submit_due(batch=ScriptedBatch())
+        for live in Attempt.objects.filter(ended_at=None):
+            _fail(live)
+        age(Job, "next_attempt_at", seconds=7200)
+    assert counted_by_log(caplog) == {"jobs-waiting", "jobs-overdue", "jobs-dead"}
 
 
-def counted_by_doctor() -> set[str]:
-    """The alarms whose filters count a line of doctor's table, as it is now."""
-    table = io.StringIO()
-    with pytest.raises(SystemExit):  # no beat runs here, and doctor says so
-        call_command("doctor", stdout=table)
-    return {alarm for line in table.getvalue().splitlines() for alarm in counted_by(line)}
+def _fail(attempt: Attempt) -> None:
+    with transaction.atomic():
+        job = lock_job(attempt.job_id)
+        end_attempt(read_attempt(job, attempt.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+    Attempt.objects.update(charged=True)
+
+
+def counted_by_log(caplog: pytest.LogCaptureFixture) -> set[str]:
+    """The alarms whose filters count a line of this test's log."""
+    return {alarm for record in caplog.records for alarm in counted_by(JsonFormatter().format(record))}
 
 
 @pytest.mark.django_db
@@ -127,9 +147,7 @@ def test_filter_counts_the_line_when_aws_denies_a_tick_its_call(caplog: pytest.L
         raise BatchDeniedError(message)
 
     run_tick("observe", period_s=15, body=body)
-    assert {alarm for record in caplog.records for alarm in counted_by(JsonFormatter().format(record))} == {
-        "tick-trouble"
-    }
+    assert counted_by_log(caplog) == {"tick-trouble"}
 
 
 def test_filter_counts_the_line_when_a_container_is_misconfigured() -> None:
