@@ -31,7 +31,7 @@ EXIT_REFUSED = 3
 
 _DESCRIPTION = """Make one video playable, through every real part: Django saves it, a signal asks for its job, Celery submits the job
 to a local AWS Batch over HTTP, a container encodes it unit by unit, the result is observed, verified and published.
-Nothing is installed outside this folder. Without FILE, a sample of two minutes is made."""
+Nothing is installed outside this folder. Without FILE, a sample of four minutes is made."""
 
 _EPILOG = """exit codes: 0 playable, 1 something failed (logs are named), 2 wrong usage, 3 the file cannot be transcoded.
 Afterwards `scripts/dev` shows the video in the browser."""
@@ -101,7 +101,7 @@ def _arguments() -> argparse.Namespace:
 
 def _demo(given_file: Path | None, state_dir: Path, console: Console) -> int:
     if given_file is None:
-        console.print("Making the sample video: two minutes of a test picture with a clock.")
+        console.print("Making the sample video: four minutes of a test picture with a clock.")
     file = given_file.resolve() if given_file else sample_video(state_dir)
     os.environ.update(site_environment(state_dir))
     console.print("Starting PostgreSQL, Redis and a local AWS endpoint, on loopback.")

@@ -1,4 +1,4 @@
-"""The demo's sample: a little over two minutes of a test picture with a running clock, and a beep each second. Three units."""
+"""The demo's sample: over four minutes of a test picture with a running clock, and a beep each second. Three units of video."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import imageio_ffmpeg
 
 from project.local.errors import StackError
 
-LENGTH_S = 125
+LENGTH_S = 250
 
-_PICTURE = f"testsrc=size=1280x720:rate=25:duration={LENGTH_S}:decimals=2"
+_PICTURE = f"testsrc=size=854x480:rate=25:duration={LENGTH_S}:decimals=2"
 _SOUND = f"sine=frequency=330:beep_factor=4:sample_rate=48000:duration={LENGTH_S}"
 
 

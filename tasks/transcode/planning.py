@@ -129,10 +129,10 @@ def _microseconds_up(seconds: Fraction) -> str:
 
 
 def _units(grid: _Grid, segment_frames: int, profile: Profile, *, run_in_frames: int) -> tuple[VideoUnit, ...]:
-    """Cut the grid; a rest shorter than a segment goes to the unit before it."""
-    unit_frames = segment_frames * profile.unit_segments
-    count = max(1, (grid.frames - segment_frames) // unit_frames + 1)
-    starts = [index * unit_frames for index in range(count)]
+    """Cut the grid into as few units as may be, of one length but for rounding; a rest shorter than a segment goes to the last."""
+    segments = max(1, grid.frames // segment_frames)
+    count = -(-segments // profile.unit_segments)
+    starts = [-(-segments * index // count) * segment_frames for index in range(count)]
     ends = [*starts[1:], grid.frames]
     return tuple(
         VideoUnit(index, first, end, grid.seeks_s(first - run_in_frames))

@@ -24,16 +24,16 @@ class Profile:
     rungs: tuple[ProfileRung, ...]
     """Largest first."""
     preset: str
-    run_in_gops: int = 1
-    """GOPs encoded before a unit and dropped, so that its rate control is warm; why a whole one: docs/adr/0008."""
+    run_in_gops: int = 3
+    """GOPs encoded before a unit and dropped, so that its rate control is warm; why so many: docs/adr/0008."""
     run_out_frames: int = 40
     """Frames encoded after a unit and dropped: x264's lookahead at preset medium."""
     gop_s: float = 2.0
     """Distance of key frames: Apple's authoring specification for HLS asks for 2 s."""
     segment_gops: int = 3
     """GOPs in a segment: 6 s, Apple's target duration."""
-    unit_segments: int = 10
-    """Segments in a unit: about 60 s, where run-in and run-out cost 6 %."""
+    unit_segments: int = 20
+    """Most segments in a unit: about two minutes, where run-in and run-out cost 6 %."""
     audio_bps: int = 128_000
     thumbnail_s: float = 10.0
     """Distance of thumbnails, when seeking."""
@@ -50,8 +50,16 @@ _LADDER = (
 STANDARD = Profile(name="standard", rungs=_LADDER, preset="medium")
 """For lectures: slides must stay legible, faces may be soft."""
 
-FAST = Profile(name="fast", rungs=_LADDER[2:], preset="veryfast", run_out_frames=10, audio_bps=96_000)
-"""A small ladder in little time: for trying the whole path."""
+FAST = Profile(
+    name="fast",
+    rungs=_LADDER[2:],
+    preset="veryfast",
+    run_in_gops=1,
+    run_out_frames=10,
+    unit_segments=10,
+    audio_bps=96_000,
+)
+"""A small ladder in little time, in units of a minute: for trying the whole path."""
 
 PROFILES = {profile.name: profile for profile in (STANDARD, FAST)}
 """All profiles by name."""

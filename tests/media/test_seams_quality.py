@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 LENGTH_S = 24
 MEAN_DB = 0.05
-WORST_DB = 0.5
-"""A single picture may fall further where the bitrate ceiling binds: docs/adr/0008 tells how far, and why."""
+WORST_DB = 0.25
+"""docs/adr/0008 tells what it takes where the bitrate ceiling binds."""
 SHORT_UNITS = dataclasses.replace(PROFILES["standard"], unit_segments=1)
 ONE_PIECE = dataclasses.replace(SHORT_UNITS, unit_segments=1000)
 LOSSLESS = dataclasses.replace(ONE_PIECE, rungs=(ProfileRung(240, 0, 1_000_000_000),), preset="ultrafast")
