@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LOCAL_DIR = Path(__file__).resolve().parents[1] / ".local"
+_XDIST_PROCESS = "PYTEST_XDIST_WORKER"
+"""Set by pytest-xdist in each of its processes, to a name such as `gw0`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,6 +48,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
     options = parser.parse_known_args(args)
     if options.help or options.version or options.collectonly:
         return
+    if options.numprocesses and _XDIST_PROCESS not in os.environ:
+        return  # each of those processes starts a stack of its own
     for state_dir in _state_dirs():
         try:
             _start_stack(state_dir, early_config)
@@ -84,4 +88,4 @@ def _test_database() -> str:
     """Return the name that Django gives the database of a test run."""
     given = os.environ.get("DATABASE_URL")
     name = unquote(urlsplit(given).path.lstrip("/")) if given else DATABASE
-    return f"test_{name}"
+    return "_".join(["test", name, *filter(None, [os.environ.get(_XDIST_PROCESS)])])
