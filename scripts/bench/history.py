@@ -62,7 +62,9 @@ def add_history(*, first: int, until: int, active: int) -> None:
 def _add(numbers: range, job_state: JobState, attempt_state: AttemptState) -> None:
     over = job_state is JobState.SUCCEEDED
     then = Now() - _AGE if over else Now()
-    videos = Video.objects.bulk_create([Video(title=str(n), source=f"sources/{n}.mp4") for n in numbers])
+    videos = Video.objects.bulk_create(
+        Video(title=str(n), source=f"sources/{n}.mp4", requested_source=f"sources/{n}.mp4") for n in numbers
+    )
     jobs = Job.objects.bulk_create(
         Job(
             video=video,

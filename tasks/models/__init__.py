@@ -7,6 +7,17 @@ from tasks.models.event import Event
 from tasks.models.job import Job
 from tasks.models.tick import Tick, TokenBucket
 from tasks.models.unit import Unit
-from tasks.models.video import Video, VideoQuerySet, source_path
+from tasks.models.video import OVERLOOKED, Video, VideoQuerySet, source_path
 
-__all__ = ["Attempt", "Event", "Job", "Tick", "TokenBucket", "Unit", "Video", "VideoQuerySet", "source_path"]
+__all__ = [
+    "OVERLOOKED",
+    "Attempt",
+    "Event",
+    "Job",
+    "Tick",
+    "TokenBucket",
+    "Unit",
+    "Video",
+    "VideoQuerySet",
+    "source_path",
+]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from tasks.signals import deletion_requested
@@ -31,6 +32,12 @@ class VideoQuerySet(models.QuerySet["Video"]):
     delete.queryset_only = True  # type: ignore[attr-defined]  # likewise: not a method of the manager
 
 
+OVERLOOKED = ~Q(requested_source=F("source")) & Q(deleted_at=None, source_complete=True) & ~Q(source="")
+"""Complete videos for whose present source nobody has asked for a job yet. An index holds just these."""
+
+_WRITTEN_BY_SERVICES = frozenset({"requested_source", "published_job", "deleted_at", "purge_tried_at"})
+
+
 class Video(models.Model):
     """What a person uploaded. Its status is derived (tasks.lifecycle.video_status), never stored."""
 
@@ -39,6 +46,9 @@ class Video(models.Model):
     source = models.FileField(upload_to=source_path, max_length=500)
     source_complete = models.BooleanField(
         default=True, help_text="False while a direct upload to the storage is under way."
+    )
+    requested_source = models.CharField(
+        max_length=500, blank=True, db_default="", editable=False, help_text="The source that a job was last asked for."
     )
     published_job = models.ForeignKey("Job", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
@@ -51,10 +61,20 @@ class Video(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="video_deleted")]
+        indexes = [
+            models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="video_deleted"),
+            models.Index(fields=["created_at"], condition=OVERLOOKED, name="video_overlooked"),
+        ]
 
     def __str__(self) -> str:
         return self.title or str(self.pk)
+
+    def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save what people edit. What services write is left out, or a copy that was read before would undo it."""
+        if update_fields is None and not self._state.adding:
+            own = {field.name for field in self._meta.concrete_fields if not field.primary_key}
+            update_fields = own - _WRITTEN_BY_SERVICES - self.get_deferred_fields()
+        super().save(update_fields=update_fields, **options)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:  # noqa: FBT001, FBT002 - Django's signature
         """Mark as deleted; see VideoQuerySet.delete."""

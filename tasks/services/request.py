@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 
 from django.db import DatabaseError, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from tasks.conf import bridge_settings
@@ -15,7 +15,7 @@ from tasks.hints import hint_on_commit
 from tasks.lifecycle.errors import NotFoundError, RefusedError
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobState
-from tasks.models import Job, Unit, Video
+from tasks.models import OVERLOOKED, Job, Unit, Video
 from tasks.services.cancel import cancel_locked
 from tasks.services.locking import lock_job, lock_video, lock_video_of
 from tasks.services.transition import record, transition
@@ -42,6 +42,9 @@ def request_automatically(*, video_id: uuid.UUID) -> Requested | None:
     # Read again under the lock: another source may have taken this one's place meanwhile.
     video = lock_video(video_id)
     if video is None or not _overlooked().filter(pk=video_id).exists():
+        return None
+    if Job.objects.filter(video=video, source_name=str(video.source)).exists():
+        _note_request(video)
         return None
     for older in Job.objects.filter(video=video, state__in=ACTIVE_JOB_STATES).exclude(source_name=str(video.source)):
         cancel_locked(lock_job(older.pk), reason=Reason.SUPERSEDED)
@@ -77,9 +80,8 @@ def request_overlooked(*, limit: int) -> int:
 
 
 def _overlooked() -> QuerySet[Video]:
-    """Complete videos without a job for their present source."""
-    asked_for = Job.objects.filter(video=OuterRef("pk"), source_name=OuterRef("source"))
-    return Video.objects.filter(~Exists(asked_for), deleted_at=None, source_complete=True).exclude(source="")
+    """Videos for whose source no job was asked for; or one was, by code that did not note it."""
+    return Video.objects.filter(OVERLOOKED)
 
 
 @transaction.atomic
@@ -100,6 +102,10 @@ def revive(*, job_id: uuid.UUID) -> None:
     hint_on_commit()
 
 
+def _note_request(video: Video) -> None:
+    Video.objects.filter(pk=video.pk).update(requested_source=str(video.source))
+
+
 def _insert(video: Video, *, automatic: bool) -> Requested:
     job = Job(video=video, source_name=str(video.source), profile=bridge_settings().profile, automatic=automatic)
     Job.objects.bulk_create([job], ignore_conflicts=True)
@@ -109,6 +115,7 @@ def _insert(video: Video, *, automatic: bool) -> Requested:
             message = "Another request for this video is under way. Try again."
             raise RefusedError(message)
         return Requested(job_id=standing.pk, created=False)
+    _note_request(video)
     record("job.request", job=job, to_state=job.state, text="automatic" if automatic else "by a person")
     hint_on_commit()
     return Requested(job_id=job.pk, created=True)

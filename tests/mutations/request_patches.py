@@ -102,9 +102,29 @@ REQUEST_PATCHES: tuple[Patch, ...] = (
         name="a save asks again after a job that ended",
         promise=4,
         file="tasks/services/request.py",
-        old="""Job.objects.filter(video=OuterRef("pk"), source_name=OuterRef("source"))""",
-        new="""Job.objects.filter(video=OuterRef("pk"), source_name=OuterRef("source"), state__in=ACTIVE_JOB_STATES)""",
-        tests=(f"{_SERVICES}/test_request_guards.py::test_nothing_is_overlooked_when_the_jobs_have_ended",),
+        old="Job.objects.filter(video=video, source_name=str(video.source)).exists()",
+        new="Job.objects.filter(video=video, source_name=str(video.source), state__in=ACTIVE_JOB_STATES).exists()",
+        tests=(
+            f"{_SERVICES}/test_request_guards.py::test_nothing_is_asked_for_twice_when_the_first_request_was_not_noted",
+        ),
+    ),
+    Patch(
+        name="a save undoes what services wrote",
+        promise=2,
+        file="tasks/models/video.py",
+        old=" - _WRITTEN_BY_SERVICES",
+        new="",
+        tests=(
+            f"{_SERVICES}/test_request_guards.py::test_what_services_wrote_stays_when_an_older_copy_of_the_video_is_saved",
+        ),
+    ),
+    Patch(
+        name="a request is not noted at its video",
+        promise=13,
+        file="tasks/services/request.py",
+        old='    _note_request(video)\n    record("job.request"',
+        new='    record("job.request"',
+        tests=(f"{_SERVICES}/test_request_guards.py::test_nothing_is_looked_at_again_when_its_job_was_asked_for",),
     ),
     Patch(
         name="a revived job keeps its spent budget",

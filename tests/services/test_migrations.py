@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from tasks.models import Job, Tick, Unit
+from tasks.models import OVERLOOKED, Job, Tick, Unit, Video
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,16 @@ def test_an_older_publication_is_known_as_superseded_when_its_rows_are_older_tha
         failed.pk: None,
         alone.pk: None,
     }
+
+
+def test_nothing_is_looked_at_again_when_a_job_is_older_than_the_column(first_version: StateApps) -> None:
+    videos = first_version.get_model(APP, "Video").objects
+    asked, overlooked = (videos.create(title=name, source=f"uploads/{name}.mp4") for name in ("asked", "overlooked"))
+    _old_job(first_version, asked, day=0)
+
+    _migrate()
+
+    assert [video.pk for video in Video.objects.filter(OVERLOOKED)] == [overlooked.pk]
 
 
 def test_code_of_the_version_before_goes_on_when_the_schema_is_new(first_version: StateApps) -> None:

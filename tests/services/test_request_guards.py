@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.models import Job
+from tasks.models import OVERLOOKED, Job, Video
 from tasks.services.cancel import cancel_job
 from tasks.services.request import request_automatically, request_overlooked
 from tests.services.making import published, uploaded_video
@@ -18,3 +18,31 @@ def test_nothing_is_overlooked_when_the_jobs_have_ended() -> None:
     assert request_overlooked(limit=10) == 0
     assert request_automatically(video_id=video.pk) is None
     assert Job.objects.count() == 2
+
+
+def test_nothing_is_looked_at_again_when_its_job_was_asked_for() -> None:
+    uploaded_video()
+    assert not Video.objects.filter(OVERLOOKED).exists()
+    Video.objects.update(source="sources/a-newer-one.mp4")
+    assert Video.objects.filter(OVERLOOKED).exists()
+
+
+def test_nothing_is_asked_for_twice_when_the_first_request_was_not_noted() -> None:
+    """As code of an older version leaves it, which does not know the column."""
+    video = published()
+    cancel_job(job_id=Job.objects.get(video=uploaded_video()).pk)
+    Video.objects.update(requested_source="")
+    assert request_overlooked(limit=10) == 0
+    assert request_automatically(video_id=video.pk) is None
+    assert Job.objects.count() == 2
+    assert not Video.objects.filter(OVERLOOKED).exists()
+
+
+def test_what_services_wrote_stays_when_an_older_copy_of_the_video_is_saved() -> None:
+    video = uploaded_video()
+    copy = Video.objects.get(pk=video.pk)
+    job = Job.objects.get(video=published(video))
+    copy.title = "Another title"
+    copy.save()
+    found = Video.objects.get(pk=copy.pk)
+    assert (found.title, found.published_job, found.requested_source) == ("Another title", job, found.source.name)
