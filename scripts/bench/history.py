@@ -10,8 +10,8 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from tasks.lifecycle.observation import BatchStatus, Observation
-from tasks.lifecycle.states import AttemptState, JobState, UnitKind, UnitState
-from tasks.models import Attempt, Job, Tick, Unit, Video
+from tasks.lifecycle.states import AttemptState, JobState, UnitState
+from tasks.models import Tick
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,48 @@ class AtOnce:
         """Nothing runs."""
 
 
-_BATCH_ROWS = 5000
+_INSERTS = (
+    """
+    INSERT INTO batchreel_video (id, title, source, requested_source, source_complete, created_at)
+    SELECT md5('video' || n)::uuid, n, 'sources/' || n || '.mp4', 'sources/' || n || '.mp4', true, now() - %(age)s
+    FROM generate_series(%(first)s, %(last)s) n
+    """,
+    """
+    INSERT INTO batchreel_job (id, video_id, source_name, profile, automatic, state, fence, budget_from, next_attempt_at, reason,
+        reason_text, manifest, manifest_key, poster_key, created_at, finished_at, tidied_at)
+    SELECT md5('job' || n)::uuid, md5('video' || n)::uuid, 'sources/' || n || '.mp4', 'standard', true, %(job_state)s, 1, 0, NULL, '',
+        '', '{}', 'master.m3u8', '', now() - %(age)s, CASE WHEN %(is_over)s THEN now() - %(age)s END,
+        CASE WHEN %(is_over)s THEN now() - %(age)s END
+    FROM generate_series(%(first)s, %(last)s) n
+    """,
+    """
+    INSERT INTO batchreel_attempt (job_id, number, state, reason, reason_text, charged, vcpus, memory_mib, batch_job_name, batch_job_id,
+        created_at, empty_looks, claimed_at, heartbeat_at, progressed_at, stage, count, encoded_frames, in_work, ended_at, batch_status,
+        batch_status_reason, batch_log_stream, absences)
+    SELECT md5('job' || n)::uuid, 1, %(attempt_state)s, '', '', %(charged)s, 2, 4096, 'batchreel-' || n, 'batch-' || n,
+        now() - %(age)s, 0, now() - %(age)s, now() - %(age)s, now() - %(age)s, 'encode', 1, 1, '[]',
+        CASE WHEN %(is_over)s THEN now() - %(age)s END, %(batch_status)s, '', '', 0
+    FROM generate_series(%(first)s, %(last)s) n
+    """,
+    """
+    INSERT INTO batchreel_unit (job_id, kind, index, first_frame, end_frame, weight_frames, state, fence, attempt_id, lease_id, leased_at,
+        done_at)
+    SELECT job_id, kind, 0, 0, 1, 1, CASE WHEN kind = 'plan' THEN 'DONE' ELSE %(unit_state)s END, 1, id, 'bench', claimed_at,
+        CASE WHEN kind = 'plan' THEN claimed_at ELSE ended_at END
+    FROM batchreel_attempt, unnest(ARRAY['plan', 'video', 'audio']) kind
+    WHERE batch_job_id = ANY (SELECT 'batch-' || n FROM generate_series(%(first)s, %(last)s) n)
+    """,
+    """
+    INSERT INTO batchreel_event (created_at, kind, video_id, job_id, attempt_number, from_state, to_state, reason, text)
+    SELECT now() - %(age)s, kind, md5('video' || n)::uuid, md5('job' || n)::uuid, 1, '', '', '', ''
+    FROM generate_series(%(first)s, %(last)s) n, unnest(ARRAY['job.request', 'job.grant', 'attempt.submit', 'attempt.claim', 'unit.lease',
+        'unit.finish', 'job.publish']) kind
+    """,
+    """
+    UPDATE batchreel_video SET published_job_id = md5('job' || n)::uuid
+    FROM generate_series(%(first)s, %(last)s) n WHERE %(is_over)s AND id = md5('video' || n)::uuid
+    """,
+)
 _AGE = timedelta(days=40)
 """Older than every retention: such a job is wholly over."""
 
@@ -51,69 +92,25 @@ def migrate() -> None:
 def add_history(*, first: int, until: int, active: int) -> None:
     """Add published videos numbered from `first` up to `until`, and `active` jobs whose containers are at work."""
     Tick.objects.get_or_create(name="rescue", defaults={"unbroken_since": Now()})
-    for start in range(first, until, _BATCH_ROWS):
-        _add(range(start, min(until, start + _BATCH_ROWS)), JobState.SUCCEEDED, AttemptState.SUCCEEDED)
+    _add(first, until - 1, is_over=True)
     if active:
-        _add(range(-active, 0), JobState.RUNNING, AttemptState.RUNNING)
+        _add(-active, -1, is_over=False)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
 
-def _add(numbers: range, job_state: JobState, attempt_state: AttemptState) -> None:
-    over = job_state is JobState.SUCCEEDED
-    then = Now() - _AGE if over else Now()
-    videos = Video.objects.bulk_create(
-        Video(title=str(n), source=f"sources/{n}.mp4", requested_source=f"sources/{n}.mp4") for n in numbers
-    )
-    jobs = Job.objects.bulk_create(
-        Job(
-            video=video,
-            source_name=str(video.source),
-            profile="standard",
-            state=job_state,
-            fence=1,
-            next_attempt_at=None,
-            manifest={} if over else None,
-            manifest_key="master.m3u8" if over else "",
-            created_at=then,
-            finished_at=then if over else None,
-            tidied_at=then if over else None,
-        )
-        for video in videos
-    )
-    attempts = Attempt.objects.bulk_create(
-        Attempt(
-            job=job,
-            number=1,
-            state=attempt_state,
-            charged=False if over else None,
-            vcpus=2,
-            memory_mib=4096,
-            batch_job_name=f"batchreel-{job.pk}-1",
-            batch_job_id=f"batch-{job.pk}",
-            batch_status="SUCCEEDED" if over else "RUNNING",
-            claimed_at=then,
-            heartbeat_at=then,
-            progressed_at=then,
-            ended_at=then if over else None,
-        )
-        for job in jobs
-    )
-    Unit.objects.bulk_create(
-        Unit(
-            job=attempt.job,
-            kind=kind,
-            state=UnitState.DONE if over or kind == UnitKind.PLAN else UnitState.LEASED,
-            fence=1,
-            lease_id="bench",
-            attempt=attempt,
-            leased_at=then,
-            done_at=then if over or kind == UnitKind.PLAN else None,
-        )
-        for attempt in attempts
-        for kind in (UnitKind.PLAN, UnitKind.VIDEO, UnitKind.AUDIO)
-    )
-    if over:
-        for video, job in zip(videos, jobs, strict=True):
-            video.published_job = job
-        Video.objects.bulk_update(videos, ["published_job"])
+def _add(first: int, last: int, *, is_over: bool) -> None:
+    columns = {
+        "first": first,
+        "last": last,
+        "is_over": is_over,
+        "age": _AGE if is_over else timedelta(),
+        "charged": False if is_over else None,
+        "job_state": JobState.SUCCEEDED if is_over else JobState.RUNNING,
+        "attempt_state": AttemptState.SUCCEEDED if is_over else AttemptState.RUNNING,
+        "batch_status": BatchStatus.SUCCEEDED if is_over else BatchStatus.RUNNING,
+        "unit_state": UnitState.DONE if is_over else UnitState.LEASED,
+    }
+    with connection.cursor() as cursor:
+        for insert in _INSERTS:
+            cursor.execute(insert, columns)
