@@ -142,27 +142,27 @@ class BrokerOfStack:
         """The stack ends it."""
 
 
-def worker_process(environment: Mapping[str, str], folder: Path) -> NodeProcess:
+def worker_process(environment: Mapping[str, str], folder: Path, *, name: str = "path") -> NodeProcess:
     """A worker on all queues, with two processes; its log lies in `folder`."""
     # Mingling and gossip are for workers that have others beside them, and cost each start a second.
     alone = ["--without-mingle", "--without-gossip"]
-    arguments = ["worker", "-Q", QUEUES, "--concurrency", "2", "--hostname", "path@%h", "--loglevel", "INFO", *alone]
+    arguments = ["worker", "-Q", QUEUES, "--concurrency", "2", "--hostname", f"{name}@%h", "--loglevel", "INFO", *alone]
     return NodeProcess(
-        name="path",
+        name=name,
         arguments=arguments,
         environment={**environment, "REDIS_SOCKET_TIMEOUT_S": "5"},
-        log_path=folder / "worker.log",
+        log_path=folder / f"worker-{name}.log",
         ready_line=" ready.",
     )
 
 
-def beat_process(environment: Mapping[str, str], folder: Path) -> NodeProcess:
+def beat_process(environment: Mapping[str, str], folder: Path, *, name: str = "beat") -> NodeProcess:
     """Beat, on the entries in the database."""
     return NodeProcess(
-        name="beat",
+        name=name,
         arguments=["beat", "--loglevel", "INFO"],
         environment=environment,
-        log_path=folder / "beat.log",
+        log_path=folder / f"{name}.log",
         ready_line="beat: Starting...",
     )
 

@@ -21,6 +21,7 @@ from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundE
 from tasks.lifecycle.states import UnitKind
 from tasks.services.claim import Claim, JobAlreadyDoneError, Lease, NotClaimableError, claim_attempt, claim_unit
 from tasks.services.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
+from tasks.services.heartbeat import beat
 from tasks.services.publish import publish
 
 if TYPE_CHECKING:
@@ -38,11 +39,14 @@ class Hall:
     """Where stand-ins do a container's work. `doors` closed hold each of them before its first claim.
 
     `refused` are the ids of the Batch jobs whose claim was refused, because another one has or had the attempt, or it has ended or is gone.
+    Each unit takes `unit_s`. An error that is one of `deaths` ends a stand-in as if it had been killed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, unit_s: float = 0.0, deaths: tuple[type[Exception], ...] = ()) -> None:
         self.doors = threading.Event()
         self.doors.set()
+        self._unit_s = unit_s
+        self._deaths = deaths
         self.troubles: list[str] = []
         self.refused: list[str] = []
         self._server = _Server(("127.0.0.1", 0), self._handler())
@@ -83,11 +87,14 @@ class Hall:
                 job_id, number, batch_job_id = self.rfile.readline().decode().split()
                 hall.doors.wait(_HELD_LIMIT_S)
                 try:
-                    work(job_id=uuid.UUID(job_id), number=int(number), batch_job_id=batch_job_id)
+                    attempt = {"job_id": uuid.UUID(job_id), "number": int(number), "batch_job_id": batch_job_id}
+                    work(**attempt, unit_s=hall._unit_s)
                     exit_code = ExitCode.DONE
                 except _REFUSALS:
                     hall.refused.append(batch_job_id)
                     exit_code = ExitCode.NOT_CLAIMABLE
+                except hall._deaths:
+                    return
                 except Exception:  # noqa: BLE001 - whatever it was, the test shall show it
                     hall.troubles.append(traceback.format_exc())
                     return
@@ -104,10 +111,12 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
 
-def work(*, job_id: uuid.UUID, number: int, batch_job_id: str) -> None:
+def work(*, job_id: uuid.UUID, number: int, batch_job_id: str, unit_s: float = 0.0) -> None:
     """Everything that a container does for its job, without media: claim, plan, two units of video, publish. Raises what services raise."""
     claim = claim_attempt(job_id=job_id, number=number, batch_job_id=batch_job_id, claim_id=uuid.uuid4())
     while isinstance(lease := claim_unit(claim, lease_id=uuid.uuid4().hex[:12]), Lease):
+        threading.Event().wait(unit_s)
+        beat(claim, stage="encode", count=lease.fence, encoded_frames=0)
         _do(claim, lease)
     finish_attempt(claim)
 

@@ -1,0 +1,216 @@
+"""Everything dies at random, by seed: workers, beats, Redis, PostgreSQL, containers, AWS's answers. No job is lost, no effect is doubled.
+
+`scripts/chaos` runs it by itself; `-k seed-3` runs one seed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from tasks.beat import sync_entries
+from tasks.models import Attempt, Event, Job, Unit, Video
+from tests.hint_target import hints_go_to
+from tests.integration.celery_nodes import NodeProcess, beat_process, worker_process
+from tests.integration.faults.endings import unfinished_batch_jobs, wait_for_all_ends
+from tests.integration.faults.stand_ins import Hall
+from tests.integration.quick import QUICK
+from tests.services.making import uploaded_video
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from mypy_boto3_batch import BatchClient
+
+    from tests.batch_faults import Faults
+    from tests.integration.faults.own_postgres import OwnPostgres
+    from tests.integration.own_redis import OwnRedis
+
+JOBS = 400
+FAULTS = 12
+WORKERS = 3
+BEATS = 2
+SEEDS = 8
+UNIT_S = 0.1
+STEP_LIMIT_S = 60.0
+END_LIMIT_S = 180.0
+BUSY = {
+    **QUICK,
+    "tick_lease_s": 2,
+    "submit_per_s": 200,
+    "submit_burst": 200,
+    "stuck_threshold_s": 4,
+    "start_limit_s": 20,
+    "backoff_cap_s": 2,
+    "verdict_wait_s": 10,
+}
+LOST = ("spot_reclaim", "host_loss", "out_of_memory", "vanish")
+CALLS = ("error_before", "error_after", "drop_before", "drop_after", "throttle")
+READS = ("empty", "partial", "error_before", "throttle")
+
+
+class World(NamedTuple):
+    """Everything that may die, and what keeps the dice."""
+
+    workers: Sequence[NodeProcess]
+    beats: Sequence[NodeProcess]
+    redis: OwnRedis
+    postgres: OwnPostgres
+    faults: Faults
+    dice: random.Random
+
+    def supervise(self) -> None:
+        """Start again what has ended, as systemd or ECS would."""
+        for node in (*self.workers, *self.beats):
+            if node.status == "exited":
+                node.restart()
+
+
+@pytest.fixture
+def hall(transactional_db: None) -> Iterator[Hall]:
+    """Stand-ins that take a while for each unit, and that die where the database does."""
+    with Hall(unit_s=UNIT_S, deaths=(OperationalError, InterfaceError)).open() as hall:
+        yield hall
+
+
+@pytest.fixture
+def site_environment(
+    site_environment: dict[str, str], own_redis: OwnRedis, own_postgres: OwnPostgres, stand_in_definition: str
+) -> dict[str, str]:
+    """A site on the PostgreSQL and the Redis of this test, with stand-ins for containers."""
+    return {
+        **site_environment,
+        "DATABASE_URL": own_postgres.url,
+        "REDIS_URL": own_redis.url,
+        "VIDEO_BATCH_JOB_DEFINITION": stand_in_definition,
+        "BATCHREEL": json.dumps(BUSY),
+    }
+
+
+@pytest.fixture
+def nodes(site_environment: dict[str, str], tmp_path: Path) -> Iterator[tuple[list[NodeProcess], list[NodeProcess]]]:
+    """Three workers and two beats at work."""
+    sync_entries()
+    workers = [worker_process(site_environment, tmp_path, name=f"worker{number}") for number in range(WORKERS)]
+    beats = [beat_process(site_environment, tmp_path, name=f"beat{number}") for number in range(BEATS)]
+    try:
+        for node in (*workers, *beats):
+            node.ready()
+        yield workers, beats
+    finally:
+        for node in (*workers, *beats):
+            node.teardown()
+
+
+@pytest.fixture
+def world(
+    *,
+    seed: int,
+    nodes: tuple[list[NodeProcess], list[NodeProcess]],
+    own_redis: OwnRedis,
+    own_postgres: OwnPostgres,
+    faults: Faults,
+) -> World:
+    """Everything that may die, at work."""
+    workers, beats = nodes
+    # What dies when is no secret.
+    return World(workers, beats, own_redis, own_postgres, faults, random.Random(seed))
+
+
+def _kill_worker(world: World) -> None:
+    world.dice.choice(world.workers).kill("SIGKILL")
+
+
+def _kill_beat(world: World) -> None:
+    world.dice.choice(world.beats).kill("SIGKILL")
+
+
+def _end_worker(world: World) -> None:
+    world.dice.choice(world.workers).kill("SIGTERM")
+
+
+def _freeze_worker(world: World) -> None:
+    worker = world.dice.choice(world.workers)
+    worker.kill("SIGSTOP")
+    begun = _succeeded()
+    try:
+        wait_for(lambda: _succeeded() >= min(JOBS, begun + 20), limit_s=STEP_LIMIT_S, what="work without that worker")
+    finally:
+        worker.kill("SIGCONT")
+
+
+def _wipe_redis(world: World) -> None:
+    world.redis.lose_everything()
+
+
+def _restart_redis(world: World) -> None:
+    world.redis.kill()
+    world.redis.start()
+
+
+def _crash_postgres(world: World) -> None:
+    connection.close()
+    world.postgres.crash()
+    world.postgres.start_again()
+
+
+def _lose_containers(world: World) -> None:
+    running = list(Attempt.objects.filter(state="RUNNING").order_by("pk").values_list("batch_job_id", flat=True))
+    for batch_job_id in world.dice.sample(running, k=min(3, len(running))):
+        world.faults.plant(world.dice.choice(LOST), job_id=batch_job_id)
+
+
+def _spoil_submits(world: World) -> None:
+    world.faults.plant(world.dice.choice(CALLS), operation="SubmitJob", times=5)
+
+
+def _spoil_reads(world: World) -> None:
+    operation = world.dice.choice(["DescribeJobs", "ListJobs"])
+    world.faults.plant(world.dice.choice(READS), operation=operation, times=3)
+
+
+ACTS: tuple[Callable[[World], None], ...] = (
+    *(_kill_worker, _kill_beat, _end_worker, _freeze_worker, _wipe_redis, _restart_redis),
+    *(_crash_postgres, _lose_containers, _lose_containers, _spoil_submits, _spoil_submits, _spoil_reads),
+)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("hints_are_tried")
+@pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed-{seed}")
+def test_every_job_succeeds_once_when_everything_dies_at_random(
+    world: World, batch_client: BatchClient, record_property: Callable[[str, object], None]
+) -> None:
+    with hints_go_to(world.redis.url), transaction.atomic():
+        videos = [uploaded_video(title=f"Lecture {number}") for number in range(JOBS)]
+    for step, act in enumerate(world.dice.sample(ACTS, k=FAULTS), start=1):
+        wait_for(lambda due=step * JOBS // (FAULTS + 2): _goes_on(world, due), limit_s=STEP_LIMIT_S, what=act.__name__)
+        act(world)
+    wait_for_all_ends(videos, limit_s=END_LIMIT_S, meanwhile=world.supervise)
+
+    jobs = list(Job.objects.filter(video__in=videos))
+    assert Counter(job.state for job in jobs) == {"SUCCEEDED": JOBS}
+    assert Video.objects.filter(published_job__in=jobs).count() == JOBS
+    told = Counter(Event.objects.values_list("job_id", "kind"))
+    assert all(told[job.pk, "job.request"] == told[job.pk, "job.publish"] == 1 for job in jobs)
+    assert not Unit.objects.exclude(state="DONE").exists()
+    assert Event.objects.filter(kind="unit.finish").count() == Unit.objects.count()
+    wait_for(lambda: not unfinished_batch_jobs(batch_client), limit_s=STEP_LIMIT_S, what="the end of all Batch jobs")
+    record_property("executions", sum(job.fence for job in jobs))
+
+
+def _goes_on(world: World, due: int) -> bool:
+    world.supervise()
+    return _succeeded() >= due
+
+
+def _succeeded() -> int:
+    return Job.objects.filter(state="SUCCEEDED").count()
