@@ -1,0 +1,113 @@
+"""AWS Batch, simulated: a port with a memory, and the faults that the real one has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tasks.batch.errors import BatchDoubtfulError, BatchError, BatchRefusedError, BatchThrottledError
+from tasks.batch.port import Found, Submission
+from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation
+
+ESSENTIAL = "Essential container in task exited"
+
+_CERTAIN = {"refused": BatchRefusedError, "throttled": BatchThrottledError}
+"""Faults after which SubmitJob certainly did not take effect."""
+
+
+@dataclass(kw_only=True)
+class BatchJob:
+    """One Batch job, as AWS would know it."""
+
+    batch_job_id: str
+    name: str
+    created_at_ms: float
+    status: BatchStatus = BatchStatus.RUNNABLE
+    status_reason: str = ""
+    container_reason: str = ""
+    exit_code: int | None = None
+    started: bool = False
+    terminated: bool = False
+    listed: bool = True
+    """ListJobs may not show it yet."""
+    forgotten: bool = False
+    """DescribeJobs does not know it, or not any more."""
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in FINAL_STATUSES
+
+    def end(self, *, status: BatchStatus = BatchStatus.FAILED, words: str, exit_code: int | None = None) -> None:
+        """Over, unless it was before."""
+        if not self.is_over:
+            self.status, self.status_reason, self.exit_code = status, words, exit_code
+
+
+@dataclass
+class SimulatedBatch:
+    """A BatchPort with a memory. `submit_fault` and `read_fault` hold until they are changed."""
+
+    submit_fault: str = ""
+    read_fault: bool = False
+    terminate_fault: bool = False
+    jobs: dict[str, BatchJob] = field(default_factory=dict)
+
+    def submit(self, submission: Submission) -> str:
+        if self.submit_fault in _CERTAIN:
+            raise _CERTAIN[self.submit_fault](self.submit_fault)
+        if self.submit_fault == "lost before":
+            raise BatchDoubtfulError(self.submit_fault)
+        batch_job_id = f"batch-{len(self.jobs)}"
+        self.jobs[batch_job_id] = BatchJob(
+            batch_job_id=batch_job_id, name=submission.name, created_at_ms=time.time() * 1000
+        )
+        if self.submit_fault == "lost after, not listed":
+            self.jobs[batch_job_id].listed = False
+        if self.submit_fault.startswith("lost after"):
+            raise BatchDoubtfulError(self.submit_fault)
+        return batch_job_id
+
+    def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
+        self._read()
+        return [self._observation(each) for each in batch_job_ids]
+
+    def _observation(self, batch_job_id: str) -> Observation:
+        job = self.jobs.get(batch_job_id)
+        if job is None or job.forgotten:
+            return Observation(batch_job_id=batch_job_id, status=BatchStatus.ABSENT)
+        return Observation(
+            batch_job_id=batch_job_id,
+            status=job.status,
+            status_reason=job.status_reason,
+            container_reason=job.container_reason,
+            exit_code=job.exit_code,
+            started=job.started,
+            terminated=job.terminated,
+        )
+
+    def find(self, *, name: str) -> list[Found]:
+        self._read()
+        return [self._found(each) for each in self.jobs.values() if each.name == name and each.listed]
+
+    def list_active(self, *, prefix: str) -> list[Found]:
+        self._read()
+        active = [each for each in self.jobs.values() if each.listed and not each.is_over and not each.forgotten]
+        return [self._found(each) for each in active if each.name.startswith(prefix)]
+
+    def terminate(self, batch_job_id: str, *, reason: str) -> None:
+        if self.terminate_fault:
+            raise BatchThrottledError(reason)
+        job = self.jobs.get(batch_job_id)
+        if job is not None and not job.is_over:
+            job.terminated = True
+            job.end(words=reason, exit_code=137 if job.started else None)
+
+    def _read(self) -> None:
+        if self.read_fault:
+            raise BatchError(self)
+
+    def _found(self, job: BatchJob) -> Found:
+        return Found(
+            batch_job_id=job.batch_job_id, name=job.name, status=job.status, created_at_ms=int(job.created_at_ms)
+        )

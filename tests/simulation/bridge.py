@@ -1,0 +1,213 @@
+"""The services, a simulated AWS Batch and its containers, with what any history of them is made of: start, step, beat, tick, converge."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+from django.db.models.functions import Now
+
+from tasks.batch.errors import BatchError
+from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptState
+from tasks.models import Attempt, Event, Job, Tick, Unit, Video
+from tasks.services.doubt import resolve_doubts
+from tasks.services.heartbeat import Beat
+from tasks.services.observe import observe
+from tasks.services.reap import reap, reap_batch_jobs
+from tasks.services.request import request_overlooked
+from tasks.services.rescue import rescue
+from tasks.services.resume import resume_idle
+from tasks.services.submit import submit_due
+from tests.services.table_rows import snapshot
+from tests.simulation.batch import BatchJob, SimulatedBatch
+from tests.simulation.checks import Watcher
+from tests.simulation.container import Container
+from tests.simulation.passing_time import pass_time, restart_ids
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 3
+MOST_ROUNDS = 60
+"""Rounds of all ticks, two minutes apart, in which every job must have come to its end once the faults have stopped."""
+
+SETTINGS = {
+    "max_attempts": MAX_ATTEMPTS,
+    "max_losses_in_a_row": 4,
+    "submit_burst": 100_000,
+    "submit_per_s": 100_000,
+}
+"""A small budget, so that its end is often seen, and no wait for SubmitJob's rate."""
+
+
+class Bridge:
+    """A site without videos at first. What happens to its rows, the services do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        restart_ids()
+        self.batch = SimulatedBatch()
+        self.containers: list[Container] = []
+        self.begun: set[str] = set()
+        self.numbers = itertools.count()
+        newest = Event.objects.order_by("-id").values_list("id", flat=True).first() or 0
+        self.watcher = Watcher(max_attempts=MAX_ATTEMPTS, newest_event=newest)
+        self.rows: dict[str, Any] = {}
+        Tick.objects.create(name="rescue", unbroken_since=Now())
+
+    def promises_hold(self) -> None:
+        """Raise AssertionError where a promise is broken."""
+        self.rows = self.watcher.check()
+
+    def time_passes(self, seconds: float, ticks_were_away: bool) -> None:
+        pass_time(self.batch, seconds=seconds)
+        if ticks_were_away:
+            Tick.objects.update(unbroken_since=Now())
+        self.all_beat()
+
+    def upload(self, *, with_signal: bool) -> None:
+        video = Video(title="v", source=self.source())
+        if with_signal:
+            video.save()
+        else:
+            Video.objects.bulk_create([video])
+
+    def source(self) -> str:
+        return f"sources/{next(self.numbers)}.mp4"
+
+    def pick(self, those: Sequence[T] | Any, pick: int) -> Any:
+        those = list(those)
+        return those[pick % len(those)] if those else None
+
+    def not_over(self) -> list[BatchJob]:
+        return [job for job in self.batch.jobs.values() if not job.is_over]
+
+    def waiting(self) -> list[BatchJob]:
+        return [job for job in self.not_over() if job.batch_job_id not in self.begun]
+
+    def here(self) -> list[Container]:
+        return [each for each in self.containers if not each.is_gone]
+
+    def claimed(self) -> list[Container]:
+        return [each for each in self.here() if each.claim is not None]
+
+    def start(self, job: BatchJob) -> None:
+        self.begun.add(job.batch_job_id)
+        job.status, job.started = BatchStatus.RUNNING, True
+        job_id, _, number = job.name.removeprefix("batchreel-").rpartition("-")
+        self.containers.append(Container(batch_job=job, job_id=uuid.UUID(job_id), number=int(number)))
+
+    def step(self, container: Container) -> None:
+        if not container.is_gone:
+            with self.late_writes_change_nothing(container):
+                self.advance(container)
+
+    def advance(self, container: Container) -> None:
+        finishes = container.lease
+        container.step()
+        if finishes:
+            container.lease = None
+
+    def beat(self, container: Container) -> None:
+        attempt = Attempt.objects.filter(job=container.job_id, number=container.number, claim_id=container.claim_id)
+        runs = attempt.filter(state=AttemptState.RUNNING).exists()
+        answer = container.beat()
+        assert answer is None or (answer is Beat.ALIVE) == runs
+        if answer not in {None, Beat.ALIVE}:
+            container.leave(0 if answer is Beat.DONE else 11)
+
+    def all_beat(self) -> None:
+        for container in self.here():
+            if not container.cut_off:
+                self.beat(container)
+
+    @contextmanager
+    def late_writes_change_nothing(self, container: Container) -> Iterator[None]:
+        before = snapshot() if self.is_superseded(container) else None
+        yield
+        assert before is None or snapshot() == before, f"{container} is superseded, and wrote"
+
+    def is_superseded(self, container: Container) -> bool:
+        attempt = Attempt.objects.filter(job=container.job_id, number=container.number).first()
+        if attempt is None:
+            return True
+        if container.claim is None:
+            free = attempt.state in {AttemptState.SUBMITTING, AttemptState.SUBMITTED}
+            return not free or attempt.batch_job_id not in {None, container.batch_job.batch_job_id}
+        lease = container.lease
+        leased_again = lease and not Unit.objects.filter(pk=lease.unit_id, fence=lease.fence, lease_id=lease.lease_id)
+        return attempt.state != AttemptState.RUNNING or attempt.claim_id != container.claim_id or bool(leased_again)
+
+    def ticks(self, number: int) -> None:
+        """Every tick once, but for the removal of objects. Each ends at the first BatchError, as run_tick has it."""
+        since = Tick.objects.values_list("unbroken_since", flat=True).get(name="rescue")
+        assert since is not None
+        bodies: list[Callable[[], object]] = [
+            lambda: request_overlooked(limit=10),
+            lambda: resolve_doubts(batch=self.batch),
+            lambda: observe(batch=self.batch, tick=number),
+            lambda: rescue(batch=self.batch, unbroken_since=since),
+            lambda: reap_batch_jobs(batch=self.batch, limit=50),
+        ]
+        for body in bodies:
+            with suppress(BatchError):
+                body()
+        assert resume_idle() == 0, "a path of the services left a job to nobody"
+
+    @contextmanager
+    def healthy_ones_go_on(self) -> Iterator[None]:
+        """A container that is heard, and whose Batch job is not over, keeps its attempt whatever a tick does."""
+        healthy = [
+            each.claim.attempt_id
+            for each in self.claimed()
+            if each.claim is not None and not each.cut_off and not each.batch_job.is_over
+        ]
+        running = Attempt.objects.filter(pk__in=healthy, state=AttemptState.RUNNING)
+        before = running.count()
+        yield
+        assert running.count() == before, "a healthy container was taken for dead"
+
+    # The end.
+
+    def converge(self) -> None:
+        """No more faults. What containers are left go on, and every tick runs."""
+        self.batch.submit_fault = ""
+        for job in self.batch.jobs.values():
+            job.listed = True
+        for container in self.containers:
+            container.cut_off = False
+        for number in range(MOST_ROUNDS):
+            if self.is_over():
+                reap(batch=self.batch)
+                self.promises_hold()
+                return
+            self.time_passes(seconds=120.0, ticks_were_away=False)
+            submit_due(batch=self.batch)
+            for job in self.owned_by_attempts():
+                self.start(job)
+            for container in self.here():
+                self.work_to_the_end(container)
+            self.ticks(number)
+            self.promises_hold()
+        assert self.is_over(), f"not over after {MOST_ROUNDS} rounds: {list(Job.objects.values())}"
+
+    def work_to_the_end(self, container: Container) -> None:
+        for _ in range(20):
+            if container.is_gone:
+                return
+            self.advance(container)
+
+    def owned_by_attempts(self) -> list[BatchJob]:
+        """Strays never get a machine here, so it is the reap tick that has to end them."""
+        live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)
+        owned = set(live.values_list("batch_job_id", flat=True))
+        return [job for job in self.waiting() if job.batch_job_id in owned]
+
+    def is_over(self) -> bool:
+        self.promises_hold()
+        at_work = [job for job in self.not_over() if not job.forgotten]
+        active = [job for job in self.rows["jobs"] if job["state"] in ACTIVE_JOB_STATES]
+        return not active and not at_work and not request_overlooked(limit=10)

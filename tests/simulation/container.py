@@ -1,0 +1,99 @@
+"""The program that Batch runs, simulated step by step. What it does to rows, it does through the services."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+
+from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
+from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.states import UnitKind
+from tasks.services.claim import (
+    Claim,
+    JobAlreadyDoneError,
+    Lease,
+    NotClaimableError,
+    NothingToClaim,
+    claim_attempt,
+    claim_unit,
+)
+from tasks.services.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
+from tasks.services.heartbeat import Beat, beat
+from tasks.services.preview import publish_preview
+from tasks.services.publish import publish
+from tests.simulation.batch import ESSENTIAL, BatchJob
+
+
+@dataclass(kw_only=True)
+class Container:
+    """The program that Batch runs, step by step. It may go on long after everybody else has given it up."""
+
+    batch_job: BatchJob
+    job_id: uuid.UUID
+    number: int
+    claim_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    claim: Claim | None = None
+    lease: Lease | None = None
+    beats: int = 0
+    cut_off: bool = False
+    """Its heartbeats do not arrive."""
+    is_gone: bool = False
+
+    def step(self) -> None:
+        """Do the next thing: claim the attempt, claim a unit, or finish the one that it holds. Leave where the answer says so."""
+        try:
+            if self.claim is None:
+                self.claim = claim_attempt(
+                    job_id=self.job_id,
+                    number=self.number,
+                    batch_job_id=self.batch_job.batch_job_id,
+                    claim_id=self.claim_id,
+                )
+            elif self.lease is None:
+                self._claim_unit(self.claim)
+            else:
+                self.finish()
+        except JobAlreadyDoneError:
+            self.leave(0)
+        except (AttemptCancelledError, FencedError, NotClaimableError, NotFoundError):
+            self.leave(11)
+
+    def _claim_unit(self, claim: Claim) -> None:
+        taken = claim_unit(claim, lease_id=uuid.uuid4().hex[:12])
+        if isinstance(taken, Lease):
+            self.lease = taken
+        elif taken is NothingToClaim.JOB_DONE or finish_attempt(claim):
+            self.leave(0)
+
+    def finish(self) -> None:
+        """Finish the unit that it holds. The lease is kept, so that the same can be said again."""
+        claim, lease = self.claim, self.lease
+        assert claim is not None
+        assert lease is not None
+        if lease.kind is UnitKind.PLAN:
+            finish_plan(claim, lease, plan={"by": claim.number}, units=_UNITS)
+        elif lease.kind is UnitKind.PUBLISH:
+            publish(claim, lease, manifest={"by": claim.number}, manifest_key=f"{lease.key_prefix}/m", poster_key="")
+        elif lease.kind is UnitKind.REMUX:
+            publish_preview(claim, lease, manifest={"by": claim.number}, manifest_key=f"{lease.key_prefix}/m")
+        else:
+            finish_unit(claim, lease, output={"by": claim.number})
+
+    def beat(self) -> Beat | None:
+        """One heartbeat, with progress. None where there is nothing to beat for."""
+        if self.claim is None or self.is_gone:
+            return None
+        self.beats += 1
+        return beat(self.claim, stage="encode", count=self.beats, encoded_frames=self.beats)
+
+    def leave(self, exit_code: int) -> None:
+        """The process ends; Batch learns of it."""
+        self.is_gone = True
+        status = BatchStatus.FAILED if exit_code else BatchStatus.SUCCEEDED
+        self.batch_job.end(status=status, words=ESSENTIAL, exit_code=exit_code)
+
+
+_UNITS = [
+    PlannedUnit(kind=kind, index=index, first_frame=0, end_frame=1, weight_frames=1)
+    for kind, index in [(UnitKind.REMUX, 0), (UnitKind.AUDIO, 0), (UnitKind.VIDEO, 0)]
+]
