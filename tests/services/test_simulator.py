@@ -1,0 +1,69 @@
+"""Twenty jobs, every fault, by seed: nothing is lost, nothing doubled, and all come to an end when the faults stop."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import transaction
+
+from tests.simulation.bridge import SETTINGS
+from tests.simulation.simulator import Simulator
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db
+
+QUICK_SEEDS = 50
+LONG_SEEDS = 1000
+FAILED_ONCE: tuple[int, ...] = ()
+"""Seeds that found something, kept for ever."""
+
+SIMULATION = Path(__file__).parents[1] / "simulation"
+
+
+@pytest.fixture(autouse=True)
+def _small_budget(settings: Settings) -> None:
+    settings.BATCHREEL = SETTINGS
+
+
+@pytest.mark.parametrize("seed", [*range(QUICK_SEEDS), *FAILED_ONCE])
+def test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed(seed: int) -> None:
+    play(seed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("first", range(QUICK_SEEDS, LONG_SEEDS, QUICK_SEEDS))
+def test_nothing_is_lost_or_doubled_and_all_converges_in_a_thousand_histories(first: int) -> None:
+    for seed in range(first, first + QUICK_SEEDS):
+        play(seed)
+
+
+def play(seed: int) -> list[str]:
+    """One history and its log. Its rows are gone afterwards."""
+    with pytest.MonkeyPatch.context() as patching, transaction.atomic():
+        simulator = Simulator(seed, patching)
+        simulator.run()
+        transaction.set_rollback(True)
+    return simulator.log
+
+
+def test_history_is_the_same_when_the_seed_is() -> None:
+    assert play(7) == play(7) != play(8)
+
+
+def test_simulation_writes_no_state_of_its_own_when_it_grows() -> None:
+    """The services write states. The world may move times, and what a service of ours never writes: a new source, an overlooked attempt."""
+    for path in SIMULATION.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                named = {keyword.arg for keyword in node.keywords}
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                assert called != "transition", path
+                assert called not in {"update", "create", "bulk_update"} or "state" not in named, (
+                    f"{path}:{node.lineno}"
+                )

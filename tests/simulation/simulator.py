@@ -1,0 +1,105 @@
+"""A long history of many jobs, drawn by a seed: every fault, then none, on the services and PostgreSQL, in no time.
+
+The same seed gives the same history: nothing here looks at a clock, and every id and every jitter comes from the seed.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from tasks.models import Attempt, Job, Video
+from tests.simulation import acts
+from tests.simulation.acts import NEEDS, Acts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+JOBS = 20
+STEPS = 45
+_WELL = 6
+"""How much more often all goes on than any one fault happens: jobs have to get somewhere to be disturbed there."""
+
+_DRAWS: dict[str, dict[str, Sequence[Any]]] = {
+    "person_acts": {"act": acts.PEOPLE, "pick": range(JOBS)},
+    "bridge_goes_on": {"number": acts.PICKS},
+    "container_goes_on": {"pick": range(JOBS), "steps": range(1, 9)},
+    "all_goes_on": {"number": acts.PICKS, "steps": range(1, 5)},
+    "tick_submit": {"fault": acts.SUBMIT_FAULTS},
+    "submit_takes_effect_twice": {},
+    "ticks_run": {"number": acts.PICKS, "reads_fail": acts.RARELY, "terminate_fails": acts.RARELY},
+    "tick_reaps_all": {"reads_fail": acts.RARELY},
+    "time_passes": {"seconds": acts.SPANS_S, "ticks_were_away": acts.RARELY},
+    "batch_job_changes": {"pick": range(JOBS), "end": acts.ENDS, "what": acts.CHANGES},
+    "container_starts": {"pick": range(JOBS)},
+    "container_works": {"pick": range(JOBS), "steps": range(1, 9)},
+    "container_says_it_twice": {"pick": range(JOBS), "sends_back": acts.RARELY},
+    "container_misbehaves": {"pick": range(JOBS), "how": acts.MISDEEDS, "reason": acts.REASONS},
+    "container_is_replaced": {"pick": range(JOBS), "number": acts.PICKS},
+    "batch_forgets_one_at_work": {"pick": range(JOBS)},
+    "executions_end_early": {"times": range(1, 5), "end": acts.ENDS, "steps": range(1, 4)},
+    "helper_is_granted": {"pick": range(JOBS)},
+}
+"""Act -> its parameters, and what each is drawn from."""
+
+_OFTEN = ("bridge_goes_on", "container_goes_on", "all_goes_on", "container_works")
+
+
+class Simulator(Acts):
+    """One history. `run` plays it; `log` tells each step and the states that it led to."""
+
+    most_videos = JOBS
+
+    def __init__(self, seed: int, patching: pytest.MonkeyPatch) -> None:
+        self._dice = random.Random(seed)  # histories, not secrets
+        self._ids = random.Random(seed)
+        self._seed = seed
+        self._patch_chance(seed, patching)
+        super().__init__()
+        self.log: list[str] = []
+
+    def run(self) -> None:
+        """Begin with 20 videos, let faults happen and end, and let every job come to its end. An AssertionError tells the last steps."""
+        try:
+            for number in range(JOBS):
+                self.upload(with_signal=number % 4 != 0)
+            self.promises_hold()
+            for _ in range(STEPS):
+                self._step()
+            self.converge()
+            self._tell("converged")
+        except AssertionError as error:
+            error.add_note("\n".join([f"Seed {self._seed}. The last steps:", *self.log[-8:]]))
+            raise
+
+    def _step(self) -> None:
+        names = [name for name in _DRAWS if name not in NEEDS or NEEDS[name](self)]
+        weights = [_WELL if name in _OFTEN else 1 for name in names]
+        (name,) = self._dice.choices(names, weights)
+        drawn = {what: self._dice.choice(of) for what, of in _DRAWS[name].items()}
+        self.log.append(f"{name} {drawn}")
+        getattr(self, name)(**drawn)
+        self.promises_hold()
+        self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        jobs = " ".join(f"{state[:2]}{fence}" for state, fence in _ordered(Job).values_list("state", "fence"))
+        attempts = " ".join(state[:3] for state in _ordered(Attempt).values_list("state", flat=True))
+        batch = " ".join(f"{job.name[-12:]}={job.status}" for job in self.batch.jobs.values())
+        self.log.append(f"{name}: {jobs} | {attempts} | {batch}")
+
+    def _patch_chance(self, seed: int, patching: pytest.MonkeyPatch) -> None:
+        random.seed(seed)
+        for model in (Video, Job):
+            patching.setattr(model._meta.get_field("id"), "_get_default", self._next_id)
+        patching.setattr(uuid, "uuid4", self._next_id)
+
+    def _next_id(self) -> uuid.UUID:
+        return uuid.UUID(int=self._ids.getrandbits(128), version=4)
+
+
+def _ordered(model: type[Job] | type[Attempt]) -> Any:
+    return model.objects.order_by("created_at", "pk")
