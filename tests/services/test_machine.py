@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_small_budget")]
 
-QUICK_EXAMPLES = 200
+QUICK_EXAMPLES = 60
 STEPS = 40
 
 picks = st.sampled_from(acts.PICKS)
@@ -106,6 +106,6 @@ def test_promises_hold_and_every_job_ends_whatever_happens_in_which_order() -> N
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("examples", [5000])
+@pytest.mark.parametrize("examples", [200, 5000])
 def test_promises_hold_and_every_job_ends_in_thousands_of_histories(examples: int) -> None:
     _run(examples)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-QUICK_SEEDS = 50
+QUICK_SEEDS = 25
 LONG_SEEDS = 1000
 FAILED_ONCE: tuple[int, ...] = ()
 """Seeds that found something, kept for ever."""
