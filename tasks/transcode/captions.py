@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tasks.transcode.sprites import vtt_time
+from tasks.transcode.webvtt import webvtt_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,7 +137,7 @@ def webvtt(track: CaptionTrack) -> str:
 
 
 def _time(milliseconds: int) -> str:
-    return vtt_time(Fraction(milliseconds, 1000))
+    return webvtt_time(Fraction(milliseconds, 1000))
 
 
 def _escaped(text: str) -> str:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from tasks.transcode.sprites import WEBVTT_CONTENT_TYPE
+from tasks.transcode.webvtt import WEBVTT_CONTENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -30,7 +30,8 @@ from tasks.transcode.playlists import (
     media_playlist,
 )
 from tasks.transcode.source_warnings import SOURCE_WARNINGS
-from tasks.transcode.sprites import WEBVTT_CONTENT_TYPE, sprite_of, thumbnail_map
+from tasks.transcode.sprites import sprite_of, thumbnail_map
+from tasks.transcode.webvtt import WEBVTT_CONTENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from tasks.transcode.webvtt import webvtt_time
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tasks.transcode.ladder import Rung
-
-WEBVTT_CONTENT_TYPE = "text/vtt"
 
 _LONG_SIDE_PX = 160
 """Wide enough to recognise a slide, and an hour of them is about a megabyte."""
@@ -88,7 +88,7 @@ def thumbnail_map(sprites: Sequence[tuple[str, Sprite]], *, rate: Fraction, end_
     ]
     ends = [frame for frame, _ in tiles[1:]] + [end_frame]
     cues = [
-        f"{vtt_time(frame / rate)} --> {vtt_time(end / rate)}\n{tile}\n"
+        f"{webvtt_time(frame / rate)} --> {webvtt_time(end / rate)}\n{tile}\n"
         for (frame, tile), end in zip(tiles, ends, strict=True)
     ]
     return "\n".join(["WEBVTT\n", *cues])
@@ -99,10 +99,3 @@ def _place(sprite: Sprite, index: int) -> tuple[int, int, int, int]:
     row, column = divmod(index, sprite.columns)
     width_px, height_px = sprite.thumbnails.width_px, sprite.thumbnails.height_px
     return column * width_px, row * height_px, width_px, height_px
-
-
-def vtt_time(seconds: Fraction) -> str:
-    """Write a time as WebVTT does, to the millisecond: 01:02:03.450."""
-    whole_ms = math.floor(seconds * 1000 + Fraction(1, 2))
-    minutes, ms = divmod(whole_ms, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"

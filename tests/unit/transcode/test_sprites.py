@@ -8,7 +8,8 @@ from fractions import Fraction
 import pytest
 
 from tasks.transcode import Rung
-from tasks.transcode.sprites import ThumbnailPlan, plan_thumbnails, sprite_of, thumbnail_map, vtt_time
+from tasks.transcode.sprites import ThumbnailPlan, plan_thumbnails, sprite_of, thumbnail_map
+from tasks.transcode.webvtt import webvtt_time
 
 EVERY_300 = ThumbnailPlan(300, 160, 90)
 
@@ -54,4 +55,4 @@ def test_map_places_tiles_left_to_right_and_down_when_a_row_is_full() -> None:
     ],
 )
 def test_time_is_rounded_to_milliseconds_when_written(seconds: Fraction, text: str) -> None:
-    assert vtt_time(seconds) == text
+    assert webvtt_time(seconds) == text
