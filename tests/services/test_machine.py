@@ -67,6 +67,8 @@ class Machine(Acts, RuleBasedStateMachine):
     tick_reaps_all = drawn("tick_reaps_all", reads_fail=rarely)
     time_passes = drawn("time_passes", seconds=st.sampled_from(acts.SPANS_S), ticks_were_away=rarely)
 
+    database_is_away = drawn("database_is_away", seconds=st.sampled_from(acts.SPANS_S), number=picks)
+
     batch_job_changes = drawn("batch_job_changes", pick=picks, end=ends, what=st.sampled_from(acts.CHANGES))
 
     container_starts = drawn("container_starts", pick=picks)

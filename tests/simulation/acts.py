@@ -13,7 +13,7 @@ from tasks.lifecycle.errors import BatchreelError
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, UnitKind
-from tasks.models import Attempt, Job, Video
+from tasks.models import Attempt, Job, Tick, Video
 from tasks.services.cancel import cancel_job
 from tasks.services.delete import delete_video
 from tasks.services.doubt import resolve_doubts
@@ -131,6 +131,14 @@ class Acts(Bridge):
         with suppress(BatchError):
             reap(batch=self.batch)
         self.batch.read_fault = False
+
+    def database_is_away(self, seconds: float, number: int) -> None:
+        """Nobody is heard and nothing ticks in the meantime; the ticks are back before the first heartbeat is."""
+        pass_time(self.batch, seconds=seconds)
+        Tick.objects.update(unbroken_since=Now())
+        with self.healthy_ones_go_on(though_silent=True):
+            self.ticks(number)
+        self.all_beat()
 
     # AWS Batch.
 

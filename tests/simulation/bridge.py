@@ -158,17 +158,24 @@ class Bridge:
         assert resume_idle() == 0, "a path of the services left a job to nobody"
 
     @contextmanager
-    def healthy_ones_go_on(self) -> Iterator[None]:
-        """A container that is heard, and whose Batch job is not over, keeps its attempt whatever a tick does."""
+    def healthy_ones_go_on(self, *, though_silent: bool = False) -> Iterator[None]:
+        """A container that is heard, and whose Batch job is not over, keeps its attempt whatever a tick does.
+
+        `though_silent`: none could be heard. Then AWS is believed that knows a Batch job no more.
+        """
         healthy = [
             each.claim.attempt_id
             for each in self.claimed()
-            if each.claim is not None and not each.cut_off and not each.batch_job.is_over
+            if each.claim is not None
+            and not each.cut_off
+            and not each.batch_job.is_over
+            and not (though_silent and each.batch_job.forgotten)
         ]
         running = Attempt.objects.filter(pk__in=healthy, state=AttemptState.RUNNING)
         before = running.count()
         yield
-        assert running.count() == before, "a healthy container was taken for dead"
+        lost = Attempt.objects.filter(pk__in=healthy).exclude(state=AttemptState.RUNNING).values("state", "reason")
+        assert running.count() == before, f"a healthy container was taken for dead: {list(lost)}"
 
     # The end.
 

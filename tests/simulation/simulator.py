@@ -33,6 +33,7 @@ _DRAWS: dict[str, dict[str, Sequence[Any]]] = {
     "ticks_run": {"number": acts.PICKS, "reads_fail": acts.RARELY, "terminate_fails": acts.RARELY},
     "tick_reaps_all": {"reads_fail": acts.RARELY},
     "time_passes": {"seconds": acts.SPANS_S, "ticks_were_away": acts.RARELY},
+    "database_is_away": {"seconds": acts.SPANS_S, "number": acts.PICKS},
     "batch_job_changes": {"pick": range(JOBS), "end": acts.ENDS, "what": acts.CHANGES},
     "container_starts": {"pick": range(JOBS)},
     "container_works": {"pick": range(JOBS), "steps": range(1, 9)},
