@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from measured_run import Cost, run_measured  # noqa: E402  # these need the path above
+import stills_cost  # noqa: E402  # this and the next need the path above
+from measured_run import Cost, run_measured  # noqa: E402
 from rival_commands import cascade_command, rung_commands  # noqa: E402
 
 from project.local.sample import sample_video  # noqa: E402
@@ -59,8 +60,9 @@ def main() -> int:
             f"{plan.duration_s:.1f} s at {float(plan.rate):.3f} pictures a second, {len(plan.video_units)} video units, "
             f"rungs {', '.join(rung.name for rung in plan.rungs)}; x264 {plan.preset}, {plan.threads} threads"
         )
+        stills = stills_cost.measured(source, plan, runs=options.runs, folder=Path(folder)) if options.stills else None
         turns = [_turn(_ways(source, plan, options), Path(folder), number) for number in range(1, options.runs + 1)]
-    report = _report(plan, turns, options)
+    report = _report(plan, turns, options) | {"stills": stills}
     print(_table(report))
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
@@ -77,10 +79,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", nargs="?", type=Path, metavar="FILE", help="any video (default: a generated one)")
     parser.add_argument("--loop-to", type=float, metavar="S", help="repeat the video up to S seconds, or cut it there")
     parser.add_argument("--scale", type=_size, metavar="WxH", help="scale the video first, e.g. 1920x1080")
+    parser.add_argument(
+        "--slides",
+        action="store_true",
+        help="show the video in a corner of slides that change every 7 s: easy content, a lecture",
+    )
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="turns of each way (default: %(default)s)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="standard", help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each encoder (default: 1)")
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="units side by side (default: 1)")
+    parser.add_argument(
+        "--stills", action="store_true", help="tell what poster, thumbnails and playlists cost beside the rungs, too"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here as well")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where temporary files go (default: the system's)")
     return parser
@@ -97,17 +107,23 @@ def _size(text: str) -> tuple[int, int]:
 def _prepared(options: argparse.Namespace, folder: Path) -> Path:
     """Return the source, looped and scaled if asked for: once, before anything is measured."""
     source = options.source or sample_video(ROOT / ".local" / "media")
-    if options.loop_to is None and options.scale is None:
+    if options.loop_to is None and options.scale is None and not options.slides:
         return Path(source).absolute()
     _say("preparing the source ...")
     made = folder / "source.mp4"
-    scale = () if options.scale is None else ("-vf", "scale={}:{}:flags=lanczos,setsar=1".format(*options.scale))
+    width, height = options.scale or (1920, 1080)
+    scale = () if options.scale is None else ("-vf", f"scale={width}:{height}:flags=lanczos,setsar=1")
+    if options.slides:
+        speaker = f"[0:v]fps=30,scale={width // 5}:-2:flags=lanczos,setsar=1[speaker]"
+        slides = f"testsrc2=size={width}x{height}:rate=1/7,fps=30[slides]"
+        scale = ("-filter_complex", f"{speaker};{slides};[slides][speaker]overlay=x=W-w:y=H-h:shortest=1[picture]")
+    picture = "[picture]" if options.slides else "0:v:0"
     loop = () if options.loop_to is None else ("-stream_loop", "-1")
     length = () if options.loop_to is None else ("-t", str(options.loop_to))
     subprocess.run(
         [
             *(ffmpeg_binary(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *loop, "-i", str(source)),
-            *("-map", "0:v:0", "-map", "0:a:0?", *length, *scale, "-c:v", "libx264", "-preset", "veryfast"),
+            *(*scale, "-map", picture, "-map", "0:a:0?", *length, "-c:v", "libx264", "-preset", "veryfast"),
             *("-crf", "16", "-g", "250", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "160k", str(made)),
         ],
         check=True,
@@ -181,6 +197,11 @@ def _table(report: dict[str, Any]) -> str:
         rows.append(
             f"{name:<22}{way['cpu_s']:>9.1f}{way['cpu_s'] / report['media_s']:>13.3f}{way['wall_s']:>9.1f}{ratio:>13}"
             f"{way['own_peak_mib']:>9.0f}{child:>11}"
+        )
+    if stills := report["stills"]:
+        rows.append(
+            f"poster, thumbnails and playlists: {stills['share']:.2%} beside the rungs of a unit"
+            f" (aimed at: {stills['target']:.0%})"
         )
     wanted = ", ".join(f"{target:.2f} of {name}" for name, target in TARGETS.items())
     return "\n".join([*rows, f"aimed at: {wanted} (easy content); own memory {OWN_PEAK_TARGET_MIB} MiB"])

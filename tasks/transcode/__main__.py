@@ -31,9 +31,10 @@ EXIT_STOPPED = 130
 
 _DESCRIPTION = """\
 Make adaptive streaming from a video file: a ladder of H.264 rungs and AAC stereo, cut into CMAF segments (fragmented MP4)
-with key frames at equal times in all rungs. Any input that ffmpeg reads from mp4, mkv, webm, avi, ts, flv, ogg, asf or ps;
-the picture is never enlarged, its rate is kept (above 60 it is halved), and variable rates become constant. Turned
-pictures stand upright, oblong pixels become square, fields become frames, HDR becomes BT.709. Sound alone gets a poster.
+with key frames at equal times in all rungs. The file may be mp4, mov, mkv, webm, avi, ts, flv, ogg, asf, wmv or mpg, with any
+codecs that ffmpeg reads. The picture is never enlarged, its rate is kept (above 60 it is halved), and variable rates become
+constant. Turned pictures stand upright, oblong pixels become square, fields become frames, HDR becomes BT.709. A file of these
+kinds that holds sound alone gets a poster.
 """
 
 _EPILOG = """\
@@ -42,7 +43,7 @@ OUTPUT_DIR gets
   manifest.mpd    the same segments for DASH players
   thumbnails.vtt  which tile of which sprite shows which time
   manifest.json   every file with its bytes, duration and SHA-256
-  units/          the media: one file for each rung and stretch of about a minute, each playable by itself
+  units/          the media: one file for each rung and stretch of one or two minutes, each playable by itself
 
 The ladder is encoded from one decode, in stretches ("units") that fit together without a seam. Run the same command again
 after Ctrl-C, a crash or a kill: finished units are kept, and the result is the same to the last byte. Another file,
@@ -146,7 +147,8 @@ def _existing_file(text: str) -> Path:
 def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
     started = time.monotonic()
     with folder_kept(options.folder):
-        run = start_run(options.source, options.folder, PROFILES[options.profile], threads=options.threads)
+        _say(f"Reading {options.source}")
+        run = start_run(options.source, options.folder, PROFILES[options.profile], threads=options.threads, stop=stop)
         _say(_described_run(run))
         for code in run.plan.warnings:
             _say(f"Note: {SOURCE_WARNINGS[code]} [{code}]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tasks.transcode.boxes import BadBoxes
@@ -43,25 +44,64 @@ def encode_audio(
     check_engine(plan)
     if plan.audio is None:
         raise EncodeFailed(code="NO_AUDIO", sentence="The plan has no audio, so there is none to encode.")
-    whole = _whole(output_dir)
-    clock = _Clock(progress)
+    run = _Run(plan, plan.audio, output_dir, progress, stop)
     try:
-        cpu_s = run_ffmpeg(
-            _arguments(path, plan, plan.audio, output_dir),
-            limits=encode_limits(media_s=plan.duration_s, source_px=0, output_bps=4 * plan.audio.bit_rate_bps),
+        file = run.encode(path, plan.demuxer, plan.audio)
+    except _FormatChanged:
+        file = run.encode_evened(path, plan.demuxer)
+    progress(round(plan.duration_s * 1000))
+    posters = [] if plan.rungs else [describe_still(output_dir, "poster")]
+    return UnitOutput(AUDIO_UNIT, (file, *posters), run.cpu_s)
+
+
+class _FormatChanged(EncodeFailed):
+    """The sound changed its rate or its channels on the way: ffmpeg began its graph anew there, and the count of frames is off."""
+
+
+class _Run:
+    """The encoding of one sound, in one step or in two."""
+
+    def __init__(
+        self, plan: Plan, audio: AudioPlan, output_dir: Path, progress: Callable[[int], None], stop: threading.Event
+    ) -> None:
+        self._plan, self._audio, self._output_dir, self._progress, self._stop = plan, audio, output_dir, progress, stop
+        self.cpu_s = 0.0
+
+    def encode(self, path: Path, demuxer: str, audio: AudioPlan) -> MediaFile:
+        """Encode stream `audio.stream` of a file. Raises _FormatChanged, EncodeFailed or Stopped."""
+        whole = _whole(self._output_dir)
+        try:
+            self._ffmpeg(
+                _arguments(path, demuxer, self._plan, audio, self._output_dir), output_bps=4 * audio.bit_rate_bps
+            )
+            return _regroup(whole, self._output_dir / "audio.mp4", audio)
+        except BadBoxes as error:
+            raise EncodeFailed(
+                code="FRAGMENTS", sentence=f"ffmpeg wrote a file that cannot be read: {error}."
+            ) from error
+        finally:
+            whole.unlink(missing_ok=True)
+
+    def encode_evened(self, path: Path, demuxer: str) -> MediaFile:
+        """Decode everything to samples of one format first, then encode these. Raises as `encode` does."""
+        samples = self._output_dir / "audio.samples"
+        try:
+            self._ffmpeg(
+                _even_arguments(path, demuxer, self._audio, samples), output_bps=32 * self._audio.sample_rate_hz
+            )
+            return self.encode(samples, _SAMPLES_FORMAT, replace(self._audio, stream=0))
+        finally:
+            samples.unlink(missing_ok=True)
+
+    def _ffmpeg(self, arguments: list[str], *, output_bps: int) -> None:
+        clock = _Clock(self._progress)
+        self.cpu_s += run_ffmpeg(
+            arguments,
+            limits=encode_limits(media_s=self._plan.duration_s, source_px=0, output_bps=output_bps),
             on_line=clock.take,
             on_wait=clock.report,
-            stop=stop,
+            stop=self._stop,
         )
-        files = [_regroup(whole, output_dir / "audio.mp4", plan.audio)]
-    except BadBoxes as error:
-        raise EncodeFailed(code="FRAGMENTS", sentence=f"ffmpeg wrote a file that cannot be read: {error}.") from error
-    finally:
-        whole.unlink(missing_ok=True)
-    progress(round(plan.duration_s * 1000))
-    if not plan.rungs:
-        files.append(describe_still(output_dir, "poster"))
-    return UnitOutput(AUDIO_UNIT, tuple(files), cpu_s)
 
 
 class _Clock:
@@ -79,10 +119,22 @@ class _Clock:
         self._progress(self._done_ms)
 
 
-def _arguments(path: Path, plan: Plan, audio: AudioPlan, output_dir: Path) -> list[str]:
+_SAMPLES_FORMAT = "nut"
+"""It keeps times to the sample."""
+
+
+def _even_arguments(path: Path, demuxer: str, audio: AudioPlan, samples: Path) -> list[str]:
+    return [
+        *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, demuxer)),
+        *("-map", f"0:{audio.stream}", "-ac", "2", "-ar", str(audio.sample_rate_hz), "-c:a", "pcm_s16le"),
+        *("-f", _SAMPLES_FORMAT, str(samples)),
+    ]
+
+
+def _arguments(path: Path, demuxer: str, plan: Plan, audio: AudioPlan, output_dir: Path) -> list[str]:
     graph = audio_graph(audio, with_poster=not plan.rungs)
     return [
-        *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, plan.demuxer)),
+        *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, demuxer)),
         *("-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[sound]"),
         *("-c:a", "aac", "-b:a", str(audio.bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),
@@ -106,7 +158,7 @@ def _regroup(whole: Path, kept: Path, audio: AudioPlan) -> MediaFile:
     init, fragments = read_fragments(whole)
     frames = _frames(fragments)
     if len(frames) != audio.aac_frames:
-        raise EncodeFailed(
+        raise _FormatChanged(
             code="AUDIO_FRAMES", sentence=f"{len(frames)} audio frames came out instead of {audio.aac_frames}."
         )
     writer = MediaWriter(kept, init)
@@ -122,11 +174,11 @@ def _regroup(whole: Path, kept: Path, audio: AudioPlan) -> MediaFile:
 
 
 def _frames(fragments: Sequence[Fragment]) -> list[tuple[int, int]]:
-    """Return (offset in the file, bytes) of each AAC frame. Raises EncodeFailed when the fragments leave a gap in time."""
+    """Return (offset in the file, bytes) of each AAC frame. Raises _FormatChanged when the fragments leave a gap in time."""
     frames: list[tuple[int, int]] = []
     for fragment in fragments:
         if fragment.decode_ticks != len(frames) * _FRAME_TICKS:
-            raise EncodeFailed(
+            raise _FormatChanged(
                 code="AUDIO_FRAMES", sentence=f"Audio frame {len(frames)} lies at tick {fragment.decode_ticks}."
             )
         # A fragment's data lies at its end.

@@ -51,6 +51,10 @@ class CaptionPackets:
             start_ms, end_ms = (round(at * time_base * 1000) for at in (packet.pts, end))
             self._cues[packet.stream.index].append(Cue(start_ms, end_ms, text))
 
+    def end_s(self) -> Fraction:
+        """Return when the last cue of all ends; 0 where there is none."""
+        return Fraction(max((cue.end_ms for cues in self._cues.values() for cue in cues), default=0), 1000)
+
     def sources(self) -> tuple[CaptionSource, ...]:
         """Return the streams that have any cue."""
         return tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from tasks.transcode.boxes import BadBoxes
@@ -54,22 +55,25 @@ def encode_video(
     check_engine(plan)
     unit = plan.video_units[index]
     pictures = _Pictures(plan, unit, progress)
-    cpu_s = 0.0
-    for seek_s in (None,) if from_beginning else unit.seeks_s:
-        pictures.clear()
-        try:
-            cpu_s = run_ffmpeg(
-                _arguments(path, plan, unit, seek_s, output_dir),
-                limits=_limits(plan, unit),
-                on_line=pictures.take,
-                on_wait=pictures.report,
-                stop=stop,
-            )
-            break
-        except _StartedTooLate:
-            continue
-    pictures.check_all()
-    files = [_keep(plan, unit, rung, output_dir) for rung in plan.rungs]
+    with ExitStack() as dropped_at_the_end:
+        for rung in plan.rungs:
+            # Also where it fails: a disk that is full would stay full.
+            dropped_at_the_end.callback(_whole(output_dir, rung).unlink, missing_ok=True)
+        cpu_s = 0.0
+        for seek_s in (None,) if from_beginning else unit.seeks_s:
+            pictures.clear()
+            with suppress(_StartedTooLate):
+                cpu_s = run_ffmpeg(
+                    _arguments(path, plan, unit, seek_s, output_dir),
+                    limits=_limits(plan, unit),
+                    on_line=pictures.take,
+                    on_wait=pictures.report,
+                    stop=stop,
+                )
+            if pictures.are_all():
+                break
+        pictures.check_all()
+        files = [_keep(plan, unit, rung, output_dir) for rung in plan.rungs]
     if unit.first_frame <= plan.poster_frame < unit.end_frame:
         files.append(describe_still(output_dir, "poster"))
     if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
@@ -116,10 +120,16 @@ class _Pictures:
         run_in = self._unit.first_frame - self._first
         self._progress(min(max(0, len(self._sums) - run_in), self._unit.end_frame - self._unit.first_frame))
 
+    def are_all(self) -> bool:
+        """Whether none is missing; one that is may come when reading starts earlier, where the clock of the source leaps."""
+        return len(self._sums) == self._end - self._first
+
     def check_all(self) -> None:
-        expected = self._end - self._first
-        if len(self._sums) != expected:
-            raise EncodeFailed(code="PICTURES", sentence=f"{len(self._sums)} pictures came out instead of {expected}.")
+        if not self.are_all():
+            raise EncodeFailed(
+                code="PICTURES",
+                sentence=f"{len(self._sums)} pictures came out instead of {self._end - self._first}.",
+            )
 
     def head(self) -> SeamSums | None:
         """Return the sums up to the end of the run-out that the unit before has; the first unit has no such seam."""
@@ -193,12 +203,12 @@ def _whole(output_dir: Path, rung: Rung) -> Path:
 
 
 def _keep(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFile:
-    """Cut a rung's file to the unit and drop the file with run-in and run-out."""
+    """Cut a rung's file to the unit, and drop the one with run-in and run-out: kept beside all that is cut, they need twice the disk."""
     starts = segment_starts(unit.first_frame, unit.end_frame, segment_frames=plan.segment_frames, rate=plan.rate)
     cuts = [*starts, unit.end_frame]
     whole = _whole(output_dir, rung)
     try:
-        return cut_video(
+        kept = cut_video(
             whole,
             output_dir / f"{rung.name}.mp4",
             rung=rung.name,
@@ -206,5 +216,5 @@ def _keep(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFil
         )
     except BadBoxes as error:
         raise EncodeFailed(code="FRAGMENTS", sentence=f"ffmpeg wrote a file that cannot be read: {error}.") from error
-    finally:
-        whole.unlink(missing_ok=True)
+    whole.unlink()
+    return kept

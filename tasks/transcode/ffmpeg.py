@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import shutil
 import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     from tasks.transcode.limits import ChildLimits
 
-ENGINE_VERSION = 3
+ENGINE_VERSION = 5
 """Grows whenever the same plan would give other bytes than before, or a unit would hand over less than publishing needs."""
 
 PROGRESS_PERIOD_S = 2.0
@@ -29,28 +32,47 @@ PROGRESS_PERIOD_S = 2.0
 
 
 def ffmpeg_binary() -> str:
-    """Return the path of ffmpeg: FFMPEG_BINARY, else the binary in the wheel imageio-ffmpeg."""
-    return os.path.realpath(os.environ.get("FFMPEG_BINARY") or imageio_ffmpeg.get_ffmpeg_exe())
+    """Return the path of ffmpeg: FFMPEG_BINARY, a path or a name on PATH, else the binary in the wheel imageio-ffmpeg."""
+    chosen = os.environ.get("FFMPEG_BINARY")
+    return os.path.realpath((shutil.which(chosen) or chosen) if chosen else imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def engine_id() -> str:
-    """Return what fixes the bytes besides the plan: this engine's version and ffmpeg's, e.g. `3/n9.0.2`."""
+    """Return what fixes the bytes besides the plan: this engine's version and ffmpeg's, e.g. `5/n9.0.2`."""
     return f"{ENGINE_VERSION}/{_version_of(ffmpeg_binary())}"
 
 
 @functools.cache
 def _version_of(binary: str) -> str:
-    told = subprocess.run([binary, "-version"], capture_output=True, text=True, check=True, timeout=60, env={})
-    return told.stdout.split()[2]
+    with suppress(OSError):
+        told = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False, timeout=60, env={})
+        match told.stdout.split():
+            case ["ffmpeg", "version", version, *_]:
+                return version
+    raise EncodeFailed(code="NO_FFMPEG", sentence=f"{binary} is not ffmpeg: look at FFMPEG_BINARY.")
+
+
+_FIRST_CROPPING = (7, 1)
+"""The version of ffmpeg that came to know -apply_cropping, and to crop as containers ask."""
+
+
+def _without_cropping() -> tuple[str, ...]:
+    """Return what keeps ffmpeg from cropping as the container asks: PyAV does not, and both must see the same size."""
+    numbers = re.match(r"n?(\d+)\.(\d+)", _version_of(ffmpeg_binary()))
+    knows = numbers is None or (int(numbers[1]), int(numbers[2])) >= _FIRST_CROPPING
+    return ("-apply_cropping", "codec") if knows else ()
 
 
 def input_arguments(path: Path, demuxer: str) -> list[str]:
     """Return the arguments that open a user's file: one named demuxer, the file protocol, nothing else.
 
-    Without them a text file named lecture.mp4 makes ffmpeg open whatever files its playlist names.
+    Without them a text file named lecture.mp4 makes ffmpeg open whatever files its playlist names. A unit may lie in a
+    stretch of damage, where ffmpeg would give up at two packets of three: the picture before stands there instead.
     """
     return [
+        *("-max_error_rate", "1"),
         *("-protocol_whitelist", "file", "-format_whitelist", demuxer, "-f", demuxer),
+        *_without_cropping(),
         *("-max_pixels", str(MAX_SOURCE_PX), "-i", f"file:{path.absolute()}"),
     ]
 
@@ -65,7 +87,7 @@ def run_ffmpeg(
 ) -> float:
     """Run ffmpeg to its end and return its CPU seconds; `on_line` gets each line of its standard output.
 
-    Raises Stopped, or EncodeFailed with ffmpeg's own last words in the sentence.
+    Raises Stopped, or EncodeFailed with ffmpeg's own words in the sentence.
     """
     lines = _Lines(on_line)
     waiting = _AtMostEvery(PROGRESS_PERIOD_S, on_wait)
@@ -82,12 +104,21 @@ def run_ffmpeg(
 
 
 def _failure(returncode: int, complaint: str) -> EncodeFailed:
-    last_words = complaint.splitlines()[-1][:300] if complaint else "it said nothing"
+    words = _cause(complaint)
     if "No space left on device" in complaint:
-        return EncodeFailed(code="DISK_FULL", sentence=f"The disk for temporary files is full ({last_words}).")
+        return EncodeFailed(code="DISK_FULL", sentence=f"The disk to which the output is written is full ({words}).")
     if returncode < 0:
-        return EncodeFailed(code="ENCODER_KILLED", sentence=f"ffmpeg was ended by signal {-returncode} ({last_words}).")
-    return EncodeFailed(code="ENCODER_FAILED", sentence=f"ffmpeg ended with exit code {returncode} ({last_words}).")
+        return EncodeFailed(code="ENCODER_KILLED", sentence=f"ffmpeg was ended by signal {-returncode} ({words}).")
+    return EncodeFailed(code="ENCODER_FAILED", sentence=f"ffmpeg ended with exit code {returncode} ({words}).")
+
+
+_CAUSES = re.compile(r"error|impossible|invalid|unable|no space|cannot|failed", re.IGNORECASE)
+
+
+def _cause(complaint: str) -> str:
+    """Return the first line that names a cause: the last ones only say what came of it."""
+    lines = complaint.splitlines() or ["it said nothing"]
+    return next((line for line in lines if _CAUSES.search(line)), lines[-1])[:300]
 
 
 class _Lines:

@@ -48,7 +48,7 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
         if sprite is not None and last:
             labels.append("[small]")
         source = "[grid]" if index == 0 else f"[n{index - 1}]"
-        scaled = _first_scale(rung, plan) if index == 0 else _scale(rung)
+        scaled = _first_scale(rung, plan) if index == 0 else _smaller(rung)
         chains.append(f"{source}{scaled},split={len(labels)}{''.join(labels)}")
     if poster is not None:
         chains.append(
@@ -69,8 +69,8 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
 def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     first, end = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit)
     rate = f"{plan.rate.numerator}/{plan.rate.denominator}"
-    # Should the decoder give its first picture later than the probe's did, it stands from 0 on.
-    from_zero = ":start_time=0" if first == 0 else ""
+    # The first picture stands from 0 on, where the sound begins earlier, or the decoder gives it later than the probe's did.
+    from_zero = ":start_time=0" if first <= plan.first_picture_frame else ""
     deinterlace = [_DEINTERLACE] if plan.interlaced else []
     # At the end, `pass` keeps a picture that stands for less than half a frame; there may be no other.
     on_grid = f"fps={rate}:round=near:eof_action=pass{from_zero}"
@@ -96,9 +96,11 @@ def _first_scale(rung: Rung, plan: Plan) -> str:
     """Scale, and convert to the colours that all rungs have. The encoders take the names from the pictures."""
     names = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited"
     if plan.transfer:
-        return f"{_tone_map(rung, plan)},{names}"
-    colour = f":in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited"
-    return f"{_scale(rung, colour)},{names}"
+        return f"setparams=colorspace=bt2020nc,{_tone_map(rung, plan)},{names}"
+    # Named again, for scale refuses pictures that bear the name of a matrix that it does not know, before it looks at its options.
+    named = f"setparams=colorspace={'bt2020nc' if plan.matrix == 'bt2020' else plan.matrix}"
+    colour = f"in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited"
+    return f"{named},scale={rung.width_px}:{rung.height_px}:{colour},setsar=1,format=yuv420p,{names}"
 
 
 def _tone_map(rung: Rung, plan: Plan) -> str:
@@ -111,8 +113,9 @@ def _tone_map(rung: Rung, plan: Plan) -> str:
     )
 
 
-def _scale(rung: Rung, colour: str = "") -> str:
-    return f"scale={rung.width_px}:{rung.height_px}{colour},setsar=1,format=yuv420p"
+def _smaller(rung: Rung) -> str:
+    """Scale from the rung above. zscale takes two thirds of the time of scale for the same bicubic curve, but only even sizes."""
+    return f"zscale={rung.width_px}:{rung.height_px}:filter=bicubic:param_a=0:param_b=0.6,setsar=1,format=yuv420p"
 
 
 def audio_graph(audio: AudioPlan, *, with_poster: bool) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.transcode.audio import encode_audio
 from tasks.transcode.decode_check import undecodable_units
@@ -64,36 +65,72 @@ class LocalRun:
     def finished(self, unit: UnitKey) -> UnitOutput | None:
         """Return a unit's output if an earlier run finished it and its files still have their sizes."""
         record = self.unit_folder(unit) / _RECORD_NAME
-        if not record.exists():
+        try:
+            output = UnitOutput.from_json(json.loads(record.read_text()))
+        except (OSError, ValueError, KeyError, TypeError):
+            # There is none, or what a power cut left of it.
             return None
-        output = UnitOutput.from_json(json.loads(record.read_text()))
         files = [(record.with_name(file.name), file.bytes) for file in output.files]
         return output if all(path.exists() and path.stat().st_size == size for path, size in files) else None
 
 
-def start_run(source: Path, folder: Path, profile: Profile, *, threads: int) -> LocalRun:
-    """Probe and plan; take up the folder's earlier work if it was for the same plan. Raises TranscodeError."""
+def start_run(
+    source: Path, folder: Path, profile: Profile, *, threads: int, stop: threading.Event | None = None
+) -> LocalRun:
+    """Probe and plan; take up the folder's earlier work if it was for the same plan. Raises TranscodeError or Stopped.
+
+    Work for another plan is deleted: EncodeFailed where the folder is somebody else's, or holds the source itself.
+    """
+    earlier = _earlier_record(folder)
+    if source.resolve().is_relative_to(folder.resolve() / _UNITS_NAME):
+        raise EncodeFailed(
+            code="SOURCE_IN_OUTPUT",
+            sentence=f"{source} is a part of what {folder} holds. Name another folder for the output.",
+        )
     stat = source.stat()
-    plan = make_plan(probe_source(source), profile, threads=threads)
+    plan = make_plan(probe_source(source, stop=stop), profile, threads=threads)
     record = {"source_bytes": stat.st_size, "source_mtime_ns": stat.st_mtime_ns, "plan": plan.to_json()}
-    path = folder / _PLAN_NAME
     # Through JSON, so that lists and tuples compare equal.
-    same = path.exists() and json.loads(path.read_text()) == json.loads(json.dumps(record))
-    run = LocalRun(source, folder, plan, resumed=same)
+    same = earlier == json.loads(json.dumps(record))
     if not same:
         folder.mkdir(parents=True, exist_ok=True)
-        _clear(folder)
-        _write_whole(path, json.dumps(record))
-    return run
+        if earlier is not None:
+            _clear(folder)
+        _write_whole(folder / _PLAN_NAME, json.dumps(record))
+    return LocalRun(source, folder, plan, resumed=same)
+
+
+def _earlier_record(folder: Path) -> dict[str, Any] | None:
+    """Return what an earlier run recorded of its plan, None where there was none. Raises EncodeFailed for a file that no run wrote."""
+    path = folder / _PLAN_NAME
+    try:
+        if not (text := path.read_text()):
+            # What a power cut left.
+            return {}
+        record = json.loads(text)
+        if record["plan"]["engine"] and "source_bytes" in record:
+            return dict(record)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise EncodeFailed(
+        code="FOLDER_NOT_OURS",
+        sentence=f"{path} is not of this program, so nothing there was touched. Name another folder for the output.",
+    )
+
+
+def _published_names(folder: Path) -> list[str]:
+    """Return the playlists of a publication; none where its list was cut off."""
+    try:
+        return [entry["name"] for entry in json.loads((folder / MANIFEST_NAME).read_text())["playlists"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _clear(folder: Path) -> None:
     """Delete what a run for another plan left, and nothing else: playlists before media, so that none names what is gone."""
-    if not (folder / _PLAN_NAME).exists():
-        return
-    published = folder / MANIFEST_NAME
-    names = [entry["name"] for entry in json.loads(published.read_text())["playlists"]] if published.exists() else []
-    for name in (*names, MANIFEST_NAME):
+    for name in (*_published_names(folder), MANIFEST_NAME):
         (folder / Path(name).name).unlink(missing_ok=True)
     shutil.rmtree(folder / _UNITS_NAME, ignore_errors=True)
 
@@ -195,7 +232,8 @@ def _publish(run: LocalRun, outputs: dict[UnitKey, UnitOutput], way: _Way) -> Pu
             (run.unit_folder(unit) / _RECORD_NAME).unlink(missing_ok=True)
         raise EncodeFailed(
             code="VERIFY_FAILED",
-            sentence=f"{len(bad)} units are bad ({bad[0].reason}). Run the same command again to mend them.",
+            sentence=f"{len(bad)} of {len(outputs)} units did not come out well ({bad[0].reason}). "
+            "Run the same command again to make them anew.",
         )
     # The master comes last: whoever finds it finds all that it names.
     for file in sorted(publication.files, key=lambda file: file.name == MASTER_NAME):
@@ -212,5 +250,9 @@ def _pieces(path: Path) -> Iterator[bytes]:
 def _write_whole(path: Path, text: str) -> None:
     """Write a file so that it is either there with all its content, or as it was before."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text)
+    with part.open("w") as file:
+        file.write(text)
+        file.flush()
+        # The name must not reach the disk before the content does: a power cut would leave an empty file.
+        os.fsync(file.fileno())
     part.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import av.error
@@ -12,6 +13,15 @@ from tasks.transcode.source import KeyFrame
 
 CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
 """What the owner of a damaged file can do."""
+
+
+_WRAPPED_TICKS = 2**31
+"""A duration from here on is a negative one that an unsigned number could not hold: the end of an ogg stream is cut by so much."""
+
+
+def _duration_of(packet: Any) -> int:
+    duration: int = packet.duration or 0
+    return duration - 2 * _WRAPPED_TICKS if duration >= _WRAPPED_TICKS else duration
 
 
 class PicturePackets:
@@ -25,6 +35,10 @@ class PicturePackets:
         """(time, duration) of the last picture shown."""
         self.first: Any = None
         """The first picture that decodes: an av.VideoFrame."""
+        self.first_pts = 0
+        self._untimed_first: Any = None
+        self._untimed_durations: list[int] = []
+        """Of the packets before any that has a time: all of them, in a stream that knows no times."""
         self.early = 0
         """How many packets came behind that picture and claim a time before it."""
         self.repeated = 0
@@ -35,26 +49,36 @@ class PicturePackets:
 
     def take(self, packet: Any) -> None:
         """Note one packet of the stream, or the empty one at the end. Raises InputRefused when there are too many."""
-        if self.first is None:
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if self.first is None and (pts is not None or self._untimed_first is None):
             self._decode(packet)
         self._follow_clock(packet.dts)
-        pts = packet.pts if packet.pts is not None else packet.dts
         if pts is None:
+            if not self.times and packet.size:
+                self._untimed_durations.append(max(0, _duration_of(packet)))
             return
         if self.keys and not packet.is_keyframe and pts < self.keys[-1].pts:
             self.closed_gops = False
         if packet.is_keyframe:
             self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts)))
         if not packet.is_discard:
-            self.early += self.first is not None and pts < self.first.pts
+            self.early += self.first is not None and pts < self.first_pts
             self.times.append(pts)
-            this = (pts, packet.duration or 0)
+            this = (pts, max(0, _duration_of(packet)))
             self.last = this if self.last is None else max(self.last, this)
         if len(self.times) > MAX_PICTURES:
             raise InputRefused(
                 code="TOO_MANY_PICTURES",
                 sentence=f"The video has more than {MAX_PICTURES} pictures. {CHECK_AND_EXPORT}",
             )
+
+    def settle(self) -> None:
+        """Once all packets are taken: in a stream that knows no times, one picture follows on the other, as ffmpeg has it."""
+        if self.times or self._untimed_first is None:
+            return
+        self.first = self._untimed_first
+        *self.times, _ = itertools.accumulate(self._untimed_durations, initial=0)
+        self.last = (self.times[-1], self._untimed_durations[-1])
 
     def _follow_clock(self, dts: int | None) -> None:
         if dts is None:
@@ -72,8 +96,9 @@ class PicturePackets:
             return
         for frame in frames:
             if frame.pts is not None:
-                self.first = frame
+                self.first, self.first_pts = frame, frame.pts
                 return
+            self._untimed_first = self._untimed_first or frame
 
 
 class SoundPackets:
@@ -101,4 +126,4 @@ class SoundPackets:
         if pts is None or packet.is_discard:
             return
         self.start = pts if self.start is None else min(self.start, pts)
-        self.end = max(self.end, pts + (packet.duration or 0))
+        self.end = max(self.end, pts + _duration_of(packet))

@@ -11,7 +11,7 @@ from tasks.transcode.errors import EncodeFailed
 from tasks.transcode.ladder import Rung
 from tasks.transcode.sprites import ThumbnailPlan
 
-PLAN_VERSION = 4
+PLAN_VERSION = 5
 """Grows when the JSON form changes its meaning."""
 
 SHORTEST_REST_S = Fraction(1, 2)
@@ -68,6 +68,8 @@ class RemuxPlan:
 class Plan:
     """How one source becomes one output. Frames count on a grid of `rate` frames a second from `first_pts` on.
 
+    That is the time of the first picture, or of the sound where that begins clearly earlier.
+
     Without pictures there are no rungs and no video units, and the grid is that of the AAC frames.
     """
 
@@ -86,6 +88,8 @@ class Plan:
     interlaced: bool
     rate: Fraction
     frames: int
+    first_picture_frame: int
+    """Where the source's first picture sits; until then it stands still, while the sound goes on."""
     last_picture_frame: int
     """Where the source's last picture sits; from there on it stands still."""
     gop_frames: int

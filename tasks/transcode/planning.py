@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ AUDIO_RATE_HZ = 48_000
 _MAX_AUDIO_OVERHANG_S = Fraction(1, 2)
 """Sound that outlasts the picture by more is content: the last picture stands still under it. Less is rounding."""
 
+_MAX_AUDIO_LEAD_S = Fraction(1, 2)
+"""Sound that begins before the first picture by more is content: the first picture stands still over it. Less is left out."""
+
 _FEWEST_AAC_FRAMES = 2
 """The first frame is the encoder's priming. Sound shorter than one more, beside a single picture, is left out."""
 
@@ -41,6 +45,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
     Pure: the same arguments give the same plan.
     """
     rate = _rate(source)
+    source, lead_frames = _with_lead(source, rate)
     grid = _Grid(source, rate)
     gop_frames = max(1, round(rate * Fraction(profile.gop_s)))
     segment_frames = gop_frames * profile.segment_gops
@@ -58,6 +63,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         interlaced=source.interlaced,
         rate=rate,
         frames=grid.frames,
+        first_picture_frame=lead_frames,
         last_picture_frame=grid.last_picture_frame,
         gop_frames=gop_frames,
         segment_frames=segment_frames,
@@ -74,7 +80,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         poster_rung=_poster_rung(rungs),
         thumbnails=plan_thumbnails(rungs[-1], rate, profile.thumbnail_s) if rungs else None,
         captions=plan_captions(source.captions, start_s=source.start_s, duration_s=grid.frames / rate),
-        remux=RemuxPlan(source.width_px, source.height_px) if can_remux(source) else None,
+        remux=RemuxPlan(source.width_px, source.height_px) if can_remux(source) and not lead_frames else None,
         warnings=source.warnings,
     )
 
@@ -84,6 +90,20 @@ def _rate(source: SourceInfo) -> Fraction:
     if not source.has_pictures:
         return Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
     return choose_rate(source.picture_pts, source.time_base, source.declared_rates)
+
+
+def _with_lead(source: SourceInfo, rate: Fraction) -> tuple[SourceInfo, int]:
+    """Return the source with its clock's zero where its sound begins, and how many frames later the first picture comes."""
+    if source.audio is None or not source.has_pictures:
+        return source, 0
+    lead_s = source.start_s - source.audio.start_s
+    if lead_s <= _MAX_AUDIO_LEAD_S:
+        return source, 0
+    # Whole frames, so that pictures keep their places on the grid.
+    lead_frames = math.ceil(lead_s * rate)
+    return replace(
+        source, first_pts=source.first_pts - _round_half_up(lead_frames / rate / source.time_base)
+    ), lead_frames
 
 
 class _Grid:
@@ -101,8 +121,13 @@ class _Grid:
             if audio_s > length_s + _MAX_AUDIO_OVERHANG_S:
                 length_s = audio_s
         self.last_picture_frame = self.places[-1] if self.places else 0
-        self.frames = max(1, _round_half_up(length_s * rate) if length_s > 0 else self.last_picture_frame + 1)
+        self.frames = max(1, self._fewest_frames(), _round_half_up(length_s * rate))
         self._key_times = [key.pts for key in source.keys]
+
+    def _fewest_frames(self) -> int:
+        """Return how many frames show all pictures: the last slide of a slideshow often claims next to no time."""
+        stood = self.places[-1] - self.places[-2] if len(self.places) > 1 else 0
+        return self.places[-1] + 1 if stood > 1 else 0
 
     def seeks_s(self, frame: int) -> tuple[str | None, ...]:
         """Return where reading may start so that `frame` comes out right: two key frames, then the beginning."""

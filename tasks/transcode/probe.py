@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.transcode.errors import EncodeFailed, InputRefused
 from tasks.transcode.ffmpeg import engine_id
@@ -14,13 +15,17 @@ from tasks.transcode.process import ChildEnd, run_child
 from tasks.transcode.sniff import sniff_demuxer
 from tasks.transcode.source import SourceInfo
 
+if TYPE_CHECKING:
+    import threading
+
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
-def probe_source(path: Path) -> SourceInfo:
+def probe_source(path: Path, *, stop: threading.Event | None = None) -> SourceInfo:
     """Read the whole file once (packets, and the first pictures decoded) and return what is in it.
 
-    Raises InputRefused when it is no video or damaged beyond use; EncodeFailed when the probe itself could not be run.
+    Raises InputRefused when it is no video or damaged beyond use; EncodeFailed when the probe itself could not be run;
+    Stopped once `stop` is set.
     """
     demuxer = sniff_demuxer(path)
     answer = bytearray()
@@ -35,6 +40,7 @@ def probe_source(path: Path) -> SourceInfo:
             [sys.executable, "-m", "tasks.transcode.probe_child", str(path.absolute()), demuxer],
             limits=probe_limits(path.stat().st_size),
             on_output=collect,
+            stop=stop,
             environment={"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         )
     except EncodeFailed as late:

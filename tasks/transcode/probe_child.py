@@ -18,7 +18,8 @@ from tasks.transcode.caption_packets import CaptionPackets
 from tasks.transcode.errors import InputRefused
 from tasks.transcode.packets import CHECK_AND_EXPORT, PicturePackets, SoundPackets
 from tasks.transcode.source import AudioSource, SourceInfo
-from tasks.transcode.source_checks import check_clear, check_size, check_span, check_times
+from tasks.transcode.source_checks import check_clear, check_size, check_span, check_start, check_times
+from tasks.transcode.stream_choice import chosen_pictures, chosen_sound, is_cover
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,9 @@ _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
 
 _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
 """HDR10 and Dolby Vision's base; HLG. Numbers of ITU-T H.273, table 3."""
+
+_LONG_BROKEN_START_S = Fraction(1, 2)
+"""More than the pictures that a first key frame refers to: the recording begins in the middle of a stream."""
 
 _NO_TURN = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 """The display matrix that changes nothing, in the fixed-point numbers of ISO/IEC 14496-12, 8.3.2."""
@@ -51,8 +55,9 @@ def probe(path: str, demuxer: str) -> SourceInfo:
             sentence=f"The file is incomplete or damaged: its beginning or its index cannot be read. {CHECK_AND_EXPORT}",
         ) from error
     with container:
-        pictures, sound = _pictures(container), _sound(container)
-        if pictures is None and any(not _is_cover(stream) for stream in container.streams.video):
+        pictures = chosen_pictures(container)
+        sound = chosen_sound(container, pictures)
+        if pictures is None and any(not is_cover(stream) for stream in container.streams.video):
             raise InputRefused(
                 code="UNKNOWN_CODEC",
                 sentence="The pictures of this video are in a format that we cannot read. "
@@ -66,30 +71,11 @@ def probe(path: str, demuxer: str) -> SourceInfo:
         captions = CaptionPackets(container)
         warnings = _read(container, pictures, sound, captions)
         if pictures is not None:
-            source = _describe(container, pictures, sound, warnings, demuxer)
+            pictures.settle()
+            source = _describe(container, pictures, sound, warnings, demuxer=demuxer, captions_end_s=captions.end_s())
         else:
             source = _describe_sound(container, sound, warnings, demuxer)
         return replace(source, captions=captions.sources())
-
-
-def _pictures(container: Any) -> PicturePackets | None:
-    real = [stream for stream in container.streams.video if not _is_cover(stream) and stream.codec_context is not None]
-    if not real:
-        return None
-    stream = next((stream for stream in real if stream.disposition & stream.disposition.default), real[0])
-    # One thread: the first picture must come out without feeding a row of packets first.
-    stream.codec_context.thread_count = 1
-    return PicturePackets(stream)
-
-
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & (stream.disposition.attached_pic | stream.disposition.timed_thumbnails))
-
-
-def _sound(container: Any) -> SoundPackets | None:
-    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    chosen = [stream for stream in streams if stream.disposition & stream.disposition.default] or streams
-    return SoundPackets(chosen[0]) if chosen else None
 
 
 def _read(
@@ -119,9 +105,15 @@ def _read(
 
 
 def _describe(
-    container: Any, pictures: PicturePackets, sound: SoundPackets | None, warnings: list[str], demuxer: str
+    container: Any,
+    pictures: PicturePackets,
+    sound: SoundPackets | None,
+    warnings: list[str],
+    *,
+    demuxer: str,
+    captions_end_s: Fraction,
 ) -> SourceInfo:
-    first, stream = pictures.first, pictures.stream
+    first, first_pts, stream = pictures.first, pictures.first_pts, pictures.stream
     if first is None:
         raise InputRefused(
             code="DAMAGED",
@@ -129,24 +121,31 @@ def _describe(
         )
     time_base = Fraction(stream.time_base)
     # Several pictures may claim one time; and the first that decodes may come after some that do not.
-    times = sorted({time for time in pictures.times if time >= first.pts} | {first.pts})
+    times = sorted({time for time in pictures.times if time >= first_pts} | {first_pts})
     end = _end(times, pictures.last, stream)
     if pictures.early > max(_FEW_EARLY_PICTURES, len(pictures.times) // 2):
         raise InputRefused(
             code="BROKEN_TIMES", sentence=f"The video begins at its end: the clock is damaged. {CHECK_AND_EXPORT}"
         )
     check_times(times, end, time_base)
+    if container.start_time is not None:
+        check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
     check_size(first)
     audio = _audio(sound)
+    begin_s, end_s = first_pts * time_base, end * time_base
+    if audio is not None and begin_s - min(pictures.times) * time_base > _LONG_BROKEN_START_S:
+        # What sounds with pictures that cannot be shown goes with them.
+        audio = replace(audio, start_s=max(audio.start_s, begin_s))
     if audio is not None:
-        # Sound that outlasts the pictures is kept, and the last picture stands under it.
-        check_span(audio.end_s - first.pts * time_base)
+        # Sound that begins before the pictures or outlasts them is kept, and a picture stands under it.
+        begin_s, end_s = min(begin_s, audio.start_s), max(end_s, audio.end_s)
+        check_span(end_s - begin_s)
     if container.streams.audio and audio is None:
         warnings.append("AUDIO_UNREADABLE")
     if pictures.repeated > _FEW_EARLY_PICTURES:
         warnings.append("CLOCK_STARTS_OVER")
     declared_s = _declared_s(container)
-    if _falls_short(max((end - first.pts) * time_base, audio.end_s if audio else Fraction(0)), declared_s):
+    if _falls_short(max(end_s, captions_end_s) - begin_s, declared_s):
         warnings.append("SHORTER_THAN_DECLARED")
     rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
     return SourceInfo(
@@ -155,7 +154,7 @@ def _describe(
         stream=stream.index,
         codec=stream.codec_context.name,
         time_base=time_base,
-        first_pts=first.pts,
+        first_pts=first_pts,
         end_pts=end,
         picture_pts=tuple(times),
         keys=tuple(sorted(pictures.keys, key=lambda key: key.pts)),
@@ -170,7 +169,7 @@ def _describe(
         interlaced=bool(first.interlaced_frame) or int(stream.codec_context.field_order) in _FIELD_ORDERS,
         upright=_is_upright(first),
         closed_gops=pictures.closed_gops,
-        bit_rate_bps=round(container.size * 8 / ((end - first.pts) * time_base)),
+        bit_rate_bps=round(container.size * 8 / ((end - first_pts) * time_base)),
         audio=audio,
         declared_duration_s=declared_s,
         warnings=tuple(warnings),

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +24,13 @@ if TYPE_CHECKING:
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _LOOK_S = 0.25
-_STDERR_BYTES = 8192
+_STDERR_BYTES = 4096
+"""Kept of a child's complaints, from the beginning and from the end."""
 
 
 @dataclass(frozen=True)
 class ChildEnd:
-    """How a child ended: its exit code (minus the signal's number), its CPU time and the last of what it complained."""
+    """How a child ended: its exit code (minus the signal's number), its CPU time, and the first and last of its complaints."""
 
     returncode: int
     cpu_s: float
@@ -80,9 +80,9 @@ def _follow(
     on_wait: Callable[[], None],
     stop: threading.Event | None,
 ) -> str:
-    """Pass on output until both pipes are closed; return the last of what was written to standard error."""
+    """Pass on output until both pipes are closed; return the first and the last of what was written to standard error."""
     end = time.monotonic() + deadline_s
-    complaint: deque[bytes] = deque(maxlen=_STDERR_BYTES // 256)
+    begun, complaint = b"", b""
     with selectors.DefaultSelector() as selector:
         for pipe in (child.stdout, child.stderr):
             if pipe:
@@ -95,7 +95,8 @@ def _follow(
                 elif key.fileobj is child.stdout:
                     on_output(block)
                 else:
-                    complaint.extend(block[-_STDERR_BYTES:].splitlines(keepends=True))
+                    room = _STDERR_BYTES - len(begun)
+                    begun, complaint = begun + block[:room], (complaint + block[room:])[-_STDERR_BYTES:]
             if stop is not None and stop.is_set():
                 raise Stopped
             if time.monotonic() > end:
@@ -103,7 +104,7 @@ def _follow(
                     code="DEADLINE_PASSED", sentence=f"The work was not done within {deadline_s:.0f} s and was ended."
                 )
             on_wait()
-    return b"".join(complaint)[-_STDERR_BYTES:].decode(errors="replace").strip()
+    return (begun + complaint).decode(errors="replace").strip()
 
 
 def _lives(child: subprocess.Popen[bytes]) -> bool:

@@ -70,7 +70,11 @@ class ProgressLine:
     def _told(self, share: float) -> str:
         elapsed_s = max(1e-6, self._clock() - self._began)
         speed = (self._media_done_s() - self._media_before_s) / elapsed_s
-        words = f"{share:4.0%}  time={_clock_text(self._media_done_s())} of {_clock_text(self._media_s)}  speed={speed:.3g}x"
+        words = f"{share:4.0%}  time={_clock_text(self._media_done_s())} of {_clock_text(self._media_s)}"
+        if not speed:
+            # So far, of this run's, only sound: that says nothing about pictures.
+            return words
+        words += f"  speed={speed:.3g}x"
         done = share - self._share_before
         if share < 1 and done >= _SURE_SHARE:
             words += f"  ETA {_clock_text((1 - share) * elapsed_s / done)}"

@@ -35,6 +35,21 @@ def check_times(times: Sequence[int], end: int, time_base: Fraction) -> None:
     check_span(span_s)
 
 
+def check_start(first_s: Fraction, container_start_s: Fraction) -> None:
+    """Refuse pictures that begin hours away from where the file says that it begins.
+
+    Past half of the container's range of times, ffmpeg takes such a start for a clock that ran over and shifts all
+    pictures by 2^32 or 2^33 ticks (ts_fixup in ffmpeg_demux.c; FLV's clock has 32 bits): none would be where it was seen.
+    """
+    away_s = abs(first_s - container_start_s)
+    if away_s > MAX_GAP_S:
+        raise InputRefused(
+            code="BROKEN_TIMES",
+            sentence=f"The pictures begin {float(away_s) / 3600:.1f} hours away from the start of the file: its clock is "
+            f"damaged. {CHECK_AND_EXPORT}",
+        )
+
+
 def check_span(span_s: Fraction) -> None:
     """Refuse what lasts longer than MAX_DURATION_S."""
     if span_s > MAX_DURATION_S:
@@ -55,5 +70,6 @@ def check_size(first: Any) -> None:
     if min(first.width, first.height) < MIN_SOURCE_SIDE_PX:
         raise InputRefused(
             code="TOO_SMALL",
-            sentence=f"The picture of {first.width} x {first.height} pixels is too small to be watched. {CHECK_AND_EXPORT}",
+            sentence=f"The picture of {first.width} x {first.height} pixels is too small to be watched. "
+            "Please check that it is the right file.",
         )

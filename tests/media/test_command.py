@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tasks.transcode.ffmpeg import ffmpeg_binary
 from tasks.transcode.folder_lock import LOCK_NAME, folder_kept
 from tests.media.clips import make_clip
 
@@ -68,6 +71,72 @@ def test_command_says_why_and_exits_3_when_the_file_cannot_be_transcoded(tmp_pat
     assert told.returncode == 3
     assert "PDF document" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_nothing_of_anybody_elses_is_deleted_when_a_folder_has_files_with_our_names(tmp_path: Path) -> None:
+    clip, output = make_clip(tmp_path / "a.mp4", pictures=2), tmp_path / "terraform"
+    (output / "units").mkdir(parents=True)
+    for name, content in {
+        "plan.json": '{"terraform": 1}',
+        "units/thesis.txt": "x",
+        "notes.txt": "x",
+        "manifest.json": '{"playlists": [{"name": "notes.txt"}]}',
+    }.items():
+        (output / name).write_text(content)
+    told = _command(clip, output)
+    assert (told.returncode, "FOLDER_NOT_OURS" in told.stderr) == (1, True)
+    assert all((output / name).exists() for name in ("plan.json", "units/thesis.txt", "notes.txt", "manifest.json"))
+
+
+def test_output_is_kept_when_a_part_of_it_is_given_as_the_source(tmp_path: Path) -> None:
+    clip, output = make_clip(tmp_path / "a.mp4", pictures=30), tmp_path / "output"
+    assert _command(clip, output, "--profile", "fast").returncode == 0
+    before = sorted(path for path in output.rglob("*") if path.is_file())
+    told = _command(output / "units" / "0000" / "90p.mp4", output, "--profile", "fast")
+    assert (told.returncode, "SOURCE_IN_OUTPUT" in told.stderr) == (1, True)
+    assert sorted(path for path in output.rglob("*") if path.is_file()) == before
+
+
+@pytest.mark.parametrize("name", ["units/0000/output.json", "plan.json", "manifest.json"])
+def test_run_goes_on_when_a_power_cut_has_emptied_a_record(name: str, tmp_path: Path) -> None:
+    clip, output = make_clip(tmp_path / "a.mp4", pictures=30), tmp_path / "output"
+    assert _command(clip, output, "--profile", "fast").returncode == 0
+    (output / name).write_bytes(b"")
+    if name == "manifest.json":
+        # Another plan, so that the old publication has to go.
+        make_clip(clip, pictures=30, size="96x64")
+    told = _command(clip, output, "--profile", "fast")
+    assert told.returncode == 0, told.stderr
+    assert json.loads((output / "manifest.json").read_text())["rungs"]
+
+
+@pytest.mark.parametrize("binary", ["/bin/true", "/bin/false", "no-such-program"])
+def test_command_names_the_setting_when_ffmpeg_is_none(
+    binary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(tmp_path / "a.mp4", pictures=2)
+    monkeypatch.setenv("FFMPEG_BINARY", binary)
+    told = _command(clip, tmp_path / "output")
+    assert (told.returncode, "Traceback" in told.stderr) == (1, False)
+    assert "is not ffmpeg: look at FFMPEG_BINARY" in told.stderr
+
+
+def test_ffmpeg_is_found_on_path_when_the_setting_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ours").symlink_to(ffmpeg_binary())
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    monkeypatch.setenv("FFMPEG_BINARY", "ours")
+    assert _command(make_clip(tmp_path / "a.mp4", pictures=2), tmp_path / "output").returncode == 0
+
+
+def test_cause_is_told_when_ffmpeg_complains_at_length(tmp_path: Path) -> None:
+    clip, output = make_clip(tmp_path / "a.mp4", pictures=30), tmp_path / "output"
+    output.mkdir()
+    # Where a unit's file would be written there is a folder.
+    (output / "units" / "0000" / "90p.whole").mkdir(parents=True)
+    told = _command(clip, output, "--profile", "fast")
+    assert told.returncode == 1
+    assert "Is a directory" in told.stderr
 
 
 def test_command_explains_itself_when_asked_for_help() -> None:

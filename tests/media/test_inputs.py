@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -36,6 +37,16 @@ def with_tone(
     """Return arguments for so many seconds of numbered pictures at 30, with sound."""
     made = ("-f", "lavfi", "-i", numbers_filter("30"), *tone, "-map", "0:v", "-map", "1:a")
     return (*made, "-vf", f"trim=end_frame={30 * seconds}", *(codec or H264), *sound, "-t", str(seconds))
+
+
+def forget_times(path: Path) -> None:
+    """Take the times out of a program stream: the flags that announce them (ISO/IEC 13818-1, 2.4.3.7), so that they are padding."""
+    content = bytearray(path.read_bytes())
+    at = content.find(b"\x00\x00\x01\xe0")
+    while at >= 0:
+        content[at + 7] &= 0x3F
+        at = content.find(b"\x00\x00\x01\xe0", at + 4)
+    path.write_bytes(content)
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,11 @@ def from_pipe(container: str) -> Callable[[Path], None]:
 
     return pipe
 
+
+SOUND_FIRST = (
+    *("-f", "lavfi", "-i", "sine=440:r=48000:d=6", "-itsoffset", "3", "-f", "lavfi", "-i", numbers_filter("30")),
+    *("-map", "1:v", "-map", "0:a", "-vf", "trim=end_frame=90", *H264, *SOUND),
+)
 
 INPUTS = {
     # Rates: what is natural stays exactly as it is, what is above 60 is halved.
@@ -155,6 +171,11 @@ INPUTS = {
         with_tone("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "15", sound=("-c:a", "mp2")),
         has_audio=True,
     ),
+    "program stream that knows no times": Input(
+        "a.mpg",
+        at_rate("30", "-c:v", "mpeg1video", "-q:v", "3", "-bf", "0", "-g", "15"),
+        finish=forget_times,
+    ),
     "fragmented mp4": Input("a.mp4", (*with_tone(), "-movflags", "+frag_keyframe+empty_moov"), has_audio=True),
     "edit list that skips 10 pictures": Input(
         "a.mp4", at_rate("30", *H264, "-g", "30"), numbers=tuple(range(10, 90)), finish=turned("-ss", "0.33")
@@ -192,6 +213,20 @@ INPUTS = {
     "one picture": Input("a.mp4", at_rate("30", pictures=1), numbers=(0,)),
     "one second": Input("a.mp4", at_rate("30", pictures=30), numbers=tuple(range(30))),
     "sound that ends early": Input("a.mkv", with_tone(tone=("-f", "lavfi", "-i", "sine=d=1")), has_audio=True),
+    # Matroska counts the sound's priming, 21 ms: a frame more.
+    "sound 3 s before the pictures, in mkv": Input(
+        "a.mkv", SOUND_FIRST, numbers=(*[0] * 91, *range(90)), has_audio=True
+    ),
+    "sound 3 s before the pictures, in mp4": Input(
+        "a.mp4", SOUND_FIRST, numbers=(*[0] * 90, *range(90)), has_audio=True
+    ),
+    # Colours that scale refuses by name.
+    **{
+        f"a matrix named {matrix}": Input(
+            "a.mkv", at_rate("30", "-c:v", "ffv1", filters=f"setparams=colorspace={matrix}")
+        )
+        for matrix in ("bt2020c", "ycgco", "ictcp", "chroma-derived-nc")
+    },
     "sound that comes late": Input(
         "a.mkv", with_tone(tone=("-itsoffset", "1.5", "-f", "lavfi", "-i", "sine=d=1")), has_audio=True
     ),
@@ -300,6 +335,45 @@ def test_no_combs_are_left_when_the_source_is_interlaced(first: str, tmp_path: P
     assert max(abs(this - that) for this, that in itertools.pairwise(rows)) < 10
 
 
+def test_sound_is_that_of_the_pictures_when_a_transport_stream_has_two_programmes(
+    tmp_path: Path, transcode: Transcode
+) -> None:
+    radio, television = ("-f", "lavfi", "-i", "anullsrc=d=3"), ("-f", "lavfi", "-i", "sine=440:r=48000:d=3")
+    ffmpeg(
+        *(*radio, *television, "-f", "lavfi", "-i", numbers_filter("30"), "-map", "0", "-map", "2", "-map", "1"),
+        *("-frames:v", "90", *H264, "-c:a", "mp2", "-program", "title=radio:st=0", "-program", "title=tv:st=1:st=2"),
+        str(tmp_path / "a.ts"),
+    )
+    done = transcode(tmp_path / "a.ts")
+    samples = ffmpeg("-i", str(done.joined("audio")), "-ac", "1", "-f", "u8", "-")
+    assert max(samples) > 128 + 10
+
+
+def crop_to(path: Path, width: int, height: int) -> None:
+    """Make an MP4 whose index lies last say that only its middle is shown (CleanApertureBox, ISO/IEC 14496-12, 12.1.4)."""
+    content = bytearray(path.read_bytes())
+    clap = struct.pack(">I4s8I", 40, b"clap", width, 1, height, 1, 0, 1, 0, 1)
+    entry = content.index(b"avc1", content.index(b"stsd")) - 4
+    content[entry + 86 : entry + 86] = clap
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        at = content.index(name, content.index(b"moov")) - 4
+        content[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", content, at)[0] + len(clap))
+    path.write_bytes(content)
+
+
+def test_nothing_is_distorted_when_the_container_asks_to_crop(tmp_path: Path, transcode: Transcode) -> None:
+    box = "color=black:s=320x180:r=30:d=1,drawbox=x=120:y=50:w=80:h=80:color=white:t=fill"
+    ffmpeg("-f", "lavfi", "-i", box, *H264, str(tmp_path / "a.mp4"))
+    crop_to(tmp_path / "a.mp4", 240, 180)
+    done = transcode(tmp_path / "a.mp4")
+    top = done.plan.rungs[0]
+    levels = _levels(done.joined(done.rungs[0]), top.width_px, top.height_px)
+    middle = levels[top.width_px * (top.height_px // 2) :][: top.width_px]
+    column = levels[top.width_px // 2 :: top.width_px]
+    wide, high = (sum(level > 128 for level in line) for line in (middle, column))
+    assert wide == pytest.approx(high, abs=2)
+
+
 @pytest.mark.parametrize("cover", [False, True], ids=["alone", "with a cover"])
 @pytest.mark.parametrize("name", ["a.m4a", "a.mka", "a.ogg"])
 def test_sound_is_published_with_a_poster_when_there_are_no_pictures(
@@ -327,3 +401,16 @@ def test_sound_is_published_with_a_poster_when_there_are_no_pictures(
     assert rows[0] < 20
     assert rows[4] > 60
     ffmpeg("-xerror", "-i", str(done.run.folder / "master.m3u8"), "-f", "null", "-")
+
+
+@pytest.mark.parametrize("samples", [100, 7777])
+def test_sound_lasts_as_long_as_it_sounds_when_its_end_is_cut_by_more_than_its_last_packet(
+    samples: int, tmp_path: Path, transcode: Transcode
+) -> None:
+    # Two sounds of Debian's games lasted 27 hours: libav gives the last packet of such a file a negative duration, unsigned.
+    source = tmp_path / "a.ogg"
+    ffmpeg(
+        "-f", "lavfi", "-i", "sine=440:r=44100", "-af", f"atrim=end_sample={samples}", "-c:a", "libvorbis", str(source)
+    )
+    done = transcode(source)
+    assert done.plan.duration_s == pytest.approx(samples / 44100, abs=0.06)

@@ -100,3 +100,22 @@ def test_sound_alone_has_a_poster_when_it_is_shorter_than_the_poster_has_columns
 def test_picture_comes_out_when_its_sound_is_shorter_than_two_aac_frames(tmp_path: Path, transcode: Transcode) -> None:
     clip = make_clip(tmp_path / "a.mp4", pictures=1, rate="60", sound_s=0.016)
     assert transcode(clip).plan.frames == 1
+
+
+def test_sound_is_whole_and_in_step_when_its_format_changes_on_the_way(tmp_path: Path, transcode: Transcode) -> None:
+    # A television programme after another: surround at first, then mono at another rate, in which a tone sets in at 4.5 s.
+    for name, start_s, tone, layout, rate_hz in (
+        ("first", 0, "0", "5.1", 48_000),
+        ("second", 3, "gt(t\\,1.5)*sin(2*PI*1000*t)*0.5", "mono", 44_100),
+    ):
+        sound = f"aevalsrc={tone}:s={rate_hz}:d=3,aformat=channel_layouts={layout}"
+        ffmpeg(
+            *("-f", "lavfi", "-i", numbers_filter("30"), "-f", "lavfi", "-i", sound, "-vf", "trim=end_frame=90", *H264),
+            *("-c:a", "ac3", "-output_ts_offset", str(10 + start_s), "-muxdelay", "0", str(tmp_path / f"{name}.ts")),
+        )
+    source = tmp_path / "joined.ts"
+    source.write_bytes((tmp_path / "first.ts").read_bytes() + (tmp_path / "second.ts").read_bytes())
+    samples = _samples(transcode(source).joined("audio"))
+    assert len(samples) / RATE_HZ == pytest.approx(6.0, abs=0.05)
+    heard = next(at for at, level in enumerate(samples) if abs(level) > 4000)
+    assert heard / RATE_HZ == pytest.approx(4.5, abs=0.010)

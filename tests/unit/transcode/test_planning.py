@@ -41,6 +41,22 @@ def test_units_cover_every_frame_once_when_the_length_is_any(pictures: int, rate
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
+def test_last_slide_is_shown_when_it_claims_next_to_no_time() -> None:
+    slides = make_source(pictures=3, rate=Fraction(1, 5), declared_rates=())
+    slides = dataclasses.replace(slides, end_pts=slides.picture_pts[-1] + 3600)
+    plan = make_plan(slides, STANDARD, threads=1)
+    assert (plan.rate, plan.last_picture_frame, plan.frames) == (10, 100, 101)
+
+
+@pytest.mark.parametrize(("lead_s", "lead_frames"), [(Fraction(1, 2), 0), (Fraction(51, 100), 16), (3, 90)])
+def test_first_picture_stands_still_when_the_sound_begins_clearly_earlier(lead_s: Fraction, lead_frames: int) -> None:
+    source = make_source(audio=make_audio(1 - Fraction(lead_s), 11))
+    plan = make_plan(source, STANDARD, threads=1)
+    assert (plan.first_picture_frame, plan.frames) == (lead_frames, 300 + lead_frames)
+    assert plan.audio is not None
+    assert plan.audio.start_s == 1 - Fraction(lead_frames, 30)
+
+
 @pytest.mark.parametrize(
     ("rate", "gop_frames", "timescale", "frame_ticks"),
     [
