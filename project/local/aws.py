@@ -55,7 +55,12 @@ class AwsServer(ThreadedWSGIServer):
         """Run the jobs that are submitted from now on."""
         environment = {**os.environ, "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.port}"}
         runner = ContainerRunner(
-            self.table, self.logs, environment=environment, folder=PROJECT_ROOT, faults=self.faults
+            self.table,
+            self.logs,
+            environment=environment,
+            folder=PROJECT_ROOT,
+            faults=self.faults,
+            docker_image=os.environ.get("LOCAL_BATCH_DOCKER_IMAGE", ""),
         )
         threading.Thread(target=runner.start_jobs_for_ever, name="start-jobs", daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""The five operations of Batch's job plane: JSON in, JSON out, as in AWS's API reference."""
+"""The operations of Batch's job plane: JSON in, JSON out, as in AWS's API reference."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import logging
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ DESCRIBE_IDS_MAX = 100
 LIST_PAGE_MAX = 1000
 LIST_FILTERED_PAGE_MAX = 100
 """API_ListJobs: 1,000 summaries a page by status, 100 with a filter."""
+BULK_IDS_MAX = 50
+"""API_TerminateJobs, API_CancelJobs: up to 50 jobs."""
 
 Answer = tuple[int, dict[str, str], bytes]
 """HTTP status, headers, body."""
@@ -34,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class JobPlane:
-    """Answers requests to /v1/submitjob, describejobs, listjobs, terminatejob and canceljob. Thread-safe."""
+    """Answers requests to submit, describe, list, terminate and cancel jobs. Thread-safe."""
 
     def __init__(self, table: JobTable, control_plane: ControlPlane) -> None:
         self._table = table
@@ -45,6 +48,8 @@ class JobPlane:
             "/v1/listjobs": self._list_jobs,
             "/v1/terminatejob": self._terminate_job,
             "/v1/canceljob": self._cancel_job,
+            "/v1/terminatejobs": partial(self._end_several, self._table.terminate),
+            "/v1/canceljobs": partial(self._end_several, self._table.cancel),
         }
 
     def answers(self, method: str, path: str) -> bool:
@@ -103,6 +108,15 @@ class JobPlane:
     def _cancel_job(self, body: Mapping[str, Any], _region: str) -> dict[str, Any]:
         self._table.cancel(text_field(body, "jobId"), text_field(body, "reason"))
         return {}
+
+    def _end_several(self, end: Callable[[str, str], None], body: Mapping[str, Any], _region: str) -> dict[str, Any]:
+        """Jobs that are not known count as ended, as in AWS."""
+        job_ids, reason = text_list_field(body, "jobs"), text_field(body, "reason")
+        if not 1 <= len(job_ids) <= BULK_IDS_MAX:
+            refuse(f"jobs must have 1 to {BULK_IDS_MAX} entries")
+        for job_id in job_ids:
+            end(job_id, reason)
+        return {"successful": job_ids, "errors": []}
 
 
 def _parse(path: str, body: bytes) -> Mapping[str, Any]:

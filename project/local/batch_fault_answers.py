@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from project.local.batch_api import error_answer
 from project.local.batch_errors import BatchError, refuse
+from project.local.batch_fault_documents import read_faults
 from project.local.batch_faults import (
     CALL_KINDS,
     FAULTS_PATH,
@@ -27,20 +30,27 @@ if TYPE_CHECKING:
     from project.local.batch_api import Answer, JobPlane
     from project.local.batch_jobs import JobTable
 
+_log = logging.getLogger(__name__)
+
 _OPERATIONS = {
     "/v1/submitjob": "SubmitJob",
     "/v1/describejobs": "DescribeJobs",
     "/v1/listjobs": "ListJobs",
     "/v1/terminatejob": "TerminateJob",
+    "/v1/terminatejobs": "TerminateJobs",
 }
+_ACTIONS = {"TerminateJobs": "TerminateJob"}
+"""API_TerminateJobs: it has no IAM action of its own."""
+
 _ERRORS = {
     FaultKind.ERROR_BEFORE: ("ServerException", HTTPStatus.INTERNAL_SERVER_ERROR, "A planted fault."),
     FaultKind.ERROR_AFTER: ("ServerException", HTTPStatus.INTERNAL_SERVER_ERROR, "A planted fault."),
     FaultKind.THROTTLE: ("TooManyRequestsException", HTTPStatus.TOO_MANY_REQUESTS, "Too Many Requests"),
+    FaultKind.QUOTA: ("TooManyRequestsException", HTTPStatus.TOO_MANY_REQUESTS, "Too Many Requests"),
     FaultKind.DENY: (
         "AccessDeniedException",
         HTTPStatus.FORBIDDEN,
-        "User: arn:aws:sts::123456789012:assumed-role/site is not authorized to perform: batch:{operation}",
+        "User: arn:aws:sts::123456789012:assumed-role/site is not authorized to perform: batch:{action}",
     ),
     FaultKind.EXPIRED: (
         "ExpiredTokenException",
@@ -84,7 +94,7 @@ class FaultyJobPlane:
         if self._faults.is_empty():
             return self._job_plane.answer(path, body, region=region)
         operation = _OPERATIONS.get(path, "")
-        if less := self._faults.look_up(LESS_KINDS, operation=operation):
+        if less := self._faults.all_that_apply(LESS_KINDS, operation=operation):
             return self._less(self._job_plane.answer(path, body, region=region), less)
         fault = self._faults.take(CALL_KINDS - LESS_KINDS, operation=operation, job_name=_job_name(body))
         if fault is None:
@@ -101,30 +111,31 @@ class FaultyJobPlane:
             truth()
         if fault.kind in _ERRORS:
             code, http_status, message = _ERRORS[fault.kind]
-            return error_answer(BatchError(message.format(operation=operation), code=code, http_status=http_status))
+            return error_answer(
+                BatchError(
+                    message.format(action=_ACTIONS.get(operation, operation)), code=code, http_status=http_status
+                )
+            )
         if fault.kind in _HANGS:
             pause()
         return None
 
-    def _less(self, answer: Answer, fault: Fault) -> Answer:
-        """The answer without its jobs, or without those whose names begin with the fault's. Counted where something is left out."""
+    def _less(self, answer: Answer, faults: list[Fault]) -> Answer:
+        """The answer without the jobs that the faults hide. A fault counts where it hides something."""
         status, headers, body = answer
         shape = json.loads(body)
         for name in {"jobs", "jobSummaryList"} & set(shape):
-            shown = [job for job in shape[name] if not str(job["jobName"]).startswith(fault.job_name)]
-            if len(shown) < len(shape[name]):
-                self._faults.note_applied(fault)
-            shape[name] = shown
+            for fault in faults:
+                shown = [job for job in shape[name] if not _hides(fault, job)]
+                if len(shown) < len(shape[name]):
+                    self._faults.note_applied(fault)
+                shape[name] = shown
         return status, headers, json.dumps(shape).encode()
 
     def _administer(self, method: str, body: bytes) -> Answer:
         try:
             if method == "POST":
-                fault = self._faults.plant(_document(body))
-                if fault.kind in JOB_KINDS:
-                    self._strike(fault)
-                self._table.place_again()
-                return _json({"fault_id": fault.fault_id})
+                return self._plant(_document(body))
             if method == "DELETE":
                 self._faults.reset()
                 self._table.place_again()
@@ -133,6 +144,26 @@ class FaultyJobPlane:
         except BatchError as refusal:
             return error_answer(refusal)
         return _json({"faults": self._faults.listed()})
+
+    def _plant(self, document: dict[str, Any]) -> Answer:
+        faults = read_faults(document)
+        self._faults.plant(faults)
+        for fault in faults:
+            if fault.kind in JOB_KINDS:
+                self._strike(fault)
+            elif fault.kind is FaultKind.RECLAIM_STORM:
+                self._storm(fault)
+        self._table.place_again()
+        if "faults" in document:
+            _log.warning("Planted %d faults of seed %s.", len(faults), document.get("seed", 0))
+            return _json({"fault_ids": [fault.fault_id for fault in faults]})
+        return _json({"fault_id": faults[0].fault_id})
+
+    def _storm(self, fault: Fault) -> None:
+        """Let Spot take back the machines of a share of the running jobs."""
+        loss = replace(_LOSSES[FaultKind.SPOT_RECLAIM], before_telling=self._faults.pause(fault.hold_s or 0.0))
+        struck = sum(self._table.lose(job_id, loss) for job_id in fault.chosen(self._table.running()))
+        self._faults.note_applied(fault, times=struck)
 
     def _strike(self, fault: Fault) -> None:
         """Let a fault happen to its job."""
@@ -154,6 +185,16 @@ class FaultyJobPlane:
         if not fault.applied:
             self._faults.note_applied(fault)
         return fault.reason or NO_CAPACITY
+
+
+def _hides(fault: Fault, job: dict[str, Any]) -> bool:
+    """Whether a read leaves this job out."""
+    now_s = time.time()
+    if fault.kind is FaultKind.LAG:
+        return bool(now_s - job["createdAt"] / 1000 < (fault.hold_s or 0.0))
+    if fault.kind is FaultKind.RETENTION:
+        return bool("stoppedAt" in job and now_s - job["stoppedAt"] / 1000 > (fault.hold_s or 0.0))
+    return str(job["jobName"]).startswith(fault.job_name)
 
 
 def _document(body: bytes) -> dict[str, Any]:

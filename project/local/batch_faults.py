@@ -1,23 +1,24 @@
 """Faults that a test plants in the local AWS Batch, over HTTP while it runs: which there are, which applies now, how often each did.
 
-A fault is one JSON document, POSTed to /local-batch/faults: {"kind": "error_after", "operation": "SubmitJob", "times": 1}. GET lists
-all with the number of times that each was `applied`, so a test can prove that its fault happened; DELETE removes all and lets go of
-every call that hangs. No AWS API has this address, and without a planted fault nothing is different.
+A fault is one JSON document, POSTed to /local-batch/faults: {"kind": "error_after", "operation": "SubmitJob", "times": 1}. Several at once
+are {"seed": 7, "faults": [...]}: what is left to chance in them follows from the one seed. GET lists all with the number of times that
+each was `applied`, so a test can prove that its fault happened; DELETE removes all and lets go of every call that hangs. No AWS API has
+this address, and without a planted fault nothing is different.
 """
 
 from __future__ import annotations
 
 import threading
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from project.local.batch_errors import refuse
+from project.local.batch_chance import Chance, Quota
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
 FAULTS_PATH = "/local-batch/faults"
 LONGEST_HOLD_S = 60.0
@@ -35,19 +36,27 @@ class FaultKind(StrEnum):
     HANG_AFTER = "hang_after"
     SLOW = "slow"
     THROTTLE = "throttle"
+    # Throttled beyond `per_s` calls a second, until it is removed.
+    QUOTA = "quota"
     DENY = "deny"
     EXPIRED = "expired"
-    # What a read shows: nothing, or all but the jobs whose names begin with `job_name`.
+    # What a read shows: nothing; all but the jobs whose names begin with `job_name`; none younger than `hold_s`, as where ListJobs
+    # lags; none that ended longer than `hold_s` ago, as AWS forgets them.
     EMPTY = "empty"
     PARTIAL = "partial"
+    LAG = "lag"
+    RETENTION = "retention"
     # A job that is there, named by `job_id`; happens at once.
     VANISH = "vanish"
     SPOT_RECLAIM = "spot_reclaim"
     HOST_LOSS = "host_loss"
     OUT_OF_MEMORY = "out_of_memory"
-    # The start of jobs whose names begin with `job_name`.
+    # Spot takes back the machines of a `share` of all jobs that run; happens at once.
+    RECLAIM_STORM = "reclaim_storm"
+    # The start of jobs whose names begin with `job_name`. A slow one takes `hold_s` longer.
     IMAGE_PULL = "image_pull"
     START_HANG = "start_hang"
+    SLOW_START = "slow_start"
     STUCK_RUNNABLE = "stuck_runnable"
 
 
@@ -61,22 +70,26 @@ CALL_KINDS = frozenset(
         FaultKind.HANG_AFTER,
         FaultKind.SLOW,
         FaultKind.THROTTLE,
+        FaultKind.QUOTA,
         FaultKind.DENY,
         FaultKind.EXPIRED,
         FaultKind.EMPTY,
         FaultKind.PARTIAL,
+        FaultKind.LAG,
+        FaultKind.RETENTION,
     }
 )
-LESS_KINDS = frozenset({FaultKind.EMPTY, FaultKind.PARTIAL})
+LESS_KINDS = frozenset({FaultKind.EMPTY, FaultKind.PARTIAL, FaultKind.LAG, FaultKind.RETENTION})
 JOB_KINDS = frozenset({FaultKind.VANISH, FaultKind.SPOT_RECLAIM, FaultKind.HOST_LOSS, FaultKind.OUT_OF_MEMORY})
-OPERATIONS = frozenset({"SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob"})
+OPERATIONS = frozenset({"SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob", "TerminateJobs"})
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Fault:
-    """One planted fault. `times` None: until it is removed; so is STUCK_RUNNABLE unless it says otherwise.
+    """One planted fault. `times` None: until it is removed; so are STUCK_RUNNABLE, QUOTA, LAG and RETENTION.
 
-    `hold_s` is how long a call hangs (the longest time unless given), or how late Batch tells of a loss (at once).
+    A fault happens to `share` of the calls or jobs (to all), by `seed`. `hold_s` is how long a call hangs (the longest time
+    unless given), how late Batch tells of a loss (at once), or an age.
     """
 
     kind: FaultKind
@@ -86,8 +99,27 @@ class Fault:
     times: int | None = 1
     hold_s: float | None = None
     reason: str = ""
+    share: float = 1.0
+    seed: int = 0
+    per_s: float = 0.0
     fault_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     applied: int = 0
+
+    def __post_init__(self) -> None:
+        self._chance = Chance(self.share, seed=self.seed)
+        self._quota = Quota(self.per_s) if self.kind is FaultKind.QUOTA else None
+
+    def strikes(self) -> bool:
+        """Whether it happens to the call that is looked at now."""
+        return self._quota.is_exceeded() if self._quota is not None else self._chance.happens()
+
+    def chosen(self, those: Iterable[str]) -> list[str]:
+        """Those to which it happens, each by its own chance."""
+        return [each for each in those if self._chance.happens()]
+
+    def listed(self) -> dict[str, Any]:
+        """What it was planted as, and how often it happened."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 class FaultTable:
@@ -98,12 +130,10 @@ class FaultTable:
         self._faults: list[Fault] = []
         self._released = threading.Event()
 
-    def plant(self, document: Mapping[str, Any]) -> Fault:
-        """Add a fault. Raises BatchError (400) that names the field that is wrong."""
-        fault = _read(document)
+    def plant(self, faults: Iterable[Fault]) -> None:
+        """Add faults."""
         with self._lock:
-            self._faults.append(fault)
-        return fault
+            self._faults.extend(faults)
 
     def take_back(self, fault: Fault) -> None:
         """Remove a fault that could not happen."""
@@ -113,7 +143,7 @@ class FaultTable:
     def listed(self) -> list[dict[str, Any]]:
         """Return all faults, used up or not."""
         with self._lock:
-            return [asdict(fault) for fault in self._faults]
+            return [fault.listed() for fault in self._faults]
 
     def reset(self) -> None:
         """Remove all faults and let go of what hangs."""
@@ -130,6 +160,11 @@ class FaultTable:
                 fault.applied += 1
             return fault
 
+    def all_that_apply(self, kinds: Collection[FaultKind], *, operation: str) -> list[Fault]:
+        """Return the faults that apply now, without counting them."""
+        with self._lock:
+            return [each for each in self._faults if each.kind in kinds and _applies(each, operation, "")]
+
     def look_up(self, kinds: Collection[FaultKind], *, operation: str = "", job_name: str = "") -> Fault | None:
         """Return the first fault that applies now, without counting it."""
         with self._lock:
@@ -142,10 +177,10 @@ class FaultTable:
         """Whether nothing is planted."""
         return not self._faults
 
-    def note_applied(self, fault: Fault) -> None:
+    def note_applied(self, fault: Fault, *, times: int = 1) -> None:
         """Count a fault that has happened."""
         with self._lock:
-            fault.applied += 1
+            fault.applied += times
 
     def released(self) -> threading.Event:
         """Return what is set when the faults that are planted now are removed."""
@@ -164,55 +199,4 @@ def _applies(fault: Fault, operation: str, job_name: str) -> bool:
     if fault.operation and fault.operation != operation:
         return False
     # A read names no job: which jobs its answer leaves out follows from the name later.
-    return fault.kind in LESS_KINDS or job_name.startswith(fault.job_name)
-
-
-_FIELDS_OF_CALLS = frozenset({"operation", "times"})
-_FIELDS_OF_LOSSES = frozenset({"job_id", "hold_s"})
-_FIELDS: Mapping[FaultKind, Collection[str]] = {
-    **dict.fromkeys(CALL_KINDS, _FIELDS_OF_CALLS),
-    **dict.fromkeys(JOB_KINDS, _FIELDS_OF_LOSSES),
-    FaultKind.VANISH: {"job_id"},
-    FaultKind.HANG_BEFORE: {*_FIELDS_OF_CALLS, "hold_s"},
-    FaultKind.HANG_AFTER: {*_FIELDS_OF_CALLS, "hold_s"},
-    FaultKind.SLOW: {*_FIELDS_OF_CALLS, "hold_s"},
-    FaultKind.PARTIAL: {*_FIELDS_OF_CALLS, "job_name"},
-    FaultKind.IMAGE_PULL: {"job_name", "times", "reason"},
-    FaultKind.START_HANG: {"job_name", "times"},
-    FaultKind.STUCK_RUNNABLE: {"job_name", "reason"},
-}
-"""What a fault of each kind may say besides its kind. Faults of SubmitJob may name the job too."""
-
-_READS = frozenset({"DescribeJobs", "ListJobs"})
-
-
-def _read(document: Mapping[str, Any]) -> Fault:
-    """Take a document for a fault. Everything is looked at here, because a fault applies where no error may be raised."""
-    kind = document.get("kind")
-    if not isinstance(kind, str) or kind not in set(FaultKind):
-        refuse(f"kind {kind!r} is none of {', '.join(FaultKind)}.")
-    fields = {name: value for name, value in document.items() if name != "kind"}
-    operation = fields.get("operation", "")
-    known = set(_FIELDS[FaultKind(kind)]) | ({"job_name"} if operation == "SubmitJob" else set())
-    if unknown := set(fields) - known:
-        refuse(f"A fault {kind} has no field {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}.")
-    for name, value in fields.items():
-        _check_value(name, value)
-    if kind in CALL_KINDS and operation not in (_READS if kind in LESS_KINDS else OPERATIONS):
-        refuse(f"operation {operation!r} is none that {kind} can happen to.")
-    if kind in JOB_KINDS and not fields.get("job_id"):
-        refuse(f"{kind} needs the job_id of a job.")
-    if kind == FaultKind.STUCK_RUNNABLE:
-        fields["times"] = None
-    return Fault(kind=FaultKind(kind), **fields)
-
-
-def _check_value(name: str, value: object) -> None:
-    if name == "times":
-        good, wanted = value is None or (isinstance(value, int) and value >= 1), "null, or a whole number above 0"
-    elif name == "hold_s":
-        good, wanted = isinstance(value, int | float) and value >= 0, "a number of seconds"
-    else:
-        good, wanted = isinstance(value, str), "a text"
-    if not good:
-        refuse(f"{name} is {value!r}, not {wanted}.")
+    return (fault.kind in LESS_KINDS or job_name.startswith(fault.job_name)) and fault.strikes()

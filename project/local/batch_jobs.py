@@ -127,6 +127,11 @@ class JobTable:
         kill()
         return True
 
+    def running(self) -> list[str]:
+        """Return the ids of all jobs that run, the oldest first."""
+        with self._changed:
+            return [job.job_id for job in self._jobs.values() if job.status is BatchStatus.RUNNING]
+
     def vanish(self, job_id: str) -> bool:
         """Know the job no more; its process goes on. False where it was not known."""
         with self._changed:

@@ -1,7 +1,7 @@
 """Runs the containers of the local AWS Batch: each is a local process, in a session of its own, under a lifeline.
 
 What a container image and the definition's secrets would give it, it has from the endpoint's own environment. As in a
-container, nothing that the process started survives it.
+container, nothing that the process started survives it. One image may be named that runs in Docker instead.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from project.local.batch_faults import FaultKind
 from project.local.batch_job import START_FAILED
+from project.local.docker_container import DOCKER_FAILED_EXIT_CODE, docker_command, remove_container
 from project.local.lifeline import lifeline_command
 
 if TYPE_CHECKING:
@@ -47,7 +49,9 @@ class ContainerRunner:
         environment: Mapping[str, str],
         folder: Path,
         faults: FaultTable,
+        docker_image: str = "",
     ) -> None:
+        self._docker_image = docker_image
         self._table = table
         self._faults = faults
         self._logs = logs
@@ -67,7 +71,7 @@ class ContainerRunner:
         if run is None or self._start_goes_wrong(job):
             return
         try:
-            process = self._start(list(job.submission.command), self._container_environment(job, run))
+            process = self._start(job, self._container_environment(job, run))
         except (OSError, ValueError) as error:
             reason = f"CannotStartContainerError: {error}"
             self._table.mark_ended(job, exit_code=None, reason=reason, status_reason=START_FAILED)
@@ -78,14 +82,23 @@ class ContainerRunner:
         )
         reader = threading.Thread(target=_copy_lines, args=(process.stdout, append_line), daemon=True)
         reader.start()
-        self._table.mark_running(job, stop=process.terminate, kill=process.kill, log_stream_name=log_stream_name)
+        kill = partial(self._kill, job, process)
+        self._table.mark_running(job, stop=process.terminate, kill=kill, log_stream_name=log_stream_name)
         exit_code = self._wait(job, process)
         reader.join(_OUTPUT_END_LIMIT_S)
+        if self._is_docker(job):
+            remove_container(job)
+            if exit_code == DOCKER_FAILED_EXIT_CODE:
+                reason = "CannotStartContainerError: docker run failed; its words are in the log"
+                self._table.mark_ended(job, exit_code=None, reason=reason, status_reason=START_FAILED)
+                return
         if run.loss is not None:
             run.loss.before_telling()
         self._table.mark_ended(job, exit_code=exit_code)
 
     def _start_goes_wrong(self, job: BatchJob) -> bool:
+        if slow := self._faults.take({FaultKind.SLOW_START}, job_name=job.submission.name):
+            self._faults.pause(slow.hold_s or 0.0)()
         fault = self._faults.take({FaultKind.IMAGE_PULL, FaultKind.START_HANG}, job_name=job.submission.name)
         if fault is None:
             return False
@@ -108,13 +121,29 @@ class ContainerRunner:
             else "DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s"
         )
 
-    def _start(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    def _is_docker(self, job: BatchJob) -> bool:
+        return bool(self._docker_image) and job.submission.image == self._docker_image
+
+    def _kill(self, job: BatchJob, process: subprocess.Popen[str]) -> None:
+        process.kill()
+        if self._is_docker(job):
+            remove_container(job)
+
+    def _start(self, job: BatchJob, environment: Mapping[str, str]) -> subprocess.Popen[str]:
         """Raises OSError when the command does not exist or there is no room for it, ValueError when it cannot be."""
+        in_docker = self._is_docker(job)
+        command = docker_command(job, environment) if in_docker else list(job.submission.command)
         program = command[0] if command else ""
         if shutil.which(program, path=environment["PATH"]) is None:
             raise FileNotFoundError(errno.ENOENT, "executable file not found in $PATH", program)
         return subprocess.Popen(
-            lifeline_command(command, stop_signal=signal.SIGTERM, grace_s=STOP_GRACE_S, orphan_grace_s=0),
+            lifeline_command(
+                command,
+                stop_signal=signal.SIGTERM,
+                grace_s=STOP_GRACE_S,
+                # Docker's client passes a SIGTERM on to the container; a killed client would leave it alone.
+                orphan_grace_s=STOP_GRACE_S if in_docker else 0,
+            ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

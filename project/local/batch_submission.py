@@ -44,7 +44,7 @@ class RetryRules:
         ended = {"onExitCode": str(exit_code), "onReason": reason, "onStatusReason": status_reason}
         for rule in self.on_exit:
             if all(_fits(pattern, ended[name]) for name, pattern in rule.items() if name in ended):
-                return rule.get("action", "").upper() == "RETRY"
+                return rule["action"] == "RETRY"
         return True
 
 
@@ -147,7 +147,8 @@ def _retry_rules(body: Mapping[str, Any], definition: Mapping[str, Any]) -> Retr
     for rule in rules:
         if text_field(rule, "action").upper() not in {"RETRY", "EXIT"}:
             refuse("evaluateOnExit action must be RETRY or EXIT")
-    return RetryRules(attempts=attempts, on_exit=tuple(rules))
+    # API_EvaluateOnExit: the letter case of an action does not matter.
+    return RetryRules(attempts=attempts, on_exit=tuple({**rule, "action": rule["action"].upper()} for rule in rules))
 
 
 def _timeout_s(body: Mapping[str, Any], definition: Mapping[str, Any]) -> int | None:

@@ -47,7 +47,8 @@ class Stack:
     """The servers of one state folder.
 
     `container_database` names the database that the containers of the local AWS Batch use, when it is not that of
-    DATABASE_URL: a test runner makes one of its own. `say` gets a line for each thing that takes a while.
+    DATABASE_URL: a test runner makes one of its own. `container_login` is the role and password by which they use a
+    PostgreSQL that this stack starts, when it is not the owner's. `say` gets a line for each thing that takes a while.
     `previous_limit_s` is how long to wait for another stack on the folder to end.
     """
 
@@ -56,11 +57,13 @@ class Stack:
         state_dir: Path,
         *,
         container_database: str | None = None,
+        container_login: tuple[str, str] | None = None,
         say: Callable[[str], None] | None = None,
         previous_limit_s: float = PREVIOUS_STACK_LIMIT_S,
     ) -> None:
         self._state_dir = state_dir.resolve()
         self._container_database = container_database
+        self._container_login = None if os.environ.get("DATABASE_URL") else container_login
         self._say = say or _say_nothing
         self._previous_limit_s = previous_limit_s
         self._lock_descriptor = -1
@@ -138,11 +141,12 @@ class Stack:
 
     def _container_environment(self, environment: dict[str, str]) -> dict[str, str]:
         """Return what the AWS endpoint, and so each container, has in its environment."""
-        if self._container_database is None:
-            return {**os.environ, **environment}
-        database_url = urlsplit(environment["DATABASE_URL"])._replace(
-            path=f"/{quote(self._container_database, safe='')}"
-        )
+        database_url = urlsplit(environment["DATABASE_URL"])
+        if self._container_database is not None:
+            database_url = database_url._replace(path=f"/{quote(self._container_database, safe='')}")
+        if self._container_login is not None:
+            login = ":".join(quote(part, safe="") for part in self._container_login)
+            database_url = database_url._replace(netloc=f"{login}@{database_url.netloc.rpartition('@')[2]}")
         return {**os.environ, **environment, "DATABASE_URL": database_url.geturl()}
 
 

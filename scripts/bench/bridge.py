@@ -1,4 +1,4 @@
-"""Measures what a tick costs the database while history grows: see --help."""
+"""Measures the bridge under load: see --help."""
 
 from __future__ import annotations
 
@@ -15,44 +15,76 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 _EPILOG = """\
-Each size of history is that of a site which published so many videos: a video, a succeeded job, its attempt and its
-units. On top of it, 200 jobs are under way. Then the body of each tick runs, several times, against an endpoint that
-answers at once, so that what is measured is the database's share.
+Each measurement runs in a database of its own, which is deleted afterwards, and ends by itself. It prints a table.
 
-  statements   SQL statements of one run
-  blocks       pages of 8 KiB that PostgreSQL touched in one run: unlike time, no matter how busy the machine is
-  ms           median time of one run
-
-A tick whose blocks grow with the history would one day take longer than its period.
+ticks        What one run of each tick costs, with little and with much history: published videos with their jobs,
+             attempts, units and events. On top of it, 200 jobs are under way.
+               statements   SQL statements of one run
+               blocks       pages of 8 KiB that PostgreSQL touched: unlike time, no matter how busy the machine is
+               ms           median time of one run
+             A tick whose blocks grow with the history would one day take longer than its period.
+submits      Eight processes submit jobs through AWS's quota of 50 SubmitJob calls a second (the local endpoint's).
+reads        DescribeJobs calls a minute with thousands of active jobs whose heartbeats are fresh, beside one call for
+             each job and period.
+heartbeats   Heartbeats a second, on a connection each as containers send them, and on one that is kept.
+rivals       DescribeJobs calls a minute, and how soon the end of a job is known whose machine was taken: this bridge, one that asks
+             about each job by itself, and Airflow's hook, all at the same local endpoint. For Airflow, name an interpreter that has
+             the package apache-airflow-providers-amazon.
 """
 
 
 def main() -> int:
-    """Run the measurement in a database of its own, which is deleted afterwards."""
+    """Run one measurement in a stack of its own."""
     options = _parser().parse_args()
     if os.environ.get("BENCH_DATABASE") != "own":
-        return _in_own_stack()
+        return _in_own_stack(options.measure)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     import django  # noqa: PLC0415 - after the settings are named
 
     django.setup()
-    from tick_cost import measured  # noqa: PLC0415 - models need Django
-
-    rows = measured(options.finished)
+    rows = _measured(options)
     print(_table(rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
     return 0
 
 
+def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
+    # Models need Django, which is set up by now.
+    if options.measure == "ticks":
+        import tick_cost  # noqa: PLC0415
+
+        return tick_cost.measured(options.finished)
+    if options.measure == "submits":
+        import submit_rate  # noqa: PLC0415
+
+        return [submit_rate.measured(options.jobs)]
+    if options.measure == "reads":
+        import read_rate  # noqa: PLC0415
+
+        return [read_rate.measured(options.active)]
+    if options.measure == "rivals":
+        import rival_bridges  # noqa: PLC0415
+
+        return rival_bridges.measured(options.jobs, seconds=options.seconds, airflow=options.airflow)
+    import heartbeat_rate  # noqa: PLC0415
+
+    return heartbeat_rate.measured()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench/bridge.py",
-        description="Measure what one run of each tick costs the database, with little and with much history.",
+        description="Measure what the bridge costs the database and AWS, and how fast it is.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the rows here as well; before the measurement's name"
+    )
+    measures = parser.add_subparsers(dest="measure", required=True, metavar="MEASUREMENT")
+    ticks = measures.add_parser("ticks", help="what a tick costs the database")
+    ticks.add_argument(
         "--finished",
         type=int,
         nargs="+",
@@ -60,25 +92,36 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="sizes of history, in finished jobs (default: 1000 100000)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here as well")
+    submits = measures.add_parser("submits", help="SubmitJob at the account's quota")
+    submits.add_argument("--jobs", type=int, default=1_000, metavar="N", help="jobs to submit (default: 1000)")
+    reads = measures.add_parser("reads", help="DescribeJobs calls a minute")
+    reads.add_argument("--active", type=int, default=10_000, metavar="N", help="active jobs (default: 10000)")
+    measures.add_parser("heartbeats", help="heartbeats a second")
+    rivals = measures.add_parser("rivals", help="this bridge beside others")
+    rivals.add_argument("--jobs", type=int, default=50, metavar="N", help="jobs of each way (default: 50)")
+    rivals.add_argument("--seconds", type=float, default=600, metavar="S", help="how long to watch (default: 600)")
+    rivals.add_argument(
+        "--airflow", type=Path, metavar="PYTHON", help="an interpreter that has Airflow's Amazon provider"
+    )
     return parser
 
 
-def _in_own_stack() -> int:
-    """Run this program again with a PostgreSQL and a Redis of its own."""
+def _in_own_stack(measure: str) -> int:
+    """Run this program again with a PostgreSQL, a Redis and a local AWS endpoint of its own."""
+    # Submits: the whole of AWS's quota; and more processors than the endpoint has, so that what is submitted waits and takes no time.
+    settings = {"submit_per_s": 50, "submit_burst": 25, "vcpus": 64} if measure == "submits" else {}
+    environment = {**os.environ, "BENCH_DATABASE": "own", "SECRET_KEY": "bench" * 12, "LOG_LEVEL": "ERROR"}
+    environment["BATCHREEL"] = json.dumps(settings)
     with tempfile.TemporaryDirectory(prefix="bench-") as state:
         command = [sys.executable, "-m", "project.local", "exec", "--state", state, "--", sys.executable, *sys.argv]
-        environment = {**os.environ, "BENCH_DATABASE": "own", "SECRET_KEY": "bench" * 12}
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    lines = [f"{'finished jobs':>13} {'tick':>8} {'statements':>10} {'blocks':>9} {'ms':>8}"]
-    lines += [
-        f"{row['finished_jobs']:>13} {row['tick']:>8} {row['statements']:>10} {row['blocks']:>9} {row['ms']:>8}"
-        for row in rows
-    ]
-    return "\n".join(lines)
+    names = list(rows[0])
+    widths = [max(len(name), *(len(str(row[name])) for row in rows)) for name in names]
+    lines = [names, *([str(row[name]) for name in names] for row in rows)]
+    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
     from mypy_boto3_logs import CloudWatchLogsClient
 
+JOB_PLANE = ("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob", "CancelJob", "TerminateJobs", "CancelJobs")
+"""The operations that are ours; the others are moto's."""
 UNFINISHED = ("SUBMITTED", "RUNNABLE", "STARTING", "RUNNING")
 
 

@@ -196,3 +196,37 @@ def test_submit_is_answered_late_when_it_is_slow(jobs: Jobs, faults: Faults) -> 
     job_id = jobs.submit(jobDefinition=definition, jobName="faulty-1")
     assert time.monotonic() - began_s >= HOLD_S
     assert jobs.wait_for_end(job_id)["status"] == "SUCCEEDED"
+
+
+def test_submits_beyond_the_quota_are_throttled_when_there_is_one(jobs: Jobs, faults: Faults) -> None:
+    definition = jobs.define("true")
+    fault = faults.plant("quota", operation="SubmitJob", per_s=5)
+    began, throttled, calls = time.monotonic(), 0, 30
+    for number in range(calls):
+        try:
+            jobs.submit(jobDefinition=definition, jobName=f"faulty-{number}")
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "TooManyRequestsException"  # noqa: PT017 - others come through
+            throttled += 1
+    allowed = 5 + 5 * (time.monotonic() - began)
+    assert calls - throttled <= allowed + 1
+    assert throttled == faults.applied(fault) > 0
+    assert len(names_in(jobs)) == calls - throttled
+
+
+def test_the_same_calls_go_wrong_when_the_seed_is_the_same(jobs: Jobs, faults: Faults) -> None:
+    definition = jobs.define("true")
+    rows = []
+    for _ in range(2):
+        faults.reset()
+        faults.plant("error_before", operation="SubmitJob", times=None, share=0.3, seed=4)
+        row = []
+        for number in range(30):
+            try:
+                jobs.submit(jobDefinition=definition, jobName=f"faulty-{number}")
+                row.append(True)
+            except ClientError:
+                row.append(False)
+        rows.append(row)
+    assert rows[0] == rows[1]
+    assert 3 <= rows[0].count(False) <= 17

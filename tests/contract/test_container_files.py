@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
-import uuid
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from storages.backends.s3 import S3File
 
-from tasks.container.files import SourceMissingError, fetch_source, read_object
+from tasks.bucket import BucketError
+from tasks.container.files import ScratchTooSmallError, SourceMissingError, fetch_source, read_object
 from tasks.transcode import Stopped
+from tests.buckets import use_new_bucket
+from tests.cutting_proxy import CuttingProxy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,13 +29,7 @@ SIZE_BYTES = 5 * BLOCK_BYTES + 7
 @pytest.fixture
 def source(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The content of an object named `source` in a bucket that is the default storage."""
-    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
-    options = {"bucket_name": bucket, "file_overwrite": False, "default_acl": None}
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
-    }
+    use_new_bucket(settings)
     content = bytes(range(256)) * (SIZE_BYTES // 256 + 1)
     default_storage.save("source", ContentFile(content))
 
@@ -65,3 +61,57 @@ def test_download_ends_at_once_when_the_container_is_told_to_stop(source: bytes,
 def test_missing_source_is_told_apart_when_the_bucket_answers(tmp_path: Path) -> None:
     with pytest.raises(SourceMissingError):
         fetch_source("another", tmp_path, progress=lambda _: None, stop=threading.Event())
+
+
+def through(settings: Settings, proxy: CuttingProxy) -> None:
+    """Let the default storage reach its bucket through the proxy from now on."""
+    storage = settings.STORAGES["default"]
+    options = {**storage["OPTIONS"], "endpoint_url": proxy.url}
+    settings.STORAGES = {**settings.STORAGES, "default": {**storage, "OPTIONS": options}}
+
+
+def test_download_goes_on_from_where_it_broke_when_the_connection_is_cut_again_and_again(
+    source: bytes, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.bucket._LONGEST_PAUSE_S", 0.01)
+    told: list[int] = []
+    with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=2 * BLOCK_BYTES).running() as proxy:
+        through(settings, proxy)
+        path = fetch_source("source", tmp_path, progress=told.append, stop=threading.Event())
+        assert proxy.connections > SIZE_BYTES // (2 * BLOCK_BYTES)
+    assert path.read_bytes() == source
+    assert told == sorted(told), "nothing was fetched twice"
+
+
+@pytest.mark.usefixtures("source")
+def test_download_ends_with_an_error_when_no_try_brings_anything(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.bucket._LONGEST_PAUSE_S", 0.01)
+    with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=1000).running() as proxy:
+        through(settings, proxy)
+        with pytest.raises(BucketError):
+            list(read_object("source"))
+
+
+@pytest.mark.usefixtures("source")
+def test_download_ends_with_an_error_when_the_object_became_another_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.bucket._LONGEST_PAUSE_S", 0.01)
+    with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=2 * BLOCK_BYTES).running() as proxy:
+        through(settings, proxy)
+        blocks = read_object("source")
+        next(blocks)
+        default_storage.delete("source")
+        default_storage.save("source", ContentFile(b"x" * SIZE_BYTES))
+        with pytest.raises(BucketError, match=r"412|PreconditionFailed"):
+            list(blocks)
+
+
+@pytest.mark.usefixtures("source")
+def test_nothing_is_fetched_when_the_disk_has_no_room_for_it(settings: Settings, tmp_path: Path) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": 1024**3}
+    with pytest.raises(ScratchTooSmallError, match=r"are needed with what is made of it; the disk at .* GiB free"):
+        fetch_source("source", tmp_path, progress=lambda _: None, stop=threading.Event())
+    assert not list(tmp_path.iterdir())

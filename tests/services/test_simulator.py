@@ -13,16 +13,26 @@ from tests.simulation.bridge import SETTINGS
 from tests.simulation.simulator import Simulator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
-QUICK_SEEDS = 25
-LONG_SEEDS = 1000
+QUICK_SEEDS, QUICK_STEPS = 50, 24
+LONG_SEEDS, LONG_STEPS = 1000, 45
+SEEDS_OF_A_TEST = 25
 FAILED_ONCE: tuple[int, ...] = ()
 """Seeds that found something, kept for ever."""
 
 SIMULATION = Path(__file__).parents[1] / "simulation"
+
+
+def _in_processes(seeds: Iterable[int]) -> list[object]:
+    """Let the processes of a test run share the seeds."""
+    return [
+        pytest.param(seed, marks=pytest.mark.xdist_group(f"histories {turn % 4}")) for turn, seed in enumerate(seeds)
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -30,30 +40,42 @@ def _small_budget(settings: Settings) -> None:
     settings.BATCHREEL = SETTINGS
 
 
-@pytest.mark.parametrize("seed", [*range(QUICK_SEEDS), *FAILED_ONCE])
-def test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed(seed: int) -> None:
-    play(seed)
+@pytest.mark.parametrize("seed", _in_processes([*range(QUICK_SEEDS), *FAILED_ONCE]))
+def test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    _count(record_property, play(seed, steps=QUICK_STEPS))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("first", range(QUICK_SEEDS, LONG_SEEDS, QUICK_SEEDS))
-def test_nothing_is_lost_or_doubled_and_all_converges_in_a_thousand_histories(first: int) -> None:
-    for seed in range(first, first + QUICK_SEEDS):
-        play(seed)
+@pytest.mark.parametrize("first", _in_processes(range(0, LONG_SEEDS, SEEDS_OF_A_TEST)))
+def test_nothing_is_lost_or_doubled_and_all_converges_in_a_thousand_histories(
+    first: int, record_property: Callable[[str, object], None]
+) -> None:
+    for seed in range(first, first + SEEDS_OF_A_TEST):
+        _count(record_property, play(seed, steps=LONG_STEPS))
 
 
-def play(seed: int) -> list[str]:
+def _count(record_property: Callable[[str, object], None], log: list[str]) -> None:
+    """For the table of promises: each step but those on which all goes well is a fault, or a person's doing."""
+    steps = [line.partition(" ")[0] for line in log if " {" in line]
+    for name, count in {"faults": sum("goes_on" not in step for step in steps), "lost": 0, "doubled": 0}.items():
+        record_property(name, count)
+
+
+def play(seed: int, *, steps: int) -> list[str]:
     """One history and its log. Its rows are gone afterwards."""
     with pytest.MonkeyPatch.context() as patching, transaction.atomic():
         simulator = Simulator(seed, patching)
-        simulator.run()
+        simulator.run(steps=steps)
         transaction.set_rollback(True)
     return simulator.log
 
 
 def test_history_is_the_same_when_the_seed_is() -> None:
-    assert play(7) == play(7) != play(8)
+    once, again, other = (play(seed, steps=QUICK_STEPS) for seed in (7, 7, 8))
+    assert once == again != other
 
 
 def test_simulation_writes_no_state_of_its_own_when_it_grows() -> None:

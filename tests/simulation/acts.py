@@ -25,7 +25,6 @@ from tasks.services.submit import submit_due
 from tests.services.table_rows import snapshot
 from tests.simulation.batch import ESSENTIAL
 from tests.simulation.bridge import MAX_ATTEMPTS, Bridge
-from tests.simulation.passing_time import pass_time
 
 OPERATOR = "an operator's words"
 PICKS = range(6)
@@ -96,7 +95,7 @@ class Acts(Bridge):
         for container in self.here():
             for _ in range(steps):
                 self.step(container)
-        pass_time(self.batch, seconds=20)
+        self.clock.advance(20)
         self.all_beat()
 
     # Ticks.
@@ -112,7 +111,7 @@ class Acts(Bridge):
         """The answer is lost and ListJobs lags for longer than both looks: a second Batch job under the same name."""
         self.tick_submit(fault="lost after, not listed")
         for _ in range(2):
-            pass_time(self.batch, seconds=61)
+            self.clock.advance(61)
             self.all_beat()
             resolve_doubts(batch=self.batch)
         self.tick_submit(fault="")
@@ -134,9 +133,9 @@ class Acts(Bridge):
 
     def database_is_away(self, seconds: float, number: int) -> None:
         """Nobody is heard and nothing ticks in the meantime; the ticks are back before the first heartbeat is."""
-        pass_time(self.batch, seconds=seconds)
+        self.clock.advance(seconds)
         Tick.objects.update(unbroken_since=Now())
-        with self.healthy_ones_go_on(though_silent=True):
+        with self.healthy_ones_go_on():
             self.ticks(number)
         self.all_beat()
 
@@ -203,7 +202,7 @@ class Acts(Bridge):
     def container_is_replaced(self, pick: int, number: int) -> None:
         """It is silent for too long, and does not know that it was given up: it may go on beside the one that takes its place."""
         self.pick(self.claimed(), pick).cut_off = True
-        pass_time(self.batch, seconds=301)
+        self.clock.advance(301)
         self.all_beat()
         self.bridge_goes_on(number=number)
         self.bridge_goes_on(number=number + 1)
@@ -212,7 +211,7 @@ class Acts(Bridge):
         """DescribeJobs does not know it any more, again and again, while its heartbeats arrive."""
         container = self.pick(self.claimed(), pick)
         container.batch_job.forgotten = True
-        pass_time(self.batch, seconds=301)
+        self.clock.advance(301)
         self.all_beat()
         with self.healthy_ones_go_on():
             self.ticks(container.claim.attempt_id)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tasks.batch.errors import BatchDoubtfulError, BatchError, BatchRefusedError, BatchThrottledError
 from tasks.batch.port import Found, Submission
 from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation
+from tests.simulation.virtual_clock import VirtualClock
 
 ESSENTIAL = "Essential container in task exited"
 
@@ -22,7 +22,7 @@ class BatchJob:
 
     batch_job_id: str
     name: str
-    created_at_ms: float
+    created_at_s: float
     status: BatchStatus = BatchStatus.RUNNABLE
     status_reason: str = ""
     container_reason: str = ""
@@ -48,6 +48,7 @@ class BatchJob:
 class SimulatedBatch:
     """A BatchPort with a memory. `submit_fault` and `read_fault` hold until they are changed."""
 
+    clock: VirtualClock
     submit_fault: str = ""
     read_fault: bool = False
     terminate_fault: bool = False
@@ -60,7 +61,7 @@ class SimulatedBatch:
             raise BatchDoubtfulError(self.submit_fault)
         batch_job_id = f"batch-{len(self.jobs)}"
         self.jobs[batch_job_id] = BatchJob(
-            batch_job_id=batch_job_id, name=submission.name, created_at_ms=time.time() * 1000
+            batch_job_id=batch_job_id, name=submission.name, created_at_s=self.clock.now_s
         )
         if self.submit_fault == "lost after, not listed":
             self.jobs[batch_job_id].listed = False
@@ -109,5 +110,8 @@ class SimulatedBatch:
 
     def _found(self, job: BatchJob) -> Found:
         return Found(
-            batch_job_id=job.batch_job_id, name=job.name, status=job.status, created_at_ms=int(job.created_at_ms)
+            batch_job_id=job.batch_job_id,
+            name=job.name,
+            status=job.status,
+            created_at_ms=int(job.created_at_s * 1000),
         )

@@ -16,7 +16,7 @@ from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, Attem
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.doubt import resolve_doubts
 from tasks.services.heartbeat import Beat
-from tasks.services.observe import observe
+from tasks.services.observe import OBSERVE_TICK, observe
 from tasks.services.reap import reap, reap_batch_jobs
 from tasks.services.request import request_overlooked
 from tasks.services.rescue import rescue
@@ -26,7 +26,7 @@ from tests.services.table_rows import snapshot
 from tests.simulation.batch import BatchJob, SimulatedBatch
 from tests.simulation.checks import Watcher
 from tests.simulation.container import Container
-from tests.simulation.passing_time import pass_time, restart_ids
+from tests.simulation.virtual_clock import VirtualClock
 
 T = TypeVar("T")
 
@@ -37,10 +37,11 @@ MOST_ROUNDS = 60
 SETTINGS = {
     "max_attempts": MAX_ATTEMPTS,
     "max_losses_in_a_row": 4,
+    "lost_absences": 2,
     "submit_burst": 100_000,
     "submit_per_s": 100_000,
 }
-"""A small budget, so that its end is often seen, and no wait for SubmitJob's rate."""
+"""A small budget and few absences, so that their ends are often seen, and no wait for SubmitJob's rate."""
 
 
 class Bridge:
@@ -48,22 +49,23 @@ class Bridge:
 
     def __init__(self) -> None:
         super().__init__()
-        restart_ids()
-        self.batch = SimulatedBatch()
+        self.clock = VirtualClock()
+        self.batch = SimulatedBatch(self.clock)
         self.containers: list[Container] = []
         self.begun: set[str] = set()
         self.numbers = itertools.count()
         newest = Event.objects.order_by("-id").values_list("id", flat=True).first() or 0
         self.watcher = Watcher(max_attempts=MAX_ATTEMPTS, newest_event=newest)
         self.rows: dict[str, Any] = {}
-        Tick.objects.create(name="rescue", unbroken_since=Now())
+        for name in ("rescue", OBSERVE_TICK):
+            Tick.objects.create(name=name, unbroken_since=Now())
 
     def promises_hold(self) -> None:
         """Raise AssertionError where a promise is broken."""
         self.rows = self.watcher.check()
 
     def time_passes(self, seconds: float, ticks_were_away: bool) -> None:
-        pass_time(self.batch, seconds=seconds)
+        self.clock.advance(seconds)
         if ticks_were_away:
             Tick.objects.update(unbroken_since=Now())
         self.all_beat()
@@ -158,18 +160,12 @@ class Bridge:
         assert resume_idle() == 0, "a path of the services left a job to nobody"
 
     @contextmanager
-    def healthy_ones_go_on(self, *, though_silent: bool = False) -> Iterator[None]:
-        """A container that is heard, and whose Batch job is not over, keeps its attempt whatever a tick does.
-
-        `though_silent`: none could be heard. Then AWS is believed that knows a Batch job no more.
-        """
+    def healthy_ones_go_on(self) -> Iterator[None]:
+        """A container that is heard, or could not be because we were away, keeps its attempt whatever a tick does."""
         healthy = [
             each.claim.attempt_id
             for each in self.claimed()
-            if each.claim is not None
-            and not each.cut_off
-            and not each.batch_job.is_over
-            and not (though_silent and each.batch_job.forgotten)
+            if each.claim is not None and not each.cut_off and not each.batch_job.is_over
         ]
         running = Attempt.objects.filter(pk__in=healthy, state=AttemptState.RUNNING)
         before = running.count()

@@ -1,0 +1,81 @@
+"""How many heartbeats a second the database takes, as containers send them, and what limits it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import uuid
+from typing import Any
+
+from django.db import connection
+from history import add_history, migrate
+from in_processes import in_processes
+
+from tasks.models import Attempt
+from tasks.services.claim import Claim
+from tasks.services.heartbeat import Beat, beat
+
+ACTIVE_JOBS = 10_000
+PROCESSES = 4
+BEATS = 500
+"""By each process."""
+
+
+def measured() -> list[dict[str, Any]]:
+    """Heartbeats on a connection each, as containers send them, and on one that is kept, which shows what connecting costs."""
+    migrate()
+    add_history(first=0, until=0, active=ACTIVE_JOBS)
+    Attempt.objects.update(claim_id=uuid.UUID(int=1))
+    return [_row("a connection for each", _beats_on_new_connections), _row("a connection that is kept", _beats_on_one)]
+
+
+def _row(way: str, work: Any) -> dict[str, Any]:
+    began = time.monotonic()
+    results = in_processes(work, count=PROCESSES)
+    times_ms = sorted(time_ms for times in results for time_ms in times)
+    busy_s = max(sum(times) / 1000 for times in results)
+    return {
+        "way": way,
+        "processes": PROCESSES,
+        "beats_per_s": round(len(times_ms) / busy_s),
+        "median_ms": round(statistics.median(times_ms), 1),
+        "p99_ms": round(times_ms[len(times_ms) * 99 // 100], 1),
+        "wall_s": round(time.monotonic() - began, 1),
+    }
+
+
+def _beats_on_new_connections(number: int) -> list[float]:
+    return [_beat_ms(claim, keep=False) for claim in _claims(number)]
+
+
+def _beats_on_one(number: int) -> list[float]:
+    return [_beat_ms(claim, keep=True) for claim in _claims(number)]
+
+
+def _claims(number: int) -> list[Claim]:
+    rows = Attempt.objects.filter(state="RUNNING").order_by("pk")[number * BEATS : (number + 1) * BEATS]
+    return [
+        Claim(
+            attempt_id=row.pk,
+            job_id=row.job_id,
+            number=row.number,
+            claim_id=uuid.UUID(int=1),
+            source_name="",
+            profile="",
+            vcpus=1,
+        )
+        for row in rows
+    ]
+
+
+def _beat_ms(claim: Claim, *, keep: bool) -> float:
+    began = time.perf_counter()
+    if not keep:
+        connection.close()
+    answer = beat(claim, stage="encode", count=time.monotonic_ns(), encoded_frames=2)
+    if not keep:
+        connection.close()
+    if answer is not Beat.ALIVE:
+        message = f"a heartbeat brought back {answer}"
+        raise RuntimeError(message)
+    return (time.perf_counter() - began) * 1000

@@ -1,0 +1,48 @@
+"""How many DescribeJobs calls a minute a site makes while thousands of containers are at work and heard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models.functions import Now
+from history import AtOnce, add_history, migrate
+
+from tasks.conf import bridge_settings
+from tasks.models import Attempt
+from tasks.services.observe import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.lifecycle.observation import Observation
+
+IDS_PER_CALL = 100
+"""API reference, DescribeJobs: up to 100 jobs."""
+
+
+class Counting(AtOnce):
+    """Counts the calls that the real port would make."""
+
+    calls = 0
+
+    def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
+        """Answer, and count one call for each hundred ids."""
+        self.calls += -(-len(batch_job_ids) // IDS_PER_CALL)
+        return super().describe(batch_job_ids)
+
+
+def measured(active: int) -> dict[str, Any]:
+    """Let observe ticks run for ten minutes of their own time, with so many jobs whose heartbeats are fresh."""
+    migrate()
+    add_history(first=0, until=0, active=active)
+    ticks = round(600 / bridge_settings().observe_tick_s)
+    batch = Counting()
+    for number in range(ticks):
+        Attempt.objects.filter(state="RUNNING").update(heartbeat_at=Now())
+        observe(batch=batch, tick=number)
+    naive = active * 60 / bridge_settings().observe_tick_s
+    return {
+        "active_jobs": active,
+        "describe_calls_per_min": round(batch.calls / 10, 1),
+        "one_call_per_job_and_period_per_min": round(naive),
+    }
