@@ -29,7 +29,7 @@ output "site_role_arn" {
 }
 
 output "execution_role_arn" {
-  description = "Role that starts the containers; it also serves as the execution role of ECS services for the site."
+  description = "Role that starts the containers: it reads their secrets and no others, so ECS services of the site need one of their own."
   value       = aws_iam_role.actors["execution"].arn
 }
 

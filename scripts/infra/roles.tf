@@ -108,7 +108,7 @@ data "aws_iam_policy_document" "site" {
     }
   }
 
-  # AWS Batch allows these on "*" only.
+  # AWS Batch and EC2 allow these on "*" only.
   statement {
     sid = "Look"
     actions = [
@@ -117,8 +117,16 @@ data "aws_iam_policy_document" "site" {
       "batch:DescribeJobQueues",
       "batch:DescribeComputeEnvironments",
       "batch:DescribeJobDefinitions",
+      "ec2:DescribeSubnets",
     ]
     resources = ["*"]
+  }
+
+  # The doctor looks whether the containers' image is there, and for which processors.
+  statement {
+    sid       = "LookAtImage"
+    actions   = ["ecr:BatchGetImage"]
+    resources = [aws_ecr_repository.image.arn]
   }
 
   statement {
@@ -142,7 +150,7 @@ data "aws_iam_policy_document" "site" {
 
   statement {
     sid       = "Uploads"
-    actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
+    actions   = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     resources = ["${aws_s3_bucket.media.arn}/sources/*", "${aws_s3_bucket.media.arn}/doctor/*"]
   }
 }

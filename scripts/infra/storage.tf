@@ -90,7 +90,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "media" {
 
     filter {}
     abort_incomplete_multipart_upload {
-      days_after_initiation = 7
+      days_after_initiation = max(7, ceil(try(var.bridge_settings.upload_retention_s, 0) / 86400))
     }
   }
 

@@ -76,12 +76,12 @@ variable "bridge_settings" {
 }
 
 variable "secret_arns" {
-  description = "Environment name -> ARN of the Secrets Manager secret or SSM parameter whose value the container gets under it. It needs DATABASE_URL and SECRET_KEY. No secret's value comes into Terraform's state."
+  description = "Environment name -> ARN of the Secrets Manager secret or SSM parameter whose value the container gets under it. It needs DATABASE_URL, the address with the role of `manage.py container_role`. No secret's value comes into Terraform's state."
   type        = map(string)
 
   validation {
-    condition     = length(setsubtract(["DATABASE_URL", "SECRET_KEY"], keys(var.secret_arns))) == 0
-    error_message = "The container needs DATABASE_URL and SECRET_KEY."
+    condition     = contains(keys(var.secret_arns), "DATABASE_URL")
+    error_message = "The container needs DATABASE_URL."
   }
   validation {
     condition     = alltrue([for arn in values(var.secret_arns) : can(regex("^arn:[^:]+:(secretsmanager|ssm):", arn))])

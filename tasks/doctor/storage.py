@@ -21,21 +21,9 @@ _MEND = "Check STORAGE_BUCKET, STORAGE_ENDPOINT_URL and the credentials' rights,
 
 def look_at_storage() -> Iterator[Finding]:
     """One finding. A storage that only this machine sees is a warning: containers elsewhere would find nothing there."""
-    content = uuid.uuid4().hex.encode()
-    try:
-        name = default_storage.save(f"doctor/{uuid.uuid4().hex}.txt", ContentFile(content))
-        try:
-            with default_storage.open(name) as stored:
-                same = stored.read() == content
-        finally:
-            default_storage.delete(name)
-    except Exception as error:  # noqa: BLE001 - each storage has errors of its own, and all mean the same here
-        yield unwell("storage", f"It cannot be used: {' '.join(str(error).split())}", mend=_MEND)
-        return
-    if not same:
-        yield unwell(
-            "storage", "What was read back is not what was written.", mend="Look at caches before the storage."
-        )
+    trouble = try_storage("doctor", tidy=True, mend=_MEND)
+    if trouble is not None:
+        yield trouble
     elif isinstance(default_storage, FileSystemStorage) and not _aws_is_local():
         yield warning(
             "storage",
@@ -44,6 +32,24 @@ def look_at_storage() -> Iterator[Finding]:
         )
     else:
         yield well("storage", "A small object was written, read back and deleted.")
+
+
+def try_storage(folder: str, *, tidy: bool, mend: str) -> Finding | None:
+    """Write a small object into the folder, read it back, and with `tidy` delete it. A finding where that goes wrong, else None."""
+    content = uuid.uuid4().hex.encode()
+    try:
+        name = default_storage.save(f"{folder}/{uuid.uuid4().hex}.txt", ContentFile(content))
+        try:
+            with default_storage.open(name) as stored:
+                same = stored.read() == content
+        finally:
+            if tidy:
+                default_storage.delete(name)
+    except Exception as error:  # noqa: BLE001 - each storage has errors of its own, and all mean the same here
+        return unwell("storage", f"It cannot be used: {' '.join(str(error).split())}", mend=mend)
+    if same:
+        return None
+    return unwell("storage", "What was read back is not what was written.", mend="Look at caches before the storage.")
 
 
 def _aws_is_local() -> bool:

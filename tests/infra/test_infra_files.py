@@ -69,13 +69,20 @@ def test_variables_are_refused_with_their_reasons_when_they_cannot_work(tmp_path
         "recovery_window_days": 30,
         "image_digest": "latest",
         "attempt_timeout_s": 59,
-        "secret_arns": {"DATABASE_URL": "arn:aws:ssm:us-east-1:123456789012:parameter/a"},
+        "secret_arns": {"DATABASE": "arn:aws:ssm:us-east-1:123456789012:parameter/a"},
         "vpc_id": "vpc-1",
         "instance_types": ["c6i"],
     }
     planned = Terraform(tmp_path, variables=wrong, environment={}).tells("plan", "-input=false", "-refresh=false")
     said = " ".join(planned.stderr.replace("\u2502", " ").split())
-    reasons = ("whole of recovery_window_days", "by its digest", "60 s", "SECRET_KEY", "together", "at least 3")
+    reasons = (
+        "whole of recovery_window_days",
+        "by its digest",
+        "60 s",
+        "The container needs DATABASE_URL",
+        "together",
+        "at least 3",
+    )
     assert planned.returncode == 1
     assert [reason for reason in reasons if reason not in said] == []
 
@@ -87,7 +94,7 @@ def test_production_plan_has_what_the_local_endpoint_lacks_when_the_vpc_exists_a
     secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:one-AbCdEf"
     variables = {
         "region": "us-east-1",
-        "secret_arns": {"DATABASE_URL": secret, "SECRET_KEY": secret},
+        "secret_arns": {"DATABASE_URL": secret},
         "vpc_id": vpc_id,
         "subnet_ids": [each["SubnetId"] for each in ec2.describe_subnets(**in_vpc)["Subnets"]],
     }

@@ -4,44 +4,20 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from django.conf import settings
 
 from tasks.services.tick import run_tick
+from tests.integration.managing import manage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMIT_S = 15
 AWAY_URL = "http://127.0.0.1:1"
-
-
-def manage(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run manage.py; no run may end in a traceback."""
-    ran = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=settings.BASE_DIR,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in ran.stderr, ran.stderr
-    return ran
-
-
-@pytest.fixture
-def own_definition(program_environment: dict[str, str]) -> dict[str, str]:
-    """The environment with a job definition that only this test knows."""
-    return {**program_environment, "VIDEO_BATCH_JOB_DEFINITION": f"test-{uuid.uuid4().hex[:12]}"}
 
 
 @pytest.fixture

@@ -1,0 +1,28 @@
+"""`python -m tasks.doctor`: what a container finds where it runs, as one line of JSON. Exit code 1 if anything is not well."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+
+
+def main() -> int:
+    """Say what was found; the exit code."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    os.environ.setdefault("LOG_FORMAT", "json")
+    import django  # noqa: PLC0415 - only once the settings are named
+
+    django.setup()
+    from tasks.doctor.container import look_from_container  # noqa: PLC0415 - needs Django set up
+    from tasks.doctor.examine import Probe, examine  # noqa: PLC0415 - likewise
+
+    findings = examine([Probe("container", look_from_container)], deadline_s=60)
+    sys.stdout.write(json.dumps({"event": "DOCTOR", "findings": [asdict(each) for each in findings]}) + "\n")
+    sys.stdout.flush()
+    return int(any(finding.fails for finding in findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

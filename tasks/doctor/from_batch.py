@@ -1,0 +1,132 @@
+"""Submits the container's own look as a small Batch job, waits for it, and tells what it found: the whole way that a video goes.
+
+It is the registered definition with another command. Ending it afterwards exercises the permission for that too.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.storage import default_storage
+
+from tasks.batch.control import mend, sentence, submit_program
+from tasks.batch.errors import BatchDeniedError, BatchError
+from tasks.batch.logs import log_tail
+from tasks.conf import bridge_settings
+from tasks.doctor.container import FOLDER
+from tasks.doctor.finding import Condition, Finding, unknown, unwell, well
+from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tasks.batch.port import BatchPort
+    from tasks.lifecycle.observation import Observation
+
+COMMAND = ("python", "-m", "tasks.doctor")
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.25, 4.0
+_LOG_PATIENCE_S = 30.0
+"""CloudWatch shows a line seconds after it was written."""
+
+
+def look_from_batch(*, batch: BatchPort, wait_s: float, say: Callable[[str], None]) -> Iterator[Finding]:
+    """Findings of the Batch job, each part named `container: ...`; `say` gets a line for each status on the way."""
+    try:
+        batch_job_id = submit_program(
+            f"{bridge_settings().job_name_prefix}-doctor-{uuid.uuid4().hex[:8]}",
+            COMMAND,
+            queue=bridge_settings().job_queue,
+            definition=bridge_settings().job_definition,
+            tag=bridge_settings().job_name_prefix,
+        )
+    except BatchError as error:
+        yield unwell("from Batch", f"{sentence(error)}.", mend=mend(error))
+        return
+    say(f"Submitted {batch_job_id}. A machine may have to start first, which takes minutes.")
+    try:
+        seen = _wait(batch, batch_job_id, wait_s=wait_s, say=say)
+        yield from _told(seen, wait_s=wait_s)
+    except BatchError as error:
+        yield unknown("from Batch", f"{sentence(error)}.", mend=mend(error))
+    yield from _end(batch, batch_job_id)
+
+
+def _wait(batch: BatchPort, batch_job_id: str, *, wait_s: float, say: Callable[[str], None]) -> Observation:
+    told = ""
+    ends_at_s, pauses_s = time.monotonic() + wait_s, _pauses_s()
+    while True:
+        (seen,) = batch.describe([batch_job_id])
+        if seen.status != told:
+            told = seen.status
+            say(f"It is {seen.status}{': ' + seen.status_reason if seen.status_reason else ''}.")
+        if seen.status in FINAL_STATUSES or time.monotonic() > ends_at_s:
+            return seen
+        time.sleep(next(pauses_s))
+
+
+def _pauses_s() -> Iterator[float]:
+    pause_s = _FIRST_LOOK_S
+    while True:
+        yield pause_s
+        pause_s = min(2 * pause_s, _LONGEST_LOOK_S)
+
+
+def _told(seen: Observation, *, wait_s: float) -> Iterator[Finding]:
+    words = "; ".join(each for each in (seen.status_reason, seen.container_reason) if each) or "AWS gives no reason"
+    if seen.status not in FINAL_STATUSES:
+        yield unwell(
+            "from Batch",
+            f"The Batch job is {seen.status} after {wait_s:g} s: {words}.",
+            mend="Look at the compute environment: capacity, subnets, instance types, maxvCpus. Or give it longer: --wait.",
+        )
+        return
+    findings = _logged(seen)
+    if findings is None:
+        exit_code = "" if seen.exit_code is None else f" with exit code {seen.exit_code}"
+        yield unwell(
+            "from Batch",
+            f"The container ended{exit_code} and told nothing: {words}.",
+            mend="Read its log. `exec format error`: an image for another architecture. No module tasks.doctor: one older than the code.",
+        )
+        return
+    yield well("from Batch", f"A container ran to its end, {seen.status}.")
+    yield from findings
+
+
+def _logged(seen: Observation) -> list[Finding] | None:
+    pauses_s = _pauses_s()
+    ends_at_s = time.monotonic() + (_LOG_PATIENCE_S if seen.status is BatchStatus.SUCCEEDED else 5)
+    while time.monotonic() < ends_at_s:
+        for line in reversed(log_tail(seen.log_stream).lines):
+            with suppress(ValueError):
+                told = json.loads(line.text)
+                if isinstance(told, dict) and told.get("event") == "DOCTOR":
+                    return [_finding(each) for each in told["findings"]]
+        time.sleep(next(pauses_s))
+    return None
+
+
+def _finding(told: dict[str, Any]) -> Finding:
+    return Finding(
+        part=f"container: {told['part']}",
+        condition=Condition(told["condition"]),
+        why=str(told["why"]),
+        mend=str(told["mend"]),
+    )
+
+
+def _end(batch: BatchPort, batch_job_id: str) -> Iterator[Finding]:
+    try:
+        batch.terminate(batch_job_id, reason="The doctor has seen enough.")
+    except BatchDeniedError as error:
+        yield unwell("permissions", f"batch:TerminateJob is denied: {sentence(error)}.", mend=mend(error))
+    except BatchError:
+        return
+    finally:
+        with suppress(OSError):
+            for name in default_storage.listdir(FOLDER)[1]:
+                default_storage.delete(f"{FOLDER}/{name}")
