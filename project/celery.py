@@ -14,3 +14,5 @@ app.autodiscover_tasks()
 
 # In a thread that did not import this module, such as a web server's, Celery otherwise makes up an app that knows no broker of ours.
 app.set_default()
+
+from project import worker_exit  # noqa: E402, F401 - connects to a signal, and needs the settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 
@@ -39,6 +40,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -62,7 +64,9 @@ TEMPLATES = [
     }
 ]
 
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
 
 # HTTPS is the default; a laptop's stack serves plain HTTP and says so with HTTPS=off.
 HTTPS = env.bool("HTTPS", default=True)
@@ -77,7 +81,8 @@ if env.bool("BEHIND_PROXY", default=False):
 
 # The database is the only truth. A connection is never kept across requests or tasks, so that a restart of the database is noticed
 # at once; bounded connecting, so that nobody waits for ever.
-DATABASES = {"default": env.db("DATABASE_URL", default="postgres://127.0.0.1:5432/batchreel")}
+# Empty is as good as not set: a definition may name the variable and give it nothing.
+DATABASES = {"default": env.db_url_config(env.str("DATABASE_URL", default="") or "postgres:///")}
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
@@ -103,12 +108,26 @@ STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(LOCAL_DIR / "static")))
 FRONTEND_DIR = Path(env.str("FRONTEND_DIR", default=str(LOCAL_DIR / "frontend" / "node_modules")))
 STATICFILES_DIRS = [("hls.js", FRONTEND_DIR / "hls.js" / "dist")] if (FRONTEND_DIR / "hls.js" / "dist").is_dir() else []
 STORAGE_BUCKET = env.str("STORAGE_BUCKET", default="")
+# As boto3 has it where nothing is said; said here because browsers must be told where media come from.
+STORAGE_ENDPOINT_URL = (
+    env.str("STORAGE_ENDPOINT_URL", default=None)
+    or env.str("AWS_ENDPOINT_URL_S3", default=None)
+    or env.str("AWS_ENDPOINT_URL", default=None)
+)
+STORAGE_REGION = env.str("STORAGE_REGION", default=env.str("AWS_DEFAULT_REGION", default=None))
 STORAGES = {
     "default": {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
             "bucket_name": STORAGE_BUCKET,
-            "endpoint_url": env.str("STORAGE_ENDPOINT_URL", default=None),
+            "endpoint_url": STORAGE_ENDPOINT_URL,
+            "region_name": STORAGE_REGION,
+            # Where the bucket is not AWS's; otherwise both are empty, and the role of the program counts.
+            "access_key": env.str("STORAGE_ACCESS_KEY_ID", default=None),
+            "secret_key": env.str("STORAGE_SECRET_ACCESS_KEY", default=None),
+            "signature_version": "s3v4",
+            # In AWS, by the bucket's regional name: what is signed for the global one fails where AWS redirects, as for a young bucket.
+            "addressing_style": None if STORAGE_ENDPOINT_URL else "virtual",
             "file_overwrite": False,
             "default_acl": None,
         },
@@ -118,6 +137,29 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 FILE_UPLOAD_PERMISSIONS = 0o644
+
+# Browsers run our own scripts and no other, and load media from the site and from where they lie. hls.js hands the player what it loaded
+# as a `blob:`, from a worker of its own; admin's progress bars have their width as a style.
+MEDIA_ORIGINS = [
+    f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, filter(None, [MEDIA_BASE_URL, STORAGE_ENDPOINT_URL]))
+]
+if STORAGE_BUCKET and not STORAGE_ENDPOINT_URL:
+    places = filter(None, ["s3", STORAGE_REGION and f"s3.{STORAGE_REGION}"])
+    MEDIA_ORIGINS += [f"https://{STORAGE_BUCKET}.{place}.amazonaws.com" for place in places]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:", *MEDIA_ORIGINS],
+        "media-src": ["'self'", "blob:", *MEDIA_ORIGINS],
+        "connect-src": ["'self'", *MEDIA_ORIGINS],
+        "worker-src": ["'self'", "blob:"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
 # The bridge. The two names are the ones that users of the old system have; every other number: tasks/conf.py.
@@ -148,6 +190,8 @@ CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 300_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A worker that was told to end has left after so long, whatever hangs: well before ECS or systemd would kill it (30 s).
+WORKER_EXIT_LIMIT_S = env.float("WORKER_EXIT_LIMIT_S", default=20)
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
 from django.templatetags.static import static
 from django.urls import include, path
 from django.utils.functional import lazystr
@@ -10,6 +11,12 @@ from django.views.generic import RedirectView
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path(
+        "login/",
+        LoginView.as_view(template_name="batchreel/login.html", redirect_authenticated_user=True),
+        name="login",
+    ),
+    path("logout/", LogoutView.as_view(), name="logout"),
     # Browsers ask for it on pages that name no icon of their own, such as the admin's.
     path("favicon.ico", RedirectView.as_view(url=lazystr(static("batchreel/icon.svg")))),
     path("", include("tasks.urls")),

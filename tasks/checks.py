@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from tasks import celery_checks  # noqa: F401 - importing registers its checks
 from tasks.batch.port import CONNECT_TIMEOUT_S, SUBMIT_TIMEOUT_S
 from tasks.conf import BridgeSettings, bridge_settings
+from tasks.container.settings_check import look_at_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,9 @@ HEARTBEATS_TO_DEATH = 4
 BATCH_LEAST_TIMEOUT_S = 60
 """AWS Batch refuses a shorter attemptDurationSeconds (user guide, "Job timeouts")."""
 
+LONGEST_SIGNED_S = 7 * 86400
+"""Amazon S3, "Sharing objects with presigned URLs": seven days with Signature Version 4."""
+
 _TICKS = ("submit_tick_s", "observe_tick_s", "rescue_tick_s", "reap_tick_s")
 _ABOVE_ZERO = (
     *_TICKS,
@@ -34,6 +38,7 @@ _ABOVE_ZERO = (
     "threads_per_unit",
     "heartbeat_s",
     "stuck_threshold_s",
+    "lost_silence_s",
     "tick_lease_s",
     "submit_batch_jobs",
     "submit_per_s",
@@ -41,14 +46,16 @@ _ABOVE_ZERO = (
     "describe_limit_ids",
     "max_attempts",
     "reap_limit",
+    "upload_limit_bytes",
+    "signed_url_ttl_s",
 )
 _SEE = "docs/settings.md lists every name, its unit and its default."
 
 
 @register("batchreel")
 def check_django(**_: Any) -> list[CheckMessage]:
-    """The secret key, the database, and where browsers find what is published."""
-    return [*_secret_key(), *_database(), *_media()]
+    """The secret key and the database."""
+    return [*_secret_key(), *_database()]
 
 
 @register("batchreel")
@@ -60,7 +67,7 @@ def check_bridge(**_: Any) -> list[CheckMessage]:
         return [Error(f"BATCHREEL cannot be used: {error}", hint=_SEE, id="batchreel.E001")]
     if wrong := list(_kinds(conf)):
         return wrong
-    return [*_names(conf), *_rescue(conf), *_ticks(conf), *_submitting(conf), *_attempt(conf)]
+    return [*_names(conf), *_rescue(conf), *_ticks(conf), *_submitting(conf), *_attempt(conf), *_addresses(conf)]
 
 
 def _secret_key() -> Iterator[CheckMessage]:
@@ -77,22 +84,15 @@ def _secret_key() -> Iterator[CheckMessage]:
 
 
 def _database() -> Iterator[CheckMessage]:
-    engine = str(settings.DATABASES["default"].get("ENGINE", ""))
-    if engine != "django.db.backends.postgresql":
+    yield from (Error(each.text, hint=each.hint, id=each.code) for each in look_at_database())
+
+
+def _addresses(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    if conf.signed_url_ttl_s > LONGEST_SIGNED_S:
         yield Error(
-            f"The database is {engine or 'not set'}, not PostgreSQL: row locks and partial unique indexes are needed.",
-            hint="Set DATABASE_URL to postgres://user:password@host:5432/name.",
-            id="batchreel.E004",
-        )
-
-
-def _media() -> Iterator[CheckMessage]:
-    backend = str(settings.STORAGES.get("default", {}).get("BACKEND", ""))
-    if not backend.endswith(".FileSystemStorage") and not getattr(settings, "MEDIA_BASE_URL", ""):
-        yield Warning(
-            "MEDIA_BASE_URL is empty, and files lie in a bucket: players cannot follow the addresses in playlists, which are relative.",
-            hint="Set MEDIA_BASE_URL to the address of the CDN or public bucket.",
-            id="batchreel.W007",
+            f"signed_url_ttl_s ({conf.signed_url_ttl_s:g}) is more than {LONGEST_SIGNED_S}: S3 refuses longer addresses.",
+            hint="Lower signed_url_ttl_s in BATCHREEL.",
+            id="batchreel.E019",
         )
 
 
@@ -143,13 +143,14 @@ def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
 
 def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
     least_s = HEARTBEATS_TO_DEATH * conf.heartbeat_s
-    if conf.stuck_threshold_s < least_s:
-        yield Error(
-            f"stuck_threshold_s ({conf.stuck_threshold_s:g}) is less than {HEARTBEATS_TO_DEATH} heartbeats"
-            f" ({least_s:g} s): healthy containers would be replaced.",
-            hint="Raise stuck_threshold_s or lower heartbeat_s in BATCHREEL.",
-            id="batchreel.E010",
-        )
+    for name in ("stuck_threshold_s", "lost_silence_s"):
+        if getattr(conf, name) < least_s:
+            yield Error(
+                f"{name} ({getattr(conf, name):g}) is less than {HEARTBEATS_TO_DEATH} heartbeats"
+                f" ({least_s:g} s): healthy containers would be replaced.",
+                hint=f"Raise {name} or lower heartbeat_s in BATCHREEL.",
+                id="batchreel.E010",
+            )
     stages = set(BridgeSettings().stage_limits_s)
     if given := set(conf.stage_limits_s) ^ stages:
         yield Error(

@@ -76,7 +76,9 @@ class BridgeSettings:
     settle_s: float = 60
     """After a doubtful SubmitJob, the wait before each look for the Batch job by its name."""
     refused_submit_wait_s: float = 30
-    """After a SubmitJob that certainly did not take effect (throttled, denied), the wait before the next call."""
+    """After a SubmitJob that AWS denied or refused, the wait before the next call."""
+    throttled_submit_wait_s: float = 2
+    """The same where AWS throttled it: its quota fills up again within a second."""
 
     # Observing.
     describe_limit_ids: int = 1000
@@ -89,8 +91,11 @@ class BridgeSettings:
     """A Batch job that was in RUNNABLE for this long has a cause that somebody must see: an event says Batch's reason."""
     young_attempt_s: float = 300
     """An attempt that has not started is asked about at each tick until this age, then each `audit_s`."""
-    lost_absences: int = 2
-    lost_age_s: float = 300
+    lost_absences: int = 4
+    """Absent answers in a row that count: of a hundred answers one may be empty, and a waiting job is asked about for days."""
+    lost_silence_s: float = 80
+    """Silence that, with so many absences, means that a Batch job is gone: shorter than where silence is the only sign."""
+    lost_age_s: float = 120
     succeeded_grace_s: float = 60
     """Batch says SUCCEEDED, the container has not said so in its row: the wait before the attempt is failed."""
     verdict_wait_s: float = 900
@@ -113,6 +118,16 @@ class BridgeSettings:
     """No row of a kind is begun to be purged after this in one tick; there are three kinds."""
     superseded_retention_s: float = 7 * 86400
     """How long a publication stays after a newer one replaced it, for viewers who are in the middle of it."""
+
+    # Uploads, and what viewers get.
+    upload_limit_bytes: int = 50 * 1024**3
+    """Largest file that is taken: five times a 10 GB lecture."""
+    upload_retention_s: float = 7 * 86400
+    """A direct upload that is not complete after this is given up. Buckets charge for parts until then."""
+    signed_url_ttl_s: float = 6 * 3600
+    """How long the signed addresses of a private bucket work. A player asks for new ones when they have run out. At most 7 days."""
+    scratch_reserve_mib: int = 2048
+    """What has to be free on a container's disk beside the source: a few units at a time, of every rung."""
 
     # Hints.
     hint_wait_s: float = 1.0

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
+from tasks.container.database_role import renew_rights
 from tasks.models import Video
 from tasks.services.delete import delete_video
 from tasks.services.request import request_automatically
@@ -32,7 +33,10 @@ def _deletion_requested(*, video_id: uuid.UUID, **_: Any) -> None:
 
 
 @receiver(post_migrate)
-def _migrated(*, app_config: Any, **_: Any) -> None:
+def _migrated(*, app_config: Any, plan: list[tuple[Any, bool]] | None = None, **_: Any) -> None:
+    # `flush` sends this too, without a plan. On the way back, columns are gone that this code's containers have rights to.
+    if app_config.label == "batchreel" and plan is not None and not any(backwards for _, backwards in plan):
+        renew_rights()
     if app_config.label == "django_celery_beat":
         from tasks.beat import sync_entries  # noqa: PLC0415 - its models exist only after migrating
 

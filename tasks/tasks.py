@@ -7,7 +7,7 @@ from celery import shared_task
 from tasks.batch.aws import aws_batch
 from tasks.conf import bridge_settings
 from tasks.services.doubt import resolve_doubts
-from tasks.services.observe import observe
+from tasks.services.observe import OBSERVE_TICK, observe
 from tasks.services.reap import reap
 from tasks.services.request import request_overlooked
 from tasks.services.rescue import rescue
@@ -46,7 +46,7 @@ def observe_tick() -> None:
     def body(lease: TickLease) -> None:
         observe(batch=aws_batch(), tick=lease.number)
 
-    run_tick("observe", period_s=bridge_settings().observe_tick_s, body=body)
+    run_tick(OBSERVE_TICK, period_s=bridge_settings().observe_tick_s, body=body)
 
 
 @shared_task(name="batchreel.rescue")

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import io
+import os
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.management import call_command
 
 from tasks import hints
 from tests.batch_faults import Faults
+from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from pytest_django import DjangoDbBlocker
 
 _END_LIMIT_S = 30.0
+
+# Hundreds of thousands of rounds for each account would be a tenth of all the tests' time. What is stored is of the same kind.
+PBKDF2PasswordHasher.iterations = 1
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Give containers their role in the database of the test run."""
+    if CONTAINER_PASSWORD_VARIABLE in os.environ:
+        with django_db_blocker.unblock():
+            call_command("container_role", CONTAINER_ROLE, stdout=io.StringIO())
 
 
 @pytest.fixture
@@ -30,8 +48,9 @@ def hints_are_tried() -> Iterator[None]:
 
 
 @pytest.fixture
-def faults() -> Iterator[Faults]:
-    """Faults in the local AWS Batch; none of them is left afterwards."""
+def faults(record_property: Callable[[str, object], None]) -> Iterator[Faults]:
+    """Faults in the local AWS Batch; none of them is left afterwards, and how many happened is counted."""
     faults = Faults()
     yield faults
     faults.reset()
+    record_property("faults", faults.happened)

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LOCAL_DIR = Path(__file__).resolve().parents[1] / ".local"
+CONTAINER_ROLE = "batchreel_container"
+"""Containers of a test run connect as it, unless the database is one that is given by DATABASE_URL."""
+CONTAINER_PASSWORD_VARIABLE = "CONTAINER_DATABASE_PASSWORD"
+"""What `manage.py container_role` reads; set where the test run has that role."""
+DOCKER_IMAGE = "batchreel:under-test"
+"""The one image that the local Batch of a test run starts in Docker."""
 _XDIST_PROCESS = "PYTEST_XDIST_WORKER"
 """Set by pytest-xdist in each of its processes, to a name such as `gw0`."""
 
@@ -32,8 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked `long` as well")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Skip the tests marked `long`, unless they were asked for."""
+    """Keep the tests of a file in one process, but for those with a group of their own; skip those marked `long`, unless asked for."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     if config.getoption("--long"):
         return
     for item in items:
@@ -68,11 +78,15 @@ def _state_dirs() -> Iterator[Path]:
 
 def _start_stack(state_dir: Path, config: pytest.Config) -> None:
     media_root = state_dir / "media"
-    os.environ["MEDIA_ROOT"] = str(media_root)
-    stack = Stack(state_dir, container_database=_test_database(), previous_limit_s=0)
+    os.environ.update(MEDIA_ROOT=str(media_root), LOCAL_BATCH_DOCKER_IMAGE=DOCKER_IMAGE)
+    if "DATABASE_URL" not in os.environ:
+        os.environ[CONTAINER_PASSWORD_VARIABLE] = secrets.token_urlsafe(24)
+    login = (CONTAINER_ROLE, os.environ.get(CONTAINER_PASSWORD_VARIABLE, ""))
+    stack = Stack(state_dir, container_database=_test_database(), container_login=login, previous_limit_s=0)
     os.environ.update(stack.start())
     config.add_cleanup(stack.stop)
     shutil.rmtree(media_root, ignore_errors=True)  # what the last run left
+    media_root.mkdir()
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +96,15 @@ def program_environment(django_db_setup: None) -> dict[str, str]:
 
     database = quote(str(connection.settings_dict["NAME"]), safe="")
     return {**os.environ, "DATABASE_URL": urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}").geturl()}
+
+
+@pytest.fixture(scope="session")
+def container_database_url(program_environment: dict[str, str]) -> str:
+    """DATABASE_URL as containers have it."""
+    url = urlsplit(program_environment["DATABASE_URL"])
+    if password := os.environ.get(CONTAINER_PASSWORD_VARIABLE):
+        url = url._replace(netloc=f"{CONTAINER_ROLE}:{password}@{url.netloc.rpartition('@')[2]}")
+    return url.geturl()
 
 
 def _test_database() -> str:

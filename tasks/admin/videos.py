@@ -7,8 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import FileField, QuerySet
-from django.forms import FileInput
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -39,16 +38,32 @@ class JobsOfVideo(ReadOnlyInline):
 
 @admin.register(Video)
 class VideoAdmin(PageActions):
-    """A video can be added, renamed, given another source, and deleted; everything else follows from its jobs."""
+    """A video can be renamed, given to somebody else, and deleted; everything else follows from its jobs.
+
+    Files are uploaded on the pages: the admin would keep a transaction open for as long as the storage takes them.
+    """
 
     list_display = ("title_or_id", "status", "progress", "published", "created_at")
     search_fields = ("title", "id")
     actions = ("retry", "transcode_again", "cancel")
-    # The stock widget links to the source, which is served to nobody.
-    formfield_overrides = {FileField: {"widget": FileInput}}
-    fields = ("title", "source", "source_name", "status", "told", "progress", "published", "created_at", "happened")
+    autocomplete_fields = ("owner",)
+    fields = (
+        "title",
+        "owner",
+        "source_name",
+        "status",
+        "told",
+        "progress",
+        "published",
+        "created_at",
+        "happened",
+    )
     readonly_fields = ("source_name", "status", "told", "progress", "published", "created_at", "happened")
     inlines = (JobsOfVideo,)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: see above."""
+        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
         """Videos that were not deleted."""

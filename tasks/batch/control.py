@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from tasks.batch.aws import translated
+from tasks.batch.aws import batch_client, translated
 from tasks.batch.errors import (
     BatchDeniedError,
     BatchError,
@@ -24,11 +24,22 @@ from tasks.batch.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from mypy_boto3_batch import BatchClient
 
 _CONNECT_TIMEOUT_S = 2
 _READ_TIMEOUT_S = 3
+OPERATORS_CALLS = Config(
+    connect_timeout=_CONNECT_TIMEOUT_S,
+    read_timeout=_READ_TIMEOUT_S,
+    retries={"total_max_attempts": 2, "mode": "standard"},
+)
 """An operator waits for the answer: two tries and the pause between them end within 8 s."""
+
+_PROGRAM_LIMIT_S = 600
+_NO_NAME = "?"
+"""AWS refuses it as the name of a job (API reference, SubmitJob: letters, numbers, hyphens and underscores)."""
 
 _SENTENCE_CHARACTERS = 300
 """What is shown of an error: the answer of a broken proxy is a whole page."""
@@ -54,6 +65,11 @@ class ComputeEnvironment:
     status: str
     status_reason: str
     max_vcpus: int | None
+    kind: str
+    """SPOT, EC2, FARGATE ...; empty where AWS does not manage the instances."""
+    instance_types: tuple[str, ...]
+    """Families, types, or `optimal`; none for Fargate."""
+    subnets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +116,9 @@ def describe_compute_environments(names: tuple[str, ...]) -> list[ComputeEnviron
             status=each.get("status", ""),
             status_reason=each.get("statusReason", ""),
             max_vcpus=each.get("computeResources", {}).get("maxvCpus"),
+            kind=each.get("computeResources", {}).get("type", ""),
+            instance_types=tuple(each.get("computeResources", {}).get("instanceTypes", ())),
+            subnets=tuple(each.get("computeResources", {}).get("subnets", ())),
         )
         for each in found
     ]
@@ -122,6 +141,43 @@ def register_definition(arguments: dict[str, Any]) -> int:
     client = _client()
     with translated("RegisterJobDefinition", client):
         return client.register_job_definition(**arguments)["revision"]
+
+
+def submit_program(name: str, command: Sequence[str], *, queue: str, definition: str, tag: str) -> str:
+    """Submit the definition with another command, once; give the id of the Batch job."""
+    client = batch_client(resend=False)
+    with translated("SubmitJob", client):
+        return client.submit_job(
+            jobName=name,
+            jobQueue=queue,
+            jobDefinition=definition,
+            retryStrategy={"attempts": 1},
+            timeout={"attemptDurationSeconds": _PROGRAM_LIMIT_S},
+            containerOverrides={"command": list(command)},
+            tags={"application": tag},
+        )["jobId"]
+
+
+def exercise(*, queue: str, definition: str) -> dict[str, Callable[[], object]]:
+    """IAM action -> a call that needs it and changes nothing: a read, or a SubmitJob that is refused for its name once it is allowed."""
+    client = _client()
+    calls: dict[str, Callable[[], object]] = {
+        "batch:DescribeJobs": lambda: client.describe_jobs(jobs=["doctor"]),
+        "batch:ListJobs": lambda: client.list_jobs(jobQueue=queue, jobStatus="RUNNING", maxResults=1),
+        "batch:DescribeJobQueues": lambda: client.describe_job_queues(jobQueues=[queue]),
+        "batch:DescribeComputeEnvironments": lambda: client.describe_compute_environments(maxResults=1),
+        "batch:DescribeJobDefinitions": lambda: client.describe_job_definitions(maxResults=1),
+        "batch:SubmitJob": lambda: client.submit_job(jobName=_NO_NAME, jobQueue=queue, jobDefinition=definition),
+    }
+
+    def translated_call(action: str, call: Callable[[], object]) -> Callable[[], object]:
+        def exercised() -> None:
+            with translated(action.partition(":")[2], client):
+                call()
+
+        return exercised
+
+    return {action: translated_call(action, call) for action, call in calls.items()}
 
 
 def region() -> str:
@@ -151,13 +207,8 @@ def mend(error: BatchError) -> str:
 
 @cache
 def _client() -> BatchClient:
-    config = Config(
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=_READ_TIMEOUT_S,
-        retries={"total_max_attempts": 2, "mode": "standard"},
-    )
     try:
-        return boto3.client("batch", config=config)
+        return boto3.client("batch", config=OPERATORS_CALLS)
     except BotoCoreError as error:
         # No region, or a profile that does not exist: nothing was sent.
         message = f"AWS Batch cannot be called from here: {error} Set AWS_DEFAULT_REGION, and credentials."

@@ -9,6 +9,9 @@ from tasks.conf import BridgeSettings
 COMMAND = ("python", "-m", "tasks.container", "Ref::job_id", "Ref::attempt")
 """What Batch runs in the container. `Ref::` names are SubmitJob's parameters."""
 
+SCRATCH_DIR = "/scratch"
+"""Where worker_image/Dockerfile lets the program write: sources and segments, until they are stored."""
+
 
 def parameters(*, job_id: str, attempt: int) -> dict[str, str]:
     """The parameters of one SubmitJob."""
@@ -38,6 +41,10 @@ def render(conf: BridgeSettings, *, region: str) -> dict[str, Any]:
             {"type": "MEMORY", "value": str(conf.memory_mib)},
         ],
         "linuxParameters": {"initProcessEnabled": True},
+        # The program writes to one place only; a volume without a source path is Docker's own, and goes with the container.
+        "readonlyRootFilesystem": True,
+        "volumes": [{"name": "scratch", "host": {}}],
+        "mountPoints": [{"sourceVolume": "scratch", "containerPath": SCRATCH_DIR, "readOnly": False}],
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -41,6 +42,17 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
+def _tell_unreadable(error: Exception) -> None:
+    """Say that the settings cannot be read, without the error's own words: they may hold a part of an address with a password."""
+    given = ", ".join(name for name in ("DATABASE_URL", "REDIS_URL", "BATCHREEL") if os.environ.get(name)) or "none"
+    sentence = (
+        f"{os.environ['DJANGO_SETTINGS_MODULE']} cannot be read: {type(error).__name__}. Of the settings that are not"
+        f" plain texts, these are given: {given}. Run `manage.py check` with the same environment."
+    )
+    line = {"level": "ERROR", "event": "BATCH_JOB_FAILED", "exit_code": int(ExitCode.MISCONFIGURED), "text": sentence}
+    sys.stderr.write(json.dumps(line) + "\n")
+
+
 def main() -> int:
     """Run the container program; the exit code."""
     arguments = _arguments()
@@ -48,7 +60,11 @@ def main() -> int:
     os.environ.setdefault("LOG_FORMAT", "json")
     import django  # noqa: PLC0415 - only once the settings are named
 
-    django.setup()
+    try:
+        django.setup()
+    except Exception as error:  # noqa: BLE001 - a traceback would hide what is wrong, and may hold a password
+        _tell_unreadable(error)
+        return int(ExitCode.MISCONFIGURED)
     from tasks.container.program import Program, check_settings  # noqa: PLC0415 - needs Django set up
 
     if not check_settings():

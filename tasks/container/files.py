@@ -11,9 +11,12 @@ from typing import IO, Any
 from django.core.files import File
 from django.core.files.storage import Storage, default_storage
 
+from tasks.bucket import bucket_errors, default_bucket
+from tasks.conf import bridge_settings
 from tasks.transcode import Stopped
 
 _BLOCK_BYTES = 1024 * 1024
+_GIB = 1024**3
 
 
 class SourceMissingError(Exception):
@@ -22,41 +25,45 @@ class SourceMissingError(Exception):
     code = "SOURCE_MISSING"
 
 
-def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], stop: threading.Event) -> Path:
-    """The source as a local file: the storage's own where it has one, else downloaded into `folder`.
+class ScratchTooSmallError(Exception):
+    """The local disk has no room for the source and for what is made of it."""
 
-    Raises SourceMissingError, or Stopped; and whatever the storage raises where it cannot be reached.
+    code = "SCRATCH_TOO_SMALL"
+
+
+def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], stop: threading.Event) -> Path:
+    """The source as a local file: the storage's own where it has one, else downloaded into `folder`, once, whatever breaks on the way.
+
+    Raises SourceMissingError, ScratchTooSmallError or Stopped; and whatever the storage raises where it cannot be reached.
     """
-    storage = default_storage
-    if not storage.exists(name):
-        message = f"the storage has no object {name}"
-        raise SourceMissingError(message)
-    path = _local_path(storage, name)
-    if path is not None:
-        return path
+    with bucket_errors():
+        if not default_storage.exists(name):
+            message = f"the storage has no object {name}"
+            raise SourceMissingError(message)
+        path = _local_path(default_storage, name)
+        if path is not None:
+            return path
+        _require_room(default_storage.size(name), folder)
     target = folder / "source"
-    with storage.open(name, "rb") as remote, target.open("wb") as local:
-        done_bytes = 0
-        for block in _blocks(remote):
+    with target.open("wb") as local:
+        for block in read_object(name):
             if stop.is_set():
                 raise Stopped
             local.write(block)
-            done_bytes += len(block)
-            progress(done_bytes)
+            progress(local.tell())
     return target
 
 
-def _blocks(file: Any) -> Iterator[bytes]:
-    """The content as it comes.
-
-    A file of django-storages' S3 would first be read as a whole into a temporary file: no progress and no stop in the meantime, and
-    twice the disk.
-    """
-    stored_object = getattr(file, "obj", None)
-    if stored_object is None:
-        return iter(file.chunks(_BLOCK_BYTES))
-    blocks: Iterator[bytes] = stored_object.get()["Body"].iter_chunks(_BLOCK_BYTES)
-    return blocks
+def _require_room(size_bytes: int, folder: Path) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    needed_bytes = size_bytes + bridge_settings().scratch_reserve_mib * 1024 * 1024
+    if free_bytes < needed_bytes:
+        message = (
+            f"The source has {size_bytes / _GIB:.1f} GiB, and {needed_bytes / _GIB:.1f} GiB are needed with what is made of it;"
+            f" the disk at {folder} has {free_bytes / _GIB:.1f} GiB free. Give containers more scratch (scratch_gib in Terraform), or"
+            " fewer of them a machine."
+        )
+        raise ScratchTooSmallError(message)
 
 
 def _local_path(storage: Storage, name: str) -> Path | None:
@@ -90,16 +97,22 @@ class _Watched:
 def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: threading.Event) -> None:
     """Store a local file under a key that nobody else ever writes. Raises Stopped, or whatever the storage raises."""
     with path.open("rb") as file:
-        saved = default_storage.save(key, File(_Watched(file, progress, stop), name=path.name))  # type: ignore[arg-type] # duck-typed file
+        watched = File(_Watched(file, progress, stop), name=path.name)  # type: ignore[arg-type] # duck-typed file
+        with bucket_errors():
+            saved = default_storage.save(key, watched)
     if saved != key:
         message = f"the storage has an object {key} already, although keys are never used twice"
         raise OSError(message)
 
 
 def read_object(key: str) -> Iterator[bytes]:
-    """The bytes of a stored object, in blocks. Raises FileNotFoundError."""
+    """The bytes of a stored object, in blocks, as they come. Raises FileNotFoundError, or whatever the storage raises."""
+    if bucket := default_bucket():
+        # A file of django-storages would first be read as a whole into a temporary file: no progress, no stop, and twice the disk.
+        yield from bucket.read(key, block_bytes=_BLOCK_BYTES)
+        return
     with default_storage.open(key, "rb") as file:
-        yield from _blocks(file)
+        yield from file.chunks(_BLOCK_BYTES)
 
 
 def remove_local(folder: Path) -> None:

@@ -14,10 +14,11 @@ from django.core.exceptions import ImproperlyConfigured
 from tasks.conf import bridge_settings
 from tasks.container.database import Database, DatabaseAwayError
 from tasks.container.exit_codes import ExitCode
-from tasks.container.files import SourceMissingError
+from tasks.container.files import ScratchTooSmallError, SourceMissingError
 from tasks.container.heartbeat import Heartbeat
 from tasks.container.outcome import Outcome
 from tasks.container.progress import Progress
+from tasks.container.settings_check import setting_problems
 from tasks.container.work import do_unit
 from tasks.container.workshop import Workshop
 from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
@@ -56,16 +57,21 @@ _UNCLAIMED: dict[type[Exception], tuple[str, ExitCode]] = {
 }
 """What a claim that did not succeed means: the event in the log, and the exit code."""
 
+_FAILURES: dict[type[Exception], tuple[ExitCode, Reason]] = {
+    ImproperlyConfigured: (ExitCode.MISCONFIGURED, Reason.MISCONFIGURED),
+    ScratchTooSmallError: (ExitCode.FAILED, Reason.SCRATCH_TOO_SMALL),
+    OSError: (ExitCode.FAILED, Reason.STORAGE_FAILED),
+}
+"""What an error of a unit that tells in its own words means for the attempt."""
+
 
 def check_settings() -> bool:
-    """Whether the settings can be read at all; the log says what is wrong with them otherwise."""
-    try:
-        bridge_settings()
-    except ImproperlyConfigured as error:
-        extra = {"exit_code": int(ExitCode.MISCONFIGURED), "text": str(error)}
-        logger.error("BATCH_JOB_FAILED", extra=extra)  # noqa: TRY400 - the sentence says it all, a traceback would hide it
-        return False
-    return True
+    """Whether all that the program needs is set. The log names each setting that is not, and never says a value that may be secret."""
+    problems = setting_problems()
+    if problems:
+        text = " ".join(f"{each.code}: {each.text} {each.hint}" for each in problems)
+        logger.error("BATCH_JOB_FAILED", extra={"exit_code": int(ExitCode.MISCONFIGURED), "text": text})
+    return not problems
 
 
 class Program:
@@ -189,12 +195,11 @@ class Program:
                 outcome.ended(ExitCode.FENCED, str(error))
             case DatabaseAwayError():
                 outcome.ended(ExitCode.DATABASE_AWAY, str(error))
-            case ImproperlyConfigured():
-                outcome.failed(ExitCode.MISCONFIGURED, Reason.MISCONFIGURED, str(error))
+            case ImproperlyConfigured() | ScratchTooSmallError() | OSError():
+                found = (failure for kind, failure in _FAILURES.items() if isinstance(error, kind))
+                outcome.failed(*next(found), str(error))
             case TranscodeError():
                 outcome.failed(ExitCode.FAILED, Reason.ENCODE_FAILED, f"{error.code}: {error.sentence}")
-            case OSError():
-                outcome.failed(ExitCode.FAILED, Reason.STORAGE_FAILED, str(error))
             case _:
                 logger.error("CONTAINER_ERROR", exc_info=error, extra=self._names())
                 outcome.failed(ExitCode.FAILED, Reason.CONTAINER_ERROR, f"{type(error).__name__}: {error}")

@@ -61,7 +61,7 @@ def _do_plan(shop: Workshop, lease: Lease, slot: int, _: Path) -> bool:
     if profile is None:
         message = f"This container knows no profile {shop.claim.profile!r}, only {', '.join(PROFILES)}: is its image older than the job?"
         raise ImproperlyConfigured(message)
-    plan = make_plan(probe_source(path), profile, threads=bridge_settings().threads_per_unit)
+    plan = make_plan(probe_source(path, stop=shop.stop), profile, threads=bridge_settings().threads_per_unit)
     units = [
         PlannedUnit(
             kind=UnitKind.VIDEO,

@@ -47,6 +47,7 @@ class Reason(enum.StrEnum):
     ENCODE_FAILED = "ENCODE_FAILED", Charge.YES, "The encoder failed. Another attempt may succeed."
     CONTAINER_ERROR = "CONTAINER_ERROR", Charge.YES, "The container met an error that it does not know."
     STORAGE_FAILED = "STORAGE_FAILED", Charge.YES, "The storage refused to read or write an object."
+    SCRATCH_TOO_SMALL = "SCRATCH_TOO_SMALL", Charge.YES, "The container's disk has no room for the source."
     MISCONFIGURED = "MISCONFIGURED", Charge.YES, "A setting of the container is missing or wrong."
     INPUT_REFUSED = "INPUT_REFUSED", Charge.YES, "The file cannot be transcoded."
     # Ended before Batch said why: its verdict decides about the charge.

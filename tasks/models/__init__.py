@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tasks.models.attempt import Attempt
+from tasks.models.direct_upload import DirectUpload
 from tasks.models.event import Event
 from tasks.models.job import Job
 from tasks.models.tick import Tick, TokenBucket
@@ -12,6 +13,7 @@ from tasks.models.video import OVERLOOKED, Video, VideoQuerySet, source_path
 __all__ = [
     "OVERLOOKED",
     "Attempt",
+    "DirectUpload",
     "Event",
     "Job",
     "Tick",

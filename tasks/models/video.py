@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -42,6 +43,14 @@ class Video(models.Model):
     """What a person uploaded. Its status is derived (tasks.lifecycle.video_status), never stored."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Who uploaded it. They and the staff see it on the pages; nobody else does.",
+    )
     title = models.CharField(max_length=200, blank=True)
     source = models.FileField(upload_to=source_path, max_length=500)
     source_complete = models.BooleanField(

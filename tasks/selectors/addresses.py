@@ -5,7 +5,6 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from django.conf import settings
-from django.core.files.storage import FileSystemStorage, default_storage
 from django.urls import reverse
 
 PUBLISHED_PREFIX = "published/"
@@ -16,13 +15,11 @@ def media_url(key: str) -> str:
     """The address of a published object; empty for an empty key.
 
     Playlists name their units' files by relative addresses, so all must lie under one base: MEDIA_BASE_URL (a CDN or a public bucket),
-    else this site's own media view, which serves the file system's storage.
+    else this site's own media view, which serves a folder's files, and signs the playlists of a private bucket.
     """
     if not key:
         return ""
     # A host site's settings need not have it.
     if base_url := str(getattr(settings, "MEDIA_BASE_URL", "")):
         return f"{base_url.rstrip('/')}/{quote(key)}"
-    if isinstance(default_storage, FileSystemStorage):
-        return reverse("batchreel:media", args=[key])
-    return default_storage.url(key)
+    return reverse("batchreel:media", args=[key])

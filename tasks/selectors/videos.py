@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db.models import QuerySet
 
@@ -13,6 +13,10 @@ from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobState
 from tasks.lifecycle.video_status import VideoStatus, video_status
 from tasks.models import Job, Video
 from tasks.selectors.progress import JobProgress, job_progress
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
 
 _LARGE = ("plan", "manifest")
 """A job's columns that may hold a megabyte, and that no face shows."""
@@ -80,6 +84,13 @@ def shown_videos() -> QuerySet[Video]:
     """Videos that were not deleted, newest first, each with its published job."""
     videos = Video.objects.filter(deleted_at=None).select_related("published_job")
     return videos.defer(*(f"published_job__{column}" for column in _LARGE))
+
+
+def videos_for(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Video]:
+    """The videos that this person may see and change: their own; all for the staff; none for anybody who is not signed in."""
+    if not user.is_active:
+        return shown_videos().none()
+    return shown_videos() if getattr(user, "is_staff", False) else shown_videos().filter(owner=user.pk)
 
 
 def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:

@@ -23,7 +23,11 @@ from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, Attem
 from tasks.models import Attempt, Job
 from tasks.services.ending import end_attempt
 from tasks.services.locking import lock_job
+from tasks.services.tick import was_away
 from tasks.services.transition import record
+
+OBSERVE_TICK = "observe"
+"""The name under which the tick that observes is leased."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -149,15 +153,16 @@ def _grace_is_over(attempt: Attempt) -> bool:
 
 
 def _is_lost(attempt: Attempt) -> bool:
-    """Two absent answers, no heartbeat, and age: never one of them alone."""
+    """Two absent answers, no heartbeat though we were there to hear it, and age: never one of them alone."""
     conf = bridge_settings()
-    silent = Now() - timedelta(seconds=conf.stuck_threshold_s)
+    silent = Now() - timedelta(seconds=conf.lost_silence_s)
     old = Now() - timedelta(seconds=conf.lost_age_s)
     return (
         attempt.absences >= conf.lost_absences
         and Attempt.objects.filter(
             Q(heartbeat_at=None) | Q(heartbeat_at__lt=silent), pk=attempt.pk, created_at__lt=old
         ).exists()
+        and not was_away(OBSERVE_TICK, within_s=conf.lost_silence_s)
     )
 
 

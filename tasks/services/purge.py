@@ -14,10 +14,11 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
+from tasks.bucket import default_bucket
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import FINAL_STATUSES
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitKind, UnitState
-from tasks.models import Attempt, Job, Unit, Video
+from tasks.models import Attempt, DirectUpload, Job, Unit, Video
 from tasks.services.claim import job_prefix, unit_folder
 from tasks.services.locking import lock_job
 from tasks.services.transition import record
@@ -100,6 +101,9 @@ def _purge_publication(job: Job) -> None:
 
 
 def _purge_video(video: Video) -> None:
+    upload, bucket = DirectUpload.objects.filter(video=video).first(), default_bucket()
+    if upload and bucket:
+        bucket.give_up_upload(str(video.source), upload.upload_id)
     remove_folder(f"published/{video.pk}")
     # Earlier uploads too: each job names the source that it was asked for.
     for source in {str(video.source), *video.jobs.values_list("source_name", flat=True)} - {""}:
@@ -139,6 +143,7 @@ def _remove_rows(video_id: uuid.UUID) -> None:
         Unit.objects.filter(job=job).delete()
         Attempt.objects.filter(job=job).delete()
     Job.objects.filter(video_id=video_id).delete()
+    DirectUpload.objects.filter(video_id=video_id).delete()
     video = Video.objects.filter(pk=video_id, deleted_at__isnull=False)
     removed = video._raw_delete(video.db)  # noqa: SLF001 - delete() of this model only marks
     record("video.purge", video_id=video_id, text="" if removed else "the row was gone")

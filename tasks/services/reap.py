@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -15,8 +16,9 @@ from tasks.batch.port import TERMINATE_REASON, BatchPort
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES
-from tasks.models import Attempt, Tick
+from tasks.models import Attempt
 from tasks.services import purge
+from tasks.services.direct_upload import give_up_old_uploads
 from tasks.services.observe import apply
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ def reap(*, batch: BatchPort) -> ReapSummary:
     # After the Batch jobs, which cost money while they run: a slow storage may take the rest of the tick.
     summary.tidied = purge.tidy_jobs(limit=limit)
     summary.purged_jobs = purge.purge_superseded(limit=limit)
+    give_up_old_uploads(limit=limit)
     summary.purged_videos = purge.purge_deleted(limit=limit)
     if trouble:
         raise trouble
@@ -122,5 +125,6 @@ def _strays(batch: BatchPort, limit: int) -> dict[str, str]:
 
 
 def _database_now_ms() -> float:
-    now = Tick.objects.annotate(now=Now()).values_list("now", flat=True).first()
-    return now.timestamp() * 1000 if now else 0.0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM statement_timestamp()) * 1000")
+        return float(cursor.fetchone()[0])

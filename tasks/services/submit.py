@@ -17,7 +17,7 @@ from django.db.models import Max, Q
 from django.db.models.functions import Now
 
 from tasks.batch import definition
-from tasks.batch.errors import BatchDoubtfulError, BatchError, BatchRefusedError
+from tasks.batch.errors import BatchDoubtfulError, BatchError, BatchRefusedError, BatchThrottledError
 from tasks.batch.port import TERMINATE_REASON, BatchPort, Submission
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
@@ -55,7 +55,7 @@ def submit_due(*, batch: BatchPort) -> SubmitSummary:
     give_back_at_s = time.monotonic() + conf.submit_run_s
     for attempt in take_due(limit=conf.submit_batch_jobs):
         if summary.is_stopped:
-            put_off(attempt, wait_s=conf.refused_submit_wait_s)
+            put_off(attempt, wait_s=_wait_s(summary.trouble))
         elif time.monotonic() > give_back_at_s or summary.refused >= conf.submit_refusals:
             put_off(attempt, wait_s=0)
         else:
@@ -152,7 +152,7 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         summary.trouble = error
     except BatchError as error:
         logger.warning("BATCH_SUBMIT_FAILED %s: %s", attempt.batch_job_name, error)
-        put_off(attempt, wait_s=bridge_settings().refused_submit_wait_s)
+        put_off(attempt, wait_s=_wait_s(error))
         summary.refused += 1
         # What AWS refuses for what it asks, a neighbour may not ask; a throttle or a denial is for all.
         summary.is_stopped = not isinstance(error, BatchRefusedError)
@@ -161,6 +161,11 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         logger.info("BATCH_SUBMIT %s %s", attempt.batch_job_name, batch_job_id)
         summary.submitted += 1
         record_submitted(attempt, batch_job_id=batch_job_id, batch=batch)
+
+
+def _wait_s(trouble: BatchError | None) -> float:
+    conf = bridge_settings()
+    return conf.throttled_submit_wait_s if isinstance(trouble, BatchThrottledError) else conf.refused_submit_wait_s
 
 
 def put_off(attempt: Attempt, *, wait_s: float) -> None:

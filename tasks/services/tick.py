@@ -98,3 +98,8 @@ def _give_back(lease: TickLease, *, trouble: str = "", text: str = "") -> None:
     mine.leased_until, mine.trouble, mine.trouble_text = None, trouble, text
     mine.save(update_fields=["leased_until", "trouble", "trouble_text"])
     Tick.objects.filter(pk=mine.pk).update(finished_at=Now())
+
+
+def was_away(name: str, *, within_s: float) -> bool:
+    """Whether the run of this tick was broken in the last `within_s` seconds: silence in that time may be our own."""
+    return Tick.objects.filter(name=name, unbroken_since__gt=Now() - timedelta(seconds=within_s)).exists()

@@ -20,9 +20,9 @@ def transition(
 ) -> None:
     """Let `event` happen to `row`: write its new state with `columns`, and append the event.
 
-    The caller holds the job's row lock, inside a transaction. `columns` may hold expressions such as `Now()`; the row in memory is
-    read again where it does. `reason` and `text` go into the event, and into the row where it has such columns and the reason is given.
-    A reason that is no Reason is a code of the media engine, or empty to clear what the row said before.
+    The caller holds the job's row lock, inside a transaction. `columns` may hold expressions such as `Now()`; the row in memory reads
+    those again, once somebody asks for them. `reason` and `text` go into the event, and into the row where it has such columns and the
+    reason is given. A reason that is no Reason is a code of the media engine, or empty to clear what the row said before.
 
     Raises IllegalTransitionError where the event cannot happen in the row's state, FencedError where the row was changed behind the
     caller's back. Neither writes anything.
@@ -56,11 +56,12 @@ def _compare_and_set(row: Row, **columns: Any) -> None:
     if not type(row).objects.filter(**expected).update(**columns):
         message = f"{row} was changed by another writer"
         raise FencedError(message)
-    if any(isinstance(value, models.Expression | models.F) for value in columns.values()):
-        row.refresh_from_db(fields=list(columns))
-        return
     for name, value in columns.items():
-        setattr(row, name, value)
+        if isinstance(value, models.Expression | models.F):
+            # Django reads an attribute that is missing when it is asked for; most of these are times, and nobody does.
+            delattr(row, name)
+        else:
+            setattr(row, name, value)
 
 
 def record(

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.contrib.admin.views.decorators import staff_member_required
-from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.decorators import login_not_required, login_required
 from django.db import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 logger = logging.getLogger(__name__)
 
@@ -19,22 +18,24 @@ View = Callable[..., HttpResponseBase]
 _RETRY_AFTER_S = 5
 
 
-def for_staff(view: View) -> View:
-    """A page: sends anybody else to the login."""
-    guarded: View = staff_member_required(view, login_url="admin:login")
+def for_people(view: View) -> View:
+    """A page: sends whoever is not signed in to the login."""
+    guarded: View = login_required(view)
     return guarded
 
 
-def for_staff_programs(view: View) -> View:
-    """An address that scripts and players ask: 403 instead of a login page, 503 while the database is away, never a 500 for either."""
+def for_programs(view: View) -> View:
+    """An address that scripts and players ask: no page for an answer, but 403, 404, or 503 while the database is away, never a 500."""
 
     @login_not_required
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            if not is_staff(request):
+            if not request.user.is_active:
                 return _no_store(JsonResponse({"error": "You were signed out. Sign in again."}, status=403))
             return view(request, *args, **kwargs)
+        except Http404:
+            return _no_store(JsonResponse({"error": "There is no such thing, or it is not yours."}, status=404))
         except DatabaseError as error:
             logger.warning("DATABASE_AWAY %s: %s", request.path, error)
             answer = JsonResponse({"error": "The server's database is away for a moment."}, status=503)
@@ -42,11 +43,6 @@ def for_staff_programs(view: View) -> View:
             return _no_store(answer)
 
     return guarded
-
-
-def is_staff(request: HttpRequest) -> bool:
-    """Whether an active member of staff is signed in."""
-    return request.user.is_active and request.user.is_staff
 
 
 def _no_store(answer: HttpResponse) -> HttpResponse:

@@ -1,19 +1,27 @@
-"""Published objects of the file system's storage, with ranges, for players. With a bucket or a CDN, browsers go there instead."""
+"""Published objects for players: files of a folder, with ranges; of a private bucket, playlists whose addresses work for a while.
+
+With MEDIA_BASE_URL, a CDN or a public bucket, browsers go there and never come here.
+"""
 
 from __future__ import annotations
 
 import posixpath
+import uuid
 from pathlib import Path
 from typing import IO
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import default_storage
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
+from tasks.bucket import Bucket, default_bucket
 from tasks.selectors.addresses import PUBLISHED_PREFIX
-from tasks.views.access import for_staff_programs
+from tasks.selectors.videos import videos_for
+from tasks.views.access import for_programs
 from tasks.views.byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
+from tasks.views.signed import SIGNED_SUFFIXES, sign
 
 _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -29,11 +37,56 @@ _BLOCK_BYTES = 256 * 1024
 _CACHE = "private, max-age=31536000, immutable"
 """A key is never used for other content. Private, because only who is signed in may see it."""
 
+_NO_CACHE = "no-store"
+"""For addresses that work for a while: those of a role end with its credentials, which may be soon."""
+
 
 @require_safe
-@for_staff_programs
+@for_programs
 def media(request: HttpRequest, key: str) -> HttpResponseBase:
-    """The object, or the range of it that was asked for: 200, 206, 404 or 416."""
+    """The object, or the range of it that was asked for: 200, 206, 404 or 416. Of a bucket's media the address: 302."""
+    _require_allowed(request, key)
+    bucket = default_bucket()
+    return _from_folder(request, key) if bucket is None else _from_bucket(request, key, bucket)
+
+
+def _require_allowed(request: HttpRequest, key: str) -> None:
+    """Raise Http404 for any name but that of a published object, however it is written, and for another person's video."""
+    if not key.startswith(PUBLISHED_PREFIX) or posixpath.normpath(key) != key or "\0" in key or "\\" in key:
+        raise Http404
+    try:
+        video_id = uuid.UUID(key.removeprefix(PUBLISHED_PREFIX).partition("/")[0])
+    except ValueError:
+        raise Http404 from None
+    if not videos_for(request.user).filter(pk=video_id).exists():
+        raise Http404
+
+
+def _from_bucket(request: HttpRequest, key: str, bucket: Bucket) -> HttpResponseBase:
+    if posixpath.splitext(key)[1] in SIGNED_SUFFIXES:
+        return _signed_text(request, key, bucket)
+    answer = HttpResponseRedirect(bucket.url(key))
+    answer["Cache-Control"] = _NO_CACHE
+    return answer
+
+
+@gzip_page
+def _signed_text(_: HttpRequest, key: str, bucket: Bucket) -> HttpResponse:
+    try:
+        with default_storage.open(key, "rb") as file:
+            text = file.read().decode()
+    except FileNotFoundError:
+        raise Http404 from None
+    answer = HttpResponse(sign(text, key=key, url_of=bucket.url), content_type=_content_type(key))
+    answer["Cache-Control"] = _NO_CACHE
+    return answer
+
+
+def _content_type(key: str) -> str:
+    return _CONTENT_TYPES.get(posixpath.splitext(key)[1], "application/octet-stream")
+
+
+def _from_folder(request: HttpRequest, key: str) -> HttpResponseBase:
     file = _open(key)
     size_bytes = Path(file.name).stat().st_size
     # Ranges are defined for GET alone (RFC 9110, 14.2).
@@ -49,7 +102,7 @@ def media(request: HttpRequest, key: str) -> HttpResponseBase:
     else:
         answer["Content-Length"] = str(part.length_bytes)
         answer["Content-Range"] = f"bytes {part.first}-{part.last}/{size_bytes}"
-    answer["Content-Type"] = _CONTENT_TYPES.get(posixpath.splitext(key)[1], "application/octet-stream")
+    answer["Content-Type"] = _content_type(key)
     answer["Accept-Ranges"] = "bytes"
     answer["Cache-Control"] = _CACHE
     return answer
@@ -68,9 +121,7 @@ def _no_body(file: IO[bytes]) -> HttpResponseBase:
 
 
 def _open(key: str) -> IO[bytes]:
-    """The file of a published object. Raises Http404 for any other name, however it is written."""
-    if not key.startswith(PUBLISHED_PREFIX) or posixpath.normpath(key) != key or "\0" in key or "\\" in key:
-        raise Http404
+    """The file of a published object. Raises Http404 where there is none."""
     try:
         return Path(default_storage.path(key)).open("rb")
     except (NotImplementedError, SuspiciousFileOperation, OSError):

@@ -12,16 +12,17 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from tasks.bucket import default_bucket
 from tasks.lifecycle.errors import BatchreelError, NotFoundError
 from tasks.lifecycle.states import JobState
 from tasks.models import Video
 from tasks.selectors.addresses import media_url
 from tasks.selectors.timeline import video_timeline
-from tasks.selectors.videos import can_retry, overviews, shown_videos, video_overview
+from tasks.selectors.videos import can_retry, overviews, video_overview, videos_for
 from tasks.services.delete import delete_video
 from tasks.services.preview import PREVIEW_LEVEL
 from tasks.services.request import request_by_person, revive
-from tasks.views.access import for_staff, is_staff
+from tasks.views.access import for_people
 from tasks.views.upload import UploadForm
 
 PAGE_VIDEOS = 24
@@ -29,9 +30,9 @@ PAGE_VIDEOS = 24
 
 
 @require_safe
-@for_staff
+@for_people
 def video_list(request: HttpRequest) -> HttpResponse:
-    """All videos, newest first, and the form for another one."""
+    """Their videos, newest first, and the form for another one."""
     return _list_page(request, UploadForm())
 
 
@@ -39,7 +40,7 @@ def video_list(request: HttpRequest) -> HttpResponse:
 def upload(request: HttpRequest) -> HttpResponseBase:
     """Take an upload. A script (Accept: application/json) gets the video's address, or what is wrong; a form gets a page."""
     wants_json = request.accepts("application/json") and not request.accepts("text/html")
-    if wants_json and not is_staff(request):
+    if wants_json and not request.user.is_active:
         return JsonResponse({"errors": ["You were signed out. Sign in, then upload again."]}, status=403)
     return _upload_json(request) if wants_json else _upload_page(request)
 
@@ -48,20 +49,20 @@ def _upload_json(request: HttpRequest) -> JsonResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         return JsonResponse({"errors": [text for texts in form.errors.values() for text in texts]}, status=400)
-    video = form.save()
+    video = form.save(owner=request.user)
     return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])}, status=201)
 
 
-@for_staff
+@for_people
 def _upload_page(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         return _list_page(request, form, status=400)
-    return redirect("batchreel:video", form.save().pk)
+    return redirect("batchreel:video", form.save(owner=request.user).pk)
 
 
 def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> HttpResponse:
-    page = Paginator(shown_videos(), PAGE_VIDEOS).get_page(request.GET.get("page"))
+    page = Paginator(videos_for(request.user), PAGE_VIDEOS).get_page(request.GET.get("page"))
     videos = list(page.object_list)
     seen = overviews(videos)
     cards = [
@@ -72,14 +73,15 @@ def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> 
         }
         for video in videos
     ]
-    return render(request, "batchreel/list.html", {"form": form, "page": page, "cards": cards}, status=status)
+    context = {"form": form, "page": page, "cards": cards, "uploads_in_parts": default_bucket() is not None}
+    return render(request, "batchreel/list.html", context, status=status)
 
 
 @require_safe
-@for_staff
+@for_people
 def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     """One video: status, progress, the player once it is published, and what happened to it."""
-    video = get_object_or_404(shown_videos(), pk=video_id)
+    video = get_object_or_404(videos_for(request.user), pk=video_id)
     published = video.published_job
     context = {
         "video": video,
@@ -94,10 +96,10 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-@for_staff
+@for_people
 def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     """Ask for the video again, where that is on offer. A parked job goes on where it stopped; anything else begins anew."""
-    video = get_object_or_404(shown_videos(), pk=video_id)
+    video = get_object_or_404(videos_for(request.user), pk=video_id)
     offer = can_retry(video)
     if not offer.possible:
         messages.info(request, offer.sentence)
@@ -120,10 +122,10 @@ def _ask_again(video: Video) -> None:
 
 
 @require_POST
-@for_staff
+@for_people
 def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     """Delete the video: its work ends now, its files go soon after."""
-    video = get_object_or_404(shown_videos(), pk=video_id)
+    video = get_object_or_404(videos_for(request.user), pk=video_id)
     with suppress(NotFoundError):  # somebody else was faster, and the rows are gone already
         delete_video(video_id=video.pk)
     messages.success(request, f"“{video}” was deleted.")
@@ -131,8 +133,8 @@ def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
 
 
 @require_safe
-@for_staff
+@for_people
 def confirm_delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     """Ask whether to delete."""
-    video = get_object_or_404(shown_videos(), pk=video_id)
+    video = get_object_or_404(videos_for(request.user), pk=video_id)
     return render(request, "batchreel/delete.html", {"video": video})

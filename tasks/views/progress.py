@@ -8,18 +8,18 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 
-from tasks.selectors.videos import VideoOverview, overviews, shown_videos
-from tasks.views.access import for_staff_programs
+from tasks.selectors.videos import VideoOverview, overviews, videos_for
+from tasks.views.access import for_programs
 
 MOST_VIDEOS = 50
 
 
 @require_safe
-@for_staff_programs
+@for_programs
 def progress(request: HttpRequest) -> HttpResponseBase:
-    """The progress of each video that `?video=` names, by id. One that is gone, or was never there, is null."""
+    """The progress of each video that `?video=` names, by id. One that is gone, or not theirs, is null."""
     asked = {text: video_id for text in request.GET.getlist("video")[:MOST_VIDEOS] if (video_id := _uuid(text))}
-    videos = {video.pk: video for video in shown_videos().filter(pk__in=asked.values())}
+    videos = {video.pk: video for video in videos_for(request.user).filter(pk__in=asked.values())}
     seen = overviews(list(videos.values()))
     answer = JsonResponse(
         {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import posixpath
+from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
+from tasks.conf import bridge_settings
 from tasks.models import Video
 
+_GIB = 1024**3
 _NAME_LIMIT_BYTES = 200
 """File systems take names of 255 bytes, and the storage may add some to a name."""
 
@@ -27,15 +30,22 @@ class UploadForm(forms.Form):
         error_messages={"required": "Choose a video file.", "empty": "The file is empty."},
     )
 
-    def save(self) -> Video:
+    def clean_source(self) -> Any:
+        """Refuse a file that is too large."""
+        file = self.cleaned_data["source"]
+        if problem := size_problem(file.size):
+            raise forms.ValidationError(problem)
+        return file
+
+    def save(self, *, owner: Any) -> Video:
         """Store the file, then save the video."""
-        return store_upload(title=self.cleaned_data["title"], file=self.cleaned_data["source"])
+        return store_upload(owner=owner, title=self.cleaned_data["title"], file=self.cleaned_data["source"])
 
 
-def store_upload(*, title: str, file: UploadedFile[bytes]) -> Video:
+def store_upload(*, title: str, file: UploadedFile[bytes], owner: Any = None) -> Video:
     """Store the file first, then save the row: no transaction waits for the storage. A row that can't be saved leaves no file."""
     name = file.name or "video"
-    video = Video(title=title or posixpath.splitext(name)[0][:200])
+    video = Video(owner=owner, title=title or posixpath.splitext(name)[0][:200])
     video.source.save(short_name(name), file, save=False)
     try:
         with transaction.atomic():
@@ -44,6 +54,16 @@ def store_upload(*, title: str, file: UploadedFile[bytes]) -> Video:
         video.source.delete(save=False)
         raise
     return video
+
+
+def size_problem(size_bytes: int) -> str:
+    """What is wrong with a file of this size; empty where nothing is."""
+    limit_bytes = bridge_settings().upload_limit_bytes
+    if size_bytes < 1:
+        return "The file is empty."
+    if size_bytes > limit_bytes:
+        return f"The file has {size_bytes / _GIB:.1f} GiB; this site takes up to {limit_bytes / _GIB:g} GiB."
+    return ""
 
 
 def short_name(name: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.waiting import wait_for
+
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page, Response
 
@@ -20,6 +22,10 @@ class Browsing:
     def open(self, path: str) -> None:
         """Open a page of the site."""
         self.page.goto(f"{self.address}{path}")
+
+    def wait_until(self, expression: str, *, limit_s: float = 60) -> None:
+        """Wait until a script's expression is true. Playwright's own way evaluates text in the page, and the site's CSP forbids that."""
+        wait_for(lambda: self.page.evaluate(expression), limit_s=limit_s, what=expression)
 
     def listen(self) -> None:
         """From now on, note errors of scripts, warnings in the console and answers from 400 on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -19,7 +20,7 @@ from project.local.service import Service
 from tests.browser.browsing import Browsing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from django.contrib.auth.models import User
 
@@ -47,49 +48,63 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
-def site(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the site under gunicorn, as the Procfile starts it, with its static files collected."""
+@contextmanager
+def gunicorn(environment: Mapping[str, str], folder: Path) -> Iterator[Service]:
+    """The site under gunicorn at ADDRESS of its environment, as the Procfile starts it, with its static files collected."""
     said: list[str] = []
     assert install_frontend(say=said.append), said
-    folder = tmp_path_factory.mktemp("site")
-    environment = {**program_environment, "STATIC_ROOT": str(folder / "static"), "DEBUG": "off"}
+    environment = {**environment, "STATIC_ROOT": str(folder / "static"), "DEBUG": "off"}
     collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
     subprocess.run(collect, cwd=ROOT, env=environment, check=True, timeout=60)
-    port = free_port()
-    gunicorn = ["-m", "gunicorn", "project.wsgi", "--worker-class", "gthread", "--threads", "8"]
+    address = environment["ADDRESS"]
+    command = ["-m", "gunicorn", "project.wsgi", "--worker-class", "gthread", "--threads", "8"]
     web = Service(
         name="gunicorn",
-        command=[sys.executable, *gunicorn, "--bind", f"127.0.0.1:{port}"],
+        command=[sys.executable, *command, "--bind", address.removeprefix("http://")],
         environment=environment,
         folder=ROOT,
         log_path=folder / "gunicorn.log",
     )
-    address = f"http://127.0.0.1:{port}"
     try:
         web.wait_until(lambda: urlopen(f"{address}/static/batchreel/site.css"), deadline_s=30)  # noqa: S310 - our own address
-        yield address
+        yield web
     finally:
         web.stop()
 
 
-@pytest.fixture
-def browsing(chromium: str, site: str, admin_user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browsing]:
-    """Chromium, signed in as a member of staff through the login page."""
-    # Playwright leaves its event loop marked as running in this thread, though nothing here is asynchronous.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+@pytest.fixture(scope="session")
+def site(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the site, whose files lie in a folder."""
+    address = f"http://127.0.0.1:{free_port()}"
+    with gunicorn({**program_environment, "ADDRESS": address}, tmp_path_factory.mktemp("site")):
+        yield address
+
+
+@contextmanager
+def browsing_on(address: str, *, chromium: str, user: User) -> Iterator[Browsing]:
+    """Chromium on the site at this address, signed in through the login page."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 390, "height": 800})
         page.set_default_timeout(_LIMIT_MS)
-        browsing = Browsing(page, site)
+        browsing = Browsing(page, address)
         browsing.open("/")
-        page.fill("[name=username]", admin_user.get_username())
+        page.fill("[name=username]", user.get_username())
         page.fill("[name=password]", "password")
         page.click("[type=submit]")
-        page.wait_for_url(f"{site}/")
+        page.wait_for_url(f"{address}/")
         browsing.listen()
         yield browsing
         browser.close()
-        # For the same reason the test got a database connection of its own, which nobody else would close.
+        # Playwright marks this thread as one with an event loop, so the test got a database connection of its own, which nobody else
+        # would close.
         connections.close_all()
+
+
+@pytest.fixture
+def browsing(chromium: str, site: str, admin_user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browsing]:
+    """Chromium, signed in as a member of staff."""
+    # Playwright leaves its event loop marked as running in this thread, though nothing here is asynchronous.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    with browsing_on(site, chromium=chromium, user=admin_user) as browsing:
+        yield browsing

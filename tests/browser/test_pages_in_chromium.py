@@ -71,7 +71,7 @@ def play_to_the_end(browsing: Browsing) -> None:
     """Play at twice the speed."""
     page = browsing.page
     page.evaluate("() => { player.muted = true; player.playbackRate = 2; return player.play(); }")
-    page.wait_for_function("player.ended")
+    browsing.wait_until("player.ended")
     played = page.evaluate(
         """() => ({
             duration: player.duration, end: player.currentTime, ranges: player.played.length,
@@ -90,9 +90,9 @@ def choose_the_smaller_rung(browsing: Browsing) -> None:
     page.wait_for_selector("#rungs", state="visible")
     assert page.locator("#rung option").all_inner_texts()[1:] == ["360p", "240p"]
     page.evaluate("() => { player.muted = true; player.playbackRate = 2; return player.play(); }")
-    page.wait_for_function("player.videoHeight === 360")
+    browsing.wait_until("player.videoHeight === 360")
     page.select_option("#rung", label="240p")
-    page.wait_for_function("player.videoHeight === 240")
+    browsing.wait_until("player.videoHeight === 240")
 
 
 def test_upload_becomes_a_video_that_plays_to_its_end_when_used_by_a_person(
@@ -122,7 +122,7 @@ def test_nobody_is_thrown_out_of_a_video_when_a_new_version_of_it_is_published(
     browsing.open(f"/videos/{video.pk}/")
     assert page.locator(".badge").inner_text() == "Updating"
     page.evaluate("() => { player.muted = true; return player.play(); }")
-    page.wait_for_function("player.currentTime > 0.5")
+    browsing.wait_until("player.currentTime > 0.5")
     run_container(video, program_environment)
     page.wait_for_selector(".badge.ready")
     assert "Reload the page" in page.inner_text("[data-part=sentence]")

@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
 from pytest_celery import CeleryTestNode, CeleryTestWorker
 
+from project.local.docker_container import docker_run
 from project.local.lifeline import lifeline_command
+from tests.docker_engine import docker
 from tests.processes import program_under_lifeline
+from tests.stack_plugin import DOCKER_IMAGE
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 QUEUES = "submit,observe,maintain"
+
+_CELERY = ("celery", "-A", "project")
 
 _STOP_GRACE_S = 8.0
 _START_LIMIT_S = 40.0
@@ -35,12 +41,15 @@ class NodeProcess:
         self, *, name: str, arguments: list[str], environment: Mapping[str, str], log_path: Path, ready_line: str
     ) -> None:
         self.name = self.id = name
-        self._command = [sys.executable, "-m", "celery", "-A", "project", *arguments]
         self._environment = environment
+        self._command = self._command_for(arguments)
         self._log_path = log_path
         self._ready_line = ready_line
         self._starts = 0
         self._process = self._start()
+
+    def _command_for(self, arguments: list[str]) -> list[str]:
+        return [sys.executable, "-m", *_CELERY, *arguments]
 
     @property
     def status(self) -> str:
@@ -120,6 +129,22 @@ class NodeProcess:
         return program_under_lifeline(self._process.pid)
 
 
+class NodeContainer(NodeProcess):
+    """The same program out of our image, in Docker. What it asks of the host is no more than a Batch job asks."""
+
+    def _command_for(self, arguments: list[str]) -> list[str]:
+        self._container = f"batchreel-{self.name}-{uuid.uuid4().hex[:8]}"
+        return docker_run(
+            DOCKER_IMAGE, "python", "-m", *_CELERY, *arguments, name=self._container, environment=self._environment
+        )
+
+    def kill(self, signal: str | int = signal.SIGKILL) -> None:
+        """Send the signal to the container's program; with SIGKILL, return when it is gone."""
+        docker("kill", "--signal", str(_signal_number(signal)), self._container)
+        if _signal_number(signal) == _signal_number("SIGKILL"):
+            self._process.wait(timeout=_STOP_GRACE_S)
+
+
 class BrokerOfStack:
     """The stack's Redis, which runs already and is nobody's to kill here."""
 
@@ -142,12 +167,14 @@ class BrokerOfStack:
         """The stack ends it."""
 
 
-def worker_process(environment: Mapping[str, str], folder: Path, *, name: str = "path") -> NodeProcess:
+def worker_process(
+    environment: Mapping[str, str], folder: Path, *, name: str = "path", kind: type[NodeProcess] = NodeProcess
+) -> NodeProcess:
     """A worker on all queues, with two processes; its log lies in `folder`."""
     # Mingling and gossip are for workers that have others beside them, and cost each start a second.
     alone = ["--without-mingle", "--without-gossip"]
     arguments = ["worker", "-Q", QUEUES, "--concurrency", "2", "--hostname", f"{name}@%h", "--loglevel", "INFO", *alone]
-    return NodeProcess(
+    return kind(
         name=name,
         arguments=arguments,
         environment={**environment, "REDIS_SOCKET_TIMEOUT_S": "5"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tasks.beat import sync_entries
 from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
 from tests.contract.jobs import UNFINISHED, Jobs
+from tests.integration.batch_proxy import BatchProxy
 from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
 from tests.integration.container_processes import ContainerRun
 from tests.integration.messages import forget_messages
@@ -78,12 +80,25 @@ def quick(
 
 
 @pytest.fixture
+def own_definition(program_environment: dict[str, str]) -> dict[str, str]:
+    """The environment with a job definition that only this test knows."""
+    return {**program_environment, "VIDEO_BATCH_JOB_DEFINITION": f"test-{uuid.uuid4().hex[:12]}"}
+
+
+@pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
     """A Redis that the test may take away. A module whose site shall use it overrides `site_environment`."""
     redis = OwnRedis(tmp_path)
     redis.start()
     yield redis
     redis.stop()
+
+
+@pytest.fixture
+def batch_proxy() -> Iterator[BatchProxy]:
+    """What stands between a site and the local AWS Batch, where the site's environment says so."""
+    with BatchProxy(os.environ["AWS_ENDPOINT_URL"]).running() as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -112,14 +127,19 @@ def running_site(site_environment: dict[str, str], tmp_path: Path) -> Iterator[R
 
 
 @pytest.fixture
-def run(site_environment: dict[str, str]) -> Iterator[Run]:
+def run(site_environment: dict[str, str], container_database_url: str) -> Iterator[Run]:
     started: list[ContainerRun] = []
 
     def start(attempt: Attempt, **environment: str) -> ContainerRun:
         container = ContainerRun(
             attempt.job_id,
             attempt.number,
-            environment={**site_environment, **environment},
+            environment={
+                **site_environment,
+                "DATABASE_URL": container_database_url,
+                "SECRET_KEY": "",
+                **environment,
+            },
             batch_job_id=attempt.batch_job_id,
         )
         started.append(container)

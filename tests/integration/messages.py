@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from redis import Redis
 
 from project.celery import app as celery_app
+from tests.hint_target import hints_go_to
 from tests.integration.celery_nodes import QUEUES
 
 _PREFIX = celery_app.conf.broker_transport_options["global_keyprefix"]
@@ -23,6 +25,12 @@ def waiting_messages(url: str | None = None) -> list[dict[str, Any]]:
     """Every message that lies in a queue, as kombu wrote it."""
     with broker(url) as redis:
         return [json.loads(each) for name in QUEUES.split(",") for each in redis.lrange(f"{_PREFIX}{name}", 0, -1)]
+
+
+def waiting_count() -> int:
+    """How many messages lie in the queues, whatever they are."""
+    with broker() as redis:
+        return sum(int(redis.llen(f"{_PREFIX}{name}")) for name in QUEUES.split(","))
 
 
 def held_messages(url: str | None = None) -> int:
@@ -41,3 +49,28 @@ def forget_messages() -> None:
     """Remove what was left for a worker, in its queues and in the hands of a worker that was killed."""
     with broker() as redis:
         redis.delete(*(f"{_PREFIX}{name}" for name in (*QUEUES.split(","), "unacked", "unacked_index")))
+
+
+def a_hint() -> dict[str, Any]:
+    """A message that a worker understands, as it lay in the queue; now there is none. No worker may be there to take it."""
+    forget_messages()
+    with hints_go_to(os.environ["REDIS_URL"]):
+        celery_app.send_task("batchreel.hint")
+    (message,) = waiting_messages()
+    forget_messages()
+    return message
+
+
+def changed(message: dict[str, Any], **headers: object) -> bytes:
+    """The message with other headers."""
+    return json.dumps({**message, "headers": {**message["headers"], **headers}}).encode()
+
+
+def with_body(message: dict[str, Any], body: bytes) -> bytes:
+    """The message with another body."""
+    return json.dumps({**message, "body": base64.b64encode(body).decode()}).encode()
+
+
+def with_arguments(message: dict[str, Any], args: list[object], kwargs: dict[str, object]) -> bytes:
+    """The message with arguments for its task."""
+    return with_body(message, json.dumps([args, kwargs, {}]).encode())

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.core.files import File
+from django.db import transaction
 
-from tasks.lifecycle.states import ACTIVE_JOB_STATES
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import ACTIVE_JOB_STATES, AttemptEvent
 from tasks.models import Attempt, Event, Job, Video
+from tasks.services.ending import end_attempt
+from tasks.services.locking import lock_job, read_attempt
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -44,3 +48,9 @@ def wait_for_attempt(video: Video, *, state: str, number: int = 1) -> Attempt:
 def told(job: Job) -> list[str]:
     """The kinds of the job's events, oldest first."""
     return list(Event.objects.filter(job_id=job.pk).order_by("id").values_list("kind", flat=True))
+
+
+def lost(attempt: Attempt) -> None:
+    with transaction.atomic():
+        current = read_attempt(lock_job(attempt.job_id), attempt.number)
+        end_attempt(current, AttemptEvent.LOSE, reason=Reason.SILENT)

@@ -15,6 +15,8 @@ QUICK: dict[str, Any] = {
     "reap_tick_s": 1,
     "audit_s": 1,
     "settle_s": 1,
+    "lost_silence_s": 1,
+    "lost_absences": 2,
     "succeeded_grace_s": 1,
     "backoff_first_s": 0.1,
 }

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -89,6 +90,8 @@ def site(folder: Path) -> Iterator[DevSite]:
             wait_for(lambda address=address: _answers(address), limit_s=30, what=f"an answer of {address}")
         yield site
     finally:
+        # Shown where a test fails.
+        sys.stdout.write(log_path.read_text())
         processes.end()
         process.wait(timeout=10)
 

@@ -8,18 +8,13 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import transaction
 
 from tasks.container.exit_codes import ExitCode
-from tasks.lifecycle.reasons import Reason
-from tasks.lifecycle.states import AttemptEvent
 from tasks.models import Attempt, Event, Job, Unit
 from tasks.services.cancel import cancel_job
-from tasks.services.ending import end_attempt
-from tasks.services.locking import lock_job, read_attempt
 from tasks.services.publish import publish
 from tests.integration.container_processes import encoder_pids
-from tests.integration.path_rows import upload
+from tests.integration.path_rows import lost, upload
 from tests.media.clips import ffmpeg, make_clip
 from tests.processes import is_alive
 from tests.services.making import (
@@ -57,12 +52,6 @@ def rows() -> list[Any]:
 def test_unknown_job_is_told_when_the_container_finds_no_row(run: Run) -> None:
     code, lines = run(Attempt(job_id=uuid.uuid4(), number=1)).wait()
     assert (code, lines[-1]["event"]) == (ExitCode.JOB_NOT_FOUND, "JOB_NOT_FOUND")
-
-
-def lost(attempt: Attempt) -> None:
-    with transaction.atomic():
-        current = read_attempt(lock_job(attempt.job_id), attempt.number)
-        end_attempt(current, AttemptEvent.LOSE, reason=Reason.SILENT)
 
 
 def test_attempt_that_was_lost_is_fenced_when_its_container_comes_late(run: Run) -> None:
@@ -107,6 +96,28 @@ def test_setting_is_named_when_the_container_has_a_wrong_one(run: Run) -> None:
     code, lines = run(submitted_attempt(), BATCHREEL='{"no_such_setting": 1}').wait()
     assert (code, lines[-1]["event"]) == (ExitCode.MISCONFIGURED, "BATCH_JOB_FAILED")
     assert "no_such_setting" in lines[-1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"DATABASE_URL": ""}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgres://site:s3cr/et-w0rd@db:x5432/site"}, "DATABASE_URL"),
+        ({"MEDIA_ROOT": "/nowhere"}, "STORAGE_BUCKET"),
+        ({"BATCHREEL": "{"}, "BATCHREEL"),
+    ],
+    ids=["no database", "an address that cannot be read", "no files", "no JSON"],
+)
+def test_setting_is_named_and_no_secret_told_when_the_container_lacks_it(
+    variables: dict[str, str], named: str, run: Run
+) -> None:
+    attempt = submitted_attempt()
+    before = rows()
+    code, lines = run(attempt, **variables).wait(limit_s=20)
+    assert (code, {line["event"] for line in lines}) == (ExitCode.MISCONFIGURED, {"BATCH_JOB_FAILED"})
+    assert named in lines[0]["text"]
+    assert not any(secret in str(lines) for secret in ("s3cr", "w0rd", "x5432"))
+    assert rows() == before
 
 
 def wait_for_encoders(container: ContainerRun, attempt: Attempt) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,9 @@ import pytest
 from django.core.files.storage import default_storage
 
 from tasks.models import Attempt, Event, Job, Unit, Video
+from tests.docker_engine import image_under_test
 from tests.integration.batch_answers import describe, log_lines
+from tests.integration.docker_site import bucket_storages, make_bucket, register_docker_definition
 from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
 from tests.waiting import wait_for
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_batch import BatchClient
     from mypy_boto3_logs import CloudWatchLogsClient
+    from pytest_django import Settings
 
     from tests.integration.celery_nodes import RunningSite
 
@@ -30,6 +34,31 @@ LECTURE_S = 10.0
 def lecture_clip(tmp_path: Path) -> Path:
     """Ten seconds of 480p with sound: work for three rungs and some heartbeats."""
     return make_clip(tmp_path / "lecture.mp4", pictures=300, rate="30", size="854x480", sound_s=LECTURE_S)
+
+
+@pytest.fixture(params=["process", pytest.param("docker", marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
+def bucket(request: pytest.FixtureRequest, settings: Settings) -> str:
+    """Where files lie: a bucket where containers are real ones, else MEDIA_ROOT, and the name is empty."""
+    if request.param == "process":
+        return ""
+    name = make_bucket()
+    settings.STORAGES = bucket_storages(name)
+    return name
+
+
+@pytest.fixture
+def quick_definition(bucket: str, quick_definition: str, batch_client: BatchClient) -> str:
+    """The definition that runs the program as a process, or the image in Docker."""
+    if not bucket:
+        return quick_definition
+    return register_docker_definition(batch_client, image=image_under_test(), bucket=bucket)
+
+
+@pytest.fixture
+def site_environment(bucket: str, site_environment: dict[str, str]) -> dict[str, str]:
+    """The environment of worker and beat."""
+    files = {"STORAGE_BUCKET": bucket, "STORAGE_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"]} if bucket else {}
+    return {**site_environment, **files}
 
 
 def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(

@@ -12,8 +12,9 @@ from project.celery import app as celery_app
 from tasks.beat import sync_entries
 from tasks.models import Attempt, Job
 from tests.contract.jobs import Jobs
+from tests.docker_engine import image_under_test
 from tests.integration.batch_proxy import BatchProxy, Withheld
-from tests.integration.celery_nodes import BrokerOfStack, beat_process, worker_process
+from tests.integration.celery_nodes import BrokerOfStack, NodeContainer, NodeProcess, beat_process, worker_process
 from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from celery import Celery
     from pytest_celery import CeleryTestSetup
-
-    from tests.integration.celery_nodes import NodeProcess
 
 
 class BusyQueue:
@@ -43,12 +42,6 @@ class BusyQueue:
         """The ids of all Batch jobs that a job ever got here."""
         named = [{"name": "JOB_NAME", "values": [f"batchreel-{job.pk}-*"]}]
         return [each["jobId"] for each in self._batch.list_jobs(jobQueue=self.name, filters=named)["jobSummaryList"]]
-
-
-@pytest.fixture
-def batch_proxy() -> Iterator[BatchProxy]:
-    with BatchProxy(os.environ["AWS_ENDPOINT_URL"]).running() as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -78,9 +71,20 @@ def celery_backend_cluster() -> None:
     """There is no result backend: results are rows."""
 
 
+@pytest.fixture(params=["process", pytest.param("docker", marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
+def node_kind(request: pytest.FixtureRequest) -> type[NodeProcess]:
+    """A worker as a local process, or out of the image in Docker."""
+    if request.param == "process":
+        return NodeProcess
+    image_under_test()
+    return NodeContainer
+
+
 @pytest.fixture
-def celery_worker_cluster(proxied_environment: dict[str, str], tmp_path: Path) -> Iterator[CeleryWorkerCluster]:
-    process = worker_process(proxied_environment, tmp_path)
+def celery_worker_cluster(
+    node_kind: type[NodeProcess], proxied_environment: dict[str, str], tmp_path: Path
+) -> Iterator[CeleryWorkerCluster]:
+    process = worker_process(proxied_environment, tmp_path, kind=node_kind)
     try:
         cluster = CeleryWorkerCluster(CeleryTestWorker(process, app=celery_app))
         cluster.ready()

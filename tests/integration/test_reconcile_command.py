@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from tasks.conf import BridgeSettings
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.submit import submit_due
+from tests.integration.managing import manage
 from tests.integration.quick import QUICK
 from tests.services.making import uploaded_video
 from tests.waiting import wait_for
@@ -78,21 +77,6 @@ def wait_for_status(batch: BatchClient, batch_job_id: str, status: str) -> Any:
     return wait_for(look, what=f"{status} of {batch_job_id}")
 
 
-def reconcile(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the command; it may not end in a traceback."""
-    ran = subprocess.run(
-        [sys.executable, "manage.py", "reconcile", *arguments],
-        cwd=django_settings.BASE_DIR,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in ran.stderr, ran.stderr
-    return ran
-
-
 def rows() -> list[Any]:
     """Everything that the bridge has written."""
     return [list(model.objects.order_by("pk").values()) for model in (Video, Job, Attempt, Unit, Event, Tick)]
@@ -104,7 +88,7 @@ def test_reconcile_says_what_and_why_and_does_it_only_with_apply(
     (overlooked,) = Video.objects.bulk_create([Video(title="overlooked", source="sources/overlooked.mp4")])
     wait_for_status(batch_client, stray, "RUNNING")
     before = rows()
-    said = reconcile(environment=environment)
+    said = manage("reconcile", environment=environment)
     assert (said.returncode, said.stdout.splitlines()[0]) == (0, "Would be done:")
     assert (
         f"attempt.fail (job {lost.job_id}, attempt 1) SUBMITTED -> FAILED: The machine under the container went away. AWS: Host EC2"
@@ -114,7 +98,7 @@ def test_reconcile_says_what_and_why_and_does_it_only_with_apply(
     assert rows() == before
     assert wait_for_status(batch_client, stray, "RUNNING")
 
-    done = reconcile("--apply", environment=environment)
+    done = manage("reconcile", "--apply", environment=environment)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "Done:")
     lost.refresh_from_db()
     assert (lost.state, lost.reason, lost.charged) == ("FAILED", Reason.HOST_LOST, False)
@@ -122,7 +106,7 @@ def test_reconcile_says_what_and_why_and_does_it_only_with_apply(
     assert Job.objects.get(video=overlooked).state == "QUEUED"
     assert wait_for_status(batch_client, stray, "FAILED")["statusReason"].startswith("Batchreel: no live attempt")
 
-    again = reconcile("--apply", environment=environment)
+    again = manage("reconcile", "--apply", environment=environment)
     assert again.stdout.strip() == "Rows and AWS Batch agree; there is nothing to do."
 
 
@@ -140,7 +124,7 @@ def test_reconcile_changes_nothing_and_says_one_sentence_when_aws_refuses(
     assert lost.batch_job_id
     faults.plant(kind, operation=operation, times=None)
     before = rows()
-    ran = reconcile("--apply", environment=environment)
+    ran = manage("reconcile", "--apply", environment=environment)
     assert (ran.returncode, ran.stdout) == (1, "")
     (sentence,) = [line for line in ran.stderr.splitlines() if " INFO " not in line]
     assert sentence.startswith(f"CommandError: Not reconciled: {operation} at ")
@@ -152,7 +136,7 @@ def test_reconcile_does_the_rest_and_says_so_when_aws_refuses_to_terminate(
     lost: Attempt, stray: str, environment: dict[str, str], faults: Faults
 ) -> None:
     faults.plant("deny", operation="TerminateJob", times=None)
-    ran = reconcile("--apply", environment=environment)
+    ran = manage("reconcile", "--apply", environment=environment)
     assert ran.returncode == 1, ran.stderr
     assert f"NOT terminated: Batch job {stray}: TerminateJob" in ran.stdout
     assert "1 Batch jobs were not terminated" in ran.stderr
@@ -161,6 +145,6 @@ def test_reconcile_does_the_rest_and_says_so_when_aws_refuses_to_terminate(
 
 
 def test_reconcile_says_one_sentence_when_the_database_is_away(program_environment: dict[str, str]) -> None:
-    ran = reconcile(environment={**program_environment, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"})
+    ran = manage("reconcile", environment={**program_environment, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"})
     assert ran.returncode == 1
     assert "Not reconciled: the database did not answer" in ran.stderr

@@ -62,11 +62,13 @@ def main() -> int:
         copy = Path(folder)
         copy_project(copy)
         print(f"{len(chosen)} patches. First all their tests, on the unharmed copy ...", flush=True)
-        ran = run_tests(copy, sorted({test for patch in chosen for test in patch.tests}))
-        if ran.returncode:
-            print(ran.said)
-            print(f"These tests fail without any patch ({ran.failure}): nothing can be said.")
-            return 1
+        for long in (False, True):
+            tests = sorted({test for patch in chosen if patch.long is long for test in patch.tests})
+            ran = run_tests(copy, tests, long=long) if tests else None
+            if ran is not None and ran.returncode:
+                print(ran.said)
+                print(f"These tests fail without any patch ({ran.failure}): nothing can be said.")
+                return 1
         verdicts = [try_patch(copy, patch) for patch in chosen]
     show_table(verdicts)
     return 0 if all(verdict.is_caught for verdict in verdicts) else 1
@@ -93,7 +95,7 @@ def try_patch(copy: Path, patch: Patch) -> Verdict:
     began_s = time.monotonic()
     try:
         file.write_text(patch.applied_to(unharmed))
-        ran = run_tests(copy, patch.tests)
+        ran = run_tests(copy, patch.tests, long=patch.long)
     finally:
         file.write_text(unharmed)
     is_caught = ran.returncode == PYTEST_TESTS_FAILED and ran.failure == PROMISE
@@ -105,10 +107,10 @@ def try_patch(copy: Path, patch: Patch) -> Verdict:
     return verdict
 
 
-def run_tests(copy: Path, tests: Iterable[str]) -> Ran:
+def run_tests(copy: Path, tests: Iterable[str], *, long: bool) -> Ran:
     """Run tests in the copy, on a stack of its own, until the first that fails."""
     quiet = ("-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "tests.mutations.failures")
-    command = [sys.executable, "-B", "-m", "pytest", *quiet, *tests]
+    command = [sys.executable, "-B", "-m", "pytest", *quiet, *(["--long"] if long else []), *tests]
     with tempfile.NamedTemporaryFile(mode="r", prefix="mutations-failures-") as failures:
         environment = {**os.environ, FAILURES_FILE: failures.name}
         try:

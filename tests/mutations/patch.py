@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """`old` stands exactly once in `file` (a path from the project's root); `tests` are pytest's node ids."""
+    """`old` stands exactly once in `file` (a path from the project's root); `tests` are pytest's node ids, `long` if with --long."""
 
     name: str
     promise: int
@@ -15,6 +15,7 @@ class Patch:
     old: str
     new: str
     tests: tuple[str, ...]
+    long: bool = False
 
     def applied_to(self, text: str) -> str:
         """Return the text with the protection taken out. Raises ValueError where the patch no longer fits."""

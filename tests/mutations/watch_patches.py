@@ -9,6 +9,25 @@ _FAULTS = "tests/integration/faults"
 
 WATCH_PATCHES: tuple[Patch, ...] = (
     Patch(
+        name="no tick does anything",
+        promise=1,
+        file="tasks/services/tick.py",
+        old="        body(lease)\n",
+        new="        pass\n",
+        tests=(f"{_FAULTS}/test_chaos.py::test_every_job_succeeds_once_when_everything_dies_at_random[seed-0]",),
+        long=True,
+    ),
+    Patch(
+        name="new columns come without rights for containers",
+        promise=1,
+        file="tasks/receivers.py",
+        old="        renew_rights()\n",
+        new="        pass\n",
+        tests=(
+            f"{_SERVICES}/test_migrations.py::test_containers_may_write_a_new_column_when_the_migration_that_added_it_has_run",
+        ),
+    ),
+    Patch(
         name="idle jobs are not resumed",
         promise=1,
         file="tasks/services/resume.py",
@@ -59,6 +78,14 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         old="    return Q(heartbeat_at__lt=deadline) & _watched_for(unbroken_since, conf.stuck_threshold_s)\n",
         new="    return Q(heartbeat_at__lt=deadline)\n",
         tests=(f"{_SERVICES}/test_rescue.py::test_no_container_is_declared_dead_when_our_own_ticks_were_away",),
+    ),
+    Patch(
+        name="absence that we did not watch is taken for death",
+        promise=5,
+        file="tasks/services/observe.py",
+        old="        and not was_away(OBSERVE_TICK, within_s=conf.lost_silence_s)\n",
+        new="",
+        tests=(f"{_SERVICES}/test_observe.py::test_attempt_is_not_lost_when_we_were_away_and_could_not_hear_it",),
     ),
     Patch(
         name="death is declared without looking again",
@@ -174,7 +201,7 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/observe.py",
         old="            Q(heartbeat_at=None) | Q(heartbeat_at__lt=silent), pk=attempt.pk, created_at__lt=old\n",
         new="            pk=attempt.pk, created_at__lt=old\n",
-        tests=(f"{_SERVICES}/test_observe.py::test_attempt_is_lost_only_after_two_absences_silence_and_age",),
+        tests=(f"{_SERVICES}/test_observe.py::test_attempt_is_lost_only_after_four_absences_silence_and_age",),
     ),
     Patch(
         name="asking what is amiss changes it",
@@ -198,7 +225,7 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/observe.py",
         old="pk=attempt.pk, created_at__lt=old\n",
         new="pk=attempt.pk\n",
-        tests=(f"{_SERVICES}/test_observe.py::test_attempt_is_lost_only_after_two_absences_silence_and_age",),
+        tests=(f"{_SERVICES}/test_observe.py::test_attempt_is_lost_only_after_four_absences_silence_and_age",),
     ),
     Patch(
         name="a success is over before its container has said so",

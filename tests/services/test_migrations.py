@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from tasks.models import OVERLOOKED, Job, Tick, Unit, Video
+from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +35,7 @@ def _migrate(*targets: tuple[str, str]) -> StateApps:
 def first_version() -> Iterator[StateApps]:
     """The models of the first version, on its schema."""
     yield _migrate((APP, "0001_initial"))
-    _migrate()
+    call_command("migrate", verbosity=0)
 
 
 def _old_job(old: StateApps, video: Any, *, day: int, state: str = "SUCCEEDED") -> Any:
@@ -95,3 +98,17 @@ def test_code_of_the_version_before_goes_on_when_the_schema_is_new(first_version
     assert [str(tick.name) for tick in Tick.objects.filter(name="observe")] == ["observe"]
     Tick.objects.create(name="reap")
     assert first_version.get_model(APP, "Tick").objects.get(name="reap").cursor == ""
+
+
+@pytest.mark.usefixtures("first_version")
+@pytest.mark.skipif(
+    CONTAINER_PASSWORD_VARIABLE not in os.environ, reason="the database is a given one, in which no role is made"
+)
+def test_containers_may_write_a_new_column_when_the_migration_that_added_it_has_run() -> None:
+    call_command("migrate", verbosity=0)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_column_privilege(%s, 'batchreel_unit', 'repairs', 'UPDATE')", [CONTAINER_ROLE])
+        assert cursor.fetchone() == (True,)
+        cursor.execute("SELECT has_column_privilege(%s, 'batchreel_job', 'fence', 'UPDATE')", [CONTAINER_ROLE])
+        assert cursor.fetchone() == (False,)

@@ -8,10 +8,11 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from tasks.batch.errors import BatchDeniedError
+from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
-from tasks.models import Attempt, Event, Job
-from tasks.services.observe import observe
+from tasks.models import Attempt, Event, Job, Tick
+from tasks.services.observe import OBSERVE_TICK, observe
 from tests.services.making import ScriptedBatch, age, claimed, newest_attempt, submitted_attempt
 
 pytestmark = pytest.mark.django_db
@@ -105,25 +106,41 @@ def test_no_state_changes_when_aws_denies_the_answer(batch: ScriptedBatch) -> No
     assert (attempt.state, attempt.absences, Event.objects.count()) == ("RUNNING", 0, events)
 
 
-def test_attempt_is_lost_only_after_two_absences_silence_and_age(batch: ScriptedBatch) -> None:
+def test_attempt_is_lost_only_after_four_absences_silence_and_age(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
     claimed(attempt)
     batch.says(attempt, BatchStatus.ABSENT)
     for _ in range(3):
         _observe_all(batch)
-    age(Attempt, "heartbeat_at", seconds=181)
+    age(Attempt, "heartbeat_at", seconds=81)
     _observe_all(batch)
     attempt.refresh_from_db()
     assert attempt.state == "RUNNING", "it is too young to be lost"
-    age(Attempt, "created_at", seconds=301)
+    age(Attempt, "created_at", seconds=121)
     Attempt.objects.update(heartbeat_at=Now())
     _observe_all(batch)
     attempt.refresh_from_db()
     assert attempt.state == "RUNNING", "a fresh heartbeat outweighs any number of absent answers"
-    age(Attempt, "heartbeat_at", seconds=181)
+    age(Attempt, "heartbeat_at", seconds=81)
     _observe_all(batch)
     attempt.refresh_from_db()
     assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.VANISHED, None)
+
+
+def test_attempt_is_not_lost_when_we_were_away_and_could_not_hear_it(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    batch.says(attempt, BatchStatus.ABSENT)
+    age(Attempt, "heartbeat_at", "created_at", seconds=600)
+    Tick.objects.create(name=OBSERVE_TICK, unbroken_since=Now())
+    for _ in range(3):
+        _observe_all(batch)
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.absences) == ("RUNNING", bridge_settings().lost_absences)
+    age(Tick, "unbroken_since", seconds=81)
+    _observe_all(batch)
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason) == ("LOST", Reason.VANISHED)
 
 
 def test_absences_are_forgotten_when_the_batch_job_turns_up_again(batch: ScriptedBatch) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 
+from tasks.models import Video
 from tests.services.making import uploaded_video
 
 pytestmark = pytest.mark.django_db
 
-KEY = "published/a-video/a-job/video-0000-f1-abc/720p.mp4"
+VIDEO_ID = uuid.UUID(int=1)
+KEY = f"published/{VIDEO_ID}/a-job/video-0000-f1-abc/720p.mp4"
 CONTENT = bytes(range(256)) * 40
 SIZE = len(CONTENT)
 
 
 @pytest.fixture(autouse=True)
-def _published(_own_storage: None) -> None:
+def _published(_own_storage: None, db: None) -> None:
+    Video.objects.bulk_create([Video(id=VIDEO_ID, title="v", source="sources/v.mp4")])
     default_storage.save(KEY, ContentFile(CONTENT))
 
 
@@ -86,8 +91,8 @@ def test_head_tells_size_and_type_without_content_when_a_player_asks_first(staff
     ],
 )
 def test_type_is_one_that_players_take_and_browsers_do_not_run(staff: Client, name: str, content_type: str) -> None:
-    default_storage.save(f"published/types/{name}", ContentFile(b"content"))
-    answer = staff.get(f"/media/published/types/{name}")
+    default_storage.save(f"published/{VIDEO_ID}/types/{name}", ContentFile(b"content"))
+    answer = staff.get(f"/media/published/{VIDEO_ID}/types/{name}")
     assert answer["Content-Type"] == content_type
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert content_of(answer) == b"content"
@@ -102,7 +107,12 @@ def test_browsers_keep_objects_for_a_year_but_proxies_never(staff: Client) -> No
 def test_source_is_never_served_when_its_name_is_known(staff: Client) -> None:
     source = str(uploaded_video().source)
     assert default_storage.exists(source)
-    for name in (source, f"published/../{source}", f"published/a-video/../../{source}", f"published/%2e%2e/{source}"):
+    for name in (
+        source,
+        f"published/../{source}",
+        f"published/{VIDEO_ID}/../../{source}",
+        f"published/%2e%2e/{source}",
+    ):
         assert staff.get(f"/media/{name}").status_code == 404
 
 
@@ -110,6 +120,10 @@ def test_source_is_never_served_when_its_name_is_known(staff: Client) -> None:
     "name",
     [
         "published/a-video",
+        f"published/{VIDEO_ID}",
+        f"published/{VIDEO_ID}/a-job",
+        f"published/{VIDEO_ID}/nothing.mp4",
+        f"published/{uuid.UUID(int=2)}/a-job/video-0000-f1-abc/720p.mp4",
         "published/",
         "published/../../../../etc/passwd",
         "published//etc/passwd",
@@ -125,10 +139,10 @@ def test_nothing_else_is_served_however_the_name_is_written(staff: Client, name:
     assert staff.get(f"/media/{name}").status_code == 404
 
 
-def test_object_is_refused_when_nobody_of_the_staff_is_signed_in(client: Client, django_user_model: type) -> None:
+def test_object_is_refused_when_nobody_is_signed_in_or_somebody_elses(client: Client, django_user_model: type) -> None:
     assert client.get(f"/media/{KEY}").status_code == 403
     client.force_login(django_user_model.objects.create_user("a student"))  # type: ignore[attr-defined]
-    assert client.get(f"/media/{KEY}").status_code == 403
+    assert client.get(f"/media/{KEY}").status_code == 404
 
 
 def test_object_is_refused_when_it_is_posted_to(staff: Client) -> None:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks import tasks
-from tasks.batch.errors import BatchDeniedError, BatchDoubtfulError, BatchRefusedError, BatchThrottledError
+from tasks.batch.errors import (
+    BatchDeniedError,
+    BatchDoubtfulError,
+    BatchError,
+    BatchRefusedError,
+    BatchThrottledError,
+)
 from tasks.batch.port import Found, Submission
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
@@ -165,6 +171,25 @@ def test_next_attempt_gets_more_memory_when_one_ran_out(batch: ScriptedBatch) ->
     second = submitted_attempt(video, batch=batch)
     assert second.memory_mib == int(first.memory_mib * 1.5)
     assert batch.submissions[-1].memory_mib == second.memory_mib
+
+
+@pytest.mark.parametrize(
+    ("refusal", "wait_s"),
+    [(BatchThrottledError("too many"), 2), (BatchDeniedError("not yours"), 30)],
+    ids=["throttled", "denied"],
+)
+def test_next_call_waits_for_as_long_as_the_refusal_may_last(
+    refusal: BatchError, wait_s: int, batch: ScriptedBatch
+) -> None:
+    for title in "ab":
+        uploaded_video(title=title)
+    batch.submit_error = refusal
+    submit_due(batch=batch)
+    batch.submit_error = None
+    age(Attempt, "submit_at", seconds=wait_s - 1)
+    assert submit_due(batch=batch).submitted == 0
+    age(Attempt, "submit_at", seconds=1)
+    assert submit_due(batch=batch).submitted == 2
 
 
 def test_rate_of_the_account_is_kept_when_many_workers_submit(settings: Settings) -> None:

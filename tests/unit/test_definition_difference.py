@@ -27,7 +27,7 @@ def as_aws_answers(definition: dict[str, Any]) -> dict[str, Any]:
         "tags": {},
     }
     container = answer["containerProperties"]
-    container |= {"volumes": [], "mountPoints": [], "ulimits": [], "privileged": False}
+    container |= {"ulimits": [], "privileged": False}
     container["linuxParameters"] |= {"devices": [], "tmpfs": []}
     container["logConfiguration"]["secretOptions"] = []
     container["environment"].reverse()

@@ -20,9 +20,9 @@ PROCESSES = parse_procfile((Path(settings.BASE_DIR) / "Procfile").read_text()).p
 
 
 def commands(line: str) -> list[list[str]]:
-    """The commands of a line, as argument lists without the variables set in front."""
+    """The commands of a line, as argument lists without the variables that `env` sets in front."""
     lists = [shlex.split(part) for part in line.split("&&")]
-    return [[word for word in words if not re.match(r"[A-Z_]+=", word)] for words in lists]
+    return [[word for word in words if word != "env" and not re.match(r"[A-Z_]+=", word)] for words in lists]
 
 
 def test_every_process_of_the_project_has_its_line() -> None:
@@ -46,6 +46,13 @@ def test_every_command_of_a_line_exists(name: str) -> None:
                 assert importlib.util.find_spec(module)
             case _:
                 pytest.fail(f"an unknown program: {program} {rest}")
+
+
+@pytest.mark.parametrize("name", ["web", "worker", "beat", "flower"])
+def test_line_is_a_command_without_a_shell_when_a_container_gets_its_words(name: str) -> None:
+    # As the words are given to the image: a variable in front would be taken for the program.
+    assert not re.search(r"[;&|<>$]", PROCESSES[name])
+    assert "=" not in shlex.split(PROCESSES[name])[0]
 
 
 def test_worker_line_takes_every_queue() -> None:

@@ -21,7 +21,7 @@ READERS = {"env", "environ", "environment"}
 def table(heading: str) -> dict[str, str]:
     """Name and default of each row of the table under a heading."""
     section = PAGE.split(f"\n## {heading}", 1)[1].split("\n## ", 1)[0]
-    return dict(re.findall(r"^\| `([A-Za-z_]+)` \| (.+?) \|", section, re.MULTILINE))
+    return dict(re.findall(r"^\| `([A-Za-z_0-9]+)` \| (.+?) \|", section, re.MULTILINE))
 
 
 def read_in(source: str) -> set[str]:

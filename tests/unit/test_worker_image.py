@@ -19,17 +19,18 @@ from tasks.container.exit_codes import ExitCode
 
 ROOT = Path(settings.BASE_DIR)
 LINES = (ROOT / "worker_image" / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+LAST_STAGE = max(number for number, line in enumerate(LINES) if line.startswith("FROM "))
 
 
-def arguments(instruction: str) -> list[str]:
-    """What follows each such instruction."""
-    return [line.split(maxsplit=1)[1] for line in LINES if line.startswith(f"{instruction} ")]
+def arguments(instruction: str, lines: list[str] = LINES[LAST_STAGE:]) -> list[str]:
+    """What follows each such instruction of the stage that becomes the image."""
+    return [line.split(maxsplit=1)[1] for line in lines if line.startswith(f"{instruction} ")]
 
 
-def copied() -> list[tuple[str, str]]:
-    """Source and target of each COPY."""
-    pairs = [tuple(each.split()) for each in arguments("COPY")]
-    return [(source, target) for source, target in pairs]
+def copied(lines: list[str] = LINES[LAST_STAGE:]) -> list[tuple[str, str]]:
+    """Source and target of each COPY that takes from the project, not from another stage."""
+    pairs = [tuple(each.split()) for each in arguments("COPY", lines) if not each.startswith("--from")]
+    return [(pair[-2], pair[-1]) for pair in pairs]
 
 
 def ignored(path: str) -> bool:
@@ -54,15 +55,27 @@ def test_image_runs_the_definitions_program_when_no_command_is_given() -> None:
 
 
 def test_image_installs_only_what_has_a_known_hash_and_runs_without_root() -> None:
-    installs = [line for line in arguments("RUN") if "pip install" in line]
-    assert len(installs) == 1
-    assert "--require-hashes" in installs[0]
-    assert "requirements.txt" in installs[0]
+    installs = [
+        line for line in arguments("RUN", LINES) if " install " in line and "pip" in line and "apt-get" not in line
+    ]
+    assert len(installs) == 2
+    assert all("--require-hashes" in line and "--no-cache-dir" in line for line in installs)
+    assert not any("pip" in line or "apt-get" in line for line in arguments("RUN"))
     assert arguments("USER") == ["batchreel"]
 
 
+def test_image_can_be_told_apart_when_it_runs_somewhere() -> None:
+    (labels,) = arguments("LABEL")
+    for name in ("version", "revision"):
+        assert f'org.opencontainers.image.{name}="${{{name.upper()}}}"' in labels
+    build = (ROOT / "worker_image" / "build").read_text()
+    assert '--build-arg "VERSION=$version"' in build
+    assert '--build-arg "REVISION=$revision"' in build
+
+
 def test_build_context_has_the_code_and_no_local_state() -> None:
-    assert all(not ignored(source) for source, _ in copied())
+    sources = " ".join(each for each in arguments("COPY", LINES) if not each.startswith("--from")).split()
+    assert not any(ignored(source) for source in sources if not source.startswith("./"))
     assert not ignored("tasks/container/__main__.py")
     for path in (
         ".local/test/postgres",
@@ -93,7 +106,7 @@ def test_container_program_starts_when_only_the_copied_paths_are_there(
     ran = subprocess.run(
         [sys.executable, *COMMAND[1:3], str(uuid.uuid4()), "1"],
         cwd=tmp_path,
-        env={**program_environment, "PYTHONPATH": ""},
+        env={**program_environment, "PYTHONPATH": "", "MEDIA_ROOT": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,

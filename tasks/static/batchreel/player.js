@@ -4,6 +4,7 @@
 (() => {
   const MEDIA_TYPE = "application/vnd.apple.mpegurl";
   const MOST_RECOVERIES = 3;
+  const LEAST_RENEWAL_MS = 60000;
   const video = document.getElementById("player");
   if (!video) return;
   const trouble = document.getElementById("player-trouble");
@@ -34,6 +35,7 @@
   function playByHls(Hls) {
     const hls = new Hls();
     let recoveries = 0;
+    let renewedAt = -Infinity;
     hls.on(Hls.Events.MANIFEST_PARSED, () => offerRungs(hls));
     hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => {
       const now = hls.levels[level];
@@ -41,6 +43,14 @@
     });
     hls.on(Hls.Events.ERROR, (_, error) => {
       console.warn(`hls.js: ${error.details}${error.fatal ? ", fatal" : ""}`);
+      // The addresses of a private bucket work for a while: playlists that are fetched again have new ones. S3 answers 403 where an
+      // address has run out, 400 where the credentials that signed it have.
+      if ([400, 403].includes(error.response?.code) && error.frag && performance.now() - renewedAt > LEAST_RENEWAL_MS) {
+        renewedAt = performance.now();
+        hls.config.startPosition = video.currentTime;
+        hls.loadSource(video.dataset.manifest);
+        return;
+      }
       if (!error.fatal) return;
       recoveries += 1;
       if (error.type === Hls.ErrorTypes.MEDIA_ERROR && recoveries <= MOST_RECOVERIES) {

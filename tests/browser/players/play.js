@@ -20,6 +20,8 @@ async function startHlsjs(address) {
   hls.on(Hls.Events.ERROR, (_, { details, fatal, frag, reason }) => {
     // A forced switch fetches a segment again that is in the buffer in another rung; hls.js 1.7 wonders that nothing grew then.
     if (details === Hls.ErrorDetails.BUFFER_APPEND_NO_PROGRESS && !fatal) return;
+    // It also gives up what it fetches of the rung that is left, and says so.
+    if (details === Hls.ErrorDetails.INTERNAL_ABORTED && !fatal) return;
     errors.push(`${details}${fatal ? ", fatal" : ""}: ${frag?.relurl ?? ""} ${reason ?? ""}`);
   });
   const parsed = new Promise((resolve) => hls.on(Hls.Events.MANIFEST_PARSED, resolve));

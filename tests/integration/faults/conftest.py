@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.integration.faults.own_postgres import OwnPostgres, rows_are_in
 from tests.integration.faults.stand_ins import Hall
+from tests.integration.quick import QUICK
 from tests.media.clips import make_clip
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
     from tasks.conf import BridgeSettings
+    from tests.integration.batch_proxy import BatchProxy
 
 
 @pytest.fixture
@@ -33,6 +36,20 @@ def stand_in_definition(hall: Hall, batch_client: BatchClient) -> str:
     name = f"stand-in-{uuid.uuid4().hex[:8]}"
     hall.define(batch_client, name=name)
     return name
+
+
+@pytest.fixture
+def proxied_stand_ins(
+    quick: BridgeSettings, program_environment: dict[str, str], stand_in_definition: str, batch_proxy: BatchProxy
+) -> dict[str, str]:
+    """The environment of a quick site with stand-ins for containers, and the proxy before AWS Batch."""
+    assert quick.profile == "fast"
+    return {
+        **program_environment,
+        "VIDEO_BATCH_JOB_DEFINITION": stand_in_definition,
+        "BATCHREEL": json.dumps({**QUICK, "tick_lease_s": 2}),
+        "AWS_ENDPOINT_URL_BATCH": batch_proxy.url,
+    }
 
 
 @pytest.fixture(scope="session")

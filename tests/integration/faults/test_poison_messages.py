@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import re
 import signal
@@ -12,50 +10,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from project.celery import app as celery_app
 from tests.hint_target import hints_go_to
 from tests.integration.batch_proxy import BatchProxy, Withheld
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.messages import forget_messages, held_messages, put_raw, waiting_messages
-from tests.integration.quick import QUICK
+from tests.integration.messages import a_hint, changed, held_messages, put_raw, waiting_count, with_arguments, with_body
 from tests.processes import children_of
 from tests.services.making import uploaded_video
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mypy_boto3_batch import BatchClient
 
     from tests.integration.celery_nodes import RunningSite
 
 
 @pytest.fixture
-def batch_proxy() -> Iterator[BatchProxy]:
-    with BatchProxy(os.environ["AWS_ENDPOINT_URL"]).running() as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def site_environment(
-    site_environment: dict[str, str], stand_in_definition: str, batch_proxy: BatchProxy
-) -> dict[str, str]:
-    """The quick site, with stand-ins for containers."""
-    return {
-        **site_environment,
-        "VIDEO_BATCH_JOB_DEFINITION": stand_in_definition,
-        "BATCHREEL": json.dumps({**QUICK, "tick_lease_s": 2}),
-        "AWS_ENDPOINT_URL_BATCH": batch_proxy.url,
-    }
-
-
-def changed(message: dict[str, Any], **headers: object) -> bytes:
-    """The message with other headers."""
-    return json.dumps({**message, "headers": {**message["headers"], **headers}}).encode()
-
-
-def with_body(message: dict[str, Any], body: bytes) -> bytes:
-    return json.dumps({**message, "body": base64.b64encode(body).decode()}).encode()
+def site_environment(proxied_stand_ins: dict[str, str]) -> dict[str, str]:
+    return proxied_stand_ins
 
 
 class Poison(NamedTuple):
@@ -78,7 +49,7 @@ POISONS = {
     ),
     "has a body that is no JSON": Poison(lambda message: with_body(message, b"\x00\x01"), "Can't decode message body"),
     "has arguments that the task does not take": Poison(
-        lambda message: with_body(message, json.dumps([["an argument"], {}, {}]).encode()),
+        lambda message: with_arguments(message, ["an argument"], {}),
         "raised unexpected: TypeError",
     ),
 }
@@ -99,7 +70,7 @@ def test_each_is_met_once_and_nothing_is_lost_when_no_worker_understands_a_messa
         if running_site.worker.container.status == "exited":
             starts += 1
             running_site.worker.restart()
-        return not waiting_messages() and not held_messages()
+        return not waiting_count() and not held_messages()
 
     wait_for(drained, limit_s=40, what="the end of all messages")
     assert starts == 2, "what is no text ends a worker: its supervisor starts it again, and the message is gone"
@@ -110,16 +81,6 @@ def test_each_is_met_once_and_nothing_is_lost_when_no_worker_understands_a_messa
     videos = [uploaded_video()]
     wait_for_all_ends(videos, limit_s=20)
     assert_all_succeeded_once(videos, batch=batch_client)
-
-
-def a_hint() -> dict[str, Any]:
-    """A message that a worker understands, as it lay in the queue; now there is none."""
-    forget_messages()
-    with hints_go_to(os.environ["REDIS_URL"]):
-        celery_app.send_task("batchreel.hint")
-    (message,) = waiting_messages()
-    forget_messages()
-    return message
 
 
 def test_hint_is_run_once_and_nothing_is_lost_when_it_kills_its_process(
@@ -133,7 +94,7 @@ def test_hint_is_run_once_and_nothing_is_lost_when_it_kills_its_process(
     for child in children_of(running_site.worker.container._program_pid()):
         os.kill(child, signal.SIGKILL)
     running_site.worker.wait_for_log("WorkerLostError")
-    wait_for(lambda: not waiting_messages() and not held_messages(), what="the end of the hint")
+    wait_for(lambda: not waiting_count() and not held_messages(), what="the end of the hint")
     received = re.findall(r"Task batchreel\.hint\[([\w-]+)\] received", running_site.worker.logs())
     assert len(received) == 1
 

@@ -21,7 +21,7 @@ from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundE
 from tasks.lifecycle.states import UnitKind
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.cancel import cancel_job
-from tasks.services.claim import Claim, Lease, NothingToClaim, claim_unit
+from tasks.services.claim import Claim, Lease, NotClaimableError, NothingToClaim, claim_attempt, claim_unit
 from tasks.services.delete import delete_video
 from tasks.services.finish import finish_unit
 from tasks.services.publish import publish
@@ -135,6 +135,27 @@ class Duel:
         if self._order == "rescue first":
             assert self._rescued.wait(timeout=20)
         return new_lease(self._claim)
+
+
+@pytest.mark.parametrize("races", [10, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+def test_one_container_wins_when_two_start_for_one_attempt(races: int) -> None:
+    for _ in range(races):
+        attempt = submitted_attempt()
+
+        def claim(attempt: Attempt = attempt) -> Claim | NotClaimableError:
+            try:
+                return claim_attempt(
+                    job_id=attempt.job_id,
+                    number=attempt.number,
+                    batch_job_id=str(attempt.batch_job_id),
+                    claim_id=uuid.uuid4(),
+                )
+            except NotClaimableError as refusal:
+                return refusal
+
+        answers = at_once(claim, claim)
+        assert sorted(type(answer).__name__ for answer in answers) == ["Claim", "NotClaimableError"]
+        assert told(attempt.job_id)["attempt.claim"] == 1
 
 
 @RACES

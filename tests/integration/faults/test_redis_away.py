@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VIDEOS = 50
 
 BOUND_S = 2.5
-"""The longest that one request may wait for Redis in all, however many videos it saves: promise 7."""
+"""The longest that one request may wait for Redis in all, however many videos it saves: promise 7. Beside what its saves take."""
 
 SUBMITTED_LIMIT_S = 60.0
 """After Redis is back."""
@@ -55,6 +55,12 @@ def saved(number: int) -> Video:
     return Video.objects.create(title=f"Lecture {number}", source=f"sources/{number}.mp4")
 
 
+def timed(request: Callable[[], list[Video]]) -> tuple[list[Video], float]:
+    """The request's videos, and its seconds."""
+    started_s = time.monotonic()
+    return request(), time.monotonic() - started_s
+
+
 @pytest.mark.usefixtures("hints_are_tried")
 @pytest.mark.parametrize("request_of_fifty", [one_by_one, in_one_transaction])
 @pytest.mark.parametrize(
@@ -71,22 +77,24 @@ def test_fifty_videos_are_saved_at_once_and_all_submitted_later_when_redis_was_a
     running_site: RunningSite,
     batch_client: BatchClient,
 ) -> None:
-    leave(own_redis)
     with hints_go_to(own_redis.url):
-        started_s = time.monotonic()
-        videos = request_of_fifty()
-        assert time.monotonic() - started_s < BOUND_S
+        # So long do the saves take by themselves, on a machine that may have other work.
+        videos, saves_s = timed(request_of_fifty)
+        leave(own_redis)
+        more, took_s = timed(request_of_fifty)
+        assert took_s < saves_s + BOUND_S
     assert not hints.breaker.is_closed(), "the request met no Redis that was away"
     come_back(own_redis)
+    videos += more
 
     submitted = Attempt.objects.filter(job__video__in=videos, state="SUBMITTED", batch_job_id__isnull=False)
 
     def look() -> bool:
         if has_ended(running_site):
             running_site.worker.restart()
-        return submitted.count() == VIDEOS
+        return submitted.count() == 2 * VIDEOS
 
-    wait_for(look, limit_s=SUBMITTED_LIMIT_S, what=f"the submission of {VIDEOS} jobs")
-    assert Attempt.objects.count() == VIDEOS
+    wait_for(look, limit_s=SUBMITTED_LIMIT_S, what=f"the submission of {2 * VIDEOS} jobs")
+    assert Attempt.objects.count() == 2 * VIDEOS
     names = submitted_names(batch_client, submitted.values_list("job_id", flat=True))
-    assert len(names) == len(set(names)) == VIDEOS
+    assert len(names) == len(set(names)) == 2 * VIDEOS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import threading
 from collections import defaultdict
@@ -25,7 +24,6 @@ from tests.services.making import age, uploaded_video
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.celery_nodes import RunningSite
@@ -35,11 +33,7 @@ PERIOD_S = 1.0
 
 LEASE_S = 5
 
-
-@pytest.fixture
-def batch_proxy() -> Iterator[BatchProxy]:
-    with BatchProxy(os.environ["AWS_ENDPOINT_URL"]).running() as proxy:
-        yield proxy
+BEATS_KILLED = 5
 
 
 @pytest.fixture
@@ -90,7 +84,42 @@ def test_each_slots_body_runs_once_when_two_beats_send_it(
     assert Tick.objects.get(name="observe").fence < sum(sent)
 
 
-def watch_ticks(*, bodies: int) -> dict[str, list[datetime]]:
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_no_slot_is_missed_or_run_twice_when_three_beats_are_killed_in_turn(
+    running_site: RunningSite, site_environment: dict[str, str], tmp_path: Path
+) -> None:
+    others = []
+    for name in ("second", "third"):
+        (tmp_path / name).mkdir()
+        others.append(beat_process(site_environment, tmp_path / name, name=name))
+    beats = [running_site.beat.container, *others]
+    done = threading.Event()
+
+    def kill_in_turn() -> None:
+        for number in range(BEATS_KILLED):
+            beats[number % len(beats)].kill("SIGKILL")
+            done.wait(2 * PERIOD_S)
+            beats[number % len(beats)].restart()
+        done.set()
+
+    try:
+        for beat in others:
+            beat.ready()
+        killer = threading.Thread(target=kill_in_turn)
+        killer.start()
+        begun = watch_ticks(bodies=4 * BEATS_KILLED, limit_s=120)
+        killer.join()
+    finally:
+        for beat in others:
+            beat.teardown()
+    for name, times in begun.items():
+        gaps_s = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(times)]
+        assert min(gaps_s) >= PERIOD_S / 2, (name, gaps_s)
+        assert max(gaps_s) <= 2 * PERIOD_S, (name, gaps_s)
+
+
+def watch_ticks(*, bodies: int, limit_s: float = 20) -> dict[str, list[datetime]]:
     """Wait until each tick's body has begun so many times more; when, by the database's clock."""
     begun: dict[str, dict[int, datetime]] = defaultdict(dict)
 
@@ -99,7 +128,7 @@ def watch_ticks(*, bodies: int) -> dict[str, list[datetime]]:
             begun[name][number] = started_at
         return len(begun) == 4 and all(len(numbers) > bodies for numbers in begun.values())
 
-    wait_for(look, what=f"{bodies} ticks of each kind")
+    wait_for(look, limit_s=limit_s, what=f"{bodies} ticks of each kind")
     for numbers in begun.values():
         assert sorted(numbers) == list(range(min(numbers), max(numbers) + 1)), "one came and went unseen"
     return {name: [numbers[number] for number in sorted(numbers)] for name, numbers in begun.items()}

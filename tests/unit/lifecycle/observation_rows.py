@@ -16,7 +16,7 @@ RETRY_LATE = "another attempt; charged after 15 min if no better verdict comes"
 WAIT = "nothing: the attempt goes on"
 ALERT = "nothing is ended; an event after 30 min"
 GRACE = "60 s of grace, then another attempt"
-LOOK_AGAIN = "two absent answers, no heartbeat and age, then another attempt"
+LOOK_AGAIN = "absent answers in a row, no heartbeat and age, then another attempt"
 
 ESSENTIAL = "Essential container in task exited"
 NO_START = "Task failed to start"

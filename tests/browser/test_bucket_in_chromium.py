@@ -1,0 +1,254 @@
+"""A large file on its way: from a browser to a private bucket in parts, through a network that breaks, to a container, and back to play.
+
+By default the file has 96 MiB, with --long 1 GiB; what site and container hold in memory is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import boto3
+import pytest
+from django.conf import settings as django_settings
+from django.core.files.storage import default_storage
+
+from project.local.ports import free_port
+from tasks.bucket import LEAST_PART_BYTES
+from tasks.models import DirectUpload, Video
+from tests.browser.conftest import browsing_on, gunicorn
+from tests.buckets import use_new_bucket
+from tests.cutting_proxy import CuttingProxy
+from tests.media.clips import ffmpeg
+from tests.processes import children_of, program_under_lifeline
+from tests.services.making import submitted_attempt
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.contrib.auth.models import User
+    from playwright.sync_api import Route
+    from pytest_django import Settings
+
+    from tests.browser.browsing import Browsing
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+MIB = 1024 * 1024
+SIZES_MIB = [96, pytest.param(1024, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+CLIP_S = 8
+UPLOAD_LIMIT_MS = 600_000
+SITE_GROWTH_LIMIT_MIB = 80
+"""Each of its eight threads makes a client of S3 for itself, of 6 MiB; the file is larger than all of them."""
+CONTAINER_LIMIT_MIB = 260
+"""A container that has fetched 8 MiB holds about 150; one that held its source in memory would hold the source's size more."""
+
+
+class BucketSite(NamedTuple):
+    """The site with a private bucket, and the network between browsers, containers and the bucket."""
+
+    browsing: Browsing
+    network: CuttingProxy
+    web_pid: int
+    environment: dict[str, str]
+
+
+@pytest.fixture
+def bucket_site(
+    *,
+    chromium: str,
+    admin_user: User,
+    settings: Settings,
+    program_environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[BucketSite]:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    _, bucket = use_new_bucket(settings)
+    boto3.client("s3").put_bucket_cors(
+        Bucket=bucket,
+        CORSConfiguration={
+            "CORSRules": [{"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["*"], "AllowedHeaders": ["*"]}]
+        },
+    )
+    address = f"http://127.0.0.1:{free_port()}"
+    with CuttingProxy(os.environ["AWS_ENDPOINT_URL"]).running() as network:
+        files = {"STORAGE_BUCKET": bucket, "STORAGE_ENDPOINT_URL": network.url}
+        environment = {**program_environment, **files, "ADDRESS": address}
+        with (
+            gunicorn(environment, tmp_path) as web,
+            browsing_on(address, chromium=chromium, user=admin_user) as browsing,
+        ):
+            yield BucketSite(browsing, network, program_under_lifeline(web._process.pid), environment)
+
+
+@pytest.fixture
+def large_file(size_mib: int, tmp_path: Path) -> Path:
+    """A video of eight seconds in a file of that size: behind its media lies a `free` box (ISO/IEC 14496-12, 8.1.2)."""
+    path = tmp_path / "a lecture.mp4"
+    ffmpeg(
+        *("-f", "lavfi", "-i", f"testsrc2=s=640x360:r=25:d={CLIP_S}", "-f", "lavfi", "-i", f"sine=d={CLIP_S}"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-movflags", "+faststart"),
+        str(path),
+    )
+    rest_bytes = size_mib * MIB - path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(0, os.SEEK_END)
+        file.write(struct.pack(">I4sQ", 1, b"free", rest_bytes))
+        file.truncate(size_mib * MIB)
+    return path
+
+
+def choose_and_send(site: BucketSite, file: Path) -> None:
+    page = site.browsing.page
+    page.set_input_files("[name=source]", str(file))
+    page.click("#upload [type=submit]")
+
+
+def peak_mib(root: int) -> float:
+    """The largest peak of memory among a process and its children."""
+    return max(_peak_mib(each) for each in (root, *children_of(root)))
+
+
+def _peak_mib(pid: int) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
+
+
+def run_container(site: BucketSite, video: Video) -> float:
+    """Let the real program do the video's job; the peak of its own memory, in MiB."""
+    attempt = submitted_attempt(video)
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tasks.container", str(attempt.job_id), str(attempt.number)],
+        env={**site.environment, "AWS_BATCH_JOB_ID": str(attempt.batch_job_id)},
+        cwd=django_settings.BASE_DIR,
+    )
+    peaks = [0.0]
+    while program.poll() is None:
+        peaks.append(_peak_mib(program.pid))
+        threading.Event().wait(0.05)  # the pace of looking, not a wait for anything
+    assert program.returncode == 0
+    return max(peaks)
+
+
+@pytest.mark.parametrize("size_mib", SIZES_MIB)
+def test_large_file_becomes_a_video_that_plays_when_the_network_breaks_on_its_way(
+    size_mib: int, large_file: Path, bucket_site: BucketSite
+) -> None:
+    page, network = bucket_site.browsing.page, bucket_site.network
+    page.set_default_timeout(UPLOAD_LIMIT_MS)
+    web_before_mib = peak_mib(bucket_site.web_pid)
+    choose_and_send(bucket_site, large_file)
+    wait_for(lambda: network.sent_bytes > 0.4 * size_mib * MIB, limit_s=300, what="four tenths of the file")
+    network.cut()
+    page.wait_for_selector("text=The connection was lost. The upload goes on by itself.")
+    network.mend()
+    page.wait_for_url("**/videos/**")
+    video = Video.objects.get()
+    assert default_storage.size(str(video.source)) == size_mib * MIB
+    assert not DirectUpload.objects.exists()
+    # Of what had arrived, nothing was sent again but the parts that were under way.
+    assert network.sent_bytes < (size_mib + 8) * MIB + 3 * LEAST_PART_BYTES
+    assert peak_mib(bucket_site.web_pid) < web_before_mib + SITE_GROWTH_LIMIT_MIB
+
+    assert run_container(bucket_site, video) < CONTAINER_LIMIT_MIB
+    page.wait_for_selector("#rungs", state="visible")
+    page.evaluate("() => { player.muted = true; player.playbackRate = 2; return player.play(); }")
+    bucket_site.browsing.wait_until("player.ended")
+    assert page.evaluate("player.currentTime") == pytest.approx(CLIP_S, abs=0.1)
+
+
+@pytest.mark.parametrize("size_mib", [96])
+def test_upload_goes_on_where_it_was_when_the_page_was_closed(
+    size_mib: int, large_file: Path, bucket_site: BucketSite
+) -> None:
+    page, network = bucket_site.browsing.page, bucket_site.network
+    choose_and_send(bucket_site, large_file)
+    wait_for(lambda: network.sent_bytes > 0.6 * size_mib * MIB, limit_s=120, what="six tenths of the file")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    choose_and_send(bucket_site, large_file)
+    page.wait_for_url("**/videos/**", timeout=UPLOAD_LIMIT_MS)
+    assert Video.objects.get().source_complete
+    assert network.sent_bytes < (size_mib + 8) * MIB + 3 * LEAST_PART_BYTES
+
+
+@pytest.mark.parametrize("size_mib", [96])
+def test_nothing_is_left_but_a_deleted_video_when_the_upload_is_cancelled(
+    size_mib: int, large_file: Path, bucket_site: BucketSite
+) -> None:
+    page, network = bucket_site.browsing.page, bucket_site.network
+    choose_and_send(bucket_site, large_file)
+    wait_for(lambda: network.sent_bytes > size_mib * MIB // 5, limit_s=120, what="a fifth of the file")
+    page.click("#upload-cancel")
+    page.wait_for_selector("#upload-errors", state="visible")
+    assert page.inner_text("#upload-errors") == "The upload was cancelled."
+    wait_for(lambda: Video.objects.filter(deleted_at__isnull=False).exists(), what="the end of the upload")
+
+
+@pytest.mark.parametrize("size_mib", [8])
+def test_upload_begins_anew_at_once_when_the_one_remembered_is_gone(large_file: Path, bucket_site: BucketSite) -> None:
+    page = bucket_site.browsing.page
+    page.set_input_files("[name=source]", str(large_file))
+    page.evaluate(
+        """(gone) => {
+            const { files: [file] } = document.querySelector("[name=source]");
+            const memory = `batchreel upload /uploads/ ${file.name} ${file.size} ${file.lastModified}`;
+            localStorage.setItem(memory, `/uploads/${gone}/`);
+        }""",
+        str(uuid.uuid4()),
+    )
+    with page.expect_response(lambda answer: answer.status == 404):
+        page.click("#upload [type=submit]")
+    page.wait_for_url("**/videos/**")
+    assert Video.objects.get().source_complete
+
+
+@pytest.mark.parametrize("size_mib", [8])
+def test_person_is_told_when_the_storage_refuses_the_file(large_file: Path, bucket_site: BucketSite) -> None:
+    page = bucket_site.browsing.page
+    page.route(
+        "**/sources/**",
+        lambda route: route.fulfill(status=403, headers={"Access-Control-Allow-Origin": "*"}, body="AccessDenied"),
+    )
+    choose_and_send(bucket_site, large_file)
+    page.wait_for_selector("#upload-errors", state="visible")
+    assert "The storage refuses the file (status 403)." in page.inner_text("#upload-errors")
+
+
+@pytest.mark.parametrize("size_mib", [8])
+@pytest.mark.parametrize("status", [400, 403])
+def test_player_goes_on_when_the_addresses_in_its_playlists_have_run_out(
+    status: int, large_file: Path, bucket_site: BucketSite
+) -> None:
+    page = bucket_site.browsing.page
+    choose_and_send(bucket_site, large_file)
+    page.wait_for_url("**/videos/**")
+    run_container(bucket_site, Video.objects.get())
+    refused: list[str] = []
+
+    def refuse_the_first(route: Route) -> None:
+        if len(refused) < 1:
+            refused.append(route.request.url)
+            route.fulfill(status=status, headers={"Access-Control-Allow-Origin": "*"}, body="<Code>AccessDenied</Code>")
+        else:
+            route.continue_()
+
+    page.wait_for_selector("#rungs", state="visible")
+    page.route("**/published/**/*.mp4?*", refuse_the_first)
+    page.reload()
+    page.wait_for_selector("#rungs", state="visible")
+    page.evaluate("() => { player.muted = true; player.playbackRate = 2; return player.play(); }")
+    bucket_site.browsing.wait_until("player.ended")
+    assert refused
+    assert page.is_hidden("#player-trouble")

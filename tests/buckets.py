@@ -1,0 +1,24 @@
+"""A bucket of the local endpoint as Django's default storage."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+
+def use_new_bucket(settings: Settings) -> tuple[Any, str]:
+    """Make a private bucket and let the default storage lie in it; a client of S3, and the bucket's name."""
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=name)
+    options = {"bucket_name": name, "file_overwrite": False, "default_acl": None, "signature_version": "s3v4"}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
+    }
+    return s3, name

@@ -1,0 +1,92 @@
+"""A network between a client and a server that can be cut: every connection at once, or each after so many bytes of an answer."""
+
+from __future__ import annotations
+
+import select
+import socket
+import socketserver
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BLOCK_BYTES = 65536
+_LOOK_S = 0.05
+
+
+class CuttingProxy:
+    """Passes bytes on to the server of `target_url`, until it is told otherwise."""
+
+    def __init__(self, target_url: str, *, cut_after_bytes: int | None = None) -> None:
+        parts = urlsplit(target_url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        self._target = (parts.hostname, parts.port)
+        self.cut_after_bytes = cut_after_bytes
+        """Of what the server sends, in each connection."""
+        self.connections = 0
+        self.sent_bytes = 0
+        """What clients sent to the server, over all connections."""
+        self._is_up = threading.Event()
+        self._is_up.set()
+        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @contextmanager
+    def running(self) -> Iterator[CuttingProxy]:
+        """Serve for the time of the block."""
+        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.cut()
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+    def cut(self) -> None:
+        """Cut all connections; new ones are refused until `mend`."""
+        self._is_up.clear()
+
+    def mend(self) -> None:
+        """Let connections be made again."""
+        self._is_up.set()
+
+    def _handler(self) -> type[socketserver.BaseRequestHandler]:
+        proxy = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                if not proxy._is_up.is_set():
+                    return
+                proxy.connections += 1
+                with suppress(OSError), socket.create_connection(proxy._target) as server:
+                    proxy._pass_on(self.request, server)
+
+        return Handler
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        answered_bytes = 0
+        while self._is_up.is_set():
+            for ready in select.select([client, server], [], [], _LOOK_S)[0]:
+                block = ready.recv(_BLOCK_BYTES)
+                if not block:
+                    return
+                if ready is client:
+                    self.sent_bytes += len(block)
+                    server.sendall(block)
+                    continue
+                answered_bytes += len(block)
+                if self.cut_after_bytes is not None and answered_bytes > self.cut_after_bytes:
+                    return
+                client.sendall(block)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128

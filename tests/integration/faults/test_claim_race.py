@@ -1,0 +1,92 @@
+"""Many processes that take due jobs at once, on PostgreSQL: each job is granted one attempt, and none is passed over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings
+
+from tasks.models import Attempt, Job, Video
+from tasks.services.request import request_overlooked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUND_LIMIT_S = 120
+
+
+class Submitters:
+    """Processes of `racing_submitter`, all waiting for the word."""
+
+    def __init__(self, count: int, environment: dict[str, str], stack: ExitStack) -> None:
+        self._processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.integration.faults.racing_submitter"],
+                    cwd=settings.BASE_DIR,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(count)
+        ]
+        stack.callback(self._end)
+        for process in self._processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+
+    def take_all(self) -> list[int]:
+        """Let all of them go at once; how many attempts each took."""
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return [int(process.stdout.readline()) for process in self._processes if process.stdout]
+
+    def _end(self) -> None:
+        for process in self._processes:
+            process.kill()
+
+
+@pytest.fixture
+def environment(program_environment: dict[str, str]) -> dict[str, str]:
+    """No limit but the database's: the rate of SubmitJob is another test's."""
+    return {**program_environment, "BATCHREEL": json.dumps({"submit_burst": 1_000_000, "submit_per_s": 1_000_000})}
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize(
+    ("processes", "jobs", "rounds"),
+    [
+        (4, 100, 2),
+        pytest.param(16, 1_000, 20, marks=[pytest.mark.long, pytest.mark.timeout(20 * ROUND_LIMIT_S)]),
+    ],
+)
+def test_each_job_is_granted_once_when_processes_race_for_them(
+    *, processes: int, jobs: int, rounds: int, environment: dict[str, str], stack: ExitStack
+) -> None:
+    submitters = Submitters(processes, environment, stack)
+    for _ in range(rounds):
+        Video.objects.bulk_create(Video(title="v", source=f"sources/{number}.mp4") for number in range(jobs))
+        request_overlooked(limit=jobs)
+        taken = submitters.take_all()
+        assert sum(taken) == jobs
+        assert Attempt.objects.count() == jobs
+        assert Job.objects.filter(fence=1, attempts__number=1, next_attempt_at=None).count() == jobs
+        assert sum(count > 0 for count in taken) > 1, "they did not race"
+        for model in (Attempt, Job, Video):
+            model.objects.all().delete()

@@ -1,0 +1,133 @@
+"""Containers have a database role that can do what their program does, and nothing else.
+
+All tests of the whole path run as it; here is what it must not do, and the one thing that is seldom done.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models.functions import Now
+
+from tasks.models import Job, Unit
+from tests.integration.path_rows import lost, told, upload
+from tests.services.making import submitted_attempt
+from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.integration.container_processes import Run
+
+pytestmark = pytest.mark.skipif(
+    CONTAINER_PASSWORD_VARIABLE not in os.environ, reason="the database is a given one, in which no role is made"
+)
+
+REFUSED = (
+    "SELECT * FROM auth_user",
+    "SELECT * FROM django_session",
+    "SELECT * FROM django_migrations",
+    "SELECT * FROM batchreel_tick",
+    "SELECT text FROM batchreel_event",
+    "UPDATE batchreel_event SET text = ''",
+    "UPDATE batchreel_video SET title = ''",
+    "UPDATE batchreel_video SET source = ''",
+    "UPDATE batchreel_video SET deleted_at = now()",
+    "UPDATE batchreel_job SET video_id = NULL",
+    "UPDATE batchreel_job SET fence = 0",
+    "UPDATE batchreel_job SET budget_from = 100",
+    "UPDATE batchreel_attempt SET number = 9",
+    "UPDATE batchreel_attempt SET batch_status = 'SUCCEEDED'",
+    "UPDATE batchreel_unit SET job_id = NULL",
+    "INSERT INTO batchreel_video (id, title, source) VALUES (gen_random_uuid(), '', '')",
+    "INSERT INTO batchreel_job (id) VALUES (gen_random_uuid())",
+    "INSERT INTO batchreel_attempt (number) VALUES (1)",
+    "DELETE FROM batchreel_video",
+    "DELETE FROM batchreel_job",
+    "DELETE FROM batchreel_attempt",
+    "DELETE FROM batchreel_event",
+    "TRUNCATE batchreel_unit",
+    "CREATE TABLE mine (id int)",
+    "ALTER TABLE batchreel_unit ADD COLUMN mine int",
+    "DROP TABLE batchreel_unit",
+    "CREATE ROLE mine",
+    "SET ROLE batchreel",
+    "COPY batchreel_unit TO PROGRAM 'cat'",
+    "SELECT pg_read_file('/etc/passwd')",
+)
+
+
+@pytest.fixture
+def as_container(transactional_db: None, container_database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(container_database_url, autocommit=True) as connected:
+        yield connected
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_container_is_refused_when_it_reaches_for_more(statement: str, as_container: psycopg.Connection) -> None:
+    with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue)):
+        as_container.execute(statement)
+
+
+def test_a_right_too_many_is_taken_back_when_the_command_runs_again(as_container: psycopg.Connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"GRANT UPDATE (title) ON batchreel_video TO {CONTAINER_ROLE}")
+        cursor.execute(f"GRANT DELETE ON batchreel_job TO {CONTAINER_ROLE}")
+    as_container.execute("UPDATE batchreel_video SET title = ''")
+    told_by_command = io.StringIO()
+    call_command("container_role", CONTAINER_ROLE, stdout=told_by_command)
+    assert "has its rights again" in told_by_command.getvalue()
+    assert os.environ[CONTAINER_PASSWORD_VARIABLE] not in told_by_command.getvalue()
+    for statement in ("UPDATE batchreel_video SET title = ''", "DELETE FROM batchreel_job"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_container.execute(statement)
+
+
+@pytest.mark.django_db
+def test_new_role_works_and_its_password_is_shown_once_when_none_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CONTAINER_PASSWORD_VARIABLE)
+    first, second = io.StringIO(), io.StringIO()
+    call_command("container_role", "one_more_role", stdout=first)
+    (address,) = [line for line in first.getvalue().splitlines() if line.startswith("postgres://one_more_role:")]
+    call_command("container_role", "one_more_role", stdout=second)
+    assert address.split(":")[2].split("@")[0] not in second.getvalue()
+
+
+@pytest.mark.django_db
+def test_statements_are_printed_and_none_run_when_an_administrator_is_to_run_them() -> None:
+    printed = io.StringIO()
+    call_command("container_role", "role_of_tomorrow", "--sql", stdout=printed)
+    assert 'CREATE ROLE "role_of_tomorrow" LOGIN' in printed.getvalue()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'role_of_tomorrow'")
+        assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.django_db
+def test_owners_rights_stay_when_the_owner_is_named_by_mistake() -> None:
+    with pytest.raises(CommandError, match="Name another one"):
+        call_command("container_role", str(connection.settings_dict["USER"]))
+
+
+def test_job_is_planned_anew_when_another_engine_made_its_plan(run: Run, short_clip: Path) -> None:
+    # The container deletes the old plan's units: the only rows that it may delete.
+    attempt = submitted_attempt(upload(short_clip))
+    first = run(attempt)
+    wait_for(lambda: Unit.objects.filter(job=attempt.job_id, kind="publish").exists(), what="the plan")
+    os.kill(first.pid, signal.SIGKILL)
+    first.end()
+    lost(attempt)
+    Job.objects.update(plan={**Job.objects.get().plan, "engine": "an older one"}, next_attempt_at=Now())
+    code, lines = run(submitted_attempt(attempt.job.video)).wait()
+    assert code == 0, lines
+    assert Job.objects.get().state == "SUCCEEDED"
+    assert "unit.redo" in told(Job.objects.get())

@@ -1,0 +1,140 @@
+"""No secret is told anywhere, whether all goes well or nothing does: logs, rows, pages, AWS Batch, doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+import pytest
+from django.conf import settings as site_settings
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.urls import reverse
+
+from tasks.models import Attempt, Event, Job, Video
+from tests.integration.batch_answers import describe, log_lines
+from tests.integration.celery_nodes import worker_process
+from tests.integration.path_rows import upload, wait_for_end
+from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from django.test import Client
+    from mypy_boto3_batch import BatchClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from pytest_django import Settings
+
+    from tests.integration.celery_nodes import RunningSite
+
+MARK = "s3cr3t-m4rk"
+AWAY = "127.0.0.1:1"
+
+
+def secrets_of(environment: dict[str, str]) -> dict[str, str]:
+    """The secrets of a site, by what they are."""
+    database = urlsplit(environment["DATABASE_URL"])
+    found = {
+        "SECRET_KEY": environment["SECRET_KEY"],
+        "the database's password": str(database.password),
+        "the containers' password": os.environ.get(CONTAINER_PASSWORD_VARIABLE, ""),
+        "a planted one": MARK,
+    }
+    return {name: secret for name, secret in found.items() if len(secret) > 5}
+
+
+def assert_untold(text: str, environment: dict[str, str], *, where: str) -> None:
+    """None of the site's secrets is in the text, and there is a text."""
+    assert text, where
+    told = [name for name, secret in secrets_of(environment).items() if secret in text or quote(secret) in text]
+    assert not told, f"{where} tells {told}"
+
+
+def test_no_secret_is_told_when_one_video_is_published_and_one_is_refused(
+    *,
+    running_site: RunningSite,
+    site_environment: dict[str, str],
+    short_clip: Path,
+    batch_client: BatchClient,
+    logs_client: CloudWatchLogsClient,
+    client: Client,
+    tmp_path: Path,
+    settings: Settings,
+) -> None:
+    settings.STATIC_ROOT = tmp_path  # WhiteNoise warns of a folder that is not there
+    good, bad = upload(short_clip), Video(title="no video")
+    bad.source.save("bad.mp4", ContentFile(short_clip.read_bytes()[:5000]))
+    assert [wait_for_end(video).state for video in (good, bad)] == ["SUCCEEDED", "FAILED"]
+
+    assert_untold(running_site.worker.logs(), site_environment, where="the worker's log")
+    assert_untold(running_site.beat.logs(), site_environment, where="beat's log")
+    for attempt, last in ((good, "BATCH_JOB_COMPLETED"), (bad, "BATCH_JOB_FAILED")):
+        detail = describe(batch_client, Attempt.objects.get(job__video=attempt))
+        assert_untold(json.dumps(detail, default=str), site_environment, where="the Batch job")
+        lines = log_lines(logs_client, detail, last_event=last)
+        assert_untold(json.dumps(lines), site_environment, where="the container's log")
+    definitions = batch_client.describe_job_definitions(
+        jobDefinitionName=site_environment["VIDEO_BATCH_JOB_DEFINITION"]
+    )
+    assert_untold(json.dumps(definitions, default=str), site_environment, where="the job definition")
+    rows = [*Event.objects.values(), *Attempt.objects.values(), *Job.objects.values()]
+    assert_untold(str(rows), site_environment, where="the rows")
+
+    client.force_login(User.objects.create_superuser("operator"))
+    pages = [reverse(f"admin:batchreel_{model}_changelist") for model in ("video", "job", "attempt", "event")]
+    pages += [reverse("admin:batchreel_job_change", args=[job.pk]) for job in Job.objects.all()]
+    for page in pages:
+        assert_untold(client.get(page).content.decode(), site_environment, where=page)
+
+
+BROKEN = {
+    "database": {"DATABASE_URL": f"postgres://site:{MARK}@{AWAY}/site"},
+    "wrong password": {"DATABASE_URL": ""},
+    "broker": {"REDIS_URL": f"redis://:{MARK}@{AWAY}/0"},
+    "AWS": {"AWS_SECRET_ACCESS_KEY": MARK, "AWS_ENDPOINT_URL": f"http://{AWAY}"},
+    "bucket": {"STORAGE_BUCKET": "videos", "AWS_SECRET_ACCESS_KEY": MARK, "STORAGE_ENDPOINT_URL": f"http://{AWAY}"},
+    "bucket with keys of its own": {
+        "STORAGE_BUCKET": "videos",
+        "STORAGE_ENDPOINT_URL": f"http://{AWAY}",
+        "STORAGE_ACCESS_KEY_ID": "site",
+        "STORAGE_SECRET_ACCESS_KEY": MARK,
+    },
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_doctor_tells_no_secret_when_a_part_is_away(broken: str, program_environment: dict[str, str]) -> None:
+    variables = BROKEN[broken]
+    if broken == "wrong password":
+        database = urlsplit(program_environment["DATABASE_URL"])
+        place = f"{database.username}:{MARK}@{database.hostname}:{database.port}"
+        variables = {"DATABASE_URL": database._replace(netloc=place).geturl()}
+    environment = {**program_environment, **variables}
+    ran = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        cwd=site_settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert ran.returncode != 0
+    assert_untold(
+        ran.stdout + ran.stderr, {**environment, "DATABASE_URL": program_environment["DATABASE_URL"]}, where="doctor"
+    )
+
+
+def test_worker_tells_no_secret_when_its_broker_is_away(program_environment: dict[str, str], tmp_path: Path) -> None:
+    environment = {**program_environment, **BROKEN["broker"]}
+    worker = worker_process(environment, tmp_path)
+    try:
+        wait_for(lambda: worker.logs().count("Cannot connect to redis") > 1, what="two tries to connect")
+        assert_untold(worker.logs(), environment, where="the worker's log")
+    finally:
+        worker.teardown()
