@@ -135,9 +135,12 @@ async function seek(to, bits) {
   return { mediaTime, number: shownNumber(bits), tookMs: performance.now() - began };
 }
 
+// Not `ended` alone: dash.js 5.2 never says that the stream is at its end when a buffer happens to be updated in that moment.
+const playedOut = () => video.ended || video.duration - video.currentTime < 0.25;
+
 function countStalls() {
   video.addEventListener("waiting", () => {
-    if (!video.ended && video.duration - video.currentTime > 0.25) stalls += 1;
+    if (!playedOut()) stalls += 1;
   });
 }
 
