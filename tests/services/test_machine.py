@@ -108,7 +108,7 @@ def test_promises_hold_and_every_job_ends_whatever_happens_in_which_order() -> N
 
 
 @pytest.mark.long
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(14_400)
 @pytest.mark.parametrize("examples", [5000])
 def test_promises_hold_and_every_job_ends_in_thousands_of_histories(examples: int) -> None:
     _run(examples)
