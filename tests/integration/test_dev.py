@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter, Retry
 
 from project.local.ports import free_port
 from tests.integration.stack_processes import PROJECT_ROOT, StackProcesses, newcomer_environment
@@ -102,6 +103,8 @@ def _token(page: str) -> str:
 
 def _signed_in(site: DevSite) -> requests.Session:
     browser = requests.Session()
+    # As browsers do: a page is asked for again where the server just closed the connection that was kept open.
+    browser.mount("http://", HTTPAdapter(max_retries=Retry(total=3, allowed_methods=["GET"])))
     page = browser.get(site.web, timeout=30)
     form = {"username": "admin", "password": site.password, "next": "/", "csrfmiddlewaretoken": _token(page.text)}
     page = browser.post(page.url, data=form, timeout=30)

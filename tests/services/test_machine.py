@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.simulation import acts
 from tests.simulation.acts import NEEDS, Acts
 from tests.simulation.bridge import SETTINGS
+from tests.simulation.chance import seed_chance
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -42,6 +43,9 @@ class Machine(Acts, RuleBasedStateMachine):
 
     def __init__(self) -> None:
         self.savepoint = transaction.savepoint()
+        self.patching = pytest.MonkeyPatch()
+        # Hypothesis tries parts of a history again, and must see the same.
+        seed_chance(0, self.patching)
         super().__init__()
         self.upload(with_signal=True)
 
@@ -50,6 +54,7 @@ class Machine(Acts, RuleBasedStateMachine):
             if sys.exc_info()[0] is None:
                 self.converge()
         finally:
+            self.patching.undo()
             transaction.savepoint_rollback(self.savepoint)
 
     promises_hold = invariant()(Acts.promises_hold)

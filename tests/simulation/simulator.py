@@ -6,12 +6,12 @@ The same seed gives the same history: the database's clock is a virtual one, and
 from __future__ import annotations
 
 import random
-import uuid
 from typing import TYPE_CHECKING, Any
 
-from tasks.models import Attempt, Job, Video
+from tasks.models import Attempt, Job
 from tests.simulation import acts
 from tests.simulation.acts import NEEDS, Acts
+from tests.simulation.chance import seed_chance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +55,8 @@ class Simulator(Acts):
 
     def __init__(self, seed: int, patching: pytest.MonkeyPatch) -> None:
         self._dice = random.Random(seed)  # histories, not secrets
-        self._ids = random.Random(seed)
         self._seed = seed
-        self._patch_chance(seed, patching)
+        seed_chance(seed, patching)
         super().__init__()
         self.log: list[str] = []
 
@@ -93,15 +92,6 @@ class Simulator(Acts):
         attempts = " ".join(state[:3] for state in _ordered(Attempt).values_list("state", flat=True))
         batch = " ".join(f"{job.name[-12:]}={job.status}" for job in self.batch.jobs.values())
         self.log.append(f"{name}: {jobs} | {attempts} | {batch}")
-
-    def _patch_chance(self, seed: int, patching: pytest.MonkeyPatch) -> None:
-        random.seed(seed)
-        for model in (Video, Job):
-            patching.setattr(model._meta.get_field("id"), "_get_default", self._next_id)
-        patching.setattr(uuid, "uuid4", self._next_id)
-
-    def _next_id(self) -> uuid.UUID:
-        return uuid.UUID(int=self._ids.getrandbits(128), version=4)
 
 
 def _ordered(model: type[Job] | type[Attempt]) -> Any:
