@@ -13,12 +13,23 @@ if TYPE_CHECKING:
 
 def use_new_bucket(settings: Settings) -> tuple[Any, str]:
     """Make a private bucket and let the default storage lie in it; a client of S3, and the bucket's name."""
+    s3, name = new_bucket()
+    use_bucket(settings, name)
+    return s3, name
+
+
+def new_bucket() -> tuple[Any, str]:
+    """Make a private bucket; a client of S3, and the bucket's name."""
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=name)
+    return s3, name
+
+
+def use_bucket(settings: Settings, name: str) -> None:
+    """Let the default storage lie in the bucket of this name."""
     options = {"bucket_name": name, "file_overwrite": False, "default_acl": None, "signature_version": "s3v4"}
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
     }
-    return s3, name
