@@ -44,6 +44,7 @@ _ABOVE_ZERO = (
     "submit_per_s",
     "submit_burst",
     "describe_limit_ids",
+    "rescue_limit",
     "max_attempts",
     "reap_limit",
     "upload_limit_bytes",

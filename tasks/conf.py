@@ -103,6 +103,9 @@ class BridgeSettings:
     rescue_calls_s: float = 5
     """After this, a rescue tick asks and terminates no more: it only fences, and the reap tick repeats the terminates."""
 
+    rescue_limit: int = 500
+    """Most containers given up in one tick. A zone that is cut off takes many at once; fencing one takes some milliseconds."""
+
     # Budget.
     max_attempts: int = 5
     max_losses_in_a_row: int = 20
@@ -113,7 +116,7 @@ class BridgeSettings:
     reap_settle_s: float = 60
     """A Batch job of ours without a live attempt is left alone until this age, by the database's clock."""
     reap_limit: int = 50
-    """Most terminations, and most objects or rows purged, in one tick."""
+    """Most terminations and purges of each kind in one tick."""
     purge_run_s: float = 4
     """No row of a kind is begun to be purged after this in one tick; there are three kinds."""
     superseded_retention_s: float = 7 * 86400

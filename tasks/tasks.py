@@ -10,7 +10,7 @@ from tasks.services.doubt import resolve_doubts
 from tasks.services.observe import OBSERVE_TICK, observe
 from tasks.services.reap import reap
 from tasks.services.request import request_overlooked
-from tasks.services.rescue import rescue
+from tasks.services.rescue import RESCUE_TICK, rescue
 from tasks.services.resume import resume_idle
 from tasks.services.submit import submit_due
 from tasks.services.tick import TickLease, run_tick
@@ -59,7 +59,7 @@ def rescue_tick() -> None:
         note_waiting()
         warn_of_overdue()
 
-    run_tick("rescue", period_s=bridge_settings().rescue_tick_s, body=body)
+    run_tick(RESCUE_TICK, period_s=bridge_settings().rescue_tick_s, body=body)
 
 
 @shared_task(name="batchreel.reap")

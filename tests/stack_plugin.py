@@ -40,10 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, but for those with a group of their own; skip those marked `long`, unless asked for."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Skip the tests marked `long`, unless asked for."""
     if config.getoption("--long"):
         return
     for item in items:
@@ -58,7 +55,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
     options = parser.parse_known_args(args)
     if options.help or options.version or options.collectonly:
         return
-    if options.numprocesses and _XDIST_PROCESS not in os.environ:
+    is_dealt_out = options.tx if options.numprocesses is None else options.numprocesses
+    if is_dealt_out and _XDIST_PROCESS not in os.environ:
         return  # each of those processes starts a stack of its own
     for state_dir in _state_dirs():
         try:

@@ -33,9 +33,10 @@ def spent(job: Job) -> Spent:
 
 
 def next_verdict_at(job: Job) -> Any:
-    """When the first open charge will be settled at the latest."""
-    first = _counted(job).filter(charged=None).aggregate(first=Min(F("ended_at")))["first"]
-    return first + _verdict_wait()
+    """When the first charge that is still open will be settled at the latest, or now, where that has just happened to the last one."""
+    still_open = _counted(job).filter(charged=None, ended_at__gt=Now() - _verdict_wait())
+    first = still_open.aggregate(first=Min(F("ended_at")))["first"]
+    return Now() if first is None else first + _verdict_wait()
 
 
 def _counted(job: Job) -> Any:

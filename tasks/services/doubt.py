@@ -7,6 +7,7 @@ apart each. Should the first Batch job turn up after that, the claim lets only o
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from django.db.models.functions import Now
 
 from tasks.batch.port import BatchPort, Found
 from tasks.conf import bridge_settings
+from tasks.lifecycle.errors import NotFoundError
 from tasks.lifecycle.observation import FINAL_STATUSES
 from tasks.lifecycle.states import AttemptState
 from tasks.models import Attempt
@@ -29,7 +31,8 @@ EMPTY_LOOKS = 2
 
 
 def resolve_doubts(*, batch: BatchPort, limit: int = 20) -> int:
-    """Look for the Batch jobs of doubtful attempts. Returns how many looks were made. Raises BatchError; nothing changes then."""
+    """Look for the Batch jobs of doubtful attempts. Returns how many looks were made. Raises BatchError: the rest waits for
+    the next run."""
     settled = Now() - timedelta(seconds=bridge_settings().settle_s)
     doubtful = (
         Attempt.objects.filter(
@@ -49,7 +52,8 @@ def resolve_doubts(*, batch: BatchPort, limit: int = 20) -> int:
         if found:
             _adopt(attempt, found, batch=batch)
         else:
-            _note_empty_look(attempt)
+            with suppress(NotFoundError):  # its video was deleted, and purged
+                _note_empty_look(attempt)
     return looks
 
 
@@ -59,7 +63,7 @@ def _adopt(attempt: Attempt, found: list[Found], *, batch: BatchPort) -> None:
     logger.info("BATCH_SUBMIT_ADOPTED %s %s", attempt.batch_job_name, adopted.batch_job_id)
     record_submitted(attempt, batch_job_id=adopted.batch_job_id, batch=batch)
     # A container's claim may have come first, and made another one of them the attempt's.
-    owner = Attempt.objects.values_list("batch_job_id", flat=True).get(pk=attempt.pk)
+    owner = Attempt.objects.filter(pk=attempt.pk).values_list("batch_job_id", flat=True).first()
     for extra in extras:
         if extra.batch_job_id != owner and extra.status not in FINAL_STATUSES:
             end_stray(extra.batch_job_id, batch=batch, why="another Batch job has this attempt")

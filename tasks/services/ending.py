@@ -50,8 +50,9 @@ def _with_units(text: str, in_work: list[str]) -> str:
 
 
 def suspect_units(job: Job) -> list[str]:
-    """The units that every charged attempt of the budget had in work when it ended: one of them may be what ends containers."""
-    held = Attempt.objects.filter(job=job, number__gt=job.budget_from, charged=True).values_list("in_work", flat=True)
+    """The units that every attempt that the spent budget counts had in work when it ended: one of them may be what ends containers."""
+    counted = Attempt.objects.filter(job=job, number__gt=job.budget_from, ended_at__isnull=False).exclude(charged=False)
+    held = counted.values_list("in_work", flat=True)
     if not held:
         return []
     return sorted(set.intersection(*(set(names) for names in held)))

@@ -12,11 +12,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, IntegerField, Q, Value, When
+from django.db.models import Case, Count, F, IntegerField, Q, Value, When
 from django.db.models.functions import Mod, Now
 
 from tasks.batch.port import TERMINATE_REASON, BatchPort
 from tasks.conf import bridge_settings
+from tasks.lifecycle.errors import NotFoundError
 from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation, failure_reason
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState
@@ -28,6 +29,9 @@ from tasks.services.transition import record
 
 OBSERVE_TICK = "observe"
 """The name under which the tick that observes is leased."""
+
+_URGENT_SHARE = 0.75
+"""Of what a tick may ask about: the rest is for the others, however many are urgent."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,9 +53,12 @@ def observe(*, batch: BatchPort, tick: int) -> ObserveSummary:
 
 
 def whose_turn(tick: int) -> Iterable[Attempt]:
-    """The attempts that tick number `tick` asks about, those silent for longest first, at most `describe_limit_ids`."""
+    """The attempts that tick number `tick` asks about, the silent ones first, at most `describe_limit_ids`.
+
+    Those of which news may come at any time have their turn at each tick, the others each `audit_s`. Where they are too many for that,
+    each gets its turn more seldom, and none is left out.
+    """
     conf = bridge_settings()
-    every = max(1, round(conf.audit_s / conf.observe_tick_s))
     fresh = Now() - timedelta(seconds=2 * conf.heartbeat_s)
     urgent = (
         Q(state=AttemptState.RUNNING, heartbeat_at__lt=fresh)
@@ -62,14 +69,19 @@ def whose_turn(tick: int) -> Iterable[Attempt]:
     last_word_missing = Q(ended_at__gt=Now() - timedelta(seconds=conf.verdict_wait_s)) & ~Q(
         batch_status__in=FINAL_STATUSES
     )
+    candidates = Attempt.objects.filter(live | last_word_missing, batch_job_id__isnull=False)
+    counts = candidates.aggregate(urgent=Count("pk", filter=urgent | last_word_missing), all=Count("pk"))
+    of_urgent = round(conf.describe_limit_ids * _URGENT_SHARE)
+    of_others = conf.describe_limit_ids - min(counts["urgent"], of_urgent)
+    every_urgent = max(1, -(-counts["urgent"] // of_urgent))
+    every = max(1, round(conf.audit_s / conf.observe_tick_s), -(-counts["all"] // of_others))
+    urgency = Case(When(urgent, then=0), When(last_word_missing, then=1), default=2, output_field=IntegerField())
     return (
-        Attempt.objects.filter(live | last_word_missing, batch_job_id__isnull=False)
-        .annotate(
-            turn=Mod(F("id"), Value(every)),
-            urgency=Case(When(urgent, then=Value(0)), default=Value(1), output_field=IntegerField()),
+        candidates.annotate(
+            urgency=urgency, turn=Mod(F("id"), Value(every)), urgent_turn=Mod(F("id"), Value(every_urgent))
         )
-        .filter(urgent | last_word_missing | Q(turn=tick % every))
-        .order_by("urgency", F("heartbeat_at").asc(nulls_first=True), "id")[: conf.describe_limit_ids]
+        .filter(Q(urgency__lt=2, urgent_turn=tick % every_urgent) | Q(urgency=2, turn=tick % every))
+        .order_by("urgency", F("heartbeat_at").asc(nulls_last=True), "id")[: conf.describe_limit_ids]
     )
 
 
@@ -78,7 +90,10 @@ def apply(attempt: Attempt, seen: Observation) -> bool:
     if not _differs(attempt, seen) and not _is_due_for_conclusion(attempt, seen):
         return False
     with transaction.atomic():
-        job = lock_job(attempt.job_id)
+        try:
+            job = lock_job(attempt.job_id)
+        except NotFoundError:  # its video was deleted, and purged
+            return False
         current = Attempt.objects.filter(pk=attempt.pk, batch_job_id=seen.batch_job_id).first()
         if current is None:
             return False
@@ -153,7 +168,7 @@ def _grace_is_over(attempt: Attempt) -> bool:
 
 
 def _is_lost(attempt: Attempt) -> bool:
-    """Two absent answers, no heartbeat though we were there to hear it, and age: never one of them alone."""
+    """Several absent answers, no heartbeat though we were there to hear it, and age: never one of them alone."""
     conf = bridge_settings()
     silent = Now() - timedelta(seconds=conf.lost_silence_s)
     old = Now() - timedelta(seconds=conf.lost_age_s)
@@ -162,7 +177,7 @@ def _is_lost(attempt: Attempt) -> bool:
         and Attempt.objects.filter(
             Q(heartbeat_at=None) | Q(heartbeat_at__lt=silent), pk=attempt.pk, created_at__lt=old
         ).exists()
-        and not was_away(OBSERVE_TICK, within_s=conf.lost_silence_s)
+        and not was_away(OBSERVE_TICK, period_s=conf.observe_tick_s, within_s=conf.lost_silence_s)
     )
 
 

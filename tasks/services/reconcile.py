@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -20,13 +19,14 @@ from tasks.batch.port import BatchPort, Found, Submission
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import Observation
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
-from tasks.models import Attempt, Event, Tick
+from tasks.models import Attempt, Event
 from tasks.services.doubt import resolve_doubts
 from tasks.services.observe import apply
 from tasks.services.reap import reap_batch_jobs, still_in_batch
 from tasks.services.request import request_overlooked
-from tasks.services.rescue import rescue
+from tasks.services.rescue import RESCUE_TICK, rescue
 from tasks.services.resume import resume_idle
+from tasks.services.tick import unbroken_since
 from tasks.services.waiting import note_waiting
 
 _LIMIT = 1000
@@ -119,8 +119,8 @@ def _mend(snapshot: _Snapshot) -> None:
     resolve_doubts(batch=snapshot, limit=_LIMIT)
     for attempt in _live().filter(batch_job_id__in=list(snapshot.observations)):
         apply(attempt, snapshot.observations[str(attempt.batch_job_id)])
-    if unbroken_since := _unbroken_since():
-        rescue(batch=snapshot, unbroken_since=unbroken_since, limit=_LIMIT)
+    if since := unbroken_since(RESCUE_TICK, period_s=bridge_settings().rescue_tick_s):
+        rescue(batch=snapshot, unbroken_since=since, limit=_LIMIT)
     resume_idle(limit=_LIMIT)
     note_waiting(limit=_LIMIT)
     reap_batch_jobs(batch=snapshot, limit=_LIMIT)
@@ -138,8 +138,3 @@ def _take_snapshot(batch: BatchPort) -> _Snapshot:
 
 def _live() -> QuerySet[Attempt]:
     return Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, batch_job_id__isnull=False).select_related("job")
-
-
-def _unbroken_since() -> datetime | None:
-    """Since when the rescue tick has come without a gap: without it, silence proves nothing."""
-    return Tick.objects.filter(name="rescue").values_list("unbroken_since", flat=True).first()

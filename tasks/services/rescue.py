@@ -32,6 +32,9 @@ from tasks.services.transition import record
 
 logger = logging.getLogger(__name__)
 
+RESCUE_TICK = "rescue"
+"""The name under which the tick that rescues is leased."""
+
 
 @dataclass(slots=True, kw_only=True)
 class RescueSummary:
@@ -42,12 +45,13 @@ class RescueSummary:
     terminate_failures: int = 0
 
 
-def rescue(*, batch: BatchPort, unbroken_since: datetime, limit: int = 20) -> RescueSummary:
+def rescue(*, batch: BatchPort, unbroken_since: datetime, limit: int | None = None) -> RescueSummary:
     """Replace the containers that are silent, stuck, or hang in their start.
 
-    Observe first, then terminate, then fence, and go on whether or not that worked.
+    Observe first, then terminate, then fence, and go on whether or not that worked. At most `limit` of them, by default `rescue_limit`.
     """
     summary = RescueSummary()
+    limit = limit or bridge_settings().rescue_limit
     no_calls_after_s = time.monotonic() + bridge_settings().rescue_calls_s
     for attempt in Attempt.objects.filter(_suspect(unbroken_since)).order_by("heartbeat_at")[:limit]:
         summary.suspects += 1

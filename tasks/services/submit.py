@@ -20,6 +20,7 @@ from tasks.batch import definition
 from tasks.batch.errors import BatchDoubtfulError, BatchError, BatchRefusedError, BatchThrottledError
 from tasks.batch.port import TERMINATE_REASON, BatchPort, Submission
 from tasks.conf import bridge_settings
+from tasks.lifecycle.errors import NotFoundError
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.retry import Decision
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobEvent
@@ -176,7 +177,11 @@ def put_off(attempt: Attempt, *, wait_s: float) -> None:
 
 def record_submitted(attempt: Attempt, *, batch_job_id: str, batch: BatchPort) -> None:
     """Record the id where it is still NULL. The attempt ended meanwhile, or has another Batch job: this one is terminated at once."""
-    if not _record(attempt, batch_job_id):
+    try:
+        recorded = _record(attempt, batch_job_id)
+    except NotFoundError:  # its video was deleted, and purged
+        recorded = False
+    if not recorded:
         end_stray(batch_job_id, batch=batch, why="the attempt ended, or has another Batch job")
 
 

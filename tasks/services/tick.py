@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
@@ -67,10 +68,7 @@ def take_lease(name: str, *, period_s: float) -> TickLease | None:
     tick = Tick.objects.select_for_update(skip_locked=True).filter(free, due, name=name).first()
     if tick is None:
         return None
-    unbroken = Q(
-        unbroken_since__isnull=False, started_at__gte=Now() - timedelta(seconds=BROKEN_AFTER_PERIODS * period_s)
-    )
-    is_unbroken = Tick.objects.filter(unbroken, name=name).exists()
+    is_unbroken = unbroken_since(name, period_s=period_s) is not None
     mine = Tick.objects.filter(name=name)
     mine.update(
         fence=tick.fence + 1,
@@ -100,6 +98,17 @@ def _give_back(lease: TickLease, *, trouble: str = "", text: str = "") -> None:
     Tick.objects.filter(pk=mine.pk).update(finished_at=Now())
 
 
-def was_away(name: str, *, within_s: float) -> bool:
-    """Whether the run of this tick was broken in the last `within_s` seconds: silence in that time may be our own."""
-    return Tick.objects.filter(name=name, unbroken_since__gt=Now() - timedelta(seconds=within_s)).exists()
+def unbroken_since(name: str, *, period_s: float) -> datetime | None:
+    """Since when this tick has come without a gap. None where it has not come lately: silence proves nothing then."""
+    goes_on = Q(started_at__gte=_broken_before(period_s))
+    return Tick.objects.filter(goes_on, name=name).values_list("unbroken_since", flat=True).first()
+
+
+def was_away(name: str, *, period_s: float, within_s: float) -> bool:
+    """Whether the run of this tick is broken, or was in the last `within_s` seconds: silence in that time may be our own."""
+    broken = Q(started_at__lt=_broken_before(period_s)) | Q(unbroken_since__gt=Now() - timedelta(seconds=within_s))
+    return Tick.objects.filter(broken, name=name).exists()
+
+
+def _broken_before(period_s: float) -> Any:
+    return Now() - timedelta(seconds=BROKEN_AFTER_PERIODS * period_s)

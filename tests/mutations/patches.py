@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.mutations.container_patches import CONTAINER_PATCHES
+from tests.mutations.history_patches import HISTORY_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
 from tests.mutations.watch_patches import WATCH_PATCHES
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 PATCHES: tuple[Patch, ...] = tuple(
     sorted(
-        (*REQUEST_PATCHES, *SUBMIT_PATCHES, *WORK_PATCHES, *WATCH_PATCHES, *CONTAINER_PATCHES),
+        (*REQUEST_PATCHES, *SUBMIT_PATCHES, *WORK_PATCHES, *WATCH_PATCHES, *CONTAINER_PATCHES, *HISTORY_PATCHES),
         key=lambda patch: patch.promise,
     )
 )

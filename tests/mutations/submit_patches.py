@@ -77,6 +77,26 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SERVICES}/test_budget_guards.py::test_job_is_parked_when_batch_never_says_its_verdict",),
     ),
     Patch(
+        name="a settled charge is waited for",
+        promise=6,
+        file="tasks/services/budget.py",
+        old=", ended_at__gt=Now() - _verdict_wait())\n",
+        new=")\n",
+        tests=(
+            f"{_SERVICES}/test_budget_guards.py::test_others_are_submitted_when_a_job_waits_for_verdicts_that_come_one_after_the_other",
+        ),
+    ),
+    Patch(
+        name="a purged video stops the turn",
+        promise=1,
+        file="tasks/services/submit.py",
+        old="    except NotFoundError:  # its video was deleted, and purged\n",
+        new="    except ZeroDivisionError:\n",
+        tests=(
+            f"{_SERVICES}/test_submit.py::test_the_others_are_submitted_when_a_video_was_deleted_and_purged_meanwhile",
+        ),
+    ),
+    Patch(
         name="due jobs are not locked",
         promise=8,
         file="tasks/services/submit.py",

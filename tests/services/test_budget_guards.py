@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.db.models.functions import Now
 
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent
@@ -27,6 +30,22 @@ def test_job_is_parked_when_batch_never_says_its_verdict(batch: ScriptedBatch) -
     age(Job, "next_attempt_at", seconds=901)
     submit_due(batch=batch)
     assert (Job.objects.get().state, len(batch.submissions)) == ("DEAD", 5)
+
+
+def test_others_are_submitted_when_a_job_waits_for_verdicts_that_come_one_after_the_other(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    for _ in range(5):
+        claim = claimed(submitted_attempt(video, batch=batch))
+        end_attempt(read_attempt(lock_job(claim.job_id), claim.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+        age(Job, "next_attempt_at", seconds=601)
+        age(Attempt, "ended_at", seconds=240)
+    # The first charge is settled by now, the second will be in five minutes.
+    submit_due(batch=batch)
+    job = Job.objects.get()
+    assert (job.state, Job.objects.filter(next_attempt_at__gt=Now() + timedelta(seconds=60)).count()) == (
+        "RETRY_WAIT",
+        1,
+    ), job.next_attempt_at
 
 
 def test_job_goes_on_when_a_few_verdicts_never_come(batch: ScriptedBatch) -> None:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from tests.dealing_plugin import HISTORIES
 from tests.simulation import acts
 from tests.simulation.acts import NEEDS, Acts
 from tests.simulation.bridge import SETTINGS
@@ -22,7 +23,11 @@ from tests.simulation.chance import seed_chance
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_small_budget")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("_small_budget"),
+    pytest.mark.xdist_group(HISTORIES),
+]
 
 QUICK_EXAMPLES = 200
 STEPS = 40
@@ -107,7 +112,7 @@ def _run(examples: int) -> None:
     )
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_promises_hold_and_every_job_ends_whatever_happens_in_which_order() -> None:
     _run(QUICK_EXAMPLES)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
@@ -13,7 +17,10 @@ from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick
 from tasks.services.observe import OBSERVE_TICK, observe
-from tests.services.making import ScriptedBatch, age, claimed, newest_attempt, submitted_attempt
+from tests.services.making import ScriptedBatch, age, claimed, newest_attempt, submitted_attempt, uploaded_video
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +59,31 @@ def test_silent_attempt_is_asked_about_at_each_tick(batch: ScriptedBatch) -> Non
     for tick in range(4):
         observe(batch=batch, tick=tick)
     assert len(batch.described) == 4
+
+
+def test_every_attempt_gets_its_turn_when_they_are_too_many_for_one_tick(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"describe_limit_ids": 8, "submit_burst": 100}
+    for number in range(59):
+        uploaded_video(title=str(number))
+    submitted_attempt(batch=batch)
+    attempts = list(Attempt.objects.order_by("pk"))
+    for attempt in attempts[:30]:
+        claimed(attempt)
+    silent = attempts[:2]
+    Attempt.objects.filter(pk__in=[each.pk for each in silent]).update(heartbeat_at=Now() - timedelta(seconds=60))
+    looks: Counter[str] = Counter()
+    for tick in range(60):
+        batch.described.clear()
+        observe(batch=batch, tick=tick)
+        assert len(batch.described) <= 8
+        looks.update(batch.described)
+    at_work, waiting = ([str(each.batch_job_id) for each in those] for those in (attempts[2:30], attempts[30:]))
+    assert min(looks[each] for each in at_work) >= 1
+    # 32 are urgent: they share six of the eight places.
+    assert min(looks[str(each.batch_job_id)] for each in silent) >= 10
+    assert min(looks[each] for each in waiting) >= 5
 
 
 @pytest.mark.parametrize(

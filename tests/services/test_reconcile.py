@@ -14,11 +14,12 @@ from django.db.models.functions import Now
 
 from tasks.batch.errors import BatchDeniedError
 from tasks.batch.port import Found
+from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import BatchStatus
 from tasks.management.commands import reconcile as command
 from tasks.models import Attempt, Event, Job, Tick, Video
 from tasks.services import reconcile as service
-from tasks.services.observe import observe
+from tasks.services.observe import OBSERVE_TICK, observe
 from tasks.services.reconcile import reconcile
 from tasks.services.resume import resume_idle
 from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
@@ -34,7 +35,7 @@ def rows() -> list[Any]:
 @pytest.fixture
 def amiss(batch: ScriptedBatch) -> ScriptedBatch:
     """One of each: an overlooked video, a lost host, a silent container, an idle job, a stray, a Batch job of an ended attempt."""
-    Tick.objects.create(name="rescue", unbroken_since=Now())
+    Tick.objects.create(name="rescue", unbroken_since=Now(), started_at=Now())
     age(Tick, "unbroken_since", seconds=100_000)
     lost, silent, idle, ended = (
         submitted_attempt(uploaded_video(title=title)) for title in ("lost", "silent", "idle", "ended")
@@ -89,11 +90,30 @@ def test_nothing_is_left_to_do_when_it_was_applied(amiss: ScriptedBatch) -> None
     assert reconcile(batch=amiss, apply_changes=True).is_empty
 
 
-def test_silence_proves_nothing_when_the_ticks_were_away(batch: ScriptedBatch) -> None:
+@pytest.mark.parametrize("ticks", ["never came", "stopped"])
+def test_silence_proves_nothing_when_the_ticks_were_away(ticks: str, batch: ScriptedBatch) -> None:
     claimed(submitted_attempt())
     age(Attempt, "heartbeat_at", seconds=100_000)
+    if ticks == "stopped":
+        # They ran for days. Then our database was away; now it is back, and an operator is faster than the next tick.
+        Tick.objects.create(name="rescue", unbroken_since=Now(), started_at=Now())
+        age(Tick, "unbroken_since", seconds=200_000)
+        age(Tick, "started_at", seconds=600)
     report = reconcile(batch=batch, apply_changes=True)
     assert {event.kind for event in report.events} == {"batch.status"}
+    assert Attempt.objects.get().state == "RUNNING"
+
+
+def test_absence_proves_nothing_when_the_ticks_were_away(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    batch.says(attempt, BatchStatus.ABSENT)
+    age(Attempt, "heartbeat_at", "created_at", seconds=600)
+    Attempt.objects.update(absences=bridge_settings().lost_absences)
+    Tick.objects.create(name=OBSERVE_TICK, unbroken_since=Now(), started_at=Now())
+    age(Tick, "unbroken_since", seconds=200_000)
+    age(Tick, "started_at", seconds=600)
+    reconcile(batch=batch, apply_changes=True)
     assert Attempt.objects.get().state == "RUNNING"
 
 

@@ -16,7 +16,7 @@ from tasks.services.observe import observe
 from tasks.services.rescue import RescueSummary, rescue
 from tasks.services.resume import resume_idle
 from tasks.services.waiting import note_waiting
-from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt
+from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -44,6 +44,17 @@ def test_dead_container_is_replaced_when_its_heartbeat_stops(batch: ScriptedBatc
     assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.SILENT, None)
     assert (job.state, batch.terminated) == ("RETRY_WAIT", [attempt.batch_job_id])
     assert beat(claim, stage="encode", count=1, encoded_frames=1) is Beat.FENCED
+
+
+def test_all_are_replaced_by_one_tick_when_a_zone_is_cut_off(batch: ScriptedBatch, settings: Settings) -> None:
+    settings.BATCHREEL = {"submit_burst": 100, "rescue_calls_s": 0}
+    for number in range(50):
+        uploaded_video(title=str(number))
+    submitted_attempt(batch=batch)
+    for attempt in Attempt.objects.all():
+        claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=181)
+    assert _rescue(batch).rescued == 51
 
 
 def test_recovery_goes_on_when_terminate_is_denied(batch: ScriptedBatch) -> None:

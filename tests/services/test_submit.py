@@ -26,6 +26,7 @@ from tasks.services.ending import end_attempt
 from tasks.services.finish import fail_attempt, finish_unit
 from tasks.services.locking import lock_job, read_attempt
 from tasks.services.observe import observe
+from tasks.services.purge import purge_deleted
 from tasks.services.rate import take_tokens
 from tasks.services.submit import record_submitted, submit_due, take_due
 from tests.services.making import (
@@ -137,6 +138,44 @@ def test_late_answer_is_terminated_when_the_job_was_cancelled_meanwhile(batch: S
     record_submitted(attempt, batch_job_id="late", batch=batch)
     assert batch.terminated == ["late"]
     assert (newest_attempt(video).state, newest_attempt(video).batch_job_id) == ("CANCELLED", "late")
+
+
+def test_the_others_are_submitted_when_a_video_was_deleted_and_purged_meanwhile() -> None:
+    gone, other = uploaded_video(title="gone"), uploaded_video(title="other")
+
+    class _Purges(ScriptedBatch):
+        def submit(self, submission: Submission) -> str:
+            if str(gone.jobs.values_list("pk", flat=True).first()) in submission.name:
+                gone.delete()
+                assert purge_deleted(limit=10) == 1
+            return super().submit(submission)
+
+    batch = _Purges()
+    refill_tokens()
+    assert submit_due(batch=batch).submitted == 2
+    assert batch.terminated == [f"batch-{batch.submissions[0].name}"]
+    assert newest_attempt(other).state == "SUBMITTED"
+
+
+def test_nothing_stops_when_a_video_was_purged_whose_submission_is_in_doubt(batch: ScriptedBatch) -> None:
+    batch.submit_error = BatchDoubtfulError("read timed out")
+    gone = [uploaded_video(title="found"), uploaded_video(title="not found")]
+    refill_tokens()
+    submit_due(batch=batch)
+    age(Attempt, "submit_called_at", seconds=61)
+
+    class _Purges(ScriptedBatch):
+        def find(self, *, name: str) -> list[Found]:
+            for video in gone:
+                video.delete()
+            purge_deleted(limit=10)
+            return [Found(batch_job_id="late", name=name, status=BatchStatus.RUNNABLE, created_at_ms=1)] * (
+                name == batch.submissions[0].name
+            )
+
+    late = _Purges()
+    assert resolve_doubts(batch=late) == 2
+    assert late.terminated == ["late"]
 
 
 def test_answer_is_accepted_when_the_containers_claim_was_faster(batch: ScriptedBatch) -> None:

@@ -29,6 +29,8 @@ from tests.simulation.bridge import MAX_ATTEMPTS, Bridge
 OPERATOR = "an operator's words"
 PICKS = range(6)
 """Which of several it is: a number, taken modulo how many there are."""
+SELDOM = len(PICKS)
+"""What ends a job for good happens for one pick in so many: jobs have to get somewhere to be disturbed there."""
 SUBMIT_FAULTS = ("", "", "", "refused", "throttled", "lost before", "lost after", "lost after, not listed")
 PEOPLE = ("upload", "bulk", "version", "again", "again", "cancel", "delete", "revive")
 CHANGES = ("ends", "ends", "starts", "succeeds", "vanishes", "is listed")
@@ -67,7 +69,7 @@ class Acts(Bridge):
                 request_by_person(video_id=video.pk)
         elif act == "cancel" and job:
             cancel_job(job_id=job.pk)
-        elif act == "delete" and video and pick == 0:
+        elif act == "delete" and video and pick % SELDOM == 0:
             delete_video(video_id=video.pk)
         elif act == "revive" and job:
             with suppress(BatchreelError):
@@ -113,7 +115,8 @@ class Acts(Bridge):
         for _ in range(2):
             self.clock.advance(61)
             self.all_beat()
-            resolve_doubts(batch=self.batch)
+            with self.healthy_ones_go_on():
+                resolve_doubts(batch=self.batch)
         self.tick_submit(fault="")
         for job in self.batch.jobs.values():
             job.listed = True
@@ -121,13 +124,12 @@ class Acts(Bridge):
     def ticks_run(self, number: int, reads_fail: bool, terminate_fails: bool) -> None:
         self.batch.read_fault, self.batch.terminate_fault = reads_fail, terminate_fails
         self.all_beat()
-        with self.healthy_ones_go_on():
-            self.ticks(number)
+        self.ticks(number)
         self.batch.read_fault = self.batch.terminate_fault = False
 
     def tick_reaps_all(self, reads_fail: bool) -> None:
         self.batch.read_fault = reads_fail
-        with suppress(BatchError):
+        with self.healthy_ones_go_on(), suppress(BatchError):
             reap(batch=self.batch)
         self.batch.read_fault = False
 
@@ -135,8 +137,7 @@ class Acts(Bridge):
         """Nobody is heard and nothing ticks in the meantime; the ticks are back before the first heartbeat is."""
         self.clock.advance(seconds)
         Tick.objects.update(unbroken_since=Now())
-        with self.healthy_ones_go_on():
-            self.ticks(number)
+        self.ticks(number)
         self.all_beat()
 
     # AWS Batch.
@@ -195,7 +196,7 @@ class Acts(Bridge):
             with self.late_writes_change_nothing(container), suppress(BatchreelError):
                 if how == "fails":
                     fail_attempt(container.claim, reason=reason, text="", exit_code=1)
-                elif pick == 0:
+                elif pick % SELDOM == 0:
                     refuse_input(container.claim, code="NOT_A_VIDEO", sentence="No.", exit_code=20)
             container.leave(1)
 
@@ -213,9 +214,8 @@ class Acts(Bridge):
         container.batch_job.forgotten = True
         self.clock.advance(301)
         self.all_beat()
-        with self.healthy_ones_go_on():
-            self.ticks(container.claim.attempt_id)
-            self.ticks(container.claim.attempt_id)
+        self.ticks(container.claim.attempt_id)
+        self.ticks(container.claim.attempt_id)
 
     def executions_end_early(self, times: int, end: tuple[str, str, int | None], steps: int) -> None:
         """One container after the other ends in the same way: the budget, and what is not charged to it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from django.db.models.functions import Now
 
 from tasks.batch.errors import BatchError
+from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptState
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
@@ -31,12 +33,13 @@ from tests.simulation.virtual_clock import VirtualClock
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
+MAX_LOSSES = 4
 MOST_ROUNDS = 60
 """Rounds of all ticks, two minutes apart, in which every job must have come to its end once the faults have stopped."""
 
 SETTINGS = {
     "max_attempts": MAX_ATTEMPTS,
-    "max_losses_in_a_row": 4,
+    "max_losses_in_a_row": MAX_LOSSES,
     "lost_absences": 2,
     "submit_burst": 100_000,
     "submit_per_s": 100_000,
@@ -55,7 +58,7 @@ class Bridge:
         self.begun: set[str] = set()
         self.numbers = itertools.count()
         newest = Event.objects.order_by("-id").values_list("id", flat=True).first() or 0
-        self.watcher = Watcher(max_attempts=MAX_ATTEMPTS, newest_event=newest)
+        self.watcher = Watcher(max_attempts=MAX_ATTEMPTS, max_losses=MAX_LOSSES, newest_event=newest)
         self.rows: dict[str, Any] = {}
         for name in ("rescue", OBSERVE_TICK):
             Tick.objects.create(name=name, unbroken_since=Now())
@@ -63,6 +66,8 @@ class Bridge:
     def promises_hold(self) -> None:
         """Raise AssertionError where a promise is broken."""
         self.rows = self.watcher.check()
+        for name, count in Counter(job.name for job in self.batch.jobs.values()).items():
+            assert count <= 1 + self.watcher.submitted_again[name], f"{name} was submitted again without a doubt"
 
     def time_passes(self, seconds: float, ticks_were_away: bool) -> None:
         self.clock.advance(seconds)
@@ -145,6 +150,10 @@ class Bridge:
 
     def ticks(self, number: int) -> None:
         """Every tick once, but for the removal of objects. Each ends at the first BatchError, as run_tick has it."""
+        with self.healthy_ones_go_on():
+            self._ticks(number)
+
+    def _ticks(self, number: int) -> None:
         since = Tick.objects.values_list("unbroken_since", flat=True).get(name="rescue")
         assert since is not None
         bodies: list[Callable[[], object]] = [
@@ -161,17 +170,31 @@ class Bridge:
 
     @contextmanager
     def healthy_ones_go_on(self) -> Iterator[None]:
-        """A container that is heard, or could not be because we were away, keeps its attempt whatever a tick does."""
-        healthy = [
-            each.claim.attempt_id
-            for each in self.claimed()
-            if each.claim is not None and not each.cut_off and not each.batch_job.is_over
-        ]
-        running = Attempt.objects.filter(pk__in=healthy, state=AttemptState.RUNNING)
-        before = running.count()
+        """Who is heard, or could not be because we were away, keeps attempt and Batch job whatever a tick does; so does who waits."""
+        healthy = {pk: job for pk, job in self._owned() if not job.is_over and not job.forgotten}
+        healthy.update({each.claim.attempt_id: each.batch_job for each in self._heard() if each.claim})
         yield
-        lost = Attempt.objects.filter(pk__in=healthy).exclude(state=AttemptState.RUNNING).values("state", "reason")
-        assert running.count() == before, f"a healthy container was taken for dead: {list(lost)}"
+        states = dict(Attempt.objects.filter(pk__in=healthy).values_list("pk", "state"))
+        for pk, job in healthy.items():
+            assert states[pk] in LIVE_ATTEMPT_STATES, f"a healthy attempt was ended: {Attempt.objects.get(pk=pk)}"
+            assert not job.is_over, f"a healthy container's Batch job was ended: {job}"
+
+    def _owned(self) -> Iterator[tuple[int, BatchJob]]:
+        """Attempts whose Batch job waits for a machine."""
+        waiting = Attempt.objects.filter(state=AttemptState.SUBMITTED, batch_job_id__in=list(self.batch.jobs))
+        for pk, batch_job_id in waiting.values_list("pk", "batch_job_id"):
+            if self.batch.jobs[str(batch_job_id)].status is BatchStatus.RUNNABLE:
+                yield pk, self.batch.jobs[str(batch_job_id)]
+
+    def _heard(self) -> Iterator[Container]:
+        """Containers at work that own their attempt, and whose silence is short, or may be our own."""
+        since_s = self.clock.now_s - bridge_settings().lost_silence_s
+        is_watched = Tick.objects.get(name="rescue").unbroken_since.timestamp() <= since_s
+        running = Attempt.objects.filter(state=AttemptState.RUNNING).values_list("claim_id", "heartbeat_at")
+        heard = {claim_id for claim_id, at in running if not is_watched or at.timestamp() > since_s}
+        for each in self.claimed():
+            if each.claim_id in heard and not each.cut_off and not each.batch_job.is_over:
+                yield each
 
     # The end.
 
@@ -199,9 +222,7 @@ class Bridge:
 
     def work_to_the_end(self, container: Container) -> None:
         for _ in range(20):
-            if container.is_gone:
-                return
-            self.advance(container)
+            self.step(container)
 
     def owned_by_attempts(self) -> list[BatchJob]:
         """Strays never get a machine here, so it is the reap tick that has to end them."""

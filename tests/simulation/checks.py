@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection
 
+from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import (
     ACTIVE_JOB_STATES,
     LIVE_ATTEMPT_STATES,
@@ -24,13 +25,13 @@ _READ = """
     SELECT json_build_object(
         'videos', (SELECT json_agg(json_build_array(id, published_job_id, deleted_at)) FROM batchreel_video),
         'jobs', (SELECT json_agg(json_build_object('id', id, 'video', video_id, 'state', state, 'budget_from', budget_from,
-                 'level', level, 'made', manifest IS NOT NULL AND manifest_key <> '', 'fence', fence,
+                 'level', level, 'made', manifest IS NOT NULL AND manifest_key <> '', 'by', manifest->'by', 'fence', fence,
                  'asked_at', EXTRACT(EPOCH FROM created_at))) FROM batchreel_job),
         'attempts', (SELECT json_agg(json_build_object('job', job_id, 'number', number, 'state', state, 'charged', charged))
                      FROM batchreel_attempt),
         'units', (SELECT json_agg(json_build_array(job_id, kind, index, state)) FROM batchreel_unit),
         'events', (SELECT json_agg(json_build_object('id', id, 'kind', kind, 'job', job_id, 'number', attempt_number,
-                   'from', from_state, 'to', to_state, 'text', text) ORDER BY id) FROM batchreel_event WHERE id > %s))
+                   'from', from_state, 'to', to_state, 'reason', reason, 'text', text) ORDER BY id) FROM batchreel_event WHERE id > %s))
 """
 _KINDS = {str(event): event for event in TRANSITIONS}
 
@@ -40,6 +41,7 @@ class Watcher:
     """Reads the rows after each step and compares them with what it saw before."""
 
     max_attempts: int
+    max_losses: int
     newest_event: int
     states: dict[tuple[Any, ...], str] = field(default_factory=dict)
     """What the events say of each row: (kind of row, job, and number or place) -> state."""
@@ -47,6 +49,8 @@ class Watcher:
     """Video -> the job that it showed last."""
     levels: dict[str, int] = field(default_factory=dict)
     publications: Counter[tuple[str, str]] = field(default_factory=Counter)
+    submitted_again: Counter[str] = field(default_factory=Counter)
+    """Name of a Batch job -> how often two looks for it were empty, so that SubmitJob was due again."""
 
     def check(self) -> dict[str, Any]:
         """Raise AssertionError where a promise is broken. Gives the rows."""
@@ -58,6 +62,7 @@ class Watcher:
         jobs = {job["id"]: job for job in rows["jobs"]}
         self._check_jobs(rows)
         self._check_attempts(rows, jobs)
+        self._check_parks(rows, jobs)
         self._check_units(rows)
         self._check_publications(rows, jobs)
         return rows
@@ -68,6 +73,8 @@ class Watcher:
             kind = _KINDS.get(event["kind"])
             if event["kind"] == "job.request":
                 self.states["job", event["job"]] = event["to"]
+            if event["kind"] == "attempt.submit_again":
+                self.submitted_again[f"batchreel-{event['job']}-{event['number']}"] += 1
             if kind is None:
                 continue
             row = _row_of(event)
@@ -100,6 +107,21 @@ class Watcher:
             may_count[job["id"]] += counts and attempt["number"] > job["budget_from"]
         assert all(count <= self.max_attempts for count in may_count.values()), f"over the budget: {may_count}"
 
+    def _check_parks(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
+        """Nobody is given up early. A verdict that came after, in the same step, may have taken a charge back."""
+        taken_back = Counter(event["job"] for event in rows["events"] if event["kind"] == "attempt.verdict")
+        for event in rows["events"]:
+            if event["kind"] != JobEvent.PARK:
+                continue
+            job = jobs[event["job"]]
+            its = [
+                each for each in rows["attempts"] if each["job"] == job["id"] and each["number"] > job["budget_from"]
+            ]
+            charges = sum(each["charged"] is not False for each in its) + taken_back[job["id"]]
+            spent = charges if event["reason"] == Reason.BUDGET_SPENT else len(its)
+            limit = self.max_attempts if event["reason"] == Reason.BUDGET_SPENT else self.max_losses
+            assert spent >= limit, f"given up early: {event} {its}"
+
     def _check_units(self, rows: dict[str, Any]) -> None:
         for job_id, kind, index, state in rows["units"]:
             assert self.states.get(("unit", job_id, f"{kind} {index}"), "PENDING") == state, (
@@ -111,12 +133,18 @@ class Watcher:
 
     def _check_publications(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
         for video_id, job_id, deleted_at in rows["videos"]:
+            done = [job for job in rows["jobs"] if job["video"] == video_id and job["state"] == JobState.SUCCEEDED]
             if job_id is None:
                 assert deleted_at or video_id not in self.shown, "a publication was taken away"
+                assert deleted_at or not done, f"done and not shown: {done}"
                 continue
+            newest = max([each["asked_at"] for each in done], default=0)
+            assert deleted_at or jobs[job_id]["asked_at"] >= newest, f"not the newest is shown: {jobs[job_id]} {done}"
             job = jobs[job_id]
             assert job["made"], f"shown without a manifest: {job}"
             assert job["level"] is not None
+            by = [each["state"] for each in rows["attempts"] if each["job"] == job_id and each["number"] == job["by"]]
+            assert job["state"] != JobState.SUCCEEDED or by == [AttemptState.SUCCEEDED], f"who made it? {job} {by}"
             before = jobs.get(self.shown.get(video_id, ""))
             assert before is None or before["asked_at"] <= job["asked_at"], "the pointer moved to an older job"
             self.shown[video_id] = job_id

@@ -45,13 +45,22 @@ _DRAWS: dict[str, dict[str, Sequence[Any]]] = {
 }
 """Act -> its parameters, and what each is drawn from."""
 
+_CALM = frozenset(
+    (
+        *("bridge_goes_on", "container_goes_on", "all_goes_on", "container_works", "container_starts"),
+        *("tick_submit", "ticks_run", "tick_reaps_all", "time_passes"),
+    )
+)
+_DISTURBING = frozenset(("fault", "reads_fail", "terminate_fails", "ticks_were_away"))
+"""What makes a fault of a calm act, where it is drawn."""
+
 _OFTEN = ("bridge_goes_on", "container_goes_on", "all_goes_on", "container_works")
 
 
 class Simulator(Acts):
     """One history. `run` plays it; `log` tells each step and the states that it led to."""
 
-    most_videos = JOBS
+    most_videos = JOBS + 5
 
     def __init__(self, seed: int, patching: pytest.MonkeyPatch) -> None:
         self._dice = random.Random(seed)  # histories, not secrets
@@ -59,6 +68,8 @@ class Simulator(Acts):
         seed_chance(seed, patching)
         super().__init__()
         self.log: list[str] = []
+        self.disturbances = 0
+        """Steps that were a fault, or a person's doing."""
 
     def run(self, *, steps: int) -> None:
         """Begin with 20 videos, let faults happen for `steps` steps, and every job come to its end then.
@@ -83,6 +94,7 @@ class Simulator(Acts):
         (name,) = self._dice.choices(names, weights)
         drawn = {what: self._dice.choice(of) for what, of in _DRAWS[name].items()}
         self.log.append(f"{name} {drawn}")
+        self.disturbances += name not in _CALM or any(drawn[what] for what in _DISTURBING & drawn.keys())
         getattr(self, name)(**drawn)
         self.promises_hold()
         self._tell(name)

@@ -1,0 +1,68 @@
+"""Patches that take out protections which simulated histories must miss: what shows that their invariants can fail."""
+
+from __future__ import annotations
+
+from tests.mutations.patch import Patch
+
+_BY_SEED = (
+    "tests/services/test_simulator.py::test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed"
+)
+
+HISTORY_PATCHES: tuple[Patch, ...] = (
+    Patch(
+        name="in histories: a video is not pointed at what was made of it",
+        promise=2,
+        file="tasks/services/publish.py",
+        old="    _note_superseded(job)\n    _point_video_at(job)\n",
+        new="    _note_superseded(job)\n",
+        tests=(f"{_BY_SEED}[0]",),
+    ),
+    Patch(
+        name="in histories: an ended attempt may go on working",
+        promise=3,
+        file="tasks/services/claim.py",
+        old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
+        new="    return attempt\n",
+        tests=(f"{_BY_SEED}[0]",),
+    ),
+    Patch(
+        name="in histories: our own outage is taken for death",
+        promise=5,
+        file="tasks/services/rescue.py",
+        old="    return Q(heartbeat_at__lt=deadline) & _watched_for(unbroken_since, conf.stuck_threshold_s)\n",
+        new="    return Q(heartbeat_at__lt=deadline)\n",
+        tests=(f"{_BY_SEED}[2]",),
+    ),
+    Patch(
+        name="in histories: Batch jobs of live attempts are reaped",
+        promise=5,
+        file="tasks/services/reap.py",
+        old='        if owned.get(each.name, "nobody") not in {None, each.batch_job_id} and each.created_at_ms < old_ms\n',
+        new="        if each.created_at_ms < old_ms\n",
+        tests=(f"{_BY_SEED}[0]",),
+    ),
+    Patch(
+        name="in histories: a job is given up too early",
+        promise=6,
+        file="tasks/lifecycle/retry.py",
+        old="    if spent.charged >= max_attempts:\n",
+        new="    if spent.charged >= max_attempts - 1:\n",
+        tests=(f"{_BY_SEED}[0]",),
+    ),
+    Patch(
+        name="in histories: one execution too many",
+        promise=6,
+        file="tasks/lifecycle/retry.py",
+        old="    if spent.charged + spent.charge_open >= max_attempts:\n",
+        new="    if spent.charged > max_attempts:\n",
+        tests=(f"{_BY_SEED}[0]",),
+    ),
+    Patch(
+        name="in histories: SubmitJob is repeated without a look",
+        promise=10,
+        file="tasks/services/submit.py",
+        old="        summary.doubtful += 1\n",
+        new="        put_off(attempt, wait_s=0)\n        summary.doubtful += 1\n",
+        tests=(f"{_BY_SEED}[0]",),
+    ),
+)
