@@ -55,7 +55,9 @@ def read_promises(page: str) -> list[PromiseRow]:
     """Return a row for each promise of the page, with the names of its tests."""
     parts = re.split(r"^## (.+)$", page, flags=re.MULTILINE)
     return [
-        PromiseRow(title, frozenset(re.findall(r"^- `(test_\w+)`", text, flags=re.MULTILINE)))
+        PromiseRow(
+            title, frozenset(re.findall(r"`(test_\w+)`", "".join(re.findall(r"^- .+$", text, flags=re.MULTILINE))))
+        )
         for title, text in zip(parts[1::2], parts[2::2], strict=True)
         if re.match(r"\d+\. |All of them", title)
     ]

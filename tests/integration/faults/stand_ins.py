@@ -1,11 +1,13 @@
 """Stand-ins for containers: real Batch jobs whose processes encode nothing, and go through the real services for everything else.
 
 Each Batch job's process is a small program that asks a hall in the test's own process; there, a thread claims the attempt, does unit
-after unit, and publishes. So fifty jobs take seconds, and a test may hold them all at one place.
+after unit, and publishes. When the program is killed, the thread does no further unit. So fifty jobs take seconds, and a test may hold
+them all at one place.
 """
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import threading
 import traceback
@@ -25,7 +27,7 @@ from tasks.services.heartbeat import beat
 from tasks.services.publish import publish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_batch import BatchClient
 
@@ -88,12 +90,12 @@ class Hall:
                 hall.doors.wait(_HELD_LIMIT_S)
                 try:
                     attempt = {"job_id": uuid.UUID(job_id), "number": int(number), "batch_job_id": batch_job_id}
-                    work(**attempt, unit_s=hall._unit_s)
+                    work(**attempt, unit_s=hall._unit_s, goes_on=lambda: not _has_left(self.connection))
                     exit_code = ExitCode.DONE
                 except _REFUSALS:
                     hall.refused.append(batch_job_id)
                     exit_code = ExitCode.NOT_CLAIMABLE
-                except hall._deaths:
+                except (_KilledError, *hall._deaths):
                     return
                 except Exception:  # noqa: BLE001 - whatever it was, the test shall show it
                     hall.troubles.append(traceback.format_exc())
@@ -106,16 +108,38 @@ class Hall:
         return Handler
 
 
+class _KilledError(Exception):
+    """The program of the Batch job is gone, and so is its stand-in."""
+
+
+def _has_left(program: socket.socket) -> bool:
+    try:
+        return program.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = False  # closing waits for the threads, so that none works on in the next test
     request_queue_size = 128
 
 
-def work(*, job_id: uuid.UUID, number: int, batch_job_id: str, unit_s: float = 0.0) -> None:
+def work(
+    *,
+    job_id: uuid.UUID,
+    number: int,
+    batch_job_id: str,
+    unit_s: float = 0.0,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> None:
     """Everything that a container does for its job, without media: claim, plan, two units of video, publish. Raises what services raise."""
     claim = claim_attempt(job_id=job_id, number=number, batch_job_id=batch_job_id, claim_id=uuid.uuid4())
     while isinstance(lease := claim_unit(claim, lease_id=uuid.uuid4().hex[:12]), Lease):
         threading.Event().wait(unit_s)
+        if not goes_on():
+            raise _KilledError
         beat(claim, stage="encode", count=lease.fence, encoded_frames=0)
         _do(claim, lease)
     finish_attempt(claim)
