@@ -14,7 +14,7 @@ Found = TypeVar("Found")
 _LOOK_INTERVAL_S = 0.02
 
 
-def wait_for(look: Callable[[], Found], *, limit_s: float = 20.0, what: str) -> Found:
+def wait_for(look: Callable[[], Found], *, limit_s: float = 60.0, what: str) -> Found:
     """Call `look` until it returns something true, and return that. Fails with `what` after `limit_s`."""
     pause = threading.Event()
     give_up_at = time.monotonic() + limit_s

@@ -61,6 +61,7 @@ class BatchProxy:
         """Withhold the request or the answer of the next call of this verb; all others pass."""
         with self._lock:
             self._withheld = (verb, what)
+            self._met.clear()
 
     def wait_until_withheld(self) -> None:
         """Wait until the caller hangs in the call that is withheld."""

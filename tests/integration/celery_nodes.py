@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
@@ -28,7 +29,8 @@ QUEUES = "submit,observe,maintain"
 _CELERY = ("celery", "-A", "project")
 
 _STOP_GRACE_S = 8.0
-_START_LIMIT_S = 40.0
+_GONE_LIMIT_S = 30.0
+_START_LIMIT_S = 120.0
 
 
 class NodeProcess:
@@ -81,7 +83,7 @@ class NodeProcess:
         number = _signal_number(signal)
         os.kill(self._program_pid(), number)
         if number == _signal_number("SIGKILL"):
-            self._process.wait(timeout=_STOP_GRACE_S)
+            self._process.wait(timeout=_GONE_LIMIT_S)
 
     def restart(self, timeout: float | None = None) -> None:
         """End the program if it still runs, start it again, and wait until it works."""
@@ -95,7 +97,8 @@ class NodeProcess:
     def teardown(self) -> None:
         """Kill the program and everything below it: rows and messages bear that, and a graceful stop takes seconds."""
         if self.status == "running":
-            self.kill()
+            with suppress(OSError, AssertionError):  # it may end by itself meanwhile
+                self.kill()
         self._end()
 
     def _end(self) -> None:
@@ -142,7 +145,7 @@ class NodeContainer(NodeProcess):
         """Send the signal to the container's program; with SIGKILL, return when it is gone."""
         docker("kill", "--signal", str(_signal_number(signal)), self._container)
         if _signal_number(signal) == _signal_number("SIGKILL"):
-            self._process.wait(timeout=_STOP_GRACE_S)
+            self._process.wait(timeout=_GONE_LIMIT_S)
 
 
 class BrokerOfStack:

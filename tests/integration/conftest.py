@@ -13,6 +13,7 @@ from botocore.config import Config
 from pytest_celery import CeleryTestNode, CeleryTestWorker
 
 from project.celery import app as celery_app
+from tasks import hints
 from tasks.batch.definition import render
 from tasks.beat import sync_entries
 from tasks.conf import BridgeSettings, bridge_settings
@@ -73,6 +74,7 @@ def quick(
     """The quick settings in this process too; afterwards, no Batch job of the test is left."""
     settings.BATCHREEL = QUICK
     settings.VIDEO_BATCH_JOB_DEFINITION = quick_definition
+    hints.breaker.reset()  # a slow hint of another test would keep back those of this one
     TokenBucket.objects.all().delete()
     forget_messages()
     yield bridge_settings()

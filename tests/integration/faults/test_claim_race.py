@@ -80,6 +80,7 @@ def test_each_job_is_granted_once_when_processes_race_for_them(
     *, processes: int, jobs: int, rounds: int, environment: dict[str, str], stack: ExitStack
 ) -> None:
     submitters = Submitters(processes, environment, stack)
+    rounds_with_a_race = 0
     for _ in range(rounds):
         Video.objects.bulk_create(Video(title="v", source=f"sources/{number}.mp4") for number in range(jobs))
         request_overlooked(limit=jobs)
@@ -87,6 +88,7 @@ def test_each_job_is_granted_once_when_processes_race_for_them(
         assert sum(taken) == jobs
         assert Attempt.objects.count() == jobs
         assert Job.objects.filter(fence=1, attempts__number=1, next_attempt_at=None).count() == jobs
-        assert sum(count > 0 for count in taken) > 1, "they did not race"
+        rounds_with_a_race += sum(count > 0 for count in taken) > 1
         for model in (Attempt, Job, Video):
             model.objects.all().delete()
+    assert rounds_with_a_race > 0, "they did not race"

@@ -72,14 +72,14 @@ def test_each_is_met_once_and_nothing_is_lost_when_no_worker_understands_a_messa
             running_site.worker.restart()
         return not waiting_count() and not held_messages()
 
-    wait_for(drained, limit_s=40, what="the end of all messages")
+    wait_for(drained, limit_s=120, what="the end of all messages")
     assert starts == 2, "what is no text ends a worker: its supervisor starts it again, and the message is gone"
     log = running_site.worker.logs()
     assert {name: log.count(poison.told) for name, poison in POISONS.items()} == dict.fromkeys(POISONS, 1)
 
     running_site.beat.restart()
     videos = [uploaded_video()]
-    wait_for_all_ends(videos, limit_s=20)
+    wait_for_all_ends(videos, limit_s=60)
     assert_all_succeeded_once(videos, batch=batch_client)
 
 
@@ -99,6 +99,6 @@ def test_hint_is_run_once_and_nothing_is_lost_when_it_kills_its_process(
     assert len(received) == 1
 
     running_site.beat.restart()
-    wait_for_all_ends(videos, limit_s=20)
+    wait_for_all_ends(videos, limit_s=60)
     assert_all_succeeded_once(videos, batch=batch_client)
     assert running_site.worker.container.status == "running"

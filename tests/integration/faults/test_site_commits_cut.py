@@ -40,9 +40,10 @@ class Draw:
 
     def __init__(self, cuts: int) -> None:
         self.left = cuts
+        self._dice = random.Random(cuts)
 
     def __call__(self, _: int) -> Cut | None:
-        cut = random.choice((None, None, *Cut)) if self.left else None
+        cut = self._dice.choice((None, None, *Cut)) if self.left else None
         self.left -= cut is not None
         return cut
 

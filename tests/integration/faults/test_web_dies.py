@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from project.local.redis import redis_url
 from tasks.models import Job, Video
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
 from tests.integration.faults.web_site import WebSite
+from tests.integration.quick import QUICK
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -56,8 +58,9 @@ def test_committed_upload_succeeds_once_when_web_is_killed_before_its_answer(
     tmp_path: Path,
     batch_client: BatchClient,
 ) -> None:
-    # After its commit, the request waits a second for a Redis that answers nothing: there it dies.
-    web = started_web({**site_environment, "REDIS_URL": redis_url(silent_port)}, tmp_path, webs)
+    # After its commit, the request waits for a Redis that answers nothing: there it dies.
+    patient = {"REDIS_URL": redis_url(silent_port), "BATCHREEL": json.dumps({**QUICK, "hint_wait_s": 30})}
+    web = started_web({**site_environment, **patient}, tmp_path, webs)
     with ThreadPoolExecutor(1) as person:
         uploading = person.submit(uploading_on_own_connection, web, short_clip)
         wait_for(Job.objects.exists, what="the commit of the upload")
@@ -66,7 +69,7 @@ def test_committed_upload_succeeds_once_when_web_is_killed_before_its_answer(
             uploading.result()
     videos = list(Video.objects.all())
     assert len(videos) == 1
-    wait_for_all_ends(videos, limit_s=20)
+    wait_for_all_ends(videos, limit_s=60)
     assert_all_succeeded_once(videos, batch=batch_client)
 
 
@@ -94,7 +97,7 @@ def test_nothing_is_left_of_an_upload_when_web_is_killed_before_its_commit(
         web = started_web(site_environment, tmp_path, webs)
         assert person.submit(uploading_on_own_connection, web, short_clip).result().status_code == HTTPStatus.CREATED
     videos = list(Video.objects.all())
-    wait_for_all_ends(videos, limit_s=20)
+    wait_for_all_ends(videos, limit_s=60)
     assert_all_succeeded_once(videos, batch=batch_client)
 
 
