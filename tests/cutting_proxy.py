@@ -1,4 +1,7 @@
-"""A network between a client and a server that can be cut: every connection at once, or each after so many bytes of an answer."""
+"""A network between a client and a server that can be cut: every connection at once, or each after so many bytes of an answer.
+
+It can also stand still from a certain byte on, so that a test can act while something is certainly under way.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ class CuttingProxy:
         self.connections = 0
         self.sent_bytes = 0
         """What clients sent to the server, over all connections."""
+        self._pause_at_bytes: int | None = None
         self._is_up = threading.Event()
         self._is_up.set()
         self._server = _Server(("127.0.0.1", 0), self._handler())
@@ -52,8 +56,18 @@ class CuttingProxy:
         """Cut all connections; new ones are refused until `mend`."""
         self._is_up.clear()
 
+    def pause(self, *, at_sent_bytes: int) -> None:
+        """Pass nothing on in any connection, in either direction, once clients sent so many bytes, until `mend`."""
+        self._pause_at_bytes = at_sent_bytes
+
+    def is_paused(self) -> bool:
+        """Tell whether so many bytes were sent that nothing is passed on any more."""
+        at_bytes = self._pause_at_bytes  # once: `mend` may come at any moment
+        return at_bytes is not None and self.sent_bytes >= at_bytes
+
     def mend(self) -> None:
-        """Let connections be made again."""
+        """Let connections be made again, and everything pass."""
+        self._pause_at_bytes = None
         self._is_up.set()
 
     def _handler(self) -> type[socketserver.BaseRequestHandler]:
@@ -71,7 +85,11 @@ class CuttingProxy:
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         answered_bytes = 0
+        pace = threading.Event()
         while self._is_up.is_set():
+            if self.is_paused():
+                pace.wait(_LOOK_S)
+                continue
             for ready in select.select([client, server], [], [], _LOOK_S)[0]:
                 block = ready.recv(_BLOCK_BYTES)
                 if not block:

@@ -165,8 +165,10 @@ def test_large_file_becomes_a_video_that_plays_when_the_network_breaks_on_its_wa
     page.set_default_timeout(UPLOAD_LIMIT_MS)
     forget_peaks(bucket_site.web_pid)
     web_before_mib = peak_mib(bucket_site.web_pid)
+    # Nothing goes on from there until the network is cut, so the upload cannot be over before.
+    network.pause(at_sent_bytes=size_mib * MIB * 4 // 10)
     choose_and_send(bucket_site, large_file)
-    wait_for(lambda: network.sent_bytes > 0.4 * size_mib * MIB, limit_s=300, what="four tenths of the file")
+    wait_for(network.is_paused, limit_s=300, what="four tenths of the file")
     network.cut()
     page.wait_for_selector("text=The connection was lost. The upload goes on by itself.")
     network.mend()
@@ -190,10 +192,12 @@ def test_upload_goes_on_where_it_was_when_the_page_was_closed(
     size_mib: int, large_file: Path, bucket_site: BucketSite
 ) -> None:
     page, network = bucket_site.browsing.page, bucket_site.network
+    network.pause(at_sent_bytes=size_mib * MIB * 6 // 10)
     choose_and_send(bucket_site, large_file)
-    wait_for(lambda: network.sent_bytes > 0.6 * size_mib * MIB, limit_s=120, what="six tenths of the file")
+    wait_for(network.is_paused, limit_s=120, what="six tenths of the file")
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
+    network.mend()
     choose_and_send(bucket_site, large_file)
     page.wait_for_url("**/videos/**", timeout=UPLOAD_LIMIT_MS)
     assert Video.objects.get().source_complete
@@ -205,9 +209,11 @@ def test_nothing_is_left_but_a_deleted_video_when_the_upload_is_cancelled(
     size_mib: int, large_file: Path, bucket_site: BucketSite
 ) -> None:
     page, network = bucket_site.browsing.page, bucket_site.network
+    network.pause(at_sent_bytes=size_mib * MIB // 5)
     choose_and_send(bucket_site, large_file)
-    wait_for(lambda: network.sent_bytes > size_mib * MIB // 5, limit_s=120, what="a fifth of the file")
+    wait_for(network.is_paused, limit_s=120, what="a fifth of the file")
     page.click("#upload-cancel")
+    network.mend()
     page.wait_for_selector("#upload-errors", state="visible")
     assert page.inner_text("#upload-errors") == "The upload was cancelled."
     wait_for(lambda: Video.objects.filter(deleted_at__isnull=False).exists(), what="the end of the upload")

@@ -32,8 +32,16 @@ def running(folder: Path) -> Iterator[StackProcesses]:
 
 @pytest.fixture(scope="module")
 def clip(folder: Path) -> Path:
-    path = folder / "a [bold]short :smile: clip.mp4"
-    picture = "testsrc=size=320x180:rate=25:duration=2"
+    return _make_clip(folder / "a [bold]short :smile: clip.mp4", picture="testsrc=size=320x180:rate=25:duration=2")
+
+
+@pytest.fixture(scope="module")
+def long_clip(folder: Path) -> Path:
+    """A clip that is soon made, and encoded for so long that no demo of it is over when a test acts."""
+    return _make_clip(folder / "long.mp4", picture="color=size=1280x720:rate=25:duration=60")
+
+
+def _make_clip(path: Path, *, picture: str) -> Path:
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(),
         "-v",
@@ -44,6 +52,8 @@ def clip(folder: Path) -> Path:
         picture,
         "-pix_fmt",
         "yuv420p",
+        "-preset",
+        "ultrafast",
         path,
     ]
     subprocess.run(command, check=True)
@@ -98,9 +108,9 @@ def test_demo_names_the_file_when_there_is_none(folder: Path) -> None:
 
 
 def test_demo_says_which_part_ended_when_the_celery_worker_is_killed(
-    folder: Path, clip: Path, running: StackProcesses
+    folder: Path, long_clip: Path, running: StackProcesses
 ) -> None:
-    demo = _start(folder, clip.name)
+    demo = _start(folder, long_clip.name)
     assert demo.stdout is not None
     assert any("Uploaded" in line for line in demo.stdout)
     for process_id, line in running.find().items():
@@ -116,10 +126,10 @@ def test_demo_says_which_part_ended_when_the_celery_worker_is_killed(
 
 
 def test_nothing_goes_on_when_the_demo_is_interrupted_on_a_terminal(
-    folder: Path, clip: Path, running: StackProcesses
+    folder: Path, long_clip: Path, running: StackProcesses
 ) -> None:
     terminal, of_demo = pty.openpty()
-    demo = _start(folder, clip.name, output=of_demo)
+    demo = _start(folder, long_clip.name, output=of_demo)
     os.close(of_demo)
     shown = _read(terminal, until=b"\x1b[2K")
     assert "\x1b[2K" in shown, f"no line was drawn again: {shown}"

@@ -78,13 +78,14 @@ def logs(table: JobTable) -> MemoryLogs:
 def test_a_job_ends_with_awss_reason_and_is_not_retried_when_its_attempt_takes_too_long(
     table: JobTable, logs: MemoryLogs
 ) -> None:
+    # So long that the shell has set its trap even on a machine that stands still for a while.
     command = ("sh", "-c", "trap 'echo told; exit 0' TERM; echo started; while :; do sleep 0.05; done")
-    job = table.submit(submission(*command, timeout_s=1, retry=RetryRules(attempts=5, on_exit=())))
-    wait_for(lambda: job.status == "FAILED", what="the end of the job")
+    job = table.submit(submission(*command, timeout_s=5, retry=RetryRules(attempts=5, on_exit=())))
+    wait_for(lambda: job.status == "FAILED", limit_s=60, what="the end of the job")
     [detail] = table.describe([job.job_id])
     assert detail["statusReason"] == "Job attempt duration exceeded timeout"
     assert len(detail["attempts"]) == 1
-    assert 1000 <= detail["stoppedAt"] - detail["startedAt"] < 5000
+    assert 5000 <= detail["stoppedAt"] - detail["startedAt"] < 25_000
     assert logs.lines == ["started", "told"]
 
 

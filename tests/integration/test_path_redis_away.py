@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 import time
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from project.local.redis import redis_url
 from tasks import hints
-from tasks.models import Attempt, Job, Tick
+from tasks.models import Attempt, Job, Tick, Video
 from tests.hint_target import hints_go_to
 from tests.integration.messages import held_messages, waiting_messages
 from tests.integration.own_redis import has_ended
@@ -19,6 +21,8 @@ from tests.integration.path_rows import JOB_LIMIT_S, told, upload
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tests.integration.celery_nodes import RunningSite
@@ -28,6 +32,7 @@ pytestmark = pytest.mark.usefixtures("hints_are_tried")
 
 BOUND_S = 2.5
 """The longest that one request may wait for Redis in all: promise 7."""
+TRIES = 3
 
 
 @pytest.fixture
@@ -78,21 +83,41 @@ def _in_hand(log: str) -> set[str]:
     return received - done - dropped
 
 
-def assert_hint_was_given_up() -> None:
-    """The request did meet a Redis that was away; otherwise the test would prove nothing."""
-    assert not hints.breaker.is_closed()
+def assert_quick_in_one_of_three(
+    save: Callable[[], object], *, redis_away: Callable[[], AbstractContextManager[str]]
+) -> None:
+    """Save while Redis is away, as often as it takes to be quick: who waits for Redis does so each time, a busy machine does not."""
+    took_s: list[float] = []
+    while not took_s or (took_s[-1] >= BOUND_S and len(took_s) < TRIES):
+        # A hint of the try before, still on its way, would keep back that of this one.
+        for thread in threading.enumerate():
+            if thread.name == "hint":
+                thread.join()
+        hints.breaker.reset()
+        with redis_away() as url, hints_go_to(url):
+            started_s = time.monotonic()
+            save()
+            took_s.append(time.monotonic() - started_s)
+        assert not hints.breaker.is_closed(), "no request met the Redis that is away, so nothing is proved"
+    assert min(took_s) < BOUND_S, took_s
+
+
+@contextmanager
+def silent_redis() -> Iterator[str]:
+    """Something that takes all connections, and neither reads nor answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield redis_url(silent.getsockname()[1])
 
 
 def test_saved_video_is_submitted_by_the_next_tick_when_redis_was_away(
     own_redis: OwnRedis, running_site: RunningSite, short_clip: Path
 ) -> None:
     ticks_before = stop_between_messages(own_redis, running_site)
-    with hints_go_to(own_redis.url):
-        started_s = time.monotonic()
-        video = upload(short_clip)
-        assert time.monotonic() - started_s < BOUND_S
-    assert_hint_was_given_up()
-    job = Job.objects.get(video=video)
+    videos: list[Video] = []
+    assert_quick_in_one_of_three(
+        lambda: videos.append(upload(short_clip)), redis_away=lambda: nullcontext(own_redis.url)
+    )
+    job = Job.objects.get(video=videos[-1])
     assert (job.state, told(job)) == ("QUEUED", ["job.request"])
     assert submit_ticks() == ticks_before, "nothing else could have submitted it"
 
@@ -105,9 +130,10 @@ def test_saved_video_is_submitted_by_the_next_tick_when_redis_was_away(
 
 @pytest.mark.usefixtures("quick")
 def test_saving_is_quick_and_succeeds_when_redis_answers_nothing(short_clip: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, hints_go_to(redis_url(silent.getsockname()[1])):
-        started_s = time.monotonic()
-        videos = [upload(short_clip, title=f"Lecture {number}") for number in range(5)]
-        assert time.monotonic() - started_s < BOUND_S
-    assert_hint_was_given_up()
+    videos: list[Video] = []
+
+    def save() -> None:
+        videos.extend(upload(short_clip, title=f"Lecture {number}") for number in range(5))
+
+    assert_quick_in_one_of_three(save, redis_away=silent_redis)
     assert Job.objects.filter(video__in=videos, state="QUEUED").count() == len(videos)

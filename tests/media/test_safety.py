@@ -169,18 +169,17 @@ def test_stop_ends_ffmpeg_within_10_s_when_it_is_in_mid_encode(tmp_path: Path, m
     plan = make_plan(probe_source(clip), SMALL, threads=1)
     pid_file.unlink(missing_ok=True)
     stop = threading.Event()
-    reports: list[int] = []
+    told_at_s: list[float] = []
 
-    def progress(frames: int) -> None:
-        reports.append(frames)
+    def progress(_frames: int) -> None:
         if pid_file.exists():
+            told_at_s.append(time.monotonic())
             stop.set()
 
-    started = time.monotonic()
     with pytest.raises(Stopped):
         encode_video(clip, plan, 1, tmp_path, progress=progress, stop=stop)
-    assert time.monotonic() - started < 10
-    assert reports
+    # From the first word on: how long ffmpeg takes to start is no part of this.
+    assert time.monotonic() - told_at_s[0] < 10
     assert _ended(int(pid_file.read_text()))
 
 
@@ -191,7 +190,7 @@ def test_ffmpeg_ends_when_the_program_around_it_is_killed(tmp_path: Path, monkey
     pid_file = _watched_ffmpeg(tmp_path, monkeypatch)
     with subprocess.Popen([sys.executable, *first_start], cwd=ROOT, stderr=subprocess.DEVNULL) as program:
         try:
-            wait_for((output / "units" / "0000" / "480p.whole").exists, what="ffmpeg's first file")
+            wait_for((output / "units" / "0000" / "480p.whole").exists, limit_s=60, what="ffmpeg's first file")
         finally:
             program.kill()
     wait_for(lambda: _ended(int(pid_file.read_text())), limit_s=10, what="ffmpeg's end")

@@ -15,16 +15,37 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from project.local.ports import free_port
 from project.local.redis import redis_url
 from tasks import hints
-from tasks.models import Job
+from tasks.models import Job, Video
 from tests.hint_target import hints_go_to
 from tests.services.making import uploaded_video
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 pytestmark = pytest.mark.usefixtures("hints_are_tried")
 
 BOUND_S = 2.5
+TRIES = 3
+
+
+def assert_quick_in_one_of_three(
+    save: Callable[[], object], *, redis_away: Callable[[], AbstractContextManager[str]]
+) -> None:
+    """Save while Redis is away, as often as it takes to be quick: who waits for Redis does so each time, a busy machine does not."""
+    took_s: list[float] = []
+    while not took_s or (took_s[-1] >= BOUND_S and len(took_s) < TRIES):
+        # A hint of the try before, still on its way, would keep back that of this one.
+        for thread in threading.enumerate():
+            if thread.name == "hint":
+                thread.join()
+        hints.breaker.reset()
+        with redis_away() as url, hints_go_to(url):
+            started_s = time.monotonic()
+            save()
+            took_s.append(time.monotonic() - started_s)
+            assert not hints.breaker.is_closed(), "no hint met the Redis that is away"
+    assert min(took_s) < BOUND_S, took_s
 
 
 @pytest.mark.django_db
@@ -61,26 +82,33 @@ def test_hint_survives_when_the_savepoint_that_asked_first_is_rolled_back(
 
 @pytest.mark.django_db(transaction=True)
 def test_saving_neither_fails_nor_waits_when_redis_refuses() -> None:
-    with hints_go_to(redis_url(free_port())):
-        started_s = time.monotonic()
-        for number in range(5):
-            uploaded_video(title=str(number))
-        assert time.monotonic() - started_s < BOUND_S
-    assert not hints.breaker.is_closed(), "no hint met the Redis that is away"
-    assert Job.objects.count() == 5
+    videos: list[Video] = []
+
+    def save() -> None:
+        videos.extend(uploaded_video(title=str(number)) for number in range(5))
+
+    assert_quick_in_one_of_three(save, redis_away=lambda: contextlib.nullcontext(redis_url(free_port())))
+    assert Job.objects.filter(video__in=videos).count() == len(videos)
+
+
+@contextlib.contextmanager
+def swallowing_redis() -> Iterator[str]:
+    """Something that takes all connections, and neither reads nor answers."""
+    with socket.create_server(("127.0.0.1", 0)) as black_hole:
+        yield redis_url(black_hole.getsockname()[1])
 
 
 @pytest.mark.django_db(transaction=True)
 def test_saving_neither_fails_nor_waits_when_redis_swallows_everything() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as black_hole, hints_go_to(redis_url(black_hole.getsockname()[1])):
-        started_s = time.monotonic()
+    videos: list[Video] = []
+
+    def save() -> None:
         with transaction.atomic():
-            for number in range(5):
-                uploaded_video(title=str(number))
-        uploaded_video(title="after the first hint failed, none is tried for a while")
-        assert time.monotonic() - started_s < BOUND_S
-    assert not hints.breaker.is_closed(), "no hint met the Redis that is away"
-    assert Job.objects.count() == 6
+            videos.extend(uploaded_video(title=str(number)) for number in range(5))
+        videos.append(uploaded_video(title="after the first hint failed, none is tried for a while"))
+
+    assert_quick_in_one_of_three(save, redis_away=swallowing_redis)
+    assert Job.objects.filter(video__in=videos).count() == len(videos)
 
 
 @contextlib.contextmanager
@@ -113,10 +141,10 @@ def dripping_redis() -> Iterator[str]:
 
 @pytest.mark.django_db(transaction=True)
 def test_saving_does_not_wait_when_redis_answers_a_byte_at_a_time() -> None:
-    with dripping_redis() as url, hints_go_to(url):
-        started_s = time.monotonic()
-        for number in range(5):
-            uploaded_video(title=str(number))
-        assert time.monotonic() - started_s < BOUND_S
-        assert not hints.breaker.is_closed(), "no hint met the Redis that drips"
-    assert Job.objects.count() == 5
+    videos: list[Video] = []
+
+    def save() -> None:
+        videos.extend(uploaded_video(title=str(number)) for number in range(5))
+
+    assert_quick_in_one_of_three(save, redis_away=dripping_redis)
+    assert Job.objects.filter(video__in=videos).count() == len(videos)

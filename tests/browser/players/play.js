@@ -9,6 +9,7 @@ let stalls = 0;
 const asked = new URLSearchParams(location.search);
 const bufferS = Number(asked.get("buffer_s"));
 const LIMIT_MS = 10_000;
+const CHANGE_LIMIT_MS = 60_000;
 const LIBRARIES = {
   hlsjs: "/node_modules/hls.js/dist/hls.min.js",
   shaka: "/node_modules/shaka-player/dist/shaka-player.compiled.js",
@@ -142,6 +143,47 @@ function countStalls() {
   video.addEventListener("waiting", () => {
     if (!playedOut()) stalls += 1;
   });
+}
+
+let pacing;
+
+function playAtRate(rate) {
+  clearInterval(pacing);
+  video.playbackRate = rate;
+}
+
+function secondsInHand() {
+  for (let range = 0; range < video.buffered.length; range += 1) {
+    const [start, end] = [video.buffered.start(range), video.buffered.end(range)];
+    if (start <= video.currentTime && video.currentTime < end) return end - video.currentTime;
+  }
+  return 0;
+}
+
+// At any moment, what is in hand would last for 2.5 s. So it dwindles ever more slowly, and is not used up while the server stands
+// still for a few seconds. A gap in what is played is reached all the same, and is a stall.
+function playNoFasterThanInHand() {
+  const pace = () => {
+    const rate = Math.min(1, Math.max(0.1, Math.round(4 * secondsInHand()) / 10));
+    if (rate !== video.playbackRate) video.playbackRate = rate;
+  };
+  pace();
+  pacing = setInterval(pace, 50);
+}
+
+// Play, and choose one rung after the other, each once the one before is shown.
+async function changeThrough(places) {
+  for (const place of places) {
+    const height = control.heights()[place];
+    control.choose(place);
+    if (video.paused) await video.play();
+    const shown = new Promise((resolve) => {
+      const look = () => video.videoHeight === height && resolve();
+      video.addEventListener("resize", look);
+      look();
+    });
+    await within(CHANGE_LIMIT_MS, `a picture of ${height} lines`, shown);
+  }
 }
 
 const cues = () => [...video.textTracks].flatMap((track) => [...(track.cues ?? [])]).map((cue) => [cue.startTime, cue.endTime, cue.text]);
