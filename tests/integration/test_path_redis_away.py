@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
-import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from project.local.redis import redis_url
-from tasks import hints
 from tasks.models import Attempt, Job, Tick, Video
-from tests.hint_target import hints_go_to
+from tests.hint_target import assert_quick_in_one_of_three
 from tests.integration.messages import held_messages, waiting_messages
 from tests.integration.own_redis import has_ended
 from tests.integration.path_rows import JOB_LIMIT_S, told, upload
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.celery_nodes import RunningSite
     from tests.integration.own_redis import OwnRedis
 
 pytestmark = pytest.mark.usefixtures("hints_are_tried")
-
-BOUND_S = 2.5
-"""The longest that one request may wait for Redis in all: promise 7."""
-TRIES = 3
 
 
 @pytest.fixture
@@ -81,25 +73,6 @@ def _in_hand(log: str) -> set[str]:
     done = set(re.findall(r"Task batchreel\.\w+\[([\w-]+)\] (?:succeeded|raised)", log))
     dropped = set(re.findall(r"Discarding revoked task: batchreel\.\w+\[([\w-]+)\]", log))
     return received - done - dropped
-
-
-def assert_quick_in_one_of_three(
-    save: Callable[[], object], *, redis_away: Callable[[], AbstractContextManager[str]]
-) -> None:
-    """Save while Redis is away, as often as it takes to be quick: who waits for Redis does so each time, a busy machine does not."""
-    took_s: list[float] = []
-    while not took_s or (took_s[-1] >= BOUND_S and len(took_s) < TRIES):
-        # A hint of the try before, still on its way, would keep back that of this one.
-        for thread in threading.enumerate():
-            if thread.name == "hint":
-                thread.join()
-        hints.breaker.reset()
-        with redis_away() as url, hints_go_to(url):
-            started_s = time.monotonic()
-            save()
-            took_s.append(time.monotonic() - started_s)
-        assert not hints.breaker.is_closed(), "no request met the Redis that is away, so nothing is proved"
-    assert min(took_s) < BOUND_S, took_s
 
 
 @contextmanager

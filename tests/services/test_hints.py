@@ -16,36 +16,13 @@ from project.local.ports import free_port
 from project.local.redis import redis_url
 from tasks import hints
 from tasks.models import Job, Video
-from tests.hint_target import hints_go_to
+from tests.hint_target import BOUND_S, assert_quick_in_one_of_three
 from tests.services.making import uploaded_video
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.usefixtures("hints_are_tried")
-
-BOUND_S = 2.5
-TRIES = 3
-
-
-def assert_quick_in_one_of_three(
-    save: Callable[[], object], *, redis_away: Callable[[], AbstractContextManager[str]]
-) -> None:
-    """Save while Redis is away, as often as it takes to be quick: who waits for Redis does so each time, a busy machine does not."""
-    took_s: list[float] = []
-    while not took_s or (took_s[-1] >= BOUND_S and len(took_s) < TRIES):
-        # A hint of the try before, still on its way, would keep back that of this one.
-        for thread in threading.enumerate():
-            if thread.name == "hint":
-                thread.join()
-        hints.breaker.reset()
-        with redis_away() as url, hints_go_to(url):
-            started_s = time.monotonic()
-            save()
-            took_s.append(time.monotonic() - started_s)
-            assert not hints.breaker.is_closed(), "no hint met the Redis that is away"
-    assert min(took_s) < BOUND_S, took_s
 
 
 @pytest.mark.django_db

@@ -218,15 +218,20 @@ class Acts(Bridge):
         self.ticks(container.claim.attempt_id)
 
     def executions_end_early(self, times: int, end: tuple[str, str, int | None], steps: int) -> None:
-        """One container after the other ends in the same way: the budget, and what is not charged to it."""
-        for _ in range(times):
-            self.container_goes_on(pick=0, steps=steps)
-            if not (here := self.here()):
+        """One container of a job after the other ends in the same way: the budget, and what is not charged to it."""
+        job_id = None
+        for number in range(times):
+            self.bridge_goes_on(number=number)
+            mine = [each for each in self.here() if job_id in {None, each.job_id}]
+            if not mine:
                 return
-            here[0].is_gone = True
-            here[0].batch_job.container_reason = end[1]
-            here[0].batch_job.end(words=end[0], exit_code=end[2])
-            self.ticks(here[0].claim.attempt_id if here[0].claim else 0)
+            container, job_id = mine[0], mine[0].job_id
+            for _ in range(steps):
+                self.step(container)
+            container.is_gone = True
+            container.batch_job.container_reason = end[1]
+            container.batch_job.end(words=end[0], exit_code=end[2])
+            self.ticks(container.claim.attempt_id if container.claim else 0)
 
     def helper_is_granted(self, pick: int) -> None:
         """A second attempt beside a live one, where the budget covers it. Its Batch job is submitted by the next tick."""
