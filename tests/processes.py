@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tests.waiting import wait_for
@@ -25,8 +26,8 @@ def program_under_lifeline(lifeline: int) -> int:
 
 def children_of(process_id: int) -> list[int]:
     """The ids of the processes that this one has started and that still are."""
-    return [
-        int(child)
-        for thread in Path(f"/proc/{process_id}/task").glob("*")
-        for child in (thread / "children").read_text().split()
-    ]
+    children: list[int] = []
+    for thread in Path(f"/proc/{process_id}/task").glob("*"):
+        with suppress(OSError):  # the thread has ended since it was listed
+            children += [int(each) for each in (thread / "children").read_text().split()]
+    return children

@@ -21,7 +21,7 @@ from tasks.models import TokenBucket
 from tests.contract.jobs import UNFINISHED, Jobs
 from tests.integration.batch_proxy import BatchProxy
 from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
-from tests.integration.container_processes import ContainerRun
+from tests.integration.container_processes import ContainerRun, EncoderBrake
 from tests.integration.messages import forget_messages
 from tests.integration.own_redis import OwnRedis
 from tests.integration.quick import QUICK
@@ -94,6 +94,12 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
     redis.start()
     yield redis
     redis.stop()
+
+
+@pytest.fixture
+def brake(tmp_path: Path) -> EncoderBrake:
+    """What holds the encoders of containers whose environment has it."""
+    return EncoderBrake(tmp_path)
 
 
 @pytest.fixture

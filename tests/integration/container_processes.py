@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 
+from tasks.transcode.ffmpeg import ffmpeg_binary
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class ContainerRun:
         """Kill what is left of it."""
         if self._process.poll() is None:
             for process_id in (*encoder_pids(self.pid), self.pid):
-                os.kill(process_id, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # an encoder dies with its container, or has just ended
+                    os.kill(process_id, signal.SIGKILL)
             self._process.communicate()
 
 
@@ -78,10 +80,10 @@ def container_pid(batch_job_id: str | None) -> int:
 
 
 def encoder_pids(container: int) -> list[int]:
-    """The ids of all ffmpeg processes below a container program."""
+    """The ids of all ffmpeg processes below a container program, and of scripts that will become one."""
     found = []
     for child in _children(container):
-        if any(b"ffmpeg" in word for word in _words(Path(f"/proc/{child}/cmdline"))[:1]):
+        if any(b"ffmpeg" in word for word in _words(Path(f"/proc/{child}/cmdline"))[:2]):
             found.append(child)
         found += encoder_pids(child)
     return found
@@ -99,6 +101,43 @@ def hold_encoder(container: int) -> int:
         return None
 
     return wait_for(look, what=f"an encoder of process {container}")
+
+
+class EncoderBrake:
+    """A script to run in ffmpeg's place: it stops itself before it encodes pictures, and waits for the test, however late that comes.
+
+    A container gets it as `environment`. Its process id stays the same when it becomes ffmpeg; all else that ffmpeg is asked goes on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._applied = folder / "brake-is-applied"
+        self._applied.touch()
+        script = folder / "ffmpeg"
+        script.write_text(
+            f'#!/bin/sh\ncase "$*" in *libx264*) [ ! -e "{self._applied}" ] || kill -STOP $$ ;; esac\n'
+            f'exec "{ffmpeg_binary()}" "$@"\n'
+        )
+        script.chmod(0o755)
+        self.environment = {"FFMPEG_BINARY": str(script)}
+
+    def wait_for_encoder(self, container: int, *, after: int | None = None) -> int:
+        """Wait until an encoder below the container program has stopped itself, another one than `after`; its process id."""
+
+        def look() -> int | None:
+            held = (each for each in encoder_pids(container) if each != after and _state(each) == "T")
+            return next(held, None)
+
+        return wait_for(look, what=f"a held encoder of process {container}")
+
+    def wait_for_second_encoder(self, container: int) -> int:
+        """Let the first encoder do its unit, and wait until the second one has stopped itself; its process id."""
+        first = self.wait_for_encoder(container)
+        os.kill(first, signal.SIGCONT)
+        return self.wait_for_encoder(container, after=first)
+
+    def release(self) -> None:
+        """From now on no encoder stops itself. One that is stopped goes on when it gets SIGCONT."""
+        self._applied.unlink()
 
 
 def _state(process_id: int) -> str:

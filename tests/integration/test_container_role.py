@@ -17,10 +17,10 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from tasks.models import Job, Unit
+from tests.integration.container_processes import EncoderBrake
 from tests.integration.path_rows import lost, told, upload
 from tests.services.making import submitted_attempt
 from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,11 +118,13 @@ def test_owners_rights_stay_when_the_owner_is_named_by_mistake() -> None:
         call_command("container_role", str(connection.settings_dict["USER"]))
 
 
-def test_job_is_planned_anew_when_another_engine_made_its_plan(run: Run, short_clip: Path) -> None:
+def test_job_is_planned_anew_when_another_engine_made_its_plan(run: Run, short_clip: Path, tmp_path: Path) -> None:
     # The container deletes the old plan's units: the only rows that it may delete.
     attempt = submitted_attempt(upload(short_clip))
-    first = run(attempt)
-    wait_for(lambda: Unit.objects.filter(job=attempt.job_id, kind="publish").exists(), what="the plan")
+    brake = EncoderBrake(tmp_path)
+    first = run(attempt, **brake.environment)
+    brake.wait_for_encoder(first.pid)
+    assert Unit.objects.filter(job=attempt.job_id, kind="publish").exists(), "there is no plan"
     os.kill(first.pid, signal.SIGKILL)
     first.end()
     lost(attempt)

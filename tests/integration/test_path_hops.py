@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.files.storage import default_storage
+from django.db import transaction
 
 from tasks.models import Attempt, Event, Job, Unit, Video
 from tests.docker_engine import image_under_test
@@ -70,8 +71,11 @@ def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
     assert told(job)[0] == "job.request"
 
     # Process of the local Batch -> heartbeats in PostgreSQL.
-    attempt = wait_for_attempt(video, state="RUNNING")
-    wait_for_heartbeats(attempt, count=3)
+    with transaction.atomic():
+        # Who publishes locks the video's row before the job's. So the container is there for as long as it takes to see heartbeats.
+        Video.objects.select_for_update().get(pk=video.pk)
+        attempt = wait_for_attempt(video, state="RUNNING")
+        wait_for_heartbeats(attempt, count=3)
 
     # Hint -> Celery worker -> SubmitJob.
     wait_for(

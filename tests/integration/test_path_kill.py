@@ -10,15 +10,16 @@ import pytest
 from django.core.files.storage import default_storage
 
 from tasks.models import Attempt, Job, Unit, Video
-from tests.integration.container_processes import container_pid, hold_encoder
+from tests.integration.container_processes import EncoderBrake, container_pid
+from tests.integration.faults.container_definitions import define_containers
 from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
 from tests.processes import is_alive
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mypy_boto3_batch import BatchClient
 
 UNITS = 4
 """The profile cuts a unit each 60 s."""
@@ -33,14 +34,27 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(path, pictures=UNITS * 60 * 10, rate="10", size="320x180")
 
 
+@pytest.fixture
+def site_environment(
+    site_environment: dict[str, str], brake: EncoderBrake, batch_client: BatchClient
+) -> dict[str, str]:
+    """The quick site; its containers have the brake."""
+    return {
+        **site_environment,
+        "VIDEO_BATCH_JOB_DEFINITION": define_containers(batch_client, **brake.environment),
+    }
+
+
 @pytest.mark.usefixtures("running_site")
-def test_finished_units_are_kept_when_the_container_is_killed_in_mid_encode(long_clip: Path) -> None:
+def test_finished_units_are_kept_when_the_container_is_killed_in_mid_encode(
+    brake: EncoderBrake, long_clip: Path
+) -> None:
     video = upload(long_clip)
     first = wait_for_attempt(video, state="RUNNING")
     container = container_pid(first.batch_job_id)
-    units = Unit.objects.filter(job=first.job_id)
-    wait_for(lambda: units.filter(kind="video", state="DONE").exists(), limit_s=40, what="the first unit of video")
-    encoder = hold_encoder(container)
+    encoder = brake.wait_for_second_encoder(container)
+    brake.release()
+    assert Unit.objects.filter(job=first.job_id, kind="video", state="DONE").exists(), "no unit is finished"
     os.kill(container, signal.SIGKILL)
 
     first = wait_for_attempt(video, state="FAILED")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from django.conf import settings
 from django.core.files.storage import default_storage
 
 from tasks.models import Job, Unit, Video
-from tests.integration.path_rows import told, upload, wait_for_end
+from tests.integration.container_processes import EncoderBrake, container_pid
+from tests.integration.faults.container_definitions import define_containers
+from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import ffmpeg, make_clip
 from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
 
 PICTURES = 2400
 CLOSED = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "20", "-x264-params", "open-gop=0")
@@ -32,11 +40,24 @@ def compatible_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.fixture
+def site_environment(
+    site_environment: dict[str, str], brake: EncoderBrake, batch_client: BatchClient
+) -> dict[str, str]:
+    """The quick site; its containers have the brake."""
+    return {
+        **site_environment,
+        "VIDEO_BATCH_JOB_DEFINITION": define_containers(batch_client, **brake.environment),
+    }
+
+
 @pytest.mark.usefixtures("running_site")
 def test_video_is_watchable_before_its_ladder_is_made_when_every_player_takes_its_file(
-    compatible_clip: Path,
+    brake: EncoderBrake, compatible_clip: Path
 ) -> None:
     video = upload(compatible_clip)
+    # The ladder cannot be made now.
+    encoder = brake.wait_for_encoder(container_pid(wait_for_attempt(video, state="RUNNING").batch_job_id))
     wait_for(lambda: Video.objects.filter(published_job__isnull=False).exists(), limit_s=40, what="the preview")
     job = Job.objects.get(video=video)
     assert (job.state, job.level) == ("RUNNING", 0)
@@ -45,6 +66,8 @@ def test_video_is_watchable_before_its_ladder_is_made_when_every_player_takes_it
     pictures = ffmpeg("-i", str(settings.MEDIA_ROOT / preview_key), "-map", "0:v", "-c", "copy", "-f", "framecrc", "-")
     assert len([line for line in pictures.splitlines() if not line.startswith(b"#")]) == PICTURES
 
+    brake.release()
+    os.kill(encoder, signal.SIGCONT)
     job = wait_for_end(video)
     assert (job.state, job.level) == ("SUCCEEDED", 1)
     assert told(job).index("job.preview") < told(job).index("job.publish")

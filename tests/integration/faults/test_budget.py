@@ -9,12 +9,12 @@ import pytest
 
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
-from tasks.models import Attempt, Event, Job
+from tasks.models import Attempt, Event, Job, Tick
 from tests.integration.batch_answers import describe
 from tests.integration.faults.endings import submitted_names
 from tests.integration.faults.rounds import run_round, run_rounds_until
 from tests.integration.quick import QUICK
-from tests.services.making import claimed, leased, planned, uploaded_video
+from tests.services.making import age, claimed, leased, planned, uploaded_video
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -100,10 +100,20 @@ def test_failed_start_is_not_charged_when_the_image_cannot_be_pulled(container_c
 def test_failed_start_is_not_charged_when_it_hangs_until_its_limit(
     container_command: Any, batch_client: BatchClient, faults: Faults
 ) -> None:
-    container_command("sleep", "60", start_limit_s=0.5)
+    container_command("sleep", "60", start_limit_s=60)
     fault = faults.plant("start_hang", job_name="batchreel-")
     job = Job.objects.get(video=uploaded_video())
-    attempt = ended_attempt(job, 1)
+    starting = Attempt.objects.filter(job=job, number=1, state="SUBMITTED", batch_status="STARTING")
+    run_rounds_until(starting.exists, what="attempt 1 in STARTING")
+    age(Attempt, "batch_changed_at", seconds=61)
+    ended = Attempt.objects.filter(job=job, number=1, ended_at__isnull=False)
+
+    def is_over() -> Attempt | None:
+        # As in a site that has run for long. Again and again: where this process stood still, the run of ticks is a new one.
+        age(Tick, "unbroken_since", seconds=61)
+        return ended.first()
+
+    attempt = run_rounds_until(is_over, what="the end of attempt 1")
     assert faults.applied(fault) == 1
     assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.START_HUNG, False)
     assert describe(batch_client, attempt)["statusReason"].startswith("Batchreel:")

@@ -14,7 +14,7 @@ from django.db import connection, models
 
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tests.integration.batch_answers import describe, log_lines
-from tests.integration.container_processes import container_pid, hold_encoder
+from tests.integration.container_processes import EncoderBrake, container_pid
 from tests.integration.faults.container_definitions import define_containers
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
 from tests.integration.path_rows import upload, wait_for_attempt
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
     from mypy_boto3_logs import CloudWatchLogsClient
 
-STUCK_THRESHOLD_S = 3
-"""Far more than the 0.1 s between heartbeats, far less than the clock is wrong."""
+STUCK_THRESHOLD_S = 60
+"""Far more than the 0.1 s between heartbeats, however busy the machine is; far less than the clock is wrong."""
 
 WRONG_CLOCK = Path(__file__).with_name("wrong_clock")
 
@@ -40,28 +40,38 @@ def offset_s(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def site_environment(site_environment: dict[str, str], offset_s: int, batch_client: BatchClient) -> dict[str, str]:
+def site_environment(
+    site_environment: dict[str, str], offset_s: int, brake: EncoderBrake, batch_client: BatchClient
+) -> dict[str, str]:
     """The quick site, which takes silence for death soon; the clock of its containers is wrong."""
-    name = define_containers(batch_client, PYTHONPATH=str(WRONG_CLOCK), CLOCK_OFFSET_S=str(offset_s))
+    wrong = {"PYTHONPATH": str(WRONG_CLOCK), "CLOCK_OFFSET_S": str(offset_s)}
+    name = define_containers(batch_client, **wrong, **brake.environment)
     settings = json.dumps({**QUICK, "stuck_threshold_s": STUCK_THRESHOLD_S})
     return {**site_environment, "VIDEO_BATCH_JOB_DEFINITION": name, "BATCHREEL": settings}
 
 
 @pytest.mark.usefixtures("running_site")
 def test_nothing_changes_when_the_containers_clock_is_an_hour_wrong(
-    offset_s: int, short_clip: Path, batch_client: BatchClient, logs_client: CloudWatchLogsClient
+    *,
+    offset_s: int,
+    brake: EncoderBrake,
+    short_clip: Path,
+    batch_client: BatchClient,
+    logs_client: CloudWatchLogsClient,
 ) -> None:
     began_at = database_time()
     video = upload(short_clip)
     attempt = wait_for_attempt(video, state="RUNNING")
-    encoder = hold_encoder(container_pid(attempt.batch_job_id))
+    encoder = brake.wait_for_encoder(container_pid(attempt.batch_job_id))
     assert_many_rescues_pass_by(attempt)
+    brake.release()
     os.kill(encoder, signal.SIGCONT)
 
     wait_for_all_ends([video], limit_s=40)
     assert_all_succeeded_once([video], batch=batch_client)
-    ended_at = database_time()
-    assert [time for time in times_in_rows() if not began_at <= time <= ended_at] == []
+    times = times_in_rows()
+    ended_at = database_time()  # after them: whoever still writes rows does so with a later time
+    assert [time for time in times if not began_at <= time <= ended_at] == []
     wrong_at = datetime.fromisoformat(
         log_lines(logs_client, describe(batch_client, attempt), last_event="BATCH_JOB_COMPLETED")[-1]["time"]
     )
@@ -72,7 +82,7 @@ def assert_many_rescues_pass_by(attempt: Attempt) -> None:
     """Rescues that may take silence for death come and go, and the container goes on, with a heartbeat of just now."""
     ticks = Tick.objects.filter(name="rescue")
     wait_for(ticks.filter(unbroken_since__isnull=False).exists, what="the first rescue")
-    age(Tick, "unbroken_since", seconds=100)  # as in a site that has run for long
+    age(Tick, "unbroken_since", seconds=200)  # as in a site that has run for long
     before = ticks.get().fence
     wait_for(lambda: ticks.get().fence >= before + 3, what="three more rescues")
     attempt.refresh_from_db()

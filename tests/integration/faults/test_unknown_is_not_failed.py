@@ -11,7 +11,7 @@ from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick, Unit
 from tests.integration.faults.rounds import run_round, run_rounds_until
 from tests.integration.quick import QUICK
-from tests.services.making import claimed, planned, uploaded_video
+from tests.services.making import age, claimed, planned, uploaded_video
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -108,13 +108,14 @@ def test_nothing_is_lost_when_one_answer_is_empty(faults: Faults, settings: Sett
 def test_attempt_is_lost_and_its_job_runs_again_when_its_batch_job_vanished(
     faults: Faults, settings: Settings, hall: Hall
 ) -> None:
-    settings.BATCHREEL = {**QUICK, "lost_age_s": 2, "stuck_threshold_s": 1}
+    settings.BATCHREEL = {**QUICK, "lost_age_s": 60}
     attempt = running_attempt()
     faults.plant("vanish", job_id=attempt.batch_job_id)
     run_round()
     run_round()
     attempt.refresh_from_db()
     assert (attempt.state, attempt.absences) == ("SUBMITTED", 2), "absent twice, but too young"
+    age(Attempt, "created_at", seconds=61)
     lost = Attempt.objects.filter(pk=attempt.pk, state="LOST").first
     found = run_rounds_until(lost, what="the loss")
     assert (found.reason, found.charged) == (Reason.VANISHED, None)

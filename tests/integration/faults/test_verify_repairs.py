@@ -16,10 +16,9 @@ from tasks.container.exit_codes import ExitCode
 from tasks.models import Event, Job, Unit, Video
 from tasks.services.claim import job_prefix, unit_folder
 from tasks.services.request import request_by_person
-from tests.integration.container_processes import hold_encoder
+from tests.integration.container_processes import EncoderBrake
 from tests.integration.path_rows import upload
 from tests.services.making import submitted_attempt
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,15 +48,15 @@ def altered(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [removed, cut_short, altered])
 def test_just_the_damaged_unit_is_done_again_when_an_object_is_bad_before_publishing(
-    damage: Callable[[Path], None], run: Run, three_unit_clip: Path
+    damage: Callable[[Path], None], run: Run, three_unit_clip: Path, tmp_path: Path
 ) -> None:
     video = upload(three_unit_clip)
     attempt = submitted_attempt(video)
-    container = run(attempt)
-    done = Unit.objects.filter(job=attempt.job_id, kind="video", state="DONE").order_by("index")
-    wait_for(done.exists, limit_s=40, what="the first unit of video")
-    encoder = hold_encoder(container.pid)
-    bad = done[0]
+    brake = EncoderBrake(tmp_path)
+    container = run(attempt, **brake.environment)
+    encoder = brake.wait_for_second_encoder(container.pid)
+    brake.release()
+    bad = Unit.objects.get(job=attempt.job_id, kind="video", state="DONE")
     folder: Path = settings.MEDIA_ROOT / job_prefix(attempt.job) / unit_folder(bad)
     damage(next(iter(sorted(folder.glob("*.mp4")))))
     os.kill(encoder, signal.SIGCONT)
@@ -83,7 +82,7 @@ def assert_objects_are_as_the_manifest_says(job: Job) -> None:
 
 @pytest.mark.parametrize("fault", ["the source is damaged", "the container is killed"])
 def test_old_publication_is_byte_identical_when_a_new_version_of_it_fails(
-    fault: str, run: Run, short_clip: Path
+    fault: str, run: Run, short_clip: Path, tmp_path: Path
 ) -> None:
     video = upload(short_clip)
     assert run(submitted_attempt(video)).wait()[0] == ExitCode.DONE
@@ -96,8 +95,9 @@ def test_old_publication_is_byte_identical_when_a_new_version_of_it_fails(
         container = run(submitted_attempt(video))
         assert container.wait()[0] == ExitCode.INPUT_REFUSED
     else:
-        container = run(submitted_attempt(video))
-        hold_encoder(container.pid)
+        brake = EncoderBrake(tmp_path)
+        container = run(submitted_attempt(video), **brake.environment)
+        brake.wait_for_encoder(container.pid)
         container.end()
     video.refresh_from_db()
     assert video.published_job_id == old.pk

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from tasks.container.exit_codes import ExitCode
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.rescue import rescue
-from tests.integration.container_processes import hold_encoder
+from tests.integration.container_processes import EncoderBrake
 from tests.integration.path_rows import upload
 from tests.services.making import ScriptedBatch, age, submitted_attempt
 from tests.waiting import wait_for
@@ -36,32 +36,30 @@ def stop(container: ContainerRun) -> None:
     os.kill(container.pid, signal.SIGSTOP)
 
 
-def in_mid_encode(container: ContainerRun, attempt: Attempt) -> None:
-    encoder = held_in_media_work(container, attempt)
+def in_mid_encode(container: ContainerRun, attempt: Attempt, brake: EncoderBrake) -> None:
+    encoder = held_in_media_work(container, attempt, brake)
     stop(container)
     os.kill(encoder, signal.SIGCONT)
 
 
-def after_upload_before_done(container: ContainerRun, attempt: Attempt) -> None:
-    encoder = held_in_media_work(container, attempt)
+def after_upload_before_done(container: ContainerRun, attempt: Attempt, brake: EncoderBrake) -> None:
+    encoder = held_in_media_work(container, attempt, brake)
     with row_locked(Job, attempt.job_id) as holder:
         os.kill(encoder, signal.SIGCONT)
         wait_until_somebody_waits_for(holder)
         stop(container)
 
 
-def held_in_media_work(container: ContainerRun, attempt: Attempt) -> int:
-    """Wait until the container encodes, and stop its encoder, which the unit waits for now."""
-    leased = Unit.objects.filter(attempt=attempt, kind__in=["audio", "video"], state="LEASED")
-    wait_for(leased.exists, what="the lease of a media unit")
-    encoder = hold_encoder(container.pid)
-    assert leased.exists()
+def held_in_media_work(container: ContainerRun, attempt: Attempt, brake: EncoderBrake) -> int:
+    """Wait until the container's encoder has stopped itself; the unit waits for it now."""
+    encoder = brake.wait_for_encoder(container.pid)
+    assert Unit.objects.filter(attempt=attempt, kind="video", state="LEASED").exists()
     return encoder
 
 
-def after_verify_before_commit(container: ContainerRun, attempt: Attempt) -> None:
+def after_verify_before_commit(container: ContainerRun, attempt: Attempt, brake: EncoderBrake) -> None:
     # Once media are encoded, the preview is done: of all that comes then, only the last transaction touches the video's row.
-    encoder = held_in_media_work(container, attempt)
+    encoder = held_in_media_work(container, attempt, brake)
     with row_locked(Video, attempt.job.video_id) as holder:
         os.kill(encoder, signal.SIGCONT)
         wait_until_somebody_waits_for(holder)
@@ -69,8 +67,8 @@ def after_verify_before_commit(container: ContainerRun, attempt: Attempt) -> Non
     assert Unit.objects.filter(attempt=attempt, kind="publish", state="LEASED").exists()
 
 
-def inside_a_heartbeat(container: ContainerRun, attempt: Attempt) -> None:
-    held_in_media_work(container, attempt)
+def inside_a_heartbeat(container: ContainerRun, attempt: Attempt, brake: EncoderBrake) -> None:
+    held_in_media_work(container, attempt, brake)
     with row_locked(Attempt, attempt.pk) as holder:
         wait_until_somebody_waits_for(holder)
         stop(container)
@@ -145,12 +143,13 @@ def everything() -> tuple[list[Any], dict[str, str]]:
     "stop_at", [in_mid_encode, after_upload_before_done, after_verify_before_commit, inside_a_heartbeat]
 )
 def test_zombie_changes_nothing_when_it_wakes_after_its_successor_has_published(
-    stop_at: Callable[[ContainerRun, Attempt], None], run: Run, short_clip: Path
+    stop_at: Callable[[ContainerRun, Attempt, EncoderBrake], None], run: Run, short_clip: Path, tmp_path: Path
 ) -> None:
     video = upload(short_clip)
     first = submitted_attempt(video)
-    zombie = run(first, DATABASE_SESSION_OPTIONS=LOCKS_GIVEN_UP)
-    stop_at(zombie, first)
+    brake = EncoderBrake(tmp_path)
+    zombie = run(first, DATABASE_SESSION_OPTIONS=LOCKS_GIVEN_UP, **brake.environment)
+    stop_at(zombie, first, brake)
     give_up(first)
 
     age(Job, "next_attempt_at", seconds=601)
