@@ -15,7 +15,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/publish.py",
         old="    _note_superseded(job)\n    _point_video_at(job)\n",
         new="    _note_superseded(job)\n",
-        tests=(f"{_BY_SEED}[37]",),
+        tests=(f"{_BY_SEED}[41]",),
     ),
     Patch(
         name="in histories: an ended attempt may go on working",
@@ -47,7 +47,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         file="tasks/lifecycle/retry.py",
         old="    if spent.charged >= max_attempts:\n",
         new="    if spent.charged >= max_attempts - 1:\n",
-        tests=(f"{_BY_SEED}[11]",),
+        tests=(f"{_BY_SEED}[2]",),
     ),
     Patch(
         name="in histories: one execution too many",
@@ -55,7 +55,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/budget.py",
         old="    return decide(spent(job), max_attempts=conf.max_attempts,",
         new="    return decide(spent(job), max_attempts=conf.max_attempts + 1,",
-        tests=(f"{_BY_SEED}[0]",),
+        tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(
         name="in histories: SubmitJob is repeated without a look",
@@ -63,6 +63,6 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/submit.py",
         old="        summary.doubtful += 1\n",
         new="        put_off(attempt, wait_s=0)\n        summary.doubtful += 1\n",
-        tests=(f"{_BY_SEED}[0]",),
+        tests=(f"{_BY_SEED}[3]",),
     ),
 )
