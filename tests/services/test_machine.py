@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from tests.dealing_plugin import HISTORIES
 from tests.simulation import acts
 from tests.simulation.acts import NEEDS, Acts
 from tests.simulation.bridge import SETTINGS
@@ -23,11 +22,7 @@ from tests.simulation.chance import seed_chance
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.usefixtures("_small_budget"),
-    pytest.mark.xdist_group(HISTORIES),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_small_budget")]
 
 QUICK_EXAMPLES = 200
 STEPS = 40

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db import transaction
 
-from tests.dealing_plugin import HISTORIES
 from tests.simulation.bridge import SETTINGS
 from tests.simulation.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from pytest_django import Settings
 
@@ -29,19 +28,12 @@ FAILED_ONCE: tuple[int, ...] = ()
 SIMULATION = Path(__file__).parents[1] / "simulation"
 
 
-def _in_processes(seeds: Iterable[int]) -> list[object]:
-    """Deal the seeds out in four parts."""
-    return [
-        pytest.param(seed, marks=pytest.mark.xdist_group(f"{HISTORIES} {turn % 4}")) for turn, seed in enumerate(seeds)
-    ]
-
-
 @pytest.fixture(autouse=True)
 def _small_budget(settings: Settings) -> None:
     settings.BATCHREEL = SETTINGS
 
 
-@pytest.mark.parametrize("seed", _in_processes([*range(QUICK_SEEDS), *FAILED_ONCE]))
+@pytest.mark.parametrize("seed", [*range(QUICK_SEEDS), *FAILED_ONCE])
 def test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
@@ -50,7 +42,7 @@ def test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed(
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("first", _in_processes(range(0, LONG_SEEDS, SEEDS_OF_A_TEST)))
+@pytest.mark.parametrize("first", range(0, LONG_SEEDS, SEEDS_OF_A_TEST))
 def test_nothing_is_lost_or_doubled_and_all_converges_in_a_thousand_histories(
     first: int, record_property: Callable[[str, object], None]
 ) -> None:
