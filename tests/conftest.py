@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,14 +12,13 @@ from django.core.management import call_command
 
 from tasks import hints
 from tests.batch_faults import Faults
+from tests.hint_target import forget_hints
 from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_django import DjangoDbBlocker
-
-_END_LIMIT_S = 30.0
 
 # Hundreds of thousands of rounds for each account would be a tenth of all the tests' time. What is stored is of the same kind.
 PBKDF2PasswordHasher.iterations = 1
@@ -40,11 +38,7 @@ def hints_are_tried() -> Iterator[None]:
     hints.breaker.reset()
     yield
     # A hint that was waited for no longer may still fail, and would then keep back those of the next test.
-    for thread in threading.enumerate():
-        if thread.name == "hint":
-            thread.join(timeout=_END_LIMIT_S)
-            assert not thread.is_alive(), "a hint never came to its end"
-    hints.breaker.reset()
+    forget_hints()
 
 
 @pytest.fixture

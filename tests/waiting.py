@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 _LOOK_INTERVAL_S = 0.02
+_TRIES = 3
 
 
 def wait_for(look: Callable[[], Found], *, limit_s: float = 60.0, what: str) -> Found:
@@ -24,3 +25,14 @@ def wait_for(look: Callable[[], Found], *, limit_s: float = 60.0, what: str) -> 
             raise AssertionError(message)
         pause.wait(_LOOK_INTERVAL_S)
     return found
+
+
+def assert_quick_once(act: Callable[[], float], *, limit_s: float) -> None:
+    """Do it until it took less than `limit_s`, three times at most; `act` gives its seconds. Fails with those of all three.
+
+    What is slow by nature is so each time; a busy machine is not.
+    """
+    took_s: list[float] = []
+    while not took_s or (took_s[-1] >= limit_s and len(took_s) < _TRIES):
+        took_s.append(act())
+    assert min(took_s) < limit_s, took_s

@@ -23,7 +23,7 @@ def decide_for(job: Job) -> Decision:
 
 def spent(job: Job) -> Spent:
     """Charged executions, open charges, and losses in a row. An open charge that waited too long for its verdict is a charge."""
-    counted = _counted(job)
+    counted = counted_attempts(job)
     overdue = Q(charged=None, ended_at__lte=Now() - _verdict_wait())
     return Spent(
         charged=counted.filter(Q(charged=True) | overdue).count(),
@@ -34,12 +34,12 @@ def spent(job: Job) -> Spent:
 
 def next_verdict_at(job: Job) -> Any:
     """When the first charge that is still open will be settled at the latest, or now, where that has just happened to the last one."""
-    still_open = _counted(job).filter(charged=None, ended_at__gt=Now() - _verdict_wait())
+    still_open = counted_attempts(job).filter(charged=None, ended_at__gt=Now() - _verdict_wait())
     first = still_open.aggregate(first=Min(F("ended_at")))["first"]
     return Now() if first is None else first + _verdict_wait()
 
 
-def _counted(job: Job) -> Any:
+def counted_attempts(job: Job) -> Any:
     return Attempt.objects.filter(job=job, number__gt=job.budget_from, ended_at__isnull=False)
 
 
@@ -49,7 +49,7 @@ def _verdict_wait() -> timedelta:
 
 def _losses_in_a_row(job: Job) -> int:
     losses = 0
-    newest_first = _counted(job).order_by("-number").values_list("pk", "reason")
+    newest_first = counted_attempts(job).order_by("-number").values_list("pk", "reason")
     for attempt_id, reason in newest_first[: bridge_settings().max_losses_in_a_row]:
         finished_a_unit = Unit.objects.filter(attempt_id=attempt_id, state=UnitState.DONE).exists()
         if finished_a_unit or not is_loss(reason):

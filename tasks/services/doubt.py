@@ -31,8 +31,10 @@ EMPTY_LOOKS = 2
 
 
 def resolve_doubts(*, batch: BatchPort, limit: int = 20) -> int:
-    """Look for the Batch jobs of doubtful attempts. Returns how many looks were made. Raises BatchError: the rest waits for
-    the next run."""
+    """Look for the Batch jobs of doubtful attempts. Returns how many looks were made.
+
+    Raises BatchError where AWS cannot be asked: the rest waits for the next run.
+    """
     settled = Now() - timedelta(seconds=bridge_settings().settle_s)
     doubtful = (
         Attempt.objects.filter(

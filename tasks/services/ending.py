@@ -20,6 +20,7 @@ from tasks.lifecycle.states import (
     UnitState,
 )
 from tasks.models import Attempt, Job, Unit
+from tasks.services.budget import counted_attempts
 from tasks.services.transition import transition
 
 
@@ -51,8 +52,7 @@ def _with_units(text: str, in_work: list[str]) -> str:
 
 def suspect_units(job: Job) -> list[str]:
     """The units that every attempt that the spent budget counts had in work when it ended: one of them may be what ends containers."""
-    counted = Attempt.objects.filter(job=job, number__gt=job.budget_from, ended_at__isnull=False).exclude(charged=False)
-    held = counted.values_list("in_work", flat=True)
+    held = counted_attempts(job).exclude(charged=False).values_list("in_work", flat=True)
     if not held:
         return []
     return sorted(set.intersection(*(set(names) for names in held)))

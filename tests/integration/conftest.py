@@ -21,6 +21,7 @@ from tasks.models import TokenBucket
 from tests.contract.jobs import UNFINISHED, Jobs
 from tests.integration.batch_proxy import BatchProxy
 from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
+from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import ContainerRun, EncoderBrake
 from tests.integration.messages import forget_messages
 from tests.integration.own_redis import OwnRedis
@@ -100,6 +101,12 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
 def brake(tmp_path: Path) -> EncoderBrake:
     """What holds the encoders of containers whose environment has it."""
     return EncoderBrake(tmp_path)
+
+
+@pytest.fixture
+def braked_definition(quick: BridgeSettings, brake: EncoderBrake, batch_client: BatchClient) -> str:
+    """A job definition whose containers have the brake."""
+    return define_containers(batch_client, **brake.environment)
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-END_LIMIT_S = 45.0
-"""After a Ctrl-C, and after a kill -9. It takes some seconds: what does not end by itself is killed."""
+END_LIMIT_S = 10.0
+"""What scripts/dev promises after a Ctrl-C, and after a kill -9."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-END_LIMIT_S = 45.0
-"""After kill -9 of the process that started it. It takes some seconds: what does not end by itself is killed."""
+END_LIMIT_S = 10.0
+"""What the stack promises after kill -9 of the process that started it."""
 
 SUBMIT_A_JOB = """
 import os, boto3

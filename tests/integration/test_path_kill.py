@@ -11,7 +11,6 @@ from django.core.files.storage import default_storage
 
 from tasks.models import Attempt, Job, Unit, Video
 from tests.integration.container_processes import EncoderBrake, container_pid
-from tests.integration.faults.container_definitions import define_containers
 from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
 from tests.processes import is_alive
@@ -19,7 +18,6 @@ from tests.processes import is_alive
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mypy_boto3_batch import BatchClient
 
 UNITS = 4
 """The profile cuts a unit each 60 s."""
@@ -35,14 +33,9 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site_environment(
-    site_environment: dict[str, str], brake: EncoderBrake, batch_client: BatchClient
-) -> dict[str, str]:
+def site_environment(site_environment: dict[str, str], braked_definition: str) -> dict[str, str]:
     """The quick site; its containers have the brake."""
-    return {
-        **site_environment,
-        "VIDEO_BATCH_JOB_DEFINITION": define_containers(batch_client, **brake.environment),
-    }
+    return {**site_environment, "VIDEO_BATCH_JOB_DEFINITION": braked_definition}
 
 
 @pytest.mark.usefixtures("running_site")

@@ -13,13 +13,12 @@ from django.core.files.storage import default_storage
 
 from tasks.models import Job, Unit, Video
 from tests.integration.container_processes import EncoderBrake, container_pid
-from tests.integration.faults.container_definitions import define_containers
 from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import ffmpeg, make_clip
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from mypy_boto3_batch import BatchClient
+    pass
 
 PICTURES = 2400
 CLOSED = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "20", "-x264-params", "open-gop=0")
@@ -41,14 +40,9 @@ def compatible_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site_environment(
-    site_environment: dict[str, str], brake: EncoderBrake, batch_client: BatchClient
-) -> dict[str, str]:
+def site_environment(site_environment: dict[str, str], braked_definition: str) -> dict[str, str]:
     """The quick site; its containers have the brake."""
-    return {
-        **site_environment,
-        "VIDEO_BATCH_JOB_DEFINITION": define_containers(batch_client, **brake.environment),
-    }
+    return {**site_environment, "VIDEO_BATCH_JOB_DEFINITION": braked_definition}
 
 
 @pytest.mark.usefixtures("running_site")

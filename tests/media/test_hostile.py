@@ -15,12 +15,12 @@ from tests.media.bombs import BOMBS
 from tests.media.clips import make_clip
 from tests.media.output_checks import check_output
 from tests.media.runs import SMALL
+from tests.waiting import assert_quick_once
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERDICT_S = 60
-"""On a quiet machine a verdict comes within 10 s, the slowest in 4. A busy one may stand still for a while; a bomb would cost hours."""
+VERDICT_S = 10
 PLANNED_FRAMES = 1_000
 """A bomb holds 30 pictures; where its clock honestly says that one stands for minutes, planning it is verdict enough."""
 
@@ -48,10 +48,15 @@ def test_verdict_comes_within_10_s_when_a_file_lies(kind: str, tmp_path: Path) -
     bomb = BOMBS[kind]
     path = tmp_path / bomb.name
     bomb.make(path)
-    started = time.monotonic()
-    refusal = _verdict(path, tmp_path / "output")
-    taken_s = time.monotonic() - started
-    assert taken_s < VERDICT_S
+    refusals: list[InputRefused | None] = []
+
+    def once() -> float:
+        started_s = time.monotonic()
+        refusals.append(_verdict(path, tmp_path / f"output {len(refusals)}"))
+        return time.monotonic() - started_s
+
+    assert_quick_once(once, limit_s=VERDICT_S)
+    refusal = refusals[-1]
     if refusal is not None:
         assert refusal.code in bomb.codes
         assert re.fullmatch(r"[A-Z][^\n]*\.", refusal.sentence)

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent
 from tasks.models import Attempt, Job
+from tasks.services.claim import Claim
 from tasks.services.ending import end_attempt
 from tasks.services.locking import lock_job, read_attempt
 from tasks.services.submit import submit_due
@@ -18,11 +19,14 @@ from tests.services.making import ScriptedBatch, age, claimed, helper_of, planne
 pytestmark = pytest.mark.django_db
 
 
+def fall_silent(claim: Claim) -> None:
+    end_attempt(read_attempt(lock_job(claim.job_id), claim.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+
+
 def test_job_is_parked_when_batch_never_says_its_verdict(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     for _ in range(5):
-        claim = claimed(submitted_attempt(video, batch=batch))
-        end_attempt(read_attempt(lock_job(claim.job_id), claim.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+        fall_silent(claimed(submitted_attempt(video, batch=batch)))
         age(Job, "next_attempt_at", seconds=601)
     submit_due(batch=batch)
     assert (Job.objects.get().state, len(batch.submissions)) == ("RETRY_WAIT", 5)
@@ -35,8 +39,7 @@ def test_job_is_parked_when_batch_never_says_its_verdict(batch: ScriptedBatch) -
 def test_others_are_submitted_when_a_job_waits_for_verdicts_that_come_one_after_the_other(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     for _ in range(5):
-        claim = claimed(submitted_attempt(video, batch=batch))
-        end_attempt(read_attempt(lock_job(claim.job_id), claim.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+        fall_silent(claimed(submitted_attempt(video, batch=batch)))
         age(Job, "next_attempt_at", seconds=601)
         age(Attempt, "ended_at", seconds=240)
     # The first charge is settled by now, the second will be in five minutes.
@@ -53,8 +56,7 @@ def test_job_goes_on_when_a_few_verdicts_never_come(batch: ScriptedBatch) -> Non
     for number in range(1, 5):
         attempt = submitted_attempt(video, batch=batch)
         assert attempt.number == number
-        claim = claimed(attempt)
-        end_attempt(read_attempt(lock_job(claim.job_id), claim.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+        fall_silent(claimed(attempt))
         age(Attempt, "ended_at", seconds=901)
         age(Job, "next_attempt_at", seconds=601)
     assert submitted_attempt(video, batch=batch).number == 5
@@ -64,6 +66,6 @@ def test_job_goes_on_without_a_retry_when_one_of_two_containers_died() -> None:
     first = claimed(submitted_attempt())
     planned(first)
     claimed(helper_of(first))
-    end_attempt(read_attempt(lock_job(first.job_id), first.number), AttemptEvent.LOSE, reason=Reason.SILENT)
+    fall_silent(first)
     job = Job.objects.get()
     assert (job.state, job.next_attempt_at) == ("RUNNING", None)

@@ -61,6 +61,16 @@ def test_silent_attempt_is_asked_about_at_each_tick(batch: ScriptedBatch) -> Non
     assert len(batch.described) == 4
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+def test_urgent_attempt_is_asked_about_when_a_tick_may_ask_about_hardly_any(
+    limit: int, batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"describe_limit_ids": limit}
+    attempt = submitted_attempt(batch=batch)
+    observe(batch=batch, tick=0)
+    assert batch.described == [attempt.batch_job_id]
+
+
 def test_every_attempt_gets_its_turn_when_they_are_too_many_for_one_tick(
     batch: ScriptedBatch, settings: Settings
 ) -> None:

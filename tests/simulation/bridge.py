@@ -110,13 +110,10 @@ class Bridge:
     def step(self, container: Container) -> None:
         if not container.is_gone:
             with self.late_writes_change_nothing(container):
-                self.advance(container)
-
-    def advance(self, container: Container) -> None:
-        finishes = container.lease
-        container.step()
-        if finishes:
-            container.lease = None
+                finishes = container.lease
+                container.step()
+                if finishes:
+                    container.lease = None
 
     def beat(self, container: Container) -> None:
         attempt = Attempt.objects.filter(job=container.job_id, number=container.number, claim_id=container.claim_id)
@@ -171,7 +168,7 @@ class Bridge:
     @contextmanager
     def healthy_ones_go_on(self) -> Iterator[None]:
         """Who is heard, or could not be because we were away, keeps attempt and Batch job whatever a tick does; so does who waits."""
-        healthy = {pk: job for pk, job in self._owned() if not job.is_over and not job.forgotten}
+        healthy = {pk: job for pk, job in self._awaited() if not job.forgotten}
         healthy.update({each.claim.attempt_id: each.batch_job for each in self._heard() if each.claim})
         yield
         states = dict(Attempt.objects.filter(pk__in=healthy).values_list("pk", "state"))
@@ -179,7 +176,7 @@ class Bridge:
             assert states[pk] in LIVE_ATTEMPT_STATES, f"a healthy attempt was ended: {Attempt.objects.get(pk=pk)}"
             assert not job.is_over, f"a healthy container's Batch job was ended: {job}"
 
-    def _owned(self) -> Iterator[tuple[int, BatchJob]]:
+    def _awaited(self) -> Iterator[tuple[int, BatchJob]]:
         """Attempts whose Batch job waits for a machine."""
         waiting = Attempt.objects.filter(state=AttemptState.SUBMITTED, batch_job_id__in=list(self.batch.jobs))
         for pk, batch_job_id in waiting.values_list("pk", "batch_job_id"):

@@ -14,8 +14,8 @@ from django.db import connection, models
 
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tests.integration.batch_answers import describe, log_lines
+from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import EncoderBrake, container_pid
-from tests.integration.faults.container_definitions import define_containers
 from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
 from tests.integration.path_rows import upload, wait_for_attempt
 from tests.integration.quick import QUICK
