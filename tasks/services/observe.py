@@ -20,8 +20,9 @@ from tasks.conf import bridge_settings
 from tasks.lifecycle.errors import NotFoundError
 from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation, failure_reason
 from tasks.lifecycle.reasons import Reason
-from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState
+from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobState
 from tasks.models import Attempt, Job
+from tasks.services.budget import next_verdict_at
 from tasks.services.ending import end_attempt
 from tasks.services.locking import lock_job
 from tasks.services.tick import was_away
@@ -199,6 +200,10 @@ def _settle_charge(attempt: Attempt, seen: Observation) -> None:
     charged = _is_charged(seen)
     if charged is None:
         return
+    if not charged:
+        # The job may be waiting for this verdict alone; a backoff that it still waits out is not cut short.
+        waiting = Job.objects.filter(pk=attempt.job_id, state=JobState.RETRY_WAIT)
+        waiting.filter(next_attempt_at=next_verdict_at(attempt.job)).update(next_attempt_at=Now())
     Attempt.objects.filter(pk=attempt.pk, charged=None).update(charged=charged)
     record(
         "attempt.verdict",
@@ -207,11 +212,6 @@ def _settle_charge(attempt: Attempt, seen: Observation) -> None:
         reason=reason,
         text=f"{'charged' if charged else 'not charged'}: {_words(seen)}",
     )
-    if attempt.job.state in ACTIVE_JOB_STATES and not charged:
-        # The job may be waiting for this verdict alone.
-        Job.objects.filter(pk=attempt.job_id, next_attempt_at__gt=Now(), state="RETRY_WAIT").update(
-            next_attempt_at=Now()
-        )
 
 
 def _is_charged(seen: Observation) -> bool | None:

@@ -178,6 +178,22 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         ),
     ),
     Patch(
+        name="a verdict cuts the backoff short",
+        promise=6,
+        file="tasks/services/observe.py",
+        old="        waiting.filter(next_attempt_at=next_verdict_at(attempt.job)).update(next_attempt_at=Now())\n",
+        new="        waiting.update(next_attempt_at=Now())\n",
+        tests=(f"{_SERVICES}/test_budget_guards.py::test_backoff_is_waited_out_when_a_verdict_comes_before_its_end",),
+    ),
+    Patch(
+        name="a verdict is not heard by the job that waits for it",
+        promise=6,
+        file="tasks/services/observe.py",
+        old="        waiting.filter(next_attempt_at=next_verdict_at(attempt.job)).update(next_attempt_at=Now())\n",
+        new="        waiting.first()\n",
+        tests=(f"{_SERVICES}/test_budget_guards.py::test_job_goes_on_at_once_when_a_verdict_frees_its_last_execution",),
+    ),
+    Patch(
         name="a hung container is not charged",
         promise=6,
         file="tasks/services/observe.py",

@@ -7,14 +7,25 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
+from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent
 from tasks.models import Attempt, Job
 from tasks.services.claim import Claim
 from tasks.services.ending import end_attempt
 from tasks.services.locking import lock_job, read_attempt
+from tasks.services.observe import observe
 from tasks.services.submit import submit_due
-from tests.services.making import ScriptedBatch, age, claimed, helper_of, planned, submitted_attempt, uploaded_video
+from tests.services.making import (
+    ScriptedBatch,
+    age,
+    claimed,
+    helper_of,
+    newest_attempt,
+    planned,
+    submitted_attempt,
+    uploaded_video,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -23,11 +34,17 @@ def fall_silent(claim: Claim) -> None:
     end_attempt(read_attempt(lock_job(claim.job_id), claim.number), AttemptEvent.LOSE, reason=Reason.SILENT)
 
 
-def test_job_is_parked_when_batch_never_says_its_verdict(batch: ScriptedBatch) -> None:
+def silent_five_times(batch: ScriptedBatch) -> Attempt:
+    """The last of five attempts of one job whose charges are all open. The job is due."""
     video = uploaded_video()
     for _ in range(5):
         fall_silent(claimed(submitted_attempt(video, batch=batch)))
         age(Job, "next_attempt_at", seconds=601)
+    return newest_attempt(video)
+
+
+def test_job_is_parked_when_batch_never_says_its_verdict(batch: ScriptedBatch) -> None:
+    silent_five_times(batch)
     submit_due(batch=batch)
     assert (Job.objects.get().state, len(batch.submissions)) == ("RETRY_WAIT", 5)
     age(Attempt, "ended_at", seconds=901)
@@ -49,6 +66,26 @@ def test_others_are_submitted_when_a_job_waits_for_verdicts_that_come_one_after_
         "RETRY_WAIT",
         1,
     ), job.next_attempt_at
+
+
+def test_job_goes_on_at_once_when_a_verdict_frees_its_last_execution(batch: ScriptedBatch) -> None:
+    last = silent_five_times(batch)
+    submit_due(batch=batch)
+    assert len(batch.submissions) == 5, "it waits for a verdict"
+    batch.says(last, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True)
+    observe(batch=batch, tick=0)
+    submit_due(batch=batch)
+    assert len(batch.submissions) == 6
+
+
+def test_backoff_is_waited_out_when_a_verdict_comes_before_its_end(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt(batch=batch)
+    fall_silent(claimed(attempt))
+    waits_until = Job.objects.get().next_attempt_at
+    batch.says(attempt, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True)
+    observe(batch=batch, tick=0)
+    attempt.refresh_from_db()
+    assert (attempt.charged, Job.objects.get().next_attempt_at) == (False, waits_until)
 
 
 def test_job_goes_on_when_a_few_verdicts_never_come(batch: ScriptedBatch) -> None:
