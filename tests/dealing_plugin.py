@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
-HISTORIES = ("tests/services/test_machine.py", "tests/services/test_simulator.py")
+HISTORIES = (
+    "tests/services/test_machine.py",
+    "tests/services/test_reconcile_histories.py",
+    "tests/services/test_simulator.py",
+)
 """The first of them holds the longest test, so it is dealt out first."""
 
 

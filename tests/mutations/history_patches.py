@@ -8,6 +8,11 @@ _BY_SEED = (
     "tests/services/test_simulator.py::test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed"
 )
 
+_BY_OPERATOR = (
+    "tests/services/test_reconcile_histories.py"
+    "::test_reconciling_does_what_it_said_and_harms_nobody_when_an_operator_comes_at_any_moment"
+)
+
 HISTORY_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="in histories: a video is not pointed at what was made of it",
@@ -32,6 +37,22 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         old="    return Q(heartbeat_at__lt=deadline) & _watched_for(unbroken_since, conf.stuck_threshold_s)\n",
         new="    return Q(heartbeat_at__lt=deadline)\n",
         tests=(f"{_BY_SEED}[1]",),
+    ),
+    Patch(
+        name="in histories: an operator trusts a run of ticks that is over",
+        promise=5,
+        file="tasks/services/tick.py",
+        old="    return Tick.objects.filter(goes_on, name=name).values_list(",
+        new="    return Tick.objects.filter(name=name).values_list(",
+        tests=(f"{_BY_OPERATOR}[0]",),
+    ),
+    Patch(
+        name="in histories: a question ends Batch jobs",
+        promise=9,
+        file="tasks/services/reconcile.py",
+        old="            if apply_changes:\n                batch.terminate(batch_job_id, reason=reason)\n",
+        new="            batch.terminate(batch_job_id, reason=reason)\n",
+        tests=(f"{_BY_OPERATOR}[2]",),
     ),
     Patch(
         name="in histories: Batch jobs of live attempts are reaped",

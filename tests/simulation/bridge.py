@@ -186,7 +186,12 @@ class Bridge:
     def _heard(self) -> Iterator[Container]:
         """Containers at work that own their attempt, and whose silence is short, or may be our own."""
         since_s = self.clock.now_s - bridge_settings().lost_silence_s
-        is_watched = Tick.objects.get(name="rescue").unbroken_since.timestamp() <= since_s
+        tick = Tick.objects.get(name="rescue")
+        came = (
+            tick.started_at is None
+            or tick.started_at.timestamp() > self.clock.now_s - 2 * bridge_settings().rescue_tick_s
+        )
+        is_watched = came and tick.unbroken_since.timestamp() <= since_s
         running = Attempt.objects.filter(state=AttemptState.RUNNING).values_list("claim_id", "heartbeat_at")
         heard = {claim_id for claim_id, at in running if not is_watched or at.timestamp() > since_s}
         for each in self.claimed():
