@@ -49,18 +49,28 @@ class SubmitSummary:
 def submit_due(*, batch: BatchPort) -> SubmitSummary:
     """Submit what is due. The tick and the hint both run this; any number of them at once is harmless.
 
+    The account's rate is shared out in handfuls: one run takes as many as there are tokens, again and again, up to `submit_batch_jobs`.
     An attempt that was taken and not called before the run's time is over is given back, while it is certain that it was not called.
     """
     conf = bridge_settings()
     summary = SubmitSummary()
     give_back_at_s = time.monotonic() + conf.submit_run_s
-    for attempt in take_due(limit=conf.submit_batch_jobs):
-        if summary.is_stopped:
-            put_off(attempt, wait_s=_wait_s(summary.trouble))
-        elif time.monotonic() > give_back_at_s or summary.refused >= conf.submit_refusals:
-            put_off(attempt, wait_s=0)
-        else:
-            _submit(attempt, batch=batch, summary=summary)
+
+    def is_over() -> bool:
+        return time.monotonic() > give_back_at_s or summary.refused >= conf.submit_refusals
+
+    left = conf.submit_batch_jobs
+    while left > 0 and (taken := take_due(limit=left)):
+        left -= len(taken)
+        for attempt in taken:
+            if summary.is_stopped:
+                put_off(attempt, wait_s=_wait_s(summary.trouble))
+            elif is_over():
+                put_off(attempt, wait_s=0)
+            else:
+                _submit(attempt, batch=batch, summary=summary)
+        if summary.is_stopped or is_over():
+            break
     return summary
 
 

@@ -240,6 +240,16 @@ def test_rate_of_the_account_is_kept_when_many_workers_submit(settings: Settings
     assert take_tokens("SubmitJob", wanted=100) == 20
 
 
+def test_backlog_is_submitted_in_one_run_when_the_bucket_fills_up_meanwhile(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"submit_burst": 2, "submit_per_s": 1_000_000, "submit_batch_jobs": 5}
+    for number in range(7):
+        uploaded_video(title=str(number))
+    refill_tokens()
+    assert [submit_due(batch=batch).submitted for _ in range(3)] == [5, 2, 0]
+
+
 def test_attempts_are_given_back_uncalled_when_the_turn_takes_too_long(
     batch: ScriptedBatch, settings: Settings
 ) -> None:
