@@ -1,10 +1,16 @@
-"""Receivers: they hear that a source is complete, and ask for its job in the same transaction as the caller's. Nothing else."""
+"""Receivers: they hear that a source is complete, and ask for its job in the same transaction as the caller's.
+
+Others hear that the tables were migrated or that beat starts, and bring up to date what the database has from the code.
+"""
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Any
 
+from celery.signals import beat_init
+from django.db import DatabaseError
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
@@ -13,6 +19,8 @@ from tasks.models import Video
 from tasks.services.delete import delete_video
 from tasks.services.request import request_automatically
 from tasks.signals import deletion_requested, upload_completed
+
+logger = logging.getLogger(__name__)
 
 
 @receiver(post_save, sender=Video)
@@ -41,3 +49,14 @@ def _migrated(*, app_config: Any, plan: list[tuple[Any, bool]] | None = None, **
         from tasks.beat import sync_entries  # noqa: PLC0415 - its models exist only after migrating
 
         sync_entries()
+
+
+@beat_init.connect
+def _beat_starts(**_: Any) -> None:
+    """The periods are settings: where beat sent ticks at other periods than their workers expect, each run of ticks would be broken."""
+    from tasks.beat import sync_entries  # noqa: PLC0415 - beat alone needs it at once
+
+    try:
+        sync_entries()
+    except DatabaseError as error:
+        logger.warning("SCHEDULE_NOT_WRITTEN %s", error)

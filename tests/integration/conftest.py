@@ -15,7 +15,6 @@ from pytest_celery import CeleryTestNode, CeleryTestWorker
 from project.celery import app as celery_app
 from tasks import hints
 from tasks.batch.definition import render
-from tasks.beat import sync_entries
 from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
 from tests.contract.jobs import UNFINISHED, Jobs
@@ -128,8 +127,7 @@ def site_environment(quick: BridgeSettings, program_environment: dict[str, str])
 
 @pytest.fixture
 def running_site(site_environment: dict[str, str], tmp_path: Path) -> Iterator[RunningSite]:
-    """A Celery worker and beat at work; beat has the entries of the quick settings."""
-    sync_entries()
+    """A Celery worker and beat at work; beat writes the entries of the quick settings itself."""
     worker, beat = worker_process(site_environment, tmp_path), beat_process(site_environment, tmp_path)
     try:
         site = RunningSite(worker=CeleryTestWorker(worker, app=celery_app), beat=CeleryTestNode(beat, app=celery_app))

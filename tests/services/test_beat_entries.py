@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from celery.signals import beat_init
 from django.core.checks import run_checks
 from django.core.management import call_command
+from django.db import OperationalError
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from tasks import beat
@@ -48,6 +50,25 @@ def test_beat_is_told_to_look_again_only_when_something_changed(settings: Settin
     settings.BATCHREEL = {"reap_tick_s": 45}
     assert beat.sync_entries().changed == ["batchreel: reap"]
     assert PeriodicTasks.last_change() != told
+
+
+def test_entries_have_the_periods_of_the_settings_when_beat_starts(settings: Settings) -> None:
+    settings.BATCHREEL = {"reap_tick_s": 45}
+    beat_init.send(sender=None)
+    assert row("batchreel: reap").interval.every == 45
+
+
+def test_beat_starts_all_the_same_when_the_database_is_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse() -> None:
+        message = "connection refused"
+        raise OperationalError(message)
+
+    monkeypatch.setattr(beat, "sync_entries", refuse)
+    (_, answer), *_ = [each for each in beat_init.send(sender=None) if each[0].__module__ == "tasks.receivers"]
+    assert answer is None
+    assert "SCHEDULE_NOT_WRITTEN connection refused" in caplog.text
 
 
 def test_entry_stays_disabled_when_an_operator_disabled_it() -> None:
