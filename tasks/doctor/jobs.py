@@ -1,4 +1,4 @@
-"""Looks at the jobs: which of them need an operator, and does anything wait too long?"""
+"""Looks at the jobs: which of them need an operator, does anything wait too long, and is anything left that was to be removed?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from tasks.conf import bridge_settings
 from tasks.doctor.finding import unwell, warning, well
 from tasks.lifecycle.states import JobState
-from tasks.models import Attempt, Job
+from tasks.models import Attempt, Event, Job, Video
 from tasks.services.waiting import OVERDUE_S, overdue_jobs
 
 if TYPE_CHECKING:
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
     from tasks.doctor.finding import Finding
 
+_OVERDUE_MEND = "See the submit tick above; raise BATCHREEL['submit_per_s'] and ['submit_batch_jobs'] if it runs."
+
 
 def look_at_jobs() -> Iterator[Finding]:
-    """Findings for DEAD jobs, for due jobs that nobody submits, and for attempts that AWS does not start."""
+    """Findings for DEAD jobs, due jobs that nobody submits, attempts that AWS does not start, and objects that stay."""
     try:
         yield from _dead()
         yield from _overdue()
         yield from _not_started()
+        yield from _not_removed()
     finally:
         connection.close()
 
@@ -50,7 +53,7 @@ def _overdue() -> Iterator[Finding]:
     count = late.count()
     if count:
         text = f"{count} due for more than {OVERDUE_S // 60} min and not submitted; the oldest is {late.earliest('next_attempt_at').pk}."
-        yield unwell("due jobs", text, mend="See the submit tick above; raise BATCHREEL['submit_per_s'] if it runs.")
+        yield unwell("due jobs", text, mend=_OVERDUE_MEND)
     else:
         yield well("due jobs", "None is overdue.")
 
@@ -69,4 +72,19 @@ def _not_started() -> Iterator[Finding]:
         "starting",
         f"{waiting.count()} attempts wait for more than {patience_s / 60:g} min; the oldest is {oldest.batch_status}: {reason}.",
         mend="Look at the compute environment: capacity, subnets, instance types, maxvCpus.",
+    )
+
+
+def _not_removed() -> Iterator[Finding]:
+    videos = Video.objects.filter(deleted_at__isnull=False, purge_tried_at__isnull=False)
+    jobs = Job.objects.filter(purge_tried_at__isnull=False, tidied_at=None, purged_at=None)
+    count = videos.count() + jobs.count()
+    if not count:
+        yield well("removal", "What was deleted is removed.")
+        return
+    newest = Event.objects.filter(kind="purge.failed").order_by("-id").values_list("text", flat=True).first()
+    yield warning(
+        "removal",
+        f"Of {count} deleted videos and ended jobs, objects or rows could not be removed: {newest or 'see the log'}.",
+        mend="The log has the cause of each, after PURGE_FAILED. They are tried again at each reap tick.",
     )

@@ -38,7 +38,9 @@ def look_at_ticks() -> Iterator[Finding]:
         ticks = {tick.name: tick for tick in Tick.objects.annotate(age=_age("started_at"))}
         rows = {
             row.name: row
-            for row in PeriodicTask.objects.filter(name__startswith=PREFIX).annotate(age=_age("last_run_at"))
+            for row in PeriodicTask.objects.filter(name__startswith=PREFIX)
+            .select_related("interval")
+            .annotate(age=_age("last_run_at"))
         }
         for entry in entries(bridge_settings()):
             yield _tick(entry, tick=ticks.get(entry.name.removeprefix(PREFIX)), row=rows.get(entry.name))
@@ -59,6 +61,12 @@ def _tick(entry: Entry, *, tick: Any, row: Any) -> Finding:
             part,
             "Its beat entry is disabled.",
             mend="Enable it in admin, under Periodic tasks, when the reason is gone.",
+        )
+    if row.interval is None or row.interval.schedule.seconds != entry.period_s:
+        return unwell(
+            part,
+            f"Beat sends it {row.interval or 'otherwise'}, and the settings say every {entry.period_s:g} s.",
+            mend="Restart beat with the settings that the workers have, or run `manage.py sync_schedule`.",
         )
     age_s = None if tick is None or tick.age is None else tick.age.total_seconds()
     if age_s is None or age_s > STALE_PERIODS * entry.period_s:

@@ -32,15 +32,19 @@ WORDS: dict[str, str] = {
     AttemptEvent.FAIL: "The attempt failed",
     AttemptEvent.LOSE: "The attempt was lost",
     AttemptEvent.CANCEL: "The attempt was cancelled",
+    "attempt.cause": "AWS Batch told that memory ran out",
     "attempt.verdict": "AWS Batch told why the attempt ended",
     "attempt.submit_again": "AWS Batch does not know the attempt: it is submitted again",
     "batch.status": "AWS Batch changed the status",
+    "batch.waiting": "AWS Batch has not started the attempt for long",
     "rescue.terminate_failed": "A Batch job could not be terminated",
     UnitEvent.LEASE: "A unit was begun",
     UnitEvent.FINISH: "A unit was finished",
     UnitEvent.REDO: "A bad unit is done again",
+    "upload.complete": "The upload is complete",
     "video.delete": "The video was deleted",
     "video.purge": "The video's objects and rows were removed",
+    "purge.failed": "Objects or rows could not be removed",
     "tick.trouble": "A tick met trouble",
     "tick.well": "A tick's trouble is over",
 }
@@ -54,6 +58,8 @@ _BAD = frozenset(
         AttemptEvent.LOSE,
         UnitEvent.REDO,
         "rescue.terminate_failed",
+        "batch.waiting",
+        "purge.failed",
         "tick.trouble",
     }
 )

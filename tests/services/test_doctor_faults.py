@@ -17,6 +17,7 @@ import redis
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from django.conf import settings as django_settings
+from django.core.files.storage import default_storage
 from django.db import connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django import Settings
@@ -28,6 +29,8 @@ from tasks.doctor.examine import examine
 from tasks.doctor.finding import Condition, Finding
 from tasks.management.commands.doctor import PROBES
 from tasks.models import Attempt, Job, Tick
+from tasks.services.delete import delete_video
+from tasks.services.purge import purge_deleted
 from tasks.services.tick import run_tick
 from tests.batch_faults import Faults
 from tests.buckets import use_new_bucket
@@ -143,6 +146,11 @@ def entry_is_missing(_: Site) -> None:
     PeriodicTask.objects.filter(name="batchreel: reap").delete()
 
 
+def entry_has_another_period(_: Site) -> None:
+    other = IntervalSchedule.objects.create(every=600, period=IntervalSchedule.SECONDS)
+    PeriodicTask.objects.filter(name="batchreel: reap").update(interval=other)
+
+
 def entry_is_disabled(_: Site) -> None:
     PeriodicTask.objects.filter(name="batchreel: reap").update(enabled=False)
 
@@ -167,6 +175,19 @@ def attempt_waits(_: Site) -> None:
         batch_status="RUNNABLE", batch_status_reason="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - no"
     )
     age(Attempt, "created_at", seconds=1801)
+
+
+def removal_fails(site: Site) -> None:
+    video = uploaded_video()
+    delete_video(video_id=video.pk)
+
+    def refuse(_: str) -> None:
+        message = "the disk is read-only"
+        raise OSError(message)
+
+    with site.monkeypatch.context() as patching:
+        patching.setattr(default_storage, "delete", refuse)
+        purge_deleted(limit=1)
 
 
 # Storage.
@@ -338,10 +359,12 @@ FAULTS: list[tuple[Plant, str, Condition, str, str]] = [
     (messages_pile_up, "messages", WARNING, "501 in observe", "Celery workers"),
     (beat_is_away, "tick rescue", UNWELL, "never run", "celery -A project beat"),
     (entry_is_missing, "tick reap", UNWELL, "no beat entry", "sync_schedule"),
+    (entry_has_another_period, "tick reap", UNWELL, "every 600 seconds, and the settings say", "Restart beat"),
     (entry_is_disabled, "tick reap", WARNING, "disabled", "Enable it in admin"),
     (tick_meets_trouble, "tick observe", UNWELL, "DescribeJobs: not allowed", "Mend the cause"),
     (job_is_dead, "jobs", WARNING, "1 for BUDGET_SPENT", "revive"),
     (job_is_overdue, "due jobs", UNWELL, "not submitted", "submit_per_s"),
+    (removal_fails, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
     (attempt_waits, "starting", WARNING, "JOB_RESOURCE_REQUIREMENT", "compute environment"),
     (storage_cannot_be_written, "storage", UNWELL, "cannot be used", "MEDIA_ROOT"),
     (bucket_is_missing, "storage", UNWELL, "NoSuchBucket", "STORAGE_BUCKET"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db.models.functions import Now
 
 from tasks.lifecycle.reasons import Reason
@@ -12,6 +15,7 @@ from tasks.lifecycle.states import AttemptEvent, JobEvent, UnitEvent, UnitKind
 from tasks.models import Attempt, Job, Unit
 from tasks.selectors.progress import JobProgress, job_progress
 from tasks.selectors.timeline import WORDS
+from tasks.services import waiting
 from tasks.services.claim import Claim
 from tasks.services.ending import end_attempt
 from tasks.services.finish import finish_unit
@@ -143,4 +147,12 @@ def test_progress_is_zero_when_there_is_no_plan_or_it_has_no_frames() -> None:
 
 def test_every_event_has_words_when_one_is_added() -> None:
     kinds = {str(event) for events in (JobEvent, AttemptEvent, UnitEvent) for event in events}
+    calls = [
+        node
+        for path in (Path(settings.BASE_DIR) / "tasks" / "services").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "record"
+    ]
+    kinds |= {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)} | {waiting.EVENT}
+    assert "purge.failed" in kinds
     assert kinds <= set(WORDS)

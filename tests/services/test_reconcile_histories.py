@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-QUICK_SEEDS, QUICK_STEPS = 5, 24
+QUICK_SEEDS, QUICK_STEPS = 3, 24
 LONG_SEEDS, LONG_STEPS = 100, 45
 AWAY_S = (0.0, 0.0, 20.0, 200.0, 901.0)
 """For how long the ticks were away when the operator comes, who is faster than the next of them."""
