@@ -86,7 +86,11 @@ DATABASES = {"default": env.db_url_config(env.str("DATABASE_URL", default="") or
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
+        # A server that has taken a statement and is gone then is noticed too, after half a minute and not after Linux's two hours.
         "tcp_user_timeout": 15_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 4,
         "application_name": env.str("APPLICATION_NAME", default="batchreel"),
     }
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import InterfaceError, InternalError, OperationalError, connection
-from psycopg.errors import IdleInTransactionSessionTimeout
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction, TransactionTimeout
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,9 @@ Result = TypeVar("Result")
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
+_PASSING = (IdleInTransactionSessionTimeout, ReadOnlySqlTransaction, TransactionTimeout)
+"""Internal errors that another try mends: a process that stood still inside a transaction, and a name that for the moment of a failover
+still leads to the old writer, which is a reader now."""
 
 
 class DatabaseAwayError(Exception):
@@ -45,9 +48,7 @@ class Database:
             try:
                 return once(service)
             except (OperationalError, InterfaceError, InternalError) as error:
-                if isinstance(error, InternalError) and not isinstance(
-                    error.__cause__, IdleInTransactionSessionTimeout
-                ):
+                if isinstance(error, InternalError) and not isinstance(error.__cause__, _PASSING):
                     raise
                 patience_s = self._hurry_patience_s if self._hurry.is_set() else self._patience_s
                 if time.monotonic() - started_s + pause_s > patience_s:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.container.files import store_file
 from tasks.container.reading_back import read_back
-from tasks.container.workshop import Workshop
+from tasks.container.workshop import STALE_PLAN, Workshop
 from tasks.services.claim import Lease
 from tasks.services.finish import finish_unit
 from tasks.services.preview import publish_preview
@@ -25,6 +25,8 @@ def do_preview(shop: Workshop, lease: Lease, slot: int, folder: Path) -> bool:
         _store(shop, lease, slot, folder, preview)
         _verify(shop, lease, slot, preview)
     except TranscodeError as error:
+        if error.code in STALE_PLAN:
+            raise
         # A preview is a favour: the ladder comes in any case.
         logger.warning("PREVIEW_SKIPPED", extra={"error_code": error.code, "sentence": error.sentence})
         shop.database(partial(finish_unit, shop.claim, lease, output={"skipped": str(error)}))

@@ -13,7 +13,7 @@ from tasks.conf import bridge_settings
 from tasks.container.files import remove_local, store_file
 from tasks.container.previewing import do_preview
 from tasks.container.publishing import do_publish
-from tasks.container.workshop import Workshop
+from tasks.container.workshop import STALE_PLAN, Workshop
 from tasks.lifecycle.states import UnitKind
 from tasks.services.claim import Lease
 from tasks.services.finish import PlannedUnit, finish_plan, finish_unit, plan_again
@@ -31,9 +31,6 @@ from tasks.transcode import (
 _AUDIO_WEIGHT = 20
 """Encoding the audio costs about a twentieth of encoding the pictures (measured: 0.04 of 0.9 CPU seconds a second)."""
 
-_STALE_PLAN = frozenset({"ENGINE_CHANGED", "PLAN_VERSION"})
-"""The media engine's codes for a plan that another engine made: a deployment came between two attempts."""
-
 
 def do_unit(shop: Workshop, lease: Lease, slot: int) -> bool:
     """Do the unit and finish it. True where that published the job.
@@ -45,7 +42,7 @@ def do_unit(shop: Workshop, lease: Lease, slot: int) -> bool:
     try:
         return _WORK[lease.kind](shop, lease, slot, folder)
     except TranscodeError as error:
-        if error.code not in _STALE_PLAN:
+        if error.code not in STALE_PLAN:
             raise
         shop.database(partial(plan_again, shop.claim, lease, why=error.sentence))
         shop.forget_plan()

@@ -15,6 +15,9 @@ from tasks.services.claim import Claim, Lease
 from tasks.services.publish import read_plan
 from tasks.transcode import Plan, Stopped
 
+STALE_PLAN = frozenset({"ENGINE_CHANGED", "PLAN_VERSION"})
+"""The media engine's codes for a plan that another engine made: a deployment came between two attempts."""
+
 
 @dataclass
 class Workshop:

@@ -19,6 +19,7 @@ from tasks.lifecycle.errors import NotFoundError, RefusedError
 from tasks.models import DirectUpload, Video
 from tasks.services.delete import delete_video
 from tasks.services.locking import lock_video
+from tasks.services.lost_commit import may_be_committed
 from tasks.services.transition import record
 
 
@@ -74,7 +75,8 @@ def begin_direct_upload(
                 video=video, upload_id=upload_id, size_bytes=size_bytes, part_bytes=part_bytes_for(size_bytes)
             )
     except BaseException:
-        bucket.give_up_upload(key, upload_id)
+        if not may_be_committed(video):
+            bucket.give_up_upload(key, upload_id)
         raise
 
 

@@ -38,10 +38,13 @@ def tidy_jobs(*, limit: int) -> int:
     shown = Video.objects.filter(published_job=OuterRef("pk"))
     preview = Unit.objects.filter(job=OuterRef("pk"), kind=UnitKind.REMUX, state=UnitState.DONE)
     # Viewers may still watch a preview: of a job that failed for good, and for a while of one that succeeded.
-    over = [JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED]
+    over = [JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED, JobState.DEAD]
+    # Nobody can revive a DEAD job any more once its video has a newer one.
+    newer = Job.objects.filter(video=OuterRef("video"), created_at__gt=OuterRef("created_at"))
     ended = Job.objects.filter(state__in=over, tidied_at=None, purged_at=None).filter(
         Q(state=JobState.SUCCEEDED) & (~Exists(preview) | Q(finished_at__lt=old))
         | Q(state__in=[JobState.FAILED, JobState.CANCELLED]) & ~Exists(shown)
+        | Q(state=JobState.DEAD) & Exists(newer) & ~Exists(shown)
     )
     return _one_by_one(_without_containers(ended)[:limit], _tidy)
 

@@ -99,8 +99,13 @@ def still_in_batch() -> QuerySet[Attempt]:
 
 
 def _leaving() -> Q:
-    """Attempts whose container has said that it is done, and may not have come to its exit yet."""
-    return Q(state="SUCCEEDED", ended_at__gt=Now() - timedelta(seconds=bridge_settings().succeeded_grace_s))
+    """Attempts whose container has said how it ended, and may not have come to its exit yet.
+
+    Ending its Batch job now would put our words in the place of AWS's, which tell whether the machine was reclaimed.
+    """
+    return Q(
+        state__in=["SUCCEEDED", "FAILED"], ended_at__gt=Now() - timedelta(seconds=bridge_settings().succeeded_grace_s)
+    )
 
 
 def _strays(batch: BatchPort, limit: int) -> dict[str, str]:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from tasks.conf import bridge_settings
 from tasks.models import Video
+from tasks.services.lost_commit import may_be_committed
 
 _GIB = 1024**3
 _NAME_LIMIT_BYTES = 200
@@ -51,7 +52,8 @@ def store_upload(*, title: str, file: UploadedFile[bytes], owner: Any = None) ->
         with transaction.atomic():
             video.save(force_insert=True)
     except BaseException:
-        video.source.delete(save=False)
+        if not may_be_committed(video):
+            video.source.delete(save=False)
         raise
     return video
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models.functions import Now
 
 from tasks.batch.errors import BatchRefusedError
 from tasks.batch.port import Found
@@ -16,6 +17,7 @@ from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.cancel import cancel_job
 from tasks.services.claim import job_prefix, unit_folder
+from tasks.services.finish import fail_attempt
 from tasks.services.reap import reap
 from tasks.services.request import request_by_person
 from tests.services.making import ScriptedBatch, age, claimed, published, submitted_attempt, uploaded_video
@@ -51,6 +53,27 @@ def test_batch_job_is_terminated_until_aws_says_it_ended_when_its_job_is_cancell
     assert reap(batch=batch).terminated == 0
     assert reap(batch=batch).terminated == 0
     assert batch.described.count(str(attempt.batch_job_id)) == 3
+
+
+def test_verdict_stays_awss_own_when_a_container_has_said_how_it_ended(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    fail_attempt(claimed(attempt), reason=Reason.SIGTERM, text="SIGTERM", exit_code=30)
+    batch.says(attempt, BatchStatus.RUNNING, started=True)
+    assert reap(batch=batch).terminated == 0, "it is leaving"
+    age(Attempt, "ended_at", seconds=61)
+    assert reap(batch=batch).terminated == 1, "it never left"
+
+
+def test_objects_of_a_dead_job_go_once_it_can_no_longer_be_revived(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    job = Job.objects.get(pk=attempt.job_id)
+    key = _stored(f"{job_prefix(job)}/video-0000-f1-x/360p.mp4")
+    Attempt.objects.update(state="FAILED", reason="EXIT_CODE", ended_at=Now(), batch_status="FAILED", charged=True)
+    Job.objects.update(state="DEAD", reason="BUDGET_SPENT", finished_at=Now())
+    assert reap(batch=batch).tidied == 0, "an operator may revive it"
+    request_by_person(video_id=job.video_id)
+    assert reap(batch=batch).tidied == 1
+    assert not default_storage.exists(key)
 
 
 def test_stray_batch_job_is_ended_only_when_it_is_ours_old_and_unowned(batch: ScriptedBatch) -> None:
