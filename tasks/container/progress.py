@@ -12,6 +12,7 @@ class _Slot:
     stage: str
     count: int
     changed_s: float
+    read_bytes: int = 0
     in_flight_frames: float = 0
 
 
@@ -49,6 +50,13 @@ class Progress:
             if count != current.count:
                 current.count, current.changed_s = count, time.monotonic()
 
+    def reads(self, slot: int, read_bytes: int) -> None:
+        """A slot has read so many bytes: it is at work, though its count may stand still, as before the first picture of a late unit."""
+        with self._lock:
+            current = self._slots[slot]
+            if read_bytes != current.read_bytes:
+                current.read_bytes, current.changed_s = read_bytes, time.monotonic()
+
     def leave(self, slot: int, *, finished_frames: float = 0) -> None:
         """A slot has finished its unit, or waits."""
         with self._lock:
@@ -61,5 +69,6 @@ class Progress:
             encoded_frames = int(self._finished_frames + sum(slot.in_flight_frames for slot in self._slots.values()))
             if self._slots:
                 slowest = min(self._slots.values(), key=lambda slot: slot.changed_s)
-                self._last = Reading(stage=slowest.stage, count=slowest.count, encoded_frames=encoded_frames)
+                count = slowest.count + slowest.read_bytes
+                self._last = Reading(stage=slowest.stage, count=count, encoded_frames=encoded_frames)
             return Reading(stage=self._last.stage, count=self._last.count, encoded_frames=encoded_frames)

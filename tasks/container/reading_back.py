@@ -24,9 +24,15 @@ from tasks.transcode import (
 def read_back(shop: Workshop, lease: Lease, slot: int, publication: Publication) -> dict[UnitKey, str]:
     """The units with a bad object, each with the reason. The playlists are this lease's own: a bad one raises TranscodeError."""
 
+    read_bytes = 0
+
     def read(url: str) -> Iterator[bytes]:
-        shop.raise_if_stopped()
-        return read_object(object_key(lease, url))
+        nonlocal read_bytes
+        for block in read_object(object_key(lease, url)):
+            shop.raise_if_stopped()
+            read_bytes += len(block)
+            shop.progress.reads(slot, read_bytes)
+            yield block
 
     if bad_playlists := verify_playlists(publication.manifest, read):
         code = "PLAYLIST_DAMAGED"

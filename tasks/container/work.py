@@ -58,7 +58,8 @@ def _do_plan(shop: Workshop, lease: Lease, slot: int, _: Path) -> bool:
     if profile is None:
         message = f"This container knows no profile {shop.claim.profile!r}, only {', '.join(PROFILES)}: is its image older than the job?"
         raise ImproperlyConfigured(message)
-    plan = make_plan(probe_source(path, stop=shop.stop), profile, threads=bridge_settings().threads_per_unit)
+    source = probe_source(path, stop=shop.stop, reading=partial(shop.progress.reads, slot))
+    plan = make_plan(source, profile, threads=bridge_settings().threads_per_unit)
     units = [
         PlannedUnit(
             kind=UnitKind.VIDEO,
@@ -89,7 +90,14 @@ def _do_video(shop: Workshop, lease: Lease, slot: int, folder: Path) -> bool:
     report = shop.media_progress(slot, lease, unit.end_frame - unit.first_frame)
     # A seam that did not fit may mean that the source lies about its key frames: then only reading it whole helps.
     output = encode_video(
-        path, plan, lease.index, folder, progress=report, stop=shop.stop, from_beginning=lease.sent_back
+        path,
+        plan,
+        lease.index,
+        folder,
+        progress=report,
+        stop=shop.stop,
+        reading=partial(shop.progress.reads, slot),
+        from_beginning=lease.sent_back,
     )
     return _store_and_finish(shop, lease, slot, folder, output)
 

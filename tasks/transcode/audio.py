@@ -99,7 +99,7 @@ class _Run:
             arguments,
             limits=encode_limits(media_s=self._plan.duration_s, source_px=0, output_bps=output_bps),
             on_line=clock.take,
-            on_wait=clock.report,
+            on_wait=lambda _: clock.report(),
             stop=self._stop,
         )
 

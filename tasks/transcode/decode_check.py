@@ -108,7 +108,7 @@ def _decode(
             ["-xerror", *inputs, *maps, "-f", "null", "-"],
             limits=decode_limits(sum(piece.duration_s for piece in pieces)),
             on_line=lambda _: None,
-            on_wait=lambda: None,
+            on_wait=lambda _: None,
             stop=stop,
         )
     finally:

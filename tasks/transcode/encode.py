@@ -44,17 +44,24 @@ def encode_video(
     *,
     progress: Callable[[int], None],
     stop: threading.Event,
+    reading: Callable[[int], None] = lambda _: None,
     from_beginning: bool = False,
 ) -> UnitOutput:
     """Encode unit `index` of `plan` into `output_dir` (which exists) and describe the files: one for each rung.
 
-    `progress` gets the frames of the unit done so far, at least every 5 s. With `from_beginning` the source is read from
+    `progress` gets the frames of the unit done so far, at least every 5 s, and `reading` the bytes of the source read for it: they grow
+    also while everything before the unit is decoded and dropped. With `from_beginning` the source is read from
     its start, which never fails but takes longer: for units that a SeamMismatch named, where seeking went wrong. Raises
     EncodeFailed or Stopped.
     """
     check_engine(plan)
     unit = plan.video_units[index]
     pictures = _Pictures(plan, unit, progress)
+
+    def report(read_bytes: int) -> None:
+        reading(read_bytes)
+        pictures.report()
+
     with ExitStack() as dropped_at_the_end:
         for rung in plan.rungs:
             # Also where it fails: a disk that is full would stay full.
@@ -67,7 +74,7 @@ def encode_video(
                     _arguments(path, plan, unit, seek_s, output_dir),
                     limits=_limits(plan, unit),
                     on_line=pictures.take,
-                    on_wait=pictures.report,
+                    on_wait=report,
                     stop=stop,
                 )
             if pictures.are_all():

@@ -82,10 +82,12 @@ def run_ffmpeg(
     *,
     limits: ChildLimits,
     on_line: Callable[[str], None],
-    on_wait: Callable[[], None],
+    on_wait: Callable[[int], None],
     stop: threading.Event,
 ) -> float:
     """Run ffmpeg to its end and return its CPU seconds; `on_line` gets each line of its standard output.
+
+    `on_wait` is called every PROGRESS_PERIOD_S with the bytes that ffmpeg has read so far.
 
     Raises Stopped, or EncodeFailed with ffmpeg's own words in the sentence.
     """
@@ -137,11 +139,11 @@ class _Lines:
 class _AtMostEvery:
     """Passes a call on unless the last one was less than a period ago."""
 
-    def __init__(self, period_s: float, call: Callable[[], None]) -> None:
+    def __init__(self, period_s: float, call: Callable[[int], None]) -> None:
         self._period_s, self._call, self._next = period_s, call, 0.0
 
-    def call(self) -> None:
+    def call(self, value: int) -> None:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + self._period_s
-            self._call()
+            self._call(value)

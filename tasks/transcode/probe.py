@@ -17,15 +17,18 @@ from tasks.transcode.source import SourceInfo
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
-def probe_source(path: Path, *, stop: threading.Event | None = None) -> SourceInfo:
+def probe_source(
+    path: Path, *, stop: threading.Event | None = None, reading: Callable[[int], None] = lambda _: None
+) -> SourceInfo:
     """Read the whole file once (packets, and the first pictures decoded) and return what is in it.
 
-    Raises InputRefused when it is no video or damaged beyond use; EncodeFailed when the probe itself could not be run;
-    Stopped once `stop` is set.
+    `reading` gets the bytes read so far. Raises InputRefused when it is no video or damaged beyond use; EncodeFailed when the
+    probe itself could not be run; Stopped once `stop` is set.
     """
     demuxer = sniff_demuxer(path)
     answer = bytearray()
@@ -40,6 +43,7 @@ def probe_source(path: Path, *, stop: threading.Event | None = None) -> SourceIn
             [sys.executable, "-m", "tasks.transcode.probe_child", str(path.absolute()), demuxer],
             limits=probe_limits(path.stat().st_size),
             on_output=collect,
+            on_wait=reading,
             stop=stop,
             environment={"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         )

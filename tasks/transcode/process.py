@@ -42,15 +42,16 @@ def run_child(
     *,
     limits: ChildLimits,
     on_output: Callable[[bytes], None],
-    on_wait: Callable[[], None] = lambda: None,
+    on_wait: Callable[[int], None] = lambda _: None,
     stop: threading.Event | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> ChildEnd:
     """Run `program` (its first item is an absolute path) until it ends and return how.
 
-    `on_output` gets its standard output as it comes; `on_wait` is called at least four times a second. The child gets
-    only the environment given here, so that no credential of this process can reach it. Whatever is raised by either
-    call, by `stop` (Stopped) or by the deadline (EncodeFailed), the child's whole process group is dead by then.
+    `on_output` gets its standard output as it comes; `on_wait` is called at least four times a second, with the bytes that
+    the child has read so far: they tell one that is at work from one that hangs. The child gets only the environment given
+    here, so that no credential of this process can reach it. Whatever is raised by either call, by `stop` (Stopped) or by
+    the deadline (EncodeFailed), the child's whole process group is dead by then.
     """
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), json.dumps(limits.as_rlimits()), *program],
@@ -77,7 +78,7 @@ def _follow(
     child: subprocess.Popen[bytes],
     deadline_s: float,
     on_output: Callable[[bytes], None],
-    on_wait: Callable[[], None],
+    on_wait: Callable[[int], None],
     stop: threading.Event | None,
 ) -> str:
     """Pass on output until both pipes are closed; return the first and the last of what was written to standard error."""
@@ -103,8 +104,18 @@ def _follow(
                 raise EncodeFailed(
                     code="DEADLINE_PASSED", sentence=f"The work was not done within {deadline_s:.0f} s and was ended."
                 )
-            on_wait()
+            on_wait(_read_bytes(child))
     return (begun + complaint).decode(errors="replace").strip()
+
+
+def _read_bytes(child: subprocess.Popen[bytes]) -> int:
+    """Return the bytes that the child has read (proc_pid_io(5): rchar); 0 once it has ended, or where the kernel does not tell."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{child.pid}/io").read_text().splitlines():
+            name, _, value = line.partition(": ")
+            if name == "rchar":
+                return int(value)
+    return 0
 
 
 def _lives(child: subprocess.Popen[bytes]) -> bool:

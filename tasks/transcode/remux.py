@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.transcode.boxes import BadBoxes
 from tasks.transcode.encode import check_engine
-from tasks.transcode.errors import REMUX_UNIT, EncodeFailed
+from tasks.transcode.errors import REMUX_UNIT, EncodeFailed, Stopped
 from tasks.transcode.ffmpeg import input_arguments, run_ffmpeg
 from tasks.transcode.fragments import MediaWriter, read_fragments
 from tasks.transcode.init import read_init
@@ -73,8 +73,9 @@ def remux(
 ) -> UnitOutput:
     """Copy the pictures, and the sound if there is any, into a file of segments each in `output_dir` (which exists).
 
-    `progress` gets the bytes written so far. Raises Stopped, or EncodeFailed: also where the copy turns out not to
-    begin at time 0, so that pictures and sound would not be in step in every player.
+    `progress` gets the bytes written so far, of a copy and then of the file that is made of it. Raises Stopped, or
+    EncodeFailed: also where the copy turns out not to begin at time 0, so that pictures and sound would not be in step in
+    every player.
     """
     check_engine(plan)
     whole = {role: output_dir / f"{role}.whole" for role in _roles(plan)}
@@ -83,10 +84,13 @@ def remux(
             _arguments(path, plan, whole),
             limits=remux_limits(path.stat().st_size),
             on_line=lambda _: None,
-            on_wait=lambda: progress(sum(source.stat().st_size for source in whole.values() if source.exists())),
+            on_wait=lambda _: progress(sum(source.stat().st_size for source in whole.values() if source.exists())),
             stop=stop,
         )
-        files = tuple(_segmented(source, output_dir / f"{role}.mp4", role) for role, source in whole.items())
+        files = tuple(
+            _segmented(source, output_dir / f"{role}.mp4", role, progress=progress, stop=stop)
+            for role, source in whole.items()
+        )
     except BadBoxes as error:
         raise EncodeFailed(code="FRAGMENTS", sentence=f"ffmpeg wrote a file that cannot be read: {error}.") from error
     finally:
@@ -112,8 +116,10 @@ def _arguments(path: Path, plan: Plan, whole: dict[Role, Path]) -> list[str]:
     return arguments
 
 
-def _segmented(source: Path, kept: Path, role: Role) -> MediaFile:
-    """Write the fragments of `source` as segments of up to six seconds. Raises EncodeFailed or BadBoxes."""
+def _segmented(
+    source: Path, kept: Path, role: Role, *, progress: Callable[[int], None], stop: threading.Event
+) -> MediaFile:
+    """Write the fragments of `source` as segments of up to six seconds. Raises EncodeFailed, BadBoxes or Stopped."""
     init, fragments = read_fragments(source)
     facts = read_init(init)
     starts_at_zero = bool(fragments) and fragments[0].decode_ticks == 0 and facts.shift_ticks == 0
@@ -124,7 +130,10 @@ def _segmented(source: Path, kept: Path, role: Role) -> MediaFile:
     try:
         with source.open("rb") as file:
             for group in _grouped(fragments, _LONGEST_GOP_S * facts.timescale):
+                if stop.is_set():
+                    raise Stopped
                 writer.add_fragments(file, group)
+                progress(file.tell())
     finally:
         writer.close()
     if role == "video":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -138,6 +139,36 @@ def _network_can_be_left() -> bool:
     flags = "0x40000000" if os.geteuid() == 0 else "0x50000000"
     leave = f"import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare({flags}) != 0)"
     return sys.platform == "linux" and subprocess.run([sys.executable, "-c", leave], check=False).returncode == 0
+
+
+def test_child_at_work_is_told_from_one_that_hangs_when_nothing_comes_out_of_it() -> None:
+    program = "import time\nfile = open('/dev/zero', 'rb')\nfor _ in range(10): file.read(1 << 20); time.sleep(0.1)"
+    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=30, file_bytes=0, deadline_s=60)
+    told: list[int] = []
+    run_child([sys.executable, "-c", program], limits=limits, on_output=print, on_wait=told.append)
+    grown = [later - earlier for earlier, later in itertools.pairwise(told) if later > earlier]
+    assert sum(grown) >= 5 * MIB
+    assert len(grown) >= 2
+
+
+def test_reading_is_told_when_all_before_a_unit_is_decoded_and_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.transcode.ffmpeg.PROGRESS_PERIOD_S", 0.0)
+    clip = make_clip(tmp_path / "a.mp4")
+    plan = make_plan(probe_source(clip), SMALL, threads=1)
+    told: list[int] = []
+    encode_video(
+        clip,
+        plan,
+        1,
+        tmp_path,
+        progress=lambda _: None,
+        stop=threading.Event(),
+        reading=told.append,
+        from_beginning=True,
+    )
+    assert max(told) > 0
 
 
 def test_child_has_no_network_and_keeps_its_owner_when_the_kernel_allows_it(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from tasks.container import previewing
+from tasks.container.workshop import STALE_PLAN
 from tasks.lifecycle.errors import AttemptCancelledError, FencedError
 from tasks.lifecycle.states import UnitKind
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
@@ -20,6 +24,7 @@ from tasks.services.preview import publish_preview
 from tasks.services.publish import publish
 from tasks.services.reap import reap
 from tasks.services.request import request_by_person
+from tasks.transcode import EncodeFailed
 from tests.services.making import (
     age,
     claimed,
@@ -239,3 +244,18 @@ def test_viewers_keep_the_preview_when_its_job_is_cancelled_until_something_else
     Attempt.objects.update(batch_status="SUCCEEDED")
     reap(batch=batch)
     assert not default_storage.exists(first.manifest_key)
+
+
+@pytest.mark.parametrize("code", sorted(STALE_PLAN))
+def test_plan_is_made_anew_when_a_preview_meets_another_engines(
+    code: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its neighbour makes the plan anew, too, and with that this unit goes: whoever finished it here would be fenced."""
+
+    def refuse(*_: object) -> None:
+        raise EncodeFailed(code=code, sentence="another engine")
+
+    monkeypatch.setattr(previewing, "_make", refuse)
+    shop: Any = SimpleNamespace(source=lambda _: None)
+    with pytest.raises(EncodeFailed):
+        previewing.do_preview(shop, SimpleNamespace(), 0, tmp_path)  # type: ignore[arg-type] # neither is touched

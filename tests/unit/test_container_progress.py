@@ -17,6 +17,17 @@ def test_hung_unit_is_told_of_when_its_neighbours_go_on() -> None:
     assert {(reading.stage, reading.count) for reading in readings} == {("encode", 7)}
 
 
+def test_unit_is_not_taken_for_hung_when_it_reads_on_without_a_first_picture() -> None:
+    progress = Progress()
+    progress.enter(0, "encode")
+    readings = []
+    for read_bytes in (10, 20, 20):
+        progress.advance(0, 0)
+        progress.reads(0, read_bytes)
+        readings.append(progress.read())
+    assert readings[0] != readings[1] == readings[2]
+
+
 def test_last_reading_stands_when_no_unit_is_in_work() -> None:
     progress = Progress()
     progress.enter(0, "store")
