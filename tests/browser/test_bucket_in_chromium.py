@@ -5,6 +5,7 @@ By default the file has 96 MiB, with --long 1 GiB; what site and container hold 
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import subprocess
@@ -235,6 +236,24 @@ def test_upload_begins_anew_at_once_when_the_one_remembered_is_gone(large_file: 
         page.click("#upload [type=submit]")
     page.wait_for_url("**/videos/**")
     assert Video.objects.get().source_complete
+
+
+@pytest.mark.parametrize("size_mib", [8])
+def test_upload_goes_on_when_the_storage_had_to_wait_for_the_browser(large_file: Path, bucket_site: BucketSite) -> None:
+    page, stalls = bucket_site.browsing.page, itertools.count()
+
+    def answer(route: Route) -> None:
+        # S3's answer to a laptop that slept in the middle of a part: 400, code RequestTimeout.
+        if route.request.method == "PUT" and next(stalls) < 2:
+            route.fulfill(status=400, headers={"Access-Control-Allow-Origin": "*"}, body="RequestTimeout")
+        else:
+            route.continue_()
+
+    page.route("**/sources/**", answer)
+    choose_and_send(bucket_site, large_file)
+    page.wait_for_url("**/videos/**")
+    assert Video.objects.get().source_complete
+    assert next(stalls) > 2
 
 
 @pytest.mark.parametrize("size_mib", [8])

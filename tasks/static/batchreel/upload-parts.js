@@ -7,6 +7,9 @@ const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30000;
 const GIVE_UP_AFTER_MS = 30 * 60 * 1000;
 const REFUSALS = new Set([400, 403, 404, 405, 411, 413]);
+// S3 answers 400 (RequestTimeout) also to a browser that stood still in the middle of a part; so it counts as a no only after a few.
+const STANDSTILL = 400;
+const MOST_STANDSTILLS = 5;
 
 export class UploadError extends Error {
   constructor(sentences) {
@@ -65,6 +68,7 @@ class PartsUpload {
     this.doneBytes = 0;
     this.id = globalThis.crypto.randomUUID?.();
     this.lastArrival = Date.now();
+    this.standstills = 0;
   }
 
   /** Call until it works, with growing pauses. Gives up where nothing arrived for half an hour. */
@@ -132,12 +136,14 @@ class PartsUpload {
       if (status >= 200 && status < 300) return;
       // An address that has run out answers 403: ask for a new one.
       this.urls.delete(number);
-      if (isFresh && REFUSALS.has(status)) {
+      const stoodStill = status === STANDSTILL && (this.standstills += 1) < MOST_STANDSTILLS;
+      if (isFresh && REFUSALS.has(status) && !stoodStill) {
         throw new UploadError([`The storage refuses the file (status ${status}). Please tell the people who run this site.`]);
       }
       throw new TypeError(`part ${number}: status ${status}`);
     });
     this.lastArrival = Date.now();
+    this.standstills = 0;
     this.doneBytes += blob.size;
     this.tell();
   }
@@ -152,7 +158,12 @@ class PartsUpload {
     this.doneBytes = this.file.size - numbers.reduce((sum, number) => sum + this.blobOf(number).size, 0);
     this.tell();
     const work = async () => {
-      for (let number = this.queue.shift(); number !== undefined; number = this.queue.shift()) await this.putPart(number);
+      try {
+        for (let number = this.queue.shift(); number !== undefined; number = this.queue.shift()) await this.putPart(number);
+      } catch (error) {
+        this.queue.length = 0; // what one of them gives up, the others do not go on with
+        throw error;
+      }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
   }
