@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +27,12 @@ MOST_PARTS = 10_000
 LARGEST_OBJECT_BYTES = 5 * 1024**4
 """As above: 5 TiB."""
 
-_FRUITLESS_TRIES = 6
-"""With pauses of 2, 4, 8 ... s: an outage of half a minute costs a container its time, not its attempt."""
+_FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 16.0
 _SERVER_ERROR = 500
+_PASSING_STATUSES = frozenset({408, 429})
+_PASSING_CODES = frozenset({"RequestTimeout", "SlowDown"})
+"""Amazon S3, "Error responses": these are told as errors of the client's, and another try may succeed."""
 
 
 class BucketError(OSError):
@@ -43,6 +45,29 @@ class NoSuchUploadError(BucketError):
     """The multipart upload is complete already, was given up, or never was."""
 
     code = "NO_SUCH_UPLOAD"
+
+
+class Patience:
+    """Waits out a bucket that does not answer. The error is raised after all once it has been away for `limit_s`, or where it says no.
+
+    `wait` gets the seconds to wait; what it raises ends the waiting.
+    """
+
+    def __init__(self, limit_s: float, *, wait: Callable[[float], object]) -> None:
+        self._limit_s, self._wait = limit_s, wait
+        self.renew()
+
+    def renew(self) -> None:
+        """Something arrived: the limit counts from here."""
+        self._since_s, self._pause_s = time.monotonic(), _FIRST_PAUSE_S
+
+    def bear(self, error: BucketError) -> None:
+        """Wait before the next try. Raises the error where that would bring the same, or the limit is over."""
+        if isinstance(error, _RefusedError) or time.monotonic() - self._since_s + self._pause_s > self._limit_s:
+            raise error
+        logger.warning("BUCKET_AWAY %s: next try in %g s", error, self._pause_s)
+        self._wait(self._pause_s)
+        self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +131,13 @@ class Bucket:
         except _NoSuchObjectError:
             return None
 
-    def read(self, key: str, *, block_bytes: int) -> Iterator[bytes]:
-        """The object in blocks. Where the connection breaks, it is read on from there, as long as each try brings something.
+    def read(self, key: str, *, block_bytes: int, patience: Patience) -> Iterator[bytes]:
+        """The object in blocks. Where the connection breaks, it is read on from there, as long as patience lasts.
 
-        Raises FileNotFoundError; and BucketError after `_FRUITLESS_TRIES` in a row, or at once where the object became another one.
+        Raises FileNotFoundError; and BucketError once nothing came for too long, or at once where the object became another one.
         """
-        done_bytes, fruitless, etag = 0, 0, ""
+        done_bytes, etag = 0, ""
         while True:
-            began_at = done_bytes
             rest = {"Range": f"bytes={done_bytes}-", "IfMatch": etag} if done_bytes else {}
             try:
                 with bucket_errors():
@@ -122,16 +146,12 @@ class Bucket:
                     for block in answer["Body"].iter_chunks(block_bytes):
                         yield block
                         done_bytes += len(block)
+                        patience.renew()
+                    return
             except _NoSuchObjectError as error:
                 raise FileNotFoundError(key) from error
             except BucketError as error:
-                fruitless = 0 if done_bytes > began_at else fruitless + 1
-                if fruitless == _FRUITLESS_TRIES or isinstance(error, _RefusedError):
-                    raise
-                logger.warning("BUCKET_BROKE %s after %d bytes: %s", key, done_bytes, error)
-                time.sleep(min(_LONGEST_PAUSE_S, 2.0**fruitless))
-            else:
-                return
+                patience.bear(error)
 
     def url(self, key: str) -> str:
         """The address at which anybody may GET the object, for as long as `signed_url_ttl_s`."""
@@ -180,7 +200,8 @@ def bucket_errors() -> Iterator[None]:
             str(error.response["Error"].get("Code", "")),
             error.response["ResponseMetadata"]["HTTPStatusCode"],
         )
-        otherwise = _RefusedError if status < _SERVER_ERROR else BucketError
+        passing = status >= _SERVER_ERROR or status in _PASSING_STATUSES or code in _PASSING_CODES
+        otherwise = BucketError if passing else _RefusedError
         raise _ERRORS.get(code, otherwise)(str(error)) from error
     except (BotoCoreError, Boto3Error) as error:
         raise BucketError(str(error)) from error

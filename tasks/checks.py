@@ -160,6 +160,15 @@ def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
             hint="Give a limit in seconds for each stage.",
             id="batchreel.E017",
         )
+        return
+    for stage in ("fetch", "store"):
+        if conf.storage_patience_s >= conf.stage_limits_s[stage]:
+            yield Error(
+                f"storage_patience_s ({conf.storage_patience_s:g}) is not below the limit of stage {stage}"
+                f" ({conf.stage_limits_s[stage]:g}): containers that wait for the storage would be replaced.",
+                hint="Lower storage_patience_s or raise the limit in BATCHREEL.",
+                id="batchreel.E007",
+            )
 
 
 def _ticks(conf: BridgeSettings) -> Iterator[CheckMessage]:

@@ -131,6 +131,8 @@ class BridgeSettings:
     """How long the signed addresses of a private bucket work. A player asks for new ones when they have run out. At most 7 days."""
     scratch_reserve_mib: int = 2048
     """What has to be free on a container's disk beside the source: a few units at a time, of every rung."""
+    storage_patience_s: float = 480
+    """For so long an outage of the storage costs a container its time, not its attempt; then it leaves before it is replaced."""
 
     # Hints.
     hint_wait_s: float = 1.0

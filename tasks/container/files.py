@@ -6,17 +6,19 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from django.core.files import File
 from django.core.files.storage import Storage, default_storage
 
-from tasks.bucket import bucket_errors, default_bucket
+from tasks.bucket import BucketError, Patience, bucket_errors, default_bucket
 from tasks.conf import bridge_settings
 from tasks.transcode import Stopped
 
 _BLOCK_BYTES = 1024 * 1024
 _GIB = 1024**3
+
+Result = TypeVar("Result")
 
 
 class SourceMissingError(Exception):
@@ -34,19 +36,18 @@ class ScratchTooSmallError(Exception):
 def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], stop: threading.Event) -> Path:
     """The source as a local file: the storage's own where it has one, else downloaded into `folder`, once, whatever breaks on the way.
 
-    Raises SourceMissingError, ScratchTooSmallError or Stopped; and whatever the storage raises where it cannot be reached.
+    Raises SourceMissingError, ScratchTooSmallError or Stopped; and whatever the storage raises where it cannot be reached for too long.
     """
-    with bucket_errors():
-        if not default_storage.exists(name):
-            message = f"the storage has no object {name}"
-            raise SourceMissingError(message)
-        path = _local_path(default_storage, name)
-        if path is not None:
-            return path
-        _require_room(default_storage.size(name), folder)
+    if not _patiently(lambda: default_storage.exists(name), stop):
+        message = f"the storage has no object {name}"
+        raise SourceMissingError(message)
+    path = _local_path(default_storage, name)
+    if path is not None:
+        return path
+    _require_room(_patiently(lambda: default_storage.size(name), stop), folder)
     target = folder / "source"
     with target.open("wb") as local:
-        for block in read_object(name):
+        for block in read_object(name, stop=stop):
             if stop.is_set():
                 raise Stopped
             local.write(block)
@@ -95,21 +96,58 @@ class _Watched:
 
 
 def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: threading.Event) -> None:
-    """Store a local file under a key that nobody else ever writes. Raises Stopped, or whatever the storage raises."""
-    with path.open("rb") as file:
-        watched = File(_Watched(file, progress, stop), name=path.name)  # type: ignore[arg-type] # duck-typed file
-        with bucket_errors():
-            saved = default_storage.save(key, watched)
+    """Store a local file under a key that nobody else ever writes.
+
+    Raises Stopped, or whatever the storage raises: where it is away, after `storage_patience_s`.
+    """
+    patience = _patience(stop)
+    while True:
+        try:
+            saved = _save(path, key, progress=progress, stop=stop)
+            break
+        except BucketError as error:
+            patience.bear(error)
+        if _is_stored(key, path.stat().st_size, stop):
+            # Only the answer was lost.
+            return
     if saved != key:
         message = f"the storage has an object {key} already, although keys are never used twice"
         raise OSError(message)
 
 
-def read_object(key: str) -> Iterator[bytes]:
-    """The bytes of a stored object, in blocks, as they come. Raises FileNotFoundError, or whatever the storage raises."""
+def _save(path: Path, key: str, *, progress: Callable[[int], None], stop: threading.Event) -> str:
+    with path.open("rb") as file, bucket_errors():
+        watched = File(_Watched(file, progress, stop), name=path.name)  # type: ignore[arg-type] # duck-typed file
+        return default_storage.save(key, watched)
+
+
+def _is_stored(key: str, size_bytes: int, stop: threading.Event) -> bool:
+    return _patiently(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, stop)
+
+
+def _patiently(call: Callable[[], Result], stop: threading.Event) -> Result:
+    patience = _patience(stop)
+    while True:
+        try:
+            with bucket_errors():
+                return call()
+        except BucketError as error:
+            patience.bear(error)
+
+
+def _patience(stop: threading.Event) -> Patience:
+    def wait(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise Stopped
+
+    return Patience(bridge_settings().storage_patience_s, wait=wait)
+
+
+def read_object(key: str, *, stop: threading.Event) -> Iterator[bytes]:
+    """The bytes of a stored object, in blocks, as they come. Raises FileNotFoundError, Stopped, or whatever the storage raises."""
     if bucket := default_bucket():
         # A file of django-storages would first be read as a whole into a temporary file: no progress, no stop, and twice the disk.
-        yield from bucket.read(key, block_bytes=_BLOCK_BYTES)
+        yield from bucket.read(key, block_bytes=_BLOCK_BYTES, patience=_patience(stop))
         return
     with default_storage.open(key, "rb") as file:
         yield from file.chunks(_BLOCK_BYTES)

@@ -28,7 +28,7 @@ def read_back(shop: Workshop, lease: Lease, slot: int, publication: Publication)
 
     def read(url: str) -> Iterator[bytes]:
         nonlocal read_bytes
-        for block in read_object(object_key(lease, url)):
+        for block in read_object(object_key(lease, url), stop=shop.stop):
             shop.raise_if_stopped()
             read_bytes += len(block)
             shop.progress.reads(slot, read_bytes)
@@ -45,7 +45,7 @@ def decode(shop: Workshop, lease: Lease, slot: int, folder: Path, publication: P
     """The units of which something cannot be decoded, each with the reason: a look at both ends of each track, or at all of it."""
     bad = undecodable_units(
         publication.manifest,
-        lambda url: read_object(object_key(lease, url)),
+        lambda url: read_object(object_key(lease, url), stop=shop.stop),
         folder,
         whole=bridge_settings().full_verify,
         stop=shop.stop,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from storages.backends.s3 import S3File
 
 from tasks.bucket import BucketError
-from tasks.container.files import ScratchTooSmallError, SourceMissingError, fetch_source, read_object
+from tasks.container.files import ScratchTooSmallError, SourceMissingError, fetch_source, read_object, store_file
 from tasks.transcode import Stopped
 from tests.buckets import use_new_bucket
 from tests.cutting_proxy import CuttingProxy
@@ -47,7 +49,7 @@ def test_download_tells_progress_block_by_block_when_the_source_is_in_a_bucket(s
     assert path.read_bytes() == source
     assert told[0] <= BLOCK_BYTES
     assert told[-1] == len(source)
-    assert b"".join(read_object("source")) == source
+    assert b"".join(read_object("source", stop=threading.Event())) == source
 
 
 def test_download_ends_at_once_when_the_container_is_told_to_stop(source: bytes, tmp_path: Path) -> None:
@@ -63,6 +65,12 @@ def test_missing_source_is_told_apart_when_the_bucket_answers(tmp_path: Path) ->
         fetch_source("another", tmp_path, progress=lambda _: None, stop=threading.Event())
 
 
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pauses be short."""
+    monkeypatch.setattr("tasks.bucket._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("tasks.bucket._LONGEST_PAUSE_S", 0.01)
+
+
 def through(settings: Settings, proxy: CuttingProxy) -> None:
     """Let the default storage reach its bucket through the proxy from now on."""
     storage = settings.STORAGES["default"]
@@ -73,7 +81,7 @@ def through(settings: Settings, proxy: CuttingProxy) -> None:
 def test_download_goes_on_from_where_it_broke_when_the_connection_is_cut_again_and_again(
     source: bytes, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.bucket._LONGEST_PAUSE_S", 0.01)
+    hurry(monkeypatch)
     told: list[int] = []
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=2 * BLOCK_BYTES).running() as proxy:
         through(settings, proxy)
@@ -87,21 +95,22 @@ def test_download_goes_on_from_where_it_broke_when_the_connection_is_cut_again_a
 def test_download_ends_with_an_error_when_no_try_brings_anything(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.bucket._LONGEST_PAUSE_S", 0.01)
+    hurry(monkeypatch)
+    settings.BATCHREEL = {"storage_patience_s": 0.2}
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=1000).running() as proxy:
         through(settings, proxy)
         with pytest.raises(BucketError):
-            list(read_object("source"))
+            list(read_object("source", stop=threading.Event()))
 
 
 @pytest.mark.usefixtures("source")
 def test_download_ends_with_an_error_when_the_object_became_another_one(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.bucket._LONGEST_PAUSE_S", 0.01)
+    hurry(monkeypatch)
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=2 * BLOCK_BYTES).running() as proxy:
         through(settings, proxy)
-        blocks = read_object("source")
+        blocks = read_object("source", stop=threading.Event())
         next(blocks)
         default_storage.delete("source")
         default_storage.save("source", ContentFile(b"x" * SIZE_BYTES))
@@ -115,3 +124,72 @@ def test_nothing_is_fetched_when_the_disk_has_no_room_for_it(settings: Settings,
     with pytest.raises(ScratchTooSmallError, match=r"are needed with what is made of it; the disk at .* GiB free"):
         fetch_source("source", tmp_path, progress=lambda _: None, stop=threading.Event())
     assert not list(tmp_path.iterdir())
+
+
+def refuse_calls(
+    monkeypatch: pytest.MonkeyPatch, operation: str, *, times: int, status: int, code: str, after_effect: bool = False
+) -> list[str]:
+    """Let the next calls of one operation be answered with an error; the calls of it, as they come."""
+    really, calls = BaseClient._make_api_call, []
+
+    def answer(client: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
+        if name != operation:
+            return really(client, name, arguments)
+        calls.append(name)
+        if len(calls) > times:
+            return really(client, name, arguments)
+        if after_effect:
+            really(client, name, arguments)
+        response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(response, name)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    return calls
+
+
+@pytest.mark.parametrize("operation", ["HeadObject", "GetObject"])
+@pytest.mark.parametrize("error", [(503, "SlowDown"), (500, "InternalError"), (429, ""), (400, "RequestTimeout")])
+def test_source_is_fetched_when_the_bucket_was_away_for_a_while(
+    operation: str, error: tuple[int, str], source: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
+    status, code = error
+    calls = refuse_calls(monkeypatch, operation, times=9, status=status, code=code)
+    path = fetch_source("source", tmp_path, progress=lambda _: None, stop=threading.Event())
+    assert path.read_bytes() == source
+    assert len(calls) > 9
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize("after_effect", [False, True], ids=["before its effect", "after its effect"])
+def test_file_is_stored_once_when_the_answers_of_a_bucket_are_lost(
+    after_effect: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
+    (tmp_path / "made").write_bytes(b"made here")
+    refuse_calls(
+        monkeypatch, "PutObject", times=1 if after_effect else 9, status=503, code="", after_effect=after_effect
+    )
+    store_file(tmp_path / "made", "folder/made", progress=lambda _: None, stop=threading.Event())
+    assert default_storage.listdir("folder") == ([], ["made"])
+    assert b"".join(read_object("folder/made", stop=threading.Event())) == b"made here"
+
+
+@pytest.mark.usefixtures("source")
+def test_refusal_is_believed_at_once_when_the_bucket_says_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made").write_bytes(b"made here")
+    calls = refuse_calls(monkeypatch, "PutObject", times=9, status=403, code="AccessDenied")
+    with pytest.raises(BucketError, match="AccessDenied"):
+        store_file(tmp_path / "made", "folder/made", progress=lambda _: None, stop=threading.Event())
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("source")
+def test_waiting_for_a_bucket_ends_at_once_when_the_container_is_told_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+    stop.set()
+    refuse_calls(monkeypatch, "HeadObject", times=9, status=503, code="")
+    with pytest.raises(Stopped):
+        fetch_source("source", tmp_path, progress=lambda _: None, stop=stop)

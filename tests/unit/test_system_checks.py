@@ -32,6 +32,7 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E015", {"threads_per_unit": 3}),
     ("batchreel.W016", {"verdict_wait_s": 119}),
     ("batchreel.E018", {"submit_run_s": 10.5}),
+    ("batchreel.E007", {"storage_patience_s": 600}),
     ("batchreel.E017", {"stage_limits_s": {"encode": 900}}),
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [
