@@ -16,6 +16,7 @@ from tasks.container.database import Database, DatabaseAwayError
 from tasks.container.exit_codes import ExitCode
 from tasks.container.files import ScratchTooSmallError, SourceMissingError
 from tasks.container.heartbeat import Heartbeat
+from tasks.container.memory import oom_kills
 from tasks.container.outcome import Outcome
 from tasks.container.progress import Progress
 from tasks.container.settings_check import setting_problems
@@ -86,6 +87,7 @@ class Program:
         self._hurry = threading.Event()
         self._neighbour = threading.Condition()
         self._outcome = Outcome(stop=self._stop)
+        self._oom_kills_before = oom_kills()
         self._database = Database(
             patience_s=_DATABASE_PATIENCE_S, hurry=self._hurry, hurry_patience_s=_HURRY_PATIENCE_S
         )
@@ -198,6 +200,9 @@ class Program:
             case ImproperlyConfigured() | ScratchTooSmallError() | OSError():
                 found = (failure for kind, failure in _FAILURES.items() if isinstance(error, kind))
                 outcome.failed(*next(found), str(error))
+            case TranscodeError() if oom_kills() > self._oom_kills_before:
+                # Said here because the next attempt, which gets more memory for it, comes sooner than AWS Batch's own word.
+                outcome.failed(ExitCode.FAILED, Reason.OUT_OF_MEMORY, f"{error.code}: {error.sentence}")
             case TranscodeError():
                 outcome.failed(ExitCode.FAILED, Reason.ENCODE_FAILED, f"{error.code}: {error.sentence}")
             case _:
