@@ -102,6 +102,16 @@ def test_nothing_is_done_when_the_form_is_not_ours(admin_user: User) -> None:
 # Uploading.
 
 
+def test_load_balancer_gets_an_answer_when_it_asks_by_address_and_without_https(
+    client: Client, settings: Settings
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    settings.ALLOWED_HOSTS = ["video.example.org"]
+    answer = client.get("/health/", headers={"host": "10.0.0.7:8000"})
+    assert (answer.status_code, answer.content) == (200, b"ok")
+    assert client.get("/login/", headers={"host": "10.0.0.7:8000"}).status_code == 400
+
+
 def test_upload_becomes_a_video_with_a_job_when_sent_by_a_script(staff: Client) -> None:
     answer = staff.post("/upload/", upload("강의 자료.mp4"), headers=JSON)
     video = Video.objects.get()
