@@ -25,12 +25,20 @@ def table(heading: str) -> dict[str, str]:
 
 
 def read_in(source: str) -> set[str]:
-    """The environment variables that a module reads by name."""
+    """The environment variables that a module reads, by a name or by a constant of its own that holds one."""
+    tree = ast.parse(source)
+    constants: dict[str, str] = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=constant)], value=ast.Constant(value=str(text))):
+                constants[constant] = text
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=reader), args=[ast.Constant(value=str(name)), *_]):
                 pass
+            case ast.Call(func=ast.Attribute(value=reader), args=[ast.Name(id=constant), *_]) if constant in constants:
+                name = constants[constant]
             case ast.Subscript(value=reader, slice=ast.Constant(value=str(name))):
                 pass
             case _:
@@ -39,6 +47,20 @@ def read_in(source: str) -> set[str]:
         if called in READERS and name.isupper():
             names.add(name)
     return names
+
+
+def plain_defaults(source: str) -> dict[str, object]:
+    """Name -> default of the settings that are read as text, number or switch, where the default is written out."""
+    found: dict[str, object] = {}
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="env"), attr="str" | "bool" | "int" | "float"),
+                args=[ast.Constant(value=str(name))],
+                keywords=[ast.keyword(arg="default", value=ast.Constant(value=default))],
+            ):
+                found[name] = default
+    return found
 
 
 def test_every_number_and_name_of_the_bridge_is_told_with_its_default() -> None:
@@ -50,5 +72,16 @@ def test_every_environment_variable_is_told() -> None:
     modules = [path for folder in ("project", "tasks") for path in (ROOT / folder).rglob("*.py")]
     outside = [path for path in modules if not path.is_relative_to(ROOT / "project" / "local")]
     read = set().union(*(read_in(path.read_text()) for path in outside))
-    assert {"SECRET_KEY", "FFMPEG_BINARY", "FLOWER_BASIC_AUTH"} <= read
+    assert {"SECRET_KEY", "FFMPEG_BINARY", "FLOWER_BASIC_AUTH", "CONTAINER_DATABASE_PASSWORD"} <= read
     assert set(table("Environment variables")) == read
+
+
+def test_every_plain_default_is_told_when_it_changes() -> None:
+    defaults = plain_defaults((ROOT / "project" / "settings.py").read_text())
+    assert {"HTTPS", "DATABASE_URL", "REDIS_URL", "LOG_LEVEL"} <= set(defaults)
+    told = table("Environment variables")
+    for name, default in defaults.items():
+        words = (
+            "empty" if default in {None, ""} else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        )
+        assert told[name].startswith(words), name
