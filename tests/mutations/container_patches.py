@@ -158,4 +158,65 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         new="                outcome.ended(ExitCode.DONE, str(error))\n",
         tests=(f"{_FAULTS}/test_zombies.py",),
     ),
+    Patch(
+        name="a container that only reads is taken for hung",
+        promise=5,
+        file="tasks/container/progress.py",
+        old="                count = slowest.count + slowest.read_bytes\n",
+        new="                count = slowest.count\n",
+        tests=(
+            "tests/unit/test_container_progress.py::test_unit_is_not_taken_for_hung_when_it_reads_on_without_a_first_picture",
+        ),
+    ),
+    Patch(
+        name="an outage of the storage ends attempts",
+        promise=6,
+        file="tasks/bucket.py",
+        old="        if isinstance(error, _RefusedError) or time.monotonic() - self._since_s + self._pause_s > self._limit_s:\n",
+        new="        if error:\n",
+        tests=(
+            "tests/contract/test_container_files.py::test_source_is_fetched_when_the_bucket_was_away_for_a_while",
+            "tests/contract/test_container_files.py::test_file_is_stored_once_when_the_answers_of_a_bucket_are_lost",
+        ),
+    ),
+    Patch(
+        name="a failover of the database ends attempts",
+        promise=6,
+        file="tasks/container/database.py",
+        old="ReadOnlySqlTransaction, TransactionTimeout)\n",
+        new="TransactionTimeout)\n",
+        tests=(
+            "tests/services/test_container_database.py::test_call_is_made_again_when_a_failover_leads_to_a_server_that_only_reads",
+        ),
+    ),
+    Patch(
+        name="reaping puts our words in the place of AWS's",
+        promise=6,
+        file="tasks/services/reap.py",
+        old='state__in=["SUCCEEDED", "FAILED"]',
+        new='state__in=["SUCCEEDED"]',
+        tests=(
+            "tests/services/test_cancel_delete_reap.py::test_verdict_stays_awss_own_when_a_container_has_said_how_it_ended",
+        ),
+    ),
+    Patch(
+        name="memory that ran out is not told",
+        promise=6,
+        file="tasks/container/program.py",
+        old="            case TranscodeError() if oom_kills() > self._oom_kills_before:\n",
+        new="            case TranscodeError() if False:\n",
+        tests=(
+            "tests/services/test_container_memory.py::test_cause_is_told_when_the_encoder_was_killed[out of memory]",
+        ),
+    ),
+    Patch(
+        name="a COMMIT without an answer takes the file of its row",
+        promise=1,
+        file="tasks/views/upload.py",
+        old="        if not may_be_committed(video):\n",
+        new="        if video:\n",
+        tests=(
+            "tests/services/test_lost_commit.py::test_file_stays_when_the_commit_of_its_row_took_effect_and_was_not_answered",
+        ),
+    ),
 )
