@@ -9,7 +9,7 @@ import signal
 import sys
 import uuid
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.reasons import Reason
 from tasks.services.claim import NothingToClaim
 

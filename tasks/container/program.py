@@ -13,7 +13,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tasks.conf import bridge_settings
 from tasks.container.database import Database, DatabaseAwayError
-from tasks.container.exit_codes import ExitCode
 from tasks.container.files import ScratchTooSmallError, SourceMissingError
 from tasks.container.heartbeat import Heartbeat
 from tasks.container.memory import oom_kills
@@ -23,6 +22,7 @@ from tasks.container.settings_check import setting_problems
 from tasks.container.work import do_unit
 from tasks.container.workshop import Workshop
 from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.reasons import Reason
 from tasks.services.claim import (
     Claim,

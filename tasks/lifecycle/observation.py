@@ -11,6 +11,7 @@ import enum
 import re
 from dataclasses import dataclass
 
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.reasons import Reason
 
 
@@ -70,6 +71,12 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
     )
 )
 
+_BY_EXIT_CODE: dict[int, Reason] = {
+    ExitCode.DATABASE_AWAY: Reason.DATABASE_AWAY,
+    ExitCode.MISCONFIGURED: Reason.MISCONFIGURED,
+}
+"""What a container can say in no other way: it could not reach the row that it would write it to."""
+
 
 def failure_reason(observation: Observation) -> Reason:
     """Why a Batch job with status FAILED failed: docs/observations.md lists the words. What they leave open is UNEXPLAINED."""
@@ -84,4 +91,6 @@ def failure_reason(observation: Observation) -> Reason:
     if observation.terminated:
         return Reason.TERMINATED
     ended_by_itself = observation.status_reason == "" or observation.status_reason.startswith("Essential container")
-    return Reason.EXIT_CODE if observation.exit_code and ended_by_itself else Reason.UNEXPLAINED
+    if not observation.exit_code or not ended_by_itself:
+        return Reason.UNEXPLAINED
+    return _BY_EXIT_CODE.get(observation.exit_code, Reason.EXIT_CODE)

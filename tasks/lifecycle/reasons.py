@@ -38,6 +38,7 @@ class Reason(enum.StrEnum):
     START_FAILED = "START_FAILED", Charge.NO, "The container could not be started.", True
     NOT_STARTED = "NOT_STARTED", Charge.NO, "The Batch job was ended before a container started.", True
     START_HUNG = "START_HUNG", Charge.NO, "The container did not come to its first claim within the limit.", True
+    DATABASE_AWAY = "DATABASE_AWAY", Charge.NO, "The container could not reach the database for too long.", True
     # The container ran and ended without finishing: charged.
     OUT_OF_MEMORY = "OUT_OF_MEMORY", Charge.YES, "The container ran out of memory. The next attempt gets more."
     TIMED_OUT = "TIMED_OUT", Charge.YES, "The attempt ran longer than its time limit."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.conf import settings as django_settings
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.states import ACTIVE_JOB_STATES
 from tasks.models import Job, Video
 from tasks.services.request import request_by_person

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Attempt, Event, Job, Unit
 from tasks.services.cancel import cancel_job
 from tasks.services.publish import publish

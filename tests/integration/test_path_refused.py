@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.core.files.base import ContentFile
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Attempt, Job, Video
 from tasks.tasks import hint, observe_tick, rescue_tick, submit_tick
 from tests.integration.batch_answers import log_lines, wait_for_last_word

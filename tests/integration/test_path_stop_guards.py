@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Unit
 from tasks.services.cancel import cancel_job
 from tests.integration.container_processes import hold_encoder

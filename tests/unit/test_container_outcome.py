@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from tasks.container.exit_codes import ExitCode
 from tasks.container.outcome import Outcome
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.reasons import Reason
 from tasks.services.claim import NothingToClaim
 

@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.reasons import Charge, Reason
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 
 from tasks.batch.definition import COMMAND
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 
 ROOT = Path(settings.BASE_DIR)
 LINES = (ROOT / "worker_image" / "Dockerfile").read_text().replace("\\\n", " ").splitlines()

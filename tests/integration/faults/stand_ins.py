@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
-from tasks.container.exit_codes import ExitCode
 from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.states import UnitKind
 from tasks.services.claim import Claim, JobAlreadyDoneError, Lease, NotClaimableError, claim_attempt, claim_unit
 from tasks.services.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 from tests.integration.container_processes import ContainerRun
 from tests.integration.faults.endings import assert_done_once
 from tests.integration.faults.postgres_proxy import Cut, PostgresProxy

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.files.storage import default_storage
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Event, Job, Unit, Video
 from tasks.services.claim import job_prefix, unit_folder
 from tasks.services.request import request_by_person

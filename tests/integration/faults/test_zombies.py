@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from tasks.container.exit_codes import ExitCode
+from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.rescue import rescue
 from tests.integration.container_processes import EncoderBrake

@@ -105,6 +105,8 @@ ROWS = [
     _failed(Reason.EXIT_CODE, ESSENTIAL, exit_code=137),
     _failed(Reason.EXIT_CODE, ESSENTIAL, exit_code=139),
     _failed(Reason.EXIT_CODE, ESSENTIAL, exit_code=143),
+    _failed(Reason.DATABASE_AWAY, ESSENTIAL, exit_code=31),
+    _failed(Reason.MISCONFIGURED, ESSENTIAL, exit_code=40),
     _failed(Reason.EXIT_CODE, "", exit_code=1),
     _failed(Reason.OUT_OF_MEMORY, ESSENTIAL, "OutOfMemoryError: Container killed due to memory usage", 137),
     _failed(Reason.OUT_OF_MEMORY, ESSENTIAL, "OutOfMemoryError: Container killed due to memory usage", 1),
