@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef
 from django.db.models.functions import Now
 
 from tasks.conf import bridge_settings
@@ -35,9 +35,10 @@ def look_at_jobs() -> Iterator[Finding]:
 
 
 def _dead() -> Iterator[Finding]:
-    reasons = (
-        Job.objects.filter(state=JobState.DEAD).values_list("reason").annotate(count=Count("pk")).order_by("-count")
-    )
+    # One whose video has a newer job cannot be revived: that one counts.
+    newer = Job.objects.filter(video=OuterRef("video"), created_at__gt=OuterRef("created_at"))
+    dead = Job.objects.filter(~Exists(newer), state=JobState.DEAD)
+    reasons = dead.values_list("reason").annotate(count=Count("pk")).order_by("-count")
     if counts := list(reasons):
         text = ", ".join(f"{count} for {reason}" for reason, count in counts)
         total = sum(count for _, count in counts)

@@ -15,9 +15,10 @@ from tasks.doctor.finding import Condition, Finding, well
 from tasks.doctor.jobs import look_at_jobs
 from tasks.doctor.storage import look_at_storage
 from tasks.doctor.ticks import look_at_ticks
-from tasks.models import Tick
+from tasks.models import Job, Tick
+from tasks.services.request import request_by_person
 from tasks.services.tick import run_tick
-from tests.services.making import age
+from tests.services.making import age, uploaded_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -116,3 +117,16 @@ class TestStorage:
     def test_local_folder_is_a_warning_when_containers_run_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_ENDPOINT_URL")
         assert "STORAGE_BUCKET" in found(look_at_storage)["storage"].mend
+
+
+@pytest.mark.django_db(transaction=True)
+def test_dead_job_is_no_longer_told_of_when_its_video_has_a_newer_one() -> None:
+    video = uploaded_video()
+    Job.objects.update(state="DEAD", next_attempt_at=None, reason="BUDGET_SPENT")
+    assert "1 DEAD" in _finding("jobs").why
+    request_by_person(video_id=video.pk)
+    assert _finding("jobs").condition is Condition.WELL
+
+
+def _finding(part: str) -> Finding:
+    return next(each for each in look_at_jobs() if each.part == part)
