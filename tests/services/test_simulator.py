@@ -42,6 +42,7 @@ def test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed(
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("first", range(0, LONG_SEEDS, SEEDS_OF_A_TEST))
 def test_nothing_is_lost_or_doubled_and_all_converges_in_a_thousand_histories(
     first: int, record_property: Callable[[str, object], None]
