@@ -62,20 +62,21 @@ def _tick(entry: Entry, *, tick: Any, row: Any) -> Finding:
             "Its beat entry is disabled.",
             mend="Enable it in admin, under Periodic tasks, when the reason is gone.",
         )
+    age_s = None if tick is None or tick.age is None else tick.age.total_seconds()
+    is_fresh = age_s is not None and age_s <= STALE_PERIODS * entry.period_s
+    if tick and tick.trouble and is_fresh:
+        return unwell(
+            part, f"It meets {tick.trouble}: {tick.trouble_text}", mend="Mend the cause; it goes on by itself then."
+        )
     if row.interval is None or row.interval.schedule.seconds != entry.period_s:
         return unwell(
             part,
             f"Beat sends it {row.interval or 'otherwise'}, and the settings say every {entry.period_s:g} s.",
             mend="Restart beat with the settings that the workers have, or run `manage.py sync_schedule`.",
         )
-    age_s = None if tick is None or tick.age is None else tick.age.total_seconds()
-    if age_s is None or age_s > STALE_PERIODS * entry.period_s:
+    if age_s is None or not is_fresh:
         since = "It has never run" if age_s is None else f"It last ran {_for_people(age_s)} ago"
         return _stale(part, f"{since}, and should every {entry.period_s:g} s", entry=entry, row=row)
-    if tick.trouble:
-        return unwell(
-            part, f"It meets {tick.trouble}: {tick.trouble_text}", mend="Mend the cause; it goes on by itself then."
-        )
     return well(part, f"It last ran {_for_people(age_s)} ago.")
 
 
