@@ -77,6 +77,11 @@ class Job(models.Model):
                 condition=Q(state__in=["CANCELLED", "FAILED", "SUCCEEDED"], tidied_at=None, purged_at=None),
                 name="job_untidied",
             ),
+            models.Index(
+                fields=["finished_at"],
+                condition=Q(state="DEAD", tidied_at=None, purged_at=None),
+                name="job_dead_untidied",
+            ),
             models.Index(fields=["superseded_at"], condition=Q(purged_at=None), name="job_superseded"),
         ]
 

@@ -98,10 +98,12 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_ke
 
 
 def _note_superseded(job: Job) -> None:
-    """From here on the older publication's retention counts: viewers may have begun to watch it until now."""
-    succeeded = Job.objects.filter(video_id=job.video_id, state=JobState.SUCCEEDED, superseded_at=None)
-    succeeded.filter(created_at__lt=job.created_at).update(superseded_at=Now())
-    if succeeded.filter(created_at__gt=job.created_at).exists():
+    """From here on the older publication's retention counts: viewers may have begun to watch it, or a preview, until now."""
+    others = Job.objects.filter(video_id=job.video_id, superseded_at=None).exclude(pk=job.pk)
+    succeeded = Q(state=JobState.SUCCEEDED)
+    shown = Q(pk__in=Video.objects.filter(pk=job.video_id).values("published_job"))
+    others.filter(succeeded | shown, created_at__lt=job.created_at).update(superseded_at=Now())
+    if others.filter(succeeded, created_at__gt=job.created_at).exists():
         Job.objects.filter(pk=job.pk).update(superseded_at=Now())
 
 

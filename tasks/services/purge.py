@@ -33,20 +33,24 @@ _OTHERS_FIRST = F("purge_tried_at").asc(nulls_first=True)
 
 
 def tidy_jobs(*, limit: int) -> int:
-    """Remove the objects of losing fences, and previews, of jobs that have ended. Returns how many jobs were tidied."""
+    """Remove the objects of losing fences, and previews, of jobs that have ended. Returns how many jobs were tidied.
+
+    At most `limit` jobs that ended for good, and as many DEAD ones: each kind has an index of its own.
+    """
     old = Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
     shown = Video.objects.filter(published_job=OuterRef("pk"))
     preview = Unit.objects.filter(job=OuterRef("pk"), kind=UnitKind.REMUX, state=UnitState.DONE)
-    # Viewers may still watch a preview: of a job that failed for good, and for a while of one that succeeded.
-    over = [JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED, JobState.DEAD]
+    # Viewers may still watch a preview: as long as it is shown, and for a while after.
+    unwatched = ~Exists(shown) & (Q(superseded_at=None) | Q(superseded_at__lt=old))
     # Nobody can revive a DEAD job any more once its video has a newer one.
     newer = Job.objects.filter(video=OuterRef("video"), created_at__gt=OuterRef("created_at"))
-    ended = Job.objects.filter(state__in=over, tidied_at=None, purged_at=None).filter(
+    untidied = Job.objects.filter(tidied_at=None, purged_at=None)
+    ended = untidied.filter(state__in=[JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED]).filter(
         Q(state=JobState.SUCCEEDED) & (~Exists(preview) | Q(finished_at__lt=old))
-        | Q(state__in=[JobState.FAILED, JobState.CANCELLED]) & ~Exists(shown)
-        | Q(state=JobState.DEAD) & Exists(newer) & ~Exists(shown)
+        | Q(state__in=[JobState.FAILED, JobState.CANCELLED]) & unwatched
     )
-    return _one_by_one(_without_containers(ended)[:limit], _tidy)
+    dead = untidied.filter(unwatched, Exists(newer), state=JobState.DEAD)
+    return sum(_one_by_one(_without_containers(jobs)[:limit], _tidy) for jobs in (ended, dead))
 
 
 def purge_superseded(*, limit: int) -> int:
@@ -122,7 +126,7 @@ def _tidy(job: Job) -> None:
     for folder in _folders(default_storage, prefix):
         if folder not in keep:
             remove_folder(f"{prefix}/{folder}")
-    Job.objects.filter(pk=job.pk, state=job.state).update(tidied_at=Now())
+    Job.objects.filter(pk=job.pk, state=job.state).update(tidied_at=Now(), purge_tried_at=None)
 
 
 def _without_containers(jobs: Any) -> Any:

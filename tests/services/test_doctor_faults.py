@@ -30,11 +30,12 @@ from tasks.doctor.finding import Condition, Finding
 from tasks.management.commands.doctor import PROBES
 from tasks.models import Attempt, Job, Tick
 from tasks.services.delete import delete_video
-from tasks.services.purge import purge_deleted
+from tasks.services.purge import purge_deleted, purge_superseded, tidy_jobs
+from tasks.services.request import request_by_person
 from tasks.services.tick import run_tick
 from tests.batch_faults import Faults
 from tests.buckets import use_new_bucket
-from tests.services.making import age, submitted_attempt, uploaded_video
+from tests.services.making import age, published, submitted_attempt, uploaded_video
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,7 +94,8 @@ def unknown_setting(site: Site) -> None:
 def migration_missing(_: Site) -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM django_migrations WHERE app = 'batchreel' AND name LIKE '0006%' RETURNING name, applied"
+            "DELETE FROM django_migrations WHERE app = 'batchreel'"
+            " AND name = (SELECT max(name) FROM django_migrations WHERE app = 'batchreel') RETURNING name, applied"
         )
         rows = cursor.fetchall()
     yield
@@ -177,17 +179,33 @@ def attempt_waits(_: Site) -> None:
     age(Attempt, "created_at", seconds=1801)
 
 
-def removal_fails(site: Site) -> None:
-    video = uploaded_video()
-    delete_video(video_id=video.pk)
-
+@contextmanager
+def no_object_can_be_removed(site: Site) -> Iterator[None]:
     def refuse(_: str) -> None:
         message = "the disk is read-only"
         raise OSError(message)
 
     with site.monkeypatch.context() as patching:
         patching.setattr(default_storage, "delete", refuse)
+        yield
+
+
+def removal_fails(site: Site) -> None:
+    video = uploaded_video()
+    delete_video(video_id=video.pk)
+    with no_object_can_be_removed(site):
         purge_deleted(limit=1)
+
+
+def old_publication_cannot_be_removed(site: Site) -> None:
+    video = published()
+    request_by_person(video_id=video.pk)
+    published(video)
+    Attempt.objects.update(batch_status="SUCCEEDED")
+    assert tidy_jobs(limit=2) == 2
+    age(Job, "superseded_at", seconds=8 * 86400)
+    with no_object_can_be_removed(site):
+        purge_superseded(limit=1)
 
 
 # Storage.
@@ -351,7 +369,7 @@ Plant = Callable[[Site], Any]
 FAULTS: list[tuple[Plant, str, Condition, str, str]] = [
     (no_queue, "queue", UNWELL, "has no queue no-such-queue", "VIDEO_BATCH_JOB_QUEUE"),
     (unknown_setting, "settings", UNWELL, "batchreel.E010", "heartbeat_s"),
-    (migration_missing, "migrations", UNWELL, "batchreel.0006", "manage.py migrate"),
+    (migration_missing, "migrations", UNWELL, "batchreel.00", "manage.py migrate"),
     (no_bound_of_row_locks, "row locks", WARNING, "locked for ever", "idle_in_transaction_session_timeout"),
     (clock_is_wrong, "clock", WARNING, "90 s ahead", "time server"),
     (redis_away, "broker", UNWELL, "Redis does not answer", "REDIS_URL"),
@@ -365,6 +383,7 @@ FAULTS: list[tuple[Plant, str, Condition, str, str]] = [
     (job_is_dead, "jobs", WARNING, "1 for BUDGET_SPENT", "revive"),
     (job_is_overdue, "due jobs", UNWELL, "not submitted", "submit_per_s"),
     (removal_fails, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
+    (old_publication_cannot_be_removed, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
     (attempt_waits, "starting", WARNING, "JOB_RESOURCE_REQUIREMENT", "compute environment"),
     (storage_cannot_be_written, "storage", UNWELL, "cannot be used", "MEDIA_ROOT"),
     (bucket_is_missing, "storage", UNWELL, "NoSuchBucket", "STORAGE_BUCKET"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models.functions import Now
 
 from tasks.container import previewing
 from tasks.container.workshop import STALE_PLAN
@@ -37,6 +38,8 @@ from tests.services.making import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.test import Client
 
     from tests.services.making import ScriptedBatch
@@ -226,22 +229,32 @@ def test_viewers_keep_the_preview_for_a_while_when_the_ladder_is_published(batch
     assert shown(video) == b"ladder"
 
 
-def test_viewers_keep_the_preview_when_its_job_is_cancelled_until_something_else_is_shown(batch: ScriptedBatch) -> None:
+def end_dead(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(state="DEAD", reason="BUDGET_SPENT", finished_at=Now())
+    Attempt.objects.filter(job=job).update(state="FAILED", reason="EXIT_CODE", charged=True, ended_at=Now())
+
+
+@pytest.mark.parametrize("end", [lambda job: cancel_job(job_id=job.pk), end_dead], ids=["cancelled", "dead"])
+def test_viewers_keep_the_preview_for_a_while_when_its_job_ended_and_something_else_is_shown(
+    end: Callable[[Job], object], batch: ScriptedBatch
+) -> None:
     Tick.objects.get_or_create(name="reap")
     video = uploaded_video()
     previewed(video)
     first = Job.objects.get(video=video)
-    cancel_job(job_id=first.pk)
+    end(first)
     ended_long_ago()
     reap(batch=batch)
     assert shown(video) == b"preview"
-    assert video_overview(video).status == "CANCELLED"
     request_by_person(video_id=video.pk)
     claim = claimed(submitted_attempt(video))
     planned_with_remux(claim)
     finished(claim)
     assert shown(video) == b"ladder"
     Attempt.objects.update(batch_status="SUCCEEDED")
+    reap(batch=batch)
+    assert default_storage.exists(first.manifest_key), "viewers may be in the middle of it"
+    ended_long_ago()
     reap(batch=batch)
     assert not default_storage.exists(first.manifest_key)
 

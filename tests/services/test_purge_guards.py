@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tasks.models import Attempt, Job, Tick, Video
 from tasks.services.claim import job_prefix
+from tasks.services.purge import tidy_jobs
 from tasks.services.reap import reap
 from tasks.services.request import request_by_person
 from tests.services.making import age, published
@@ -34,3 +37,21 @@ def test_publication_stays_when_it_is_the_one_that_is_shown_though_there_is_a_ne
     age(Job, "finished_at", "superseded_at", seconds=30 * 86400)
     assert reap(batch=batch).purged_jobs == 0
     assert default_storage.exists(key)
+
+
+def test_tidying_reads_by_its_indexes_when_a_million_jobs_are_tidy() -> None:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        tidy_jobs(limit=10)
+    with connection.cursor() as cursor:
+        # The table is small here, so a plan that needs no index would be the cheaper one.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        plans = []
+        for query in queries.captured_queries:
+            cursor.execute(f"EXPLAIN {query['sql']}")
+            plans.append("\n".join(line for (line,) in cursor.fetchall()))
+    assert [
+        name for name in ("job_untidied", "job_dead_untidied") if not any(f" {name} " in plan for plan in plans)
+    ] == []
+    assert len(plans) == 2
