@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import F, Min, Q
@@ -37,6 +37,11 @@ def next_verdict_at(job: Job) -> Any:
     still_open = counted_attempts(job).filter(charged=None, ended_at__gt=Now() - _verdict_wait())
     first = still_open.aggregate(first=Min(F("ended_at")))["first"]
     return Now() if first is None else first + _verdict_wait()
+
+
+def verdict_deadlines(job: Job) -> list[datetime]:
+    """What `next_verdict_at` may have said of this job until now."""
+    return [ended_at + _verdict_wait() for ended_at in counted_attempts(job).values_list("ended_at", flat=True)]
 
 
 def counted_attempts(job: Job) -> Any:

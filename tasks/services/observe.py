@@ -22,7 +22,7 @@ from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobState
 from tasks.models import Attempt, Job
-from tasks.services.budget import next_verdict_at
+from tasks.services.budget import verdict_deadlines
 from tasks.services.ending import end_attempt
 from tasks.services.locking import lock_job
 from tasks.services.tick import was_away
@@ -201,9 +201,9 @@ def _settle_charge(attempt: Attempt, seen: Observation) -> None:
     if charged is None:
         return
     if not charged:
-        # The job may be waiting for this verdict alone; a backoff that it still waits out is not cut short.
+        # The job may be waiting for verdicts; a backoff that it still waits out is not cut short.
         waiting = Job.objects.filter(pk=attempt.job_id, state=JobState.RETRY_WAIT)
-        waiting.filter(next_attempt_at=next_verdict_at(attempt.job)).update(next_attempt_at=Now())
+        waiting.filter(next_attempt_at__in=verdict_deadlines(attempt.job)).update(next_attempt_at=Now())
     Attempt.objects.filter(pk=attempt.pk, charged=None).update(charged=charged)
     record(
         "attempt.verdict",

@@ -78,6 +78,22 @@ def test_job_goes_on_at_once_when_a_verdict_frees_its_last_execution(batch: Scri
     assert len(batch.submissions) == 6
 
 
+def test_job_goes_on_at_once_when_an_earlier_open_charge_was_settled_before(batch: ScriptedBatch) -> None:
+    last = silent_five_times(batch)
+    submit_due(batch=batch)
+    first = Attempt.objects.get(number=1)
+    batch.says(first, BatchStatus.FAILED, status_reason="Essential container in task exited", exit_code=1, started=True)
+    observe(batch=batch, tick=0)
+    batch.says(last, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True)
+    observe(batch=batch, tick=0)
+    assert list(Attempt.objects.filter(number__in=[1, 5]).order_by("number").values_list("charged", flat=True)) == [
+        True,
+        False,
+    ]
+    submit_due(batch=batch)
+    assert len(batch.submissions) == 6
+
+
 def test_backoff_is_waited_out_when_a_verdict_comes_before_its_end(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt(batch=batch)
     fall_silent(claimed(attempt))
