@@ -26,6 +26,9 @@ HEARTBEATS_TO_DEATH = 4
 BATCH_LEAST_TIMEOUT_S = 60
 """AWS Batch refuses a shorter attemptDurationSeconds (user guide, "Job timeouts")."""
 
+STORAGE_CALL_S = 120
+"""What one call to the storage may take: two tries of a minute each (STORAGES in project/settings.py)."""
+
 LONGEST_SIGNED_S = 7 * 86400
 """Amazon S3, "Sharing objects with presigned URLs": seven days with Signature Version 4."""
 
@@ -113,10 +116,18 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
             good, wanted = isinstance(value, str), "a text"
         elif kind == "bool":
             good, wanted = isinstance(value, bool), "True or False"
+        elif kind == "dict[str, float]":
+            good, wanted = _are_numbers(value), "an object of names and numbers above 0"
         else:
             good, wanted = isinstance(value, dict), "an object of names and values"
         if not good:
             yield Error(f"BATCHREEL[{each.name!r}] is {value!r}, not {wanted}.", hint=_SEE, id="batchreel.E001")
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(each, (int, float)) and not isinstance(each, bool) and each > 0 for each in value.values()
+    )
 
 
 def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
@@ -161,11 +172,11 @@ def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
             id="batchreel.E017",
         )
         return
-    for stage in ("fetch", "store"):
-        if conf.storage_patience_s >= conf.stage_limits_s[stage]:
+    for stage in ("fetch", "store", "publish"):
+        if conf.storage_patience_s + STORAGE_CALL_S > conf.stage_limits_s[stage]:
             yield Error(
-                f"storage_patience_s ({conf.storage_patience_s:g}) is not below the limit of stage {stage}"
-                f" ({conf.stage_limits_s[stage]:g}): containers that wait for the storage would be replaced.",
+                f"storage_patience_s ({conf.storage_patience_s:g}) and one call ({STORAGE_CALL_S} s) are more than"
+                f" stage_limits_s[{stage!r}] ({conf.stage_limits_s[stage]:g}): containers that wait for the storage would be replaced.",
                 hint="Lower storage_patience_s or raise the limit in BATCHREEL.",
                 id="batchreel.E007",
             )

@@ -38,16 +38,17 @@ def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], st
 
     Raises SourceMissingError, ScratchTooSmallError or Stopped; and whatever the storage raises where it cannot be reached for too long.
     """
-    if not _patiently(lambda: default_storage.exists(name), stop):
+    patience = _patience(stop)
+    if not _patiently(lambda: default_storage.exists(name), patience):
         message = f"the storage has no object {name}"
         raise SourceMissingError(message)
     path = _local_path(default_storage, name)
     if path is not None:
         return path
-    _require_room(_patiently(lambda: default_storage.size(name), stop), folder)
+    _require_room(_patiently(lambda: default_storage.size(name), patience), folder)
     target = folder / "source"
     with target.open("wb") as local:
-        for block in read_object(name, stop=stop):
+        for block in _blocks(name, patience):
             if stop.is_set():
                 raise Stopped
             local.write(block)
@@ -98,16 +99,26 @@ class _Watched:
 def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: threading.Event) -> None:
     """Store a local file under a key that nobody else ever writes.
 
-    Raises Stopped, or whatever the storage raises: where it is away, after `storage_patience_s`.
+    Raises Stopped, or whatever the storage raises: where it is away, `storage_patience_s` after it last took something.
     """
     patience = _patience(stop)
+    most_bytes = 0
+
+    def taken(done_bytes: int) -> None:
+        # Each try begins at the first byte again: only what no try had reached before shows that the storage is there.
+        nonlocal most_bytes
+        if done_bytes > most_bytes:
+            most_bytes = done_bytes
+            patience.renew()
+        progress(done_bytes)
+
     while True:
         try:
-            saved = _save(path, key, progress=progress, stop=stop)
+            saved = _save(path, key, progress=taken, stop=stop)
             break
         except BucketError as error:
             patience.bear(error)
-        if _is_stored(key, path.stat().st_size, stop):
+        if _is_stored(key, path.stat().st_size, patience):
             # Only the answer was lost.
             return
     if saved != key:
@@ -121,12 +132,11 @@ def _save(path: Path, key: str, *, progress: Callable[[int], None], stop: thread
         return default_storage.save(key, watched)
 
 
-def _is_stored(key: str, size_bytes: int, stop: threading.Event) -> bool:
-    return _patiently(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, stop)
+def _is_stored(key: str, size_bytes: int, patience: Patience) -> bool:
+    return _patiently(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, patience)
 
 
-def _patiently(call: Callable[[], Result], stop: threading.Event) -> Result:
-    patience = _patience(stop)
+def _patiently(call: Callable[[], Result], patience: Patience) -> Result:
     while True:
         try:
             with bucket_errors():
@@ -145,9 +155,13 @@ def _patience(stop: threading.Event) -> Patience:
 
 def read_object(key: str, *, stop: threading.Event) -> Iterator[bytes]:
     """The bytes of a stored object, in blocks, as they come. Raises FileNotFoundError, Stopped, or whatever the storage raises."""
+    return _blocks(key, _patience(stop))
+
+
+def _blocks(key: str, patience: Patience) -> Iterator[bytes]:
     if bucket := default_bucket():
         # A file of django-storages would first be read as a whole into a temporary file: no progress, no stop, and twice the disk.
-        yield from bucket.read(key, block_bytes=_BLOCK_BYTES, patience=_patience(stop))
+        yield from bucket.read(key, block_bytes=_BLOCK_BYTES, patience=patience)
         return
     with default_storage.open(key, "rb") as file:
         yield from file.chunks(_BLOCK_BYTES)

@@ -81,7 +81,15 @@ def take_due(*, limit: int) -> list[Attempt]:
     if not tokens:
         return []
     attempts = _retake(limit=tokens)
-    return attempts + _grant(limit=tokens - len(attempts))
+    looked_at = 0
+    # Jobs that get no attempt, because their budget is spent, take nobody's place.
+    while len(attempts) < tokens and looked_at < limit:
+        decided = _grant(limit=tokens - len(attempts))
+        if not decided:
+            break
+        looked_at += len(decided)
+        attempts += filter(None, decided)
+    return attempts
 
 
 def _put_off() -> Any:
@@ -101,9 +109,10 @@ def _retake(*, limit: int) -> list[Attempt]:
 
 
 @transaction.atomic
-def _grant(*, limit: int) -> list[Attempt]:
+def _grant(*, limit: int) -> list[Attempt | None]:
+    """An attempt for each due job, at most `limit`; None for one that is parked, or put off, instead."""
     due = _due_jobs().select_for_update(skip_locked=True, of=("self",)).order_by("next_attempt_at")[:limit]
-    return [attempt for job in due if (attempt := _grant_one(job))]
+    return [_grant_one(job) for job in due]
 
 
 def _grant_one(job: Job) -> Attempt | None:

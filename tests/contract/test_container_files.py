@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from botocore.client import BaseClient
@@ -14,6 +15,8 @@ from django.core.files.storage import default_storage
 from storages.backends.s3 import S3File
 
 from tasks.bucket import BucketError
+from tasks.checks import STORAGE_CALL_S
+from tasks.conf import bridge_settings
 from tasks.container.files import ScratchTooSmallError, SourceMissingError, fetch_source, read_object, store_file
 from tasks.transcode import Stopped
 from tests.buckets import use_new_bucket
@@ -193,3 +196,68 @@ def test_waiting_for_a_bucket_ends_at_once_when_the_container_is_told_to_stop(
     refuse_calls(monkeypatch, "HeadObject", times=9, status=503, code="")
     with pytest.raises(Stopped):
         fetch_source("source", tmp_path, progress=lambda _: None, stop=stop)
+
+
+class SlowStorage:
+    """A storage on a clock of its own: a call takes its time, and reaching nobody raises."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        hurry(monkeypatch)
+        self.passed_s, self.saves, self.outage = 0.0, 0, 0
+        self.read_s, self.call_s = 0.0, 0.0
+        monkeypatch.setattr("tasks.bucket.time", SimpleNamespace(monotonic=lambda: self.passed_s))
+        monkeypatch.setattr("tasks.container.files.default_storage", self)
+
+    def save(self, key: str, file: IO[bytes]) -> str:
+        self.saves += 1
+        while file.read(1):
+            self.passed_s += self.read_s
+        self._answer(is_away=self.saves <= self.outage)
+        return key
+
+    def exists(self, _: str) -> bool:
+        self._answer(is_away=self.call_s > 0)
+        return False
+
+    def _answer(self, *, is_away: bool) -> None:
+        self.passed_s += self.call_s
+        if is_away:
+            message = "nobody answers"
+            raise BucketError(message)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    path = tmp_path / "made"
+    path.write_bytes(b"made here")
+    return path
+
+
+def test_storage_is_waited_for_when_it_goes_away_at_the_end_of_a_long_upload(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SlowStorage(monkeypatch)
+    storage.read_s, storage.outage = 300, 1
+    store_file(made, "made", progress=lambda _: None, stop=threading.Event())
+    assert storage.saves == 2
+
+
+def test_waiting_for_a_storage_ends_when_it_takes_the_same_bytes_again_and_again(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SlowStorage(monkeypatch)
+    storage.read_s, storage.outage = 10, 1000
+    with pytest.raises(BucketError):
+        store_file(made, "made", progress=lambda _: None, stop=threading.Event())
+    assert storage.saves < 10
+
+
+@pytest.mark.parametrize("call_s", [1, 40, 115, STORAGE_CALL_S])
+def test_waiting_for_a_storage_ends_before_the_container_is_replaced_when_each_call_takes_long(
+    call_s: float, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SlowStorage(monkeypatch)
+    storage.call_s, storage.outage = call_s, 1000
+    with pytest.raises(BucketError):
+        store_file(made, "made", progress=lambda _: None, stop=threading.Event())
+    assert storage.passed_s <= bridge_settings().stage_limits_s["store"]

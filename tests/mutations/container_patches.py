@@ -180,6 +180,26 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         ),
     ),
     Patch(
+        name="a long upload uses up the patience with the storage",
+        promise=6,
+        file="tasks/container/files.py",
+        old="            patience.renew()\n",
+        new="            pass\n",
+        tests=(
+            "tests/contract/test_container_files.py::test_storage_is_waited_for_when_it_goes_away_at_the_end_of_a_long_upload",
+        ),
+    ),
+    Patch(
+        name="a container waits for the storage longer than it may stand still",
+        promise=6,
+        file="tasks/container/files.py",
+        old="        if _is_stored(key, path.stat().st_size, patience):\n",
+        new="        if _is_stored(key, path.stat().st_size, _patience(stop)):\n",
+        tests=(
+            "tests/contract/test_container_files.py::test_waiting_for_a_storage_ends_before_the_container_is_replaced_when_each_call_takes_long",
+        ),
+    ),
+    Patch(
         name="a failover of the database ends attempts",
         promise=6,
         file="tasks/container/database.py",

@@ -216,6 +216,16 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SERVICES}/test_submit.py::test_late_answer_is_terminated_when_the_job_was_cancelled_meanwhile",),
     ),
     Patch(
+        name="jobs whose budget is spent take the place of others",
+        promise=13,
+        file="tasks/services/submit.py",
+        old="    while len(attempts) < tokens and looked_at < limit:\n",
+        new="    while len(attempts) < tokens and not looked_at:\n",
+        tests=(
+            f"{_SERVICES}/test_submit.py::test_fresh_jobs_are_submitted_in_one_run_when_spent_ones_are_due_before_them",
+        ),
+    ),
+    Patch(
         name="one DescribeJobs for each id",
         promise=13,
         file="tasks/batch/aws.py",

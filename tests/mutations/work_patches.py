@@ -78,11 +78,29 @@ WORK_PATCHES: tuple[Patch, ...] = (
         name="the preview of a cancelled job goes while it is shown",
         promise=2,
         file="tasks/services/purge.py",
-        old="[JobState.FAILED, JobState.CANCELLED]) & ~Exists(shown)",
+        old="[JobState.FAILED, JobState.CANCELLED]) & unwatched",
         new="[JobState.FAILED, JobState.CANCELLED])",
         tests=(
-            f"{_SERVICES}/test_preview.py::test_viewers_keep_the_preview_when_its_job_is_cancelled_until_something_else_is_shown",
+            f"{_SERVICES}/test_preview.py::test_viewers_keep_the_preview_for_a_while_when_its_job_ended_and_something_else_is_shown",
         ),
+    ),
+    Patch(
+        name="the preview of an ended job goes as soon as something else is shown",
+        promise=2,
+        file="tasks/services/publish.py",
+        old="    others.filter(succeeded | shown, created_at",
+        new="    others.filter(succeeded, created_at",
+        tests=(
+            f"{_SERVICES}/test_preview.py::test_viewers_keep_the_preview_for_a_while_when_its_job_ended_and_something_else_is_shown",
+        ),
+    ),
+    Patch(
+        name="each tick reads all jobs to find what is untidy",
+        promise=13,
+        file="tasks/services/purge.py",
+        old="    dead = untidied.filter(unwatched, Exists(newer), state=JobState.DEAD)\n",
+        new="    dead = untidied.filter(unwatched, Exists(newer), state__in=[JobState.DEAD, JobState.FAILED])\n",
+        tests=(f"{_SERVICES}/test_purge_guards.py::test_tidying_reads_by_its_indexes_when_a_million_jobs_are_tidy",),
     ),
     Patch(
         name="a stale lease may finish its unit",

@@ -252,6 +252,12 @@ def test_no_address_is_given_when_a_part_does_not_exist(numbers: Any, lecturer: 
     assert answer.status_code == 400
 
 
+def test_bucket_forgets_the_second_upload_when_its_id_is_taken(lecturer: Client, place: Place) -> None:
+    first = begun(lecturer)
+    assert begin(lecturer, id=first["video"], size_bytes=1).status_code == 503
+    assert len(place.unfinished()) == 1
+
+
 def test_nothing_is_left_when_the_row_cannot_be_written(
     lecturer: Client, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -250,6 +250,33 @@ def test_backlog_is_submitted_in_one_run_when_the_bucket_fills_up_meanwhile(
     assert [submit_due(batch=batch).submitted for _ in range(3)] == [5, 2, 0]
 
 
+def test_fresh_jobs_are_submitted_in_one_run_when_spent_ones_are_due_before_them(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"submit_burst": 2, "submit_per_s": 1e-9, "max_attempts": 1}
+    for number in range(7):
+        uploaded_video(title=f"spent {number}")
+    Job.objects.update(fence=1)
+    for job in Job.objects.all():
+        Attempt.objects.create(
+            job=job,
+            number=1,
+            state="FAILED",
+            reason="EXIT_CODE",
+            charged=True,
+            ended_at=job.created_at,
+            batch_job_name=str(job.pk),
+            vcpus=1,
+            memory_mib=1,
+        )
+    age(Job, "next_attempt_at", seconds=60)
+    for title in "ab":
+        uploaded_video(title=title)
+    refill_tokens()
+    assert submit_due(batch=batch).submitted == 2
+    assert Job.objects.filter(state="DEAD").count() == 7
+
+
 def test_attempts_are_given_back_uncalled_when_the_turn_takes_too_long(
     batch: ScriptedBatch, settings: Settings
 ) -> None:

@@ -13,6 +13,7 @@ from tasks.conf import BridgeSettings
 if TYPE_CHECKING:
     from pytest_django import Settings
 
+LIMITS_S = BridgeSettings().stage_limits_s
 WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E001", {"no_such_name": 1}),
     ("batchreel.E001", {"heartbeat_s": "20"}),
@@ -32,7 +33,10 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E015", {"threads_per_unit": 3}),
     ("batchreel.W016", {"verdict_wait_s": 119}),
     ("batchreel.E018", {"submit_run_s": 10.5}),
-    ("batchreel.E007", {"storage_patience_s": 600}),
+    ("batchreel.E007", {"storage_patience_s": 481}),
+    ("batchreel.E007", {"stage_limits_s": LIMITS_S | {"publish": 599}}),
+    ("batchreel.E001", {"stage_limits_s": LIMITS_S | {"fetch": "600"}}),
+    ("batchreel.E001", {"stage_limits_s": LIMITS_S | {"fetch": 0}}),
     ("batchreel.E017", {"stage_limits_s": {"encode": 900}}),
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [
