@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import boto3
@@ -26,6 +27,7 @@ from tests.integration.messages import forget_messages
 from tests.integration.own_redis import OwnRedis
 from tests.integration.quick import QUICK
 from tests.media.clips import make_clip
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,8 +172,12 @@ def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def end_batch_jobs(batch: BatchClient, queue: str) -> None:
-    """End what still runs or waits in the queue."""
-    for status in UNFINISHED:
-        for page in batch.get_paginator("list_jobs").paginate(jobQueue=queue, jobStatus=status):
-            for job in page["jobSummaryList"]:
-                batch.terminate_job(jobId=job["jobId"], reason="The test is over")
+    """End what still runs or waits in the queue, and wait for it: a container at work would be in the way when the tables are emptied."""
+
+    def unfinished() -> list[str]:
+        pages = [batch.get_paginator("list_jobs").paginate(jobQueue=queue, jobStatus=status) for status in UNFINISHED]
+        return [job["jobId"] for page in chain(*pages) for job in page["jobSummaryList"]]
+
+    for job_id in unfinished():
+        batch.terminate_job(jobId=job_id, reason="The test is over")
+    wait_for(lambda: not unfinished(), what="the end of the test's containers")
