@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
-from botocore.config import Config
 
+from tasks.bucket import client_config
 from tasks.schedule import ROUTES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -131,15 +131,8 @@ STORAGES = {
             # Where the bucket is not AWS's; otherwise both are empty, and the role of the program counts.
             "access_key": env.str("STORAGE_ACCESS_KEY_ID", default=None),
             "secret_key": env.str("STORAGE_SECRET_ACCESS_KEY", default=None),
-            "client_config": Config(
-                signature_version="s3v4",
-                # In AWS, by the bucket's regional name: what is signed for the global one fails where AWS redirects, as for a young bucket.
-                s3={"addressing_style": "auto" if STORAGE_ENDPOINT_URL else "virtual"},
-                # Two tries of a minute, as the check batchreel.E007 counts on; containers try again for `storage_patience_s`.
-                connect_timeout=10,
-                read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": 2},
-            ),
+            # In AWS, by the bucket's regional name: what is signed for the global one fails where AWS redirects, as for a young bucket.
+            "client_config": client_config(addressing_style="auto" if STORAGE_ENDPOINT_URL else "virtual"),
             "file_overwrite": False,
             "default_acl": None,
         },

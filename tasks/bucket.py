@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from boto3.exceptions import Boto3Error
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import default_storage
 
@@ -26,6 +27,12 @@ MOST_PARTS = 10_000
 """Amazon S3, "Multipart upload limits". R2 has the same."""
 LARGEST_OBJECT_BYTES = 5 * 1024**4
 """As above: 5 TiB."""
+
+_CONNECT_TIMEOUT_S = 10
+_READ_TIMEOUT_S = 60
+_TRIES = 2
+LONGEST_CALL_S = _TRIES * _READ_TIMEOUT_S
+"""What one call through a client with `client_config` may take where nobody answers."""
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 16.0
@@ -45,6 +52,17 @@ class NoSuchUploadError(BucketError):
     """The multipart upload is complete already, was given up, or never was."""
 
     code = "NO_SUCH_UPLOAD"
+
+
+def client_config(*, addressing_style: Literal["auto", "virtual", "path"] = "auto") -> Config:
+    """How the storage's client calls: no longer than the stages of a container can wait for. The `client_config` of STORAGES takes it."""
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": addressing_style},
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=_READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": _TRIES},
+    )
 
 
 class Patience:

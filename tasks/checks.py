@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tasks import celery_checks  # noqa: F401 - importing registers its checks
 from tasks.batch.port import CONNECT_TIMEOUT_S, SUBMIT_TIMEOUT_S
+from tasks.bucket import LONGEST_CALL_S
 from tasks.conf import BridgeSettings, bridge_settings
 from tasks.container.settings_check import look_at_database
 
@@ -25,9 +26,6 @@ HEARTBEATS_TO_DEATH = 4
 
 BATCH_LEAST_TIMEOUT_S = 60
 """AWS Batch refuses a shorter attemptDurationSeconds (user guide, "Job timeouts")."""
-
-STORAGE_CALL_S = 120
-"""What one call to the storage may take: two tries of a minute each (STORAGES in project/settings.py)."""
 
 LONGEST_SIGNED_S = 7 * 86400
 """Amazon S3, "Sharing objects with presigned URLs": seven days with Signature Version 4."""
@@ -105,10 +103,7 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
     for each in fields(conf):
         value, kind = getattr(conf, each.name), str(each.type)
         if kind in {"int", "float"}:
-            numbers = (int,) if kind == "int" else (int, float)
-            good = isinstance(value, numbers) and not isinstance(value, bool) and value >= 0
-            if good and each.name in _ABOVE_ZERO:
-                good = value > 0
+            good = _is_number(value, whole=kind == "int", above_zero=each.name in _ABOVE_ZERO)
             wanted = (
                 f"{'a whole number' if kind == 'int' else 'a number'}{' above 0' if each.name in _ABOVE_ZERO else ''}"
             )
@@ -117,17 +112,18 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
         elif kind == "bool":
             good, wanted = isinstance(value, bool), "True or False"
         elif kind == "dict[str, float]":
-            good, wanted = _are_numbers(value), "an object of names and numbers above 0"
+            good = isinstance(value, dict) and all(_is_number(limit, above_zero=True) for limit in value.values())
+            wanted = "an object of names and numbers above 0"
         else:
             good, wanted = isinstance(value, dict), "an object of names and values"
         if not good:
             yield Error(f"BATCHREEL[{each.name!r}] is {value!r}, not {wanted}.", hint=_SEE, id="batchreel.E001")
 
 
-def _are_numbers(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(each, (int, float)) and not isinstance(each, bool) and each > 0 for each in value.values()
-    )
+def _is_number(value: object, *, whole: bool = False, above_zero: bool = False) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return False
+    return value > 0 if above_zero else value >= 0
 
 
 def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
@@ -173,9 +169,9 @@ def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
         )
         return
     for stage in ("fetch", "store", "publish"):
-        if conf.storage_patience_s + STORAGE_CALL_S > conf.stage_limits_s[stage]:
+        if conf.storage_patience_s + LONGEST_CALL_S > conf.stage_limits_s[stage]:
             yield Error(
-                f"storage_patience_s ({conf.storage_patience_s:g}) and one call ({STORAGE_CALL_S} s) are more than"
+                f"storage_patience_s ({conf.storage_patience_s:g}) and one call ({LONGEST_CALL_S} s) are more than"
                 f" stage_limits_s[{stage!r}] ({conf.stage_limits_s[stage]:g}): containers that wait for the storage would be replaced.",
                 hint="Lower storage_patience_s or raise the limit in BATCHREEL.",
                 id="batchreel.E007",

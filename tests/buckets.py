@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from tasks.bucket import client_config
+
 if TYPE_CHECKING:
     from pytest_django import Settings
 
@@ -28,7 +30,7 @@ def new_bucket() -> tuple[Any, str]:
 
 def use_bucket(settings: Settings, name: str) -> None:
     """Let the default storage lie in the bucket of this name."""
-    options = {"bucket_name": name, "file_overwrite": False, "default_acl": None, "signature_version": "s3v4"}
+    options = {"bucket_name": name, "file_overwrite": False, "default_acl": None, "client_config": client_config()}
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},

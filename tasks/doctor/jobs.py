@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef
 from django.db.models.functions import Now
 
 from tasks.conf import bridge_settings
@@ -78,10 +78,7 @@ def _not_started() -> Iterator[Finding]:
 
 def _not_removed() -> Iterator[Finding]:
     videos = Video.objects.filter(deleted_at__isnull=False, purge_tried_at__isnull=False)
-    old = Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
-    jobs = Job.objects.filter(
-        Q(tidied_at=None) | Q(superseded_at__lt=old), purge_tried_at__isnull=False, purged_at=None
-    )
+    jobs = Job.objects.filter(purge_tried_at__isnull=False, purged_at=None)
     count = videos.count() + jobs.count()
     if not count:
         yield well("removal", "What was deleted is removed.")

@@ -10,7 +10,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from tasks.bucket import Bucket, NoSuchUploadError, part_bytes_for
@@ -74,9 +74,9 @@ def begin_direct_upload(
             return DirectUpload.objects.create(
                 video=video, upload_id=upload_id, size_bytes=size_bytes, part_bytes=part_bytes_for(size_bytes)
             )
-    except BaseException as error:
-        # The row that IntegrityError met is another request's.
-        if isinstance(error, IntegrityError) or not may_be_committed(video):
+    except BaseException:
+        # By the upload, not by the video: a row with the video's id may be another request's.
+        if not may_be_committed(DirectUpload.objects.filter(upload_id=upload_id)):
             bucket.give_up_upload(key, upload_id)
         raise
 

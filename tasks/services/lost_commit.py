@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import DatabaseError, connection
 
-from tasks.models import Video
 
-
-def may_be_committed(video: Video) -> bool:
-    """Whether the video's row is there, though saving it raised an error; also True where the database cannot be asked."""
+def may_be_committed(rows: Any) -> bool:
+    """Whether what this query looks for is there, though saving it raised an error; also True where the database cannot be asked."""
     try:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
-        return Video.objects.filter(pk=video.pk).exists()
+        return bool(rows.exists())
     except DatabaseError:
         return True

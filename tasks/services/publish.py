@@ -99,7 +99,7 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_ke
 
 def _note_superseded(job: Job) -> None:
     """From here on the older publication's retention counts: viewers may have begun to watch it, or a preview, until now."""
-    others = Job.objects.filter(video_id=job.video_id, superseded_at=None).exclude(pk=job.pk)
+    others = Job.objects.filter(video_id=job.video_id, superseded_at=None)
     succeeded = Q(state=JobState.SUCCEEDED)
     shown = Q(pk__in=Video.objects.filter(pk=job.video_id).values("published_job"))
     others.filter(succeeded | shown, created_at__lt=job.created_at).update(superseded_at=Now())

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from django.core.files.storage import Storage, default_storage
@@ -37,7 +38,7 @@ def tidy_jobs(*, limit: int) -> int:
 
     At most `limit` jobs that ended for good, and as many DEAD ones: each kind has an index of its own.
     """
-    old = Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
+    old = _retention_ends()
     shown = Video.objects.filter(published_job=OuterRef("pk"))
     preview = Unit.objects.filter(job=OuterRef("pk"), kind=UnitKind.REMUX, state=UnitState.DONE)
     # Viewers may still watch a preview: as long as it is shown, and for a while after.
@@ -50,13 +51,13 @@ def tidy_jobs(*, limit: int) -> int:
         | Q(state__in=[JobState.FAILED, JobState.CANCELLED]) & unwatched
     )
     dead = untidied.filter(unwatched, Exists(newer), state=JobState.DEAD)
-    return sum(_one_by_one(_without_containers(jobs)[:limit], _tidy) for jobs in (ended, dead))
+    return _one_by_one(chain.from_iterable(_without_containers(jobs)[:limit] for jobs in (ended, dead)), _tidy)
 
 
 def purge_superseded(*, limit: int) -> int:
     """Remove publications that a newer one has replaced for as long as their retention. Returns how many."""
-    old = Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
     shown = Video.objects.filter(published_job=OuterRef("pk"))
+    old = _retention_ends()
     superseded = Job.objects.filter(~Exists(shown), superseded_at__lt=old, state=JobState.SUCCEEDED, purged_at=None)
     return _one_by_one(_without_containers(superseded)[:limit], _purge_publication)
 
@@ -68,7 +69,12 @@ def purge_deleted(*, limit: int) -> int:
     return _one_by_one(deleted.order_by(_OTHERS_FIRST, "deleted_at")[:limit], _purge_video)
 
 
-def _one_by_one(rows: Any, purge_row: Callable[[Any], None]) -> int:
+def _retention_ends() -> Any:
+    """What was replaced before this is watched by nobody any more."""
+    return Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
+
+
+def _one_by_one(rows: Iterable[Any], purge_row: Callable[[Any], None]) -> int:
     """Purge each row; one that cannot be purged is noted, and goes behind the others from then on. Returns how many were purged."""
     purged = 0
     stop_at_s = time.monotonic() + bridge_settings().purge_run_s

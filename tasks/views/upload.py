@@ -52,7 +52,7 @@ def store_upload(*, title: str, file: UploadedFile[bytes], owner: Any = None) ->
         with transaction.atomic():
             video.save(force_insert=True)
     except BaseException:
-        if not may_be_committed(video):
+        if not may_be_committed(Video.objects.filter(pk=video.pk)):
             video.source.delete(save=False)
         raise
     return video

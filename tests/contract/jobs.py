@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tests.waiting import wait_for
@@ -95,7 +96,11 @@ class Jobs:
     def end(self) -> None:
         """End what still runs or waits."""
         for queue in self._queues:
-            for status in UNFINISHED:
-                for page in self.batch.get_paginator("list_jobs").paginate(jobQueue=queue, jobStatus=status):
-                    for job in page["jobSummaryList"]:
-                        self.batch.terminate_job(jobId=job["jobId"], reason="The test is over")
+            for job_id in unfinished_job_ids(self.batch, queue):
+                self.batch.terminate_job(jobId=job_id, reason="The test is over")
+
+
+def unfinished_job_ids(batch: BatchClient, queue: str) -> list[str]:
+    """The ids of the Batch jobs in a queue that wait or run."""
+    pages = [batch.get_paginator("list_jobs").paginate(jobQueue=queue, jobStatus=status) for status in UNFINISHED]
+    return [job["jobId"] for page in chain.from_iterable(pages) for job in page["jobSummaryList"]]

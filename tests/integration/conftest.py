@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import boto3
@@ -18,7 +17,7 @@ from tasks import hints
 from tasks.batch.definition import render
 from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
-from tests.contract.jobs import UNFINISHED, Jobs
+from tests.contract.jobs import Jobs, unfinished_job_ids
 from tests.integration.batch_proxy import BatchProxy
 from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
 from tests.integration.container_definitions import define_containers
@@ -173,11 +172,6 @@ def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def end_batch_jobs(batch: BatchClient, queue: str) -> None:
     """End what still runs or waits in the queue, and wait for it: a container at work would be in the way when the tables are emptied."""
-
-    def unfinished() -> list[str]:
-        pages = [batch.get_paginator("list_jobs").paginate(jobQueue=queue, jobStatus=status) for status in UNFINISHED]
-        return [job["jobId"] for page in chain(*pages) for job in page["jobSummaryList"]]
-
-    for job_id in unfinished():
+    for job_id in unfinished_job_ids(batch, queue):
         batch.terminate_job(jobId=job_id, reason="The test is over")
-    wait_for(lambda: not unfinished(), what="the end of the test's containers")
+    wait_for(lambda: not unfinished_job_ids(batch, queue), what="the end of the test's containers")

@@ -233,7 +233,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="a COMMIT without an answer takes the file of its row",
         promise=1,
         file="tasks/views/upload.py",
-        old="        if not may_be_committed(video):\n",
+        old="        if not may_be_committed(Video.objects.filter(pk=video.pk)):\n",
         new="        if video:\n",
         tests=(
             "tests/services/test_lost_commit.py::test_file_stays_when_the_commit_of_its_row_took_effect_and_was_not_answered",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tasks.conf import bridge_settings
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES
 from tasks.models import Attempt, Event, Job, Unit, Video
-from tests.contract.jobs import UNFINISHED
+from tests.contract.jobs import unfinished_job_ids
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def assert_done_once(videos: Sequence[Video], *, attempts: int = 1) -> None:
 
 
 def unfinished_batch_jobs(batch: BatchClient) -> list[str]:
-    """The names of the Batch jobs in our queue that wait or run."""
-    return [name for status in UNFINISHED for name in _listed(batch, jobStatus=status)]
+    """The ids of the Batch jobs in our queue that wait or run."""
+    return unfinished_job_ids(batch, bridge_settings().job_queue)
 
 
 def submitted_names(batch: BatchClient, jobs: Iterable[object]) -> list[str]:
