@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import environ
 
-from tasks.bucket import client_config
-from tasks.schedule import ROUTES
+from tasks.schedule.ticks import QUEUES, ROUTES, SUBMIT
+from tasks.storage.bucket import client_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = BASE_DIR / ".local"
@@ -183,8 +183,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_SOFT_TIME_LIMIT = 20
 CELERY_TASK_TIME_LIMIT = 25
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_TASK_DEFAULT_QUEUE = "submit"
-CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in ("submit", "observe", "maintain")}
+CELERY_TASK_DEFAULT_QUEUE = SUBMIT.queue
+CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in QUEUES}
 CELERY_TASK_ROUTES = ROUTES
 CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_WORKER_SEND_TASK_EVENTS = True
@@ -220,7 +220,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
-        "json": {"()": "tasks.container.logs.JsonFormatter"},
+        "json": {"()": "tasks.json_logs.JsonFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.str("LOG_FORMAT", default="plain")}},
     "loggers": {"botocore": {"level": "WARNING"}},

@@ -8,11 +8,11 @@ from django.apps import AppConfig
 class BatchreelConfig(AppConfig):
     """Django's entry point to the app."""
 
-    name = "tasks"
+    name = __package__
     label = "batchreel"
     verbose_name = "Batchreel"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Connect the receivers and register the system checks."""
-        from tasks import checks, receivers  # noqa: F401, PLC0415 - both import models, which exist only now
+        from . import checks, receivers  # noqa: F401, PLC0415 - both import models, which exist only now

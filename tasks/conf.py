@@ -1,7 +1,7 @@
 """The one settings object: every number of the bridge, with its unit in its name and the reason for its value.
 
 A site overrides any of them in Django's settings: `BATCHREEL = {"stuck_threshold_s": 300}`. How the numbers must relate is checked by
-`manage.py check` (tasks/checks.py).
+`manage.py check` (tasks/checks/bridge.py).
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ class BridgeSettings:
     """A tick's lease row is taken over by the next tick after this. No less than Celery's hard time limit."""
 
     # Submitting.
-    submit_batch_jobs: int = 100
+    submit_limit: int = 100
     """Most SubmitJob calls in one tick."""
-    submit_refusals: int = 3
+    submit_max_rejections: int = 3
     """After so many attempts that SubmitJob refused in one tick, for whatever they ask, the rest waits for the next."""
-    submit_run_s: float = 10
+    submit_time_limit_s: float = 10
     """No SubmitJob is begun after this in one tick. With one call's time-out, less than Celery's soft time limit."""
     submit_per_s: float = 20
     """Our share of the account's SubmitJob rate (AWS: 50 a second, for account and region)."""
     submit_burst: int = 20
-    settle_s: float = 60
-    """After a doubtful SubmitJob, the wait before each look for the Batch job by its name."""
-    refused_submit_wait_s: float = 30
+    submit_lookup_delay_s: float = 60
+    """After a ambiguous SubmitJob, the wait before each look for the Batch job by its name."""
+    rejected_submit_wait_s: float = 30
     """After a SubmitJob that AWS denied or refused, the wait before the next call."""
     throttled_submit_wait_s: float = 2
     """The same where AWS throttled it: its quota fills up again within a second."""
@@ -83,24 +83,24 @@ class BridgeSettings:
     # Observing.
     describe_limit_ids: int = 1000
     """Most Batch jobs asked for in one tick: ten DescribeJobs calls."""
-    audit_s: float = 60
+    poll_running_s: float = 60
     """How often an attempt with a fresh heartbeat is asked about all the same."""
-    start_limit_s: float = 900
+    start_timeout_s: float = 900
     """A Batch job that was in STARTING, or RUNNING without a claim, for this long is replaced. About one start in a hundred hangs."""
     runnable_alert_s: float = 1800
     """A Batch job that was in RUNNABLE for this long has a cause that somebody must see: an event says Batch's reason."""
-    young_attempt_s: float = 300
-    """An attempt that has not started is asked about at each tick until this age, then each `audit_s`."""
-    lost_absences: int = 4
+    poll_fast_until_s: float = 300
+    """An attempt that has not started is asked about at each tick until this age, then each `poll_running_s`."""
+    missing_answers_limit: int = 4
     """Absent answers in a row that count: of a hundred answers one may be empty, and a waiting job is asked about for days."""
-    lost_silence_s: float = 80
-    """Silence that, with so many absences, means that a Batch job is gone: shorter than where silence is the only sign."""
-    lost_age_s: float = 120
+    missing_heartbeat_s: float = 80
+    """Silence that, with so many missing_answers, means that a Batch job is gone: shorter than where silence is the only sign."""
+    missing_min_age_s: float = 120
     succeeded_grace_s: float = 60
     """Batch says SUCCEEDED, the container has not said so in its row: the wait before the attempt is failed."""
-    verdict_wait_s: float = 900
+    final_status_wait_s: float = 900
     """How long the charge of a silent attempt waits for Batch's verdict."""
-    rescue_calls_s: float = 5
+    rescue_api_time_limit_s: float = 5
     """After this, a rescue tick asks and terminates no more: it only fences, and the reap tick repeats the terminates."""
 
     rescue_limit: int = 500
@@ -113,11 +113,11 @@ class BridgeSettings:
     backoff_cap_s: float = 600
 
     # Reaping.
-    reap_settle_s: float = 60
+    orphan_grace_s: float = 60
     """A Batch job of ours without a live attempt is left alone until this age, by the database's clock."""
     reap_limit: int = 50
     """Most terminations and purges of each kind in one tick."""
-    purge_run_s: float = 4
+    purge_time_limit_s: float = 4
     """No row of a kind is begun to be purged after this in one tick; there are three kinds."""
     superseded_retention_s: float = 7 * 86400
     """How long a publication stays after a newer one replaced it, for viewers who are in the middle of it."""
@@ -131,13 +131,13 @@ class BridgeSettings:
     """How long the signed addresses of a private bucket work. A player asks for new ones when they have run out. At most 7 days."""
     scratch_reserve_mib: int = 2048
     """What has to be free on a container's disk beside the source: a few units at a time, of every rung."""
-    storage_patience_s: float = 480
+    storage_retry_s: float = 480
     """For so long an outage of the storage costs a container its time, not its attempt; then it leaves before it is replaced."""
 
     # Hints.
-    hint_wait_s: float = 1.0
+    broker_timeout_s: float = 1.0
     """The longest that a request waits for the broker to take a hint."""
-    hint_pause_s: float = 30
+    broker_backoff_s: float = 30
     """After a hint could not be sent, none is tried in this process for this long."""
 
 

@@ -14,11 +14,11 @@ from django.db import DatabaseError
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
-from tasks.container.database_role import renew_rights
-from tasks.models import Video
-from tasks.services.delete import delete_video
-from tasks.services.request import request_automatically
-from tasks.signals import deletion_requested, upload_completed
+from .database_role import renew_rights
+from .models import Video
+from .services.requests.delete import delete_video
+from .services.requests.request import request_automatically
+from .signals import deletion_requested, upload_completed
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def _migrated(*, app_config: Any, plan: list[tuple[Any, bool]] | None = None, **
     if app_config.label == "batchreel" and plan is not None and not any(backwards for _, backwards in plan):
         renew_rights()
     if app_config.label == "django_celery_beat":
-        from tasks.beat import sync_entries  # noqa: PLC0415 - its models exist only after migrating
+        from .schedule.sync import sync_entries  # noqa: PLC0415 - its models exist only after migrating
 
         sync_entries()
 
@@ -54,7 +54,7 @@ def _migrated(*, app_config: Any, plan: list[tuple[Any, bool]] | None = None, **
 @beat_init.connect
 def _beat_starts(**_: Any) -> None:
     """The periods are settings: where beat sent ticks at other periods than their workers expect, each run of ticks would be broken."""
-    from tasks.beat import sync_entries  # noqa: PLC0415 - beat alone needs it at once
+    from .schedule.sync import sync_entries  # noqa: PLC0415 - beat alone needs it at once
 
     try:
         sync_entries()

@@ -1,72 +1,78 @@
-"""The Celery tasks: fetch the port, call a service. Each is seconds long, carries no argument, and may run any number of times."""
+"""The Celery tasks. Each gets the port to AWS Batch, calls services, takes no arguments, and may run any number of times at once.
+
+They take seconds: all media work happens in containers. The periodic ones are the rows of `schedule.ticks`.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 from celery import shared_task
 
-from tasks.batch.aws import aws_batch
-from tasks.conf import bridge_settings
-from tasks.services.doubt import resolve_doubts
-from tasks.services.observe import OBSERVE_TICK, observe
-from tasks.services.reap import reap
-from tasks.services.request import request_overlooked
-from tasks.services.rescue import RESCUE_TICK, rescue
-from tasks.services.resume import resume_idle
-from tasks.services.submit import submit_due
-from tasks.services.tick import TickLease, run_tick
-from tasks.services.waiting import note_waiting, warn_of_overdue
+from .batch.aws import aws_batch
+from .conf import bridge_settings
+from .schedule.ticks import OBSERVE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
+from .services.requests.request import request_missing_jobs
+from .services.ticks.alerts import alert_overdue, alert_stuck_runnable
+from .services.ticks.ambiguous import resolve_ambiguous
+from .services.ticks.lease import TickLease, run_tick
+from .services.ticks.observe import observe
+from .services.ticks.reap import reap
+from .services.ticks.rescue import rescue
+from .services.ticks.resume import resume_idle
+from .services.ticks.submit import submit_due
 
 
-@shared_task(name="batchreel.hint")
-def hint() -> None:
-    """There is work: submit what is due, now rather than at the next tick."""
+def tick(definition: Tick) -> Callable[[Callable[[TickLease], None]], Any]:
+    """Register the function as the Celery task of this tick. It runs only while it holds the tick's lease."""
+
+    def register(body: Callable[[TickLease], None]) -> Any:
+        @shared_task(name=definition.task)
+        @functools.wraps(body)
+        def run() -> None:
+            run_tick(definition.name, period_s=definition.period_s(bridge_settings()), body=body)
+
+        return run
+
+    return register
+
+
+@shared_task(name=WAKEUP_TASK)
+def wake() -> None:
+    """Submit what is due now, instead of at the next tick."""
     submit_due(batch=aws_batch())
 
 
-@shared_task(name="batchreel.submit")
-def submit_tick() -> None:
-    """Give overlooked videos their job, submit what is due, settle doubtful submissions."""
-
-    def body(_: TickLease) -> None:
-        batch = aws_batch()
-        request_overlooked(limit=bridge_settings().submit_batch_jobs)
-        # Before the doubts: where ListJobs is refused, SubmitJob may work all the same.
-        summary = submit_due(batch=batch)
-        resolve_doubts(batch=batch)
-        if summary.trouble:
-            raise summary.trouble
-
-    run_tick("submit", period_s=bridge_settings().submit_tick_s, body=body)
+@tick(SUBMIT)
+def submit_tick(_: TickLease) -> None:
+    """Create missing jobs, submit what is due, resolve ambiguous submissions."""
+    batch = aws_batch()
+    request_missing_jobs(limit=bridge_settings().submit_limit)
+    # Before the ambiguous ones: if ListJobs is denied, SubmitJob may still be allowed.
+    summary = submit_due(batch=batch)
+    resolve_ambiguous(batch=batch)
+    if summary.error:
+        raise summary.error
 
 
-@shared_task(name="batchreel.observe")
-def observe_tick() -> None:
-    """Ask DescribeJobs what became of the attempts."""
-
-    def body(lease: TickLease) -> None:
-        observe(batch=aws_batch(), tick=lease.number)
-
-    run_tick(OBSERVE_TICK, period_s=bridge_settings().observe_tick_s, body=body)
+@tick(OBSERVE)
+def observe_tick(lease: TickLease) -> None:
+    """Ask DescribeJobs for the status of attempts."""
+    observe(batch=aws_batch(), tick=lease.number)
 
 
-@shared_task(name="batchreel.rescue")
-def rescue_tick() -> None:
-    """Replace containers that are silent, make no progress or hang in their start; resume what nobody is at work on."""
-
-    def body(lease: TickLease) -> None:
-        rescue(batch=aws_batch(), unbroken_since=lease.unbroken_since)
-        resume_idle()
-        note_waiting()
-        warn_of_overdue()
-
-    run_tick(RESCUE_TICK, period_s=bridge_settings().rescue_tick_s, body=body)
+@tick(RESCUE)
+def rescue_tick(lease: TickLease) -> None:
+    """Replace containers that are silent, stalled or stuck at start; reschedule jobs without a live attempt; alert operators."""
+    rescue(batch=aws_batch(), continuous_since=lease.continuous_since)
+    resume_idle()
+    alert_stuck_runnable()
+    alert_overdue()
 
 
-@shared_task(name="batchreel.reap")
-def reap_tick() -> None:
-    """End what nobody owns."""
-
-    def body(_: TickLease) -> None:
-        reap(batch=aws_batch())
-
-    run_tick("reap", period_s=bridge_settings().reap_tick_s, body=body)
+@tick(REAP)
+def reap_tick(_: TickLease) -> None:
+    """Terminate orphaned Batch jobs; purge objects and rows that are no longer needed."""
+    reap(batch=aws_batch())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from tasks.views import direct_upload, media, pages, progress
+from .views import direct_upload, media, pages, progress
 
 app_name = "batchreel"
 

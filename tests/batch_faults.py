@@ -15,7 +15,7 @@ _LIMIT_S = 10.0
 
 
 class Faults:
-    """The faults of the running endpoint; project/local/batch_faults.py says which there are."""
+    """The faults of the running endpoint; project/local/batch/faults/plan.py says which there are."""
 
     def __init__(self) -> None:
         self.happened = 0

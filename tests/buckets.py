@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from tasks.bucket import client_config
+from tasks.storage.bucket import client_config
 
 if TYPE_CHECKING:
     from pytest_django import Settings

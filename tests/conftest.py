@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.management import call_command
+from tests.wakeup_broker import forget_wakeups
 
-from tasks import hints
+from tasks import wakeup
 from tests.batch_faults import Faults
-from tests.hint_target import forget_hints
 from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 
 @pytest.fixture
-def hints_are_tried() -> Iterator[None]:
+def wakeups_are_sent() -> Iterator[None]:
     """No earlier failure keeps a hint back in this test, and none of this test keeps one back later."""
-    hints.breaker.reset()
+    wakeup.breaker.reset()
     yield
     # A hint that was waited for no longer may still fail, and would then keep back those of the next test.
-    forget_hints()
+    forget_wakeups()
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ class CuttingProxy:
         at_bytes = self._pause_at_bytes  # once: `mend` may come at any moment
         return at_bytes is not None and self.sent_bytes >= at_bytes
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Let connections be made again, and everything pass."""
         self._pause_at_bytes = None
         self._is_up.set()

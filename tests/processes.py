@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 
 def is_alive(process_id: int) -> bool:

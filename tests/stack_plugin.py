@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 
 from project.local.errors import FolderInUseError, StackError
-from project.local.postgres import DATABASE
+from project.local.servers.postgres import DATABASE
 from project.local.stack import Stack
 
 if TYPE_CHECKING:

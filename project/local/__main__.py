@@ -12,7 +12,7 @@ from pathlib import Path
 
 from project.local.environment import STATE_DIR, site_environment
 from project.local.errors import StackError
-from project.local.lifeline import die_with_parent
+from project.local.servers.lifeline import die_with_parent
 from project.local.stack import running_stack
 
 _DESCRIPTION = """\

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from project.local.environment import STATE_DIR, given_path, kept_secret, site_environment
+from project.local.environment import STATE_DIR, given_path, site_environment, stored_secret
 from project.local.errors import StackError
 from project.local.frontend import install_frontend
-from project.local.lifeline import lifeline_command
-from project.local.ports import port_near
+from project.local.servers.lifeline import lifeline_command
+from project.local.servers.ports import port_near
 from project.local.site import WEB_PORT, prepare_site
 from project.local.stack import STACK_VARIABLES, running_stack
 
@@ -81,7 +81,7 @@ def _ensure_login(state_dir: Path) -> str:
     """Make the login, or give it the kept password again; the password."""
     from django.contrib.auth import get_user_model  # noqa: PLC0415 - only once Django is set up
 
-    password = kept_secret(state_dir / "password", length_bytes=9)
+    password = stored_secret(state_dir / "password", length_bytes=9)
     user, _ = get_user_model().objects.get_or_create(username=LOGIN, defaults={"is_staff": True, "is_superuser": True})
     user.set_password(password)
     user.save()

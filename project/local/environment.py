@@ -18,7 +18,7 @@ LIVELY = {
     "observe_tick_s": 5,
     "rescue_tick_s": 10,
     "reap_tick_s": 15,
-    "audit_s": 10,
+    "poll_running_s": 10,
 }
 """Shorter periods than in production, where a heartbeat each 20 s is plenty: here somebody is watching."""
 
@@ -26,7 +26,7 @@ LIVELY = {
 def site_environment(state_dir: Path) -> dict[str, str]:
     """What Django, Celery and the containers need on a laptop. A variable that is set already is left as it is."""
     wanted = {
-        "SECRET_KEY": kept_secret(state_dir / "secret-key"),
+        "SECRET_KEY": stored_secret(state_dir / "secret-key"),
         "DEBUG": "on",
         "HTTPS": "off",
         "MEDIA_ROOT": str(state_dir / "media"),
@@ -37,7 +37,7 @@ def site_environment(state_dir: Path) -> dict[str, str]:
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
 
 
-def kept_secret(path: Path, *, length_bytes: int = 48) -> str:
+def stored_secret(path: Path, *, length_bytes: int = 48) -> str:
     """The random secret in this file, which only its owner can read; made at the first call."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

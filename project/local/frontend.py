@@ -58,9 +58,9 @@ def install_frontend(
         stamp.unlink(missing_ok=True)
         for name in _LISTS:
             shutil.copyfile(source_dir / name, target_dir / name)
-        if trouble := _npm_ci(target_dir, limit_s=limit_s):
+        if failure := _npm_ci(target_dir, limit_s=limit_s):
             say(
-                f"The player's hls.js could not be installed: {trouble}. Safari plays videos all the same; other browsers need it."
+                f"The player's hls.js could not be installed: {failure}. Safari plays videos all the same; other browsers need it."
             )
             return False
         stamp.write_text(wanted)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
-from project.local.service import Service
+from project.local.servers.server import Service
 
 WEB_PORT = 8000
 """Of the web pages under `scripts/dev`, unless another program has it."""

@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from project.local.aws_resources import aws_environment, ensure_job_queue
-from project.local.aws_service import start_aws, wait_for_aws
+from project.local.aws.resources import aws_environment, ensure_job_queue
+from project.local.aws.server import start_aws, wait_for_aws
 from project.local.errors import PortTakenError, StackError
-from project.local.ports import free_port
-from project.local.postgres import prepare_data_folder, start_postgres, wait_for_postgres
-from project.local.redis import redis_url, start_redis, wait_for_redis
+from project.local.servers.ports import free_port
+from project.local.servers.postgres import prepare_data_folder, start_postgres, wait_for_postgres
+from project.local.servers.redis import redis_url, start_redis, wait_for_redis
 from project.local.state_lock import PREVIOUS_STACK_LIMIT_S, lock_state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from project.local.service import Service
+    from project.local.servers.server import Service
 
 STACK_VARIABLES = ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL")
 

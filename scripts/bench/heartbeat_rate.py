@@ -12,8 +12,8 @@ from history import add_history, migrate
 from in_processes import in_processes
 
 from tasks.models import Attempt
-from tasks.services.claim import Claim
-from tasks.services.heartbeat import Beat, beat
+from tasks.services.container_api.claim import Claim
+from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbeat
 
 ACTIVE_JOBS = 10_000
 PROCESSES = 4
@@ -72,10 +72,10 @@ def _beat_ms(claim: Claim, *, keep: bool) -> float:
     began = time.perf_counter()
     if not keep:
         connection.close()
-    answer = beat(claim, stage="encode", count=time.monotonic_ns(), encoded_frames=2)
+    answer = send_heartbeat(claim, stage="encode", count=time.monotonic_ns(), encoded_frames=2)
     if not keep:
         connection.close()
-    if answer is not Beat.ALIVE:
+    if answer is not HeartbeatReply.ALIVE:
         message = f"a heartbeat brought back {answer}"
         raise RuntimeError(message)
     return (time.perf_counter() - began) * 1000

@@ -16,7 +16,7 @@ from tasks.models import Tick
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tasks.batch.port import Found, Submission
+    from tasks.batch.port import ListedJob, Submission
 
 
 class AtOnce:
@@ -28,10 +28,10 @@ class AtOnce:
     def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
         return [Observation(batch_job_id=each, status=BatchStatus.RUNNING, started=True) for each in batch_job_ids]
 
-    def find(self, *, name: str) -> list[Found]:
+    def find(self, *, name: str) -> list[ListedJob]:
         return []
 
-    def list_active(self, *, prefix: str) -> list[Found]:
+    def list_active(self, *, prefix: str) -> list[ListedJob]:
         return []
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
@@ -46,17 +46,17 @@ _INSERTS = (
     """,
     """
     INSERT INTO batchreel_job (id, video_id, source_name, profile, automatic, state, fence, budget_from, next_attempt_at, reason,
-        reason_text, manifest, manifest_key, poster_key, created_at, finished_at, tidied_at)
+        reason_message, manifest, manifest_key, poster_key, created_at, finished_at, pruned_at)
     SELECT md5('job' || n)::uuid, md5('video' || n)::uuid, 'sources/' || n || '.mp4', 'standard', true, %(job_state)s, 1, 0, NULL, '',
         '', '{}', 'master.m3u8', '', now() - %(age)s, CASE WHEN %(is_over)s THEN now() - %(age)s END,
         CASE WHEN %(is_over)s THEN now() - %(age)s END
     FROM generate_series(%(first)s, %(last)s) n
     """,
     """
-    INSERT INTO batchreel_attempt (job_id, number, state, reason, reason_text, charged, vcpus, memory_mib, batch_job_name, batch_job_id,
-        created_at, empty_looks, claimed_at, heartbeat_at, progressed_at, stage, count, encoded_frames, in_work, ended_at, batch_status,
-        batch_status_reason, batch_log_stream, absences)
-    SELECT md5('job' || n)::uuid, 1, %(attempt_state)s, '', '', %(charged)s, 2, 4096, 'batchreel-' || n, 'batch-' || n,
+    INSERT INTO batchreel_attempt (job_id, number, state, reason, reason_message, counted, vcpus, memory_mib, batch_job_name, batch_job_id,
+        created_at, lookup_misses, claimed_at, heartbeat_at, progressed_at, stage, count, encoded_frames, units_in_progress,
+        ended_at, batch_status, batch_status_reason, batch_log_stream, missing_answers)
+    SELECT md5('job' || n)::uuid, 1, %(attempt_state)s, '', '', %(counted)s, 2, 4096, 'batchreel-' || n, 'batch-' || n,
         now() - %(age)s, 0, now() - %(age)s, now() - %(age)s, now() - %(age)s, 'encode', 1, 1, '[]',
         CASE WHEN %(is_over)s THEN now() - %(age)s END, %(batch_status)s, '', '', 0
     FROM generate_series(%(first)s, %(last)s) n
@@ -91,7 +91,7 @@ def migrate() -> None:
 
 def add_history(*, first: int, until: int, active: int) -> None:
     """Add published videos numbered from `first` up to `until`, and `active` jobs whose containers are at work."""
-    Tick.objects.get_or_create(name="rescue", defaults={"unbroken_since": Now()})
+    Tick.objects.get_or_create(name="rescue", defaults={"continuous_since": Now()})
     _add(first, until - 1, is_over=True)
     if active:
         _add(-active, -1, is_over=False)
@@ -105,7 +105,7 @@ def _add(first: int, last: int, *, is_over: bool) -> None:
         "last": last,
         "is_over": is_over,
         "age": _AGE if is_over else timedelta(),
-        "charged": False if is_over else None,
+        "counted": False if is_over else None,
         "job_state": JobState.SUCCEEDED if is_over else JobState.RUNNING,
         "attempt_state": AttemptState.SUCCEEDED if is_over else AttemptState.RUNNING,
         "batch_status": BatchStatus.SUCCEEDED if is_over else BatchStatus.RUNNING,

@@ -11,7 +11,7 @@ from history import AtOnce, add_history, migrate
 
 from tasks.conf import bridge_settings
 from tasks.models import Attempt
-from tasks.services.observe import observe
+from tasks.services.ticks.observe import observe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ from tasks.batch.aws import aws_batch, batch_client
 from tasks.conf import bridge_settings
 from tasks.lifecycle.states import AttemptState
 from tasks.models import Attempt, Job, Video
-from tasks.services.observe import observe
+from tasks.services.ticks.observe import observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

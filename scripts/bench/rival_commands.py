@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasks.transcode.ffmpeg import ffmpeg_binary
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 
 if TYPE_CHECKING:
     from pathlib import Path

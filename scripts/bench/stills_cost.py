@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.transcode.encode import encode_video
-from tasks.transcode.publication import build_publication
+from tasks.transcode.encode.video import encode_video
+from tasks.transcode.package.publication import build_publication
 
 if TYPE_CHECKING:
     from tasks.transcode import Plan

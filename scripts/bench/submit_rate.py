@@ -18,9 +18,9 @@ from tasks.batch.aws import aws_batch
 from tasks.batch.definition import render
 from tasks.conf import bridge_settings
 from tasks.models import Attempt, Job, Video
-from tasks.services.doubt import resolve_doubts
-from tasks.services.request import request_overlooked
-from tasks.services.submit import submit_due
+from tasks.services.requests.request import request_missing_jobs
+from tasks.services.ticks.ambiguous import resolve_ambiguous
+from tasks.services.ticks.submit import submit_due
 
 WORKERS = 8
 QUOTA_PER_S = 50
@@ -34,7 +34,7 @@ def measured(jobs: int) -> dict[str, Any]:
     region = boto3.client("batch").meta.region_name
     boto3.client("batch").register_job_definition(**render(bridge_settings(), region=region))
     Video.objects.bulk_create(Video(title="v", source=f"sources/{number}.mp4") for number in range(jobs))
-    while request_overlooked(limit=1000):
+    while request_missing_jobs(limit=1000):
         sys.stderr.write(f"{Job.objects.count()} of {jobs} jobs asked for ...\n")
     quota = _local_batch("POST", {"kind": "quota", "operation": "SubmitJob", "per_s": QUOTA_PER_S})
     spans = in_processes(_submit_all, count=WORKERS)
@@ -56,7 +56,7 @@ def _submit_all(_: int) -> tuple[float, float]:
     batch, began = aws_batch(), time.monotonic()
     while Attempt.objects.filter(state="SUBMITTED").count() < Job.objects.count():
         summary = submit_due(batch=batch)
-        resolve_doubts(batch=batch)
+        resolve_ambiguous(batch=batch)
         if not summary.submitted:
             time.sleep(_PATIENCE_S)
     return began, time.monotonic()

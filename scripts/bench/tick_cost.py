@@ -14,14 +14,14 @@ from history import AtOnce, add_history, migrate
 
 from tasks.conf import bridge_settings
 from tasks.models import Tick
-from tasks.services.doubt import resolve_doubts
-from tasks.services.observe import observe
-from tasks.services.reap import reap
-from tasks.services.request import request_overlooked
-from tasks.services.rescue import rescue
-from tasks.services.resume import resume_idle
-from tasks.services.submit import submit_due
-from tasks.services.waiting import note_waiting, warn_of_overdue
+from tasks.services.requests.request import request_missing_jobs
+from tasks.services.ticks.alerts import alert_overdue, alert_stuck_runnable
+from tasks.services.ticks.ambiguous import resolve_ambiguous
+from tasks.services.ticks.observe import observe
+from tasks.services.ticks.reap import reap
+from tasks.services.ticks.rescue import rescue
+from tasks.services.ticks.resume import resume_idle
+from tasks.services.ticks.submit import submit_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,12 +48,17 @@ def _ticks() -> dict[str, Callable[[], object]]:
     since = Tick.objects.annotate(now=Now()).values_list("now", flat=True).first()
     return {
         "submit": lambda: (
-            request_overlooked(limit=bridge_settings().submit_batch_jobs),
+            request_missing_jobs(limit=bridge_settings().submit_limit),
             submit_due(batch=batch),
-            resolve_doubts(batch=batch),
+            resolve_ambiguous(batch=batch),
         ),
         "observe": lambda: observe(batch=batch, tick=1),
-        "rescue": lambda: (rescue(batch=batch, unbroken_since=since), resume_idle(), note_waiting(), warn_of_overdue()),
+        "rescue": lambda: (
+            rescue(batch=batch, continuous_since=since),
+            resume_idle(),
+            alert_stuck_runnable(),
+            alert_overdue(),
+        ),
         "reap": lambda: reap(batch=batch),
     }
 

@@ -21,9 +21,9 @@ import stills_cost  # noqa: E402  # this and the next need the path above
 from measured_run import Cost, run_measured  # noqa: E402
 from rival_commands import cascade_command, rung_commands  # noqa: E402
 
-from project.local.sample import sample_video  # noqa: E402
+from project.local.demo.sample import sample_video  # noqa: E402
 from tasks.transcode import PROFILES, make_plan, probe_source  # noqa: E402
-from tasks.transcode.ffmpeg import ffmpeg_binary  # noqa: E402
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,8 +24,8 @@ locals {
       period_s    = 300
       fewer       = true
     })
-    tick-trouble = merge(local.one_line, {
-      pattern     = "{ $.event = \"TICK_TROUBLE*\" }"
+    tick-failed = merge(local.one_line, {
+      pattern     = "{ $.event = \"TICK_AWS_ERROR*\" }"
       description = "Ticks run, but AWS Batch refuses their calls, throttles them, or is out of reach."
       threshold   = 10
       period_s    = 600

@@ -136,7 +136,7 @@ resource "aws_batch_job_definition" "transcode" {
     secrets = [for name, arn in local.container_secrets : { name = name, valueFrom = arn }]
   }))
 
-  # Why an attempt ended, and whether it is charged, only the site knows: AWS Batch itself never tries again.
+  # Why an attempt ended, and whether it is counted, only the site knows: AWS Batch itself never tries again.
   retry_strategy {
     attempts = local.rendered.retryStrategy.attempts
   }

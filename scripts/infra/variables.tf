@@ -197,7 +197,7 @@ variable "scratch_gib" {
 }
 
 variable "runnable_limits_s" {
-  description = "Reason for which a Batch job waits in RUNNABLE -> seconds after which AWS Batch cancels it, 600 to 86400. Batchreel submits it anew, not charged, and parks a job after 20 such losses. Empty cancels none."
+  description = "Reason for which a Batch job waits in RUNNABLE -> seconds after which AWS Batch cancels it, 600 to 86400. Batchreel submits it anew, not counted, and parks a job after 20 such losses. Empty cancels none."
   type        = map(number)
   default = {
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE" = 3600

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tasks.admin import attempts, jobs, records, videos
+from . import attempts, jobs, records, videos
 
 __all__ = ["attempts", "jobs", "records", "videos"]

@@ -8,13 +8,11 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest
 
-from tasks.admin.shown import AnyAdmin
-from tasks.lifecycle.errors import BatchreelError
-from tasks.lifecycle.states import JobState
-from tasks.models import Job, Video
-from tasks.selectors.videos import video_overview
-from tasks.services.cancel import cancel_job
-from tasks.services.request import request_by_person, revive
+from ..lifecycle.errors import BatchreelError
+from ..models import Job, Video
+from ..services.requests.cancel import cancel_job
+from ..services.requests.request import request_by_person, retry_video, revive
+from .widgets import AnyAdmin
 
 
 def for_each(
@@ -35,14 +33,10 @@ def for_each(
         page.message_user(request, f"{did}: {done}.", messages.SUCCESS)
 
 
-def retry_video(video: Video) -> str | None:
-    """What the page's Retry does: a parked job goes on where it stopped, anything else that ended without success begins anew."""
-    overview = video_overview(video)
-    if not overview.retry.possible:
-        return overview.retry.sentence
-    if overview.newest_job is not None and overview.newest_job.state == JobState.DEAD:
-        return revive_job(overview.newest_job)
-    return transcode_again(video)
+def retry(video: Video) -> str | None:
+    """Retry the video, as the button on its page does."""
+    retry_video(video_id=video.pk)
+    return None
 
 
 def transcode_again(video: Video) -> str | None:

@@ -11,9 +11,9 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from tasks.admin.shown import ReadOnlyAdmin, badge
-from tasks.lifecycle.states import LIVE_ATTEMPT_STATES
-from tasks.models import Attempt, Unit
+from ..lifecycle.states import LIVE_ATTEMPT_STATES
+from ..models import Attempt, Unit
+from .widgets import ReadOnlyAdmin, badge
 
 _LARGE = ("job__plan", "job__manifest")
 """A job's columns that may hold a megabyte, and that no page shows."""
@@ -26,7 +26,7 @@ def with_heartbeat_age(attempts: QuerySet[Any]) -> QuerySet[Any]:
     return aged
 
 
-def heartbeat_words(attempt: Attempt) -> str:
+def heartbeat_label(attempt: Attempt) -> str:
     """How long a live attempt has been silent; when an ended one was last heard. Takes a row of with_heartbeat_age."""
     age: timedelta | None = attempt.heartbeat_age  # type: ignore[attr-defined]  # annotated by with_heartbeat_age
     if age is None or attempt.heartbeat_at is None:
@@ -40,8 +40,8 @@ def heartbeat_words(attempt: Attempt) -> str:
 class AttemptAdmin(ReadOnlyAdmin):
     """One container run, which is one Batch job."""
 
-    list_display = ("job_id", "number", "state_badge", "reason", "charged", "batch_status", "heartbeat", "ended_at")
-    list_filter = ("state", "reason", "charged", "batch_status")
+    list_display = ("job_id", "number", "state_badge", "reason", "counted", "batch_status", "heartbeat", "ended_at")
+    list_filter = ("state", "reason", "counted", "batch_status")
     search_fields = ("job__id", "batch_job_id", "batch_job_name")
     ordering = ("-id",)
     show_full_result_count = False
@@ -53,7 +53,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     @admin.display(description="heartbeat", ordering="heartbeat_at")
     def heartbeat(self, attempt: Attempt) -> str:
         """When the container was last heard."""
-        return heartbeat_words(attempt)
+        return heartbeat_label(attempt)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, attempt: Attempt) -> SafeString:

@@ -16,14 +16,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from tasks.admin.actions import cancel, for_each, retry_video, revive_job, transcode_again
-from tasks.admin.attempts import heartbeat_words, with_heartbeat_age
-from tasks.admin.page_actions import PageActions
-from tasks.admin.shown import NOTHING, ReadOnlyAdmin, ReadOnlyInline, badge, page_link, progress_bar, timeline
-from tasks.batch.logs import log_tail
-from tasks.models import Attempt, Job, Unit
-from tasks.selectors.progress import JobProgress, job_progress
-from tasks.selectors.timeline import job_timeline
+from ..batch.logs import log_tail
+from ..models import Attempt, Job, Unit
+from ..selectors.progress import JobProgress, job_progress
+from ..selectors.timeline import job_timeline
+from .actions import cancel, for_each, retry, revive_job, transcode_again
+from .attempts import heartbeat_label, with_heartbeat_age
+from .page_actions import PageActions
+from .widgets import NOTHING, ReadOnlyAdmin, ReadOnlyInline, badge, page_link, progress_bar, timeline
 
 
 class AttemptsOfJob(ReadOnlyInline):
@@ -33,8 +33,8 @@ class AttemptsOfJob(ReadOnlyInline):
     fields = readonly_fields = (
         "attempt",
         "state",
-        "reason_text",
-        "charged",
+        "reason_message",
+        "counted",
         "exit_code",
         "batch_status",
         "stage",
@@ -56,7 +56,7 @@ class AttemptsOfJob(ReadOnlyInline):
     @admin.display(description="heartbeat")
     def heartbeat(self, attempt: Attempt) -> str:
         """When the container was last heard."""
-        return heartbeat_words(attempt)
+        return heartbeat_label(attempt)
 
     @admin.display(description="log")
     def log(self, attempt: Attempt) -> SafeString:
@@ -79,7 +79,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         "state_badge",
         "progress",
         "reason",
-        "reason_text",
+        "reason_message",
         "source_name",
         "profile",
         "automatic",
@@ -175,7 +175,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
     @admin.action(description="Retry its video (a DEAD job goes on where it stopped)", permissions=["operate"])
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """What the page's Retry does, for the video of each."""
-        for_each(self, request, jobs, lambda job: retry_video(job.video), did="Videos tried again")
+        for_each(self, request, jobs, lambda job: retry(job.video), did="Videos tried again")
 
     @admin.action(description="Transcode its video again (a new job, from the beginning)", permissions=["operate"])
     def transcode_again(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from tasks.admin.shown import AnyAdmin
+from .widgets import AnyAdmin
 
 _FROM_PAGE = "_from_page"
 _HAS_A_BUTTON_ALREADY = "delete_selected"

@@ -8,9 +8,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from tasks.admin.shown import ReadOnlyAdmin
-from tasks.models import Event, Tick
-from tasks.selectors.timeline import WORDS
+from ..models import Event, Tick
+from ..selectors.timeline import WORDS
+from .widgets import ReadOnlyAdmin
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -42,4 +42,4 @@ class EventAdmin(ReadOnlyAdmin):
 class TickAdmin(ReadOnlyAdmin):
     """The lease row of each beat task."""
 
-    list_display = ("name", "fence", "started_at", "finished_at", "unbroken_since", "trouble", "trouble_text")
+    list_display = ("name", "fence", "started_at", "finished_at", "continuous_since", "error_code", "error_message")

@@ -11,20 +11,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from tasks.admin.actions import cancel, for_each, retry_video, transcode_again
-from tasks.admin.page_actions import PageActions
-from tasks.admin.shown import NOTHING, ReadOnlyInline, badge, page_link, progress_bar, timeline
-from tasks.lifecycle.states import ACTIVE_JOB_STATES
-from tasks.models import Job, Video
-from tasks.selectors.timeline import video_timeline
-from tasks.selectors.videos import VideoOverview, overviews, shown_videos, video_overview
+from ..lifecycle.states import ACTIVE_JOB_STATES
+from ..models import Job, Video
+from ..selectors.timeline import video_timeline
+from ..selectors.videos import VideoOverview, overviews, shown_videos, video_overview
+from .actions import cancel, for_each, retry, transcode_again
+from .page_actions import PageActions
+from .widgets import NOTHING, ReadOnlyInline, badge, page_link, progress_bar, timeline
 
 
 class JobsOfVideo(ReadOnlyInline):
     """The video's jobs, newest first."""
 
     model = Job
-    fields = readonly_fields = ("job", "state", "reason_text", "automatic", "created_at", "finished_at")
+    fields = readonly_fields = ("job", "state", "reason_message", "automatic", "created_at", "finished_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Without the large columns."""
@@ -97,7 +97,7 @@ class VideoAdmin(PageActions):
     @admin.display(description="what people are told")
     def told(self, video: Video) -> str:
         """The sentence of the page."""
-        return _overview(video).sentence
+        return _overview(video).message
 
     @admin.display(description="progress")
     def progress(self, video: Video) -> SafeString:
@@ -121,7 +121,7 @@ class VideoAdmin(PageActions):
     @admin.action(description="Retry (a parked video goes on where it stopped)", permissions=["change"])
     def retry(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
         """What the page's Retry does, for each video."""
-        for_each(self, request, videos, retry_video, did="Videos tried again")
+        for_each(self, request, videos, retry, did="Videos tried again")
 
     @admin.action(description="Transcode again (a new job, from the beginning)", permissions=["change"])
     def transcode_again(self, request: HttpRequest, videos: QuerySet[Video]) -> None:

@@ -12,18 +12,18 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tasks.batch.errors import BatchDoubtfulError, translate
-from tasks.batch.port import (
+from ..conf import bridge_settings
+from ..lifecycle.observation import BatchStatus, Observation
+from .errors import BatchAmbiguousError, translate
+from .port import (
     CONNECT_TIMEOUT_S,
     DESCRIBE_LIMIT_IDS,
     READ_TIMEOUT_S,
     SUBMIT_TIMEOUT_S,
     BatchPort,
-    Found,
+    ListedJob,
     Submission,
 )
-from tasks.conf import bridge_settings
-from tasks.lifecycle.observation import BatchStatus, Observation
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -53,7 +53,7 @@ def translated(call: str, client: BatchClient) -> Iterator[None]:
         raise translate(error, call=call, where=where) from error
     except KeyError as missing:
         message = f"{call} at {where}: the answer has no {missing}"
-        raise BatchDoubtfulError(message) from missing
+        raise BatchAmbiguousError(message) from missing
 
 
 class AwsBatch:
@@ -95,12 +95,12 @@ class AwsBatch:
             ]
         return observations
 
-    def find(self, *, name: str) -> list[Found]:
+    def find(self, *, name: str) -> list[ListedJob]:
         """See BatchPort. The JOB_NAME filter ignores case and status; the exact comparison is ours."""
         listed = _list_jobs({"filters": [{"name": "JOB_NAME", "values": [name]}]})
         return [each for each in listed if each.name == name]
 
-    def list_active(self, *, prefix: str) -> list[Found]:
+    def list_active(self, *, prefix: str) -> list[ListedJob]:
         """See BatchPort."""
         listed = (each for status in _ACTIVE for each in _list_jobs({"jobStatus": status.value}))
         return [each for each in listed if each.name.startswith(prefix)]
@@ -115,15 +115,15 @@ class AwsBatch:
 _ACTIVE = (BatchStatus.SUBMITTED, BatchStatus.PENDING, BatchStatus.RUNNABLE, BatchStatus.STARTING, BatchStatus.RUNNING)
 
 
-def _list_jobs(which: dict[str, Any]) -> list[Found]:
+def _list_jobs(which: dict[str, Any]) -> list[ListedJob]:
     client = batch_client(resend=True)
     with translated("ListJobs", client):
         pages = client.get_paginator("list_jobs").paginate(jobQueue=bridge_settings().job_queue, **which)
         return [_found(summary) for page in pages for summary in page["jobSummaryList"]]
 
 
-def _found(summary: Any) -> Found:
-    return Found(
+def _found(summary: Any) -> ListedJob:
+    return ListedJob(
         batch_job_id=summary["jobId"],
         name=summary["jobName"],
         status=BatchStatus(summary.get("status", "SUBMITTED")),

@@ -14,11 +14,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from tasks.batch.aws import batch_client, translated
-from tasks.batch.errors import (
+from .aws import batch_client, translated
+from .errors import (
     BatchDeniedError,
     BatchError,
-    BatchRefusedError,
+    BatchRejectedError,
     BatchThrottledError,
     BatchUnreachableError,
 )
@@ -41,7 +41,7 @@ _PROGRAM_LIMIT_S = 600
 _NO_NAME = "?"
 """AWS refuses it as the name of a job (API reference, SubmitJob: letters, numbers, hyphens and underscores)."""
 
-_SENTENCE_CHARACTERS = 300
+_MESSAGE_CHARACTERS = 300
 """What is shown of an error: the answer of a broken proxy is a whole page."""
 
 
@@ -185,12 +185,12 @@ def region() -> str:
     return _client().meta.region_name
 
 
-def sentence(error: BatchError) -> str:
+def message(error: BatchError) -> str:
     """The error on one line, without a full stop, and not longer than people read."""
-    return " ".join(str(error).split())[:_SENTENCE_CHARACTERS].rstrip(".")
+    return " ".join(str(error).split())[:_MESSAGE_CHARACTERS].rstrip(".")
 
 
-def mend(error: BatchError) -> str:
+def fix(error: BatchError) -> str:
     """What an operator can do about an error of these calls, in one sentence."""
     match error:
         case BatchDeniedError():
@@ -199,7 +199,7 @@ def mend(error: BatchError) -> str:
             return "Check the network, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL."
         case BatchThrottledError():
             return "AWS limits the rate of calls for the whole account; try again in a minute."
-        case BatchRefusedError():
+        case BatchRejectedError():
             return "AWS says what is wrong with the request; correct the setting that it names."
         case _:
             return "No usable answer came; try again, and look at the AWS Health Dashboard."
@@ -212,4 +212,4 @@ def _client() -> BatchClient:
     except BotoCoreError as error:
         # No region, or a profile that does not exist: nothing was sent.
         message = f"AWS Batch cannot be called from here: {error} Set AWS_DEFAULT_REGION, and credentials."
-        raise BatchRefusedError(message) from error
+        raise BatchRejectedError(message) from error

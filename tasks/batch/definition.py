@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.conf import BridgeSettings
+from ..conf import BridgeSettings
 
-COMMAND = ("python", "-m", "tasks.container", "Ref::job_id", "Ref::attempt")
+_APP = __package__.partition(".")[0]
+"""The import name of the app: `tasks` in this repository, `batchreel` where it is installed as a package."""
+
+COMMAND = ("python", "-m", f"{_APP}.container", "Ref::job_id", "Ref::attempt")
 """What Batch runs in the container. `Ref::` names are SubmitJob's parameters."""
 
 SCRATCH_DIR = "/scratch"

@@ -12,7 +12,7 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
-from tasks.lifecycle.errors import BatchreelError
+from ..lifecycle.errors import BatchreelError
 
 _THROTTLES = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling", "RequestLimitExceeded"})
 _DENIALS = frozenset(
@@ -47,10 +47,10 @@ class BatchDeniedError(BatchError):
     code = "BATCH_DENIED"
 
 
-class BatchRefusedError(BatchError):
+class BatchRejectedError(BatchError):
     """AWS refused the request itself (unknown queue, bad definition). It certainly did not take effect."""
 
-    code = "BATCH_REFUSED"
+    code = "BATCH_REJECTED"
 
 
 class BatchUnreachableError(BatchError):
@@ -59,10 +59,10 @@ class BatchUnreachableError(BatchError):
     code = "BATCH_UNREACHABLE"
 
 
-class BatchDoubtfulError(BatchError):
+class BatchAmbiguousError(BatchError):
     """The answer was lost, late or a server error. The call may have taken effect."""
 
-    code = "BATCH_DOUBTFUL"
+    code = "BATCH_AMBIGUOUS"
 
 
 def translate(error: ClientError | BotoCoreError, *, call: str, where: str) -> BatchError:
@@ -78,10 +78,10 @@ def _kind(error: ClientError | BotoCoreError) -> type[BatchError]:
         NoCredentialsError: BatchDeniedError,
         EndpointConnectionError: BatchUnreachableError,
         ConnectTimeoutError: BatchUnreachableError,
-        ParamValidationError: BatchRefusedError,
-        NoRegionError: BatchRefusedError,
+        ParamValidationError: BatchRejectedError,
+        NoRegionError: BatchRejectedError,
     }
-    return by_class.get(type(error), BatchDoubtfulError)
+    return by_class.get(type(error), BatchAmbiguousError)
 
 
 def _kind_of_answer(error: ClientError) -> type[BatchError]:
@@ -91,4 +91,4 @@ def _kind_of_answer(error: ClientError) -> type[BatchError]:
     if code in _DENIALS:
         return BatchDeniedError
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return BatchDoubtfulError if status >= _SERVER_ERROR else BatchRefusedError
+    return BatchAmbiguousError if status >= _SERVER_ERROR else BatchRejectedError

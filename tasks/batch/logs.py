@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tasks.conf import bridge_settings
+from ..conf import bridge_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -32,7 +32,7 @@ class LogTail(NamedTuple):
     """The newest lines, oldest first; or none, and a sentence that says why."""
 
     lines: list[LogLine]
-    sentence: str
+    message: str
 
 
 def log_tail(stream: str, *, lines: int = TAIL_LINES) -> LogTail:

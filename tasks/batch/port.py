@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tasks.lifecycle.observation import OUR_TERMINATE, BatchStatus, Observation
+from ..lifecycle.observation import OUR_TERMINATE, BatchStatus, Observation
 
 DESCRIBE_LIMIT_IDS = 100
 """AWS: "a list of up to 100 job IDs" (API reference, DescribeJobs)."""
 
 CONNECT_TIMEOUT_S = 2
 SUBMIT_TIMEOUT_S = 8
-"""A SubmitJob that hangs ends after both; `submit_run_s` and that are no more than Celery's soft limit (a system check)."""
+"""A SubmitJob that hangs ends after both; `submit_time_limit_s` and that are no more than Celery's soft limit (a system check)."""
 READ_TIMEOUT_S = 4
-"""All other calls may be sent twice: 12 s at the most, and `rescue_calls_s` before that."""
+"""All other calls may be sent twice: 12 s at the most, and `rescue_api_time_limit_s` before that."""
 
 TERMINATE_REASON = OUR_TERMINATE
 """Every TerminateJob of ours gives a reason that begins with this."""
@@ -34,7 +34,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ListedJob:
     """One Batch job as ListJobs shows it. `created_at_ms` is in epoch milliseconds, as AWS gives it."""
 
     batch_job_id: str
@@ -52,10 +52,10 @@ class BatchPort(Protocol):
     def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
         """Ask DescribeJobs about any number of ids, 100 a call; those that are missing in the answer come back as ABSENT."""
 
-    def find(self, *, name: str) -> list[Found]:
+    def find(self, *, name: str) -> list[ListedJob]:
         """The queue's Batch jobs with exactly this name, in whatever status."""
 
-    def list_active(self, *, prefix: str) -> list[Found]:
+    def list_active(self, *, prefix: str) -> list[ListedJob]:
         """The queue's Batch jobs that have not ended and whose names begin with the prefix: what it reads never grows with history."""
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:

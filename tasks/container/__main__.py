@@ -9,7 +9,7 @@ import signal
 import sys
 import uuid
 
-from tasks.lifecycle.exit_codes import ExitCode
+from ..lifecycle.exit_codes import ExitCode
 
 
 def _arguments() -> argparse.Namespace:
@@ -42,14 +42,14 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _tell_unreadable(error: Exception) -> None:
+def _report_unreadable(error: Exception) -> None:
     """Say that the settings cannot be read, without the error's own words: they may hold a part of an address with a password."""
     given = ", ".join(name for name in ("DATABASE_URL", "REDIS_URL", "BATCHREEL") if os.environ.get(name)) or "none"
-    sentence = (
+    message = (
         f"{os.environ['DJANGO_SETTINGS_MODULE']} cannot be read: {type(error).__name__}. Of the settings that are not"
         f" plain texts, these are given: {given}. Run `manage.py check` with the same environment."
     )
-    line = {"level": "ERROR", "event": "BATCH_JOB_FAILED", "exit_code": int(ExitCode.MISCONFIGURED), "text": sentence}
+    line = {"level": "ERROR", "event": "BATCH_JOB_FAILED", "exit_code": int(ExitCode.MISCONFIGURED), "text": message}
     sys.stderr.write(json.dumps(line) + "\n")
 
 
@@ -63,9 +63,9 @@ def main() -> int:
     try:
         django.setup()
     except Exception as error:  # noqa: BLE001 - a traceback would hide what is wrong, and may hold a password
-        _tell_unreadable(error)
+        _report_unreadable(error)
         return int(ExitCode.MISCONFIGURED)
-    from tasks.container.program import Program, check_settings  # noqa: PLC0415 - needs Django set up
+    from .program import Program, check_settings  # noqa: PLC0415 - needs Django set up
 
     if not check_settings():
         return int(ExitCode.MISCONFIGURED)

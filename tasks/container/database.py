@@ -25,23 +25,23 @@ _PASSING = (IdleInTransactionSessionTimeout, ReadOnlySqlTransaction, Transaction
 still leads to the old writer, which is a reader now."""
 
 
-class DatabaseAwayError(Exception):
+class DatabaseUnavailableError(Exception):
     """The database could not be reached for as long as the container was patient."""
 
-    code = "DATABASE_AWAY"
+    code = "DATABASE_UNAVAILABLE"
 
 
 class Database:
     """Calls services, each on a connection of its own, again and again until the database answers."""
 
-    def __init__(self, *, patience_s: float, hurry: threading.Event, hurry_patience_s: float) -> None:
-        """`hurry` set means that the container was told to end: only `hurry_patience_s` is left from then on."""
-        self._patience_s = patience_s
-        self._hurry = hurry
-        self._hurry_patience_s = hurry_patience_s
+    def __init__(self, *, retry_s: float, shutting_down: threading.Event, shutdown_timeout_s: float) -> None:
+        """`hurry` set means that the container was told to end: only `shutdown_timeout_s` is left from then on."""
+        self._retry_s = retry_s
+        self._shutting_down = shutting_down
+        self._shutdown_timeout_s = shutdown_timeout_s
 
     def __call__(self, service: Callable[[], Result]) -> Result:
-        """The service's result. Raises DatabaseAwayError, and whatever the service raises of its own."""
+        """The service's result. Raises DatabaseUnavailableError, and whatever the service raises of its own."""
         started_s = time.monotonic()
         pause_s = _FIRST_PAUSE_S
         while True:
@@ -50,11 +50,11 @@ class Database:
             except (OperationalError, InterfaceError, InternalError) as error:
                 if isinstance(error, InternalError) and not isinstance(error.__cause__, _PASSING):
                     raise
-                patience_s = self._hurry_patience_s if self._hurry.is_set() else self._patience_s
-                if time.monotonic() - started_s + pause_s > patience_s:
-                    message = f"the database did not answer for {patience_s:.0f} s: {error}"
-                    raise DatabaseAwayError(message) from error
-                logger.warning("DATABASE_AWAY", extra={"error": str(error), "next_try_s": pause_s})
+                retry_s = self._shutdown_timeout_s if self._shutting_down.is_set() else self._retry_s
+                if time.monotonic() - started_s + pause_s > retry_s:
+                    message = f"the database did not answer for {retry_s:.0f} s: {error}"
+                    raise DatabaseUnavailableError(message) from error
+                logger.warning("DATABASE_UNAVAILABLE", extra={"error": str(error), "next_try_s": pause_s})
             threading.Event().wait(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 

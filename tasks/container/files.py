@@ -11,9 +11,9 @@ from typing import IO, Any, TypeVar
 from django.core.files import File
 from django.core.files.storage import Storage, default_storage
 
-from tasks.bucket import BucketError, Patience, bucket_errors, default_bucket
-from tasks.conf import bridge_settings
-from tasks.transcode import Stopped
+from ..conf import bridge_settings
+from ..storage.bucket import BucketError, RetryDeadline, bucket_errors, default_bucket
+from ..transcode import StoppedError
 
 _BLOCK_BYTES = 1024 * 1024
 _GIB = 1024**3
@@ -34,23 +34,23 @@ class ScratchTooSmallError(Exception):
 
 
 def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], stop: threading.Event) -> Path:
-    """The source as a local file: the storage's own where it has one, else downloaded into `folder`, once, whatever breaks on the way.
+    """Return the source as a local file: the storage's own if it has one, else downloaded once into `folder`.
 
-    Raises SourceMissingError, ScratchTooSmallError or Stopped; and whatever the storage raises where it cannot be reached for too long.
+    Raises SourceMissingError, ScratchTooSmallError or StoppedError, and the storage's own error once retries are over.
     """
-    patience = _patience(stop)
-    if not _patiently(lambda: default_storage.exists(name), patience):
+    patience = _retry_deadline(stop)
+    if not _with_retries(lambda: default_storage.exists(name), patience):
         message = f"the storage has no object {name}"
         raise SourceMissingError(message)
     path = _local_path(default_storage, name)
     if path is not None:
         return path
-    _require_room(_patiently(lambda: default_storage.size(name), patience), folder)
+    _require_room(_with_retries(lambda: default_storage.size(name), patience), folder)
     target = folder / "source"
     with target.open("wb") as local:
         for block in _blocks(name, patience):
             if stop.is_set():
-                raise Stopped
+                raise StoppedError
             local.write(block)
             progress(local.tell())
     return target
@@ -86,7 +86,7 @@ class _Watched:
 
     def read(self, size: int = -1) -> bytes:
         if self._stop.is_set():
-            raise Stopped
+            raise StoppedError
         block = self._file.read(size)
         self._read_bytes += len(block)
         self._progress(self._read_bytes)
@@ -99,9 +99,9 @@ class _Watched:
 def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: threading.Event) -> None:
     """Store a local file under a key that nobody else ever writes.
 
-    Raises Stopped, or whatever the storage raises: where it is away, `storage_patience_s` after it last took something.
+    Raises StoppedError, or whatever the storage raises: where it is away, `storage_retry_s` after it last took something.
     """
-    patience = _patience(stop)
+    patience = _retry_deadline(stop)
     most_bytes = 0
 
     def taken(done_bytes: int) -> None:
@@ -117,7 +117,7 @@ def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: t
             saved = _save(path, key, progress=taken, stop=stop)
             break
         except BucketError as error:
-            patience.bear(error)
+            patience.wait_or_raise(error)
         if _is_stored(key, path.stat().st_size, patience):
             # Only the answer was lost.
             return
@@ -132,33 +132,33 @@ def _save(path: Path, key: str, *, progress: Callable[[int], None], stop: thread
         return default_storage.save(key, watched)
 
 
-def _is_stored(key: str, size_bytes: int, patience: Patience) -> bool:
-    return _patiently(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, patience)
+def _is_stored(key: str, size_bytes: int, patience: RetryDeadline) -> bool:
+    return _with_retries(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, patience)
 
 
-def _patiently(call: Callable[[], Result], patience: Patience) -> Result:
+def _with_retries(call: Callable[[], Result], patience: RetryDeadline) -> Result:
     while True:
         try:
             with bucket_errors():
                 return call()
         except BucketError as error:
-            patience.bear(error)
+            patience.wait_or_raise(error)
 
 
-def _patience(stop: threading.Event) -> Patience:
+def _retry_deadline(stop: threading.Event) -> RetryDeadline:
     def wait(seconds: float) -> None:
         if stop.wait(seconds):
-            raise Stopped
+            raise StoppedError
 
-    return Patience(bridge_settings().storage_patience_s, wait=wait)
+    return RetryDeadline(bridge_settings().storage_retry_s, wait=wait)
 
 
 def read_object(key: str, *, stop: threading.Event) -> Iterator[bytes]:
-    """The bytes of a stored object, in blocks, as they come. Raises FileNotFoundError, Stopped, or whatever the storage raises."""
-    return _blocks(key, _patience(stop))
+    """The bytes of a stored object, in blocks, as they come. Raises FileNotFoundError, StoppedError, or whatever the storage raises."""
+    return _blocks(key, _retry_deadline(stop))
 
 
-def _blocks(key: str, patience: Patience) -> Iterator[bytes]:
+def _blocks(key: str, patience: RetryDeadline) -> Iterator[bytes]:
     if bucket := default_bucket():
         # A file of django-storages would first be read as a whole into a temporary file: no progress, no stop, and twice the disk.
         yield from bucket.read(key, block_bytes=_BLOCK_BYTES, patience=patience)

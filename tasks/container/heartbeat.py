@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from django.db import Error
 
-from tasks.container.database import once
-from tasks.container.progress import Progress
-from tasks.services.claim import Claim
-from tasks.services.heartbeat import Beat, beat
+from ..services.container_api.claim import Claim
+from ..services.container_api.heartbeat import HeartbeatReply, send_heartbeat
+from .database import once
+from .progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,9 @@ logger = logging.getLogger(__name__)
 class Heartbeat:
     """Beats until stopped. Calls `on_end` once, with what the beat brought back, when the container has to stop."""
 
-    def __init__(self, claim: Claim, progress: Progress, *, every_s: float, on_end: Callable[[Beat], None]) -> None:
+    def __init__(
+        self, claim: Claim, progress: Progress, *, every_s: float, on_end: Callable[[HeartbeatReply], None]
+    ) -> None:
         self._claim = claim
         self._progress = progress
         self._every_s = every_s
@@ -38,19 +40,19 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):
             answer = self._beat()
-            if answer is not Beat.ALIVE and not self._stopped.is_set():
+            if answer is not HeartbeatReply.ALIVE and not self._stopped.is_set():
                 self._on_end(answer)
                 return
 
-    def _beat(self) -> Beat:
+    def _beat(self) -> HeartbeatReply:
         reading = self._progress.read()
         try:
             return once(
-                lambda: beat(
+                lambda: send_heartbeat(
                     self._claim, stage=reading.stage, count=reading.count, encoded_frames=reading.encoded_frames
                 )
             )
         except Error as error:
             # An outage of the database is not this container's death: the next beat opens a new connection.
             logger.warning("HEARTBEAT_FAILED", extra={"error": str(error)})
-            return Beat.ALIVE
+            return HeartbeatReply.ALIVE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from tasks.lifecycle.exit_codes import ExitCode
-from tasks.lifecycle.reasons import Reason
-from tasks.services.claim import NothingToClaim
+from ..lifecycle.exit_codes import ExitCode
+from ..lifecycle.reasons import Reason
+from ..services.container_api.claim import NothingToClaim
 
 _EVENTS = {
     ExitCode.DONE: "BATCH_JOB_COMPLETED",
@@ -33,9 +33,9 @@ class Outcome:
         """The attempt fails, and its row is to say why."""
         self._decide(exit_code, reason=reason, text=text)
 
-    def refused_input(self, code: str, sentence: str) -> None:
+    def input_rejected(self, code: str, message: str) -> None:
         """The input cannot be transcoded."""
-        self._decide(ExitCode.INPUT_REFUSED, code=code, text=sentence)
+        self._decide(ExitCode.INPUT_REJECTED, code=code, text=message)
 
     def ended(self, exit_code: ExitCode, text: str) -> None:
         """Somebody else has ended the attempt; the row says so already, or cannot be reached."""

@@ -11,20 +11,11 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from tasks.conf import bridge_settings
-from tasks.container.database import Database, DatabaseAwayError
-from tasks.container.files import ScratchTooSmallError, SourceMissingError
-from tasks.container.heartbeat import Heartbeat
-from tasks.container.memory import oom_kills
-from tasks.container.outcome import Outcome
-from tasks.container.progress import Progress
-from tasks.container.settings_check import setting_problems
-from tasks.container.work import do_unit
-from tasks.container.workshop import Workshop
-from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
-from tasks.lifecycle.exit_codes import ExitCode
-from tasks.lifecycle.reasons import Reason
-from tasks.services.claim import (
+from ..conf import bridge_settings
+from ..lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
+from ..lifecycle.exit_codes import ExitCode
+from ..lifecycle.reasons import Reason
+from ..services.container_api.claim import (
     Claim,
     JobAlreadyDoneError,
     Lease,
@@ -33,19 +24,28 @@ from tasks.services.claim import (
     claim_attempt,
     claim_unit,
 )
-from tasks.services.finish import fail_attempt, finish_attempt, refuse_input
-from tasks.services.heartbeat import Beat
-from tasks.transcode import InputRefused, Stopped, TranscodeError
+from ..services.container_api.finish import fail_attempt, finish_attempt, reject_input
+from ..services.container_api.heartbeat import HeartbeatReply
+from ..setting_checks import setting_problems
+from ..transcode import InputRejectedError, StoppedError, TranscodeError
+from .context import ContainerContext
+from .database import Database, DatabaseUnavailableError
+from .files import ScratchTooSmallError, SourceMissingError
+from .heartbeat import Heartbeat
+from .memory import oom_kills
+from .outcome import Outcome
+from .progress import Progress
+from .units.run import do_unit
 
-logger = logging.getLogger("tasks.container")
+logger = logging.getLogger(__name__)
 
-_DATABASE_PATIENCE_S = 3600
+_DATABASE_RETRY_S = 3600
 """An outage of the database costs a container its time, not its work, for up to an hour."""
 
-_HURRY_PATIENCE_S = 10
+_SHUTDOWN_TIMEOUT_S = 10
 """After SIGTERM Batch gives 30 s before SIGKILL."""
 
-_WAIT_FOR_NEIGHBOUR_S = 5
+_WAIT_FOR_OTHER_SLOT_S = 5
 
 
 _UNCLAIMED: dict[type[Exception], tuple[str, ExitCode]] = {
@@ -54,7 +54,7 @@ _UNCLAIMED: dict[type[Exception], tuple[str, ExitCode]] = {
     AttemptCancelledError: ("BATCH_JOB_CANCELLED", ExitCode.CANCELLED),
     FencedError: ("BATCH_JOB_FENCED", ExitCode.FENCED),
     NotClaimableError: ("BATCH_JOB_NOT_CLAIMABLE", ExitCode.NOT_CLAIMABLE),
-    DatabaseAwayError: ("BATCH_JOB_FAILED", ExitCode.DATABASE_AWAY),
+    DatabaseUnavailableError: ("BATCH_JOB_FAILED", ExitCode.DATABASE_UNAVAILABLE),
 }
 """What a claim that did not succeed means: the event in the log, and the exit code."""
 
@@ -84,17 +84,17 @@ class Program:
         self._batch_job_id = batch_job_id
         self._claim_id = uuid.uuid4()
         self._stop = threading.Event()
-        self._hurry = threading.Event()
-        self._neighbour = threading.Condition()
+        self._shutting_down = threading.Event()
+        self._slot_ended = threading.Condition()
         self._outcome = Outcome(stop=self._stop)
         self._oom_kills_before = oom_kills()
         self._database = Database(
-            patience_s=_DATABASE_PATIENCE_S, hurry=self._hurry, hurry_patience_s=_HURRY_PATIENCE_S
+            retry_s=_DATABASE_RETRY_S, shutting_down=self._shutting_down, shutdown_timeout_s=_SHUTDOWN_TIMEOUT_S
         )
 
     def terminate(self) -> None:
         """SIGTERM arrived: stop ffmpeg, say so in the row, leave."""
-        self._hurry.set()
+        self._shutting_down.set()
         self._outcome.failed(ExitCode.TERMINATED, Reason.SIGTERM, "SIGTERM")
 
     def run(self) -> ExitCode:
@@ -102,20 +102,20 @@ class Program:
         claim = self._claim_attempt()
         if isinstance(claim, ExitCode):
             return claim
-        logger.info("BATCH_PROCESS_START", extra={**self._names(), "vcpus": claim.vcpus})
+        logger.info("BATCH_PROCESS_START", extra={**self._log_fields(), "vcpus": claim.vcpus})
         progress = Progress()
         every_s = bridge_settings().heartbeat_s
         with (
             tempfile.TemporaryDirectory(prefix="batchreel-") as folder,
-            Heartbeat(claim, progress, every_s=every_s, on_end=self._heard),
+            Heartbeat(claim, progress, every_s=every_s, on_end=self._on_heartbeat),
         ):
-            shop = Workshop(
+            context = ContainerContext(
                 claim=claim, folder=Path(folder), database=self._database, progress=progress, stop=self._stop
             )
-            self._work(shop)
+            self._work(context)
             while self._outcome.exit_code is ExitCode.DONE and not self._finish(claim):
-                self._work(shop)
-        return self._leave(claim)
+                self._work(context)
+        return self._exit(claim)
 
     def _claim_attempt(self) -> Claim | ExitCode:
         take = partial(
@@ -130,13 +130,15 @@ class Program:
         except tuple(_UNCLAIMED) as error:
             event, code = _UNCLAIMED[type(error)]
             level = logging.INFO if code is ExitCode.DONE else logging.ERROR
-            logger.log(level, event, extra={**self._names(), "exit_code": int(code), "text": str(error)})
+            logger.log(level, event, extra={**self._log_fields(), "exit_code": int(code), "text": str(error)})
             return code
 
-    def _work(self, shop: Workshop) -> None:
+    def _work(self, context: ContainerContext) -> None:
         """As many units at once as the attempt's vCPUs pay for."""
-        slots = max(1, shop.claim.vcpus // bridge_settings().threads_per_unit)
-        threads = [threading.Thread(target=self._slot, args=(shop, slot), name=f"slot-{slot}") for slot in range(slots)]
+        slots = max(1, context.claim.vcpus // bridge_settings().threads_per_unit)
+        threads = [
+            threading.Thread(target=self._slot, args=(context, slot), name=f"slot-{slot}") for slot in range(slots)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -144,104 +146,104 @@ class Program:
             while thread.is_alive():
                 thread.join(timeout=0.2)
 
-    def _slot(self, shop: Workshop, slot: int) -> None:
+    def _slot(self, context: ContainerContext, slot: int) -> None:
         try:
             while not self._stop.is_set():
-                lease = self._database(partial(claim_unit, shop.claim, lease_id=uuid.uuid4().hex[:12]))
+                lease = self._database(partial(claim_unit, context.claim, lease_id=uuid.uuid4().hex[:12]))
                 if lease is NothingToClaim.OWN_WORK_FIRST:
-                    self._wait_for_neighbour()
+                    self._wait_for_other_slot()
                 elif isinstance(lease, Lease):
-                    self._do(shop, lease, slot)
+                    self._do(context, lease, slot)
                 else:
                     self._outcome.nothing_left(lease)
                     return
         except BaseException as error:  # noqa: BLE001 - whatever ends a slot decides how the container ends
-            self._ended_by(error)
-            self._wake_neighbours()
+            self._on_error(error)
+            self._notify_slots()
 
-    def _do(self, shop: Workshop, lease: Lease, slot: int) -> None:
-        names = {**self._names(), "kind": lease.kind.value, "index": lease.index, "fence": lease.fence}
+    def _do(self, context: ContainerContext, lease: Lease, slot: int) -> None:
+        names = {**self._log_fields(), "kind": lease.kind.value, "index": lease.index, "fence": lease.fence}
         logger.info("UNIT_START", extra=names)
         finished_frames = 0
         try:
-            if do_unit(shop, lease, slot):
+            if do_unit(context, lease, slot):
                 self._outcome.published_here()
             finished_frames = lease.weight_frames
         finally:
-            shop.progress.leave(slot, finished_frames=finished_frames)
-            self._wake_neighbours()
+            context.progress.leave(slot, finished_frames=finished_frames)
+            self._notify_slots()
         logger.info("UNIT_DONE", extra=names)
 
-    def _wake_neighbours(self) -> None:
-        with self._neighbour:
-            self._neighbour.notify_all()
+    def _notify_slots(self) -> None:
+        with self._slot_ended:
+            self._slot_ended.notify_all()
 
-    def _wait_for_neighbour(self) -> None:
-        with self._neighbour:
+    def _wait_for_other_slot(self) -> None:
+        with self._slot_ended:
             # Looked at under the lock: whoever stops all slots sets this before waking them.
             if not self._stop.is_set():
-                self._neighbour.wait(timeout=_WAIT_FOR_NEIGHBOUR_S)
+                self._slot_ended.wait(timeout=_WAIT_FOR_OTHER_SLOT_S)
 
-    def _ended_by(self, error: BaseException) -> None:
+    def _on_error(self, error: BaseException) -> None:
         outcome = self._outcome
         match error:
-            case Stopped():
+            case StoppedError():
                 pass
-            case InputRefused():
-                outcome.refused_input(error.code, error.sentence)
+            case InputRejectedError():
+                outcome.input_rejected(error.code, error.message)
             case SourceMissingError():
-                outcome.refused_input(error.code, "The uploaded file is no longer in the storage. Upload it again.")
+                outcome.input_rejected(error.code, "The uploaded file is no longer in the storage. Upload it again.")
             case AttemptCancelledError():
                 outcome.ended(ExitCode.CANCELLED, str(error))
             case FencedError() | NotFoundError():
                 outcome.ended(ExitCode.FENCED, str(error))
-            case DatabaseAwayError():
-                outcome.ended(ExitCode.DATABASE_AWAY, str(error))
+            case DatabaseUnavailableError():
+                outcome.ended(ExitCode.DATABASE_UNAVAILABLE, str(error))
             case ImproperlyConfigured() | ScratchTooSmallError() | OSError():
                 found = (failure for kind, failure in _FAILURES.items() if isinstance(error, kind))
                 outcome.failed(*next(found), str(error))
             case TranscodeError() if oom_kills() > self._oom_kills_before:
                 # Said here because the next attempt, which gets more memory for it, comes sooner than AWS Batch's own word.
-                outcome.failed(ExitCode.FAILED, Reason.OUT_OF_MEMORY, f"{error.code}: {error.sentence}")
+                outcome.failed(ExitCode.FAILED, Reason.OUT_OF_MEMORY, f"{error.code}: {error.message}")
             case TranscodeError():
-                outcome.failed(ExitCode.FAILED, Reason.ENCODE_FAILED, f"{error.code}: {error.sentence}")
+                outcome.failed(ExitCode.FAILED, Reason.ENCODE_FAILED, f"{error.code}: {error.message}")
             case _:
-                logger.error("CONTAINER_ERROR", exc_info=error, extra=self._names())
+                logger.error("CONTAINER_ERROR", exc_info=error, extra=self._log_fields())
                 outcome.failed(ExitCode.FAILED, Reason.CONTAINER_ERROR, f"{type(error).__name__}: {error}")
 
-    def _heard(self, answer: Beat) -> None:
-        if answer is Beat.DONE:
+    def _on_heartbeat(self, answer: HeartbeatReply) -> None:
+        if answer is HeartbeatReply.DONE:
             self._outcome.nothing_left(NothingToClaim.JOB_DONE)
             self._stop.set()
         else:
-            code = ExitCode.CANCELLED if answer is Beat.CANCELLED else ExitCode.FENCED
+            code = ExitCode.CANCELLED if answer is HeartbeatReply.CANCELLED else ExitCode.FENCED
             self._outcome.ended(code, answer.value)
 
     def _finish(self, claim: Claim) -> bool:
         """Say in the row that nothing is left for this container. False where whoever had the rest is gone, and it has to go on."""
         try:
             return self._database(partial(finish_attempt, claim))
-        except (DatabaseAwayError, NotFoundError) as error:
-            self._ended_by(error)
+        except (DatabaseUnavailableError, NotFoundError) as error:
+            self._on_error(error)
             return True
 
-    def _leave(self, claim: Claim) -> ExitCode:
+    def _exit(self, claim: Claim) -> ExitCode:
         """Say in the row how it failed, if it did, then in the log, then as the exit code."""
         outcome = self._outcome
         code = outcome.exit_code
         try:
-            if code is ExitCode.INPUT_REFUSED:
-                tell = partial(refuse_input, claim, code=outcome.code, sentence=outcome.text, exit_code=int(code))
-                self._database(tell)
+            if code is ExitCode.INPUT_REJECTED:
+                reject = partial(reject_input, claim, code=outcome.code, message=outcome.text, exit_code=int(code))
+                self._database(reject)
             elif outcome.reason is not None:
                 fail = partial(fail_attempt, claim, reason=outcome.reason, text=outcome.text, exit_code=int(code))
                 self._database(fail)
-        except (DatabaseAwayError, FencedError, AttemptCancelledError, NotFoundError) as error:
-            logger.warning("BATCH_JOB_UNSAID", extra={**self._names(), "error": str(error)})
+        except (DatabaseUnavailableError, FencedError, AttemptCancelledError, NotFoundError) as error:
+            logger.warning("RESULT_NOT_RECORDED", extra={**self._log_fields(), "error": str(error)})
         event = outcome.event
         level = logging.INFO if code is ExitCode.DONE else logging.ERROR
-        logger.log(level, event, extra={**self._names(), "exit_code": int(code), "text": outcome.text})
+        logger.log(level, event, extra={**self._log_fields(), "exit_code": int(code), "text": outcome.text})
         return code
 
-    def _names(self) -> dict[str, object]:
+    def _log_fields(self) -> dict[str, object]:
         return {"job_id": str(self._job_id), "attempt": self._number, "batch_job_id": self._batch_job_id}

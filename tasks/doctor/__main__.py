@@ -15,10 +15,10 @@ def main() -> int:
     import django  # noqa: PLC0415 - only once the settings are named
 
     django.setup()
-    from tasks.doctor.container import look_from_container  # noqa: PLC0415 - needs Django set up
-    from tasks.doctor.examine import Probe, examine  # noqa: PLC0415 - likewise
+    from .probes.container import check_from_container  # noqa: PLC0415 - needs Django set up
+    from .runner import Probe, run_probes  # noqa: PLC0415 - likewise
 
-    findings = examine([Probe("container", look_from_container)], deadline_s=60)
+    findings = run_probes([Probe("container", check_from_container)], deadline_s=60)
     sys.stdout.write(json.dumps({"event": "DOCTOR", "findings": [asdict(each) for each in findings]}) + "\n")
     sys.stdout.flush()
     return int(any(finding.fails for finding in findings))

@@ -6,13 +6,13 @@ import enum
 from dataclasses import dataclass
 
 
-class Condition(enum.StrEnum):
+class Status(enum.StrEnum):
     """How a part is."""
 
-    WELL = "well"
+    OK = "ok"
     WARNING = "warning"
     """It works; someone should look at it all the same."""
-    UNWELL = "unwell"
+    FAILED = "failed"
     """It does not do its work."""
     UNKNOWN = "unknown"
     """It did not answer, or what it depends on did not: unknown is not failed, but it is not well either."""
@@ -23,31 +23,31 @@ class Finding:
     """What was found about one part: how it is, why we think so, and the mend (empty where there is nothing to mend)."""
 
     part: str
-    condition: Condition
+    status: Status
     why: str
-    mend: str = ""
+    fix: str = ""
 
     @property
     def fails(self) -> bool:
         """True where this finding alone makes the whole not well."""
-        return self.condition in {Condition.UNWELL, Condition.UNKNOWN}
+        return self.status in {Status.FAILED, Status.UNKNOWN}
 
 
-def well(part: str, why: str) -> Finding:
+def ok(part: str, why: str) -> Finding:
     """The part does its work."""
-    return Finding(part=part, condition=Condition.WELL, why=why)
+    return Finding(part=part, status=Status.OK, why=why)
 
 
-def warning(part: str, why: str, *, mend: str) -> Finding:
+def warning(part: str, why: str, *, fix: str) -> Finding:
     """The part works, with something to look at."""
-    return Finding(part=part, condition=Condition.WARNING, why=why, mend=mend)
+    return Finding(part=part, status=Status.WARNING, why=why, fix=fix)
 
 
-def unwell(part: str, why: str, *, mend: str) -> Finding:
+def failed(part: str, why: str, *, fix: str) -> Finding:
     """The part does not do its work."""
-    return Finding(part=part, condition=Condition.UNWELL, why=why, mend=mend)
+    return Finding(part=part, status=Status.FAILED, why=why, fix=fix)
 
 
-def unknown(part: str, why: str, *, mend: str) -> Finding:
+def unknown(part: str, why: str, *, fix: str) -> Finding:
     """Nothing can be said about the part."""
-    return Finding(part=part, condition=Condition.UNKNOWN, why=why, mend=mend)
+    return Finding(part=part, status=Status.UNKNOWN, why=why, fix=fix)

@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import default_storage
 
-from tasks.batch.control import mend, sentence, submit_program
-from tasks.batch.errors import BatchDeniedError, BatchError
-from tasks.batch.logs import log_tail
-from tasks.conf import bridge_settings
-from tasks.doctor.container import FOLDER
-from tasks.doctor.finding import Condition, Finding, unknown, unwell, well
-from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus
+from ..batch.control import fix, message, submit_program
+from ..batch.errors import BatchDeniedError, BatchError
+from ..batch.logs import log_tail
+from ..conf import bridge_settings
+from ..lifecycle.observation import FINAL_STATUSES, BatchStatus
+from ..storage.keys import DOCTOR_FOLDER
+from .finding import Finding, Status, failed, ok, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tasks.batch.port import BatchPort
-    from tasks.lifecycle.observation import Observation
+    from ..batch.port import BatchPort
+    from ..lifecycle.observation import Observation
 
-COMMAND = ("python", "-m", "tasks.doctor")
+COMMAND = ("python", "-m", __package__)
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.25, 4.0
-_LOG_PATIENCE_S = 30.0
+_LOG_TIMEOUT_S = 30.0
 """CloudWatch shows a line seconds after it was written."""
 
 
-def look_from_batch(*, batch: BatchPort, wait_s: float, say: Callable[[str], None]) -> Iterator[Finding]:
+def check_from_batch(*, batch: BatchPort, wait_s: float, say: Callable[[str], None]) -> Iterator[Finding]:
     """Findings of the Batch job, each part named `container: ...`; `say` gets a line for each status on the way."""
     try:
         batch_job_id = submit_program(
@@ -44,14 +44,14 @@ def look_from_batch(*, batch: BatchPort, wait_s: float, say: Callable[[str], Non
             tag=bridge_settings().job_name_prefix,
         )
     except BatchError as error:
-        yield unwell("from Batch", f"{sentence(error)}.", mend=mend(error))
+        yield failed("from Batch", f"{message(error)}.", fix=fix(error))
         return
     say(f"Submitted {batch_job_id}. A machine may have to start first, which takes minutes.")
     try:
         seen = _wait(batch, batch_job_id, wait_s=wait_s, say=say)
         yield from _told(seen, wait_s=wait_s)
     except BatchError as error:
-        yield unknown("from Batch", f"{sentence(error)}.", mend=mend(error))
+        yield unknown("from Batch", f"{message(error)}.", fix=fix(error))
     yield from _end(batch, batch_job_id)
 
 
@@ -78,28 +78,28 @@ def _pauses_s() -> Iterator[float]:
 def _told(seen: Observation, *, wait_s: float) -> Iterator[Finding]:
     words = "; ".join(each for each in (seen.status_reason, seen.container_reason) if each) or "AWS gives no reason"
     if seen.status not in FINAL_STATUSES:
-        yield unwell(
+        yield failed(
             "from Batch",
             f"The Batch job is {seen.status} after {wait_s:g} s: {words}.",
-            mend="Look at the compute environment: capacity, subnets, instance types, maxvCpus. Or give it longer: --wait.",
+            fix="Look at the compute environment: capacity, subnets, instance types, maxvCpus. Or give it longer: --wait.",
         )
         return
     findings = _logged(seen)
     if findings is None:
         exit_code = "" if seen.exit_code is None else f" with exit code {seen.exit_code}"
-        yield unwell(
+        yield failed(
             "from Batch",
             f"The container ended{exit_code} and told nothing: {words}.",
-            mend="Read its log. `exec format error`: an image for another architecture. No module tasks.doctor: one older than the code.",
+            fix="Read its log. `exec format error`: an image for another architecture. No module tasks.doctor: one older than the code.",
         )
         return
-    yield well("from Batch", f"A container ran to its end, {seen.status}.")
+    yield ok("from Batch", f"A container ran to its end, {seen.status}.")
     yield from findings
 
 
 def _logged(seen: Observation) -> list[Finding] | None:
     pauses_s = _pauses_s()
-    ends_at_s = time.monotonic() + (_LOG_PATIENCE_S if seen.status is BatchStatus.SUCCEEDED else 5)
+    ends_at_s = time.monotonic() + (_LOG_TIMEOUT_S if seen.status is BatchStatus.SUCCEEDED else 5)
     while time.monotonic() < ends_at_s:
         for line in reversed(log_tail(seen.log_stream).lines):
             with suppress(ValueError):
@@ -113,9 +113,9 @@ def _logged(seen: Observation) -> list[Finding] | None:
 def _finding(told: dict[str, Any]) -> Finding:
     return Finding(
         part=f"container: {told['part']}",
-        condition=Condition(told["condition"]),
+        status=Status(told["condition"]),
         why=str(told["why"]),
-        mend=str(told["mend"]),
+        fix=str(told["fix"]),
     )
 
 
@@ -123,10 +123,10 @@ def _end(batch: BatchPort, batch_job_id: str) -> Iterator[Finding]:
     try:
         batch.terminate(batch_job_id, reason="The doctor has seen enough.")
     except BatchDeniedError as error:
-        yield unwell("permissions", f"batch:TerminateJob is denied: {sentence(error)}.", mend=mend(error))
+        yield failed("permissions", f"batch:TerminateJob is denied: {message(error)}.", fix=fix(error))
     except BatchError:
         return
     finally:
         with suppress(OSError):
-            for name in default_storage.listdir(FOLDER)[1]:
-                default_storage.delete(f"{FOLDER}/{name}")
+            for name in default_storage.listdir(DOCTOR_FOLDER)[1]:
+                default_storage.delete(f"{DOCTOR_FOLDER}/{name}")

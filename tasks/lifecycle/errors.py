@@ -33,7 +33,7 @@ class NotFoundError(BatchreelError):
     code = "NOT_FOUND"
 
 
-class RefusedError(BatchreelError):
+class ConflictError(BatchreelError):
     """What was asked for is not possible in the present state; the text says why and what to do."""
 
     code = "REFUSED"

@@ -21,9 +21,9 @@ class ExitCode(enum.IntEnum):
     """The attempt belongs to another Batch job or process; nothing was changed."""
     CANCELLED = 13
     """The attempt was cancelled; the work was stopped."""
-    INPUT_REFUSED = 20
+    INPUT_REJECTED = 20
     """The input cannot be transcoded; the job is FAILED and is not tried again."""
-    DATABASE_AWAY = 31
+    DATABASE_UNAVAILABLE = 31
     """The database could not be reached for too long."""
     MISCONFIGURED = 40
     """A setting is missing or wrong."""

@@ -11,8 +11,8 @@ import enum
 import re
 from dataclasses import dataclass
 
-from tasks.lifecycle.exit_codes import ExitCode
-from tasks.lifecycle.reasons import Reason
+from .exit_codes import ExitCode
+from .reasons import Reason
 
 
 class BatchStatus(enum.StrEnum):
@@ -59,8 +59,8 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         (r"ECS is performing maintenance on the underlying infrastructure", Reason.HOST_LOST),
         (r"^Job attempt duration exceeded timeout", Reason.TIMED_OUT),
         # The agent lost sight of a container that had run: how it ended is not known. The same time-out before the start is another matter.
-        (r"^(CannotInspectContainer|CannotStopContainer)Error", Reason.UNEXPLAINED),
-        (r"TimeoutError: Could not transition to (inspecting|stopped)", Reason.UNEXPLAINED),
+        (r"^(CannotInspectContainer|CannotStopContainer)Error", Reason.UNKNOWN_CAUSE),
+        (r"TimeoutError: Could not transition to (inspecting|stopped)", Reason.UNKNOWN_CAUSE),
         (r"^(CannotPullContainer|CannotCreateContainer|CannotStartContainer|CannotCreateVolume)", Reason.START_FAILED),
         (r"^(ResourceInitialization|DockerTimeout|ContainerRuntimeTimeout)Error", Reason.START_FAILED),
         (r"^Timeout waiting for network interface provisioning", Reason.START_FAILED),
@@ -72,14 +72,14 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
 )
 
 _BY_EXIT_CODE: dict[int, Reason] = {
-    ExitCode.DATABASE_AWAY: Reason.DATABASE_AWAY,
+    ExitCode.DATABASE_UNAVAILABLE: Reason.DATABASE_UNAVAILABLE,
     ExitCode.MISCONFIGURED: Reason.MISCONFIGURED,
 }
 """What a container can say in no other way: it could not reach the row that it would write it to."""
 
 
 def failure_reason(observation: Observation) -> Reason:
-    """Why a Batch job with status FAILED failed: docs/observations.md lists the words. What they leave open is UNEXPLAINED."""
+    """Why a Batch job with status FAILED failed: docs/observations.md lists the words. What they leave open is UNKNOWN_CAUSE."""
     for text in (observation.container_reason, observation.status_reason):
         for pattern, reason in _BY_TEXT:
             if text and pattern.search(text):
@@ -92,5 +92,5 @@ def failure_reason(observation: Observation) -> Reason:
         return Reason.TERMINATED
     ended_by_itself = observation.status_reason == "" or observation.status_reason.startswith("Essential container")
     if not observation.exit_code or not ended_by_itself:
-        return Reason.UNEXPLAINED
+        return Reason.UNKNOWN_CAUSE
     return _BY_EXIT_CODE.get(observation.exit_code, Reason.EXIT_CODE)

@@ -20,30 +20,30 @@ class Decision(enum.Enum):
     """What is to be done with a job that is due."""
 
     GRANT = "grant"
-    WAIT_FOR_VERDICT = "wait"
-    PARK_BUDGET = "budget"
-    PARK_LOSSES = "losses"
+    WAIT_FOR_FINAL_STATUS = "wait"
+    ATTEMPTS_EXHAUSTED = "budget"
+    TOO_MANY_HOSTS_LOST = "losses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class BudgetUsage:
     """What a job has used up since it was created or revived (counts of attempts)."""
 
-    charged: int
-    charge_open: int
+    counted: int
+    undecided: int
     losses_in_a_row: int
 
 
-def decide(spent: Spent, *, max_attempts: int, max_losses_in_a_row: int) -> Decision:
+def decide(spent: BudgetUsage, *, max_attempts: int, max_losses_in_a_row: int) -> Decision:
     """Whether a due job gets another attempt.
 
-    An attempt whose charge is still open may turn out to be charged, so a job is granted an execution only if the budget covers that
+    An attempt whose charge is still open may turn out to be counted, so a job is granted an execution only if the budget covers that
     case too; it is parked only on what is certain.
     """
-    if spent.charged >= max_attempts:
-        return Decision.PARK_BUDGET
+    if spent.counted >= max_attempts:
+        return Decision.ATTEMPTS_EXHAUSTED
     if spent.losses_in_a_row >= max_losses_in_a_row:
-        return Decision.PARK_LOSSES
-    if spent.charged + spent.charge_open >= max_attempts:
-        return Decision.WAIT_FOR_VERDICT
+        return Decision.TOO_MANY_HOSTS_LOST
+    if spent.counted + spent.undecided >= max_attempts:
+        return Decision.WAIT_FOR_FINAL_STATUS
     return Decision.GRANT

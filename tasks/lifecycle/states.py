@@ -1,7 +1,7 @@
 """The states of a job, an attempt and a unit, and the events that change them.
 
 `TRANSITIONS` is the whole truth about state changes: the database's constraints, the diagram in docs/states.md and the one function
-that writes states (`tasks.services.transition`) are all held equal to it by a test.
+that writes states (`tasks.services.state.transition`) are all held equal to it by a test.
 """
 
 from __future__ import annotations
@@ -47,10 +47,17 @@ class UnitKind(enum.StrEnum):
     """What a unit is: the plan comes first, then a preview where there is one; video and audio are media; publishing comes last."""
 
     PLAN = "plan"
-    REMUX = "remux"
+    PREVIEW = "preview"
     VIDEO = "video"
     AUDIO = "audio"
     PUBLISH = "publish"
+
+
+class PublicationLevel(enum.IntEnum):
+    """How much of a video a publication offers; `level` in its manifest is the same number."""
+
+    PREVIEW = 0
+    FULL = 1
 
 
 ACTIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRY_WAIT})
@@ -70,8 +77,8 @@ class JobEvent(enum.StrEnum):
     RETRY = "job.retry"
     PREVIEW = "job.preview"
     PUBLISH = "job.publish"
-    REFUSE = "job.refuse"
-    PARK = "job.park"
+    REJECT = "job.reject"
+    DEAD = "job.dead"
     CANCEL = "job.cancel"
     REVIVE = "job.revive"
 
@@ -106,8 +113,8 @@ TRANSITIONS: Mapping[AnyEvent, Mapping[str, str]] = MappingProxyType(
         JobEvent.RETRY: {_J.QUEUED: _J.RETRY_WAIT, _J.RUNNING: _J.RETRY_WAIT},
         JobEvent.PREVIEW: {_J.RUNNING: _J.RUNNING},
         JobEvent.PUBLISH: {_J.RUNNING: _J.SUCCEEDED},
-        JobEvent.REFUSE: {_J.RUNNING: _J.FAILED},
-        JobEvent.PARK: {_J.QUEUED: _J.DEAD, _J.RETRY_WAIT: _J.DEAD},
+        JobEvent.REJECT: {_J.RUNNING: _J.FAILED},
+        JobEvent.DEAD: {_J.QUEUED: _J.DEAD, _J.RETRY_WAIT: _J.DEAD},
         JobEvent.CANCEL: {
             _J.QUEUED: _J.CANCELLED,
             _J.RUNNING: _J.CANCELLED,

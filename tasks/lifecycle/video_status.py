@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobState
+from .states import ACTIVE_JOB_STATES, JobState
 
 
 class VideoStatus(enum.StrEnum):
@@ -16,7 +16,7 @@ class VideoStatus(enum.StrEnum):
     READY = "READY"
     UPDATING = "UPDATING"
     FAILED = "FAILED"
-    PARKED = "PARKED"
+    DEAD = "DEAD"
     CANCELLED = "CANCELLED"
     DELETED = "DELETED"
 
@@ -26,7 +26,7 @@ _UNPUBLISHED: dict[JobState, VideoStatus] = {
     JobState.RUNNING: VideoStatus.PROCESSING,
     JobState.RETRY_WAIT: VideoStatus.WAITING,
     JobState.FAILED: VideoStatus.FAILED,
-    JobState.DEAD: VideoStatus.PARKED,
+    JobState.DEAD: VideoStatus.DEAD,
     JobState.CANCELLED: VideoStatus.CANCELLED,
     # Succeeded without being published: the video got a newer job's output, or lost its publication. Nothing can be played.
     JobState.SUCCEEDED: VideoStatus.WAITING,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tasks.models.attempt import Attempt
-from tasks.models.direct_upload import DirectUpload
-from tasks.models.event import Event
-from tasks.models.job import Job
-from tasks.models.tick import Tick, TokenBucket
-from tasks.models.unit import Unit
-from tasks.models.video import OVERLOOKED, Video, VideoQuerySet, source_path
+from .attempt import Attempt
+from .direct_upload import DirectUpload
+from .event import Event
+from .job import Job
+from .tick import Tick, TokenBucket
+from .unit import Unit
+from .video import NEEDS_JOB, Video, VideoQuerySet
 
 __all__ = [
-    "OVERLOOKED",
+    "NEEDS_JOB",
     "Attempt",
     "DirectUpload",
     "Event",
@@ -21,5 +21,4 @@ __all__ = [
     "Unit",
     "Video",
     "VideoQuerySet",
-    "source_path",
 ]

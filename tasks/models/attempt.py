@@ -6,9 +6,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
-from tasks.models.choices import choices, values_of
-from tasks.models.job import Job
+from ..lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
+from .choices import choices, values_of
+from .job import Job
 
 
 class Attempt(models.Model):
@@ -16,10 +16,10 @@ class Attempt(models.Model):
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
-    state = models.CharField(max_length=12, choices=choices(AttemptState), default=AttemptState.SUBMITTING)
+    state = models.CharField(max_length=12, choices=choices(AttemptState), default=AttemptState.SUBMITTING.value)
     reason = models.CharField(max_length=50, blank=True)
-    reason_text = models.TextField(blank=True)
-    charged = models.BooleanField(
+    reason_message = models.TextField(blank=True)
+    counted = models.BooleanField(
         null=True, blank=True, help_text="Empty: open until Batch's verdict or the wait for it ends."
     )
     vcpus = models.PositiveSmallIntegerField()
@@ -34,8 +34,8 @@ class Attempt(models.Model):
     submit_at = models.DateTimeField(
         null=True, blank=True, help_text="SubmitJob did not take effect: call it (again) from here on."
     )
-    looked_at = models.DateTimeField(null=True, blank=True, help_text="Last look for the Batch job by its name.")
-    empty_looks = models.PositiveSmallIntegerField(default=0)
+    lookup_at = models.DateTimeField(null=True, blank=True, help_text="Last look for the Batch job by its name.")
+    lookup_misses = models.PositiveSmallIntegerField(default=0)
     # What the container says.
     claim_id = models.UUIDField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
@@ -47,7 +47,7 @@ class Attempt(models.Model):
         default=0, help_text="Work done in all, in frames, units in flight included."
     )
     exit_code = models.SmallIntegerField(null=True, blank=True)
-    in_work = models.JSONField(
+    units_in_progress = models.JSONField(
         default=list, blank=True, help_text="Names of the units that it held when it ended without finishing them."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -55,8 +55,8 @@ class Attempt(models.Model):
     batch_status = models.CharField(max_length=12, blank=True)
     batch_status_reason = models.TextField(blank=True)
     batch_log_stream = models.CharField(max_length=512, blank=True)
-    batch_changed_at = models.DateTimeField(null=True, blank=True, help_text="When the observation last changed.")
-    absences = models.PositiveSmallIntegerField(
+    batch_status_at = models.DateTimeField(null=True, blank=True, help_text="When the observation last changed.")
+    missing_answers = models.PositiveSmallIntegerField(
         default=0, help_text="Answers in a row in which the Batch job was missing."
     )
 
@@ -83,8 +83,8 @@ class Attempt(models.Model):
             models.Index(fields=["id"], condition=Q(state__in=values_of(LIVE_ATTEMPT_STATES)), name="attempt_live"),
             models.Index(
                 fields=["ended_at"],
-                condition=Q(charged__isnull=True, ended_at__isnull=False),
-                name="attempt_charge_open",
+                condition=Q(counted__isnull=True, ended_at__isnull=False),
+                name="attempt_undecided",
             ),
             models.Index(
                 fields=["ended_at"],

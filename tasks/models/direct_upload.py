@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
-from tasks.models.video import Video
+from .video import Video
 
 
 class DirectUpload(models.Model):

@@ -8,9 +8,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobState
-from tasks.models.choices import choices, values_of
-from tasks.models.video import Video
+from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
+from .choices import choices, values_of
+from .video import Video
 
 
 class Job(models.Model):
@@ -21,14 +21,14 @@ class Job(models.Model):
     source_name = models.CharField(max_length=500, help_text="Storage name of the source: the version of the video.")
     profile = models.CharField(max_length=50)
     automatic = models.BooleanField(default=True, help_text="Asked for by a signal or a tick, not by a person.")
-    state = models.CharField(max_length=12, choices=choices(JobState), default=JobState.QUEUED)
+    state = models.CharField(max_length=12, choices=choices(JobState), default=JobState.QUEUED.value)
     fence = models.PositiveIntegerField(default=0, help_text="Number of the newest attempt.")
     budget_from = models.PositiveIntegerField(
         default=0, help_text="Attempts up to this number no longer count: the job was revived after them."
     )
     next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
     reason = models.CharField(max_length=50, blank=True)
-    reason_text = models.TextField(blank=True)
+    reason_message = models.TextField(blank=True)
     plan = models.JSONField(null=True, blank=True)
     manifest = models.JSONField(null=True, blank=True)
     manifest_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
@@ -37,9 +37,9 @@ class Job(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
     superseded_at = models.DateTimeField(null=True, blank=True, help_text="When a newer job had succeeded.")
-    tidied_at = models.DateTimeField(null=True, blank=True, help_text="When objects of losing fences were removed.")
+    pruned_at = models.DateTimeField(null=True, blank=True, help_text="When objects of losing fences were removed.")
     purged_at = models.DateTimeField(null=True, blank=True, help_text="When all its objects were removed.")
-    purge_tried_at = models.DateTimeField(
+    purge_failed_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Tidying or purging it failed then; others go first."
     )
 
@@ -74,13 +74,13 @@ class Job(models.Model):
             models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="job_due"),
             models.Index(
                 fields=["finished_at"],
-                condition=Q(state__in=["CANCELLED", "FAILED", "SUCCEEDED"], tidied_at=None, purged_at=None),
-                name="job_untidied",
+                condition=Q(state__in=["CANCELLED", "FAILED", "SUCCEEDED"], pruned_at=None, purged_at=None),
+                name="job_unpruned",
             ),
             models.Index(
                 fields=["finished_at"],
-                condition=Q(state="DEAD", tidied_at=None, purged_at=None),
-                name="job_dead_untidied",
+                condition=Q(state="DEAD", pruned_at=None, purged_at=None),
+                name="job_dead_unpruned",
             ),
             models.Index(fields=["superseded_at"], condition=Q(purged_at=None), name="job_superseded"),
         ]

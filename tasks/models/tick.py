@@ -14,9 +14,9 @@ class Tick(models.Model):
     leased_until = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    unbroken_since = models.DateTimeField(null=True, blank=True, help_text="Start of the unbroken run of ticks.")
-    trouble = models.CharField(max_length=50, blank=True, help_text="Code of the trouble that the last tick met.")
-    trouble_text = models.TextField(blank=True)
+    continuous_since = models.DateTimeField(null=True, blank=True, help_text="Start of the unbroken run of ticks.")
+    error_code = models.CharField(max_length=50, blank=True, help_text="Code of the error that ended the last tick.")
+    error_message = models.TextField(blank=True)
 
     def __str__(self) -> str:
         return self.name

@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
-from tasks.lifecycle.states import UnitKind, UnitState
-from tasks.models.attempt import Attempt
-from tasks.models.choices import choices
-from tasks.models.job import Job
+from ..lifecycle.states import UnitKind, UnitState
+from .attempt import Attempt
+from .choices import choices
+from .job import Job
 
 
 class Unit(models.Model):
@@ -20,9 +20,9 @@ class Unit(models.Model):
     first_frame = models.PositiveBigIntegerField(default=0)
     end_frame = models.PositiveBigIntegerField(default=0, help_text="The frame after the last one.")
     weight_frames = models.PositiveBigIntegerField(default=0, help_text="Share of the job's progress.")
-    state = models.CharField(max_length=8, choices=choices(UnitState), default=UnitState.PENDING)
+    state = models.CharField(max_length=8, choices=choices(UnitState), default=UnitState.PENDING.value)
     fence = models.PositiveIntegerField(default=0, help_text="Grows at each lease.")
-    repairs = models.PositiveSmallIntegerField(
+    redo_count = models.PositiveSmallIntegerField(
         default=0,
         db_default=0,
         help_text="How often a failed verify sent it back since the job was asked for or revived.",

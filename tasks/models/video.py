@@ -11,12 +11,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from tasks.signals import deletion_requested
-
-
-def source_path(video: Video, filename: str) -> str:
-    """Where an upload is stored: never the same name twice, so a name identifies a version of the source."""
-    return f"sources/{video.pk}/{uuid.uuid4().hex[:12]}/{filename}"
+from ..signals import deletion_requested
+from ..storage.keys import source_key
 
 
 class VideoQuerySet(models.QuerySet["Video"]):
@@ -33,10 +29,10 @@ class VideoQuerySet(models.QuerySet["Video"]):
     delete.queryset_only = True  # type: ignore[attr-defined]  # likewise: not a method of the manager
 
 
-OVERLOOKED = ~Q(requested_source=F("source")) & Q(deleted_at=None, source_complete=True) & ~Q(source="")
+NEEDS_JOB = ~Q(requested_source=F("source")) & Q(deleted_at=None, source_complete=True) & ~Q(source="")
 """Complete videos for whose present source nobody has asked for a job yet. An index holds just these."""
 
-_WRITTEN_BY_SERVICES = frozenset({"requested_source", "published_job", "deleted_at", "purge_tried_at"})
+_WRITTEN_BY_SERVICES = frozenset({"requested_source", "published_job", "deleted_at", "purge_failed_at"})
 
 
 class Video(models.Model):
@@ -52,7 +48,7 @@ class Video(models.Model):
         help_text="Who uploaded it. They and the staff see it on the pages; nobody else does.",
     )
     title = models.CharField(max_length=200, blank=True)
-    source = models.FileField(upload_to=source_path, max_length=500)
+    source = models.FileField(upload_to=source_key, max_length=500)
     source_complete = models.BooleanField(
         default=True, help_text="False while a direct upload to the storage is under way."
     )
@@ -62,7 +58,7 @@ class Video(models.Model):
     published_job = models.ForeignKey("Job", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
-    purge_tried_at = models.DateTimeField(
+    purge_failed_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Its purge failed then; others go first."
     )
 
@@ -72,7 +68,7 @@ class Video(models.Model):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="video_deleted"),
-            models.Index(fields=["created_at"], condition=OVERLOOKED, name="video_overlooked"),
+            models.Index(fields=["created_at"], condition=NEEDS_JOB, name="video_needs_job"),
         ]
 
     def __str__(self) -> str:

@@ -11,8 +11,8 @@ from datetime import timedelta
 from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import Now
 
-from tasks.lifecycle.states import MEDIA_UNIT_KINDS, AttemptState, JobState, UnitState
-from tasks.models import Attempt, Job, Unit
+from ..lifecycle.states import MEDIA_UNIT_KINDS, AttemptState, JobState, UnitState
+from ..models import Attempt, Job, Unit
 
 MOST_BEFORE_SUCCESS_PERCENT = 99
 """Verifying and publishing come after the last unit of media: 100 is kept for what can be played."""
@@ -21,7 +21,7 @@ _LEAST_SHARE_FOR_ESTIMATE = 0.03
 _LEAST_ELAPSED_FOR_ESTIMATE = timedelta(seconds=10)
 """Before this much was done, the speed of the containers is not known well enough to foretell an end."""
 
-_STAGE_WORDS = {
+_STAGE_LABELS = {
     "claim": "Getting ready",
     "fetch": "Fetching the file",
     "plan": "Looking at the file",
@@ -29,11 +29,11 @@ _STAGE_WORDS = {
     "store": "Storing what was encoded",
     "publish": "Checking everything and publishing",
 }
-_BATCH_WORDS = {
+_BATCH_LABELS = {
     "STARTING": "A machine is starting",
     "RUNNING": "A machine is starting",
 }
-_ENDED_WORDS = {
+_ENDED_LABELS = {
     JobState.SUCCEEDED: "Done",
     JobState.FAILED: "Failed",
     JobState.CANCELLED: "Cancelled",
@@ -49,7 +49,7 @@ class JobProgress:
     """
 
     percent: int = 0
-    stage_words: str = ""
+    stage_label: str = ""
     units_done: int = 0
     units_total: int = 0
     attempt_number: int = 0
@@ -116,7 +116,7 @@ def _progress(job: Job, work: _Work, attempts: list[Attempt]) -> JobProgress:
     reached_frames = min(work.total_frames, work.done_frames + in_flight_frames)
     return JobProgress(
         percent=_percent(job, reached_frames, work.total_frames),
-        stage_words=_stage_words(job, (running or attempts)[:1]),
+        stage_label=_stage_label(job, (running or attempts)[:1]),
         units_done=work.units_done,
         units_total=work.units_total,
         attempt_number=job.fence,
@@ -130,16 +130,16 @@ def _percent(job: Job, reached_frames: int, total_frames: int) -> int:
     return min(MOST_BEFORE_SUCCESS_PERCENT, 100 * reached_frames // total_frames) if total_frames else 0
 
 
-def _stage_words(job: Job, newest: list[Attempt]) -> str:
-    if words := _ENDED_WORDS.get(JobState(job.state)):
+def _stage_label(job: Job, newest: list[Attempt]) -> str:
+    if words := _ENDED_LABELS.get(JobState(job.state)):
         return words
     if job.state == JobState.RETRY_WAIT:
         return "Interrupted; it goes on by itself"
     for attempt in newest:
         if attempt.state == AttemptState.RUNNING:
-            return _STAGE_WORDS.get(attempt.stage, attempt.stage)
+            return _STAGE_LABELS.get(attempt.stage, attempt.stage)
         if attempt.batch_job_id:
-            return _BATCH_WORDS.get(attempt.batch_status, "Waiting for a machine")
+            return _BATCH_LABELS.get(attempt.batch_status, "Waiting for a machine")
     return "Waiting for its turn"
 
 

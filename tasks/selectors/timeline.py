@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from tasks.lifecycle.reasons import Reason
-from tasks.lifecycle.states import AttemptEvent, JobEvent, UnitEvent
-from tasks.models import Event
+from ..lifecycle.reasons import Reason
+from ..lifecycle.states import AttemptEvent, JobEvent, UnitEvent
+from ..models import Event
 
 TIMELINE_LIMIT = 200
 """Most entries of one timeline. A job that failed twenty times has about a hundred and fifty events besides its units'."""
@@ -21,8 +21,8 @@ WORDS: dict[str, str] = {
     JobEvent.RETRY: "The job waits for another attempt",
     JobEvent.PREVIEW: "A preview was published: the file as it was uploaded",
     JobEvent.PUBLISH: "The job was published",
-    JobEvent.REFUSE: "The file was refused",
-    JobEvent.PARK: "The job was parked",
+    JobEvent.REJECT: "The file was refused",
+    JobEvent.DEAD: "The job was parked",
     JobEvent.CANCEL: "The job was cancelled",
     JobEvent.REVIVE: "The job was revived",
     "job.purge": "The job's objects were removed",
@@ -32,11 +32,11 @@ WORDS: dict[str, str] = {
     AttemptEvent.FAIL: "The attempt failed",
     AttemptEvent.LOSE: "The attempt was lost",
     AttemptEvent.CANCEL: "The attempt was cancelled",
-    "attempt.cause": "AWS Batch told that memory ran out",
-    "attempt.verdict": "AWS Batch told why the attempt ended",
-    "attempt.submit_again": "AWS Batch does not know the attempt: it is submitted again",
+    "attempt.reason": "AWS Batch told that memory ran out",
+    "attempt.counted": "AWS Batch told why the attempt ended",
+    "attempt.resubmit": "AWS Batch does not know the attempt: it is submitted again",
     "batch.status": "AWS Batch changed the status",
-    "batch.waiting": "AWS Batch has not started the attempt for long",
+    "batch.stuck_runnable": "AWS Batch has not started the attempt for long",
     "rescue.terminate_failed": "A Batch job could not be terminated",
     UnitEvent.LEASE: "A unit was begun",
     UnitEvent.FINISH: "A unit was finished",
@@ -45,22 +45,22 @@ WORDS: dict[str, str] = {
     "video.delete": "The video was deleted",
     "video.purge": "The video's objects and rows were removed",
     "purge.failed": "Objects or rows could not be removed",
-    "tick.trouble": "A tick met trouble",
-    "tick.well": "A tick's trouble is over",
+    "tick.failed": "A scheduled task failed",
+    "tick.recovered": "A scheduled task works again",
 }
 
-_GOOD = frozenset({JobEvent.PREVIEW, JobEvent.PUBLISH, AttemptEvent.SUCCEED, "tick.well"})
+_GOOD = frozenset({JobEvent.PREVIEW, JobEvent.PUBLISH, AttemptEvent.SUCCEED, "tick.recovered"})
 _BAD = frozenset(
     {
-        JobEvent.REFUSE,
-        JobEvent.PARK,
+        JobEvent.REJECT,
+        JobEvent.DEAD,
         AttemptEvent.FAIL,
         AttemptEvent.LOSE,
         UnitEvent.REDO,
         "rescue.terminate_failed",
-        "batch.waiting",
+        "batch.stuck_runnable",
         "purge.failed",
-        "tick.trouble",
+        "tick.failed",
     }
 )
 _EVERYDAY = (UnitEvent.LEASE, UnitEvent.FINISH)
@@ -106,7 +106,7 @@ def _entries(events: Iterable[Event]) -> list[TimelineEntry]:
 def _details(event: Event) -> str:
     change = f"{event.from_state or 'none'} → {event.to_state}" if event.from_state != event.to_state else ""
     reason = Reason.__members__.get(event.reason)
-    sentence = reason.sentence if reason else event.reason
+    message = reason.message if reason else event.reason
     # The text often is the reason's sentence, or the attempt that the entry names anyway.
-    text = event.text if event.text not in {sentence, f"attempt {event.attempt_number}"} else ""
-    return "; ".join(part for part in (change, sentence.rstrip("."), text) if part)
+    text = event.text if event.text not in {message, f"attempt {event.attempt_number}"} else ""
+    return "; ".join(part for part in (change, message.rstrip("."), text) if part)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
 
-from tasks.lifecycle.states import ACTIVE_JOB_STATES, JobState
-from tasks.lifecycle.video_status import VideoStatus, video_status
-from tasks.models import Job, Video
-from tasks.selectors.progress import JobProgress, job_progress
+from ..lifecycle.retry_offer import RetryOffer, retry_offer
+from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
+from ..lifecycle.video_status import VideoStatus, video_status
+from ..models import Job, Video
+from .progress import JobProgress, job_progress
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -21,47 +22,17 @@ if TYPE_CHECKING:
 _LARGE = ("plan", "manifest")
 """A job's columns that may hold a megabyte, and that no face shows."""
 
-_SENTENCES = {
+_MESSAGES = {
     VideoStatus.UPLOADING: "The file is being uploaded.",
     VideoStatus.WAITING: "The video waits for its turn.",
     VideoStatus.PROCESSING: "The video is being made playable.",
     VideoStatus.READY: "The video is ready to watch.",
     VideoStatus.UPDATING: "The video is ready to watch. A new version of it is being made.",
-    VideoStatus.PARKED: "The video could not be made playable in several attempts. Press Retry, or ask an operator to have a look.",
+    VideoStatus.DEAD: "The video could not be processed in several attempts. Press Retry, or ask an operator to have a look.",
     VideoStatus.CANCELLED: "The work on this video was cancelled.",
     VideoStatus.DELETED: "The video was deleted.",
 }
 """FAILED is missing: its sentence is the job's own."""
-
-
-class RetryOffer(NamedTuple):
-    """Whether a person may ask for the video again now, a stable code, and a sentence that says why or why not."""
-
-    possible: bool
-    code: str
-    sentence: str
-
-
-_OFFER_BY_STATUS = {
-    VideoStatus.DELETED: RetryOffer(possible=False, code="DELETED", sentence="The video was deleted."),
-    VideoStatus.UPLOADING: RetryOffer(
-        possible=False, code="SOURCE_INCOMPLETE", sentence="The upload is not complete. Upload the file again."
-    ),
-}
-_NOTHING_TO_RETRY = RetryOffer(possible=False, code="READY", sentence="The video is ready; there is nothing to retry.")
-_UNDER_WAY = RetryOffer(possible=False, code="UNDER_WAY", sentence="The work on this video is under way.")
-_FROM_THE_BEGINNING = "Tries the same file again, from the beginning."
-_OFFER_BY_JOB: dict[JobState | None, RetryOffer] = {
-    None: RetryOffer(possible=False, code="NOT_ASKED_YET", sentence="The video gets its turn by itself."),
-    **dict.fromkeys(ACTIVE_JOB_STATES, _UNDER_WAY),
-    JobState.FAILED: RetryOffer(possible=True, code="FAILED", sentence=_FROM_THE_BEGINNING),
-    JobState.CANCELLED: RetryOffer(possible=True, code="CANCELLED", sentence=_FROM_THE_BEGINNING),
-    JobState.DEAD: RetryOffer(
-        possible=True, code="PARKED", sentence="Goes on where the last attempt stopped: what is finished is kept."
-    ),
-    # Succeeded, yet the video shows nothing: its publication was lost.
-    JobState.SUCCEEDED: RetryOffer(possible=True, code="UNPUBLISHED", sentence=_FROM_THE_BEGINNING),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +40,7 @@ class VideoOverview:
     """All that a face says about a video besides its title."""
 
     status: VideoStatus
-    sentence: str
+    message: str
     progress: JobProgress
     retry: RetryOffer
     newest_job: Job | None
@@ -103,9 +74,9 @@ def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
         status = _status(video, job)
         found[video.pk] = VideoOverview(
             status=status,
-            sentence=_sentence(status, job),
+            message=_message(status, job),
             progress=progress[job.pk] if job else JobProgress(),
-            retry=_retry_offer(status, job),
+            retry=retry_offer(status, JobState(job.state) if job else None),
             newest_job=job,
         )
     return found
@@ -119,7 +90,7 @@ def video_overview(video: Video) -> VideoOverview:
 def can_retry(video: Video) -> RetryOffer:
     """Whether a person may ask for this video again now."""
     job = _newest_jobs([video.pk]).get(video.pk)
-    return _retry_offer(_status(video, job), job)
+    return retry_offer(_status(video, job), JobState(job.state) if job else None)
 
 
 def _newest_jobs(video_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Job]:
@@ -141,22 +112,13 @@ def _is_preview(video: Video, newest: Job | None) -> bool:
     return newest is not None and newest.pk == video.published_job_id and newest.state != JobState.SUCCEEDED
 
 
-def _sentence(status: VideoStatus, newest: Job | None) -> str:
+def _message(status: VideoStatus, newest: Job | None) -> str:
     if status is VideoStatus.FAILED and newest:
-        return newest.reason_text or "The file cannot be made playable."
+        return newest.reason_message or "The file cannot be made playable."
     if status is VideoStatus.READY and newest and newest.state == JobState.FAILED:
-        return f"{_SENTENCES[status]} A newer version could not be made: {newest.reason_text}"
+        return f"{_MESSAGES[status]} A newer version could not be made: {newest.reason_message}"
     if status is VideoStatus.READY and newest and newest.state == JobState.DEAD:
-        return f"{_SENTENCES[status]} A newer version could not be made in several attempts."
+        return f"{_MESSAGES[status]} A newer version could not be made in several attempts."
     if status is VideoStatus.WAITING and newest and newest.state == JobState.RETRY_WAIT:
         return "The work was interrupted. It goes on by itself; nothing needs to be done."
-    return _SENTENCES[status]
-
-
-def _retry_offer(status: VideoStatus, newest: Job | None) -> RetryOffer:
-    if offer := _OFFER_BY_STATUS.get(status):
-        return offer
-    state = JobState(newest.state) if newest else None
-    if status is VideoStatus.READY and state is JobState.SUCCEEDED:
-        return _NOTHING_TO_RETRY
-    return _OFFER_BY_JOB[state]
+    return _MESSAGES[status]

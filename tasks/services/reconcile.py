@@ -14,20 +14,21 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.signals import post_save
 
-from tasks.batch.errors import BatchError
-from tasks.batch.port import BatchPort, Found, Submission
-from tasks.conf import bridge_settings
-from tasks.lifecycle.observation import Observation
-from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
-from tasks.models import Attempt, Event
-from tasks.services.doubt import resolve_doubts
-from tasks.services.observe import apply
-from tasks.services.reap import reap_batch_jobs, still_in_batch
-from tasks.services.request import request_overlooked
-from tasks.services.rescue import RESCUE_TICK, rescue
-from tasks.services.resume import resume_idle
-from tasks.services.tick import unbroken_since
-from tasks.services.waiting import note_waiting
+from ..batch.errors import BatchError
+from ..batch.port import BatchPort, ListedJob, Submission
+from ..conf import bridge_settings
+from ..lifecycle.observation import Observation
+from ..lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
+from ..models import Attempt, Event
+from ..schedule.ticks import RESCUE
+from .requests.request import request_missing_jobs
+from .ticks.alerts import alert_stuck_runnable
+from .ticks.ambiguous import resolve_ambiguous
+from .ticks.lease import continuous_since
+from .ticks.observe import apply_observation
+from .ticks.reap import reap_batch_jobs, still_in_batch
+from .ticks.rescue import rescue
+from .ticks.resume import resume_idle
 
 _LIMIT = 1000
 """Most rows of each kind in one run; run it again for more."""
@@ -55,8 +56,8 @@ class _Snapshot:
     """A BatchPort that answers from what AWS said before, and remembers what it was asked to terminate."""
 
     observations: dict[str, Observation]
-    active: list[Found]
-    found: dict[str, list[Found]]
+    active: list[ListedJob]
+    found: dict[str, list[ListedJob]]
     terminated: list[tuple[str, str]] = field(default_factory=list)
 
     def submit(self, submission: Submission) -> str:
@@ -68,11 +69,11 @@ class _Snapshot:
         """See BatchPort. An id that came up since the snapshot is left out, as if it had not been asked about."""
         return [self.observations[each] for each in batch_job_ids if each in self.observations]
 
-    def find(self, *, name: str) -> list[Found]:
+    def find(self, *, name: str) -> list[ListedJob]:
         """See BatchPort."""
         return self.found.get(name, [])
 
-    def list_active(self, *, prefix: str) -> list[Found]:
+    def list_active(self, *, prefix: str) -> list[ListedJob]:
         """See BatchPort."""
         return [each for each in self.active if each.name.startswith(prefix)]
 
@@ -85,7 +86,7 @@ def reconcile(*, batch: BatchPort, apply_changes: bool) -> Report:
     """Mend what is amiss, or only say what would be mended. Raises BatchError where AWS cannot be asked: nothing is changed then."""
     snapshot = _take_snapshot(batch)
     with _own_events() as events, transaction.atomic():
-        _mend(snapshot)
+        _fix(snapshot)
         if not apply_changes:
             transaction.set_rollback(True)
     report = Report(events=events)
@@ -114,25 +115,25 @@ def _own_events() -> Iterator[list[Event]]:
         post_save.disconnect(collect, sender=Event)
 
 
-def _mend(snapshot: _Snapshot) -> None:
-    request_overlooked(limit=_LIMIT)
-    resolve_doubts(batch=snapshot, limit=_LIMIT)
+def _fix(snapshot: _Snapshot) -> None:
+    request_missing_jobs(limit=_LIMIT)
+    resolve_ambiguous(batch=snapshot, limit=_LIMIT)
     for attempt in _live().filter(batch_job_id__in=list(snapshot.observations)):
-        apply(attempt, snapshot.observations[str(attempt.batch_job_id)])
-    if since := unbroken_since(RESCUE_TICK, period_s=bridge_settings().rescue_tick_s):
-        rescue(batch=snapshot, unbroken_since=since, limit=_LIMIT)
+        apply_observation(attempt, snapshot.observations[str(attempt.batch_job_id)])
+    if since := continuous_since(RESCUE.name, period_s=bridge_settings().rescue_tick_s):
+        rescue(batch=snapshot, continuous_since=since, limit=_LIMIT)
     resume_idle(limit=_LIMIT)
-    note_waiting(limit=_LIMIT)
+    alert_stuck_runnable(limit=_LIMIT)
     reap_batch_jobs(batch=snapshot, limit=_LIMIT)
 
 
 def _take_snapshot(batch: BatchPort) -> _Snapshot:
     asked = [*_live().values_list("batch_job_id", flat=True), *still_in_batch().values_list("batch_job_id", flat=True)]
-    doubtful = Attempt.objects.filter(state=AttemptState.SUBMITTING, batch_job_id=None, submit_at=None)
+    ambiguous = Attempt.objects.filter(state=AttemptState.SUBMITTING, batch_job_id=None, submit_at=None)
     return _Snapshot(
         observations={seen.batch_job_id: seen for seen in batch.describe([str(each) for each in asked[:_LIMIT]])},
         active=batch.list_active(prefix=f"{bridge_settings().job_name_prefix}-"),
-        found={name: batch.find(name=name) for name in doubtful.values_list("batch_job_name", flat=True)[:_LIMIT]},
+        found={name: batch.find(name=name) for name in ambiguous.values_list("batch_job_name", flat=True)[:_LIMIT]},
     )
 
 

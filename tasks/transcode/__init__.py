@@ -7,32 +7,32 @@ database, no queue and no cloud; `python -m tasks.transcode` runs it alone.
 
 from __future__ import annotations
 
-from tasks.transcode.audio import encode_audio
-from tasks.transcode.decode_check import undecodable_units
-from tasks.transcode.encode import encode_video
-from tasks.transcode.errors import (
+from .encode.audio import encode_audio
+from .encode.remux import remux
+from .encode.video import encode_video
+from .errors import (
     AUDIO_UNIT,
-    EncodeFailed,
-    InconsistentOutput,
-    InputRefused,
-    SeamMismatch,
-    Stopped,
+    EncodeError,
+    InconsistentOutputError,
+    InputRejectedError,
+    SeamMismatchError,
+    StoppedError,
     TranscodeError,
     UnitKey,
 )
-from tasks.transcode.ladder import Rung
-from tasks.transcode.manifest import Publication, PublishedFile
-from tasks.transcode.outputs import MediaFile, SeamSums, Segment, UnitOutput
-from tasks.transcode.plan import AudioPlan, Plan, VideoUnit
-from tasks.transcode.planning import make_plan
-from tasks.transcode.preview import build_preview
-from tasks.transcode.probe import probe_source
-from tasks.transcode.profile import PROFILES, Profile, ProfileRung
-from tasks.transcode.publication import build_publication
-from tasks.transcode.remux import remux
-from tasks.transcode.source import AudioSource, KeyFrame, SourceInfo
-from tasks.transcode.source_warnings import SOURCE_WARNINGS
-from tasks.transcode.verify import BadPlaylist, BadUnit, verify_playlists, verify_publication
+from .outputs import MediaFile, SeamSums, Segment, UnitOutput
+from .package.manifest import Publication, PublishedFile
+from .package.preview import build_preview
+from .package.publication import build_publication
+from .plan.ladder import Rung
+from .plan.plan import AudioPlan, Plan, VideoUnit
+from .plan.planning import make_plan
+from .plan.profile import PROFILES, Profile, ProfileRung
+from .probe.probe import probe_source
+from .source import AudioSource, KeyFrame, SourceInfo
+from .source_warnings import SOURCE_WARNINGS
+from .verify.decode import undecodable_units
+from .verify.objects import BadPlaylist, BadUnit, verify_playlists, verify_publication
 
 __all__ = [
     "AUDIO_UNIT",
@@ -42,9 +42,9 @@ __all__ = [
     "AudioSource",
     "BadPlaylist",
     "BadUnit",
-    "EncodeFailed",
-    "InconsistentOutput",
-    "InputRefused",
+    "EncodeError",
+    "InconsistentOutputError",
+    "InputRejectedError",
     "KeyFrame",
     "MediaFile",
     "Plan",
@@ -53,11 +53,11 @@ __all__ = [
     "Publication",
     "PublishedFile",
     "Rung",
-    "SeamMismatch",
+    "SeamMismatchError",
     "SeamSums",
     "Segment",
     "SourceInfo",
-    "Stopped",
+    "StoppedError",
     "TranscodeError",
     "UnitKey",
     "UnitOutput",

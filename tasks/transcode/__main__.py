@@ -11,22 +11,22 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.transcode.errors import InputRefused, Stopped, TranscodeError
-from tasks.transcode.folder_lock import folder_kept
-from tasks.transcode.local_run import finish_run, start_run
-from tasks.transcode.profile import PROFILES
-from tasks.transcode.progress_line import ProgressLine
-from tasks.transcode.source_warnings import SOURCE_WARNINGS
+from .cli.folder_lock import folder_lock
+from .cli.local_run import finish_run, start_run
+from .cli.progress_line import ProgressLine
+from .errors import InputRejectedError, StoppedError, TranscodeError
+from .plan.profile import PROFILES
+from .source_warnings import SOURCE_WARNINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tasks.transcode.local_run import LocalRun
-    from tasks.transcode.manifest import Publication
-    from tasks.transcode.profile import Profile
+    from .cli.local_run import LocalRun
+    from .package.manifest import Publication
+    from .plan.profile import Profile
 
 EXIT_FAILED = 1
-EXIT_REFUSED = 3
+EXIT_REJECTED = 3
 EXIT_STOPPED = 130
 
 _DESCRIPTION = """\
@@ -67,13 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         _transcode(options, stop)
-    except InputRefused as refusal:
-        _say(f"{options.source} cannot be transcoded. {refusal.sentence} [{refusal.code}]")
-        return EXIT_REFUSED
+    except InputRejectedError as refusal:
+        _say(f"{options.source} cannot be transcoded. {refusal.message} [{refusal.code}]")
+        return EXIT_REJECTED
     except TranscodeError as failure:
-        _say(f"Failed: {failure.sentence} [{failure.code}]")
+        _say(f"Failed: {failure.message} [{failure.code}]")
         return EXIT_FAILED
-    except Stopped:
+    except StoppedError:
         _say("Stopped. The same command goes on from here.")
         return EXIT_STOPPED
     except OSError as failure:
@@ -146,7 +146,7 @@ def _existing_file(text: str) -> Path:
 
 def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
     started = time.monotonic()
-    with folder_kept(options.folder):
+    with folder_lock(options.folder):
         _say(f"Reading {options.source}")
         run = start_run(options.source, options.folder, PROFILES[options.profile], threads=options.threads, stop=stop)
         _say(_described_run(run))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tasks.transcode.webvtt import webvtt_time
+from .webvtt import webvtt_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from tasks.transcode.errors import UnitKey
+    from .errors import UnitKey
 
 Role = Literal["video", "audio", "poster", "sprite"]
 _RANGES = ("segments", "key_frames")

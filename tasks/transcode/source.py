@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
-from tasks.transcode.captions import CaptionSource
+from .captions import CaptionSource
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class SourceInfo:
     """Time of the first picture that decodes: frame 0 of the grid."""
     end_pts: int
     """Time at which the last picture ends."""
-    picture_pts: tuple[int, ...]
+    frame_pts: tuple[int, ...]
     """Times of all shown pictures, ascending, none before first_pts; empty where there is only sound."""
     keys: tuple[KeyFrame, ...]
     """Ascending by pts."""
@@ -77,12 +77,12 @@ class SourceInfo:
     captions: tuple[CaptionSource, ...] = ()
 
     @property
-    def has_pictures(self) -> bool:
+    def has_video(self) -> bool:
         """Tell a video from a recording of sound alone."""
-        return bool(self.picture_pts)
+        return bool(self.frame_pts)
 
     @property
-    def picture_s(self) -> Fraction:
+    def video_s(self) -> Fraction:
         """Seconds from the first picture to the end of the last one."""
         return (self.end_pts - self.first_pts) * self.time_base
 
@@ -121,7 +121,7 @@ class SourceInfo:
                 "sample_aspect": Fraction(form["sample_aspect"]),
                 "declared_rates": tuple(Fraction(rate) for rate in form["declared_rates"]),
                 "keys": tuple(KeyFrame(pts, seek) for pts, seek in form["keys"]),
-                "picture_pts": tuple(form["picture_pts"]),
+                "frame_pts": tuple(form["frame_pts"]),
                 "audio": audio,
                 "warnings": tuple(form["warnings"]),
                 "captions": tuple(CaptionSource.from_json(each) for each in form["captions"]),

@@ -18,13 +18,13 @@ View = Callable[..., HttpResponseBase]
 _RETRY_AFTER_S = 5
 
 
-def for_people(view: View) -> View:
+def html_view(view: View) -> View:
     """A page: sends whoever is not signed in to the login."""
     guarded: View = login_required(view)
     return guarded
 
 
-def for_programs(view: View) -> View:
+def json_view(view: View) -> View:
     """An address that scripts and players ask: no page for an answer, but 403, 404, or 503 while the database is away, never a 500."""
 
     @login_not_required
@@ -37,7 +37,7 @@ def for_programs(view: View) -> View:
         except Http404:
             return _no_store(JsonResponse({"error": "There is no such thing, or it is not yours."}, status=404))
         except DatabaseError as error:
-            logger.warning("DATABASE_AWAY %s: %s", request.path, error)
+            logger.warning("DATABASE_UNAVAILABLE %s: %s", request.path, error)
             answer = JsonResponse({"error": "The server's database is away for a moment."}, status=503)
             answer["Retry-After"] = str(_RETRY_AFTER_S)
             return _no_store(answer)

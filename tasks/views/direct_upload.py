@@ -12,48 +12,48 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from tasks.bucket import Bucket, BucketError, NoSuchUploadError, default_bucket
-from tasks.lifecycle.errors import NotFoundError
-from tasks.models import DirectUpload
-from tasks.selectors.videos import videos_for
-from tasks.services.delete import delete_video
-from tasks.services.direct_upload import (
+from ..lifecycle.errors import NotFoundError
+from ..models import DirectUpload
+from ..selectors.videos import videos_for
+from ..services.requests.delete import delete_video
+from ..services.requests.direct_upload import (
     PartsMissingError,
     UploadLostError,
     begin_direct_upload,
     complete_direct_upload,
     missing_parts,
 )
-from tasks.views.access import for_programs
-from tasks.views.upload import short_name, size_problem
+from ..storage.bucket import Bucket, BucketError, NoSuchUploadError, default_bucket
+from .access import json_view
+from .upload import short_name, size_problem
 
 logger = logging.getLogger(__name__)
 
 MOST_URLS = 50
 """Addresses in one answer: a script asks for more when it needs them."""
 
-_AWAY = "The storage does not answer at the moment. What was uploaded is kept; try again."
+_UNAVAILABLE = "The storage does not answer at the moment. What was uploaded is kept; try again."
 
 
 @require_POST
-@for_programs
+@json_view
 def begin(request: HttpRequest) -> HttpResponseBase:
     """Begin an upload: {id, title, name, size_bytes, type}. 201 with its address and the number and size of parts; 400 with what is wrong.
 
     The id is the video's. It may be left out; with it, saying the same again begins nothing again.
     """
     bucket = _bucket()
-    asked = _asked(request)
+    asked = _json_body(request)
     title, name, size_bytes = asked.get("title", ""), asked.get("name", ""), asked.get("size_bytes")
     content_type = asked.get("type") or "application/octet-stream"
     if not all(isinstance(each, str) for each in (title, name, content_type)) or type(size_bytes) is not int:
-        return _wrong("The request needs a title, a name, a type, and size_bytes.")
+        return _bad_request("The request needs a title, a name, a type, and size_bytes.")
     try:
         video_id = uuid.UUID(asked["id"]) if "id" in asked else None
     except (AttributeError, TypeError, ValueError):
-        return _wrong("The id must be a UUID.")
+        return _bad_request("The id must be a UUID.")
     if problem := _problem(title, name, content_type, size_bytes):
-        return _wrong(problem)
+        return _bad_request(problem)
     try:
         upload = begin_direct_upload(
             bucket=bucket,
@@ -65,8 +65,8 @@ def begin(request: HttpRequest) -> HttpResponseBase:
             video_id=video_id,
         )
     except BucketError as error:
-        return _away(error)
-    return JsonResponse(_told(upload, list(range(1, upload.parts + 1))), status=201)
+        return _unavailable(error)
+    return JsonResponse(_as_json(upload, list(range(1, upload.parts + 1))), status=201)
 
 
 def _problem(title: str, name: str, content_type: str, size_bytes: int) -> str:
@@ -78,7 +78,7 @@ def _problem(title: str, name: str, content_type: str, size_bytes: int) -> str:
 
 
 @require_http_methods(["GET", "DELETE"])
-@for_programs
+@json_view
 def upload(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """GET: what is left to upload, also after the browser was closed. DELETE: give the upload up."""
     row = _row(request, video_id)
@@ -86,23 +86,23 @@ def upload(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
         delete_video(video_id=row.video_id)
         return HttpResponse(status=204)
     try:
-        return JsonResponse(_told(row, missing_parts(row, bucket=_bucket())))
+        return JsonResponse(_as_json(row, missing_parts(row, bucket=_bucket())))
     except NoSuchUploadError:
         # Complete in the bucket; what is left is to say so.
-        return JsonResponse(_told(row, []))
+        return JsonResponse(_as_json(row, []))
     except BucketError as error:
-        return _away(error)
+        return _unavailable(error)
 
 
 @require_POST
-@for_programs
+@json_view
 def part_urls(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Addresses for parts: {numbers: [1, 2, 3]}, up to fifty. 200 with {urls: {"1": ...}}."""
     row = _row(request, video_id)
-    numbers = _asked(request).get("numbers")
+    numbers = _json_body(request).get("numbers")
     good = isinstance(numbers, list) and 1 <= len(numbers) <= MOST_URLS
     if not good or not all(type(number) is int and 1 <= number <= row.parts for number in numbers or []):
-        return _wrong(f"numbers must be up to {MOST_URLS} whole numbers from 1 to {row.parts}.")
+        return _bad_request(f"numbers must be up to {MOST_URLS} whole numbers from 1 to {row.parts}.")
     bucket, key = _bucket(), str(row.video.source)
     return JsonResponse(
         {"urls": {str(number): bucket.part_url(key, row.upload_id, number) for number in numbers or []}}
@@ -110,7 +110,7 @@ def part_urls(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
 
 
 @require_POST
-@for_programs
+@json_view
 def complete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """All parts are there. 200 with the video's page; 409 with the parts that are not there after all; 410 where all has to begin anew."""
     video = get_object_or_404(videos_for(request.user), pk=video_id)
@@ -121,7 +121,7 @@ def complete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     except (UploadLostError, NotFoundError) as error:
         return JsonResponse({"errors": [str(error)]}, status=410)
     except BucketError as error:
-        return _away(error)
+        return _unavailable(error)
     return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])})
 
 
@@ -139,7 +139,7 @@ def _bucket() -> Bucket:
     return bucket
 
 
-def _asked(request: HttpRequest) -> dict[str, Any]:
+def _json_body(request: HttpRequest) -> dict[str, Any]:
     try:
         asked = json.loads(request.body)
     except ValueError:
@@ -147,7 +147,7 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
     return asked if isinstance(asked, dict) else {}
 
 
-def _told(row: DirectUpload, missing: list[int]) -> dict[str, Any]:
+def _as_json(row: DirectUpload, missing: list[int]) -> dict[str, Any]:
     return {
         "video": str(row.video_id),
         "url": reverse("batchreel:direct-upload", args=[row.video_id]),
@@ -157,10 +157,10 @@ def _told(row: DirectUpload, missing: list[int]) -> dict[str, Any]:
     }
 
 
-def _wrong(sentence: str) -> JsonResponse:
-    return JsonResponse({"errors": [sentence]}, status=400)
+def _bad_request(message: str) -> JsonResponse:
+    return JsonResponse({"errors": [message]}, status=400)
 
 
-def _away(error: BucketError) -> JsonResponse:
-    logger.warning("BUCKET_TROUBLE %s", error)
-    return JsonResponse({"errors": [_AWAY]}, status=503)
+def _unavailable(error: BucketError) -> JsonResponse:
+    logger.warning("STORAGE_UNAVAILABLE %s", error)
+    return JsonResponse({"errors": [_UNAVAILABLE]}, status=503)

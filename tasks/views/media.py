@@ -16,12 +16,12 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from tasks.bucket import Bucket, default_bucket
-from tasks.selectors.addresses import PUBLISHED_PREFIX
-from tasks.selectors.videos import videos_for
-from tasks.views.access import for_programs
-from tasks.views.byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
-from tasks.views.signed import SIGNED_SUFFIXES, sign
+from ..selectors.videos import videos_for
+from ..storage.bucket import Bucket, default_bucket
+from ..storage.keys import PUBLISHED_PREFIX
+from .access import json_view
+from .byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
+from .signed import SIGNED_SUFFIXES, sign
 
 _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -42,7 +42,7 @@ _NO_CACHE = "no-store"
 
 
 @require_safe
-@for_programs
+@json_view
 def media(request: HttpRequest, key: str) -> HttpResponseBase:
     """The object, or the range of it that was asked for: 200, 206, 404 or 416. Of a bucket's media the address: 302."""
     _require_allowed(request, key)

@@ -12,25 +12,23 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from tasks.bucket import default_bucket
-from tasks.lifecycle.errors import BatchreelError, NotFoundError
-from tasks.lifecycle.states import JobState
-from tasks.models import Video
-from tasks.selectors.addresses import media_url
-from tasks.selectors.timeline import video_timeline
-from tasks.selectors.videos import can_retry, overviews, video_overview, videos_for
-from tasks.services.delete import delete_video
-from tasks.services.preview import PREVIEW_LEVEL
-from tasks.services.request import request_by_person, revive
-from tasks.views.access import for_people
-from tasks.views.upload import UploadForm
+from ..lifecycle.errors import BatchreelError, NotFoundError
+from ..lifecycle.states import JobState
+from ..selectors.media_urls import media_url
+from ..selectors.timeline import video_timeline
+from ..selectors.videos import overviews, video_overview, videos_for
+from ..services.requests.delete import delete_video
+from ..services.requests.request import RetryNotOfferedError, retry_video
+from ..storage.bucket import default_bucket
+from .access import html_view
+from .upload import UploadForm
 
 PAGE_VIDEOS = 24
 """Videos on one page of the list: twelve rows of two, eight of three."""
 
 
 @require_safe
-@for_people
+@html_view
 def video_list(request: HttpRequest) -> HttpResponse:
     """Their videos, newest first, and the form for another one."""
     return _list_page(request, UploadForm())
@@ -53,7 +51,7 @@ def _upload_json(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])}, status=201)
 
 
-@for_people
+@html_view
 def _upload_page(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
@@ -78,7 +76,7 @@ def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> 
 
 
 @require_safe
-@for_people
+@html_view
 def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     """One video: status, progress, the player once it is published, and what happened to it."""
     video = get_object_or_404(videos_for(request.user), pk=video_id)
@@ -88,7 +86,7 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
         "overview": video_overview(video),
         "manifest_url": media_url(published.manifest_key) if published else "",
         "poster_url": media_url(published.poster_key) if published else "",
-        "is_preview": published is not None and published.level == PREVIEW_LEVEL,
+        "is_preview": published is not None and published.state != JobState.SUCCEEDED,
         "warnings": (published.manifest or {}).get("warnings", []) if published else [],
         "timeline": video_timeline(video.pk),
     }
@@ -96,16 +94,14 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-@for_people
+@html_view
 def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     """Ask for the video again, where that is on offer. A parked job goes on where it stopped; anything else begins anew."""
     video = get_object_or_404(videos_for(request.user), pk=video_id)
-    offer = can_retry(video)
-    if not offer.possible:
-        messages.info(request, offer.sentence)
-        return redirect("batchreel:video", video.pk)
     try:
-        _ask_again(video)
+        retry_video(video_id=video.pk)
+    except RetryNotOfferedError as error:
+        messages.info(request, str(error))
     except BatchreelError as error:
         messages.error(request, str(error))
     else:
@@ -113,16 +109,8 @@ def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     return redirect("batchreel:video", video.pk)
 
 
-def _ask_again(video: Video) -> None:
-    newest = video_overview(video).newest_job
-    if newest is not None and newest.state == JobState.DEAD:
-        revive(job_id=newest.pk)
-    else:
-        request_by_person(video_id=video.pk)
-
-
 @require_POST
-@for_people
+@html_view
 def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     """Delete the video: its work ends now, its files go soon after."""
     video = get_object_or_404(videos_for(request.user), pk=video_id)
@@ -133,7 +121,7 @@ def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
 
 
 @require_safe
-@for_people
+@html_view
 def confirm_delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     """Ask whether to delete."""
     video = get_object_or_404(videos_for(request.user), pk=video_id)

@@ -8,14 +8,14 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 
-from tasks.selectors.videos import VideoOverview, overviews, videos_for
-from tasks.views.access import for_programs
+from ..selectors.videos import VideoOverview, overviews, videos_for
+from .access import json_view
 
 MOST_VIDEOS = 50
 
 
 @require_safe
-@for_programs
+@json_view
 def progress(request: HttpRequest) -> HttpResponseBase:
     """The progress of each video that `?video=` names, by id. One that is gone, or not theirs, is null."""
     asked = {text: video_id for text in request.GET.getlist("video")[:MOST_VIDEOS] if (video_id := _uuid(text))}
@@ -24,7 +24,9 @@ def progress(request: HttpRequest) -> HttpResponseBase:
     answer = JsonResponse(
         {
             "videos": {
-                text: _told(seen[video_id], str(videos[video_id].published_job_id or "")) if video_id in seen else None
+                text: _as_json(seen[video_id], str(videos[video_id].published_job_id or ""))
+                if video_id in seen
+                else None
                 for text, video_id in asked.items()
             }
         }
@@ -33,13 +35,13 @@ def progress(request: HttpRequest) -> HttpResponseBase:
     return answer
 
 
-def _told(overview: VideoOverview, published_job: str) -> dict[str, Any]:
+def _as_json(overview: VideoOverview, published_job: str) -> dict[str, Any]:
     progress = overview.progress
     return {
         "status": overview.status,
-        "sentence": overview.sentence,
+        "message": overview.message,
         "percent": progress.percent,
-        "stage": progress.stage_words,
+        "stage": progress.stage_label,
         "units_done": progress.units_done,
         "units_total": progress.units_total,
         "attempt": progress.attempt_number,

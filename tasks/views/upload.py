@@ -9,9 +9,9 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
-from tasks.conf import bridge_settings
-from tasks.models import Video
-from tasks.services.lost_commit import may_be_committed
+from ..conf import bridge_settings
+from ..models import Video
+from ..services.state.lost_commit import may_be_committed
 
 _GIB = 1024**3
 _NAME_LIMIT_BYTES = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page, Response
@@ -17,7 +17,7 @@ class Browsing:
 
     page: Page
     address: str
-    troubles: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> None:
         """Open a page of the site."""
@@ -29,14 +29,14 @@ class Browsing:
 
     def listen(self) -> None:
         """From now on, note errors of scripts, warnings in the console and answers from 400 on."""
-        self.page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
-        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        self.page.on("console", self._on_heartbeat)
         self.page.on("response", self._answered)
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _on_heartbeat(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            self.troubles.append(f"console: {message.text}")
+            self.problems.append(f"console: {message.text}")
 
     def _answered(self, response: Response) -> None:
         if response.status >= 400:
-            self.troubles.append(f"{response.status}: {response.url}")
+            self.problems.append(f"{response.status}: {response.url}")

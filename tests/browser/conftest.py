@@ -15,8 +15,8 @@ from django.db import connections
 from playwright.sync_api import sync_playwright
 
 from project.local.frontend import install_frontend
-from project.local.ports import free_port
-from project.local.service import Service
+from project.local.servers.ports import free_port
+from project.local.servers.server import Service
 from tests.browser.browsing import Browsing
 
 if TYPE_CHECKING:

@@ -20,16 +20,16 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.files.storage import default_storage
 
-from project.local.ports import free_port
-from tasks.bucket import LEAST_PART_BYTES
+from project.local.servers.ports import free_port
 from tasks.models import DirectUpload, Video
+from tasks.storage.bucket import LEAST_PART_BYTES
 from tests.browser.conftest import browsing_on, gunicorn
 from tests.buckets import new_bucket, use_bucket
 from tests.cutting_proxy import CuttingProxy
+from tests.factories import submitted_attempt
 from tests.media.clips import ffmpeg
+from tests.polling import wait_for
 from tests.processes import children_of, program_under_lifeline
-from tests.services.making import submitted_attempt
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def bucket_site(
     with browsing_on(served.address, chromium=chromium, user=admin_user) as browsing:
         served.network.sent_bytes = 0
         yield BucketSite(browsing, served.network, served.web_pid, served.environment)
-    served.network.mend()
+    served.network.fix()
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_large_file_becomes_a_video_that_plays_when_the_network_breaks_on_its_wa
     wait_for(network.is_paused, limit_s=300, what="four tenths of the file")
     network.cut()
     page.wait_for_selector("text=The connection was lost. The upload goes on by itself.")
-    network.mend()
+    network.fix()
     page.wait_for_url("**/videos/**")
     video = Video.objects.get()
     assert default_storage.size(str(video.source)) == size_mib * MIB
@@ -198,7 +198,7 @@ def test_upload_goes_on_where_it_was_when_the_page_was_closed(
     wait_for(network.is_paused, limit_s=120, what="six tenths of the file")
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
-    network.mend()
+    network.fix()
     choose_and_send(bucket_site, large_file)
     page.wait_for_url("**/videos/**", timeout=UPLOAD_LIMIT_MS)
     assert Video.objects.get().source_complete
@@ -214,7 +214,7 @@ def test_nothing_is_left_but_a_deleted_video_when_the_upload_is_cancelled(
     choose_and_send(bucket_site, large_file)
     wait_for(network.is_paused, limit_s=120, what="a fifth of the file")
     page.click("#upload-cancel")
-    network.mend()
+    network.fix()
     page.wait_for_selector("#upload-errors", state="visible")
     assert page.inner_text("#upload-errors") == "The upload was cancelled."
     wait_for(lambda: Video.objects.filter(deleted_at__isnull=False).exists(), what="the end of the upload")
@@ -295,5 +295,5 @@ def test_player_goes_on_when_the_addresses_in_its_playlists_have_run_out(
         page.evaluate("() => { player.muted = true; player.playbackRate = 2; return player.play(); }")
         bucket_site.browsing.wait_until(f"player.currentTime > {CLIP_S / 2}")
         assert refused
-        assert page.is_hidden("#player-trouble")
+        assert page.is_hidden("#player-error")
         page.unroute("**/published/**/*.mp4?*")

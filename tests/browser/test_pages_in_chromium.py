@@ -12,9 +12,9 @@ from django.conf import settings as django_settings
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.states import ACTIVE_JOB_STATES
 from tasks.models import Job, Video
-from tasks.services.request import request_by_person
+from tasks.services.requests.request import request_by_person
+from tests.factories import submitted_attempt
 from tests.media.clips import ffmpeg
-from tests.services.making import submitted_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,12 +79,12 @@ def wait_until_wholly_buffered(browsing: Browsing) -> None:
 
 def play_to_the_end(browsing: Browsing) -> None:
     """Play at twice the speed, once without any trouble. A machine may stand still in one play; a video that stalls does so in each."""
-    assert browsing.troubles == []
+    assert browsing.problems == []
     stalls = _play_once(browsing)
     for _ in range(PLAYS - 1):
         if not stalls:
             break
-        browsing.troubles.clear()
+        browsing.problems.clear()
         browsing.page.reload()
         stalls = _play_once(browsing)
     assert stalls == []
@@ -105,8 +105,8 @@ def _play_once(browsing: Browsing) -> list[str]:
     assert played["duration"] == pytest.approx(CLIP_S, abs=0.05)
     assert played["end"] == pytest.approx(CLIP_S, abs=0.05)
     assert (played["corrupted"], played["native"]) == (0, False)
-    assert set(browsing.troubles) <= STALLED
-    stalls = list(browsing.troubles)
+    assert set(browsing.problems) <= STALLED
+    stalls = list(browsing.problems)
     if played["ranges"] != 1:
         stalls.append(f"{played['ranges']} ranges were played")
     return stalls
@@ -138,7 +138,7 @@ def test_upload_becomes_a_video_that_plays_to_its_end_when_used_by_a_person(
     page.wait_for_selector("#rungs", state="visible")
     assert page.locator(".badge").inner_text() == "Ready"
     play_to_the_end(browsing)
-    # hls.js tells of each load that a change of rung aborts, so troubles are not looked at any more.
+    # hls.js tells of each load that a change of rung aborts, so problems are not looked at any more.
     choose_the_smaller_rung(browsing)
 
 
@@ -161,7 +161,7 @@ def test_nobody_is_thrown_out_of_a_video_when_a_new_version_of_it_is_published(
     page.reload()
     assert str(request_again.job_id) in str(page.get_attribute("#player", "data-manifest"))
     # The container works while the video plays, and may hold it up; that throws nobody out.
-    assert set(browsing.troubles) <= STALLED
+    assert set(browsing.problems) <= STALLED
 
 
 def test_page_says_what_is_missing_when_hls_js_is_not_installed(
@@ -174,8 +174,8 @@ def test_page_says_what_is_missing_when_hls_js_is_not_installed(
     # Newer Chromium plays HLS by itself; this is about browsers that do not.
     page.add_init_script("HTMLMediaElement.prototype.canPlayType = () => '';")
     browsing.open(f"/videos/{video.pk}/")
-    page.wait_for_selector("#player-trouble", state="visible")
-    assert "hls.js is missing" in page.inner_text("#player-trouble")
+    page.wait_for_selector("#player-error", state="visible")
+    assert "hls.js is missing" in page.inner_text("#player-error")
 
 
 def test_person_is_told_why_and_may_retry_or_delete_when_the_file_is_no_video(
@@ -186,9 +186,9 @@ def test_person_is_told_why_and_may_retry_or_delete_when_the_file_is_no_video(
     video = upload(browsing, broken, title="")
     page = browsing.page
     assert page.inner_text("h1") == "notes"
-    run_container(video, program_environment, exit_code=ExitCode.INPUT_REFUSED)
+    run_container(video, program_environment, exit_code=ExitCode.INPUT_REJECTED)
     page.wait_for_selector(".badge.failed")
-    assert page.inner_text("[data-part=sentence]") == Job.objects.get().reason_text
+    assert page.inner_text("[data-part=sentence]") == Job.objects.get().reason_message
     page.click("text=Retry")
     page.wait_for_selector(".badge.waiting")
     assert Job.objects.filter(video=video).count() == 2
@@ -197,7 +197,7 @@ def test_person_is_told_why_and_may_retry_or_delete_when_the_file_is_no_video(
     page.wait_for_url(f"{browsing.address}/")
     assert "was deleted" in page.inner_text(".messages")
     assert not Job.objects.filter(state__in=ACTIVE_JOB_STATES).exists()
-    assert browsing.troubles == []
+    assert browsing.problems == []
 
 
 def test_person_is_told_at_once_when_the_file_is_empty(browsing: Browsing, tmp_path: Path) -> None:

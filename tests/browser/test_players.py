@@ -91,8 +91,8 @@ def open_player(request: pytest.FixtureRequest, browser: Browser, address: str) 
     page.close()
 
 
-def _troubles(page: Page) -> Any:
-    return page.evaluate("control.troubles()")
+def _problems(page: Page) -> Any:
+    return page.evaluate("control.problems()")
 
 
 def test_each_time_shows_its_picture_when_sought_at_random(open_player: Callable[[int], Page]) -> None:
@@ -107,7 +107,7 @@ def test_each_time_shows_its_picture_when_sought_at_random(open_player: Callable
         number = chance.randrange(PICTURES - 1)
         found = page.evaluate("([to, bits]) => seek(to, bits)", [(number + 0.5) / RATE, BITS])
         assert found["number"] == number
-    assert _troubles(page) == {"errors": [], "stalls": 0}
+    assert _problems(page) == {"errors": [], "stalls": 0}
 
 
 def test_rungs_change_without_a_stall_when_forced_down_and_up(
@@ -125,7 +125,7 @@ def test_rungs_change_without_a_stall_when_forced_down_and_up(
     page.evaluate("() => { playAtRate(2); }")
     page.wait_for_function("playedOut()")
     assert page.evaluate("[video.played.length, video.buffered.length]") == [1, 1]
-    assert _troubles(page) == {"errors": [], "stalls": 0}
+    assert _problems(page) == {"errors": [], "stalls": 0}
 
 
 def test_captions_are_shown_at_their_time_when_chosen(open_player: Callable[[int], Page]) -> None:
@@ -135,4 +135,4 @@ def test_captions_are_shown_at_their_time_when_chosen(open_player: Callable[[int
     ((start_s, end_s, text),) = page.evaluate("cues()")
     assert (start_s, end_s) == (pytest.approx(1.0, abs=0.01), pytest.approx(2.5, abs=0.01))
     assert text.replace("&amp;", "&") == "Hello & goodbye"
-    assert _troubles(page)["errors"] == []
+    assert _problems(page)["errors"] == []

@@ -6,7 +6,7 @@ import uuid
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.batch.aws import AwsBatch, batch_client
-from tasks.batch.errors import BatchDoubtfulError
+from tasks.batch.errors import BatchAmbiguousError
 from tasks.batch.port import Submission
 
 if TYPE_CHECKING:
@@ -60,5 +60,5 @@ SUBMISSION = Submission(name="batchreel-x-1", parameters={}, environment={}, vcp
     ids=["SubmitJob", "DescribeJobs", "ListJobs by name", "ListJobs"],
 )
 def test_call_is_in_doubt_when_its_answer_is_empty(says_nothing: AwsBatch, call: Callable[[AwsBatch], object]) -> None:
-    with pytest.raises(BatchDoubtfulError, match="the answer has no"):
+    with pytest.raises(BatchAmbiguousError, match="the answer has no"):
         call(says_nothing)

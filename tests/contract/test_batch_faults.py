@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from project.local.batch_job import CONTAINER_EXITED
-from tests.waiting import wait_for
+from project.local.batch.job import CONTAINER_EXITED
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.polling import wait_for
 from tests.processes import is_alive
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.contract.jobs import Jobs

@@ -16,8 +16,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
-from project.local.aws_resources import aws_environment, ensure_job_queue
-from project.local.ports import free_port
+from project.local.aws.resources import aws_environment, ensure_job_queue
+from project.local.servers.ports import free_port
 from tests.contract.jobs import Jobs
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

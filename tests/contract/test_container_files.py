@@ -14,10 +14,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from storages.backends.s3 import S3File
 
-from tasks.bucket import LONGEST_CALL_S, BucketError
 from tasks.conf import bridge_settings
 from tasks.container.files import ScratchTooSmallError, SourceMissingError, fetch_source, read_object, store_file
-from tasks.transcode import Stopped
+from tasks.storage.bucket import LONGEST_CALL_S, BucketError
+from tasks.transcode import StoppedError
 from tests.buckets import use_new_bucket
 from tests.cutting_proxy import CuttingProxy
 
@@ -56,7 +56,7 @@ def test_download_tells_progress_block_by_block_when_the_source_is_in_a_bucket(s
 
 def test_download_ends_at_once_when_the_container_is_told_to_stop(source: bytes, tmp_path: Path) -> None:
     stop = threading.Event()
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         fetch_source("source", tmp_path, progress=lambda _: stop.set(), stop=stop)
     assert (tmp_path / "source").stat().st_size < len(source)
 
@@ -67,10 +67,10 @@ def test_missing_source_is_told_apart_when_the_bucket_answers(tmp_path: Path) ->
         fetch_source("another", tmp_path, progress=lambda _: None, stop=threading.Event())
 
 
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def shutting_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pauses be short."""
-    monkeypatch.setattr("tasks.bucket._FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr("tasks.bucket._LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr("tasks.storage.bucket._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("tasks.storage.bucket._LONGEST_PAUSE_S", 0.01)
 
 
 def through(settings: Settings, proxy: CuttingProxy) -> None:
@@ -83,7 +83,7 @@ def through(settings: Settings, proxy: CuttingProxy) -> None:
 def test_download_goes_on_from_where_it_broke_when_the_connection_is_cut_again_and_again(
     source: bytes, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
+    shutting_down(monkeypatch)
     told: list[int] = []
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=2 * BLOCK_BYTES).running() as proxy:
         through(settings, proxy)
@@ -97,8 +97,8 @@ def test_download_goes_on_from_where_it_broke_when_the_connection_is_cut_again_a
 def test_download_ends_with_an_error_when_no_try_brings_anything(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
-    settings.BATCHREEL = {"storage_patience_s": 0.2}
+    shutting_down(monkeypatch)
+    settings.BATCHREEL = {"storage_retry_s": 0.2}
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=1000).running() as proxy:
         through(settings, proxy)
         with pytest.raises(BucketError):
@@ -109,7 +109,7 @@ def test_download_ends_with_an_error_when_no_try_brings_anything(
 def test_download_ends_with_an_error_when_the_object_became_another_one(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
+    shutting_down(monkeypatch)
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=2 * BLOCK_BYTES).running() as proxy:
         through(settings, proxy)
         blocks = read_object("source", stop=threading.Event())
@@ -154,7 +154,7 @@ def refuse_calls(
 def test_source_is_fetched_when_the_bucket_was_away_for_a_while(
     operation: str, error: tuple[int, str], source: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
+    shutting_down(monkeypatch)
     status, code = error
     calls = refuse_calls(monkeypatch, operation, times=9, status=status, code=code)
     path = fetch_source("source", tmp_path, progress=lambda _: None, stop=threading.Event())
@@ -167,7 +167,7 @@ def test_source_is_fetched_when_the_bucket_was_away_for_a_while(
 def test_file_is_stored_once_when_the_answers_of_a_bucket_are_lost(
     after_effect: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
+    shutting_down(monkeypatch)
     (tmp_path / "made").write_bytes(b"made here")
     refuse_calls(
         monkeypatch, "PutObject", times=1 if after_effect else 9, status=503, code="", after_effect=after_effect
@@ -193,7 +193,7 @@ def test_waiting_for_a_bucket_ends_at_once_when_the_container_is_told_to_stop(
     stop = threading.Event()
     stop.set()
     refuse_calls(monkeypatch, "HeadObject", times=9, status=503, code="")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         fetch_source("source", tmp_path, progress=lambda _: None, stop=stop)
 
 
@@ -201,10 +201,10 @@ class SlowStorage:
     """A storage on a clock of its own: a call takes its time, and reaching nobody raises."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        hurry(monkeypatch)
+        shutting_down(monkeypatch)
         self.passed_s, self.saves, self.outage = 0.0, 0, 0
         self.read_s, self.call_s = 0.0, 0.0
-        monkeypatch.setattr("tasks.bucket.time", SimpleNamespace(monotonic=lambda: self.passed_s))
+        monkeypatch.setattr("tasks.storage.bucket.time", SimpleNamespace(monotonic=lambda: self.passed_s))
         monkeypatch.setattr("tasks.container.files.default_storage", self)
 
     def save(self, key: str, file: IO[bytes]) -> str:

@@ -18,19 +18,19 @@ from django.db.models.functions import Now
 
 from scripts.infra.render_job_definition import TEMPLATE, template
 from tasks.batch.errors import BatchDeniedError
-from tasks.container.logs import JsonFormatter
+from tasks.json_logs import JsonFormatter
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, JobState
 from tasks.models import Attempt, Job
-from tasks.services.ending import end_attempt
-from tasks.services.locking import lock_job, read_attempt
-from tasks.services.submit import submit_due
-from tasks.services.tick import TickLease, run_tick
-from tasks.services.waiting import note_waiting, warn_of_overdue
+from tasks.services.state.attempt_end import end_attempt
+from tasks.services.state.locking import lock_job, read_attempt
+from tasks.services.ticks.alerts import alert_overdue, alert_stuck_runnable
+from tasks.services.ticks.lease import TickLease, run_tick
+from tasks.services.ticks.submit import submit_due
+from tests.factories import ScriptedBatch, age, submitted_attempt
 from tests.infra.filter_patterns import matches
 from tests.infra.terraform_runs import INFRA, Terraform, infra_text
-from tests.services.making import ScriptedBatch, age, submitted_attempt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,16 +116,16 @@ def test_filters_count_the_lines_when_jobs_need_an_operator(
 ) -> None:
     settings.MEDIA_ROOT = tmp_path
     attempt = submitted_attempt()
-    note_waiting()
-    warn_of_overdue()
+    alert_stuck_runnable()
+    alert_overdue()
     assert counted_by_log(caplog) == set()
-    Attempt.objects.update(batch_status=BatchStatus.RUNNABLE, batch_changed_at=Now())
-    age(Attempt, "batch_changed_at", seconds=7200)
-    note_waiting()
+    Attempt.objects.update(batch_status=BatchStatus.RUNNABLE, batch_status_at=Now())
+    age(Attempt, "batch_status_at", seconds=7200)
+    alert_stuck_runnable()
     assert counted_by_log(caplog) == {"jobs-waiting"}
     _fail(attempt)
     age(Job, "next_attempt_at", seconds=7200)
-    warn_of_overdue()
+    alert_overdue()
     assert counted_by_log(caplog) == {"jobs-waiting", "jobs-overdue"}
     while Job.objects.get().state != JobState.DEAD:
         submit_due(batch=ScriptedBatch())
@@ -138,8 +138,8 @@ def test_filters_count_the_lines_when_jobs_need_an_operator(
 def _fail(attempt: Attempt) -> None:
     with transaction.atomic():
         job = lock_job(attempt.job_id)
-        end_attempt(read_attempt(job, attempt.number), AttemptEvent.LOSE, reason=Reason.SILENT)
-    Attempt.objects.update(charged=True)
+        end_attempt(read_attempt(job, attempt.number), AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)
+    Attempt.objects.update(counted=True)
 
 
 def counted_by_log(caplog: pytest.LogCaptureFixture) -> set[str]:
@@ -154,7 +154,7 @@ def test_filter_counts_the_line_when_aws_denies_a_tick_its_call(caplog: pytest.L
         raise BatchDeniedError(message)
 
     run_tick("observe", period_s=15, body=body)
-    assert counted_by_log(caplog) == {"tick-trouble"}
+    assert counted_by_log(caplog) == {"tick-failed"}
 
 
 def test_filter_counts_the_line_when_a_container_is_misconfigured() -> None:

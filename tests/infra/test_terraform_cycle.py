@@ -19,20 +19,20 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError
 
-from project.local.aws_service import start_aws, wait_for_aws
-from project.local.ports import LOOPBACK, free_port
-from tasks.batch.definition_difference import differences
+from project.local.aws.server import start_aws, wait_for_aws
+from project.local.servers.ports import LOOPBACK, free_port
+from tasks.batch.definition_diff import differences
 from tasks.models import Attempt, Job, Video
-from tasks.services.cancel import cancel_job
-from tasks.services.delete import delete_video
+from tasks.services.requests.cancel import cancel_job
+from tasks.services.requests.delete import delete_video
 from tests.infra.filter_patterns import matches
 from tests.infra.terraform_runs import Terraform
 from tests.infra.test_infra_files import PATTERNS
 from tests.integration.celery_nodes import beat_process, worker_process
 from tests.integration.container_processes import container_pid
-from tests.integration.quick import QUICK
+from tests.integration.fast_settings import QUICK
 from tests.media.clips import make_clip
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +63,8 @@ import sys, urllib.request
 import django
 django.setup()
 from pathlib import Path
-from tasks.bucket import default_bucket
-from tasks.services.direct_upload import begin_direct_upload, complete_direct_upload
+from tasks.storage.bucket import default_bucket
+from tasks.services.requests.direct_upload import begin_direct_upload, complete_direct_upload
 path, bucket = Path(sys.argv[1]), default_bucket()
 upload = begin_direct_upload(
     bucket=bucket, owner=None, title="", name=path.name, size_bytes=path.stat().st_size, content_type="video/mp4"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.conf import settings
 from pytest_celery import CeleryTestNode, CeleryTestWorker
 
-from project.local.docker_container import docker_run
-from project.local.lifeline import lifeline_command
+from project.local.batch.docker_container import docker_run
+from project.local.servers.lifeline import lifeline_command
 from tests.docker_engine import docker
+from tests.polling import wait_for
 from tests.processes import program_under_lifeline
 from tests.stack_plugin import DOCKER_IMAGE
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

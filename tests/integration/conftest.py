@@ -13,20 +13,20 @@ from botocore.config import Config
 from pytest_celery import CeleryTestNode, CeleryTestWorker
 
 from project.celery import app as celery_app
-from tasks import hints
+from tasks import wakeup
 from tasks.batch.definition import render
 from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
 from tests.contract.jobs import Jobs, unfinished_job_ids
 from tests.integration.batch_proxy import BatchProxy
+from tests.integration.broker_messages import forget_messages
 from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
 from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import ContainerRun, EncoderBrake
-from tests.integration.messages import forget_messages
-from tests.integration.own_redis import OwnRedis
-from tests.integration.quick import QUICK
+from tests.integration.dedicated_redis import OwnRedis
+from tests.integration.fast_settings import QUICK
 from tests.media.clips import make_clip
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def quick(
     """The quick settings in this process too; afterwards, no Batch job of the test is left."""
     settings.BATCHREEL = QUICK
     settings.VIDEO_BATCH_JOB_DEFINITION = quick_definition
-    hints.breaker.reset()  # a slow hint of another test would keep back those of this one
+    wakeup.breaker.reset()  # a slow hint of another test would keep back those of this one
     TokenBucket.objects.all().delete()
     forget_messages()
     yield bridge_settings()
@@ -167,7 +167,7 @@ def run(site_environment: dict[str, str], container_database_url: str) -> Iterat
 @pytest.fixture(scope="session")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four seconds with sound."""
-    return make_clip(tmp_path_factory.mktemp("clips") / "short.mp4", pictures=40, rate="10", sound_s=4.0)
+    return make_clip(tmp_path_factory.mktemp("clips") / "short.mp4", pictures=40, rate="10", audio_s=4.0)
 
 
 def end_batch_jobs(batch: BatchClient, queue: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasks.batch.definition import render
 from tasks.conf import bridge_settings
-from tests.integration.quick import QUICK
+from tests.integration.fast_settings import QUICK
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient

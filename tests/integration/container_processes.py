@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 
-from tasks.transcode.ffmpeg import ffmpeg_binary
-from tests.waiting import wait_for
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

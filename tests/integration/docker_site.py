@@ -12,7 +12,7 @@ from django.conf import settings
 
 from tasks.batch.definition import render
 from tasks.conf import BridgeSettings
-from tests.integration.quick import QUICK
+from tests.integration.fast_settings import QUICK
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient

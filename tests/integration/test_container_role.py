@@ -17,9 +17,9 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from tasks.models import Job, Unit
+from tests.factories import submitted_attempt
 from tests.integration.container_processes import EncoderBrake
-from tests.integration.path_rows import lost, told, upload
-from tests.services.making import submitted_attempt
+from tests.integration.path_videos import lost, told, upload
 from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
 
 if TYPE_CHECKING:

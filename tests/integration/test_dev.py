@@ -15,10 +15,10 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter, Retry
 
-from project.local.ports import free_port
+from project.local.servers.ports import free_port
 from tests.integration.stack_processes import PROJECT_ROOT, StackProcesses, newcomer_environment
 from tests.media.clips import make_clip
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,7 @@ def _upload(browser: requests.Session, site: DevSite, clip: Path) -> str:
 
 def test_upload_plays_and_ctrl_c_ends_all_when_the_site_is_used_by_a_person(site: DevSite, tmp_path: Path) -> None:
     browser = _signed_in(site)
-    page_address = _upload(browser, site, make_clip(tmp_path / "short.mp4", pictures=20, rate="10", sound_s=2.0))
+    page_address = _upload(browser, site, make_clip(tmp_path / "short.mp4", pictures=20, rate="10", audio_s=2.0))
     playlist = wait_for(
         lambda: re.search(r'data-manifest="/([^"]+)"', browser.get(page_address, timeout=30).text),
         limit_s=60,

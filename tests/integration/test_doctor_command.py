@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from tasks.services.tick import run_tick
-from tests.integration.managing import manage
-from tests.waiting import assert_quick_once
+from tasks.services.ticks.lease import run_tick
+from tests.integration.manage_command import manage
+from tests.polling import assert_quick_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from django.db import connection
 
 from tasks.batch.definition import render
 from tasks.conf import BridgeSettings
-from tests.integration.managing import manage
+from tests.integration.manage_command import manage
 from tests.stack_plugin import CONTAINER_ROLE
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_doctor_names_it_when_something_is_wrong_in_a_container_alone(
     found = from_batch(definition_with(**variables))
     assert found[part]["condition"] == "unwell"
     assert why in found[part]["why"]
-    assert found[part]["mend"]
+    assert found[part]["fix"]
     assert not Path("/nowhere").exists(), "looking makes no folder"
 
 

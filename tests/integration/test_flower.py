@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from django.conf import settings
 
-from project.local.ports import free_port
-from tests.waiting import wait_for
+from project.local.servers.ports import free_port
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

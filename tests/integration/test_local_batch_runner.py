@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from project.local.batch_control_plane import Compute, Queue
-from project.local.batch_faults import FaultTable
-from project.local.batch_jobs import JobTable
-from project.local.batch_runner import ContainerRunner
-from project.local.batch_submission import RetryRules, Submission
-from tests.waiting import wait_for
+from project.local.batch.control_plane import Compute, Queue
+from project.local.batch.faults.plan import FaultTable
+from project.local.batch.jobs import JobTable
+from project.local.batch.runner import ContainerRunner
+from project.local.batch.submission import RetryRules, Submission
+from tests.polling import wait_for
 
 QUEUE = Queue(arn="arn:aws:batch:us-east-1:123456789012:job-queue/q", name="q", region="us-east-1", enabled=True)
 KNOWN_JOBS = 10_000

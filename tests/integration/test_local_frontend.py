@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from project.local.frontend import install_frontend
-from project.local.ports import free_port
+from project.local.servers.ports import free_port
 
 
 class Lists:
@@ -60,9 +60,9 @@ def test_one_sentence_says_why_when_the_registry_is_away(lists: Lists, monkeypat
     monkeypatch.setenv("npm_config_registry", f"http://127.0.0.1:{free_port()}/")
     lists.write(something="1.0.0")
     assert not lists.install(limit_s=30)
-    (sentence,) = lists.said
-    assert sentence.startswith("The player's hls.js could not be installed: ")
-    assert "\n" not in sentence
+    (message,) = lists.said
+    assert message.startswith("The player's hls.js could not be installed: ")
+    assert "\n" not in message
     lists.write()
     assert lists.install(), "what failed is tried again"
 

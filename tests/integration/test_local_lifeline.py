@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from project.local.lifeline import COMMAND_NOT_STARTED_EXIT_CODE, lifeline_command
+from project.local.servers.lifeline import COMMAND_NOT_STARTED_EXIT_CODE, lifeline_command
+from tests.polling import wait_for
 from tests.processes import is_alive
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def test_the_program_ends_when_the_parent_closes_the_pipe() -> None:
 def test_the_program_ends_when_the_parent_is_killed_while_a_fork_of_it_keeps_the_pipe_open(tmp_path: Path) -> None:
     parent = f"""
 import os, signal, subprocess
-from project.local.lifeline import lifeline_command
+from project.local.servers.lifeline import lifeline_command
 command = lifeline_command(["sh", "-c", "echo $$ >'{tmp_path}/program'; exec sleep 600"],
                            stop_signal=signal.SIGTERM, grace_s=0, orphan_grace_s=0)
 process = subprocess.Popen(command, stdin=subprocess.PIPE)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from project.local.redis import find_redis
+from project.local.servers.redis import find_redis
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,12 +15,12 @@ import pytest
 from redis import Redis
 
 from project.local.errors import StackError
-from project.local.ports import LOOPBACK, free_port
-from project.local.postgres import POSTGRES_MAJOR
+from project.local.servers.ports import LOOPBACK, free_port
+from project.local.servers.postgres import POSTGRES_MAJOR
 from project.local.stack import running_stack
 from project.local.state_lock import lock_state_folder
 from tests.integration.stack_processes import STAY, StackProcesses, read_environment
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,7 +68,7 @@ def test_no_process_is_left_when_the_starting_process_is_killed(stack: StackProc
     process = stack.start(SUBMIT_A_JOB + STAY)
     read_environment(process)
     wait_for(lambda: "sleep 600 " in stack.find().values(), what="the container's child")
-    for program in ("bin/postgres -D", "redis-server", "project.local.aws", "signal.pause"):
+    for program in ("bin/postgres -D", "redis-server", "project.local.aws.endpoint", "signal.pause"):
         assert any(program in line for line in stack.find().values()), program
     os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: has_ended(stack), limit_s=END_LIMIT_S, what=f"the end of {stack.find()}")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from django.conf import settings
 
-from project.local.ports import free_port
-from tests.integration.path_rows import upload, wait_for_attempt
-from tests.waiting import wait_for
+from project.local.servers.ports import free_port
+from tests.integration.path_videos import upload, wait_for_attempt
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,9 +62,9 @@ class Dashboard:
         """The names of the Celery tasks that ended well."""
         return {each["name"] for each in self.finished_tasks()}
 
-    def followed_hints(self) -> list[dict[str, Any]]:
+    def followed_wakeups(self) -> list[dict[str, Any]]:
         """The hints that the dashboard followed from their sending to their end; one of an earlier test it hears only end."""
-        return [each for each in self.finished_tasks() if each["name"] == "batchreel.hint" and each["routing_key"]]
+        return [each for each in self.finished_tasks() if each["name"] == "batchreel.wake" and each["routing_key"]]
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_dashboard_lists_the_tasks_of_a_video_when_credentials_are_right(
     wait_for(
         lambda: dashboard.finished_names() >= {"batchreel.submit", "batchreel.observe"}, what="ticks on the dashboard"
     )
-    (hint,) = wait_for(dashboard.followed_hints, what="the hint on the dashboard")
+    (hint,) = wait_for(dashboard.followed_wakeups, what="the hint on the dashboard")
     assert (hint["routing_key"], hint["worker"].partition("@")[0]) == ("submit", "path")
 
     refused = dashboard.ask("/api/tasks")

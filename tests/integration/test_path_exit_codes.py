@@ -11,13 +11,9 @@ import pytest
 
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Attempt, Event, Job, Unit
-from tasks.services.cancel import cancel_job
-from tasks.services.publish import publish
-from tests.integration.container_processes import encoder_pids
-from tests.integration.path_rows import lost, upload
-from tests.media.clips import ffmpeg, make_clip
-from tests.processes import is_alive
-from tests.services.making import (
+from tasks.services.container_api.publish import publish
+from tasks.services.requests.cancel import cancel_job
+from tests.factories import (
     age,
     claimed,
     finished_media,
@@ -26,7 +22,11 @@ from tests.services.making import (
     published,
     submitted_attempt,
 )
-from tests.waiting import wait_for
+from tests.integration.container_processes import encoder_pids
+from tests.integration.path_videos import lost, upload
+from tests.media.clips import ffmpeg, make_clip
+from tests.polling import wait_for
+from tests.processes import is_alive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,7 +138,7 @@ def test_encoder_is_gone_and_the_row_says_so_when_the_container_gets_sigterm(run
     assert not any(is_alive(encoder) for encoder in encoders)
     attempt.refresh_from_db()
     assert (attempt.state, attempt.reason, attempt.exit_code) == ("FAILED", "SIGTERM", ExitCode.TERMINATED)
-    assert attempt.charged is None, "open until Batch says why it was told to stop"
+    assert attempt.counted is None, "open until Batch says why it was told to stop"
     assert Job.objects.get(pk=attempt.job_id).state == "RETRY_WAIT"
 
 

@@ -15,9 +15,9 @@ from tasks.models import Attempt, Event, Job, Unit, Video
 from tests.docker_engine import image_under_test
 from tests.integration.batch_answers import describe, log_lines
 from tests.integration.docker_site import bucket_storages, make_bucket, register_docker_definition
-from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
+from tests.integration.path_videos import told, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ LECTURE_S = 10.0
 @pytest.fixture
 def lecture_clip(tmp_path: Path) -> Path:
     """Ten seconds of 480p with sound: work for three rungs and some heartbeats."""
-    return make_clip(tmp_path / "lecture.mp4", pictures=300, rate="30", size="854x480", sound_s=LECTURE_S)
+    return make_clip(tmp_path / "lecture.mp4", pictures=300, rate="30", size="854x480", audio_s=LECTURE_S)
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
@@ -94,7 +94,7 @@ def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
     # Observed: what AWS said is in the row, to the last word.
     wait_for(lambda: Attempt.objects.get(pk=attempt.pk).batch_status == "SUCCEEDED", what="Batch's last word")
     attempt.refresh_from_db()
-    assert (attempt.state, attempt.exit_code, attempt.charged) == ("SUCCEEDED", 0, False)
+    assert (attempt.state, attempt.exit_code, attempt.counted) == ("SUCCEEDED", 0, False)
     detail = describe(batch_client, attempt)
     assert (detail["status"], detail["container"]["exitCode"]) == ("SUCCEEDED", 0)
     assert_log_tells_the_work(logs_client, detail)

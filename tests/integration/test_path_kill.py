@@ -11,7 +11,7 @@ from django.core.files.storage import default_storage
 
 from tasks.models import Attempt, Job, Unit, Video
 from tests.integration.container_processes import EncoderBrake, container_pid
-from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
+from tests.integration.path_videos import told, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
 from tests.processes import is_alive
 
@@ -52,8 +52,8 @@ def test_finished_units_are_kept_when_the_container_is_killed_in_mid_encode(
 
     first = wait_for_attempt(video, state="FAILED")
     assert (first.reason, first.exit_code, first.batch_status) == ("EXIT_CODE", 137, "FAILED")
-    assert "137" in first.reason_text
-    assert first.charged is True
+    assert "137" in first.reason_message
+    assert first.counted is True
     kept = list(Unit.objects.filter(job=first.job_id, attempt=first, state="DONE").order_by("pk").values(*KEPT))
     assert {unit["kind"] for unit in kept} == {"plan", "video"}
     assert not is_alive(encoder)

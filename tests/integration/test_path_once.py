@@ -17,13 +17,13 @@ from django.db import connection, transaction
 from tasks.batch import aws
 from tasks.conf import bridge_settings
 from tasks.models import Attempt, Event, Job, Tick, Video
-from tasks.services.request import request_overlooked
-from tasks.services.submit import submit_due
+from tasks.services.requests.request import request_missing_jobs
+from tasks.services.ticks.submit import submit_due
 from tasks.tasks import hint, observe_tick, submit_tick
+from tests.factories import age, published, uploaded_video
 from tests.integration.batch_proxy import BatchProxy
-from tests.integration.quick import QUICK
-from tests.services.making import age, published, uploaded_video
-from tests.waiting import wait_for
+from tests.integration.fast_settings import QUICK
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,8 +43,8 @@ def wire(
 ) -> Iterator[BatchProxy]:
     """All of this process's calls of AWS Batch, on a queue whose Batch jobs never start: they ask for more vCPUs than it has."""
     settings.VIDEO_BATCH_JOB_QUEUE = own_queue.queue
-    settings.BATCHREEL = {**QUICK, "vcpus": 64, "submit_batch_jobs": 300, "submit_per_s": 1000, "submit_burst": 1000}
-    settings.BATCHREEL |= {"submit_run_s": 120}  # on a slow machine 250 calls take longer than a turn
+    settings.BATCHREEL = {**QUICK, "vcpus": 64, "submit_limit": 300, "submit_per_s": 1000, "submit_burst": 1000}
+    settings.BATCHREEL |= {"submit_time_limit_s": 120}  # on a slow machine 250 calls take longer than a turn
     with BatchProxy(os.environ["AWS_ENDPOINT_URL"]).running() as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", proxy.url)
         aws.batch_client.cache_clear()
@@ -91,7 +91,7 @@ def test_one_tick_submits_it_when_a_bulk_created_video_sent_no_signal(wire: Batc
 
 def test_a_tick_asks_three_times_and_writes_nothing_when_250_jobs_have_not_changed(wire: BatchProxy) -> None:
     unasked_videos(ACTIVE_JOBS)
-    assert request_overlooked(limit=ACTIVE_JOBS) == ACTIVE_JOBS
+    assert request_missing_jobs(limit=ACTIVE_JOBS) == ACTIVE_JOBS
     assert submit_due(batch=aws.aws_batch()).submitted == ACTIVE_JOBS
     wait_for(lambda: waiting_for_a_machine() == ACTIVE_JOBS, what="RUNNABLE of all Batch jobs")
     observe_tick()

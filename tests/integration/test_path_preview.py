@@ -13,9 +13,9 @@ from django.core.files.storage import default_storage
 
 from tasks.models import Job, Unit, Video
 from tests.integration.container_processes import EncoderBrake, container_pid
-from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
+from tests.integration.path_videos import told, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import ffmpeg, make_clip
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     pass
@@ -34,7 +34,7 @@ def compatible_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rate="10",
         size="320x180",
         codec=CLOSED,
-        sound_s=240.0,
+        audio_s=240.0,
         extra=("-c:a", "aac", "-ac", "2"),
     )
 

@@ -11,7 +11,7 @@ from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Attempt, Job, Video
 from tasks.tasks import hint, observe_tick, rescue_tick, submit_tick
 from tests.integration.batch_answers import log_lines, wait_for_last_word
-from tests.integration.path_rows import told, upload, wait_for_end
+from tests.integration.path_videos import told, upload, wait_for_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,43 +24,43 @@ pytestmark = pytest.mark.usefixtures("quick")
 WORDS_OF_PROGRAMMERS = ("ffmpeg", "moov", "errno", "exception", "traceback", "exit code", "/", "_")
 
 
-def test_job_fails_after_one_execution_when_the_file_is_corrupt(
+def test_job_fails_after_one_attempt_when_the_file_is_corrupt(
     short_clip: Path, batch_client: BatchClient, logs_client: CloudWatchLogsClient
 ) -> None:
     half = short_clip.read_bytes()[: short_clip.stat().st_size // 2]
     video = Video(title="Broken off in the middle")
     video.source.save("lecture.mp4", ContentFile(half))
     hint()
-    assert_refused_once(video, batch_client, logs_client)
+    assert_rejected_once(video, batch_client, logs_client)
 
 
-def test_job_fails_after_one_execution_when_the_source_is_gone(
+def test_job_fails_after_one_attempt_when_the_source_is_gone(
     short_clip: Path, batch_client: BatchClient, logs_client: CloudWatchLogsClient
 ) -> None:
     video = upload(short_clip)
     video.source.storage.delete(str(video.source))
     hint()
-    job = assert_refused_once(video, batch_client, logs_client)
+    job = assert_rejected_once(video, batch_client, logs_client)
     assert job.reason == "SOURCE_MISSING"
-    assert "Upload it again" in job.reason_text
+    assert "Upload it again" in job.reason_message
 
 
-def assert_refused_once(video: Video, batch: BatchClient, logs: CloudWatchLogsClient) -> Job:
+def assert_rejected_once(video: Video, batch: BatchClient, logs: CloudWatchLogsClient) -> Job:
     """The job is FAILED with a sentence for people, its one container said so, and no tick starts another."""
     job = wait_for_end(video)
     assert job.state == "FAILED"
     assert job.reason.isupper()
-    assert job.reason_text[0].isupper()
-    assert job.reason_text.endswith(".")
-    assert not [word for word in WORDS_OF_PROGRAMMERS if word in job.reason_text.lower()], job.reason_text
+    assert job.reason_message[0].isupper()
+    assert job.reason_message.endswith(".")
+    assert not [word for word in WORDS_OF_PROGRAMMERS if word in job.reason_message.lower()], job.reason_message
 
     attempt = Attempt.objects.get(job=job)
-    assert (attempt.state, attempt.reason, attempt.charged) == ("FAILED", "INPUT_REFUSED", True)
-    assert job.reason_text in attempt.reason_text
+    assert (attempt.state, attempt.reason, attempt.counted) == ("FAILED", "INPUT_REJECTED", True)
+    assert job.reason_message in attempt.reason_message
     detail = wait_for_last_word(batch, attempt)
-    assert (detail["status"], detail["container"]["exitCode"]) == ("FAILED", ExitCode.INPUT_REFUSED)
+    assert (detail["status"], detail["container"]["exitCode"]) == ("FAILED", ExitCode.INPUT_REJECTED)
     last_line = log_lines(logs, detail, last_event="BATCH_JOB_FAILED")[-1]
-    assert (last_line["exit_code"], last_line["text"]) == (ExitCode.INPUT_REFUSED, job.reason_text)
+    assert (last_line["exit_code"], last_line["text"]) == (ExitCode.INPUT_REJECTED, job.reason_message)
 
     for tick in (submit_tick, observe_tick, rescue_tick):
         tick()

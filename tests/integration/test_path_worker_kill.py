@@ -9,13 +9,13 @@ import pytest
 from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestWorker, CeleryWorkerCluster
 
 from project.celery import app as celery_app
-from tasks.beat import sync_entries
 from tasks.models import Attempt, Job
+from tasks.schedule.sync import sync_entries
 from tests.contract.jobs import Jobs
 from tests.docker_engine import image_under_test
 from tests.integration.batch_proxy import BatchProxy, Withheld
 from tests.integration.celery_nodes import BrokerOfStack, NodeContainer, NodeProcess, beat_process, worker_process
-from tests.integration.path_rows import told, upload, wait_for_attempt, wait_for_end
+from tests.integration.path_videos import told, upload, wait_for_attempt, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,11 +13,11 @@ from tasks.batch.aws import aws_batch
 from tasks.conf import BridgeSettings
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
-from tasks.services.submit import submit_due
-from tests.integration.managing import manage
-from tests.integration.quick import QUICK
-from tests.services.making import uploaded_video
-from tests.waiting import wait_for
+from tasks.services.ticks.submit import submit_due
+from tests.factories import uploaded_video
+from tests.integration.fast_settings import QUICK
+from tests.integration.manage_command import manage
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -42,12 +42,12 @@ def environment(sleepers: BridgeSettings, program_environment: dict[str, str]) -
         **program_environment,
         "VIDEO_BATCH_JOB_QUEUE": django_settings.VIDEO_BATCH_JOB_QUEUE,
         "VIDEO_BATCH_JOB_DEFINITION": django_settings.VIDEO_BATCH_JOB_DEFINITION,
-        "BATCHREEL": json.dumps({**QUICK, "reap_settle_s": 0}),
+        "BATCHREEL": json.dumps({**QUICK, "orphan_grace_s": 0}),
     }
 
 
 @pytest.fixture
-def stray(sleepers: BridgeSettings, batch_client: BatchClient) -> str:
+def orphan(sleepers: BridgeSettings, batch_client: BatchClient) -> str:
     """The id of a Batch job under our prefix that no attempt has."""
     name = f"{sleepers.job_name_prefix}-{uuid.uuid4()}-1"
     queue, definition = django_settings.VIDEO_BATCH_JOB_QUEUE, django_settings.VIDEO_BATCH_JOB_DEFINITION
@@ -83,10 +83,10 @@ def rows() -> list[Any]:
 
 
 def test_reconcile_says_what_and_why_and_does_it_only_with_apply(
-    lost: Attempt, stray: str, environment: dict[str, str], batch_client: BatchClient
+    lost: Attempt, orphan: str, environment: dict[str, str], batch_client: BatchClient
 ) -> None:
     (overlooked,) = Video.objects.bulk_create([Video(title="overlooked", source="sources/overlooked.mp4")])
-    wait_for_status(batch_client, stray, "RUNNING")
+    wait_for_status(batch_client, orphan, "RUNNING")
     before = rows()
     said = manage("reconcile", environment=environment)
     assert (said.returncode, said.stdout.splitlines()[0]) == (0, "Would be done:")
@@ -94,17 +94,17 @@ def test_reconcile_says_what_and_why_and_does_it_only_with_apply(
         f"attempt.fail (job {lost.job_id}, attempt 1) SUBMITTED -> FAILED: The machine under the container went away. AWS: Host EC2"
         in said.stdout
     )
-    assert f"terminate Batch job {stray}: Batchreel: no live attempt has this Batch job" in said.stdout
+    assert f"terminate Batch job {orphan}: Batchreel: no live attempt has this Batch job" in said.stdout
     assert rows() == before
-    assert wait_for_status(batch_client, stray, "RUNNING")
+    assert wait_for_status(batch_client, orphan, "RUNNING")
 
     done = manage("reconcile", "--apply", environment=environment)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "Done:")
     lost.refresh_from_db()
-    assert (lost.state, lost.reason, lost.charged) == ("FAILED", Reason.HOST_LOST, False)
+    assert (lost.state, lost.reason, lost.counted) == ("FAILED", Reason.HOST_LOST, False)
     assert Job.objects.get(pk=lost.job_id).state == "RETRY_WAIT"
     assert Job.objects.get(video=overlooked).state == "QUEUED"
-    assert wait_for_status(batch_client, stray, "FAILED")["statusReason"].startswith("Batchreel: no live attempt")
+    assert wait_for_status(batch_client, orphan, "FAILED")["statusReason"].startswith("Batchreel: no live attempt")
 
     again = manage("reconcile", "--apply", environment=environment)
     assert again.stdout.strip() == "Rows and AWS Batch agree; there is nothing to do."
@@ -126,19 +126,19 @@ def test_reconcile_changes_nothing_and_says_one_sentence_when_aws_refuses(
     before = rows()
     ran = manage("reconcile", "--apply", environment=environment)
     assert (ran.returncode, ran.stdout) == (1, "")
-    (sentence,) = [line for line in ran.stderr.splitlines() if " INFO " not in line]
-    assert sentence.startswith(f"CommandError: Not reconciled: {operation} at ")
-    assert f"An error occurred ({words})" in sentence
+    (message,) = [line for line in ran.stderr.splitlines() if " INFO " not in line]
+    assert message.startswith(f"CommandError: Not reconciled: {operation} at ")
+    assert f"An error occurred ({words})" in message
     assert rows() == before
 
 
 def test_reconcile_does_the_rest_and_says_so_when_aws_refuses_to_terminate(
-    lost: Attempt, stray: str, environment: dict[str, str], faults: Faults
+    lost: Attempt, orphan: str, environment: dict[str, str], faults: Faults
 ) -> None:
     faults.plant("deny", operation="TerminateJob", times=None)
     ran = manage("reconcile", "--apply", environment=environment)
     assert ran.returncode == 1, ran.stderr
-    assert f"NOT terminated: Batch job {stray}: TerminateJob" in ran.stdout
+    assert f"NOT terminated: Batch job {orphan}: TerminateJob" in ran.stdout
     assert "1 Batch jobs were not terminated" in ran.stderr
     lost.refresh_from_db()
     assert lost.state == "FAILED"

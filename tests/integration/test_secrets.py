@@ -18,9 +18,9 @@ from django.urls import reverse
 from tasks.models import Attempt, Event, Job, Video
 from tests.integration.batch_answers import describe, log_lines
 from tests.integration.celery_nodes import worker_process
-from tests.integration.path_rows import upload, wait_for_end
+from tests.integration.path_videos import upload, wait_for_end
+from tests.polling import wait_for
 from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from django.conf import settings as django_settings
 
-from project.local.ports import free_port
-from project.local.service import Service
+from project.local.servers.ports import free_port
+from project.local.servers.server import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,7 +106,7 @@ _SHOW_PLACES = """
 import django
 django.setup()
 from django.conf import settings
-from tasks.bucket import default_bucket
+from tasks.storage.bucket import default_bucket
 print(default_bucket().url("published/x.mp4"), *settings.MEDIA_ORIGINS)
 """
 

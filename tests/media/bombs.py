@@ -71,7 +71,7 @@ def made(*arguments: str) -> Callable[[Path], None]:
     return lambda path: ffmpeg(*arguments, str(path)) and None
 
 
-def _grown_pictures(side_px: int, *, from_key_frame: int) -> Change:
+def _more_frames(side_px: int, *, from_key_frame: int) -> Change:
     """Return what makes VP8 key frames from a number on claim pictures of `side_px` squared (RFC 6386, 9.1)."""
     start_code = b"\x9d\x01\x2a"
 
@@ -166,8 +166,8 @@ FTYP = box(b"ftyp", b"isom", bytes(4), b"isom")
 
 DAMAGED = frozenset({"DAMAGED"})
 BROKEN_INDEX = frozenset({"DAMAGED", "NOTHING_TO_PLAY"})
-REFUSED_CLOCK = frozenset({"DAMAGED", "BROKEN_TIMES", "TOO_LONG"})
-NO_PICTURES = frozenset({"UNKNOWN_CODEC", "NOTHING_TO_PLAY", "DAMAGED"})
+REJECTED_CLOCK = frozenset({"DAMAGED", "BROKEN_TIMES", "TOO_LONG"})
+NO_VIDEO = frozenset({"UNKNOWN_CODEC", "NOTHING_TO_PLAY", "DAMAGED"})
 MPEG4 = ("-c:v", "mpeg4")
 
 
@@ -177,17 +177,17 @@ def _gap(seconds: int, ending: str) -> Callable[[Path], None]:
 
 BOMBS = {
     # Clocks.
-    "a gap of 11 hours in mkv": Bomb("a.mkv", _gap(40_000, "mkv"), REFUSED_CLOCK),
-    "a gap of 11 hours in mp4": Bomb("a.mp4", _gap(40_000, "mp4"), REFUSED_CLOCK),
-    "a gap of 13 hours in flv": Bomb("a.flv", _gap(47_000, "flv"), REFUSED_CLOCK),
-    "a gap of 25 hours in ts": Bomb("a.ts", _gap(90_000, "ts"), REFUSED_CLOCK),
+    "a gap of 11 hours in mkv": Bomb("a.mkv", _gap(40_000, "mkv"), REJECTED_CLOCK),
+    "a gap of 11 hours in mp4": Bomb("a.mp4", _gap(40_000, "mp4"), REJECTED_CLOCK),
+    "a gap of 13 hours in flv": Bomb("a.flv", _gap(47_000, "flv"), REJECTED_CLOCK),
+    "a gap of 25 hours in ts": Bomb("a.ts", _gap(90_000, "ts"), REJECTED_CLOCK),
     "a start near the end of time": Bomb(
-        "a.mp4", changed(put(b"tfdt", 4, struct.pack(">q", INT64_MAX - 1000)), extra=FRAGMENTED), REFUSED_CLOCK
+        "a.mp4", changed(put(b"tfdt", 4, struct.pack(">q", INT64_MAX - 1000)), extra=FRAGMENTED), REJECTED_CLOCK
     ),
     "a clock that ends after its first fragment": Bomb(
         "a.mp4",
         changed(put(b"tfdt", 4, struct.pack(">q", -(2**62))), extra=FRAGMENTED, codec=(*H264, "-g", "5"), pictures=30),
-        REFUSED_CLOCK,
+        REJECTED_CLOCK,
     ),
     "143,165 s declared by a fragmented file": Bomb(
         "a.mp4", changed(put(b"mvhd", 16, b"\xff" * 4), put(b"mdhd", 16, b"\xff" * 4), extra=FRAGMENTED)
@@ -196,9 +196,9 @@ BOMBS = {
         "a.mp4", changed(put(b"mvhd", 16, b"\xff" * 4), put(b"mdhd", 16, b"\xff" * 4))
     ),
     "no timescale of the film": Bomb("a.mp4", changed(put(b"mvhd", 12, bytes(4))), DAMAGED),
-    "no timescale of the track": Bomb("a.mp4", changed(put(b"mdhd", 12, bytes(4))), DAMAGED | REFUSED_CLOCK),
+    "no timescale of the track": Bomb("a.mp4", changed(put(b"mdhd", 12, bytes(4))), DAMAGED | REJECTED_CLOCK),
     "the largest timescale": Bomb("a.mp4", changed(put(b"mdhd", 12, b"\x7f" + b"\xff" * 3)), DAMAGED),
-    "a picture lasts 2 billion ticks": Bomb("a.mp4", changed(put(b"stts", 12, b"\x7f\xff\xff\xff")), REFUSED_CLOCK),
+    "a picture lasts 2 billion ticks": Bomb("a.mp4", changed(put(b"stts", 12, b"\x7f\xff\xff\xff")), REJECTED_CLOCK),
     "no picture lasts at all": Bomb("a.mp4", changed(put(b"stts", 12, bytes(4)))),
     "4 billion pictures of one duration": Bomb("a.mp4", changed(put(b"stts", 8, b"\xff" * 4))),
     "4 billion pictures of one size": Bomb(
@@ -221,14 +221,14 @@ BOMBS = {
     "a picture in 136 years in avi": Bomb(
         "a.avi",
         changed(put(b"vids", 16, struct.pack("<II", 2**32 - 1, 1)), ending="avi", codec=MPEG4),
-        REFUSED_CLOCK | DAMAGED,
+        REJECTED_CLOCK | DAMAGED,
     ),
     "no rate in avi": Bomb("a.avi", changed(put(b"vids", 16, bytes(8)), ending="avi", codec=MPEG4), DAMAGED),
     # Matroska's TimestampScale (2A D7 B1), nanoseconds in a tick; its size byte comes before its value.
     "a tick of an hour in mkv": Bomb("a.mkv", changed(put(b"\x2a\xd7\xb1", 0, b"\x83\xff\xff\xff"), ending="mkv")),
     "no tick in mkv": Bomb("a.mkv", changed(put(b"\x2a\xd7\xb1", 0, b"\x83\0\0\0"), ending="mkv"), DAMAGED),
     "a clock at the end of time in ogg": Bomb(
-        "a.ogv", changed(_last_page_at_the_end_of_time, ending="ogv", codec=("-c:v", "libtheora")), REFUSED_CLOCK
+        "a.ogv", changed(_last_page_at_the_end_of_time, ending="ogv", codec=("-c:v", "libtheora")), REJECTED_CLOCK
     ),
     "a million pictures a second in ogg": Bomb(
         "a.ogv",
@@ -239,7 +239,7 @@ BOMBS = {
             ending="ogv",
             codec=("-c:v", "libtheora"),
         ),
-        REFUSED_CLOCK,
+        REJECTED_CLOCK,
     ),
     "a day declared by an flv": Bomb(
         "a.flv", changed(put(b"duration\0", 0, struct.pack(">d", 86_400.0)), ending="flv")
@@ -248,14 +248,14 @@ BOMBS = {
         "a.wmv", changed(put(ASF_FILE_PROPERTIES, 48, b"\xff" * 7 + b"\x7f"), ending="wmv", codec=("-c:v", "wmv2"))
     ),
     "all clock bits set in a ts": Bomb(
-        "a.ts", changed(put(b"\0\0\1\xe0\0\0\x80\xc0", 1, b"\x3f\xff\xff\xff\xff"), ending="ts"), REFUSED_CLOCK
+        "a.ts", changed(put(b"\0\0\1\xe0\0\0\x80\xc0", 1, b"\x3f\xff\xff\xff\xff"), ending="ts"), REJECTED_CLOCK
     ),
     # Pictures.
     "a picture of 16,000 squared": Bomb(
-        "a.webm", changed(_grown_pictures(16_000, from_key_frame=0), ending="webm", codec=VP8), frozenset({"TOO_LARGE"})
+        "a.webm", changed(_more_frames(16_000, from_key_frame=0), ending="webm", codec=VP8), frozenset({"TOO_LARGE"})
     ),
     "pictures that grow to 16,000 squared": Bomb(
-        "a.webm", changed(_grown_pictures(16_000, from_key_frame=2), ending="webm", codec=VP8)
+        "a.webm", changed(_more_frames(16_000, from_key_frame=2), ending="webm", codec=VP8)
     ),
     "a PNG of 16,000 squared": Bomb("a.mov", _video_of_png(16_000), frozenset({"TOO_LARGE"})),
     "a PNG of 64,000 squared": Bomb("a.mov", _video_of_png(64_000), frozenset({"TOO_LARGE", "DAMAGED"})),
@@ -273,21 +273,19 @@ BOMBS = {
         "a.mp4", changed(put(b"pasp", 0, struct.pack(">II", 2**31 - 1, 1)), filters="setsar=4/3")
     ),
     # Streams without a codec.
-    "a picture track of no codec in mp4": Bomb("a.mp4", changed(put(b"stsd", 12, b"zzzz")), NO_PICTURES),
-    "a picture track of no codec in mkv": Bomb(
-        "a.mkv", changed(put(b"V_MPEG", -6, b"V_XXXX"), ending="mkv"), NO_PICTURES
-    ),
+    "a picture track of no codec in mp4": Bomb("a.mp4", changed(put(b"stsd", 12, b"zzzz")), NO_VIDEO),
+    "a picture track of no codec in mkv": Bomb("a.mkv", changed(put(b"V_MPEG", -6, b"V_XXXX"), ending="mkv"), NO_VIDEO),
     "a picture track of no codec in avi": Bomb(
         "a.avi",
         changed(put(b"vids", 0, b"zzzz"), put(b"strf", 20, b"zzzz"), ending="avi", codec=MPEG4),
-        NO_PICTURES,
+        NO_VIDEO,
     ),
-    "a picture track of no kind": Bomb("a.mp4", changed(put(b"hdlr", 8, b"zzzz")), NO_PICTURES),
+    "a picture track of no kind": Bomb("a.mp4", changed(put(b"hdlr", 8, b"zzzz")), NO_VIDEO),
     "sound of no codec": Bomb(
-        "a.mkv", changed(put(b"A_AC3", -5, b"A_XXX"), ending="mkv", sound_s=1.0, extra=("-c:a", "ac3"))
+        "a.mkv", changed(put(b"A_AC3", -5, b"A_XXX"), ending="mkv", audio_s=1.0, extra=("-c:a", "ac3"))
     ),
     "sound of 2 billion samples a second": Bomb(
-        "a.mp4", changed(put(b"mp4a", 16, b"\xff\xff"), put(b"mp4a", 24, b"\xff" * 4), sound_s=1.0)
+        "a.mp4", changed(put(b"mp4a", 16, b"\xff\xff"), put(b"mp4a", 24, b"\xff" * 4), audio_s=1.0)
     ),
     "sound in 65,535 channels": Bomb(
         "a.avi",
@@ -295,7 +293,7 @@ BOMBS = {
             put(b"\1\0\1\0\x80\xbb", -4, b"\xff\xff"),
             ending="avi",
             codec=MPEG4,
-            sound_s=1.0,
+            audio_s=1.0,
             extra=("-c:a", "pcm_s16le"),
         ),
     ),
@@ -305,12 +303,12 @@ BOMBS = {
             put(b"auds", 16, struct.pack("<II", 3600, 1)),
             ending="avi",
             codec=MPEG4,
-            sound_s=1.0,
+            audio_s=1.0,
             extra=("-c:a", "pcm_s16le"),
         ),
-        REFUSED_CLOCK,
+        REJECTED_CLOCK,
     ),
-    "a sound codec for pictures": Bomb("a.mp4", changed(put(b"stsd", 12, b"mp4a")), NO_PICTURES),
+    "a sound codec for pictures": Bomb("a.mp4", changed(put(b"stsd", 12, b"mp4a")), NO_VIDEO),
     # Boxes.
     "1 byte": Bomb("a.mp4", written(b"\0"), frozenset({"NOT_A_VIDEO"})),
     "1 byte of a ts": Bomb("a.ts", written(b"\x47"), frozenset({"NOT_A_VIDEO"})),

@@ -135,7 +135,7 @@ SCRIPTS: dict[str, Callable[[str], bytes]] = {
 
 def avi_with_playlist(path: Path, target: str) -> None:
     """Write an AVI whose text track is a playlist: CVE-2017-9993."""
-    make_clip(path, pictures=10, codec=("-c:v", "mpeg4"), sound_s=0.3, extra=("-c:a", "pcm_s16le"))
+    make_clip(path, pictures=10, codec=("-c:v", "mpeg4"), audio_s=0.3, extra=("-c:a", "pcm_s16le"))
     content = bytearray(path.read_bytes())
     # The sound becomes the text track: a stream header says its kind, and chunks carry its number and that kind.
     at = content.index(b"auds", content.index(b"strh"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from tasks.transcode.ffmpeg import ffmpeg_binary
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,13 +41,13 @@ def make_clip(  # each names one trait of the clip
     pictures: int = 150,
     rate: str = "30",
     codec: Sequence[str] = H264,
-    sound_s: float | None = None,
+    audio_s: float | None = None,
     filters: str = "null",
     size: str = f"{WIDTH_PX}x{HEIGHT_PX}",
     extra: Sequence[str] = (),
 ) -> Path:
-    """Write a numbered clip; `filters` act on the numbered pictures, `sound_s` adds that much of a tone."""
-    sound = () if sound_s is None else ("-f", "lavfi", "-i", f"sine=440:r=48000:d={sound_s}")
+    """Write a numbered clip; `filters` act on the numbered pictures, `audio_s` adds that much of a tone."""
+    sound = () if audio_s is None else ("-f", "lavfi", "-i", f"sine=440:r=48000:d={audio_s}")
     ffmpeg(
         *("-f", "lavfi", "-i", numbers_filter(rate, size), *sound),
         *("-vf", f"trim=end_frame={pictures},{filters}", *codec, *extra, str(path)),

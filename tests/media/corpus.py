@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.transcode import InputRefused, TranscodeError
-from tasks.transcode.ffmpeg import ffmpeg_binary
-from tasks.transcode.limits import ChildLimits
-from tasks.transcode.local_run import finish_run, start_run
-from tasks.transcode.process import run_child
+from tasks.transcode import InputRejectedError, TranscodeError
+from tasks.transcode.cli.local_run import finish_run, start_run
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
+from tasks.transcode.sandbox.limits import ChildLimits
+from tasks.transcode.sandbox.process import run_child
 from tests.media.corpus_kinds import make_kinds
 from tests.media.output_checks import check_output
 from tests.media.runs import SMALL
@@ -49,7 +49,7 @@ class Verdict:
     """What became of a file: a word for the summary, and the whole sentence."""
 
     word: str
-    sentence: str
+    message: str
     taken_s: float
 
     @property
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             verdict = _verdict(path)
             verdicts[verdict.word] += 1
             bad |= verdict.is_bad
-            _say(f"| {name} | {verdict.sentence} | {verdict.taken_s:.1f} |")
+            _say(f"| {name} | {verdict.message} | {verdict.taken_s:.1f} |")
     _say(f"\n{sum(verdicts.values())} files: " + ", ".join(f"{word} {n}" for word, n in verdicts.most_common()))
     return int(bad)
 
@@ -109,9 +109,9 @@ def _videos(paths: Iterable[Path]) -> Iterator[Path]:
 def _verdict(path: Path) -> Verdict:
     began = time.monotonic()
 
-    def verdict(word: str, sentence: str) -> Verdict:
+    def verdict(word: str, message: str) -> Verdict:
         # A table's cell holds neither.
-        flat = " ".join(sentence.split()).replace("|", "/")
+        flat = " ".join(message.split()).replace("|", "/")
         return Verdict(word, f"{word}: {flat}" if flat else word, time.monotonic() - began)
 
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
@@ -120,10 +120,10 @@ def _verdict(path: Path) -> Verdict:
             run = start_run(path, output, SMALL, threads=1)
             finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
             check_output(output)
-        except InputRefused as refusal:
-            return verdict(refusal.code, refusal.sentence + _what_ffmpeg_shows(path))
+        except InputRejectedError as refusal:
+            return verdict(refusal.code, refusal.message + _what_ffmpeg_shows(path))
         except TranscodeError as error:
-            return verdict(f"FAILED {error.code}", error.sentence)
+            return verdict(f"FAILED {error.code}", error.message)
         except Exception as error:  # noqa: BLE001  # whatever it is, the other files are to be tried as well
             return verdict("FAILED", f"{type(error).__name__}: {error}")
     plan = run.plan

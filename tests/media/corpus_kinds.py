@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from tasks.transcode.ffmpeg import ffmpeg_binary
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 from tests.media.clips import numbers_filter
 
 if TYPE_CHECKING:

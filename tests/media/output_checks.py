@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tasks.transcode.boxes import Fragment, FragmentReader
-from tasks.transcode.init import read_init
-from tests.media.playlist_reading import (
+from tasks.transcode.mp4.boxes import Fragment, FragmentReader
+from tasks.transcode.mp4.init_segment import read_init
+from tests.media.playlist_parser import (
     dash_seconds,
     hls_attributes,
     jpeg_size_px,
@@ -27,7 +27,7 @@ from tests.media.playlist_reading import (
 )
 
 if TYPE_CHECKING:
-    from tests.media.playlist_reading import MediaPlaylist, Representation
+    from tests.media.playlist_parser import MediaPlaylist, Representation
 
 _SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
 _AAC_FRAME_S = 1024 / 48_000
@@ -52,7 +52,7 @@ def check_output(folder: Path) -> None:
             _check_offer(folder, told, playlists[name], playlists.get("audio.m3u8"), manifest)
         _check_thumbnails(folder, manifest)
     else:
-        _check_sound_alone(variants, manifest)
+        _check_audio_only(variants, manifest)
     _check_i_frames(folder, manifest, fragments)
     _check_dash(folder, manifest, playlists)
     for track in manifest["captions"]:
@@ -77,7 +77,7 @@ def _check_master(folder: Path, manifest: dict[str, Any]) -> list[tuple[dict[str
     return variants
 
 
-def _check_sound_alone(variants: list[tuple[dict[str, str], str]], manifest: dict[str, Any]) -> None:
+def _check_audio_only(variants: list[tuple[dict[str, str], str]], manifest: dict[str, Any]) -> None:
     """A recording without pictures is one variant, of the sound; its poster is a picture all the same."""
     ((told, name),) = variants
     audio = manifest["audio"]

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from tasks.transcode import PROFILES, Plan, Profile, ProfileRung, Publication
-from tasks.transcode.local_run import LocalRun, finish_run, start_run
+from tasks.transcode.cli.local_run import LocalRun, finish_run, start_run
 from tests.media.output_checks import check_output
 
 SMALL = dataclasses.replace(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.transcode import probe_source
-from tasks.transcode.limits import MAX_CUE_BYTES
+from tasks.transcode.sandbox.limits import MAX_CUE_BYTES
 from tests.media.clips import ffmpeg, make_clip
-from tests.media.playlist_reading import hls_attributes, read_webvtt
+from tests.media.playlist_parser import hls_attributes, read_webvtt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ _TIMED = "1\n00:00:00,500 --> 00:00:01,500\n<i>Tom</i> & Jerry\nrun\n\n2\n00:00:
 def _captioned(folder: Path, name: str, codec: str, *, text: str = _TIMED, start_s: float = 0) -> Path:
     """Write a clip of three seconds with two caption tracks, all of it later by `start_s`."""
     (folder / "words.srt").write_text(text)
-    picture = make_clip(folder / "plain.mp4", pictures=90, sound_s=3.0)
+    picture = make_clip(folder / "plain.mp4", pictures=90, audio_s=3.0)
     words = ("-itsoffset", str(start_s), "-i", str(folder / "words.srt"))
     ffmpeg(
         *("-itsoffset", str(start_s), "-i", str(picture), *words, *words, "-map", "0", "-map", "1", "-map", "2"),

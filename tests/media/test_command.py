@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.transcode.ffmpeg import ffmpeg_binary
-from tasks.transcode.folder_lock import LOCK_NAME, folder_kept
+from tasks.transcode.cli.folder_lock import LOCK_NAME, folder_lock
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 from tests.media.clips import make_clip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ def _command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_command_makes_a_whole_output_when_given_a_video(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "a.mp4", pictures=40, sound_s=1.3)
+    clip = make_clip(tmp_path / "a.mp4", pictures=40, audio_s=1.3)
     told = _command(clip, tmp_path / "output", "--profile", "fast")
     assert told.returncode == 0, told.stderr
     assert str(tmp_path / "output" / "master.m3u8") in told.stderr
@@ -39,7 +39,7 @@ def test_command_makes_a_whole_output_when_given_a_video(tmp_path: Path) -> None
 
 
 def test_command_keeps_finished_units_when_run_again_after_a_kill(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "a.mp4", pictures=30, sound_s=1.0)
+    clip = make_clip(tmp_path / "a.mp4", pictures=30, audio_s=1.0)
     output = tmp_path / "output"
     assert _command(clip, output, "--profile", "fast").returncode == 0
     sound, picture = output / "units" / "audio" / "output.json", output / "units" / "0000" / "output.json"
@@ -156,7 +156,7 @@ def test_command_tells_speed_and_time_left_when_a_run_takes_several_units(tmp_pa
 
 def test_command_leaves_a_folder_alone_when_another_run_is_at_work_there(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mp4", pictures=30)
-    with folder_kept(tmp_path / "output"):
+    with folder_lock(tmp_path / "output"):
         told = _command(clip, tmp_path / "output")
     assert told.returncode == 1
     assert "Another run is at work" in told.stderr

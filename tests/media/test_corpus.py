@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_table_names_each_verdict_when_a_folder_holds_good_and_bad_files(
+def test_table_names_each_final_status_when_a_folder_holds_good_and_bad_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_clip(tmp_path / "good.mp4", pictures=30)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks.transcode import Stopped, undecodable_units
+from tasks.transcode import StoppedError, undecodable_units
 from tests.media.clips import make_clip
 from tests.media.runs import Transcode, Transcoded
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
     """Five seconds with sound in three units. Tests must not change it."""
     folder = tmp_path_factory.mktemp("decoded")
-    return Transcode(folder)(make_clip(folder / "a.mp4", pictures=150, sound_s=5.0))
+    return Transcode(folder)(make_clip(folder / "a.mp4", pictures=150, audio_s=5.0))
 
 
 class Storage:
@@ -81,5 +81,5 @@ def test_unit_in_the_middle_is_named_when_everything_is_decoded(done: Transcoded
 def test_decoding_ends_when_it_is_told_to_stop(done: Transcoded, tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         undecodable_units(done.publication.manifest, Storage(done).read, tmp_path, whole=True, stop=stop)

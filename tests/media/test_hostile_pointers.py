@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.transcode import TranscodeError, encode_audio, encode_video, make_plan, probe_source
-from tasks.transcode.ffmpeg import ffmpeg_binary
-from tasks.transcode.sniff import sniff_demuxer
+from tasks.transcode.probe.sniff import sniff_demuxer
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 from tests.media.canaries import CARRIERS, SCRIPTS, Canaries
 from tests.media.clips import make_clip
 from tests.media.runs import SMALL
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def canaries(tmp_path: Path) -> Iterator[Canaries]:
 @pytest.fixture(scope="module")
 def good_plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """Return the plan of a good clip with sound, as it is when the file is exchanged after its probe."""
-    clip = make_clip(tmp_path_factory.mktemp("good") / "a.mp4", pictures=20, sound_s=0.6)
+    clip = make_clip(tmp_path_factory.mktemp("good") / "a.mp4", pictures=20, audio_s=0.6)
     return make_plan(probe_source(clip), SMALL, threads=1)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.media.clips import H264, ffmpeg, numbers_filter, read_numbers
-from tests.media.playlist_reading import jpeg_size_px
+from tests.media.playlist_parser import jpeg_size_px
 
 if TYPE_CHECKING:
     from collections.abc import Callable

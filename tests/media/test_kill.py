@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.media.clips import make_clip
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three and a bit minutes of tiny pictures with sound: five units in the shortest profile there is."""
     codec = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "100")
     path = tmp_path_factory.mktemp("clip") / "a.mp4"
-    return make_clip(path, pictures=1900, rate="10", codec=codec, sound_s=190.0, size="96x54")
+    return make_clip(path, pictures=1900, rate="10", codec=codec, audio_s=190.0, size="96x54")
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tasks.transcode import Plan, UnitOutput, make_plan, probe_source, verify_playlists, verify_publication
-from tasks.transcode.ffmpeg import ffmpeg_binary
-from tasks.transcode.fragments import read_fragments
-from tasks.transcode.init import read_init
+from tasks.transcode.mp4.fragments import read_fragments
+from tasks.transcode.mp4.init_segment import read_init
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 from tests.media.clips import ffmpeg, make_clip
-from tests.media.playlist_reading import hls_attributes, read_media_playlist, read_webvtt
+from tests.media.playlist_parser import hls_attributes, read_media_playlist, read_webvtt
 from tests.media.runs import SMALL, Transcode, Transcoded
 
 
@@ -21,7 +21,7 @@ from tests.media.runs import SMALL, Transcode, Transcoded
 def done(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
     """A clip at 29.97 with sound, three units, three rungs. Tests must not change it."""
     folder = tmp_path_factory.mktemp("done")
-    clip = make_clip(folder / "a.mp4", pictures=160, rate="30000/1001", sound_s=160 * 1.001 / 30)
+    clip = make_clip(folder / "a.mp4", pictures=160, rate="30000/1001", audio_s=160 * 1.001 / 30)
     return Transcode(folder)(clip)
 
 
@@ -55,7 +55,7 @@ def test_fragments_are_numbered_in_a_row_when_units_are_joined(done: Transcoded)
 
 
 def test_durations_sum_to_the_source_within_a_frame_when_the_rate_is_29_97(done: Transcoded) -> None:
-    source_s = float(probe_source(done.run.source).picture_s)
+    source_s = float(probe_source(done.run.source).video_s)
     for name in ("90p.m3u8", "80p.m3u8", "60p.m3u8", "audio.m3u8"):
         assert sum(_durations_s(done, name)) == pytest.approx(source_s, abs=1001 / 30000)
 

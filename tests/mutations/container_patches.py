@@ -14,14 +14,14 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="a container has no patience with the database",
         promise=1,
         file="tasks/container/program.py",
-        old="_DATABASE_PATIENCE_S = 3600\n",
-        new="_DATABASE_PATIENCE_S = 0\n",
+        old="_DATABASE_RETRY_S = 3600\n",
+        new="_DATABASE_RETRY_S = 0\n",
         tests=(f"{_FAULTS}/test_database_dies.py",),
     ),
     Patch(
         name="objects are not compared before publishing",
         promise=2,
-        file="tasks/transcode/verify.py",
+        file="tasks/transcode/verify/objects.py",
         old='    if found.hexdigest() != entry["sha256"]:\n',
         new="    if False:\n",
         tests=("tests/media/test_output.py::test_verify_names_the_unit_when_an_object_is_missing_or_short_or_altered",),
@@ -29,8 +29,8 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="nothing is verified before publishing",
         promise=2,
-        file="tasks/container/publishing.py",
-        old="        bad = read_back(shop, lease, slot, publication) or decode(shop, lease, slot, folder, publication)\n",
+        file="tasks/container/units/publish.py",
+        old="        bad = read_back(context, lease, slot, publication) or decode(context, lease, slot, folder, publication)\n",
         new="        bad = {}\n",
         tests=(
             f"{_FAULTS}/test_verify_repairs.py::test_just_the_damaged_unit_is_done_again_when_an_object_is_bad_before_publishing",
@@ -39,7 +39,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="gaps between units are published",
         promise=2,
-        file="tasks/transcode/verify.py",
+        file="tasks/transcode/verify/objects.py",
         old="    bad = _breaks(manifest)\n",
         new="    bad: dict[UnitKey, str] = {}\n",
         tests=(f"{_OUTPUT}::test_verify_names_the_unit_when_the_manifest_leaves_a_gap",),
@@ -47,7 +47,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="key frames off the grid are published",
         promise=2,
-        file="tasks/transcode/verify.py",
+        file="tasks/transcode/verify/objects.py",
         old="        _check_key_frames(fragments, gop_ticks)\n",
         new="",
         tests=(f"{_OUTPUT}::test_verify_names_every_unit_when_key_frames_lie_off_the_grid",),
@@ -72,9 +72,9 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="a corrupt input is tried again",
         promise=6,
         file="tasks/container/program.py",
-        old="                outcome.refused_input(error.code, error.sentence)\n",
-        new="                outcome.failed(ExitCode.FAILED, Reason.ENCODE_FAILED, error.sentence)\n",
-        tests=("tests/integration/test_path_refused.py::test_job_fails_after_one_execution_when_the_file_is_corrupt",),
+        old="                outcome.input_rejected(error.code, error.message)\n",
+        new="                outcome.failed(ExitCode.FAILED, Reason.ENCODE_FAILED, error.message)\n",
+        tests=("tests/integration/test_path_refused.py::test_job_fails_after_one_attempt_when_the_file_is_corrupt",),
     ),
     Patch(
         name="a container does not hear of its cancel",
@@ -83,7 +83,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         old="            self._outcome.ended(code, answer.value)\n",
         new='            logger.info("%s", code)\n',
         tests=(
-            "tests/integration/test_path_stop_guards.py::test_encoder_that_would_never_end_is_gone_within_10_s_when_a_person_cancels",
+            "tests/integration/test_path_stop.py::test_encoder_that_would_never_end_is_gone_within_10_s_when_a_person_cancels",
         ),
     ),
     Patch(
@@ -97,7 +97,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a plan is used with another engine",
         promise=12,
-        file="tasks/transcode/encode.py",
+        file="tasks/transcode/encode/video.py",
         old="    if plan.engine != engine_id():\n",
         new="    if False:\n",
         tests=(f"{_SAFETY}::test_encode_refuses_a_plan_when_it_was_made_for_another_engine",),
@@ -105,7 +105,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="ffmpeg gets our environment",
         promise=14,
-        file="tasks/transcode/process.py",
+        file="tasks/transcode/sandbox/process.py",
         old='        env={"LC_ALL": "C", "MALLOC_ARENA_MAX": "2", **(environment or {})},\n',
         new='        env={**os.environ, "LC_ALL": "C", **(environment or {})},\n',
         tests=("tests/media/test_safety.py::test_no_credential_reaches_ffmpeg_or_the_probe",),
@@ -113,7 +113,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="anything may be a video",
         promise=14,
-        file="tasks/transcode/sniff.py",
+        file="tasks/transcode/probe/sniff.py",
         old="    return None\n",
         new='    return "mov"\n',
         tests=("tests/unit/transcode/test_sniff.py",),
@@ -121,7 +121,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="children have no limits",
         promise=14,
-        file="tasks/transcode/process.py",
+        file="tasks/transcode/sandbox/process.py",
         old="json.dumps(limits.as_rlimits())",
         new="json.dumps({})",
         tests=(f"{_SAFETY}::test_child_fails_alone_when_it_wants_more_than_its_limits",),
@@ -171,8 +171,8 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="an outage of the storage ends attempts",
         promise=6,
-        file="tasks/bucket.py",
-        old="        if isinstance(error, _RefusedError) or time.monotonic() - self._since_s + self._pause_s > self._limit_s:\n",
+        file="tasks/storage/bucket.py",
+        old="        if isinstance(error, _RejectedError) or time.monotonic() - self._since_s + self._pause_s > self._limit_s:\n",
         new="        if error:\n",
         tests=(
             "tests/contract/test_container_files.py::test_source_is_fetched_when_the_bucket_was_away_for_a_while",
@@ -194,7 +194,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         promise=6,
         file="tasks/container/files.py",
         old="        if _is_stored(key, path.stat().st_size, patience):\n",
-        new="        if _is_stored(key, path.stat().st_size, _patience(stop)):\n",
+        new="        if _is_stored(key, path.stat().st_size, _retry_deadline(stop)):\n",
         tests=(
             "tests/contract/test_container_files.py::test_waiting_for_a_storage_ends_before_the_container_is_replaced_when_each_call_takes_long",
         ),
@@ -206,17 +206,17 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         old="ReadOnlySqlTransaction, TransactionTimeout)\n",
         new="TransactionTimeout)\n",
         tests=(
-            "tests/services/test_container_database.py::test_call_is_made_again_when_a_failover_leads_to_a_server_that_only_reads",
+            "tests/database/services/test_container_database.py::test_call_is_made_again_when_a_failover_leads_to_a_server_that_only_reads",
         ),
     ),
     Patch(
         name="reaping puts our words in the place of AWS's",
         promise=6,
-        file="tasks/services/reap.py",
+        file="tasks/services/ticks/reap.py",
         old='state__in=["SUCCEEDED", "FAILED"]',
         new='state__in=["SUCCEEDED"]',
         tests=(
-            "tests/services/test_cancel_delete_reap.py::test_verdict_stays_awss_own_when_a_container_has_said_how_it_ended",
+            "tests/database/services/test_cancel_delete_reap.py::test_final_status_stays_awss_own_when_a_container_has_said_how_it_ended",
         ),
     ),
     Patch(
@@ -226,7 +226,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         old="            case TranscodeError() if oom_kills() > self._oom_kills_before:\n",
         new="            case TranscodeError() if False:\n",
         tests=(
-            "tests/services/test_container_memory.py::test_cause_is_told_when_the_encoder_was_killed[out of memory]",
+            "tests/database/services/test_container_memory.py::test_cause_is_told_when_the_encoder_was_killed[out of memory]",
         ),
     ),
     Patch(
@@ -236,7 +236,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         old="        if not may_be_committed(Video.objects.filter(pk=video.pk)):\n",
         new="        if video:\n",
         tests=(
-            "tests/services/test_lost_commit.py::test_file_stays_when_the_commit_of_its_row_took_effect_and_was_not_answered",
+            "tests/database/web/test_lost_commit.py::test_file_stays_when_the_commit_of_its_row_took_effect_and_was_not_answered",
         ),
     ),
 )

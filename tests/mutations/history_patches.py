@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from tests.mutations.patch import Patch
 
-_BY_SEED = (
-    "tests/services/test_simulator.py::test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed"
-)
+_BY_SEED = "tests/database/services/test_simulator.py::test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed"
 
 _BY_OPERATOR = (
-    "tests/services/test_reconcile_histories.py"
+    "tests/database/services/test_reconcile_histories.py"
     "::test_reconciling_does_what_it_said_and_harms_nobody_when_an_operator_comes_at_any_moment"
 )
 
@@ -17,7 +15,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="in histories: a video is not pointed at what was made of it",
         promise=2,
-        file="tasks/services/publish.py",
+        file="tasks/services/container_api/publish.py",
         old="    _note_superseded(job)\n    _point_video_at(job)\n",
         new="    _note_superseded(job)\n",
         tests=(f"{_BY_SEED}[41]",),
@@ -25,7 +23,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="in histories: an ended attempt may go on working",
         promise=3,
-        file="tasks/services/claim.py",
+        file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
         new="    return attempt\n",
         tests=(f"{_BY_SEED}[1]",),
@@ -33,15 +31,15 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="in histories: our own outage is taken for death",
         promise=5,
-        file="tasks/services/rescue.py",
-        old="    return Q(heartbeat_at__lt=deadline) & _watched_for(unbroken_since, conf.stuck_threshold_s)\n",
+        file="tasks/services/ticks/rescue.py",
+        old="    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.stuck_threshold_s)\n",
         new="    return Q(heartbeat_at__lt=deadline)\n",
         tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(
         name="in histories: an operator trusts a run of ticks that is over",
         promise=5,
-        file="tasks/services/tick.py",
+        file="tasks/services/ticks/lease.py",
         old="    return Tick.objects.filter(goes_on, name=name).values_list(",
         new="    return Tick.objects.filter(name=name).values_list(",
         tests=(f"{_BY_OPERATOR}[0]",),
@@ -57,7 +55,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="in histories: Batch jobs of live attempts are reaped",
         promise=5,
-        file="tasks/services/reap.py",
+        file="tasks/services/ticks/reap.py",
         old='        if owned.get(each.name, "nobody") not in {None, each.batch_job_id} and each.created_at_ms < old_ms\n',
         new="        if each.created_at_ms < old_ms\n",
         tests=(f"{_BY_SEED}[0]",),
@@ -66,24 +64,24 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         name="in histories: a job is given up too early",
         promise=6,
         file="tasks/lifecycle/retry.py",
-        old="    if spent.charged >= max_attempts:\n",
-        new="    if spent.charged >= max_attempts - 1:\n",
+        old="    if spent.counted >= max_attempts:\n",
+        new="    if spent.counted >= max_attempts - 1:\n",
         tests=(f"{_BY_SEED}[2]",),
     ),
     Patch(
         name="in histories: one execution too many",
         promise=6,
-        file="tasks/services/budget.py",
-        old="    return decide(spent(job), max_attempts=conf.max_attempts,",
-        new="    return decide(spent(job), max_attempts=conf.max_attempts + 1,",
+        file="tasks/services/state/budget.py",
+        old="    return decide(budget_usage(job), max_attempts=conf.max_attempts,",
+        new="    return decide(budget_usage(job), max_attempts=conf.max_attempts + 1,",
         tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(
         name="in histories: SubmitJob is repeated without a look",
         promise=10,
-        file="tasks/services/submit.py",
-        old="        summary.doubtful += 1\n",
-        new="        put_off(attempt, wait_s=0)\n        summary.doubtful += 1\n",
+        file="tasks/services/ticks/submit.py",
+        old="        summary.ambiguous += 1\n",
+        new="        defer_submission(attempt, wait_s=0)\n        summary.ambiguous += 1\n",
         tests=(f"{_BY_SEED}[3]",),
     ),
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tests.mutations.patch import Patch
 
-_SERVICES = "tests/services"
+_SERVICES = "tests/database/services"
 _FAULTS = "tests/integration/faults"
 
 WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a container leaves the rest to nobody",
         promise=1,
-        file="tasks/services/finish.py",
+        file="tasks/services/container_api/finish.py",
         old="    if job.state in ACTIVE_JOB_STATES and not live_siblings(job, claim):\n        return False\n",
         new="",
         tests=(f"{_SERVICES}/test_work.py::test_container_goes_on_when_the_one_it_left_the_rest_to_has_died",),
@@ -19,7 +19,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="an ended attempt leaves its job behind",
         promise=1,
-        file="tasks/services/ending.py",
+        file="tasks/services/state/attempt_end.py",
         old="    retry_if_idle(attempt.job, reason=reason, text=text)\n",
         new="",
         tests=(
@@ -29,7 +29,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a repeated claim is taken for a rival's",
         promise=1,
-        file="tasks/services/claim.py",
+        file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim_id:\n        return _claim(attempt, claim_id)\n",
         new="",
         tests=(f"{_SERVICES}/test_work.py::test_claim_is_repeated_without_harm_when_its_answer_was_lost",),
@@ -37,7 +37,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the pointer moves to an older job",
         promise=2,
-        file="tasks/services/publish.py",
+        file="tasks/services/container_api/publish.py",
         old=".filter(Q(published_job=None) | ~Exists(newer))",
         new="",
         tests=(f"{_SERVICES}/test_work.py::test_pointer_never_moves_to_an_older_job_when_jobs_finish_out_of_order",),
@@ -45,7 +45,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a repeated publishing is refused",
         promise=2,
-        file="tasks/services/publish.py",
+        file="tasks/services/container_api/publish.py",
         old="    if unit.state == UnitState.DONE and job.state == JobState.SUCCEEDED:\n        return\n",
         new="",
         tests=(f"{_SERVICES}/test_work.py::test_publishing_is_repeated_without_harm_when_its_answer_was_lost",),
@@ -53,7 +53,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a preview takes the place of a publication",
         promise=2,
-        file="tasks/services/preview.py",
+        file="tasks/services/container_api/preview.py",
         old="deleted_at=None, published_job=None).update(",
         new="deleted_at=None).update(",
         tests=(f"{_SERVICES}/test_preview.py::test_preview_replaces_nothing_when_something_was_published_meanwhile",),
@@ -61,7 +61,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a preview is noted twice",
         promise=2,
-        file="tasks/services/preview.py",
+        file="tasks/services/container_api/preview.py",
         old="    if attempt is None or unit.state == UnitState.DONE:\n",
         new="    if attempt is None:\n",
         tests=(f"{_SERVICES}/test_preview.py::test_preview_is_noted_once_when_its_answer_was_lost",),
@@ -69,7 +69,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a preview goes while it is watched",
         promise=2,
-        file="tasks/services/purge.py",
+        file="tasks/services/ticks/purge.py",
         old="(~Exists(preview) | Q(finished_at__lt=old))",
         new="(~Exists(preview) | Q())",
         tests=(f"{_SERVICES}/test_preview.py::test_viewers_keep_the_preview_for_a_while_when_the_ladder_is_published",),
@@ -77,7 +77,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the preview of a cancelled job goes while it is shown",
         promise=2,
-        file="tasks/services/purge.py",
+        file="tasks/services/ticks/purge.py",
         old="[JobState.FAILED, JobState.CANCELLED]) & unwatched",
         new="[JobState.FAILED, JobState.CANCELLED])",
         tests=(
@@ -87,7 +87,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the preview of an ended job goes as soon as something else is shown",
         promise=2,
-        file="tasks/services/publish.py",
+        file="tasks/services/container_api/publish.py",
         old="    others.filter(succeeded | shown, created_at",
         new="    others.filter(succeeded, created_at",
         tests=(
@@ -97,15 +97,15 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="each tick reads all jobs to find what is untidy",
         promise=13,
-        file="tasks/services/purge.py",
-        old="    dead = untidied.filter(unwatched, Exists(newer), state=JobState.DEAD)\n",
-        new="    dead = untidied.filter(unwatched, Exists(newer), state__in=[JobState.DEAD, JobState.FAILED])\n",
-        tests=(f"{_SERVICES}/test_purge_guards.py::test_tidying_reads_by_its_indexes_when_a_million_jobs_are_tidy",),
+        file="tasks/services/ticks/purge.py",
+        old="    dead = unpruned.filter(unwatched, Exists(newer), state=JobState.DEAD)\n",
+        new="    dead = unpruned.filter(unwatched, Exists(newer), state__in=[JobState.DEAD, JobState.FAILED])\n",
+        tests=(f"{_SERVICES}/test_purge.py::test_tidying_reads_by_its_indexes_when_a_million_jobs_are_prune",),
     ),
     Patch(
         name="a stale lease may finish its unit",
         promise=3,
-        file="tasks/services/finish.py",
+        file="tasks/services/container_api/finish.py",
         old="    if (unit.fence, unit.lease_id) != (lease.fence, lease.lease_id):\n",
         new="    if False:\n",
         tests=(f"{_SERVICES}/test_work.py",),
@@ -113,7 +113,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="an ended attempt may go on working",
         promise=3,
-        file="tasks/services/claim.py",
+        file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
         new="    return attempt\n",
         tests=(f"{_SERVICES}/test_work.py",),
@@ -121,7 +121,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a dead attempt's heartbeat counts",
         promise=3,
-        file="tasks/services/heartbeat.py",
+        file="tasks/services/container_api/heartbeat.py",
         old="    written = mine.filter(state=AttemptState.RUNNING).update(\n",
         new="    written = mine.update(\n",
         tests=(f"{_SERVICES}/test_work.py::test_superseded_container_changes_nothing_however_late_it_wakes",),
@@ -129,7 +129,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="two writers share a key",
         promise=3,
-        file="tasks/services/claim.py",
+        file="tasks/storage/keys.py",
         old='    return f"{unit.kind}-{unit.index:04d}-f{unit.fence}-{unit.lease_id}"\n',
         new='    return f"{unit.kind}-{unit.index:04d}"\n',
         tests=(f"{_SERVICES}/test_work.py::test_superseded_container_changes_nothing_however_late_it_wakes",),
@@ -137,7 +137,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="another process may work for the attempt",
         promise=3,
-        file="tasks/services/claim.py",
+        file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
         new="    if attempt.state == AttemptState.RUNNING:\n        return attempt\n",
         tests=(f"{_SERVICES}/test_work.py::test_rival_process_gets_nothing_when_it_uses_the_same_attempt",),
@@ -145,7 +145,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="another process may beat for the attempt",
         promise=3,
-        file="tasks/services/heartbeat.py",
+        file="tasks/services/container_api/heartbeat.py",
         old="filter(pk=claim.attempt_id, claim_id=claim.claim_id)",
         new="filter(pk=claim.attempt_id)",
         tests=(f"{_SERVICES}/test_work.py::test_rival_process_gets_nothing_when_it_uses_the_same_attempt",),
@@ -153,7 +153,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="an ended attempt may say how it ended",
         promise=3,
-        file="tasks/services/finish.py",
+        file="tasks/services/container_api/finish.py",
         old="    if attempt.state in LIVE_ATTEMPT_STATES and attempt.claim_id == claim.claim_id:\n",
         new="    if True:\n",
         tests=(f"{_SERVICES}/test_work.py::test_superseded_container_changes_nothing_however_late_it_wakes",),
@@ -161,7 +161,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the container's clock sets the heartbeat",
         promise=5,
-        file="tasks/services/heartbeat.py",
+        file="tasks/services/container_api/heartbeat.py",
         old="        heartbeat_at=Now(),\n",
         new='        heartbeat_at=__import__("datetime").datetime.now(__import__("datetime").UTC),\n',
         tests=(f"{_FAULTS}/test_clock.py",),
@@ -169,7 +169,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="progress is taken for granted",
         promise=5,
-        file="tasks/services/heartbeat.py",
+        file="tasks/services/container_api/heartbeat.py",
         old='progressed_at=Case(When(same, then=F("progressed_at")), default=Now())',
         new="progressed_at=Now()",
         tests=(f"{_SERVICES}/test_work.py::test_heartbeat_tells_of_progress_only_when_stage_or_count_changed",),
@@ -177,7 +177,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="any Batch job may claim the attempt",
         promise=10,
-        file="tasks/services/claim.py",
+        file="tasks/services/container_api/claim.py",
         old="    if attempt.batch_job_id not in (None, batch_job_id):\n",
         new="    if False:\n",
         tests=(f"{_SERVICES}/test_work.py::test_only_one_container_works_when_two_batch_jobs_have_one_attempt",),
@@ -185,7 +185,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="another process may take a running attempt",
         promise=10,
-        file="tasks/services/claim.py",
+        file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim_id:\n",
         new="    if attempt.state == AttemptState.RUNNING:\n",
         tests=(f"{_SERVICES}/test_work.py::test_only_one_container_works_when_two_batch_jobs_have_one_attempt",),
@@ -193,7 +193,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a bad unit makes all be done again",
         promise=12,
-        file="tasks/services/publish.py",
+        file="tasks/services/container_api/publish.py",
         old="        if (damaged.state, damaged.fence) == (UnitState.DONE, made.fence):\n",
         new="        if damaged.state == UnitState.DONE:\n",
         tests=(f"{_SERVICES}/test_work.py::test_unit_done_again_since_is_left_alone_when_a_verify_reports_late",),
@@ -201,7 +201,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="finished units are leased again",
         promise=12,
-        file="tasks/services/claim.py",
+        file="tasks/services/container_api/claim.py",
         old="    free = Q(state=UnitState.PENDING) | Q(state=UnitState.LEASED) & (\n",
         new="    free = Q(state=UnitState.PENDING) | (\n",
         tests=(f"{_SERVICES}/test_work.py::test_finished_units_are_kept_when_their_container_died",),
@@ -209,9 +209,9 @@ WORK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a job is retried while a container is at work on it",
         promise=12,
-        file="tasks/services/ending.py",
+        file="tasks/services/state/attempt_end.py",
         old=" or live_attempts(job).exists():\n",
         new=":\n",
-        tests=(f"{_SERVICES}/test_budget_guards.py::test_job_goes_on_without_a_retry_when_one_of_two_containers_died",),
+        tests=(f"{_SERVICES}/test_budget.py::test_job_goes_on_without_a_retry_when_one_of_two_containers_died",),
     ),
 )

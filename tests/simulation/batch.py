@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tasks.batch.errors import BatchDoubtfulError, BatchError, BatchRefusedError, BatchThrottledError
-from tasks.batch.port import Found, Submission
+from tasks.batch.errors import BatchAmbiguousError, BatchError, BatchRejectedError, BatchThrottledError
+from tasks.batch.port import ListedJob, Submission
 from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation
 from tests.simulation.virtual_clock import VirtualClock
 
 ESSENTIAL = "Essential container in task exited"
 
-_CERTAIN = {"refused": BatchRefusedError, "throttled": BatchThrottledError}
+_CERTAIN = {"refused": BatchRejectedError, "throttled": BatchThrottledError}
 """Faults after which SubmitJob certainly did not take effect."""
 
 
@@ -58,7 +58,7 @@ class SimulatedBatch:
         if self.submit_fault in _CERTAIN:
             raise _CERTAIN[self.submit_fault](self.submit_fault)
         if self.submit_fault == "lost before":
-            raise BatchDoubtfulError(self.submit_fault)
+            raise BatchAmbiguousError(self.submit_fault)
         batch_job_id = f"batch-{len(self.jobs)}"
         self.jobs[batch_job_id] = BatchJob(
             batch_job_id=batch_job_id, name=submission.name, created_at_s=self.clock.now_s
@@ -66,7 +66,7 @@ class SimulatedBatch:
         if self.submit_fault == "lost after, not listed":
             self.jobs[batch_job_id].listed = False
         if self.submit_fault.startswith("lost after"):
-            raise BatchDoubtfulError(self.submit_fault)
+            raise BatchAmbiguousError(self.submit_fault)
         return batch_job_id
 
     def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
@@ -87,11 +87,11 @@ class SimulatedBatch:
             terminated=job.terminated,
         )
 
-    def find(self, *, name: str) -> list[Found]:
+    def find(self, *, name: str) -> list[ListedJob]:
         self._read()
         return [self._found(each) for each in self.jobs.values() if each.name == name and each.listed]
 
-    def list_active(self, *, prefix: str) -> list[Found]:
+    def list_active(self, *, prefix: str) -> list[ListedJob]:
         self._read()
         active = [each for each in self.jobs.values() if each.listed and not each.is_over and not each.forgotten]
         return [self._found(each) for each in active if each.name.startswith(prefix)]
@@ -108,8 +108,8 @@ class SimulatedBatch:
         if self.read_fault:
             raise BatchError(self)
 
-    def _found(self, job: BatchJob) -> Found:
-        return Found(
+    def _found(self, job: BatchJob) -> ListedJob:
+        return ListedJob(
             batch_job_id=job.batch_job_id,
             name=job.name,
             status=job.status,

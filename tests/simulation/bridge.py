@@ -16,15 +16,16 @@ from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptState
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
-from tasks.services.doubt import resolve_doubts
-from tasks.services.heartbeat import Beat
-from tasks.services.observe import OBSERVE_TICK, observe
-from tasks.services.reap import reap, reap_batch_jobs
-from tasks.services.request import request_overlooked
-from tasks.services.rescue import rescue
-from tasks.services.resume import resume_idle
-from tasks.services.submit import submit_due
-from tests.services.table_rows import snapshot
+from tasks.schedule.ticks import OBSERVE
+from tasks.services.container_api.heartbeat import HeartbeatReply
+from tasks.services.requests.request import request_missing_jobs
+from tasks.services.ticks.ambiguous import resolve_ambiguous
+from tasks.services.ticks.observe import observe
+from tasks.services.ticks.reap import reap, reap_batch_jobs
+from tasks.services.ticks.rescue import rescue
+from tasks.services.ticks.resume import resume_idle
+from tasks.services.ticks.submit import submit_due
+from tests.db_snapshot import snapshot
 from tests.simulation.batch import BatchJob, SimulatedBatch
 from tests.simulation.checks import Watcher
 from tests.simulation.container import Container
@@ -40,11 +41,11 @@ MOST_ROUNDS = 60
 SETTINGS = {
     "max_attempts": MAX_ATTEMPTS,
     "max_losses_in_a_row": MAX_LOSSES,
-    "lost_absences": 2,
+    "missing_answers_limit": 2,
     "submit_burst": 100_000,
     "submit_per_s": 100_000,
 }
-"""A small budget and few absences, so that their ends are often seen, and no wait for SubmitJob's rate."""
+"""A small budget and few missing_answers, so that their ends are often seen, and no wait for SubmitJob's rate."""
 
 
 class Bridge:
@@ -60,8 +61,8 @@ class Bridge:
         newest = Event.objects.order_by("-id").values_list("id", flat=True).first() or 0
         self.watcher = Watcher(max_attempts=MAX_ATTEMPTS, max_losses=MAX_LOSSES, newest_event=newest)
         self.rows: dict[str, Any] = {}
-        for name in ("rescue", OBSERVE_TICK):
-            Tick.objects.create(name=name, unbroken_since=Now())
+        for name in ("rescue", OBSERVE.name):
+            Tick.objects.create(name=name, continuous_since=Now())
 
     def promises_hold(self) -> None:
         """Raise AssertionError where a promise is broken."""
@@ -72,7 +73,7 @@ class Bridge:
     def time_passes(self, seconds: float, ticks_were_away: bool) -> None:
         self.clock.advance(seconds)
         if ticks_were_away:
-            Tick.objects.update(unbroken_since=Now())
+            Tick.objects.update(continuous_since=Now())
         self.all_beat()
 
     def upload(self, *, with_signal: bool) -> None:
@@ -115,18 +116,18 @@ class Bridge:
                 if finishes:
                     container.lease = None
 
-    def beat(self, container: Container) -> None:
+    def send_heartbeat(self, container: Container) -> None:
         attempt = Attempt.objects.filter(job=container.job_id, number=container.number, claim_id=container.claim_id)
         runs = attempt.filter(state=AttemptState.RUNNING).exists()
-        answer = container.beat()
-        assert answer is None or (answer is Beat.ALIVE) == runs
-        if answer not in {None, Beat.ALIVE}:
-            container.leave(0 if answer is Beat.DONE else 11)
+        answer = container.send_heartbeat()
+        assert answer is None or (answer is HeartbeatReply.ALIVE) == runs
+        if answer not in {None, HeartbeatReply.ALIVE}:
+            container.leave(0 if answer is HeartbeatReply.DONE else 11)
 
     def all_beat(self) -> None:
         for container in self.here():
             if not container.cut_off:
-                self.beat(container)
+                self.send_heartbeat(container)
 
     @contextmanager
     def late_writes_change_nothing(self, container: Container) -> Iterator[None]:
@@ -151,13 +152,13 @@ class Bridge:
             self._ticks(number)
 
     def _ticks(self, number: int) -> None:
-        since = Tick.objects.values_list("unbroken_since", flat=True).get(name="rescue")
+        since = Tick.objects.values_list("continuous_since", flat=True).get(name="rescue")
         assert since is not None
         bodies: list[Callable[[], object]] = [
-            lambda: request_overlooked(limit=10),
-            lambda: resolve_doubts(batch=self.batch),
+            lambda: request_missing_jobs(limit=10),
+            lambda: resolve_ambiguous(batch=self.batch),
             lambda: observe(batch=self.batch, tick=number),
-            lambda: rescue(batch=self.batch, unbroken_since=since),
+            lambda: rescue(batch=self.batch, continuous_since=since),
             lambda: reap_batch_jobs(batch=self.batch, limit=50),
         ]
         for body in bodies:
@@ -169,7 +170,7 @@ class Bridge:
     def healthy_ones_go_on(self) -> Iterator[None]:
         """Who is heard, or could not be because we were away, keeps attempt and Batch job whatever a tick does; so does who waits."""
         healthy = {pk: job for pk, job in self._awaited() if not job.forgotten}
-        healthy.update({each.claim.attempt_id: each.batch_job for each in self._heard() if each.claim})
+        healthy.update({each.claim.attempt_id: each.batch_job for each in self._on_heartbeat() if each.claim})
         yield
         states = dict(Attempt.objects.filter(pk__in=healthy).values_list("pk", "state"))
         for pk, job in healthy.items():
@@ -183,15 +184,15 @@ class Bridge:
             if self.batch.jobs[str(batch_job_id)].status is BatchStatus.RUNNABLE:
                 yield pk, self.batch.jobs[str(batch_job_id)]
 
-    def _heard(self) -> Iterator[Container]:
+    def _on_heartbeat(self) -> Iterator[Container]:
         """Containers at work that own their attempt, and whose silence is short, or may be our own."""
-        since_s = self.clock.now_s - bridge_settings().lost_silence_s
+        since_s = self.clock.now_s - bridge_settings().missing_heartbeat_s
         tick = Tick.objects.get(name="rescue")
         came = (
             tick.started_at is None
             or tick.started_at.timestamp() > self.clock.now_s - 2 * bridge_settings().rescue_tick_s
         )
-        is_watched = came and tick.unbroken_since.timestamp() <= since_s
+        is_watched = came and tick.continuous_since.timestamp() <= since_s
         running = Attempt.objects.filter(state=AttemptState.RUNNING).values_list("claim_id", "heartbeat_at")
         heard = {claim_id for claim_id, at in running if not is_watched or at.timestamp() > since_s}
         for each in self.claimed():
@@ -236,4 +237,4 @@ class Bridge:
         self.promises_hold()
         at_work = [job for job in self.not_over() if not job.forgotten]
         active = [job for job in self.rows["jobs"] if job["state"] in ACTIVE_JOB_STATES]
-        return not active and not at_work and not request_overlooked(limit=10)
+        return not active and not at_work and not request_missing_jobs(limit=10)

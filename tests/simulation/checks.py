@@ -27,7 +27,7 @@ _READ = """
         'jobs', (SELECT json_agg(json_build_object('id', id, 'video', video_id, 'state', state, 'budget_from', budget_from,
                  'level', level, 'made', manifest IS NOT NULL AND manifest_key <> '', 'by', manifest->'by', 'fence', fence,
                  'asked_at', EXTRACT(EPOCH FROM created_at))) FROM batchreel_job),
-        'attempts', (SELECT json_agg(json_build_object('job', job_id, 'number', number, 'state', state, 'charged', charged))
+        'attempts', (SELECT json_agg(json_build_object('job', job_id, 'number', number, 'state', state, 'counted', counted))
                      FROM batchreel_attempt),
         'units', (SELECT json_agg(json_build_array(job_id, kind, index, state)) FROM batchreel_unit),
         'events', (SELECT json_agg(json_build_object('id', id, 'kind', kind, 'job', job_id, 'number', attempt_number,
@@ -73,7 +73,7 @@ class Watcher:
             kind = _KINDS.get(event["kind"])
             if event["kind"] == "job.request":
                 self.states["job", event["job"]] = event["to"]
-            if event["kind"] == "attempt.submit_again":
+            if event["kind"] == "attempt.resubmit":
                 self.submitted_again[f"batchreel-{event['job']}-{event['number']}"] += 1
             if kind is None:
                 continue
@@ -103,23 +103,23 @@ class Watcher:
             assert told == attempt["state"], f"no event led to {attempt}"
             if attempt["state"] in LIVE_ATTEMPT_STATES:
                 assert job["state"] in {JobState.QUEUED, JobState.RUNNING}, f"{attempt} lives, its job is {job}"
-            counts = attempt["charged"] is not False or attempt["state"] in LIVE_ATTEMPT_STATES
+            counts = attempt["counted"] is not False or attempt["state"] in LIVE_ATTEMPT_STATES
             may_count[job["id"]] += counts and attempt["number"] > job["budget_from"]
         assert all(count <= self.max_attempts for count in may_count.values()), f"over the budget: {may_count}"
 
     def _check_parks(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
         """Nobody is given up early. A verdict that came after, in the same step, may have taken a charge back."""
-        taken_back = Counter(event["job"] for event in rows["events"] if event["kind"] == "attempt.verdict")
+        taken_back = Counter(event["job"] for event in rows["events"] if event["kind"] == "attempt.counted")
         for event in rows["events"]:
-            if event["kind"] != JobEvent.PARK:
+            if event["kind"] != JobEvent.DEAD:
                 continue
             job = jobs[event["job"]]
             its = [
                 each for each in rows["attempts"] if each["job"] == job["id"] and each["number"] > job["budget_from"]
             ]
-            charges = sum(each["charged"] is not False for each in its) + taken_back[job["id"]]
-            spent = charges if event["reason"] == Reason.BUDGET_SPENT else len(its)
-            limit = self.max_attempts if event["reason"] == Reason.BUDGET_SPENT else self.max_losses
+            charges = sum(each["counted"] is not False for each in its) + taken_back[job["id"]]
+            spent = charges if event["reason"] == Reason.ATTEMPTS_EXHAUSTED else len(its)
+            limit = self.max_attempts if event["reason"] == Reason.ATTEMPTS_EXHAUSTED else self.max_losses
             assert spent >= limit, f"given up early: {event} {its}"
 
     def _check_units(self, rows: dict[str, Any]) -> None:

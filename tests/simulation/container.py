@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.states import UnitKind
-from tasks.services.claim import (
+from tasks.services.container_api.claim import (
     Claim,
     JobAlreadyDoneError,
     Lease,
@@ -17,10 +17,10 @@ from tasks.services.claim import (
     claim_attempt,
     claim_unit,
 )
-from tasks.services.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
-from tasks.services.heartbeat import Beat, beat
-from tasks.services.preview import publish_preview
-from tasks.services.publish import publish
+from tasks.services.container_api.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
+from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbeat
+from tasks.services.container_api.preview import publish_preview
+from tasks.services.container_api.publish import publish
 from tests.simulation.batch import ESSENTIAL, BatchJob
 
 
@@ -74,17 +74,17 @@ class Container:
             finish_plan(claim, lease, plan={"by": claim.number}, units=_UNITS)
         elif lease.kind is UnitKind.PUBLISH:
             publish(claim, lease, manifest={"by": claim.number}, manifest_key=f"{lease.key_prefix}/m", poster_key="")
-        elif lease.kind is UnitKind.REMUX:
+        elif lease.kind is UnitKind.PREVIEW:
             publish_preview(claim, lease, manifest={"by": claim.number}, manifest_key=f"{lease.key_prefix}/m")
         else:
             finish_unit(claim, lease, output={"by": claim.number})
 
-    def beat(self) -> Beat | None:
+    def send_heartbeat(self) -> HeartbeatReply | None:
         """One heartbeat, with progress. None where there is nothing to beat for."""
         if self.claim is None or self.is_gone:
             return None
         self.beats += 1
-        return beat(self.claim, stage="encode", count=self.beats, encoded_frames=self.beats)
+        return send_heartbeat(self.claim, stage="encode", count=self.beats, encoded_frames=self.beats)
 
     def leave(self, exit_code: int) -> None:
         """The process ends; Batch learns of it."""
@@ -95,5 +95,5 @@ class Container:
 
 _UNITS = [
     PlannedUnit(kind=kind, index=index, first_frame=0, end_frame=1, weight_frames=1)
-    for kind, index in [(UnitKind.REMUX, 0), (UnitKind.AUDIO, 0), (UnitKind.VIDEO, 0)]
+    for kind, index in [(UnitKind.PREVIEW, 0), (UnitKind.AUDIO, 0), (UnitKind.VIDEO, 0)]
 ]

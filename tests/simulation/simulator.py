@@ -9,8 +9,8 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from tasks.models import Attempt, Job
-from tests.simulation import acts
-from tests.simulation.acts import NEEDS, Acts
+from tests.simulation import actions
+from tests.simulation.actions import NEEDS, Acts
 from tests.simulation.chance import seed_chance
 
 if TYPE_CHECKING:
@@ -23,24 +23,24 @@ _WELL = 2
 """How much more often all goes on than any one fault happens: jobs have to get somewhere to be disturbed there."""
 
 _DRAWS: dict[str, dict[str, Sequence[Any]]] = {
-    "person_acts": {"act": acts.PEOPLE, "pick": range(JOBS)},
-    "bridge_goes_on": {"number": acts.PICKS},
+    "person_acts": {"act": actions.PEOPLE, "pick": range(JOBS)},
+    "bridge_goes_on": {"number": actions.PICKS},
     "container_goes_on": {"pick": range(JOBS), "steps": range(1, 9)},
-    "all_goes_on": {"number": acts.PICKS, "steps": (1, 1, 2)},
-    "tick_submit": {"fault": acts.SUBMIT_FAULTS},
+    "all_goes_on": {"number": actions.PICKS, "steps": (1, 1, 2)},
+    "tick_submit": {"fault": actions.SUBMIT_FAULTS},
     "submit_takes_effect_twice": {},
-    "ticks_run": {"number": acts.PICKS, "reads_fail": acts.RARELY, "terminate_fails": acts.RARELY},
-    "tick_reaps_all": {"reads_fail": acts.RARELY},
-    "time_passes": {"seconds": acts.SPANS_S, "ticks_were_away": acts.RARELY},
-    "database_is_away": {"seconds": acts.SPANS_S, "number": acts.PICKS},
-    "batch_job_changes": {"pick": range(JOBS), "end": acts.ENDS, "what": acts.CHANGES},
+    "ticks_run": {"number": actions.PICKS, "reads_fail": actions.RARELY, "terminate_fails": actions.RARELY},
+    "tick_reaps_all": {"reads_fail": actions.RARELY},
+    "time_passes": {"seconds": actions.SPANS_S, "ticks_were_away": actions.RARELY},
+    "database_is_away": {"seconds": actions.SPANS_S, "number": actions.PICKS},
+    "batch_job_changes": {"pick": range(JOBS), "end": actions.ENDS, "what": actions.CHANGES},
     "container_starts": {"pick": range(JOBS)},
     "container_works": {"pick": range(JOBS), "steps": range(1, 9)},
-    "container_says_it_twice": {"pick": range(JOBS), "sends_back": acts.RARELY},
-    "container_misbehaves": {"pick": range(JOBS), "how": acts.MISDEEDS, "reason": acts.REASONS},
-    "container_is_replaced": {"pick": range(JOBS), "number": acts.PICKS},
+    "container_says_it_twice": {"pick": range(JOBS), "sends_back": actions.RARELY},
+    "container_misbehaves": {"pick": range(JOBS), "how": actions.MISDEEDS, "reason": actions.REASONS},
+    "container_is_replaced": {"pick": range(JOBS), "number": actions.PICKS},
     "batch_forgets_one_at_work": {"pick": range(JOBS)},
-    "executions_end_early": {"times": range(1, 5), "end": acts.ENDS, "steps": range(1, 4)},
+    "executions_end_early": {"times": range(1, 5), "end": actions.ENDS, "steps": range(1, 4)},
     "helper_is_granted": {"pick": range(JOBS)},
 }
 """Act -> its parameters, and what each is drawn from."""

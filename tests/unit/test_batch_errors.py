@@ -15,10 +15,10 @@ from botocore.exceptions import (
 )
 
 from tasks.batch.errors import (
+    BatchAmbiguousError,
     BatchDeniedError,
-    BatchDoubtfulError,
     BatchError,
-    BatchRefusedError,
+    BatchRejectedError,
     BatchThrottledError,
     BatchUnreachableError,
     translate,
@@ -37,15 +37,15 @@ def _client_error(code: str, status: int) -> ClientError:
         (_client_error("TooManyRequestsException", 429), BatchThrottledError),
         (_client_error("AccessDeniedException", 403), BatchDeniedError),
         (_client_error("ExpiredTokenException", 403), BatchDeniedError),
-        (_client_error("ClientException", 400), BatchRefusedError),
-        (_client_error("ServerException", 500), BatchDoubtfulError),
-        (_client_error("ServiceUnavailable", 503), BatchDoubtfulError),
-        (ReadTimeoutError(endpoint_url=_URL), BatchDoubtfulError),
+        (_client_error("ClientException", 400), BatchRejectedError),
+        (_client_error("ServerException", 500), BatchAmbiguousError),
+        (_client_error("ServiceUnavailable", 503), BatchAmbiguousError),
+        (ReadTimeoutError(endpoint_url=_URL), BatchAmbiguousError),
         (ConnectTimeoutError(endpoint_url=_URL), BatchUnreachableError),
         (EndpointConnectionError(endpoint_url=_URL), BatchUnreachableError),
         (NoCredentialsError(), BatchDeniedError),
-        (NoRegionError(), BatchRefusedError),
-        (ParamValidationError(report="x"), BatchRefusedError),
+        (NoRegionError(), BatchRejectedError),
+        (ParamValidationError(report="x"), BatchRejectedError),
     ],
 )
 def test_effect_is_doubted_only_when_the_call_may_have_arrived(

@@ -7,7 +7,7 @@ import threading
 from tasks.container.outcome import Outcome
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.reasons import Reason
-from tasks.services.claim import NothingToClaim
+from tasks.services.container_api.claim import NothingToClaim
 
 
 def test_publishing_is_told_as_its_own_when_the_heartbeat_heard_of_it_first() -> None:

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 from tasks.lifecycle.exit_codes import ExitCode
-from tasks.lifecycle.reasons import Charge, Reason
+from tasks.lifecycle.reasons import Counts, Reason
 
 ROOT = Path(__file__).parents[2]
-CHARGED = {Charge.YES: "yes", Charge.NO: "no", Charge.OPEN: "open"}
+COUNTED = {Counts.YES: "yes", Counts.NO: "no", Counts.UNDECIDED: "open"}
 
 
 def pages() -> list[Path]:
@@ -82,13 +82,13 @@ def test_links_between_pages_lead_somewhere_when_files_move() -> None:
 
 def test_every_reason_is_told_with_its_sentence_and_charge_when_one_is_added() -> None:
     told = re.findall(r"^\| `(\w+)` \| (.+?) \| (yes|no|open) \| .+ \|$", section("Reasons"), flags=re.MULTILINE)
-    assert told == [(reason.value, reason.sentence, CHARGED[reason.charge]) for reason in Reason]
+    assert told == [(reason.value, reason.message, COUNTED[reason.counts]) for reason in Reason]
 
 
 def test_every_line_of_the_log_is_told_when_one_is_added() -> None:
     told = set(re.findall(r"^\| `(\w+)` \|", section("Lines in the log"), flags=re.MULTILINE))
     words = first_words()
-    assert {"TICK_TROUBLE", "HEARTBEAT_FAILED", "WORKER_EXIT_FORCED"} <= words
+    assert {"TICK_AWS_ERROR", "HEARTBEAT_FAILED", "WORKER_EXIT_FORCED"} <= words
     assert not words - told
 
 

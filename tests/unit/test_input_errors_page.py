@@ -26,7 +26,7 @@ def _told(heading: str) -> set[str]:
 
 
 def test_every_refusal_is_on_the_page_when_one_is_added() -> None:
-    refusals = [call for call in _calls() if isinstance(call.func, ast.Name) and call.func.id == "InputRefused"]
+    refusals = [call for call in _calls() if isinstance(call.func, ast.Name) and call.func.id == "InputRejectedError"]
     codes = [keyword.value for call in refusals for keyword in call.keywords if keyword.arg == "code"]
     # The one without a code passes on what the probe's process said.
     assert len(codes) == len(refusals) - 1

@@ -81,7 +81,7 @@ def test_build_context_has_the_code_and_no_local_state() -> None:
         ".local/test/postgres",
         ".git/config",
         "project/local/stack.py",
-        "tests/waiting.py",
+        "tests/polling.py",
         "tasks/__pycache__/x",
     ):
         assert ignored(path), path

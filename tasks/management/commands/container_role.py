@@ -10,7 +10,7 @@ from urllib.parse import quote
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, transaction
 
-from tasks.container.database_role import role_statements
+from ...database_role import role_statements
 
 PASSWORD_VARIABLE = "CONTAINER_DATABASE_PASSWORD"  # noqa: S105 - the variable's name
 

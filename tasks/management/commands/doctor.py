@@ -9,41 +9,41 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tasks.batch.aws import aws_batch
-from tasks.doctor.batch import look_at_definition, look_at_queue
-from tasks.doctor.broker import look_at_broker
-from tasks.doctor.database import look_at_database
-from tasks.doctor.examine import Probe, examine
-from tasks.doctor.finding import Condition
-from tasks.doctor.from_batch import look_from_batch
-from tasks.doctor.jobs import look_at_jobs
-from tasks.doctor.leftovers import look_for_leftovers
-from tasks.doctor.machines import look_at_machines
-from tasks.doctor.media import look_at_ffmpeg, look_at_player
-from tasks.doctor.permissions import look_at_permissions
-from tasks.doctor.settings import look_at_settings
-from tasks.doctor.storage import look_at_storage
-from tasks.doctor.ticks import look_at_ticks
+from ...batch.aws import aws_batch
+from ...doctor.finding import Status
+from ...doctor.from_batch import check_from_batch
+from ...doctor.probes.batch import check_definition, check_queue
+from ...doctor.probes.broker import check_broker
+from ...doctor.probes.compute import check_compute
+from ...doctor.probes.database import check_database
+from ...doctor.probes.jobs import check_jobs
+from ...doctor.probes.media import check_ffmpeg, check_player
+from ...doctor.probes.old_system import check_old_system
+from ...doctor.probes.permissions import check_permissions
+from ...doctor.probes.settings import check_settings
+from ...doctor.probes.storage import check_storage
+from ...doctor.probes.ticks import check_ticks
+from ...doctor.runner import Probe, run_probes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tasks.doctor.finding import Finding
+    from ...doctor.finding import Finding
 
 PROBES = (
-    Probe("settings", look_at_settings),
-    Probe("database", look_at_database),
-    Probe("broker", look_at_broker),
-    Probe("ticks", look_at_ticks),
-    Probe("storage", look_at_storage),
-    Probe("queue", look_at_queue),
-    Probe("definition", look_at_definition),
-    Probe("machines", look_at_machines),
-    Probe("permissions", look_at_permissions),
-    Probe("ffmpeg", look_at_ffmpeg),
-    Probe("player", look_at_player),
-    Probe("jobs", look_at_jobs),
-    Probe("leftovers", look_for_leftovers),
+    Probe("settings", check_settings),
+    Probe("database", check_database),
+    Probe("broker", check_broker),
+    Probe("ticks", check_ticks),
+    Probe("storage", check_storage),
+    Probe("queue", check_queue),
+    Probe("definition", check_definition),
+    Probe("machines", check_compute),
+    Probe("permissions", check_permissions),
+    Probe("ffmpeg", check_ffmpeg),
+    Probe("player", check_player),
+    Probe("jobs", check_jobs),
+    Probe("leftovers", check_old_system),
 )
 
 
@@ -69,34 +69,34 @@ class Command(BaseCommand):
 
     def handle(self, *, as_json: bool, from_batch: bool, wait: float, **_: Any) -> None:
         """End the process with exit code 1 if any part is unwell or unknown."""
-        findings = examine(PROBES)
+        findings = run_probes(PROBES)
         if from_batch:
-            findings += look_from_batch(batch=aws_batch(), wait_s=wait, say=self._say)
-        is_well = not any(finding.fails for finding in findings)
+            findings += check_from_batch(batch=aws_batch(), wait_s=wait, say=self._say)
+        is_ok = not any(finding.fails for finding in findings)
         if as_json:
-            self.stdout.write(json.dumps({"well": is_well, "findings": [asdict(each) for each in findings]}, indent=2))
+            self.stdout.write(json.dumps({"well": is_ok, "findings": [asdict(each) for each in findings]}, indent=2))
         else:
-            self._table(findings, is_well=is_well)
-        if not is_well:
+            self._table(findings, is_ok=is_ok)
+        if not is_ok:
             sys.exit(1)
 
     def _say(self, line: str) -> None:
         """Beside the findings, so that JSON stays JSON."""
         self.stderr.write(line)
 
-    def _table(self, findings: list[Finding], *, is_well: bool) -> None:
-        styles: dict[Condition, Callable[[str], str]] = {
-            Condition.WELL: self.style.SUCCESS,
-            Condition.WARNING: self.style.WARNING,
-            Condition.UNWELL: self.style.ERROR,
-            Condition.UNKNOWN: self.style.ERROR,
+    def _table(self, findings: list[Finding], *, is_ok: bool) -> None:
+        styles: dict[Status, Callable[[str], str]] = {
+            Status.OK: self.style.SUCCESS,
+            Status.WARNING: self.style.WARNING,
+            Status.FAILED: self.style.ERROR,
+            Status.UNKNOWN: self.style.ERROR,
         }
         wide = max(len(each.part) for each in findings)
         for each in findings:
-            condition = styles[each.condition](f"{each.condition:<8}")
+            condition = styles[each.status](f"{each.status:<8}")
             self.stdout.write(f"{condition} {each.part:<{wide}}  {each.why}")
-            if each.mend:
-                self.stdout.write(f"{'':<8} {'':<{wide}}  Mend: {each.mend}")
-        counts = {one: sum(each.condition is one for each in findings) for one in Condition}
+            if each.fix:
+                self.stdout.write(f"{'':<8} {'':<{wide}}  Mend: {each.fix}")
+        counts = {one: sum(each.status is one for each in findings) for one in Status}
         summary = ", ".join(f"{count} {one}" for one, count in counts.items() if count)
-        self.stdout.write((self.style.SUCCESS if is_well else self.style.ERROR)(f"{summary}."))
+        self.stdout.write((self.style.SUCCESS if is_ok else self.style.ERROR)(f"{summary}."))

@@ -8,19 +8,19 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from tasks.batch.aws import aws_batch
-from tasks.batch.errors import BatchError
-from tasks.services.reconcile import Report, reconcile
+from ...batch.aws import aws_batch
+from ...batch.errors import BatchError
+from ...services.reconcile import Report, reconcile
 
 if TYPE_CHECKING:
-    from tasks.models import Event
+    from ...models import Event
 
 
 class Command(BaseCommand):
     """Show, or mend."""
 
     help = (
-        "Compare the rows with AWS Batch, now and for all jobs, as the ticks do a part at a time: videos without a job, doubtful"
+        "Compare the rows with AWS Batch, now and for all jobs, as the ticks do a part at a time: videos without a job, ambiguous"
         " submissions, what became of the Batch jobs, silent containers, jobs that nobody is at work on, Batch jobs that nobody owns."
         " Says what it would do and why, and changes nothing without --apply."
     )
@@ -44,8 +44,8 @@ class Command(BaseCommand):
             raise CommandError(message) from error
         self._show(report, applied=apply)
         if report.not_terminated:
-            count, trouble = len(report.not_terminated), report.not_terminated[0][1]
-            message = f"{count} Batch jobs were not terminated: {trouble}. The reap tick tries it again."
+            count, failure = len(report.not_terminated), report.not_terminated[0][1]
+            message = f"{count} Batch jobs were not terminated: {failure}. The reap tick tries it again."
             raise CommandError(message)
 
     def _show(self, report: Report, *, applied: bool) -> None:
@@ -57,8 +57,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  {_line(event)}")
         for batch_job_id, reason in report.terminated:
             self.stdout.write(f"  terminate Batch job {batch_job_id}: {reason}")
-        for batch_job_id, trouble in report.not_terminated:
-            self.stdout.write(f"  NOT terminated: Batch job {batch_job_id}: {trouble}")
+        for batch_job_id, failure in report.not_terminated:
+            self.stdout.write(f"  NOT terminated: Batch job {batch_job_id}: {failure}")
         if not applied:
             self.stdout.write("Nothing was changed. Run it again with --apply to do it.")
 

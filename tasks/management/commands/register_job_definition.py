@@ -8,14 +8,14 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks.batch.control import DefinitionName, describe_definition, mend, region, register_definition, sentence
-from tasks.batch.definition import render
-from tasks.batch.definition_difference import Difference, differences
-from tasks.batch.errors import BatchError
-from tasks.conf import bridge_settings
+from ...batch.control import DefinitionName, describe_definition, fix, message, region, register_definition
+from ...batch.definition import render
+from ...batch.definition_diff import Difference, differences
+from ...batch.errors import BatchError
+from ...conf import bridge_settings
 
 if TYPE_CHECKING:
-    from tasks.conf import BridgeSettings
+    from ...conf import BridgeSettings
 
 
 class Command(BaseCommand):
@@ -51,8 +51,8 @@ class Command(BaseCommand):
                 return
             revision = register_definition(rendered)
         except BatchError as error:
-            message = f"Nothing was registered. {sentence(error)}. {mend(error)}"
-            raise CommandError(message) from error
+            why = f"Nothing was registered. {message(error)}. {fix(error)}"
+            raise CommandError(why) from error
         self.stdout.write(self.style.SUCCESS(f"Registered {wanted.name}:{revision}."))
         self.stdout.write(_next_step(wanted, revision=revision))
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from tasks.beat import sync_entries
+from ...schedule.sync import sync_entries
 
 
 class Command(BaseCommand):

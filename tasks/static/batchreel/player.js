@@ -7,7 +7,7 @@
   const LEAST_RENEWAL_MS = 60000;
   const video = document.getElementById("player");
   if (!video) return;
-  const trouble = document.getElementById("player-trouble");
+  const trouble = document.getElementById("player-error");
   const rungs = document.getElementById("rungs");
   const choice = document.getElementById("rung");
 

@@ -36,14 +36,14 @@
     if (ended || told.published_job !== block.dataset.published) {
       // What can be played, retried or seen has changed: only the server knows the new page.
       if (!isWatching()) return location.reload();
-      told.sentence += " Reload the page to see what has changed.";
+      told.message += " Reload the page to see what has changed.";
     }
     block.dataset.status = told.status;
     block.toggleAttribute("data-active", told.active);
     const badge = part("status");
     write(badge, told.status[0] + told.status.slice(1).toLowerCase());
     badge.className = `badge ${told.status.toLowerCase()}`;
-    write(part("sentence"), told.sentence);
+    write(part("message"), told.message);
     part("bar").hidden = !told.active;
     part("bar").querySelector("progress").value = told.percent;
     write(part("percent"), `${told.percent} %`);

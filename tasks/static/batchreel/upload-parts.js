@@ -59,8 +59,8 @@ function pause(ms, signal) {
 }
 
 class PartsUpload {
-  constructor({ file, title, beginUrl, csrf, signal, onProgress, onTrouble }) {
-    Object.assign(this, { file, title, beginUrl, csrf, signal, onProgress, onTrouble });
+  constructor({ file, title, beginUrl, csrf, signal, onProgress, onError }) {
+    Object.assign(this, { file, title, beginUrl, csrf, signal, onProgress, onError });
     // The same file of the same person's, as far as a browser can tell.
     this.memory = `batchreel upload ${beginUrl} ${file.name} ${file.size} ${file.lastModified}`;
     this.urls = new Map();
@@ -81,7 +81,7 @@ class PartsUpload {
         if (Date.now() - this.lastArrival > GIVE_UP_AFTER_MS) {
           throw new UploadError(["The connection was lost for too long. Choose the same file again to go on where it stopped."]);
         }
-        this.onTrouble("The connection was lost. The upload goes on by itself.");
+        this.onError("The connection was lost. The upload goes on by itself.");
         await pause(pauseMs, this.signal);
       }
     }

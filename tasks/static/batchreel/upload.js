@@ -76,7 +76,7 @@ function upload(signal) {
     csrf: form.elements.csrfmiddlewaretoken.value,
     signal,
     onProgress: showProgress,
-    onTrouble: (sentence) => {
+    onError: (sentence) => {
       words.textContent = sentence;
     },
   });

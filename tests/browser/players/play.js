@@ -101,7 +101,7 @@ async function start() {
   video.addEventListener("error", () => errors.push(`media error ${video.error.code}: ${video.error.message}`));
   video.addEventListener("resize", () => heights.push(video.videoHeight));
   const control = await STARTS[player](asked.get("address"));
-  return { ...control, troubles: () => ({ errors, stalls }), seen: () => heights };
+  return { ...control, problems: () => ({ errors, stalls }), seen: () => heights };
 }
 
 // The number that a picture shows in bars, lowest bit left; see tests/media/clips.py.

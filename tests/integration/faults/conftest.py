@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.faults.own_postgres import OwnPostgres, rows_are_in
-from tests.integration.faults.stand_ins import Hall
-from tests.integration.quick import QUICK
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.dedicated_postgres import OwnPostgres, rows_are_in
+from tests.integration.faults.fake_containers import FakeContainers
 from tests.media.clips import make_clip
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def hall(transactional_db: None) -> Iterator[Hall]:
+def hall(transactional_db: None) -> Iterator[FakeContainers]:
     """A hall for stand-ins; the database outlasts it."""
-    with Hall().open() as hall:
+    with FakeContainers().open() as hall:
         yield hall
 
 
 @pytest.fixture
-def stand_in_definition(hall: Hall, batch_client: BatchClient) -> str:
+def stand_in_definition(hall: FakeContainers, batch_client: BatchClient) -> str:
     """The name of a job definition whose containers are stand-ins of the test's hall."""
     name = f"stand-in-{uuid.uuid4().hex[:8]}"
     hall.define(batch_client, name=name)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import django
 
 if TYPE_CHECKING:
-    from tasks.batch.port import Found, Submission
+    from tasks.batch.port import ListedJob, Submission
 
 django.setup()
 
 from tasks.batch.aws import AwsBatch  # noqa: E402 - models need the setup
-from tasks.services.doubt import resolve_doubts  # noqa: E402
-from tasks.services.submit import submit_due  # noqa: E402
+from tasks.services.ticks.ambiguous import resolve_ambiguous  # noqa: E402
+from tasks.services.ticks.submit import submit_due  # noqa: E402
 
 
 class DyingBatch(AwsBatch):
@@ -32,7 +32,7 @@ class DyingBatch(AwsBatch):
         self.die_at("after SubmitJob")
         return batch_job_id
 
-    def find(self, *, name: str) -> list[Found]:
+    def find(self, *, name: str) -> list[ListedJob]:
         """Die with the answer in hand, if there is something in it."""
         found = super().find(name=name)
         if found:
@@ -53,7 +53,7 @@ class DyingBatch(AwsBatch):
 def main() -> None:
     """Settle doubts, submit, and die on the way or at the end."""
     batch = DyingBatch(sys.argv[1])
-    resolve_doubts(batch=batch)
+    resolve_ambiguous(batch=batch)
     submit_due(batch=batch)
     batch.die_at("after the record")
 

@@ -14,7 +14,7 @@ django.setup()
 from django.db import connection  # noqa: E402 - needs the setup
 
 from tasks.models import Job  # noqa: E402
-from tasks.services.submit import take_due  # noqa: E402
+from tasks.services.ticks.submit import take_due  # noqa: E402
 
 _AT_ONCE = 7
 """Of the jobs, not a divisor: some takes are smaller than others."""

@@ -1,4 +1,4 @@
-"""What an execution costs: five charged ones and no more; lost machines cost nothing, but not for ever."""
+"""What an execution costs: five counted ones and no more; lost machines cost nothing, but not for ever."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick
+from tests.factories import age, claimed, leased, planned, uploaded_video
 from tests.integration.batch_answers import describe
-from tests.integration.faults.endings import submitted_names
-from tests.integration.faults.rounds import run_round, run_rounds_until
-from tests.integration.quick import QUICK
-from tests.services.making import age, claimed, leased, planned, uploaded_video
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.final_state import submitted_names
+from tests.integration.faults.tick_rounds import run_round, run_rounds_until
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -55,75 +55,75 @@ def ended_attempt(job: Job, number: int) -> Attempt:
     return run_rounds_until(rows.first, what=f"the end of attempt {number}")
 
 
-def wait_until_parked(job: Job) -> Job:
+def wait_until_dead(job: Job) -> Job:
     return run_rounds_until(Job.objects.filter(pk=job.pk, state="DEAD").first, limit_s=60, what="the job in DEAD")
 
 
-def test_job_is_dead_after_exactly_five_executions_when_each_is_charged(
+def test_job_is_dead_after_exactly_five_attempts_when_each_is_counted(
     container_command: Any, batch_client: BatchClient
 ) -> None:
     container_command("false")
     job = Job.objects.get(video=uploaded_video())
-    parked = wait_until_parked(job)
-    assert parked.reason == Reason.BUDGET_SPENT
+    parked = wait_until_dead(job)
+    assert parked.reason == Reason.ATTEMPTS_EXHAUSTED
     for _ in range(3):
         run_round()
     attempts = Attempt.objects.filter(job=job)
-    assert [(each.number, each.charged, each.reason, each.exit_code) for each in attempts.order_by("number")] == [
+    assert [(each.number, each.counted, each.reason, each.exit_code) for each in attempts.order_by("number")] == [
         (number, True, Reason.EXIT_CODE, 1) for number in range(1, 6)
     ]
     assert len(submitted_names(batch_client, [job.pk])) == 5
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("spot_reclaim", Reason.SPOT_RECLAIM), ("host_loss", Reason.HOST_LOST)])
-def test_lost_machine_is_not_charged_when_batch_tells_of_it(
+def test_lost_machine_is_not_counted_when_batch_tells_of_it(
     kind: str, reason: Reason, container_command: Any, faults: Faults
 ) -> None:
     container_command("sleep", "60")
     job = Job.objects.get(video=uploaded_video())
     faults.plant(kind, job_id=running_attempt(job, 1).batch_job_id)
     attempt = ended_attempt(job, 1)
-    assert (attempt.state, attempt.reason, attempt.charged) == ("FAILED", reason, False)
+    assert (attempt.state, attempt.reason, attempt.counted) == ("FAILED", reason, False)
     assert running_attempt(job, 2).state == "SUBMITTED"
 
 
-def test_failed_start_is_not_charged_when_the_image_cannot_be_pulled(container_command: Any, faults: Faults) -> None:
+def test_failed_start_is_not_counted_when_the_image_cannot_be_pulled(container_command: Any, faults: Faults) -> None:
     container_command("sleep", "60")
     fault = faults.plant("image_pull", job_name="batchreel-", times=2)
     job = Job.objects.get(video=uploaded_video())
     running_attempt(job, 3)
     assert faults.applied(fault) == 2
     ended = Attempt.objects.filter(job=job, ended_at__isnull=False)
-    assert {(each.reason, each.charged) for each in ended} == {(Reason.START_FAILED, False)}
+    assert {(each.reason, each.counted) for each in ended} == {(Reason.START_FAILED, False)}
 
 
-def test_failed_start_is_not_charged_when_it_hangs_until_its_limit(
+def test_failed_start_is_not_counted_when_it_hangs_until_its_limit(
     container_command: Any, batch_client: BatchClient, faults: Faults
 ) -> None:
-    container_command("sleep", "60", start_limit_s=60)
+    container_command("sleep", "60", start_timeout_s=60)
     fault = faults.plant("start_hang", job_name="batchreel-")
     job = Job.objects.get(video=uploaded_video())
     starting = Attempt.objects.filter(job=job, number=1, state="SUBMITTED", batch_status="STARTING")
     run_rounds_until(starting.exists, what="attempt 1 in STARTING")
-    age(Attempt, "batch_changed_at", seconds=61)
+    age(Attempt, "batch_status_at", seconds=61)
     ended = Attempt.objects.filter(job=job, number=1, ended_at__isnull=False)
 
     def is_over() -> Attempt | None:
         # As in a site that has run for long. Again and again: where this process stood still, the run of ticks is a new one.
-        age(Tick, "unbroken_since", seconds=61)
+        age(Tick, "continuous_since", seconds=61)
         return ended.first()
 
     attempt = run_rounds_until(is_over, what="the end of attempt 1")
     assert faults.applied(fault) == 1
-    assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.START_HUNG, False)
+    assert (attempt.state, attempt.reason, attempt.counted) == ("LOST", Reason.START_TIMEOUT, False)
     assert describe(batch_client, attempt)["statusReason"].startswith("Batchreel:")
     claimed(running_attempt(job, 2))
     attempt.refresh_from_db()
-    assert attempt.charged is False, "Batch's verdict came later and charged it"
+    assert attempt.counted is False, "Batch's verdict came later and counted it"
 
 
 @pytest.mark.parametrize("kind", ["spot_reclaim", "host_loss"])
-def test_lost_machine_is_not_charged_when_silence_comes_first_and_the_verdict_later(
+def test_lost_machine_is_not_counted_when_silence_comes_first_and_the_final_status_later(
     kind: str, container_command: Any, faults: Faults
 ) -> None:
     container_command("sleep", "60", stuck_threshold_s=0.5)
@@ -132,32 +132,32 @@ def test_lost_machine_is_not_charged_when_silence_comes_first_and_the_verdict_la
     claimed(attempt)
     faults.plant(kind, job_id=attempt.batch_job_id, hold_s=60)
     attempt = ended_attempt(job, 1)
-    assert (attempt.state, attempt.reason, attempt.charged) == ("LOST", Reason.SILENT, None)
+    assert (attempt.state, attempt.reason, attempt.counted) == ("LOST", Reason.HEARTBEAT_TIMEOUT, None)
     faults.reset()
-    settled = Attempt.objects.filter(pk=attempt.pk, charged__isnull=False)
-    assert run_rounds_until(settled.first, what="Batch's verdict").charged is False
-    assert Event.objects.filter(job_id=job.pk, kind="attempt.verdict").count() == 1
+    settled = Attempt.objects.filter(pk=attempt.pk, counted__isnull=False)
+    assert run_rounds_until(settled.first, what="Batch's verdict").counted is False
+    assert Event.objects.filter(job_id=job.pk, kind="attempt.counted").count() == 1
 
 
-def test_hung_container_is_charged_when_silence_comes_first_and_it_had_to_be_terminated(container_command: Any) -> None:
+def test_hung_container_is_counted_when_silence_comes_first_and_it_had_to_be_terminated(container_command: Any) -> None:
     container_command("sleep", "60", stuck_threshold_s=0.5)
     job = Job.objects.get(video=uploaded_video())
     attempt = running_attempt(job, 1)
     claimed(attempt)
-    assert ended_attempt(job, 1).reason == Reason.SILENT
-    settled = Attempt.objects.filter(pk=attempt.pk, charged__isnull=False)
-    assert run_rounds_until(settled.first, what="Batch's verdict").charged is True
+    assert ended_attempt(job, 1).reason == Reason.HEARTBEAT_TIMEOUT
+    settled = Attempt.objects.filter(pk=attempt.pk, counted__isnull=False)
+    assert run_rounds_until(settled.first, what="Batch's verdict").counted is True
 
 
-def test_job_is_parked_when_twenty_machines_are_lost_in_a_row_without_a_finished_unit(
+def test_job_is_dead_when_twenty_machines_are_lost_in_a_row_without_a_finished_unit(
     container_command: Any, faults: Faults
 ) -> None:
     container_command("sleep", "60")
     faults.plant("image_pull", job_name="batchreel-", times=None)
     job = Job.objects.get(video=uploaded_video())
-    parked = wait_until_parked(job)
-    assert (parked.reason, parked.fence) == (Reason.LOSSES_IN_A_ROW, 20)
-    assert not Attempt.objects.filter(job=job, charged=True).exists()
+    parked = wait_until_dead(job)
+    assert (parked.reason, parked.fence) == (Reason.TOO_MANY_HOSTS_LOST, 20)
+    assert not Attempt.objects.filter(job=job, counted=True).exists()
 
 
 def test_job_goes_on_after_twenty_five_losses_when_a_unit_was_finished_between_them(
@@ -185,7 +185,7 @@ def test_next_attempt_has_more_memory_and_the_unit_is_named_when_one_ran_out_of_
     leased(claim)
     faults.plant("out_of_memory", job_id=first.batch_job_id)
     ended = ended_attempt(job, 1)
-    assert (ended.reason, ended.charged, ended.in_work) == (Reason.OUT_OF_MEMORY, True, ["video 0"])
+    assert (ended.reason, ended.counted, ended.units_in_progress) == (Reason.OUT_OF_MEMORY, True, ["video 0"])
     assert "video 0" in Event.objects.get(job_id=job.pk, kind="attempt.fail").text
     second = running_attempt(job, 2)
     wanted = {

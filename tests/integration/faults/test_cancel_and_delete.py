@@ -13,21 +13,21 @@ from django.db import connection, transaction
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent
 from tasks.models import Attempt, Event, Job, Unit, Video
-from tasks.services.cancel import cancel_job
-from tasks.services.claim import job_prefix
-from tasks.services.ending import end_attempt
-from tasks.services.finish import refuse_input
-from tasks.services.locking import lock_job, read_attempt
+from tasks.services.container_api.finish import reject_input
+from tasks.services.requests.cancel import cancel_job
+from tasks.services.state.attempt_end import end_attempt
+from tasks.services.state.locking import lock_job, read_attempt
+from tasks.storage.keys import job_folder
 from tasks.tasks import submit_tick
+from tests.factories import claimed, newest_attempt, planned, uploaded_video
 from tests.integration.container_processes import container_pid, encoder_pids
-from tests.integration.faults.endings import unfinished_batch_jobs
-from tests.integration.faults.rounds import run_round, run_rounds_until
-from tests.integration.path_rows import upload
-from tests.integration.quick import QUICK
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.final_state import unfinished_batch_jobs
+from tests.integration.faults.tick_rounds import run_round, run_rounds_until
+from tests.integration.path_videos import upload
 from tests.media.clips import make_clip
+from tests.polling import wait_for
 from tests.processes import is_alive
-from tests.services.making import claimed, newest_attempt, planned, uploaded_video
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,66 +39,68 @@ if TYPE_CHECKING:
 
     from tasks.conf import BridgeSettings
     from tests.batch_faults import Faults
-    from tests.integration.faults.stand_ins import Hall
+    from tests.integration.faults.fake_containers import FakeContainers
 
 GONE_LIMIT_S = 10.0
 """Promise 11: ffmpeg is gone so soon after the container has learned of it."""
 
 
 @pytest.fixture
-def site(quick: BridgeSettings, settings: Settings, stand_in_definition: str, hall: Hall, tmp_path: Path) -> None:
-    """A site whose containers are stand-ins that wait at the door; strays are ended at once."""
+def site(
+    quick: BridgeSettings, settings: Settings, stand_in_definition: str, hall: FakeContainers, tmp_path: Path
+) -> None:
+    """A site whose containers are stand-ins that wait at the door; orphans are ended at once."""
     assert quick.job_definition != stand_in_definition
     hall.doors.clear()
     settings.STATIC_ROOT = str(tmp_path)  # WhiteNoise warns of a folder that is not there
     settings.VIDEO_BATCH_JOB_DEFINITION = stand_in_definition
-    settings.BATCHREEL = {**QUICK, "reap_settle_s": 0, "settle_s": 0.2}
+    settings.BATCHREEL = {**QUICK, "orphan_grace_s": 0, "submit_lookup_delay_s": 0.2}
 
 
-def just_queued(_: Faults, __: Hall) -> Video:
+def just_queued(_: Faults, __: FakeContainers) -> Video:
     return uploaded_video()
 
 
-def submitting_put_off(faults: Faults, _: Hall) -> Video:
+def submitting_put_off(faults: Faults, _: FakeContainers) -> Video:
     faults.plant("throttle", operation="SubmitJob", times=None)
     video = uploaded_video()
     run_rounds_until(Attempt.objects.filter(job__video=video, state="SUBMITTING").exists, what="an attempt put off")
     return video
 
 
-def submitted_and_runnable(faults: Faults, _: Hall) -> Video:
+def submitted_and_runnable(faults: Faults, _: FakeContainers) -> Video:
     faults.plant("stuck_runnable", job_name="batchreel-")
     video = uploaded_video()
     run_rounds_until(Attempt.objects.filter(job__video=video, batch_status="RUNNABLE").exists, what="RUNNABLE")
     return video
 
 
-def running(_: Faults, __: Hall) -> Video:
+def running(_: Faults, __: FakeContainers) -> Video:
     video = uploaded_video()
     rows = Attempt.objects.filter(job__video=video, batch_status="RUNNING").select_related("job")
     planned(claimed(run_rounds_until(rows.first, what="a running container")))
     return video
 
 
-def waiting_for_retry(faults: Faults, hall: Hall) -> Video:
+def waiting_for_retry(faults: Faults, hall: FakeContainers) -> Video:
     video = running(faults, hall)
     attempt = newest_attempt(video)
     with transaction.atomic():
-        end_attempt(read_attempt(lock_job(attempt.job_id), 1), AttemptEvent.LOSE, reason=Reason.SILENT)
+        end_attempt(read_attempt(lock_job(attempt.job_id), 1), AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)
     return video
 
 
-def refused(faults: Faults, hall: Hall) -> Video:
+def refused(faults: Faults, hall: FakeContainers) -> Video:
     video = uploaded_video()
     rows = Attempt.objects.filter(job__video=video, batch_status="RUNNING").select_related("job")
     claim = claimed(run_rounds_until(rows.first, what="a running container"))
-    assert hall.troubles == []
-    refuse_input(claim, code="NOT_A_VIDEO", sentence="This is not a video.", exit_code=20)
+    assert hall.problems == []
+    reject_input(claim, code="NOT_A_VIDEO", message="This is not a video.", exit_code=20)
     faults.reset()
     return video
 
 
-def succeeded(_: Faults, hall: Hall) -> Video:
+def succeeded(_: Faults, hall: FakeContainers) -> Video:
     hall.doors.set()
     video = uploaded_video()
     run_rounds_until(Job.objects.filter(video=video, state="SUCCEEDED").exists, what="the success")
@@ -112,7 +114,7 @@ ENDED = (refused, succeeded)
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("state", ACTIVE)
 def test_work_ends_and_nothing_starts_when_it_is_cancelled_in_any_state(
-    state: Callable[[Faults, Hall], Video], faults: Faults, hall: Hall, batch_client: BatchClient
+    state: Callable[[Faults, FakeContainers], Video], faults: Faults, hall: FakeContainers, batch_client: BatchClient
 ) -> None:
     video = state(faults, hall)
     job = Job.objects.get(video=video)
@@ -143,17 +145,17 @@ def by_admin(video: Video, admin_client: Client) -> None:
 @pytest.mark.parametrize("how", [by_row, by_queryset, by_admin])
 @pytest.mark.parametrize("state", ACTIVE + ENDED)
 def test_nothing_but_events_is_left_when_the_video_is_deleted_in_any_state(  # noqa: PLR0917 - state, way, parts
-    state: Callable[[Faults, Hall], Video],
+    state: Callable[[Faults, FakeContainers], Video],
     how: Callable[[Video, Client], None],
     faults: Faults,
-    hall: Hall,
+    hall: FakeContainers,
     batch_client: BatchClient,
     admin_client: Client,
 ) -> None:
     video = state(faults, hall)
     job = Job.objects.get(video=video)
     source = str(video.source)
-    made = default_storage.save(f"{job_prefix(job)}/video-0000-f1-abc/720p.mp4", ContentFile(b"object"))
+    made = default_storage.save(f"{job_folder(job)}/video-0000-f1-abc/720p.mp4", ContentFile(b"object"))
     how(video, admin_client)
     faults.reset()
     run_rounds_until(lambda: not Video.objects.filter(pk=video.pk).exists(), what="the end of the rows")
@@ -169,7 +171,7 @@ def test_nothing_but_events_is_left_when_the_video_is_deleted_in_any_state(  # n
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("kind", ["slow", "drop_after", "hang_after"])
 def test_batch_job_is_ended_when_its_job_is_cancelled_while_submit_job_is_under_way(
-    kind: str, faults: Faults, hall: Hall, batch_client: BatchClient
+    kind: str, faults: Faults, hall: FakeContainers, batch_client: BatchClient
 ) -> None:
     hold = {} if kind == "drop_after" else {"hold_s": 1}
     fault = faults.plant(kind, operation="SubmitJob", **hold)

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from tasks.beat import sync_entries
 from tasks.models import Attempt, Event, Job, Unit, Video
-from tests.hint_target import hints_go_to
+from tasks.schedule.sync import sync_entries
+from tests.factories import uploaded_video
 from tests.integration.celery_nodes import NodeProcess, beat_process, worker_process
-from tests.integration.faults.endings import submitted_names, unfinished_batch_jobs, wait_for_all_ends
-from tests.integration.faults.stand_ins import Hall
-from tests.integration.quick import QUICK
-from tests.services.making import uploaded_video
-from tests.waiting import wait_for
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.fake_containers import FakeContainers
+from tests.integration.faults.final_state import submitted_names, unfinished_batch_jobs, wait_for_all_ends
+from tests.polling import wait_for
+from tests.wakeup_broker import wakeups_go_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
     from tests.batch_faults import Faults
-    from tests.integration.faults.own_postgres import OwnPostgres
-    from tests.integration.own_redis import OwnRedis
+    from tests.integration.dedicated_redis import OwnRedis
+    from tests.integration.faults.dedicated_postgres import OwnPostgres
 
 JOBS = 400
 FAULTS = 12
@@ -48,9 +48,9 @@ BUSY = {
     "submit_per_s": 200,
     "submit_burst": 200,
     "stuck_threshold_s": 4,
-    "start_limit_s": 20,
+    "start_timeout_s": 20,
     "backoff_cap_s": 2,
-    "verdict_wait_s": 10,
+    "final_status_wait_s": 10,
 }
 LOST_AT_ONCE = 3
 LOST = ("spot_reclaim", "host_loss", "out_of_memory", "vanish")
@@ -76,9 +76,9 @@ class World(NamedTuple):
 
 
 @pytest.fixture
-def hall(transactional_db: None) -> Iterator[Hall]:
+def hall(transactional_db: None) -> Iterator[FakeContainers]:
     """Stand-ins that take a while for each unit, and that die where the database does."""
-    with Hall(unit_s=UNIT_S, deaths=(OperationalError, InterfaceError)).open() as hall:
+    with FakeContainers(unit_s=UNIT_S, deaths=(OperationalError, InterfaceError)).open() as hall:
         yield hall
 
 
@@ -193,12 +193,12 @@ AWS_ACTS = (_lose_containers, _spoil_submits, _spoil_reads)
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("hints_are_tried")
+@pytest.mark.usefixtures("wakeups_are_sent")
 @pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed-{seed}")
 def test_every_job_succeeds_once_when_everything_dies_at_random(
     world: World, batch_client: BatchClient, record_property: Callable[[str, object], None]
 ) -> None:
-    with hints_go_to(world.redis.url), transaction.atomic():
+    with wakeups_go_to(world.redis.url), transaction.atomic():
         videos = [uploaded_video(title=f"Lecture {number}") for number in range(JOBS)]
     for step, act in enumerate(world.dice.sample(ACTS, k=FAULTS), start=1):
         wait_for(lambda due=step * JOBS // (FAULTS + 2): _goes_on(world, due), limit_s=STEP_LIMIT_S, what=act.__name__)
@@ -213,7 +213,7 @@ def test_every_job_succeeds_once_when_everything_dies_at_random(
     assert not Unit.objects.exclude(state="DONE").exists()
     assert Event.objects.filter(kind="unit.finish").count() == Unit.objects.count()
     wait_for(lambda: not unfinished_batch_jobs(batch_client), limit_s=STEP_LIMIT_S, what="the end of all Batch jobs")
-    again = Counter(Event.objects.filter(kind="attempt.submit_again").values_list("job_id", "attempt_number"))
+    again = Counter(Event.objects.filter(kind="attempt.resubmit").values_list("job_id", "attempt_number"))
     names = Counter(submitted_names(batch_client, [job.pk for job in jobs]))
     assert all(names[each.batch_job_name] <= 1 + again[each.job_id, each.number] for each in Attempt.objects.all())
     # It was no quiet run, either.

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from tasks.models import Attempt, Job, Video
-from tasks.services.request import request_overlooked
+from tasks.services.requests.request import request_missing_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ def test_each_job_is_granted_once_when_processes_race_for_them(
     rounds_with_a_race = 0
     for _ in range(rounds):
         Video.objects.bulk_create(Video(title="v", source=f"sources/{number}.mp4") for number in range(jobs))
-        request_overlooked(limit=jobs)
+        request_missing_jobs(limit=jobs)
         taken = submitters.take_all()
         assert sum(taken) == jobs
         assert Attempt.objects.count() == jobs

@@ -13,14 +13,14 @@ import pytest
 from django.db import connection, models
 
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
+from tests.factories import age
 from tests.integration.batch_answers import describe, log_lines
 from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import EncoderBrake, container_pid
-from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.path_rows import upload, wait_for_attempt
-from tests.integration.quick import QUICK
-from tests.services.making import age
-from tests.waiting import wait_for
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
+from tests.integration.path_videos import upload, wait_for_attempt
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -82,11 +82,11 @@ def assert_many_rescues_pass_by(attempt: Attempt) -> None:
     """Rescues that may take silence for death come and go, and the container goes on, with a heartbeat of just now."""
     ticks = Tick.objects.filter(name="rescue")
     wait_for(ticks.filter(unbroken_since__isnull=False).exists, what="the first rescue")
-    age(Tick, "unbroken_since", seconds=200)  # as in a site that has run for long
+    age(Tick, "continuous_since", seconds=200)  # as in a site that has run for long
     before = ticks.get().fence
     wait_for(lambda: ticks.get().fence >= before + 3, what="three more rescues")
     attempt.refresh_from_db()
-    assert attempt.state == "RUNNING", attempt.reason_text
+    assert attempt.state == "RUNNING", attempt.reason_message
     assert attempt.heartbeat_at is not None
     assert timedelta() <= database_time() - attempt.heartbeat_at < timedelta(seconds=STUCK_THRESHOLD_S)
 

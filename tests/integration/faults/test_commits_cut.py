@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.lifecycle.exit_codes import ExitCode
+from tests.factories import submitted_attempt
 from tests.integration.container_processes import ContainerRun
-from tests.integration.faults.endings import assert_done_once
+from tests.integration.faults.final_state import assert_done_once
 from tests.integration.faults.postgres_proxy import Cut, PostgresProxy
-from tests.integration.path_rows import upload
+from tests.integration.path_videos import upload
 from tests.media.clips import make_clip
-from tests.services.making import submitted_attempt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def silent_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def silent_audio_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds without sound: one unit of media."""
     return make_clip(tmp_path_factory.mktemp("clips") / "silent.mp4", pictures=20, rate="10")
 
 
 def test_job_is_published_once_when_every_commit_of_its_container_is_cut(
-    site_environment: dict[str, str], silent_clip: Path
+    site_environment: dict[str, str], silent_audio_clip: Path
 ) -> None:
-    attempts = {cut: submitted_attempt(upload(silent_clip, title=cut.name)) for cut in Cut}
+    attempts = {cut: submitted_attempt(upload(silent_audio_clip, title=cut.name)) for cut in Cut}
     with ThreadPoolExecutor(len(Cut)) as side_by_side:
         runs = {cut: side_by_side.submit(run_cut, attempts[cut], cut, site_environment) for cut in Cut}
         for cut, run in runs.items():

@@ -14,9 +14,9 @@ from tasks.models import Unit
 from tests.integration.batch_answers import describe
 from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import EncoderBrake, container_pid
-from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.path_rows import upload, wait_for_attempt
-from tests.waiting import wait_for
+from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
+from tests.integration.path_videos import upload, wait_for_attempt
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tasks.models import Attempt
     from tests.integration.celery_nodes import RunningSite
-    from tests.integration.faults.own_postgres import OwnPostgres
+    from tests.integration.faults.dedicated_postgres import OwnPostgres
 
 UNITS = 3
 """The profile cuts a unit each 60 s."""
@@ -64,7 +64,7 @@ def test_job_succeeds_in_one_attempt_when_postgresql_crashes_in_mid_encode(
     os.kill(encoder, signal.SIGCONT)
     # It stays away until the container has a unit to finish, and the worker a tick to run.
     wait_for(
-        lambda: events_in_log(batch_client, logs_client, attempt) & {"DATABASE_AWAY", "BATCH_JOB_FAILED"},
+        lambda: events_in_log(batch_client, logs_client, attempt) & {"DATABASE_UNAVAILABLE", "BATCH_JOB_FAILED"},
         what="the end of the unit",
     )
     wait_for(lambda: "OperationalError" in running_site.worker.logs(), what="the worker's notice of the outage")

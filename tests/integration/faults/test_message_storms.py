@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.hint_target import hints_go_to
+from tests.factories import uploaded_video
 from tests.integration.batch_proxy import BatchProxy, Withheld
+from tests.integration.broker_messages import a_wakeup, changed, held_messages, put_raw, waiting_count, with_arguments
 from tests.integration.celery_nodes import NodeProcess, worker_process
-from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.messages import a_hint, changed, held_messages, put_raw, waiting_count, with_arguments
-from tests.services.making import uploaded_video
-from tests.waiting import wait_for
+from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
+from tests.polling import wait_for
+from tests.wakeup_broker import wakeups_go_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,12 +54,12 @@ def message(running_site: RunningSite) -> dict[str, Any]:
     """A hint as it lies in the queue where no worker takes it. The site's worker is back then; its beat is not."""
     running_site.beat.kill("SIGKILL")
     running_site.worker.kill("SIGKILL")
-    hint = a_hint()
+    hint = a_wakeup()
     running_site.worker.restart()
     return hint
 
 
-def test_job_is_submitted_once_when_four_workers_get_one_hint_again_and_again(
+def test_job_is_submitted_once_when_four_workers_get_one_wakeup_again_and_again(
     *,
     running_site: RunningSite,
     message: dict[str, Any],
@@ -78,7 +78,7 @@ def test_job_is_submitted_once_when_four_workers_get_one_hint_again_and_again(
     workers = [running_site.worker, *more_workers]
 
     def done() -> list[int]:
-        return [worker.logs().count(f"Task batchreel.hint[{message['headers']['id']}] succeeded") for worker in workers]
+        return [worker.logs().count(f"Task batchreel.wake[{message['headers']['id']}] succeeded") for worker in workers]
 
     wait_for(lambda: sum(done()) == DELIVERIES, limit_s=END_LIMIT_S, what="the end of all deliveries")
     assert sum(count > 0 for count in done()) > 1, "one worker alone got them all"
@@ -117,7 +117,7 @@ def test_nothing_is_lost_when_messages_of_two_versions_are_mixed(
         named = {**message, "headers": {**message["headers"], "id": str(uuid.uuid4())}}
         put_raw("submit", VERSIONS[kind](named))
         if number % (MESSAGES // VIDEOS) == 0:
-            with hints_go_to(os.environ["REDIS_URL"]):
+            with wakeups_go_to(os.environ["REDIS_URL"]):
                 videos.append(uploaded_video())
     wait_for_all_ends(videos, limit_s=END_LIMIT_S)
     assert_all_succeeded_once(videos, batch=batch_client)

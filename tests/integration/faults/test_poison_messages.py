@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.hint_target import hints_go_to
+from tests.factories import uploaded_video
 from tests.integration.batch_proxy import BatchProxy, Withheld
-from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.messages import a_hint, changed, held_messages, put_raw, waiting_count, with_arguments, with_body
+from tests.integration.broker_messages import (
+    a_wakeup,
+    changed,
+    held_messages,
+    put_raw,
+    waiting_count,
+    with_arguments,
+    with_body,
+)
+from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
+from tests.polling import wait_for
 from tests.processes import children_of
-from tests.services.making import uploaded_video
-from tests.waiting import wait_for
+from tests.wakeup_broker import wakeups_go_to
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -60,7 +68,7 @@ def test_each_is_met_once_and_nothing_is_lost_when_no_worker_understands_a_messa
 ) -> None:
     running_site.beat.kill("SIGKILL")
     running_site.worker.kill("SIGKILL")
-    good = a_hint()
+    good = a_wakeup()
     for poison in POISONS.values():
         put_raw("submit", poison.made_from(good))
     starts = 0
@@ -83,12 +91,12 @@ def test_each_is_met_once_and_nothing_is_lost_when_no_worker_understands_a_messa
     assert_all_succeeded_once(videos, batch=batch_client)
 
 
-def test_hint_is_run_once_and_nothing_is_lost_when_it_kills_its_process(
+def test_wakeup_is_run_once_and_nothing_is_lost_when_it_kills_its_process(
     running_site: RunningSite, batch_proxy: BatchProxy, batch_client: BatchClient
 ) -> None:
     running_site.beat.kill("SIGKILL")
     batch_proxy.withhold_next("submitjob", Withheld.REQUEST)
-    with hints_go_to(os.environ["REDIS_URL"]):
+    with wakeups_go_to(os.environ["REDIS_URL"]):
         videos = [uploaded_video()]
     batch_proxy.wait_until_withheld()
     for child in children_of(running_site.worker.container._program_pid()):

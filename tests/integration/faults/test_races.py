@@ -17,17 +17,24 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError, RefusedError
+from tasks.lifecycle.errors import AttemptCancelledError, ConflictError, FencedError, NotFoundError
 from tasks.lifecycle.states import UnitKind
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
-from tasks.services.cancel import cancel_job
-from tasks.services.claim import Claim, Lease, NotClaimableError, NothingToClaim, claim_attempt, claim_unit
-from tasks.services.delete import delete_video
-from tasks.services.finish import finish_unit
-from tasks.services.publish import publish
-from tasks.services.request import request_by_person
-from tasks.services.rescue import rescue
-from tests.services.making import (
+from tasks.services.container_api.claim import (
+    Claim,
+    Lease,
+    NotClaimableError,
+    NothingToClaim,
+    claim_attempt,
+    claim_unit,
+)
+from tasks.services.container_api.finish import finish_unit
+from tasks.services.container_api.publish import publish
+from tasks.services.requests.cancel import cancel_job
+from tasks.services.requests.delete import delete_video
+from tasks.services.requests.request import request_by_person
+from tasks.services.ticks.rescue import rescue
+from tests.factories import (
     ScriptedBatch,
     age,
     claimed,
@@ -92,7 +99,7 @@ def claim_and_lease(attempt: Attempt) -> Lease | NothingToClaim:
 
 def ask_again(video_id: uuid.UUID) -> None:
     """Press retry; where the deletion came first, the answer is a sentence."""
-    with suppress(NotFoundError, RefusedError):
+    with suppress(NotFoundError, ConflictError):
         request_by_person(video_id=video_id)
 
 
@@ -119,9 +126,9 @@ class Duel:
         self._brink = threading.Barrier(2)
         self._rescued = threading.Event()
 
-    def rescue(self, *, unbroken_since: datetime) -> None:
+    def rescue(self, *, continuous_since: datetime) -> None:
         try:
-            rescue(batch=AtTheBrink(self._brink), unbroken_since=unbroken_since)
+            rescue(batch=AtTheBrink(self._brink), continuous_since=continuous_since)
         finally:
             self._rescued.set()
 
@@ -186,9 +193,9 @@ def test_there_is_one_plan_when_two_containers_start_at_once(races: int) -> None
 
 @RACES
 def test_no_unit_is_held_by_a_dead_attempt_when_its_claim_meets_the_rescue(races: int) -> None:
-    Tick.objects.create(name="rescue", unbroken_since=Now())
-    age(Tick, "unbroken_since", seconds=100_000)
-    since = Tick.objects.get(name="rescue").unbroken_since
+    Tick.objects.create(name="rescue", continuous_since=Now())
+    age(Tick, "continuous_since", seconds=100_000)
+    since = Tick.objects.get(name="rescue").continuous_since
     assert since is not None
     orders = Counter[str]()
     for number in range(races):
@@ -197,7 +204,7 @@ def test_no_unit_is_held_by_a_dead_attempt_when_its_claim_meets_the_rescue(races
         Attempt.objects.filter(pk=claim.attempt_id).update(heartbeat_at=Now())
         age(Attempt, "heartbeat_at", seconds=181)
         duel = Duel(claim, ORDERS[number % len(ORDERS)])
-        answers = at_once(partial(duel.rescue, unbroken_since=since), duel.claim)
+        answers = at_once(partial(duel.rescue, continuous_since=since), duel.claim)
         refused = any(isinstance(answer, FencedError) for answer in answers)
         orders["rescue first" if refused else "claim first"] += 1
         assert Attempt.objects.get(pk=claim.attempt_id).state == "LOST"

@@ -9,19 +9,19 @@ import pytest
 from django.db import transaction
 
 from tasks.models import Attempt, Job
-from tests.hint_target import hints_go_to
-from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.own_redis import has_ended
-from tests.integration.quick import QUICK
-from tests.services.making import uploaded_video
-from tests.waiting import wait_for
+from tests.factories import uploaded_video
+from tests.integration.dedicated_redis import has_ended
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
+from tests.polling import wait_for
+from tests.wakeup_broker import wakeups_go_to
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
     from tasks.models import Video
     from tests.integration.celery_nodes import RunningSite
-    from tests.integration.own_redis import OwnRedis
+    from tests.integration.dedicated_redis import OwnRedis
 
 PENDING = 50
 
@@ -41,13 +41,13 @@ def site_environment(site_environment: dict[str, str], own_redis: OwnRedis, stan
 
 def pending_jobs(own_redis: OwnRedis, *, count: int) -> list[Video]:
     """So many videos that were saved in one transaction, as soon as a worker has taken the first of their jobs."""
-    with hints_go_to(own_redis.url), transaction.atomic():
+    with wakeups_go_to(own_redis.url), transaction.atomic():
         videos = [uploaded_video(title=f"Lecture {number}") for number in range(count)]
     wait_for(Attempt.objects.exists, what="the first attempt")
     return videos
 
 
-@pytest.mark.usefixtures("hints_are_tried")
+@pytest.mark.usefixtures("wakeups_are_sent")
 def test_every_job_succeeds_once_when_redis_loses_everything_with_fifty_pending(
     own_redis: OwnRedis, running_site: RunningSite, batch_client: BatchClient
 ) -> None:
@@ -66,7 +66,7 @@ def test_every_job_succeeds_once_when_redis_loses_everything_with_fifty_pending(
     assert_all_succeeded_once(videos, batch=batch_client)
 
 
-@pytest.mark.usefixtures("hints_are_tried")
+@pytest.mark.usefixtures("wakeups_are_sent")
 def test_every_job_succeeds_once_when_worker_and_beat_are_killed_again_and_again(
     own_redis: OwnRedis, running_site: RunningSite, batch_client: BatchClient
 ) -> None:

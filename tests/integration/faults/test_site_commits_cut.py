@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hint_target import hints_go_to
-from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
+from tests.factories import uploaded_video
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
 from tests.integration.faults.postgres_proxy import Cut, PostgresProxy
-from tests.integration.quick import QUICK
-from tests.services.making import uploaded_video
-from tests.waiting import wait_for
+from tests.polling import wait_for
+from tests.wakeup_broker import wakeups_go_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,12 +61,12 @@ def site_environment(
     }
 
 
-@pytest.mark.usefixtures("running_site", "hints_are_tried")
+@pytest.mark.usefixtures("running_site", "wakeups_are_sent")
 def test_every_job_succeeds_once_when_commits_of_worker_and_beat_are_cut(
     proxy: PostgresProxy, batch_client: BatchClient
 ) -> None:
     proxy.decide = draw = Draw(CUTS)
-    with hints_go_to(os.environ["REDIS_URL"]):
+    with wakeups_go_to(os.environ["REDIS_URL"]):
         videos = [uploaded_video(title=f"Lecture {number}") for number in range(JOBS)]
     wait_for(lambda: not draw.left, limit_s=40, what=f"{CUTS} cuts")
     wait_for_all_ends(videos, limit_s=40)

@@ -15,12 +15,12 @@ import pytest
 from django.db import connection
 
 from tasks.models import Job, Video
-from tests.hint_target import hints_go_to
-from tests.integration.faults.endings import wait_for_all_ends
-from tests.integration.messages import broker
-from tests.integration.quick import QUICK
+from tests.factories import uploaded_video
+from tests.integration.broker_messages import broker
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.final_state import wait_for_all_ends
 from tests.processes import children_of
-from tests.services.making import uploaded_video
+from tests.wakeup_broker import wakeups_go_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def site_environment(site_environment: dict[str, str], stand_in_definition: str)
 
 @pytest.mark.long
 @pytest.mark.timeout(int(SOAK_S + 2 * END_LIMIT_S))
-@pytest.mark.usefixtures("hints_are_tried")
+@pytest.mark.usefixtures("wakeups_are_sent")
 def test_nothing_grows_and_nothing_is_lost_when_a_site_works_for_long_with_faults(
     running_site: RunningSite, faults: Faults, record_property: Callable[[str, object], None]
 ) -> None:
@@ -72,7 +72,7 @@ def test_nothing_grows_and_nothing_is_lost_when_a_site_works_for_long_with_fault
     samples: list[Sample] = []
     began = time.monotonic()
     while time.monotonic() - began < SOAK_S:
-        with hints_go_to(os.environ["REDIS_URL"]):
+        with wakeups_go_to(os.environ["REDIS_URL"]):
             videos += [uploaded_video() for _ in range(JOBS_PER_PERIOD)]
         threading.Event().wait(PERIOD_S)  # the pace of the uploads, not a wait for anything
         samples.append(_sample(programs))

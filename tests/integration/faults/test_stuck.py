@@ -12,17 +12,17 @@ from django.db import connection
 
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick
-from tasks.services.heartbeat import Beat, beat
-from tasks.services.rescue import rescue
-from tasks.services.tick import TickLease, run_tick
+from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbeat
+from tasks.services.ticks.lease import TickLease, run_tick
+from tasks.services.ticks.rescue import rescue
+from tests.factories import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
 from tests.integration.batch_answers import describe
 from tests.integration.container_processes import ContainerRun, EncoderBrake
-from tests.integration.faults.endings import assert_done_once
-from tests.integration.faults.rounds import run_rounds_until
-from tests.integration.path_rows import upload
-from tests.integration.quick import QUICK
-from tests.services.making import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
-from tests.waiting import wait_for
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.final_state import assert_done_once
+from tests.integration.faults.tick_rounds import run_rounds_until
+from tests.integration.path_videos import upload
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from tasks.conf import BridgeSettings
     from tests.batch_faults import Faults
-    from tests.integration.faults.own_postgres import OwnPostgres
-    from tests.integration.faults.stand_ins import Hall
+    from tests.integration.faults.dedicated_postgres import OwnPostgres
+    from tests.integration.faults.fake_containers import FakeContainers
 
 THRESHOLD_S = 1.0
 
@@ -44,7 +44,7 @@ RESCUE_PERIOD_S = 1.0
 
 
 @pytest.fixture
-def site(quick: BridgeSettings, settings: Settings, stand_in_definition: str, hall: Hall) -> None:
+def site(quick: BridgeSettings, settings: Settings, stand_in_definition: str, hall: FakeContainers) -> None:
     """A site whose first containers wait at the door: the test claims for them, and is as silent as it likes."""
     assert quick.job_definition != stand_in_definition
     hall.doors.clear()
@@ -68,11 +68,11 @@ def lost(attempt: Attempt, settings: Settings) -> Attempt:
 
 @pytest.mark.usefixtures("site")
 def test_same_job_is_submitted_again_when_its_container_falls_silent(
-    hall: Hall, batch_client: BatchClient, settings: Settings
+    hall: FakeContainers, batch_client: BatchClient, settings: Settings
 ) -> None:
     attempt = running_attempt()
     claimed(attempt)
-    assert lost(attempt, settings).reason == Reason.SILENT
+    assert lost(attempt, settings).reason == Reason.HEARTBEAT_TIMEOUT
     assert attempt.job.state == "QUEUED"  # as it was read then
     terminated = wait_for(lambda: (d := describe(batch_client, attempt))["status"] == "FAILED" and d, what="its end")
     assert terminated["statusReason"].startswith("Batchreel: ")
@@ -86,7 +86,9 @@ def test_same_job_is_submitted_again_when_its_container_falls_silent(
 
 
 @pytest.mark.usefixtures("site")
-def test_recovery_goes_on_when_terminate_job_is_denied(faults: Faults, hall: Hall, settings: Settings) -> None:
+def test_recovery_goes_on_when_terminate_job_is_denied(
+    faults: Faults, hall: FakeContainers, settings: Settings
+) -> None:
     attempt = running_attempt()
     claimed(attempt)
     fault = faults.plant("deny", operation="TerminateJob", times=None)
@@ -106,13 +108,13 @@ def test_standstill_is_caught_and_slow_stages_are_not_when_the_heartbeat_is_fres
 
     def all_beat() -> Any:
         for stage, claim in claims.items():
-            beat(claim, stage=stage, count=7, encoded_frames=7)
+            send_heartbeat(claim, stage=stage, count=7, encoded_frames=7)
         return Attempt.objects.filter(state="LOST").first()
 
-    assert run_rounds_until(all_beat, what="the loss of the one that stands still").reason == Reason.NO_PROGRESS
+    assert run_rounds_until(all_beat, what="the loss of the one that stands still").reason == Reason.STALLED
     for stage, claim in claims.items():
-        expected = Beat.FENCED if stage == "encode" else Beat.ALIVE
-        assert beat(claim, stage=stage, count=7, encoded_frames=7) is expected, stage
+        expected = HeartbeatReply.FENCED if stage == "encode" else HeartbeatReply.ALIVE
+        assert send_heartbeat(claim, stage=stage, count=7, encoded_frames=7) is expected, stage
 
 
 @pytest.mark.parametrize("containers", [4, pytest.param(20, marks=pytest.mark.long)])
@@ -145,7 +147,7 @@ def test_no_container_is_terminated_when_the_database_is_away_for_twice_the_thre
             encoders.append(brake.wait_for_encoder(runs[-1].pid))
         brake.release()
         rescue_tick(batch)
-        age(Tick, "unbroken_since", seconds=100)
+        age(Tick, "continuous_since", seconds=100)
         connection.close()
         own_postgres.crash()
         signal_all(runs, signal.SIGSTOP)
@@ -174,7 +176,7 @@ def test_no_container_is_terminated_when_the_database_is_away_for_twice_the_thre
 
 def rescue_tick(batch: ScriptedBatch) -> None:
     def body(lease: TickLease) -> None:
-        rescue(batch=batch, unbroken_since=lease.unbroken_since)
+        rescue(batch=batch, continuous_since=lease.continuous_since)
 
     run_tick("rescue", period_s=RESCUE_PERIOD_S, body=body)
 

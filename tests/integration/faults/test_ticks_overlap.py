@@ -15,13 +15,13 @@ import pytest
 from django.db import connection
 
 from tasks.models import Attempt, Tick
-from tasks.services.tick import run_tick
+from tasks.services.ticks.lease import run_tick
+from tests.factories import age, uploaded_video
 from tests.integration.batch_proxy import BatchProxy, Withheld
+from tests.integration.broker_messages import waiting_messages
 from tests.integration.celery_nodes import beat_process
-from tests.integration.messages import waiting_messages
-from tests.integration.quick import QUICK
-from tests.services.making import age, uploaded_video
-from tests.waiting import wait_for
+from tests.integration.fast_settings import QUICK
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

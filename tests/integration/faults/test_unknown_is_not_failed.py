@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks.doctor.ticks import look_at_ticks
+from tasks.doctor.probes.ticks import check_ticks
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick, Unit
-from tests.integration.faults.rounds import run_round, run_rounds_until
-from tests.integration.quick import QUICK
-from tests.services.making import age, claimed, planned, uploaded_video
-from tests.waiting import wait_for
+from tests.factories import age, claimed, planned, uploaded_video
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.tick_rounds import run_round, run_rounds_until
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from pytest_django import Settings
 
     from tasks.conf import BridgeSettings
     from tests.batch_faults import Faults
-    from tests.integration.faults.stand_ins import Hall
+    from tests.integration.faults.fake_containers import FakeContainers
 
 TROUBLES = [("deny", "BATCH_DENIED"), ("expired", "BATCH_DENIED"), ("throttle", "BATCH_THROTTLED")]
 
 
 @pytest.fixture
-def site(quick: BridgeSettings, settings: Settings, stand_in_definition: str, hall: Hall) -> None:
+def site(quick: BridgeSettings, settings: Settings, stand_in_definition: str, hall: FakeContainers) -> None:
     """A site whose containers are stand-ins that wait at the door, so that the test claims for them."""
     assert quick.job_definition != stand_in_definition
     hall.doors.clear()
@@ -45,7 +45,7 @@ def state_rows() -> list[Any]:
         list(model.objects.order_by("pk").values_list("pk", "state", *columns))
         for model, columns in (
             (Job, ("next_attempt_at",)),
-            (Attempt, ("absences", "charged", "ended_at")),
+            (Attempt, ("missing_answers", "counted", "ended_at")),
             (Unit, ("fence",)),
         )
     ]
@@ -66,14 +66,14 @@ def test_no_state_changes_and_it_is_told_once_when_aws_refuses_to_answer(
         run_round()
     assert faults.applied(fault) >= 4
     assert state_rows() == before
-    assert Event.objects.filter(kind="tick.trouble", text__startswith="observe: ").count() == 1
-    assert Tick.objects.get(name="observe").trouble == code
-    assert any(each.fails and "DescribeJobs" in each.why for each in look_at_ticks())
+    assert Event.objects.filter(kind="tick.failed", text__startswith="observe: ").count() == 1
+    assert Tick.objects.get(name="observe").error_code == code
+    assert any(each.fails and "DescribeJobs" in each.why for each in check_ticks())
 
     faults.reset()
     run_round()
-    assert Event.objects.filter(kind="tick.well", text__startswith="observe: ").count() == 1
-    assert Tick.objects.get(name="observe").trouble == ""
+    assert Event.objects.filter(kind="tick.recovered", text__startswith="observe: ").count() == 1
+    assert Tick.objects.get(name="observe").error_code == ""
     assert state_rows() == before
 
 
@@ -95,30 +95,30 @@ def test_running_work_is_untouched_when_another_verb_is_refused(kind: str, opera
 
 @pytest.mark.usefixtures("site")
 def test_nothing_is_lost_when_one_answer_is_empty(faults: Faults, settings: Settings) -> None:
-    settings.BATCHREEL = {**QUICK, "lost_age_s": 0, "stuck_threshold_s": 60}
+    settings.BATCHREEL = {**QUICK, "missing_min_age_s": 0, "stuck_threshold_s": 60}
     attempt = running_attempt()
     fault = faults.plant("empty", operation="DescribeJobs")
     run_rounds_until(lambda: faults.applied(fault), what="the empty answer")
     run_round()
     attempt.refresh_from_db()
-    assert (attempt.state, attempt.absences) == ("SUBMITTED", 0)
+    assert (attempt.state, attempt.missing_answers) == ("SUBMITTED", 0)
 
 
 @pytest.mark.usefixtures("site")
 def test_attempt_is_lost_and_its_job_runs_again_when_its_batch_job_vanished(
-    faults: Faults, settings: Settings, hall: Hall
+    faults: Faults, settings: Settings, hall: FakeContainers
 ) -> None:
-    settings.BATCHREEL = {**QUICK, "lost_age_s": 60}
+    settings.BATCHREEL = {**QUICK, "missing_min_age_s": 60}
     attempt = running_attempt()
     faults.plant("vanish", job_id=attempt.batch_job_id)
     run_round()
     run_round()
     attempt.refresh_from_db()
-    assert (attempt.state, attempt.absences) == ("SUBMITTED", 2), "absent twice, but too young"
+    assert (attempt.state, attempt.missing_answers) == ("SUBMITTED", 2), "absent twice, but too young"
     age(Attempt, "created_at", seconds=61)
     lost = Attempt.objects.filter(pk=attempt.pk, state="LOST").first
     found = run_rounds_until(lost, what="the loss")
-    assert (found.reason, found.charged) == (Reason.VANISHED, None)
+    assert (found.reason, found.counted) == (Reason.BATCH_JOB_MISSING, None)
     hall.doors.set()
     job = run_rounds_until(Job.objects.filter(pk=attempt.job_id, state="SUCCEEDED").first, what="the second attempt")
     assert job.fence == 2

@@ -14,11 +14,11 @@ from django.core.files.storage import default_storage
 
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Event, Job, Unit, Video
-from tasks.services.claim import job_prefix, unit_folder
-from tasks.services.request import request_by_person
+from tasks.services.requests.request import request_by_person
+from tasks.storage.keys import job_folder, unit_folder
+from tests.factories import submitted_attempt
 from tests.integration.container_processes import EncoderBrake
-from tests.integration.path_rows import upload
-from tests.services.making import submitted_attempt
+from tests.integration.path_videos import upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def test_just_the_damaged_unit_is_done_again_when_an_object_is_bad_before_publis
     encoder = brake.wait_for_second_encoder(container.pid)
     brake.release()
     bad = Unit.objects.get(job=attempt.job_id, kind="video", state="DONE")
-    folder: Path = settings.MEDIA_ROOT / job_prefix(attempt.job) / unit_folder(bad)
+    folder: Path = settings.MEDIA_ROOT / job_folder(attempt.job) / unit_folder(bad)
     damage(next(iter(sorted(folder.glob("*.mp4")))))
     os.kill(encoder, signal.SIGCONT)
 
@@ -93,7 +93,7 @@ def test_old_publication_is_byte_identical_when_a_new_version_of_it_fails(
     if fault == "the source is damaged":
         (settings.MEDIA_ROOT / str(video.source)).write_bytes(b"no video at all")
         container = run(submitted_attempt(video))
-        assert container.wait()[0] == ExitCode.INPUT_REFUSED
+        assert container.wait()[0] == ExitCode.INPUT_REJECTED
     else:
         brake = EncoderBrake(tmp_path)
         container = run(submitted_attempt(video), **brake.environment)

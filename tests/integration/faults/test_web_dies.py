@@ -14,12 +14,12 @@ import pytest
 import requests
 from django.db import connection
 
-from project.local.redis import redis_url
+from project.local.servers.redis import redis_url
 from tasks.models import Job, Video
-from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
+from tests.integration.fast_settings import QUICK
+from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
 from tests.integration.faults.web_site import WebSite
-from tests.integration.quick import QUICK
-from tests.waiting import wait_for
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def test_committed_upload_succeeds_once_when_web_is_killed_before_its_answer(
     batch_client: BatchClient,
 ) -> None:
     # After its commit, the request waits for a Redis that answers nothing: there it dies.
-    patient = {"REDIS_URL": redis_url(silent_port), "BATCHREEL": json.dumps({**QUICK, "hint_wait_s": 30})}
+    patient = {"REDIS_URL": redis_url(silent_port), "BATCHREEL": json.dumps({**QUICK, "broker_timeout_s": 30})}
     web = started_web({**site_environment, **patient}, tmp_path, webs)
     with ThreadPoolExecutor(1) as person:
         uploading = person.submit(uploading_on_own_connection, web, short_clip)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.beat import sync_entries
-from tests.hint_target import hints_go_to
+from tasks.schedule.sync import sync_entries
+from tests.factories import uploaded_video
 from tests.integration.batch_proxy import BatchProxy, Withheld
+from tests.integration.broker_messages import held_messages
 from tests.integration.celery_nodes import beat_process, worker_process
-from tests.integration.faults.endings import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.messages import held_messages
+from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
+from tests.polling import wait_for
 from tests.processes import children_of, is_alive
-from tests.services.making import uploaded_video
-from tests.waiting import wait_for
+from tests.wakeup_broker import wakeups_go_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def test_every_job_ends_once_when_workers_are_killed_before_they_acknowledge(
     videos = []
     for number in range(kills):
         batch_proxy.withhold_next("submitjob", Withheld.ANSWER if number % 2 else Withheld.REQUEST)
-        with hints_go_to(os.environ["REDIS_URL"]):
+        with wakeups_go_to(os.environ["REDIS_URL"]):
             videos.append(uploaded_video())
         batch_proxy.wait_until_withheld()
         assert held_messages() >= 1
@@ -105,7 +105,7 @@ def test_workers_leave_in_time_and_every_job_ends_once_when_all_are_told_to_end(
     dice = random.Random(1)  # any moment will do; it is no secret
     videos = []
     for _ in range(rounds):
-        with hints_go_to(os.environ["REDIS_URL"]):
+        with wakeups_go_to(os.environ["REDIS_URL"]):
             videos += [uploaded_video() for _ in range(4)]
         threading.Event().wait(dice.uniform(0, 0.5))
         started = time.monotonic()

@@ -16,11 +16,11 @@ from django.db.models.functions import Now
 
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
-from tasks.services.rescue import rescue
+from tasks.services.ticks.rescue import rescue
+from tests.factories import ScriptedBatch, age, submitted_attempt
 from tests.integration.container_processes import EncoderBrake
-from tests.integration.path_rows import upload
-from tests.services.making import ScriptedBatch, age, submitted_attempt
-from tests.waiting import wait_for
+from tests.integration.path_videos import upload
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,15 +111,15 @@ def wait_until_somebody_waits_for(holder: int) -> None:
 
 def give_up(attempt: Attempt) -> None:
     """The rescue tick finds it silent, and declares it dead."""
-    Tick.objects.create(name="rescue", unbroken_since=Now())
-    age(Tick, "unbroken_since", seconds=100_000)
-    since = Tick.objects.get(name="rescue").unbroken_since
+    Tick.objects.create(name="rescue", continuous_since=Now())
+    age(Tick, "continuous_since", seconds=100_000)
+    since = Tick.objects.get(name="rescue").continuous_since
     assert since is not None
 
     def rescued() -> bool:
         # Again and again: a heartbeat that was under way when the container stopped may still come.
         age(Attempt, "heartbeat_at", seconds=181)
-        return rescue(batch=ScriptedBatch(), unbroken_since=since).rescued == 1
+        return rescue(batch=ScriptedBatch(), continuous_since=since).rescued == 1
 
     wait_for(rescued, what="the rescue")
     attempt.refresh_from_db()

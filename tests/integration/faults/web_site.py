@@ -13,9 +13,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from project.local.lifeline import lifeline_command
-from project.local.ports import free_port
-from tests.waiting import wait_for
+from project.local.servers.lifeline import lifeline_command
+from project.local.servers.ports import free_port
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

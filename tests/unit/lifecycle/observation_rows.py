@@ -12,7 +12,7 @@ from tasks.lifecycle.reasons import Reason
 
 RETRY = "another attempt"
 MORE_MEMORY = "another attempt, with more memory"
-RETRY_LATE = "another attempt; charged after 15 min if no better verdict comes"
+RETRY_LATE = "another attempt; counted after 15 min if no better verdict comes"
 WAIT = "nothing: the attempt goes on"
 ALERT = "nothing is ended; an event after 30 min"
 GRACE = "60 s of grace, then another attempt"
@@ -33,7 +33,7 @@ class Row:
     started: bool = True
     terminated: bool = False
     meaning: Reason | None
-    charged: str
+    counted: str
     follows: str
 
     @property
@@ -53,22 +53,22 @@ class Row:
     def told(self) -> str:
         """What the operator reads."""
         if self.meaning is not None:
-            return self.meaning.sentence
+            return self.meaning.message
         return "AWS's own words, in the event" if self.follows == ALERT else "the status"
 
 
 def _failed(
     meaning: Reason, said: str, container: str = "", exit_code: int | None = None, *, started: bool = True
 ) -> Row:
-    charged = {True: "yes", False: "no", None: "open"}[meaning.charge.value]
-    follows = RETRY_LATE if charged == "open" else MORE_MEMORY if meaning is Reason.OUT_OF_MEMORY else RETRY
+    counted = {True: "yes", False: "no", None: "open"}[meaning.counts.value]
+    follows = RETRY_LATE if counted == "open" else MORE_MEMORY if meaning is Reason.OUT_OF_MEMORY else RETRY
     return Row(
         said=said,
         container=container,
         exit_code=exit_code,
         started=started,
         meaning=meaning,
-        charged=charged,
+        counted=counted,
         follows=follows,
     )
 
@@ -77,21 +77,21 @@ def _no_start(said: str, container: str = "") -> Row:
     return _failed(Reason.START_FAILED, said, container, started=False)
 
 
-def _ended_by(who: Reason, said: str, exit_code: int | None, *, charged: str, started: bool = True) -> Row:
+def _on_error(who: Reason, said: str, exit_code: int | None, *, counted: str, started: bool = True) -> Row:
     return Row(
         said=said,
         exit_code=exit_code,
         started=started,
         terminated=True,
         meaning=who,
-        charged=charged,
+        counted=counted,
         follows=RETRY,
     )
 
 
 def _waits(status: BatchStatus, said: str = "") -> Row:
     follows = ALERT if status is BatchStatus.RUNNABLE else WAIT
-    return Row(said=said, status=status, started=False, meaning=None, charged="-", follows=follows)
+    return Row(said=said, status=status, started=False, meaning=None, counted="-", follows=follows)
 
 
 _TOO_LONG = "Canceled by JobStateTimeLimit action due to reason:"
@@ -105,7 +105,7 @@ ROWS = [
     _failed(Reason.EXIT_CODE, ESSENTIAL, exit_code=137),
     _failed(Reason.EXIT_CODE, ESSENTIAL, exit_code=139),
     _failed(Reason.EXIT_CODE, ESSENTIAL, exit_code=143),
-    _failed(Reason.DATABASE_AWAY, ESSENTIAL, exit_code=31),
+    _failed(Reason.DATABASE_UNAVAILABLE, ESSENTIAL, exit_code=31),
     _failed(Reason.MISCONFIGURED, ESSENTIAL, exit_code=40),
     _failed(Reason.EXIT_CODE, "", exit_code=1),
     _failed(Reason.OUT_OF_MEMORY, ESSENTIAL, "OutOfMemoryError: Container killed due to memory usage", 137),
@@ -162,30 +162,30 @@ ROWS = [
     _failed(Reason.NOT_STARTED, f"{_TOO_LONG} MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", started=False),
     _failed(Reason.NOT_STARTED, f"{_TOO_LONG} CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", started=False),
     _failed(Reason.NOT_STARTED, "words that nobody here has seen", started=False),
-    _ended_by(Reason.NOT_STARTED, "cancelled by an operator", None, charged="no", started=False),
+    _on_error(Reason.NOT_STARTED, "cancelled by an operator", None, counted="no", started=False),
     # Somebody ended it.
-    _ended_by(Reason.TERMINATED, "Terminated by user", 137, charged="no"),
-    _ended_by(Reason.TERMINATED, "an operator's own words", 143, charged="no"),
-    _ended_by(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", 137, charged="yes"),
-    _ended_by(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", None, charged="no"),
-    _ended_by(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", None, charged="no", started=False),
+    _on_error(Reason.TERMINATED, "Terminated by user", 137, counted="no"),
+    _on_error(Reason.TERMINATED, "an operator's own words", 143, counted="no"),
+    _on_error(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", 137, counted="yes"),
+    _on_error(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", None, counted="no"),
+    _on_error(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", None, counted="no", started=False),
     # What leaves open how the container ended.
     _failed(
-        Reason.UNEXPLAINED,
+        Reason.UNKNOWN_CAUSE,
         ESSENTIAL,
         "CannotInspectContainerError: Could not transition to inspecting; timed out after waiting 30s",
     ),
     _failed(
-        Reason.UNEXPLAINED,
+        Reason.UNKNOWN_CAUSE,
         ESSENTIAL,
         "DockerTimeoutError: Could not transition to stopped; timed out after waiting 1m0s",
         137,
     ),
-    _failed(Reason.UNEXPLAINED, "CannotStopContainerError: failed sending SIGTERM to container"),
-    _failed(Reason.UNEXPLAINED, ESSENTIAL),
-    _failed(Reason.UNEXPLAINED, ESSENTIAL, exit_code=0),
-    _failed(Reason.UNEXPLAINED, "words that nobody here has seen", exit_code=143),
-    _failed(Reason.UNEXPLAINED, ""),
+    _failed(Reason.UNKNOWN_CAUSE, "CannotStopContainerError: failed sending SIGTERM to container"),
+    _failed(Reason.UNKNOWN_CAUSE, ESSENTIAL),
+    _failed(Reason.UNKNOWN_CAUSE, ESSENTIAL, exit_code=0),
+    _failed(Reason.UNKNOWN_CAUSE, "words that nobody here has seen", exit_code=143),
+    _failed(Reason.UNKNOWN_CAUSE, ""),
     # No end, or not yet one that counts.
     _waits(BatchStatus.SUBMITTED),
     _waits(BatchStatus.PENDING),
@@ -220,14 +220,14 @@ ROWS = [
         status=BatchStatus.SUCCEEDED,
         exit_code=0,
         meaning=Reason.UNFINISHED,
-        charged="yes",
+        counted="yes",
         follows=GRACE,
     ),
     Row(
         said="",
         status=BatchStatus.ABSENT,
-        meaning=Reason.VANISHED,
-        charged="open",
+        meaning=Reason.BATCH_JOB_MISSING,
+        counted="open",
         follows=LOOK_AGAIN,
     ),
 ]

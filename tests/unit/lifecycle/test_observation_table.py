@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lifecycle.observation import BatchStatus, Observation, failure_reason
-from tasks.lifecycle.reasons import Charge, Reason
+from tasks.lifecycle.reasons import Counts, Reason
 from tests.unit.lifecycle.observation_rows import ROWS, Row
 
 PAGE = Path(__file__).parents[3] / "docs" / "observations.md"
@@ -21,7 +21,7 @@ def _cells(row: Row) -> list[str]:
     exit_code = "-" if row.exit_code is None else str(row.exit_code)
     meaning = row.meaning.value if row.meaning else "-"
     said, container = (f"`{text}`" if text else "-" for text in (row.said, row.container))
-    return [row.status.value, said, container, exit_code, ran, by, meaning, row.charged, row.follows, row.told]
+    return [row.status.value, said, container, exit_code, ran, by, meaning, row.counted, row.follows, row.told]
 
 
 def test_page_rows_and_code_agree_when_any_of_them_changes() -> None:
@@ -49,19 +49,19 @@ def test_charge_stays_open_when_the_words_are_not_known(exit_code: int | None) -
         exit_code=exit_code,
         started=True,
     )
-    assert failure_reason(seen) is Reason.UNEXPLAINED
-    assert failure_reason(seen).charge is Charge.OPEN
+    assert failure_reason(seen) is Reason.UNKNOWN_CAUSE
+    assert failure_reason(seen).counts is Counts.UNDECIDED
 
 
 @pytest.mark.parametrize("row", [row for row in _FAILED if row.meaning in {Reason.SPOT_RECLAIM, Reason.HOST_LOST}])
-def test_machine_loss_is_not_charged_when_the_exit_code_looks_like_a_crash(row: Row) -> None:
+def test_machine_loss_is_not_counted_when_the_exit_code_looks_like_a_crash(row: Row) -> None:
     reason = failure_reason(row.observation)
-    assert reason.charge is Charge.NO
+    assert reason.counts is Counts.NO
     assert reason.is_loss
 
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_has_a_sentence_and_a_code_that_fits_its_column(reason: Reason) -> None:
-    assert reason.sentence.endswith(".")
+    assert reason.message.endswith(".")
     assert reason.value == reason.name
     assert len(reason.value) <= 50

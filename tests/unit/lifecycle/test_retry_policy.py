@@ -6,26 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.lifecycle.retry import Decision, Spent, backoff_s, decide
+from tasks.lifecycle.retry import BudgetUsage, Decision, backoff_s, decide
 
 
 @pytest.mark.parametrize(
-    ("charged", "charge_open", "losses", "decision"),
+    ("counted", "undecided", "losses", "decision"),
     [
         (0, 0, 0, Decision.GRANT),
         (4, 0, 0, Decision.GRANT),
-        (5, 0, 0, Decision.PARK_BUDGET),
-        (4, 1, 1, Decision.WAIT_FOR_VERDICT),
-        (0, 5, 5, Decision.WAIT_FOR_VERDICT),
+        (5, 0, 0, Decision.ATTEMPTS_EXHAUSTED),
+        (4, 1, 1, Decision.WAIT_FOR_FINAL_STATUS),
+        (0, 5, 5, Decision.WAIT_FOR_FINAL_STATUS),
         (3, 1, 1, Decision.GRANT),
-        (0, 0, 20, Decision.PARK_LOSSES),
+        (0, 0, 20, Decision.TOO_MANY_HOSTS_LOST),
         (0, 0, 19, Decision.GRANT),
     ],
 )
 def test_budget_is_kept_exactly_when_charges_are_open(
-    charged: int, charge_open: int, losses: int, decision: Decision
+    counted: int, undecided: int, losses: int, decision: Decision
 ) -> None:
-    spent = Spent(charged=charged, charge_open=charge_open, losses_in_a_row=losses)
+    spent = BudgetUsage(counted=counted, undecided=undecided, losses_in_a_row=losses)
     assert decide(spent, max_attempts=5, max_losses_in_a_row=20) is decision
 
 

@@ -75,7 +75,7 @@ def test_ended_attempt_is_never_revived_when_any_event_comes(state: AttemptState
     assert all(target_state(event, state) is None for event in AttemptEvent)
 
 
-def test_active_jobs_are_those_that_are_neither_final_nor_parked() -> None:
+def test_active_jobs_are_those_that_are_neither_final_nor_dead() -> None:
     ended = {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.DEAD}
     assert set(JobState) - ended == ACTIVE_JOB_STATES
 

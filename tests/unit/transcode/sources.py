@@ -22,7 +22,7 @@ def make_source(*, pictures: int = 300, rate: Fraction | int = 30, key_every: in
         time_base=TIME_BASE,
         first_pts=times[0],
         end_pts=90_000 + round(90_000 * pictures / Fraction(rate)),
-        picture_pts=times,
+        frame_pts=times,
         keys=tuple(KeyFrame(pts, pts - 3000) for pts in times[::key_every]),
         declared_rates=(Fraction(rate),),
         width_px=1920,

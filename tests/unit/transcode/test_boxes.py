@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.transcode.boxes import BadBoxes, Fragment, FragmentReader
-from tasks.transcode.fragments import build_moof
+from tasks.transcode.mp4.boxes import Fragment, FragmentReader, InvalidBoxError
+from tasks.transcode.mp4.fragments import build_moof
 
 
 def _box(kind: bytes, content: bytes) -> bytes:
@@ -56,7 +56,7 @@ def test_cut_is_noticed_when_a_file_ends_inside_a_fragment(length: int) -> None:
     if length in ends:
         assert _read(FILE[:length], [])
     else:
-        with pytest.raises(BadBoxes):
+        with pytest.raises(InvalidBoxError):
             _read(FILE[:length], [])
 
 
@@ -87,11 +87,11 @@ _COUNTLESS = _box(b"moof", _box(b"mfhd", bytes(8)) + _box(b"traf", _RUN))
     ],
 )
 def test_boxes_are_refused_when_they_cannot_be_right(content: bytes) -> None:
-    with pytest.raises(BadBoxes):
+    with pytest.raises(InvalidBoxError):
         _read(content, [])
 
 
 @given(noise=st.binary(max_size=300), at=st.integers(0, len(FILE)))
 def test_nothing_but_bad_boxes_is_raised_when_noise_stands_in_a_file(noise: bytes, at: int) -> None:
-    with contextlib.suppress(BadBoxes):
+    with contextlib.suppress(InvalidBoxError):
         _read(FILE[:at] + noise + FILE[at + len(noise) :], [])

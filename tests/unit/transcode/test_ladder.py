@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.transcode import PROFILES
-from tasks.transcode.ladder import MAX_PICTURE_PX, choose_rungs
+from tasks.transcode.plan.ladder import MAX_FRAME_PX, choose_rungs
 from tests.unit.transcode.sources import make_source
 
 STANDARD = PROFILES["standard"]
@@ -83,7 +83,7 @@ def test_every_rung_is_even_and_no_larger_than_the_source_when_it_is_anything(
     for rung in rungs:
         assert rung.width_px % 2 == rung.height_px % 2 == 0
         assert min(rung.width_px, rung.height_px) >= 2
-        assert rung.width_px * rung.height_px <= MAX_PICTURE_PX * 1.05
+        assert rung.width_px * rung.height_px <= MAX_FRAME_PX * 1.05
         long_px, short_px = max(rung.width_px, rung.height_px), min(rung.width_px, rung.height_px)
         # Rounding the long side to an even number moves it by one pixel at most.
         assert abs(long_px - short_px * max(shown) / min(shown)) <= 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from tasks.transcode.manifest import MANIFEST_VERSION
+from tasks.transcode.package.manifest import MANIFEST_VERSION
 from tests.unit.transcode.test_publication import build_example
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "manifest.schema.json").read_text())

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.transcode import PROFILES, EncodeFailed, KeyFrame, Plan, make_plan
-from tasks.transcode.plan import segment_starts
+from tasks.transcode import PROFILES, EncodeError, KeyFrame, Plan, make_plan
+from tasks.transcode.plan.plan import segment_starts
 from tests.unit.transcode.sources import make_audio, make_source
 
 STANDARD = PROFILES["standard"]
-SHORT = dataclasses.replace(STANDARD, unit_segments=1, run_in_gops=1)
+SHORT = dataclasses.replace(STANDARD, unit_segments=1, warm_up_gops=1)
 
 
 @given(
@@ -43,18 +43,20 @@ def test_units_cover_every_frame_once_when_the_length_is_any(pictures: int, rate
 
 def test_last_slide_is_shown_when_it_claims_next_to_no_time() -> None:
     slides = make_source(pictures=3, rate=Fraction(1, 5), declared_rates=())
-    slides = dataclasses.replace(slides, end_pts=slides.picture_pts[-1] + 3600)
+    slides = dataclasses.replace(slides, end_pts=slides.frame_pts[-1] + 3600)
     plan = make_plan(slides, STANDARD, threads=1)
-    assert (plan.rate, plan.last_picture_frame, plan.frames) == (10, 100, 101)
+    assert (plan.rate, plan.last_source_frame, plan.frames) == (10, 100, 101)
 
 
-@pytest.mark.parametrize(("lead_s", "lead_frames"), [(Fraction(1, 2), 0), (Fraction(51, 100), 16), (3, 90)])
-def test_first_picture_stands_still_when_the_sound_begins_clearly_earlier(lead_s: Fraction, lead_frames: int) -> None:
+@pytest.mark.parametrize(("lead_s", "lead_in_frames"), [(Fraction(1, 2), 0), (Fraction(51, 100), 16), (3, 90)])
+def test_first_picture_stands_still_when_the_sound_begins_clearly_earlier(
+    lead_s: Fraction, lead_in_frames: int
+) -> None:
     source = make_source(audio=make_audio(1 - Fraction(lead_s), 11))
     plan = make_plan(source, STANDARD, threads=1)
-    assert (plan.first_picture_frame, plan.frames) == (lead_frames, 300 + lead_frames)
+    assert (plan.first_source_frame, plan.frames) == (lead_in_frames, 300 + lead_in_frames)
     assert plan.audio is not None
-    assert plan.audio.start_s == 1 - Fraction(lead_frames, 30)
+    assert plan.audio.start_s == 1 - Fraction(lead_in_frames, 30)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +95,9 @@ def test_unit_reads_from_the_key_frame_before_its_run_in_when_it_starts_late() -
 
 def test_unit_reads_from_before_a_gap_when_its_first_picture_still_stands() -> None:
     source = make_source(pictures=720, key_every=30)
-    times = tuple(time for number, time in enumerate(source.picture_pts) if not 200 < number < 500)
+    times = tuple(time for number, time in enumerate(source.frame_pts) if not 200 < number < 500)
     keys = tuple(key for key in source.keys if key.pts in times)
-    plan = make_plan(dataclasses.replace(source, picture_pts=times, keys=keys), SHORT, threads=1)
+    plan = make_plan(dataclasses.replace(source, frame_pts=times, keys=keys), SHORT, threads=1)
     # Frame 300 shows picture 200, the last one before the gap; its key frame is picture 180, at 7 s.
     assert plan.video_units[2].seeks_s[0] == "6.966667"
 
@@ -105,7 +107,7 @@ def test_unit_reads_from_the_key_frame_before_when_a_picture_leads_its_own() -> 
     plan = make_plan(source, SHORT, threads=1)
     assert plan.video_units[2].seeks_s[0] == "10.966667"
     # An open GOP: the key frame comes first in the file, but picture 300 is shown before it.
-    keys = (*source.keys[:1], KeyFrame(source.picture_pts[302], source.picture_pts[302] - 9000))
+    keys = (*source.keys[:1], KeyFrame(source.frame_pts[302], source.frame_pts[302] - 9000))
     plan = make_plan(dataclasses.replace(source, keys=keys), SHORT, threads=1)
     assert plan.video_units[2].seeks_s == (None,)
 
@@ -116,7 +118,7 @@ def test_unit_reads_from_the_key_frame_before_when_a_picture_leads_its_own() -> 
 def test_length_follows_the_pictures_unless_sound_goes_on_when_both_end(end_s: Fraction | int, seconds: int) -> None:
     plan = make_plan(make_source(pictures=300, audio=make_audio(1, end_s)), STANDARD, threads=1)
     assert plan.frames == seconds * 30
-    assert plan.last_picture_frame == 299
+    assert plan.last_source_frame == 299
     assert plan.audio is not None
     # Never shorter than the pictures: a player that runs out of sound first does not reach the end.
     assert 0 <= plan.audio.aac_frames - seconds * 48_000 / 1024 < 1
@@ -140,7 +142,7 @@ def test_plan_is_the_same_when_made_twice() -> None:
 
 def test_plan_of_another_version_is_refused_when_read() -> None:
     form = make_plan(make_source(), STANDARD, threads=1).to_json() | {"version": 999}
-    with pytest.raises(EncodeFailed, match="PLAN_VERSION"):
+    with pytest.raises(EncodeError, match="PLAN_VERSION"):
         Plan.from_json(form)
 
 

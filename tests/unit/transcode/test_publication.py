@@ -12,10 +12,10 @@ import pytest
 
 from tasks.transcode import (
     PROFILES,
-    InconsistentOutput,
+    InconsistentOutputError,
     MediaFile,
     Plan,
-    SeamMismatch,
+    SeamMismatchError,
     SeamSums,
     Segment,
     UnitOutput,
@@ -23,8 +23,8 @@ from tasks.transcode import (
     make_plan,
 )
 from tasks.transcode.captions import CaptionTrack, Cue
-from tasks.transcode.playlists import PlacedFile, Track
-from tasks.transcode.sprites import sprite_of
+from tasks.transcode.package.hls import PlacedFile, Track
+from tasks.transcode.plan.thumbnails import sprite_of
 from tests.unit.transcode.sources import make_audio, make_source
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def test_unit_is_named_when_its_output_is_missing() -> None:
     for unit in (1, "audio"):
         outputs = _outputs(plan)
         del outputs[unit]
-        with pytest.raises(InconsistentOutput) as caught:
+        with pytest.raises(InconsistentOutputError) as caught:
             _publish(plan, outputs)
         assert (caught.value.code, caught.value.units) == ("UNIT_MISSING", (unit,))
 
@@ -137,7 +137,7 @@ def test_both_units_are_named_when_their_seam_differs() -> None:
     plan = _plan()
     outputs = _outputs(plan)
     outputs[2] = dataclasses.replace(outputs[2], head=SeamSums(plan.video_units[2].first_frame - 24, (1, 2, 4)))
-    with pytest.raises(SeamMismatch) as caught:
+    with pytest.raises(SeamMismatchError) as caught:
         _publish(plan, outputs)
     assert caught.value.units == (1, 2)
 
@@ -147,7 +147,7 @@ def test_the_odd_unit_is_named_when_its_init_differs() -> None:
     outputs = _outputs(plan)
     other = dataclasses.replace(outputs[1].files[0], init_sha256="other")
     outputs[1] = dataclasses.replace(outputs[1], files=(other, *outputs[1].files[1:]))
-    with pytest.raises(InconsistentOutput) as caught:
+    with pytest.raises(InconsistentOutputError) as caught:
         _publish(plan, outputs)
     assert (caught.value.code, caught.value.units) == ("INIT_DIFFERS", (1,))
 
@@ -160,7 +160,7 @@ def test_unit_is_named_when_it_lacks_a_rung_or_time_or_the_poster() -> None:
     unsearchable = dataclasses.replace(first[0], key_frames=())
     posterless = tuple(file for file in first if file.role != "poster")
     for files in (first[1:], (short, *first[1:]), (unsearchable, *first[1:]), posterless, first[:-1]):
-        with pytest.raises(InconsistentOutput) as caught:
+        with pytest.raises(InconsistentOutputError) as caught:
             _publish(plan, whole | {0: dataclasses.replace(whole[0], files=files)})
         assert (caught.value.code, caught.value.units) == ("FILES", (0,))
 

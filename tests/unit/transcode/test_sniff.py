@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.transcode import InputRefused
-from tasks.transcode.sniff import sniff_demuxer
+from tasks.transcode import InputRejectedError
+from tasks.transcode.probe.sniff import sniff_demuxer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,5 +40,5 @@ def test_demuxer_is_named_when_the_file_begins_with(head: bytes, demuxer: str, t
 def test_file_is_refused_when_it_begins_with_anything_else(head: bytes, tmp_path: Path) -> None:
     path = tmp_path / "lecture.mp4"
     path.write_bytes(head)
-    with pytest.raises(InputRefused, match="NOT_A_VIDEO"):
+    with pytest.raises(InputRejectedError, match="NOT_A_VIDEO"):
         sniff_demuxer(path)

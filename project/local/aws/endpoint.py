@@ -1,0 +1,142 @@
+"""The local AWS endpoint: moto's server (S3, Logs, IAM, EC2, Batch's control plane) with a job plane of our own.
+
+Unmodified boto3 talks to it through AWS_ENDPOINT_URL. moto's own job plane is replaced because it is not thread-safe,
+shows no exit codes and looks at every job for each describe. All state is in memory and ends with the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import ThreadedWSGIServer
+
+from project.local.aws.server import PROJECT_ROOT
+from project.local.batch.api import JobPlane
+from project.local.batch.container_logs import ContainerLogs
+from project.local.batch.control_plane import ControlPlane
+from project.local.batch.faults.answers import FaultyJobPlane
+from project.local.batch.faults.plan import FAULTS_PATH, FaultTable
+from project.local.batch.jobs import JobTable
+from project.local.batch.runner import ContainerRunner
+from project.local.servers.ports import LOOPBACK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType
+
+_CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_COMPUTE_CHANGES = frozenset({"/v1/createcomputeenvironment", "/v1/updatecomputeenvironment", "/v1/updatejobqueue"})
+
+
+class AwsServer(ThreadedWSGIServer):
+    """The HTTP server: a thread for each connection."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        moto_lock = threading.RLock()
+        control_plane = ControlPlane(moto_lock)
+        self.table = JobTable(control_plane.compute)
+        self.faults = FaultTable()
+        self.job_plane = FaultyJobPlane(JobPlane(self.table, control_plane), self.table, self.faults)
+        self.logs = ContainerLogs(moto_lock)
+        super().__init__(LOOPBACK, port, _LockedMoto(moto_lock), handler=_RequestHandler)
+
+    def start_containers(self) -> None:
+        """Run the jobs that are submitted from now on."""
+        environment = {**os.environ, "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.port}"}
+        runner = ContainerRunner(
+            self.table,
+            self.logs,
+            environment=environment,
+            folder=PROJECT_ROOT,
+            faults=self.faults,
+            docker_image=os.environ.get("LOCAL_BATCH_DOCKER_IMAGE", ""),
+        )
+        threading.Thread(target=runner.start_jobs_for_ever, name="start-jobs", daemon=True).start()
+
+
+class _LockedMoto:
+    """moto as a WSGI application that answers one request at a time: its state is plain dicts without a lock.
+
+    S3 is left out, so that a long upload holds up nothing; two clients never write the same object here.
+    """
+
+    def __init__(self, moto_lock: threading.RLock) -> None:
+        self._lock = moto_lock
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        with nullcontext() if scope is None or scope["service"] == "s3" else self._lock:
+            answer: Iterable[bytes] = self._moto(environ, start_response)
+        return answer
+
+
+class _RequestHandler(MotoRequestHandler):
+    """Answers the job plane itself, over connections that stay open; hands all else to moto."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or header and body of a small answer wait 40 ms for each other
+    server: AwsServer
+
+    def run_wsgi(self) -> None:
+        """Handle one request."""
+        scope = _CREDENTIAL_SCOPE.search(self.headers.get("Authorization", ""))
+        is_batch = self.path == FAULTS_PATH or (scope is not None and scope["service"] == "batch")
+        if is_batch and self.server.job_plane.answers(self.command, self.path):
+            self._answer_job_plane(scope["region"] if scope else "")
+            return
+        super().run_wsgi()
+        if self.path in _COMPUTE_CHANGES:
+            self.server.table.place_again()
+
+    def handle_expect_100(self) -> bool:
+        """Leave "100 Continue" to werkzeug, which sends one as well."""
+        return True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing: polling would fill the log. Errors are logged where they happen."""
+
+    def _answer_job_plane(self, region: str) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answered = self.server.job_plane.answer(self.command, self.path, body, region=region)
+        if answered is None:
+            self.close_connection = True
+            return
+        status, headers, answer = answered
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+def main() -> None:
+    """Serve until SIGTERM. The containers that run then are ended by their lifelines."""
+    parser = argparse.ArgumentParser(prog="python -m project.local.aws.endpoint", description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="TCP port on loopback")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    signal.signal(signal.SIGTERM, _leave)
+    server = AwsServer(arguments.port)
+    server.start_containers()
+    server.serve_forever()
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)  # the threads of running containers would hold up an orderly exit, and nothing here outlives it
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What an AWS account has before the project can use it, made over boto3 in the local endpoint: role, compute, queue.
+
+The job definition is not here: `manage.py register_job_definition` registers it, locally as in production.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from project.local.servers.ports import LOOPBACK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REGION = "us-east-1"
+JOB_QUEUE = "batchreel"
+JOB_DEFINITION = "batchreel-transcode"
+COMPUTE_ENVIRONMENT = "batchreel"
+ROLE = "batchreel-batch"
+
+QUEUE_VCPUS = 16
+"""More than most laptops have: a container that asks for 8 shall start there too, and take its time."""
+
+
+def aws_environment(port: int) -> dict[str, str]:
+    """Return the environment that sends an unmodified boto3 to the local endpoint on `port`."""
+    return {
+        "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{port}",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": REGION,
+        "VIDEO_BATCH_JOB_QUEUE": JOB_QUEUE,
+        "VIDEO_BATCH_JOB_DEFINITION": JOB_DEFINITION,
+    }
+
+
+def ensure_job_queue(environment: Mapping[str, str]) -> None:
+    """Make the role, the compute environment and the job queue, unless they are there."""
+    batch = _client("batch", environment)
+    if batch.describe_job_queues(jobQueues=[JOB_QUEUE])["jobQueues"]:
+        return
+    if not batch.describe_compute_environments(computeEnvironments=[COMPUTE_ENVIRONMENT])["computeEnvironments"]:
+        ec2 = _client("ec2", environment)
+        batch.create_compute_environment(
+            computeEnvironmentName=COMPUTE_ENVIRONMENT,
+            type="MANAGED",
+            state="ENABLED",
+            serviceRole=_ensure_role(environment),
+            computeResources={
+                "type": "FARGATE",
+                "maxvCpus": QUEUE_VCPUS,
+                "subnets": [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]],
+                "securityGroupIds": [group["GroupId"] for group in ec2.describe_security_groups()["SecurityGroups"]],
+            },
+        )
+    batch.create_job_queue(
+        jobQueueName=JOB_QUEUE,
+        state="ENABLED",
+        priority=1,
+        computeEnvironmentOrder=[{"order": 1, "computeEnvironment": COMPUTE_ENVIRONMENT}],
+    )
+
+
+def _ensure_role(environment: Mapping[str, str]) -> str:
+    iam = _client("iam", environment)
+    try:
+        arn: str = iam.get_role(RoleName=ROLE)["Role"]["Arn"]
+    except iam.exceptions.NoSuchEntityException:
+        principal = {"Effect": "Allow", "Principal": {"Service": "batch.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [principal]})
+        arn = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+    return arn
+
+
+def _client(service: str, environment: Mapping[str, str]) -> Any:
+    return boto3.Session().client(
+        service,  # type: ignore[call-overload]  # the stubs know only literal names
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_DEFAULT_REGION"],
+    )

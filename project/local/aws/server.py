@@ -1,0 +1,41 @@
+"""The local AWS endpoint as a process of the stack."""
+
+from __future__ import annotations
+
+import sys
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from project.local.servers.ports import LOOPBACK
+from project.local.servers.server import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROJECT_ROOT = Path(__file__).resolve().parents[3]
+
+_START_LIMIT_S = 60
+_ANSWER_LIMIT_S = 5
+
+
+def start_aws(state_dir: Path, *, port: int, environment: Mapping[str, str], lock_descriptor: int) -> Service:
+    """Start the endpoint on `port`. Its `environment` is what the containers that it runs start from."""
+    return Service(
+        name="The local AWS endpoint",
+        command=[sys.executable, "-m", "project.local.aws.endpoint", "--port", str(port)],
+        environment=environment,
+        folder=PROJECT_ROOT,
+        log_path=state_dir / "aws.log",
+        lock_descriptor=lock_descriptor,
+    )
+
+
+def wait_for_aws(service: Service, port: int) -> None:
+    """Return when the endpoint answers. Raises StackError at the deadline."""
+    service.wait_until(lambda: _ask(port), deadline_s=_START_LIMIT_S)
+
+
+def _ask(port: int) -> None:
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/moto-api/data.json", timeout=_ANSWER_LIMIT_S) as answer:
+        answer.read()

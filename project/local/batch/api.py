@@ -1,0 +1,168 @@
+"""The operations of Batch's job plane: JSON in, JSON out, as in AWS's API reference."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from project.local.batch.errors import BatchError, refuse
+from project.local.batch.fields import list_field, number_field, text_field, text_list_field
+from project.local.batch.job import BatchStatus
+from project.local.batch.submission import PAYLOAD_LIMIT_BYTES, read_submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from project.local.batch.control_plane import ControlPlane
+    from project.local.batch.job import BatchJob
+    from project.local.batch.jobs import JobTable
+
+DESCRIBE_IDS_MAX = 100
+"""API_DescribeJobs: at most 100 job ids in one call."""
+LIST_PAGE_MAX = 1000
+LIST_FILTERED_PAGE_MAX = 100
+"""API_ListJobs: 1,000 summaries a page by status, 100 with a filter."""
+BULK_IDS_MAX = 50
+"""API_TerminateJobs, API_CancelJobs: up to 50 jobs."""
+
+Answer = tuple[int, dict[str, str], bytes]
+"""HTTP status, headers, body."""
+
+_log = logging.getLogger(__name__)
+
+
+class JobPlane:
+    """Answers requests to submit, describe, list, terminate and cancel jobs. Thread-safe."""
+
+    def __init__(self, table: JobTable, control_plane: ControlPlane) -> None:
+        self._table = table
+        self._control_plane = control_plane
+        self._operations: dict[str, Callable[[Mapping[str, Any], str], dict[str, Any]]] = {
+            "/v1/submitjob": self._submit_job,
+            "/v1/describejobs": self._describe_jobs,
+            "/v1/listjobs": self._list_jobs,
+            "/v1/terminatejob": self._terminate_job,
+            "/v1/canceljob": self._cancel_job,
+            "/v1/terminatejobs": partial(self._end_several, self._table.terminate),
+            "/v1/canceljobs": partial(self._end_several, self._table.cancel),
+        }
+
+    def answers(self, method: str, path: str) -> bool:
+        """Say whether a request belongs to the job plane; all else of Batch is moto's."""
+        return method == "POST" and path in self._operations
+
+    def answer(self, path: str, body: bytes, *, region: str) -> Answer:
+        """Return HTTP status, headers and body of the answer. Raises nothing."""
+        try:
+            shape = self._operations[path](_parse(path, body), region)
+        except BatchError as refusal:
+            return error_answer(refusal)
+        except Exception:  # noqa: BLE001 - whatever went wrong, the client gets AWS's answer for it
+            _log.exception("%s failed", path)
+            message = "The local AWS Batch failed; its log says why."
+            error = BatchError(message, code="ServerException", http_status=HTTPStatus.INTERNAL_SERVER_ERROR)
+            return error_answer(error)
+        return HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(shape).encode()
+
+    def _submit_job(self, body: Mapping[str, Any], region: str) -> dict[str, Any]:
+        job = self._table.submit(read_submission(body, region=region, control_plane=self._control_plane))
+        return {"jobArn": job.arn, "jobName": job.submission.name, "jobId": job.job_id}
+
+    def _describe_jobs(self, body: Mapping[str, Any], _region: str) -> dict[str, Any]:
+        job_ids = text_list_field(body, "jobs")
+        if not job_ids:
+            refuse("Error executing request, Exception : jobs must be provided")
+        if len(job_ids) > DESCRIBE_IDS_MAX:
+            refuse(f"Error executing request, Exception : Maximum number of jobs supported is {DESCRIBE_IDS_MAX}")
+        return {"jobs": self._table.describe(job_ids)}
+
+    def _list_jobs(self, body: Mapping[str, Any], region: str) -> dict[str, Any]:
+        if body.get("arrayJobId") or body.get("multiNodeJobId"):
+            refuse("The local AWS Batch runs single containers only: list by jobQueue.")
+        queue = self._control_plane.queue(region, text_field(body, "jobQueue"))
+        filters = list_field(body, "filters")
+        page_max = LIST_FILTERED_PAGE_MAX if filters else LIST_PAGE_MAX
+        limit = number_field(body, "maxResults", default=page_max)
+        if limit < 1:
+            refuse("maxResults must be at least 1")
+        summaries, next_before = self._table.list_page(
+            queue.arn,
+            wanted=_name_filter(filters) if filters else _status_filter(body),
+            before=_read_token(body.get("nextToken")),
+            limit=min(limit, page_max),
+        )
+        answer: dict[str, Any] = {"jobSummaryList": summaries}
+        if next_before is not None:
+            answer["nextToken"] = _write_token(next_before)
+        return answer
+
+    def _terminate_job(self, body: Mapping[str, Any], _region: str) -> dict[str, Any]:
+        self._table.terminate(text_field(body, "jobId"), text_field(body, "reason"))
+        return {}
+
+    def _cancel_job(self, body: Mapping[str, Any], _region: str) -> dict[str, Any]:
+        self._table.cancel(text_field(body, "jobId"), text_field(body, "reason"))
+        return {}
+
+    def _end_several(self, end: Callable[[str, str], None], body: Mapping[str, Any], _region: str) -> dict[str, Any]:
+        """Jobs that are not known count as ended, as in AWS."""
+        job_ids, reason = text_list_field(body, "jobs"), text_field(body, "reason")
+        if not 1 <= len(job_ids) <= BULK_IDS_MAX:
+            refuse(f"jobs must have 1 to {BULK_IDS_MAX} entries")
+        for job_id in job_ids:
+            end(job_id, reason)
+        return {"successful": job_ids, "errors": []}
+
+
+def _parse(path: str, body: bytes) -> Mapping[str, Any]:
+    if path == "/v1/submitjob" and len(body) > PAYLOAD_LIMIT_BYTES:
+        refuse(f"Job payload exceeds the maximum size of {PAYLOAD_LIMIT_BYTES} bytes")
+    try:
+        parsed = json.loads(body or b"{}")
+    except ValueError:
+        refuse("The body is not JSON", code="SerializationException")
+    if not isinstance(parsed, dict):
+        refuse("The body is not a JSON object", code="SerializationException")
+    return parsed
+
+
+def error_answer(error: BatchError) -> Answer:
+    """Return the HTTP status, headers and body that botocore turns into a ClientError."""
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.code}
+    return error.http_status, headers, json.dumps({"message": error.message}).encode()
+
+
+def _status_filter(body: Mapping[str, Any]) -> Callable[[BatchJob], bool]:
+    text = body.get("jobStatus") or BatchStatus.RUNNING
+    if text not in set(BatchStatus):
+        refuse(f"jobStatus {text} is not one of {', '.join(BatchStatus)}")
+    return lambda job: job.status == text
+
+
+def _name_filter(filters: list[dict[str, Any]]) -> Callable[[BatchJob], bool]:
+    """Return what JOB_NAME looks for: regardless of letter case, `*` at the end stands for anything, any status."""
+    values = text_list_field(filters[0], "values")
+    if len(filters) != 1 or filters[0].get("name") != "JOB_NAME" or len(values) != 1:
+        refuse("The local AWS Batch lists by one filter, JOB_NAME, with one value.")
+    pattern = values[0].lower()
+    if pattern.endswith("*"):
+        return lambda job: job.submission.name.lower().startswith(pattern[:-1])
+    return lambda job: job.submission.name.lower() == pattern
+
+
+def _write_token(sequence: int) -> str:
+    return base64.urlsafe_b64encode(str(sequence).encode()).decode()
+
+
+def _read_token(token: Any) -> int | None:
+    if token is None:
+        return None
+    try:
+        return int(base64.urlsafe_b64decode(token))
+    except (TypeError, ValueError, binascii.Error):
+        refuse("nextToken is not one that ListJobs returned")

@@ -1,0 +1,81 @@
+"""What the job plane asks moto's Batch control plane: queues, their compute, job definitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from moto.batch.models import BatchBackend, batch_backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from project.local.batch.errors import refuse
+
+if TYPE_CHECKING:
+    from threading import RLock
+
+ACCOUNT_ID: str = DEFAULT_ACCOUNT_ID
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A job queue as it is at this moment."""
+
+    arn: str
+    name: str
+    region: str
+    enabled: bool = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """A compute environment of a queue: how many vCPUs its running containers may have in all."""
+
+    arn: str
+    max_vcpus: float
+
+
+class ControlPlane:
+    """Reads moto's state under the lock that also covers moto's own requests, since moto has none."""
+
+    def __init__(self, moto_lock: RLock) -> None:
+        self._moto_lock = moto_lock
+
+    def queue(self, region: str, identifier: str) -> Queue:
+        """Return the queue with this name or ARN. Raises ClientException when there is none."""
+        with self._moto_lock:
+            found = _backend(region).get_job_queue(identifier)
+            if found is None:
+                refuse(f"JobQueue {identifier} not found.")
+            return Queue(arn=found.arn, name=found.name, region=region, enabled=found.state == "ENABLED")
+
+    def compute(self, queue: Queue) -> list[Compute]:
+        """Return the queue's enabled compute environments in their order; none when the queue is gone."""
+        with self._moto_lock:
+            found = _backend(queue.region).get_job_queue_by_arn(queue.arn)
+            return [
+                Compute(arn=environment.arn, max_vcpus=float(environment.compute_resources["maxvCpus"]))
+                for environment in (found.environments if found else ())
+                if environment.state != "DISABLED" and environment.compute_resources
+            ]
+
+    def definition(self, region: str, identifier: str) -> dict[str, Any]:
+        """Return the active definition with this ARN, `name:revision`, or the latest active one of this name.
+
+        Raises ClientException when there is none, in AWS's words.
+        """
+        with self._moto_lock:
+            known = _backend(region).describe_job_definitions(status="ACTIVE")
+            fitting = [
+                definition
+                for definition in known
+                if identifier in {definition.arn, definition.name, f"{definition.name}:{definition.revision}"}
+            ]
+            if not fitting and identifier.startswith("arn:"):
+                refuse(f"JobDefinition {identifier} not found.")
+            if not fitting:
+                refuse(f"JobDefinition name {identifier} does not exist or is not in ACTIVE status")
+            return max(fitting, key=lambda definition: definition.revision).describe()
+
+
+def _backend(region: str) -> BatchBackend:
+    return batch_backends[ACCOUNT_ID][region]

@@ -1,0 +1,284 @@
+"""The job table of the local AWS Batch: every job by its id, what may happen to it, and which may start now.
+
+All methods may be called from any thread; one lock covers the table, and nothing is waited for while it is held. The
+cost of a describe grows with the ids that it names, never with the jobs that are known.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Any
+
+from project.local.batch.job import (
+    CONTAINER_EXITED,
+    FINISHED,
+    NOT_STARTED,
+    TIMED_OUT,
+    BatchJob,
+    BatchStatus,
+    ContainerRun,
+    Loss,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from project.local.batch.control_plane import Compute, Queue
+    from project.local.batch.submission import Submission
+
+TOO_BIG = (
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that "
+    "can be met by the CE(s) attached to the job queue."
+)
+"""docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html"""
+
+
+class JobTable:
+    """Jobs and their states. `compute_of` says what a queue's jobs may run on at this moment."""
+
+    def __init__(self, compute_of: Callable[[Queue], list[Compute]]) -> None:
+        self._compute_of = compute_of
+        self._changed = threading.Condition()
+        self._jobs: dict[str, BatchJob] = {}
+        self._jobs_of_queue: defaultdict[str, list[BatchJob]] = defaultdict(list)
+        self._submitted: list[BatchJob] = []
+        self._waiting_of_queue: defaultdict[Queue, deque[BatchJob]] = defaultdict(deque)
+        self._vcpus_in_use: defaultdict[str, float] = defaultdict(float)
+        self._may_place = False
+        self._sequence = itertools.count()
+        self._held_back: Callable[[str], str | None] = lambda _: None
+
+    def submit(self, submission: Submission) -> BatchJob:
+        """Add a job, SUBMITTED."""
+        with self._changed:
+            job = BatchJob(sequence=next(self._sequence), submission=submission, created_at_ms=_now_ms())
+            self._jobs[job.job_id] = job
+            self._jobs_of_queue[submission.queue.arn].append(job)
+            self._submitted.append(job)
+            self._place_soon()
+            return job
+
+    def describe(self, job_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the details of the known ones among `job_ids`; the others are silently absent, as in AWS."""
+        with self._changed:
+            return [self._jobs[job_id].detail() for job_id in dict.fromkeys(job_ids) if job_id in self._jobs]
+
+    def list_page(
+        self, queue_arn: str, *, wanted: Callable[[BatchJob], bool], before: int | None, limit: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """Return up to `limit` summaries, the newest first, and where the next page begins, None after the last.
+
+        `before` is what the page before returned: only jobs with a smaller sequence are looked at.
+        """
+        with self._changed:
+            page: list[BatchJob] = []
+            for job in reversed(self._jobs_of_queue[queue_arn]):
+                if (before is None or job.sequence < before) and wanted(job):
+                    if len(page) == limit:
+                        return [job.summary() for job in page], page[-1].sequence
+                    page.append(job)
+            return [job.summary() for job in page], None
+
+    def terminate(self, job_id: str, reason: str) -> None:
+        """End a job: at once if it has not started, else by asking its process. Unknown and finished: nothing."""
+        stop: Callable[[], None] | None = None
+        with self._changed:
+            job = self._jobs.get(job_id)
+            if job is None or job.status in FINISHED or job.is_terminated:
+                return
+            job.is_terminated = True
+            job.status_reason = reason
+            if job.status in NOT_STARTED:
+                self._fail_unstarted(job)
+            elif job.run is not None:
+                stop = job.run.stop
+        if stop is not None:
+            stop()
+
+    def cancel(self, job_id: str, reason: str) -> None:
+        """End a job that has not started; one that has is left alone, silently, as in AWS."""
+        with self._changed:
+            job = self._jobs.get(job_id)
+            if job is not None and job.status in NOT_STARTED:
+                job.status_reason = reason
+                self._fail_unstarted(job)
+
+    def next_to_start(self) -> list[BatchJob]:
+        """Wait until jobs may start, and return them, STARTING, each with a new run and its vCPUs taken."""
+        placed: list[BatchJob] = []
+        while not placed:
+            # Asked for without the lock, because the control plane has one of its own.
+            compute = {queue: self._compute_of(queue) for queue in self._queues_to_look_at()}
+            with self._changed:
+                placed = [job for queue, choices in compute.items() for job in self._place_queue(queue, choices)]
+        return placed
+
+    def lose(self, job_id: str, loss: Loss) -> bool:
+        """Take the machine from under a running job. False where it does not run."""
+        with self._changed:
+            job = self._jobs.get(job_id)
+            if job is None or job.status is not BatchStatus.RUNNING or job.run is None or job.run.kill is None:
+                return False
+            job.run.loss = loss
+            kill = job.run.kill
+        kill()
+        return True
+
+    def running(self) -> list[str]:
+        """Return the ids of all jobs that run, the oldest first."""
+        with self._changed:
+            return [job.job_id for job in self._jobs.values() if job.status is BatchStatus.RUNNING]
+
+    def vanish(self, job_id: str) -> bool:
+        """Know the job no more; its process goes on. False where it was not known."""
+        with self._changed:
+            job = self._jobs.pop(job_id, None)
+            if job is not None:
+                self._jobs_of_queue[job.submission.queue.arn].remove(job)
+            return job is not None
+
+    def hold_back(self, reason_for: Callable[[str], str | None]) -> None:
+        """From now on, a job for whose name this gives a reason stays RUNNABLE, with that reason."""
+        with self._changed:
+            self._held_back = reason_for
+
+    def mark_hanging(self, job: BatchJob, *, stop: Callable[[], None]) -> None:
+        """Record that the job stays in STARTING; a terminate calls `stop`."""
+        with self._changed:
+            _present_run(job).stop = stop
+            terminated = job.is_terminated
+        if terminated:
+            stop()
+
+    def mark_running(
+        self, job: BatchJob, *, stop: Callable[[], None], kill: Callable[[], None], log_stream_name: str
+    ) -> None:
+        """Record that the job's process runs. A terminate that came in between is passed on to it at once."""
+        with self._changed:
+            run = _present_run(job)
+            run.kill = kill
+            run.started_at_ms = _now_ms()
+            run.log_stream_name = log_stream_name
+            run.stop = stop
+            job.status = BatchStatus.RUNNING
+            terminated = job.is_terminated
+        if terminated:
+            stop()
+
+    def mark_timed_out(self, job: BatchJob) -> None:
+        """Record that the job's process is being stopped because it ran for too long."""
+        with self._changed:
+            _present_run(job).timed_out = True
+
+    def mark_ended(
+        self, job: BatchJob, *, exit_code: int | None, reason: str = "", status_reason: str = CONTAINER_EXITED
+    ) -> None:
+        """Record the end of the job's run and give back its vCPUs: SUCCEEDED, FAILED, or RUNNABLE for another run."""
+        with self._changed:
+            run = _present_run(job)
+            if run.loss is not None:
+                exit_code, reason, status_reason = run.loss.exit_code, run.loss.reason, run.loss.status_reason
+            run.stop = run.kill = None
+            run.exit_code = exit_code
+            run.reason = reason
+            run.stopped_at_ms = _now_ms()
+            run.status_reason = (
+                job.status_reason if job.is_terminated else TIMED_OUT if run.timed_out else status_reason
+            )
+            job.ended_runs.append(run)
+            job.status_reason = run.status_reason
+            self._vcpus_in_use[run.compute_arn] -= job.submission.vcpus
+            if exit_code == 0 and not job.is_terminated and not run.timed_out:
+                self._finish(job, BatchStatus.SUCCEEDED, at_ms=run.stopped_at_ms)
+            elif self._starts_again(job, run):
+                job.status = BatchStatus.RUNNABLE
+                self._waiting_of_queue[job.submission.queue].append(job)
+            else:
+                self._finish(job, BatchStatus.FAILED, at_ms=run.stopped_at_ms)
+            self._place_soon()
+
+    def place_again(self) -> None:
+        """Look once more at what may start: a queue's compute may have changed."""
+        with self._changed:
+            self._place_soon()
+
+    def _place_soon(self) -> None:
+        self._may_place = True
+        self._changed.notify_all()
+
+    def _queues_to_look_at(self) -> list[Queue]:
+        """Wait for a change, let what was submitted become RUNNABLE, and return the queues in which jobs wait."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._may_place)
+            self._may_place = False
+            for job in self._submitted:
+                if job.status is BatchStatus.SUBMITTED:
+                    job.status = BatchStatus.RUNNABLE
+                    self._waiting_of_queue[job.submission.queue].append(job)
+            self._submitted.clear()
+            return [queue for queue, waiting in self._waiting_of_queue.items() if waiting]
+
+    def _place_queue(self, queue: Queue, choices: Sequence[Compute]) -> list[BatchJob]:
+        """Take jobs from the head while they fit: first in, first out, so one that does not fit holds back the rest."""
+        placed: list[BatchJob] = []
+        held: list[BatchJob] = []
+        waiting = self._waiting_of_queue[queue]
+        while waiting:
+            job = waiting.popleft()
+            if job.status in FINISHED:
+                continue
+            if reason := self._held_back(job.submission.name):
+                job.status_reason = reason
+                held.append(job)
+                continue
+            compute_arn = self._compute_with_room(job, choices)
+            if compute_arn is None:
+                waiting.appendleft(job)
+                break
+            self._vcpus_in_use[compute_arn] += job.submission.vcpus
+            job.status = BatchStatus.STARTING
+            job.status_reason = ""
+            job.run = ContainerRun(number=len(job.ended_runs) + 1, compute_arn=compute_arn)
+            placed.append(job)
+        waiting.extendleft(reversed(held))
+        return placed
+
+    def _compute_with_room(self, job: BatchJob, choices: Sequence[Compute]) -> str | None:
+        for compute in choices:
+            if self._vcpus_in_use[compute.arn] + job.submission.vcpus <= compute.max_vcpus:
+                return compute.arn
+        if all(job.submission.vcpus > compute.max_vcpus for compute in choices):
+            job.status_reason = TOO_BIG
+        return None
+
+    def _starts_again(self, job: BatchJob, run: ContainerRun) -> bool:
+        """Say whether Batch itself retries: never after a terminate or a timeout (job_timeouts.html)."""
+        if job.is_terminated or run.timed_out:
+            return False
+        return job.submission.retry.starts_again(
+            attempts_made=run.number, exit_code=run.exit_code, reason=run.reason, status_reason=run.status_reason
+        )
+
+    def _fail_unstarted(self, job: BatchJob) -> None:
+        job.is_cancelled = True
+        self._finish(job, BatchStatus.FAILED, at_ms=_now_ms())
+        self._place_soon()
+
+    @staticmethod
+    def _finish(job: BatchJob, status: BatchStatus, *, at_ms: int) -> None:
+        job.status = status
+        job.stopped_at_ms = at_ms
+
+
+def _present_run(job: BatchJob) -> ContainerRun:
+    if job.run is None:
+        message = f"job {job.job_id} was never placed"
+        raise RuntimeError(message)
+    return job.run
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

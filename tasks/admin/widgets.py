@@ -1,0 +1,93 @@
+"""How the admin shows things: read-only pages, progress bars, badges, timelines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ..selectors.progress import JobProgress
+from ..selectors.timeline import TimelineEntry
+
+if TYPE_CHECKING:
+    AnyAdmin = admin.ModelAdmin[Any]
+    AnyInline = admin.TabularInline[Any, Any]
+else:
+    AnyAdmin = admin.ModelAdmin
+    AnyInline = admin.TabularInline
+
+NOTHING = "-"
+
+_GREEN = "light-dark(#1a7f37, #3fb950)"
+_BLUE = "light-dark(#0969da, #58a6ff)"
+_RED = "light-dark(#cf222e, #ff7b72)"
+_ORANGE = "light-dark(#bc4c00, #ffa657)"
+
+_COLOURS = {
+    **dict.fromkeys(("SUCCEEDED", "DONE", "READY"), _GREEN),
+    **dict.fromkeys(("RUNNING", "LEASED", "PROCESSING", "UPDATING"), _BLUE),
+    **dict.fromkeys(("FAILED", "DEAD", "PARKED"), _RED),
+    **dict.fromkeys(("LOST", "RETRY_WAIT"), _ORANGE),
+}
+
+
+class ReadOnlyAdmin(AnyAdmin):
+    """Rows that only services write."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds one by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody edits one by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes one by hand."""
+        return False
+
+
+class ReadOnlyInline(AnyInline):
+    """Rows of another model on a row's page, that only services write."""
+
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody adds one by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody edits one by hand, and nothing that a form sends is read."""
+        return False
+
+
+def badge(state: str) -> SafeString:
+    """A state in its colour."""
+    return format_html('<strong style="color: {}">{}</strong>', _COLOURS.get(state, "inherit"), state)
+
+
+def progress_bar(progress: JobProgress) -> SafeString:
+    """A bar, its percentage, and the units behind it."""
+    return format_html(
+        '<progress max="100" value="{0}" title="{1} of {2} media units"></progress> {0} %',
+        progress.percent,
+        progress.units_done,
+        progress.units_total,
+    )
+
+
+def timeline(entries: Iterable[TimelineEntry]) -> SafeString:
+    """What happened, newest first."""
+    return render_to_string("admin/batchreel/timeline.html", {"entries": entries})
+
+
+def page_link(model: str, pk: object, text: object) -> SafeString:
+    """A link to a row's page in the admin."""
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:batchreel_{model}_change", args=[pk]), text)

@@ -1,0 +1,94 @@
+"""What AWS Batch depends on in the account, for the doctor: subnets (EC2) and the image (ECR). Reads, bounded; raises only BatchError."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError
+
+from .aws import translated
+from .control import OPERATORS_CALLS
+from .errors import BatchRejectedError, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ECR_IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<repository>[^:@]+)"
+    r"(:(?P<tag>[\w.-]+))?(@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_MANIFESTS = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """A subnet, and how many more machines its addresses are enough for."""
+
+    subnet_id: str
+    free_addresses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcrImage:
+    """An image in ECR. `architectures` (amd64, arm64) is empty where its manifest is for one architecture and does not say which."""
+
+    digest: str
+    architectures: frozenset[str]
+
+
+def describe_subnets(subnet_ids: Sequence[str]) -> list[Subnet]:
+    """The subnets of these ids; those that do not exist are missing in the answer."""
+    client = _client("ec2")
+    with translated("DescribeSubnets", client):
+        # A filter, for ids that do not exist are an error otherwise.
+        found = client.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(subnet_ids)}])["Subnets"]
+    return [Subnet(subnet_id=each["SubnetId"], free_addresses=each["AvailableIpAddressCount"]) for each in found]
+
+
+def is_in_ecr(image: str) -> bool:
+    """Whether the image's name is one of ECR's: nobody else's registry can be asked."""
+    return _ECR_IMAGE.fullmatch(image) is not None
+
+
+def describe_image(image: str) -> EcrImage | None:
+    """The image of this name in ECR; None where there is none. Raises BatchError."""
+    named = _ECR_IMAGE.fullmatch(image)
+    if named is None:
+        message = f"{image} is not in ECR"
+        raise BatchRejectedError(message)
+    wanted = {"imageDigest": named["digest"]} if named["digest"] else {"imageTag": named["tag"] or "latest"}
+    client = _client("ecr", named["region"])
+    with translated("BatchGetImage", client):
+        answer = client.batch_get_image(
+            registryId=named["account"],
+            repositoryName=named["repository"],
+            imageIds=[wanted],
+            acceptedMediaTypes=_MANIFESTS,
+        )
+    if not answer["images"]:
+        return None
+    found = answer["images"][0]
+    manifest = json.loads(found["imageManifest"])
+    platforms = (each.get("platform", {}) for each in manifest.get("manifests", []))
+    return EcrImage(
+        digest=found["imageId"]["imageDigest"],
+        architectures=frozenset(each["architecture"] for each in platforms if each.get("os") == "linux"),
+    )
+
+
+@cache
+def _client(service: str, region: str | None = None) -> Any:
+    try:
+        return boto3.client(service, region_name=region, config=OPERATORS_CALLS)  # type: ignore[call-overload]  # one of two literal names
+    except BotoCoreError as error:
+        raise translate(error, call="making a client", where="this machine's AWS configuration") from error

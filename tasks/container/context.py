@@ -1,0 +1,64 @@
+"""What all units of one container share: the claim, the local folder, the source, the plan, the ways to report and to be stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+from ..services.container_api.claim import Claim, Lease
+from ..services.container_api.publish import read_plan
+from ..transcode import Plan, StoppedError
+from .database import Database
+from .files import fetch_source
+from .progress import Progress
+
+STALE_PLAN = frozenset({"ENGINE_CHANGED", "PLAN_VERSION"})
+"""The media engine's codes for a plan that another engine made: a deployment came between two attempts."""
+
+
+@dataclass
+class ContainerContext:
+    """One per container; its methods are called from all slots."""
+
+    claim: Claim
+    folder: Path
+    database: Database
+    progress: Progress
+    stop: threading.Event
+    _fetching: threading.Lock = field(default_factory=threading.Lock)
+    _fetched: Path | None = None
+
+    def source(self, slot: int) -> Path:
+        """The source as a local file, fetched once for all slots."""
+        with self._fetching:
+            if self._fetched is None:
+                self.progress.enter(slot, "fetch")
+                report = partial(self.progress.advance, slot)
+                self._fetched = fetch_source(self.claim.source_name, self.folder, progress=report, stop=self.stop)
+            return self._fetched
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The job's plan, read once."""
+        return Plan.from_json(self.database(partial(read_plan, self.claim.job_id)))
+
+    def forget_plan(self) -> None:
+        """The plan was made by another engine; the next one is read anew."""
+        self.__dict__.pop("plan", None)
+
+    def media_progress(self, slot: int, lease: Lease, total: int) -> Callable[[int], None]:
+        """A callback that turns a unit's own count, of `total`, into its share of the job's progress."""
+
+        def report(count: int) -> None:
+            share = min(1.0, count / max(1, total))
+            self.progress.advance(slot, count, in_flight_frames=share * lease.weight_frames)
+
+        return report
+
+    def raise_if_stopped(self) -> None:
+        """Raise StoppedError where the container was told to end."""
+        if self.stop.is_set():
+            raise StoppedError

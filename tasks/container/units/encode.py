@@ -1,0 +1,55 @@
+"""The video and audio units: encode, store the files, finish."""
+
+from __future__ import annotations
+
+import posixpath
+from functools import partial
+from pathlib import Path
+
+from ...services.container_api.claim import Lease
+from ...services.container_api.finish import finish_unit
+from ...transcode import UnitOutput, encode_audio, encode_video
+from ..context import ContainerContext
+from ..files import store_file
+
+
+def do_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
+    path, plan = context.source(slot), context.plan
+    unit = plan.video_units[lease.index]
+    context.progress.enter(slot, "encode")
+    report = context.media_progress(slot, lease, unit.end_frame - unit.first_frame)
+    # A seam that did not fit may mean that the source lies about its key frames: then only reading it whole helps.
+    output = encode_video(
+        path,
+        plan,
+        lease.index,
+        folder,
+        progress=report,
+        stop=context.stop,
+        reading=partial(context.progress.reads, slot),
+        from_beginning=lease.is_redo,
+    )
+    return _store_and_finish(context, lease, slot, folder, output)
+
+
+def do_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
+    path, plan = context.source(slot), context.plan
+    context.progress.enter(slot, "encode")
+    report = context.media_progress(slot, lease, round(plan.duration_s * 1000))
+    output = encode_audio(path, plan, folder, progress=report, stop=context.stop)
+    return _store_and_finish(context, lease, slot, folder, output)
+
+
+def _store_and_finish(context: ContainerContext, lease: Lease, slot: int, folder: Path, output: UnitOutput) -> bool:
+    context.progress.enter(slot, "store")
+    context.progress.advance(slot, 0, in_flight_frames=lease.weight_frames)
+    for file in output.files:
+        store_file(
+            folder / file.name,
+            f"{lease.key_prefix}/{file.name}",
+            progress=partial(context.progress.advance, slot),
+            stop=context.stop,
+        )
+    made = {"folder": posixpath.basename(lease.key_prefix), "media": output.to_json()}
+    context.database(partial(finish_unit, context.claim, lease, output=made))
+    return False

@@ -1,0 +1,121 @@
+"""Looks at AWS Batch: the queue, its compute environments, and the job definition."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from ...batch.control import (
+    DefinitionName,
+    describe_compute_environments,
+    describe_definition,
+    describe_queue,
+    fix,
+    message,
+    region,
+)
+from ...batch.definition import render
+from ...batch.definition_diff import differences
+from ...batch.errors import BatchError
+from ...conf import bridge_settings
+from ..finding import failed, ok, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ...batch.control import ComputeEnvironment
+    from ..finding import Finding
+
+REGISTER = "Run `manage.py register_job_definition`."
+
+
+def check_queue() -> Iterator[Finding]:
+    """One finding for the queue, one for each of its compute environments."""
+    name = bridge_settings().job_queue
+    if not name:
+        yield failed("queue", "VIDEO_BATCH_JOB_QUEUE is empty.", fix="Set it to the name of the AWS Batch job queue.")
+        return
+    part = "queue"
+    try:
+        queue = describe_queue(name)
+        if queue is None:
+            text = f"AWS Batch has no queue {name} in {region()}."
+            yield failed("queue", text, fix="Correct VIDEO_BATCH_JOB_QUEUE or the region, or create the queue.")
+            return
+        yield _enabled_and_valid(
+            "queue", queue.name, state=queue.state, status=queue.status, reason=queue.status_reason
+        )
+        part = "compute"
+        environments = describe_compute_environments(queue.compute_environments)
+    except BatchError as error:
+        yield unknown(part, f"{message(error)}.", fix=fix(error))
+        return
+    if not environments:
+        yield failed("compute", f"The queue {name} has no compute environment.", fix="Give it one.")
+    for environment in environments:
+        yield _compute(environment, vcpus=bridge_settings().vcpus)
+
+
+def check_definition() -> Iterator[Finding]:
+    """One finding for the registered definition, one for its command."""
+    conf = bridge_settings()
+    if not conf.job_definition:
+        yield failed("definition", "VIDEO_BATCH_JOB_DEFINITION is empty.", fix="Set it to the job definition's name.")
+        return
+    wanted = DefinitionName.parse(conf.job_definition)
+    try:
+        registered = describe_definition(wanted)
+        rendered = render(conf, region=region()) | {"jobDefinitionName": wanted.name}
+    except BatchError as error:
+        yield unknown("definition", f"{message(error)}.", fix=fix(error))
+        return
+    if registered is None:
+        yield failed("definition", f"AWS Batch has no active job definition {conf.job_definition}.", fix=REGISTER)
+        return
+    name = f"{wanted.name}:{registered['revision']}"
+    found = differences(registered=registered, rendered=rendered)
+    if found:
+        paths = ", ".join(each.path for each in found)
+        yield failed("definition", f"{name} is not what the code renders: {paths}.", fix=REGISTER)
+    else:
+        yield ok("definition", f"{name} is what the code renders.")
+    yield _command(registered.get("containerProperties", {}).get("command", []))
+
+
+def _enabled_and_valid(part: str, name: str, *, state: str, status: str, reason: str) -> Finding:
+    if state != "ENABLED":
+        return failed(part, f"{name} is {state}.", fix="Enable it in AWS Batch.")
+    if status != "VALID":
+        text = f"{name} is {status or 'without status'}: {reason or 'AWS gives no reason'}."
+        return failed(part, text, fix="Mend what AWS names; UPDATING and CREATING pass by themselves.")
+    return ok(part, f"{name} is ENABLED and VALID.")
+
+
+def _compute(environment: ComputeEnvironment, *, vcpus: int) -> Finding:
+    if environment.max_vcpus is not None and environment.max_vcpus < vcpus:
+        return failed(
+            "compute",
+            f"{environment.name} has at most {environment.max_vcpus} vCPUs, a container asks for {vcpus}: none ever starts.",
+            fix="Raise its maxvCpus, or lower BATCHREEL['vcpus'] and register the job definition.",
+        )
+    return _enabled_and_valid(
+        "compute",
+        environment.name,
+        state=environment.state,
+        status=environment.status,
+        reason=environment.status_reason,
+    )
+
+
+def _command(command: Sequence[str]) -> Finding:
+    """Can the container's command be run by the code that is here? An image older than its command was a real fault."""
+    module = command[command.index("-m") + 1] if "-m" in command[:-1] else ""
+    if not module:
+        return failed("command", f"{' '.join(command) or 'It'} runs no Python module.", fix=REGISTER)
+    try:
+        importable = importlib.util.find_spec(f"{module}.__main__") or importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        importable = None
+    if importable is None:
+        return failed("command", f"There is no module {module} here.", fix=REGISTER)
+    return ok("command", f"python -m {module} can be run by this code.")

@@ -1,0 +1,54 @@
+"""Looks at what media work needs on this machine: ffmpeg, and the player's script for the page."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.staticfiles import finders
+
+from ...transcode.sandbox.ffmpeg import ffmpeg_binary
+from ..finding import failed, ok, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..finding import Finding
+
+_TIMEOUT_S = 10
+PLAYER = "hls.js/hls.min.js"
+
+
+def check_ffmpeg() -> Iterator[Finding]:
+    """One finding: it runs, and has the encoder that the ladder needs."""
+    fix = "Install the locked requirements, or set FFMPEG_BINARY to a build with libx264."
+    try:
+        binary = ffmpeg_binary()
+        told = subprocess.run(
+            [binary, "-hide_banner", "-encoders"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_TIMEOUT_S,
+            env={},
+        )
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        yield failed("ffmpeg", f"It does not run: {error}", fix=fix)
+        return
+    if "libx264" in told.stdout:
+        yield ok("ffmpeg", f"{binary} runs and has libx264.")
+    else:
+        yield failed("ffmpeg", f"{binary} has no libx264.", fix=fix)
+
+
+def check_player() -> Iterator[Finding]:
+    """One finding; without the script only browsers that play HLS by themselves can play."""
+    collected = settings.STATIC_ROOT and (Path(settings.STATIC_ROOT) / PLAYER).is_file()
+    if collected or finders.find(PLAYER):
+        yield ok("player", "hls.js is there.")
+    else:
+        yield warning(
+            "player", "hls.js is not installed.", fix="Run `scripts/dev`, or npm ci and `manage.py collectstatic`."
+        )

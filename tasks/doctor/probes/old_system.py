@@ -1,0 +1,61 @@
+"""Looks for what the old system left behind: its settings, its beat entries, its rules that submit jobs to AWS Batch by the clock."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import connection
+from django_celery_beat.models import PeriodicTask
+
+from ..finding import ok, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..finding import Finding
+
+_OLD = re.compile(
+    r"sqs_main|batch_main|batch_entrypoint|video_worker|"
+    r"reconcile_batch_video_jobs|scan_stuck_video_jobs|detect_stuck_videos|enqueue_uploaded_videos|recover_dead_video_jobs|"
+    r"purge_raw_videos|cleanup_orphan_video_storage|check_workers|deployment_readiness_check|check_batch_settings|netprobe",
+    re.IGNORECASE,
+)
+"""Names of the old system's programs; docs/migrating.md says what takes the place of each."""
+
+_OLD_SETTINGS = re.compile(
+    r"(VIDEO_SQS_|VIDEO_.*_QUEUE_URL|VIDEO_JOB_LOCK_|VIDEO_TRANSCODE_LOCK_|VIDEO_WORKER_|VIDEO_BATCH_OPS_|VIDEO_STUCK_).*"
+)
+_ADVICE = "docs/migrating.md says what took its place; then remove it."
+
+
+def check_old_system() -> Iterator[Finding]:
+    """A warning for each place in which something was found."""
+    found = [*_in_environment(), *_in_installed_apps(), *_in_schedule()]
+    yield from found
+    if not found:
+        yield ok("leftovers", "Nothing of the old system was found.")
+
+
+def _in_environment() -> Iterator[Finding]:
+    names = sorted(name for name, value in os.environ.items() if _OLD_SETTINGS.fullmatch(name) or _OLD.search(value))
+    if names:
+        yield warning("leftovers", f"The environment still has {', '.join(names)}.", fix=_ADVICE)
+
+
+def _in_installed_apps() -> Iterator[Finding]:
+    apps = [app for app in settings.INSTALLED_APPS if _OLD.search(app)]
+    if apps:
+        yield warning("leftovers", f"INSTALLED_APPS still has {', '.join(apps)}.", fix=_ADVICE)
+
+
+def _in_schedule() -> Iterator[Finding]:
+    try:
+        entries = PeriodicTask.objects.filter(enabled=True).values_list("name", "task")
+        old = sorted(name for name, task in entries if _OLD.search(f"{name} {task}"))
+    finally:
+        connection.close()
+    if old:
+        yield warning("leftovers", f"Beat still sends {', '.join(old)}.", fix=_ADVICE)

@@ -1,0 +1,47 @@
+"""Whether a person may retry a video now, and what the retry would do. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .states import ACTIVE_JOB_STATES, JobState
+from .video_status import VideoStatus
+
+
+class RetryOffer(NamedTuple):
+    """Whether a retry is on offer, with a stable code and a message that says why, or why not."""
+
+    possible: bool
+    code: str
+    message: str
+
+
+_BY_STATUS = {
+    VideoStatus.DELETED: RetryOffer(possible=False, code="DELETED", message="The video was deleted."),
+    VideoStatus.UPLOADING: RetryOffer(
+        possible=False, code="SOURCE_INCOMPLETE", message="The upload is not complete. Upload the file again."
+    ),
+}
+_READY = RetryOffer(possible=False, code="READY", message="The video is ready; there is nothing to retry.")
+_UNDER_WAY = RetryOffer(possible=False, code="UNDER_WAY", message="The video is being processed already.")
+_FROM_THE_BEGINNING = "Tries the same file again, from the beginning."
+_BY_JOB: dict[JobState | None, RetryOffer] = {
+    None: RetryOffer(possible=False, code="NOT_ASKED_YET", message="The video is processed without being asked for."),
+    **dict.fromkeys(ACTIVE_JOB_STATES, _UNDER_WAY),
+    JobState.FAILED: RetryOffer(possible=True, code="FAILED", message=_FROM_THE_BEGINNING),
+    JobState.CANCELLED: RetryOffer(possible=True, code="CANCELLED", message=_FROM_THE_BEGINNING),
+    JobState.DEAD: RetryOffer(
+        possible=True, code="DEAD", message="Continues where the last attempt stopped: finished work is kept."
+    ),
+    # Succeeded, yet the video shows nothing: its publication was lost.
+    JobState.SUCCEEDED: RetryOffer(possible=True, code="UNPUBLISHED", message=_FROM_THE_BEGINNING),
+}
+
+
+def retry_offer(status: VideoStatus, newest_job: JobState | None) -> RetryOffer:
+    """Return the offer for a video with this status whose newest job is in this state."""
+    if offer := _BY_STATUS.get(status):
+        return offer
+    if status is VideoStatus.READY and newest_job is JobState.SUCCEEDED:
+        return _READY
+    return _BY_JOB[newest_job]

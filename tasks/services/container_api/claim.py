@@ -1,0 +1,215 @@
+"""Claiming: a container takes its attempt, then one unit after the other. Every claim is fenced."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, IntegerField, Q, Value, When
+from django.db.models.functions import Now
+
+from ...lifecycle.errors import AttemptCancelledError, BatchreelError, FencedError
+from ...lifecycle.states import (
+    MEDIA_UNIT_KINDS,
+    AttemptEvent,
+    AttemptState,
+    JobEvent,
+    JobState,
+    UnitEvent,
+    UnitKind,
+    UnitState,
+)
+from ...models import Attempt, Job, Unit
+from ...storage.keys import job_folder, unit_folder
+from ..state.locking import lock_job, read_attempt
+from ..state.transition import transition
+
+
+class JobAlreadyDoneError(BatchreelError):
+    """The job has already succeeded; there is nothing to do."""
+
+    code = "IDEMPOTENT_DONE"
+
+
+class NotClaimableError(BatchreelError):
+    """The attempt belongs to another Batch job, or to another process."""
+
+    code = "NOT_CLAIMABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A container's hold on its attempt. `claim_id` is the process's own, so a repeated claim is told from a rival's."""
+
+    attempt_id: int
+    job_id: uuid.UUID
+    number: int
+    claim_id: uuid.UUID
+    vcpus: int
+    source_name: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A container's hold on one unit. Object keys carry `fence` and `lease_id`, so no two writers ever share a key."""
+
+    unit_id: int
+    kind: UnitKind
+    index: int
+    fence: int
+    lease_id: str
+    weight_frames: int
+    key_prefix: str
+    is_redo: bool
+    """The unit was done before, and what it made was bad."""
+
+
+class NothingToClaim(enum.Enum):
+    """Why there is no unit for this container now."""
+
+    JOB_DONE = "the job has succeeded"
+    OTHERS_AT_WORK = "what is left is in another live attempt's hands"
+    OWN_WORK_FIRST = "what is left waits for units that this attempt holds"
+
+
+@transaction.atomic
+def claim_attempt(*, job_id: uuid.UUID, number: int, batch_job_id: str | None, claim_id: uuid.UUID) -> Claim:
+    """Take the attempt for this process; it is RUNNING from here on. Fills in the Batch job's id where the bridge did not learn it.
+
+    Raises NotFoundError, JobAlreadyDoneError, AttemptCancelledError, FencedError (the attempt has ended) or NotClaimableError.
+    """
+    job = lock_job(job_id)
+    attempt = read_attempt(job, number)
+    if job.state == JobState.SUCCEEDED:
+        message = f"job {job_id} has already succeeded"
+        raise JobAlreadyDoneError(message)
+    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim_id:
+        return _claim(attempt, claim_id)
+    require_claimable(attempt, batch_job_id)
+    transition(
+        attempt,
+        AttemptEvent.CLAIM,
+        text=batch_job_id or "outside Batch",
+        claim_id=claim_id,
+        batch_job_id=batch_job_id or attempt.batch_job_id,
+        submit_at=None,
+        claimed_at=Now(),
+        heartbeat_at=Now(),
+        progressed_at=Now(),
+        stage="claim",
+    )
+    if job.state == JobState.QUEUED:
+        transition(job, JobEvent.CLAIM, text=f"attempt {number}", next_attempt_at=None)
+    Unit.objects.bulk_create([Unit(job=job, kind=UnitKind.PLAN)], ignore_conflicts=True)
+    return _claim(attempt, claim_id)
+
+
+def require_claimable(attempt: Attempt, batch_job_id: str | None) -> None:
+    """Raise unless a container with this Batch job's id may take the attempt."""
+    if attempt.state == AttemptState.CANCELLED:
+        message = f"{attempt}: {attempt.reason_message}"
+        raise AttemptCancelledError(message)
+    if attempt.state not in (AttemptState.SUBMITTING, AttemptState.SUBMITTED):
+        message = f"{attempt} is not waiting for a container"
+        raise FencedError(message) if attempt.state != AttemptState.RUNNING else NotClaimableError(message)
+    if attempt.batch_job_id not in (None, batch_job_id):
+        message = f"{attempt} belongs to Batch job {attempt.batch_job_id}, this is {batch_job_id}"
+        raise NotClaimableError(message)
+
+
+@transaction.atomic
+def claim_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToClaim:
+    """Lease a unit whose predecessors are DONE and which no RUNNING attempt holds.
+
+    Nothing ever needs releasing: a unit of an attempt that is not RUNNING is free. `lease_id` is the caller's, random, 12 characters:
+    asking again with it, after a lost answer, gives the same lease. Raises AttemptCancelledError or FencedError.
+    """
+    job = lock_job(claim.job_id)
+    attempt = require_running_attempt(job, claim)
+    if attempt is None:
+        return NothingToClaim.JOB_DONE
+    if taken := Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt, lease_id=lease_id).first():
+        return _lease(taken, job)
+    unit = _claimable(job).first()
+    if unit is None:
+        own = Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt).exists()
+        return NothingToClaim.OWN_WORK_FIRST if own else NothingToClaim.OTHERS_AT_WORK
+    unit.job = job
+    transition(
+        unit,
+        UnitEvent.LEASE,
+        text=f"{unit.kind} {unit.index} by attempt {attempt.number}",
+        fence=unit.fence + 1,
+        attempt=attempt,
+        lease_id=lease_id,
+        leased_at=Now(),
+    )
+    return _lease(unit, job)
+
+
+def _lease(unit: Unit, job: Job) -> Lease:
+    return Lease(
+        unit_id=unit.pk,
+        kind=UnitKind(unit.kind),
+        index=unit.index,
+        fence=unit.fence,
+        lease_id=unit.lease_id,
+        weight_frames=unit.weight_frames,
+        key_prefix=f"{job_folder(job)}/{unit_folder(unit)}",
+        is_redo=bool(unit.output),
+    )
+
+
+def require_running_attempt(job: Job, claim: Claim) -> Attempt | None:
+    """The claim's attempt of the locked job, still RUNNING. None where the job has succeeded by another attempt.
+
+    Raises AttemptCancelledError or FencedError.
+    """
+    attempt = read_attempt(job, claim.number)
+    if job.state == JobState.SUCCEEDED:
+        return None
+    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:
+        return attempt
+    message = f"{attempt}: {attempt.reason_message}"
+    if attempt.state == AttemptState.CANCELLED:
+        raise AttemptCancelledError(message)
+    raise FencedError(message)
+
+
+def _claimable(job: Job) -> Any:
+    """Free units in the order in which they are best done. The plan comes before all media, all media before publishing.
+
+    Nothing waits for the preview: once all media are done, it is of no use.
+    """
+    units = Unit.objects.select_for_update(of=("self",)).filter(job=job)
+    free = Q(state=UnitState.PENDING) | Q(state=UnitState.LEASED) & (
+        Q(attempt=None) | ~Q(attempt__state=AttemptState.RUNNING)
+    )
+    kinds = [UnitKind.PLAN]
+    if not Unit.objects.filter(job=job, kind=UnitKind.PLAN).exclude(state=UnitState.DONE).exists():
+        kinds = [UnitKind.PREVIEW, UnitKind.AUDIO, UnitKind.VIDEO]
+        if not Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS).exclude(state=UnitState.DONE).exists():
+            kinds = [UnitKind.PUBLISH]
+    order = Case(
+        When(kind=UnitKind.PREVIEW, then=Value(0)),
+        When(kind=UnitKind.AUDIO, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
+    return units.filter(free, kind__in=kinds).order_by(order, "index")
+
+
+def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:
+    return Claim(
+        attempt_id=attempt.pk,
+        job_id=attempt.job_id,
+        number=attempt.number,
+        claim_id=claim_id,
+        vcpus=attempt.vcpus,
+        source_name=attempt.job.source_name,
+        profile=attempt.job.profile,
+    )

@@ -1,0 +1,43 @@
+"""The heartbeat: one fenced UPDATE that says "alive" and how far the work is, and brings back whether to go on."""
+
+from __future__ import annotations
+
+import enum
+
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Greatest, Now
+
+from ...lifecycle.states import AttemptState, JobState
+from ...models import Attempt
+from .claim import Claim
+
+
+class HeartbeatReply(enum.Enum):
+    """What a heartbeat brings back."""
+
+    ALIVE = "go on"
+    CANCELLED = "the attempt was cancelled"
+    FENCED = "the attempt was superseded"
+    DONE = "the job has succeeded, or the attempt has"
+
+
+def send_heartbeat(claim: Claim, *, stage: str, count: int, encoded_frames: int) -> HeartbeatReply:
+    """Write one heartbeat. `count` is any number that grows with progress within the stage; a change of either is progress."""
+    mine = Attempt.objects.filter(pk=claim.attempt_id, claim_id=claim.claim_id)
+    same = Q(stage=stage, count=count)
+    written = mine.filter(state=AttemptState.RUNNING).update(
+        heartbeat_at=Now(),
+        progressed_at=Case(When(same, then=F("progressed_at")), default=Now()),
+        stage=Value(stage),
+        count=Value(count),
+        encoded_frames=Greatest(F("encoded_frames"), Value(encoded_frames)),
+    )
+    if written:
+        return HeartbeatReply.ALIVE
+    row = mine.values_list("state", "job__state").first()
+    if row is None:
+        return HeartbeatReply.FENCED
+    attempt_state, job_state = row
+    if job_state == JobState.SUCCEEDED or attempt_state == AttemptState.SUCCEEDED:
+        return HeartbeatReply.DONE
+    return HeartbeatReply.CANCELLED if attempt_state == AttemptState.CANCELLED else HeartbeatReply.FENCED

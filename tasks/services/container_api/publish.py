@@ -1,0 +1,142 @@
+"""Publishing: one transaction sets the manifest, the job's state and the video's pointer, after everything was stored and verified."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from ...lifecycle.errors import FencedError
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import (
+    MEDIA_UNIT_KINDS,
+    AttemptEvent,
+    JobEvent,
+    JobState,
+    PublicationLevel,
+    UnitEvent,
+    UnitKind,
+    UnitState,
+)
+from ...models import Job, Unit, Video
+from ..state.attempt_end import end_job_attempts
+from ..state.locking import lock_job, lock_video_of
+from ..state.transition import transition
+from .claim import Claim, Lease, require_running_attempt
+from .finish import require_current_lease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedUnit:
+    """A media unit that is DONE: what it made, and the storage folder that holds it."""
+
+    kind: UnitKind
+    index: int
+    fence: int
+    redo_count: int
+    output: dict[str, Any]
+
+
+def finished_units(job_id: uuid.UUID) -> list[FinishedUnit]:
+    """What all media units of the job have made."""
+    units = Unit.objects.filter(job_id=job_id, kind__in=MEDIA_UNIT_KINDS, state=UnitState.DONE).order_by(
+        "kind", "index"
+    )
+    return [
+        FinishedUnit(
+            kind=UnitKind(u.kind), index=u.index, fence=u.fence, redo_count=u.redo_count, output=u.output or {}
+        )
+        for u in units
+    ]
+
+
+def read_plan(job_id: uuid.UUID) -> dict[str, Any]:
+    """The job's plan, as the container that made it stored it."""
+    plan = Job.objects.values_list("plan", flat=True).get(pk=job_id)
+    if plan is None:
+        message = f"job {job_id} has no plan, although its plan unit is DONE"
+        raise FencedError(message)
+    return dict(plan)
+
+
+@transaction.atomic
+def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_key: str, poster_key: str) -> None:
+    """Make the job SUCCEEDED and point the video at it, unless the video was deleted or shows a newer job already.
+
+    Doing it again, after a lost answer, is success. Raises FencedError or AttemptCancelledError: somebody else's publication, a
+    rescue or a cancel came first, and nothing was written.
+    """
+    lock_video_of(claim.job_id)
+    job = lock_job(claim.job_id)
+    unit = require_current_lease(job, lease)
+    if unit.state == UnitState.DONE and job.state == JobState.SUCCEEDED:
+        return
+    attempt = require_running_attempt(job, claim)
+    if attempt is None or unit.attempt_id != attempt.pk:
+        message = f"{unit} is in other hands"
+        raise FencedError(message)
+    unit.attempt = attempt
+    transition(unit, UnitEvent.FINISH, output={"manifest_key": manifest_key}, done_at=Now())
+    transition(
+        job,
+        JobEvent.PUBLISH,
+        manifest=manifest,
+        manifest_key=manifest_key,
+        poster_key=poster_key,
+        level=PublicationLevel.FULL,
+        reason="",
+        finished_at=Now(),
+    )
+    transition(attempt, AttemptEvent.SUCCEED, counted=False, exit_code=0, ended_at=Now())
+    end_job_attempts(job, reason=Reason.JOB_ENDED)
+    _note_superseded(job)
+    _point_video_at(job)
+
+
+def _note_superseded(job: Job) -> None:
+    """From here on the older publication's retention counts: viewers may have begun to watch it, or a preview, until now."""
+    others = Job.objects.filter(video_id=job.video_id, superseded_at=None)
+    succeeded = Q(state=JobState.SUCCEEDED)
+    shown = Q(pk__in=Video.objects.filter(pk=job.video_id).values("published_job"))
+    others.filter(succeeded | shown, created_at__lt=job.created_at).update(superseded_at=Now())
+    if others.filter(succeeded, created_at__gt=job.created_at).exists():
+        Job.objects.filter(pk=job.pk).update(superseded_at=Now())
+
+
+def _point_video_at(job: Job) -> None:
+    newer = Job.objects.filter(pk=OuterRef("published_job"), created_at__gt=job.created_at)
+    Video.objects.filter(pk=job.video_id, deleted_at=None).filter(Q(published_job=None) | ~Exists(newer)).update(
+        published_job=job
+    )
+
+
+@transaction.atomic
+def redo_units(claim: Claim, lease: Lease, *, bad: Sequence[tuple[FinishedUnit, str]]) -> None:
+    """A failed verify: the units that it names are done again, under a new fence; publishing waits for them.
+
+    `bad` holds (unit as it was verified, what is wrong); one that was done again since is left alone. The publish unit's lease is
+    given up, so that it becomes claimable again, by this container or another, when the repair is done.
+    """
+    job = lock_job(claim.job_id)
+    unit = require_current_lease(job, lease)
+    if require_running_attempt(job, claim) is None:
+        return
+    for made, wrong in bad:
+        damaged = Unit.objects.get(job=job, kind=made.kind, index=made.index)
+        damaged.job = job
+        if (damaged.state, damaged.fence) == (UnitState.DONE, made.fence):
+            transition(
+                damaged,
+                UnitEvent.REDO,
+                text=f"{made.kind} {made.index}: {wrong}",
+                redo_count=damaged.redo_count + 1,
+                attempt=None,
+                output={"is_redo": wrong},
+                done_at=None,
+            )
+    Unit.objects.filter(pk=unit.pk, fence=unit.fence).update(attempt=None)

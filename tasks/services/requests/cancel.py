@@ -1,0 +1,31 @@
+"""Cancelling a job: its attempts end at once in the rows; heartbeats tell the containers, and the reap tick ends the Batch jobs."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobState
+from ...models import Job
+from ..state.attempt_end import end_job_attempts
+from ..state.locking import lock_job
+from ..state.transition import transition
+
+
+@transaction.atomic
+def cancel_job(*, job_id: uuid.UUID, reason: Reason = Reason.CANCELLED) -> bool:
+    """Cancel the job. False where it has ended already, which nothing changes any more. Raises NotFoundError."""
+    job = lock_job(job_id)
+    return cancel_locked(job, reason=reason)
+
+
+def cancel_locked(job: Job, *, reason: Reason) -> bool:
+    """Cancel a job whose row the caller has locked."""
+    if job.state not in ACTIVE_JOB_STATES | {JobState.DEAD}:
+        return False
+    transition(job, JobEvent.CANCEL, reason=reason, next_attempt_at=None, finished_at=Now())
+    end_job_attempts(job, reason=reason)
+    return True

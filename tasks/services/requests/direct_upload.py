@@ -1,0 +1,151 @@
+"""Uploads that go from a browser to the bucket in parts, past this site: begun, completed once all parts are there, given up when old.
+
+The bucket is asked before or after a transaction, never inside one. What it says of the object decides, never what the browser says.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from ...conf import bridge_settings
+from ...lifecycle.errors import ConflictError, NotFoundError
+from ...models import DirectUpload, Video
+from ...storage.bucket import Bucket, NoSuchUploadError, part_bytes_for
+from ..state.locking import lock_video
+from ..state.lost_commit import may_be_committed
+from ..state.transition import append_event
+from .delete import delete_video
+
+
+class PartsMissingError(ConflictError):
+    """The bucket does not hold all parts, or not whole; `numbers` says which."""
+
+    code = "PARTS_MISSING"
+
+    def __init__(self, numbers: list[int]) -> None:
+        """Keep the numbers."""
+        super().__init__(f"{len(numbers)} parts of the file have not arrived.")
+        self.numbers = numbers
+
+
+class UploadLostError(ConflictError):
+    """The bucket has no object of the file's size, and no parts: it has to be uploaded again."""
+
+    code = "UPLOAD_LOST"
+
+
+def begin_direct_upload(
+    *,
+    bucket: Bucket,
+    owner: Any,
+    title: str,
+    name: str,
+    size_bytes: int,
+    content_type: str,
+    video_id: uuid.UUID | None = None,
+) -> DirectUpload:
+    """Begin the upload of a file: a video whose source is not complete. Raises BucketError; no row is left then.
+
+    With the `video_id` of an upload of the same owner that is under way, the answer is that upload: the first answer was lost.
+    """
+    if video_id is not None:
+        known = DirectUpload.objects.select_related("video").filter(
+            video_id=video_id, video__owner=owner, video__deleted_at=None, size_bytes=size_bytes
+        )
+        if upload := known.first():
+            return upload
+    video = Video(
+        pk=video_id or uuid.uuid4(),
+        owner=owner,
+        title=title or posixpath.splitext(name)[0][:200],
+        source_complete=False,
+    )
+    video.source.name = key = video.source.field.generate_filename(video, name)
+    upload_id = bucket.begin_upload(key, content_type=content_type)
+    try:
+        with transaction.atomic():
+            video.save(force_insert=True)
+            return DirectUpload.objects.create(
+                video=video, upload_id=upload_id, size_bytes=size_bytes, part_bytes=part_bytes_for(size_bytes)
+            )
+    except BaseException:
+        # By the upload, not by the video: a row with the video's id may be another request's.
+        if not may_be_committed(DirectUpload.objects.filter(upload_id=upload_id)):
+            bucket.give_up_upload(key, upload_id)
+        raise
+
+
+def missing_parts(upload: DirectUpload, *, bucket: Bucket) -> list[int]:
+    """The numbers of the parts that the bucket does not hold whole. Raises BucketError; NoSuchUploadError once the upload is complete."""
+    held = {part.number: part.size_bytes for part in bucket.parts(str(upload.video.source), upload.upload_id)}
+    return [number for number in range(1, upload.parts + 1) if held.get(number) != upload.bytes_of(number)]
+
+
+def complete_direct_upload(*, bucket: Bucket, video_id: uuid.UUID) -> None:
+    """Make the parts one object, compare its size with the file's, and mark the source as complete: that asks for the video's job.
+
+    Saying it again changes nothing. Raises NotFoundError, PartsMissingError, UploadLostError or BucketError.
+    """
+    video = Video.objects.filter(pk=video_id, deleted_at=None).first()
+    if video is None:
+        message = f"no video {video_id}"
+        raise NotFoundError(message)
+    upload = DirectUpload.objects.filter(video=video).first()
+    if upload is None:
+        if video.source_complete:
+            return
+        message = "The upload was given up. Upload the file again."
+        raise UploadLostError(message)
+    upload.video = video
+    _assemble(upload, bucket)
+    size_bytes = bucket.size_bytes(str(video.source))
+    if size_bytes != upload.size_bytes:
+        message = f"The storage has {size_bytes or 0} of {upload.size_bytes} bytes. Upload the file again."
+        raise UploadLostError(message)
+    _mark_complete(video_id)
+
+
+def _assemble(upload: DirectUpload, bucket: Bucket) -> None:
+    key = str(upload.video.source)
+    try:
+        if numbers := missing_parts(upload, bucket=bucket):
+            raise PartsMissingError(numbers)
+        bucket.complete_upload(key, upload.upload_id, bucket.parts(key, upload.upload_id))
+    except NoSuchUploadError:
+        # An earlier call has completed it, and its answer was lost: the size of the object tells.
+        return
+
+
+@transaction.atomic
+def _mark_complete(video_id: uuid.UUID) -> None:
+    video = lock_video(video_id)
+    if video is None:
+        message = "The video was deleted meanwhile."
+        raise NotFoundError(message)
+    DirectUpload.objects.filter(video=video).delete()
+    if not video.source_complete:
+        video.source_complete = True
+        video.save(update_fields=["source_complete"])
+        append_event("upload.complete", video_id=video.pk)
+
+
+def give_up_old_uploads(*, limit: int) -> int:
+    """Delete videos whose upload was begun long ago and never completed. Their parts go with them. Returns how many."""
+    old = Now() - timedelta(seconds=bridge_settings().upload_retention_s)
+    uploads = DirectUpload.objects.filter(created_at__lt=old, video__deleted_at=None).order_by("created_at")
+    return sum(_give_up(video_id) for video_id in list(uploads.values_list("video_id", flat=True)[:limit]))
+
+
+@transaction.atomic
+def _give_up(video_id: uuid.UUID) -> bool:
+    """Delete the video, unless its upload was completed meanwhile: completing takes the same lock."""
+    if lock_video(video_id) is None or not DirectUpload.objects.filter(video_id=video_id).exists():
+        return False
+    delete_video(video_id=video_id)
+    return True

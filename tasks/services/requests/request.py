@@ -1,0 +1,148 @@
+"""Asking for a video to be made playable. Unique indexes, not checks in code, keep it to one active job and one automatic request."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+
+from django.db import DatabaseError, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from ...conf import bridge_settings
+from ...lifecycle.errors import ConflictError, NotFoundError
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobState
+from ...models import NEEDS_JOB, Job, Unit, Video
+from ...selectors.videos import can_retry
+from ...wakeup import wake_on_commit
+from ..state.locking import lock_job, lock_video, lock_video_of
+from ..state.transition import append_event, transition
+from .cancel import cancel_locked
+
+logger = logging.getLogger(__name__)
+
+
+class RetryNotOfferedError(ConflictError):
+    """There is nothing to retry now; the text says why."""
+
+    code = "RETRY_NOT_OFFERED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestResult:
+    """What a request led to: the job that stands for it, and whether this request made it."""
+
+    job_id: uuid.UUID
+    created: bool
+
+
+@transaction.atomic
+def request_automatically(*, video_id: uuid.UUID) -> RequestResult | None:
+    """Ask on behalf of an upload. None where there is nothing to do: the source is incomplete, or was asked for before.
+
+    A job for an older source of the same video that is still active is cancelled: its output would never be shown.
+    """
+    if not _videos_needing_job().filter(pk=video_id).exists():
+        return None
+    # Read again under the lock: another source may have taken this one's place meanwhile.
+    video = lock_video(video_id)
+    if video is None or not _videos_needing_job().filter(pk=video_id).exists():
+        return None
+    if Job.objects.filter(video=video, source_name=str(video.source)).exists():
+        _note_request(video)
+        return None
+    for older in Job.objects.filter(video=video, state__in=ACTIVE_JOB_STATES).exclude(source_name=str(video.source)):
+        cancel_locked(lock_job(older.pk), reason=Reason.SUPERSEDED)
+    return _insert(video, automatic=True)
+
+
+@transaction.atomic
+def request_by_person(*, video_id: uuid.UUID) -> RequestResult:
+    """Ask again, whatever happened before: the retry and re-transcode of the page and the admin.
+
+    Gives the active job where there is one. Raises NotFoundError, or ConflictError with a sentence that says what to do.
+    """
+    video = lock_video(video_id)
+    if video is None:
+        message = "The video was deleted, or never existed."
+        raise NotFoundError(message)
+    if not video.source or not video.source_complete:
+        message = "The upload is not complete. Upload the file again."
+        raise ConflictError(message)
+    return _insert(video, automatic=False)
+
+
+def request_missing_jobs(*, limit: int) -> int:
+    """Give complete videos that no job was ever asked for (bulk creates send no signal) their job. Returns how many."""
+    asked = 0
+    for video_id in _videos_needing_job().values_list("pk", flat=True)[:limit]:
+        try:
+            asked += request_automatically(video_id=video_id) is not None
+        except (DatabaseError, ConflictError) as error:
+            # One row that is held by somebody must not hold up the others; it is found again by the next tick.
+            logger.warning("REQUEST_FAILED %s: %s", video_id, error)
+    return asked
+
+
+def _videos_needing_job() -> QuerySet[Video]:
+    """Videos for whose source no job was asked for; or one was, by code that did not note it."""
+    return Video.objects.filter(NEEDS_JOB)
+
+
+@transaction.atomic
+def revive(*, job_id: uuid.UUID) -> None:
+    """Give a DEAD job a new budget. Raises ConflictError where a newer job of the video exists: that one counts."""
+    lock_video_of(job_id)
+    job = lock_job(job_id)
+    if job.state != JobState.DEAD:
+        message = f"Only a DEAD job can be revived; this one is {job.state}."
+        raise ConflictError(message)
+    if Job.objects.filter(video_id=job.video_id, created_at__gt=job.created_at).exists():
+        message = "The video has a newer job. Retry that one instead."
+        raise ConflictError(message)
+    transition(
+        job, JobEvent.REVIVE, reason=Reason.REVIVED, budget_from=F("fence"), next_attempt_at=Now(), finished_at=None
+    )
+    Unit.objects.filter(job=job).update(redo_count=0)
+    wake_on_commit()
+
+
+@transaction.atomic
+def retry_video(*, video_id: uuid.UUID) -> RequestResult:
+    """Continue the video's DEAD job where it stopped; after any other end without success, start a new job.
+
+    Raises NotFoundError, RetryNotOfferedError (being processed, ready, or not uploaded yet) or ConflictError.
+    """
+    video = lock_video(video_id)
+    if video is None:
+        message = "The video was deleted, or never existed."
+        raise NotFoundError(message)
+    offer = can_retry(video)
+    if not offer.possible:
+        raise RetryNotOfferedError(offer.message)
+    newest = Job.objects.filter(video=video).order_by("-created_at").first()
+    if newest is not None and newest.state == JobState.DEAD:
+        revive(job_id=newest.pk)
+        return RequestResult(job_id=newest.pk, created=False)
+    return request_by_person(video_id=video_id)
+
+
+def _note_request(video: Video) -> None:
+    Video.objects.filter(pk=video.pk).update(requested_source=str(video.source))
+
+
+def _insert(video: Video, *, automatic: bool) -> RequestResult:
+    job = Job(video=video, source_name=str(video.source), profile=bridge_settings().profile, automatic=automatic)
+    Job.objects.bulk_create([job], ignore_conflicts=True)
+    if not Job.objects.filter(pk=job.pk).exists():
+        standing = Job.objects.filter(video=video).order_by("-created_at").first()
+        if standing is None:
+            message = "Another request for this video is under way. Try again."
+            raise ConflictError(message)
+        return RequestResult(job_id=standing.pk, created=False)
+    _note_request(video)
+    append_event("job.request", job=job, to_state=job.state, text="automatic" if automatic else "by a person")
+    wake_on_commit()
+    return RequestResult(job_id=job.pk, created=True)

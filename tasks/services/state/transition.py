@@ -1,0 +1,104 @@
+"""The one function that changes a state: compare-and-set on (id, state, fence), and an event row for each change."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import connection, models
+
+from ...lifecycle.errors import FencedError, IllegalTransitionError
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import AnyEvent, target_state
+from ...models import Attempt, Event, Job, Unit
+
+Row = Job | Attempt | Unit
+
+
+def transition(
+    row: Row, event: AnyEvent, *, reason: Reason | str | None = None, text: str = "", **columns: Any
+) -> None:
+    """Let `event` happen to `row`: write its new state with `columns`, and append the event.
+
+    The caller holds the job's row lock, inside a transaction. `columns` may hold expressions such as `Now()`; the row in memory reads
+    those again, once somebody asks for them. `reason` and `text` go into the event, and into the row where it has such columns and the
+    reason is given. A reason that is no Reason is a code of the media engine, or empty to clear what the row said before.
+
+    Raises IllegalTransitionError where the event cannot happen in the row's state, FencedError where the row was changed behind the
+    caller's back. Neither writes anything.
+    """
+    if not connection.in_atomic_block:
+        message = "transition() needs a transaction with the job's row locked"
+        raise RuntimeError(message)
+    origin = row.state
+    target = target_state(event, origin)
+    if target is None:
+        message = f"{event} cannot happen to {row}"
+        raise IllegalTransitionError(message)
+    if reason is not None and not isinstance(row, Unit):
+        columns = {"reason": str(reason), "reason_message": text or _message(reason), **columns}
+    _compare_and_set(row, state=target, **columns)
+    append_event(
+        event,
+        job=row if isinstance(row, Job) else row.job,
+        attempt_number=_attempt_number(row),
+        from_state=origin,
+        to_state=target,
+        reason=reason,
+        text=text or _describe(row),
+    )
+
+
+def _compare_and_set(row: Row, **columns: Any) -> None:
+    expected: dict[str, Any] = {"pk": row.pk, "state": row.state}
+    if not isinstance(row, Attempt):
+        expected["fence"] = row.fence
+    if not type(row).objects.filter(**expected).update(**columns):
+        message = f"{row} was changed by another writer"
+        raise FencedError(message)
+    for name, value in columns.items():
+        if isinstance(value, models.Expression | models.F):
+            # Django reads an attribute that is missing when it is asked for; most of these are times, and nobody does.
+            delattr(row, name)
+        else:
+            setattr(row, name, value)
+
+
+def append_event(
+    kind: str,
+    *,
+    job: Job | None = None,
+    video_id: uuid.UUID | None = None,
+    attempt_number: int | None = None,
+    from_state: str = "",
+    to_state: str = "",
+    reason: Reason | str | None = None,
+    text: str = "",
+) -> None:
+    """Append an event. `video_id` is for what happens to a video as a whole; a job brings its own."""
+    Event.objects.create(
+        kind=str(kind),
+        video_id=job.video_id if job else video_id,
+        job_id=job.pk if job else None,
+        attempt_number=attempt_number,
+        from_state=from_state,
+        to_state=to_state,
+        reason=str(reason or ""),
+        text=text,
+    )
+
+
+def _message(reason: Reason | str) -> str:
+    return reason.message if isinstance(reason, Reason) else ""
+
+
+def _attempt_number(row: Row) -> int | None:
+    if isinstance(row, Attempt):
+        return row.number
+    if isinstance(row, Unit):
+        return row.attempt.number if row.attempt else None
+    return row.fence or None
+
+
+def _describe(row: Row) -> str:
+    return f"{row.kind} {row.index}" if isinstance(row, Unit) else ""

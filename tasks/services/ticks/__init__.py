@@ -1,0 +1,3 @@
+"""What the beat ticks do: submit, observe, rescue, reap, purge."""
+
+from __future__ import annotations

@@ -1,0 +1,114 @@
+"""Ticks: a lease row keeps each beat task single, whatever the number of beats, workers and redeliveries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from ...batch.errors import BatchError
+from ...conf import bridge_settings
+from ...models import Tick
+from ..state.transition import append_event
+
+logger = logging.getLogger(__name__)
+
+GAP_AFTER_PERIODS = 2
+"""A gap of so many periods breaks a run of ticks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickLease:
+    """A hold on one tick: its number, and since when ticks have come without a gap."""
+
+    name: str
+    number: int
+    continuous_since: datetime
+
+
+def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], None]) -> bool:
+    """Run `body` as the next tick of this name, unless one is under way or the last began less than half a period ago.
+
+    A BatchError ends the tick and is noted as its trouble: an event at its onset,
+    none while it lasts. Any other error is noted too, and raised. True where the body ran.
+    """
+    lease = take_lease(name, period_s=period_s)
+    if lease is None:
+        return False
+    try:
+        body(lease)
+    except BatchError as error:
+        logger.warning("TICK_AWS_ERROR %s: %s", name, error)
+        _give_back(lease, error_code=error.code, text=str(error))
+    except Exception as error:
+        # The error goes on to Celery's log; the next tick need not wait until the lease has run out.
+        with suppress(DatabaseError):
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+            _give_back(lease, error_code="TICK_FAILED", text=f"{type(error).__name__}: {error}")
+        raise
+    else:
+        _give_back(lease)
+    return True
+
+
+@transaction.atomic
+def take_lease(name: str, *, period_s: float) -> TickLease | None:
+    """Lease the next tick. None where another one holds it, or has just begun."""
+    Tick.objects.bulk_create([Tick(name=name)], ignore_conflicts=True)
+    free = Q(leased_until=None) | Q(leased_until__lt=Now())
+    due = Q(started_at=None) | Q(started_at__lte=Now() - timedelta(seconds=period_s / 2))
+    tick = Tick.objects.select_for_update(skip_locked=True).filter(free, due, name=name).first()
+    if tick is None:
+        return None
+    is_continuous = continuous_since(name, period_s=period_s) is not None
+    mine = Tick.objects.filter(name=name)
+    mine.update(
+        fence=tick.fence + 1,
+        started_at=Now(),
+        leased_until=Now() + timedelta(seconds=bridge_settings().tick_lease_s),
+    )
+    if not is_continuous:
+        mine.update(continuous_since=Now())
+    tick.refresh_from_db()
+    if tick.continuous_since is None:
+        message = f"tick {name} has no start"
+        raise RuntimeError(message)
+    return TickLease(name=name, number=tick.fence, continuous_since=tick.continuous_since)
+
+
+@transaction.atomic
+def _give_back(lease: TickLease, *, error_code: str = "", text: str = "") -> None:
+    mine = Tick.objects.select_for_update().filter(name=lease.name, fence=lease.number).first()
+    if mine is None:
+        return
+    if error_code and mine.error_code != error_code:
+        append_event("tick.failed", text=f"{lease.name}: {text}")
+    if mine.error_code and not error_code:
+        append_event("tick.recovered", text=f"{lease.name}: {mine.error_code} is over")
+    mine.leased_until, mine.error_code, mine.error_message = None, error_code, text
+    mine.save(update_fields=["leased_until", "error_code", "error_message"])
+    Tick.objects.filter(pk=mine.pk).update(finished_at=Now())
+
+
+def continuous_since(name: str, *, period_s: float) -> datetime | None:
+    """Since when this tick has come without a gap. None where it has not come lately: silence proves nothing then."""
+    goes_on = Q(started_at__gte=_gap_before(period_s))
+    return Tick.objects.filter(goes_on, name=name).values_list("continuous_since", flat=True).first()
+
+
+def had_gap(name: str, *, period_s: float, within_s: float) -> bool:
+    """Whether the run of this tick is broken, or was in the last `within_s` seconds: silence in that time may be our own."""
+    broken = Q(started_at__lt=_gap_before(period_s)) | Q(continuous_since__gt=Now() - timedelta(seconds=within_s))
+    return Tick.objects.filter(broken, name=name).exists()
+
+
+def _gap_before(period_s: float) -> Any:
+    return Now() - timedelta(seconds=GAP_AFTER_PERIODS * period_s)

@@ -1,0 +1,231 @@
+"""Observing: what DescribeJobs says becomes columns of the attempt, and ends an attempt only where that is certain.
+
+The heartbeat is the push channel, so most attempts are asked about rarely. Which ones a tick asks about follows from their age, their
+silence and the tick's number, so nothing has to be written to remember who was asked; rows that did not change are not written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, Count, F, IntegerField, Q, Value, When
+from django.db.models.functions import Mod, Now
+
+from ...batch.port import TERMINATE_REASON, BatchPort
+from ...conf import bridge_settings
+from ...lifecycle.errors import NotFoundError
+from ...lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation, failure_reason
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobState
+from ...models import Attempt, Job
+from ...schedule.ticks import OBSERVE
+from ..state.attempt_end import end_attempt
+from ..state.budget import final_status_deadlines
+from ..state.locking import lock_job
+from ..state.transition import append_event
+from .lease import had_gap
+
+_URGENT_SHARE = 0.75
+"""Of what a tick may ask about: the rest is for the others, however many are urgent."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ObserveSummary:
+    """What one run did (counts of attempts)."""
+
+    asked: int = 0
+    changed: int = 0
+
+
+def observe(*, batch: BatchPort, tick: int) -> ObserveSummary:
+    """Ask about the attempts whose turn it is in tick number `tick`, and apply the answers. Raises BatchError; nothing changes then."""
+    asked = list(attempts_to_poll(tick))
+    observations = {
+        each.batch_job_id: each for each in batch.describe([a.batch_job_id for a in asked if a.batch_job_id])
+    }
+    changed = sum(1 for attempt in asked if apply_observation(attempt, observations[str(attempt.batch_job_id)]))
+    return ObserveSummary(asked=len(asked), changed=changed)
+
+
+def attempts_to_poll(tick: int) -> Iterable[Attempt]:
+    """Return the attempts that tick number `tick` polls, silent ones first, at most `describe_limit_ids`.
+
+    Attempts that may change at any time are polled at each tick, the others every `poll_running_s`. If there are too
+    many for that, each is polled less often; none is skipped.
+    """
+    conf = bridge_settings()
+    fresh = Now() - timedelta(seconds=2 * conf.heartbeat_s)
+    urgent = (
+        Q(state=AttemptState.RUNNING, heartbeat_at__lt=fresh)
+        | Q(state__in=[AttemptState.SUBMITTED], created_at__gt=Now() - timedelta(seconds=conf.poll_fast_until_s))
+        | Q(missing_answers__gt=0)
+    )
+    live = Q(state__in=LIVE_ATTEMPT_STATES)
+    last_word_missing = Q(ended_at__gt=Now() - timedelta(seconds=conf.final_status_wait_s)) & ~Q(
+        batch_status__in=FINAL_STATUSES
+    )
+    candidates = Attempt.objects.filter(live | last_word_missing, batch_job_id__isnull=False)
+    counts = candidates.aggregate(urgent=Count("pk", filter=urgent | last_word_missing), all=Count("pk"))
+    of_urgent = max(1, int(conf.describe_limit_ids * _URGENT_SHARE))
+    of_others = max(1, conf.describe_limit_ids - min(counts["urgent"], of_urgent))
+    every_urgent = max(1, -(-counts["urgent"] // of_urgent))
+    every = max(1, round(conf.poll_running_s / conf.observe_tick_s), -(-counts["all"] // of_others))
+    urgency = Case(When(urgent, then=0), When(last_word_missing, then=1), default=2, output_field=IntegerField())
+    return (
+        candidates.annotate(
+            urgency=urgency, turn=Mod(F("id"), Value(every)), urgent_turn=Mod(F("id"), Value(every_urgent))
+        )
+        .filter(Q(urgency__lt=2, urgent_turn=tick % every_urgent) | Q(urgency=2, turn=tick % every))
+        .order_by("urgency", F("heartbeat_at").asc(nulls_last=True), "id")[: conf.describe_limit_ids]
+    )
+
+
+def apply_observation(attempt: Attempt, seen: Observation) -> bool:
+    """Write what was seen where it differs from the row, and draw the conclusions. True where the row changed."""
+    if not _differs(attempt, seen) and not _is_due_for_conclusion(attempt, seen):
+        return False
+    with transaction.atomic():
+        try:
+            job = lock_job(attempt.job_id)
+        except NotFoundError:  # its video was deleted, and purged
+            return False
+        current = Attempt.objects.filter(pk=attempt.pk, batch_job_id=seen.batch_job_id).first()
+        if current is None:
+            return False
+        current.job = job
+        _write(current, seen)
+        if current.state in LIVE_ATTEMPT_STATES:
+            _conclude(current, seen)
+        elif seen.status in FINAL_STATUSES:
+            _correct_reason(current, seen)
+            if current.counted is None:
+                _decide_counted(current, seen)
+    return True
+
+
+def _differs(attempt: Attempt, seen: Observation) -> bool:
+    if seen.status is BatchStatus.ABSENT:
+        return attempt.missing_answers < bridge_settings().missing_answers_limit
+    return (attempt.batch_status, attempt.batch_status_reason, attempt.batch_log_stream) != (
+        seen.status,
+        seen.status_reason,
+        seen.log_stream or attempt.batch_log_stream,
+    ) or attempt.missing_answers > 0
+
+
+def _is_due_for_conclusion(attempt: Attempt, seen: Observation) -> bool:
+    """The Batch job is over or gone while its attempt lives: a grace may have run out since the observation was written."""
+    over = FINAL_STATUSES | {BatchStatus.ABSENT}
+    return seen.status in over and attempt.state in LIVE_ATTEMPT_STATES
+
+
+def _write(attempt: Attempt, seen: Observation) -> None:
+    if seen.status is BatchStatus.ABSENT:
+        # Counted only as far as it matters, so that a row does not change at each tick.
+        columns: dict[str, Any] = {
+            "missing_answers": min(attempt.missing_answers + 1, bridge_settings().missing_answers_limit)
+        }
+    else:
+        columns = {
+            "batch_status": seen.status.value,
+            "batch_status_reason": seen.status_reason,
+            "batch_log_stream": seen.log_stream or attempt.batch_log_stream,
+            "missing_answers": 0,
+        }
+        if attempt.exit_code is None:
+            columns["exit_code"] = seen.exit_code
+    if attempt.batch_status != columns.get("batch_status", attempt.batch_status):
+        columns["batch_status_at"] = Now()
+        append_event(
+            "batch.status",
+            job=attempt.job,
+            attempt_number=attempt.number,
+            from_state=attempt.batch_status,
+            to_state=seen.status.value,
+            text=seen.status_reason,
+        )
+    Attempt.objects.filter(pk=attempt.pk).update(**columns)
+    attempt.refresh_from_db(fields=list(columns))
+
+
+def _conclude(attempt: Attempt, seen: Observation) -> None:
+    if seen.status is BatchStatus.FAILED:
+        reason = failure_reason(seen)
+        text = " AWS: ".join(part for part in (reason.message, _words(seen)) if part)
+        end_attempt(attempt, AttemptEvent.FAIL, reason=reason, text=text, counted=_counts(seen))
+    elif seen.status is BatchStatus.SUCCEEDED and _grace_is_over(attempt):
+        end_attempt(attempt, AttemptEvent.FAIL, reason=Reason.UNFINISHED, text=_words(seen))
+    elif seen.status is BatchStatus.ABSENT and _is_lost(attempt):
+        end_attempt(attempt, AttemptEvent.LOSE, reason=Reason.BATCH_JOB_MISSING)
+
+
+def _grace_is_over(attempt: Attempt) -> bool:
+    grace = timedelta(seconds=bridge_settings().succeeded_grace_s)
+    return Attempt.objects.filter(pk=attempt.pk, batch_status_at__lte=Now() - grace).exists()
+
+
+def _is_lost(attempt: Attempt) -> bool:
+    """Several absent answers, no heartbeat though we were there to hear it, and age: never one of them alone."""
+    conf = bridge_settings()
+    silent = Now() - timedelta(seconds=conf.missing_heartbeat_s)
+    old = Now() - timedelta(seconds=conf.missing_min_age_s)
+    return (
+        attempt.missing_answers >= conf.missing_answers_limit
+        and Attempt.objects.filter(
+            Q(heartbeat_at=None) | Q(heartbeat_at__lt=silent), pk=attempt.pk, created_at__lt=old
+        ).exists()
+        and not had_gap(OBSERVE.name, period_s=conf.observe_tick_s, within_s=conf.missing_heartbeat_s)
+    )
+
+
+def _correct_reason(attempt: Attempt, seen: Observation) -> None:
+    """Memory ran out: the kernel ends ffmpeg first, so the container only knew that its encoder was killed.
+
+    The next attempt's memory follows from the reason.
+    """
+    cause = Reason.OUT_OF_MEMORY
+    ended_otherwise = attempt.state in {AttemptState.FAILED, AttemptState.LOST} and attempt.reason != cause
+    if ended_otherwise and seen.status is BatchStatus.FAILED and failure_reason(seen) is cause:
+        Attempt.objects.filter(pk=attempt.pk).update(reason=cause.value, reason_message=cause.message)
+        append_event("attempt.reason", job=attempt.job, attempt_number=attempt.number, reason=cause, text=_words(seen))
+
+
+def _decide_counted(attempt: Attempt, seen: Observation) -> None:
+    """Batch's verdict on an attempt that was ended before it was known: now its charge is settled."""
+    reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
+    counted = _counts(seen)
+    if counted is None:
+        return
+    if not counted:
+        # The job may be waiting for verdicts; a backoff that it still waits out is not cut short.
+        waiting = Job.objects.filter(pk=attempt.job_id, state=JobState.RETRY_WAIT)
+        waiting.filter(next_attempt_at__in=final_status_deadlines(attempt.job)).update(next_attempt_at=Now())
+    Attempt.objects.filter(pk=attempt.pk, counted=None).update(counted=counted)
+    append_event(
+        "attempt.counted",
+        job=attempt.job,
+        attempt_number=attempt.number,
+        reason=reason,
+        text=f"{'counted' if counted else 'not counted'}: {_words(seen)}",
+    )
+
+
+def _counts(seen: Observation) -> bool | None:
+    """Whether an execution that is over by AWS's word counts; None where the words leave it open.
+
+    Terminated by the rescue: with an exit code the container was there and hung; without one its machine was gone before.
+    """
+    if seen.status is BatchStatus.FAILED and seen.status_reason.startswith(TERMINATE_REASON):
+        return seen.exit_code is not None
+    reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
+    charge: bool | None = reason.counts.value
+    return charge
+
+
+def _words(seen: Observation) -> str:
+    exit_code = "" if seen.exit_code is None else f"exit code {seen.exit_code}"
+    return "; ".join(part for part in (seen.status_reason, seen.container_reason, exit_code) if part)

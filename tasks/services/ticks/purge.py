@@ -1,0 +1,187 @@
+"""Purging: objects of losing fences, old previews and publications, deleted videos. Objects first, then rows; never what is shown."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from itertools import chain
+from typing import Any
+
+from django.core.files.storage import Storage, default_storage
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
+
+from ...conf import bridge_settings
+from ...lifecycle.observation import FINAL_STATUSES
+from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitKind, UnitState
+from ...models import Attempt, DirectUpload, Job, Unit, Video
+from ...storage.bucket import default_bucket
+from ...storage.keys import job_folder, published_folder, sources_folder, unit_folder
+from ..state.locking import lock_job
+from ..state.transition import append_event
+
+logger = logging.getLogger(__name__)
+
+LOOKED_AFTER = timedelta(days=1)
+"""For so long an ended attempt's Batch job is looked after; AWS keeps ended Batch jobs for longer than that."""
+
+_OTHERS_FIRST = F("purge_failed_at").asc(nulls_first=True)
+"""What could not be purged is tried again after all others."""
+
+
+def prune_jobs(*, limit: int) -> int:
+    """Remove the objects of losing fences, and previews, of jobs that have ended. Returns how many jobs were pruned.
+
+    At most `limit` jobs that ended for good, and as many DEAD ones: each kind has an index of its own.
+    """
+    old = _retention_ends()
+    shown = Video.objects.filter(published_job=OuterRef("pk"))
+    preview = Unit.objects.filter(job=OuterRef("pk"), kind=UnitKind.PREVIEW, state=UnitState.DONE)
+    # Viewers may still watch a preview: as long as it is shown, and for a while after.
+    unwatched = ~Exists(shown) & (Q(superseded_at=None) | Q(superseded_at__lt=old))
+    # Nobody can revive a DEAD job any more once its video has a newer one.
+    newer = Job.objects.filter(video=OuterRef("video"), created_at__gt=OuterRef("created_at"))
+    unpruned = Job.objects.filter(pruned_at=None, purged_at=None)
+    ended = unpruned.filter(state__in=[JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED]).filter(
+        Q(state=JobState.SUCCEEDED) & (~Exists(preview) | Q(finished_at__lt=old))
+        | Q(state__in=[JobState.FAILED, JobState.CANCELLED]) & unwatched
+    )
+    dead = unpruned.filter(unwatched, Exists(newer), state=JobState.DEAD)
+    return _one_by_one(chain.from_iterable(_without_containers(jobs)[:limit] for jobs in (ended, dead)), _prune)
+
+
+def purge_superseded(*, limit: int) -> int:
+    """Remove publications that a newer one has replaced for as long as their retention. Returns how many."""
+    shown = Video.objects.filter(published_job=OuterRef("pk"))
+    old = _retention_ends()
+    superseded = Job.objects.filter(~Exists(shown), superseded_at__lt=old, state=JobState.SUCCEEDED, purged_at=None)
+    return _one_by_one(_without_containers(superseded)[:limit], _purge_publication)
+
+
+def purge_deleted(*, limit: int) -> int:
+    """Remove deleted videos whose containers are gone: source and published objects, then rows. Events stay. Returns how many."""
+    busy = _with_containers(Attempt.objects.filter(job__video=OuterRef("pk")))
+    deleted = Video.objects.filter(~Exists(busy), deleted_at__isnull=False)
+    return _one_by_one(deleted.order_by(_OTHERS_FIRST, "deleted_at")[:limit], _purge_video)
+
+
+def _retention_ends() -> Any:
+    """What was replaced before this is watched by nobody any more."""
+    return Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
+
+
+def _one_by_one(rows: Iterable[Any], purge_row: Callable[[Any], None]) -> int:
+    """Purge each row; one that cannot be purged is noted, and goes behind the others from then on. Returns how many were purged."""
+    purged = 0
+    stop_at_s = time.monotonic() + bridge_settings().purge_time_limit_s
+    for row in rows:
+        if time.monotonic() > stop_at_s:
+            break
+        try:
+            purge_row(row)
+            purged += 1
+        except Exception as error:  # storages and the site's own foreign keys raise what they like
+            if time.monotonic() > stop_at_s:
+                # It may be Celery's soft time limit that ended the row: not the row's fault.
+                raise
+            logger.exception("PURGE_FAILED %s", row)
+            _note_failure(row, str(error))
+    return purged
+
+
+@transaction.atomic
+def _note_failure(row: Video | Job, text: str) -> None:
+    """An event at the first failure only; it is tried again after all others."""
+    first = row.purge_failed_at is None
+    type(row).objects.filter(pk=row.pk).update(purge_failed_at=Now())
+    if first:
+        append_event(
+            "purge.failed",
+            job=row if isinstance(row, Job) else None,
+            video_id=row.pk if isinstance(row, Video) else None,
+            text=text,
+        )
+
+
+def _purge_publication(job: Job) -> None:
+    remove_folder(job_folder(job))
+    Job.objects.filter(pk=job.pk).update(purged_at=Now())
+    append_event("job.purge", job=job, text="superseded publication")
+
+
+def _purge_video(video: Video) -> None:
+    upload, bucket = DirectUpload.objects.filter(video=video).first(), default_bucket()
+    if upload and bucket:
+        bucket.give_up_upload(str(video.source), upload.upload_id)
+    remove_folder(published_folder(video))
+    # Earlier uploads too: each job names the source that it was asked for.
+    for source in {str(video.source), *video.jobs.values_list("source_name", flat=True)} - {""}:
+        default_storage.delete(source)
+    remove_folder(sources_folder(video))
+    _remove_rows(video.pk)
+
+
+def _prune(job: Job) -> None:
+    made = Unit.objects.filter(job=job, state=UnitState.DONE).exclude(kind=UnitKind.PREVIEW)
+    keep = {unit_folder(unit) for unit in made} if job.state == JobState.SUCCEEDED else set()
+    prefix = job_folder(job)
+    for folder in _folders(default_storage, prefix):
+        if folder not in keep:
+            remove_folder(f"{prefix}/{folder}")
+    Job.objects.filter(pk=job.pk, state=job.state).update(pruned_at=Now(), purge_failed_at=None)
+
+
+def _without_containers(jobs: Any) -> Any:
+    busy = _with_containers(Attempt.objects.filter(job=OuterRef("pk")))
+    return jobs.filter(~Exists(busy)).order_by(_OTHERS_FIRST, "finished_at")
+
+
+def _with_containers(attempts: Any) -> Any:
+    """Attempts whose container may still write an object: live ones, and ended ones until AWS says that they are over, or gone."""
+    live = Q(state__in=LIVE_ATTEMPT_STATES)
+    gone = Q(batch_status__in=FINAL_STATUSES) | Q(missing_answers__gte=bridge_settings().missing_answers_limit)
+    leaving = ~gone & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - LOOKED_AFTER)
+    return attempts.filter(live | leaving)
+
+
+@transaction.atomic
+def _remove_rows(video_id: uuid.UUID) -> None:
+    Video.objects.select_for_update(of=("self",)).filter(pk=video_id).first()
+    for job_id in Job.objects.filter(video_id=video_id).values_list("pk", flat=True):
+        job = lock_job(job_id)
+        Unit.objects.filter(job=job).delete()
+        Attempt.objects.filter(job=job).delete()
+    Job.objects.filter(video_id=video_id).delete()
+    DirectUpload.objects.filter(video_id=video_id).delete()
+    video = Video.objects.filter(pk=video_id, deleted_at__isnull=False)
+    removed = video._raw_delete(video.db)  # noqa: SLF001 - delete() of this model only marks
+    append_event("video.purge", video_id=video_id, text="" if removed else "the row was gone")
+
+
+def remove_folder(prefix: str) -> None:
+    """Delete every object under the prefix. What is gone already is no error."""
+    for name in _files(default_storage, prefix):
+        default_storage.delete(name)
+    for folder in _folders(default_storage, prefix):
+        remove_folder(f"{prefix}/{folder}")
+    # A folder of the file system, empty now; an object store has none and ignores this.
+    default_storage.delete(prefix)
+
+
+def _files(storage: Storage, prefix: str) -> Iterable[str]:
+    return [f"{prefix}/{name}" for name in _listed(storage, prefix)[1]]
+
+
+def _folders(storage: Storage, prefix: str) -> list[str]:
+    return _listed(storage, prefix)[0]
+
+
+def _listed(storage: Storage, prefix: str) -> tuple[list[str], list[str]]:
+    try:
+        return storage.listdir(prefix)
+    except FileNotFoundError:
+        return [], []

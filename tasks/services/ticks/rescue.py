@@ -1,0 +1,141 @@
+"""Rescue: a container that is silent, makes no progress, or never comes to its claim, is replaced.
+
+It takes the place of the old "stuck scanner".
+Silence counts from the later of the last heartbeat and the start of the unbroken run of this tick, so an outage of our own database,
+workers or beat is never taken for the death of containers: after it, every container gets a whole threshold to be heard again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import BooleanField, ExpressionWrapper, Q, Value
+from django.db.models.functions import Now
+from django.db.models.lookups import GreaterThan
+
+from ...batch.errors import BatchError
+from ...batch.port import TERMINATE_REASON, BatchPort
+from ...conf import BridgeSettings, bridge_settings
+from ...lifecycle.observation import BatchStatus
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import AttemptEvent, AttemptState
+from ...models import Attempt
+from ..state.attempt_end import end_attempt
+from ..state.locking import lock_job
+from ..state.transition import append_event
+from .observe import apply_observation
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class RescueSummary:
+    """What one run did (counts of attempts)."""
+
+    suspects: int = 0
+    rescued: int = 0
+    terminate_failures: int = 0
+
+
+def rescue(*, batch: BatchPort, continuous_since: datetime, limit: int | None = None) -> RescueSummary:
+    """Replace the containers that are silent, stuck, or hang in their start.
+
+    Observe first, then terminate, then fence, and go on whether or not that worked. At most `limit` of them, by default `rescue_limit`.
+    """
+    summary = RescueSummary()
+    limit = limit or bridge_settings().rescue_limit
+    no_calls_after_s = time.monotonic() + bridge_settings().rescue_api_time_limit_s
+    for attempt in Attempt.objects.filter(_suspect(continuous_since)).order_by("heartbeat_at")[:limit]:
+        summary.suspects += 1
+        if time.monotonic() < no_calls_after_s:
+            _observe(attempt, batch=batch)
+            if not Attempt.objects.filter(_suspect(continuous_since), pk=attempt.pk).exists():
+                continue
+        if time.monotonic() < no_calls_after_s:
+            summary.terminate_failures += not _terminate(attempt, batch=batch)
+        summary.rescued += _fence(attempt, continuous_since)
+    return summary
+
+
+def _suspect(continuous_since: datetime) -> Q:
+    """The predicate that makes an attempt a suspect; the UPDATE that declares it dead repeats it."""
+    conf = bridge_settings()
+    running = Q(state=AttemptState.RUNNING) & (_silent(conf, continuous_since) | _stuck(conf, continuous_since))
+    return running | _start_hung(conf, continuous_since)
+
+
+def _silent(conf: BridgeSettings, continuous_since: datetime) -> Q:
+    deadline: Any = Now() - timedelta(seconds=conf.stuck_threshold_s)
+    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.stuck_threshold_s)
+
+
+def _stuck(conf: BridgeSettings, continuous_since: datetime) -> Q:
+    stuck = Q(pk__in=[])
+    for stage, limit_s in conf.stage_limits_s.items():
+        deadline: Any = Now() - timedelta(seconds=limit_s)
+        stuck |= Q(stage=stage, progressed_at__lt=deadline) & _watched_for(continuous_since, limit_s)
+    return stuck
+
+
+def _start_hung(conf: BridgeSettings, continuous_since: datetime) -> Q:
+    """AWS Batch says STARTING or RUNNING, and for too long no container has claimed the attempt."""
+    deadline: Any = Now() - timedelta(seconds=conf.start_timeout_s)
+    begun = [BatchStatus.STARTING.value, BatchStatus.RUNNING.value]
+    hung = Q(state=AttemptState.SUBMITTED, batch_status__in=begun, batch_status_at__lt=deadline)
+    return hung & _watched_for(continuous_since, conf.start_timeout_s)
+
+
+def _watched_for(continuous_since: datetime, threshold_s: float) -> Q:
+    """True where this tick has run without a gap for longer than the threshold, by the database's clock."""
+    watched: Any = ExpressionWrapper(
+        GreaterThan(Now() - timedelta(seconds=threshold_s), Value(continuous_since)), output_field=BooleanField()
+    )
+    return Q(watched)
+
+
+def _observe(attempt: Attempt, *, batch: BatchPort) -> None:
+    if attempt.batch_job_id is None:
+        return
+    try:
+        for seen in batch.describe([attempt.batch_job_id]):
+            apply_observation(attempt, seen)
+    except BatchError as error:
+        logger.warning("RESCUE_OBSERVE_FAILED %s: %s", attempt, error)
+
+
+def _terminate(attempt: Attempt, *, batch: BatchPort) -> bool:
+    if attempt.batch_job_id is None:
+        return True
+    try:
+        batch.terminate(attempt.batch_job_id, reason=f"{TERMINATE_REASON} no start, no heartbeat, or no progress")
+    except BatchError as error:
+        logger.warning("RESCUE_TERMINATE_FAILED %s: %s", attempt, error)
+        append_event("rescue.terminate_failed", job=attempt.job, attempt_number=attempt.number, text=str(error))
+        return False
+    return True
+
+
+@transaction.atomic
+def _fence(attempt: Attempt, continuous_since: datetime) -> bool:
+    job = lock_job(attempt.job_id)
+    # The attempt's own row too: the heartbeat does not take the job's lock, and one that comes now must not be lost.
+    current = Attempt.objects.select_for_update(of=("self",)).filter(_suspect(continuous_since), pk=attempt.pk).first()
+    if current is None:
+        return False
+    current.job = job
+    reason = _reason(current, continuous_since)
+    stage = f" Stage {current.stage}." if current.stage else ""
+    end_attempt(current, AttemptEvent.LOSE, reason=reason, text=f"{reason.message}{stage}")
+    return True
+
+
+def _reason(attempt: Attempt, continuous_since: datetime) -> Reason:
+    if attempt.state != AttemptState.RUNNING:
+        return Reason.START_TIMEOUT
+    silent = Attempt.objects.filter(_silent(bridge_settings(), continuous_since), pk=attempt.pk).exists()
+    return Reason.HEARTBEAT_TIMEOUT if silent else Reason.STALLED

@@ -1,0 +1,36 @@
+"""Resuming: an active job that nobody is at work on, and that is not due either, is made due. Promise 1's last net.
+
+No path of the services leaves such a job behind; a database restored from a backup, or a row mended by hand, may.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState
+from ...models import Attempt, Job
+from ..state.attempt_end import retry_if_idle
+from ..state.locking import lock_job
+
+
+def resume_idle(*, limit: int = 50) -> int:
+    """Send idle jobs to RETRY_WAIT. Returns how many."""
+    return sum(_resume(job_id) for job_id in _idle().values_list("pk", flat=True)[:limit])
+
+
+def _idle() -> Any:
+    live = Attempt.objects.filter(job=OuterRef("pk"), state__in=LIVE_ATTEMPT_STATES)
+    return Job.objects.filter(~Exists(live), state__in=[JobState.QUEUED, JobState.RUNNING], next_attempt_at=None)
+
+
+@transaction.atomic
+def _resume(job_id: Any) -> bool:
+    job = lock_job(job_id)
+    if not _idle().filter(pk=job.pk).exists():
+        return False
+    retry_if_idle(job, reason=Reason.NO_LIVE_ATTEMPT)
+    return True

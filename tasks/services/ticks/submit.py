@@ -1,0 +1,230 @@
+"""Submitting: every due job gets an attempt, and every attempt one SubmitJob that takes effect.
+
+SubmitJob has no idempotency token, so the order is: commit the attempt with its number and its Batch job's name, then call once, then
+record the id. A crash or a lost answer between these leaves the attempt in doubt; `tasks.services.ticks.ambiguous` looks it up by name.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max, Q
+from django.db.models.functions import Now
+
+from ...batch import definition
+from ...batch.errors import BatchAmbiguousError, BatchError, BatchRejectedError, BatchThrottledError
+from ...batch.port import TERMINATE_REASON, BatchPort, Submission
+from ...conf import bridge_settings
+from ...lifecycle.errors import NotFoundError
+from ...lifecycle.reasons import Reason
+from ...lifecycle.retry import Decision
+from ...lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobEvent
+from ...models import Attempt, Job
+from ..state.attempt_end import suspect_units
+from ..state.budget import decide_for, next_final_status_at
+from ..state.locking import lock_job, read_attempt
+from ..state.transition import transition
+from .token_bucket import take_tokens
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class SubmitSummary:
+    """What one run did (counts), and the trouble that it met."""
+
+    submitted: int = 0
+    ambiguous: int = 0
+    refused: int = 0
+    is_stopped: bool = False
+    """AWS takes no SubmitJob now, whatever it asks for."""
+    error: BatchError | None = None
+
+
+def submit_due(*, batch: BatchPort) -> SubmitSummary:
+    """Submit what is due. The tick and the hint both run this; any number of them at once is harmless.
+
+    The account's rate is shared out in handfuls: one run takes as many as there are tokens, again and again, up to `submit_limit`.
+    An attempt that was taken and not called before the run's time is over is given back, while it is certain that it was not called.
+    """
+    conf = bridge_settings()
+    summary = SubmitSummary()
+    give_back_at_s = time.monotonic() + conf.submit_time_limit_s
+
+    def is_over() -> bool:
+        return time.monotonic() > give_back_at_s or summary.refused >= conf.submit_max_rejections
+
+    left = conf.submit_limit
+    while left > 0 and (taken := take_due(limit=left)):
+        left -= len(taken)
+        for attempt in taken:
+            if summary.is_stopped:
+                defer_submission(attempt, wait_s=_wait_s(summary.error))
+            elif is_over():
+                defer_submission(attempt, wait_s=0)
+            else:
+                _submit(attempt, batch=batch, summary=summary)
+        if summary.is_stopped or is_over():
+            break
+    return summary
+
+
+def take_due(*, limit: int) -> list[Attempt]:
+    """Attempts that this caller, and nobody else, is to submit now: those put off before, then new ones for due jobs."""
+    waiting = _deferred().count() + _due_jobs().count()
+    tokens = take_tokens("SubmitJob", wanted=min(waiting, limit)) if waiting else 0
+    if not tokens:
+        return []
+    attempts = _retake(limit=tokens)
+    lookup_at = 0
+    # Jobs that get no attempt, because their budget is spent, take nobody's place.
+    while len(attempts) < tokens and lookup_at < limit:
+        decided = _grant(limit=tokens - len(attempts))
+        if not decided:
+            break
+        lookup_at += len(decided)
+        attempts += filter(None, decided)
+    return attempts
+
+
+def _deferred() -> Any:
+    return Attempt.objects.filter(state=AttemptState.SUBMITTING, submit_at__lte=Now())
+
+
+def _due_jobs() -> Any:
+    return Job.objects.filter(next_attempt_at__lte=Now())
+
+
+@transaction.atomic
+def _retake(*, limit: int) -> list[Attempt]:
+    chosen = list(_deferred().select_for_update(skip_locked=True, of=("self",)).order_by("submit_at")[:limit])
+    Attempt.objects.filter(pk__in=[each.pk for each in chosen]).update(submit_at=None, submit_called_at=Now())
+    taken = {each.pk: each for each in Attempt.objects.filter(pk__in=[c.pk for c in chosen]).select_related("job")}
+    return [taken[each.pk] for each in chosen]
+
+
+@transaction.atomic
+def _grant(*, limit: int) -> list[Attempt | None]:
+    """An attempt for each due job, at most `limit`; None for one that is parked, or put off, instead."""
+    due = _due_jobs().select_for_update(skip_locked=True, of=("self",)).order_by("next_attempt_at")[:limit]
+    return [_grant_one(job) for job in due]
+
+
+def _grant_one(job: Job) -> Attempt | None:
+    decision = decide_for(job)
+    if decision is Decision.WAIT_FOR_FINAL_STATUS:
+        Job.objects.filter(pk=job.pk).update(next_attempt_at=next_final_status_at(job))
+        return None
+    if decision is not Decision.GRANT:
+        _mark_dead(
+            job, Reason.ATTEMPTS_EXHAUSTED if decision is Decision.ATTEMPTS_EXHAUSTED else Reason.TOO_MANY_HOSTS_LOST
+        )
+        return None
+    number = job.fence + 1
+    transition(job, JobEvent.GRANT, text=f"attempt {number}", fence=number, next_attempt_at=None)
+    conf = bridge_settings()
+    return Attempt.objects.create(
+        job=job,
+        number=number,
+        batch_job_name=f"{conf.job_name_prefix}-{job.pk}-{number}",
+        vcpus=conf.vcpus,
+        memory_mib=_memory_mib(job),
+        submit_called_at=Now(),
+    )
+
+
+def _mark_dead(job: Job, reason: Reason) -> None:
+    suspects = suspect_units(job) if reason is Reason.ATTEMPTS_EXHAUSTED else []
+    text = f"{reason.message} Each of them ended while it did {' and '.join(suspects)}." if suspects else ""
+    transition(job, JobEvent.DEAD, reason=reason, text=text, next_attempt_at=None, finished_at=Now())
+    extra = {"job": job.pk, "video": job.video_id, "reason": str(reason)}
+    transaction.on_commit(lambda: logger.error("JOB_DEAD", extra=extra))
+
+
+def _memory_mib(job: Job) -> int:
+    """The configured memory, and more of it if an attempt of this job ran out."""
+    conf = bridge_settings()
+    ran_out = Attempt.objects.filter(job=job, reason=Reason.OUT_OF_MEMORY).aggregate(most=Max("memory_mib"))["most"]
+    if ran_out is None:
+        return conf.memory_mib
+    return min(conf.memory_cap_mib, int(ran_out * conf.out_of_memory_factor))
+
+
+def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> None:
+    job_id = str(attempt.job_id)
+    try:
+        batch_job_id = batch.submit(
+            Submission(
+                name=attempt.batch_job_name,
+                parameters=definition.parameters(job_id=job_id, attempt=attempt.number),
+                environment=definition.environment(job_id=job_id, attempt=attempt.number),
+                vcpus=attempt.vcpus,
+                memory_mib=attempt.memory_mib,
+                timeout_s=bridge_settings().attempt_timeout_s,
+            )
+        )
+    except BatchAmbiguousError as error:
+        logger.warning("BATCH_SUBMIT_AMBIGUOUS %s: %s", attempt.batch_job_name, error)
+        summary.ambiguous += 1
+        summary.error = error
+    except BatchError as error:
+        logger.warning("BATCH_SUBMIT_FAILED %s: %s", attempt.batch_job_name, error)
+        defer_submission(attempt, wait_s=_wait_s(error))
+        summary.refused += 1
+        # What AWS refuses for what it asks, a neighbour may not ask; a throttle or a denial is for all.
+        summary.is_stopped = not isinstance(error, BatchRejectedError)
+        summary.error = error
+    else:
+        logger.info("BATCH_SUBMIT %s %s", attempt.batch_job_name, batch_job_id)
+        summary.submitted += 1
+        record_submitted(attempt, batch_job_id=batch_job_id, batch=batch)
+
+
+def _wait_s(failure: BatchError | None) -> float:
+    conf = bridge_settings()
+    return conf.throttled_submit_wait_s if isinstance(failure, BatchThrottledError) else conf.rejected_submit_wait_s
+
+
+def defer_submission(attempt: Attempt, *, wait_s: float) -> None:
+    """The call certainly did not take effect: the same attempt, under the same name, is submitted again after a wait."""
+    waiting = Attempt.objects.filter(pk=attempt.pk, state=AttemptState.SUBMITTING, batch_job_id=None)
+    waiting.update(submit_at=Now() + timedelta(seconds=wait_s), lookup_misses=0, lookup_at=None)
+
+
+def record_submitted(attempt: Attempt, *, batch_job_id: str, batch: BatchPort) -> None:
+    """Record the id where it is still NULL. The attempt ended meanwhile, or has another Batch job: this one is terminated at once."""
+    try:
+        recorded = _record(attempt, batch_job_id)
+    except NotFoundError:  # its video was deleted, and purged
+        recorded = False
+    if not recorded:
+        terminate_orphan(batch_job_id, batch=batch, why="the attempt ended, or has another Batch job")
+
+
+def terminate_orphan(batch_job_id: str, *, batch: BatchPort, why: str) -> None:
+    """Terminate a Batch job that no attempt has. Raises nothing: where it does not work, the reap tick finds the orphan and repeats it."""
+    try:
+        batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON} {why}")
+    except BatchError as error:
+        logger.warning("ORPHAN_TERMINATE_FAILED %s: %s", batch_job_id, error)
+
+
+@transaction.atomic
+def _record(attempt: Attempt, batch_job_id: str) -> bool:
+    job = lock_job(attempt.job_id)
+    current = read_attempt(job, attempt.number)
+    if current.state == AttemptState.SUBMITTING and current.batch_job_id is None:
+        transition(current, AttemptEvent.SUBMIT, text=batch_job_id, batch_job_id=batch_job_id, submit_at=None)
+        return True
+    if current.batch_job_id is None:
+        # Ended before the id was known: remember it, so that the reap tick can repeat the terminate.
+        Attempt.objects.filter(pk=current.pk, batch_job_id=None).filter(~Q(state__in=LIVE_ATTEMPT_STATES)).update(
+            batch_job_id=batch_job_id
+        )
+        return False
+    return current.batch_job_id == batch_job_id and current.state in LIVE_ATTEMPT_STATES

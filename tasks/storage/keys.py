@@ -1,0 +1,63 @@
+"""The names of stored objects. Every key that the app writes, reads or deletes is spelled here and nowhere else.
+
+sources/<video>/<random>/<file name>            an upload; a new upload gets a new name, so a name is a version of the source
+published/<video>/<job>/<unit folder>/<file>    what a job made; browsers may read below this prefix only
+published/doctor/<random>                       what `manage.py doctor` writes and removes again
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Protocol
+
+SOURCES = "sources"
+PUBLISHED = "published"
+PUBLISHED_PREFIX = f"{PUBLISHED}/"
+"""Browsers may read objects below this prefix only; sources are never served."""
+
+DOCTOR_FOLDER = f"{PUBLISHED}/doctor"
+"""Where the doctor writes its small objects. A container's role may write here but not delete: the site removes them."""
+
+
+class _Video(Protocol):
+    pk: uuid.UUID
+
+
+class _Job(Protocol):
+    pk: uuid.UUID
+    video_id: uuid.UUID
+
+
+class _Unit(Protocol):
+    kind: str
+    index: int
+    fence: int
+    lease_id: str
+
+
+def source_key(video: _Video, filename: str) -> str:
+    """Return where an upload is stored. The name is never used twice, so it identifies a version of the source."""
+    return f"{sources_folder(video)}/{uuid.uuid4().hex[:12]}/{filename}"
+
+
+def sources_folder(video: _Video) -> str:
+    """Return the folder of all uploads of a video."""
+    return f"{SOURCES}/{video.pk}"
+
+
+def published_folder(video: _Video) -> str:
+    """Return the folder of everything that the jobs of a video made."""
+    return f"{PUBLISHED}/{video.pk}"
+
+
+def job_folder(job: _Job) -> str:
+    """Return the folder of everything that a job made."""
+    return f"{PUBLISHED}/{job.video_id}/{job.pk}"
+
+
+def unit_folder(unit: _Unit) -> str:
+    """Return the name, inside the job's folder, for the output of one lease of a unit.
+
+    It contains the fencing token and the lease's id, so no two writers share a key.
+    """
+    return f"{unit.kind}-{unit.index:04d}-f{unit.fence}-{unit.lease_id}"

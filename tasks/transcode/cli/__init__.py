@@ -1,0 +1,3 @@
+"""The command line's own parts: run all units on this machine, show progress, lock the output folder."""
+
+from __future__ import annotations

@@ -1,0 +1,227 @@
+"""Encodes one stretch of video into every rung, from one decode."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+from ..errors import EncodeError
+from ..mp4.boxes import InvalidBoxError
+from ..mp4.fragments import cut_video
+from ..outputs import SeamSums, UnitOutput
+from ..plan.plan import segment_starts
+from ..plan.thumbnails import sprite_of
+from ..sandbox.ffmpeg import engine_id, input_arguments, run_ffmpeg
+from ..sandbox.limits import encode_limits
+from .filters import end_encoded_frame, first_encoded_frame, video_graph
+from .stills import describe_still, still_arguments
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ..outputs import MediaFile
+    from ..plan.ladder import Rung
+    from ..plan.plan import Plan, VideoUnit
+    from ..sandbox.limits import ChildLimits
+
+_MP4_ARGUMENTS = (
+    *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),
+    *("-movflags", "+frag_keyframe+frag_discont+default_base_moof+delay_moov+skip_trailer"),
+)
+
+
+class _StartedTooLateError(Exception):
+    """The demuxer landed behind the picture wanted."""
+
+
+def encode_video(
+    path: Path,
+    plan: Plan,
+    index: int,
+    output_dir: Path,
+    *,
+    progress: Callable[[int], None],
+    stop: threading.Event,
+    reading: Callable[[int], None] = lambda _: None,
+    from_beginning: bool = False,
+) -> UnitOutput:
+    """Encode unit `index` of `plan` into `output_dir` (which exists) and describe the files: one for each rung.
+
+    `progress` gets the frames of the unit done so far, at least every 5 s, and `reading` the bytes of the source read for it: they grow
+    also while everything before the unit is decoded and dropped. With `from_beginning` the source is read from
+    its start, which never fails but takes longer: for units that a SeamMismatchError named, where seeking went wrong. Raises
+    EncodeError or StoppedError.
+    """
+    check_engine(plan)
+    unit = plan.video_units[index]
+    pictures = _FrameChecks(plan, unit, progress)
+
+    def report(read_bytes: int) -> None:
+        reading(read_bytes)
+        pictures.report()
+
+    with ExitStack() as dropped_at_the_end:
+        for rung in plan.rungs:
+            # Also where it fails: a disk that is full would stay full.
+            dropped_at_the_end.callback(_whole(output_dir, rung).unlink, missing_ok=True)
+        cpu_s = 0.0
+        for seek_s in (None,) if from_beginning else unit.seeks_s:
+            pictures.clear()
+            with suppress(_StartedTooLateError):
+                cpu_s = run_ffmpeg(
+                    _arguments(path, plan, unit, seek_s, output_dir),
+                    limits=_limits(plan, unit),
+                    on_line=pictures.take,
+                    on_wait=report,
+                    stop=stop,
+                )
+            if pictures.are_all():
+                break
+        pictures.check_all()
+        files = [_keep(plan, unit, rung, output_dir) for rung in plan.rungs]
+    if unit.first_frame <= plan.poster_frame < unit.end_frame:
+        files.append(describe_still(output_dir, "poster"))
+    if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
+        files.append(describe_still(output_dir, "sprite"))
+    progress(unit.end_frame - unit.first_frame)
+    return UnitOutput(index, tuple(files), cpu_s, head=pictures.head(), tail=pictures.tail())
+
+
+def check_engine(plan: Plan) -> None:
+    """Raise EncodeError when this engine is not the one the plan was made for: its bytes would not fit the others."""
+    if plan.engine != engine_id():
+        raise EncodeError(
+            code="ENGINE_CHANGED",
+            message=f"The plan was made for engine {plan.engine}; this one is {engine_id()}. Plan again.",
+        )
+
+
+class _FrameChecks:
+    """Follows the checksums that ffmpeg prints, one line for each picture of the unit with its run-in and run-out."""
+
+    def __init__(self, plan: Plan, unit: VideoUnit, progress: Callable[[int], None]) -> None:
+        self._plan, self._unit, self._progress = plan, unit, progress
+        self._first, self._end = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit)
+        self._sums: list[int] = []
+
+    def clear(self) -> None:
+        self._sums = []
+
+    def take(self, line: str) -> None:
+        """Read a line of the framecrc format: stream, dts, pts, duration, size, checksum."""
+        if line.startswith("#") or not line:
+            return
+        fields = line.split(",")
+        frame, checksum = int(fields[2]), int(fields[5], 16)
+        if not self._sums and frame > self._first:
+            raise _StartedTooLateError
+        if frame != self._first + len(self._sums):
+            raise EncodeError(
+                code="PICTURES", message=f"Picture {frame} came where {self._first + len(self._sums)} should."
+            )
+        self._sums.append(checksum)
+
+    def report(self) -> None:
+        run_in = self._unit.first_frame - self._first
+        self._progress(min(max(0, len(self._sums) - run_in), self._unit.end_frame - self._unit.first_frame))
+
+    def are_all(self) -> bool:
+        """Whether none is missing; one that is may come when reading starts earlier, where the clock of the source leaps."""
+        return len(self._sums) == self._end - self._first
+
+    def check_all(self) -> None:
+        if not self.are_all():
+            raise EncodeError(
+                code="PICTURES",
+                message=f"{len(self._sums)} pictures came out instead of {self._end - self._first}.",
+            )
+
+    def head(self) -> SeamSums | None:
+        """Return the sums up to the end of the run-out that the unit before has; the first unit has no such seam."""
+        if self._unit.first_frame == 0:
+            return None
+        end = min(self._end, self._unit.first_frame + self._plan.look_ahead_frames)
+        return SeamSums(self._first, tuple(self._sums[: end - self._first]))
+
+    def tail(self) -> SeamSums | None:
+        """Return the sums from the run-in on that the unit behind has; the last unit has no such seam."""
+        if self._unit.end_frame == self._plan.frames:
+            return None
+        start = max(0, self._unit.end_frame - self._plan.warm_up_frames)
+        return SeamSums(start, tuple(self._sums[start - self._first :]))
+
+
+def _limits(plan: Plan, unit: VideoUnit) -> ChildLimits:
+    frames = end_encoded_frame(plan, unit) - first_encoded_frame(plan, unit)
+    return encode_limits(
+        media_s=float(frames / plan.rate),
+        source_px=plan.source_px,
+        output_bps=max(rung.maxrate_bps for rung in plan.rungs),
+    )
+
+
+def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, output_dir: Path) -> list[str]:
+    graph = video_graph(plan, unit)
+    seek = () if seek_s is None else ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", seek_s)
+    arguments = [
+        *("-copyts", *seek, "-threads", str(plan.threads), "-reinit_filter", "0"),
+        *input_arguments(path, plan.demuxer),
+        *("-filter_complex_threads", "1", "-filter_complex", graph.text),
+    ]
+    for rung, label in zip(plan.rungs, graph.rungs, strict=True):
+        arguments += ["-map", label, *_encoder_arguments(plan, unit, rung), str(_whole(output_dir, rung))]
+    arguments += ["-map", graph.check, "-fps_mode", "passthrough", "-flush_packets", "1", "-f", "framecrc", "pipe:1"]
+    if graph.poster:
+        arguments += ["-map", graph.poster, *still_arguments(output_dir, "poster")]
+    if graph.sprite:
+        arguments += ["-map", graph.sprite, *still_arguments(output_dir, "sprite")]
+    return arguments
+
+
+def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
+    first = first_encoded_frame(plan, unit)
+    # Run-in and unit are whole GOPs: counted from the first frame encoded, key frames fall on the grid of GOPs.
+    gop = str(plan.gop_frames)
+    return [
+        *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", plan.preset, "-threads", str(plan.threads)),
+        *("-crf", str(rung.crf), "-maxrate", str(rung.maxrate_bps), "-bufsize", str(2 * rung.maxrate_bps)),
+        *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "stitchable=1", *_level_arguments(rung)),
+        *("-video_track_timescale", str(plan.timescale), *_MP4_ARGUMENTS),
+        *("-fragment_index", str(first // plan.gop_frames + 1)),
+    ]
+
+
+_LEVEL_1B_MACROBLOCKS = 99
+_LEVEL_1B_MAXRATE_BPS = 160_000
+"""H.264 table A-1: what a picture and, in the High profile, a second may have at most in level 1b."""
+
+
+def _level_arguments(rung: Rung) -> tuple[str, ...]:
+    """Return nothing, which is x264's choice of the lowest level, but where that may be 1b: Chromium refuses it."""
+    macroblocks = -(-rung.width_px // 16) * -(-rung.height_px // 16)
+    may_be_1b = macroblocks <= _LEVEL_1B_MACROBLOCKS and rung.maxrate_bps <= _LEVEL_1B_MAXRATE_BPS
+    return ("-level", "1.1") if may_be_1b else ()
+
+
+def _whole(output_dir: Path, rung: Rung) -> Path:
+    return output_dir / f"{rung.name}.whole"
+
+
+def _keep(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFile:
+    """Cut a rung's file to the unit, and drop the one with run-in and run-out: kept beside all that is cut, they need twice the disk."""
+    starts = segment_starts(unit.first_frame, unit.end_frame, segment_frames=plan.segment_frames, rate=plan.rate)
+    cuts = [*starts, unit.end_frame]
+    whole = _whole(output_dir, rung)
+    try:
+        kept = cut_video(
+            whole,
+            output_dir / f"{rung.name}.mp4",
+            rung=rung.name,
+            cuts_ticks=[cut * plan.frame_ticks for cut in cuts],
+        )
+    except InvalidBoxError as error:
+        raise EncodeError(code="FRAGMENTS", message=f"ffmpeg wrote a file that cannot be read: {error}.") from error
+    whole.unlink()
+    return kept

@@ -1,0 +1,74 @@
+"""Reads what players are told about a track from its init (ftyp and moov): timescale, codec, shift."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from .boxes import InvalidBoxError, children, descend
+
+_AUDIO_ENTRY_BYTES = 28
+_VIDEO_ENTRY_BYTES = 78
+"""Fixed fields of a sample entry in front of its boxes, ISO/IEC 14496-12 clause 12."""
+
+
+@dataclass(frozen=True)
+class InitFacts:
+    """What an init says. `shift_ticks` is the media time that is shown at presentation time 0 (edit list)."""
+
+    timescale: int
+    codec: str
+    shift_ticks: int
+
+
+def read_init(init: bytes) -> InitFacts:
+    """Return the facts of the one track in `init`. Raises InvalidBoxError."""
+    try:
+        moov = descend(init, b"moov")
+        mdhd = descend(moov, b"trak", b"mdia", b"mdhd")
+        (timescale,) = struct.unpack_from(">I", mdhd, 20 if mdhd[0] else 12)
+        entries = descend(moov, b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+        kind, entry = next(children(entries, 8))
+        return InitFacts(timescale, _codec(kind, entry), _shift_ticks(moov))
+    except (struct.error, IndexError, StopIteration) as error:
+        raise InvalidBoxError(reason="the init is cut short") from error
+
+
+def _codec(kind: bytes, entry: bytes) -> str:
+    """Return the codec as RFC 6381 (clause 3.3) names it."""
+    if kind == b"avc1":
+        profile, constraints, level = descend(entry[_VIDEO_ENTRY_BYTES:], b"avcC")[1:4]
+        return f"avc1.{profile:02x}{constraints:02x}{level:02x}"
+    if kind == b"mp4a":
+        object_type, specific = _decoder_config(descend(entry[_AUDIO_ENTRY_BYTES:], b"esds")[4:])
+        return f"mp4a.{object_type:02x}.{specific[0] >> 3}"
+    raise InvalidBoxError(reason=f"unexpected codec {kind!r}")
+
+
+def _decoder_config(descriptors: bytes) -> tuple[int, bytes]:
+    """Return the object type and the decoder's own configuration from an ES descriptor (ISO/IEC 14496-1, 7.2.6)."""
+    _, elementary = _descriptor(descriptors, 0x03)
+    _, config = _descriptor(elementary[3:], 0x04)
+    _, specific = _descriptor(config[13:], 0x05)
+    return config[0], specific
+
+
+def _descriptor(data: bytes, tag: int) -> tuple[int, bytes]:
+    if data[0] != tag:
+        raise InvalidBoxError(reason=f"descriptor {data[0]} stands where {tag} should")
+    at, size = 1, 0
+    while True:
+        byte = data[at]
+        size = size << 7 | byte & 0x7F
+        at += 1
+        if not byte & 0x80:
+            return tag, data[at : at + size]
+
+
+def _shift_ticks(moov: bytes) -> int:
+    track = descend(moov, b"trak")
+    if not any(kind == b"edts" for kind, _ in children(track, 0)):
+        return 0
+    elst = descend(track, b"edts", b"elst")
+    (media_time,) = struct.unpack_from(">q" if elst[0] else ">i", elst, 16 if elst[0] else 12)
+    return int(media_time)

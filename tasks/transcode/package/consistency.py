@@ -1,0 +1,107 @@
+"""Checks that the outputs of a plan's units fit together, before anything is published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ..errors import AUDIO_UNIT, InconsistentOutputError, SeamMismatchError
+from ..plan.thumbnails import sprite_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..errors import UnitKey
+    from ..outputs import Role, Segment, UnitOutput
+    from ..plan.plan import Plan, VideoUnit
+
+
+def check_outputs(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
+    """Raise InconsistentOutputError or SeamMismatchError, with the units to do again, unless all outputs make one whole."""
+    wanted: list[UnitKey] = [unit.index for unit in plan.video_units]
+    if plan.has_audio:
+        wanted.append(AUDIO_UNIT)
+    missing = [unit for unit in wanted if unit not in outputs]
+    if missing:
+        raise InconsistentOutputError(
+            code="UNIT_MISSING", message=f"The output of {_named(missing)} is missing.", units=missing
+        )
+    _check_files(plan, outputs)
+    _check_inits(plan, outputs)
+    _check_seams(plan, outputs)
+
+
+def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
+    """Every unit has one file for each rung, as long as the unit, and the stills that fall to it; the audio has one file."""
+    wrong: list[UnitKey] = []
+    for unit in plan.video_units:
+        span = (unit.first_frame * plan.frame_ticks, unit.end_frame * plan.frame_ticks)
+        files = [file for file in outputs[unit.index].files if file.role == "video"]
+        stills = [file.role for file in outputs[unit.index].files if file.role in {"poster", "sprite"}]
+        if (
+            [file.rung for file in files] != [rung.name for rung in plan.rungs]
+            or any(file.timescale != plan.timescale or _span(file.segments) != span for file in files)
+            or any(_span(file.key_frames) != span for file in files)
+            or stills != _wanted_stills(plan, unit)
+        ):
+            wrong.append(unit.index)
+    if plan.audio is not None:
+        audio = outputs[AUDIO_UNIT].files
+        roles = ["audio"] if plan.rungs else ["audio", "poster"]
+        if [file.role for file in audio] != roles or _span(audio[0].segments) != (0, plan.audio.aac_frames * 1024):
+            wrong.append(AUDIO_UNIT)
+    if wrong:
+        raise InconsistentOutputError(
+            code="FILES", message=f"The files of {_named(wrong)} are not those of the plan.", units=wrong
+        )
+
+
+def _wanted_stills(plan: Plan, unit: VideoUnit) -> list[Role]:
+    wanted: list[Role] = ["poster"] if unit.first_frame <= plan.poster_frame < unit.end_frame else []
+    if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
+        wanted.append("sprite")
+    return wanted
+
+
+def _span(segments: Sequence[Segment]) -> tuple[int, int] | None:
+    """Return first and last tick of segments that follow each other without a gap, else None."""
+    ends = [segment.start_ticks + segment.duration_ticks for segment in segments]
+    starts = [segment.start_ticks for segment in segments]
+    if not ends or starts[1:] != ends[:-1]:
+        return None
+    return starts[0], ends[-1]
+
+
+def _check_inits(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
+    """All files of a rung have the same init: players load it once. The rare ones are wrong."""
+    wrong: set[UnitKey] = set()
+    for rung in plan.rungs:
+        inits = {
+            unit.index: file.init_sha256
+            for unit in plan.video_units
+            for file in outputs[unit.index].files
+            if file.rung == rung.name
+        }
+        usual = Counter(inits.values()).most_common(1)[0][0]
+        wrong |= {index for index, init in inits.items() if init != usual}
+    if wrong:
+        units = sorted(wrong, key=str)
+        raise InconsistentOutputError(
+            code="INIT_DIFFERS", message=f"The inits of {_named(units)} differ from the others'.", units=units
+        )
+
+
+def _check_seams(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
+    """What a unit saw beyond its end must be what the next one saw at its beginning."""
+    wrong: list[UnitKey] = []
+    for before, after in zip(plan.video_units, plan.video_units[1:], strict=False):
+        if outputs[before.index].tail is None or outputs[before.index].tail != outputs[after.index].head:
+            wrong += [index for index in (before.index, after.index) if index not in wrong]
+    if wrong:
+        raise SeamMismatchError(
+            code="SEAM_MISMATCH", message=f"Between {_named(wrong)} the pictures don't meet.", units=wrong
+        )
+
+
+def _named(units: list[UnitKey]) -> str:
+    return f"unit{'s' if len(units) > 1 else ''} {', '.join(str(unit) for unit in units)}"

@@ -1,0 +1,130 @@
+"""Writes the DASH manifest (ISO/IEC 23009-1) of the same byte ranges that the HLS playlists name."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from ..webvtt import WEBVTT_CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..outputs import Segment
+    from .hls import PlacedCaptions, Track, Variant
+
+DASH_CONTENT_TYPE = "application/dash+xml"
+
+_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+_PROFILE = "urn:mpeg:dash:profile:full:2011"
+"""The profiles for files of a pattern of names do not fit: a segment is a range of a unit's file."""
+
+_ROLE_SCHEME = "urn:mpeg:dash:role:2011"
+_CHANNELS_SCHEME = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
+_STARTS_WITH_KEY_FRAME = "1"
+"""SAP type 1, ISO/IEC 14496-12 annex I: every segment decodes by itself, and shows its first picture first."""
+
+
+def dash_manifest(
+    variants: Sequence[Variant], audio: Track | None, captions: Sequence[PlacedCaptions], *, duration_s: Fraction
+) -> str:
+    """Return the MPD that offers all rungs, with the audio and the captions that they share, for `duration_s` seconds."""
+    tracks = [variant.track for variant in variants] + ([audio] if audio is not None else [])
+    root = ET.Element(
+        "MPD",
+        {
+            "xmlns": _NAMESPACE,
+            "profiles": _PROFILE,
+            "type": "static",
+            "mediaPresentationDuration": _duration(duration_s),
+            "minBufferTime": _duration(_min_buffer_s(tracks)),
+        },
+    )
+    period = ET.SubElement(root, "Period", {"id": "0", "start": "PT0S", "duration": _duration(duration_s)})
+    if variants:
+        _add_video(period, variants)
+    if audio is not None:
+        _add_audio(period, audio)
+    for number, each in enumerate(captions, start=2):
+        _add_captions(period, str(number), each, duration_s)
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _min_buffer_s(tracks: Sequence[Track]) -> Fraction:
+    """Return the longest segment: with it in hand, `bandwidth`, the peak over segments, is enough to go on."""
+    return max(duration_s for track in tracks for duration_s, _ in track.segments)
+
+
+def _add_video(period: ET.Element, variants: Sequence[Variant]) -> None:
+    kind = {"id": "0", "contentType": "video", "mimeType": "video/mp4", "segmentAlignment": "true"}
+    rungs = ET.SubElement(period, "AdaptationSet", kind | {"startWithSAP": _STARTS_WITH_KEY_FRAME})
+    for variant in variants:
+        rung = _add_representation(rungs, variant.track)
+        rate = variant.frame_rate
+        rung.attrib |= {
+            "width": str(variant.width_px),
+            "height": str(variant.height_px),
+            "sar": "1:1",
+            "frameRate": str(rate),
+        }
+        _add_segments(rung, variant.track)
+
+
+def _add_audio(period: ET.Element, audio: Track) -> None:
+    kind = {"id": "1", "contentType": "audio", "mimeType": "audio/mp4", "segmentAlignment": "true"}
+    sound = ET.SubElement(period, "AdaptationSet", kind | {"startWithSAP": _STARTS_WITH_KEY_FRAME})
+    representation = _add_representation(sound, audio)
+    # The engine's audio tracks count in samples.
+    representation.set("audioSamplingRate", str(audio.files[0].file.timescale))
+    ET.SubElement(representation, "AudioChannelConfiguration", {"schemeIdUri": _CHANNELS_SCHEME, "value": "2"})
+    _add_segments(representation, audio)
+
+
+def _add_captions(period: ET.Element, number: str, placed: PlacedCaptions, duration_s: Fraction) -> None:
+    kind = {"id": number, "contentType": "text", "mimeType": WEBVTT_CONTENT_TYPE}
+    language = {"lang": placed.track.language} if placed.track.language else {}
+    texts = ET.SubElement(period, "AdaptationSet", kind | language)
+    ET.SubElement(texts, "Role", {"schemeIdUri": _ROLE_SCHEME, "value": "subtitle"})
+    ET.SubElement(texts, "Label").text = placed.track.name
+    bandwidth_bps = max(1, round(placed.bytes * 8 / duration_s))
+    told = {"id": f"captions-{number}", "bandwidth": str(bandwidth_bps)}
+    ET.SubElement(ET.SubElement(texts, "Representation", told), "BaseURL").text = placed.url
+
+
+def _add_representation(parent: ET.Element, track: Track) -> ET.Element:
+    told = {"id": track.name, "bandwidth": str(track.peak_bps), "codecs": track.codec}
+    return ET.SubElement(parent, "Representation", told)
+
+
+def _add_segments(representation: ET.Element, track: Track) -> None:
+    """Name every segment's time and bytes. All files of the track share the first one's init."""
+    first = track.files[0]
+    segments = [segment for placed in track.files for segment in placed.file.segments]
+    told = {"timescale": str(first.file.timescale), "duration": str(_nominal_ticks(segments))}
+    names = ET.SubElement(representation, "SegmentList", told)
+    ET.SubElement(names, "Initialization", {"sourceURL": first.url, "range": _range(0, first.file.init_bytes)})
+    for placed in track.files:
+        for segment in placed.file.segments:
+            media_range = _range(segment.offset, segment.bytes)
+            ET.SubElement(names, "SegmentURL", {"media": placed.url, "mediaRange": media_range})
+
+
+def _nominal_ticks(segments: Sequence[Segment]) -> int:
+    """Return the duration that all segments but the last have: video's exactly, audio's up to the frame that a cut has to wait for.
+
+    The standard lets a segment differ by half of it (5.3.9.5.3). A SegmentTimeline would be exact for audio too, but dash.js 5.2 reads
+    none in a SegmentList: it plays the first segment again and again.
+    """
+    if len(segments) == 1:
+        return segments[0].duration_ticks
+    return round(Fraction(segments[-1].start_ticks - segments[0].start_ticks, len(segments) - 1))
+
+
+def _range(offset: int, size_bytes: int) -> str:
+    return f"{offset}-{offset + size_bytes - 1}"
+
+
+def _duration(seconds: Fraction) -> str:
+    return f"PT{float(seconds):.6f}S"

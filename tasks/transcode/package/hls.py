@@ -1,0 +1,225 @@
+"""Writes HLS playlists (RFC 8216) whose segments are byte ranges of the units' files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..captions import CaptionTrack
+    from ..outputs import MediaFile
+
+HLS_CONTENT_TYPE = "application/vnd.apple.mpegurl"
+_VERSION = 7
+"""RFC 8216bis, section 8: fragmented MP4 in playlists with pictures needs 6; 7 is what its examples declare."""
+
+_SHORTEST_PEAK = Fraction(1, 2)
+_LONGEST_PEAK = Fraction(3, 2)
+"""Which runs of segments count for the peak bit rate, in target durations: RFC 8216, 4.3.4.2."""
+
+
+@dataclass(frozen=True)
+class PlacedFile:
+    """A media file and the address under which a playlist names it."""
+
+    url: str
+    file: MediaFile
+
+
+@dataclass(frozen=True)
+class Track:
+    """All files of one rung, or of the audio, in order of time."""
+
+    name: str
+    files: tuple[PlacedFile, ...]
+
+    @property
+    def codec(self) -> str:
+        """The codec as RFC 6381 names it."""
+        return self.files[0].file.codec
+
+    @property
+    def segments(self) -> list[tuple[Fraction, int]]:
+        """(seconds, bytes) of each segment."""
+        return [
+            (Fraction(segment.duration_ticks, placed.file.timescale), segment.bytes)
+            for placed in self.files
+            for segment in placed.file.segments
+        ]
+
+    @property
+    def duration_s(self) -> Fraction:
+        """Seconds of all segments."""
+        return sum((duration_s for duration_s, _ in self.segments), Fraction(0))
+
+    @property
+    def average_bps(self) -> int:
+        """Bits a second over all segments."""
+        return round(sum(size for _, size in self.segments) * 8 / self.duration_s)
+
+    @property
+    def peak_bps(self) -> int:
+        """Largest bit rate of any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216, 4.3.4.2)."""
+        segments, target_s = self.segments, target_duration_s(self)
+        peak = Fraction(self.average_bps)
+        for start in range(len(segments)):
+            run_s, run_bytes = Fraction(0), 0
+            for duration_s, size in segments[start:]:
+                run_s, run_bytes = run_s + duration_s, run_bytes + size
+                if run_s > _LONGEST_PEAK * target_s:
+                    break
+                if run_s >= _SHORTEST_PEAK * target_s:
+                    peak = max(peak, run_bytes * 8 / run_s)
+        return round(peak)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A rung as the master playlist offers it."""
+
+    track: Track
+    playlist: str
+    i_frame_playlist: str
+    width_px: int
+    height_px: int
+    frame_rate: Fraction
+
+
+@dataclass(frozen=True)
+class PlacedCaptions:
+    """A caption track as players are offered it: the addresses of its WebVTT file and of the playlist around it."""
+
+    track: CaptionTrack
+    url: str
+    playlist: str
+    bytes: int
+
+
+def target_duration_s(track: Track) -> int:
+    """Return the longest segment's duration in whole seconds, as RFC 8216, 4.3.3.1 compares them; at least 1."""
+    longest_s = max(duration_s for duration_s, _ in track.segments)
+    return max(1, int(longest_s + Fraction(1, 2)))
+
+
+def key_frame_track(track: Track) -> Track:
+    """Return the track whose segments are the key frames of `track`, each of which lasts until the next."""
+    return Track(
+        track.name,
+        tuple(replace(placed, file=replace(placed.file, segments=placed.file.key_frames)) for placed in track.files),
+    )
+
+
+def i_frame_playlist(track: Track) -> str:
+    """Return the playlist of a rung's key frames alone (RFC 8216, 4.3.3.6), for fast search."""
+    return _playlist(key_frame_track(track), "#EXT-X-I-FRAMES-ONLY")
+
+
+def media_playlist(track: Track) -> str:
+    """Return the playlist of one rung or of the audio."""
+    return _playlist(track, "#EXT-X-INDEPENDENT-SEGMENTS")
+
+
+def _playlist(track: Track, nature: str) -> str:
+    """All files of the track share the first one's init."""
+    first = track.files[0]
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{_VERSION}",
+        f"#EXT-X-TARGETDURATION:{target_duration_s(track)}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        nature,
+        f'#EXT-X-MAP:URI="{first.url}",BYTERANGE="{first.file.init_bytes}@0"',
+    ]
+    for placed in track.files:
+        for segment in placed.file.segments:
+            lines += [
+                f"#EXTINF:{segment.duration_ticks / placed.file.timescale:.6f},",
+                f"#EXT-X-BYTERANGE:{segment.bytes}@{segment.offset}",
+                placed.url,
+            ]
+    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+
+
+def caption_playlist(url: str, duration_s: Fraction) -> str:
+    """Return the playlist of a WebVTT file that is one segment: cues may then lie across any border of the video's."""
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{_VERSION}",
+        f"#EXT-X-TARGETDURATION:{max(1, int(duration_s + Fraction(1, 2)))}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        f"#EXTINF:{float(duration_s):.6f},",
+        url,
+        "#EXT-X-ENDLIST",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def master_playlist(
+    variants: Sequence[Variant], audio: Track | None, audio_playlist: str, captions: Sequence[PlacedCaptions]
+) -> str:
+    """Return the playlist that offers all rungs, with the audio and the captions that they share; or the audio alone."""
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    if audio is not None and variants:
+        lines.append(
+            '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Audio",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",'
+            f'URI="{audio_playlist}"'
+        )
+    lines += [_caption_line(each) for each in captions]
+    for variant in variants:
+        parts = [variant.track] + ([audio] if audio is not None else [])
+        attributes = [
+            f"BANDWIDTH={sum(part.peak_bps for part in parts)}",
+            f"AVERAGE-BANDWIDTH={sum(part.average_bps for part in parts)}",
+            f'CODECS="{",".join(part.codec for part in parts)}"',
+            f"RESOLUTION={variant.width_px}x{variant.height_px}",
+            f"FRAME-RATE={float(variant.frame_rate):.3f}",
+            "VIDEO-RANGE=SDR",
+            # Nothing inside the pictures: players need not look for it (CEA-608).
+            "CLOSED-CAPTIONS=NONE",
+        ]
+        if audio is not None:
+            attributes.append('AUDIO="audio"')
+        if captions:
+            attributes.append('SUBTITLES="captions"')
+        lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", variant.playlist]
+    if audio is not None and not variants:
+        lines += [f"#EXT-X-STREAM-INF:{_audio_only_attributes(audio, captions)}", audio_playlist]
+    lines += [_i_frame_line(variant) for variant in variants]
+    return "\n".join([*lines, ""])
+
+
+def _audio_only_attributes(audio: Track, captions: Sequence[PlacedCaptions]) -> str:
+    """Return what the master playlist tells of sound that is offered alone."""
+    attributes = [
+        f"BANDWIDTH={audio.peak_bps}",
+        f"AVERAGE-BANDWIDTH={audio.average_bps}",
+        f'CODECS="{audio.codec}"',
+    ]
+    return ",".join([*attributes, 'SUBTITLES="captions"'] if captions else attributes)
+
+
+def _caption_line(placed: PlacedCaptions) -> str:
+    language = f'LANGUAGE="{placed.track.language}",' if placed.track.language else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="captions",NAME="{placed.track.name}",{language}'
+        f'DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="{placed.playlist}"'
+    )
+
+
+def _i_frame_line(variant: Variant) -> str:
+    track = key_frame_track(variant.track)
+    attributes = [
+        f"BANDWIDTH={track.peak_bps}",
+        f"AVERAGE-BANDWIDTH={track.average_bps}",
+        f'CODECS="{track.codec}"',
+        f"RESOLUTION={variant.width_px}x{variant.height_px}",
+        "VIDEO-RANGE=SDR",
+        f'URI="{variant.i_frame_playlist}"',
+    ]
+    return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"

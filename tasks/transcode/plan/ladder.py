@@ -1,0 +1,58 @@
+"""The ladder for one source: which sizes, how large exactly, under which ceiling. Never larger than the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..source import SourceInfo
+    from .profile import Profile, ProfileRung
+
+MAX_FRAME_PX = 1920 * 1088
+"""The largest picture of H.264 level 4.2 (8,704 macroblocks), the highest level in Apple's authoring specification."""
+
+_TOO_CLOSE = Fraction(9, 10)
+"""A rung at more than this share of the next larger one costs more than it brings."""
+
+_FAST_MOTION = 1.5
+"""A ceiling grows by this above 30 pictures a second."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One version of the picture: square pixels, upright, both sides even."""
+
+    name: str
+    width_px: int
+    height_px: int
+    crf: int
+    maxrate_bps: int
+
+
+def choose_rungs(source: SourceInfo, profile: Profile, rate: Fraction) -> tuple[Rung, ...]:
+    """Return the rungs, largest first: the source's own size up to the profile's, and the profile's sizes below it."""
+    width, height = source.display_size_px
+    # A stretched sample aspect may make the shown picture larger than the stored one: detail that is not there.
+    largest = min(width, height, Fraction(profile.rungs[0].short_side_px), _largest_short_side(width / height))
+    top = max(2, int(largest) // 2 * 2)
+    sides = [top, *(rung.short_side_px for rung in profile.rungs if rung.short_side_px <= top * _TOO_CLOSE)]
+    return tuple(_rung(side, width / height, _parameters(side, profile), rate) for side in sides)
+
+
+def _largest_short_side(aspect: Fraction) -> Fraction:
+    long_over_short = max(aspect, 1 / aspect)
+    return Fraction(int((MAX_FRAME_PX / long_over_short) ** 0.5))
+
+
+def _parameters(side_px: int, profile: Profile) -> ProfileRung:
+    """Return the smallest step of the profile that is not smaller than this side."""
+    return next(rung for rung in reversed(profile.rungs) if rung.short_side_px >= side_px)
+
+
+def _rung(side_px: int, aspect: Fraction, parameters: ProfileRung, rate: Fraction) -> Rung:
+    long_px = max(2, round(side_px * max(aspect, 1 / aspect) / 2) * 2)
+    width_px, height_px = (long_px, side_px) if aspect >= 1 else (side_px, long_px)
+    maxrate_bps = int(parameters.maxrate_bps * (_FAST_MOTION if rate > 30 else 1))  # noqa: PLR2004  # named above
+    return Rung(f"{side_px}p", width_px, height_px, parameters.crf, maxrate_bps)

@@ -1,0 +1,90 @@
+"""Collects the cues of a source's text streams from their packets; runs in the probe's child process only."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+import av.error
+
+from ..captions import CaptionSource, Cue
+from ..sandbox.limits import MAX_CAPTION_CHARACTERS, MAX_CAPTION_TRACKS, MAX_CUE_BYTES
+
+_TEXT_CODECS = frozenset({"ass", "mov_text", "srt", "ssa", "subrip", "text", "webvtt"})
+"""Other subtitle codecs carry pictures."""
+
+_FIELDS_BEFORE_TEXT = 8
+"""Of the event line that every text decoder of libav gives: order, layer, style, name, three margins, effect."""
+
+_OVERRIDE = re.compile(r"\{\\[^}]*\}")
+_LINE_END = re.compile(r"\\[Nn]|[\r\n]+")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+
+_UNTIMED_S = 5
+"""How long a cue is shown whose packet does not say."""
+
+
+class CaptionPackets:
+    """Collects the cues of all text streams of a container, within limits on their number and size."""
+
+    def __init__(self, container: Any) -> None:
+        texts = [stream for stream in container.streams.subtitles if _is_text(stream)]
+        self.streams = texts[:MAX_CAPTION_TRACKS]
+        self.was_cut = len(texts) > MAX_CAPTION_TRACKS
+        """Whether there was more than the limits allow."""
+        self._cues: dict[int, list[Cue]] = {stream.index: [] for stream in self.streams}
+        self._characters = 0
+
+    def take(self, packet: Any) -> None:
+        """Note one packet of one of the streams, or the empty one at the end."""
+        if packet.pts is None or not packet.size:
+            return
+        if packet.size > MAX_CUE_BYTES or self._characters > MAX_CAPTION_CHARACTERS:
+            self.was_cut = True
+            return
+        text = _text(packet)
+        if text:
+            self._characters += len(text)
+            time_base = Fraction(packet.stream.time_base)
+            end = packet.pts + (packet.duration or _UNTIMED_S / time_base)
+            start_ms, end_ms = (round(at * time_base * 1000) for at in (packet.pts, end))
+            self._cues[packet.stream.index].append(Cue(start_ms, end_ms, text))
+
+    def end_s(self) -> Fraction:
+        """Return when the last cue of all ends; 0 where there is none."""
+        return Fraction(max((cue.end_ms for cues in self._cues.values() for cue in cues), default=0), 1000)
+
+    def sources(self) -> tuple[CaptionSource, ...]:
+        """Return the streams that have any cue."""
+        return tuple(
+            CaptionSource(
+                stream.metadata.get("language", ""),
+                stream.metadata.get("title") or stream.metadata.get("name", ""),
+                tuple(self._cues[stream.index]),
+            )
+            for stream in self.streams
+            if self._cues[stream.index]
+        )
+
+
+def _is_text(stream: Any) -> bool:
+    return stream.codec_context is not None and stream.codec_context.name in _TEXT_CODECS
+
+
+def _text(packet: Any) -> str:
+    """Return a packet's text without styles; empty where it has none, as in the gaps of MP4."""
+    try:
+        told = packet.stream.codec_context.decode2(packet)
+    except (av.error.FFmpegError, ValueError):
+        # A damaged packet; the others may do.
+        return ""
+    events = [event.ass.decode(errors="replace") for event in told.rects if event.type == b"ass"] if told else []
+    lines = [line for event in events for line in _LINE_END.split(_spoken(event))]
+    return "\n".join(plain for line in lines if (plain := _CONTROL.sub("", line).strip()))
+
+
+def _spoken(event: str) -> str:
+    parts = event.split(",", _FIELDS_BEFORE_TEXT)
+    text = parts[_FIELDS_BEFORE_TEXT] if len(parts) > _FIELDS_BEFORE_TEXT else ""
+    return _OVERRIDE.sub("", text).replace(r"\h", " ")

@@ -1,0 +1,283 @@
+"""The probe itself. Run as `python -m tasks.transcode.probe.child PATH DEMUXER`, under limits; answers JSON."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import struct
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+import av.stream
+
+from ..errors import InputRejectedError
+from ..source import AudioSource, SourceInfo
+from .captions import CaptionPackets
+from .checks import check_clear, check_size, check_span, check_start, check_times
+from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
+from .streams import choose_audio, choose_video, is_cover
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MAX_SAMPLE_ASPECT = 16
+_FEW_EARLY_FRAMES = 16
+"""Pictures behind the first key frame that are shown before it: as many as H.264 may reorder (A.3.1)."""
+
+_MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+"""Names that ffmpeg's scale filter knows, by the numbers of ITU-T H.273, table 4."""
+
+_HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
+"""HDR10 and Dolby Vision's base; HLG. Numbers of ITU-T H.273, table 3."""
+
+_LONG_BROKEN_START_S = Fraction(1, 2)
+"""More than the pictures that a first key frame refers to: the recording begins in the middle of a stream."""
+
+_NO_TURN = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+"""The display matrix that changes nothing, in the fixed-point numbers of ISO/IEC 14496-12, 8.3.2."""
+
+_FIELD_ORDERS = range(2, 6)
+"""AVFieldOrder of ffmpeg: 0 is unknown, 1 progressive, the others name which field comes first."""
+
+
+def probe(path: str, demuxer: str) -> SourceInfo:
+    """Read every packet of `path`. Raises InputRejectedError with a sentence for the file's owner."""
+    options = {"protocol_whitelist": "file", "format_whitelist": demuxer}
+    try:
+        container = av.open(f"file:{path}", format=demuxer, options=options, metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as error:
+        raise InputRejectedError(
+            code="DAMAGED",
+            message=f"The file is incomplete or damaged: its beginning or its index cannot be read. {CHECK_AND_EXPORT}",
+        ) from error
+    with container:
+        video = choose_video(container)
+        audio_packets = choose_audio(container, video)
+        if video is None and any(not is_cover(stream) for stream in container.streams.video):
+            raise InputRejectedError(
+                code="UNKNOWN_CODEC",
+                message="The pictures of this video are in a format that we cannot read. "
+                "Please export it again as an MP4 file with H.264, and upload that.",
+            )
+        if video is None and audio_packets is None:
+            raise InputRejectedError(
+                code="NOTHING_TO_PLAY",
+                message="The file holds neither moving pictures nor sound. Please upload the video itself.",
+            )
+        captions = CaptionPackets(container)
+        warnings = _read(container, video, audio_packets, captions)
+        if video is not None:
+            video.settle()
+            source = _describe(
+                container, video, audio_packets, warnings, demuxer=demuxer, captions_end_s=captions.end_s()
+            )
+        else:
+            source = _describe_audio_only(container, audio_packets, warnings, demuxer)
+        return replace(source, captions=captions.sources())
+
+
+def _read(
+    container: Any, video: VideoPackets | None, audio_packets: AudioPackets | None, captions: CaptionPackets
+) -> list[str]:
+    """Demux to the end, or to where the file breaks off."""
+    wanted = [part.stream for part in (video, audio_packets) if part] + captions.streams
+    for stream in container.streams:
+        if stream not in wanted:
+            stream.discard = av.stream.Discard.all
+    warnings = []
+    try:
+        for packet in container.demux(wanted):
+            if video and packet.stream is video.stream:
+                check_clear(packet)
+                video.take(packet)
+            elif audio_packets and packet.stream is audio_packets.stream:
+                check_clear(packet)
+                audio_packets.take(packet)
+            else:
+                captions.take(packet)
+    except av.error.FFmpegError:
+        warnings.append("READING_BROKE_OFF")
+    if captions.was_cut:
+        warnings.append("CAPTIONS_CUT")
+    return warnings
+
+
+def _describe(
+    container: Any,
+    video: VideoPackets,
+    audio_packets: AudioPackets | None,
+    warnings: list[str],
+    *,
+    demuxer: str,
+    captions_end_s: Fraction,
+) -> SourceInfo:
+    first, first_pts, stream = video.first, video.first_pts, video.stream
+    if first is None:
+        raise InputRejectedError(
+            code="DAMAGED",
+            message=f"Not a single picture of this video can be shown: the file is damaged. {CHECK_AND_EXPORT}",
+        )
+    time_base = Fraction(stream.time_base)
+    # Several pictures may claim one time; and the first that decodes may come after some that do not.
+    times = sorted({time for time in video.times if time >= first_pts} | {first_pts})
+    end = _end(times, video.last, stream)
+    if video.early > max(_FEW_EARLY_FRAMES, len(video.times) // 2):
+        raise InputRejectedError(
+            code="BROKEN_TIMES", message=f"The video begins at its end: the clock is damaged. {CHECK_AND_EXPORT}"
+        )
+    check_times(times, end, time_base)
+    if container.start_time is not None:
+        check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
+    check_size(first)
+    audio = _audio(audio_packets)
+    begin_s, end_s = first_pts * time_base, end * time_base
+    if audio is not None and begin_s - min(video.times) * time_base > _LONG_BROKEN_START_S:
+        # What sounds with pictures that cannot be shown goes with them.
+        audio = replace(audio, start_s=max(audio.start_s, begin_s))
+    if audio is not None:
+        # Sound that begins before the pictures or outlasts them is kept, and a picture stands under it.
+        begin_s, end_s = min(begin_s, audio.start_s), max(end_s, audio.end_s)
+        check_span(end_s - begin_s)
+    if container.streams.audio and audio is None:
+        warnings.append("AUDIO_UNREADABLE")
+    if video.repeated > _FEW_EARLY_FRAMES:
+        warnings.append("CLOCK_STARTS_OVER")
+    declared_s = _declared_s(container)
+    if _falls_short(max(end_s, captions_end_s) - begin_s, declared_s):
+        warnings.append("SHORTER_THAN_DECLARED")
+    rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
+    return SourceInfo(
+        engine="",
+        demuxer=demuxer,
+        stream=stream.index,
+        codec=stream.codec_context.name,
+        time_base=time_base,
+        first_pts=first_pts,
+        end_pts=end,
+        frame_pts=tuple(times),
+        keys=tuple(sorted(video.keys, key=lambda key: key.pts)),
+        declared_rates=tuple(Fraction(rate) for rate in rates if rate),
+        width_px=first.width,
+        height_px=first.height,
+        sample_aspect=_sample_aspect(stream),
+        quarter_turns=round(first.rotation / 90) % 4,
+        pixel_format=first.format.name,
+        matrix=_MATRICES.get(int(first.colorspace), "unknown"),
+        transfer=_HDR_TRANSFERS.get(int(first.color_trc), ""),
+        interlaced=bool(first.interlaced_frame) or int(stream.codec_context.field_order) in _FIELD_ORDERS,
+        upright=_is_upright(first),
+        closed_gops=video.closed_gops,
+        bit_rate_bps=round(container.size * 8 / ((end - first_pts) * time_base)),
+        audio=audio,
+        declared_duration_s=declared_s,
+        warnings=tuple(warnings),
+    )
+
+
+def _describe_audio_only(
+    container: Any, audio_packets: AudioPackets | None, warnings: list[str], demuxer: str
+) -> SourceInfo:
+    """Describe a recording without pictures: its clock is the sound's."""
+    audio = _audio(audio_packets)
+    if audio_packets is None or audio is None or audio.end_s <= audio.start_s:
+        raise InputRejectedError(
+            code="DAMAGED", message=f"The file holds only sound, and none of it can be heard. {CHECK_AND_EXPORT}"
+        )
+    check_span(audio.end_s - audio.start_s)
+    declared_s = _declared_s(container)
+    if _falls_short(audio.end_s - audio.start_s, declared_s):
+        warnings.append("SHORTER_THAN_DECLARED")
+    time_base = Fraction(audio_packets.stream.time_base)
+    return SourceInfo(
+        engine="",
+        demuxer=demuxer,
+        stream=audio.stream,
+        codec=audio.codec,
+        time_base=time_base,
+        first_pts=int(audio.start_s / time_base),
+        end_pts=int(audio.end_s / time_base),
+        frame_pts=(),
+        keys=(),
+        declared_rates=(),
+        width_px=0,
+        height_px=0,
+        sample_aspect=Fraction(1),
+        quarter_turns=0,
+        pixel_format="",
+        matrix="unknown",
+        transfer="",
+        interlaced=False,
+        upright=True,
+        closed_gops=True,
+        bit_rate_bps=round(container.size * 8 / (audio.end_s - audio.start_s)),
+        audio=audio,
+        declared_duration_s=declared_s,
+        warnings=tuple(warnings),
+    )
+
+
+def _is_upright(first: Any) -> bool:
+    try:
+        matrix = first.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # It comes with data of a kind that PyAV does not know, as the second view of a spatial video does.
+        return False
+    return matrix is None or bytes(matrix) == _NO_TURN
+
+
+def _declared_s(container: Any) -> float:
+    return float(container.duration / av.time_base) if container.duration else 0.0
+
+
+def _falls_short(found_s: Fraction, declared_s: float) -> bool:
+    return declared_s > found_s * Fraction(21, 20) + 2
+
+
+def _end(times: Sequence[int], last: tuple[int, int] | None, stream: Any) -> int:
+    """Return when the last picture ends: by its own duration, else after the usual distance of two."""
+    if last is not None and last[0] == times[-1] and last[1] > 0:
+        return sum(last)
+    if len(times) > 1:
+        distances = sorted(later - earlier for earlier, later in itertools.pairwise(times))
+        return times[-1] + distances[len(distances) // 2]
+    rate = Fraction(stream.average_rate or 25)
+    return times[-1] + max(1, round(1 / rate / Fraction(stream.time_base)))
+
+
+def _sample_aspect(stream: Any) -> Fraction:
+    """Return the width of a pixel over its height, the container's word before the codec's; 1 where absent or absurd."""
+    aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+    sane = Fraction(1, _MAX_SAMPLE_ASPECT) <= aspect <= _MAX_SAMPLE_ASPECT
+    return aspect if sane else Fraction(1)
+
+
+def _audio(audio_packets: AudioPackets | None) -> AudioSource | None:
+    if audio_packets is None or audio_packets.start is None or not audio_packets.decodes:
+        return None
+    time_base, codec = Fraction(audio_packets.stream.time_base), audio_packets.stream.codec_context
+    return AudioSource(
+        stream=audio_packets.stream.index,
+        codec=codec.name,
+        channels=codec.channels,
+        sample_rate_hz=codec.sample_rate,
+        start_s=audio_packets.start * time_base,
+        end_s=audio_packets.end * time_base,
+    )
+
+
+def main() -> None:
+    """Answer `{"source": ...}` or `{"rejected": {"code", "message"}}` on standard output."""
+    av.logging.set_level(av.logging.PANIC)
+    try:
+        answer: dict[str, Any] = {"source": probe(sys.argv[1], sys.argv[2]).to_json()}
+    except InputRejectedError as error:
+        answer = {"rejected": {"code": error.code, "message": error.message}}
+    json.dump(answer, sys.stdout, separators=(",", ":"))
+
+
+if __name__ == "__main__":
+    main()

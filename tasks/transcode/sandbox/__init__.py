@@ -1,0 +1,3 @@
+"""Child processes on untrusted input: limits, no network, a deadline; ffmpeg runs only in here."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Step 5: prove that the stored objects are what the manifest says, and that they decode."""
+
+from __future__ import annotations

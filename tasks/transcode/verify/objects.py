@@ -1,0 +1,168 @@
+"""Verifies a publication from its manifest and its objects alone: present, whole, continuous, aligned."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..mp4.boxes import Fragment, FragmentReader, InvalidBoxError
+from ..package.manifest import PREVIEW_LEVEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ..errors import UnitKey
+
+
+_STILLS = frozenset({"poster", "sprite"})
+
+
+class BadUnit(NamedTuple):
+    """A unit whose objects are not what the manifest says; doing it again mends the publication."""
+
+    unit: UnitKey
+    reason: str
+
+
+class BadPlaylist(NamedTuple):
+    """A playlist that is not what the manifest says; publishing again mends it."""
+
+    name: str
+    reason: str
+
+
+class _BadObjectError(Exception):
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason)
+
+
+def verify_publication(
+    manifest: Mapping[str, Any],
+    read: Callable[[str], Iterator[bytes]],
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[BadUnit, ...]:
+    """Return the units with a bad object, each with the first reason found; empty when the media is good.
+
+    `read` gives the bytes of an object by its `url` in pieces, or raises FileNotFoundError. `progress` gets the number
+    of objects checked so far, of `len(manifest["objects"])`. The source is never needed.
+    """
+    bad = _breaks(manifest)
+    for done, entry in enumerate(manifest["objects"], start=1):
+        if entry["unit"] not in bad:
+            try:
+                _check_object(entry, manifest["gop_ticks"], read)
+            except (_BadObjectError, InvalidBoxError) as error:
+                bad[entry["unit"]] = f"{entry['url']}: {error}"
+        progress(done)
+    return tuple(BadUnit(unit, reason) for unit, reason in bad.items())
+
+
+def verify_playlists(manifest: Mapping[str, Any], read: Callable[[str], Iterator[bytes]]) -> tuple[BadPlaylist, ...]:
+    """Return the playlists that are missing or altered; `read` takes their `name`."""
+    bad = []
+    for entry in manifest["playlists"]:
+        try:
+            _check_bytes(entry, read(entry["name"]))
+        except (_BadObjectError, FileNotFoundError) as error:
+            bad.append(BadPlaylist(entry["name"], str(error) or "it is missing"))
+    return tuple(bad)
+
+
+def _breaks(manifest: Mapping[str, Any]) -> dict[UnitKey, str]:
+    """Return units that do not begin where the unit before ends, or that don't last as long as the manifest says."""
+    bad: dict[UnitKey, str] = {}
+    tracks: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for entry in manifest["objects"]:
+        if entry["segments"]:
+            tracks[entry["rung"] or entry["role"]].append(entry)
+    for entries in tracks.values():
+        expected = 0
+        for entry in entries:
+            start, last = entry["segments"][0][2], entry["segments"][-1]
+            if start != expected:
+                bad.setdefault(entry["unit"], f"{entry['url']}: it begins at tick {start}, not at {expected}")
+            expected = last[2] + last[3]
+        if entries[-1]["role"] == "audio" and manifest["level"] == PREVIEW_LEVEL:
+            # As long as it is in the source.
+            continue
+        # AAC frames don't divide a video's length: the sound may be off by half a frame of 1,024 samples.
+        slack_s = 1024 / entries[-1]["timescale"] if entries[-1]["role"] == "audio" else 1e-6
+        length_s = expected / entries[-1]["timescale"]
+        if abs(length_s - manifest["duration_s"]) > slack_s:
+            reason = f"{entries[-1]['url']}: it ends at {length_s:.6f} s, not at {manifest['duration_s']:.6f} s"
+            bad.setdefault(entries[-1]["unit"], reason)
+    return bad
+
+
+def _check_object(entry: Mapping[str, Any], gop_ticks: int | None, read: Callable[[str], Iterator[bytes]]) -> None:
+    try:
+        pieces = read(entry["url"])
+        if entry["role"] in _STILLS:
+            _check_bytes(entry, pieces)
+            return
+        reader = FragmentReader()
+        fragments: list[Fragment] = []
+        _check_bytes(entry, _watched(pieces, reader, fragments))
+    except FileNotFoundError:
+        raise _BadObjectError(reason="it is missing") from None
+    reader.close()
+    if hashlib.sha256(reader.init).hexdigest() != entry["init_sha256"]:
+        raise _BadObjectError(reason="its init is another one")
+    _check_segments(entry["segments"], fragments)
+    if entry["role"] == "video":
+        if gop_ticks is not None:
+            _check_key_frames(fragments, gop_ticks)
+        _check_first_frames(entry["key_frames"], fragments)
+
+
+def _watched(pieces: Iterator[bytes], reader: FragmentReader, fragments: list[Fragment]) -> Iterator[bytes]:
+    """Pass pieces on while the reader takes fragments from them."""
+    for piece in pieces:
+        fragments.extend(reader.take(piece))
+        yield piece
+
+
+def _check_bytes(entry: Mapping[str, Any], pieces: Iterator[bytes]) -> None:
+    found, size = hashlib.sha256(), 0
+    for piece in pieces:
+        found.update(piece)
+        size += len(piece)
+    if size != entry["bytes"]:
+        raise _BadObjectError(reason=f"it has {size} bytes instead of {entry['bytes']}")
+    if found.hexdigest() != entry["sha256"]:
+        raise _BadObjectError(reason="its content was altered")
+
+
+def _check_segments(segments: Sequence[Sequence[int]], fragments: Sequence[Fragment]) -> None:
+    """Each segment is a run of whole fragments, in bytes and in time, and all fragments belong to one."""
+    rest = list(fragments)
+    for offset, size, start, duration in segments:
+        at, time = offset, start
+        while at < offset + size:
+            if not rest or rest[0].offset != at or rest[0].decode_ticks != time:
+                raise _BadObjectError(reason=f"no fragment begins at byte {at} with tick {time}")
+            at, time = at + rest[0].size_bytes, time + rest[0].duration_ticks
+            del rest[0]
+        if at != offset + size or time != start + duration:
+            raise _BadObjectError(reason=f"the segment at byte {offset} ends at byte {at} with tick {time}")
+    if rest:
+        raise _BadObjectError(reason=f"the fragment at byte {rest[0].offset} belongs to no segment")
+
+
+def _check_key_frames(fragments: Sequence[Fragment], gop_ticks: int) -> None:
+    """Key frames lie on the grid of GOPs that all rungs share, and nowhere else."""
+    for fragment in fragments:
+        if fragment.decode_ticks % gop_ticks or fragment.duration_ticks > gop_ticks or fragment.sync_samples != (0,):
+            raise _BadObjectError(reason=f"key frames lie off the grid in the fragment at tick {fragment.decode_ticks}")
+
+
+def _check_first_frames(key_frames: Sequence[Sequence[int]], fragments: Sequence[Fragment]) -> None:
+    """Each key frame is listed with the bytes that show it, and none besides."""
+    found = [
+        [fragment.offset, fragment.first_frame_bytes, fragment.decode_ticks, fragment.duration_ticks]
+        for fragment in fragments
+    ]
+    if [list(row) for row in key_frames] != found:
+        raise _BadObjectError(reason="its key frames are listed wrong")

@@ -1,0 +1,430 @@
+"""Planted faults, one at a time, in a system that is well: doctor finds each, names it, says the mend, and finds nothing else."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import boto3
+import pytest
+import redis
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+from django.conf import settings as django_settings
+from django.core.files.storage import default_storage
+from django.db import connection
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from pytest_django import Settings
+
+from tasks.batch.definition import render
+from tasks.conf import bridge_settings
+from tasks.doctor.finding import Finding, Status
+from tasks.doctor.runner import run_probes
+from tasks.management.commands.doctor import PROBES
+from tasks.models import Attempt, Job, Tick
+from tasks.schedule.sync import sync_entries
+from tasks.services.requests.delete import delete_video
+from tasks.services.requests.request import request_by_person
+from tasks.services.ticks.lease import run_tick
+from tasks.services.ticks.purge import prune_jobs, purge_deleted, purge_superseded
+from tests.batch_faults import Faults
+from tests.buckets import use_new_bucket
+from tests.factories import age, published, submitted_attempt, uploaded_video
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FAILED, WARNING = Status.FAILED, Status.WARNING
+DIGEST = f"sha256:{'5c' * 32}"
+
+
+class Site(NamedTuple):
+    """What a fault may be planted in."""
+
+    settings: Settings
+    faults: Faults
+    tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    def bridge(self, **changes: object) -> None:
+        self.settings.BATCHREEL = {**self.settings.BATCHREEL, **changes}
+
+
+@pytest.fixture
+def site(settings: Settings, faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A system that is well: its ticks ran, its definition is what the code renders, its image has a digest, hls.js is there."""
+    batch = boto3.client("batch")
+    settings.VIDEO_BATCH_JOB_DEFINITION = f"well-{uuid.uuid4().hex[:8]}"
+    settings.BATCHREEL = {"image": f"batchreel@{DIGEST}"}
+    batch.register_job_definition(**render(bridge_settings(), region=batch.meta.region_name))
+    settings.STATIC_ROOT = tmp_path / "static"
+    (tmp_path / "static" / "hls.js").mkdir(parents=True)
+    (tmp_path / "static" / "hls.js" / "hls.min.js").touch()
+    sync_entries()
+    for name in ("submit", "observe", "rescue", "reap"):
+        assert run_tick(name, period_s=1, body=lambda _: None)
+    return Site(settings, faults, tmp_path, monkeypatch)
+
+
+def findings() -> dict[str, Finding]:
+    """What doctor finds, but for what is well."""
+    return {each.part: each for each in run_probes(PROBES) if each.status is not Status.OK}
+
+
+# Settings.
+
+
+def no_queue(site: Site) -> None:
+    site.settings.VIDEO_BATCH_JOB_QUEUE = "no-such-queue"
+
+
+def unknown_setting(site: Site) -> None:
+    site.bridge(heartbeat_s=100)
+
+
+# Database.
+
+
+@contextmanager
+def migration_missing(_: Site) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM django_migrations WHERE app = 'batchreel'"
+            " AND name = (SELECT max(name) FROM django_migrations WHERE app = 'batchreel') RETURNING name, applied"
+        )
+        rows = cursor.fetchall()
+    yield
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO django_migrations (app, name, applied) VALUES ('batchreel', %s, %s)", rows)
+
+
+def no_bound_of_row_locks(site: Site) -> None:
+    site.monkeypatch.setitem(django_settings.DATABASES["default"]["OPTIONS"], "options", "")
+
+
+def clock_is_wrong(site: Site) -> None:
+    slow = SimpleNamespace(now=lambda zone: datetime.now(zone) - timedelta(seconds=90))
+    site.monkeypatch.setattr("tasks.doctor.probes.database.datetime", slow)
+
+
+# Broker, ticks, jobs.
+
+
+def redis_away(site: Site) -> None:
+    site.settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+
+
+@contextmanager
+def redis_evicts(_: Site) -> Iterator[None]:
+    client = redis.Redis.from_url(django_settings.CELERY_BROKER_URL)
+    before = client.config_get("maxmemory-policy")["maxmemory-policy"]
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    yield
+    client.config_set("maxmemory-policy", before)
+    client.close()
+
+
+@contextmanager
+def messages_pile_up(site: Site) -> Iterator[None]:
+    options = django_settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    site.settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**options, "global_keyprefix": "doctor-test:"}
+    client = redis.Redis.from_url(django_settings.CELERY_BROKER_URL)
+    client.rpush("doctor-test:observe", *range(501))
+    yield
+    client.delete("doctor-test:observe")
+    client.close()
+
+
+def beat_is_away(_: Site) -> None:
+    Tick.objects.filter(name="rescue").update(started_at=None)
+
+
+def entry_is_missing(_: Site) -> None:
+    PeriodicTask.objects.filter(name="batchreel: reap").delete()
+
+
+def entry_has_another_period(_: Site) -> None:
+    other = IntervalSchedule.objects.create(every=600, period=IntervalSchedule.SECONDS)
+    PeriodicTask.objects.filter(name="batchreel: reap").update(interval=other)
+
+
+def entry_is_disabled(_: Site) -> None:
+    PeriodicTask.objects.filter(name="batchreel: reap").update(enabled=False)
+
+
+def tick_meets_trouble(_: Site) -> None:
+    Tick.objects.filter(name="observe").update(error_code="BATCH_DENIED", error_message="DescribeJobs: not allowed")
+
+
+def job_is_dead(_: Site) -> None:
+    uploaded_video()
+    Job.objects.update(state="DEAD", next_attempt_at=None, reason="ATTEMPTS_EXHAUSTED")
+
+
+def job_is_overdue(_: Site) -> None:
+    uploaded_video()
+    age(Job, "next_attempt_at", seconds=601)
+
+
+def attempt_waits(_: Site) -> None:
+    submitted_attempt()
+    Attempt.objects.update(
+        batch_status="RUNNABLE", batch_status_reason="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - no"
+    )
+    age(Attempt, "created_at", seconds=1801)
+
+
+@contextmanager
+def no_object_can_be_removed(site: Site) -> Iterator[None]:
+    def refuse(_: str) -> None:
+        message = "the disk is read-only"
+        raise OSError(message)
+
+    with site.monkeypatch.context() as patching:
+        patching.setattr(default_storage, "delete", refuse)
+        yield
+
+
+def removal_fails(site: Site) -> None:
+    video = uploaded_video()
+    delete_video(video_id=video.pk)
+    with no_object_can_be_removed(site):
+        purge_deleted(limit=1)
+
+
+def old_publication_cannot_be_removed(site: Site) -> None:
+    video = published()
+    request_by_person(video_id=video.pk)
+    published(video)
+    Attempt.objects.update(batch_status="SUCCEEDED")
+    assert prune_jobs(limit=2) == 2
+    age(Job, "superseded_at", seconds=8 * 86400)
+    with no_object_can_be_removed(site):
+        purge_superseded(limit=1)
+
+
+# Storage.
+
+
+def storage_cannot_be_written(site: Site) -> None:
+    (site.tmp_path / "file").write_text("not a folder")
+    site.settings.MEDIA_ROOT = site.tmp_path / "file"
+
+
+def bucket_is_missing(site: Site) -> None:
+    s3, name = use_new_bucket(site.settings)
+    s3.delete_bucket(Bucket=name)
+
+
+# AWS Batch and what it depends on.
+
+
+def compute(site: Site, *, queue_state: str = "ENABLED", **resources: Any) -> None:
+    """A queue of its own, whose compute environment differs."""
+    batch = boto3.client("batch")
+    name = f"odd-{uuid.uuid4().hex[:8]}"
+    like = batch.describe_compute_environments(computeEnvironments=["batchreel"])["computeEnvironments"][0]
+    batch.create_compute_environment(
+        computeEnvironmentName=name,
+        type="MANAGED",
+        state="ENABLED",
+        serviceRole=like["serviceRole"],
+        computeResources={**like["computeResources"], **resources},
+    )
+    order: Any = [{"order": 1, "computeEnvironment": name}]
+    batch.create_job_queue(jobQueueName=name, state=queue_state, priority=1, computeEnvironmentOrder=order)
+    site.settings.VIDEO_BATCH_JOB_QUEUE = name
+
+
+def ec2(site: Site, *instance_types: str) -> None:
+    """Compute on instances of these types."""
+    iam = boto3.client("iam")
+    name = f"instance-{uuid.uuid4().hex[:8]}"
+    iam.create_instance_profile(InstanceProfileName=name)
+    profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Arn"]
+    compute(site, type="EC2", minvCpus=0, instanceTypes=list(instance_types), instanceRole=profile)
+
+
+def queue_is_disabled(site: Site) -> None:
+    compute(site, queue_state="DISABLED")
+
+
+def compute_is_too_small(site: Site) -> None:
+    compute(site, maxvCpus=1)
+
+
+def instances_are_too_small(site: Site) -> None:
+    site.bridge(vcpus=8, memory_mib=16384)
+    boto3.client("batch").register_job_definition(**render(bridge_settings(), region="us-east-1"))
+    ec2(site, "c5.large", "c5.xlarge")
+
+
+def architectures_are_mixed(site: Site) -> None:
+    ec2(site, "c5", "c6g")
+
+
+def definition_is_gone(site: Site) -> None:
+    site.settings.VIDEO_BATCH_JOB_DEFINITION = "no-such-definition"
+
+
+def definition_has_drifted(site: Site) -> None:
+    batch = boto3.client("batch")
+    drifted = render(bridge_settings(), region=batch.meta.region_name)
+    drifted["timeout"] = {"attemptDurationSeconds": 60}
+    batch.register_job_definition(**drifted)
+
+
+def command_is_gone(site: Site) -> None:
+    batch = boto3.client("batch")
+    old = render(bridge_settings(), region=batch.meta.region_name)
+    old["containerProperties"]["command"] = ["python", "-m", "tasks.gone", "Ref::job_id"]
+    batch.register_job_definition(**old)
+
+
+def register_again(site: Site) -> None:
+    boto3.client("batch").register_job_definition(**render(bridge_settings(), region="us-east-1"))
+    assert site.settings.BATCHREEL
+
+
+def image_has_no_digest(site: Site) -> None:
+    site.bridge(image="batchreel:latest")
+    register_again(site)
+
+
+def ecr_image(site: Site, *architectures: str) -> str:
+    """An image in ECR for these architectures; its digest."""
+    ecr = boto3.client("ecr")
+    repository = f"batchreel-{uuid.uuid4().hex[:8]}"
+    account = ecr.create_repository(repositoryName=repository)["repository"]["registryId"]
+    digest = DIGEST
+    if architectures:
+        layer = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1, "digest": DIGEST}
+        listed = [{**layer, "platform": {"os": "linux", "architecture": each}} for each in architectures]
+        manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": listed}
+        put = ecr.put_image(repositoryName=repository, imageManifest=json.dumps(manifest), imageTag="7")
+        digest = put["image"]["imageId"]["imageDigest"]
+    site.bridge(image=f"{account}.dkr.ecr.us-east-1.amazonaws.com/{repository}@{digest}")
+    register_again(site)
+    return digest
+
+
+def image_is_gone(site: Site) -> None:
+    ecr_image(site)
+
+
+def image_is_for_another_architecture(site: Site) -> None:
+    ecr_image(site, "arm64")
+    ec2(site, "c5")
+
+
+def reads_are_denied(site: Site) -> None:
+    site.faults.plant("deny", operation="DescribeJobs", times=None)
+
+
+def submits_are_denied(site: Site) -> None:
+    site.faults.plant("deny", operation="SubmitJob", times=None)
+
+
+def parts_are_denied(site: Site) -> None:
+    use_new_bucket(site.settings)
+    really = BaseClient._make_api_call
+
+    def deny(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation != "CreateMultipartUpload":
+            return really(client, operation, arguments)
+        answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(answer, operation)
+
+    site.monkeypatch.setattr(BaseClient, "_make_api_call", deny)
+
+
+# Media, and the old system.
+
+
+def ffmpeg_does_not_run(site: Site) -> None:
+    site.monkeypatch.setenv("FFMPEG_BINARY", "/no/such/binary")
+
+
+def player_is_missing(site: Site) -> None:
+    (site.tmp_path / "static" / "hls.js" / "hls.min.js").unlink()
+    site.settings.STATICFILES_DIRS = []
+
+
+def old_setting_is_left(site: Site) -> None:
+    site.monkeypatch.setenv("VIDEO_SQS_QUEUE_NAME", "videos")
+
+
+def old_entry_is_left(_: Site) -> None:
+    every, _made = IntervalSchedule.objects.get_or_create(every=1, period="hours")
+    PeriodicTask.objects.create(name="stuck", task="video.scan_stuck_video_jobs", interval=every)
+
+
+Plant = Callable[[Site], Any]
+
+FAULTS: list[tuple[Plant, str, Status, str, str]] = [
+    (no_queue, "queue", FAILED, "has no queue no-such-queue", "VIDEO_BATCH_JOB_QUEUE"),
+    (unknown_setting, "settings", FAILED, "batchreel.E010", "heartbeat_s"),
+    (migration_missing, "migrations", FAILED, "batchreel.00", "manage.py migrate"),
+    (no_bound_of_row_locks, "row locks", WARNING, "locked for ever", "idle_in_transaction_session_timeout"),
+    (clock_is_wrong, "clock", WARNING, "90 s ahead", "time server"),
+    (redis_away, "broker", FAILED, "Redis does not answer", "REDIS_URL"),
+    (redis_evicts, "broker", FAILED, "allkeys-lru", "noeviction"),
+    (messages_pile_up, "messages", WARNING, "501 in observe", "Celery workers"),
+    (beat_is_away, "tick rescue", FAILED, "never run", "celery -A project beat"),
+    (entry_is_missing, "tick reap", FAILED, "no beat entry", "sync_schedule"),
+    (entry_has_another_period, "tick reap", FAILED, "every 600 seconds, and the settings say", "Restart beat"),
+    (entry_is_disabled, "tick reap", WARNING, "disabled", "Enable it in admin"),
+    (tick_meets_trouble, "tick observe", FAILED, "DescribeJobs: not allowed", "Mend the cause"),
+    (job_is_dead, "jobs", WARNING, "1 for ATTEMPTS_EXHAUSTED", "revive"),
+    (job_is_overdue, "due jobs", FAILED, "not submitted", "submit_per_s"),
+    (removal_fails, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
+    (old_publication_cannot_be_removed, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
+    (attempt_waits, "starting", WARNING, "JOB_RESOURCE_REQUIREMENT", "compute environment"),
+    (storage_cannot_be_written, "storage", FAILED, "cannot be used", "MEDIA_ROOT"),
+    (bucket_is_missing, "storage", FAILED, "NoSuchBucket", "STORAGE_BUCKET"),
+    (queue_is_disabled, "queue", FAILED, "DISABLED", "Enable it"),
+    (compute_is_too_small, "compute", FAILED, "at most 1 vCPUs", "maxvCpus"),
+    (instances_are_too_small, "instance types", FAILED, "c5.large, c5.xlarge", "larger size"),
+    (architectures_are_mixed, "instance types", FAILED, "mixes amd64 and arm64", "one architecture"),
+    (definition_is_gone, "definition", FAILED, "no active job definition", "register_job_definition"),
+    (definition_has_drifted, "definition", FAILED, "timeout", "register_job_definition"),
+    (command_is_gone, "command", FAILED, "tasks.gone", "register_job_definition"),
+    (image_has_no_digest, "image", WARNING, "named by a tag", "digest"),
+    (image_is_gone, "image", FAILED, "CannotPullContainerError", "Push it"),
+    (image_is_for_another_architecture, "image", FAILED, "exec format error", "--platform"),
+    (reads_are_denied, "permissions", FAILED, "batch:DescribeJobs is denied", "roles.tf"),
+    (parts_are_denied, "permissions", FAILED, "s3: uploads in parts is denied", "roles.tf"),
+    (submits_are_denied, "permissions", FAILED, "batch:SubmitJob is denied", "roles.tf"),
+    (ffmpeg_does_not_run, "ffmpeg", FAILED, "does not run", "FFMPEG_BINARY"),
+    (player_is_missing, "player", WARNING, "not installed", "collectstatic"),
+    (old_setting_is_left, "leftovers", WARNING, "VIDEO_SQS_QUEUE_NAME", "docs/migrating.md"),
+    (old_entry_is_left, "leftovers", WARNING, "stuck", "docs/migrating.md"),
+]
+
+BESIDE: dict[Plant, set[str]] = {
+    # A queue that is not there cannot be listed, and a command that is gone makes the definition another one.
+    command_is_gone: {"definition"},
+}
+"""What else doctor rightly says of a fault."""
+
+
+def test_nothing_is_found_when_all_is_well(site: Site) -> None:
+    assert site.settings
+    assert findings() == {}
+
+
+@pytest.mark.parametrize(("plant", "part", "status", "why", "fix"), FAULTS, ids=[fault[0].__name__ for fault in FAULTS])
+def test_fault_is_found_and_named_with_its_mend_when_it_is_planted(
+    *, plant: Plant, part: str, status: Status, why: str, fix: str, site: Site
+) -> None:
+    with plant(site) or nullcontext():
+        found = findings()
+    assert found.keys() == {part} | BESIDE.get(plant, set()), found
+    assert found[part].status is status
+    assert why in found[part].why
+    assert fix in found[part].fix

@@ -1,0 +1,209 @@
+"""Observing: unknown is not failed, unchanged rows are not written, and a cause is counted only where it is the job's own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from tasks.batch.errors import BatchDeniedError
+from tasks.conf import bridge_settings
+from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.reasons import Reason
+from tasks.models import Attempt, Event, Job, Tick
+from tasks.schedule.ticks import OBSERVE
+from tasks.services.ticks.observe import observe
+from tests.factories import ScriptedBatch, age, claimed, newest_attempt, submitted_attempt, uploaded_video
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db
+
+
+def _observe_all(batch: ScriptedBatch) -> int:
+    """Four ticks: everything's turn comes once."""
+    return sum(observe(batch=batch, tick=tick).changed for tick in range(4))
+
+
+def test_status_is_written_once_when_it_does_not_change(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    batch.says(attempt, BatchStatus.RUNNABLE, status_reason="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
+    assert observe(batch=batch, tick=0).changed == 1
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert observe(batch=batch, tick=1).changed == 0
+    assert not [q for q in queries if not q["sql"].startswith("SELECT")]
+    attempt.refresh_from_db()
+    assert (attempt.batch_status, attempt.batch_status_reason) == (
+        "RUNNABLE",
+        "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+    )
+
+
+def test_running_attempt_with_a_fresh_heartbeat_is_asked_about_once_a_minute(batch: ScriptedBatch) -> None:
+    claimed(submitted_attempt())
+    for tick in range(8):
+        observe(batch=batch, tick=tick)
+    assert len(batch.described) == 2
+
+
+def test_silent_attempt_is_asked_about_at_each_tick(batch: ScriptedBatch) -> None:
+    claimed(submitted_attempt())
+    age(Attempt, "heartbeat_at", seconds=41)
+    for tick in range(4):
+        observe(batch=batch, tick=tick)
+    assert len(batch.described) == 4
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_urgent_attempt_is_asked_about_when_a_tick_may_ask_about_hardly_any(
+    limit: int, batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"describe_limit_ids": limit}
+    attempt = submitted_attempt(batch=batch)
+    observe(batch=batch, tick=0)
+    assert batch.described == [attempt.batch_job_id]
+
+
+def test_every_attempt_gets_its_turn_when_they_are_too_many_for_one_tick(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"describe_limit_ids": 8, "submit_burst": 100}
+    for number in range(59):
+        uploaded_video(title=str(number))
+    submitted_attempt(batch=batch)
+    attempts = list(Attempt.objects.order_by("pk"))
+    for attempt in attempts[:30]:
+        claimed(attempt)
+    silent = attempts[:2]
+    Attempt.objects.filter(pk__in=[each.pk for each in silent]).update(heartbeat_at=Now() - timedelta(seconds=60))
+    looks: Counter[str] = Counter()
+    for tick in range(60):
+        batch.described.clear()
+        observe(batch=batch, tick=tick)
+        assert len(batch.described) <= 8
+        looks.update(batch.described)
+    at_work, waiting = ([str(each.batch_job_id) for each in those] for those in (attempts[2:30], attempts[30:]))
+    assert min(looks[each] for each in at_work) >= 1
+    # 32 are urgent: they share six of the eight places.
+    assert min(looks[str(each.batch_job_id)] for each in silent) >= 10
+    assert min(looks[each] for each in waiting) >= 5
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "counted"),
+    [
+        (
+            {"status_reason": "Essential container in task exited", "exit_code": 1, "started": True},
+            Reason.EXIT_CODE,
+            True,
+        ),
+        ({"status_reason": "Host EC2 (instance i-1) terminated.", "started": True}, Reason.HOST_LOST, False),
+        ({"status_reason": "Your Spot Task was interrupted.", "started": True}, Reason.SPOT_RECLAIM, False),
+        (
+            {"status_reason": "Task failed to start", "container_reason": "CannotPullContainerError: x"},
+            Reason.START_FAILED,
+            False,
+        ),
+    ],
+)
+def test_failed_attempt_is_retried_with_its_cause_when_batch_says_failed(
+    batch: ScriptedBatch, words: dict[str, object], reason: Reason, counted: bool
+) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    batch.says(attempt, BatchStatus.FAILED, **words)
+    _observe_all(batch)
+    attempt.refresh_from_db()
+    job = Job.objects.get(pk=attempt.job_id)
+    assert (attempt.state, attempt.reason, attempt.counted) == ("FAILED", reason, counted)
+    assert (job.state, job.reason) == ("RETRY_WAIT", reason)
+    assert job.next_attempt_at is not None
+
+
+def test_job_that_never_left_queued_is_recovered_when_spot_took_the_machine(batch: ScriptedBatch) -> None:
+    # The old system's rows stayed QUEUED for ever after a Spot reclaim, because only the container wrote states.
+    attempt = submitted_attempt()
+    batch.says(attempt, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.")
+    observe(batch=batch, tick=0)
+    assert Job.objects.get(pk=attempt.job_id).state == "RETRY_WAIT"
+
+
+def test_no_state_changes_when_aws_denies_the_answer(batch: ScriptedBatch) -> None:
+    # The old system took a denied DescribeJobs for "not found" and took a live encode from its container.
+    attempt = submitted_attempt()
+    claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=100)
+    batch.describe_error = BatchDeniedError("AccessDenied")
+    events = Event.objects.count()
+    with pytest.raises(BatchDeniedError):
+        observe(batch=batch, tick=0)
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.missing_answers, Event.objects.count()) == ("RUNNING", 0, events)
+
+
+def test_attempt_is_lost_only_after_four_absences_silence_and_age(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    batch.says(attempt, BatchStatus.ABSENT)
+    for _ in range(3):
+        _observe_all(batch)
+    age(Attempt, "heartbeat_at", seconds=81)
+    _observe_all(batch)
+    attempt.refresh_from_db()
+    assert attempt.state == "RUNNING", "it is too young to be lost"
+    age(Attempt, "created_at", seconds=121)
+    Attempt.objects.update(heartbeat_at=Now())
+    _observe_all(batch)
+    attempt.refresh_from_db()
+    assert attempt.state == "RUNNING", "a fresh heartbeat outweighs any number of absent answers"
+    age(Attempt, "heartbeat_at", seconds=81)
+    _observe_all(batch)
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason, attempt.counted) == ("LOST", Reason.BATCH_JOB_MISSING, None)
+
+
+def test_attempt_is_not_lost_when_we_were_away_and_could_not_hear_it(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    batch.says(attempt, BatchStatus.ABSENT)
+    age(Attempt, "heartbeat_at", "created_at", seconds=600)
+    Tick.objects.create(name=OBSERVE.name, continuous_since=Now())
+    for _ in range(3):
+        _observe_all(batch)
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.missing_answers) == ("RUNNING", bridge_settings().missing_answers_limit)
+    age(Tick, "continuous_since", seconds=81)
+    _observe_all(batch)
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason) == ("LOST", Reason.BATCH_JOB_MISSING)
+
+
+def test_absences_are_forgotten_when_the_batch_job_turns_up_again(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    batch.says(attempt, BatchStatus.ABSENT)
+    observe(batch=batch, tick=0)
+    batch.says(attempt, BatchStatus.RUNNING)
+    observe(batch=batch, tick=1)
+    assert newest_attempt(attempt.job.video).missing_answers == 0
+
+
+def test_success_without_a_finished_job_gets_a_grace_then_a_retry(batch: ScriptedBatch) -> None:
+    # The old system never touched SUCCEEDED: a container that left early with exit code 0 left a hole for ever.
+    attempt = submitted_attempt()
+    claimed(attempt)
+    batch.says(attempt, BatchStatus.SUCCEEDED, exit_code=0, started=True)
+    _observe_all(batch)
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.batch_status) == ("RUNNING", "SUCCEEDED")
+    age(Attempt, "batch_status_at", seconds=61)
+    observe(batch=batch, tick=attempt.pk % 4)
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason) == ("FAILED", Reason.UNFINISHED)

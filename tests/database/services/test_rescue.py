@@ -1,0 +1,177 @@
+"""Rescue: the silent and the stuck are replaced, the healthy never touched, an outage of ours never taken for their death."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db.models.functions import Now
+
+from tasks.batch.errors import BatchDeniedError
+from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.reasons import Reason
+from tasks.models import Attempt, Event, Job, Tick
+from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbeat
+from tasks.services.ticks.alerts import alert_stuck_runnable
+from tasks.services.ticks.observe import observe
+from tasks.services.ticks.rescue import RescueSummary, rescue
+from tasks.services.ticks.resume import resume_idle
+from tests.factories import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db
+
+_LONG_AGO_S = 100_000
+
+
+def _rescue(batch: ScriptedBatch, *, watched_s: float = _LONG_AGO_S) -> RescueSummary:
+    Tick.objects.update_or_create(name="rescue", defaults={"continuous_since": Now()})
+    age(Tick, "continuous_since", seconds=watched_s)
+    since = Tick.objects.get(name="rescue").continuous_since
+    assert since
+    return rescue(batch=batch, continuous_since=since)
+
+
+def test_dead_container_is_replaced_when_its_heartbeat_stops(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claim = claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=181)
+    assert _rescue(batch).rescued == 1
+    attempt.refresh_from_db()
+    job = Job.objects.get(pk=attempt.job_id)
+    assert (attempt.state, attempt.reason, attempt.counted) == ("LOST", Reason.HEARTBEAT_TIMEOUT, None)
+    assert (job.state, batch.terminated) == ("RETRY_WAIT", [attempt.batch_job_id])
+    assert send_heartbeat(claim, stage="encode", count=1, encoded_frames=1) is HeartbeatReply.FENCED
+
+
+def test_all_are_replaced_by_one_tick_when_a_zone_is_cut_off(batch: ScriptedBatch, settings: Settings) -> None:
+    settings.BATCHREEL = {"submit_burst": 100, "rescue_api_time_limit_s": 0}
+    for number in range(50):
+        uploaded_video(title=str(number))
+    submitted_attempt(batch=batch)
+    for attempt in Attempt.objects.all():
+        claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=181)
+    assert _rescue(batch).rescued == 51
+
+
+def test_recovery_goes_on_when_terminate_is_denied(batch: ScriptedBatch) -> None:
+    claimed(submitted_attempt())
+    age(Attempt, "heartbeat_at", seconds=181)
+    batch.terminate_error = BatchDeniedError("AccessDenied")
+    summary = _rescue(batch)
+    assert (summary.rescued, summary.terminate_failures) == (1, 1)
+
+
+def test_healthy_container_is_untouched_however_long_it_runs(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claim = claimed(attempt)
+    for count in range(1, 101):
+        age(Attempt, "heartbeat_at", "progressed_at", "claimed_at", seconds=0.9 * 180)
+        assert _rescue(batch).suspects == 0
+        assert send_heartbeat(claim, stage="encode", count=count, encoded_frames=count) is HeartbeatReply.ALIVE
+    assert batch.terminated == []
+
+
+def test_hung_container_is_replaced_when_its_heartbeat_is_fresh_but_nothing_moves(batch: ScriptedBatch) -> None:
+    # The old system's ffmpeg hung at 75 % for up to a day, while the independent heartbeat went on beating.
+    attempt = submitted_attempt()
+    claim = claimed(attempt)
+    send_heartbeat(claim, stage="encode", count=7, encoded_frames=7)
+    age(Attempt, "progressed_at", seconds=599)
+    assert _rescue(batch).rescued == 0
+    age(Attempt, "progressed_at", seconds=2)
+    assert _rescue(batch).rescued == 1
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason, attempt.counted) == ("LOST", Reason.STALLED, True)
+
+
+def test_slow_stage_has_its_own_limit(batch: ScriptedBatch) -> None:
+    claim = claimed(submitted_attempt())
+    send_heartbeat(claim, stage="publish", count=7, encoded_frames=7)
+    age(Attempt, "progressed_at", seconds=899)
+    assert _rescue(batch).rescued == 0
+
+
+def test_no_container_is_declared_dead_when_our_own_ticks_were_away(batch: ScriptedBatch) -> None:
+    claimed(submitted_attempt())
+    age(Attempt, "heartbeat_at", "progressed_at", seconds=3600)
+    assert _rescue(batch, watched_s=179).suspects == 0
+    assert _rescue(batch, watched_s=181).rescued == 1
+
+
+def test_batch_is_asked_first_and_its_cause_counts_when_it_knows_one(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=181)
+    batch.says(attempt, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True)
+    assert _rescue(batch).rescued == 0
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason, attempt.counted) == ("FAILED", Reason.HOST_LOST, False)
+
+
+def test_heartbeat_wins_when_it_comes_before_the_fence(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claim = claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=181)
+
+    class _BeatsWhileTerminated(ScriptedBatch):
+        def terminate(self, batch_job_id: str, *, reason: str) -> None:
+            assert reason
+            send_heartbeat(claim, stage="encode", count=1, encoded_frames=1)
+
+    assert _rescue(_BeatsWhileTerminated()).rescued == 0
+    attempt.refresh_from_db()
+    assert attempt.state == "RUNNING"
+
+
+@pytest.mark.parametrize("status", [BatchStatus.STARTING, BatchStatus.RUNNING])
+def test_container_that_never_claims_is_replaced_when_its_start_hangs(
+    status: BatchStatus, batch: ScriptedBatch
+) -> None:
+    attempt = submitted_attempt()
+    batch.says(attempt, status, started=status is BatchStatus.RUNNING)
+    observe(batch=batch, tick=0)
+    age(Attempt, "batch_status_at", seconds=899)
+    assert _rescue(batch).suspects == 0
+    age(Attempt, "batch_status_at", seconds=2)
+    assert _rescue(batch).rescued == 1
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.reason, attempt.counted) == ("LOST", Reason.START_TIMEOUT, False)
+    assert (Job.objects.get().state, batch.terminated) == ("RETRY_WAIT", [attempt.batch_job_id])
+
+
+def test_long_wait_for_a_machine_ends_nothing_and_is_said_once_with_batchs_reason(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    batch.says(attempt, BatchStatus.RUNNABLE, status_reason="MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE")
+    observe(batch=batch, tick=0)
+    assert alert_stuck_runnable() == 0
+    age(Attempt, "batch_status_at", seconds=86_400)
+    assert [alert_stuck_runnable(), alert_stuck_runnable()] == [1, 0]
+    event = Event.objects.get(kind="batch.stuck_runnable")
+    assert (event.job_id, event.attempt_number) == (attempt.job_id, 1)
+    assert "COMPUTE_ENVIRONMENT_MAX_RESOURCE" in event.text
+    assert _rescue(batch).suspects == 0
+
+
+def test_job_that_nobody_is_at_work_on_is_made_due_when_rows_were_restored() -> None:
+    claimed(submitted_attempt())
+    assert resume_idle() == 0
+    Attempt.objects.update(state="LOST", reason=Reason.HEARTBEAT_TIMEOUT, ended_at=Now())
+    assert resume_idle() == 1
+    job = Job.objects.get()
+    assert (job.state, job.reason) == ("RETRY_WAIT", Reason.NO_LIVE_ATTEMPT)
+    assert job.next_attempt_at is not None
+    assert resume_idle() == 0
+
+
+def test_silent_container_is_given_up_without_a_call_when_aws_takes_too_long(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"rescue_api_time_limit_s": 0}
+    claimed(submitted_attempt())
+    age(Attempt, "heartbeat_at", seconds=181)
+    assert _rescue(batch).rescued == 1
+    assert (batch.described, batch.terminated) == ([], [])

@@ -1,0 +1,84 @@
+"""Twenty jobs, every fault, by seed: nothing is lost, nothing doubled, and all come to an end when the faults stop."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import transaction
+
+from tests.simulation.bridge import SETTINGS
+from tests.simulation.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db
+
+QUICK_SEEDS, QUICK_STEPS = 50, 24
+LONG_SEEDS, LONG_STEPS = 1000, 45
+SEEDS_OF_A_TEST = 25
+FAILED_ONCE: tuple[int, ...] = ()
+"""Seeds that found something, kept for ever."""
+
+SIMULATION = Path(__file__).parents[2] / "simulation"
+
+
+@pytest.fixture(autouse=True)
+def _small_budget(settings: Settings) -> None:
+    settings.BATCHREEL = SETTINGS
+
+
+@pytest.mark.parametrize("seed", [*range(QUICK_SEEDS), *FAILED_ONCE])
+def test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    _count(record_property, play(seed, steps=QUICK_STEPS))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first", range(0, LONG_SEEDS, SEEDS_OF_A_TEST))
+def test_nothing_is_lost_or_doubled_and_all_converges_in_a_thousand_histories(
+    first: int, record_property: Callable[[str, object], None]
+) -> None:
+    for seed in range(first, first + SEEDS_OF_A_TEST):
+        _count(record_property, play(seed, steps=LONG_STEPS))
+
+
+def _count(record_property: Callable[[str, object], None], simulator: Simulator) -> None:
+    """For the table of promises. What was lost or doubled would have failed the test."""
+    for name, count in {"faults": simulator.disturbances, "lost": 0, "doubled": 0}.items():
+        record_property(name, count)
+
+
+def play(seed: int, *, steps: int) -> Simulator:
+    """One history, whose rows are gone afterwards."""
+    with pytest.MonkeyPatch.context() as patching, transaction.atomic():
+        simulator = Simulator(seed, patching)
+        simulator.run(steps=steps)
+        transaction.set_rollback(True)
+    return simulator
+
+
+def test_history_is_the_same_when_the_seed_is() -> None:
+    once, again, other = (play(seed, steps=QUICK_STEPS // 2).log for seed in (7, 7, 8))
+    assert once == again != other
+
+
+def test_simulation_writes_no_state_of_its_own_when_it_grows() -> None:
+    """The services write states. The world may move times, and what a service of ours never writes: a new source, an overlooked attempt."""
+    for path in SIMULATION.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                named = {keyword.arg for keyword in node.keywords}
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                assert called != "transition", path
+                assert called not in {"update", "create", "bulk_update"} or "state" not in named, (
+                    f"{path}:{node.lineno}"
+                )

@@ -1,0 +1,388 @@
+"""Submitting: one SubmitJob takes effect per attempt, whatever AWS answers; the budget is kept exactly."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks import tasks
+from tasks.batch.errors import (
+    BatchAmbiguousError,
+    BatchDeniedError,
+    BatchError,
+    BatchRejectedError,
+    BatchThrottledError,
+)
+from tasks.batch.port import ListedJob, Submission
+from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import AttemptEvent, UnitKind
+from tasks.models import Attempt, Job, Tick, TokenBucket
+from tasks.services.container_api.finish import fail_attempt, finish_unit
+from tasks.services.requests.cancel import cancel_job
+from tasks.services.state.attempt_end import end_attempt
+from tasks.services.state.locking import lock_job, read_attempt
+from tasks.services.ticks.ambiguous import resolve_ambiguous
+from tasks.services.ticks.observe import observe
+from tasks.services.ticks.purge import purge_deleted
+from tasks.services.ticks.submit import record_submitted, submit_due, take_due
+from tasks.services.ticks.token_bucket import take_tokens
+from tests.factories import (
+    ScriptedBatch,
+    age,
+    claimed,
+    leased,
+    newest_attempt,
+    planned,
+    refill_tokens,
+    submitted_attempt,
+    uploaded_video,
+)
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db
+
+
+def test_due_job_is_submitted_once_when_ticks_and_wakeups_repeat(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    for _ in range(3):
+        submit_due(batch=batch)
+    attempt = newest_attempt(video)
+    assert [each.name for each in batch.submissions] == [f"batchreel-{attempt.job_id}-1"]
+    assert (attempt.state, attempt.batch_job_id) == ("SUBMITTED", f"batch-{attempt.batch_job_name}")
+    assert batch.submissions[0].parameters == {"job_id": str(attempt.job_id), "attempt": "1"}
+    assert batch.submissions[0].environment == {"VIDEO_JOB_ID": str(attempt.job_id), "VIDEO_JOB_ATTEMPT": "1"}
+
+
+def test_same_attempt_is_submitted_later_when_aws_throttled(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    batch.submit_error = BatchThrottledError("too many")
+    assert submit_due(batch=batch).refused == 1
+    assert submit_due(batch=batch).submitted == 0
+    assert len(batch.submissions) == 1
+    batch.submit_error = None
+    age(Attempt, "submit_at", seconds=31)
+    assert submit_due(batch=batch).submitted == 1
+    assert len({each.name for each in batch.submissions}) == 1
+    assert newest_attempt(video).number == 1
+
+
+def test_rest_of_the_turn_is_put_off_when_aws_takes_no_submit_job(batch: ScriptedBatch) -> None:
+    for title in "abc":
+        uploaded_video(title=title)
+    batch.submit_error = BatchDeniedError("AccessDenied")
+    submit_due(batch=batch)
+    assert len(batch.submissions) == 1
+    assert Attempt.objects.filter(state="SUBMITTING", submit_at__isnull=False).count() == 3
+
+
+def test_others_are_submitted_when_aws_refuses_what_one_attempt_asks_for() -> None:
+    videos = [uploaded_video(title=title) for title in "abcdefgh"]
+    refused = {
+        f"batchreel-{job_id}-1" for job_id in Job.objects.filter(video__in=videos[:4]).values_list("pk", flat=True)
+    }
+
+    class _RefusesSome(ScriptedBatch):
+        def submit(self, submission: Submission) -> str:
+            self.submit_error = BatchRejectedError("memory is invalid") if submission.name in refused else None
+            return super().submit(submission)
+
+    batch = _RefusesSome()
+    for _ in range(4):
+        submit_due(batch=batch)
+        age(Attempt, "submit_at", seconds=31)
+    assert Attempt.objects.filter(state="SUBMITTED").count() == 4
+    assert Attempt.objects.filter(state="SUBMITTING").count() == 4
+
+
+def test_ambiguous_submission_is_adopted_when_its_batch_job_exists(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    batch.submit_error = BatchAmbiguousError("500 after the effect")
+    submit_due(batch=batch)
+    name = newest_attempt(video).batch_job_name
+    batch.found = [
+        ListedJob(batch_job_id="second", name=name, status=BatchStatus.RUNNABLE, created_at_ms=2),
+        ListedJob(batch_job_id="first", name=name, status=BatchStatus.RUNNING, created_at_ms=1),
+    ]
+    assert resolve_ambiguous(batch=batch) == 0
+    age(Attempt, "submit_called_at", seconds=61)
+    assert resolve_ambiguous(batch=batch) == 1
+    attempt = newest_attempt(video)
+    assert (attempt.state, attempt.batch_job_id, batch.terminated) == ("SUBMITTED", "first", ["second"])
+    assert len(batch.submissions) == 1
+
+
+def test_ambiguous_submission_is_repeated_only_when_two_looks_were_empty(batch: ScriptedBatch) -> None:
+    uploaded_video()
+    batch.submit_error = BatchAmbiguousError("dropped")
+    submit_due(batch=batch)
+    batch.submit_error = None
+    age(Attempt, "submit_called_at", seconds=61)
+    assert resolve_ambiguous(batch=batch) == 1
+    assert resolve_ambiguous(batch=batch) == 0
+    assert submit_due(batch=batch).submitted == 0
+    age(Attempt, "lookup_at", seconds=61)
+    assert resolve_ambiguous(batch=batch) == 1
+    assert submit_due(batch=batch).submitted == 1
+    assert [each.name for each in batch.submissions] == [batch.submissions[0].name] * 2
+
+
+def test_late_answer_is_terminated_when_the_job_was_cancelled_meanwhile(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    (attempt,) = take_due(limit=10)
+    cancel_job(job_id=attempt.job_id)
+    record_submitted(attempt, batch_job_id="late", batch=batch)
+    assert batch.terminated == ["late"]
+    assert (newest_attempt(video).state, newest_attempt(video).batch_job_id) == ("CANCELLED", "late")
+
+
+def test_the_others_are_submitted_when_a_video_was_deleted_and_purged_meanwhile() -> None:
+    gone, other = uploaded_video(title="gone"), uploaded_video(title="other")
+
+    class _Purges(ScriptedBatch):
+        def submit(self, submission: Submission) -> str:
+            if str(gone.jobs.values_list("pk", flat=True).first()) in submission.name:
+                gone.delete()
+                assert purge_deleted(limit=10) == 1
+            return super().submit(submission)
+
+    batch = _Purges()
+    refill_tokens()
+    assert submit_due(batch=batch).submitted == 2
+    assert batch.terminated == [f"batch-{batch.submissions[0].name}"]
+    assert newest_attempt(other).state == "SUBMITTED"
+
+
+def test_nothing_stops_when_a_video_was_purged_whose_submission_is_in_doubt(batch: ScriptedBatch) -> None:
+    batch.submit_error = BatchAmbiguousError("read timed out")
+    gone = [uploaded_video(title="found"), uploaded_video(title="not found")]
+    refill_tokens()
+    submit_due(batch=batch)
+    age(Attempt, "submit_called_at", seconds=61)
+
+    class _Purges(ScriptedBatch):
+        def find(self, *, name: str) -> list[ListedJob]:
+            for video in gone:
+                video.delete()
+            purge_deleted(limit=10)
+            return [ListedJob(batch_job_id="late", name=name, status=BatchStatus.RUNNABLE, created_at_ms=1)] * (
+                name == batch.submissions[0].name
+            )
+
+    late = _Purges()
+    assert resolve_ambiguous(batch=late) == 2
+    assert late.terminated == ["late"]
+
+
+def test_answer_is_accepted_when_the_containers_claim_was_faster(batch: ScriptedBatch) -> None:
+    uploaded_video()
+    (attempt,) = take_due(limit=10)
+    attempt.batch_job_id = "fast"
+    claimed(attempt)
+    record_submitted(attempt, batch_job_id="fast", batch=batch)
+    assert batch.terminated == []
+    record_submitted(attempt, batch_job_id="another", batch=batch)
+    assert batch.terminated == ["another"]
+
+
+def test_job_is_dead_after_exactly_five_counted_attempts(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    for number in range(1, 6):
+        attempt = submitted_attempt(video, batch=batch)
+        assert attempt.number == number
+        fail_attempt(claimed(attempt), reason=Reason.ENCODE_FAILED, text="crashed", exit_code=1)
+        assert Job.objects.get(video=video).state == "RETRY_WAIT"
+        age(Job, "next_attempt_at", seconds=601)
+    submit_due(batch=batch)
+    job = Job.objects.get(video=video)
+    assert (job.state, job.reason, len(batch.submissions)) == ("DEAD", Reason.ATTEMPTS_EXHAUSTED, 5)
+
+
+def test_next_attempt_gets_more_memory_when_one_ran_out(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    first = submitted_attempt(video, batch=batch)
+    fail_attempt(claimed(first), reason=Reason.OUT_OF_MEMORY, text="", exit_code=137)
+    age(Job, "next_attempt_at", seconds=601)
+    second = submitted_attempt(video, batch=batch)
+    assert second.memory_mib == int(first.memory_mib * 1.5)
+    assert batch.submissions[-1].memory_mib == second.memory_mib
+
+
+@pytest.mark.parametrize(
+    ("refusal", "wait_s"),
+    [(BatchThrottledError("too many"), 2), (BatchDeniedError("not yours"), 30)],
+    ids=["throttled", "denied"],
+)
+def test_next_call_waits_for_as_long_as_the_refusal_may_last(
+    refusal: BatchError, wait_s: int, batch: ScriptedBatch
+) -> None:
+    for title in "ab":
+        uploaded_video(title=title)
+    batch.submit_error = refusal
+    submit_due(batch=batch)
+    batch.submit_error = None
+    age(Attempt, "submit_at", seconds=wait_s - 1)
+    assert submit_due(batch=batch).submitted == 0
+    age(Attempt, "submit_at", seconds=1)
+    assert submit_due(batch=batch).submitted == 2
+
+
+def test_rate_of_the_account_is_kept_when_many_workers_submit(settings: Settings) -> None:
+    refill_tokens()
+    settings.BATCHREEL = {"submit_per_s": 1e-9}
+    assert [take_tokens("SubmitJob", wanted=15) for _ in range(3)] == [15, 5, 0]
+    settings.BATCHREEL = {}
+    age(TokenBucket, "refilled_at", seconds=10)  # type: ignore[arg-type] # any model with a time
+    assert take_tokens("SubmitJob", wanted=100) == 20
+
+
+def test_backlog_is_submitted_in_one_run_when_the_bucket_fills_up_meanwhile(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"submit_burst": 2, "submit_per_s": 1_000_000, "submit_limit": 5}
+    for number in range(7):
+        uploaded_video(title=str(number))
+    refill_tokens()
+    assert [submit_due(batch=batch).submitted for _ in range(3)] == [5, 2, 0]
+
+
+def test_fresh_jobs_are_submitted_in_one_run_when_spent_ones_are_due_before_them(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"submit_burst": 2, "submit_per_s": 1e-9, "max_attempts": 1}
+    for number in range(7):
+        uploaded_video(title=f"spent {number}")
+    Job.objects.update(fence=1)
+    for job in Job.objects.all():
+        Attempt.objects.create(
+            job=job,
+            number=1,
+            state="FAILED",
+            reason="EXIT_CODE",
+            counted=True,
+            ended_at=job.created_at,
+            batch_job_name=str(job.pk),
+            vcpus=1,
+            memory_mib=1,
+        )
+    age(Job, "next_attempt_at", seconds=60)
+    for title in "ab":
+        uploaded_video(title=title)
+    refill_tokens()
+    assert submit_due(batch=batch).submitted == 2
+    assert Job.objects.filter(state="DEAD").count() == 7
+
+
+def test_attempts_are_given_back_uncalled_when_the_turn_takes_too_long(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"submit_time_limit_s": 0}
+    for title in "abc":
+        uploaded_video(title=title)
+    assert submit_due(batch=batch).submitted == 0
+    assert batch.submissions == []
+    settings.BATCHREEL = {}
+    assert submit_due(batch=batch).submitted == 3
+    assert len({each.name for each in batch.submissions}) == 3
+
+
+def test_the_others_are_submitted_when_a_orphan_cannot_be_terminated(batch: ScriptedBatch) -> None:
+    videos = [uploaded_video(title=title) for title in "ab"]
+
+    class _CancelledWhileSubmitting(ScriptedBatch):
+        def submit(self, submission: Submission) -> str:
+            if not self.submissions:
+                cancel_job(job_id=uuid.UUID(submission.parameters["job_id"]))
+            return super().submit(submission)
+
+    batch = _CancelledWhileSubmitting(terminate_error=BatchDeniedError("AccessDenied"))
+    assert submit_due(batch=batch).submitted == 2
+    assert len(batch.terminated) == 1
+    assert sorted(newest_attempt(video).state for video in videos) == ["CANCELLED", "SUBMITTED"]
+
+
+def test_owner_lives_on_when_its_claim_was_faster_than_the_look_for_ambiguous_ones(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    batch.submit_error = BatchAmbiguousError("500 after the effect")
+    submit_due(batch=batch)
+    attempt = newest_attempt(video)
+    found = [
+        ListedJob(batch_job_id=each, name=attempt.batch_job_name, status=BatchStatus.RUNNING, created_at_ms=at_ms)
+        for at_ms, each in enumerate(("orphan", "owner"))
+    ]
+
+    class _ClaimedMeanwhile(ScriptedBatch):
+        def find(self, *, name: str) -> list[ListedJob]:
+            assert name == attempt.batch_job_name
+            attempt.batch_job_id = "owner"
+            claimed(attempt)
+            return found
+
+    late = _ClaimedMeanwhile()
+    age(Attempt, "submit_called_at", seconds=61)
+    resolve_ambiguous(batch=late)
+    assert late.terminated == ["orphan"]
+    assert (newest_attempt(video).state, newest_attempt(video).batch_job_id) == ("RUNNING", "owner")
+
+
+def test_unit_that_ends_containers_is_named_when_the_job_is_dead(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    for number in range(1, 6):
+        claim = claimed(submitted_attempt(video, batch=batch))
+        if number == 1:
+            planned(claim, video_units=2, audio=False)
+            finish_unit(claim, leased(claim), output={"folder": "x", "media": {}})
+        assert (leased(claim).kind, number) == (UnitKind.VIDEO, number)
+        fail_attempt(claim, reason=Reason.OUT_OF_MEMORY, text="", exit_code=137)
+        assert newest_attempt(video).units_in_progress == ["video 1"]
+        age(Job, "next_attempt_at", seconds=601)
+    submit_due(batch=batch)
+    job = Job.objects.get(video=video)
+    assert (job.state, "video 1" in job.reason_message) == ("DEAD", True)
+
+
+def test_next_attempt_gets_more_memory_when_silence_came_before_the_final_status(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    first = submitted_attempt(video, batch=batch)
+    claimed(first)
+    end_attempt(read_attempt(lock_job(first.job_id), 1), AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)
+    batch.says(first, BatchStatus.FAILED, container_reason="OutOfMemoryError: Container killed", started=True)
+    observe(batch=batch, tick=0)
+    first.refresh_from_db()
+    assert (first.counted, first.reason) == (True, Reason.OUT_OF_MEMORY)
+    age(Job, "next_attempt_at", seconds=601)
+    assert submitted_attempt(video, batch=batch).memory_mib == int(first.memory_mib * 1.5)
+
+
+def test_next_attempt_gets_more_memory_when_the_container_only_saw_its_encoder_killed(batch: ScriptedBatch) -> None:
+    video = uploaded_video()
+    first = submitted_attempt(video, batch=batch)
+    fail_attempt(claimed(first), reason=Reason.ENCODE_FAILED, text="ffmpeg was ended by signal 9", exit_code=1)
+    batch.says(first, BatchStatus.FAILED, container_reason="OutOfMemoryError: Container killed", started=True)
+    observe(batch=batch, tick=0)
+    first.refresh_from_db()
+    assert (first.counted, first.reason) == (True, Reason.OUT_OF_MEMORY)
+    age(Job, "next_attempt_at", seconds=601)
+    assert submitted_attempt(video, batch=batch).memory_mib == int(first.memory_mib * 1.5)
+
+
+def test_due_jobs_are_submitted_when_doubts_cannot_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class _NoList(ScriptedBatch):
+        def find(self, *, name: str) -> list[ListedJob]:
+            raise BatchDeniedError(name)
+
+    batch = _NoList(submit_error=BatchAmbiguousError("dropped"))
+    monkeypatch.setattr(tasks, "aws_batch", lambda: batch)
+    ambiguous = uploaded_video(title="ambiguous")
+    tasks.submit_tick()
+    age(Attempt, "submit_called_at", seconds=61)
+    batch.submit_error = None
+    healthy = uploaded_video(title="healthy")
+    age(Tick, "started_at", seconds=15)
+    tasks.submit_tick()
+    assert [newest_attempt(video).state for video in (ambiguous, healthy)] == ["SUBMITTING", "SUBMITTED"]
+    assert Tick.objects.get(name="submit").error_code == "BATCH_DENIED"

@@ -1,0 +1,127 @@
+"""Hints: one per transaction, none after a rollback, never a wait that a person would notice."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import transaction
+from pytest_django import DjangoCaptureOnCommitCallbacks
+
+from project.local.servers.ports import free_port
+from project.local.servers.redis import redis_url
+from tasks import wakeup
+from tasks.models import Job, Video
+from tests.factories import uploaded_video
+from tests.wakeup_broker import BOUND_S, assert_no_wait_for_redis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.usefixtures("wakeups_are_sent")
+
+
+@pytest.mark.django_db
+def test_one_wakeup_is_sent_when_a_transaction_saves_many_videos(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks() as callbacks, transaction.atomic():
+        for number in range(5):
+            uploaded_video(title=str(number))
+    assert callbacks == [wakeup.send_wakeup]
+
+
+class _GivenUpError(Exception):
+    pass
+
+
+@transaction.atomic
+def _upload_and_give_up() -> None:
+    uploaded_video(title="given up")
+    raise _GivenUpError
+
+
+@pytest.mark.django_db
+def test_wakeup_survives_when_the_savepoint_that_asked_first_is_rolled_back(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks() as callbacks, transaction.atomic():
+        with contextlib.suppress(_GivenUpError):
+            _upload_and_give_up()
+        with transaction.atomic():
+            uploaded_video(title="kept")
+    assert callbacks == [wakeup.send_wakeup]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_saving_neither_fails_nor_waits_when_redis_refuses() -> None:
+    videos: list[Video] = []
+
+    def save() -> None:
+        videos.extend(uploaded_video(title=str(number)) for number in range(5))
+
+    assert_no_wait_for_redis(save, redis_away=lambda: contextlib.nullcontext(redis_url(free_port())))
+    assert Job.objects.filter(video__in=videos).count() == len(videos)
+
+
+@contextlib.contextmanager
+def swallowing_redis() -> Iterator[str]:
+    """Something that takes all connections, and neither reads nor answers."""
+    with socket.create_server(("127.0.0.1", 0)) as black_hole:
+        yield redis_url(black_hole.getsockname()[1])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_saving_neither_fails_nor_waits_when_redis_swallows_everything() -> None:
+    videos: list[Video] = []
+
+    def save() -> None:
+        with transaction.atomic():
+            videos.extend(uploaded_video(title=str(number)) for number in range(5))
+        videos.append(uploaded_video(title="after the first hint failed, none is tried for a while"))
+
+    assert_no_wait_for_redis(save, redis_away=swallowing_redis)
+    assert Job.objects.filter(video__in=videos).count() == len(videos)
+
+
+@contextlib.contextmanager
+def dripping_redis() -> Iterator[str]:
+    """Something that never refuses and never answers: each byte comes before the client's patience with a silent one ends."""
+    over = threading.Event()
+    give_up_at_s = time.monotonic() + 3 * BOUND_S
+
+    def drip(to: socket.socket) -> None:
+        with to, contextlib.suppress(OSError):
+            to.sendall(b"+")
+            while not over.wait(0.2) and time.monotonic() < give_up_at_s:
+                to.sendall(b".")
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=[listener.accept()[0]], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        try:
+            yield redis_url(listener.getsockname()[1])
+        finally:
+            over.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_saving_does_not_wait_when_redis_answers_a_byte_at_a_time() -> None:
+    videos: list[Video] = []
+
+    def save() -> None:
+        videos.extend(uploaded_video(title=str(number)) for number in range(5))
+
+    assert_no_wait_for_redis(save, redis_away=dripping_redis)
+    assert Job.objects.filter(video__in=videos).count() == len(videos)

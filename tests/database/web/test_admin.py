@@ -1,0 +1,361 @@
+"""The admin: every page opens in every state, no state can be edited, and the actions say what happened."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+
+import boto3
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.base import ContentFile
+from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from tasks.batch.logs import TAIL_LINES, _client, log_tail
+from tasks.conf import bridge_settings
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState, JobState
+from tasks.models import Attempt, Event, Job, Tick, Unit, Video
+from tests.factories import age, claimed, finished_media, planned, published, submitted_attempt, uploaded_video
+
+pytestmark = pytest.mark.django_db
+
+_NO_JOBS_IN_FORM = {"jobs-TOTAL_FORMS": 0, "jobs-INITIAL_FORMS": 0}
+MODELS = ("video", "job", "attempt", "unit", "event", "tick")
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("operator"))
+    return client
+
+
+def _job_in(state: JobState) -> Job:
+    """A job with attempts, units and events, put into a state."""
+    video = uploaded_video(title=f"Lecture {state}")
+    claim = claimed(submitted_attempt(video))
+    planned(claim)
+    finished_media(claim)
+    waits = state in (JobState.QUEUED, JobState.RETRY_WAIT)
+    Job.objects.filter(video=video).update(
+        state=state,
+        next_attempt_at=Now() if waits else None,
+        reason=Reason.ATTEMPTS_EXHAUSTED if state in (JobState.FAILED, JobState.DEAD, JobState.CANCELLED) else "",
+        manifest={},
+        manifest_key="k",
+    )
+    return Job.objects.get(video=video)
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_every_page_opens_when_a_job_is_in_any_state(state: JobState, operator: Client) -> None:
+    job = _job_in(state)
+    Tick.objects.create(name="submit")
+    rows = {
+        "video": job.video_id,
+        "job": job.pk,
+        "attempt": Attempt.objects.get(job=job).pk,
+        "unit": Unit.objects.filter(job=job).latest("pk").pk,
+        "event": Event.objects.filter(job_id=job.pk).latest("pk").pk,
+        "tick": "submit",
+    }
+    for model in MODELS:
+        assert operator.get(reverse(f"admin:batchreel_{model}_changelist")).status_code == 200, model
+        assert operator.get(reverse(f"admin:batchreel_{model}_change", args=[rows[model]])).status_code == 200, model
+
+
+@pytest.mark.parametrize("title", ["", "Lecture 1"])
+@pytest.mark.parametrize("source_complete", [True, False])
+def test_video_pages_open_when_no_job_was_asked_for(source_complete: bool, title: str, operator: Client) -> None:
+    video = Video.objects.create(title=title, source_complete=source_complete)
+    listed = operator.get(reverse("admin:batchreel_video_changelist"))
+    page = operator.get(reverse("admin:batchreel_video_change", args=[video.pk]))
+    assert (listed.status_code, page.status_code) == (200, 200)
+    assert "Nothing has happened yet." in page.content.decode()
+
+
+def test_job_pages_open_when_no_attempt_was_granted(operator: Client) -> None:
+    job = Job.objects.get(video=uploaded_video())
+    assert operator.get(reverse("admin:batchreel_job_changelist")).status_code == 200
+    assert "none yet" in operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
+
+
+@pytest.mark.parametrize("state", list(AttemptState))
+def test_job_page_opens_when_its_attempt_is_in_any_state(state: AttemptState, operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    ended = state not in LIVE_ATTEMPT_STATES
+    Attempt.objects.filter(job=job).update(
+        state=state, ended_at=Now() if ended else None, reason="HEARTBEAT_TIMEOUT" if ended else ""
+    )
+    page = operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
+    assert state in page
+    assert "What happened" in page
+    assert "The container started" in page
+
+
+def test_silence_is_shown_in_seconds_when_an_attempt_lives(operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    age(Attempt, "heartbeat_at", seconds=95)
+    for address in (
+        reverse("admin:batchreel_job_change", args=[job.pk]),
+        reverse("admin:batchreel_attempt_changelist"),
+    ):
+        assert re.search(r"9[5-9] s ago", operator.get(address).content.decode()), address
+
+
+def test_job_page_names_the_newest_log_when_attempts_were_granted(operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    page = operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
+    assert reverse("admin:batchreel_job_log", args=[job.pk, job.fence]) in page
+
+
+def test_job_page_does_not_link_to_the_video_when_it_was_deleted(operator: Client) -> None:
+    video = published()
+    job = Job.objects.get(video=video)
+    video.delete()
+    page = operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
+    assert "Lecture 1 (deleted)" in page
+    assert reverse("admin:batchreel_video_change", args=[video.pk]) not in page
+
+
+def test_no_state_can_be_edited_when_an_operator_tries(operator: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    answer = operator.post(reverse("admin:batchreel_job_change", args=[job.pk]), {"state": "SUCCEEDED"})
+    assert answer.status_code == 403
+    video_form = operator.get(reverse("admin:batchreel_video_change", args=[job.video_id])).content.decode()
+    assert 'name="published_job"' not in video_form
+    assert 'name="title"' in video_form
+
+
+def test_lists_take_the_same_queries_when_there_are_more_rows(
+    operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(12):
+        published()
+    for model in ("video", "job", "attempt", "unit"):
+        with django_assert_max_num_queries(14):
+            operator.get(reverse(f"admin:batchreel_{model}_changelist"))
+
+
+def _act(operator: Client, model: str, action: str, pk: object) -> str:
+    chosen = {"action": action, "_selected_action": [str(pk)]}
+    return operator.post(reverse(f"admin:batchreel_{model}_changelist"), chosen, follow=True).content.decode()
+
+
+def test_dead_job_is_revived_when_an_operator_asks(operator: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    assert "Jobs revived: 1." in _act(operator, "job", "revive", job.pk)
+    assert Job.objects.get(pk=job.pk).state == JobState.QUEUED
+
+
+def test_action_says_why_not_when_it_cannot_be_done(operator: Client) -> None:
+    job = _job_in(JobState.SUCCEEDED)
+    assert "Only a DEAD job can be revived; this one is SUCCEEDED." in _act(operator, "job", "revive", job.pk)
+    assert "cannot be cancelled any more" in _act(operator, "job", "cancel", job.pk)
+
+
+def test_work_is_cancelled_when_an_operator_asks(operator: Client) -> None:
+    job = Job.objects.get(video=uploaded_video())
+    assert "Jobs cancelled: 1." in _act(operator, "video", "cancel", job.video_id)
+    assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
+
+
+def test_published_video_gets_a_new_job_when_it_is_transcoded_again(operator: Client) -> None:
+    video = published()
+    assert "Videos asked for again: 1." in _act(operator, "video", "transcode_again", video.pk)
+    assert "It has an active job already." in _act(operator, "video", "transcode_again", video.pk)
+    assert Job.objects.filter(video=video).count() == 2
+
+
+@pytest.mark.parametrize("model", ["video", "job"])
+def test_dead_video_keeps_its_units_when_it_is_retried(model: str, operator: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    pk = job.video_id if model == "video" else job.pk
+    assert "Videos tried again: 1." in _act(operator, model, "retry", pk)
+    assert Job.objects.get(video=job.video_id).state == JobState.QUEUED
+    assert Unit.objects.filter(job=job, state="DONE").exists()
+
+
+@pytest.mark.parametrize("model", ["video", "job"])
+def test_failed_video_gets_a_new_job_when_it_is_retried(model: str, operator: Client) -> None:
+    job = _job_in(JobState.FAILED)
+    pk = job.video_id if model == "video" else job.pk
+    assert "Videos tried again: 1." in _act(operator, model, "retry", pk)
+    assert Job.objects.filter(video=job.video_id).count() == 2
+
+
+def test_ready_video_is_left_alone_when_it_is_retried(operator: Client) -> None:
+    video = published()
+    assert "there is nothing to retry" in _act(operator, "video", "retry", video.pk)
+    assert Job.objects.filter(video=video).count() == 1
+
+
+def test_deleted_video_gets_no_job_when_its_job_is_retried(operator: Client) -> None:
+    video = published()
+    job = Job.objects.get(video=video)
+    video.delete()
+    assert "The video was deleted" in _act(operator, "job", "retry", job.pk)
+    assert "The video was deleted" in _act(operator, "job", "transcode_again", job.pk)
+    assert Job.objects.filter(video=video).count() == 1
+
+
+def test_no_file_is_taken_when_somebody_uploads_one_in_the_admin(operator: Client) -> None:
+    # The admin saves in a transaction, and PostgreSQL ends it where the storage takes longer than 20 s for the file.
+    form = {"title": "Lecture 2", "source": ContentFile(b"a file", name="lecture.mp4"), **_NO_JOBS_IN_FORM}
+    assert operator.post(reverse("admin:batchreel_video_add"), form).status_code == 403
+    video = uploaded_video()
+    assert operator.post(reverse("admin:batchreel_video_change", args=[video.pk]), form).status_code == 302
+    assert Video.objects.get().source == video.source
+    assert Video.objects.get().title == "Lecture 2"
+
+
+def test_title_can_be_changed_when_the_form_also_names_a_state(operator: Client) -> None:
+    video = published()
+    job = Job.objects.get(video=video)
+    forged = {
+        "jobs-TOTAL_FORMS": 1,
+        "jobs-INITIAL_FORMS": 1,
+        "jobs-0-id": job.pk,
+        "jobs-0-video": video.pk,
+        "jobs-0-state": "DEAD",
+    }
+    answer = operator.post(
+        reverse("admin:batchreel_video_change", args=[video.pk]),
+        {"title": "A better title", "published_job": "", **forged},
+    )
+    assert answer.status_code == 302
+    assert Video.objects.get(pk=video.pk).title == "A better title"
+    assert Video.objects.get(pk=video.pk).published_job == job
+    assert list(Job.objects.filter(video=video).values_list("state", flat=True)) == [JobState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("model", ["video", "job", "attempt", "unit", "event"])
+def test_row_is_found_when_an_operator_pastes_an_id(model: str, operator: Client) -> None:
+    video = published()
+    pasted = video.pk if model == "video" else Job.objects.get(video=video).pk
+    page = operator.get(reverse(f"admin:batchreel_{model}_changelist"), {"q": str(pasted)})
+    assert page.context["cl"].result_count >= 1
+
+
+def test_event_list_does_not_read_all_events_for_its_filter_when_it_is_opened(operator: Client) -> None:
+    published()
+    with CaptureQueriesContext(connection) as queries:
+        page = operator.get(reverse("admin:batchreel_event_changelist"), {"kind": "job.publish"})
+    assert page.context["cl"].result_count == 1
+    assert not [query["sql"] for query in queries if "DISTINCT" in query["sql"]]
+
+
+def test_video_page_does_not_link_to_the_source_when_there_is_one(operator: Client) -> None:
+    video = uploaded_video()
+    page = operator.get(reverse("admin:batchreel_video_change", args=[video.pk])).content.decode()
+    assert f'href="{video.source.url}"' not in page
+    assert str(video.source) in page
+
+
+@pytest.mark.parametrize("how", ["page", "action"])
+def test_video_with_jobs_can_be_deleted_when_an_operator_asks(how: str, operator: Client) -> None:
+    video = published()
+    if how == "page":
+        address = reverse("admin:batchreel_video_delete", args=[video.pk])
+        assert "its work ends now" in operator.get(address).content.decode()
+        operator.post(address, {"post": "yes"})
+    else:
+        chosen = {"action": "delete_selected", "_selected_action": [str(video.pk)], "post": "yes"}
+        operator.post(reverse("admin:batchreel_video_changelist"), chosen)
+    assert Video.objects.get(pk=video.pk).deleted_at is not None
+
+
+def test_actions_are_refused_when_a_person_may_only_look(client: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    watcher = User.objects.create_user("watcher", is_staff=True)
+    watcher.user_permissions.set(_view_permissions())
+    client.force_login(watcher)
+    _act(client, "job", "revive", job.pk)
+    assert Job.objects.get(pk=job.pk).state == JobState.DEAD
+
+
+@pytest.mark.parametrize("model", ["video", "job"])
+def test_page_says_what_happened_when_its_button_is_pressed(model: str, operator: Client) -> None:
+    job = Job.objects.get(video=uploaded_video())
+    pk = job.video_id if model == "video" else job.pk
+    page = reverse(f"admin:batchreel_{model}_change", args=[pk])
+    shown = operator.get(page)
+    assert 'name="action" value="cancel"' in shown.content.decode()
+    pressed = {"action": "cancel", "_selected_action": str(pk), shown.context["from_page"]: "1"}
+    answer = operator.post(shown.context["actions_address"], pressed, follow=True)
+    assert answer.redirect_chain == [(page, 302)]
+    assert "Jobs cancelled: 1." in answer.content.decode()
+    assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
+
+
+@pytest.mark.parametrize("model", ["video", "job"])
+def test_page_offers_no_button_when_a_person_may_only_look(model: str, client: Client) -> None:
+    job = _job_in(JobState.DEAD)
+    watcher = User.objects.create_user("watcher", is_staff=True)
+    watcher.user_permissions.set(_view_permissions())
+    client.force_login(watcher)
+    pk = job.video_id if model == "video" else job.pk
+    page = client.get(reverse(f"admin:batchreel_{model}_change", args=[pk]))
+    assert page.status_code == 200
+    assert 'name="action"' not in page.content.decode()
+
+
+def _view_permissions() -> QuerySet[Permission]:
+    return Permission.objects.filter(codename__startswith="view_", content_type__app_label="batchreel")
+
+
+def test_log_page_says_why_when_there_is_no_log(operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    address = reverse("admin:batchreel_job_log", args=[job.pk, 1])
+    assert "has not named a log stream" in operator.get(address).content.decode()
+    Attempt.objects.filter(job=job).update(batch_log_stream="nowhere/default/at-all")
+    assert "The log could not be read" in operator.get(address).content.decode()
+    assert operator.get(reverse("admin:batchreel_job_log", args=[job.pk, 9])).status_code == 404
+
+
+def test_log_is_refused_when_a_member_of_staff_may_not_see_jobs(client: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    client.force_login(User.objects.create_user("stranger", is_staff=True))
+    assert client.get(reverse("admin:batchreel_job_log", args=[job.pk, 1])).status_code == 403
+
+
+def test_log_page_shows_the_newest_lines_when_there_are_more(operator: Client) -> None:
+    job = _job_in(JobState.RUNNING)
+    stream = f"container/default/{job.pk}"
+    _write_log(stream, [f"<b>line {number}</b>" for number in range(TAIL_LINES + 5)])
+    Attempt.objects.filter(job=job).update(batch_log_stream=stream)
+    page = operator.get(reverse("admin:batchreel_job_log", args=[job.pk, 1])).content.decode()
+    assert f"&lt;b&gt;line {TAIL_LINES + 4}&lt;/b&gt;" in page
+    assert "line 5&lt;" in page
+    assert "line 4&lt;" not in page
+    assert "<b>line" not in page
+
+
+def _write_log(stream: str, lines: list[str]) -> None:
+    logs = boto3.client("logs")
+    group = bridge_settings().log_group
+    with suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    now_ms = int(time.time() * 1000)
+    events = [{"timestamp": now_ms + number, "message": line} for number, line in enumerate(lines)]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def test_log_tail_says_why_when_the_stream_is_unknown() -> None:
+    assert "could not be read" in log_tail("nowhere").message
+
+
+@pytest.mark.parametrize("endpoint", ["no-address", "http://127.0.0.1:9"])
+def test_log_tail_says_why_when_aws_cannot_be_reached(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.batch.logs._client", _client.__wrapped__)  # not the one kept from another test
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_LOGS", raising=False)
+    assert "could not be read" in log_tail("a-stream").message

@@ -1,0 +1,63 @@
+"""The answer to a COMMIT is lost: what belongs to the row stays, because the row may be there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError, connection
+
+from tasks.models import Video
+from tasks.services.state.lost_commit import may_be_committed
+from tasks.views.upload import store_upload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def lose_the_answer(monkeypatch: pytest.MonkeyPatch, *, commit: Callable[[], None]) -> None:
+    """The next COMMIT does what `commit` does, and is not answered."""
+
+    def unanswered() -> None:
+        commit()
+        monkeypatch.undo()
+        connection.errors_occurred = True
+        message = "server closed the connection unexpectedly"
+        raise OperationalError(message)
+
+    monkeypatch.setattr(connection, "_commit", unanswered)
+
+
+def test_file_stays_when_the_commit_of_its_row_took_effect_and_was_not_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lose_the_answer(monkeypatch, commit=connection._commit)
+    with pytest.raises(OperationalError):
+        store_upload(title="Lecture", file=SimpleUploadedFile("lecture.mp4", b"not decoded here"))
+    assert default_storage.exists(str(Video.objects.get().source))
+
+
+def test_file_goes_when_the_commit_of_its_row_took_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_the_answer(monkeypatch, commit=lambda: None)
+    with pytest.raises(OperationalError):
+        store_upload(title="Lecture", file=SimpleUploadedFile("lecture.mp4", b"not decoded here"))
+    assert not Video.objects.exists()
+    assert not [name for folder in default_storage.listdir("sources")[0] for name in files_under(f"sources/{folder}")]
+
+
+def files_under(folder: str) -> list[str]:
+    folders, files = default_storage.listdir(folder)
+    return files + [name for each in folders for name in files_under(f"{folder}/{each}")]
+
+
+def test_row_may_be_there_when_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        message = "connection refused"
+        raise OperationalError(message)
+
+    monkeypatch.setattr(connection, "cursor", refuse)
+    assert may_be_committed(Video.objects.all())

@@ -1,0 +1,359 @@
+"""The pages for people: who may use them, what they say, and what their buttons do."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.db.models.functions import Now
+from django.test import Client
+
+from project.local.servers.ports import free_port
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import JobState
+from tasks.models import Job, Video
+from tasks.selectors.media_urls import media_url
+from tasks.selectors.videos import can_retry, video_overview
+from tasks.services.container_api.finish import reject_input
+from tasks.services.requests.cancel import cancel_job
+from tasks.services.requests.request import request_by_person
+from tests.factories import claimed, planned, published, submitted_attempt, uploaded_video
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+    from pytest_django import DjangoAssertNumQueries, Settings
+
+pytestmark = pytest.mark.django_db
+
+JSON = {"Accept": "application/json"}
+
+
+def upload(name: str = "lecture.mp4", content: bytes = b"not decoded here") -> dict[str, object]:
+    return {"title": "", "source": SimpleUploadedFile(name, content, content_type="video/mp4")}
+
+
+def rejected_video() -> Video:
+    video = uploaded_video(title="Notes")
+    claim = claimed(submitted_attempt(video))
+    reject_input(claim, code="NO_VIDEO", message="The file holds no pictures.", exit_code=3)
+    return video
+
+
+def dead_video() -> Video:
+    video = uploaded_video(title="Unlucky")
+    Job.objects.filter(video=video).update(
+        state=JobState.DEAD,
+        reason=Reason.ATTEMPTS_EXHAUSTED,
+        reason_message="",
+        next_attempt_at=None,
+        finished_at=Now(),
+    )
+    return video
+
+
+def cancelled_video() -> Video:
+    video = uploaded_video(title="Wrong file")
+    cancel_job(job_id=video.jobs.get().pk)
+    return video
+
+
+# Who may use them.
+
+
+def addresses(video: Video) -> list[tuple[str, str]]:
+    page = f"/videos/{video.pk}/"
+    return [
+        ("get", "/"),
+        ("post", "/upload/"),
+        ("get", page),
+        ("post", f"{page}retry/"),
+        ("post", f"{page}delete/"),
+        ("get", f"{page}delete/confirm/"),
+    ]
+
+
+def test_login_is_asked_for_when_a_stranger_comes(client: Client) -> None:
+    video = rejected_video()
+    for method, path in addresses(video):
+        answer = getattr(client, method)(path)
+        assert (answer.status_code, answer["Location"]) == (302, f"/login/?next={path}")
+    assert Video.objects.count() == Job.objects.count() == 1
+
+
+def test_scripts_get_a_sentence_instead_of_a_login_page_when_signed_out(client: Client) -> None:
+    assert client.get("/progress/").json() == {"error": "You were signed out. Sign in again."}
+    answer = client.post("/upload/", upload(), headers=JSON)
+    assert (answer.status_code, answer.json()["errors"]) == (403, ["You were signed out. Sign in, then upload again."])
+    assert not Video.objects.exists()
+
+
+def test_nothing_is_done_when_the_form_is_not_ours(admin_user: User) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(admin_user)
+    video = rejected_video()
+    for method, path in addresses(video):
+        if method == "post":
+            assert browser.post(path).status_code == 403
+    assert Video.objects.filter(deleted_at=None).count() == Job.objects.count() == 1
+
+
+# Uploading.
+
+
+def test_load_balancer_gets_an_answer_when_it_asks_by_address_and_without_https(
+    client: Client, settings: Settings
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    settings.ALLOWED_HOSTS = ["video.example.org"]
+    answer = client.get("/health/", headers={"host": "10.0.0.7:8000"})
+    assert (answer.status_code, answer.content) == (200, b"ok")
+    assert client.get("/login/", headers={"host": "10.0.0.7:8000"}).status_code == 400
+
+
+def test_upload_becomes_a_video_with_a_job_when_sent_by_a_script(staff: Client) -> None:
+    answer = staff.post("/upload/", upload("강의 자료.mp4"), headers=JSON)
+    video = Video.objects.get()
+    assert (answer.status_code, answer.json()) == (201, {"url": f"/videos/{video.pk}/"})
+    assert video.title == "강의 자료"
+    assert video.jobs.get().source_name == str(video.source)
+    with default_storage.open(str(video.source)) as stored:
+        assert stored.read() == b"not decoded here"
+
+
+def test_upload_becomes_a_video_when_sent_by_a_plain_form(staff: Client) -> None:
+    answer = staff.post("/upload/", {**upload(), "title": "A lecture"}, follow=True)
+    assert answer.redirect_chain == [(f"/videos/{Video.objects.get().pk}/", 302)]
+    assert "<h1>A lecture</h1>" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({}, "Choose a video file."),
+        ({"source": SimpleUploadedFile("lecture.mp4", b"")}, "The file is empty."),
+        ({**upload(), "title": "x" * 201}, "Ensure this value has at most 200 characters (it has 201)."),
+    ],
+)
+def test_person_is_told_what_is_wrong_when_an_upload_is_refused(
+    staff: Client, fields: dict[str, object], error: str
+) -> None:
+    by_script = staff.post("/upload/", fields, headers=JSON)
+    assert (by_script.status_code, by_script.json()) == (400, {"errors": [error]})
+    if file := fields.get("source"):
+        file.seek(0)  # type: ignore[attr-defined]  # the form is sent a second time
+    by_form = staff.post("/upload/", fields)
+    assert by_form.status_code == 400
+    assert f"<li>{error}</li>" in by_form.content.decode()
+    assert not Video.objects.exists()
+
+
+def test_upload_is_stored_when_its_name_is_longer_than_file_systems_take(staff: Client) -> None:
+    name = "강의" * 60 + ".mp4"
+    assert staff.post("/upload/", upload(name), headers=JSON).status_code == 201
+    source = str(Video.objects.get().source)
+    assert source.endswith(".mp4")
+    assert default_storage.exists(source)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_file_stays_behind_when_its_row_cannot_be_saved(staff: Client) -> None:
+    staff.raise_request_exception = False
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE batchreel_video ADD CONSTRAINT nothing_fits CHECK (title <> 'refused') NOT VALID")
+    try:
+        assert staff.post("/upload/", {**upload(), "title": "refused"}, headers=JSON).status_code == 500
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE batchreel_video DROP CONSTRAINT nothing_fits")
+    assert not Video.objects.exists()
+    assert not [path for path in Path(default_storage.location, "sources").rglob("*") if path.is_file()]
+
+
+# What they say.
+
+
+@pytest.mark.parametrize(
+    ("make", "status", "message", "retry_code"),
+    [
+        (uploaded_video, "WAITING", "The video waits for its turn.", "UNDER_WAY"),
+        (rejected_video, "FAILED", "The file holds no pictures.", "FAILED"),
+        (dead_video, "DEAD", "The video could not be processed in several attempts", "DEAD"),
+        (cancelled_video, "CANCELLED", "The work on this video was cancelled.", "CANCELLED"),
+        (published, "READY", "The video is ready to watch.", "READY"),
+    ],
+)
+def test_people_read_what_is_the_matter_in_every_state(
+    staff: Client, make: object, status: str, message: str, retry_code: str
+) -> None:
+    video = make()  # type: ignore[operator]
+    overview = video_overview(video)
+    assert (overview.status, overview.retry.code) == (status, retry_code)
+    assert overview.message.startswith(message)
+    assert can_retry(video) == overview.retry
+    for path in ("/", f"/videos/{video.pk}/"):
+        page = staff.get(path).content.decode()
+        assert message in page
+        assert f'data-status="{status}"' in page
+    assert ("Retry</button>" in page) == overview.retry.possible
+    assert ('id="player"' in page) == (status == "READY")
+
+
+def test_old_publication_stays_playable_when_a_new_version_is_made_or_fails(staff: Client) -> None:
+    video = published()
+    shown = f'data-manifest="{media_url(video.published_job.manifest_key)}"'
+    request_by_person(video_id=video.pk)
+    page = staff.get(f"/videos/{video.pk}/").content.decode()
+    assert 'data-status="UPDATING"' in page
+    assert shown in page
+    claim = claimed(submitted_attempt(video))
+    reject_input(claim, code="NO_VIDEO", message="The file holds no pictures.", exit_code=3)
+    page = staff.get(f"/videos/{video.pk}/").content.decode()
+    assert 'data-status="READY"' in page
+    assert "A newer version could not be made: The file holds no pictures." in page
+    assert shown in page
+    assert "Retry</button>" in page
+
+
+def test_page_takes_the_same_number_of_queries_when_there_are_many_videos(
+    staff: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    published()
+    makers = (rejected_video, dead_video, cancelled_video, uploaded_video, published)
+    with django_assert_num_queries(7) as one:
+        staff.get("/")
+    for make in makers:
+        make()
+    with django_assert_num_queries(len(one)):
+        staff.get("/")
+    shown = [str(pk) for pk in Video.objects.values_list("pk", flat=True)]
+    with django_assert_num_queries(6):
+        staff.get("/progress/", {"video": shown})
+
+
+def test_list_is_cut_into_pages_when_it_is_long(staff: Client) -> None:
+    Video.objects.bulk_create([Video(title=f"Video {number}", source="s") for number in range(30)])
+    first, second = staff.get("/").content.decode(), staff.get("/?page=2").content.decode()
+    assert (first.count("<h3>"), second.count("<h3>")) == (24, 6)
+    assert "Page 1 of 2" in first
+    assert staff.get("/?page=none").status_code == 200
+
+
+def test_title_is_text_when_it_looks_like_a_script(staff: Client) -> None:
+    video = uploaded_video(title="<script>alert(1)</script>")
+    for path in ("/", f"/videos/{video.pk}/", f"/videos/{video.pk}/delete/confirm/"):
+        assert "<script>alert" not in staff.get(path).content.decode()
+
+
+# Progress.
+
+
+def test_script_reads_how_far_each_video_is_when_it_asks(staff: Client) -> None:
+    ready, busy = published(), uploaded_video()
+    planned(claimed(submitted_attempt(busy)))
+    gone = str(uuid.uuid4())
+    answer = staff.get("/progress/", {"video": [str(ready.pk), str(busy.pk), gone, "nonsense", ""]})
+    assert answer["Cache-Control"] == "no-store"
+    told = answer.json()["videos"]
+    assert told[str(ready.pk)] | {"published_job": ""} == {
+        "status": "READY",
+        "message": "The video is ready to watch.",
+        "percent": 100,
+        "stage": "Done",
+        "units_done": 3,
+        "units_total": 3,
+        "attempt": 1,
+        "remaining_s": None,
+        "active": False,
+        "published_job": "",
+    }
+    assert told[str(ready.pk)]["published_job"] == str(ready.published_job_id)
+    assert (told[str(busy.pk)]["active"], told[str(busy.pk)]["percent"]) == (True, 0)
+    assert told[gone] is None
+    assert "nonsense" not in told
+
+
+@pytest.mark.django_db(transaction=True)
+def test_script_is_told_to_wait_when_the_database_is_away(staff: Client) -> None:
+    port = connection.settings_dict["PORT"]
+    connection.close()
+    connection.settings_dict["PORT"] = free_port()
+    try:
+        answer = staff.get("/progress/")
+    finally:
+        connection.settings_dict["PORT"] = port
+    assert (answer.status_code, answer["Retry-After"], answer["Cache-Control"]) == (503, "5", "no-store")
+    assert answer.json() == {"error": "The server's database is away for a moment."}
+
+
+# The buttons.
+
+
+def test_failed_video_gets_a_new_job_when_somebody_presses_retry(staff: Client) -> None:
+    video = rejected_video()
+    page = staff.post(f"/videos/{video.pk}/retry/", follow=True).content.decode()
+    assert "The video is being tried again." in page
+    assert 'data-status="WAITING"' in page
+    assert sorted(video.jobs.values_list("state", flat=True)) == ["FAILED", "QUEUED"]
+
+
+def test_dead_video_goes_on_where_it_stopped_when_somebody_presses_retry(staff: Client) -> None:
+    video = dead_video()
+    staff.post(f"/videos/{video.pk}/retry/")
+    job = video.jobs.get()
+    assert (job.state, job.reason) == ("QUEUED", "REVIVED")
+
+
+def test_nothing_is_started_twice_when_retry_is_pressed_twice(staff: Client) -> None:
+    video = rejected_video()
+    staff.post(f"/videos/{video.pk}/retry/")
+    page = staff.post(f"/videos/{video.pk}/retry/", follow=True).content.decode()
+    assert "The video is being processed already." in page
+    assert video.jobs.count() == 2
+
+
+def test_person_is_told_why_not_when_retry_is_not_on_offer(staff: Client) -> None:
+    video = published()
+    page = staff.post(f"/videos/{video.pk}/retry/", follow=True).content.decode()
+    assert "The video is ready; there is nothing to retry." in page
+    assert video.jobs.count() == 1
+
+
+def test_video_is_gone_and_its_work_ended_when_somebody_confirms(staff: Client) -> None:
+    video = uploaded_video(title="Old lecture")
+    planned(claimed(submitted_attempt(video)))
+    question = staff.get(f"/videos/{video.pk}/delete/confirm/").content.decode()
+    assert f'action="/videos/{video.pk}/delete/"' in question
+    page = staff.post(f"/videos/{video.pk}/delete/", follow=True).content.decode()
+    assert "“Old lecture” was deleted." in page
+    assert "No videos yet." in page
+    assert video.jobs.get().state == "CANCELLED"
+    for method, path in addresses(video)[2:]:
+        assert getattr(staff, method)(path).status_code == 404
+    assert staff.get(f"/progress/?video={video.pk}").json() == {"videos": {str(video.pk): None}}
+
+
+@pytest.mark.parametrize("path", ["retry/", "delete/"])
+def test_nothing_changes_when_a_button_is_followed_as_a_link(staff: Client, path: str) -> None:
+    video = rejected_video()
+    assert staff.get(f"/videos/{video.pk}/{path}").status_code == 405
+
+
+# Addresses of what is published.
+
+
+def test_player_is_sent_to_the_cdn_when_there_is_one(staff: Client, settings: Settings) -> None:
+    settings.MEDIA_BASE_URL = "https://cdn.example.org/videos/"
+    video = published()
+    page = staff.get(f"/videos/{video.pk}/").content.decode()
+    key = video.published_job.manifest_key
+    assert re.search(r'data-manifest="([^"]*)"', page).group(1) == f"https://cdn.example.org/videos/{key}"  # type: ignore[union-attr]
+
+
+def test_browser_finds_an_icon_when_a_page_names_none(client: Client) -> None:
+    assert client.get("/favicon.ico", secure=True)["Location"] == "/static/batchreel/icon.svg"

@@ -1,0 +1,156 @@
+"""Making rows in a wanted state, through the services wherever a service leads there."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.core.files.base import ContentFile
+from django.db.models import F
+
+from tasks.batch.errors import BatchError
+from tasks.batch.port import ListedJob, Submission
+from tasks.lifecycle.observation import BatchStatus, Observation
+from tasks.lifecycle.states import UnitKind
+from tasks.models import Attempt, Job, Tick, TokenBucket, Unit, Video
+from tasks.services.container_api.claim import Claim, Lease, claim_attempt, claim_unit
+from tasks.services.container_api.finish import PlannedUnit, finish_plan, finish_unit
+from tasks.services.container_api.publish import publish
+from tasks.services.ticks.submit import submit_due
+
+
+@dataclass
+class ScriptedBatch:
+    """A BatchPort that answers as a test says, for answers that a healthy endpoint never gives. It counts what it was asked."""
+
+    submit_error: BatchError | None = None
+    describe_error: BatchError | None = None
+    terminate_error: BatchError | None = None
+    observations: dict[str, Observation] = field(default_factory=dict)
+    found: list[ListedJob] = field(default_factory=list)
+    submissions: list[Submission] = field(default_factory=list)
+    terminated: list[str] = field(default_factory=list)
+    described: list[str] = field(default_factory=list)
+
+    def submit(self, submission: Submission) -> str:
+        self.submissions.append(submission)
+        if self.submit_error:
+            raise self.submit_error
+        return f"batch-{submission.name}"
+
+    def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
+        self.described += batch_job_ids
+        if self.describe_error:
+            raise self.describe_error
+        running = BatchStatus.RUNNING
+        return [
+            self.observations.get(i) or Observation(batch_job_id=i, status=running, started=True) for i in batch_job_ids
+        ]
+
+    def find(self, *, name: str) -> list[ListedJob]:
+        return [each for each in self.found if each.name == name]
+
+    def list_active(self, *, prefix: str) -> list[ListedJob]:
+        return [each for each in self.found if each.name.startswith(prefix)]
+
+    def terminate(self, batch_job_id: str, *, reason: str) -> None:
+        assert reason
+        self.terminated.append(batch_job_id)
+        if self.terminate_error:
+            raise self.terminate_error
+
+    def says(self, attempt: Attempt, status: BatchStatus, **words: object) -> None:
+        """From now on, this is the answer about the attempt's Batch job."""
+        batch_job_id = str(attempt.batch_job_id)
+        self.observations[batch_job_id] = Observation(batch_job_id=batch_job_id, status=status, **words)  # type: ignore[arg-type] # the test's words
+
+
+def uploaded_video(*, title: str = "Lecture 1", content: bytes = b"not decoded by these tests") -> Video:
+    """A saved video with a complete source; the receiver has asked for its job."""
+    video = Video(title=title)
+    video.source.save("lecture.mp4", ContentFile(content))
+    return video
+
+
+def submitted_attempt(video: Video | None = None, *, batch: ScriptedBatch | None = None) -> Attempt:
+    """An attempt that has a Batch job."""
+    video = video or uploaded_video()
+    refill_tokens()
+    submit_due(batch=batch or ScriptedBatch())
+    return newest_attempt(video)
+
+
+def newest_attempt(video: Video) -> Attempt:
+    return Attempt.objects.filter(job__video=video).select_related("job").latest("pk")
+
+
+def claimed(attempt: Attempt) -> Claim:
+    """The claim of a container on the attempt, which is RUNNING now."""
+    return claim_attempt(
+        job_id=attempt.job_id, number=attempt.number, batch_job_id=attempt.batch_job_id, claim_id=uuid.uuid4()
+    )
+
+
+def leased(claim: Claim) -> Lease:
+    lease = claim_unit(claim, lease_id=uuid.uuid4().hex[:12])
+    assert isinstance(lease, Lease), lease
+    return lease
+
+
+def planned(claim: Claim, *, video_units: int = 2, audio: bool = True) -> None:
+    """Do the plan unit of the claim's job."""
+    lease = leased(claim)
+    assert lease.kind is UnitKind.PLAN
+    units = [
+        PlannedUnit(kind=UnitKind.VIDEO, index=i, first_frame=i * 60, end_frame=i * 60 + 60, weight_frames=60)
+        for i in range(video_units)
+    ]
+    if audio:
+        units.append(PlannedUnit(kind=UnitKind.AUDIO, index=0, first_frame=0, end_frame=120, weight_frames=6))
+    finish_plan(claim, lease, plan={"made": "by a test"}, units=units)
+
+
+def finished_media(claim: Claim) -> None:
+    """Do all media units of the claim's job."""
+    job_units = Unit.objects.filter(job_id=claim.job_id, kind__in=["video", "audio"])
+    while job_units.exclude(state="DONE").exists():
+        lease = leased(claim)
+        finish_unit(claim, lease, output={"folder": lease.key_prefix, "media": {}})
+
+
+def published(video: Video | None = None) -> Video:
+    """A video whose job went all the way."""
+    video = video or uploaded_video()
+    claim = claimed(submitted_attempt(video))
+    planned(claim)
+    finished_media(claim)
+    lease = leased(claim)
+    publish(claim, lease, manifest={"objects": []}, manifest_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
+    video.refresh_from_db()
+    return video
+
+
+def age(rows: type[Job] | type[Attempt] | type[Tick], *columns: str, seconds: float) -> None:
+    """Move times of all rows into the past: the database's clock can't be set, so what it is compared with moves."""
+    rows.objects.update(**{column: F(column) - timedelta(seconds=seconds) for column in columns})
+
+
+def refill_tokens() -> None:
+    """Forget the rate of SubmitJob that earlier tests used up."""
+    TokenBucket.objects.all().delete()
+
+
+def helper_of(claim: Claim) -> Attempt:
+    """A second attempt of the claim's job: another container that helps with it."""
+    Job.objects.filter(pk=claim.job_id).update(fence=claim.number + 1)
+    return Attempt.objects.create(
+        job_id=claim.job_id,
+        number=claim.number + 1,
+        state="SUBMITTED",
+        batch_job_name=f"helper-{claim.job_id}",
+        batch_job_id=f"batch-helper-{claim.job_id}",
+        vcpus=1,
+        memory_mib=1024,
+    )

@@ -1,0 +1,165 @@
+"""Stand-ins for containers: real Batch jobs whose processes encode nothing, and go through the real services for everything else.
+
+Each Batch job's process is a small program that asks a hall in the test's own process; there, a thread claims the attempt, does unit
+after unit, and publishes. When the program is killed, the thread does no further unit. So fifty jobs take seconds, and a test may hold
+them all at one place.
+"""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+import traceback
+import uuid
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.db import connection
+
+from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
+from tasks.lifecycle.exit_codes import ExitCode
+from tasks.lifecycle.states import UnitKind
+from tasks.services.container_api.claim import (
+    Claim,
+    JobAlreadyDoneError,
+    Lease,
+    NotClaimableError,
+    claim_attempt,
+    claim_unit,
+)
+from tasks.services.container_api.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
+from tasks.services.container_api.heartbeat import send_heartbeat
+from tasks.services.container_api.publish import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mypy_boto3_batch import BatchClient
+
+PROGRAM = Path(__file__).with_name("fake_container_program.py")
+
+_HELD_LIMIT_S = 60.0
+_REFUSALS = (NotClaimableError, JobAlreadyDoneError, FencedError, AttemptCancelledError, NotFoundError)
+
+
+class FakeContainers:
+    """Where stand-ins do a container's work. `doors` closed hold each of them before its first claim.
+
+    `refused` are the ids of the Batch jobs whose claim was refused, because another one has or had the attempt, or it has ended or is gone.
+    Each unit takes `unit_s`. An error that is one of `deaths` ends a stand-in as if it had been killed.
+    """
+
+    def __init__(self, *, unit_s: float = 0.0, deaths: tuple[type[Exception], ...] = ()) -> None:
+        self.doors = threading.Event()
+        self.doors.set()
+        self._unit_s = unit_s
+        self._deaths = deaths
+        self.problems: list[str] = []
+        self.refused: list[str] = []
+        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self.port: int = self._server.server_address[1]
+
+    @contextmanager
+    def open(self) -> Iterator[FakeContainers]:
+        """Serve for the time of the block. Fails at its end if a stand-in met an error that no fault of the test explains."""
+        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.doors.set()
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+        assert not self.problems, "\n".join(self.problems)
+
+    def define(self, batch: BatchClient, *, name: str) -> None:
+        """Register a job definition whose containers are stand-ins of this hall."""
+        batch.register_job_definition(
+            jobDefinitionName=name,
+            type="container",
+            parameters={"job_id": "", "attempt": ""},
+            containerProperties={
+                "image": "stand-in",
+                "command": ["python", "-I", "-S", str(PROGRAM), str(self.port), "Ref::job_id", "Ref::attempt"],
+                "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}],
+            },
+        )
+
+    def _handler(self) -> type[socketserver.StreamRequestHandler]:
+        hall = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                job_id, number, batch_job_id = self.rfile.readline().decode().split()
+                hall.doors.wait(_HELD_LIMIT_S)
+                try:
+                    attempt = {"job_id": uuid.UUID(job_id), "number": int(number), "batch_job_id": batch_job_id}
+                    work(**attempt, unit_s=hall._unit_s, goes_on=lambda: not _has_left(self.connection))
+                    exit_code = ExitCode.DONE
+                except _REFUSALS:
+                    hall.refused.append(batch_job_id)
+                    exit_code = ExitCode.NOT_CLAIMABLE
+                except (_KilledError, *hall._deaths):
+                    return
+                except Exception:  # noqa: BLE001 - whatever it was, the test shall show it
+                    hall.problems.append(traceback.format_exc())
+                    return
+                finally:
+                    connection.close()
+                with suppress(OSError):  # its Batch job may have been terminated meanwhile
+                    self.wfile.write(str(int(exit_code)).encode())
+
+        return Handler
+
+
+class _KilledError(Exception):
+    """The program of the Batch job is gone, and so is its stand-in."""
+
+
+def _has_left(program: socket.socket) -> bool:
+    try:
+        return program.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = False  # closing waits for the threads, so that none works on in the next test
+    request_queue_size = 128
+
+
+def work(
+    *,
+    job_id: uuid.UUID,
+    number: int,
+    batch_job_id: str,
+    unit_s: float = 0.0,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> None:
+    """Everything that a container does for its job, without media: claim, plan, two units of video, publish. Raises what services raise."""
+    claim = claim_attempt(job_id=job_id, number=number, batch_job_id=batch_job_id, claim_id=uuid.uuid4())
+    while isinstance(lease := claim_unit(claim, lease_id=uuid.uuid4().hex[:12]), Lease):
+        threading.Event().wait(unit_s)
+        if not goes_on():
+            raise _KilledError
+        send_heartbeat(claim, stage="encode", count=lease.fence, encoded_frames=0)
+        _do(claim, lease)
+    finish_attempt(claim)
+
+
+def _do(claim: Claim, lease: Lease) -> None:
+    if lease.kind is UnitKind.PLAN:
+        units = [
+            PlannedUnit(kind=UnitKind.VIDEO, index=i, first_frame=i, end_frame=i + 1, weight_frames=1) for i in (0, 1)
+        ]
+        finish_plan(claim, lease, plan={"made by": "a stand-in"}, units=units)
+    elif lease.kind is UnitKind.PUBLISH:
+        key = f"{lease.key_prefix}/master.m3u8"
+        publish(claim, lease, manifest={"objects": []}, manifest_key=key, poster_key="")
+    else:
+        finish_unit(claim, lease, output={"folder": lease.key_prefix, "media": {}})

@@ -1,0 +1,43 @@
+"""A container that is to stop does not wait for its encoder: not even for one that would never end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.lifecycle.exit_codes import ExitCode
+from tasks.models import Unit
+from tasks.services.requests.cancel import cancel_job
+from tests.factories import submitted_attempt
+from tests.integration.container_processes import hold_encoder
+from tests.integration.path_videos import upload
+from tests.media.clips import ffmpeg, make_clip
+from tests.polling import wait_for
+from tests.processes import is_alive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.container_processes import Run
+
+
+@pytest.fixture
+def slow_clip(tmp_path: Path) -> Path:
+    """A clip of 480p, twenty times over: it takes seconds to encode, so that there is time to hold its encoder."""
+    once = make_clip(tmp_path / "once.mp4", pictures=30, size="854x480", codec=("-c:v", "libx264", "-bf", "0"))
+    ffmpeg("-stream_loop", "19", "-i", str(once), "-c", "copy", str(tmp_path / "slow.mp4"))
+    return tmp_path / "slow.mp4"
+
+
+def test_encoder_that_would_never_end_is_gone_within_10_s_when_a_person_cancels(run: Run, slow_clip: Path) -> None:
+    attempt = submitted_attempt(upload(slow_clip))
+    container = run(attempt)
+    units = Unit.objects.filter(job=attempt.job_id, kind="video")
+    wait_for(units.filter(state="LEASED").exists, what="a unit of video in work")
+    encoder = hold_encoder(container.pid)
+    cancel_job(job_id=attempt.job_id)
+    code, lines = container.wait(limit_s=10)
+    assert (code, lines[-1]["event"]) == (ExitCode.CANCELLED, "BATCH_JOB_CANCELLED")
+    assert not is_alive(encoder)
+    assert not units.filter(state="DONE").exists()

@@ -1,0 +1,88 @@
+"""A registered job definition differs from the rendered one only where SubmitJob would run another container."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from tasks.batch.control import DefinitionName
+from tasks.batch.definition import render
+from tasks.batch.definition_diff import ABSENT, differences
+from tasks.conf import BridgeSettings
+
+RENDERED = render(
+    BridgeSettings(job_definition="transcode", secrets={"DATABASE_URL": "arn:aws:ssm:x"}), region="eu-west-1"
+)
+
+
+def as_aws_answers(definition: dict[str, Any]) -> dict[str, Any]:
+    """The same definition as DescribeJobDefinitions gives it: with what AWS fills in, and lists in another order."""
+    answer = deepcopy(definition) | {
+        "jobDefinitionArn": "arn:aws:batch:eu-west-1:1:job-definition/transcode:7",
+        "revision": 7,
+        "status": "ACTIVE",
+        "containerOrchestrationType": "ECS",
+        "tags": {},
+    }
+    container = answer["containerProperties"]
+    container |= {"ulimits": [], "privileged": False}
+    container["linuxParameters"] |= {"devices": [], "tmpfs": []}
+    container["logConfiguration"]["secretOptions"] = []
+    container["environment"].reverse()
+    container["resourceRequirements"].reverse()
+    answer["retryStrategy"]["evaluateOnExit"] = []
+    return answer
+
+
+def test_no_difference_is_seen_when_aws_filled_in_its_defaults() -> None:
+    assert differences(registered=as_aws_answers(RENDERED), rendered=RENDERED) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("containerProperties.image", lambda c: c["containerProperties"].update(image="old")),
+        ("containerProperties.command", lambda c: c["containerProperties"]["command"].append("--more")),
+        ("containerProperties.privileged", lambda c: c["containerProperties"].update(privileged=True)),
+        (
+            "containerProperties.resourceRequirements[VCPU].value",
+            lambda c: c["containerProperties"]["resourceRequirements"][0].update(type="VCPU", value="8"),
+        ),
+        ("timeout.attemptDurationSeconds", lambda c: c["timeout"].update(attemptDurationSeconds=60)),
+        ("retryStrategy.attempts", lambda c: c["retryStrategy"].update(attempts=3)),
+        ("parameters.job_id", lambda c: c["parameters"].pop("job_id")),
+        ("propagateTags", lambda c: c.update(propagateTags=False)),
+    ],
+)
+def test_the_field_is_named_when_it_differs(path: str, change: Any) -> None:
+    registered = deepcopy(RENDERED)
+    change(registered)
+    assert path in [each.path for each in differences(registered=registered, rendered=RENDERED)]
+
+
+def test_both_values_are_shown_when_an_environment_name_was_added_by_hand() -> None:
+    registered = deepcopy(RENDERED)
+    registered["containerProperties"]["environment"].append({"name": "DEBUG", "value": "1"})
+    (found,) = differences(registered=registered, rendered=RENDERED)
+    assert (found.path, found.registered, found.rendered) == (
+        "containerProperties.environment[DEBUG].value",
+        "1",
+        ABSENT,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "revision"),
+    [
+        ("transcode", "transcode", None),
+        ("transcode:7", "transcode", 7),
+        ("arn:aws:batch:eu-west-1:123456789012:job-definition/transcode:7", "transcode", 7),
+        ("arn:aws:batch:eu-west-1:123456789012:job-definition/transcode", "transcode", None),
+    ],
+)
+def test_name_and_revision_are_told_apart_when_the_setting_has_any_form(
+    text: str, name: str, revision: int | None
+) -> None:
+    assert DefinitionName.parse(text) == DefinitionName(name=name, revision=revision)

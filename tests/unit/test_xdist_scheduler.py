@@ -1,0 +1,72 @@
+"""Tests are dealt out by file, and histories to the process of low priority, by the real pytest-xdist."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.xdist_scheduler import HISTORIES
+
+ROOT = Path(__file__).parents[2]
+NICE = 10
+OTHERS = (
+    "tests/database/services/test_one.py",
+    "tests/database/services/test_two.py",
+    "tests/database/services/test_three.py",
+)
+
+_TEST = """
+import os, pytest
+@pytest.mark.parametrize("turn", range(6))
+def test_it(turn):
+    with open("told", "a") as told:
+        print(__file__, os.environ["PYTEST_XDIST_WORKER"], os.nice(0), file=told)
+"""
+
+
+@pytest.fixture
+def dealt(tmp_path: Path) -> list[tuple[str, str, int]]:
+    """File, process and priority of each test of a small project, in the order in which they ran."""
+    for name in (*HISTORIES, *OTHERS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(_TEST)
+    processes = ["--tx", "2*popen", "--tx", f"popen//nice={NICE}", "--dist", "loadfile", "--no-loadscope-reorder"]
+    plugins = ["-p", "xdist", "-p", "tests.xdist_scheduler"]
+    # Loaded from the project, the plugin deals out the tests of the folder in which pytest runs.
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
+        environment.pop(name, None)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--import-mode",
+        "importlib",
+        "--rootdir",
+        ".",
+        *plugins,
+        *processes,
+    ]
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = [line.split() for line in (tmp_path / "told").read_text().splitlines()]
+    return [(str(Path(file).relative_to(tmp_path)), process, int(nice)) for file, process, nice in told]
+
+
+def test_file_stays_in_one_process_and_low_priority_gets_histories_alone_when_tests_are_dealt_out(
+    dealt: list[tuple[str, str, int]],
+) -> None:
+    assert len(dealt) == 6 * len({*HISTORIES, *OTHERS})
+    for file in OTHERS:
+        assert len({process for name, process, _ in dealt if name == file}) == 1, dealt
+    base = os.nice(0)
+    low = [name for name, _, nice in dealt if nice == base + NICE]
+    assert low[0] == HISTORIES[0]
+    assert set(low) <= set(HISTORIES)

@@ -1,0 +1,66 @@
+"""The grid's rate is the source's own wherever it has one."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+
+from tasks.transcode.plan.frame_rate import NATURAL_RATES, choose_rate
+
+MILLISECONDS = Fraction(1, 1000)
+FINE = Fraction(1, 90_000)
+
+
+def _times(rate: Fraction, pictures: int, time_base: Fraction) -> list[int]:
+    return [round(number / rate / time_base) for number in range(pictures)]
+
+
+@pytest.mark.parametrize("rate", NATURAL_RATES, ids=str)
+@pytest.mark.parametrize("time_base", [MILLISECONDS, FINE], ids=["ms", "90 kHz"])
+def test_rate_is_found_exactly_when_nothing_is_declared(rate: Fraction, time_base: Fraction) -> None:
+    assert choose_rate(_times(rate, 3000, time_base), time_base, []) == rate
+
+
+def test_declared_rate_breaks_the_tie_when_a_clip_is_short() -> None:
+    ntsc = Fraction(30000, 1001)
+    times = _times(ntsc, 30, MILLISECONDS)
+    assert choose_rate(times, MILLISECONDS, [ntsc]) == ntsc
+    assert choose_rate(times, MILLISECONDS, [Fraction(30)]) == 30
+
+
+def test_declared_rate_is_ignored_when_the_pictures_contradict_it() -> None:
+    assert choose_rate(_times(Fraction(25), 500, FINE), FINE, [Fraction(90_000), Fraction(30)]) == 25
+
+
+def test_odd_rate_is_kept_when_the_source_holds_it_steadily() -> None:
+    assert choose_rate(_times(Fraction(27), 2000, FINE), FINE, []) == 27
+
+
+@pytest.mark.parametrize(("fast", "kept"), [(120, 60), (100, 50), (240, 60), (90, 45)])
+def test_rate_is_halved_when_it_is_above_60(fast: int, kept: int) -> None:
+    assert choose_rate(_times(Fraction(fast), 1000, FINE), FINE, []) == kept
+
+
+@pytest.mark.parametrize(
+    ("slow", "kept"), [(Fraction(1), 10), (Fraction(5), 10), (Fraction(1, 10), 10), (Fraction(6), 12)]
+)
+def test_rate_is_multiplied_when_it_is_below_10(slow: Fraction, kept: int) -> None:
+    assert choose_rate(_times(slow, 50, FINE), FINE, []) == kept
+
+
+def test_natural_rate_is_taken_when_a_phone_wavers() -> None:
+    chance = random.Random(7)
+    times = [round((number / 30 + chance.uniform(-0.004, 0.004)) * 90_000) for number in range(900)]
+    assert choose_rate(sorted(times), FINE, [Fraction(2987, 100)]) == 30
+
+
+def test_natural_rate_is_taken_when_pictures_are_missing_here_and_there() -> None:
+    times = [time for number, time in enumerate(_times(Fraction(30), 2000, FINE)) if number % 5]
+    assert choose_rate(times, FINE, [Fraction(24)]) == 30
+
+
+def test_declared_or_usual_rate_is_taken_when_there_is_one_picture() -> None:
+    assert choose_rate([5], FINE, [Fraction(50)]) == 50
+    assert choose_rate([5], FINE, [Fraction(90_000)]) == 25

@@ -1,0 +1,54 @@
+"""Deals the tests out to pytest-xdist's processes, file by file. Loaded by `-p tests.xdist_scheduler`.
+
+Tests of one file stay in one process, because they share costly fixtures such as a running site. Most tests wait, for a beat or for a
+process that ends; simulated histories only compute, and share nothing. So the process that `scripts/test` starts with a low priority
+gets the histories, one by one, and nothing else: they take what the others leave idle, and none of those becomes slower.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
+
+HISTORIES = (
+    "tests/database/services/test_machine.py",
+    "tests/database/services/test_reconcile_histories.py",
+    "tests/database/services/test_simulator.py",
+)
+"""The first of them holds the longest test, so it is dealt out first."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Deal as this module says, where `--dist loadfile` is given."""
+    return HistoriesApart(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+class HistoriesApart(LoadFileScheduling):
+    """Gives a process of low priority the histories first, and then nothing more; the others get them last."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(HISTORIES) else str(super()._split_scope(nodeid))
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        low = _has_low_priority(node)
+        ours = [scope for scope in self.workqueue if scope.startswith(HISTORIES) == low]
+        if ours:
+            self.workqueue.move_to_end(min(ours) if low else ours[0], last=False)
+        super()._assign_work_unit(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if not _has_low_priority(node) or any(scope.startswith(HISTORIES) for scope in self.workqueue):
+            super()._reschedule(node)
+        elif not node.shutting_down:
+            node.shutdown()
+
+
+def _has_low_priority(node: WorkerController) -> bool:
+    return bool(node.gateway.spec.nice)
