@@ -215,6 +215,13 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 
+# Celery writes three lines for each tick. In production the alarms count them; on a laptop they bury everything else.
+_TICK_LOGGERS = (
+    {}
+    if env.bool("LOG_TICKS", default=True)
+    else {name: {"level": "WARNING"} for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace")}
+)
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -223,6 +230,6 @@ LOGGING = {
         "json": {"()": "tasks.json_logs.JsonFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.str("LOG_FORMAT", default="plain")}},
-    "loggers": {"botocore": {"level": "WARNING"}},
+    "loggers": {"botocore": {"level": "WARNING"}, **_TICK_LOGGERS},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

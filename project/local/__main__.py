@@ -12,6 +12,7 @@ from pathlib import Path
 
 from project.local.environment import STATE_DIR, site_environment
 from project.local.errors import StackError
+from project.local.running_site import running_environment
 from project.local.servers.lifeline import die_with_parent
 from project.local.stack import running_stack
 
@@ -19,6 +20,7 @@ _DESCRIPTION = """\
 The local stack: PostgreSQL, Redis and an AWS endpoint as plain processes on loopback. No root, no Docker, no cloud.
 
   exec    start the stack, run COMMAND with its environment, stop the stack when COMMAND ends.
+  manage  run manage.py: on the site that scripts/dev runs, or else like exec. scripts/manage calls this.
 
 COMMAND gets DATABASE_URL, REDIS_URL, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION,
 VIDEO_BATCH_JOB_QUEUE and VIDEO_BATCH_JOB_DEFINITION. Set DATABASE_URL, REDIS_URL or AWS_ENDPOINT_URL yourself to use a
@@ -32,6 +34,7 @@ examples:
   python -m project.local exec -- env
   python -m project.local exec -- python manage.py migrate
   python -m project.local exec --state /tmp/other -- bash
+  python -m project.local manage doctor
 
 The servers' data and logs lie in the state folder. One stack at a time runs on a folder. Whatever way this program
 ends, kill -9 included, the servers and the containers of the local AWS Batch end within 10 s.
@@ -40,12 +43,18 @@ ends, kill -9 included, the servers and the containers of the local AWS Batch en
 
 def main() -> int:
     """Parse the command line and return COMMAND's exit code, or 1 with a sentence when the stack cannot start."""
-    arguments = _parser().parse_args()
+    arguments, rest = _parser().parse_known_args()
+    if arguments.verb == "manage":
+        arguments.command = [sys.executable, "manage.py", *rest]
+    elif rest:
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if not arguments.command:
         sys.stderr.write("No command given. Say it after --, for instance: python -m project.local exec -- env\n")
         return 2
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     try:
+        if arguments.verb == "manage" and (running := running_environment(arguments.state.resolve())):
+            return _run(arguments.command, running)
         os.environ.update(site_environment(arguments.state.resolve()))
         with running_stack(arguments.state / "stack", say=lambda line: print(line, file=sys.stderr)) as environment:
             return _run(arguments.command, environment)
@@ -63,10 +72,17 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="exec")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="exec|manage")
     run = verbs.add_parser("exec", help="run a command with the stack's environment")
     run.add_argument("--state", type=Path, default=STATE_DIR, help="folder of data and logs (%(default)s)")
     run.add_argument("command", nargs="*", metavar="COMMAND", help="after --")
+    manage = verbs.add_parser(
+        "manage",
+        help="run manage.py on the running site, else on a stack of its own",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    manage.add_argument("--state", type=Path, default=STATE_DIR, help="folder of data and logs (%(default)s)")
     return parser
 
 

@@ -10,16 +10,18 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from project.local.environment import STATE_DIR, given_path, site_environment, stored_secret
+from project.local.accounts import ACCOUNTS, ADMIN, ensure_accounts, write_login_file
+from project.local.demo.videos import ensure_demo_videos
+from project.local.environment import STATE_DIR, given_path, site_environment
 from project.local.errors import StackError
 from project.local.frontend import install_frontend
+from project.local.running_site import shared_environment
 from project.local.servers.lifeline import lifeline_command
 from project.local.servers.ports import port_near
 from project.local.site import WEB_PORT, prepare_site
 from project.local.stack import STACK_VARIABLES, running_stack
 
 FLOWER_PORT = 5555
-LOGIN = "admin"
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STOP_GRACE_S = 7.0
@@ -36,7 +38,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     try:
-        return _run(arguments.state.resolve(), arguments.port)
+        return _run(arguments.state.resolve(), arguments.port, empty=arguments.empty)
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -59,10 +61,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--port", type=int, default=WEB_PORT, help="port of the web pages (default: %(default)s, or near)"
     )
+    parser.add_argument("--empty", action="store_true", help="do not upload the two demo videos")
     return parser.parse_args()
 
 
-def _run(state_dir: Path, port: int) -> int:
+def _run(state_dir: Path, port: int, *, empty: bool) -> int:
     environment = site_environment(state_dir)
     os.environ.update(environment)
     install_frontend(say=print)
@@ -71,46 +74,41 @@ def _run(state_dir: Path, port: int) -> int:
     with running_stack(state_dir / "stack", say=print) as stack:
         os.environ.update(stack)
         prepare_site()
-        password = _ensure_login(state_dir)
+        password = ensure_accounts(state_dir)
         ports = {"web": port_near(port), "flower": port_near(FLOWER_PORT)}
-        _print_overview(stack, ports, password)
-        return _run_programs(_program_environment(ports, password))
+        if not empty and ensure_demo_videos(state_dir):
+            print("Uploaded two demo videos; they are transcoded as soon as the site runs.")
+        _print_overview(state_dir, stack, ports, password)
+        with shared_environment(state_dir, {**environment, **stack}):
+            return _run_programs(_program_environment(ports, password))
 
 
-def _ensure_login(state_dir: Path) -> str:
-    """Make the login, or give it the kept password again; the password."""
-    from django.contrib.auth import get_user_model  # noqa: PLC0415 - only once Django is set up
-
-    password = stored_secret(state_dir / "password", length_bytes=9)
-    user, _ = get_user_model().objects.get_or_create(username=LOGIN, defaults={"is_staff": True, "is_superuser": True})
-    user.set_password(password)
-    user.save()
-    return password
-
-
-def _print_overview(stack: Mapping[str, str], ports: Mapping[str, int], password: str) -> None:
+def _print_overview(state_dir: Path, stack: Mapping[str, str], ports: Mapping[str, int], password: str) -> None:
     web = f"http://127.0.0.1:{ports['web']}"
-    lines = {
-        "web pages": f"{web}/",
-        "admin": f"{web}/admin/",
-        "Flower": f"http://127.0.0.1:{ports['flower']}/",
-        "login": f"{LOGIN} / {password}  (for all three)",
-        "Celery": "worker and beat; their lines follow below",
-    }
+    urls = {"web pages": f"{web}/", "admin": f"{web}/admin/", "Flower": f"http://127.0.0.1:{ports['flower']}/"}
+    login_file = write_login_file(state_dir, urls=urls, password=password)
     names = ("PostgreSQL", "Redis", "AWS endpoint")
-    lines |= {name: stack[variable].rsplit("@", 1)[-1] for name, variable in zip(names, STACK_VARIABLES, strict=True)}
+    servers = {name: stack[variable].rsplit("@", 1)[-1] for name, variable in zip(names, STACK_VARIABLES, strict=True)}
+    lines = {
+        **urls,
+        "login": f"{ADMIN.name} / {password}  (same password: {', '.join(each.name for each in ACCOUNTS[1:])})",
+        **servers,
+    }
     print("\n".join(f"  {name:13} {value}" for name, value in lines.items()))
+    print(f"\nURLs and logins are kept in {login_file}.")
+    print("In another terminal: `scripts/manage doctor` (or any other command of manage.py), `scripts/demo FILE`.")
     print("Ctrl-C ends everything.\n", flush=True)
 
 
 def _program_environment(ports: Mapping[str, int], password: str) -> dict[str, str]:
     return {
         **os.environ,
+        "LOG_TICKS": os.environ.get("LOG_TICKS", "off"),
         # Without its control socket, which lies in the person's home folder.
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports['web']} --reload --no-control-socket",
         "FLOWER_ADDRESS": "127.0.0.1",
         "FLOWER_PORT": str(ports["flower"]),
-        "FLOWER_BASIC_AUTH": f"{LOGIN}:{password}",
+        "FLOWER_BASIC_AUTH": f"{ADMIN.name}:{password}",
     }
 
 

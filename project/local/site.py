@@ -18,11 +18,16 @@ CELERY_WORKER = ("worker", "-Q", "submit,observe,maintain", "--concurrency", "2"
 CELERY_BEAT = ("beat", "--loglevel", "INFO")
 
 
-def prepare_site() -> None:
-    """Migrate the database and register the job definition. Needs Django's settings in the environment."""
+def set_up_django() -> None:
+    """Set up Django. Needs its settings in the environment."""
     import django  # noqa: PLC0415 - only once the environment is complete
 
     django.setup()
+
+
+def prepare_site() -> None:
+    """Set up Django, migrate the database and register the job definition. Needs the settings in the environment."""
+    set_up_django()
     from django.core.management import call_command  # noqa: PLC0415 - only once Django is set up
 
     with redirect_stdout(io.StringIO()):

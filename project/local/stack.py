@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from project.local.aws.resources import aws_environment, ensure_job_queue
 from project.local.aws.server import start_aws, wait_for_aws
 from project.local.errors import PortTakenError, StackError
+from project.local.proxies import bypass_proxies_for_loopback
 from project.local.servers.ports import free_port
 from project.local.servers.postgres import prepare_data_folder, start_postgres, wait_for_postgres
 from project.local.servers.redis import redis_url, start_redis, wait_for_redis
@@ -75,12 +76,13 @@ class Stack:
         Raises StackError with a sentence for people (its FolderInUseError when another stack runs on the folder);
         what was started until then is stopped.
         """
+        proxies = bypass_proxies_for_loopback()
         if sys.platform != "linux":
             message = f"The local stack needs Linux. Elsewhere, set {', '.join(STACK_VARIABLES)} to servers that run."
             raise StackError(message)
         self._lock_descriptor = lock_state_folder(self._state_dir, say=self._say, limit_s=self._previous_limit_s)
         try:
-            return self._start_on_free_ports()
+            return {**proxies, **self._start_on_free_ports()}
         except BaseException:
             self.stop()
             raise

@@ -43,6 +43,18 @@ def lock_state_folder(state_dir: Path, *, say: Callable[[str], None], limit_s: f
     return descriptor
 
 
+def is_locked(state_dir: Path) -> bool:
+    """Whether a stack runs on the folder, or its servers have not ended yet."""
+    try:
+        descriptor = os.open(state_dir / "lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

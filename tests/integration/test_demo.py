@@ -37,7 +37,7 @@ def clip(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def long_clip(folder: Path) -> Path:
-    """A clip that is soon made, and encoded for so long that no demo of it is over when a test actions."""
+    """A clip that is soon made, and encoded for so long that no demo of it is over when a test acts."""
     return _make_clip(folder / "long.mp4", picture="color=size=1280x720:rate=25:duration=60")
 
 

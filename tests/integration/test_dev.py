@@ -66,7 +66,7 @@ def site(folder: Path) -> Iterator[DevSite]:
     log_path = folder / "dev.log"
     with log_path.open("w") as log:
         process = subprocess.Popen(
-            [PROJECT_ROOT / "scripts" / "dev", "--state", folder / "state", "--port", str(free_port())],
+            [PROJECT_ROOT / "scripts" / "dev", "--state", folder / "state", "--port", str(free_port()), "--empty"],
             env=newcomer_environment(folder),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -101,12 +101,12 @@ def _token(page: str) -> str:
     return re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[0]
 
 
-def _signed_in(site: DevSite) -> requests.Session:
+def _signed_in(site: DevSite, name: str = "admin") -> requests.Session:
     browser = requests.Session()
     # As browsers do: a page is asked for again where the server just closed the connection that was kept open.
     browser.mount("http://", HTTPAdapter(max_retries=Retry(total=3, allowed_methods=["GET"])))
     page = browser.get(site.web, timeout=30)
-    form = {"username": "admin", "password": site.password, "next": "/", "csrfmiddlewaretoken": _token(page.text)}
+    form = {"username": name, "password": site.password, "next": "/", "csrfmiddlewaretoken": _token(page.text)}
     page = browser.post(page.url, data=form, timeout=30)
     assert page.url == site.web, "the printed login opens the pages"
     return browser
@@ -144,6 +144,26 @@ def test_upload_plays_and_ctrl_c_ends_all_when_the_site_is_used_by_a_person(site
     site.process.wait(timeout=END_LIMIT_S)
     assert site.ended_whole()
     assert "Nothing goes on running" in site.log_path.read_text()
+
+
+def test_manage_and_demo_use_the_same_servers_when_the_site_runs(site: DevSite, folder: Path, tmp_path: Path) -> None:
+    def run(script: str, *arguments: str | Path) -> str:
+        command = [PROJECT_ROOT / "scripts" / script, *arguments, "--state", folder / "state"]
+        return subprocess.run(
+            command, env=newcomer_environment(folder), capture_output=True, text=True, check=True, timeout=120
+        ).stdout
+
+    clip = make_clip(tmp_path / "lecture.mp4", pictures=20, rate="10", audio_s=2.0)
+    assert "Using the site that `scripts/dev` runs." in run("demo", clip)
+    count = "from tasks.models import Video; print(Video.objects.filter(owner__username='teacher').count(), 'video')"
+    assert "1 video" in run("manage", "shell", "-c", count)
+    login_file = folder / "state" / "login.txt"
+    assert login_file.stat().st_mode & 0o777 == 0o600
+    assert {site.web, site.password, "teacher", "student"} <= set(login_file.read_text().split())
+    teacher = _signed_in(site, "teacher")
+    assert "lecture" in teacher.get(site.web, timeout=30).text
+    assert "lecture" not in _signed_in(site, "student").get(site.web, timeout=30).text
+    assert "Task batchreel." not in site.log_path.read_text(), "ticks are quiet"
 
 
 def test_nothing_goes_on_when_the_site_is_killed(site: DevSite) -> None:

@@ -176,6 +176,17 @@ def test_nothing_is_started_when_the_environment_names_every_server(stack: Stack
     assert not [line for line in stack.find().values() if "lifeline.py" in line]
 
 
+def test_stack_starts_and_answers_boto3_when_proxy_variables_lead_nowhere(stack: StackProcesses) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"), nowhere)
+    script = (
+        "import boto3, os; boto3.client('s3').list_buckets(); print(os.environ['no_proxy'], os.environ['NO_PROXY'])"
+    )
+    code, output, errors = stack.run(script, **proxies, no_proxy="intranet.example.org")
+    assert code == 0, errors
+    assert output.split() == ["intranet.example.org,127.0.0.1,localhost,::1"] * 2
+
+
 def test_only_what_the_environment_does_not_name_is_started(
     stack: StackProcesses, aws_of_test_run: dict[str, str]
 ) -> None:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from project.local.demo.sample import sample_video
+from project.local.accounts import TEACHER, account_user, ensure_accounts
+from project.local.demo.sample import DEMO_SAMPLE, make_sample
 from project.local.environment import STATE_DIR, given_path, site_environment
 from project.local.errors import FolderInUseError, StackError
-from project.local.site import prepare_site, running_celery
+from project.local.running_site import running_environment
+from project.local.site import prepare_site, running_celery, set_up_django
 from project.local.stack import Stack
 
 if TYPE_CHECKING:
@@ -101,8 +103,29 @@ def _arguments() -> argparse.Namespace:
 
 def _demo(given_file: Path | None, state_dir: Path, console: Console) -> int:
     if given_file is None:
-        console.print("Making the sample video: four minutes of a test picture with a clock.")
-    file = given_file.resolve() if given_file else sample_video(state_dir)
+        console.print("Making the sample video: four minutes of a test pattern with a clock.")
+    file = given_file.resolve() if given_file else make_sample(DEMO_SAMPLE, state_dir)
+    if running := running_environment(state_dir):
+        console.print("Using the site that `scripts/dev` runs.")
+        return _on_running_site(file, running, state_dir, console)
+    return _on_own_stack(file, state_dir, console)
+
+
+def _on_running_site(file: Path, environment: dict[str, str], state_dir: Path, console: Console) -> int:
+    os.environ.update(environment)
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    set_up_django()
+
+    def check_programs() -> None:
+        if running_environment(state_dir) is None:
+            message = "scripts/dev has ended."
+            raise StackError(message)
+
+    job = _upload_and_watch(file, console, check_programs=check_programs)
+    return _report(job, console, state_dir)
+
+
+def _on_own_stack(file: Path, state_dir: Path, console: Console) -> int:
     os.environ.update(site_environment(state_dir))
     console.print("Starting PostgreSQL, Redis and a local AWS endpoint, on loopback.")
     with ExitStack() as ending:
@@ -112,6 +135,7 @@ def _demo(given_file: Path | None, state_dir: Path, console: Console) -> int:
         # So that the log lines of this process do not cross the progress.
         os.environ.setdefault("LOG_LEVEL", "WARNING")
         prepare_site()
+        ensure_accounts(state_dir)
         console.print("Starting a Celery worker and beat.")
         check_celery = ending.enter_context(running_celery({"LOG_LEVEL": "INFO"}, state_dir / "logs"))
 
@@ -120,19 +144,20 @@ def _demo(given_file: Path | None, state_dir: Path, console: Console) -> int:
             check_celery()
 
         job = _upload_and_watch(file, console, check_programs=check_programs)
-        return _tell(job, console, state_dir)
+        return _report(job, console, state_dir)
 
 
 def _upload_and_watch(file: Path, console: Console, *, check_programs: Callable[[], None]) -> Job:
-    """Upload the file as the web page does, and show the progress until its job ends."""
+    """Upload the file as the web page does, as the teacher, and show the progress until its job ends."""
     from django.core.files.uploadedfile import UploadedFile  # noqa: PLC0415 - only once Django is set up
 
-    from project.local.demo.watch import watch  # noqa: PLC0415 - likewise
-    from tasks.views.upload import store_upload  # noqa: PLC0415 - likewise
+    from project.local.demo.watch import watch  # noqa: PLC0415 - as above
+    from tasks.views.upload import store_upload  # noqa: PLC0415 - as above
 
     size_bytes, started_s = file.stat().st_size, time.monotonic()
     with file.open("rb") as content:
-        video = store_upload(title="", file=UploadedFile(content, name=file.name, size=size_bytes))
+        upload = UploadedFile(content, name=file.name, size=size_bytes)
+        video = store_upload(title="", file=upload, owner=account_user(TEACHER))
     console.print(
         f"Uploaded {file.name} ({size_bytes / 1e6:.1f} MB in {time.monotonic() - started_s:.1f} s): "
         "a file in the storage and a row in PostgreSQL, nothing else yet."
@@ -140,7 +165,7 @@ def _upload_and_watch(file: Path, console: Console, *, check_programs: Callable[
     return watch(video, console, check_programs=check_programs)
 
 
-def _tell(job: Job, console: Console, state_dir: Path) -> int:
+def _report(job: Job, console: Console, state_dir: Path) -> int:
     from project.local.demo.report import print_failure, print_publication  # noqa: PLC0415 - only once Django is set up
     from tasks.lifecycle.states import JobState  # noqa: PLC0415 - likewise
 
