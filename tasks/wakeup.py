@@ -63,7 +63,7 @@ def send_wakeup() -> None:
     """
     if not breaker.is_closed():
         return
-    sending = threading.Thread(target=_send, name="hint", daemon=True)
+    sending = threading.Thread(target=_send, name="wakeup", daemon=True)
     sending.start()
     sending.join(timeout=bridge_settings().broker_timeout_s)
     if sending.is_alive():

@@ -38,7 +38,7 @@ def wakeups_go_to(url: str) -> Iterator[None]:
 def forget_wakeups() -> None:
     """Let no hint that failed keep back the next ones, nor one that is still on its way."""
     for thread in threading.enumerate():
-        if thread.name == "hint":
+        if thread.name == "wakeup":
             thread.join(timeout=_END_LIMIT_S)
             assert not thread.is_alive(), "a hint never came to its end"
     wakeup.breaker.reset()

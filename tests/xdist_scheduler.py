@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
-HISTORIES = (
+SIMULATIONS = (
     "tests/database/services/test_machine.py",
     "tests/database/services/test_reconcile_histories.py",
     "tests/database/services/test_simulator.py",
@@ -27,24 +27,24 @@ HISTORIES = (
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
     """Deal as this module says, where `--dist loadfile` is given."""
-    return HistoriesApart(config, log) if config.getvalue("dist") == "loadfile" else None
+    return SimulationsApart(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
-class HistoriesApart(LoadFileScheduling):
+class SimulationsApart(LoadFileScheduling):
     """Gives a process of low priority the histories first, and then nothing more; the others get them last."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if nodeid.startswith(HISTORIES) else str(super()._split_scope(nodeid))
+        return nodeid if nodeid.startswith(SIMULATIONS) else str(super()._split_scope(nodeid))
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         low = _has_low_priority(node)
-        ours = [scope for scope in self.workqueue if scope.startswith(HISTORIES) == low]
+        ours = [scope for scope in self.workqueue if scope.startswith(SIMULATIONS) == low]
         if ours:
             self.workqueue.move_to_end(min(ours) if low else ours[0], last=False)
         super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
-        if not _has_low_priority(node) or any(scope.startswith(HISTORIES) for scope in self.workqueue):
+        if not _has_low_priority(node) or any(scope.startswith(SIMULATIONS) for scope in self.workqueue):
             super()._reschedule(node)
         elif not node.shutting_down:
             node.shutdown()

@@ -113,7 +113,7 @@ def _logged(seen: Observation) -> list[Finding] | None:
 def _finding(told: dict[str, Any]) -> Finding:
     return Finding(
         part=f"container: {told['part']}",
-        status=Status(told["condition"]),
+        status=Status(told["status"]),
         why=str(told["why"]),
         fix=str(told["fix"]),
     )

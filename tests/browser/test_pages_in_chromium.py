@@ -156,7 +156,7 @@ def test_nobody_is_thrown_out_of_a_video_when_a_new_version_of_it_is_published(
     browsing.wait_until("player.currentTime > 0.5")
     run_container(video, program_environment)
     page.wait_for_selector(".badge.ready")
-    assert "Reload the page" in page.inner_text("[data-part=sentence]")
+    assert "Reload the page" in page.inner_text("[data-part=message]")
     assert page.evaluate("player.currentTime") > 0.5
     page.reload()
     assert str(request_again.job_id) in str(page.get_attribute("#player", "data-manifest"))
@@ -188,7 +188,7 @@ def test_person_is_told_why_and_may_retry_or_delete_when_the_file_is_no_video(
     assert page.inner_text("h1") == "notes"
     run_container(video, program_environment, exit_code=ExitCode.INPUT_REJECTED)
     page.wait_for_selector(".badge.failed")
-    assert page.inner_text("[data-part=sentence]") == Job.objects.get().reason_message
+    assert page.inner_text("[data-part=message]") == Job.objects.get().reason_message
     page.click("text=Retry")
     page.wait_for_selector(".badge.waiting")
     assert Job.objects.filter(video=video).count() == 2

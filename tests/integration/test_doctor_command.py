@@ -90,7 +90,7 @@ def test_doctor_says_well_when_everything_runs(own_definition: dict[str, str]) -
     assert ran.returncode == 0, ran.stdout
     assert "\x1b" not in ran.stdout
     told = json.loads(manage("doctor", "--json", environment=own_definition).stdout)
-    assert told["well"] is True
+    assert told["ok"] is True
     parts = {finding["part"] for finding in told["findings"]}
     assert parts >= {"settings", "database", "migrations", "broker", "tick submit", "storage", "queue", "compute"}
     assert parts >= {"definition", "command", "ffmpeg", "player", "jobs"}
@@ -111,7 +111,7 @@ def test_doctor_names_the_definition_when_it_is_not_what_the_code_renders(own_de
     ran = manage("doctor", "--json", environment=own_definition)
     assert ran.returncode == 1
     found = {finding["part"]: finding for finding in json.loads(ran.stdout)["findings"]}
-    assert found["definition"]["condition"] == found["command"]["condition"] == "unwell"
+    assert found["definition"]["status"] == found["command"]["status"] == "failed"
     assert "containerProperties.image" in found["definition"]["why"]
     assert "tasks.gone" in found["command"]["why"]
 
@@ -138,19 +138,19 @@ def test_doctor_ends_in_time_and_says_so_when_nothing_answers(
 
     assert_quick_once(once, limit_s=LIMIT_S)
     ran = runs[-1]
-    found = {finding["part"]: finding["condition"] for finding in json.loads(ran.stdout)["findings"]}
+    found = {finding["part"]: finding["status"] for finding in json.loads(ran.stdout)["findings"]}
     assert ran.returncode == 1
     parts = ("database", "broker", "ticks", "storage", "queue", "definition", "jobs")
     assert {part: found[part] for part in parts} == {
-        "database": "unwell",
-        "broker": "unwell",
+        "database": "failed",
+        "broker": "failed",
         "ticks": "unknown",
         "storage": "unknown",
         "queue": "unknown",
         "definition": "unknown",
         "jobs": "unknown",
     }
-    assert found["settings"] == found["ffmpeg"] == "well"
+    assert found["settings"] == found["ffmpeg"] == "ok"
 
 
 def test_check_names_everything_when_the_environment_is_empty(program_environment: dict[str, str]) -> None:

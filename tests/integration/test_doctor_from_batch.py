@@ -54,14 +54,14 @@ def test_doctor_sees_from_a_container_what_it_sees_when_all_is_well(
     definition_with: Callable[..., dict[str, str]],
 ) -> None:
     found = from_batch(definition_with())
-    assert {part: each["condition"] for part, each in found.items()} == {
-        "from Batch": "well",
-        "container: program": "well",
-        "container: settings": "well",
-        "container: database": "well",
-        "container: storage": "well",
-        "container: ffmpeg": "well",
-        "container: scratch": "well",
+    assert {part: each["status"] for part, each in found.items()} == {
+        "from Batch": "ok",
+        "container: program": "ok",
+        "container: settings": "ok",
+        "container: database": "ok",
+        "container: storage": "ok",
+        "container: ffmpeg": "ok",
+        "container: scratch": "ok",
     }
     assert "may do what containers do, and no more" in found["container: database"]["why"]
     assert default_storage.listdir("published/doctor")[1] == [], "what the container wrote is gone"
@@ -83,7 +83,7 @@ def test_doctor_names_it_when_something_is_wrong_in_a_container_alone(
     variables: dict[str, str], part: str, why: str, definition_with: Callable[..., dict[str, str]]
 ) -> None:
     found = from_batch(definition_with(**variables))
-    assert found[part]["condition"] == "unwell"
+    assert found[part]["status"] == "failed"
     assert why in found[part]["why"]
     assert found[part]["fix"]
     assert not Path("/nowhere").exists(), "looking makes no folder"
@@ -94,7 +94,7 @@ def test_container_that_may_too_much_or_too_little_is_named_when_doctor_looks_fr
     definition_with: Callable[..., dict[str, str]], program_environment: dict[str, str]
 ) -> None:
     found = from_batch(definition_with(DATABASE_URL=program_environment["DATABASE_URL"]))
-    assert found["container: database"]["condition"] == "warning"
+    assert found["container: database"]["status"] == "warning"
     with connection.cursor() as cursor:
         cursor.execute(f"REVOKE UPDATE (state) ON batchreel_job FROM {CONTAINER_ROLE}")
     try:

@@ -79,7 +79,7 @@ def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
 
     # Hint -> Celery worker -> SubmitJob.
     wait_for(
-        lambda: re.search(r"Task batchreel\.hint\[[\w-]+\] succeeded", running_site.worker.logs()),
+        lambda: re.search(r"Task batchreel\.wake\[[\w-]+\] succeeded", running_site.worker.logs()),
         what="the hint's end",
     )
     running_site.worker.wait_for_log(f"BATCH_SUBMIT {attempt.batch_job_name} {attempt.batch_job_id}")

@@ -19,7 +19,7 @@ from tasks.conf import bridge_settings
 from tasks.models import Attempt, Event, Job, Tick, Video
 from tasks.services.requests.request import request_missing_jobs
 from tasks.services.ticks.submit import submit_due
-from tasks.tasks import hint, observe_tick, submit_tick
+from tasks.tasks import observe_tick, submit_tick, wake
 from tests.factories import age, published, uploaded_video
 from tests.integration.batch_proxy import BatchProxy
 from tests.integration.fast_settings import QUICK
@@ -57,7 +57,7 @@ def test_one_job_is_submitted_once_when_a_video_is_saved_twenty_times_at_once(wi
     at_once(lambda: Video.objects.get(pk=video.pk).save(), times=ENQUEUES)
     assert Job.objects.filter(video=video).count() == 1
     assert Event.objects.filter(kind="job.request").count() == 1
-    at_once(hint, times=5)
+    at_once(wake, times=5)
     assert wire.calls("submitjob") == 1
     assert Attempt.objects.get(job__video=video).state == "SUBMITTED"
 

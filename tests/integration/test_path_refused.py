@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Attempt, Job, Video
-from tasks.tasks import hint, observe_tick, rescue_tick, submit_tick
+from tasks.tasks import observe_tick, rescue_tick, submit_tick, wake
 from tests.integration.batch_answers import log_lines, wait_for_last_word
 from tests.integration.path_videos import told, upload, wait_for_end
 
@@ -30,7 +30,7 @@ def test_job_fails_after_one_attempt_when_the_file_is_corrupt(
     half = short_clip.read_bytes()[: short_clip.stat().st_size // 2]
     video = Video(title="Broken off in the middle")
     video.source.save("lecture.mp4", ContentFile(half))
-    hint()
+    wake()
     assert_rejected_once(video, batch_client, logs_client)
 
 
@@ -39,7 +39,7 @@ def test_job_fails_after_one_attempt_when_the_source_is_gone(
 ) -> None:
     video = upload(short_clip)
     video.source.storage.delete(str(video.source))
-    hint()
+    wake()
     job = assert_rejected_once(video, batch_client, logs_client)
     assert job.reason == "SOURCE_MISSING"
     assert "Upload it again" in job.reason_message

@@ -22,7 +22,7 @@ from tasks.transcode import (
     verify_playlists,
     verify_publication,
 )
-from tasks.transcode.encode.remux import can_preview
+from tasks.transcode.plan.preview_rule import can_preview
 from tests.media.clips import ffmpeg, make_clip, numbers_filter, read_numbers
 from tests.media.runs import SMALL
 from tests.unit.transcode.sources import make_source
@@ -91,7 +91,7 @@ def _aac(channels: int) -> AudioSource:
 def test_source_is_offered_as_it_is_when_every_player_takes_it() -> None:
     assert can_preview(make_source())
     assert can_preview(make_source(audio=_aac(2)))
-    assert make_plan(make_source(), SMALL, threads=1).remux is not None
+    assert make_plan(make_source(), SMALL, threads=1).preview is not None
 
 
 @pytest.mark.parametrize(

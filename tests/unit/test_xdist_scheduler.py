@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.xdist_scheduler import HISTORIES
+from tests.xdist_scheduler import SIMULATIONS
 
 ROOT = Path(__file__).parents[2]
 NICE = 10
@@ -31,7 +31,7 @@ def test_it(turn):
 @pytest.fixture
 def dealt(tmp_path: Path) -> list[tuple[str, str, int]]:
     """File, process and priority of each test of a small project, in the order in which they ran."""
-    for name in (*HISTORIES, *OTHERS):
+    for name in (*SIMULATIONS, *OTHERS):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(_TEST)
     processes = ["--tx", "2*popen", "--tx", f"popen//nice={NICE}", "--dist", "loadfile", "--no-loadscope-reorder"]
@@ -63,10 +63,10 @@ def dealt(tmp_path: Path) -> list[tuple[str, str, int]]:
 def test_file_stays_in_one_process_and_low_priority_gets_histories_alone_when_tests_are_dealt_out(
     dealt: list[tuple[str, str, int]],
 ) -> None:
-    assert len(dealt) == 6 * len({*HISTORIES, *OTHERS})
+    assert len(dealt) == 6 * len({*SIMULATIONS, *OTHERS})
     for file in OTHERS:
         assert len({process for name, process, _ in dealt if name == file}) == 1, dealt
     base = os.nice(0)
     low = [name for name, _, nice in dealt if nice == base + NICE]
-    assert low[0] == HISTORIES[0]
-    assert set(low) <= set(HISTORIES)
+    assert low[0] == SIMULATIONS[0]
+    assert set(low) <= set(SIMULATIONS)

@@ -74,7 +74,7 @@ class Command(BaseCommand):
             findings += check_from_batch(batch=aws_batch(), wait_s=wait, say=self._say)
         is_ok = not any(finding.fails for finding in findings)
         if as_json:
-            self.stdout.write(json.dumps({"well": is_ok, "findings": [asdict(each) for each in findings]}, indent=2))
+            self.stdout.write(json.dumps({"ok": is_ok, "findings": [asdict(each) for each in findings]}, indent=2))
         else:
             self._table(findings, is_ok=is_ok)
         if not is_ok:

@@ -81,7 +81,7 @@ def test_nothing_changes_when_the_containers_clock_is_an_hour_wrong(
 def assert_many_rescues_pass_by(attempt: Attempt) -> None:
     """Rescues that may take silence for death come and go, and the container goes on, with a heartbeat of just now."""
     ticks = Tick.objects.filter(name="rescue")
-    wait_for(ticks.filter(unbroken_since__isnull=False).exists, what="the first rescue")
+    wait_for(ticks.filter(continuous_since__isnull=False).exists, what="the first rescue")
     age(Tick, "continuous_since", seconds=200)  # as in a site that has run for long
     before = ticks.get().fence
     wait_for(lambda: ticks.get().fence >= before + 3, what="three more rescues")

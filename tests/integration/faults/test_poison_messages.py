@@ -103,7 +103,7 @@ def test_wakeup_is_run_once_and_nothing_is_lost_when_it_kills_its_process(
         os.kill(child, signal.SIGKILL)
     running_site.worker.wait_for_log("WorkerLostError")
     wait_for(lambda: not waiting_count() and not held_messages(), what="the end of the hint")
-    received = re.findall(r"Task batchreel\.hint\[([\w-]+)\] received", running_site.worker.logs())
+    received = re.findall(r"Task batchreel\.wake\[([\w-]+)\] received", running_site.worker.logs())
     assert len(received) == 1
 
     running_site.beat.restart()
