@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ..models import Event, Tick
-from ..selectors.timeline import WORDS
+from ..selectors.timeline import EVENT_LABELS
 from .widgets import ReadOnlyAdmin
 
 
@@ -21,7 +21,7 @@ class KindFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Each kind with its words."""
-        return [(str(kind), words) for kind, words in WORDS.items()]
+        return [(str(kind), words) for kind, words in EVENT_LABELS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The events of the chosen kind."""

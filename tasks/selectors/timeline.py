@@ -14,7 +14,7 @@ from ..models import Event
 TIMELINE_LIMIT = 200
 """Most entries of one timeline. A job that failed twenty times has about a hundred and fifty events besides its units'."""
 
-WORDS: dict[str, str] = {
+EVENT_LABELS: dict[str, str] = {
     "job.request": "The video was asked for",
     JobEvent.GRANT: "An attempt was granted",
     JobEvent.CLAIM: "A container took the job up",
@@ -94,7 +94,7 @@ def _entries(events: Iterable[Event]) -> list[TimelineEntry]:
         TimelineEntry(
             at=event.created_at,
             kind=event.kind,
-            words=WORDS.get(event.kind, event.kind),
+            words=EVENT_LABELS.get(event.kind, event.kind),
             details=_details(event),
             attempt_number=event.attempt_number,
             tone="good" if event.kind in _GOOD else "bad" if event.kind in _BAD else "plain",

@@ -10,7 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from project.local.batch.errors import BatchError, refuse
+from project.local.batch.errors import BatchError, reject
 from project.local.batch.fields import list_field, number_field, text_field, text_list_field
 from project.local.batch.job import BatchStatus
 from project.local.batch.submission import PAYLOAD_LIMIT_BYTES, read_submission
@@ -76,20 +76,20 @@ class JobPlane:
     def _describe_jobs(self, body: Mapping[str, Any], _region: str) -> dict[str, Any]:
         job_ids = text_list_field(body, "jobs")
         if not job_ids:
-            refuse("Error executing request, Exception : jobs must be provided")
+            reject("Error executing request, Exception : jobs must be provided")
         if len(job_ids) > DESCRIBE_IDS_MAX:
-            refuse(f"Error executing request, Exception : Maximum number of jobs supported is {DESCRIBE_IDS_MAX}")
+            reject(f"Error executing request, Exception : Maximum number of jobs supported is {DESCRIBE_IDS_MAX}")
         return {"jobs": self._table.describe(job_ids)}
 
     def _list_jobs(self, body: Mapping[str, Any], region: str) -> dict[str, Any]:
         if body.get("arrayJobId") or body.get("multiNodeJobId"):
-            refuse("The local AWS Batch runs single containers only: list by jobQueue.")
+            reject("The local AWS Batch runs single containers only: list by jobQueue.")
         queue = self._control_plane.queue(region, text_field(body, "jobQueue"))
         filters = list_field(body, "filters")
         page_max = LIST_FILTERED_PAGE_MAX if filters else LIST_PAGE_MAX
         limit = number_field(body, "maxResults", default=page_max)
         if limit < 1:
-            refuse("maxResults must be at least 1")
+            reject("maxResults must be at least 1")
         summaries, next_before = self._table.list_page(
             queue.arn,
             wanted=_name_filter(filters) if filters else _status_filter(body),
@@ -113,7 +113,7 @@ class JobPlane:
         """Jobs that are not known count as ended, as in AWS."""
         job_ids, reason = text_list_field(body, "jobs"), text_field(body, "reason")
         if not 1 <= len(job_ids) <= BULK_IDS_MAX:
-            refuse(f"jobs must have 1 to {BULK_IDS_MAX} entries")
+            reject(f"jobs must have 1 to {BULK_IDS_MAX} entries")
         for job_id in job_ids:
             end(job_id, reason)
         return {"successful": job_ids, "errors": []}
@@ -121,13 +121,13 @@ class JobPlane:
 
 def _parse(path: str, body: bytes) -> Mapping[str, Any]:
     if path == "/v1/submitjob" and len(body) > PAYLOAD_LIMIT_BYTES:
-        refuse(f"Job payload exceeds the maximum size of {PAYLOAD_LIMIT_BYTES} bytes")
+        reject(f"Job payload exceeds the maximum size of {PAYLOAD_LIMIT_BYTES} bytes")
     try:
         parsed = json.loads(body or b"{}")
     except ValueError:
-        refuse("The body is not JSON", code="SerializationException")
+        reject("The body is not JSON", code="SerializationException")
     if not isinstance(parsed, dict):
-        refuse("The body is not a JSON object", code="SerializationException")
+        reject("The body is not a JSON object", code="SerializationException")
     return parsed
 
 
@@ -140,7 +140,7 @@ def error_answer(error: BatchError) -> Answer:
 def _status_filter(body: Mapping[str, Any]) -> Callable[[BatchJob], bool]:
     text = body.get("jobStatus") or BatchStatus.RUNNING
     if text not in set(BatchStatus):
-        refuse(f"jobStatus {text} is not one of {', '.join(BatchStatus)}")
+        reject(f"jobStatus {text} is not one of {', '.join(BatchStatus)}")
     return lambda job: job.status == text
 
 
@@ -148,7 +148,7 @@ def _name_filter(filters: list[dict[str, Any]]) -> Callable[[BatchJob], bool]:
     """Return what JOB_NAME looks for: regardless of letter case, `*` at the end stands for anything, any status."""
     values = text_list_field(filters[0], "values")
     if len(filters) != 1 or filters[0].get("name") != "JOB_NAME" or len(values) != 1:
-        refuse("The local AWS Batch lists by one filter, JOB_NAME, with one value.")
+        reject("The local AWS Batch lists by one filter, JOB_NAME, with one value.")
     pattern = values[0].lower()
     if pattern.endswith("*"):
         return lambda job: job.submission.name.lower().startswith(pattern[:-1])
@@ -165,4 +165,4 @@ def _read_token(token: Any) -> int | None:
     try:
         return int(base64.urlsafe_b64decode(token))
     except (TypeError, ValueError, binascii.Error):
-        refuse("nextToken is not one that ListJobs returned")
+        reject("nextToken is not one that ListJobs returned")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from moto.batch.models import BatchBackend, batch_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from project.local.batch.errors import refuse
+from project.local.batch.errors import reject
 
 if TYPE_CHECKING:
     from threading import RLock
@@ -45,7 +45,7 @@ class ControlPlane:
         with self._moto_lock:
             found = _backend(region).get_job_queue(identifier)
             if found is None:
-                refuse(f"JobQueue {identifier} not found.")
+                reject(f"JobQueue {identifier} not found.")
             return Queue(arn=found.arn, name=found.name, region=region, enabled=found.state == "ENABLED")
 
     def compute(self, queue: Queue) -> list[Compute]:
@@ -71,9 +71,9 @@ class ControlPlane:
                 if identifier in {definition.arn, definition.name, f"{definition.name}:{definition.revision}"}
             ]
             if not fitting and identifier.startswith("arn:"):
-                refuse(f"JobDefinition {identifier} not found.")
+                reject(f"JobDefinition {identifier} not found.")
             if not fitting:
-                refuse(f"JobDefinition name {identifier} does not exist or is not in ACTIVE status")
+                reject(f"JobDefinition name {identifier} does not exist or is not in ACTIVE status")
             return max(fitting, key=lambda definition: definition.revision).describe()
 
 

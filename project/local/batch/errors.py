@@ -16,6 +16,6 @@ class BatchError(Exception):
         self.http_status = http_status
 
 
-def refuse(message: str, *, code: str = "ClientException") -> NoReturn:
+def reject(message: str, *, code: str = "ClientException") -> NoReturn:
     """Raise the error for a request that can never succeed as it is: HTTP status 400."""
     raise BatchError(message, code=code, http_status=HTTPStatus.BAD_REQUEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from project.local.batch.errors import refuse
+from project.local.batch.errors import reject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,7 @@ def text_field(body: Mapping[str, Any], name: str) -> str:
     """Return a text that must be there and not be empty. Raises ClientException."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        refuse(f"{name} must be provided")
+        reject(f"{name} must be provided")
     return value
 
 
@@ -24,7 +24,7 @@ def number_field(body: Mapping[str, Any], name: str, *, default: int) -> int:
     if value is None:
         return default
     if not isinstance(value, int) or isinstance(value, bool):
-        refuse(f"{name} must be an integer")
+        reject(f"{name} must be an integer")
     return value
 
 
@@ -34,7 +34,7 @@ def mapping_field(body: Mapping[str, Any], name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        refuse(f"{name} must be an object")
+        reject(f"{name} must be an object")
     return value
 
 
@@ -42,7 +42,7 @@ def text_mapping_field(body: Mapping[str, Any], name: str) -> dict[str, str]:
     """Return an object whose values are texts, empty when the field is missing. Raises ClientException."""
     value = mapping_field(body, name)
     if not all(isinstance(text, str) for text in value.values()):
-        refuse(f"{name} must be a string to string map")
+        reject(f"{name} must be a string to string map")
     return value
 
 
@@ -52,7 +52,7 @@ def list_field(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        refuse(f"{name} must be a list of objects")
+        reject(f"{name} must be a list of objects")
     return value
 
 
@@ -62,5 +62,5 @@ def text_list_field(body: Mapping[str, Any], name: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        refuse(f"{name} must be a list of strings")
+        reject(f"{name} must be a list of strings")
     return value

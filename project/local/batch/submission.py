@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from project.local.batch.errors import refuse
+from project.local.batch.errors import reject
 from project.local.batch.fields import list_field, mapping_field, number_field, text_field, text_mapping_field
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ def read_submission(body: Mapping[str, Any], *, region: str, control_plane: Cont
     """Check a SubmitJob request as AWS does and return the job that it describes. Raises ClientException."""
     for name in _NOT_HERE:
         if body.get(name):
-            refuse(f"{name} is not supported by the local AWS Batch, which runs single containers only.")
+            reject(f"{name} is not supported by the local AWS Batch, which runs single containers only.")
     name = text_field(body, "jobName")
     if _NAME.fullmatch(name) is None:
-        refuse("Job name should match valid pattern")
+        reject("Job name should match valid pattern")
     queue = control_plane.queue(region, text_field(body, "jobQueue"))
     if not queue.enabled:
-        refuse(f"JobQueue {queue.arn} is not in ENABLED state.")
+        reject(f"JobQueue {queue.arn} is not in ENABLED state.")
     definition = control_plane.definition(region, text_field(body, "jobDefinition"))
     container = definition.get("containerProperties") or {}
     overrides = mapping_field(body, "containerOverrides")
@@ -108,7 +108,7 @@ def read_submission(body: Mapping[str, Any], *, region: str, control_plane: Cont
 def _command(words: Any, parameters: Mapping[str, str]) -> tuple[str, ...]:
     """Replace each `Ref::name` that has a parameter; AWS hands one without a parameter on as it is."""
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        refuse("command must be a list of strings")
+        reject("command must be a list of strings")
     return tuple(_PARAMETER_REFERENCE.sub(lambda found: parameters.get(found[1], found[0]), word) for word in words)
 
 
@@ -132,7 +132,7 @@ def _positive(resources: Mapping[str, str], kind: str) -> float:
     except ValueError:
         amount = 0
     if not 0 < amount < float("inf"):
-        refuse(f"Error executing request, Exception : {kind} is not provided or not a positive number.")
+        reject(f"Error executing request, Exception : {kind} is not provided or not a positive number.")
     return amount
 
 
@@ -140,13 +140,13 @@ def _retry_rules(body: Mapping[str, Any], definition: Mapping[str, Any]) -> Retr
     strategy = mapping_field(body, "retryStrategy") or definition.get("retryStrategy") or {}
     attempts = number_field(strategy, "attempts", default=1)
     if not ATTEMPTS_MIN <= attempts <= ATTEMPTS_MAX:
-        refuse(f"Number of attempts must be between {ATTEMPTS_MIN} and {ATTEMPTS_MAX}")
+        reject(f"Number of attempts must be between {ATTEMPTS_MIN} and {ATTEMPTS_MAX}")
     rules = list_field(strategy, "evaluateOnExit")
     if len(rules) > EXIT_RULES_MAX:
-        refuse(f"evaluateOnExit can contain at most {EXIT_RULES_MAX} entries")
+        reject(f"evaluateOnExit can contain at most {EXIT_RULES_MAX} entries")
     for rule in rules:
         if text_field(rule, "action").upper() not in {"RETRY", "EXIT"}:
-            refuse("evaluateOnExit action must be RETRY or EXIT")
+            reject("evaluateOnExit action must be RETRY or EXIT")
     # API_EvaluateOnExit: the letter case of an action does not matter.
     return RetryRules(attempts=attempts, on_exit=tuple({**rule, "action": rule["action"].upper()} for rule in rules))
 
@@ -157,7 +157,7 @@ def _timeout_s(body: Mapping[str, Any], definition: Mapping[str, Any]) -> int | 
         return None
     duration_s = number_field(timeout, "attemptDurationSeconds", default=0)
     if duration_s < TIMEOUT_MIN_S:
-        refuse(f"attemptDurationSeconds must be at least {TIMEOUT_MIN_S} seconds")
+        reject(f"attemptDurationSeconds must be at least {TIMEOUT_MIN_S} seconds")
     return duration_s
 
 

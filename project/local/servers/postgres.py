@@ -44,7 +44,7 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostgresAddress:
+class PostgresLogin:
     """Where the started server is, and who may enter."""
 
     port: int
@@ -76,7 +76,7 @@ def prepare_data_folder(state_dir: Path, *, say: Callable[[str], None]) -> None:
     unfinished.rename(data)
 
 
-def start_postgres(state_dir: Path, *, port: int, lock_descriptor: int) -> tuple[Service, PostgresAddress]:
+def start_postgres(state_dir: Path, *, port: int, lock_descriptor: int) -> tuple[Service, PostgresLogin]:
     """Start the server on `port`; `wait_for_postgres` says when it is ready."""
     settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(port)}.items()]
     service = Service(
@@ -88,15 +88,15 @@ def start_postgres(state_dir: Path, *, port: int, lock_descriptor: int) -> tuple
         lock_descriptor=lock_descriptor,
         stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown: it does not wait for clients to leave
     )
-    return service, PostgresAddress(port=port, password=_password_file(state_dir).read_text())
+    return service, PostgresLogin(port=port, password=_password_file(state_dir).read_text())
 
 
-def wait_for_postgres(service: Service, address: PostgresAddress) -> None:
+def wait_for_postgres(service: Service, address: PostgresLogin) -> None:
     """Return when the server answers queries and the database exists. Raises StackError at the deadline."""
     service.wait_until(lambda: _ensure_database(address), deadline_s=_START_LIMIT_S)
 
 
-def _ensure_database(address: PostgresAddress) -> None:
+def _ensure_database(address: PostgresLogin) -> None:
     with psycopg.connect(address.url("postgres"), connect_timeout=2, autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
         if found is None:

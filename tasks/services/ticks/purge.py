@@ -26,7 +26,7 @@ from ..state.transition import append_event
 
 logger = logging.getLogger(__name__)
 
-LOOKED_AFTER = timedelta(days=1)
+STILL_POLLED = timedelta(days=1)
 """For so long an ended attempt's Batch job is looked after; AWS keeps ended Batch jobs for longer than that."""
 
 _OTHERS_FIRST = F("purge_failed_at").asc(nulls_first=True)
@@ -144,7 +144,7 @@ def _with_containers(attempts: Any) -> Any:
     """Attempts whose container may still write an object: live ones, and ended ones until AWS says that they are over, or gone."""
     live = Q(state__in=LIVE_ATTEMPT_STATES)
     gone = Q(batch_status__in=FINAL_STATUSES) | Q(missing_answers__gte=bridge_settings().missing_answers_limit)
-    leaving = ~gone & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - LOOKED_AFTER)
+    leaving = ~gone & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - STILL_POLLED)
     return attempts.filter(live | leaving)
 
 

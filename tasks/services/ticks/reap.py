@@ -88,7 +88,7 @@ def still_in_batch() -> QuerySet[Attempt]:
     return (
         Attempt.objects.filter(
             batch_job_id__isnull=False,
-            ended_at__gt=Now() - purge.LOOKED_AFTER,
+            ended_at__gt=Now() - purge.STILL_POLLED,
             missing_answers__lt=bridge_settings().missing_answers_limit,
         )
         .exclude(state__in=LIVE_ATTEMPT_STATES)

@@ -14,7 +14,7 @@ from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, JobEvent, UnitEvent, UnitKind
 from tasks.models import Attempt, Job, Unit
 from tasks.selectors.progress import JobProgress, job_progress
-from tasks.selectors.timeline import WORDS
+from tasks.selectors.timeline import EVENT_LABELS
 from tasks.services.container_api.claim import Claim
 from tasks.services.container_api.finish import finish_unit
 from tasks.services.container_api.heartbeat import send_heartbeat
@@ -155,4 +155,4 @@ def test_every_event_has_words_when_one_is_added() -> None:
     ]
     kinds |= {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)} | {waiting.EVENT}
     assert "purge.failed" in kinds
-    assert kinds <= set(WORDS)
+    assert kinds <= set(EVENT_LABELS)

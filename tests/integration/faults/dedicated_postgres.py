@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from project.local.servers.ports import free_port
-from project.local.servers.postgres import PostgresAddress, prepare_data_folder, start_postgres, wait_for_postgres
+from project.local.servers.postgres import PostgresLogin, prepare_data_folder, start_postgres, wait_for_postgres
 from tests.processes import program_under_lifeline
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class OwnPostgres:
         """Stop it for good."""
         self._service.stop()
 
-    def _start(self) -> tuple[Service, PostgresAddress]:
+    def _start(self) -> tuple[Service, PostgresLogin]:
         # The lifeline wants the descriptor of a lock, which here guards nothing.
         lock_descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT)
         try:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from project.local.batch.api import error_answer
-from project.local.batch.errors import BatchError, refuse
+from project.local.batch.errors import BatchError, reject
 from project.local.batch.faults.documents import read_faults
 from project.local.batch.faults.plan import (
     CALL_KINDS,
@@ -140,7 +140,7 @@ class FaultyJobPlane:
                 self._faults.reset()
                 self._table.place_again()
             elif method != "GET":
-                refuse(f"{method} is none of GET, POST, DELETE.")
+                reject(f"{method} is none of GET, POST, DELETE.")
         except BatchError as refusal:
             return error_answer(refusal)
         return _json({"faults": self._faults.listed()})
@@ -175,7 +175,7 @@ class FaultyJobPlane:
             struck = self._table.lose(fault.job_id, replace(loss, before_telling=before_telling))
         if not struck:
             self._faults.take_back(fault)
-            refuse(f"{fault.kind} cannot happen: job {fault.job_id} is not known, or does not run.")
+            reject(f"{fault.kind} cannot happen: job {fault.job_id} is not known, or does not run.")
         self._faults.note_applied(fault)
 
     def _reason_to_wait(self, job_name: str) -> str | None:
@@ -203,7 +203,7 @@ def _document(body: bytes) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        refuse("A fault is a JSON object.")
+        reject("A fault is a JSON object.")
     return document
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from project.local.batch.errors import refuse
+from project.local.batch.errors import reject
 from project.local.batch.faults.plan import CALL_KINDS, JOB_KINDS, LESS_KINDS, OPERATIONS, Fault, FaultKind
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read_faults(document: Mapping[str, Any]) -> list[Fault]:
         or not isinstance(several, list)
         or not all(isinstance(each, dict) for each in several)
     ):
-        refuse("Several faults are {seed, faults}, faults being a list of JSON objects.")
+        reject("Several faults are {seed, faults}, faults being a list of JSON objects.")
     dice = random.Random(seed)  # noqa: S311 - faults, not secrets
     drawn = [dice.getrandbits(31) for _ in several]
     return [
@@ -61,22 +61,22 @@ def _read(document: Mapping[str, Any]) -> Fault:
     """Take a document for a fault. Everything is looked at here, because a fault applies where no error may be raised."""
     kind = document.get("kind")
     if not isinstance(kind, str) or kind not in set(FaultKind):
-        refuse(f"kind {kind!r} is none of {', '.join(FaultKind)}.")
+        reject(f"kind {kind!r} is none of {', '.join(FaultKind)}.")
     given = {name: value for name, value in document.items() if name != "kind"}
     operation = given.get("operation", "")
     known = set(_FIELDS[FaultKind(kind)]) | ({"job_name"} if operation == "SubmitJob" else set())
     if unknown := set(given) - known:
-        refuse(f"A fault {kind} has no field {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}.")
+        reject(f"A fault {kind} has no field {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}.")
     for name, value in given.items():
         _check_value(name, value)
     if kind in CALL_KINDS and operation not in (_READS if kind in LESS_KINDS else OPERATIONS):
-        refuse(f"operation {operation!r} is none that {kind} can happen to.")
+        reject(f"operation {operation!r} is none that {kind} can happen to.")
     if kind in JOB_KINDS and not given.get("job_id"):
-        refuse(f"{kind} needs the job_id of a job.")
+        reject(f"{kind} needs the job_id of a job.")
     if kind == FaultKind.QUOTA and not given.get("per_s"):
-        refuse("quota needs per_s, the calls a second that are not throttled.")
+        reject("quota needs per_s, the calls a second that are not throttled.")
     if kind in _NEEDS_HOLD and "hold_s" not in given:
-        refuse(f"{kind} needs hold_s.")
+        reject(f"{kind} needs hold_s.")
     if kind in _LASTING:
         given["times"] = None
     return Fault(kind=FaultKind(kind), **given)
@@ -94,4 +94,4 @@ def _check_value(name: str, value: object) -> None:
     else:
         good, wanted = isinstance(value, str), "a text"
     if not good:
-        refuse(f"{name} is {value!r}, not {wanted}.")
+        reject(f"{name} is {value!r}, not {wanted}.")
