@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line. `manage.py doctor` says whether everything that the system needs is well."""
+"""Django's command line. `manage.py doctor` checks every part that the system needs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
+    """Run the command given on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-    from django.core.management import execute_from_command_line  # noqa: PLC0415 - only once the settings are named
+    from django.core.management import execute_from_command_line  # noqa: PLC0415 - after the settings module is set
 
     execute_from_command_line(sys.argv)
 

@@ -1,4 +1,4 @@
-"""The Django project: configuration and wiring, no rules."""
+"""The Django project: configuration and wiring, no business logic."""
 
 from __future__ import annotations
 

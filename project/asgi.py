@@ -1,4 +1,4 @@
-"""ASGI entry point, for hosts that prefer it."""
+"""ASGI entry point, for hosts that prefer ASGI to WSGI."""
 
 from __future__ import annotations
 

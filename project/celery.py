@@ -12,7 +12,8 @@ app = Celery("batchreel")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-# In a thread that did not import this module, such as a web server's, Celery otherwise makes up an app that knows no broker of ours.
+# Without this, a thread that did not import this module, such as a web server's, gets Celery's
+# fallback app, which has no broker configured.
 app.set_default()
 
-from project import worker_exit  # noqa: E402, F401 - connects to a signal, and needs the settings
+from project import worker_exit  # noqa: E402, F401 - connects a signal handler, and needs the settings

@@ -1,7 +1,7 @@
-"""`python -m project.flower`: Celery's dashboard, which never starts without credentials.
+"""`python -m project.flower`: Flower, the Celery dashboard, which never starts without credentials.
 
-Flower's own options follow on the command line or in FLOWER_... variables. Its /healthcheck and /metrics answer without
-credentials by design: keep its port off the internet.
+Pass Flower's own options on the command line or in FLOWER_... variables. By design, its
+/healthcheck and /metrics need no credentials: do not expose its port to the internet.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ EXAMPLE = "FLOWER_BASIC_AUTH=name:password"
 
 
 def refusal(environment: dict[str, str]) -> str:
-    """Why Flower must not start with this environment, in a sentence; empty where it may."""
+    """Return why Flower must not start with this environment, or an empty string if it may."""
     if environment.get("FLOWER_UNAUTHENTICATED_API", "").lower() not in {"", "0", "false", "no", "off"}:
-        return "FLOWER_UNAUTHENTICATED_API opens Flower's API to everyone: remove it."
+        return "FLOWER_UNAUTHENTICATED_API opens Flower's API to everyone: unset it."
     if environment.get("FLOWER_AUTH", "").strip():
         return ""
     pairs = environment.get("FLOWER_BASIC_AUTH", "").split(",")
-    # An empty pair in the list would let empty credentials in.
+    # An empty pair in the list would accept empty credentials.
     if not all(name.strip() and password.strip() for name, _, password in (pair.partition(":") for pair in pairs)):
         return f"Flower shows every Celery task and can stop workers, so it needs credentials: set {EXAMPLE}."
     return ""
 
 
 def main(arguments: list[str]) -> None:
-    """Become `celery -A project flower`, or end with exit code 2 and a sentence."""
+    """Replace this process by `celery -A project flower`, or exit with code 2 and the reason."""
     why = refusal(dict(os.environ))
     if why:
         sys.stderr.write(f"{why}\n")

@@ -1,4 +1,7 @@
-"""`/health/`, for load balancers: whether this process answers. `manage.py doctor` looks at everything else."""
+"""`/health/`, for load balancers: whether this process responds.
+
+`manage.py doctor` checks everything else.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,14 @@ PATH = "/health/"
 
 
 def health(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware, the first of all: load balancers ask by address and over HTTP, which Django's own would refuse.
+    """Return middleware that answers health checks. It must come first.
 
-    The database is not asked: where it is away, ending the web processes would mend nothing.
+    Load balancers send requests by IP address and over plain HTTP, which Django's own middleware
+    would reject. The database is not queried: during an outage, restarting the web processes would
+    not help.
     """
 
-    def answer(request: HttpRequest) -> HttpResponseBase:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
         return HttpResponse("ok", content_type="text/plain") if request.path == PATH else get_response(request)
 
-    return answer
+    return middleware

@@ -1,4 +1,7 @@
-"""Settings, read from the environment once. `manage.py check` names what is missing or contradictory; docs/settings.md lists them."""
+"""Settings, read once from the environment.
+
+`manage.py check` reports missing and contradictory settings; docs/reference/settings.md lists all of them.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
 
-# HTTPS is the default; a laptop's stack serves plain HTTP and says so with HTTPS=off.
+# HTTPS is the default; the local stack serves plain HTTP and sets HTTPS=off.
 HTTPS = env.bool("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
@@ -81,14 +84,16 @@ SECURE_HSTS_PRELOAD = HTTPS
 if env.bool("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# The database is the only truth. A connection is never kept across requests or tasks, so that a restart of the database is noticed
-# at once; bounded connecting, so that nobody waits for ever.
-# Empty is as good as not set: a definition may name the variable and give it nothing.
+# The database is the single source of truth. Connections are not reused across requests or tasks,
+# so that a database restart never leaves a stale one; the connect timeout keeps callers from
+# waiting forever. Empty counts as unset: a job definition may contain the variable with an empty
+# value.
 DATABASES = {"default": env.db_url_config(env.str("DATABASE_URL", default="") or "postgres:///")}
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
-        # A server that has taken a statement and is gone then is noticed too, after half a minute and not after Linux's two hours.
+        # Detect a server that disappears in the middle of a statement after half a minute, not
+        # after Linux's default of two hours.
         "tcp_user_timeout": 15_000,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
@@ -97,24 +102,28 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     }
 )
 DATABASES["default"]["CONN_MAX_AGE"] = 0
-# A process that is stopped inside a transaction must not keep a job's row locked for ever. Empty behind a pooler that refuses
-# start-up options (PgBouncer in transaction mode); the database's role needs the same two settings then.
+# A process that is stopped inside a transaction must not keep a job's row locked forever. Leave
+# DATABASE_SESSION_OPTIONS empty behind a pooler that rejects startup options (PgBouncer in
+# transaction mode), and set both parameters on the database role instead.
 if session_options := env.str(
     "DATABASE_SESSION_OPTIONS", default="-c idle_in_transaction_session_timeout=20000 -c lock_timeout=10000"
 ):
     DATABASES["default"]["OPTIONS"]["options"] = session_options
 
-# Files. With STORAGE_BUCKET set, uploads and publications lie in S3 (or R2, by STORAGE_ENDPOINT_URL); else in MEDIA_ROOT.
+# Files. With STORAGE_BUCKET set, uploads and publications are stored in S3 (or R2, with
+# STORAGE_ENDPOINT_URL), otherwise in MEDIA_ROOT.
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(LOCAL_DIR / "media")))
 MEDIA_URL = "/media/"
-# Where browsers find published objects, if not through this site: a CDN or public bucket whose root is the storage's root.
+# Base URL of published objects if browsers do not load them through this site: a CDN or public
+# bucket with the same root as the storage.
 MEDIA_BASE_URL = env.str("MEDIA_BASE_URL", default="")
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(LOCAL_DIR / "static")))
 FRONTEND_DIR = Path(env.str("FRONTEND_DIR", default=str(LOCAL_DIR / "frontend" / "node_modules")))
 STATICFILES_DIRS = [("hls.js", FRONTEND_DIR / "hls.js" / "dist")] if (FRONTEND_DIR / "hls.js" / "dist").is_dir() else []
 STORAGE_BUCKET = env.str("STORAGE_BUCKET", default="")
-# As boto3 has it where nothing is said; said here because browsers must be told where media come from.
+# The same precedence as in boto3. It is repeated here because the Content-Security-Policy needs the
+# URL that media come from.
 STORAGE_ENDPOINT_URL = (
     env.str("STORAGE_ENDPOINT_URL", default=None)
     or env.str("AWS_ENDPOINT_URL_S3", default=None)
@@ -128,10 +137,11 @@ STORAGES = {
             "bucket_name": STORAGE_BUCKET,
             "endpoint_url": STORAGE_ENDPOINT_URL,
             "region_name": STORAGE_REGION,
-            # Where the bucket is not AWS's; otherwise both are empty, and the role of the program counts.
+            # For buckets outside AWS. Otherwise both are empty, and the process uses its IAM role.
             "access_key": env.str("STORAGE_ACCESS_KEY_ID", default=None),
             "secret_key": env.str("STORAGE_SECRET_ACCESS_KEY", default=None),
-            # In AWS, by the bucket's regional name: what is signed for the global one fails where AWS redirects, as for a young bucket.
+            # On AWS, use the bucket's regional host name: requests signed for the global name fail
+            # if AWS redirects them, as for a new bucket.
             "client_config": client_config(addressing_style="auto" if STORAGE_ENDPOINT_URL else "virtual"),
             "file_overwrite": False,
             "default_acl": None,
@@ -143,14 +153,15 @@ STORAGES = {
 }
 FILE_UPLOAD_PERMISSIONS = 0o644
 
-# Browsers run our own scripts and no other, and load media from the site and from where they lie. hls.js hands the player what it loaded
-# as a `blob:`, from a worker of its own; admin's progress bars have their width as a style.
+# Browsers run only our own scripts, and load media only from the site and from the media origins.
+# hls.js passes loaded media to the player as a `blob:`, from its own web worker; the progress bars
+# in the admin set their width with an inline style.
 MEDIA_ORIGINS = [
     f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, filter(None, [MEDIA_BASE_URL, STORAGE_ENDPOINT_URL]))
 ]
 if STORAGE_BUCKET and not STORAGE_ENDPOINT_URL:
-    places = filter(None, ["s3", STORAGE_REGION and f"s3.{STORAGE_REGION}"])
-    MEDIA_ORIGINS += [f"https://{STORAGE_BUCKET}.{place}.amazonaws.com" for place in places]
+    services = filter(None, ["s3", STORAGE_REGION and f"s3.{STORAGE_REGION}"])
+    MEDIA_ORIGINS += [f"https://{STORAGE_BUCKET}.{service}.amazonaws.com" for service in services]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
@@ -167,12 +178,14 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
-# The bridge. The two names are the ones that users of the old system have; every other number: tasks/conf.py.
+# The bridge. These two variables have the same names as in the predecessor; tasks/conf.py has every
+# other setting.
 VIDEO_BATCH_JOB_QUEUE = env.str("VIDEO_BATCH_JOB_QUEUE", default="")
 VIDEO_BATCH_JOB_DEFINITION = env.str("VIDEO_BATCH_JOB_DEFINITION", default="")
 BATCHREEL = env.json("BATCHREEL", default={})
 
-# Celery on Redis: a message is a hint, never the truth, so nothing here tries to make Redis reliable; it is kept from blocking anyone.
+# Celery on Redis. A message is only a wake-up, so nothing here tries to make Redis reliable; the
+# timeouts keep it from blocking callers.
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
@@ -195,7 +208,8 @@ CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 300_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# A worker that was told to end has left after so long, whatever hangs: well before ECS or systemd would kill it (30 s).
+# Maximum number of seconds between SIGTERM and the exit of a worker, whatever hangs: well before
+# ECS or systemd would kill it (30 s).
 WORKER_EXIT_LIMIT_S = env.float("WORKER_EXIT_LIMIT_S", default=20)
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -215,7 +229,8 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 
-# Celery writes three lines for each tick. In production the alarms count them; on a laptop they bury everything else.
+# Celery logs three lines per tick. In production the alarms count them; on a developer's machine
+# they bury everything else.
 _TICK_LOGGERS = (
     {}
     if env.bool("LOG_TICKS", default=True)

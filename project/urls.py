@@ -1,4 +1,4 @@
-"""URLs: the pages at the root, the admin beside them."""
+"""URLs: the pages at the root, the admin, login and logout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ urlpatterns = [
         name="login",
     ),
     path("logout/", LogoutView.as_view(), name="logout"),
-    # Browsers ask for it on pages that name no icon of their own, such as the admin's.
+    # Browsers request it on pages without their own icon, such as those of the admin.
     path("favicon.ico", RedirectView.as_view(url=lazystr(static("batchreel/icon.svg")))),
     path("", include("tasks.urls")),
 ]

@@ -1,8 +1,9 @@
-"""Lets a Celery worker that was told to end do so in time, though its warm shutdown may hang.
+"""Forced exit for Celery workers whose warm shutdown hangs.
 
-Of some 200 workers that were told to end on a busy machine, two had done their last task and never left (Celery 5.7). Whoever stops
-workers kills them after a while, mostly 30 s; up to then a deployment waits. A task is seconds long, is acknowledged late and may run
-again, so a worker that is still there after `WORKER_EXIT_LIMIT_S` leaves at once.
+Of some 200 workers that received SIGTERM on a busy machine, two finished their last task and never
+exited (Celery 5.7). Process managers kill such workers after a timeout, usually 30 s, and a
+deployment waits until then. A task takes seconds, is acknowledged late and may run again, so a
+worker that is still running `WORKER_EXIT_LIMIT_S` after the signal exits immediately.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 @worker_shutting_down.connect
-def leave_in_time(**_: object) -> None:
-    """Begin to count when the worker is told to end."""
-    timer = threading.Timer(settings.WORKER_EXIT_LIMIT_S, _leave_now)
+def exit_in_time(**_: object) -> None:
+    """Start the timer when the worker begins to shut down."""
+    timer = threading.Timer(settings.WORKER_EXIT_LIMIT_S, _exit_now)
     timer.daemon = True
     timer.start()
 
 
-def _leave_now() -> None:
+def _exit_now() -> None:
     logger.warning("WORKER_EXIT_FORCED after %g s", settings.WORKER_EXIT_LIMIT_S)
     for child in _children(os.getpid()):
         with suppress(ProcessLookupError):
@@ -37,7 +38,7 @@ def _leave_now() -> None:
 
 
 def _children(process_id: int) -> list[int]:
-    """The processes of the pool: they would go on without their parent."""
+    """Return the ids of the pool's processes, which would keep running without their parent."""
     found: list[int] = []
     for thread in Path(f"/proc/{process_id}/task").glob("*/children"):
         with suppress(OSError):

@@ -1,7 +1,7 @@
 # Sourced by scripts/check and scripts/test. POSIX sh.
 #
-#   step NAME COMMAND...    runs one step and prints how long it took; goes on after a failure, to show them all at once
-#   finish_steps            lists the failed steps; exits with 1 if there are any
+#   step NAME COMMAND...    runs one step and prints how long it took; after a failure, the next steps still run
+#   finish_steps            lists the failed steps, and exits with 1 if there are any
 
 failed=
 

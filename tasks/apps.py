@@ -1,4 +1,4 @@
-"""The app's registration. The label is `batchreel`, so that a host site's own `tasks` app can live beside it."""
+"""App configuration. The label, and with it the prefix of tables and templates, is `batchreel`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class BatchreelConfig(AppConfig):
-    """Django's entry point to the app."""
+    """App configuration of Batchreel."""
 
     name = __package__
     label = "batchreel"
@@ -15,4 +15,4 @@ class BatchreelConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers and register the system checks."""
-        from . import checks, receivers  # noqa: F401, PLC0415 - both import models, which exist only now
+        from . import checks, receivers  # noqa: F401, PLC0415 - both import models, which are loaded only now

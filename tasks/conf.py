@@ -1,7 +1,7 @@
-"""The one settings object: every number of the bridge, with its unit in its name and the reason for its value.
+"""The settings of the bridge: every number, with its unit in its name and a reason for its default.
 
-A site overrides any of them in Django's settings: `BATCHREEL = {"stuck_threshold_s": 300}`. How the numbers must relate is checked by
-`manage.py check` (tasks/checks/bridge.py).
+A site overrides any of them in Django's settings: `BATCHREEL = {"stuck_threshold_s": 300}`. How the
+numbers must relate to each other is checked by `manage.py check` (tasks/checks/bridge.py).
 """
 
 from __future__ import annotations
@@ -20,130 +20,247 @@ from django.dispatch import receiver
 class BridgeSettings:
     """All numbers and names of the bridge. Seconds end in `_s`, mebibytes in `_mib`."""
 
-    # AWS Batch. The first two have settings of their own, under the names that users of the old system know.
+    # AWS Batch.
     job_queue: str = ""
+    """Name or ARN of the job queue. VIDEO_BATCH_JOB_QUEUE, unless BATCHREEL sets it."""
+
     job_definition: str = ""
+    """Name of the job definition; `name:revision` or an ARN pins one revision.
+    VIDEO_BATCH_JOB_DEFINITION, unless BATCHREEL sets it."""
+
     job_name_prefix: str = "batchreel"
-    """Batch jobs whose name begins with this and a dash are ours to reap."""
+    """Batch jobs whose names start with this and a dash are ours, and the reap tick may terminate
+    them. Two sites that share a job queue need two prefixes."""
+
     image: str = "batchreel-container:latest"
+    """Container image of the job definition. Nothing builds an image with the default's name: set
+    your own, by digest in production."""
+
     job_role_arn: str = ""
+    """IAM role of the program in the container, for the storage. If empty, there is none."""
+
     execution_role_arn: str = ""
+    """IAM role that fetches the container's secrets and writes its log. If empty, there is none."""
+
     log_group: str = "/aws/batch/job"
+    """CloudWatch log group of the containers. The default is also AWS Batch's."""
+
     secrets: dict[str, str] = field(default_factory=dict)
-    """Environment name -> ARN of the secret that Batch puts there (DATABASE_URL and the like)."""
+    """Environment variable -> ARN of the secret that Batch puts there (DATABASE_URL and the like)."""
+
     vcpus: int = 2
+    """vCPUs of a container, which runs `vcpus / threads_per_unit` units at a time: two by default."""
+
     memory_mib: int = 4096
+    """Memory of a container in MiB. The default is 2 GiB for each unit that runs at a time."""
+
     memory_cap_mib: int = 16384
+    """Most memory in MiB for attempts that follow an out-of-memory failure. By default it is
+    reached with the fifth attempt, which is the last one."""
+
     out_of_memory_factor: float = 1.5
+    """Factor on the memory of an attempt that follows an out-of-memory failure: by default 4096,
+    6144, 9216, 13824 MiB and then `memory_cap_mib`."""
+
     attempt_timeout_s: int = 6 * 3600
-    """Batch ends an attempt after this. Batch itself refuses less than 60."""
+    """Seconds from its start after which AWS Batch terminates an attempt; Batch rejects less than
+    60. Six hours limit the cost of one run, and the next attempt keeps the finished units."""
 
     # Media.
     profile: str = "standard"
+    """Profile of new jobs: `standard`, `fast`, or one of `profiles`."""
+
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The site's own profiles: name -> fields of `transcode.plan.profile.Profile` that differ from
+    `standard`. Containers need the same value, since they make the plan."""
+
     threads_per_unit: int = 1
-    """Encoder threads a unit gets. It is fixed in the plan, because x264's bytes depend on it."""
+    """Encoder threads per unit; with one, a container runs a unit per vCPU. The plan fixes the
+    number, because x264's bytes depend on it."""
 
     full_verify: bool = False
-    """Whether everything is decoded once more before it is published, not just the first and last segment of each track."""
+    """Whether everything is decoded once more before it is published. By default only the first and
+    the last segment of each track are."""
 
     # Heartbeat and rescue.
     heartbeat_s: float = 20
+    """Seconds between two heartbeats of a container. Each opens a database connection: at 20 s, two
+    cores serve 3,400 containers (docs/performance.md)."""
+
     stuck_threshold_s: float = 180
-    """Silence that means death. At least four heartbeats."""
+    """Seconds without a heartbeat after which a container counts as dead. At least four heartbeats;
+    by default nine."""
+
     stage_limits_s: dict[str, float] = field(
         default_factory=lambda: {"claim": 300, "fetch": 600, "plan": 900, "encode": 600, "store": 600, "publish": 900}
     )
-    """How long a live container may show no progress in each stage. No less than the stuck threshold."""
+    """Stage -> seconds without progress after which a container is replaced although it sends
+    heartbeats. None should be less than `stuck_threshold_s`; those of fetch, store and publish must
+    also cover `storage_retry_s` and one call to the storage."""
 
     # Ticks: the periods of the beat entries.
     submit_tick_s: float = 15
+    """Seconds between two submit ticks: how long a due job waits at most if its wake-up is lost."""
+
     observe_tick_s: float = 15
+    """Seconds between two observe ticks. Attempts whose status may change at any time are polled at
+    each one, so four missing answers take 45 s."""
+
     rescue_tick_s: float = 30
+    """Seconds between two rescue ticks: how much later than its threshold a dead container is noticed at most."""
+
     reap_tick_s: float = 60
+    """Seconds between two reap ticks, the least urgent ones."""
+
     tick_lease_s: float = 26
-    """A tick's lease row is taken over by the next tick after this. No less than Celery's hard time limit."""
+    """Seconds after which the next tick takes over a lease that was never given back. At least
+    Celery's hard time limit (25 s in project/settings.py), so that two ticks never overlap."""
 
     # Submitting.
     submit_limit: int = 100
-    """Most SubmitJob calls in one tick."""
+    """Maximum number of SubmitJob calls in one run, which is a submit tick or a wake-up. A backlog
+    drains by up to 400 per minute."""
+
     submit_max_rejections: int = 3
-    """After so many attempts that SubmitJob refused in one tick, for whatever they ask, the rest waits for the next."""
+    """Number of rejected SubmitJob calls in one run after which the remaining attempts wait for the
+    next run. A single rejection may be due to that attempt's request only."""
+
     submit_time_limit_s: float = 10
-    """No SubmitJob is begun after this in one tick. With one call's time-out, less than Celery's soft time limit."""
+    """Seconds of a run after which no further SubmitJob starts. Together with the timeouts of one
+    call (10 s) it is not more than Celery's soft time limit (20 s)."""
+
     submit_per_s: float = 20
-    """Our share of the account's SubmitJob rate (AWS: 50 a second, for account and region)."""
+    """SubmitJob calls per second of all Celery workers together. AWS allows 50 for the account and
+    region; the remainder is for other users of the account."""
+
     submit_burst: int = 20
+    """Size of the token bucket: SubmitJob calls that may go out at once after a pause. The default
+    is what `submit_per_s` refills in one second."""
+
     submit_lookup_delay_s: float = 60
-    """After a ambiguous SubmitJob, the wait before each look for the Batch job by its name."""
+    """Seconds before each lookup of the Batch job of an ambiguous submission, because ListJobs lags
+    behind SubmitJob."""
+
     rejected_submit_wait_s: float = 30
-    """After a SubmitJob that AWS denied or refused, the wait before the next call."""
+    """Seconds before the next SubmitJob of an attempt that AWS denied or rejected: two submit ticks."""
+
     throttled_submit_wait_s: float = 2
-    """The same where AWS throttled it: its quota fills up again within a second."""
+    """The same if AWS throttled the call: its quota refills within a second."""
 
     # Observing.
     describe_limit_ids: int = 1000
-    """Most Batch jobs asked for in one tick: ten DescribeJobs calls."""
+    """Maximum number of Batch jobs that one observe tick polls: ten DescribeJobs calls."""
+
     poll_running_s: float = 60
-    """How often an attempt with a fresh heartbeat is asked about all the same."""
+    """Seconds between two polls of an attempt with a fresh heartbeat, which already shows that it
+    is alive. Longer if there are too many attempts for one tick."""
+
     start_timeout_s: float = 900
-    """A Batch job that was in STARTING, or RUNNING without a claim, for this long is replaced. About one start in a hundred hangs."""
+    """Seconds in STARTING, or in RUNNING without a claim, after which a Batch job is replaced.
+    About one start in a hundred hangs."""
+
     runnable_alert_s: float = 1800
-    """A Batch job that was in RUNNABLE for this long has a cause that somebody must see: an event says Batch's reason."""
+    """Seconds in RUNNABLE after which an event records AWS Batch's reason. The cause then needs an
+    operator; nothing is terminated."""
+
     poll_fast_until_s: float = 300
-    """An attempt that has not started is asked about at each tick until this age, then each `poll_running_s`."""
+    """Age in seconds up to which an attempt that has not started is polled at each tick; from then
+    on every `poll_running_s`."""
+
     missing_answers_limit: int = 4
-    """Absent answers in a row that count: of a hundred answers one may be empty, and a waiting job is asked about for days."""
+    """Number of consecutive DescribeJobs answers without the Batch job before it can count as gone.
+    One answer in a hundred may be empty, and a waiting job is polled for days."""
+
     missing_heartbeat_s: float = 80
-    """Silence that, with so many missing_answers, means that a Batch job is gone: shorter than where silence is the only sign."""
+    """Seconds without a heartbeat that, together with these missing answers, mean that a Batch job
+    is gone. Four heartbeats: less than `stuck_threshold_s`, where silence is the only sign."""
+
     missing_min_age_s: float = 120
+    """Minimum age in seconds of an attempt before its Batch job can count as gone. With these three
+    defaults a vanished Batch job is replaced within 180 s."""
+
     succeeded_grace_s: float = 60
-    """Batch says SUCCEEDED, the container has not said so in its row: the wait before the attempt is failed."""
+    """Seconds from Batch's SUCCEEDED until an attempt without a result in its row fails. Also the
+    time that a container has to exit after it recorded its result."""
+
     final_status_wait_s: float = 900
-    """How long the charge of a silent attempt waits for Batch's verdict."""
+    """Seconds for which an undecided attempt waits for Batch's final status before it counts. With
+    less than `missing_min_age_s` it would count before Batch can report that its host was lost."""
+
     rescue_api_time_limit_s: float = 5
-    """After this, a rescue tick asks and terminates no more: it only fences, and the reap tick repeats the terminates."""
+    """Seconds of a rescue tick after which it polls and terminates no more: it only fences, and the
+    reap tick repeats the terminations. One more call takes 12 s at most."""
 
     rescue_limit: int = 500
-    """Most containers given up in one tick. A zone that is cut off takes many at once; fencing one takes some milliseconds."""
+    """Maximum number of attempts given up in one tick. The loss of a zone takes many containers at
+    once, and fencing one takes a few milliseconds."""
 
-    # Budget.
+    # Retry budget.
     max_attempts: int = 5
-    max_losses_in_a_row: int = 20
+    """Number of counted attempts after which a job is DEAD. Lost machines are not counted."""
+
+    max_consecutive_losses: int = 20
+    """Number of consecutive lost machines, without a finished unit, after which a job is DEAD. More
+    than `max_attempts`, because losing a machine is not the job's fault."""
+
     backoff_first_s: float = 10
+    """Seconds before the second attempt; they double with each failure in a row, with jitter.
+    Short, because most retries follow the loss of a machine."""
+
     backoff_cap_s: float = 600
+    """Upper limit of that backoff in seconds, reached with the seventh failure in a row."""
 
     # Reaping.
     orphan_grace_s: float = 60
-    """A Batch job of ours without a live attempt is left alone until this age, by the database's clock."""
+    """Minimum age in seconds, by the database's clock, of a Batch job without a live attempt before
+    it is terminated. The same settling time as `submit_lookup_delay_s`."""
+
     reap_limit: int = 50
-    """Most terminations and purges of each kind in one tick."""
+    """Maximum number of terminations, and of purges of each kind, in one reap tick."""
+
     purge_time_limit_s: float = 4
-    """No row of a kind is begun to be purged after this in one tick; there are three kinds."""
+    """Seconds of a reap tick after which no further row of a kind is purged. There are three kinds,
+    so purging takes about 12 s of Celery's 20 s."""
+
     superseded_retention_s: float = 7 * 86400
-    """How long a publication stays after a newer one replaced it, for viewers who are in the middle of it."""
+    """Seconds for which a publication stays after a newer one replaced it, for viewers who are in the middle of it."""
 
-    # Uploads, and what viewers get.
+    # Uploads and viewers.
     upload_limit_bytes: int = 50 * 1024**3
-    """Largest file that is taken: five times a 10 GB lecture."""
-    upload_retention_s: float = 7 * 86400
-    """A direct upload that is not complete after this is given up. Buckets charge for parts until then."""
-    signed_url_ttl_s: float = 6 * 3600
-    """How long the signed addresses of a private bucket work. A player asks for new ones when they have run out. At most 7 days."""
-    scratch_reserve_mib: int = 2048
-    """What has to be free on a container's disk beside the source: a few units at a time, of every rung."""
-    storage_retry_s: float = 480
-    """For so long an outage of the storage costs a container its time, not its attempt; then it leaves before it is replaced."""
+    """Size in bytes of the largest file that is accepted: five times a lecture of 10 GB."""
 
-    # Hints.
+    upload_retention_s: float = 7 * 86400
+    """Seconds after which an incomplete direct upload is given up. Until then it can be resumed,
+    and the bucket charges for its parts."""
+
+    signed_url_ttl_s: float = 6 * 3600
+    """Seconds for which the presigned URLs of a private bucket are valid. At most 7 days, and not
+    longer than the credentials that sign them. Players request new ones after they expire."""
+
+    scratch_reserve_mib: int = 2048
+    """MiB that must be free on a container's disk in addition to the source: the files of a few
+    units, with every rung."""
+
+    storage_retry_s: float = 480
+    """Seconds for which a container retries while the storage is unavailable, which costs it time
+    but not its attempt. With one call (120 s) it equals the limits of fetch and store, so the
+    container exits before it would be replaced."""
+
+    # Wake-ups.
     broker_timeout_s: float = 1.0
-    """The longest that a request waits for the broker to take a hint."""
+    """Maximum number of seconds that a request waits for the broker to accept a wake-up."""
+
     broker_backoff_s: float = 30
-    """After a hint could not be sent, none is tried in this process for this long."""
+    """Seconds for which a process sends no wake-ups after one failed, so that a request that saves
+    many videos waits for an unavailable broker only once."""
 
 
 @cache
 def bridge_settings() -> BridgeSettings:
-    """The settings in force. Raises ImproperlyConfigured for a name that does not exist."""
+    """Return the settings in force.
+
+    Raises ImproperlyConfigured if BATCHREEL contains an unknown name.
+    """
     overrides: dict[str, Any] = dict(getattr(settings, "BATCHREEL", {}))
     known = {each.name for each in fields(BridgeSettings)}
     if unknown := sorted(set(overrides) - known):

@@ -1,7 +1,8 @@
-"""The PostgreSQL role of containers: exactly what the container's program does to the database, and nothing else.
+"""PostgreSQL role of the containers, limited to what the container program does to the database.
 
-A container decodes files that strangers uploaded. Its role reads the bridge's rows, writes the columns that its services write, and
-reaches no account, no session and no setting of the site.
+A container decodes files that strangers uploaded. Its role can read the bridge's rows and write the
+columns that the container's services write. It has no access to accounts, sessions or settings of
+the site.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from .models import Attempt, Event, Job, Unit, Video
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableGrant:
-    """What the role may do to one table. Fields are Django's names; a row lock asks for UPDATE of any one column."""
+    """Privileges of the role on one table.
+
+    Fields are Django's names. SELECT ... FOR UPDATE requires UPDATE on at least one column.
+    """
 
     model: type[Model]
     read: tuple[str, ...] = ()
-    """Fields that may be read; all where it is empty."""
+    """Readable fields; all fields if empty."""
     update: tuple[str, ...] = ()
     insert: bool = False
     delete: bool = False
@@ -54,24 +58,28 @@ GRANTS = (
             *("stage", "count", "encoded_frames"),
         ),
     ),
-    # Units are deleted where a plan was made by another engine, and is made anew.
+    # Units are deleted when a plan of another engine version is replaced by a new plan.
     TableGrant(
         model=Unit,
         update=("state", "fence", "attempt", "lease_id", "output", "redo_count", "leased_at", "done_at"),
         insert=True,
         delete=True,
     ),
-    # Appended, never read: an INSERT gives back what the database filled in.
+    # Only appended, but INSERT ... RETURNING reads the columns that the database fills in.
     TableGrant(model=Event, read=("id", "created_at"), insert=True),
 )
 
 
 MARK = "Batchreel: containers connect as it. Its rights are renewed by each manage.py migrate."
-"""The role's comment in the database: tells it from roles of the site's own, whose rights are none of our business."""
+"""Comment on a role in the database that marks it as ours; the site's other roles are never
+changed. Roles in existing databases are found by this exact text, so it must not change."""
 
 
 def role_statements(role: str, *, database: str, password: str | None, exists: bool) -> list[Composed]:
-    """Return the statements that make the role, or make an existing one right. Without a password an existing one keeps its own."""
+    """Return the statements that create the role, or correct an existing one.
+
+    Without a password, an existing role keeps its own.
+    """
     name = Identifier(role)
     login = SQL("ALTER ROLE {}" if exists else "CREATE ROLE {}").format(name) + SQL(
         " LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
@@ -87,10 +95,11 @@ def role_statements(role: str, *, database: str, password: str | None, exists: b
     ]
 
 
-def renew_rights() -> list[str]:
-    """Give every role that `manage.py container_role` made for this database its rights again; return their names.
+def renew_grants() -> list[str]:
+    """Renew the grants of this database's container roles; return the names of the roles.
 
-    A migration's new columns and tables come without them, and containers would be refused until somebody noticed.
+    `manage.py container_role` creates these roles. Columns and tables that a migration adds have no
+    grants, so containers would be denied access to them.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -116,7 +125,7 @@ def _rights_statements(role: Identifier) -> list[Composed]:
 def _table_statements(grant: TableGrant, role: Identifier) -> list[Composed]:
     about = grant.model._meta  # noqa: SLF001 - Django's documented API
     table = Identifier(about.db_table)
-    # Column privileges outlive a REVOKE on the table's own.
+    # Revoking privileges on the table does not revoke those on its columns.
     statements = [SQL("REVOKE ALL ({}) ON {} FROM {}").format(_columns(grant.model), table, role)]
     allowed = [SQL("SELECT ({})").format(_columns(grant.model, grant.read)) if grant.read else SQL("SELECT")]
     if grant.update:
@@ -131,6 +140,6 @@ def _table_statements(grant: TableGrant, role: Identifier) -> list[Composed]:
 
 
 def _columns(model: type[Model], fields: Sequence[str] = ()) -> Composed:
-    """The columns of these fields, or all of the table. Raises KeyError."""
+    """Return the columns of these fields, or all columns of the table. Raises KeyError."""
     columns = {field.name: Identifier(str(field.column)) for field in model._meta.concrete_fields}  # noqa: SLF001 - as above
     return Composed([columns[field] for field in fields or columns]).join(", ")

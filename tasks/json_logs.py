@@ -1,4 +1,4 @@
-"""The container's log: one JSON object a line, with the event names that operators know."""
+"""JSON log of the containers: one object per line, with the event names of docs/reference/reasons.md."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """A log record as one line of JSON: time, level, logger, event (the message), and whatever `extra` holds."""
+    """Formats a record as one line of JSON: time, level, logger, event (the message), and the fields of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the record as one line of JSON."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,

@@ -1,6 +1,8 @@
-"""Receivers: they hear that a source is complete, and ask for its job in the same transaction as the caller's.
+"""Signal receivers.
 
-Others hear that the tables were migrated or that beat starts, and bring up to date what the database has from the code.
+When a source is complete, they request its job in the caller's transaction. After migrations, and
+when beat starts, they update what the database has copied from the code: the grants of the
+containers' roles and the beat entries.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from django.db import DatabaseError
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
-from .database_role import renew_rights
+from .database_role import renew_grants
 from .models import Video
 from .services.requests.delete import delete_video
 from .services.requests.request import request_automatically
@@ -25,7 +27,11 @@ logger = logging.getLogger(__name__)
 
 @receiver(post_save, sender=Video)
 def _video_saved(*, instance: Video, raw: bool = False, **_: Any) -> None:
-    """A saved video: asks once per source, so saving it again or editing its title starts nothing. Fixtures ask through the tick."""
+    """Request the job of a saved video.
+
+    A source is requested once, so saving the video again or editing its title starts nothing.
+    Videos loaded from fixtures get their job from the submit tick.
+    """
     if not raw:
         request_automatically(video_id=instance.pk)
 
@@ -42,19 +48,24 @@ def _deletion_requested(*, video_id: uuid.UUID, **_: Any) -> None:
 
 @receiver(post_migrate)
 def _migrated(*, app_config: Any, plan: list[tuple[Any, bool]] | None = None, **_: Any) -> None:
-    # `flush` sends this too, without a plan. On the way back, columns are gone that this code's containers have rights to.
+    # `flush` also sends this signal, without a plan. After a backwards migration, columns that
+    # GRANTS names may be missing.
     if app_config.label == "batchreel" and plan is not None and not any(backwards for _, backwards in plan):
-        renew_rights()
+        renew_grants()
     if app_config.label == "django_celery_beat":
-        from .schedule.sync import sync_entries  # noqa: PLC0415 - its models exist only after migrating
+        from .schedule.sync import sync_entries  # noqa: PLC0415 - its tables exist only after migrating
 
         sync_entries()
 
 
 @beat_init.connect
 def _beat_starts(**_: Any) -> None:
-    """The periods are settings: where beat sent ticks at other periods than their workers expect, each run of ticks would be broken."""
-    from .schedule.sync import sync_entries  # noqa: PLC0415 - beat alone needs it at once
+    """Write the beat entries with the current periods.
+
+    Periods are settings. If beat sent ticks with another period than the workers expect, every
+    series of ticks would seem to have gaps.
+    """
+    from .schedule.sync import sync_entries  # noqa: PLC0415 - only beat needs it on start
 
     try:
         sync_entries()

@@ -1,4 +1,7 @@
-"""What the container's program cannot do without. It looks before it claims anything, so that a missing setting costs seconds."""
+"""Checks of the settings that the container program requires.
+
+The program runs them before it claims anything, so a missing setting costs only seconds.
+"""
 
 from __future__ import annotations
 
@@ -16,43 +19,47 @@ if TYPE_CHECKING:
 
 
 class SettingProblem(NamedTuple):
-    """A setting that is missing or wrong: its code, what is wrong, and the way out. None holds a value that may be secret."""
+    """A missing or wrong setting: its code, what is wrong, and the fix.
+
+    Never contains a value that may be secret.
+    """
 
     code: str
     text: str
-    hint: str
+    hint: str  # named like CheckMessage.hint
 
 
 def setting_problems() -> list[SettingProblem]:
-    """Return what keeps the program from working; nothing where all is set."""
+    """Return the problems that prevent the program from running; an empty list if there are none."""
     return [*_bridge_problems(), *check_database(), *_storage_problems()]
 
 
 def check_database() -> Iterator[SettingProblem]:
-    """Yield what is wrong with the database's setting."""
-    hint = "Set DATABASE_URL to postgres://user:password@host:5432/name."
+    """Yield the problems of the database setting."""
+    fix = "Set DATABASE_URL to postgres://user:password@host:5432/name."
     database = settings.DATABASES["default"]
     engine = str(database.get("ENGINE", ""))
     if engine != "django.db.backends.postgresql":
         text = (
-            f"The database is {engine or 'not set'}, not PostgreSQL: row locks and partial unique indexes are needed."
+            f"The database engine is {engine or 'not set'}, not PostgreSQL, whose row locks and partial unique indexes"
+            " are required."
         )
-        yield SettingProblem("batchreel.E004", text, hint)
+        yield SettingProblem("batchreel.E004", text, fix)
     elif not database.get("NAME"):
-        yield SettingProblem("batchreel.E008", "No database is named: DATABASE_URL is not set.", hint)
+        yield SettingProblem("batchreel.E008", "DATABASE_URL is not set, so there is no database name.", fix)
 
 
 def _bridge_problems() -> Iterator[SettingProblem]:
     try:
         bridge_settings()
     except (ImproperlyConfigured, TypeError, ValueError) as error:
-        hint = "docs/settings.md lists every name, its unit and its default."
-        yield SettingProblem("batchreel.E001", f"BATCHREEL cannot be used: {error}.", hint)
+        fix = "See docs/reference/settings.md for every name, its unit and its default."
+        yield SettingProblem("batchreel.E001", f"BATCHREEL is invalid: {str(error).rstrip('.')}.", fix)
 
 
 def _storage_problems() -> Iterator[SettingProblem]:
     storage = storages["default"]
     if isinstance(storage, FileSystemStorage) and not Path(storage.location).is_dir():
-        text = "STORAGE_BUCKET is not set, and there is no folder at MEDIA_ROOT: no source could be fetched."
-        hint = "Set STORAGE_BUCKET to the bucket that holds the uploads, or mount the folder that does."
-        yield SettingProblem("batchreel.E009", text, hint)
+        text = "STORAGE_BUCKET is not set and MEDIA_ROOT does not exist, so no source could be fetched."
+        fix = "Set STORAGE_BUCKET to the bucket that contains the uploads, or mount the folder that does."
+        yield SettingProblem("batchreel.E009", text, fix)

@@ -1,6 +1,8 @@
-"""The Celery tasks. Each gets the port to AWS Batch, calls services, takes no arguments, and may run any number of times at once.
+"""The Celery tasks.
 
-They take seconds: all media work happens in containers. The periodic ones are the rows of `schedule.ticks`.
+Each calls services with the port to AWS Batch, takes no arguments, and may run concurrently. They
+take seconds, because all media work happens in containers. The periodic tasks are the rows of
+`schedule.ticks`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ from .services.ticks.submit import submit_due
 
 
 def tick(definition: Tick) -> Callable[[Callable[[TickLease], None]], Any]:
-    """Register the function as the Celery task of this tick. It runs only while it holds the tick's lease."""
+    """Register the function as the Celery task of this tick.
+
+    It runs only while it holds the tick's lease.
+    """
 
     def register(body: Callable[[TickLease], None]) -> Any:
         @shared_task(name=definition.task)
@@ -65,7 +70,7 @@ def observe_tick(lease: TickLease) -> None:
 
 @tick(RESCUE)
 def rescue_tick(lease: TickLease) -> None:
-    """Replace containers that are silent, stalled or stuck at start; reschedule jobs without a live attempt; alert operators."""
+    """Replace dead and stalled containers, reschedule jobs without a live attempt, alert operators."""
     rescue(batch=aws_batch(), continuous_since=lease.continuous_since)
     resume_idle()
     alert_stuck_runnable()

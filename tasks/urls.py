@@ -1,4 +1,4 @@
-"""The app's pages. A host site includes them where it likes; the namespace is `batchreel`."""
+"""URLs of the app. A host site may include them under any prefix; the namespace is `batchreel`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
-"""Hints: a Celery message that says "there is work". It never says which, and nothing depends on its arriving.
+"""Wake-ups: a Celery message that starts a submit run early.
 
-A hint is sent once per transaction, after its commit, within bounded time, and its failure is nobody's error: the next tick finds the
-row. After a hint that could not be sent, this process sends none for a while, so that a request which saves fifty videos does not
-wait fifty times for a Redis that is away.
+It carries no data, and nothing depends on its delivery.
+
+A wake-up is sent once per transaction, after the commit and within bounded time. A failure to send
+it is not an error, because the next tick finds the row. After a failure this process sends no
+wake-ups for a while, so that a request that saves fifty videos does not wait fifty times for an
+unavailable Redis.
 """
 
 from __future__ import annotations
@@ -22,14 +25,17 @@ logger = logging.getLogger(__name__)
 
 
 class _Breaker:
-    """Remembers, in this process, until when no hint is tried. Uses the process's monotonic clock: no other machine is involved."""
+    """Circuit breaker of this process.
+
+    Uses the process's monotonic clock, since no other machine is involved.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open_until_s = 0.0
 
     def is_closed(self) -> bool:
-        """Closed is how a breaker is when all is well: what comes goes through."""
+        """Return True if wake-ups may be sent; a closed breaker lets them through."""
         with self._lock:
             return time.monotonic() >= self._open_until_s
 
@@ -41,27 +47,30 @@ class _Breaker:
         self.pause(0)
 
 
-breaker = _Breaker()
+circuit_breaker = _Breaker()
 
 
 def wake_on_commit() -> None:
-    """Send one hint when the current transaction commits; at once where there is none; not at all after a rollback.
+    """Send one wake-up when the transaction commits; at once without one, never after a rollback.
 
-    A hint that is waiting already serves this caller too: it can only be rolled back together with what this caller does, because all
-    savepoints that are open now surround both.
+    A wake-up that is already registered also serves this caller: it can only be rolled back
+    together with the caller's own changes, because all savepoints that are open now enclose both.
     """
     if not any(function is send_wakeup for _, function, *_ in connection.run_on_commit):
         transaction.on_commit(send_wakeup, robust=True)
 
 
 def send_wakeup() -> None:
-    """Send the hint to submit. Never raises because of the broker, and never waits for it longer than `broker_timeout_s`.
+    """Send a wake-up.
 
-    The time-outs of the broker's client bound each of its tries, not their number (redis-py repeats a connection's health check ten
-    times, each for a whole time-out; measured: 20 s and more with a Redis that swallows everything). So the sending has a thread of its
-    own, and it is the waiting for this thread that is bounded.
+    Never raises because of the broker, and never waits longer than `broker_timeout_s`.
+
+    The timeouts of the broker's client limit each try, not the number of tries (redis-py repeats a
+    connection's health check ten times, each with the full timeout; measured: 20 s and more with a
+    Redis that accepts everything and never answers). So the message is sent in a thread of its own,
+    and the wait for this thread is bounded.
     """
-    if not breaker.is_closed():
+    if not circuit_breaker.is_closed():
         return
     sending = threading.Thread(target=_send, name="wakeup", daemon=True)
     sending.start()
@@ -78,5 +87,5 @@ def _send() -> None:
 
 
 def _give_up(why: str) -> None:
-    breaker.pause(bridge_settings().broker_backoff_s)
+    circuit_breaker.pause(bridge_settings().broker_backoff_s)
     logger.warning("WAKEUP_FAILED: %s. The next tick submits what is due.", why)

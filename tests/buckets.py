@@ -1,4 +1,4 @@
-"""A bucket of the local endpoint as Django's default storage."""
+"""Buckets of the local endpoint, as Django's default storage."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def use_new_bucket(settings: Settings) -> tuple[Any, str]:
-    """Make a private bucket and let the default storage lie in it; a client of S3, and the bucket's name."""
+    """Create a private bucket, use it as default storage, and return an S3 client and its name."""
     s3, name = new_bucket()
     use_bucket(settings, name)
     return s3, name
 
 
 def new_bucket() -> tuple[Any, str]:
-    """Make a private bucket; a client of S3, and the bucket's name."""
+    """Create a private bucket and return an S3 client and the bucket's name."""
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=name)
@@ -29,7 +29,7 @@ def new_bucket() -> tuple[Any, str]:
 
 
 def use_bucket(settings: Settings, name: str) -> None:
-    """Let the default storage lie in the bucket of this name."""
+    """Use the bucket with this name as default storage."""
     options = {"bucket_name": name, "file_overwrite": False, "default_acl": None, "client_config": client_config()}
     settings.STORAGES = {
         **settings.STORAGES,

@@ -1,6 +1,6 @@
-"""A network between a client and a server that can be cut: every connection at once, or each after so many bytes of an answer.
+"""TCP proxy that can cut connections: all at once, or each after a number of answer bytes.
 
-It can also stand still from a certain byte on, so that a test can act while something is certainly under way.
+It can also stall after a given byte, so that a test can act while a transfer is certainly running.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BLOCK_BYTES = 65536
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
 class CuttingProxy:
-    """Passes bytes on to the server of `target_url`, until it is told otherwise."""
+    """Proxy that forwards bytes to the server of `target_url` until it is cut or paused."""
 
     def __init__(self, target_url: str, *, cut_after_bytes: int | None = None) -> None:
         parts = urlsplit(target_url)
@@ -29,10 +29,10 @@ class CuttingProxy:
         assert parts.port is not None
         self._target = (parts.hostname, parts.port)
         self.cut_after_bytes = cut_after_bytes
-        """Of what the server sends, in each connection."""
+        """Maximum number of bytes from the server in each connection."""
         self.connections = 0
         self.sent_bytes = 0
-        """What clients sent to the server, over all connections."""
+        """Bytes sent from clients to the server, over all connections."""
         self._pause_at_bytes: int | None = None
         self._is_up = threading.Event()
         self._is_up.set()
@@ -41,7 +41,7 @@ class CuttingProxy:
 
     @contextmanager
     def running(self) -> Iterator[CuttingProxy]:
-        """Serve for the time of the block."""
+        """Serve during the `with` block."""
         thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -53,20 +53,20 @@ class CuttingProxy:
             self._server.server_close()
 
     def cut(self) -> None:
-        """Cut all connections; new ones are refused until `mend`."""
+        """Cut all connections; new ones are closed at once until `fix`."""
         self._is_up.clear()
 
     def pause(self, *, at_sent_bytes: int) -> None:
-        """Pass nothing on in any connection, in either direction, once clients sent so many bytes, until `mend`."""
+        """Forward nothing in either direction after clients sent `at_sent_bytes`, until `fix`."""
         self._pause_at_bytes = at_sent_bytes
 
     def is_paused(self) -> bool:
-        """Tell whether so many bytes were sent that nothing is passed on any more."""
-        at_bytes = self._pause_at_bytes  # once: `mend` may come at any moment
+        """Return whether enough bytes were sent for the pause to have begun."""
+        at_bytes = self._pause_at_bytes  # read once: `fix` may run at any moment
         return at_bytes is not None and self.sent_bytes >= at_bytes
 
     def fix(self) -> None:
-        """Let connections be made again, and everything pass."""
+        """Accept connections again, and forward everything."""
         self._pause_at_bytes = None
         self._is_up.set()
 
@@ -88,9 +88,9 @@ class CuttingProxy:
         pace = threading.Event()
         while self._is_up.is_set():
             if self.is_paused():
-                pace.wait(_LOOK_S)
+                pace.wait(_POLL_S)
                 continue
-            for ready in select.select([client, server], [], [], _LOOK_S)[0]:
+            for ready in select.select([client, server], [], [], _POLL_S)[0]:
                 block = ready.recv(_BLOCK_BYTES)
                 if not block:
                     return

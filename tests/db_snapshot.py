@@ -1,4 +1,7 @@
-"""Rows put into a state directly, reachable or not, and all rows as text: what a call changed, or that it changed nothing."""
+"""Snapshots of all rows, to compare what a call changed, and columns for any state of a row.
+
+The columns put a row into its state directly, whether or not the services can reach that state.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,22 @@ Snapshot = dict[tuple[str, str], str]
 
 
 def snapshot() -> Snapshot:
-    """Every row of every table that the services write: (table, id) -> its columns as text. Token buckets are left out."""
+    """Return every row of the tables that services write: (table, id) -> columns as text.
+
+    Token buckets are left out.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_ALL_ROWS)
         return {(table, key): text for table, key, text in cursor.fetchall()}
 
 
 def changed(before: Snapshot, after: Snapshot) -> set[tuple[str, str]]:
-    """The rows that differ: new ones, lost ones, and those with another text."""
+    """Return the keys of the rows that were added, removed or changed."""
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
 def job_columns(state: JobState) -> dict[str, Any]:
-    """Columns with which the database's constraints take a job in the state."""
+    """Return columns that satisfy the database's constraints for a job in this state."""
     waiting = state in {JobState.QUEUED, JobState.RETRY_WAIT}
     return {
         "state": state,
@@ -44,7 +50,7 @@ def job_columns(state: JobState) -> dict[str, Any]:
 
 
 def attempt_columns(state: AttemptState) -> dict[str, Any]:
-    """Columns with which the database's constraints take an attempt in the state."""
+    """Return columns that satisfy the database's constraints for an attempt in this state."""
     live = state in LIVE_ATTEMPT_STATES
     return {
         "state": state,

@@ -1,4 +1,4 @@
-"""The Docker engine of this machine, and the project's image in it."""
+"""Docker engine of this machine, and the project's image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BUILD_LIMIT_S = 900.0
 
 
 def docker(*arguments: str, limit_s: float = 60.0) -> str:
-    """Run Docker's client and return what it says."""
+    """Run the Docker client and return its output."""
     done = subprocess.run(
         ["docker", *arguments],  # noqa: S607 - wherever Docker is installed
         capture_output=True,
@@ -27,9 +27,9 @@ def docker(*arguments: str, limit_s: float = 60.0) -> str:
 
 
 def image_under_test() -> str:
-    """Build the image and return its name. Skips the test where no engine answers.
+    """Build the image and return its name. Skips the test if no engine answers.
 
-    BASE names what it starts from where debian:bookworm-slim cannot be pulled.
+    The environment variable BASE names the base image if debian:bookworm-slim cannot be pulled.
     """
     try:
         docker("version")

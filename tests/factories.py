@@ -1,4 +1,4 @@
-"""Making rows in a wanted state, through the services wherever a service leads there."""
+"""Factories for rows in a given state, made by the services if a service leads to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from tasks.services.ticks.submit import submit_due
 
 @dataclass
 class ScriptedBatch:
-    """A BatchPort that answers as a test says, for answers that a healthy endpoint never gives. It counts what it was asked."""
+    """BatchPort with scripted answers, for those that a healthy endpoint never gives.
+
+    It records all calls.
+    """
 
     submit_error: BatchError | None = None
     describe_error: BatchError | None = None
@@ -61,21 +64,21 @@ class ScriptedBatch:
         if self.terminate_error:
             raise self.terminate_error
 
-    def says(self, attempt: Attempt, status: BatchStatus, **words: object) -> None:
-        """From now on, this is the answer about the attempt's Batch job."""
+    def set_observation(self, attempt: Attempt, status: BatchStatus, **fields: object) -> None:
+        """Set the answer that DescribeJobs gives for the attempt's Batch job."""
         batch_job_id = str(attempt.batch_job_id)
-        self.observations[batch_job_id] = Observation(batch_job_id=batch_job_id, status=status, **words)  # type: ignore[arg-type] # the test's words
+        self.observations[batch_job_id] = Observation(batch_job_id=batch_job_id, status=status, **fields)  # type: ignore[arg-type] # chosen by the test
 
 
 def uploaded_video(*, title: str = "Lecture 1", content: bytes = b"not decoded by these tests") -> Video:
-    """A saved video with a complete source; the receiver has asked for its job."""
+    """Save a video with a complete source; the receiver requests its job."""
     video = Video(title=title)
     video.source.save("lecture.mp4", ContentFile(content))
     return video
 
 
 def submitted_attempt(video: Video | None = None, *, batch: ScriptedBatch | None = None) -> Attempt:
-    """An attempt that has a Batch job."""
+    """Submit due jobs and return the video's attempt, which has a Batch job."""
     video = video or uploaded_video()
     refill_tokens()
     submit_due(batch=batch or ScriptedBatch())
@@ -87,7 +90,7 @@ def newest_attempt(video: Video) -> Attempt:
 
 
 def claimed(attempt: Attempt) -> Claim:
-    """The claim of a container on the attempt, which is RUNNING now."""
+    """Claim the attempt as a container does; it is RUNNING afterwards."""
     return claim_attempt(
         job_id=attempt.job_id, number=attempt.number, batch_job_id=attempt.batch_job_id, claim_id=uuid.uuid4()
     )
@@ -100,7 +103,7 @@ def leased(claim: Claim) -> Lease:
 
 
 def planned(claim: Claim, *, video_units: int = 2, audio: bool = True) -> None:
-    """Do the plan unit of the claim's job."""
+    """Finish the plan unit of the claim's job."""
     lease = leased(claim)
     assert lease.kind is UnitKind.PLAN
     units = [
@@ -113,7 +116,7 @@ def planned(claim: Claim, *, video_units: int = 2, audio: bool = True) -> None:
 
 
 def finished_media(claim: Claim) -> None:
-    """Do all media units of the claim's job."""
+    """Finish all media units of the claim's job."""
     job_units = Unit.objects.filter(job_id=claim.job_id, kind__in=["video", "audio"])
     while job_units.exclude(state="DONE").exists():
         lease = leased(claim)
@@ -121,7 +124,7 @@ def finished_media(claim: Claim) -> None:
 
 
 def published(video: Video | None = None) -> Video:
-    """A video whose job went all the way."""
+    """Return a video whose job has succeeded and published."""
     video = video or uploaded_video()
     claim = claimed(submitted_attempt(video))
     planned(claim)
@@ -133,17 +136,20 @@ def published(video: Video | None = None) -> Video:
 
 
 def age(rows: type[Job] | type[Attempt] | type[Tick], *columns: str, seconds: float) -> None:
-    """Move times of all rows into the past: the database's clock can't be set, so what it is compared with moves."""
+    """Move times of all rows into the past.
+
+    The database's clock cannot be set, so the times that are compared with it move instead.
+    """
     rows.objects.update(**{column: F(column) - timedelta(seconds=seconds) for column in columns})
 
 
 def refill_tokens() -> None:
-    """Forget the rate of SubmitJob that earlier tests used up."""
+    """Delete the token buckets, which earlier tests may have emptied."""
     TokenBucket.objects.all().delete()
 
 
 def helper_of(claim: Claim) -> Attempt:
-    """A second attempt of the claim's job: another container that helps with it."""
+    """Create a second attempt of the claim's job, for a container that helps with it."""
     Job.objects.filter(pk=claim.job_id).update(fence=claim.number + 1)
     return Attempt.objects.create(
         job_id=claim.job_id,

@@ -1,7 +1,7 @@
-"""pytest plugin: `--fast` selects the quick tests, `--not-fast` all others. Loaded by `-p tests.fast_selection`.
+"""pytest plugin: `--fast` selects the quick tests, `--not-fast` all others.
 
-Quick are unit tests and tests of single calls on PostgreSQL. Simulations are not, although they need nothing else: they compute
-for minutes.
+Loaded by `-p tests.fast_selection`. Quick tests are unit tests and tests of single calls on
+PostgreSQL. Simulations are not, although they need nothing else: they compute for minutes.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ FAST_FOLDERS = ("tests/unit/", "tests/database/")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --fast and --not-fast."""
-    parser.addoption("--fast", action="store_true", help="run unit tests and services on PostgreSQL only")
-    parser.addoption("--not-fast", action="store_true", help="run all tests but those of --fast")
+    parser.addoption("--fast", action="store_true", help="run only unit tests and tests of services on PostgreSQL")
+    parser.addoption("--not-fast", action="store_true", help="run all tests except those of --fast")
 
 
 def is_fast(nodeid: str) -> bool:
-    """Whether `--fast` runs this test."""
+    """Return whether `--fast` runs this test."""
     return nodeid.startswith(FAST_FOLDERS) and not nodeid.startswith(SIMULATIONS)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what was not asked for."""
+    """Deselect the tests that were not requested."""
     for option, wanted in (("--fast", True), ("--not-fast", False)):
         if config.getoption(option):
             deselected = [item for item in items if is_fast(item.nodeid) is not wanted]

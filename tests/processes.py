@@ -1,4 +1,4 @@
-"""Looking at processes by their id."""
+"""Queries about processes by their id."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.polling import wait_for
 
 
 def is_alive(process_id: int) -> bool:
-    """Say whether there is a process with this id."""
+    """Return whether a process with this id exists."""
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:
@@ -25,7 +25,7 @@ def program_under_lifeline(lifeline: int) -> int:
 
 
 def children_of(process_id: int) -> list[int]:
-    """The ids of the processes that this one has started and that still are."""
+    """Return the ids of the running child processes of this process."""
     children: list[int] = []
     for thread in Path(f"/proc/{process_id}/task").glob("*"):
         with suppress(OSError):  # the thread has ended since it was listed

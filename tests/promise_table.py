@@ -1,7 +1,7 @@
-"""The table that ends a run with --long: each promise, its tests, and what these went through.
+"""Table at the end of a run with --long: each promise, the results of its tests, and their counts.
 
-Loaded by `-p tests.promise_table`. Which test is whose, docs/promises.md says. What a test went through, it says itself by
-`record_property`, under the names in COUNTS; the fixture `faults` counts by itself.
+Loaded by `-p tests.promise_table`. docs/promises.md lists the tests of each promise. Tests report
+counts by `record_property`, under the names in COUNTS; the fixture `faults` does it by itself.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ COUNTS = ("faults", "lost", "doubled", "recovered")
 
 @dataclass
 class PromiseRow:
-    """What the tests of one promise came to."""
+    """Results of the tests of one promise."""
 
     title: str
     tests: frozenset[str]
     outcomes: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
     seconds: float = 0.0
 
     def add(self, report: pytest.TestReport) -> None:
-        """Take one report of a test. Fixtures count until the last of them, which tells the end of the test."""
+        """Add one report of a test. The teardown report, a test's last one, contains the counts."""
         if report.when == "call" or report.outcome == "failed":
             self.outcomes[report.outcome] += 1
         self.seconds += report.duration
@@ -42,11 +42,11 @@ class PromiseRow:
         for name, value in report.user_properties:
             if name in COUNTS and isinstance(value, int):
                 self.counts[name] += value
-                self.told.add(name)
+                self.reported.add(name)
 
     def cells(self) -> list[str]:
-        """The row's cells; a dash where no test counted."""
-        counted = [f"{self.counts[name]:,}" if name in self.told else "-" for name in COUNTS]
+        """Return the row's cells; a dash if no test reported the count."""
+        counted = [f"{self.counts[name]:,}" if name in self.reported else "-" for name in COUNTS]
         outcomes = [str(self.outcomes[name]) for name in ("passed", "failed")]
         return [self.title, *outcomes, *counted, f"{self.seconds:.0f}"]
 
@@ -75,14 +75,14 @@ def table_lines(rows: list[PromiseRow]) -> Iterator[str]:
 
 
 class PromiseTable:
-    """Collects the reports of a run, those of its other processes too."""
+    """Plugin that collects the reports of a run, including those of xdist processes."""
 
     def __init__(self) -> None:
         self.rows = read_promises(PAGE.read_text())
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add what belongs to a promise."""
+        """Add the report to the promises of its test."""
         name = report.location[2].partition("[")[0]
         for row in self.rows:
             if name in row.tests:
@@ -97,6 +97,6 @@ class PromiseTable:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take part in a long run, in the process that talks to the terminal."""
+    """Register the table in a long run, in the process that writes to the terminal."""
     if config.getoption("--long", default=False) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(PromiseTable(), "promise-table-of-run")

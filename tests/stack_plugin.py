@@ -1,6 +1,7 @@
-"""Runs the local stack for the time of a test run, and puts its environment in place before Django reads its settings.
+"""pytest plugin: runs the local stack and sets its environment before Django reads its settings.
 
-Loaded by `-p tests.stack_plugin`. Also adds --long, and the fixture that programs started by tests need.
+Loaded by `-p tests.stack_plugin`. It also adds --long, and the fixtures with the environment and
+the database URL for programs that tests start.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 LOCAL_DIR = Path(__file__).resolve().parents[1] / ".local"
 CONTAINER_ROLE = "batchreel_container"
-"""Containers of a test run connect as it, unless the database is one that is given by DATABASE_URL."""
+"""Role of the containers of a test run, unless DATABASE_URL names the database."""
 CONTAINER_PASSWORD_VARIABLE = "CONTAINER_DATABASE_PASSWORD"
-"""What `manage.py container_role` reads; set where the test run has that role."""
+"""Variable that `manage.py container_role` reads; set if the test run has that role."""
 DOCKER_IMAGE = "batchreel:under-test"
-"""The one image that the local Batch of a test run starts in Docker."""
+"""The only image that the local Batch of a test run starts in Docker."""
 _XDIST_PROCESS = "PYTEST_XDIST_WORKER"
-"""Set by pytest-xdist in each of its processes, to a name such as `gw0`."""
+"""Variable set by pytest-xdist in each of its processes, to a name such as `gw0`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Skip the tests marked `long`, unless asked for."""
+    """Skip the tests marked `long`, unless --long is given."""
     if config.getoption("--long"):
         return
     for item in items:
@@ -55,9 +56,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
     options = parser.parse_known_args(args)
     if options.help or options.version or options.collectonly:
         return
-    is_dealt_out = options.tx if options.numprocesses is None else options.numprocesses
-    if is_dealt_out and _XDIST_PROCESS not in os.environ:
-        return  # each of those processes starts a stack of its own
+    is_distributed = options.tx if options.numprocesses is None else options.numprocesses
+    if is_distributed and _XDIST_PROCESS not in os.environ:
+        return  # each of the xdist processes starts a stack of its own
     for state_dir in _state_dirs():
         try:
             _start_stack(state_dir, early_config)
@@ -69,7 +70,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 
 def _state_dirs() -> Iterator[Path]:
-    """Yield folder after folder, so that several test runs may go side by side."""
+    """Yield candidate folders, so that several test runs can run in parallel."""
     yield LOCAL_DIR / "test"
     yield from (LOCAL_DIR / f"test-{number}" for number in itertools.count(2))
 
@@ -83,13 +84,13 @@ def _start_stack(state_dir: Path, config: pytest.Config) -> None:
     stack = Stack(state_dir, container_database=_test_database(), container_login=login, previous_limit_s=0)
     os.environ.update(stack.start())
     config.add_cleanup(stack.stop)
-    shutil.rmtree(media_root, ignore_errors=True)  # what the last run left
+    shutil.rmtree(media_root, ignore_errors=True)  # left by the last run
     media_root.mkdir()
 
 
 @pytest.fixture(scope="session")
 def program_environment(django_db_setup: None) -> dict[str, str]:
-    """The environment for programs that a test starts: this process's, with the test runner's database."""
+    """Environment for programs that tests start: that of this process, with the test database."""
     from django.db import connection  # noqa: PLC0415 - the settings are not read yet when this module is imported
 
     database = quote(str(connection.settings_dict["NAME"]), safe="")
@@ -98,7 +99,7 @@ def program_environment(django_db_setup: None) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def container_database_url(program_environment: dict[str, str]) -> str:
-    """DATABASE_URL as containers have it."""
+    """DATABASE_URL for containers."""
     url = urlsplit(program_environment["DATABASE_URL"])
     if password := os.environ.get(CONTAINER_PASSWORD_VARIABLE):
         url = url._replace(netloc=f"{CONTAINER_ROLE}:{password}@{url.netloc.rpartition('@')[2]}")
@@ -106,7 +107,7 @@ def container_database_url(program_environment: dict[str, str]) -> str:
 
 
 def _test_database() -> str:
-    """Return the name that Django gives the database of a test run."""
+    """Return the name that Django gives to the database of the test run."""
     given = os.environ.get("DATABASE_URL")
     name = unquote(urlsplit(given).path.lstrip("/")) if given else DATABASE
     return "_".join(["test", name, *filter(None, [os.environ.get(_XDIST_PROCESS)])])

@@ -1,4 +1,4 @@
-"""Where this process sends its hints, and how long it waits for them."""
+"""The broker that this process sends its wake-ups to, and how long it waits for it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 BOUND_S = 2.5
-"""The longest that one request may wait for Redis in all: promise 7."""
+"""Maximum time that one request waits for Redis in total: promise 7."""
 
-_END_LIMIT_S = 30.0
+_JOIN_TIMEOUT_S = 30.0
 
 
 @contextmanager
-def wakeups_go_to(url: str) -> Iterator[None]:
-    """Point this process's hints at another Redis.
+def send_wakeups_to(url: str) -> Iterator[None]:
+    """Send this process's wake-ups to another Redis.
 
-    It is the project's application that sends them, in a thread of its own: `celery.current_app` is another one in the test's thread.
+    The project's Celery app sends them, in a separate thread; in the test's thread,
+    `celery.current_app` is another app.
     """
     before = celery_app.conf.broker_url
     try:
@@ -35,27 +36,27 @@ def wakeups_go_to(url: str) -> Iterator[None]:
         _set_broker(before)
 
 
-def forget_wakeups() -> None:
-    """Let no hint that failed keep back the next ones, nor one that is still on its way."""
+def finish_wakeups() -> None:
+    """Join the threads that still send a wake-up, and close the circuit breaker."""
     for thread in threading.enumerate():
         if thread.name == "wakeup":
-            thread.join(timeout=_END_LIMIT_S)
-            assert not thread.is_alive(), "a hint never came to its end"
-    wakeup.breaker.reset()
+            thread.join(timeout=_JOIN_TIMEOUT_S)
+            assert not thread.is_alive(), "a thread that sends a wake-up did not end"
+    wakeup.circuit_breaker.reset()
 
 
 def assert_no_wait_for_redis(
     save: Callable[[], object], *, redis_away: Callable[[], AbstractContextManager[str]]
 ) -> None:
-    """Save while Redis is away: a request never waits for it."""
+    """Assert that `save` does not wait for a Redis that is unreachable."""
 
     def once() -> float:
-        forget_wakeups()
-        with redis_away() as url, wakeups_go_to(url):
+        finish_wakeups()
+        with redis_away() as url, send_wakeups_to(url):
             started_s = time.monotonic()
             save()
             took_s = time.monotonic() - started_s
-        assert not wakeup.breaker.is_closed(), "no request met the Redis that is away, so nothing is proved"
+        assert not wakeup.circuit_breaker.is_closed(), "no request tried to reach Redis, so this proves nothing"
         return took_s
 
     assert_quick_once(once, limit_s=BOUND_S)
@@ -66,4 +67,4 @@ def _set_broker(url: str) -> None:
     celery_app._pool = None
     celery_app.amqp._producer_pool = None
     goes_to = celery_app.connection_for_write().as_uri(include_password=True)
-    assert goes_to == url, f"hints go to {goes_to}"
+    assert goes_to == url, f"wake-ups go to {goes_to}"

@@ -1,8 +1,9 @@
-"""Deals the tests out to pytest-xdist's processes, file by file. Loaded by `-p tests.xdist_scheduler`.
+"""Distribution of tests to pytest-xdist's processes, by file. Loaded by `-p tests.xdist_scheduler`.
 
-Tests of one file stay in one process, because they share costly fixtures such as a running site. Most tests wait, for a beat or for a
-process that ends; simulated histories only compute, and share nothing. So the process that `scripts/test` starts with a low priority
-gets the histories, one by one, and nothing else: they take what the others leave idle, and none of those becomes slower.
+Tests of one file stay in one process, because they share expensive fixtures such as a running site.
+Most tests wait, for beat or for a process to end; simulated histories only compute, and share
+nothing. So the process that `scripts/test` starts with a low priority gets the histories, one by
+one, and nothing else: they use the CPU time that the others leave idle, and slow none of them down.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ SIMULATIONS = (
     "tests/database/services/test_reconcile_histories.py",
     "tests/database/services/test_simulator.py",
 )
-"""The first of them holds the longest test, so it is dealt out first."""
+"""The first of them contains the longest test, so it is assigned first."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
-    """Deal as this module says, where `--dist loadfile` is given."""
+    """Return the scheduler of this module if `--dist loadfile` is given."""
     return SimulationsApart(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 class SimulationsApart(LoadFileScheduling):
-    """Gives a process of low priority the histories first, and then nothing more; the others get them last."""
+    """Scheduler that gives a low-priority process only histories, and the others histories last."""
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid if nodeid.startswith(SIMULATIONS) else str(super()._split_scope(nodeid))

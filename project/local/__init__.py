@@ -1,3 +1,3 @@
-"""The stack that needs no installation: PostgreSQL, Redis and an AWS endpoint as plain processes on loopback."""
+"""The local stack: PostgreSQL, Redis and an AWS endpoint as plain loopback processes, without installation."""
 
 from __future__ import annotations

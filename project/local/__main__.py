@@ -1,4 +1,4 @@
-"""Runs a command with the local stack's environment: `python -m project.local exec -- COMMAND`."""
+"""Command line of the local stack: `python -m project.local exec -- COMMAND`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from project.local.environment import STATE_DIR, site_environment
 from project.local.errors import StackError
 from project.local.running_site import running_environment
 from project.local.servers.lifeline import die_with_parent
+from project.local.site import prepare_site
 from project.local.stack import running_stack
 
 _DESCRIPTION = """\
 The local stack: PostgreSQL, Redis and an AWS endpoint as plain processes on loopback. No root, no Docker, no cloud.
 
-  exec    start the stack, run COMMAND with its environment, stop the stack when COMMAND ends.
-  manage  run manage.py: on the site that scripts/dev runs, or else like exec. scripts/manage calls this.
+  exec    start the stack, run COMMAND in its environment, and stop the stack when COMMAND ends.
+  manage  run manage.py against the running scripts/dev site, or like exec if none is running (called by scripts/manage).
 
 COMMAND gets DATABASE_URL, REDIS_URL, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION,
-VIDEO_BATCH_JOB_QUEUE and VIDEO_BATCH_JOB_DEFINITION. Set DATABASE_URL, REDIS_URL or AWS_ENDPOINT_URL yourself to use a
-server that runs already: nothing is started in its place.
+VIDEO_BATCH_JOB_QUEUE and VIDEO_BATCH_JOB_DEFINITION. To use a server that is already running, set DATABASE_URL,
+REDIS_URL or AWS_ENDPOINT_URL: the stack then does not start its own.
 
-Where they are not set yet, it gets SECRET_KEY, DEBUG=on, HTTPS=off, MEDIA_ROOT, STATIC_ROOT and BATCHREEL as well, as
-scripts/demo and scripts/dev have them. The state folder is theirs too, so COMMAND sees what they made.
+COMMAND also gets SECRET_KEY, DEBUG=on, HTTPS=off, MEDIA_ROOT, STATIC_ROOT and BATCHREEL with the values that
+scripts/demo and scripts/dev use, unless they are already set. All of them share the state folder, and with it the
+videos and the database.
 """
 _EPILOG = """\
 examples:
@@ -36,27 +38,30 @@ examples:
   python -m project.local exec --state /tmp/other -- bash
   python -m project.local manage doctor
 
-The servers' data and logs lie in the state folder. One stack at a time runs on a folder. Whatever way this program
-ends, kill -9 included, the servers and the containers of the local AWS Batch end within 10 s.
+The state folder contains the servers' data and logs. Only one stack at a time can use a folder. However this program
+ends, even with kill -9, the servers and the containers of the local AWS Batch stop within 10 s.
 """
 
 
 def main() -> int:
-    """Parse the command line and return COMMAND's exit code, or 1 with a sentence when the stack cannot start."""
+    """Run COMMAND and return its exit code, or print the reason and return 1 if the stack cannot start."""
     arguments, rest = _parser().parse_known_args()
     if arguments.verb == "manage":
         arguments.command = [sys.executable, "manage.py", *rest]
     elif rest:
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if not arguments.command:
-        sys.stderr.write("No command given. Say it after --, for instance: python -m project.local exec -- env\n")
+        sys.stderr.write("No command given. Add it after --, for example: python -m project.local exec -- env\n")
         return 2
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     try:
         if arguments.verb == "manage" and (running := running_environment(arguments.state.resolve())):
             return _run(arguments.command, running)
         os.environ.update(site_environment(arguments.state.resolve()))
-        with running_stack(arguments.state / "stack", say=lambda line: print(line, file=sys.stderr)) as environment:
+        with running_stack(arguments.state / "stack", report=lambda line: print(line, file=sys.stderr)) as environment:
+            if arguments.verb == "manage":
+                os.environ.update(environment)
+                prepare_site()
             return _run(arguments.command, environment)
     except StackError as error:
         sys.stderr.write(f"{error}\n")
@@ -73,26 +78,29 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="exec|manage")
-    run = verbs.add_parser("exec", help="run a command with the stack's environment")
-    run.add_argument("--state", type=Path, default=STATE_DIR, help="folder of data and logs (%(default)s)")
-    run.add_argument("command", nargs="*", metavar="COMMAND", help="after --")
+    run = verbs.add_parser("exec", help="run a command in the stack's environment")
+    run.add_argument("--state", type=Path, default=STATE_DIR, help="folder for data and logs (default: %(default)s)")
+    run.add_argument("command", nargs="*", metavar="COMMAND", help="the command to run, after --")
     manage = verbs.add_parser(
         "manage",
-        help="run manage.py on the running site, else on a stack of its own",
+        help="run manage.py against the running site, or on its own stack",
         add_help=False,
         allow_abbrev=False,
     )
-    manage.add_argument("--state", type=Path, default=STATE_DIR, help="folder of data and logs (%(default)s)")
+    manage.add_argument("--state", type=Path, default=STATE_DIR, help="folder for data and logs (default: %(default)s)")
     return parser
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
-    """Run the command in the foreground and wait for its end, also after a Ctrl-C, which it gets as well."""
+    """Run the command in the foreground and return its exit code.
+
+    Wait for its end even after Ctrl-C, which the command receives as well.
+    """
     try:
         process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
-            # Safe here: this program has one thread.
+            # Safe here: this process has only one thread.
             preexec_fn=partial(die_with_parent, signal.SIGTERM),  # noqa: PLW1509
         )
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The accounts of a laptop's site, and where their password is kept."""
+"""The accounts of the local site, and the file with their password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOGIN_FILE = "login.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A user of the local site. All of them have the same password."""
+    """A user of the local site. All users have the same password."""
 
     name: str
     is_admin: bool
@@ -29,7 +29,10 @@ ACCOUNTS = (ADMIN, TEACHER, STUDENT)
 
 
 def ensure_accounts(state_dir: Path) -> str:
-    """Create the accounts, or reset their password to the stored one. Return the password. Needs Django set up."""
+    """Create the accounts, or reset their passwords to the stored one.
+
+    Return the password. Needs Django set up.
+    """
     from django.contrib.auth import get_user_model  # noqa: PLC0415 - only once Django is set up
 
     password = stored_secret(state_dir / "password", length_bytes=9)
@@ -49,7 +52,7 @@ def account_user(account: Account) -> Any:
 
 
 def write_login_file(state_dir: Path, *, urls: Mapping[str, str], password: str) -> Path:
-    """Write URLs and logins where they can be found again; only the file's owner can read it. Return its path."""
+    """Write URLs and logins to a file that only its owner can read. Return its path."""
     path = state_dir / LOGIN_FILE
     lines = [f"{name:10} {url}" for name, url in urls.items()]
     lines += ["", f"password   {password}   (the same for every account)", ""]

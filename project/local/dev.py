@@ -1,4 +1,7 @@
-"""`scripts/dev`: the whole site on a laptop. Web pages, Celery worker, beat and Flower over the local stack, until Ctrl-C."""
+"""`scripts/dev`: the whole site on one machine.
+
+Web pages, Celery worker, beat and Flower on the local stack, until Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from pathlib import Path
 
 from project.local.accounts import ACCOUNTS, ADMIN, ensure_accounts, write_login_file
 from project.local.demo.videos import ensure_demo_videos
-from project.local.environment import STATE_DIR, given_path, site_environment
+from project.local.environment import STATE_DIR, caller_path, site_environment
 from project.local.errors import StackError
 from project.local.frontend import install_frontend
-from project.local.running_site import shared_environment
+from project.local.running_site import WEB_URL, shared_environment
 from project.local.servers.lifeline import lifeline_command
 from project.local.servers.ports import port_near
 from project.local.site import WEB_PORT, prepare_site
@@ -25,15 +28,20 @@ FLOWER_PORT = 5555
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STOP_GRACE_S = 7.0
-"""honcho gives its processes 5 s; with the stack's own stopping, all is gone within 10 s of a Ctrl-C."""
+"""honcho gives its processes 5 s.
 
-_DESCRIPTION = """Run the whole site on this machine: web pages, Celery worker, beat and Flower over PostgreSQL, Redis and a local AWS.
-The addresses and a login are printed first; then the logs follow. Ctrl-C ends everything within 10 s.
-Code changes reload the web pages; start again for a change of Celery tasks. Containers always run the newest code."""
+Together with the stack's own shutdown, everything ends within 10 s of a Ctrl-C.
+"""
+
+_DESCRIPTION = """Run the whole site on this machine: web pages, Celery worker, beat and Flower on PostgreSQL, Redis and a local AWS
+endpoint. It prints the URLs and a login, then the logs. Ctrl-C stops everything within 10 s.
+
+The web server reloads when the code changes. Restart scripts/dev after a change to Celery tasks. Containers always run
+the current code."""
 
 
 def main() -> int:
-    """Run the site; the exit code."""
+    """Run the site and return the exit code."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
@@ -43,7 +51,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
-        print("\nStopped. Nothing goes on running; the data stays for the next `scripts/dev`.")
+        print("\nStopped. No process is left running. Your data is kept: run `scripts/dev` to continue.")
         return 0
 
 
@@ -56,10 +64,13 @@ def _arguments() -> argparse.Namespace:
         prog="scripts/dev", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--state", type=given_path, default=STATE_DIR, help="folder of data and logs (default: .local/site)"
+        "--state", type=caller_path, default=STATE_DIR, help="folder for data and logs (default: .local/site)"
     )
     parser.add_argument(
-        "--port", type=int, default=WEB_PORT, help="port of the web pages (default: %(default)s, or near)"
+        "--port",
+        type=int,
+        default=WEB_PORT,
+        help="port of the web pages, or a nearby one if it is taken (default: %(default)s)",
     )
     parser.add_argument("--empty", action="store_true", help="do not upload the two demo videos")
     return parser.parse_args()
@@ -68,18 +79,18 @@ def _arguments() -> argparse.Namespace:
 def _run(state_dir: Path, port: int, *, empty: bool) -> int:
     environment = site_environment(state_dir)
     os.environ.update(environment)
-    install_frontend(say=print)
+    install_frontend(report=print)
     Path(environment["STATIC_ROOT"]).mkdir(parents=True, exist_ok=True)
-    print("Starting PostgreSQL, Redis and a local AWS endpoint, on loopback.")
-    with running_stack(state_dir / "stack", say=print) as stack:
+    print("Starting PostgreSQL, Redis and a local AWS endpoint on loopback.")
+    with running_stack(state_dir / "stack", report=print) as stack:
         os.environ.update(stack)
         prepare_site()
         password = ensure_accounts(state_dir)
         ports = {"web": port_near(port), "flower": port_near(FLOWER_PORT)}
         if not empty and ensure_demo_videos(state_dir):
-            print("Uploaded two demo videos; they are transcoded as soon as the site runs.")
+            print("Uploaded two demo videos. They are transcoded as soon as the site is running.")
         _print_overview(state_dir, stack, ports, password)
-        with shared_environment(state_dir, {**environment, **stack}):
+        with shared_environment(state_dir, {**environment, **stack, WEB_URL: f"http://127.0.0.1:{ports['web']}"}):
             return _run_programs(_program_environment(ports, password))
 
 
@@ -91,20 +102,23 @@ def _print_overview(state_dir: Path, stack: Mapping[str, str], ports: Mapping[st
     servers = {name: stack[variable].rsplit("@", 1)[-1] for name, variable in zip(names, STACK_VARIABLES, strict=True)}
     lines = {
         **urls,
-        "login": f"{ADMIN.name} / {password}  (same password: {', '.join(each.name for each in ACCOUNTS[1:])})",
+        "login": f"{ADMIN.name} / {password}  (same password for {' and '.join(each.name for each in ACCOUNTS[1:])})",
         **servers,
     }
+    print("\nThe site is starting.\n")
     print("\n".join(f"  {name:13} {value}" for name, value in lines.items()))
-    print(f"\nURLs and logins are kept in {login_file}.")
-    print("In another terminal: `scripts/manage doctor` (or any other command of manage.py), `scripts/demo FILE`.")
-    print("Ctrl-C ends everything.\n", flush=True)
+    print(f"\nURLs and logins are also in {login_file}.")
+    print(f"\nNext: open {urls['web pages']}, log in, and watch or upload a video. In another terminal, you can run")
+    print("  scripts/manage doctor   check every part (scripts/manage runs any manage.py command)")
+    print("  scripts/demo FILE       upload a file from the command line and watch its progress")
+    print("Press Ctrl-C to stop everything. The logs follow.\n", flush=True)
 
 
 def _program_environment(ports: Mapping[str, int], password: str) -> dict[str, str]:
     return {
         **os.environ,
         "LOG_TICKS": os.environ.get("LOG_TICKS", "off"),
-        # Without its control socket, which lies in the person's home folder.
+        # Without the control socket, which gunicorn creates in the user's home folder.
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports['web']} --reload --no-control-socket",
         "FLOWER_ADDRESS": "127.0.0.1",
         "FLOWER_PORT": str(ports["flower"]),
@@ -113,7 +127,10 @@ def _program_environment(ports: Mapping[str, int], password: str) -> dict[str, s
 
 
 def _run_programs(environment: Mapping[str, str]) -> int:
-    """Run the Procfile's programs under honcho, which prefixes their lines, until one of them or the person ends them."""
+    """Run the Procfile's programs under honcho until one of them ends or the user stops them.
+
+    honcho prefixes each log line with the name of its program.
+    """
     honcho = [sys.executable, "-m", "honcho", "start", "web", "worker", "beat", "flower"]
     command = lifeline_command(honcho, stop_signal=signal.SIGTERM, grace_s=_STOP_GRACE_S, orphan_grace_s=_STOP_GRACE_S)
     programs = subprocess.Popen(

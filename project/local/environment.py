@@ -1,4 +1,4 @@
-"""The environment of a laptop's site: what `scripts/demo` and `scripts/dev` set beside the local stack's own variables."""
+"""Environment of the local site: what `scripts/demo` and `scripts/dev` add to the stack's variables."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 STATE_DIR = Path(__file__).resolve().parents[2] / ".local" / "site"
-"""Shared by the demo and the development site, so that the one shows what the other made."""
+"""Shared by the demo and the development site, so that each shows the videos of the other."""
 
-LIVELY = {
+SHORT_PERIODS = {
     "heartbeat_s": 2,
     "submit_tick_s": 5,
     "observe_tick_s": 5,
@@ -20,37 +20,47 @@ LIVELY = {
     "reap_tick_s": 15,
     "poll_running_s": 10,
 }
-"""Shorter periods than in production, where a heartbeat each 20 s is plenty: here somebody is watching."""
+"""Shorter periods than in production, where a heartbeat every 20 s is enough: here the user is watching."""
 
 
 def site_environment(state_dir: Path) -> dict[str, str]:
-    """What Django, Celery and the containers need on a laptop. A variable that is set already is left as it is."""
+    """Return what Django, Celery and the containers need on a developer's machine.
+
+    Variables that are already set keep their values.
+    """
     wanted = {
         "SECRET_KEY": stored_secret(state_dir / "secret-key"),
         "DEBUG": "on",
         "HTTPS": "off",
         "MEDIA_ROOT": str(state_dir / "media"),
         "STATIC_ROOT": str(state_dir / "static"),
-        "BATCHREEL": json.dumps(LIVELY),
+        "BATCHREEL": json.dumps(SHORT_PERIODS),
         "PYTHONUNBUFFERED": "1",
     }
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
 
 
 def stored_secret(path: Path, *, length_bytes: int = 48) -> str:
-    """The random secret in this file, which only its owner can read; made at the first call."""
+    """Return the random secret in this file, which only its owner can read.
+
+    The first call creates it.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, unfinished = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(length_bytes))
-        # Whole or not at all; and of two programs that start at once, both get the first one's.
+        # Atomic: the file is complete or missing, and two programs that start at once both get the
+        # secret of the first.
         with suppress(FileExistsError):
             path.hardlink_to(unfinished)
         Path(unfinished).unlink()
     return path.read_text()
 
 
-def given_path(text: str) -> Path:
-    """A path as the person meant it: the scripts change the folder, and say in CALLER_DIR where they were called."""
+def caller_path(text: str) -> Path:
+    """Resolve a path relative to the caller's folder.
+
+    The scripts change the working directory, and pass the original one in CALLER_DIR.
+    """
     return Path(os.environ.get("CALLER_DIR", "")) / text

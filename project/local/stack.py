@@ -1,7 +1,7 @@
-"""Starts what the project needs from outside itself, hands out its environment, and stops it all again.
+"""Start and stop of the external services that the project needs, and the environment to use them.
 
-A part that the environment already names (DATABASE_URL, REDIS_URL, AWS_ENDPOINT_URL) is used as it is, and nothing is
-started in its place.
+A service that the environment already names (DATABASE_URL, REDIS_URL, AWS_ENDPOINT_URL) is used as
+it is, and not started.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _START_TRIES = 3
 
 @contextmanager
 def running_stack(
-    state_dir: Path, *, container_database: str | None = None, say: Callable[[str], None] | None = None
+    state_dir: Path, *, container_database: str | None = None, report: Callable[[str], None] | None = None
 ) -> Iterator[dict[str, str]]:
-    """Run a `Stack` for the time of the block and yield its environment. Raises StackError."""
-    stack = Stack(state_dir, container_database=container_database, say=say)
+    """Run a `Stack` while the block runs, and yield its environment. Raises StackError."""
+    stack = Stack(state_dir, container_database=container_database, report=report)
     try:
         yield stack.start()
     finally:
@@ -47,10 +47,11 @@ def running_stack(
 class Stack:
     """The servers of one state folder.
 
-    `container_database` names the database that the containers of the local AWS Batch use, when it is not that of
-    DATABASE_URL: a test runner makes one of its own. `container_login` is the role and password by which they use a
-    PostgreSQL that this stack starts, when it is not the owner's. `say` gets a line for each thing that takes a while.
-    `previous_limit_s` is how long to wait for another stack on the folder to end.
+    `container_database` names the database that the containers of the local AWS Batch use, if it is
+    not the one in DATABASE_URL: a test runner creates its own. `container_login` is the role and
+    password with which they connect to a PostgreSQL started by this stack, if not as its owner.
+    `report` receives a line for each slow step. `previous_limit_s` is how long to wait for another
+    stack on the folder to end.
     """
 
     def __init__(
@@ -59,28 +60,30 @@ class Stack:
         *,
         container_database: str | None = None,
         container_login: tuple[str, str] | None = None,
-        say: Callable[[str], None] | None = None,
+        report: Callable[[str], None] | None = None,
         previous_limit_s: float = PREVIOUS_STACK_LIMIT_S,
     ) -> None:
         self._state_dir = state_dir.resolve()
         self._container_database = container_database
         self._container_login = None if os.environ.get("DATABASE_URL") else container_login
-        self._say = say or _say_nothing
+        self._report = report or _ignore
         self._previous_limit_s = previous_limit_s
         self._lock_descriptor = -1
         self._services: list[Service] = []
 
     def start(self) -> dict[str, str]:
-        """Start what is missing, wait until each part answers, and return the environment that names all of them.
+        """Start the missing services, wait until all of them respond, and return the environment to use them.
 
-        Raises StackError with a sentence for people (its FolderInUseError when another stack runs on the folder);
-        what was started until then is stopped.
+        Raises StackError with a message for people, or its subclass FolderInUseError if another
+        stack runs on the folder. Services that were already started are stopped then.
         """
         proxies = bypass_proxies_for_loopback()
         if sys.platform != "linux":
-            message = f"The local stack needs Linux. Elsewhere, set {', '.join(STACK_VARIABLES)} to servers that run."
+            message = (
+                f"The local stack needs Linux. On other systems, set {', '.join(STACK_VARIABLES)} to running servers."
+            )
             raise StackError(message)
-        self._lock_descriptor = lock_state_folder(self._state_dir, say=self._say, limit_s=self._previous_limit_s)
+        self._lock_descriptor = lock_state_folder(self._state_dir, report=self._report, limit_s=self._previous_limit_s)
         try:
             return {**proxies, **self._start_on_free_ports()}
         except BaseException:
@@ -88,7 +91,7 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """Stop every server that `start` started, and return when they are gone."""
+        """Stop every server that `start` started, and return once they have ended."""
         while self._services:
             self._services.pop().stop()
         if self._lock_descriptor >= 0:
@@ -96,7 +99,7 @@ class Stack:
             self._lock_descriptor = -1
 
     def check(self) -> None:
-        """Raise StackError, with the end of its log, when a server that `start` started has ended by itself."""
+        """Raise StackError, with the end of its log, if a server started here has exited unexpectedly."""
         for service in self._services:
             service.check()
 
@@ -110,11 +113,11 @@ class Stack:
         return self._start_servers()
 
     def _start_servers(self) -> dict[str, str]:
-        """Start all servers first and wait for them then, because each takes a second or so to come up."""
+        """Start all servers, then wait for them, because each takes about a second to start."""
         environment = {name: os.environ[name] for name in STACK_VARIABLES if os.environ.get(name)}
         waits: list[Callable[[], None]] = []
         if "DATABASE_URL" not in environment:
-            prepare_data_folder(self._state_dir, say=self._say)
+            prepare_data_folder(self._state_dir, report=self._report)
             postgres, address = start_postgres(self._state_dir, port=free_port(), lock_descriptor=self._lock_descriptor)
             self._services.append(postgres)
             environment["DATABASE_URL"] = address.url()
@@ -142,7 +145,7 @@ class Stack:
         return environment
 
     def _container_environment(self, environment: dict[str, str]) -> dict[str, str]:
-        """Return what the AWS endpoint, and so each container, has in its environment."""
+        """Return the environment of the AWS endpoint, which each container inherits."""
         database_url = urlsplit(environment["DATABASE_URL"])
         if self._container_database is not None:
             database_url = database_url._replace(path=f"/{quote(self._container_database, safe='')}")
@@ -152,5 +155,5 @@ class Stack:
         return {**os.environ, **environment, "DATABASE_URL": database_url.geturl()}
 
 
-def _say_nothing(_line: str) -> None:
-    """Stand for a `say` that nobody asked for."""
+def _ignore(_line: str) -> None:
+    """Discard the line: the default for `report`."""

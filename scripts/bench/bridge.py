@@ -1,4 +1,4 @@
-"""Measures the bridge under load: see --help."""
+"""Benchmark of the bridge under load: see --help."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 _EPILOG = """\
-Each measurement runs in a database of its own, which is deleted afterwards, and ends by itself. It prints a table.
+Each measurement runs in its own database, which is deleted afterwards, prints a table, and ends by itself.
 
-ticks        What one run of each tick costs, with little and with much history: published videos with their jobs,
-             attempts, units and events. On top of it, 200 jobs are under way.
+ticks        Cost of one run of each tick, with a short and a long history of published videos with their jobs, attempts,
+             units and events. In addition, 200 jobs are active.
                statements   SQL statements of one run
-               blocks       pages of 8 KiB that PostgreSQL touched: unlike time, no matter how busy the machine is
+               blocks       pages of 8 KiB that PostgreSQL touched; unlike time, independent of the machine's load
                ms           median time of one run
-             A tick whose blocks grow with the history would one day take longer than its period.
-submits      Eight processes submit jobs through AWS's quota of 50 SubmitJob calls a second (the local endpoint's).
-reads        DescribeJobs calls a minute with thousands of active jobs whose heartbeats are fresh, beside one call for
-             each job and period.
-heartbeats   Heartbeats a second, on a connection each as containers send them, and on one that is kept.
-rivals       DescribeJobs calls a minute, and how soon the end of a job is known whose machine was taken: this bridge, one that asks
-             about each job by itself, and Airflow's hook, all at the same local endpoint. For Airflow, name an interpreter that has
-             the package apache-airflow-providers-amazon.
+             A tick whose blocks grow with the history would eventually take longer than its period.
+submits      Eight processes submit jobs against AWS's quota of 50 SubmitJob calls per second (enforced by the local endpoint).
+reads        DescribeJobs calls per minute with thousands of active jobs with fresh heartbeats, compared with one call per
+             job and period.
+heartbeats   Heartbeats per second, on a new connection each, as containers send them, and on a persistent connection.
+rivals       DescribeJobs calls per minute, and the delay until the end of a job after a Spot reclaim is detected: this bridge,
+             a bridge with one call per job, and Airflow's hook, all on the same local endpoint. For Airflow, pass an
+             interpreter that has the package apache-airflow-providers-amazon.
 """
 
 
 def main() -> int:
-    """Run one measurement in a stack of its own."""
+    """Run one measurement in its own stack."""
     options = _parser().parse_args()
     if os.environ.get("BENCH_DATABASE") != "own":
         return _in_own_stack(options.measure)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-    import django  # noqa: PLC0415 - after the settings are named
+    import django  # noqa: PLC0415 - after DJANGO_SETTINGS_MODULE is set
 
     django.setup()
     rows = _measured(options)
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
-    # Models need Django, which is set up by now.
+    # Imported here because the models need Django set up.
     if options.measure == "ticks":
         import tick_cost  # noqa: PLC0415
 
@@ -75,31 +75,31 @@ def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench/bridge.py",
-        description="Measure what the bridge costs the database and AWS, and how fast it is.",
+        description="Measure the bridge's load on the database and on AWS, and its speed.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the rows here as well; before the measurement's name"
+        "--json", type=Path, metavar="FILE", help="also write the rows to this file; goes before the measurement's name"
     )
     measures = parser.add_subparsers(dest="measure", required=True, metavar="MEASUREMENT")
-    ticks = measures.add_parser("ticks", help="what a tick costs the database")
+    ticks = measures.add_parser("ticks", help="database cost of each tick")
     ticks.add_argument(
         "--finished",
         type=int,
         nargs="+",
         default=[1_000, 100_000],
         metavar="N",
-        help="sizes of history, in finished jobs (default: 1000 100000)",
+        help="sizes of the history, in finished jobs (default: 1000 100000)",
     )
-    submits = measures.add_parser("submits", help="SubmitJob at the account's quota")
+    submits = measures.add_parser("submits", help="SubmitJob rate at the account's quota")
     submits.add_argument("--jobs", type=int, default=1_000, metavar="N", help="jobs to submit (default: 1000)")
-    reads = measures.add_parser("reads", help="DescribeJobs calls a minute")
+    reads = measures.add_parser("reads", help="DescribeJobs calls per minute")
     reads.add_argument("--active", type=int, default=10_000, metavar="N", help="active jobs (default: 10000)")
-    measures.add_parser("heartbeats", help="heartbeats a second")
-    rivals = measures.add_parser("rivals", help="this bridge beside others")
-    rivals.add_argument("--jobs", type=int, default=50, metavar="N", help="jobs of each way (default: 50)")
-    rivals.add_argument("--seconds", type=float, default=600, metavar="S", help="how long to watch (default: 600)")
+    measures.add_parser("heartbeats", help="heartbeats per second")
+    rivals = measures.add_parser("rivals", help="this bridge compared with others")
+    rivals.add_argument("--jobs", type=int, default=50, metavar="N", help="jobs per bridge (default: 50)")
+    rivals.add_argument("--seconds", type=float, default=600, metavar="S", help="duration in seconds (default: 600)")
     rivals.add_argument(
         "--airflow", type=Path, metavar="PYTHON", help="an interpreter that has Airflow's Amazon provider"
     )
@@ -107,8 +107,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _in_own_stack(measure: str) -> int:
-    """Run this program again with a PostgreSQL, a Redis and a local AWS endpoint of its own."""
-    # Submits: the whole of AWS's quota; and more processors than the endpoint has, so that what is submitted waits and takes no time.
+    """Run this program again with its own PostgreSQL, Redis and local AWS endpoint."""
+    # Submits: use the whole AWS quota, and request more vCPUs than the endpoint has, so that
+    # submitted jobs wait and use no CPU time.
     settings = {"submit_per_s": 50, "submit_burst": 25, "vcpus": 64} if measure == "submits" else {}
     environment = {**os.environ, "BENCH_DATABASE": "own", "SECRET_KEY": "bench" * 12, "LOG_LEVEL": "ERROR"}
     environment["BATCHREEL"] = json.dumps(settings)

@@ -1,4 +1,4 @@
-"""How many heartbeats a second the database takes, as containers send them, and what limits it."""
+"""Benchmark: how many heartbeats per second the database handles, as sent by containers, and what limits it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbea
 ACTIVE_JOBS = 10_000
 PROCESSES = 4
 BEATS = 500
-"""By each process."""
+"""Heartbeats sent by each process."""
 
 
 def measured() -> list[dict[str, Any]]:
-    """Heartbeats on a connection each, as containers send them, and on one that is kept, which shows what connecting costs."""
+    """Return one row for heartbeats on new connections and one for a persistent connection.
+
+    Containers send them on new connections. The difference is the cost of connecting.
+    """
     migrate()
     add_history(first=0, until=0, active=ACTIVE_JOBS)
     Attempt.objects.update(claim_id=uuid.UUID(int=1))
-    return [_row("a connection for each", _beats_on_new_connections), _row("a connection that is kept", _beats_on_one)]
+    return [_row("new connection each", _beats_on_new_connections), _row("persistent connection", _beats_on_one)]
 
 
 def _row(way: str, work: Any) -> dict[str, Any]:
@@ -76,6 +79,6 @@ def _beat_ms(claim: Claim, *, keep: bool) -> float:
     if not keep:
         connection.close()
     if answer is not HeartbeatReply.ALIVE:
-        message = f"a heartbeat brought back {answer}"
+        message = f"a heartbeat returned {answer}"
         raise RuntimeError(message)
     return (time.perf_counter() - began) * 1000

@@ -1,4 +1,4 @@
-"""A database with as much history as a site has after years, written in a few statements; and an AWS Batch that answers at once."""
+"""A database with years of history, written in a few statements, and a stub for AWS Batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AtOnce:
-    """A BatchPort: every Batch job runs."""
+    """A BatchPort that reports every Batch job as RUNNING."""
 
     def submit(self, submission: Submission) -> str:
         return f"batch-{submission.name}"
@@ -35,7 +35,7 @@ class AtOnce:
         return []
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
-        """Nothing runs."""
+        """Do nothing: there are no Batch jobs."""
 
 
 _INSERTS = (
@@ -81,16 +81,16 @@ _INSERTS = (
     """,
 )
 _AGE = timedelta(days=40)
-"""Older than every retention: such a job is wholly over."""
+"""Longer than every retention period, so that nothing is left to do for such a job."""
 
 
 def migrate() -> None:
-    """Make the tables."""
+    """Create the tables."""
     call_command("migrate", verbosity=0)
 
 
 def add_history(*, first: int, until: int, active: int) -> None:
-    """Add published videos numbered from `first` up to `until`, and `active` jobs whose containers are at work."""
+    """Add published videos, numbered from `first` up to `until`, and `active` running jobs."""
     Tick.objects.get_or_create(name="rescue", defaults={"continuous_since": Now()})
     _add(first, until - 1, is_over=True)
     if active:

@@ -1,4 +1,4 @@
-"""Runs the same work in several processes at once, each with Django and a connection of its own."""
+"""Concurrent calls of one function in several processes, each with its own Django setup and connection."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Result = TypeVar("Result")
 
 
 def in_processes(work: Callable[[int], Result], *, count: int) -> list[Result]:
-    """Call `work` with 0, 1, 2 ... in a process each, all begun together; what they returned.
+    """Call `work` with 0, 1, 2 ... in one process each, all started together, and return the results.
 
-    `work` must be a function of a module, for a new process imports it.
+    `work` must be a module-level function, because the new process imports it.
     """
     starts = multiprocessing.get_context("spawn")
     begin = starts.Barrier(count)
@@ -30,4 +30,4 @@ def _prepare(begin: object) -> None:
     from django.db import connection  # noqa: PLC0415 - needs the setup
 
     connection.ensure_connection()
-    begin.wait()  # type: ignore[attr-defined] # a Barrier, which is no type
+    begin.wait()  # type: ignore[attr-defined] # multiprocessing's Barrier is not a type

@@ -1,4 +1,4 @@
-"""Runs a program to its end and tells what it and all its descendants cost."""
+"""Measurement of one program run: the cost of the program and all its descendants."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _KIB = 1024
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one or several programs cost, one after the other."""
+    """The cost of one program, or of several run one after the other."""
 
     cpu_s: float
-    """User and system time, descendants included."""
+    """User and system time, including descendants."""
     wall_s: float
     own_peak_mib: float
     """Largest resident set of the programs themselves."""
     child_peak_mib: float
-    """Largest resident set of any one of their descendants; 0 without any."""
+    """Largest resident set of any single descendant; 0 without descendants."""
 
     def __add__(self, other: Cost) -> Cost:
-        """Return the cost of both, one after the other."""
+        """Return the cost of both, run one after the other."""
         return Cost(
             self.cpu_s + other.cpu_s,
             self.wall_s + other.wall_s,
@@ -40,14 +40,18 @@ class Cost:
 
 
 def run_measured(command: Sequence[str], *, folder: Path, log: Path) -> Cost:
-    """Run `command` in `folder`, its words into `log`. Raises RuntimeError with the last of them when it fails."""
+    """Run `command` in `folder`, with its output in `log`.
+
+    Raises RuntimeError with the last lines if it fails.
+    """
     began = time.monotonic()
-    with log.open("wb") as words:
-        program = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+    with log.open("wb") as output:
+        program = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         memory = _Memory(program.pid)
         try:
             with memory:
-                # Unlike subprocess, wait4 tells what the program used, and its descendants that it waited for.
+                # Unlike subprocess, wait4 returns the resource usage of the program and of the
+                # descendants that it waited for.
                 _, status, usage = os.wait4(program.pid, 0)
             program.returncode = os.waitstatus_to_exitcode(status)
         finally:
@@ -55,14 +59,17 @@ def run_measured(command: Sequence[str], *, folder: Path, log: Path) -> Cost:
                 program.terminate()
                 program.wait()
     if program.returncode != 0:
-        last_words = log.read_text(errors="replace").strip().splitlines()[-5:]
-        message = f"{command[0]} ended with exit code {program.returncode}:\n" + "\n".join(last_words)
+        last_lines = log.read_text(errors="replace").strip().splitlines()[-5:]
+        message = f"{command[0]} failed with exit code {program.returncode}:\n" + "\n".join(last_lines)
         raise RuntimeError(message)
     return Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - began, memory.own_mib, memory.child_mib)
 
 
 class _Memory:
-    """Looks at the peaks of a process and its descendants until told to end; Linux only, elsewhere it sees 0."""
+    """Sampler of the peak memory of a process and its descendants.
+
+    Linux only; elsewhere it reports 0.
+    """
 
     def __init__(self, process_id: int) -> None:
         self.own_mib = self.child_mib = 0.0
@@ -78,7 +85,7 @@ class _Memory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(_LOOK_S):
+        while not self._ended.wait(_POLL_S):
             self.own_mib = max(self.own_mib, _peak_mib(self._process_id))
             peaks = [_peak_mib(child) for child in _descendants(self._process_id)]
             self.child_mib = max([self.child_mib, *peaks])
@@ -102,5 +109,5 @@ def _read(path: Path) -> str:
     try:
         return path.read_text()
     except OSError:
-        # The process has ended since we saw it.
+        # The process has ended in the meantime.
         return ""

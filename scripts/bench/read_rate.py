@@ -1,4 +1,4 @@
-"""How many DescribeJobs calls a minute a site makes while thousands of containers are at work and heard."""
+"""Benchmark: DescribeJobs calls per minute with thousands of running containers with fresh heartbeats."""
 
 from __future__ import annotations
 
@@ -23,28 +23,31 @@ IDS_PER_CALL = 100
 
 
 class Counting(AtOnce):
-    """Counts the calls that the real port would make, and notes who was asked about in which tick."""
+    """A BatchPort that counts the calls of a real one, and records which ids each tick describes."""
 
     def __init__(self) -> None:
         self.calls = 0
         self.tick = 0
-        self.looks: dict[str, list[int]] = defaultdict(list)
+        self.reads: dict[str, list[int]] = defaultdict(list)
 
     def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
-        """Answer, and count one call for each hundred ids."""
+        """Return the observations, and count one call per hundred ids."""
         self.calls += -(-len(batch_job_ids) // IDS_PER_CALL)
         for each in batch_job_ids:
-            self.looks[each].append(self.tick)
+            self.reads[each].append(self.tick)
         return super().describe(batch_job_ids)
 
     def longest_wait_ticks(self, ticks: int) -> int:
-        """The longest time between two looks at the same attempt; the whole time where one was never looked at."""
-        waits = (b - a for looks in self.looks.values() for a, b in pairwise([0, *looks, ticks]))
+        """Return the longest time between two reads of an attempt, or `ticks` if one was never read."""
+        waits = (b - a for reads in self.reads.values() for a, b in pairwise([0, *reads, ticks]))
         return max(waits, default=ticks)
 
 
 def measured(active: int) -> dict[str, Any]:
-    """Let observe ticks run for ten minutes of their own time, with so many jobs whose heartbeats are fresh."""
+    """Run ten minutes of observe ticks with `active` jobs with fresh heartbeats.
+
+    Return the result.
+    """
     migrate()
     add_history(first=0, until=0, active=active)
     ticks = round(600 / bridge_settings().observe_tick_s)
@@ -57,7 +60,7 @@ def measured(active: int) -> dict[str, Any]:
     return {
         "active_jobs": active,
         "describe_calls_per_min": round(batch.calls / 10, 1),
-        "attempts_asked_about": len(batch.looks),
-        "longest_wait_for_a_look_s": round(batch.longest_wait_ticks(ticks) * bridge_settings().observe_tick_s),
+        "attempts_described": len(batch.reads),
+        "longest_wait_between_reads_s": round(batch.longest_wait_ticks(ticks) * bridge_settings().observe_tick_s),
         "one_call_per_job_and_period_per_min": round(naive),
     }

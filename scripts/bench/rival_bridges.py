@@ -1,4 +1,7 @@
-"""What it costs to know how Batch jobs are doing, and how soon their end is known: this bridge, a naive one, and Airflow's hook."""
+"""Benchmark of following Batch jobs: this bridge, a naive one and Airflow's hook.
+
+It measures the number of calls, and the delay until the end of a job is detected.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +34,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 NAIVE_PERIOD_S = 10
-"""As Luigi, Nextflow and others ask for each job, or sweep them all."""
+"""The period with which Luigi, Nextflow and others poll each job, or all jobs."""
 STRUCK_SHARE = 0.2
 HEARTBEAT_S = 20
 AIRFLOW_PROGRAM = Path(__file__).with_name("airflow_waits.py")
 
 
 class Way:
-    """One way to follow Batch jobs: what it asked, and when it learnt of which end."""
+    """One way to follow Batch jobs: the number of its calls, and when it detected the end of which job."""
 
     def __init__(self, name: str, jobs: Sequence[str]) -> None:
         self.name = name
@@ -47,11 +50,11 @@ class Way:
         self.known_at_s: dict[str, float] = {}
 
     def count(self, **_: object) -> None:
-        """Count one DescribeJobs; a handler for botocore's events."""
+        """Count one DescribeJobs call. A handler for botocore's events."""
         self.calls += 1
 
     def row(self, struck_at_s: dict[str, float], *, seconds: float) -> dict[str, Any]:
-        """The way's line in the table; a delay that is not over counts up to now."""
+        """Return the row for the table. A delay that has not ended counts until now."""
         now_s = time.monotonic()
         delays_s = sorted(
             self.known_at_s.get(each, now_s) - struck_at_s[each] for each in self.jobs if each in struck_at_s
@@ -67,11 +70,14 @@ class Way:
 
 
 def measured(jobs: int, *, seconds: float, airflow: Path | None) -> list[dict[str, Any]]:
-    """Let each way follow so many jobs of its own for so long, at the same time; a fifth of them lose their machine at random moments."""
+    """Follow `jobs` jobs in each way for `seconds`, at the same time.
+
+    A fifth of them lose their instance at random times.
+    """
     migrate()
     names = [
         "this bridge",
-        f"one call a job, each {NAIVE_PERIOD_S} s",
+        f"one call per job every {NAIVE_PERIOD_S} s",
         *(["Airflow's BatchClientHook"] if airflow else []),
     ]
     ways = [Way(name, _running_jobs(jobs)) for name in names]
@@ -106,7 +112,7 @@ def _running_jobs(count: int) -> list[str]:
     )
     queue = bridge_settings().job_queue
     ids = [batch.submit_job(jobName="sleeper", jobQueue=queue, jobDefinition=definition)["jobId"] for _ in range(count)]
-    sys.stderr.write(f"{count} jobs start ...\n")
+    sys.stderr.write(f"Starting {count} jobs ...\n")
     while any(
         job["status"] != "RUNNING"
         for first in range(0, count, 100)
@@ -121,8 +127,8 @@ def _described(batch: Any, ids: Sequence[str]) -> list[Any]:
 
 
 def _strike(ways: Sequence[Way], struck_at_s: dict[str, float], *, seconds: float) -> None:
-    """Take the machines of a fifth of each way's jobs, at moments spread over the first two thirds of the time."""
-    dice = random.Random(1)  # noqa: S311 - which job dies when is no secret
+    """Reclaim the instances of a fifth of each way's jobs, in the first two thirds of the duration."""
+    dice = random.Random(1)  # noqa: S311 - not used for secrets
     chosen = [each for way in ways for each in way.jobs[: max(1, round(len(way.jobs) * STRUCK_SHARE))]]
     began_s = time.monotonic()
     for at_s, job_id in sorted((dice.uniform(0.1, 0.66) * seconds, job_id) for job_id in chosen):
@@ -133,7 +139,7 @@ def _strike(ways: Sequence[Way], struck_at_s: dict[str, float], *, seconds: floa
 
 
 def _follow_by_bridge(way: Way, struck_at_s: dict[str, float], stop: threading.Event) -> None:
-    """The observe tick, on rows whose containers send heartbeats for as long as they live."""
+    """Run the observe tick on rows whose containers send heartbeats until they are lost."""
     videos = Video.objects.bulk_create(
         Video(title="v", source=f"sources/{number}.mp4") for number in range(len(way.jobs))
     )
@@ -155,11 +161,11 @@ def _follow_by_bridge(way: Way, struck_at_s: dict[str, float], stop: threading.E
     )
     Attempt.objects.update(state="RUNNING", claimed_at=Now(), heartbeat_at=Now(), progressed_at=Now(), stage="encode")
     batch_client(resend=True).meta.events.register("before-call.batch.DescribeJobs", way.count)
-    heard_at_s = 0.0
+    heartbeat_at_s = 0.0
     tick = 0
     while not stop.is_set():
-        if time.monotonic() - heard_at_s >= HEARTBEAT_S:
-            heard_at_s = time.monotonic()
+        if time.monotonic() - heartbeat_at_s >= HEARTBEAT_S:
+            heartbeat_at_s = time.monotonic()
             Attempt.objects.filter(state="RUNNING").exclude(batch_job_id__in=list(struck_at_s)).update(
                 heartbeat_at=Now()
             )
@@ -171,10 +177,10 @@ def _follow_by_bridge(way: Way, struck_at_s: dict[str, float], stop: threading.E
 
 
 def _follow_naively(way: Way, stop: threading.Event) -> None:
-    """A task for each job that asks about it again and again, as most bridges have it."""
+    """Poll each job separately, as most bridges do with one task per job."""
     batch = boto3.client("batch")
     batch.meta.events.register("before-call.batch.DescribeJobs", way.count)
-    dice = random.Random(2)  # noqa: S311 - no secret
+    dice = random.Random(2)  # noqa: S311 - not used for secrets
     due_s = {each: time.monotonic() + dice.uniform(0, NAIVE_PERIOD_S) for each in way.jobs}
     while not stop.wait(0.05):
         now_s = time.monotonic()
@@ -187,7 +193,10 @@ def _follow_naively(way: Way, stop: threading.Event) -> None:
 
 
 def _follow_by_airflow(way: Way, interpreter: Path, stop: threading.Event) -> None:
-    """Another interpreter, which has Airflow: it writes a line for each end that its hook told it of, and the count at the end."""
+    """Run Airflow's hook in another interpreter.
+
+    It writes a line per job that ended, and finally the number of calls.
+    """
     program = subprocess.Popen(
         [str(interpreter), str(AIRFLOW_PROGRAM)],
         stdin=subprocess.PIPE,
@@ -195,21 +204,21 @@ def _follow_by_airflow(way: Way, interpreter: Path, stop: threading.Event) -> No
         text=True,
         env={**os.environ},
     )
-    assert program.stdin is not None  # noqa: S101 - asked for above
+    assert program.stdin is not None  # noqa: S101 - it is a pipe, see above
     assert program.stdout is not None  # noqa: S101 - as above
     program.stdin.write(json.dumps(way.jobs) + "\n")
     program.stdin.flush()
-    words = program.stdout
+    output = program.stdout
 
     def read() -> None:
-        for line in words:
+        for line in output:
             match line.split():
                 case ["ended", job_id]:
                     way.known_at_s[job_id] = time.monotonic()
                 case ["calls", count]:
                     way.calls = int(count)
                 case _:
-                    # Airflow logs there, too.
+                    # Airflow also logs to standard output.
                     continue
 
     reader = threading.Thread(target=read)

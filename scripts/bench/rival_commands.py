@@ -1,4 +1,4 @@
-"""The ffmpeg commands a person would write for the same ladder: one decode for all rungs, or one command per rung."""
+"""Hand-written ffmpeg commands for the same ladder: one decode for all rungs, or one per rung."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def cascade_command(source: Path, plan: Plan) -> list[str]:
     command = [*_head(source), "-filter_complex", ";".join(chains)]
     for number, (label, rung) in enumerate(zip(labels, plan.rungs, strict=True)):
         command += ["-map", label, *_encoder(plan, rung, f":v:{number}")]
-    streams = [f"v:{number}" + (",agroup:sound" if plan.audio else "") for number in range(len(labels))]
+    streams = [f"v:{number}" + (",agroup:audio" if plan.audio else "") for number in range(len(labels))]
     if plan.audio:
-        command += ["-map", "0:a:0", *_sound(plan)]
-        streams.append("a:0,agroup:sound")
+        command += ["-map", "0:a:0", *_audio(plan)]
+        streams.append("a:0,agroup:audio")
     return [*command, *_hls(plan), "-var_stream_map", " ".join(streams), "-master_pl_name", "master.m3u8", "%v.m3u8"]
 
 
 def rung_commands(source: Path, plan: Plan) -> list[list[str]]:
-    """Return a command per rung, each decoding the source anew; the sound is encoded with the first one only."""
+    """Return one command per rung, each of which decodes the source again, and one for the audio."""
     commands = []
     for rung in plan.rungs:
         command = [*_head(source), "-map", "0:v:0", "-vf", _scale(plan, rung, first=True), *_encoder(plan, rung, ":v")]
         commands.append([*command, "-an", *_hls(plan), f"{rung.name}.m3u8"])
     if plan.audio:
-        sound = [*_head(source), "-map", "0:a:0", *_sound(plan), *_hls(plan), "audio.m3u8"]
-        commands.append(sound)
+        audio = [*_head(source), "-map", "0:a:0", *_audio(plan), *_hls(plan), "audio.m3u8"]
+        commands.append(audio)
     return commands
 
 
@@ -55,7 +55,7 @@ def _scale(plan: Plan, rung: Rung, *, first: bool) -> str:
 
 
 def _encoder(plan: Plan, rung: Rung, stream: str) -> list[str]:
-    """Return the encoder's settings as the plan has them."""
+    """Return the encoder's settings from the plan."""
     gop = str(plan.gop_frames)
     settings = {
         "-c": "libx264",
@@ -68,11 +68,11 @@ def _encoder(plan: Plan, rung: Rung, stream: str) -> list[str]:
         "-keyint_min": gop,
         "-sc_threshold": "0",
     }
-    return [word for name, value in settings.items() for word in (name + stream, value)]
+    return [argument for name, value in settings.items() for argument in (name + stream, value)]
 
 
-def _sound(plan: Plan) -> list[str]:
-    assert plan.audio is not None  # noqa: S101  # both callers look first
+def _audio(plan: Plan) -> list[str]:
+    assert plan.audio is not None  # noqa: S101  # both callers check first
     return ["-c:a", "aac", "-b:a", str(plan.audio.bit_rate_bps), "-ar", str(plan.audio.sample_rate_hz), "-ac", "2"]
 
 

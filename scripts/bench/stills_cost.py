@@ -1,4 +1,4 @@
-"""What poster, thumbnails and playlists cost beside the rungs: the same unit encoded with and without them, in turns."""
+"""Additional cost of poster, thumbnails and playlists: a unit encoded with and without them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from tasks.transcode import Plan
 
 STILLS_TARGET = 0.02
-"""Highest share of the encode's CPU time."""
+"""Maximum share of the encoder's CPU time."""
 
 
 def measured(source: Path, plan: Plan, *, runs: int, folder: Path) -> dict[str, float]:
-    """Encode the first unit of `plan` `runs` times each way; CPU seconds of ffmpeg, and of writing all playlists of the unit."""
+    """Encode the first unit of `plan` `runs` times with and without stills.
+
+    Return the CPU seconds of ffmpeg, and of writing all playlists of the unit.
+    """
     unit = plan.video_units[0]
     alone = dataclasses.replace(plan, frames=unit.end_frame, video_units=(unit,), audio=None, captions=())
-    # A frame behind the last: no unit makes the poster then.
+    # A frame after the last one: no unit creates the poster then.
     bare = dataclasses.replace(alone, thumbnails=None, poster_frame=alone.frames)
     with_stills_s = without_s = playlists_s = 0.0
     for _ in range(runs):

@@ -1,4 +1,4 @@
-"""How many SubmitJob calls a second come through an account's quota, and how many are refused by it."""
+"""Benchmark: SubmitJob calls per second within an account's quota, and the share of throttled calls."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ from tasks.services.ticks.submit import submit_due
 WORKERS = 8
 QUOTA_PER_S = 50
 
-_PATIENCE_S = 0.2
+_PAUSE_S = 0.2
 
 
 def measured(jobs: int) -> dict[str, Any]:
-    """Submit so many jobs by eight processes; the rate, the refusals, and whether each was submitted once."""
+    """Submit `jobs` jobs from eight processes.
+
+    Return the rate, the throttled share, and whether each was submitted once.
+    """
     migrate()
     region = boto3.client("batch").meta.region_name
     boto3.client("batch").register_job_definition(**render(bridge_settings(), region=region))
     Video.objects.bulk_create(Video(title="v", source=f"sources/{number}.mp4") for number in range(jobs))
     while request_missing_jobs(limit=1000):
-        sys.stderr.write(f"{Job.objects.count()} of {jobs} jobs asked for ...\n")
+        sys.stderr.write(f"Requested {Job.objects.count()} of {jobs} jobs ...\n")
     quota = _local_batch("POST", {"kind": "quota", "operation": "SubmitJob", "per_s": QUOTA_PER_S})
     spans = in_processes(_submit_all, count=WORKERS)
     took_s = max(ended for _, ended in spans) - min(began for began, _ in spans)
@@ -52,13 +55,16 @@ def measured(jobs: int) -> dict[str, Any]:
 
 
 def _submit_all(_: int) -> tuple[float, float]:
-    """Submit until nothing is left; when it began and ended, by the machine's one monotonic clock."""
+    """Submit until nothing is left.
+
+    Return start and end times of the monotonic clock, which all processes share.
+    """
     batch, began = aws_batch(), time.monotonic()
     while Attempt.objects.filter(state="SUBMITTED").count() < Job.objects.count():
         summary = submit_due(batch=batch)
         resolve_ambiguous(batch=batch)
         if not summary.submitted:
-            time.sleep(_PATIENCE_S)
+            time.sleep(_PAUSE_S)
     return began, time.monotonic()
 
 

@@ -1,4 +1,4 @@
-"""What one run of each tick costs the database, with more and more history behind it."""
+"""Benchmark: database cost of one run of each tick, with increasing history."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ RUNS = 5
 
 
 def measured(histories_jobs: Iterable[int]) -> list[dict[str, Any]]:
-    """One row for each tick and size of history, in finished jobs: its statements, blocks and milliseconds."""
+    """Return one row per tick and size of history (in finished jobs): statements, blocks and milliseconds."""
     migrate()
     rows: list[dict[str, Any]] = []
     present = 0
     for jobs in sorted(histories_jobs):
-        sys.stderr.write(f"{jobs} finished jobs ...\n")
+        sys.stderr.write(f"Measuring with {jobs} finished jobs ...\n")
         add_history(first=present, until=jobs, active=ACTIVE_JOBS if present == 0 else 0)
         present = jobs
         rows += [{"finished_jobs": jobs, "tick": name, **_cost(body)} for name, body in _ticks().items()]
@@ -64,7 +64,7 @@ def _ticks() -> dict[str, Callable[[], object]]:
 
 
 def _cost(body: Callable[[], object]) -> dict[str, Any]:
-    body()  # what is left to do once is done, and the cache is warm
+    body()  # completes one-off work and warms the cache
     times_ms = []
     for _ in range(RUNS):
         began = time.perf_counter()
@@ -78,7 +78,7 @@ def _cost(body: Callable[[], object]) -> dict[str, Any]:
 
 
 def _blocks() -> int:
-    """Pages that this database's statements have touched so far."""
+    """Return the number of pages that statements in this database have touched so far."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()")
         cursor.execute("SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()")

@@ -1,4 +1,4 @@
-"""Measures the work of the media engine against ffmpeg commands that a person would write: see --help."""
+"""Benchmark of the media engine against hand-written ffmpeg commands: see --help."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-import stills_cost  # noqa: E402  # this and the next need the path above
+import stills_cost  # noqa: E402  # this import and the following need the path above
 from measured_run import Cost, run_measured  # noqa: E402
 from rival_commands import cascade_command, rung_commands  # noqa: E402
 
-from project.local.demo.sample import sample_video  # noqa: E402
+from project.local.demo.sample import DEMO_SAMPLE, make_sample  # noqa: E402
 from tasks.transcode import PROFILES, make_plan, probe_source  # noqa: E402
 from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary  # noqa: E402
 
@@ -32,32 +32,35 @@ if TYPE_CHECKING:
 
 ENGINE, CASCADE, PER_RUNG = "this engine", "one ffmpeg, cascaded", "one ffmpeg per rung"
 TARGETS = {CASCADE: 1.10, PER_RUNG: 0.80}
-"""Highest ratio of the engine's CPU time to a rival's; the second one is meant for easy content."""
+"""Maximum ratio of the engine's CPU time to a rival's.
+
+The second target applies to easy content.
+"""
 OWN_PEAK_TARGET_MIB = 150
 EXIT_STOPPED = 143
 
 _EPILOG = """\
-Three ways to the same ladder, with the same encoder settings, take turns; a run is one turn of each:
+Three methods encode the same ladder with the same encoder settings, one after the other. A run is one turn of each:
 
-  this engine            python -m tasks.transcode: probe, units with run-in and run-out, poster, checks, playlists
+  this engine            python -m tasks.transcode: probe, units with warm-up and look-ahead frames, poster, checks, playlists
   one ffmpeg, cascaded   one hand-written command: one decode, each rung scaled from the one above, HLS muxer
-  one ffmpeg per rung    the usual way: each rung decodes the source anew; the sound is encoded once
+  one ffmpeg per rung    the usual method: each rung decodes the source again; the audio is encoded once
 
-CPU time is user and system time of all processes. Other programs on the same machine stretch the wall time a lot and
-the CPU time a little; what counts is the ratio, of which the median over all runs is shown.
+CPU time is the user and system time of all processes. Other programs on the same machine increase the wall time a lot
+and the CPU time a little, so the result that counts is the ratio. The median over all runs is shown.
 """
 
 
 def main() -> int:
-    """Run the comparison; return 0 whether or not the targets are met: a benchmark tells, it does not judge."""
+    """Run the comparison and print the results. Return 0 whether or not the targets are met."""
     options = _parser().parse_args()
-    # So that the program being measured is ended, and the temporary folder deleted.
+    # SystemExit ends the measured program and deletes the temporary folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_STOPPED))
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
         source = _prepared(options, Path(folder))
         plan = make_plan(probe_source(source), PROFILES[options.profile], threads=options.threads)
-        _say(
-            f"{plan.duration_s:.1f} s at {float(plan.rate):.3f} pictures a second, {len(plan.video_units)} video units, "
+        _log(
+            f"{plan.duration_s:.1f} s at {float(plan.rate):.3f} frames per second, {len(plan.video_units)} video units, "
             f"rungs {', '.join(rung.name for rung in plan.rungs)}; x264 {plan.preset}, {plan.threads} threads"
         )
         stills = stills_cost.measured(source, plan, runs=options.runs, folder=Path(folder)) if options.stills else None
@@ -77,53 +80,53 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", nargs="?", type=Path, metavar="FILE", help="any video (default: a generated one)")
-    parser.add_argument("--loop-to", type=float, metavar="S", help="repeat the video up to S seconds, or cut it there")
+    parser.add_argument("--loop-to", type=float, metavar="S", help="loop or cut the video to S seconds")
     parser.add_argument("--scale", type=_size, metavar="WxH", help="scale the video first, e.g. 1920x1080")
     parser.add_argument(
         "--slides",
         action="store_true",
-        help="show the video in a corner of slides that change every 7 s: easy content, a lecture",
+        help="show the video in a corner of slides that change every 7 s: easy content, like a lecture",
     )
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="turns of each way (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="turns of each method (default: %(default)s)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="standard", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each encoder (default: 1)")
-    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="units side by side (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads per encoder (default: 1)")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="units encoded in parallel (default: 1)")
     parser.add_argument(
-        "--stills", action="store_true", help="tell what poster, thumbnails and playlists cost beside the rungs, too"
+        "--stills", action="store_true", help="also measure the additional cost of poster, thumbnails and playlists"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here as well")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="where temporary files go (default: the system's)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="folder for temporary files (default: the system's)")
     return parser
 
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isdigit() and height.isdigit()):
-        message = f"{text} is no size; write it like 1920x1080"
+        message = f"{text} is not a size like 1920x1080"
         raise argparse.ArgumentTypeError(message)
     return int(width), int(height)
 
 
 def _prepared(options: argparse.Namespace, folder: Path) -> Path:
-    """Return the source, looped and scaled if asked for: once, before anything is measured."""
-    source = options.source or sample_video(ROOT / ".local" / "media")
+    """Return the source, looped and scaled if requested. Runs once, before the measurements."""
+    source = options.source or make_sample(DEMO_SAMPLE, ROOT / ".local" / "media")
     if options.loop_to is None and options.scale is None and not options.slides:
         return Path(source).absolute()
-    _say("preparing the source ...")
+    _log("Preparing the source ...")
     made = folder / "source.mp4"
     width, height = options.scale or (1920, 1080)
     scale = () if options.scale is None else ("-vf", f"scale={width}:{height}:flags=lanczos,setsar=1")
     if options.slides:
         speaker = f"[0:v]fps=30,scale={width // 5}:-2:flags=lanczos,setsar=1[speaker]"
         slides = f"testsrc2=size={width}x{height}:rate=1/7,fps=30[slides]"
-        scale = ("-filter_complex", f"{speaker};{slides};[slides][speaker]overlay=x=W-w:y=H-h:shortest=1[picture]")
-    picture = "[picture]" if options.slides else "0:v:0"
+        scale = ("-filter_complex", f"{speaker};{slides};[slides][speaker]overlay=x=W-w:y=H-h:shortest=1[video]")
+    video = "[video]" if options.slides else "0:v:0"
     loop = () if options.loop_to is None else ("-stream_loop", "-1")
     length = () if options.loop_to is None else ("-t", str(options.loop_to))
     subprocess.run(
         [
             *(ffmpeg_binary(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *loop, "-i", str(source)),
-            *(*scale, "-map", picture, "-map", "0:a:0?", *length, "-c:v", "libx264", "-preset", "veryfast"),
+            *(*scale, "-map", video, "-map", "0:a:0?", *length, "-c:v", "libx264", "-preset", "veryfast"),
             *("-crf", "16", "-g", "250", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "160k", str(made)),
         ],
         check=True,
@@ -141,17 +144,17 @@ def _ways(source: Path, plan: Plan, options: argparse.Namespace) -> dict[str, li
 
 
 def _turn(ways: dict[str, list[list[str]]], folder: Path, number: int) -> dict[str, Cost]:
-    """Run each way once, each in a folder of its own that is deleted at once."""
+    """Run each method once, each in its own folder, which is deleted immediately afterwards."""
     os.environ["PYTHONPATH"] = str(ROOT)
     costs = {}
     for name, commands in ways.items():
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            log = Path(place, "words.log")
+            log = Path(place, "output.log")
             total = Cost(0.0, 0.0, 0.0, 0.0)
             for command in commands:
                 total += run_measured(command, folder=Path(place), log=log)
         costs[name] = total
-        _say(f"turn {number}: {name:<20} {total.cpu_s:8.1f} CPU s {total.wall_s:8.1f} s")
+        _log(f"turn {number}: {name:<20} {total.cpu_s:8.1f} CPU s {total.wall_s:8.1f} s")
     return costs
 
 
@@ -189,7 +192,7 @@ def _report(plan: Plan, turns: list[dict[str, Cost]], options: argparse.Namespac
 
 def _table(report: dict[str, Any]) -> str:
     rows = [
-        f"{'way':<22}{'CPU s':>9}{'per media s':>13}{'wall s':>9}{'engine/this':>13}{'own MiB':>9}{'child MiB':>11}"
+        f"{'method':<22}{'CPU s':>9}{'per media s':>13}{'wall s':>9}{'engine/this':>13}{'own MiB':>9}{'child MiB':>11}"
     ]
     for name, way in report["ways"].items():
         ratio = f"{report['ratios'][name]['median']:.3f}" if name in report["ratios"] else "-"
@@ -200,14 +203,14 @@ def _table(report: dict[str, Any]) -> str:
         )
     if stills := report["stills"]:
         rows.append(
-            f"poster, thumbnails and playlists: {stills['share']:.2%} beside the rungs of a unit"
-            f" (aimed at: {stills['target']:.0%})"
+            f"poster, thumbnails and playlists: {stills['share']:.2%} in addition to the rungs of a unit"
+            f" (target: {stills['target']:.0%})"
         )
     wanted = ", ".join(f"{target:.2f} of {name}" for name, target in TARGETS.items())
-    return "\n".join([*rows, f"aimed at: {wanted} (easy content); own memory {OWN_PEAK_TARGET_MIB} MiB"])
+    return "\n".join([*rows, f"targets: {wanted} (easy content); own memory {OWN_PEAK_TARGET_MIB} MiB"])
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 

@@ -1,32 +1,32 @@
-# Alarms on lines that the code writes: JSON, from the containers and from the site's Celery worker. What each alarm means and what to do:
-# docs/operating.md.
+# Alarms on log lines of the code: JSON, from the containers and from the site's Celery worker. docs/operations.md explains each alarm and
+# what to do about it.
 
 locals {
-  # Most alarms want one line; `fewer` turns one round: it wants to be told when too few lines come.
+  # Most alarms fire on one matching line. With `fewer`, an alarm fires on too few lines.
   one_line = { threshold = 1, period_s = 900, fewer = false }
 
   site_alarms = {
     jobs-dead = merge(local.one_line, {
       pattern     = "{ $.event = \"JOB_DEAD\" }"
-      description = "A job is DEAD: its budget is spent, and an operator has to look."
+      description = "A job is DEAD: its attempts are exhausted, and an operator has to act."
     })
     jobs-waiting = merge(local.one_line, {
       pattern     = "{ $.event = \"BATCH_JOB_WAITING\" }"
-      description = "AWS Batch does not start an attempt in time."
+      description = "AWS Batch has not started an attempt in time."
     })
     jobs-overdue = merge(local.one_line, {
       pattern     = "{ $.event = \"JOBS_OVERDUE\" }"
-      description = "Jobs are due, and nobody submits them."
+      description = "Jobs are overdue: no submit tick submits them."
     })
     no-tick = merge(local.one_line, {
       pattern     = "{ $.logger = \"celery.app.trace\" && $.level = \"INFO\" && $.event = \"Task batchreel.submit*\" }"
-      description = "No submit tick has run for 5 minutes: beat, worker, Redis or database is away."
+      description = "No submit tick has run for 5 minutes: beat, worker, Redis or the database is down."
       period_s    = 300
       fewer       = true
     })
     tick-failed = merge(local.one_line, {
       pattern     = "{ $.event = \"TICK_AWS_ERROR*\" }"
-      description = "Ticks run, but AWS Batch refuses their calls, throttles them, or is out of reach."
+      description = "Ticks run, but AWS Batch denies or throttles their calls, or is unreachable."
       threshold   = 10
       period_s    = 600
     })
@@ -34,7 +34,7 @@ locals {
   container_alarms = {
     jobs-failed = merge(local.one_line, {
       pattern     = "{ $.event = \"BATCH_JOB_FAILED\" && $.exit_code = 20 }"
-      description = "Many uploads were refused as impossible to transcode."
+      description = "Many uploads were rejected because they cannot be transcoded."
       threshold   = var.failed_jobs_per_hour
       period_s    = 3600
     })
@@ -126,7 +126,7 @@ resource "aws_sns_topic_policy" "alarms" {
   policy = data.aws_iam_policy_document.alarm_topic.json
 }
 
-# AWS Batch's own word that the job at the head of the queue cannot start, and why.
+# AWS Batch's own event when the job at the head of the queue cannot start, with the reason.
 resource "aws_cloudwatch_event_rule" "queue_blocked" {
   name        = "${var.name}-queue-blocked"
   description = "AWS Batch cannot start the job at the head of the queue"

@@ -1,4 +1,4 @@
-# Spot first, On-Demand where Spot has nothing. A job's work survives the loss of its machine, so Spot is safe here.
+# Spot first, On-Demand if Spot has no capacity. A job's progress survives the loss of its instance, so Spot is safe here.
 
 locals {
   job_definition = "${var.name}-transcode"
@@ -6,7 +6,7 @@ locals {
 
 resource "aws_launch_template" "machine" {
   name        = "${var.name}-machine"
-  description = "Machines that run containers of ${var.name}"
+  description = "Instances that run containers of ${var.name}"
 
   block_device_mappings {
     device_name = "/dev/xvda"
@@ -19,7 +19,7 @@ resource "aws_launch_template" "machine" {
     }
   }
 
-  # One hop: the machine's own credentials are out of the containers' reach.
+  # A hop limit of 1 keeps containers from reaching the instance's own credentials.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
@@ -31,7 +31,8 @@ resource "aws_launch_template" "machine" {
     tags          = merge({ application = var.name }, var.tags)
   }
 
-  # Other tags alone make no new version, and so no new machines. The local endpoint shows the template's own tags here as well.
+  # A change of tags alone must not create a new template version and replace the instances. The local endpoint also returns the
+  # template's own tags here.
   lifecycle {
     ignore_changes = [tag_specifications]
   }
@@ -71,8 +72,8 @@ resource "aws_batch_compute_environment" "machines" {
     }
   }
 
-  # AWS Batch needs the role's rights until the last machine is gone.
-  depends_on = [aws_iam_role_policy_attachment.aws_keeps]
+  # AWS Batch needs the role's permissions until the last instance is terminated.
+  depends_on = [aws_iam_role_policy_attachment.aws_managed]
 
   lifecycle {
     create_before_destroy = true
@@ -105,8 +106,8 @@ resource "aws_batch_job_queue" "containers" {
   }
 }
 
-# The job definition is the code's own: job_definition.json.tftpl is written by render_job_definition.py from tasks/batch/definition.py.
-# Only the secrets are put in here, because their number is the site's.
+# The job definition comes from the code: render_job_definition.py writes job_definition.json.tftpl from tasks/batch/definition.py.
+# Only the secrets are added here, because their number differs between sites.
 
 locals {
   rendered = jsondecode(templatefile("${path.module}/job_definition.json.tftpl", {
@@ -136,7 +137,7 @@ resource "aws_batch_job_definition" "transcode" {
     secrets = [for name, arn in local.container_secrets : { name = name, valueFrom = arn }]
   }))
 
-  # Why an attempt ended, and whether it is counted, only the site knows: AWS Batch itself never tries again.
+  # AWS Batch itself never retries: only the site decides why an attempt ended and whether it counts.
   retry_strategy {
     attempts = local.rendered.retryStrategy.attempts
   }

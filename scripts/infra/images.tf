@@ -18,7 +18,7 @@ resource "aws_ecr_lifecycle_policy" "image" {
     rules = [
       {
         rulePriority = 1
-        description  = "Untagged images: layers of pushes that were cut off"
+        description  = "Untagged images, left by interrupted pushes"
         selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 14 }
         action       = { type = "expire" }
       },

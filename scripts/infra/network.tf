@@ -1,5 +1,5 @@
-# A new VPC has public subnets and no NAT: machines get public addresses and let nobody in. A NAT gateway would cost more, always.
-# Bring a VPC of your own to keep them off public addresses.
+# A new VPC has public subnets and no NAT: instances get public IP addresses and accept no inbound traffic. A NAT gateway would always
+# cost more. Use your own VPC to run instances without public addresses.
 
 locals {
   new_vpc    = var.vpc_id == null
@@ -71,7 +71,7 @@ resource "aws_route_table_association" "containers" {
   route_table_id = aws_route_table.containers[0].id
 }
 
-# Sources and publications are most of the traffic. Through this endpoint it is free, whatever way out the subnets have.
+# Sources and publications are most of the traffic. Through this endpoint it is free, whatever route to the internet the subnets have.
 resource "aws_vpc_endpoint" "s3" {
   count             = local.new_vpc || length(var.route_table_ids) > 0 ? 1 : 0
   vpc_id            = local.vpc_id
@@ -84,7 +84,7 @@ resource "aws_vpc_endpoint" "s3" {
 
 resource "aws_security_group" "containers" {
   name        = "${var.name}-containers"
-  description = "Machines that run containers: nobody gets in, out to AWS and the database"
+  description = "Instances that run containers: no inbound traffic, outbound to AWS and the database"
   vpc_id      = local.vpc_id
 
   tags = { Name = "${var.name}-containers" }

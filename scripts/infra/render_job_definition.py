@@ -1,6 +1,7 @@
-"""Writes job_definition.json.tftpl: the job definition as the code renders it, with placeholders that Terraform fills.
+"""Generator for job_definition.json.tftpl: the code's job definition with placeholders for Terraform.
 
-Run it after a change of tasks/batch/definition.py: `python -m scripts.infra.render_job_definition`, or as a file from the project's root.
+Run it after a change of tasks/batch/definition.py: `python -m scripts.infra.render_job_definition`,
+or as a file from the project's root.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _FILLED_BY_TERRAFORM: dict[str, Any] = {
 
 
 def template() -> str:
-    """The template's text."""
+    """Return the text of the template."""
     definition = render(BridgeSettings(**_FILLED_BY_TERRAFORM), region="${region}")
     return json.dumps(definition, indent=2) + "\n"
 

@@ -1,4 +1,4 @@
-# One role per actor. Those of our own programs list single actions; AWS's own agents get the policies that AWS keeps up to date for them.
+# One role per actor. The policies of our own programs list single actions; AWS's own agents use AWS managed policies.
 
 locals {
   job_arns          = "arn:${local.partition}:batch:${var.region}:${local.account_id}:job/*"
@@ -8,11 +8,11 @@ locals {
   secret_object_arn = [for arn in local.secret_arns : join(":", slice(split(":", arn), 0, 7))]
 
   actors = {
-    site      = { does = "Web, Celery worker and beat of ${var.name}", services = var.site_services }
-    container = { does = "The program in the containers of ${var.name}", services = ["ecs-tasks.amazonaws.com"] }
-    execution = { does = "Fetches image and secrets for the containers of ${var.name}, writes their logs", services = ["ecs-tasks.amazonaws.com"] }
-    service   = { does = "AWS Batch, starting and ending the machines of ${var.name}", services = ["batch.amazonaws.com"] }
-    instance  = { does = "The ECS agent on the machines of ${var.name}", services = ["ec2.amazonaws.com"] }
+    site      = { purpose = "Web, Celery worker and beat of ${var.name}", services = var.site_services }
+    container = { purpose = "The program in the containers of ${var.name}", services = ["ecs-tasks.amazonaws.com"] }
+    execution = { purpose = "Pulls the image, reads the secrets and writes the logs for containers of ${var.name}", services = ["ecs-tasks.amazonaws.com"] }
+    service   = { purpose = "AWS Batch, which starts and terminates the instances of ${var.name}", services = ["batch.amazonaws.com"] }
+    instance  = { purpose = "The ECS agent on the instances of ${var.name}", services = ["ec2.amazonaws.com"] }
   }
 }
 
@@ -27,7 +27,7 @@ data "aws_iam_policy_document" "trust" {
       identifiers = each.value.services
     }
 
-    # AWS Batch acts for every account: it may take the role for this one only.
+    # AWS Batch acts for all AWS accounts: it may assume this role only on behalf of this account.
     dynamic "condition" {
       for_each = each.key == "service" ? [local.account_id] : []
 
@@ -43,7 +43,7 @@ data "aws_iam_policy_document" "trust" {
 resource "aws_iam_role" "actors" {
   for_each           = local.actors
   name               = "${var.name}-${each.key}"
-  description        = each.value.does
+  description        = each.value.purpose
   assume_role_policy = data.aws_iam_policy_document.trust[each.key].json
 }
 
@@ -58,7 +58,7 @@ resource "aws_iam_role_policy" "own" {
   policy = each.value
 }
 
-resource "aws_iam_role_policy_attachment" "aws_keeps" {
+resource "aws_iam_role_policy_attachment" "aws_managed" {
   for_each = {
     service  = "AWSBatchServiceRole"
     instance = "AmazonEC2ContainerServiceforEC2Role"
@@ -67,7 +67,7 @@ resource "aws_iam_role_policy_attachment" "aws_keeps" {
   policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/${each.value}"
 }
 
-# Containers cannot reach the credentials of their machine: see the launch template.
+# Containers cannot reach the credentials of their instance: see the launch template.
 resource "aws_iam_instance_profile" "instance" {
   name = "${var.name}-instance"
   role = aws_iam_role.actors["instance"].name
@@ -82,7 +82,7 @@ data "aws_iam_policy_document" "site" {
     resources = [aws_batch_job_queue.containers.arn, local.definition_arn, "${local.definition_arn}:*"]
   }
 
-  # SubmitJob with tags asks for this right too.
+  # SubmitJob with tags requires this permission too.
   statement {
     sid       = "TagOnSubmit"
     actions   = ["batch:TagResource"]
@@ -95,7 +95,7 @@ data "aws_iam_policy_document" "site" {
     }
   }
 
-  # A Batch job's id is not known beforehand; the tag that SubmitJob gave it says whose it is.
+  # Batch job ids are not known in advance; the tag set by SubmitJob identifies our own Batch jobs.
   statement {
     sid       = "Terminate"
     actions   = ["batch:TerminateJob"]
@@ -110,7 +110,7 @@ data "aws_iam_policy_document" "site" {
 
   # AWS Batch and EC2 allow these on "*" only.
   statement {
-    sid = "Look"
+    sid = "Describe"
     actions = [
       "batch:DescribeJobs",
       "batch:ListJobs",
@@ -122,9 +122,9 @@ data "aws_iam_policy_document" "site" {
     resources = ["*"]
   }
 
-  # The doctor looks whether the containers' image is there, and for which processors.
+  # The doctor checks that the containers' image exists, and its architectures.
   statement {
-    sid       = "LookAtImage"
+    sid       = "DescribeImage"
     actions   = ["ecr:BatchGetImage"]
     resources = [aws_ecr_repository.image.arn]
   }
@@ -135,7 +135,7 @@ data "aws_iam_policy_document" "site" {
     resources = ["${aws_cloudwatch_log_group.containers.arn}:log-stream:*"]
   }
 
-  # Without this, S3 says "forbidden" of an object that does not exist.
+  # Without this, S3 answers "forbidden" instead of "not found" for an object that does not exist.
   statement {
     sid       = "ListObjects"
     actions   = ["s3:ListBucket"]
@@ -177,7 +177,7 @@ data "aws_iam_policy_document" "container" {
   }
 }
 
-# Execution: fetches image and secrets, writes the log, before and beside the program
+# Execution role: pulls the image, reads the secrets and writes the log, outside the program
 
 data "aws_iam_policy_document" "execution" {
   # ECR allows it on "*" only.

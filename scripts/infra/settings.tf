@@ -1,4 +1,4 @@
-# What site and container must agree on, in one place. The container gets its part as SSM parameters: plain settings, nothing secret.
+# The settings that site and container must share, in one place. Containers get them as SSM parameters: plain settings, no secrets.
 
 locals {
   bridge_settings = merge(
@@ -24,7 +24,7 @@ locals {
     VIDEO_BATCH_JOB_QUEUE      = aws_batch_job_queue.containers.name
   }
 
-  # By name, not by resource: BATCHREEL holds the ARN of its own parameter.
+  # Built from names, not from resources, because BATCHREEL contains the ARN of its own parameter.
   settings_arns = {
     for name in ["AWS_DEFAULT_REGION", "BATCHREEL", "STORAGE_BUCKET", "VIDEO_BATCH_JOB_DEFINITION", "VIDEO_BATCH_JOB_QUEUE"] :
     name => "arn:${local.partition}:ssm:${var.region}:${local.account_id}:parameter/${var.name}/settings/${name}"

@@ -1,4 +1,4 @@
-# One bucket, as the code has one storage: uploads under sources/, publications under published/, doctor's small objects under doctor/.
+# One bucket, because the code has one storage: uploads under sources/, publications under published/, doctor's test objects under doctor/.
 
 locals {
   bucket_name = coalesce(var.bucket_name, "${var.name}-${local.account_id}-${var.region}")
@@ -83,7 +83,7 @@ resource "aws_s3_bucket_policy" "media" {
 resource "aws_s3_bucket_lifecycle_configuration" "media" {
   bucket = aws_s3_bucket.media.id
 
-  # Parts of an upload that nobody goes on with are paid for, and no listing shows them.
+  # The parts of an abandoned multipart upload cost money, and no object listing shows them.
   rule {
     id     = "abandoned-uploads"
     status = "Enabled"

@@ -1,23 +1,23 @@
-# What has no default has to be given. Everything else fits one site with a few thousand videos a month.
+# Variables without a default are required. The other defaults suit one site with a few thousand videos a month.
 
 variable "name" {
-  description = "Name of the site. Every resource's name begins with it, and the names of its Batch jobs, so two sites in one account need two."
+  description = "Name of the site and prefix of the names of all its resources and Batch jobs. Two sites in one account need different names."
   type        = string
   default     = "batchreel"
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,30}[a-z0-9]$", var.name))
-    error_message = "Use 3 to 32 lower-case letters, digits and dashes, a letter first."
+    error_message = "Use 3 to 32 lower-case letters, digits and hyphens, starting with a letter."
   }
 }
 
 variable "region" {
-  description = "AWS region, such as eu-central-1. Database, Redis and site should be in the same one."
+  description = "AWS region, such as eu-central-1. Database, Redis and site should be in the same region."
   type        = string
 }
 
 variable "tags" {
-  description = "More tags for every resource. The tag `application` is set already."
+  description = "Additional tags for every resource. The tag `application` is always set."
   type        = map(string)
   default     = {}
 }
@@ -25,29 +25,29 @@ variable "tags" {
 # Image and container
 
 variable "image_digest" {
-  description = "Digest of the pushed image, `sha256:` and 64 hexadecimal digits. Null until the first push: everything but the job definition is made then."
+  description = "Digest of the pushed image: `sha256:` and 64 hexadecimal digits. Null before the first push creates everything except the job definition."
   type        = string
   default     = null
 
   validation {
     condition     = var.image_digest == null || can(regex("^sha256:[0-9a-f]{64}$", var.image_digest))
-    error_message = "Name the image by its digest, `sha256:` and 64 hexadecimal digits; a tag may move to another image."
+    error_message = "Specify the image by its digest, `sha256:` and 64 hexadecimal digits; a tag can move to another image."
   }
 }
 
 variable "images_kept" {
-  description = "How many pushed images the registry keeps. An image that the job definition names must be among them."
+  description = "Number of pushed images that the registry keeps. The image of the job definition must be among them."
   type        = number
   default     = 20
 
   validation {
     condition     = var.images_kept >= 5
-    error_message = "Keep at least 5 images, or a rollback finds none."
+    error_message = "Keep at least 5 images, so that a rollback finds an older one."
   }
 }
 
 variable "vcpus" {
-  description = "vCPUs of a container. The site gets the same number in BATCHREEL."
+  description = "vCPUs per container. The site gets the same value in BATCHREEL."
   type        = number
   default     = 2
 }
@@ -59,24 +59,24 @@ variable "memory_mib" {
 }
 
 variable "attempt_timeout_s" {
-  description = "AWS Batch ends an attempt after so many seconds."
+  description = "Seconds after which AWS Batch ends an attempt."
   type        = number
   default     = 21600
 
   validation {
     condition     = var.attempt_timeout_s >= 60
-    error_message = "AWS Batch refuses less than 60 s."
+    error_message = "AWS Batch requires at least 60 s."
   }
 }
 
 variable "bridge_settings" {
-  description = "More names of BATCHREEL for site and container, such as { max_attempts = 3 }. All are in docs/settings.md."
+  description = "Additional BATCHREEL settings for site and container, such as { max_attempts = 3 }. docs/reference/settings.md lists all of them."
   type        = any
   default     = {}
 }
 
 variable "secret_arns" {
-  description = "Environment name -> ARN of the Secrets Manager secret or SSM parameter whose value the container gets under it. It needs DATABASE_URL, the address with the role of `manage.py container_role`. No secret's value comes into Terraform's state."
+  description = "Environment variable of the container -> ARN of the Secrets Manager secret or SSM parameter with its value. DATABASE_URL is required: the URL with the role from `manage.py container_role`. Terraform's state never contains the values."
   type        = map(string)
 
   validation {
@@ -90,7 +90,7 @@ variable "secret_arns" {
 }
 
 variable "secret_key_arns" {
-  description = "ARNs of the KMS keys of your own that encrypt those secrets. None is needed for AWS's own keys."
+  description = "ARNs of your own KMS keys that encrypt those secrets. Not needed for AWS managed keys."
   type        = list(string)
   default     = []
 }
@@ -98,41 +98,41 @@ variable "secret_key_arns" {
 # Network
 
 variable "vpc_id" {
-  description = "An existing VPC. Null makes a new one."
+  description = "ID of an existing VPC. Null creates a new one."
   type        = string
   default     = null
 }
 
 variable "subnet_ids" {
-  description = "Subnets of the existing VPC for the containers' machines. They must reach AWS's APIs, by NAT, public addresses or endpoints."
+  description = "Subnets of the existing VPC for the containers' instances. They must reach AWS's APIs, through NAT, public IP addresses or VPC endpoints."
   type        = list(string)
   default     = []
 
   validation {
     condition     = (var.vpc_id == null) == (length(var.subnet_ids) == 0)
-    error_message = "Give vpc_id and subnet_ids together, or neither."
+    error_message = "Set vpc_id and subnet_ids together, or neither."
   }
 }
 
 variable "route_table_ids" {
-  description = "Route tables of those subnets that shall get an S3 gateway endpoint. Empty if they have one."
+  description = "Route tables of those subnets to connect to a new S3 gateway endpoint. Leave empty if they already have one."
   type        = list(string)
   default     = []
 
   validation {
     condition     = var.vpc_id != null || length(var.route_table_ids) == 0
-    error_message = "Route tables belong to an existing VPC: give vpc_id too."
+    error_message = "Route tables belong to an existing VPC: set vpc_id as well."
   }
 }
 
 variable "vpc_cidr" {
-  description = "Address range of the new VPC; each availability zone gets a sixteenth of it."
+  description = "CIDR block of the new VPC. Each availability zone gets a sixteenth of it."
   type        = string
   default     = "10.42.0.0/16"
 }
 
 variable "availability_zones" {
-  description = "In how many availability zones the new VPC has a subnet. Each one more is another Spot pool."
+  description = "Number of availability zones in which the new VPC has a subnet. Each additional zone adds Spot pools."
   type        = number
   default     = 3
 
@@ -143,19 +143,19 @@ variable "availability_zones" {
 }
 
 variable "database_port" {
-  description = "TCP port of PostgreSQL, for the containers' way out."
+  description = "TCP port of PostgreSQL, for the containers' outbound traffic."
   type        = number
   default     = 5432
 }
 
 variable "database_cidrs" {
-  description = "Address ranges in which PostgreSQL is. Empty means the VPC's own range."
+  description = "CIDR blocks that contain PostgreSQL. Empty means the CIDR block of the VPC."
   type        = list(string)
   default     = []
 }
 
 variable "database_security_group_id" {
-  description = "Security group of PostgreSQL, which then lets the containers in. Null leaves that to you."
+  description = "Security group of PostgreSQL, to which a rule for the containers is added. Null leaves that to you."
   type        = string
   default     = null
 }
@@ -163,41 +163,41 @@ variable "database_security_group_id" {
 # Compute
 
 variable "instance_types" {
-  description = "Instance types or families, all of the image's architecture. More of them mean fewer Spot interruptions."
+  description = "Instance types or families, all of the image's architecture. More types mean fewer Spot interruptions."
   type        = list(string)
   default     = ["c6i", "c6a", "c7i", "c7a", "m6i", "m6a"]
 
   validation {
     condition     = length(var.instance_types) >= 3
-    error_message = "Spot needs a choice: name at least 3 instance types or families."
+    error_message = "Spot needs alternatives: list at least 3 instance types or families."
   }
 }
 
 variable "spot_max_vcpus" {
-  description = "Most vCPUs on Spot at once. The account's quota for Spot must allow it."
+  description = "Maximum number of Spot vCPUs in use at the same time. The account's Spot quota must allow it."
   type        = number
   default     = 256
 }
 
 variable "on_demand_max_vcpus" {
-  description = "Most vCPUs on On-Demand at once, taken where Spot has none. 0 leaves On-Demand out."
+  description = "Maximum number of On-Demand vCPUs in use at the same time, used when Spot has no capacity. 0 disables On-Demand."
   type        = number
   default     = 32
 }
 
 variable "scratch_gib" {
-  description = "Disk of each machine, in GiB. All containers on a machine share it, and each holds its source whole."
+  description = "Disk size of each instance, in GiB. All containers on an instance share the disk, and each stores its complete source there."
   type        = number
   default     = 200
 
   validation {
     condition     = var.scratch_gib >= 40
-    error_message = "The machine's own image and ours take 20 GiB: give at least 40."
+    error_message = "The instance's own image and ours need 20 GiB: set at least 40."
   }
 }
 
 variable "runnable_limits_s" {
-  description = "Reason for which a Batch job waits in RUNNABLE -> seconds after which AWS Batch cancels it, 600 to 86400. Batchreel submits it anew, not counted, and parks a job after 20 such losses. Empty cancels none."
+  description = "Reason why a Batch job waits in RUNNABLE -> seconds after which AWS Batch cancels it, 600 to 86400. Batchreel submits it again; such an attempt is not counted, and after 20 of them in a row the job is DEAD. Empty cancels none."
   type        = map(number)
   default = {
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE" = 3600
@@ -207,55 +207,55 @@ variable "runnable_limits_s" {
 
   validation {
     condition     = alltrue([for limit_s in values(var.runnable_limits_s) : limit_s >= 600 && limit_s <= 86400])
-    error_message = "AWS Batch takes 600 to 86400 s."
+    error_message = "AWS Batch accepts 600 to 86400 s."
   }
 }
 
 # Storage
 
 variable "bucket_name" {
-  description = "Name of the bucket, unique in the world. Null takes `<name>-<account id>-<region>`."
+  description = "Globally unique name of the bucket. Null uses `<name>-<account id>-<region>`."
   type        = string
   default     = null
 }
 
 variable "site_origins" {
-  description = "Origins of the site, such as https://video.example.org, whose pages may read from the bucket and upload to it. Empty sets no CORS rule."
+  description = "Origins of the site, such as https://video.example.org, whose pages may read from the bucket and upload to it. Empty creates no CORS rule."
   type        = list(string)
   default     = []
 }
 
 variable "cdn_distribution_arns" {
-  description = "ARNs of CloudFront distributions with an origin access control that may read published/. MEDIA_BASE_URL is the address of one."
+  description = "ARNs of CloudFront distributions with an origin access control that may read published/. Set MEDIA_BASE_URL to the URL of one of them."
   type        = list(string)
   default     = []
 }
 
 variable "recovery_window_days" {
-  description = "For so many days an operator can revive a DEAD job or encode a video again. That needs the uploaded file."
+  description = "Number of days during which an operator can revive a DEAD job or encode a video again. Both need the uploaded file."
   type        = number
   default     = 30
 }
 
 variable "source_retention_days" {
-  description = "The bucket deletes uploaded files after so many days. Null keeps them as long as their video."
+  description = "Number of days after which the bucket deletes uploaded files. Null keeps them as long as their video."
   type        = number
   default     = null
 
   validation {
     condition     = var.source_retention_days == null || coalesce(var.source_retention_days, 0) >= var.recovery_window_days
-    error_message = "An uploaded file must stay for the whole of recovery_window_days, or there is nothing to encode again."
+    error_message = "An uploaded file must be kept for the whole of recovery_window_days, or it cannot be encoded again."
   }
 }
 
 variable "destroy_data" {
-  description = "Whether `terraform destroy` may delete a bucket with objects and a registry with images. Leave it false in production."
+  description = "Whether `terraform destroy` may delete a bucket with objects and a registry with images. Keep it false in production."
   type        = bool
   default     = false
 }
 
 variable "local_endpoint" {
-  description = "True for an endpoint on this machine instead of AWS. It has no TLS, addresses buckets by path, and AWS Batch's limits in RUNNABLE are unknown to it: all three are left out."
+  description = "True for an endpoint on this machine instead of AWS. It has no TLS, uses path-style bucket URLs and does not support AWS Batch's RUNNABLE limits, so the configuration omits what depends on these three."
   type        = bool
   default     = false
 }
@@ -263,7 +263,7 @@ variable "local_endpoint" {
 # Site
 
 variable "site_services" {
-  description = "AWS services on which web and Celery worker run, and which may take the site's role: ecs-tasks.amazonaws.com, ec2.amazonaws.com."
+  description = "AWS services that run web and Celery worker and may assume the site's role: ecs-tasks.amazonaws.com, ec2.amazonaws.com."
   type        = list(string)
   default     = ["ecs-tasks.amazonaws.com"]
 }
@@ -271,36 +271,36 @@ variable "site_services" {
 # Logs and alarms
 
 variable "log_retention_days" {
-  description = "How long logs are kept, in days. CloudWatch takes only certain numbers."
+  description = "Number of days to keep logs. CloudWatch accepts only certain numbers."
   type        = number
   default     = 30
 
   validation {
     condition     = contains([7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731], var.log_retention_days)
-    error_message = "CloudWatch takes 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545 or 731 days."
+    error_message = "CloudWatch accepts 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545 or 731 days."
   }
 }
 
 variable "alarm_email" {
-  description = "E-mail address that alarms go to. AWS sends it a link first, which must be followed. Null: subscribe to the topic yourself."
+  description = "E-mail address for alarms. AWS first sends a confirmation link, which must be opened. Null: subscribe to the topic yourself."
   type        = string
   default     = null
 }
 
 variable "failed_jobs_per_hour" {
-  description = "So many refused uploads in an hour raise the alarm `jobs-failed`. A single one is its uploader's matter."
+  description = "Number of rejected uploads per hour that raises the alarm `jobs-failed`. A single one concerns only its uploader."
   type        = number
   default     = 5
 }
 
 variable "failed_attempts_per_hour" {
-  description = "So many failed containers in an hour raise the alarm `attempts-failed`. A single one is tried again."
+  description = "Number of failed containers per hour that raises the alarm `attempts-failed`. A single one is retried."
   type        = number
   default     = 5
 }
 
 variable "site_alarms" {
-  description = "Whether the alarms on the site's log are on. Switch it on once the worker writes there: no lines are an alarm too."
+  description = "Whether to create the alarms on the site's log. Enable it once the worker writes there, because missing lines also raise an alarm."
   type        = bool
   default     = true
 }

@@ -1,4 +1,4 @@
-"""The admin: videos, and what became of them. It shows rows and calls services; no state can be edited anywhere."""
+"""The admin: videos, their jobs, attempts and events. It shows rows and calls services; no state can be edited."""
 
 from __future__ import annotations
 

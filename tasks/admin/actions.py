@@ -1,4 +1,4 @@
-"""The actions of the admin: each calls a service for each chosen row, and says what happened to which."""
+"""Admin actions. Each calls a service for every selected row and reports the result."""
 
 from __future__ import annotations
 
@@ -11,46 +11,50 @@ from django.http import HttpRequest
 from ..lifecycle.errors import BatchreelError
 from ..models import Job, Video
 from ..services.requests.cancel import cancel_job
-from ..services.requests.request import request_by_person, retry_video, revive
+from ..services.requests.request import request_again, retry_video, revive
 from .widgets import AnyAdmin
 
 
 def for_each(
-    page: AnyAdmin, request: HttpRequest, rows: Iterable[Any], act: Callable[[Any], str | None], *, did: str
+    page: AnyAdmin, request: HttpRequest, rows: Iterable[Any], act: Callable[[Any], str | None], *, success_label: str
 ) -> None:
-    """Do `act` to each row. It gives None where it did so, or a sentence why not; a refusal's sentence is shown as well."""
+    """Call `act` for each row and show the results.
+
+    `act` returns None on success, or a message that explains why it did nothing. The message of a
+    BatchreelError is shown in the same way.
+    """
     done = 0
     for row in rows:
         try:
-            why_not = act(row)
+            problem = act(row)
         except BatchreelError as error:
-            why_not = str(error)
-        if why_not is None:
+            problem = str(error)
+        if problem is None:
             done += 1
         else:
-            page.message_user(request, f"{row}: {why_not}", messages.WARNING)
+            page.message_user(request, f"{row}: {problem}", messages.WARNING)
     if done:
-        page.message_user(request, f"{did}: {done}.", messages.SUCCESS)
+        page.message_user(request, f"{success_label}: {done}.", messages.SUCCESS)
 
 
 def retry(video: Video) -> str | None:
-    """Retry the video, as the button on its page does."""
+    """Retry the video, like the button on its page."""
     retry_video(video_id=video.pk)
     return None
 
 
 def transcode_again(video: Video) -> str | None:
-    """Ask for a new job of the video, from the beginning, whatever became of the last one."""
-    requested = request_by_person(video_id=video.pk)
-    return None if requested.created else "It has an active job already."
+    """Request a new job for the video, from the beginning, regardless of the state of the last one."""
+    requested = request_again(video_id=video.pk)
+    return None if requested.created else "It already has an active job."
 
 
 def cancel(job: Job) -> str | None:
     """Cancel the job."""
-    return None if cancel_job(job_id=job.pk) else f"It is {job.state} and cannot be cancelled any more."
+    return None if cancel_job(job_id=job.pk) else f"It is {job.state} and can no longer be cancelled."
 
 
 def revive_job(job: Job) -> str | None:
-    """Give the parked job a new budget."""
+    """Revive the DEAD job: give it a new set of attempts."""
     revive(job_id=job.pk)
     return None

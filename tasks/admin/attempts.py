@@ -1,4 +1,4 @@
-"""Attempts and units in the admin: what the containers and AWS Batch said."""
+"""Attempts and units in the admin: what the containers and AWS Batch reported."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from ..models import Attempt, Unit
 from .widgets import ReadOnlyAdmin, badge
 
 _LARGE = ("job__plan", "job__manifest")
-"""A job's columns that may hold a megabyte, and that no page shows."""
+"""Columns of a job that may contain a megabyte and are not shown on any page."""
 
 
 def with_heartbeat_age(attempts: QuerySet[Any]) -> QuerySet[Any]:
-    """The attempts, each with `heartbeat_age`: a timedelta by the database's clock, None before the first heartbeat."""
+    """Annotate `heartbeat_age`: a timedelta by the database's clock, None before the first heartbeat."""
     age = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
-    aged: QuerySet[Any] = attempts.annotate(heartbeat_age=age)
-    return aged
+    annotated: QuerySet[Any] = attempts.annotate(heartbeat_age=age)
+    return annotated
 
 
 def heartbeat_label(attempt: Attempt) -> str:
-    """How long a live attempt has been silent; when an ended one was last heard. Takes a row of with_heartbeat_age."""
+    """Return the age of a live attempt's last heartbeat, or the time of an ended attempt's last one.
+
+    `attempt` is a row of with_heartbeat_age.
+    """
     age: timedelta | None = attempt.heartbeat_age  # type: ignore[attr-defined]  # annotated by with_heartbeat_age
     if age is None or attempt.heartbeat_at is None:
         return "none yet" if attempt.state in LIVE_ATTEMPT_STATES else "none"
@@ -47,23 +50,23 @@ class AttemptAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With each heartbeat's age, and the job without its large columns."""
+        """Add the heartbeat's age, and the job without its large columns."""
         return with_heartbeat_age(super().get_queryset(request).select_related("job").defer(*_LARGE))
 
     @admin.display(description="heartbeat", ordering="heartbeat_at")
     def heartbeat(self, attempt: Attempt) -> str:
-        """When the container was last heard."""
+        """Return the time or age of the last heartbeat."""
         return heartbeat_label(attempt)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, attempt: Attempt) -> SafeString:
-        """The state in its colour."""
+        """Return the state as a coloured badge."""
         return badge(attempt.state)
 
 
 @admin.register(Unit)
 class UnitAdmin(ReadOnlyAdmin):
-    """A piece of a job's work."""
+    """One unit of a job's work."""
 
     list_display = ("job_id", "kind", "index", "state_badge", "fence", "attempt_id", "leased_at", "done_at")
     list_filter = ("kind", "state")
@@ -72,10 +75,10 @@ class UnitAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With the job, without its large columns."""
+        """Add the job, without its large columns."""
         return super().get_queryset(request).select_related("job", "attempt").defer(*_LARGE)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, unit: Unit) -> SafeString:
-        """The state in its colour."""
+        """Return the state as a coloured badge."""
         return badge(unit.state)

@@ -23,7 +23,7 @@ from ..selectors.timeline import job_timeline
 from .actions import cancel, for_each, retry, revive_job, transcode_again
 from .attempts import heartbeat_label, with_heartbeat_age
 from .page_actions import PageActions
-from .widgets import NOTHING, ReadOnlyAdmin, ReadOnlyInline, badge, page_link, progress_bar, timeline
+from .widgets import EMPTY_VALUE, ReadOnlyAdmin, ReadOnlyInline, badge, page_link, progress_bar, timeline
 
 
 class AttemptsOfJob(ReadOnlyInline):
@@ -45,28 +45,28 @@ class AttemptsOfJob(ReadOnlyInline):
     ordering = ("-number",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With each heartbeat's age."""
+        """Add the heartbeat's age."""
         return with_heartbeat_age(super().get_queryset(request))
 
     @admin.display(description="attempt")
     def attempt(self, attempt: Attempt) -> SafeString:
-        """A link to the attempt."""
+        """Return a link to the attempt."""
         return page_link("attempt", attempt.pk, f"attempt {attempt.number}")
 
     @admin.display(description="heartbeat")
     def heartbeat(self, attempt: Attempt) -> str:
-        """When the container was last heard."""
+        """Return the time or age of the last heartbeat."""
         return heartbeat_label(attempt)
 
     @admin.display(description="log")
     def log(self, attempt: Attempt) -> SafeString:
-        """A link to the end of its container's log."""
+        """Return a link to the end of the container's log."""
         return _log_link(attempt.job_id, attempt.number)
 
 
 @admin.register(Job)
 class JobAdmin(PageActions, ReadOnlyAdmin):
-    """A job and all that became of it. Its actions are the only way to touch it."""
+    """A job with its attempts and its timeline. It can only be changed through its actions."""
 
     list_display = ("short_id", "video", "state_badge", "progress", "fence", "reason", "created_at", "finished_at")
     list_filter = ("state", "reason", "automatic", "profile")
@@ -85,27 +85,30 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         "automatic",
         "fence",
         "next_attempt_at",
-        "units_made",
+        "unit_counts",
         "newest_log",
         "manifest_key",
         "level",
         "created_at",
         "finished_at",
-        "happened",
+        "event_history",
     )
     readonly_fields = fields
     inlines = (AttemptsOfJob,)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may use the actions: nobody edits a job, but whoever is trusted with changing jobs may ask for these."""
+        """Return whether the user may run the actions.
+
+        Jobs cannot be edited, but the permission to change them grants the actions.
+        """
         return request.user.has_perm("batchreel.change_job")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without the large columns."""
+        """Leave out the large columns."""
         return super().get_queryset(request).defer("plan", "manifest")
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """The page's jobs, each with its progress, in a fixed number of queries."""
+        """Add the progress to each job of the page, in a fixed number of queries."""
         changes = super().get_changelist_instance(request)
         jobs = list(changes.result_list)
         found = job_progress(jobs)
@@ -115,15 +118,18 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         return changes
 
     def get_urls(self) -> list[URLPattern]:
-        """Django's, and the log of an attempt."""
+        """Add the log of an attempt to Django's URLs."""
         log = path(
             "<uuid:job_id>/log/<int:number>/", self.admin_site.admin_view(self.log_view), name="batchreel_job_log"
         )
         return [log, *super().get_urls()]
 
     def log_view(self, request: HttpRequest, job_id: Any, number: int) -> HttpResponse:
-        """The end of an attempt's log, from CloudWatch Logs, for whoever may see jobs. Raises PermissionDenied."""
-        # admin_view lets every member of staff through.
+        """Show the end of an attempt's log, from CloudWatch Logs.
+
+        Raises PermissionDenied if the user may not view jobs.
+        """
+        # admin_view admits all staff users.
         if not self.has_view_permission(request):
             raise PermissionDenied
         attempt = get_object_or_404(Attempt, job_id=job_id, number=number)
@@ -134,28 +140,28 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
 
     @admin.display(description="job")
     def short_id(self, job: Job) -> str:
-        """Enough of the id to tell jobs apart."""
+        """Return enough of the id to distinguish jobs."""
         return str(job.pk)[:8]
 
     @admin.display(description="video")
     def video_page(self, job: Job) -> str:
-        """A link to the video; the title alone once it was deleted, for then it has no page."""
+        """Return a link to the video, or only its title if it was deleted and has no page."""
         return f"{job.video} (deleted)" if job.video.deleted_at else page_link("video", job.video_id, job.video)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, job: Job) -> SafeString:
-        """The state in its colour."""
+        """Return the state as a coloured badge."""
         return badge(job.state)
 
     @admin.display(description="progress")
     def progress(self, job: Job) -> SafeString:
-        """How far it is."""
+        """Return the progress bar."""
         found: JobProgress | None = getattr(job, "progress", None)
         return progress_bar(found or job_progress([job])[job.pk])
 
     @admin.display(description="units")
-    def units_made(self, job: Job) -> str:
-        """How many units of each kind are in each state."""
+    def unit_counts(self, job: Job) -> str:
+        """Return the number of units of each kind in each state."""
         counts = Unit.objects.filter(job=job).order_by("kind", "state").values_list("kind", "state")
         return (
             ", ".join(f"{kind} {state}: {number}" for kind, state, number in counts.annotate(number=Count("pk")))
@@ -164,35 +170,35 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
 
     @admin.display(description="log")
     def newest_log(self, job: Job) -> str:
-        """A link to the end of the newest attempt's log: a page of its own, so that this one never waits for AWS."""
-        return _log_link(job.pk, job.fence) if job.fence else NOTHING
+        """Return a link to the newest attempt's log. It has its own page, so that this page never waits for AWS."""
+        return _log_link(job.pk, job.fence) if job.fence else EMPTY_VALUE
 
-    @admin.display(description="what happened")
-    def happened(self, job: Job) -> SafeString:
-        """The timeline."""
+    @admin.display(description="timeline")
+    def event_history(self, job: Job) -> SafeString:
+        """Return the timeline."""
         return timeline(job_timeline(job.pk))
 
-    @admin.action(description="Retry its video (a DEAD job goes on where it stopped)", permissions=["operate"])
+    @admin.action(description="Retry the video (a DEAD job continues where it stopped)", permissions=["operate"])
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        """What the page's Retry does, for the video of each."""
-        for_each(self, request, jobs, lambda job: retry(job.video), did="Videos tried again")
+        """Retry the video of each job, like the button on the video's page."""
+        for_each(self, request, jobs, lambda job: retry(job.video), success_label="Videos retried")
 
-    @admin.action(description="Transcode its video again (a new job, from the beginning)", permissions=["operate"])
+    @admin.action(description="Transcode the video again (a new job, from the beginning)", permissions=["operate"])
     def transcode_again(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        """A new job for the video of each."""
-        for_each(self, request, jobs, lambda job: transcode_again(job.video), did="Videos asked for again")
+        """Request a new job for the video of each job."""
+        for_each(self, request, jobs, lambda job: transcode_again(job.video), success_label="New jobs requested")
 
-    @admin.action(description="Revive (a DEAD job gets a new budget)", permissions=["operate"])
+    @admin.action(description="Revive (a DEAD job gets new attempts)", permissions=["operate"])
     def revive(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        """A new budget for each parked job."""
-        for_each(self, request, jobs, revive_job, did="Jobs revived")
+        """Revive each DEAD job."""
+        for_each(self, request, jobs, revive_job, success_label="Jobs revived")
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        """End each job's work."""
-        for_each(self, request, jobs, cancel, did="Jobs cancelled")
+        """Cancel each job."""
+        for_each(self, request, jobs, cancel, success_label="Jobs cancelled")
 
 
 def _log_link(job_id: uuid.UUID, number: int) -> SafeString:
-    address = reverse("admin:batchreel_job_log", args=[job_id, number])
-    return format_html('<a href="{}">log of attempt {}</a>', address, number)
+    url = reverse("admin:batchreel_job_log", args=[job_id, number])
+    return format_html('<a href="{}">log of attempt {}</a>', url, number)

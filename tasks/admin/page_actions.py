@@ -1,4 +1,4 @@
-"""A row's page in the admin with buttons for the actions of its list, so that an operator acts where the trouble is shown."""
+"""Buttons for the list's actions on a row's page, so that an operator can act on the page that shows the problem."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from django.urls import reverse
 from .widgets import AnyAdmin
 
 _FROM_PAGE = "_from_page"
-_HAS_A_BUTTON_ALREADY = "delete_selected"
+_HAS_OWN_BUTTON = "delete_selected"
 
 
 class PageActions(AnyAdmin):
-    """The actions of the list, on the row's page as well; afterwards the page is shown again, with what happened."""
+    """Admin whose list actions are also on the row's page. After an action, the page is shown again with the result."""
 
     change_form_template = "admin/batchreel/page_with_actions.html"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Django's, with the actions that this person may use."""
+        """Add the actions that this user may run to Django's view."""
         choices = self.get_action_choices(request, [])
         buttons = {
-            "page_actions": [choice for choice in choices if choice[0] != _HAS_A_BUTTON_ALREADY],
-            "actions_address": self._address("changelist"),
+            "page_actions": [choice for choice in choices if choice[0] != _HAS_OWN_BUTTON],
+            "actions_url": self._url("changelist"),
             "from_page": _FROM_PAGE,
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **buttons})
@@ -35,12 +35,12 @@ class PageActions(AnyAdmin):
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **options: Any
     ) -> HttpResponse | None:
-        """Django's; a button on a page leads back to that page. Later versions of Django give more arguments."""
+        """Redirect back to the row's page if its button was used. Later versions of Django pass more arguments."""
         response = super().response_action(request, queryset, *args, **options)
         if isinstance(response, HttpResponseRedirect) and _FROM_PAGE in request.POST:
-            return HttpResponseRedirect(self._address("change", request.POST[ACTION_CHECKBOX_NAME]))
+            return HttpResponseRedirect(self._url("change", request.POST[ACTION_CHECKBOX_NAME]))
         return response
 
-    def _address(self, page: str, *pk: str) -> str:
+    def _url(self, page: str, *pk: str) -> str:
         names = self.opts.app_label, self.opts.model_name, page
         return reverse("{}:{}_{}_{}".format(self.admin_site.name, *names), args=pk)

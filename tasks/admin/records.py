@@ -1,4 +1,4 @@
-"""Events and ticks in the admin: what happened everywhere, and whether the ticks come."""
+"""Events and ticks in the admin: everything that happened, and whether the ticks run."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .widgets import ReadOnlyAdmin
 
 
 class KindFilter(admin.SimpleListFilter):
-    """Events of one kind. The kinds are known: asking the table for them would read all that ever happened."""
+    """Filter by kind of event. The kinds come from the code: a query for them would scan the whole table."""
 
     title = "kind"
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Each kind with its words."""
-        return [(str(kind), words) for kind, words in EVENT_LABELS.items()]
+        """Return each kind with its label."""
+        return [(str(kind), label) for kind, label in EVENT_LABELS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The events of the chosen kind."""
+        """Return the events of the selected kind."""
         return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    """The append-only record of everything."""
+    """The append-only history."""
 
     list_display = ("created_at", "kind", "job_id", "attempt_number", "from_state", "to_state", "reason", "text")
     list_filter = (KindFilter,)

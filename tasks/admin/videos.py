@@ -1,4 +1,4 @@
-"""Videos in the admin: their status and progress, their jobs, what happened to them."""
+"""Videos in the admin: status, progress, jobs and timeline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..selectors.timeline import video_timeline
 from ..selectors.videos import VideoOverview, overviews, shown_videos, video_overview
 from .actions import cancel, for_each, retry, transcode_again
 from .page_actions import PageActions
-from .widgets import NOTHING, ReadOnlyInline, badge, page_link, progress_bar, timeline
+from .widgets import EMPTY_VALUE, ReadOnlyInline, badge, page_link, progress_bar, timeline
 
 
 class JobsOfVideo(ReadOnlyInline):
@@ -27,20 +27,21 @@ class JobsOfVideo(ReadOnlyInline):
     fields = readonly_fields = ("job", "state", "reason_message", "automatic", "created_at", "finished_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without the large columns."""
+        """Leave out the large columns."""
         return super().get_queryset(request).defer("plan", "manifest")
 
     @admin.display(description="job")
     def job(self, job: Job) -> SafeString:
-        """A link to the job."""
+        """Return a link to the job."""
         return page_link("job", job.pk, str(job.pk)[:8])
 
 
 @admin.register(Video)
 class VideoAdmin(PageActions):
-    """A video can be renamed, given to somebody else, and deleted; everything else follows from its jobs.
+    """A video can be renamed, given to another owner, and deleted; everything else follows from its jobs.
 
-    Files are uploaded on the pages: the admin would keep a transaction open for as long as the storage takes them.
+    Files are uploaded on the pages, because the admin would keep a transaction open during the upload to
+    the storage.
     """
 
     list_display = ("title_or_id", "status", "progress", "published", "created_at")
@@ -52,25 +53,25 @@ class VideoAdmin(PageActions):
         "owner",
         "source_name",
         "status",
-        "told",
+        "page_message",
         "progress",
         "published",
         "created_at",
-        "happened",
+        "event_history",
     )
-    readonly_fields = ("source_name", "status", "told", "progress", "published", "created_at", "happened")
+    readonly_fields = ("source_name", "status", "page_message", "progress", "published", "created_at", "event_history")
     inlines = (JobsOfVideo,)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody: see above."""
+        """Return False; see above."""
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
-        """Videos that were not deleted."""
+        """Return the videos that are not deleted."""
         return shown_videos()
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """The page's videos, each with its overview, in a fixed number of queries."""
+        """Add the overview to each video of the page, in a fixed number of queries."""
         changes = super().get_changelist_instance(request)
         videos = list(changes.result_list)
         found = overviews(videos)
@@ -81,66 +82,66 @@ class VideoAdmin(PageActions):
 
     @admin.display(description="video")
     def title_or_id(self, video: Video) -> str:
-        """What a person calls it."""
+        """Return the title, or the id if there is none."""
         return str(video)
 
-    @admin.display(description="source's storage name")
+    @admin.display(description="storage name of the source")
     def source_name(self, video: Video) -> str:
-        """Which version of the source is there."""
-        return str(video.source) or NOTHING
+        """Return the storage name of the current source."""
+        return str(video.source) or EMPTY_VALUE
 
     @admin.display(description="status")
     def status(self, video: Video) -> SafeString:
-        """The derived status."""
+        """Return the derived status as a coloured badge."""
         return badge(_overview(video).status)
 
-    @admin.display(description="what people are told")
-    def told(self, video: Video) -> str:
-        """The sentence of the page."""
+    @admin.display(description="message on the page")
+    def page_message(self, video: Video) -> str:
+        """Return the message shown on the video's page."""
         return _overview(video).message
 
     @admin.display(description="progress")
     def progress(self, video: Video) -> SafeString:
-        """The newest job's progress."""
+        """Return the progress bar of the newest job."""
         return progress_bar(_overview(video).progress)
 
     @admin.display(description="published job")
     def published(self, video: Video) -> str:
-        """The job whose output is shown."""
+        """Return a link to the job whose output is shown."""
         return (
             page_link("job", video.published_job_id, str(video.published_job_id)[:8])
             if video.published_job_id
-            else NOTHING
+            else EMPTY_VALUE
         )
 
-    @admin.display(description="what happened")
-    def happened(self, video: Video) -> SafeString:
-        """The timeline of all its jobs."""
+    @admin.display(description="timeline")
+    def event_history(self, video: Video) -> SafeString:
+        """Return the timeline of the video and all its jobs."""
         return timeline(video_timeline(video.pk))
 
-    @admin.action(description="Retry (a parked video goes on where it stopped)", permissions=["change"])
+    @admin.action(description="Retry (a DEAD job continues where it stopped)", permissions=["change"])
     def retry(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
-        """What the page's Retry does, for each video."""
-        for_each(self, request, videos, retry, did="Videos tried again")
+        """Retry each video, like the button on its page."""
+        for_each(self, request, videos, retry, success_label="Videos retried")
 
     @admin.action(description="Transcode again (a new job, from the beginning)", permissions=["change"])
     def transcode_again(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
-        """Ask for a new job of each video."""
-        for_each(self, request, videos, transcode_again, did="Videos asked for again")
+        """Request a new job for each video."""
+        for_each(self, request, videos, transcode_again, success_label="New jobs requested")
 
-    @admin.action(description="Cancel the work", permissions=["change"])
+    @admin.action(description="Cancel the active job", permissions=["change"])
     def cancel(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
         """Cancel the active job of each video."""
         active = Job.objects.filter(video__in=videos, state__in=ACTIVE_JOB_STATES).defer("plan", "manifest")
-        for_each(self, request, active, cancel, did="Jobs cancelled")
+        for_each(self, request, active, cancel, success_label="Jobs cancelled")
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest
     ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
-        """What a deletion means: the work ends now, objects and rows go later. Nothing protects a video from it."""
+        """Describe the deletion: jobs end now, objects and rows are removed later. Nothing protects a video from it."""
         allowed = self.has_delete_permission(request)
-        told = [f"{video}: its work ends now; then its files and rows are removed" for video in objs]
-        return told, {"videos": len(told)}, set() if allowed else {"video"}, []
+        effects = [f"{video}: its jobs end now; its files and rows are removed later" for video in objs]
+        return effects, {"videos": len(effects)}, set() if allowed else {"video"}, []
 
 
 def _overview(video: Video) -> VideoOverview:

@@ -1,4 +1,4 @@
-"""How the admin shows things: read-only pages, progress bars, badges, timelines."""
+"""Building blocks of the admin: read-only pages, progress bars, badges, timelines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ else:
     AnyAdmin = admin.ModelAdmin
     AnyInline = admin.TabularInline
 
-NOTHING = "-"
+EMPTY_VALUE = "-"
 
 _GREEN = "light-dark(#1a7f37, #3fb950)"
 _BLUE = "light-dark(#0969da, #58a6ff)"
@@ -32,49 +32,49 @@ _ORANGE = "light-dark(#bc4c00, #ffa657)"
 _COLOURS = {
     **dict.fromkeys(("SUCCEEDED", "DONE", "READY"), _GREEN),
     **dict.fromkeys(("RUNNING", "LEASED", "PROCESSING", "UPDATING"), _BLUE),
-    **dict.fromkeys(("FAILED", "DEAD", "PARKED"), _RED),
+    **dict.fromkeys(("FAILED", "DEAD"), _RED),
     **dict.fromkeys(("LOST", "RETRY_WAIT"), _ORANGE),
 }
 
 
 class ReadOnlyAdmin(AnyAdmin):
-    """Rows that only services write."""
+    """Read-only admin for rows that only services write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds one by hand."""
+        """Return False: rows cannot be added by hand."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody edits one by hand."""
+        """Return False: rows cannot be edited by hand."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes one by hand."""
+        """Return False: rows cannot be deleted by hand."""
         return False
 
 
 class ReadOnlyInline(AnyInline):
-    """Rows of another model on a row's page, that only services write."""
+    """Read-only inline for rows that only services write."""
 
     can_delete = False
     extra = 0
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody adds one by hand."""
+        """Return False: rows cannot be added by hand."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody edits one by hand, and nothing that a form sends is read."""
+        """Return False: rows cannot be edited by hand, and submitted form data is ignored."""
         return False
 
 
 def badge(state: str) -> SafeString:
-    """A state in its colour."""
+    """Return a state as a coloured badge."""
     return format_html('<strong style="color: {}">{}</strong>', _COLOURS.get(state, "inherit"), state)
 
 
 def progress_bar(progress: JobProgress) -> SafeString:
-    """A bar, its percentage, and the units behind it."""
+    """Return a progress bar with its percentage and its number of media units."""
     return format_html(
         '<progress max="100" value="{0}" title="{1} of {2} media units"></progress> {0} %',
         progress.percent,
@@ -84,10 +84,10 @@ def progress_bar(progress: JobProgress) -> SafeString:
 
 
 def timeline(entries: Iterable[TimelineEntry]) -> SafeString:
-    """What happened, newest first."""
+    """Return the timeline as HTML, in the order of its entries."""
     return render_to_string("admin/batchreel/timeline.html", {"entries": entries})
 
 
 def page_link(model: str, pk: object, text: object) -> SafeString:
-    """A link to a row's page in the admin."""
+    """Return a link to a row's page in the admin."""
     return format_html('<a href="{}">{}</a>', reverse(f"admin:batchreel_{model}_change", args=[pk]), text)

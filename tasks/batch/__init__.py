@@ -1,3 +1,6 @@
-"""The only speaker to AWS Batch: a port of four verbs for the bridge, the control plane for operators, and the container's log."""
+"""The only code that calls AWS Batch.
+
+It has a port for the bridge, the control plane for operators, and the containers' logs.
+"""
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What AWS Batch depends on in the account, for the doctor: subnets (EC2) and the image (ECR). Reads, bounded; raises only BatchError."""
+"""Subnets (EC2) and image (ECR) that AWS Batch depends on, for the doctor.
+
+Only reads, with bounded time; raises only BatchError.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError
 
-from .aws import translated
-from .control import OPERATORS_CALLS
-from .errors import BatchRejectedError, translate
+from .aws import converted_errors
+from .control import OPERATOR_CLIENT_CONFIG
+from .errors import BatchRejectedError, convert_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +35,7 @@ _MANIFESTS = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
-    """A subnet, and how many more machines its addresses are enough for."""
+    """A subnet and the number of its free IP addresses, which limits how many more machines it can contain."""
 
     subnet_id: str
     free_addresses: int
@@ -40,35 +43,39 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcrImage:
-    """An image in ECR. `architectures` (amd64, arm64) is empty where its manifest is for one architecture and does not say which."""
+    """An image in ECR.
+
+    `architectures` (amd64, arm64) is empty if the manifest is for a single architecture that it
+    does not name.
+    """
 
     digest: str
     architectures: frozenset[str]
 
 
 def describe_subnets(subnet_ids: Sequence[str]) -> list[Subnet]:
-    """The subnets of these ids; those that do not exist are missing in the answer."""
+    """Return the subnets with these ids, without those that do not exist."""
     client = _client("ec2")
-    with translated("DescribeSubnets", client):
-        # A filter, for ids that do not exist are an error otherwise.
+    with converted_errors("DescribeSubnets", client):
+        # A filter, because unknown ids in `SubnetIds` are an error.
         found = client.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(subnet_ids)}])["Subnets"]
     return [Subnet(subnet_id=each["SubnetId"], free_addresses=each["AvailableIpAddressCount"]) for each in found]
 
 
 def is_in_ecr(image: str) -> bool:
-    """Whether the image's name is one of ECR's: nobody else's registry can be asked."""
+    """Return True if the image name is one of ECR, the only registry that can be queried here."""
     return _ECR_IMAGE.fullmatch(image) is not None
 
 
 def describe_image(image: str) -> EcrImage | None:
-    """The image of this name in ECR; None where there is none. Raises BatchError."""
+    """Return the image with this name in ECR, or None if there is none. Raises BatchError."""
     named = _ECR_IMAGE.fullmatch(image)
     if named is None:
-        message = f"{image} is not in ECR"
+        message = f"{image} is not the name of an image in ECR"
         raise BatchRejectedError(message)
     wanted = {"imageDigest": named["digest"]} if named["digest"] else {"imageTag": named["tag"] or "latest"}
     client = _client("ecr", named["region"])
-    with translated("BatchGetImage", client):
+    with converted_errors("BatchGetImage", client):
         answer = client.batch_get_image(
             registryId=named["account"],
             repositoryName=named["repository"],
@@ -89,6 +96,6 @@ def describe_image(image: str) -> EcrImage | None:
 @cache
 def _client(service: str, region: str | None = None) -> Any:
     try:
-        return boto3.client(service, region_name=region, config=OPERATORS_CALLS)  # type: ignore[call-overload]  # one of two literal names
+        return boto3.client(service, region_name=region, config=OPERATOR_CLIENT_CONFIG)  # type: ignore[call-overload]  # one of two literal names
     except BotoCoreError as error:
-        raise translate(error, call="making a client", where="this machine's AWS configuration") from error
+        raise convert_error(error, call="Creating a client", where="this machine's AWS configuration") from error

@@ -1,4 +1,8 @@
-"""The port over boto3. Reads may be re-sent; SubmitJob never is, because it has no idempotency token and boto3 re-sends by default."""
+"""Implementation of the port with boto3.
+
+Reads may be retried by boto3. SubmitJob must not be, because it has no idempotency token, and boto3
+retries by default.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ..conf import bridge_settings
 from ..lifecycle.observation import BatchStatus, Observation
-from .errors import BatchAmbiguousError, translate
+from .errors import BatchAmbiguousError, convert_error
 from .port import (
     CONNECT_TIMEOUT_S,
     DESCRIBE_LIMIT_IDS,
@@ -30,40 +34,47 @@ if TYPE_CHECKING:
 
 
 @cache
-def batch_client(*, resend: bool) -> BatchClient:
-    """A client of AWS Batch. With `resend` False each call goes out at most once. Raises BatchError where it cannot be configured."""
+def batch_client(*, retry: bool) -> BatchClient:
+    """Return a client of AWS Batch.
+
+    With `retry=False` each call is sent at most once. Raises BatchError if it cannot be
+    configured.
+    """
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S if resend else SUBMIT_TIMEOUT_S,
-        retries={"total_max_attempts": 2 if resend else 1, "mode": "standard"},
+        read_timeout=READ_TIMEOUT_S if retry else SUBMIT_TIMEOUT_S,
+        retries={"total_max_attempts": 2 if retry else 1, "mode": "standard"},
     )
     try:
         return boto3.client("batch", config=config)
     except BotoCoreError as error:
-        raise translate(error, call="making a client", where="this machine's AWS configuration") from error
+        raise convert_error(error, call="Creating a client", where="this machine's AWS configuration") from error
 
 
 @contextmanager
-def translated(call: str, client: BatchClient) -> Iterator[None]:
-    """Turn boto3's errors into ours, and an answer that lacks a part of its shape, as a proxy may give, into one that was lost."""
+def converted_errors(call: str, client: BatchClient) -> Iterator[None]:
+    """Convert boto3's errors into ours.
+
+    A response with a missing field, as from a proxy, counts as lost: the call is ambiguous.
+    """
     where = client.meta.endpoint_url or client.meta.region_name
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise translate(error, call=call, where=where) from error
+        raise convert_error(error, call=call, where=where) from error
     except KeyError as missing:
-        message = f"{call} at {where}: the answer has no {missing}"
+        message = f"{call} at {where}: the response has no {missing}"
         raise BatchAmbiguousError(message) from missing
 
 
 class AwsBatch:
-    """AWS Batch, or anything that answers like it at AWS_ENDPOINT_URL."""
+    """AWS Batch, or a compatible server at AWS_ENDPOINT_URL."""
 
     def submit(self, submission: Submission) -> str:
         """See BatchPort."""
         conf = bridge_settings()
-        client = batch_client(resend=False)
-        with translated("SubmitJob", client):
+        client = batch_client(retry=False)
+        with converted_errors("SubmitJob", client):
             return client.submit_job(
                 jobName=submission.name,
                 jobQueue=conf.job_queue,
@@ -83,11 +94,11 @@ class AwsBatch:
 
     def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
         """See BatchPort."""
-        client = batch_client(resend=True)
+        client = batch_client(retry=True)
         observations: list[Observation] = []
         remaining = iter(batch_job_ids)
         while page := list(islice(remaining, DESCRIBE_LIMIT_IDS)):
-            with translated("DescribeJobs", client):
+            with converted_errors("DescribeJobs", client):
                 answer = client.describe_jobs(jobs=page)
                 found = {job["jobId"]: _observation(job) for job in answer["jobs"]}
             observations += [
@@ -96,7 +107,10 @@ class AwsBatch:
         return observations
 
     def find(self, *, name: str) -> list[ListedJob]:
-        """See BatchPort. The JOB_NAME filter ignores case and status; the exact comparison is ours."""
+        """See BatchPort.
+
+        AWS's JOB_NAME filter ignores case and status, so names are compared exactly here.
+        """
         listed = _list_jobs({"filters": [{"name": "JOB_NAME", "values": [name]}]})
         return [each for each in listed if each.name == name]
 
@@ -107,8 +121,8 @@ class AwsBatch:
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """See BatchPort."""
-        client = batch_client(resend=True)
-        with translated("TerminateJob", client):
+        client = batch_client(retry=True)
+        with converted_errors("TerminateJob", client):
             client.terminate_job(jobId=batch_job_id, reason=reason)
 
 
@@ -116,8 +130,8 @@ _ACTIVE = (BatchStatus.SUBMITTED, BatchStatus.PENDING, BatchStatus.RUNNABLE, Bat
 
 
 def _list_jobs(which: dict[str, Any]) -> list[ListedJob]:
-    client = batch_client(resend=True)
-    with translated("ListJobs", client):
+    client = batch_client(retry=True)
+    with converted_errors("ListJobs", client):
         pages = client.get_paginator("list_jobs").paginate(jobQueue=bridge_settings().job_queue, **which)
         return [_found(summary) for page in pages for summary in page["jobSummaryList"]]
 
@@ -146,5 +160,5 @@ def _observation(job: Any) -> Observation:
 
 
 def aws_batch() -> BatchPort:
-    """The port that production code uses."""
+    """Return the port that production code uses."""
     return AwsBatch()

@@ -1,7 +1,7 @@
-"""AWS Batch's control plane, for operators: queue, compute environments and job definition. Nothing in the bridge's work calls it.
+"""AWS Batch's control plane, for operators: queue, compute environments and job definition.
 
-Every call is bounded, may be sent twice (reads, and a registration that would only add an equal revision), and raises only
-BatchError.
+The ticks and containers never call it. Every call has bounded time, may be sent twice (reads, and a
+registration that would only add an equal revision), and raises only BatchError.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from .aws import batch_client, translated
+from .aws import batch_client, converted_errors
 from .errors import (
     BatchDeniedError,
     BatchError,
@@ -30,24 +30,27 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT_S = 2
 _READ_TIMEOUT_S = 3
-OPERATORS_CALLS = Config(
+OPERATOR_CLIENT_CONFIG = Config(
     connect_timeout=_CONNECT_TIMEOUT_S,
     read_timeout=_READ_TIMEOUT_S,
     retries={"total_max_attempts": 2, "mode": "standard"},
 )
-"""An operator waits for the answer: two tries and the pause between them end within 8 s."""
+"""Client configuration of calls that an operator waits for: two tries with a pause between them end within 8 s."""
 
 _PROGRAM_LIMIT_S = 600
 _NO_NAME = "?"
-"""AWS refuses it as the name of a job (API reference, SubmitJob: letters, numbers, hyphens and underscores)."""
+"""A job name that AWS rejects (API reference, SubmitJob: letters, numbers, hyphens and underscores)."""
 
 _MESSAGE_CHARACTERS = 300
-"""What is shown of an error: the answer of a broken proxy is a whole page."""
+"""Maximum length of an error that is shown; the response of a broken proxy may be a whole page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQueue:
-    """A job queue as AWS describes it. `state` is what people chose, `status` is how AWS gets on with it."""
+    """A job queue as AWS describes it.
+
+    `state` is set by operators; `status` is AWS's progress in applying it.
+    """
 
     name: str
     state: str
@@ -58,7 +61,10 @@ class JobQueue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputeEnvironment:
-    """A compute environment as AWS describes it. `max_vcpus` is None where AWS does not manage the instances."""
+    """A compute environment as AWS describes it.
+
+    `max_vcpus` is None if AWS does not manage the instances.
+    """
 
     name: str
     state: str
@@ -66,30 +72,30 @@ class ComputeEnvironment:
     status_reason: str
     max_vcpus: int | None
     kind: str
-    """SPOT, EC2, FARGATE ...; empty where AWS does not manage the instances."""
+    """SPOT, EC2, FARGATE ...; empty if AWS does not manage the instances."""
     instance_types: tuple[str, ...]
-    """Families, types, or `optimal`; none for Fargate."""
+    """Families, types or `optimal`; empty for Fargate."""
     subnets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefinitionName:
-    """What VIDEO_BATCH_JOB_DEFINITION names: a definition, and one revision of it where it is pinned."""
+    """Value of VIDEO_BATCH_JOB_DEFINITION: a definition and, if pinned, one revision of it."""
 
     name: str
     revision: int | None
 
     @classmethod
     def parse(cls, text: str) -> DefinitionName:
-        """Read a name, `name:revision` or an ARN, the forms that SubmitJob takes."""
+        """Parse a name, `name:revision` or an ARN, the forms that SubmitJob accepts."""
         name, _, revision = text.rsplit("/", 1)[-1].partition(":")
         return cls(name=name, revision=int(revision) if revision.isdigit() else None)
 
 
 def describe_queue(name: str) -> JobQueue | None:
-    """The job queue of this name or ARN; None where there is none."""
+    """Return the job queue with this name or ARN, or None if there is none."""
     client = _client()
-    with translated("DescribeJobQueues", client):
+    with converted_errors("DescribeJobQueues", client):
         found = client.describe_job_queues(jobQueues=[name])["jobQueues"]
     if not found:
         return None
@@ -105,9 +111,9 @@ def describe_queue(name: str) -> JobQueue | None:
 
 
 def describe_compute_environments(names: tuple[str, ...]) -> list[ComputeEnvironment]:
-    """The compute environments of these names or ARNs; those that do not exist are missing in the answer."""
+    """Return the compute environments with these names or ARNs, without those that do not exist."""
     client = _client()
-    with translated("DescribeComputeEnvironments", client):
+    with converted_errors("DescribeComputeEnvironments", client):
         found = client.describe_compute_environments(computeEnvironments=list(names))["computeEnvironments"]
     return [
         ComputeEnvironment(
@@ -125,28 +131,31 @@ def describe_compute_environments(names: tuple[str, ...]) -> list[ComputeEnviron
 
 
 def describe_definition(wanted: DefinitionName) -> dict[str, Any] | None:
-    """The ACTIVE revision that SubmitJob would take: the pinned one, else the newest. None where there is none."""
+    """Return the ACTIVE revision that SubmitJob would use: the pinned one, else the newest.
+
+    None if there is none.
+    """
     client = _client()
-    with translated("DescribeJobDefinitions", client):
+    with converted_errors("DescribeJobDefinitions", client):
         pages = client.get_paginator("describe_job_definitions").paginate(
             jobDefinitionName=wanted.name, status="ACTIVE"
         )
         revisions: list[dict[str, Any]] = [dict(each) for page in pages for each in page["jobDefinitions"]]
-    fitting = [each for each in revisions if wanted.revision in {None, each["revision"]}]
-    return max(fitting, key=lambda each: each["revision"], default=None)
+    matching = [each for each in revisions if wanted.revision in {None, each["revision"]}]
+    return max(matching, key=lambda each: each["revision"], default=None)
 
 
 def register_definition(arguments: dict[str, Any]) -> int:
-    """Call RegisterJobDefinition; give the number of the new revision."""
+    """Call RegisterJobDefinition; return the number of the new revision."""
     client = _client()
-    with translated("RegisterJobDefinition", client):
+    with converted_errors("RegisterJobDefinition", client):
         return client.register_job_definition(**arguments)["revision"]
 
 
-def submit_program(name: str, command: Sequence[str], *, queue: str, definition: str, tag: str) -> str:
-    """Submit the definition with another command, once; give the id of the Batch job."""
-    client = batch_client(resend=False)
-    with translated("SubmitJob", client):
+def submit_command(name: str, command: Sequence[str], *, queue: str, definition: str, tag: str) -> str:
+    """Submit the definition with another command, once; return the id of the Batch job."""
+    client = batch_client(retry=False)
+    with converted_errors("SubmitJob", client):
         return client.submit_job(
             jobName=name,
             jobQueue=queue,
@@ -158,8 +167,11 @@ def submit_program(name: str, command: Sequence[str], *, queue: str, definition:
         )["jobId"]
 
 
-def exercise(*, queue: str, definition: str) -> dict[str, Callable[[], object]]:
-    """IAM action -> a call that needs it and changes nothing: a read, or a SubmitJob that is refused for its name once it is allowed."""
+def permission_probes(*, queue: str, definition: str) -> dict[str, Callable[[], object]]:
+    """Return IAM action -> a call that requires it and changes nothing.
+
+    Each is a read, or a SubmitJob that AWS rejects for its job name if the action is allowed.
+    """
     client = _client()
     calls: dict[str, Callable[[], object]] = {
         "batch:DescribeJobs": lambda: client.describe_jobs(jobs=["doctor"]),
@@ -172,7 +184,7 @@ def exercise(*, queue: str, definition: str) -> dict[str, Callable[[], object]]:
 
     def translated_call(action: str, call: Callable[[], object]) -> Callable[[], object]:
         def exercised() -> None:
-            with translated(action.partition(":")[2], client):
+            with converted_errors(action.partition(":")[2], client):
                 call()
 
         return exercised
@@ -181,35 +193,35 @@ def exercise(*, queue: str, definition: str) -> dict[str, Callable[[], object]]:
 
 
 def region() -> str:
-    """The AWS region that the calls go to, from the environment or AWS's own configuration files."""
+    """Return the AWS region of the calls, from the environment or AWS's own configuration files."""
     return _client().meta.region_name
 
 
-def message(error: BatchError) -> str:
-    """The error on one line, without a full stop, and not longer than people read."""
+def error_line(error: BatchError) -> str:
+    """Return the error in one line of limited length, without a full stop."""
     return " ".join(str(error).split())[:_MESSAGE_CHARACTERS].rstrip(".")
 
 
-def fix(error: BatchError) -> str:
-    """What an operator can do about an error of these calls, in one sentence."""
+def suggested_fix(error: BatchError) -> str:
+    """Return what an operator can do about an error of these calls."""
     match error:
         case BatchDeniedError():
             return 'Check the AWS credentials, and that their policy allows this call (Describe* only on the resource "*").'
         case BatchUnreachableError():
             return "Check the network, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL."
         case BatchThrottledError():
-            return "AWS limits the rate of calls for the whole account; try again in a minute."
+            return "AWS limits the rate of calls for the whole account. Try again in a minute."
         case BatchRejectedError():
-            return "AWS says what is wrong with the request; correct the setting that it names."
+            return "Correct the setting that the error of AWS names."
         case _:
-            return "No usable answer came; try again, and look at the AWS Health Dashboard."
+            return "There was no usable response. Try again, and check the AWS Health Dashboard."
 
 
 @cache
 def _client() -> BatchClient:
     try:
-        return boto3.client("batch", config=OPERATORS_CALLS)
+        return boto3.client("batch", config=OPERATOR_CLIENT_CONFIG)
     except BotoCoreError as error:
-        # No region, or a profile that does not exist: nothing was sent.
-        message = f"AWS Batch cannot be called from here: {error} Set AWS_DEFAULT_REGION, and credentials."
+        # No region, or a profile that does not exist. Nothing was sent.
+        message = f"AWS Batch cannot be called from here: {error} Set AWS_DEFAULT_REGION and the credentials."
         raise BatchRejectedError(message) from error

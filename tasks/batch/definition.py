@@ -1,4 +1,7 @@
-"""The job definition, rendered from code. What is registered in AWS is compared with it, and registered anew only on change."""
+"""The job definition, rendered from code.
+
+It is compared with the one in AWS, and registered again only after a change.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +10,30 @@ from typing import Any
 from ..conf import BridgeSettings
 
 _APP = __package__.partition(".")[0]
-"""The import name of the app: `tasks` in this repository, `batchreel` where it is installed as a package."""
+"""Import name of the app: `tasks` in this repository, `batchreel` in an installed package."""
 
 COMMAND = ("python", "-m", f"{_APP}.container", "Ref::job_id", "Ref::attempt")
-"""What Batch runs in the container. `Ref::` names are SubmitJob's parameters."""
+"""Command that Batch runs in the container. `Ref::` names refer to SubmitJob's parameters."""
 
 SCRATCH_DIR = "/scratch"
-"""Where worker_image/Dockerfile lets the program write: sources and segments, until they are stored."""
+"""The directory that worker_image/Dockerfile lets the program write to: sources, and segments until they are stored."""
 
 
 def parameters(*, job_id: str, attempt: int) -> dict[str, str]:
-    """The parameters of one SubmitJob."""
+    """Return the parameters of one SubmitJob."""
     return {"job_id": job_id, "attempt": str(attempt)}
 
 
 def environment(*, job_id: str, attempt: int) -> dict[str, str]:
-    """The same in the container's environment, for people who look into a container."""
+    """Return the same values as environment variables, for people who inspect a container."""
     return {"VIDEO_JOB_ID": job_id, "VIDEO_JOB_ATTEMPT": str(attempt)}
 
 
 def render(conf: BridgeSettings, *, region: str) -> dict[str, Any]:
-    """The arguments of RegisterJobDefinition.
+    """Return the arguments of RegisterJobDefinition.
 
-    One Batch attempt only: retrying is the bridge's, which knows why an attempt ended and what it cost.
+    Batch itself makes one attempt only: the bridge retries, because it can tell why an attempt
+    ended and whether it counts.
     """
     container: dict[str, Any] = {
         "image": conf.image,
@@ -44,7 +48,8 @@ def render(conf: BridgeSettings, *, region: str) -> dict[str, Any]:
             {"type": "MEMORY", "value": str(conf.memory_mib)},
         ],
         "linuxParameters": {"initProcessEnabled": True},
-        # The program writes to one place only; a volume without a source path is Docker's own, and goes with the container.
+        # The program writes to one directory only. Docker removes a volume without a source path
+        # together with the container.
         "readonlyRootFilesystem": True,
         "volumes": [{"name": "scratch", "host": {}}],
         "mountPoints": [{"sourceVolume": "scratch", "containerPath": SCRATCH_DIR, "readOnly": False}],

@@ -1,4 +1,7 @@
-"""Compares a registered job definition with the rendered one, leaving aside what AWS fills in by itself. Pure."""
+"""Comparison of a registered job definition with the rendered one.
+
+It ignores the fields that AWS fills in. Pure functions.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,17 @@ _DEFAULTS: dict[str, Any] = {
     "containerProperties.privileged": False,
     "containerProperties.readonlyRootFilesystem": False,
 }
-"""What AWS may answer for a field that nobody set (API reference, JobDefinition and ContainerProperties)."""
+"""Values that AWS may return for fields that were not set (API reference, JobDefinition and ContainerProperties)."""
 
 _KEYS = ("name", "type", "sourceVolume")
-"""A list of objects is compared by the first of these that its objects have: AWS does not promise an order."""
+"""Objects in a list are matched by the first of these keys that they have, because AWS does not guarantee an order."""
 
 ABSENT = "(absent)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One field that differs. Both values are text, `ABSENT` where there is none."""
+    """One field that differs. Both values are strings; `ABSENT` if there is no value."""
 
     path: str
     registered: str
@@ -30,7 +33,7 @@ class Difference:
 
 
 def differences(*, registered: dict[str, Any], rendered: dict[str, Any]) -> list[Difference]:
-    """Every field that differs, by path. Empty where SubmitJob would run the same container under either."""
+    """Return every field that differs, by path; an empty list if SubmitJob would run the same container with either."""
     old, new = _flat(registered), _flat(rendered)
     return [
         Difference(path=path, registered=old.get(path, ABSENT), rendered=new.get(path, ABSENT))
@@ -52,8 +55,8 @@ def _collect(value: Any, path: str, leaves: dict[str, str]) -> None:
     elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
         for number, each in enumerate(value):
             key = next((name for name in _KEYS if name in each), "")
-            rest = {name: one for name, one in each.items() if name != key}
-            _collect(rest, f"{path}[{each[key] if key else number}]", leaves)
+            remainder = {name: one for name, one in each.items() if name != key}
+            _collect(remainder, f"{path}[{each[key] if key else number}]", leaves)
     elif value is None or value == [] or (path in _DEFAULTS and value == _DEFAULTS[path]):
         return
     else:

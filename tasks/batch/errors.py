@@ -1,4 +1,4 @@
-"""What can go wrong with a call to AWS, told apart by the one thing that matters: can the call have taken effect?"""
+"""Errors of calls to AWS, classified by what matters: can the call have taken effect?"""
 
 from __future__ import annotations
 
@@ -30,43 +30,52 @@ _SERVER_ERROR = 500
 
 
 class BatchError(BatchreelError):
-    """A call to AWS failed. Unknown is not failed: for a read, this changes no state."""
+    """A call to AWS failed.
+
+    An unknown status is not a failure, so a failed read changes no state.
+    """
 
     code = "BATCH_ERROR"
 
 
 class BatchThrottledError(BatchError):
-    """AWS refused the call because of its rate. It certainly did not take effect."""
+    """AWS throttled the call. It certainly did not take effect."""
 
     code = "BATCH_THROTTLED"
 
 
 class BatchDeniedError(BatchError):
-    """AWS refused the credentials or their permissions. The call certainly did not take effect."""
+    """AWS rejected the credentials or their permissions. The call certainly did not take effect."""
 
     code = "BATCH_DENIED"
 
 
 class BatchRejectedError(BatchError):
-    """AWS refused the request itself (unknown queue, bad definition). It certainly did not take effect."""
+    """AWS rejected the request itself (unknown queue, bad definition).
+
+    It certainly did not take effect.
+    """
 
     code = "BATCH_REJECTED"
 
 
 class BatchUnreachableError(BatchError):
-    """No connection to AWS could be made. The call certainly did not take effect."""
+    """No connection to AWS could be opened. The call certainly did not take effect."""
 
     code = "BATCH_UNREACHABLE"
 
 
 class BatchAmbiguousError(BatchError):
-    """The answer was lost, late or a server error. The call may have taken effect."""
+    """The response was lost, late or a server error. The call may have taken effect."""
 
     code = "BATCH_AMBIGUOUS"
 
 
-def translate(error: ClientError | BotoCoreError, *, call: str, where: str) -> BatchError:
-    """The error of ours for an error of boto3's; `where` (region or endpoint) goes into the text, since a wrong one looks like a 403."""
+def convert_error(error: ClientError | BotoCoreError, *, call: str, where: str) -> BatchError:
+    """Return our error for an error of boto3.
+
+    `where` (region or endpoint) becomes part of the text, because a wrong one looks like a 403.
+    """
     text = f"{call} at {where}: {error}"
     return _kind(error)(text)
 

@@ -1,4 +1,7 @@
-"""The tail of a container's log, from CloudWatch Logs, for the admin. An error becomes a sentence: a page never fails for it."""
+"""The tail of a container's log, from CloudWatch Logs, for the admin.
+
+An error becomes a message, so the page never fails.
+"""
 
 from __future__ import annotations
 
@@ -22,28 +25,31 @@ _READ_TIMEOUT_S = 4
 
 
 class LogLine(NamedTuple):
-    """One line of a container's output. `at` is the time of CloudWatch, for display only."""
+    """One line of a container's output. `at` is CloudWatch's timestamp, for display only."""
 
     at: datetime
     text: str
 
 
 class LogTail(NamedTuple):
-    """The newest lines, oldest first; or none, and a sentence that says why."""
+    """The newest lines, oldest first; or no lines, and a message with the reason."""
 
     lines: list[LogLine]
     message: str
 
 
 def log_tail(stream: str, *, lines: int = TAIL_LINES) -> LogTail:
-    """The last lines of a log stream of the containers' log group. Never raises because of AWS."""
+    """Return the last lines of a log stream of the containers' log group.
+
+    Never raises because of AWS.
+    """
     if not stream:
         return LogTail([], "AWS Batch has not named a log stream for this attempt yet.")
     try:
         answer = _client().get_log_events(
             logGroupName=bridge_settings().log_group, logStreamName=stream, limit=lines, startFromHead=False
         )
-    except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: the endpoint's address is malformed
+    except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: the endpoint URL is malformed
         return LogTail([], f"The log could not be read: {error}")
     found = [
         LogLine(datetime.fromtimestamp(each["timestamp"] / 1000, UTC), each["message"]) for each in answer["events"]

@@ -1,4 +1,4 @@
-"""The port: the four verbs that the bridge needs of AWS Batch, and what they take and give."""
+"""The port: the AWS Batch operations that the bridge needs, with their argument and result types."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..lifecycle.observation import OUR_TERMINATE, BatchStatus, Observation
+from ..lifecycle.observation import BatchStatus, Observation
 
 DESCRIBE_LIMIT_IDS = 100
 """AWS: "a list of up to 100 job IDs" (API reference, DescribeJobs)."""
 
 CONNECT_TIMEOUT_S = 2
 SUBMIT_TIMEOUT_S = 8
-"""A SubmitJob that hangs ends after both; `submit_time_limit_s` and that are no more than Celery's soft limit (a system check)."""
-READ_TIMEOUT_S = 4
-"""All other calls may be sent twice: 12 s at the most, and `rescue_api_time_limit_s` before that."""
+"""A SubmitJob that hangs ends after both timeouts.
 
-TERMINATE_REASON = OUR_TERMINATE
-"""Every TerminateJob of ours gives a reason that begins with this."""
+A system check ensures that they and `submit_time_limit_s` are together not more than Celery's soft
+time limit.
+"""
+
+READ_TIMEOUT_S = 4
+"""All other calls may be sent twice: 12 s at most, in a rescue tick after up to `rescue_api_time_limit_s`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One SubmitJob: what varies from attempt to attempt. Queue and definition come from the settings."""
+    """Arguments of one SubmitJob that differ between attempts.
+
+    Queue and definition come from the settings.
+    """
 
     name: str
     parameters: Mapping[str, str]
@@ -35,7 +40,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedJob:
-    """One Batch job as ListJobs shows it. `created_at_ms` is in epoch milliseconds, as AWS gives it."""
+    """One Batch job as ListJobs returns it.
+
+    `created_at_ms` is in epoch milliseconds, as in AWS's response.
+    """
 
     batch_job_id: str
     name: str
@@ -44,19 +52,28 @@ class ListedJob:
 
 
 class BatchPort(Protocol):
-    """AWS Batch, as the bridge sees it. Every method raises only BatchError (tasks.batch.errors)."""
+    """The bridge's interface to AWS Batch.
+
+    Every method raises only BatchError (tasks.batch.errors).
+    """
 
     def submit(self, submission: Submission) -> str:
-        """Call SubmitJob exactly once; give the id of the Batch job."""
+        """Call SubmitJob exactly once; return the id of the Batch job."""
 
     def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
-        """Ask DescribeJobs about any number of ids, 100 a call; those that are missing in the answer come back as ABSENT."""
+        """Call DescribeJobs for any number of ids, 100 per call.
+
+        Ids missing from the response are returned as ABSENT.
+        """
 
     def find(self, *, name: str) -> list[ListedJob]:
-        """The queue's Batch jobs with exactly this name, in whatever status."""
+        """Return the queue's Batch jobs with exactly this name, in any status."""
 
     def list_active(self, *, prefix: str) -> list[ListedJob]:
-        """The queue's Batch jobs that have not ended and whose names begin with the prefix: what it reads never grows with history."""
+        """Return the queue's Batch jobs that have not ended and whose names start with the prefix.
+
+        The number of jobs read does not grow with history.
+        """
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
-        """Call TerminateJob; ending an ended Batch job is not an error."""
+        """Call TerminateJob. Terminating a Batch job that has ended is not an error."""

@@ -1,4 +1,4 @@
-"""System checks: settings that are missing, or that contradict each other, with the fix. None touches the network."""
+"""System checks: missing or contradictory settings, each with the fix. None uses the network."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""System checks: they name a setting that is missing or contradicts another, and the mend. None touches the network.
+"""System checks of the bridge's settings: missing or contradictory ones, each with the fix.
 
-Errors are `batchreel.E...`, warnings `batchreel.W...`. `manage.py doctor` looks at the parts that run.
+None of them uses the network. Errors are `batchreel.E...`, warnings `batchreel.W...`. `manage.py
+doctor` checks the running parts.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ from ..batch.port import CONNECT_TIMEOUT_S, SUBMIT_TIMEOUT_S
 from ..conf import BridgeSettings, bridge_settings
 from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
-from ..storage.bucket import LONGEST_CALL_S
+from ..storage.bucket import MAX_CALL_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HEARTBEATS_TO_DEATH = 4
-"""Heartbeats that must be missed before silence means death."""
+MIN_MISSED_HEARTBEATS = 4
+"""Minimum number of missed heartbeats before a container may count as dead."""
 
-BATCH_LEAST_TIMEOUT_S = 60
-"""AWS Batch refuses a shorter attemptDurationSeconds (user guide, "Job timeouts")."""
+BATCH_MIN_TIMEOUT_S = 60
+"""AWS Batch rejects a shorter attemptDurationSeconds (user guide, "Job timeouts")."""
 
-LONGEST_SIGNED_S = 7 * 86400
-"""Amazon S3, "Sharing objects with presigned URLs": seven days with Signature Version 4."""
+MAX_SIGNED_URL_TTL_S = 7 * 86400
+"""Maximum validity of a presigned URL: seven days with Signature Version 4 (Amazon S3, "Sharing
+objects with presigned URLs")."""
 
 _ABOVE_ZERO = (
     *(tick.period_setting for tick in TICKS),
@@ -50,25 +52,33 @@ _ABOVE_ZERO = (
     "upload_limit_bytes",
     "signed_url_ttl_s",
 )
-_SEE = "docs/settings.md lists every name, its unit and its default."
+_SEE = "See docs/reference/settings.md for every name, its unit and its default."
 
 
 @register("batchreel")
 def check_django(**_: Any) -> list[CheckMessage]:
-    """The secret key and the database."""
+    """Check the secret key and the database."""
     return [*_secret_key(), *_database()]
 
 
 @register("batchreel")
 def check_bridge(**_: Any) -> list[CheckMessage]:
-    """The bridge's own names and numbers (tasks/conf.py)."""
+    """Check the bridge's own settings (tasks/conf.py)."""
     try:
         conf = bridge_settings()
     except (ImproperlyConfigured, TypeError, ValueError) as error:
-        return [Error(f"BATCHREEL cannot be used: {error}", hint=_SEE, id="batchreel.E001")]
+        return [Error(f"BATCHREEL is invalid: {error}", hint=_SEE, id="batchreel.E001")]
     if wrong := list(_kinds(conf)):
         return wrong
-    return [*_names(conf), *_rescue(conf), *_ticks(conf), *_submitting(conf), *_attempt(conf), *_addresses(conf)]
+    return [
+        *_names(conf),
+        *_profiles(conf),
+        *_rescue(conf),
+        *_ticks(conf),
+        *_submitting(conf),
+        *_attempt(conf),
+        *_signed_urls(conf),
+    ]
 
 
 def _secret_key() -> Iterator[CheckMessage]:
@@ -78,7 +88,7 @@ def _secret_key() -> Iterator[CheckMessage]:
         present = False
     if not present:
         yield Error(
-            "SECRET_KEY is empty.",
+            "SECRET_KEY is not set.",
             hint="Set the environment variable SECRET_KEY to 50 random characters.",
             id="batchreel.E005",
         )
@@ -88,17 +98,18 @@ def _database() -> Iterator[CheckMessage]:
     yield from (Error(each.text, hint=each.hint, id=each.code) for each in check_database())
 
 
-def _addresses(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    if conf.signed_url_ttl_s > LONGEST_SIGNED_S:
+def _signed_urls(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    if conf.signed_url_ttl_s > MAX_SIGNED_URL_TTL_S:
         yield Error(
-            f"signed_url_ttl_s ({conf.signed_url_ttl_s:g}) is more than {LONGEST_SIGNED_S}: S3 refuses longer addresses.",
-            hint="Lower signed_url_ttl_s in BATCHREEL.",
+            f"signed_url_ttl_s ({conf.signed_url_ttl_s:g}) is more than {MAX_SIGNED_URL_TTL_S}, the longest validity of a"
+            " presigned S3 URL.",
+            hint=f"Set signed_url_ttl_s in BATCHREEL to {MAX_SIGNED_URL_TTL_S} or less.",
             id="batchreel.E019",
         )
 
 
 def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    """Every number is a number and every name a text, so that the comparisons after this cannot fail."""
+    """Check the type of every setting, so that the comparisons of the other checks cannot fail."""
     for each in fields(conf):
         value, kind = getattr(conf, each.name), str(each.type)
         if kind in {"int", "float"}:
@@ -107,16 +118,16 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
                 f"{'a whole number' if kind == 'int' else 'a number'}{' above 0' if each.name in _ABOVE_ZERO else ''}"
             )
         elif kind == "str":
-            good, wanted = isinstance(value, str), "a text"
+            good, wanted = isinstance(value, str), "a string"
         elif kind == "bool":
             good, wanted = isinstance(value, bool), "True or False"
         elif kind == "dict[str, float]":
             good = isinstance(value, dict) and all(_is_number(limit, above_zero=True) for limit in value.values())
-            wanted = "an object of names and numbers above 0"
+            wanted = "a dictionary of names and numbers above 0"
         else:
-            good, wanted = isinstance(value, dict), "an object of names and values"
+            good, wanted = isinstance(value, dict), "a dictionary of names and values"
         if not good:
-            yield Error(f"BATCHREEL[{each.name!r}] is {value!r}, not {wanted}.", hint=_SEE, id="batchreel.E001")
+            yield Error(f"BATCHREEL[{each.name!r}] must be {wanted}, but is {value!r}.", hint=_SEE, id="batchreel.E001")
 
 
 def _is_number(value: object, *, whole: bool = False, above_zero: bool = False) -> bool:
@@ -128,51 +139,64 @@ def _is_number(value: object, *, whole: bool = False, above_zero: bool = False) 
 def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
     if not conf.job_queue:
         yield Error(
-            "VIDEO_BATCH_JOB_QUEUE is empty: no job can be submitted.",
+            "VIDEO_BATCH_JOB_QUEUE is not set, so no job can be submitted.",
             hint="Set it to the name or ARN of the AWS Batch job queue.",
             id="batchreel.E002",
         )
     if not conf.job_definition:
         yield Error(
-            "VIDEO_BATCH_JOB_DEFINITION is empty: no job can be submitted.",
-            hint="Set it to the name of the job definition; `manage.py register_job_definition` registers it.",
+            "VIDEO_BATCH_JOB_DEFINITION is not set, so no job can be submitted.",
+            hint="Set it to the name of the job definition that `manage.py register_job_definition` registers.",
             id="batchreel.E003",
         )
-    from ..transcode.plan.profile import PROFILES  # noqa: PLC0415 - media code is loaded by this check only
 
-    if conf.profile not in PROFILES:
+
+def _profiles(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    from ..transcode.plan.profile import site_profiles  # noqa: PLC0415 - only this check loads media code
+
+    try:
+        profiles = site_profiles(conf.profiles)
+    except ValueError as error:
         yield Error(
-            f"There is no profile named {conf.profile!r}.",
-            hint=f"Set BATCHREEL['profile'] to one of: {', '.join(sorted(PROFILES))}.",
+            f"BATCHREEL['profiles'] cannot be used: {error}.",
+            hint="docs/how-to/change-the-ladder.md has an example.",
+            id="batchreel.E029",
+        )
+        return
+    if conf.profile not in profiles:
+        yield Error(
+            f"BATCHREEL['profile'] is {conf.profile!r}, which is not a known profile.",
+            hint=f"Set it to one of: {', '.join(sorted(profiles))}.",
             id="batchreel.E006",
         )
 
 
 def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    least_s = HEARTBEATS_TO_DEATH * conf.heartbeat_s
+    least_s = MIN_MISSED_HEARTBEATS * conf.heartbeat_s
     for name in ("stuck_threshold_s", "missing_heartbeat_s"):
         if getattr(conf, name) < least_s:
             yield Error(
-                f"{name} ({getattr(conf, name):g}) is less than {HEARTBEATS_TO_DEATH} heartbeats"
-                f" ({least_s:g} s): healthy containers would be replaced.",
+                f"{name} ({getattr(conf, name):g}) is less than {MIN_MISSED_HEARTBEATS} heartbeats"
+                f" ({least_s:g} s), so healthy containers would be replaced.",
                 hint=f"Raise {name} or lower heartbeat_s in BATCHREEL.",
                 id="batchreel.E010",
             )
     stages = set(BridgeSettings().stage_limits_s)
-    if given := set(conf.stage_limits_s) ^ stages:
+    if wrong := set(conf.stage_limits_s) ^ stages:
         yield Error(
-            f"stage_limits_s must name exactly the stages {', '.join(sorted(stages))}; wrong or missing:"
-            f" {', '.join(sorted(given))}.",
-            hint="Give a limit in seconds for each stage.",
+            f"stage_limits_s must contain exactly the stages {', '.join(sorted(stages))}; missing or unknown:"
+            f" {', '.join(sorted(wrong))}.",
+            hint="Set a limit in seconds for each of these stages in BATCHREEL.",
             id="batchreel.E017",
         )
         return
     for stage in ("fetch", "store", "publish"):
-        if conf.storage_retry_s + LONGEST_CALL_S > conf.stage_limits_s[stage]:
+        if conf.storage_retry_s + MAX_CALL_S > conf.stage_limits_s[stage]:
             yield Error(
-                f"storage_retry_s ({conf.storage_retry_s:g}) and one call ({LONGEST_CALL_S} s) are more than"
-                f" stage_limits_s[{stage!r}] ({conf.stage_limits_s[stage]:g}): containers that wait for the storage would be replaced.",
-                hint="Lower storage_retry_s or raise the limit in BATCHREEL.",
+                f"storage_retry_s ({conf.storage_retry_s:g}) plus one call to the storage ({MAX_CALL_S} s) is more than"
+                f" stage_limits_s[{stage!r}] ({conf.stage_limits_s[stage]:g}), so containers that wait for the storage would"
+                " be replaced.",
+                hint=f"Lower storage_retry_s or raise the limit of {stage!r} in BATCHREEL.",
                 id="batchreel.E007",
             )
 
@@ -182,17 +206,17 @@ def _ticks(conf: BridgeSettings) -> Iterator[CheckMessage]:
         name, period_s = tick.period_setting, tick.period_s(conf)
         if period_s > conf.stuck_threshold_s:
             yield Error(
-                f"{name} ({period_s:g}) is longer than stuck_threshold_s ({conf.stuck_threshold_s:g}):"
-                " dead containers are noticed late.",
+                f"{name} ({period_s:g}) is longer than stuck_threshold_s ({conf.stuck_threshold_s:g}),"
+                " so dead containers would be noticed late.",
                 hint=f"Lower {name} in BATCHREEL.",
                 id="batchreel.E011",
             )
     limit_s = getattr(settings, "CELERY_TASK_TIME_LIMIT", None)
     if limit_s and conf.tick_lease_s < limit_s:
         yield Error(
-            f"tick_lease_s ({conf.tick_lease_s:g}) is less than CELERY_TASK_TIME_LIMIT ({limit_s:g}):"
-            " two ticks would run at once.",
-            hint="Raise tick_lease_s in BATCHREEL.",
+            f"tick_lease_s ({conf.tick_lease_s:g}) is less than CELERY_TASK_TIME_LIMIT ({limit_s:g}),"
+            " so two ticks could run at the same time.",
+            hint=f"Set tick_lease_s in BATCHREEL to {limit_s:g} or more.",
             id="batchreel.E012",
         )
 
@@ -202,19 +226,19 @@ def _submitting(conf: BridgeSettings) -> Iterator[CheckMessage]:
     call_s = CONNECT_TIMEOUT_S + SUBMIT_TIMEOUT_S
     if limit_s and conf.submit_time_limit_s + call_s > limit_s:
         yield Error(
-            f"submit_time_limit_s ({conf.submit_time_limit_s:g}) and one call ({call_s:g} s) are more than"
-            f" CELERY_TASK_SOFT_TIME_LIMIT ({limit_s:g}): a submit tick is ended in the middle of a SubmitJob.",
+            f"submit_time_limit_s ({conf.submit_time_limit_s:g}) plus one SubmitJob call ({call_s:g} s) is more than"
+            f" CELERY_TASK_SOFT_TIME_LIMIT ({limit_s:g}), so a submit tick could be stopped during a call.",
             hint="Lower submit_time_limit_s in BATCHREEL.",
             id="batchreel.E018",
         )
 
 
 def _attempt(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    if conf.attempt_timeout_s < BATCH_LEAST_TIMEOUT_S:
+    if conf.attempt_timeout_s < BATCH_MIN_TIMEOUT_S:
         yield Error(
-            f"attempt_timeout_s ({conf.attempt_timeout_s}) is less than {BATCH_LEAST_TIMEOUT_S}:"
-            " AWS Batch refuses every SubmitJob.",
-            hint="Raise attempt_timeout_s in BATCHREEL.",
+            f"attempt_timeout_s ({conf.attempt_timeout_s}) is less than {BATCH_MIN_TIMEOUT_S},"
+            " so AWS Batch would reject every SubmitJob.",
+            hint=f"Set attempt_timeout_s in BATCHREEL to {BATCH_MIN_TIMEOUT_S} or more.",
             id="batchreel.E013",
         )
     if conf.memory_cap_mib < conf.memory_mib:
@@ -225,14 +249,15 @@ def _attempt(conf: BridgeSettings) -> Iterator[CheckMessage]:
         )
     if conf.vcpus < conf.threads_per_unit:
         yield Error(
-            f"vcpus ({conf.vcpus}) is less than threads_per_unit ({conf.threads_per_unit}): no container could encode.",
+            f"vcpus ({conf.vcpus}) is less than threads_per_unit ({conf.threads_per_unit}), so one unit would use more"
+            " threads than its container has vCPUs.",
             hint="Raise vcpus or lower threads_per_unit in BATCHREEL.",
             id="batchreel.E015",
         )
     if conf.final_status_wait_s < conf.missing_min_age_s:
         yield Warning(
             f"final_status_wait_s ({conf.final_status_wait_s:g}) is less than missing_min_age_s"
-            f" ({conf.missing_min_age_s:g}): a silent attempt is counted before AWS Batch can report that its host was lost.",
+            f" ({conf.missing_min_age_s:g}), so silent attempts would be counted before AWS Batch can report a lost host.",
             hint="Raise final_status_wait_s in BATCHREEL.",
             id="batchreel.W016",
         )

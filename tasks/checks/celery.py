@@ -1,4 +1,7 @@
-"""System checks of what the bridge needs of Celery's settings and of the beat entries. See tasks/checks/bridge.py."""
+"""System checks of Celery's settings and of the beat entries.
+
+See tasks/checks/bridge.py for the bridge's own settings.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,31 @@ from ..schedule.ticks import ENTRY_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-WARM_SHUTDOWN_GRACE_S = 30
-"""Between SIGTERM and SIGKILL, by default, on ECS, on Kubernetes and on Heroku: a Celery task must fit into it."""
+SIGKILL_GRACE_S = 30
+"""Seconds between SIGTERM and SIGKILL, by default, on ECS, Kubernetes and Heroku. A Celery task
+must end within them."""
 
-REDELIVERY_MARGIN = 4
-"""Redis delivers a message again after its visibility timeout, even while its Celery task runs: keep them far apart."""
+VISIBILITY_TIMEOUT_FACTOR = 4
+"""Factor between task time limit and visibility timeout.
+
+Redis redelivers a message after its visibility timeout, even while the Celery task is running.
+"""
 
 DATABASE_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 
 @register("batchreel")
 def check_celery(**_: Any) -> list[CheckMessage]:
-    """Celery's settings."""
+    """Check Celery's settings."""
     return [*_time_limits(), *_delivery(), *_broker(), *_beat()]
 
 
 @register(Tags.database)
 def check_beat_rows(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """Our rows in django-celery-beat's tables: runs with `check --database default` and on migrate."""
+    """Check our rows in django-celery-beat's tables.
+
+    Runs with `check --database default` and on migrate.
+    """
     return list(_beat_rows()) if databases and "default" in databases else []
 
 
@@ -38,23 +48,24 @@ def _time_limits() -> Iterator[CheckMessage]:
     limit_s = getattr(settings, "CELERY_TASK_TIME_LIMIT", None)
     if not limit_s:
         yield Error(
-            "CELERY_TASK_TIME_LIMIT is not set: a Celery task that hangs holds its worker for ever.",
+            "CELERY_TASK_TIME_LIMIT is not set, so a Celery task that hangs would occupy its worker forever.",
             hint="Set it to 25.",
             id="batchreel.E020",
         )
         return
-    if limit_s >= WARM_SHUTDOWN_GRACE_S:
+    if limit_s >= SIGKILL_GRACE_S:
         yield Error(
-            f"CELERY_TASK_TIME_LIMIT ({limit_s:g}) does not fit into the {WARM_SHUTDOWN_GRACE_S} s before SIGKILL.",
+            f"CELERY_TASK_TIME_LIMIT ({limit_s:g}) is not less than the {SIGKILL_GRACE_S} s between SIGTERM and SIGKILL.",
             hint="Set it to 25.",
             id="batchreel.E020",
         )
     visibility_s = _transport().get("visibility_timeout", 3600)
-    if visibility_s < REDELIVERY_MARGIN * limit_s:
+    if visibility_s < VISIBILITY_TIMEOUT_FACTOR * limit_s:
         yield Error(
-            f"The broker's visibility_timeout ({visibility_s:g}) is less than {REDELIVERY_MARGIN} x"
-            f" CELERY_TASK_TIME_LIMIT ({limit_s:g}): running tasks are delivered again.",
-            hint="Raise CELERY_BROKER_TRANSPORT_OPTIONS['visibility_timeout'].",
+            f"The broker's visibility_timeout ({visibility_s:g}) is less than {VISIBILITY_TIMEOUT_FACTOR} x"
+            f" CELERY_TASK_TIME_LIMIT ({limit_s:g}), so messages could be redelivered while their tasks run.",
+            hint="Set CELERY_BROKER_TRANSPORT_OPTIONS['visibility_timeout'] to"
+            f" {VISIBILITY_TIMEOUT_FACTOR * limit_s:g} or more.",
             id="batchreel.E021",
         )
 
@@ -62,26 +73,26 @@ def _time_limits() -> Iterator[CheckMessage]:
 def _delivery() -> Iterator[CheckMessage]:
     if getattr(settings, "CELERY_RESULT_BACKEND", None):
         yield Error(
-            "CELERY_RESULT_BACKEND is set: sending a hint may hang for 20 s when that backend is away.",
-            hint="Remove it; results live in the database.",
+            "CELERY_RESULT_BACKEND is set, so sending a wake-up may hang for 20 s while that backend is unavailable.",
+            hint="Remove it. The bridge stores all results in its own tables.",
             id="batchreel.E022",
         )
     if getattr(settings, "CELERY_TASK_ALWAYS_EAGER", False):
         yield Error(
-            "CELERY_TASK_ALWAYS_EAGER is on: a web request would submit jobs itself.",
-            hint="Remove it; tests run a real Celery worker.",
+            "CELERY_TASK_ALWAYS_EAGER is on, so web requests would submit jobs themselves.",
+            hint="Remove it. Tests can run a real Celery worker.",
             id="batchreel.E023",
         )
     if not getattr(settings, "CELERY_TASK_ACKS_LATE", False):
         yield Error(
-            "CELERY_TASK_ACKS_LATE is off: a Celery worker that is killed takes its message with it.",
-            hint="Set it to True; every Celery task of ours may run any number of times.",
+            "CELERY_TASK_ACKS_LATE is off, so the message of a Celery worker that is killed would be lost.",
+            hint="Set it to True. All Celery tasks of the bridge are idempotent.",
             id="batchreel.E024",
         )
     if getattr(settings, "CELERY_TASK_REJECT_ON_WORKER_LOST", False):
         yield Error(
-            "CELERY_TASK_REJECT_ON_WORKER_LOST is on: a message that kills its Celery worker comes back for ever.",
-            hint="Set it to False; the next tick does the work.",
+            "CELERY_TASK_REJECT_ON_WORKER_LOST is on, so a message that kills its Celery worker would be redelivered forever.",
+            hint="Set it to False. The next tick does the work.",
             id="batchreel.E025",
         )
 
@@ -90,7 +101,7 @@ def _broker() -> Iterator[CheckMessage]:
     for name in ("socket_timeout", "socket_connect_timeout"):
         if not _transport().get(name):
             yield Error(
-                f"The broker's {name} is not set: a web request could wait for ever on a Redis that does not answer.",
+                f"The broker's {name} is not set, so a web request could wait forever for a Redis that does not answer.",
                 hint=f"Set CELERY_BROKER_TRANSPORT_OPTIONS['{name}'] to 2 or less.",
                 id="batchreel.E026",
             )
@@ -100,7 +111,7 @@ def _beat() -> Iterator[CheckMessage]:
     scheduler = getattr(settings, "CELERY_BEAT_SCHEDULER", "")
     if scheduler != DATABASE_SCHEDULER:
         yield Error(
-            f"CELERY_BEAT_SCHEDULER is {scheduler!r}: the beat entries are rows that only django-celery-beat reads.",
+            f"CELERY_BEAT_SCHEDULER is {scheduler!r}, but the beat entries are rows that only django-celery-beat reads.",
             hint=f"Set it to {DATABASE_SCHEDULER!r}.",
             id="batchreel.E027",
         )
@@ -108,7 +119,9 @@ def _beat() -> Iterator[CheckMessage]:
         options = entry.get("options", {})
         if "expires" in options or "expire_seconds" not in options:
             yield Error(
-                _expiry_text(name), hint="Give it the option expire_seconds, equal to its period.", id="batchreel.E028"
+                _expiry_text(name),
+                hint="Give it the option `expire_seconds`, equal to its period, and no `expires`.",
+                id="batchreel.E028",
             )
 
 
@@ -123,7 +136,7 @@ def _beat_rows() -> Iterator[CheckMessage]:
 
 
 def _expiry_text(name: str) -> str:
-    return f"The beat entry {name!r} has `expires`, which the scheduler drops, or no `expire_seconds`: ticks pile up."
+    return f"The beat entry {name!r} has `expires`, which the scheduler drops, or no `expire_seconds`, so ticks would pile up."
 
 
 def _transport() -> dict[str, Any]:

@@ -1,3 +1,6 @@
-"""The program that Batch runs: `python -m tasks.container JOB ATTEMPT`. A loop over claims of units, with a heartbeat beside it."""
+"""The program that Batch runs: `python -m tasks.container JOB ATTEMPT`.
+
+It claims units in a loop, while a separate thread sends heartbeats.
+"""
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`python -m tasks.container JOB ATTEMPT`: what the job definition runs. The same numbers may come from the environment."""
+"""Command line of the container program: `python -m tasks.container JOB ATTEMPT`.
+
+The job definition runs it. Both arguments may come from the environment instead.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,20 @@ from ..lifecycle.exit_codes import ExitCode
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tasks.container",
-        description="Work on one attempt of one job: claim it, then claim units of it, do them and finish them, until the video is"
-        " published. AWS Batch runs this; on a laptop it runs the same way against the same database.",
+        description="Run one attempt of a job: claim it, then claim, run and finish units of the job until the video is"
+        " published. AWS Batch runs this program; on a laptop it runs the same way against the same database.",
         epilog="Exit codes: "
         + ", ".join(f"{code.value} {code.name}" for code in ExitCode)
-        + ". See docs/exit-codes.md.",
+        + ". See docs/reference/exit-codes.md.",
     )
     parser.add_argument(
-        "job_id", nargs="?", default=os.environ.get("VIDEO_JOB_ID"), help="the job (default: VIDEO_JOB_ID)"
+        "job_id", nargs="?", default=os.environ.get("VIDEO_JOB_ID"), help="UUID of the job (default: VIDEO_JOB_ID)"
     )
     parser.add_argument(
         "attempt",
         nargs="?",
         default=os.environ.get("VIDEO_JOB_ATTEMPT"),
-        help="its attempt's number (default: VIDEO_JOB_ATTEMPT)",
+        help="number of its attempt (default: VIDEO_JOB_ATTEMPT)",
     )
     arguments = parser.parse_args()
     try:
@@ -43,26 +46,29 @@ def _arguments() -> argparse.Namespace:
 
 
 def _report_unreadable(error: Exception) -> None:
-    """Say that the settings cannot be read, without the error's own words: they may hold a part of an address with a password."""
-    given = ", ".join(name for name in ("DATABASE_URL", "REDIS_URL", "BATCHREEL") if os.environ.get(name)) or "none"
+    """Log that the settings cannot be read.
+
+    The error's text is left out, because it may contain a part of a URL with a password.
+    """
+    present = ", ".join(name for name in ("DATABASE_URL", "REDIS_URL", "BATCHREEL") if os.environ.get(name)) or "none"
     message = (
-        f"{os.environ['DJANGO_SETTINGS_MODULE']} cannot be read: {type(error).__name__}. Of the settings that are not"
-        f" plain texts, these are given: {given}. Run `manage.py check` with the same environment."
+        f"{os.environ['DJANGO_SETTINGS_MODULE']} cannot be read: {type(error).__name__}. Of the variables with structured"
+        f" values, these are set: {present}. Run `manage.py check` with the same environment."
     )
     line = {"level": "ERROR", "event": "BATCH_JOB_FAILED", "exit_code": int(ExitCode.MISCONFIGURED), "text": message}
     sys.stderr.write(json.dumps(line) + "\n")
 
 
 def main() -> int:
-    """Run the container program; the exit code."""
+    """Run the container program and return its exit code."""
     arguments = _arguments()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     os.environ.setdefault("LOG_FORMAT", "json")
-    import django  # noqa: PLC0415 - only once the settings are named
+    import django  # noqa: PLC0415 - needs DJANGO_SETTINGS_MODULE
 
     try:
         django.setup()
-    except Exception as error:  # noqa: BLE001 - a traceback would hide what is wrong, and may hold a password
+    except Exception as error:  # noqa: BLE001 - a traceback would hide the cause, and may contain a password
         _report_unreadable(error)
         return int(ExitCode.MISCONFIGURED)
     from .program import Program, check_settings  # noqa: PLC0415 - needs Django set up

@@ -1,4 +1,4 @@
-"""What all units of one container share: the claim, the local folder, the source, the plan, the ways to report and to be stopped."""
+"""State that all units of one container share: claim, local folder, source, plan, progress and stop event."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .files import fetch_source
 from .progress import Progress
 
 STALE_PLAN = frozenset({"ENGINE_CHANGED", "PLAN_VERSION"})
-"""The media engine's codes for a plan that another engine made: a deployment came between two attempts."""
+"""Error codes of the media engine for a plan of another engine version: there was a deployment between two attempts."""
 
 
 @dataclass
 class ContainerContext:
-    """One per container; its methods are called from all slots."""
+    """Shared state of one container. Its methods are called from all slots."""
 
     claim: Claim
     folder: Path
@@ -32,10 +32,10 @@ class ContainerContext:
     _fetched: Path | None = None
 
     def source(self, slot: int) -> Path:
-        """The source as a local file, fetched once for all slots."""
+        """Return the source as a local file, downloaded once for all slots."""
         with self._fetching:
             if self._fetched is None:
-                self.progress.enter(slot, "fetch")
+                self.progress.start_stage(slot, "fetch")
                 report = partial(self.progress.advance, slot)
                 self._fetched = fetch_source(self.claim.source_name, self.folder, progress=report, stop=self.stop)
             return self._fetched
@@ -45,12 +45,12 @@ class ContainerContext:
         """The job's plan, read once."""
         return Plan.from_json(self.database(partial(read_plan, self.claim.job_id)))
 
-    def forget_plan(self) -> None:
-        """The plan was made by another engine; the next one is read anew."""
+    def clear_plan(self) -> None:
+        """Drop the cached plan, which another engine version made, so that the next one is read."""
         self.__dict__.pop("plan", None)
 
     def media_progress(self, slot: int, lease: Lease, total: int) -> Callable[[int], None]:
-        """A callback that turns a unit's own count, of `total`, into its share of the job's progress."""
+        """Return a callback that converts a unit's own count (of `total`) into its share of the job's progress."""
 
         def report(count: int) -> None:
             share = min(1.0, count / max(1, total))
@@ -59,6 +59,6 @@ class ContainerContext:
         return report
 
     def raise_if_stopped(self) -> None:
-        """Raise StoppedError where the container was told to end."""
+        """Raise StoppedError if the stop event is set."""
         if self.stop.is_set():
             raise StoppedError

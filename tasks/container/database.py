@@ -1,6 +1,9 @@
-"""Reaching the database from a container: a connection for each call, none held across media work, and patience with an outage.
+"""Database access of the container, with retries during an outage.
 
-Every service that a container calls can be called again after a lost answer: the same fence in the target state is success.
+Each call has a connection of its own, so none is held across media work.
+
+Every service that a container calls is idempotent, so it can be called again after a lost response:
+if the row is already in the target state with the same fence (a fencing token), the call succeeds.
 """
 
 from __future__ import annotations
@@ -21,32 +24,35 @@ Result = TypeVar("Result")
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _PASSING = (IdleInTransactionSessionTimeout, ReadOnlySqlTransaction, TransactionTimeout)
-"""Internal errors that another try mends: a process that stood still inside a transaction, and a name that for the moment of a failover
-still leads to the old writer, which is a reader now."""
+"""Internal errors that a retry fixes: the process was suspended inside a transaction, or the host
+name still resolves to the old writer, which is read-only, during a failover."""
 
 
 class DatabaseUnavailableError(Exception):
-    """The database could not be reached for as long as the container was patient."""
+    """The database was unavailable until the retry deadline."""
 
     code = "DATABASE_UNAVAILABLE"
 
 
 class Database:
-    """Calls services, each on a connection of its own, again and again until the database answers."""
+    """Calls services, each on a connection of its own, with retries while the database is unavailable."""
 
     def __init__(self, *, retry_s: float, shutting_down: threading.Event, shutdown_timeout_s: float) -> None:
-        """`hurry` set means that the container was told to end: only `shutdown_timeout_s` is left from then on."""
+        """Retry for up to `retry_s`, but only for `shutdown_timeout_s` once `shutting_down` is set."""
         self._retry_s = retry_s
         self._shutting_down = shutting_down
         self._shutdown_timeout_s = shutdown_timeout_s
 
     def __call__(self, service: Callable[[], Result]) -> Result:
-        """The service's result. Raises DatabaseUnavailableError, and whatever the service raises of its own."""
+        """Return the service's result.
+
+        Raises DatabaseUnavailableError, or any error of the service itself.
+        """
         started_s = time.monotonic()
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                return once(service)
+                return call_once(service)
             except (OperationalError, InterfaceError, InternalError) as error:
                 if isinstance(error, InternalError) and not isinstance(error.__cause__, _PASSING):
                     raise
@@ -59,8 +65,8 @@ class Database:
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 
 
-def once(service: Callable[[], Result]) -> Result:
-    """Call the service on a fresh connection of this thread, and close it."""
+def call_once(service: Callable[[], Result]) -> Result:
+    """Call the service on a new connection of this thread, and close it."""
     connection.close()
     try:
         return service()

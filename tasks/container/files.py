@@ -1,4 +1,7 @@
-"""The container's files: the source fetched from the storage, and what was made stored there. Both report bytes as they go."""
+"""The container's files: downloads the source from the storage and uploads the results.
+
+Both report the bytes transferred.
+"""
 
 from __future__ import annotations
 
@@ -22,33 +25,34 @@ Result = TypeVar("Result")
 
 
 class SourceMissingError(Exception):
-    """The storage has no such source."""
+    """The source does not exist in the storage."""
 
     code = "SOURCE_MISSING"
 
 
 class ScratchTooSmallError(Exception):
-    """The local disk has no room for the source and for what is made of it."""
+    """The local disk has not enough space for the source and the files made from it."""
 
     code = "SCRATCH_TOO_SMALL"
 
 
 def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], stop: threading.Event) -> Path:
-    """Return the source as a local file: the storage's own if it has one, else downloaded once into `folder`.
+    """Return the source as a local file: the storage's own, or else a download into `folder`.
 
-    Raises SourceMissingError, ScratchTooSmallError or StoppedError, and the storage's own error once retries are over.
+    Raises SourceMissingError, ScratchTooSmallError or StoppedError, or the storage's error when the
+    retry deadline has passed.
     """
-    patience = _retry_deadline(stop)
-    if not _with_retries(lambda: default_storage.exists(name), patience):
+    deadline = _retry_deadline(stop)
+    if not _with_retries(lambda: default_storage.exists(name), deadline):
         message = f"the storage has no object {name}"
         raise SourceMissingError(message)
     path = _local_path(default_storage, name)
     if path is not None:
         return path
-    _require_room(_with_retries(lambda: default_storage.size(name), patience), folder)
+    _require_room(_with_retries(lambda: default_storage.size(name), deadline), folder)
     target = folder / "source"
     with target.open("wb") as local:
-        for block in _blocks(name, patience):
+        for block in _blocks(name, deadline):
             if stop.is_set():
                 raise StoppedError
             local.write(block)
@@ -61,9 +65,9 @@ def _require_room(size_bytes: int, folder: Path) -> None:
     needed_bytes = size_bytes + bridge_settings().scratch_reserve_mib * 1024 * 1024
     if free_bytes < needed_bytes:
         message = (
-            f"The source has {size_bytes / _GIB:.1f} GiB, and {needed_bytes / _GIB:.1f} GiB are needed with what is made of it;"
-            f" the disk at {folder} has {free_bytes / _GIB:.1f} GiB free. Give containers more scratch (scratch_gib in Terraform), or"
-            " fewer of them a machine."
+            f"The source has {size_bytes / _GIB:.1f} GiB and needs {needed_bytes / _GIB:.1f} GiB with the files made from it, but the"
+            f" disk at {folder} has only {free_bytes / _GIB:.1f} GiB free. Give containers more scratch space (scratch_gib in"
+            " Terraform), or run fewer of them on each machine."
         )
         raise ScratchTooSmallError(message)
 
@@ -76,7 +80,7 @@ def _local_path(storage: Storage, name: str) -> Path | None:
 
 
 class _Watched:
-    """A file that reports how many bytes were read from it, and refuses to go on once told to stop."""
+    """File wrapper that reports how many bytes were read, and raises StoppedError once `stop` is set."""
 
     def __init__(self, file: IO[bytes], progress: Callable[[int], None], stop: threading.Event) -> None:
         self._file = file
@@ -97,32 +101,34 @@ class _Watched:
 
 
 def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: threading.Event) -> None:
-    """Store a local file under a key that nobody else ever writes.
+    """Store a local file under a key that no other writer uses.
 
-    Raises StoppedError, or whatever the storage raises: where it is away, `storage_retry_s` after it last took something.
+    Raises StoppedError or any error of the storage. If the storage is unavailable, its error is
+    raised `storage_retry_s` after it last accepted new bytes.
     """
-    patience = _retry_deadline(stop)
+    deadline = _retry_deadline(stop)
     most_bytes = 0
 
-    def taken(done_bytes: int) -> None:
-        # Each try begins at the first byte again: only what no try had reached before shows that the storage is there.
+    def accepted(done_bytes: int) -> None:
+        # Each retry starts at the first byte, so only bytes beyond those of all earlier tries show
+        # that the storage is available.
         nonlocal most_bytes
         if done_bytes > most_bytes:
             most_bytes = done_bytes
-            patience.renew()
+            deadline.renew()
         progress(done_bytes)
 
     while True:
         try:
-            saved = _save(path, key, progress=taken, stop=stop)
+            saved = _save(path, key, progress=accepted, stop=stop)
             break
         except BucketError as error:
-            patience.wait_or_raise(error)
-        if _is_stored(key, path.stat().st_size, patience):
-            # Only the answer was lost.
+            deadline.wait_or_raise(error)
+        if _is_stored(key, path.stat().st_size, deadline):
+            # The object was stored; only the response was lost.
             return
     if saved != key:
-        message = f"the storage has an object {key} already, although keys are never used twice"
+        message = f"the storage already has an object {key}, although keys are never reused"
         raise OSError(message)
 
 
@@ -132,17 +138,17 @@ def _save(path: Path, key: str, *, progress: Callable[[int], None], stop: thread
         return default_storage.save(key, watched)
 
 
-def _is_stored(key: str, size_bytes: int, patience: RetryDeadline) -> bool:
-    return _with_retries(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, patience)
+def _is_stored(key: str, size_bytes: int, deadline: RetryDeadline) -> bool:
+    return _with_retries(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, deadline)
 
 
-def _with_retries(call: Callable[[], Result], patience: RetryDeadline) -> Result:
+def _with_retries(call: Callable[[], Result], deadline: RetryDeadline) -> Result:
     while True:
         try:
             with bucket_errors():
                 return call()
         except BucketError as error:
-            patience.wait_or_raise(error)
+            deadline.wait_or_raise(error)
 
 
 def _retry_deadline(stop: threading.Event) -> RetryDeadline:
@@ -154,19 +160,23 @@ def _retry_deadline(stop: threading.Event) -> RetryDeadline:
 
 
 def read_object(key: str, *, stop: threading.Event) -> Iterator[bytes]:
-    """The bytes of a stored object, in blocks, as they come. Raises FileNotFoundError, StoppedError, or whatever the storage raises."""
+    """Yield the bytes of a stored object in blocks.
+
+    Raises FileNotFoundError, StoppedError or any error of the storage.
+    """
     return _blocks(key, _retry_deadline(stop))
 
 
-def _blocks(key: str, patience: RetryDeadline) -> Iterator[bytes]:
+def _blocks(key: str, deadline: RetryDeadline) -> Iterator[bytes]:
     if bucket := default_bucket():
-        # A file of django-storages would first be read as a whole into a temporary file: no progress, no stop, and twice the disk.
-        yield from bucket.read(key, block_bytes=_BLOCK_BYTES, patience=patience)
+        # django-storages would first download the whole file to a temporary file: no progress, no
+        # stop, and twice the disk space.
+        yield from bucket.read(key, block_bytes=_BLOCK_BYTES, deadline=deadline)
         return
     with default_storage.open(key, "rb") as file:
         yield from file.chunks(_BLOCK_BYTES)
 
 
 def remove_local(folder: Path) -> None:
-    """Remove a unit's local files: a container's disk holds a few units at a time, not the whole job."""
+    """Remove a unit's local files, because a container's disk has space for a few units, not for the whole job."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The heartbeat thread: every so many seconds one fenced UPDATE on a connection of its own, opened for each beat."""
+"""Heartbeat thread: one fenced UPDATE every `every_s` seconds, each on a new connection."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from django.db import Error
 
 from ..services.container_api.claim import Claim
 from ..services.container_api.heartbeat import HeartbeatReply, send_heartbeat
-from .database import once
+from .database import call_once
 from .progress import Progress
 
 logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Beats until stopped. Calls `on_end` once, with what the beat brought back, when the container has to stop."""
+    """Sends heartbeats until stopped.
+
+    Calls `on_end` once, with the reply, when the container has to stop.
+    """
 
     def __init__(
         self, claim: Claim, progress: Progress, *, every_s: float, on_end: Callable[[HeartbeatReply], None]
@@ -39,20 +42,21 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):
-            answer = self._beat()
-            if answer is not HeartbeatReply.ALIVE and not self._stopped.is_set():
-                self._on_end(answer)
+            reply = self._beat()
+            if reply is not HeartbeatReply.ALIVE and not self._stopped.is_set():
+                self._on_end(reply)
                 return
 
     def _beat(self) -> HeartbeatReply:
-        reading = self._progress.read()
+        reading = self._progress.snapshot()
         try:
-            return once(
+            return call_once(
                 lambda: send_heartbeat(
                     self._claim, stage=reading.stage, count=reading.count, encoded_frames=reading.encoded_frames
                 )
             )
         except Error as error:
-            # An outage of the database is not this container's death: the next beat opens a new connection.
+            # A database outage must not end this container: the next heartbeat opens a new
+            # connection.
             logger.warning("HEARTBEAT_FAILED", extra={"error": str(error)})
             return HeartbeatReply.ALIVE

@@ -1,4 +1,7 @@
-"""How a container run ends. Several slots, the heartbeat and a signal may all have a say; the first one that matters decides."""
+"""How a container run ends.
+
+Several slots, the heartbeat and a signal may set the outcome; the first one decides.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ _EVENTS = {
 
 
 class Outcome:
-    """The first ending that was set; setting one stops all slots. Without any, the work is done."""
+    """The first outcome that was set.
+
+    Setting one stops all slots; without one, the exit code is DONE.
+    """
 
     def __init__(self, *, stop: threading.Event) -> None:
         self._lock = threading.Lock()
@@ -29,32 +35,39 @@ class Outcome:
         self.text = ""
         self.event = _EVENTS[ExitCode.DONE]
 
-    def failed(self, exit_code: ExitCode, reason: Reason, text: str) -> None:
-        """The attempt fails, and its row is to say why."""
+    def fail(self, exit_code: ExitCode, reason: Reason, text: str) -> None:
+        """Fail the attempt; the reason is written to its row."""
         self._decide(exit_code, reason=reason, text=text)
 
-    def input_rejected(self, code: str, message: str) -> None:
-        """The input cannot be transcoded."""
+    def reject_input(self, code: str, message: str) -> None:
+        """Reject the input, which cannot be transcoded."""
         self._decide(ExitCode.INPUT_REJECTED, code=code, text=message)
 
-    def ended(self, exit_code: ExitCode, text: str) -> None:
-        """Somebody else has ended the attempt; the row says so already, or cannot be reached."""
+    def end(self, exit_code: ExitCode, text: str) -> None:
+        """End the run without a result to write: the attempt's row has one already, or the database is unavailable."""
         self._decide(exit_code, text=text)
 
-    def published_here(self) -> None:
-        """This container published the job. Its heartbeat may have heard of that first, and not know whose doing it was."""
-        self._say("BATCH_JOB_COMPLETED", "published", instead=True)
+    def record_published(self) -> None:
+        """Record that this container published the job.
 
-    def nothing_left(self, why: NothingToClaim) -> None:
-        """There is nothing more to claim. Not an ending by itself: a neighbour's unit may still fail."""
+        Its heartbeat may have received that first, as if another attempt had published; this
+        replaces it.
+        """
+        self._describe("BATCH_JOB_COMPLETED", "published", replace=True)
+
+    def record_nothing_to_claim(self, why: NothingToClaim) -> None:
+        """Record that there is nothing more to claim.
+
+        This does not end the run: a unit in another slot may still fail.
+        """
         if why is NothingToClaim.JOB_DONE:
-            self._say("IDEMPOTENT_READY", "another attempt published the job")
+            self._describe("IDEMPOTENT_READY", "another attempt published the job")
         else:
-            self._say("BATCH_JOB_COMPLETED", why.value)
+            self._describe("BATCH_JOB_COMPLETED", why.value)
 
-    def _say(self, event: str, text: str, *, instead: bool = False) -> None:
+    def _describe(self, event: str, text: str, *, replace: bool = False) -> None:
         with self._lock:
-            if not self._set and (instead or not self.text):
+            if not self._set and (replace or not self.text):
                 self.event, self.text = event, text
 
     def _decide(self, exit_code: ExitCode, *, text: str, reason: Reason | None = None, code: str = "") -> None:

@@ -1,4 +1,7 @@
-"""The claim loop: claim the attempt, then in each slot claim a unit, do it, finish it, until nothing is left for this container."""
+"""The claim loop of the container.
+
+It claims the attempt; then each slot claims, runs and finishes units until none is left.
+"""
 
 from __future__ import annotations
 
@@ -35,18 +38,17 @@ from .heartbeat import Heartbeat
 from .memory import oom_kills
 from .outcome import Outcome
 from .progress import Progress
-from .units.run import do_unit
+from .units.run import run_unit
 
 logger = logging.getLogger(__name__)
 
 _DATABASE_RETRY_S = 3600
-"""An outage of the database costs a container its time, not its work, for up to an hour."""
+"""A database outage of up to an hour costs a container time, but not its work."""
 
 _SHUTDOWN_TIMEOUT_S = 10
-"""After SIGTERM Batch gives 30 s before SIGKILL."""
+"""How long database calls are retried after SIGTERM. Batch sends SIGKILL 30 s after SIGTERM."""
 
 _WAIT_FOR_OTHER_SLOT_S = 5
-
 
 _UNCLAIMED: dict[type[Exception], tuple[str, ExitCode]] = {
     NotFoundError: ("JOB_NOT_FOUND", ExitCode.JOB_NOT_FOUND),
@@ -56,18 +58,21 @@ _UNCLAIMED: dict[type[Exception], tuple[str, ExitCode]] = {
     NotClaimableError: ("BATCH_JOB_NOT_CLAIMABLE", ExitCode.NOT_CLAIMABLE),
     DatabaseUnavailableError: ("BATCH_JOB_FAILED", ExitCode.DATABASE_UNAVAILABLE),
 }
-"""What a claim that did not succeed means: the event in the log, and the exit code."""
+"""Error of a failed claim -> event in the log and exit code."""
 
 _FAILURES: dict[type[Exception], tuple[ExitCode, Reason]] = {
     ImproperlyConfigured: (ExitCode.MISCONFIGURED, Reason.MISCONFIGURED),
     ScratchTooSmallError: (ExitCode.FAILED, Reason.SCRATCH_TOO_SMALL),
     OSError: (ExitCode.FAILED, Reason.STORAGE_FAILED),
 }
-"""What an error of a unit that tells in its own words means for the attempt."""
+"""Error of a unit, with a message that needs no addition -> exit code and reason of the attempt."""
 
 
 def check_settings() -> bool:
-    """Whether all that the program needs is set. The log names each setting that is not, and never says a value that may be secret."""
+    """Return True if all required settings are set.
+
+    The log names each setting that is missing or wrong, but never a value that may be secret.
+    """
     problems = setting_problems()
     if problems:
         text = " ".join(f"{each.code}: {each.text} {each.hint}" for each in problems)
@@ -76,7 +81,7 @@ def check_settings() -> bool:
 
 
 class Program:
-    """One container run."""
+    """One container run, which is one attempt of a job."""
 
     def __init__(self, *, job_id: uuid.UUID, number: int, batch_job_id: str | None) -> None:
         self._job_id = job_id
@@ -93,12 +98,12 @@ class Program:
         )
 
     def terminate(self) -> None:
-        """SIGTERM arrived: stop ffmpeg, say so in the row, leave."""
+        """Handle SIGTERM: stop ffmpeg, write the reason to the attempt's row, and exit."""
         self._shutting_down.set()
-        self._outcome.failed(ExitCode.TERMINATED, Reason.SIGTERM, "SIGTERM")
+        self._outcome.fail(ExitCode.TERMINATED, Reason.SIGTERM, "SIGTERM")
 
     def run(self) -> ExitCode:
-        """Claim the attempt, work, and say how it ended, in the row and as an exit code."""
+        """Claim the attempt, run units, write the result to the attempt's row, and return the exit code."""
         claim = self._claim_attempt()
         if isinstance(claim, ExitCode):
             return claim
@@ -118,7 +123,7 @@ class Program:
         return self._exit(claim)
 
     def _claim_attempt(self) -> Claim | ExitCode:
-        take = partial(
+        claim = partial(
             claim_attempt,
             job_id=self._job_id,
             number=self._number,
@@ -126,7 +131,7 @@ class Program:
             claim_id=self._claim_id,
         )
         try:
-            return self._database(take)
+            return self._database(claim)
         except tuple(_UNCLAIMED) as error:
             event, code = _UNCLAIMED[type(error)]
             level = logging.INFO if code is ExitCode.DONE else logging.ERROR
@@ -134,7 +139,7 @@ class Program:
             return code
 
     def _work(self, context: ContainerContext) -> None:
-        """As many units at once as the attempt's vCPUs pay for."""
+        """Run units in as many slots as the attempt's vCPUs allow."""
         slots = max(1, context.claim.vcpus // bridge_settings().threads_per_unit)
         threads = [
             threading.Thread(target=self._slot, args=(context, slot), name=f"slot-{slot}") for slot in range(slots)
@@ -142,7 +147,8 @@ class Program:
         for thread in threads:
             thread.start()
         for thread in threads:
-            # Joined in short turns, so that the signal handler, which runs in this thread, gets its turn.
+            # Join with a short timeout, so that the signal handler, which runs in this thread, is
+            # not delayed.
             while thread.is_alive():
                 thread.join(timeout=0.2)
 
@@ -155,9 +161,9 @@ class Program:
                 elif isinstance(lease, Lease):
                     self._do(context, lease, slot)
                 else:
-                    self._outcome.nothing_left(lease)
+                    self._outcome.record_nothing_to_claim(lease)
                     return
-        except BaseException as error:  # noqa: BLE001 - whatever ends a slot decides how the container ends
+        except BaseException as error:  # noqa: BLE001 - any error of a slot decides how the container ends
             self._on_error(error)
             self._notify_slots()
 
@@ -166,11 +172,11 @@ class Program:
         logger.info("UNIT_START", extra=names)
         finished_frames = 0
         try:
-            if do_unit(context, lease, slot):
-                self._outcome.published_here()
+            if run_unit(context, lease, slot):
+                self._outcome.record_published()
             finished_frames = lease.weight_frames
         finally:
-            context.progress.leave(slot, finished_frames=finished_frames)
+            context.progress.clear_slot(slot, finished_frames=finished_frames)
             self._notify_slots()
         logger.info("UNIT_DONE", extra=names)
 
@@ -180,7 +186,8 @@ class Program:
 
     def _wait_for_other_slot(self) -> None:
         with self._slot_ended:
-            # Looked at under the lock: whoever stops all slots sets this before waking them.
+            # Checked under the lock: code that stops all slots sets the event before it notifies
+            # them.
             if not self._stop.is_set():
                 self._slot_ended.wait(timeout=_WAIT_FOR_OTHER_SLOT_S)
 
@@ -190,37 +197,42 @@ class Program:
             case StoppedError():
                 pass
             case InputRejectedError():
-                outcome.input_rejected(error.code, error.message)
+                outcome.reject_input(error.code, error.message)
             case SourceMissingError():
-                outcome.input_rejected(error.code, "The uploaded file is no longer in the storage. Upload it again.")
+                outcome.reject_input(error.code, "The uploaded file is no longer in the storage. Upload it again.")
             case AttemptCancelledError():
-                outcome.ended(ExitCode.CANCELLED, str(error))
+                outcome.end(ExitCode.CANCELLED, str(error))
             case FencedError() | NotFoundError():
-                outcome.ended(ExitCode.FENCED, str(error))
+                outcome.end(ExitCode.FENCED, str(error))
             case DatabaseUnavailableError():
-                outcome.ended(ExitCode.DATABASE_UNAVAILABLE, str(error))
+                outcome.end(ExitCode.DATABASE_UNAVAILABLE, str(error))
             case ImproperlyConfigured() | ScratchTooSmallError() | OSError():
                 found = (failure for kind, failure in _FAILURES.items() if isinstance(error, kind))
-                outcome.failed(*next(found), str(error))
+                outcome.fail(*next(found), str(error))
             case TranscodeError() if oom_kills() > self._oom_kills_before:
-                # Said here because the next attempt, which gets more memory for it, comes sooner than AWS Batch's own word.
-                outcome.failed(ExitCode.FAILED, Reason.OUT_OF_MEMORY, f"{error.code}: {error.message}")
+                # Reported here, because the next attempt, which gets more memory, starts before AWS
+                # Batch reports the cause.
+                outcome.fail(ExitCode.FAILED, Reason.OUT_OF_MEMORY, f"{error.code}: {error.message}")
             case TranscodeError():
-                outcome.failed(ExitCode.FAILED, Reason.ENCODE_FAILED, f"{error.code}: {error.message}")
+                outcome.fail(ExitCode.FAILED, Reason.ENCODE_FAILED, f"{error.code}: {error.message}")
             case _:
                 logger.error("CONTAINER_ERROR", exc_info=error, extra=self._log_fields())
-                outcome.failed(ExitCode.FAILED, Reason.CONTAINER_ERROR, f"{type(error).__name__}: {error}")
+                outcome.fail(ExitCode.FAILED, Reason.CONTAINER_ERROR, f"{type(error).__name__}: {error}")
 
-    def _on_heartbeat(self, answer: HeartbeatReply) -> None:
-        if answer is HeartbeatReply.DONE:
-            self._outcome.nothing_left(NothingToClaim.JOB_DONE)
+    def _on_heartbeat(self, reply: HeartbeatReply) -> None:
+        if reply is HeartbeatReply.DONE:
+            self._outcome.record_nothing_to_claim(NothingToClaim.JOB_DONE)
             self._stop.set()
         else:
-            code = ExitCode.CANCELLED if answer is HeartbeatReply.CANCELLED else ExitCode.FENCED
-            self._outcome.ended(code, answer.value)
+            code = ExitCode.CANCELLED if reply is HeartbeatReply.CANCELLED else ExitCode.FENCED
+            self._outcome.end(code, reply.value)
 
     def _finish(self, claim: Claim) -> bool:
-        """Say in the row that nothing is left for this container. False where whoever had the rest is gone, and it has to go on."""
+        """Record in the attempt's row that nothing is left for this container.
+
+        Return False if the attempt that had the remaining units has ended, so this one must
+        continue.
+        """
         try:
             return self._database(partial(finish_attempt, claim))
         except (DatabaseUnavailableError, NotFoundError) as error:
@@ -228,7 +240,7 @@ class Program:
             return True
 
     def _exit(self, claim: Claim) -> ExitCode:
-        """Say in the row how it failed, if it did, then in the log, then as the exit code."""
+        """Write a failure to the attempt's row, log the result, and return the exit code."""
         outcome = self._outcome
         code = outcome.exit_code
         try:

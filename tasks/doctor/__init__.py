@@ -1,3 +1,3 @@
-"""What `manage.py doctor` looks at: one probe for each part that runs, each bounded in time, none stopping another."""
+"""The checks of `manage.py doctor`: one probe per part, each with a deadline, each independent of the others."""
 
 from __future__ import annotations

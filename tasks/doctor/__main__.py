@@ -1,4 +1,7 @@
-"""`python -m tasks.doctor`: what a container finds where it runs, as one line of JSON. Exit code 1 if anything is not well."""
+"""`python -m tasks.doctor`: the findings of a container's own checks as one line of JSON.
+
+Exit code 1 if any check fails.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from dataclasses import asdict
 
 
 def main() -> int:
-    """Say what was found; the exit code."""
+    """Run the checks, write the findings to stdout, and return the exit code."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     os.environ.setdefault("LOG_FORMAT", "json")
-    import django  # noqa: PLC0415 - only once the settings are named
+    import django  # noqa: PLC0415 - after DJANGO_SETTINGS_MODULE is set
 
     django.setup()
     from .probes.container import check_from_container  # noqa: PLC0415 - needs Django set up

@@ -1,4 +1,4 @@
-"""A finding: what a probe says about one part."""
+"""A finding: the result of a probe for one part."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 
 class Status(enum.StrEnum):
-    """How a part is."""
+    """Status of a part."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works; someone should look at it all the same."""
+    """It works, but needs attention."""
     FAILED = "failed"
-    """It does not do its work."""
+    """It does not work."""
     UNKNOWN = "unknown"
-    """It did not answer, or what it depends on did not: unknown is not failed, but it is not well either."""
+    """It, or something it depends on, did not answer the check: not a failure, but not OK either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What was found about one part: how it is, why we think so, and the mend (empty where there is nothing to mend)."""
+    """Status of one part, the evidence for it, and the fix (empty if there is nothing to fix)."""
 
     part: str
     status: Status
@@ -29,25 +29,25 @@ class Finding:
 
     @property
     def fails(self) -> bool:
-        """True where this finding alone makes the whole not well."""
+        """Return whether this finding alone makes doctor fail."""
         return self.status in {Status.FAILED, Status.UNKNOWN}
 
 
 def ok(part: str, why: str) -> Finding:
-    """The part does its work."""
+    """Return a finding for a part that works."""
     return Finding(part=part, status=Status.OK, why=why)
 
 
 def warning(part: str, why: str, *, fix: str) -> Finding:
-    """The part works, with something to look at."""
+    """Return a finding for a part that works but needs attention."""
     return Finding(part=part, status=Status.WARNING, why=why, fix=fix)
 
 
 def failed(part: str, why: str, *, fix: str) -> Finding:
-    """The part does not do its work."""
+    """Return a finding for a part that does not work."""
     return Finding(part=part, status=Status.FAILED, why=why, fix=fix)
 
 
 def unknown(part: str, why: str, *, fix: str) -> Finding:
-    """Nothing can be said about the part."""
+    """Return a finding for a part that could not be checked."""
     return Finding(part=part, status=Status.UNKNOWN, why=why, fix=fix)

@@ -1,6 +1,7 @@
-"""Submits the container's own look as a small Batch job, waits for it, and tells what it found: the whole way that a video goes.
+"""Checks that run in a small Batch job: submit it, wait for it, and return its findings.
 
-It is the registered definition with another command. Ending it afterwards exercises the permission for that too.
+The Batch job takes the same path as a video: it is the registered definition with another command.
+Terminating it afterwards exercises that permission too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import default_storage
 
-from ..batch.control import fix, message, submit_program
+from ..batch.control import error_line, submit_command, suggested_fix
 from ..batch.errors import BatchDeniedError, BatchError
 from ..batch.logs import log_tail
 from ..conf import bridge_settings
@@ -28,15 +29,18 @@ if TYPE_CHECKING:
     from ..lifecycle.observation import Observation
 
 COMMAND = ("python", "-m", __package__)
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.25, 4.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 _LOG_TIMEOUT_S = 30.0
-"""CloudWatch shows a line seconds after it was written."""
+"""CloudWatch returns a line only seconds after it was written."""
 
 
-def check_from_batch(*, batch: BatchPort, wait_s: float, say: Callable[[str], None]) -> Iterator[Finding]:
-    """Findings of the Batch job, each part named `container: ...`; `say` gets a line for each status on the way."""
+def check_from_batch(*, batch: BatchPort, wait_s: float, report: Callable[[str], None]) -> Iterator[Finding]:
+    """Yield the findings of the Batch job, with parts named `container: ...`.
+
+    `report` receives one line per status change.
+    """
     try:
-        batch_job_id = submit_program(
+        batch_job_id = submit_command(
             f"{bridge_settings().job_name_prefix}-doctor-{uuid.uuid4().hex[:8]}",
             COMMAND,
             queue=bridge_settings().job_queue,
@@ -44,44 +48,44 @@ def check_from_batch(*, batch: BatchPort, wait_s: float, say: Callable[[str], No
             tag=bridge_settings().job_name_prefix,
         )
     except BatchError as error:
-        yield failed("from Batch", f"{message(error)}.", fix=fix(error))
+        yield failed("from Batch", f"{error_line(error)}.", fix=suggested_fix(error))
         return
-    say(f"Submitted {batch_job_id}. A machine may have to start first, which takes minutes.")
+    report(f"Submitted Batch job {batch_job_id}. An instance may have to start first, which takes minutes.")
     try:
-        seen = _wait(batch, batch_job_id, wait_s=wait_s, say=say)
-        yield from _told(seen, wait_s=wait_s)
+        seen = _wait(batch, batch_job_id, wait_s=wait_s, report=report)
+        yield from _findings(seen, wait_s=wait_s)
     except BatchError as error:
-        yield unknown("from Batch", f"{message(error)}.", fix=fix(error))
+        yield unknown("from Batch", f"{error_line(error)}.", fix=suggested_fix(error))
     yield from _end(batch, batch_job_id)
 
 
-def _wait(batch: BatchPort, batch_job_id: str, *, wait_s: float, say: Callable[[str], None]) -> Observation:
-    told = ""
+def _wait(batch: BatchPort, batch_job_id: str, *, wait_s: float, report: Callable[[str], None]) -> Observation:
+    reported = ""
     ends_at_s, pauses_s = time.monotonic() + wait_s, _pauses_s()
     while True:
         (seen,) = batch.describe([batch_job_id])
-        if seen.status != told:
-            told = seen.status
-            say(f"It is {seen.status}{': ' + seen.status_reason if seen.status_reason else ''}.")
+        if seen.status != reported:
+            reported = seen.status
+            report(f"Status {seen.status}{': ' + seen.status_reason if seen.status_reason else ''}.")
         if seen.status in FINAL_STATUSES or time.monotonic() > ends_at_s:
             return seen
         time.sleep(next(pauses_s))
 
 
 def _pauses_s() -> Iterator[float]:
-    pause_s = _FIRST_LOOK_S
+    pause_s = _FIRST_PAUSE_S
     while True:
         yield pause_s
-        pause_s = min(2 * pause_s, _LONGEST_LOOK_S)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def _told(seen: Observation, *, wait_s: float) -> Iterator[Finding]:
-    words = "; ".join(each for each in (seen.status_reason, seen.container_reason) if each) or "AWS gives no reason"
+def _findings(seen: Observation, *, wait_s: float) -> Iterator[Finding]:
+    reason = "; ".join(each for each in (seen.status_reason, seen.container_reason) if each) or "AWS gives no reason"
     if seen.status not in FINAL_STATUSES:
         yield failed(
             "from Batch",
-            f"The Batch job is {seen.status} after {wait_s:g} s: {words}.",
-            fix="Look at the compute environment: capacity, subnets, instance types, maxvCpus. Or give it longer: --wait.",
+            f"The Batch job is {seen.status} after {wait_s:g} s: {reason}.",
+            fix="Check the compute environment: capacity, subnets, instance types, maxvCpus. Or wait longer with --wait.",
         )
         return
     findings = _logged(seen)
@@ -89,11 +93,12 @@ def _told(seen: Observation, *, wait_s: float) -> Iterator[Finding]:
         exit_code = "" if seen.exit_code is None else f" with exit code {seen.exit_code}"
         yield failed(
             "from Batch",
-            f"The container ended{exit_code} and told nothing: {words}.",
-            fix="Read its log. `exec format error`: an image for another architecture. No module tasks.doctor: one older than the code.",
+            f"The container ended{exit_code} without logging its findings: {reason}.",
+            fix="Read its log. `exec format error` means an image for another architecture; `No module named tasks.doctor`"
+            " means an image older than the code.",
         )
         return
-    yield ok("from Batch", f"A container ran to its end, {seen.status}.")
+    yield ok("from Batch", f"A container ran to completion, final status {seen.status}.")
     yield from findings
 
 
@@ -103,27 +108,27 @@ def _logged(seen: Observation) -> list[Finding] | None:
     while time.monotonic() < ends_at_s:
         for line in reversed(log_tail(seen.log_stream).lines):
             with suppress(ValueError):
-                told = json.loads(line.text)
-                if isinstance(told, dict) and told.get("event") == "DOCTOR":
-                    return [_finding(each) for each in told["findings"]]
+                logged = json.loads(line.text)
+                if isinstance(logged, dict) and logged.get("event") == "DOCTOR":
+                    return [_finding(each) for each in logged["findings"]]
         time.sleep(next(pauses_s))
     return None
 
 
-def _finding(told: dict[str, Any]) -> Finding:
+def _finding(logged: dict[str, Any]) -> Finding:
     return Finding(
-        part=f"container: {told['part']}",
-        status=Status(told["status"]),
-        why=str(told["why"]),
-        fix=str(told["fix"]),
+        part=f"container: {logged['part']}",
+        status=Status(logged["status"]),
+        why=str(logged["why"]),
+        fix=str(logged["fix"]),
     )
 
 
 def _end(batch: BatchPort, batch_job_id: str) -> Iterator[Finding]:
     try:
-        batch.terminate(batch_job_id, reason="The doctor has seen enough.")
+        batch.terminate(batch_job_id, reason="Batchreel: doctor has finished.")
     except BatchDeniedError as error:
-        yield failed("permissions", f"batch:TerminateJob is denied: {message(error)}.", fix=fix(error))
+        yield failed("permissions", f"batch:TerminateJob is denied: {error_line(error)}.", fix=suggested_fix(error))
     except BatchError:
         return
     finally:

@@ -1,4 +1,4 @@
-"""Runs all probes at once, each in a thread of its own, and waits no longer than the deadline for any of them."""
+"""Concurrent runner for the probes: one thread per probe, one common deadline."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 DEADLINE_S = 10.0
-"""After this a probe that has not answered is given up: the longest bounded one (two tries at AWS) takes 8 s."""
+"""Seconds after which an unfinished probe is abandoned.
+
+The longest bounded one (two attempts to call AWS) takes 8 s.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A look at one part. `look` may raise anything: that becomes a finding."""
+    """A check of one part. `check` may raise any exception: it becomes a finding."""
 
     part: str
     check: Callable[[], Iterable[Finding]]
 
 
 def run_probes(probes: Iterable[Probe], *, deadline_s: float = DEADLINE_S) -> list[Finding]:
-    """The findings of all probes, in the order of the probes, after at most `deadline_s` seconds."""
+    """Return the findings of all probes, in the order of the probes, after at most `deadline_s` seconds."""
     ends_at_s = time.monotonic() + deadline_s
     runs = [_Run(probe) for probe in probes]
     for run in runs:
@@ -38,7 +41,10 @@ def run_probes(probes: Iterable[Probe], *, deadline_s: float = DEADLINE_S) -> li
 
 
 class _Run(threading.Thread):
-    """One probe at work. A daemon thread, so that one which hangs for ever keeps nobody from leaving."""
+    """One running probe.
+
+    A daemon thread, so that a probe that hangs forever does not keep the process from exiting.
+    """
 
     def __init__(self, probe: Probe) -> None:
         super().__init__(name=f"doctor-{probe.part}", daemon=True)
@@ -52,12 +58,12 @@ class _Run(threading.Thread):
             findings.extend(self._probe.check())
         except DatabaseError as error:
             text = str(error).strip().splitlines()[0]
-            fix = "Mend what the lines about the database and its migrations say."
-            findings.append(unknown(self._probe.part, f"The database did not tell: {text}", fix=fix))
-        except Exception as error:  # noqa: BLE001 - whatever one probe meets, the others' findings are shown
+            fix = "See the findings about the database and its migrations."
+            findings.append(unknown(self._probe.part, f"A database query failed: {text}", fix=fix))
+        except Exception as error:  # noqa: BLE001 - one broken probe must not hide the findings of the others
             text = " ".join(str(error).split()) or type(error).__name__
             findings.append(
-                unknown(self._probe.part, f"It could not be looked at: {text}", fix="Mend the cause; look again.")
+                unknown(self._probe.part, f"The check failed: {text}", fix="Fix the cause, then run doctor again.")
             )
         self._findings, self._ended = findings, True
 
@@ -65,4 +71,4 @@ class _Run(threading.Thread):
         if self._ended:
             return self._findings
         text = f"No answer within {deadline_s:g} s."
-        return [unknown(self._probe.part, text, fix="Check that it runs, and the network on the way to it.")]
+        return [unknown(self._probe.part, text, fix="Check that it is running, and the network connection to it.")]

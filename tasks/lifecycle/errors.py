@@ -1,16 +1,16 @@
-"""Errors of the bridge. Each class has a stable code; policy looks at the class, never at the text."""
+"""Errors of the bridge. Each class has a stable code; policy depends on the class, never on the message."""
 
 from __future__ import annotations
 
 
 class BatchreelError(Exception):
-    """Base of all errors that the services raise."""
+    """Base class of all errors raised by the services."""
 
     code = "BATCHREEL_ERROR"
 
 
 class IllegalTransitionError(BatchreelError):
-    """The event cannot happen in the row's state; nothing was written."""
+    """The event is not allowed in the row's state; nothing was written."""
 
     code = "ILLEGAL_TRANSITION"
 
@@ -22,18 +22,18 @@ class FencedError(BatchreelError):
 
 
 class AttemptCancelledError(BatchreelError):
-    """The attempt was cancelled; its container has to stop."""
+    """The attempt was cancelled; its container must stop."""
 
     code = "CANCELLED"
 
 
 class NotFoundError(BatchreelError):
-    """The row that was named does not exist."""
+    """The requested row does not exist."""
 
     code = "NOT_FOUND"
 
 
 class ConflictError(BatchreelError):
-    """What was asked for is not possible in the present state; the text says why and what to do."""
+    """The request conflicts with the current state; the message contains the cause and what to do."""
 
     code = "REFUSED"

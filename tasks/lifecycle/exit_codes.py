@@ -1,4 +1,4 @@
-"""The container's exit codes. 0 only when the work is truly done, was done already, or is in another live attempt's hands."""
+"""Exit codes of the container. 0 only if the work is done, or another live attempt is finishing it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """What the process ends with; docs/exit-codes.md is this table."""
+    """Exit code of the container's process; docs/reference/exit-codes.md is the same table."""
 
     DONE = 0
     FAILED = 1
-    """This attempt failed; its row says why. Another attempt may succeed."""
+    """This attempt failed; its row contains the reason. Another attempt may succeed."""
     USAGE = 2
     """The command line is wrong."""
     JOB_NOT_FOUND = 10
-    """No such job or attempt in this database."""
+    """The database has no such job or attempt."""
     FENCED = 11
     """The attempt has ended or was superseded; nothing was changed."""
     NOT_CLAIMABLE = 12
@@ -22,10 +22,10 @@ class ExitCode(enum.IntEnum):
     CANCELLED = 13
     """The attempt was cancelled; the work was stopped."""
     INPUT_REJECTED = 20
-    """The input cannot be transcoded; the job is FAILED and is not tried again."""
+    """The input cannot be transcoded; the job is FAILED and is not retried."""
     DATABASE_UNAVAILABLE = 31
-    """The database could not be reached for too long."""
+    """The database was unreachable for too long."""
     MISCONFIGURED = 40
     """A setting is missing or wrong."""
     TERMINATED = 143
-    """SIGTERM: ffmpeg was stopped and the row says so (128 + 15, as shells have it)."""
+    """SIGTERM: ffmpeg was stopped, and the row records it (128 + 15, the shell convention)."""

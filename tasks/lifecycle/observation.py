@@ -1,8 +1,9 @@
-"""The observation table: what AWS Batch's words about a job mean for an attempt.
+"""The observation table: what AWS Batch's texts about a Batch job mean for an attempt.
 
-The texts are AWS's own (statusReason and container.reason of DescribeJobs); they are matched by their stable beginnings or phrases,
-and the container's reason is believed before the exit code, because 137 alone may be an out-of-memory kill or a terminate. A text that
-is not known here proves nothing: its charge stays open.
+The texts are AWS's own (statusReason and container.reason of DescribeJobs), matched by their stable
+beginnings or phrases. The container's reason takes precedence over the exit code, because 137 alone
+may be an out-of-memory kill or a TerminateJob. An unknown text proves nothing: the attempt stays
+undecided.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .reasons import Reason
 
 
 class BatchStatus(enum.StrEnum):
-    """The status of a Batch job, as AWS names it, and ABSENT: asked for, and not in the answer."""
+    """Status of a Batch job in AWS's terms, plus ABSENT: requested, but missing from the answer."""
 
     SUBMITTED = "SUBMITTED"
     PENDING = "PENDING"
@@ -30,13 +31,13 @@ class BatchStatus(enum.StrEnum):
 
 FINAL_STATUSES = frozenset({BatchStatus.SUCCEEDED, BatchStatus.FAILED})
 
-OUR_TERMINATE = "Batchreel:"
-"""How the reason of every TerminateJob of ours begins, so that it can be told from an operator's."""
+TERMINATE_REASON_PREFIX = "Batchreel:"
+"""Prefix of the reason of every TerminateJob call of the bridge, to distinguish it from an operator's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What one DescribeJobs answer said about one Batch job. Never the truth by itself."""
+    """The part of one DescribeJobs answer that concerns one Batch job. Never the source of truth."""
 
     batch_job_id: str
     status: BatchStatus
@@ -46,7 +47,7 @@ class Observation:
     log_stream: str = ""
     started: bool = False
     terminated: bool = False
-    """Somebody called TerminateJob or CancelJob: AWS says so apart from the reason, which is the caller's own words."""
+    """TerminateJob or CancelJob was called. AWS reports this separately from the caller's reason."""
 
 
 _BY_TEXT: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
@@ -58,7 +59,8 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         (r"^Container instance deregistration forced", Reason.HOST_LOST),
         (r"ECS is performing maintenance on the underlying infrastructure", Reason.HOST_LOST),
         (r"^Job attempt duration exceeded timeout", Reason.TIMED_OUT),
-        # The agent lost sight of a container that had run: how it ended is not known. The same time-out before the start is another matter.
+        # The agent lost track of a container that had run, so how it ended is unknown. The same timeout before
+        # the start is a different case.
         (r"^(CannotInspectContainer|CannotStopContainer)Error", Reason.UNKNOWN_CAUSE),
         (r"TimeoutError: Could not transition to (inspecting|stopped)", Reason.UNKNOWN_CAUSE),
         (r"^(CannotPullContainer|CannotCreateContainer|CannotStartContainer|CannotCreateVolume)", Reason.START_FAILED),
@@ -75,16 +77,19 @@ _BY_EXIT_CODE: dict[int, Reason] = {
     ExitCode.DATABASE_UNAVAILABLE: Reason.DATABASE_UNAVAILABLE,
     ExitCode.MISCONFIGURED: Reason.MISCONFIGURED,
 }
-"""What a container can say in no other way: it could not reach the row that it would write it to."""
+"""Reasons that a container can report only by exit code: it could not write them to its row."""
 
 
 def failure_reason(observation: Observation) -> Reason:
-    """Why a Batch job with status FAILED failed: docs/observations.md lists the words. What they leave open is UNKNOWN_CAUSE."""
+    """Return why a FAILED Batch job failed, or UNKNOWN_CAUSE if its texts leave that open.
+
+    docs/reference/observations.md lists the texts.
+    """
     for text in (observation.container_reason, observation.status_reason):
         for pattern, reason in _BY_TEXT:
             if text and pattern.search(text):
                 return reason
-    if observation.status_reason.startswith(OUR_TERMINATE):
+    if observation.status_reason.startswith(TERMINATE_REASON_PREFIX):
         return Reason.REPLACED
     if not observation.started:
         return Reason.NOT_STARTED

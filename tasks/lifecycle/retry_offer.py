@@ -1,4 +1,4 @@
-"""Whether a person may retry a video now, and what the retry would do. Pure."""
+"""Whether a user may retry a video now, and what the retry would do. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .video_status import VideoStatus
 
 
 class RetryOffer(NamedTuple):
-    """Whether a retry is on offer, with a stable code and a message that says why, or why not."""
+    """Whether a retry is offered, with a stable code and a message that explains why or why not."""
 
     possible: bool
     code: str
@@ -23,23 +23,23 @@ _BY_STATUS = {
     ),
 }
 _READY = RetryOffer(possible=False, code="READY", message="The video is ready; there is nothing to retry.")
-_UNDER_WAY = RetryOffer(possible=False, code="UNDER_WAY", message="The video is being processed already.")
-_FROM_THE_BEGINNING = "Tries the same file again, from the beginning."
+_UNDER_WAY = RetryOffer(possible=False, code="UNDER_WAY", message="The video is already being processed.")
+_FROM_THE_BEGINNING = "Processes the same file again from the beginning."
 _BY_JOB: dict[JobState | None, RetryOffer] = {
-    None: RetryOffer(possible=False, code="NOT_ASKED_YET", message="The video is processed without being asked for."),
+    None: RetryOffer(possible=False, code="NOT_REQUESTED", message="The video will be processed automatically."),
     **dict.fromkeys(ACTIVE_JOB_STATES, _UNDER_WAY),
     JobState.FAILED: RetryOffer(possible=True, code="FAILED", message=_FROM_THE_BEGINNING),
     JobState.CANCELLED: RetryOffer(possible=True, code="CANCELLED", message=_FROM_THE_BEGINNING),
     JobState.DEAD: RetryOffer(
-        possible=True, code="DEAD", message="Continues where the last attempt stopped: finished work is kept."
+        possible=True, code="DEAD", message="Continues where the last attempt stopped. Finished work is kept."
     ),
-    # Succeeded, yet the video shows nothing: its publication was lost.
+    # Succeeded, but the video shows nothing: its publication was lost.
     JobState.SUCCEEDED: RetryOffer(possible=True, code="UNPUBLISHED", message=_FROM_THE_BEGINNING),
 }
 
 
 def retry_offer(status: VideoStatus, newest_job: JobState | None) -> RetryOffer:
-    """Return the offer for a video with this status whose newest job is in this state."""
+    """Return the retry offer for a video with this status whose newest job is in this state."""
     if offer := _BY_STATUS.get(status):
         return offer
     if status is VideoStatus.READY and newest_job is JobState.SUCCEEDED:

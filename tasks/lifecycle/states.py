@@ -1,7 +1,8 @@
-"""The states of a job, an attempt and a unit, and the events that change them.
+"""States of jobs, attempts and units, and the events that change them.
 
-`TRANSITIONS` is the whole truth about state changes: the database's constraints, the diagram in docs/states.md and the one function
-that writes states (`tasks.services.state.transition`) are all held equal to it by a test.
+`TRANSITIONS` is the single source of truth for state changes. Tests keep the database's constraints,
+the diagram in docs/reference/states.md and the one function that writes states (`tasks.services.state.transition`)
+consistent with it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from types import MappingProxyType
 
 
 class JobState(enum.StrEnum):
-    """Where the durable wish "make this video playable" stands."""
+    """State of the durable request "make this video playable"."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -24,7 +25,7 @@ class JobState(enum.StrEnum):
 
 
 class AttemptState(enum.StrEnum):
-    """Where one container run, which is one Batch job, stands."""
+    """State of one attempt: one container run, which is one Batch job."""
 
     SUBMITTING = "SUBMITTING"
     SUBMITTED = "SUBMITTED"
@@ -36,7 +37,7 @@ class AttemptState(enum.StrEnum):
 
 
 class UnitState(enum.StrEnum):
-    """Where one piece of a job's work stands."""
+    """State of one unit of a job's work."""
 
     PENDING = "PENDING"
     LEASED = "LEASED"
@@ -44,7 +45,10 @@ class UnitState(enum.StrEnum):
 
 
 class UnitKind(enum.StrEnum):
-    """What a unit is: the plan comes first, then a preview where there is one; video and audio are media; publishing comes last."""
+    """Kind of a unit.
+
+    The plan comes first, then a preview if there is one; video and audio are media; publishing is last.
+    """
 
     PLAN = "plan"
     PREVIEW = "preview"
@@ -54,23 +58,23 @@ class UnitKind(enum.StrEnum):
 
 
 class PublicationLevel(enum.IntEnum):
-    """How much of a video a publication offers; `level` in its manifest is the same number."""
+    """How much of a video a publication offers. `level` in its manifest has the same value."""
 
     PREVIEW = 0
     FULL = 1
 
 
 ACTIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRY_WAIT})
-"""A job in one of these will go on by itself. A video has at most one such job."""
+"""States in which a job continues without user action. A video has at most one such job."""
 
 LIVE_ATTEMPT_STATES = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, AttemptState.RUNNING})
-"""An attempt in one of these may still have a container, or get one."""
+"""States in which an attempt may have a container, or may still get one."""
 
 MEDIA_UNIT_KINDS = frozenset({UnitKind.VIDEO, UnitKind.AUDIO})
 
 
 class JobEvent(enum.StrEnum):
-    """What can happen to a job."""
+    """Events of a job."""
 
     GRANT = "job.grant"
     CLAIM = "job.claim"
@@ -84,7 +88,7 @@ class JobEvent(enum.StrEnum):
 
 
 class AttemptEvent(enum.StrEnum):
-    """What can happen to an attempt."""
+    """Events of an attempt."""
 
     SUBMIT = "attempt.submit"
     CLAIM = "attempt.claim"
@@ -95,7 +99,7 @@ class AttemptEvent(enum.StrEnum):
 
 
 class UnitEvent(enum.StrEnum):
-    """What can happen to a unit."""
+    """Events of a unit."""
 
     LEASE = "unit.lease"
     FINISH = "unit.finish"
@@ -133,9 +137,9 @@ TRANSITIONS: Mapping[AnyEvent, Mapping[str, str]] = MappingProxyType(
         UnitEvent.REDO: {_U.DONE: _U.PENDING},
     }
 )
-"""event -> {from: to}. What is not here cannot happen."""
+"""event -> {from: to}. Any other transition is illegal."""
 
 
 def target_state(event: AnyEvent, state: str) -> str | None:
-    """The state that `event` leads to from `state`, or None where the event cannot happen there."""
+    """Return the state that `event` leads to from `state`, or None if the event is not allowed there."""
     return TRANSITIONS[event].get(state)

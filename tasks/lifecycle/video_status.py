@@ -1,4 +1,4 @@
-"""A video's status as people see it. It is derived from rows each time and stored nowhere, so it cannot drift."""
+"""A video's status for its viewers: derived from rows each time and never stored, so it cannot become stale."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .states import ACTIVE_JOB_STATES, JobState
 
 
 class VideoStatus(enum.StrEnum):
-    """What a person is told about a video."""
+    """Status of a video on the pages."""
 
     UPLOADING = "UPLOADING"
     WAITING = "WAITING"
@@ -28,13 +28,13 @@ _UNPUBLISHED: dict[JobState, VideoStatus] = {
     JobState.FAILED: VideoStatus.FAILED,
     JobState.DEAD: VideoStatus.DEAD,
     JobState.CANCELLED: VideoStatus.CANCELLED,
-    # Succeeded without being published: the video got a newer job's output, or lost its publication. Nothing can be played.
+    # Succeeded but not published: the video got a newer job's output, or lost its publication. Nothing can be played.
     JobState.SUCCEEDED: VideoStatus.WAITING,
 }
 
 
 def video_status(*, deleted: bool, source_complete: bool, published: bool, newest_job: JobState | None) -> VideoStatus:
-    """The status that follows from four facts; the table in docs/states.md is this function."""
+    """Return the status that follows from four facts. The table in docs/reference/states.md is the same function."""
     if deleted:
         return VideoStatus.DELETED
     if published:

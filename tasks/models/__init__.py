@@ -1,4 +1,4 @@
-"""Columns and constraints, no behaviour. What must never be false about the rows, the database itself refuses."""
+"""Columns and constraints, without behaviour. Invariants of the rows are enforced by the database itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The row of an attempt: what was asked of Batch, what the container says, and what AWS says."""
+"""The attempt's row: what was submitted to Batch, what the container reports, and what AWS reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .job import Job
 
 
 class Attempt(models.Model):
-    """One container run for a job: one Batch job. Its number is its fence."""
+    """One container run for a job, which is one Batch job. Its number is its fence (a fencing token)."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
@@ -20,44 +20,48 @@ class Attempt(models.Model):
     reason = models.CharField(max_length=50, blank=True)
     reason_message = models.TextField(blank=True)
     counted = models.BooleanField(
-        null=True, blank=True, help_text="Empty: open until Batch's verdict or the wait for it ends."
+        null=True,
+        blank=True,
+        help_text="Empty while undecided: until Batch's final status, or until the wait for it is over.",
     )
     vcpus = models.PositiveSmallIntegerField()
     memory_mib = models.PositiveIntegerField()
-    # Submitting.
+    # Submission.
     batch_job_name = models.CharField(max_length=128, unique=True)
     batch_job_id = models.CharField(max_length=64, null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     submit_called_at = models.DateTimeField(
-        null=True, blank=True, help_text="When SubmitJob was last about to be called."
+        null=True, blank=True, help_text="Written just before each call of SubmitJob."
     )
     submit_at = models.DateTimeField(
-        null=True, blank=True, help_text="SubmitJob did not take effect: call it (again) from here on."
+        null=True, blank=True, help_text="SubmitJob has not taken effect: when to call it (again)."
     )
-    lookup_at = models.DateTimeField(null=True, blank=True, help_text="Last look for the Batch job by its name.")
+    lookup_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the Batch job was last looked up by its name."
+    )
     lookup_misses = models.PositiveSmallIntegerField(default=0)
-    # What the container says.
+    # Reported by the container.
     claim_id = models.UUIDField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     progressed_at = models.DateTimeField(null=True, blank=True, help_text="When (stage, count) last changed.")
     stage = models.CharField(max_length=20, blank=True)
-    count = models.PositiveBigIntegerField(default=0, help_text="Grows with any progress within the stage.")
+    count = models.PositiveBigIntegerField(default=0, help_text="Increases with any progress within the stage.")
     encoded_frames = models.PositiveBigIntegerField(
-        default=0, help_text="Work done in all, in frames, units in flight included."
+        default=0, help_text="Total work done, in frames, including units in progress."
     )
     exit_code = models.SmallIntegerField(null=True, blank=True)
     units_in_progress = models.JSONField(
-        default=list, blank=True, help_text="Names of the units that it held when it ended without finishing them."
+        default=list, blank=True, help_text="Names of the units that it held, unfinished, when it ended."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
-    # What AWS says (the observation).
+    # Reported by AWS (the observation).
     batch_status = models.CharField(max_length=12, blank=True)
     batch_status_reason = models.TextField(blank=True)
     batch_log_stream = models.CharField(max_length=512, blank=True)
     batch_status_at = models.DateTimeField(null=True, blank=True, help_text="When the observation last changed.")
     missing_answers = models.PositiveSmallIntegerField(
-        default=0, help_text="Answers in a row in which the Batch job was missing."
+        default=0, help_text="Consecutive answers in which the Batch job was missing."
     )
 
     class Meta:
@@ -90,7 +94,7 @@ class Attempt(models.Model):
                 fields=["ended_at"],
                 condition=Q(batch_job_id__isnull=False, ended_at__isnull=False)
                 & ~Q(batch_status__in=["FAILED", "SUCCEEDED"]),
-                name="attempt_without_last_word",
+                name="attempt_without_final_status",
             ),
         ]
 

@@ -1,4 +1,4 @@
-"""A state machine's states as a column's choices, and as values in a constraint."""
+"""States of a state machine as choices of a column and as values in a constraint."""
 
 from __future__ import annotations
 

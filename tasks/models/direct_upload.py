@@ -1,4 +1,4 @@
-"""The row of an upload that goes from a browser to the bucket in parts, past this site."""
+"""The row of a direct upload: a multipart upload from a browser to the bucket, bypassing this site."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .video import Video
 
 
 class DirectUpload(models.Model):
-    """One multipart upload of S3. The row goes when the upload is complete; the video's `source` names its object."""
+    """One S3 multipart upload. The row is deleted when the upload is complete; the video's `source` is its object."""
 
     video = models.OneToOneField(Video, primary_key=True, on_delete=models.CASCADE, related_name="direct_upload")
-    upload_id = models.TextField(help_text="S3's name of the multipart upload.")
-    size_bytes = models.PositiveBigIntegerField(help_text="What the browser said the file has.")
-    part_bytes = models.PositiveBigIntegerField(help_text="Size of each part but the last.")
+    upload_id = models.TextField(help_text="S3's id of the multipart upload.")
+    size_bytes = models.PositiveBigIntegerField(help_text="Size of the file, as reported by the browser.")
+    part_bytes = models.PositiveBigIntegerField(help_text="Size of each part except the last.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -25,9 +25,9 @@ class DirectUpload(models.Model):
 
     @property
     def parts(self) -> int:
-        """How many parts the file has."""
+        """Number of parts of the file."""
         return -(-self.size_bytes // self.part_bytes)
 
     def bytes_of(self, number: int) -> int:
-        """The size of part `number`, which counts from 1."""
+        """Return the size of part `number`, counted from 1."""
         return min(self.part_bytes, self.size_bytes - (number - 1) * self.part_bytes)

@@ -1,4 +1,4 @@
-"""The history that people read."""
+"""The history shown to people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class Event(models.Model):
-    """An append-only row: what happened, to which job and attempt, and why. Plain ids, so it outlives the rows it tells of."""
+    """Append-only row: what happened, to which job and attempt, and why. Plain ids, so it outlives those rows."""
 
     created_at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=50)

@@ -1,4 +1,4 @@
-"""The row of a job."""
+"""The job's row."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from .video import Video
 
 
 class Job(models.Model):
-    """The durable wish: make this version of this video playable with this profile."""
+    """The durable request: make this version of this video playable with this profile."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     video = models.ForeignKey(Video, on_delete=models.PROTECT, related_name="jobs")
-    source_name = models.CharField(max_length=500, help_text="Storage name of the source: the version of the video.")
+    source_name = models.CharField(
+        max_length=500, help_text="Storage name of the source file, which identifies the video's version."
+    )
     profile = models.CharField(max_length=50)
-    automatic = models.BooleanField(default=True, help_text="Asked for by a signal or a tick, not by a person.")
+    automatic = models.BooleanField(default=True, help_text="Requested by a signal or a tick, not by a person.")
     state = models.CharField(max_length=12, choices=choices(JobState), default=JobState.QUEUED.value)
     fence = models.PositiveIntegerField(default=0, help_text="Number of the newest attempt.")
     budget_from = models.PositiveIntegerField(
-        default=0, help_text="Attempts up to this number no longer count: the job was revived after them."
+        default=0, help_text="Attempts up to this number no longer count, because the job was revived after them."
     )
     next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
     reason = models.CharField(max_length=50, blank=True)
@@ -33,14 +35,19 @@ class Job(models.Model):
     manifest = models.JSONField(null=True, blank=True)
     manifest_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
     poster_key = models.CharField(max_length=500, blank=True)
-    level = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 is a preview, 1 the full ladder.")
+    level = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 is a preview, 1 is the full ladder.")
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
-    superseded_at = models.DateTimeField(null=True, blank=True, help_text="When a newer job had succeeded.")
-    pruned_at = models.DateTimeField(null=True, blank=True, help_text="When objects of losing fences were removed.")
-    purged_at = models.DateTimeField(null=True, blank=True, help_text="When all its objects were removed.")
+    superseded_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set once a newer job of the video has succeeded."
+    )
+    pruned_at = models.DateTimeField(null=True, blank=True, help_text="When objects of superseded fences were removed.")
+    purged_at = models.DateTimeField(null=True, blank=True, help_text="When all of its objects were removed.")
     purge_failed_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Tidying or purging it failed then; others go first."
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When pruning or purging it last failed; others are tried first.",
     )
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What the workers share between ticks: who ticks, and how many calls are left."""
+"""State that the workers share between ticks: who runs a tick, and how many API calls are left."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from django.db.models.functions import Now
 
 
 class Tick(models.Model):
-    """The lease row of one beat task: it keeps the tick single, and tells when it last ran and what went wrong."""
+    """Lease row of one beat task. It prevents concurrent runs, and records when the tick last ran and its error."""
 
     name = models.CharField(max_length=30, primary_key=True)
     fence = models.PositiveBigIntegerField(default=0, help_text="Number of ticks so far.")
     leased_until = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    continuous_since = models.DateTimeField(null=True, blank=True, help_text="Start of the unbroken run of ticks.")
+    continuous_since = models.DateTimeField(
+        null=True, blank=True, help_text="Start of the current series of ticks without a gap."
+    )
     error_code = models.CharField(max_length=50, blank=True, help_text="Code of the error that ended the last tick.")
     error_message = models.TextField(blank=True)
 
@@ -23,7 +25,7 @@ class Tick(models.Model):
 
 
 class TokenBucket(models.Model):
-    """A rate shared by all workers: calls to an AWS API that has a limit for the account."""
+    """Rate limit shared by all workers, for an AWS API that has a limit per account."""
 
     name = models.CharField(max_length=30, primary_key=True)
     tokens = models.FloatField()

@@ -1,4 +1,4 @@
-"""The row of a unit of work."""
+"""The unit's row."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from .job import Job
 
 
 class Unit(models.Model):
-    """A piece of a job's work that one container does in one go: the plan, a stretch of video, the audio, the publishing."""
+    """Part of a job that one container processes in one go: the plan, a section of video, the audio, publishing."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="units")
     kind = models.CharField(max_length=8, choices=choices(UnitKind))
     index = models.PositiveIntegerField(default=0)
     first_frame = models.PositiveBigIntegerField(default=0)
     end_frame = models.PositiveBigIntegerField(default=0, help_text="The frame after the last one.")
-    weight_frames = models.PositiveBigIntegerField(default=0, help_text="Share of the job's progress.")
+    weight_frames = models.PositiveBigIntegerField(default=0, help_text="Weight in the job's progress, in frames.")
     state = models.CharField(max_length=8, choices=choices(UnitState), default=UnitState.PENDING.value)
-    fence = models.PositiveIntegerField(default=0, help_text="Grows at each lease.")
+    fence = models.PositiveIntegerField(default=0, help_text="Increases with each lease.")
     redo_count = models.PositiveSmallIntegerField(
         default=0,
         db_default=0,
-        help_text="How often a failed verify sent it back since the job was asked for or revived.",
+        help_text="Redos after a failed verification since the job was requested or revived.",
     )
     attempt = models.ForeignKey(
         Attempt,
@@ -33,7 +33,7 @@ class Unit(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="units",
-        help_text="Who holds it, or did it.",
+        help_text="The attempt that holds or finished it.",
     )
     lease_id = models.CharField(max_length=32, blank=True)
     output = models.JSONField(null=True, blank=True)

@@ -1,4 +1,4 @@
-"""The row of a video, and what deleting videos means: to ask for it. Rows stay until their work has ended."""
+"""The video's row. Deleting a video only requests its deletion: rows stay until their work has ended."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..storage.keys import source_key
 
 
 class VideoQuerySet(models.QuerySet["Video"]):
-    """Videos, whose deletion is asked for here and done by a service: rows stay until their work has ended."""
+    """Videos. `delete` requests a deletion that a service performs; rows stay until their work has ended."""
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Ask for the videos' deletion. Their jobs end now; the reap tick removes objects, then rows."""
+        """Request the deletion of the videos. Their jobs end now; the reap tick removes objects, then rows."""
         video_ids = list(self.values_list("pk", flat=True))
         for video_id in video_ids:
             deletion_requested.send(Video, video_id=video_id)
@@ -30,13 +30,13 @@ class VideoQuerySet(models.QuerySet["Video"]):
 
 
 NEEDS_JOB = ~Q(requested_source=F("source")) & Q(deleted_at=None, source_complete=True) & ~Q(source="")
-"""Complete videos for whose present source nobody has asked for a job yet. An index holds just these."""
+"""Complete videos for whose current source no job has been requested yet. An index contains exactly these."""
 
 _WRITTEN_BY_SERVICES = frozenset({"requested_source", "published_job", "deleted_at", "purge_failed_at"})
 
 
 class Video(models.Model):
-    """What a person uploaded. Its status is derived (tasks.lifecycle.video_status), never stored."""
+    """An uploaded video. Its status is derived (tasks.lifecycle.video_status), never stored."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
@@ -45,21 +45,25 @@ class Video(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
-        help_text="Who uploaded it. They and the staff see it on the pages; nobody else does.",
+        help_text="The person who uploaded it. Only they and staff can see it on the pages.",
     )
     title = models.CharField(max_length=200, blank=True)
     source = models.FileField(upload_to=source_key, max_length=500)
     source_complete = models.BooleanField(
-        default=True, help_text="False while a direct upload to the storage is under way."
+        default=True, help_text="False while a direct upload to the storage is in progress."
     )
     requested_source = models.CharField(
-        max_length=500, blank=True, db_default="", editable=False, help_text="The source that a job was last asked for."
+        max_length=500,
+        blank=True,
+        db_default="",
+        editable=False,
+        help_text="The source for which a job was last requested.",
     )
     published_job = models.ForeignKey("Job", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     purge_failed_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Its purge failed then; others go first."
+        null=True, blank=True, editable=False, help_text="When purging it last failed; others are tried first."
     )
 
     objects = VideoQuerySet.as_manager()
@@ -75,12 +79,15 @@ class Video(models.Model):
         return self.title or str(self.pk)
 
     def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save what people edit. What services write is left out, or a copy that was read before would undo it."""
+        """Save the fields that people edit.
+
+        Fields written by services are skipped, because a stale copy would overwrite them.
+        """
         if update_fields is None and not self._state.adding:
             own = {field.name for field in self._meta.concrete_fields if not field.primary_key}
             update_fields = own - _WRITTEN_BY_SERVICES - self.get_deferred_fields()
         super().save(update_fields=update_fields, **options)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:  # noqa: FBT001, FBT002 - Django's signature
-        """Mark as deleted; see VideoQuerySet.delete."""
+        """Mark the video as deleted; see VideoQuerySet.delete."""
         return Video.objects.filter(pk=self.pk).delete()

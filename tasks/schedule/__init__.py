@@ -1,3 +1,3 @@
-"""The ticks as one table, and its sync to django-celery-beat's rows."""
+"""The table of ticks, and its synchronization with django-celery-beat's rows."""
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Writes the beat entries of tasks/schedule/ticks.py to django-celery-beat's tables: on migrate and by `sync_schedule`."""
+"""Writes the beat entries of tasks/schedule/ticks.py to django-celery-beat's tables.
+
+Runs on migrate, when beat starts, and with `manage.py sync_schedule`.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTa
 from ..conf import bridge_settings
 from .ticks import ENTRY_PREFIX, TICKS, Tick
 
-WITHDRAWN = "No longer in the code; switched off when the schedule was synced."
-"""Description of a withdrawn entry: tells our switching off from an operator's. An entry that comes back runs again."""
+WITHDRAWN_DESCRIPTION = "No longer in the code; switched off when the schedule was synced."
+"""Description of a withdrawn entry, which distinguishes it from one that an operator disabled.
+
+If the code defines the entry again, it is enabled again.
+"""
 
 
 @dataclass(slots=True)
 class SyncReport:
-    """What a sync changed, by entry name."""
+    """Names of the entries that a sync changed."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -26,14 +32,16 @@ class SyncReport:
 
     @property
     def is_empty(self) -> bool:
-        """True where the tables already said what the code says."""
+        """Return True if the tables already matched the code."""
         return not (self.added or self.changed or self.withdrawn)
 
 
 def sync_entries() -> SyncReport:
-    """Make the tables say what the code says. An entry that an operator disabled stays disabled; none is ever deleted.
+    """Update the tables to match the code.
 
-    Rows that are right are not written, so syncing twice leaves the same rows. Before the tables exist, does nothing.
+    An entry that an operator disabled stays disabled; none is ever deleted.
+
+    Idempotent: rows that match are not written. Does nothing before the tables exist.
     """
     report = SyncReport()
     with transaction.atomic():
@@ -55,7 +63,8 @@ def sync_entries() -> SyncReport:
 def _add_missing(wanted: dict[str, Tick], report: SyncReport) -> None:
     present = set(PeriodicTask.objects.filter(name__in=wanted).values_list("name", flat=True))
     missing = [tick for name, tick in wanted.items() if name not in present]
-    # Two releases may migrate at the same time: a conflict means that the other one has added the row.
+    # Two releases may migrate at the same time. A conflict means that the other one has added the
+    # row.
     PeriodicTask.objects.bulk_create(
         [PeriodicTask(name=tick.entry, **_columns(tick)) for tick in missing], ignore_conflicts=True
     )
@@ -64,7 +73,7 @@ def _add_missing(wanted: dict[str, Tick], report: SyncReport) -> None:
 
 def _update(row: Any, tick: Tick, report: SyncReport) -> None:
     columns = _columns(tick)
-    if row.description == WITHDRAWN:
+    if row.description == WITHDRAWN_DESCRIPTION:
         columns["enabled"] = True
     stale = {name: value for name, value in columns.items() if getattr(row, name) != value}
     if stale:
@@ -74,7 +83,7 @@ def _update(row: Any, tick: Tick, report: SyncReport) -> None:
 
 def _withdraw(row: Any, report: SyncReport) -> None:
     if row.enabled:
-        PeriodicTask.objects.filter(pk=row.pk).update(enabled=False, description=WITHDRAWN)
+        PeriodicTask.objects.filter(pk=row.pk).update(enabled=False, description=WITHDRAWN_DESCRIPTION)
         report.withdrawn.append(row.name)
 
 
@@ -95,7 +104,10 @@ def _columns(tick: Tick) -> dict[str, Any]:
 
 
 def _interval(period_s: float) -> Any:
-    """The table's row for this period. It has no unique index, so the oldest of equal rows is taken."""
+    """Return the row for this period.
+
+    The table has no unique index, so the oldest of equal rows is used.
+    """
     if period_s == int(period_s):
         every, unit = int(period_s), IntervalSchedule.SECONDS
     else:

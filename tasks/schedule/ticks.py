@@ -1,6 +1,7 @@
-"""The ticks: one row for each periodic task. Celery task, queue, route, beat entry, system checks and docs follow from this table.
+"""The ticks: one row for each periodic task.
 
-To add a tick: a row here, its period in `conf.BridgeSettings`, and a function under `@tick` in `tasks.py`.
+Celery task, queue, route, beat entry, system checks and docs follow from this table. To add a tick:
+a row here, its period in `conf.BridgeSettings`, and a function under `@tick` in `tasks.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ TASK_PREFIX = "batchreel."
 """Names of Celery tasks begin with this."""
 
 ENTRY_PREFIX = "batchreel: "
-"""Names of beat entries begin with this. All other entries belong to the site and are never touched."""
+"""Names of beat entries begin with this. Other entries belong to the site and are never touched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,3 +1,6 @@
-"""Reading rows for the faces: what pages and the admin show. Nothing here writes, and no list costs more queries than one row."""
+"""Read-only queries for the pages and the admin.
+
+Nothing here writes, and a list never needs more queries than a single row.
+"""
 
 from __future__ import annotations

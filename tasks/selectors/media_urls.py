@@ -1,4 +1,4 @@
-"""Where a browser finds published objects."""
+"""URLs of published objects."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from django.urls import reverse
 
 
 def media_url(key: str) -> str:
-    """The address of a published object; empty for an empty key.
+    """Return the URL of a published object, or an empty string for an empty key.
 
-    Playlists name their units' files by relative addresses, so all must lie under one base: MEDIA_BASE_URL (a CDN or a public bucket),
-    else this site's own media view, which serves a folder's files, and signs the playlists of a private bucket.
+    Playlists contain relative URLs of the units' files, so all objects need a common base URL:
+    MEDIA_BASE_URL (a CDN or a public bucket), or else this site's media view, which serves the files of
+    a folder and signs the playlists of a private bucket.
     """
     if not key:
         return ""
-    # A host site's settings need not have it.
+    # Optional in a host site's settings.
     if base_url := str(getattr(settings, "MEDIA_BASE_URL", "")):
         return f"{base_url.rstrip('/')}/{quote(key)}"
     return reverse("batchreel:media", args=[key])

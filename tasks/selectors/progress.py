@@ -1,4 +1,4 @@
-"""How far jobs are, from their units and attempts: two queries, whatever the number of jobs."""
+"""Progress of jobs, computed from their units and attempts in two queries for any number of jobs."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from django.db.models.functions import Now
 from ..lifecycle.states import MEDIA_UNIT_KINDS, AttemptState, JobState, UnitState
 from ..models import Attempt, Job, Unit
 
-MOST_BEFORE_SUCCESS_PERCENT = 99
-"""Verifying and publishing come after the last unit of media: 100 is kept for what can be played."""
+MAX_UNFINISHED_PERCENT = 99
+"""Verifying and publishing follow the last media unit, so 100 is reserved for what can be played."""
 
 _LEAST_SHARE_FOR_ESTIMATE = 0.03
 _LEAST_ELAPSED_FOR_ESTIMATE = timedelta(seconds=10)
-"""Before this much was done, the speed of the containers is not known well enough to foretell an end."""
+"""Below this, the speed of the containers is not known well enough for an estimate."""
 
 _STAGE_LABELS = {
     "claim": "Getting ready",
     "fetch": "Fetching the file",
-    "plan": "Looking at the file",
+    "plan": "Analysing the file",
     "encode": "Encoding",
-    "store": "Storing what was encoded",
-    "publish": "Checking everything and publishing",
+    "store": "Storing the result",
+    "publish": "Checking and publishing",
 }
 _BATCH_LABELS = {
-    "STARTING": "A machine is starting",
-    "RUNNING": "A machine is starting",
+    "STARTING": "Starting a machine",
+    "RUNNING": "Starting a machine",
 }
 _ENDED_LABELS = {
     JobState.SUCCEEDED: "Done",
@@ -43,9 +43,9 @@ _ENDED_LABELS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgress:
-    """How far a job is. `percent` is 0 to 100 and 100 only for SUCCEEDED; within an attempt it never shrinks.
+    """Progress of a job. `percent` is 0 to 100, and 100 only for SUCCEEDED; it never decreases within an attempt.
 
-    Units are those of media. `remaining_s` is None where nothing can be said.
+    Only media units are included. `remaining_s` is None if no estimate is possible.
     """
 
     percent: int = 0
@@ -58,7 +58,7 @@ class JobProgress:
 
 @dataclass(slots=True)
 class _Work:
-    """The media units of one job, added up. Weights are in frames."""
+    """Sums over the media units of one job. Weights are in frames."""
 
     total_frames: int = 0
     done_frames: int = 0
@@ -68,7 +68,7 @@ class _Work:
 
 
 def job_progress(jobs: Iterable[Job]) -> dict[uuid.UUID, JobProgress]:
-    """The progress of each job, by its id."""
+    """Return the progress of each job, by job id."""
     by_id = {job.pk: job for job in jobs}
     if not by_id:
         return {}
@@ -97,7 +97,7 @@ def _work(job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, _Work]:
 
 
 def _attempts(job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Attempt]]:
-    """The running attempts of each job and its newest one, newest first. `elapsed` is by the database's clock."""
+    """Return each job's running attempts and newest attempt, newest first. `elapsed` is by the database's clock."""
     found: dict[uuid.UUID, list[Attempt]] = defaultdict(list)
     attempts = (
         Attempt.objects.filter(job_id__in=list(job_ids))
@@ -127,24 +127,24 @@ def _progress(job: Job, work: _Work, attempts: list[Attempt]) -> JobProgress:
 def _percent(job: Job, reached_frames: int, total_frames: int) -> int:
     if job.state == JobState.SUCCEEDED:
         return 100
-    return min(MOST_BEFORE_SUCCESS_PERCENT, 100 * reached_frames // total_frames) if total_frames else 0
+    return min(MAX_UNFINISHED_PERCENT, 100 * reached_frames // total_frames) if total_frames else 0
 
 
 def _stage_label(job: Job, newest: list[Attempt]) -> str:
-    if words := _ENDED_LABELS.get(JobState(job.state)):
-        return words
+    if label := _ENDED_LABELS.get(JobState(job.state)):
+        return label
     if job.state == JobState.RETRY_WAIT:
-        return "Interrupted; it goes on by itself"
+        return "Interrupted; continues automatically"
     for attempt in newest:
         if attempt.state == AttemptState.RUNNING:
             return _STAGE_LABELS.get(attempt.stage, attempt.stage)
         if attempt.batch_job_id:
             return _BATCH_LABELS.get(attempt.batch_status, "Waiting for a machine")
-    return "Waiting for its turn"
+    return "Waiting in the queue"
 
 
 def _remaining_s(work: _Work, running: list[Attempt], left_frames: int) -> int | None:
-    """Seconds until the last frame, at the speed that the running attempts have had so far."""
+    """Return the seconds until the last frame, at the running attempts' average speed so far."""
     frames_per_s = 0.0
     for attempt in running:
         elapsed: timedelta = attempt.elapsed  # type: ignore[attr-defined]  # annotated in _attempts

@@ -1,4 +1,7 @@
-"""Videos as people see them: status, a sentence, progress, and whether a retry is on offer. The same few queries for one or for fifty."""
+"""Overviews of videos for the pages and the admin: status, message, progress and retry offer.
+
+The number of queries is the same for one video or fifty.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +23,24 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
 _LARGE = ("plan", "manifest")
-"""A job's columns that may hold a megabyte, and that no face shows."""
+"""Columns of a job that may contain a megabyte and are not shown on any page."""
 
 _MESSAGES = {
     VideoStatus.UPLOADING: "The file is being uploaded.",
-    VideoStatus.WAITING: "The video waits for its turn.",
-    VideoStatus.PROCESSING: "The video is being made playable.",
+    VideoStatus.WAITING: "The video is waiting to be processed.",
+    VideoStatus.PROCESSING: "The video is being processed.",
     VideoStatus.READY: "The video is ready to watch.",
-    VideoStatus.UPDATING: "The video is ready to watch. A new version of it is being made.",
-    VideoStatus.DEAD: "The video could not be processed in several attempts. Press Retry, or ask an operator to have a look.",
-    VideoStatus.CANCELLED: "The work on this video was cancelled.",
+    VideoStatus.UPDATING: "The video is ready to watch. A new version is being processed.",
+    VideoStatus.DEAD: "Processing failed after several attempts. Press Retry or ask an operator for help.",
+    VideoStatus.CANCELLED: "Processing was cancelled.",
     VideoStatus.DELETED: "The video was deleted.",
 }
-"""FAILED is missing: its sentence is the job's own."""
+"""FAILED is missing: its message is the job's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoOverview:
-    """All that a face says about a video besides its title."""
+    """What the pages and the admin show of a video in addition to its title."""
 
     status: VideoStatus
     message: str
@@ -47,25 +50,25 @@ class VideoOverview:
 
     @property
     def is_active(self) -> bool:
-        """Whether something is under way that will change what is shown."""
+        """Whether a job is active, so that the overview is going to change."""
         return self.newest_job is not None and self.newest_job.state in ACTIVE_JOB_STATES
 
 
 def shown_videos() -> QuerySet[Video]:
-    """Videos that were not deleted, newest first, each with its published job."""
+    """Return the videos that are not deleted, newest first, each with its published job."""
     videos = Video.objects.filter(deleted_at=None).select_related("published_job")
     return videos.defer(*(f"published_job__{column}" for column in _LARGE))
 
 
 def videos_for(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Video]:
-    """The videos that this person may see and change: their own; all for the staff; none for anybody who is not signed in."""
+    """Return the videos that this user may see and change: their own, all for staff, none if not signed in."""
     if not user.is_active:
         return shown_videos().none()
     return shown_videos() if getattr(user, "is_staff", False) else shown_videos().filter(owner=user.pk)
 
 
 def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
-    """The overview of each video, by its id: three queries."""
+    """Return the overview of each video, by video id, in three queries."""
     newest = _newest_jobs(video.pk for video in videos)
     progress = job_progress(newest.values())
     found = {}
@@ -83,12 +86,12 @@ def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
 
 
 def video_overview(video: Video) -> VideoOverview:
-    """The overview of one video."""
+    """Return the overview of one video."""
     return overviews([video])[video.pk]
 
 
 def can_retry(video: Video) -> RetryOffer:
-    """Whether a person may ask for this video again now."""
+    """Return whether a user may retry this video now."""
     job = _newest_jobs([video.pk]).get(video.pk)
     return retry_offer(_status(video, job), JobState(job.state) if job else None)
 
@@ -108,17 +111,17 @@ def _status(video: Video, newest: Job | None) -> VideoStatus:
 
 
 def _is_preview(video: Video, newest: Job | None) -> bool:
-    """Whether all that can be watched is the preview that the newest job made on its way."""
+    """Return whether only the preview of the newest, unfinished job can be watched."""
     return newest is not None and newest.pk == video.published_job_id and newest.state != JobState.SUCCEEDED
 
 
 def _message(status: VideoStatus, newest: Job | None) -> str:
     if status is VideoStatus.FAILED and newest:
-        return newest.reason_message or "The file cannot be made playable."
+        return newest.reason_message or "The file could not be processed."
     if status is VideoStatus.READY and newest and newest.state == JobState.FAILED:
-        return f"{_MESSAGES[status]} A newer version could not be made: {newest.reason_message}"
+        return f"{_MESSAGES[status]} A newer version could not be processed: {newest.reason_message}"
     if status is VideoStatus.READY and newest and newest.state == JobState.DEAD:
-        return f"{_MESSAGES[status]} A newer version could not be made in several attempts."
+        return f"{_MESSAGES[status]} A newer version could not be processed after several attempts."
     if status is VideoStatus.WAITING and newest and newest.state == JobState.RETRY_WAIT:
-        return "The work was interrupted. It goes on by itself; nothing needs to be done."
+        return "Processing was interrupted. It continues automatically; there is nothing you need to do."
     return _MESSAGES[status]

@@ -1,3 +1,7 @@
-"""The only writers of state: one transaction each, job row locked first, then attempt, then unit. No network call inside one."""
+"""The only code that writes state.
+
+Each call is one transaction that locks the job row first, then the attempt, then the unit. No
+network call is made inside a transaction.
+"""
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Reconciling on demand: everything that the ticks would mend, at once, and first of all said without being done.
+"""Reconciliation on demand: everything that the ticks would fix, in one run, with a dry run.
 
-What it would do is found by doing it: the services run on a snapshot of AWS's answers, inside a transaction that is rolled back, and
-the events that they appended are the report. So the report cannot differ from the deed, and no call goes out inside the transaction.
+The real run and the dry run execute the same services against a snapshot of AWS's responses, in a
+transaction that the dry run rolls back; the events that the services append are the report. The dry
+run therefore cannot differ from the real one, and no AWS call is made inside the transaction.
 """
 
 from __future__ import annotations
@@ -26,19 +27,20 @@ from .ticks.alerts import alert_stuck_runnable
 from .ticks.ambiguous import resolve_ambiguous
 from .ticks.lease import continuous_since
 from .ticks.observe import apply_observation
-from .ticks.reap import reap_batch_jobs, still_in_batch
+from .ticks.reap import ended_without_final_status, reap_batch_jobs
 from .ticks.rescue import rescue
 from .ticks.resume import resume_idle
 
 _LIMIT = 1000
-"""Most rows of each kind in one run; run it again for more."""
+"""Maximum number of rows of each kind in one run; run it again for more."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What was done, or would be: the events in their order, and the Batch jobs that were terminated, each with the reason.
+    """What was done, or would be: the events in order, and the terminated Batch jobs, each with the reason.
 
-    `not_terminated` are those for which AWS refused it, each with the error: the reap tick tries them again.
+    `not_terminated` contains the Batch jobs whose TerminateJob failed, each with the error: the
+    reap tick retries them.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -47,13 +49,13 @@ class Report:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was nothing to mend."""
+        """Return whether there was nothing to fix."""
         return not (self.events or self.terminated or self.not_terminated)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Snapshot:
-    """A BatchPort that answers from what AWS said before, and remembers what it was asked to terminate."""
+    """A BatchPort that answers from earlier AWS responses and records the Batch jobs to terminate."""
 
     observations: dict[str, Observation]
     active: list[ListedJob]
@@ -61,12 +63,12 @@ class _Snapshot:
     terminated: list[tuple[str, str]] = field(default_factory=list)
 
     def submit(self, submission: Submission) -> str:
-        """Nothing is submitted by reconciling: that is the submit tick's."""
+        """Raise AssertionError: only the submit tick submits."""
         message = f"{submission.name} was about to be submitted"
         raise AssertionError(message)
 
     def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
-        """See BatchPort. An id that came up since the snapshot is left out, as if it had not been asked about."""
+        """See BatchPort. Ids that are newer than the snapshot are left out."""
         return [self.observations[each] for each in batch_job_ids if each in self.observations]
 
     def find(self, *, name: str) -> list[ListedJob]:
@@ -78,12 +80,15 @@ class _Snapshot:
         return [each for each in self.active if each.name.startswith(prefix)]
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
-        """Remember it."""
+        """Record the Batch job and the reason."""
         self.terminated.append((batch_job_id, reason))
 
 
 def reconcile(*, batch: BatchPort, apply_changes: bool) -> Report:
-    """Mend what is amiss, or only say what would be mended. Raises BatchError where AWS cannot be asked: nothing is changed then."""
+    """Fix what is wrong if `apply_changes`, otherwise only report it.
+
+    Raises BatchError, with nothing changed, if AWS cannot be queried.
+    """
     snapshot = _take_snapshot(batch)
     with _own_events() as events, transaction.atomic():
         _fix(snapshot)
@@ -102,7 +107,7 @@ def reconcile(*, batch: BatchPort, apply_changes: bool) -> Report:
 
 @contextmanager
 def _own_events() -> Iterator[list[Event]]:
-    """Collects the events that this process appends: the ticks go on meanwhile and append theirs."""
+    """Collect the events that this process appends; the ticks keep running and append their own."""
     events: list[Event] = []
 
     def collect(*, instance: Event, **_: object) -> None:
@@ -128,10 +133,13 @@ def _fix(snapshot: _Snapshot) -> None:
 
 
 def _take_snapshot(batch: BatchPort) -> _Snapshot:
-    asked = [*_live().values_list("batch_job_id", flat=True), *still_in_batch().values_list("batch_job_id", flat=True)]
+    ids = [
+        *_live().values_list("batch_job_id", flat=True),
+        *ended_without_final_status().values_list("batch_job_id", flat=True),
+    ]
     ambiguous = Attempt.objects.filter(state=AttemptState.SUBMITTING, batch_job_id=None, submit_at=None)
     return _Snapshot(
-        observations={seen.batch_job_id: seen for seen in batch.describe([str(each) for each in asked[:_LIMIT]])},
+        observations={seen.batch_job_id: seen for seen in batch.describe([str(each) for each in ids[:_LIMIT]])},
         active=batch.list_active(prefix=f"{bridge_settings().job_name_prefix}-"),
         found={name: batch.find(name=name) for name in ambiguous.values_list("batch_job_name", flat=True)[:_LIMIT]},
     )

@@ -1,6 +1,7 @@
-"""The bucket behind Django's default storage, for what a storage cannot do: uploads in parts, and addresses that work for a while.
+"""Access to the bucket of Django's default storage: multipart uploads, presigned URLs, reads.
 
-It speaks S3 through the client that django-storages made, so S3, R2 and others need no settings but the storage's own.
+Django's storage API does not have these. The module uses the S3 client that django-storages
+created, so S3, R2 and others need no settings besides the storage's own.
 """
 
 from __future__ import annotations
@@ -21,41 +22,50 @@ from ..conf import bridge_settings
 
 logger = logging.getLogger(__name__)
 
-LEAST_PART_BYTES = 16 * 1024 * 1024
-"""S3 takes parts from 5 MiB on; larger ones need fewer requests, smaller ones lose less where a connection breaks."""
-MOST_PARTS = 10_000
-"""Amazon S3, "Multipart upload limits". R2 has the same."""
-LARGEST_OBJECT_BYTES = 5 * 1024**4
-"""As above: 5 TiB."""
+MIN_PART_BYTES = 16 * 1024 * 1024
+"""Minimum part size. S3 accepts parts of 5 MiB or more; larger parts need fewer requests, smaller
+ones lose less when a connection breaks."""
+
+MAX_PARTS = 10_000
+"""Maximum number of parts (Amazon S3, "Multipart upload limits"). R2 has the same limit."""
+
+MAX_OBJECT_BYTES = 5 * 1024**4
+"""Maximum size of an object: 5 TiB (same source)."""
 
 _CONNECT_TIMEOUT_S = 10
 _READ_TIMEOUT_S = 60
 _TRIES = 2
-LONGEST_CALL_S = _TRIES * _READ_TIMEOUT_S
-"""What one call through a client with `client_config` may take where nobody answers."""
+MAX_CALL_S = _TRIES * _READ_TIMEOUT_S
+"""Maximum duration of one call through a client with `client_config` if the storage does not respond."""
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 16.0
 _SERVER_ERROR = 500
 _PASSING_STATUSES = frozenset({408, 429})
 _PASSING_CODES = frozenset({"RequestTimeout", "SlowDown"})
-"""Amazon S3, "Error responses": these are told as errors of the client's, and another try may succeed."""
+"""Transient errors that S3 reports as client errors (Amazon S3, "Error responses")."""
 
 
 class BucketError(OSError):
-    """The bucket refused a call, or did not answer. The text is the bucket's own, for logs and operators."""
+    """The bucket rejected a call or did not respond.
+
+    The text is from the bucket, for logs and operators.
+    """
 
     code = "BUCKET"
 
 
 class NoSuchUploadError(BucketError):
-    """The multipart upload is complete already, was given up, or never was."""
+    """The multipart upload has been completed or aborted, or never existed."""
 
     code = "NO_SUCH_UPLOAD"
 
 
 def client_config(*, addressing_style: Literal["auto", "virtual", "path"] = "auto") -> Config:
-    """How the storage's client calls: no longer than the stages of a container can wait for. The `client_config` of STORAGES takes it."""
+    """Return the client configuration of the storage, for `client_config` in STORAGES.
+
+    Its timeouts are shorter than the time that the stages of a container can wait.
+    """
     return Config(
         signature_version="s3v4",
         s3={"addressing_style": addressing_style},
@@ -66,9 +76,10 @@ def client_config(*, addressing_style: Literal["auto", "virtual", "path"] = "aut
 
 
 class RetryDeadline:
-    """Waits out a bucket that does not answer. The error is raised after all once it has been away for `limit_s`, or where it says no.
+    """Retries with backoff until the bucket has been unavailable for `limit_s`.
 
-    `wait` gets the seconds to wait; what it raises ends the waiting.
+    Then, or if the bucket rejects the call, the error is raised. `wait` is called with the seconds
+    to wait; if it raises, that ends the retries.
     """
 
     def __init__(self, limit_s: float, *, wait: Callable[[float], object]) -> None:
@@ -76,11 +87,14 @@ class RetryDeadline:
         self.renew()
 
     def renew(self) -> None:
-        """Something arrived: the limit counts from here."""
+        """Restart the deadline and the backoff. Called whenever bytes were transferred."""
         self._since_s, self._pause_s = time.monotonic(), _FIRST_PAUSE_S
 
     def wait_or_raise(self, error: BucketError) -> None:
-        """Wait before the next try. Raises the error where that would bring the same, or the limit is over."""
+        """Wait before the next try.
+
+        Raises the error if a retry cannot succeed or the deadline has passed.
+        """
         if isinstance(error, _RejectedError) or time.monotonic() - self._since_s + self._pause_s > self._limit_s:
             raise error
         logger.warning("STORAGE_UNAVAILABLE %s: next try in %g s", error, self._pause_s)
@@ -90,7 +104,7 @@ class RetryDeadline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part that the bucket holds."""
+    """A part that the bucket has stored."""
 
     number: int
     etag: str
@@ -98,25 +112,25 @@ class Part:
 
 
 class Bucket:
-    """One bucket. Every method but `url` and `part_url` is a call to it, and raises BucketError."""
+    """One bucket. Every method except `url` and `presigned_part_url` calls it, and raises BucketError."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
         self._client = storage.connection.meta.client
 
-    def begin_upload(self, key: str, *, content_type: str) -> str:
-        """Begin an upload in parts; its id."""
+    def begin_multipart_upload(self, key: str, *, content_type: str) -> str:
+        """Start a multipart upload and return its id."""
         with bucket_errors():
             answer = self._client.create_multipart_upload(**self._place(key), ContentType=content_type)
             return str(answer["UploadId"])
 
-    def part_url(self, key: str, upload_id: str, number: int) -> str:
-        """The address to which a browser PUTs a part, for as long as `signed_url_ttl_s`."""
+    def presigned_part_url(self, key: str, upload_id: str, number: int) -> str:
+        """Return the presigned URL to which a browser PUTs a part, valid for `signed_url_ttl_s`."""
         parameters = {**self._place(key), "UploadId": upload_id, "PartNumber": number}
         return str(self._client.generate_presigned_url("upload_part", Params=parameters, ExpiresIn=_ttl_s()))
 
     def parts(self, key: str, upload_id: str) -> list[Part]:
-        """The parts that the bucket holds, by number."""
+        """Return the parts that the bucket has stored, ordered by number."""
         with bucket_errors():
             pages = self._client.get_paginator("list_parts").paginate(**self._place(key), UploadId=upload_id)
             return [
@@ -126,15 +140,15 @@ class Bucket:
             ]
 
     def complete_upload(self, key: str, upload_id: str, parts: list[Part]) -> None:
-        """Make one object of the parts."""
+        """Complete the multipart upload: the parts become one object."""
         listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         with bucket_errors():
             self._client.complete_multipart_upload(
                 **self._place(key), UploadId=upload_id, MultipartUpload={"Parts": listed}
             )
 
-    def give_up_upload(self, key: str, upload_id: str) -> None:
-        """Let the bucket forget the parts. That it has is no error."""
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        """Abort the multipart upload and delete its parts. No error if there is no such upload."""
         try:
             with bucket_errors():
                 self._client.abort_multipart_upload(**self._place(key), UploadId=upload_id)
@@ -142,41 +156,44 @@ class Bucket:
             return
 
     def size_bytes(self, key: str) -> int | None:
-        """The size of an object; None where there is none."""
+        """Return the size of an object, or None if it does not exist."""
         try:
             with bucket_errors():
                 return int(self._client.head_object(**self._place(key))["ContentLength"])
         except _NoSuchObjectError:
             return None
 
-    def read(self, key: str, *, block_bytes: int, patience: RetryDeadline) -> Iterator[bytes]:
-        """The object in blocks. Where the connection breaks, it is read on from there, as long as patience lasts.
+    def read(self, key: str, *, block_bytes: int, deadline: RetryDeadline) -> Iterator[bytes]:
+        """Yield the object in blocks.
 
-        Raises FileNotFoundError; and BucketError once nothing came for too long, or at once where the object became another one.
+        If the connection breaks, resume from the last byte until the deadline.
+
+        Raises FileNotFoundError. Raises BucketError when no bytes have arrived until the deadline,
+        or immediately if the object was replaced.
         """
         done_bytes, etag = 0, ""
         while True:
-            rest = {"Range": f"bytes={done_bytes}-", "IfMatch": etag} if done_bytes else {}
+            resume = {"Range": f"bytes={done_bytes}-", "IfMatch": etag} if done_bytes else {}
             try:
                 with bucket_errors():
-                    answer = self._client.get_object(**self._place(key), **rest)
+                    answer = self._client.get_object(**self._place(key), **resume)
                     etag = answer["ETag"]
                     for block in answer["Body"].iter_chunks(block_bytes):
                         yield block
                         done_bytes += len(block)
-                        patience.renew()
+                        deadline.renew()
                     return
             except _NoSuchObjectError as error:
                 raise FileNotFoundError(key) from error
             except BucketError as error:
-                patience.wait_or_raise(error)
+                deadline.wait_or_raise(error)
 
-    def url(self, key: str) -> str:
-        """The address at which anybody may GET the object, for as long as `signed_url_ttl_s`."""
+    def presigned_url(self, key: str) -> str:
+        """Return the presigned URL of the object, which anyone may GET for `signed_url_ttl_s`."""
         return str(self._storage.url(key, expire=_ttl_s()))
 
     def _place(self, key: str) -> dict[str, str]:
-        located: str = self._storage._normalize_name(key)  # noqa: SLF001 - puts the storage's `location` in front, as for all its objects
+        located: str = self._storage._normalize_name(key)  # noqa: SLF001 - adds the storage's `location` prefix, as for all its objects
         return {"Bucket": self._storage.bucket_name, "Key": located}
 
 
@@ -185,17 +202,17 @@ def _ttl_s() -> int:
 
 
 class _RejectedError(BucketError):
-    """The bucket answered, and said no: another try would bring the same."""
+    """The bucket rejected the call; a retry would have the same result."""
 
 
 class BucketDeniedError(_RejectedError):
-    """The credentials may not do this."""
+    """The credentials do not allow this call."""
 
     code = "BUCKET_DENIED"
 
 
 class _NoSuchObjectError(_RejectedError):
-    """There is no object of this name."""
+    """There is no object with this key."""
 
 
 _ERRORS: Mapping[str, type[BucketError]] = {
@@ -205,12 +222,12 @@ _ERRORS: Mapping[str, type[BucketError]] = {
     "403": BucketDeniedError,
     "AccessDenied": BucketDeniedError,
 }
-"""By S3's code; of a HEAD, by HTTP status."""
+"""Error by S3's error code; for HEAD requests, by HTTP status."""
 
 
 @contextmanager
 def bucket_errors() -> Iterator[None]:
-    """Turn the errors of a bucket's client into BucketError, which is an OSError as a folder's errors are."""
+    """Convert the errors of the S3 client into BucketError, which is an OSError like those of a file system."""
     try:
         yield
     except ClientError as error:
@@ -226,11 +243,14 @@ def bucket_errors() -> Iterator[None]:
 
 
 def default_bucket() -> Bucket | None:
-    """The default storage's bucket; None where the storage is no bucket, such as a folder on a laptop."""
+    """Return the bucket of the default storage, or None if that is not a bucket, such as a folder on a laptop."""
     return Bucket(default_storage) if hasattr(default_storage, "bucket_name") else None
 
 
-def part_bytes_for(size_bytes: int) -> int:
-    """The size of parts for a file: whole MiB, as few bytes as MOST_PARTS allows, but not less than LEAST_PART_BYTES."""
+def part_size_bytes(size_bytes: int) -> int:
+    """Return the part size for a file, in bytes.
+
+    It is the smallest number of whole MiB that MAX_PARTS allows, and at least MIN_PART_BYTES.
+    """
     mib = 1024 * 1024
-    return max(LEAST_PART_BYTES, -(-size_bytes // MOST_PARTS // mib) * mib)
+    return max(MIN_PART_BYTES, -(-size_bytes // MAX_PARTS // mib) * mib)

@@ -1,6 +1,8 @@
-"""The names of stored objects. Every key that the app writes, reads or deletes is spelled here and nowhere else.
+"""The names of stored objects.
 
-sources/<video>/<random>/<file name>            an upload; a new upload gets a new name, so a name is a version of the source
+Every key that the app writes, reads or deletes is spelled here and nowhere else.
+
+sources/<video>/<random>/<file name>            an upload: a name is one version of the source
 published/<video>/<job>/<unit folder>/<file>    what a job made; browsers may read below this prefix only
 published/doctor/<random>                       what `manage.py doctor` writes and removes again
 """
@@ -16,7 +18,8 @@ PUBLISHED_PREFIX = f"{PUBLISHED}/"
 """Browsers may read objects below this prefix only; sources are never served."""
 
 DOCTOR_FOLDER = f"{PUBLISHED}/doctor"
-"""Where the doctor writes its small objects. A container's role may write here but not delete: the site removes them."""
+"""Where the doctor writes its small objects. A container's role may write here but not delete: the
+site removes them."""
 
 
 class _Video(Protocol):
@@ -36,7 +39,10 @@ class _Unit(Protocol):
 
 
 def source_key(video: _Video, filename: str) -> str:
-    """Return where an upload is stored. The name is never used twice, so it identifies a version of the source."""
+    """Return where an upload is stored.
+
+    The name is never used twice, so it identifies a version of the source.
+    """
     return f"{sources_folder(video)}/{uuid.uuid4().hex[:12]}/{filename}"
 
 

@@ -1,8 +1,9 @@
-"""The media engine: makes adaptive streaming (CMAF, HLS) from a video file, one unit at a time.
+"""Media engine that transcodes a video file to CMAF for HLS and DASH, one unit at a time.
 
-Follow it in the order of work: `probe` reads a source, `planning` lays the grid of frames and cuts it into units,
-`encode` and `audio` do one unit each, `publication` writes playlists and manifest, `verify` proves them. It knows no
-database, no queue and no cloud; `python -m tasks.transcode` runs it alone.
+The packages follow the order of processing: `probe` reads a source, `plan` lays out the output
+timeline and divides it into units, `encode` encodes one unit, `package` writes the playlists and
+the manifest, `verify` checks them. `mp4` and `sandbox` serve the others. The engine depends on no
+database, queue or cloud service; `python -m tasks.transcode` runs it on its own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .package.publication import build_publication
 from .plan.ladder import Rung
 from .plan.plan import AudioPlan, Plan, VideoUnit
 from .plan.planning import make_plan
-from .plan.profile import PROFILES, Profile, ProfileRung
+from .plan.profile import PROFILES, Profile, ProfileRung, site_profiles
 from .probe.probe import probe_source
 from .source import AudioSource, KeyFrame, SourceInfo
 from .source_warnings import SOURCE_WARNINGS
@@ -69,6 +70,7 @@ __all__ = [
     "make_plan",
     "probe_source",
     "remux",
+    "site_profiles",
     "undecodable_units",
     "verify_playlists",
     "verify_publication",

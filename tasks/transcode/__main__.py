@@ -1,4 +1,4 @@
-"""Transcodes a video into a folder on this machine: `python -m tasks.transcode SOURCE OUTPUT_DIR`."""
+"""Command that transcodes a video to a folder: `python -m tasks.transcode SOURCE OUTPUT_DIR`."""
 
 from __future__ import annotations
 
@@ -30,27 +30,26 @@ EXIT_REJECTED = 3
 EXIT_STOPPED = 130
 
 _DESCRIPTION = """\
-Make adaptive streaming from a video file: a ladder of H.264 rungs and AAC stereo, cut into CMAF segments (fragmented MP4)
-with key frames at equal times in all rungs. The file may be mp4, mov, mkv, webm, avi, ts, flv, ogg, asf, wmv or mpg, with any
-codecs that ffmpeg reads. The picture is never enlarged, its rate is kept (above 60 it is halved), and variable rates become
-constant. Turned pictures stand upright, oblong pixels become square, fields become frames, HDR becomes BT.709. A file of these
-kinds that holds sound alone gets a poster.
+Transcode a video file for adaptive streaming: a ladder of H.264 rungs and AAC stereo in CMAF segments (fragmented MP4),
+with key frames aligned across all rungs. The file may be mp4, mov, mkv, webm, avi, ts, flv, ogg, asf, wmv, mpg or mxf,
+with any codecs that ffmpeg reads. Video is never enlarged. Its frame rate is kept (halved above 60 fps, multiplied
+below 10 fps), and a variable frame rate becomes constant. Rotated video is turned upright, non-square pixels become
+square, interlaced video is deinterlaced, HDR becomes BT.709. An audio-only file of these formats gets a poster.
 """
 
 _EPILOG = """\
-OUTPUT_DIR gets
+OUTPUT_DIR receives
   master.m3u8     open it in any HLS player, or serve the folder
   manifest.mpd    the same segments for DASH players
-  thumbnails.vtt  which tile of which sprite shows which time
-  manifest.json   every file with its bytes, duration and SHA-256
-  units/          the media: one file for each rung and stretch of one or two minutes, each playable by itself
+  thumbnails.vtt  maps each time to a tile of a thumbnail sprite
+  manifest.json   every file with its size, duration and SHA-256
+  units/          the media: one file per rung and unit, each playable on its own
 
-The ladder is encoded from one decode, in stretches ("units") that fit together without a seam. Run the same command again
-after Ctrl-C, a crash or a kill: finished units are kept, and the result is the same to the last byte. Another file,
-profile or thread count starts over.
+The video is divided into units of up to about two minutes that join seamlessly; each unit is decoded once for the whole
+ladder. After Ctrl-C, a crash or a kill, run the same command again: finished units are kept, and the result is
+byte-identical. A different file, profile or thread count starts over.
 
-Exit codes: 0 done; 1 failed, may succeed when tried again; 2 wrong arguments; 3 the file cannot be transcoded;
-130 stopped.
+Exit codes: 0 done; 1 failed, a retry may succeed; 2 invalid arguments; 3 the file cannot be transcoded; 130 stopped.
 
 Examples:
   python -m tasks.transcode lecture.mkv out/
@@ -67,17 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         _transcode(options, stop)
-    except InputRejectedError as refusal:
-        _say(f"{options.source} cannot be transcoded. {refusal.message} [{refusal.code}]")
+    except InputRejectedError as rejection:
+        _print(f"{options.source} cannot be transcoded. {rejection.message} [{rejection.code}]")
         return EXIT_REJECTED
     except TranscodeError as failure:
-        _say(f"Failed: {failure.message} [{failure.code}]")
+        _print(f"Failed: {failure.message} [{failure.code}]")
         return EXIT_FAILED
     except StoppedError:
-        _say("Stopped. The same command goes on from here.")
+        _print("Stopped. Run the same command again to continue.")
         return EXIT_STOPPED
     except OSError as failure:
-        _say(f"Failed: {failure.filename or options.folder}: {failure.strerror or failure}")
+        _print(f"Failed: {failure.filename or options.folder}: {failure.strerror or failure}")
         return EXIT_FAILED
     return 0
 
@@ -89,49 +88,49 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", type=_existing_file, metavar="SOURCE", help="the video file")
-    parser.add_argument("folder", type=Path, metavar="OUTPUT_DIR", help="the folder for the output; made if needed")
+    parser.add_argument("source", type=_existing_file, metavar="SOURCE", help="video file to transcode")
+    parser.add_argument("folder", type=Path, metavar="OUTPUT_DIR", help="output folder; created if it does not exist")
     parser.add_argument(
         "--profile",
         choices=sorted(PROFILES),
         default="standard",
-        help=f"the ladder and its quality (default: %(default)s): {'; '.join(map(_described, PROFILES.values()))}",
+        help=f"ladder and quality (default: %(default)s). {'; '.join(map(_profile_help, PROFILES.values()))}",
     )
     parser.add_argument(
         "--threads",
         type=_count,
         default=1,
         metavar="N",
-        help="x264 threads of each encoder; another number gives other bytes (default: %(default)s)",
+        help="x264 threads per encoder; a different number produces different bytes (default: %(default)s)",
     )
     parser.add_argument(
         "--at-once",
         type=_count,
         metavar="N",
         default=max(1, (os.cpu_count() or 1) // 2),
-        help="units encoded side by side (default: one for every two cores, here %(default)s)",
+        help="number of units encoded in parallel (default: one per two cores, here %(default)s)",
     )
     parser.add_argument(
         "--full-verify",
         action="store_true",
-        help="decode all that was made before saying that it is good, not just the first and last segment of each track",
+        help="before reporting success, decode the whole output, not just the first and last segment of each track",
     )
     return parser
 
 
-def _described(profile: Profile) -> str:
+def _profile_help(profile: Profile) -> str:
     sides = "/".join(str(rung.short_side_px) for rung in profile.rungs)
     rates = "/".join(f"{rung.maxrate_bps / 1000:g}" for rung in profile.rungs)
     factors = "/".join(str(rung.crf) for rung in profile.rungs)
     return (
-        f"{profile.name} is up to {sides} lines at x264 {profile.preset}, crf {factors}, "
-        f"at most {rates} kb/s, AAC {profile.audio_bps / 1000:g} kb/s"
+        f"{profile.name}: shorter side up to {sides} px, x264 preset {profile.preset}, crf {factors}, "
+        f"at most {rates} kb/s, AAC at {profile.audio_bps / 1000:g} kb/s"
     )
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        message = f"{text} is not a whole number above 0"
+        message = f"{text} is not a whole number greater than 0"
         raise argparse.ArgumentTypeError(message)
     return int(text)
 
@@ -147,11 +146,11 @@ def _existing_file(text: str) -> Path:
 def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
     started = time.monotonic()
     with folder_lock(options.folder):
-        _say(f"Reading {options.source}")
+        _print(f"Reading {options.source}")
         run = start_run(options.source, options.folder, PROFILES[options.profile], threads=options.threads, stop=stop)
-        _say(_described_run(run))
+        _print(_run_summary(run))
         for code in run.plan.warnings:
-            _say(f"Note: {SOURCE_WARNINGS[code]} [{code}]")
+            _print(f"Note: {SOURCE_WARNINGS[code]} [{code}]")
         line = ProgressLine(run, sys.stderr)
         try:
             publication = finish_run(
@@ -159,23 +158,25 @@ def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
             )
         finally:
             line.end()
-    _say(_table(publication))
-    _say(f"Done in {time.monotonic() - started:.1f} s: {(options.folder / publication.manifest['master']).absolute()}")
+    _print(_table(publication))
+    _print(
+        f"Done in {time.monotonic() - started:.1f} s: {(options.folder / publication.manifest['master']).absolute()}"
+    )
 
 
-def _described_run(run: LocalRun) -> str:
+def _run_summary(run: LocalRun) -> str:
     plan = run.plan
     kept = sum(1 for unit in run.units() if run.resumed and run.finished(unit))
-    pictures = (
+    video = (
         f"{float(plan.rate):.5g} fps, {len(plan.rungs)} rung{'s' * (len(plan.rungs) > 1)} up to "
         f"{plan.rungs[0].width_px}x{plan.rungs[0].height_px}"
         if plan.rungs
-        else "no pictures"
+        else "no video"
     )
     count = len(run.units())
     return (
-        f"{plan.duration_s:.1f} s, {pictures}, {'AAC stereo' if plan.has_audio else 'no sound'}, "
-        f"{count} unit{'s' * (count > 1)}" + (f", {kept} of them done before" if kept else "")
+        f"{plan.duration_s:.1f} s, {video}, {'AAC stereo' if plan.has_audio else 'no audio'}, "
+        f"{count} unit{'s' * (count > 1)}" + (f", {kept} of them already finished" if kept else "")
     )
 
 
@@ -192,7 +193,7 @@ def _table(publication: Publication) -> str:
     return "\n".join(rows)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Captions: the text streams of a source as WebVTT files on the output's clock, offered by HLS and DASH alike."""
+"""Captions: a source's text streams as WebVTT files on the output's clock, for HLS and DASH."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from .webvtt import webvtt_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,14 +48,21 @@ _LANGUAGES = {
     "vie": ("vi", "Tiếng Việt"),
     "zho": ("zh", "中文"),
 }
-"""Containers name languages by ISO 639-2, players by the shortest code of BCP 47: two letters where there are any."""
+"""BCP 47 code and native name by ISO 639-2 code. Containers use ISO 639-2; players use the shortest
+BCP 47 code, which has two letters if the language has such a code.
+"""
+
+WEBVTT_CONTENT_TYPE = "text/vtt"
 
 _LETTERS = 3
 _LONGEST_NAME = 60
 
 
 class Cue(NamedTuple):
-    """A text and when it is shown, in milliseconds. Lines are parted by a newline, none of them is empty."""
+    """A text and when it is displayed, in milliseconds.
+
+    Lines are separated by newlines, and none is empty.
+    """
 
     start_ms: int
     end_ms: int
@@ -69,13 +74,13 @@ class CaptionSource:
     """A text stream of a source, on the source's own clock."""
 
     language: str
-    """As the container says, e.g. `eng`; empty where it doesn't."""
+    """As declared by the container, e.g. `eng`; empty if not declared."""
     title: str
     cues: tuple[Cue, ...]
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> CaptionSource:
-        """Rebuild what dataclasses.asdict gave, before or after JSON."""
+        """Rebuild an equal object from the result of dataclasses.asdict, before or after JSON."""
         return cls(form["language"], form["title"], _cues(form["cues"]))
 
 
@@ -84,14 +89,14 @@ class CaptionTrack:
     """One caption track of an output, on the grid's clock."""
 
     language: str
-    """As BCP 47 names it, e.g. `en`; empty where unknown."""
+    """BCP 47 code, e.g. `en`; empty if unknown."""
     name: str
-    """What people choose it by; no other track of the output has the same."""
+    """Name shown in the player's menu; unique among the tracks of the output."""
     cues: tuple[Cue, ...]
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> CaptionTrack:
-        """Rebuild what dataclasses.asdict gave, before or after JSON."""
+        """Rebuild an equal object from the result of dataclasses.asdict, before or after JSON."""
         return cls(form["language"], form["name"], _cues(form["cues"]))
 
 
@@ -102,17 +107,20 @@ def _cues(rows: Iterable[Sequence[Any]]) -> tuple[Cue, ...]:
 def plan_captions(
     sources: Sequence[CaptionSource], *, start_s: Fraction, duration_s: Fraction
 ) -> tuple[CaptionTrack, ...]:
-    """Return tracks whose time 0 is `start_s` on the source's clock, cut to `duration_s`; those without a cue are left out."""
+    """Return the tracks, shifted so that `start_s` becomes 0, and clipped to `duration_s`.
+
+    `start_s` is on the source's clock. Tracks without a cue are left out.
+    """
     start_ms, end_ms = _milliseconds(start_s), math.floor(duration_s * 1000)
     tracks: list[CaptionTrack] = []
     for number, source in enumerate(sources, start=1):
-        moved = [
+        shifted = [
             Cue(max(0, cue.start_ms - start_ms), min(end_ms, cue.end_ms - start_ms), cue.text) for cue in source.cues
         ]
-        cues = tuple(sorted(cue for cue in moved if cue.end_ms > cue.start_ms))
+        cues = tuple(sorted(cue for cue in shifted if cue.end_ms > cue.start_ms))
         if cues:
-            language, usual_name = _LANGUAGES.get(source.language, (_own_code(source.language), f"Captions {number}"))
-            name = _name(source.title or usual_name, taken={track.name for track in tracks})
+            language, default_name = _LANGUAGES.get(source.language, (_own_code(source.language), f"Captions {number}"))
+            name = _name(source.title or default_name, taken={track.name for track in tracks})
             tracks.append(CaptionTrack(language, name, cues))
     return tuple(tracks)
 
@@ -123,17 +131,29 @@ def _own_code(language: str) -> str:
 
 
 def _name(wanted: str, *, taken: set[str]) -> str:
-    """Return the name without what a playlist cannot quote, and with a number where another track has it."""
+    """Return a unique name without characters that a playlist cannot quote.
+
+    A number is appended if another track already has the name.
+    """
     plain = " ".join(wanted.replace('"', "'").split())[:_LONGEST_NAME] or "Captions"
     names = [plain, *(f"{plain} {number}" for number in range(2, len(taken) + 2))]
     return next(name for name in names if name not in taken)
 
 
 def webvtt(track: CaptionTrack) -> str:
-    """Return the track as WebVTT. The map of timestamps (RFC 8216, 3.5) says that its 0 is the media's 0."""
+    """Return the track as WebVTT.
+
+    The timestamp map (RFC 8216, 3.5) maps its time 0 to time 0 of the media.
+    """
     head = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n"
     cues = [f"{_time(cue.start_ms)} --> {_time(cue.end_ms)}\n{_escaped(cue.text)}\n" for cue in track.cues]
     return "\n".join([head, *cues])
+
+
+def webvtt_time(seconds: Fraction) -> str:
+    """Return the time in WebVTT format, rounded to the millisecond: 01:02:03.450."""
+    minutes, ms = divmod(_milliseconds(seconds), 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"
 
 
 def _time(milliseconds: int) -> str:

@@ -1,4 +1,4 @@
-"""What can go wrong in the engine, told apart by what the caller can do about it."""
+"""Errors of the engine, classified by what the caller can do about them."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 UnitKey = int | str
-"""Names a unit of a plan: the index of a stretch of video, or AUDIO_UNIT."""
+"""Identifies a unit of a plan: the index of a video unit, AUDIO_UNIT or PREVIEW_UNIT."""
 
 AUDIO_UNIT = "audio"
 PREVIEW_UNIT = "preview"
 
 
 class TranscodeError(Exception):
-    """Base of the engine's errors: a stable code for programs, a sentence for people."""
+    """Base class of the engine's errors: a stable code for programs and a message for people."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Keep both; `code` is upper snake and never changes its meaning."""
+        """Store both; `code` is in UPPER_SNAKE case and never changes its meaning."""
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
 
     def __reduce__(self) -> tuple[type[TranscodeError], tuple[str, str]]:
-        """Let the error cross a process border with both of its parts."""
+        """Support pickling with both arguments, to pass the error between processes."""
         return type(self), (self.code, self.message)
 
 
 class InputRejectedError(TranscodeError):
-    """The file cannot be transcoded, here or anywhere; the sentence tells its owner what to do."""
+    """The file cannot be transcoded on any machine; the message states what its owner can do."""
 
 
 class EncodeError(TranscodeError):
-    """This run failed; the same work may well succeed elsewhere or later."""
+    """Processing failed this time; a retry may succeed, here or on another machine."""
 
 
 class InconsistentOutputError(TranscodeError):
-    """Outputs of a plan's units do not fit together; doing `units` again may mend it."""
+    """The outputs of a plan's units do not fit together; redoing `units` may fix it."""
 
     def __init__(self, code: str, message: str, units: Iterable[UnitKey]) -> None:
-        """Name the units to be done again."""
+        """Store the units to redo."""
         super().__init__(code, message)
         self.units = tuple(units)
 
     def __reduce__(self) -> tuple[type[InconsistentOutputError], tuple[str, str, tuple[UnitKey, ...]]]:  # type: ignore[override]  # one argument more than its base
-        """Let the error cross a process border with all of its parts."""
+        """Support pickling with all arguments, to pass the error between processes."""
         return type(self), (self.code, self.message, self.units)
 
 
 class SeamMismatchError(InconsistentOutputError):
-    """Two neighbouring units saw different pictures in the frames that both of them decoded."""
+    """Two adjacent units have different checksums for the frames that both of them decoded."""
 
 
 class StoppedError(Exception):
-    """The stop event was set; no child process is left."""
+    """The stop event was set. The child process, if there was one, has been killed."""

@@ -1,4 +1,4 @@
-"""What a unit hands over: its files, what is in them, and the checksums that prove its seams."""
+"""The output of a unit: its files, their contents, and the checksums for the seam check."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ _RANGES = ("segments", "key_frames")
 
 @dataclass(frozen=True)
 class Segment:
-    """A byte range of a file at which playback can start. Times in ticks of the file's timescale.
+    """A byte range of a file at which playback can start.
 
-    As a segment it is a run of whole fragments; as a key frame it is a fragment's beginning, up to its first picture.
+    Times are in ticks of the file's timescale.
+
+    A segment consists of whole fragments; a key frame is the start of a fragment, up to the end of
+    its first frame.
     """
 
     offset: int
@@ -27,7 +30,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class MediaFile:
-    """One file of an output. A video or audio file stands on its own: init (ftyp, moov), then its segments."""
+    """One file of an output.
+
+    A video or audio file is self-contained: init (ftyp, moov), then its segments.
+    """
 
     name: str
     role: Role
@@ -38,17 +44,17 @@ class MediaFile:
     init_bytes: int = 0
     init_sha256: str = ""
     timescale: int = 0
-    """Ticks a second; 0 for a picture."""
+    """Ticks per second; 0 for a still image."""
     codec: str = ""
-    """As RFC 6381 names it, e.g. `avc1.64001f`."""
+    """RFC 6381 codec string, e.g. `avc1.64001f`."""
     segments: tuple[Segment, ...] = ()
     key_frames: tuple[Segment, ...] = ()
-    """Each key frame of a video file; it lasts until the next one."""
+    """All key frames of a video file; each lasts until the next one."""
 
 
 @dataclass(frozen=True)
 class SeamSums:
-    """Checksums (Adler-32) of decoded, scaled pictures in a row, the first one showing `first_frame`."""
+    """Checksums (Adler-32) of consecutive decoded and scaled frames, starting at `first_frame`."""
 
     first_frame: int
     sums: tuple[int, ...]
@@ -56,18 +62,21 @@ class SeamSums:
 
 @dataclass(frozen=True)
 class UnitOutput:
-    """All that one unit made. The files lie in the directory that its encoder was given."""
+    """Everything that one unit produced. The files are in the directory passed to its encoder."""
 
     unit: UnitKey
     files: tuple[MediaFile, ...]
     cpu_s: float
     head: SeamSums | None = None
-    """Pictures around the unit's first frame, which the unit before decoded too."""
+    """Frames around the start of the unit that the previous unit decoded too."""
     tail: SeamSums | None = None
-    """Pictures around the unit's end, which the unit behind decodes too."""
+    """Frames around the end of the unit that the next unit decodes too."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return a form that JSON can carry; segments and key frames as rows of (offset, bytes, start_ticks, duration_ticks)."""
+        """Return a JSON-serializable form.
+
+        Segments and key frames are rows of (offset, bytes, start_ticks, duration_ticks).
+        """
         form = asdict(self)
         for file in form["files"]:
             for name in _RANGES:
@@ -76,7 +85,7 @@ class UnitOutput:
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> UnitOutput:
-        """Rebuild exactly what to_json gave, before or after JSON."""
+        """Rebuild an equal object from the result of to_json, before or after JSON."""
         return cls(
             unit=form["unit"],
             files=tuple(

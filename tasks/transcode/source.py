@@ -1,4 +1,7 @@
-"""What the engine knows about a source, all of it from packets and decoded pictures, never from declared durations."""
+"""Description of a probed source.
+
+Its times come from packets and decoded frames, never from declared durations.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from .captions import CaptionSource
 
 @dataclass(frozen=True)
 class KeyFrame:
-    """A packet from which decoding can start. Times in the picture stream's time base."""
+    """A packet from which decoding can start. Times are in the time base of the video stream."""
 
     pts: int
     seek: int
-    """The smaller of its pts and dts: what a demuxer must be asked for to land on this packet."""
+    """The smaller of its pts and dts: the seek target that makes a demuxer land on this packet."""
 
 
 @dataclass(frozen=True)
 class AudioSource:
-    """The audio stream that will be heard. Times in seconds on the source's own clock."""
+    """The audio stream to transcode. Times are in seconds on the source's own clock."""
 
     stream: int
     codec: str
@@ -32,73 +35,85 @@ class AudioSource:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """One probed file. All pts count in `time_base`, on the source's own clock."""
+    """One probed file. Every pts is in units of `time_base`, on the source's own clock."""
 
     engine: str
     demuxer: str
     stream: int
-    """The picture stream; where there are no pictures, the audio stream, like the three fields after this one."""
+    """Index of the video stream. If there is none, this and the next three fields describe the
+    audio stream.
+    """
     codec: str
     time_base: Fraction
     first_pts: int
-    """Time of the first picture that decodes: frame 0 of the grid."""
+    """Time of the first frame that decodes; planning makes it frame 0 of the grid unless there is
+    an audio lead-in.
+    """
     end_pts: int
-    """Time at which the last picture ends."""
+    """Time at which the last frame ends."""
     frame_pts: tuple[int, ...]
-    """Times of all shown pictures, ascending, none before first_pts; empty where there is only sound."""
+    """Times of all displayed frames, ascending, none before first_pts; empty for an audio-only
+    source.
+    """
     keys: tuple[KeyFrame, ...]
-    """Ascending by pts."""
+    """In ascending order of pts."""
     declared_rates: tuple[Fraction, ...]
-    """Picture rates that the file claims, most trusted first; hints only."""
+    """Frame rates that the file declares, most trusted first; used only to break ties."""
     width_px: int
     height_px: int
-    """As stored, before sample aspect ratio and rotation."""
+    """As stored, before the sample aspect ratio and rotation are applied."""
     sample_aspect: Fraction
     quarter_turns: int
-    """By how many times 90 degrees the stored picture must be turned to stand upright."""
+    """Number of 90-degree turns that bring the stored frame upright."""
     pixel_format: str
     matrix: str
-    """The colour matrix by ffmpeg's name, `unknown` where the file doesn't say."""
+    """Colour matrix by ffmpeg's name; `unknown` if the file does not declare it."""
     transfer: str
-    """The transfer curve by ffmpeg's name where it is one of HDR (`smpte2084`, `arib-std-b67`), else empty."""
+    """Transfer curve of an HDR source by ffmpeg's name (`smpte2084` or `arib-std-b67`); empty for
+    any other.
+    """
     interlaced: bool
-    """Whether pictures are made of two fields each, taken one after the other."""
+    """Whether each frame consists of two fields captured one after the other."""
     upright: bool
-    """Whether pictures are shown as they are stored, neither turned nor mirrored."""
+    """Whether frames are displayed as stored, neither rotated nor mirrored."""
     closed_gops: bool
-    """Whether no picture is shown before the key frame that it comes after: playback can start at each."""
+    """Whether no frame is displayed before a key frame that precedes it in decoding order, so
+    playback can start at each.
+    """
     bit_rate_bps: int
-    """Of the whole file, over the time of its pictures."""
+    """Of the whole file, over the duration of its video."""
     audio: AudioSource | None
     declared_duration_s: float
-    """What the container claims; 0.0 where it doesn't. Shown to people, never used to plan."""
+    """Duration that the container declares; 0.0 if it declares none. For display only, never used
+    in planning.
+    """
     warnings: tuple[str, ...]
-    """Stable codes of what is odd about the file but did not stop us."""
+    """Codes from SOURCE_WARNINGS for problems that do not prevent transcoding."""
     captions: tuple[CaptionSource, ...] = ()
 
     @property
     def has_video(self) -> bool:
-        """Tell a video from a recording of sound alone."""
+        """Whether there is video; False for an audio-only source."""
         return bool(self.frame_pts)
 
     @property
     def video_s(self) -> Fraction:
-        """Seconds from the first picture to the end of the last one."""
+        """Seconds from first_pts to the end of the last frame."""
         return (self.end_pts - self.first_pts) * self.time_base
 
     @property
     def start_s(self) -> Fraction:
-        """Time of the first picture on the source's own clock, in seconds."""
+        """Time of first_pts on the source's own clock, in seconds."""
         return self.first_pts * self.time_base
 
     @property
     def display_size_px(self) -> tuple[Fraction, Fraction]:
-        """Width and height as shown: square pixels, upright."""
+        """Width and height as displayed: square pixels, upright."""
         width, height = self.width_px * self.sample_aspect, Fraction(self.height_px)
         return (height, width) if self.quarter_turns % 2 else (width, height)
 
     def to_json(self) -> dict[str, Any]:
-        """Return a form that JSON can carry; fractions as text."""
+        """Return a JSON-serializable form; fractions are strings."""
         form = asdict(self)
         form["time_base"] = str(self.time_base)
         form["sample_aspect"] = str(self.sample_aspect)
@@ -110,7 +125,7 @@ class SourceInfo:
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> SourceInfo:
-        """Rebuild what to_json gave."""
+        """Rebuild an equal object from the result of to_json."""
         audio = form["audio"]
         if audio is not None:
             audio = AudioSource(**audio | {"start_s": Fraction(audio["start_s"]), "end_s": Fraction(audio["end_s"])})

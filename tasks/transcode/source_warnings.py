@@ -1,13 +1,18 @@
-"""What may be odd about a source that is transcoded all the same: stable codes, and a sentence each for the file's owner."""
+"""Warnings about sources that are transcoded anyway: stable codes, and messages for the owners."""
 
 from __future__ import annotations
 
 SOURCE_WARNINGS = {
-    "READING_BROKE_OFF": "The file is damaged from some place on; what lies before it was kept.",
-    "SHORTER_THAN_DECLARED": "The file ends earlier than it says; what is there was kept. Was the recording or its upload cut off?",
-    "AUDIO_UNREADABLE": "The sound cannot be read, so the video is silent.",
-    "CLOCK_STARTS_OVER": "The file's clock starts over on the way, as when recordings are joined without a program for it; "
-    "what comes from there on may be missing.",
-    "CAPTIONS_CUT": "The captions are longer than any speech; only their beginning was kept.",
+    "READING_BROKE_OFF": "The file is damaged partway through; everything before the damage was kept. "
+    "If the end is missing, please repair the recording and upload it again.",
+    "SHORTER_THAN_DECLARED": "The file is shorter than it declares; everything it contains was kept. "
+    "If the end is missing, the upload may have been cut off: please upload the file again.",
+    "AUDIO_UNREADABLE": "The audio cannot be decoded, so the video is silent. "
+    "To add it, please export the video again as an MP4 file with AAC audio, and upload that.",
+    "CLOCK_STARTS_OVER": "The timestamps start over partway through the file, as happens when recordings are "
+    "concatenated as plain files; what follows may be missing. Please join the recordings with a video editor, "
+    "or upload them one by one.",
+    "CAPTIONS_CUT": "The file contains more captions than we can take, so some were left out. "
+    "Please check the captions in the file.",
 }
-"""By code; the probe reports codes."""
+"""Messages by code; the probe reports only the codes."""

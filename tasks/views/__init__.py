@@ -1,3 +1,3 @@
-"""The pages: a list with an upload form, a page for each video, the progress they ask for, and the files that a player fetches."""
+"""The pages: a list with an upload form, a page per video, progress for polling, and media files for the player."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may use the pages, and what a program gets instead of a page when it may not, or when the database is away."""
+"""Access to the pages, and JSON error responses: for users who are not signed in, and for database outages."""
 
 from __future__ import annotations
 
@@ -19,32 +19,35 @@ _RETRY_AFTER_S = 5
 
 
 def html_view(view: View) -> View:
-    """A page: sends whoever is not signed in to the login."""
+    """Wrap a page view: users who are not signed in are redirected to the login page."""
     guarded: View = login_required(view)
     return guarded
 
 
 def json_view(view: View) -> View:
-    """An address that scripts and players ask: no page for an answer, but 403, 404, or 503 while the database is away, never a 500."""
+    """Wrap a view for scripts and players: errors are JSON with status 403 or 404, never an HTML page.
+
+    While the database is unavailable the status is 503, never 500.
+    """
 
     @login_not_required
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             if not request.user.is_active:
-                return _no_store(JsonResponse({"error": "You were signed out. Sign in again."}, status=403))
+                return _no_store(JsonResponse({"errors": ["You have been signed out. Sign in again."]}, status=403))
             return view(request, *args, **kwargs)
         except Http404:
-            return _no_store(JsonResponse({"error": "There is no such thing, or it is not yours."}, status=404))
+            return _no_store(JsonResponse({"errors": ["Not found."]}, status=404))
         except DatabaseError as error:
             logger.warning("DATABASE_UNAVAILABLE %s: %s", request.path, error)
-            answer = JsonResponse({"error": "The server's database is away for a moment."}, status=503)
-            answer["Retry-After"] = str(_RETRY_AFTER_S)
-            return _no_store(answer)
+            response = JsonResponse({"errors": ["Temporarily unavailable. Try again in a few seconds."]}, status=503)
+            response["Retry-After"] = str(_RETRY_AFTER_S)
+            return _no_store(response)
 
     return guarded
 
 
-def _no_store(answer: HttpResponse) -> HttpResponse:
-    answer["Cache-Control"] = "no-store"
-    return answer
+def _no_store(response: HttpResponse) -> HttpResponse:
+    response["Cache-Control"] = "no-store"
+    return response

@@ -1,7 +1,7 @@
-"""The Range header of a request for bytes (RFC 9110, section 14), and the part of a file that it names.
+"""Byte ranges: the Range header of a request (RFC 9110, section 14), and the requested part of a file.
 
-Written here because nothing at hand does it right: WhiteNoise 6.12 refuses ranges of one byte, which Safari asks for, and Django's own
-FileResponse knows no ranges.
+Implemented here because neither alternative works: WhiteNoise 6.12 rejects ranges of one byte, which
+Safari requests, and Django's own FileResponse does not support ranges.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ByteRange(NamedTuple):
 
     @property
     def length_bytes(self) -> int:
-        """How many bytes."""
+        """Number of bytes."""
         return self.last - self.first + 1
 
 
@@ -32,7 +32,7 @@ class UnsatisfiableError(ValueError):
 
 
 def parse_range(header: str, *, size_bytes: int) -> ByteRange | None:
-    """The part that the header asks for. None: answer with the whole file, since there is no range, or several, or nothing readable.
+    """Return the requested range, or None for the whole file: there is no range, more than one, or an invalid one.
 
     Raises UnsatisfiableError.
     """
@@ -53,7 +53,7 @@ def parse_range(header: str, *, size_bytes: int) -> ByteRange | None:
 
 
 class PartOfFile(BufferedIOBase):
-    """A file that begins and ends where a range does. Closing it closes the file."""
+    """File object limited to a byte range of another file. Closing it closes that file."""
 
     def __init__(self, file: IO[bytes], part: ByteRange) -> None:
         file.seek(part.first)
@@ -61,7 +61,7 @@ class PartOfFile(BufferedIOBase):
         self._left_bytes = part.length_bytes
 
     def readable(self) -> bool:
-        """It can be read."""
+        """Return True."""
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -1,4 +1,7 @@
-"""Uploading past this site: a script asks for addresses, PUTs the parts of a file to the bucket, and says when all are there."""
+"""Direct uploads that bypass this site.
+
+A script requests presigned URLs, PUTs the parts of the file to the bucket, and then completes the upload.
+"""
 
 from __future__ import annotations
 
@@ -29,25 +32,26 @@ from .upload import short_name, size_problem
 
 logger = logging.getLogger(__name__)
 
-MOST_URLS = 50
-"""Addresses in one answer: a script asks for more when it needs them."""
+MAX_URLS = 50
+"""Maximum number of URLs per response. A script requests more when it needs them."""
 
-_UNAVAILABLE = "The storage does not answer at the moment. What was uploaded is kept; try again."
+_UNAVAILABLE = "The storage is temporarily unavailable. The parts uploaded so far are kept. Try again in a few seconds."
 
 
 @require_POST
 @json_view
 def begin(request: HttpRequest) -> HttpResponseBase:
-    """Begin an upload: {id, title, name, size_bytes, type}. 201 with its address and the number and size of parts; 400 with what is wrong.
+    """Begin an upload: {id, title, name, size_bytes, type}.
 
-    The id is the video's. It may be left out; with it, saying the same again begins nothing again.
+    Responds with 201 and the upload's URL, part size and missing parts, or 400 and the errors. The id is
+    the video's; it is optional and makes the request idempotent.
     """
     bucket = _bucket()
     asked = _json_body(request)
     title, name, size_bytes = asked.get("title", ""), asked.get("name", ""), asked.get("size_bytes")
     content_type = asked.get("type") or "application/octet-stream"
     if not all(isinstance(each, str) for each in (title, name, content_type)) or type(size_bytes) is not int:
-        return _bad_request("The request needs a title, a name, a type, and size_bytes.")
+        return _bad_request("The request needs a title, a name, a type and size_bytes.")
     try:
         video_id = uuid.UUID(asked["id"]) if "id" in asked else None
     except (AttributeError, TypeError, ValueError):
@@ -72,15 +76,17 @@ def begin(request: HttpRequest) -> HttpResponseBase:
 def _problem(title: str, name: str, content_type: str, size_bytes: int) -> str:
     if not name:
         return "Choose a video file."
-    if len(title) > 200 or len(content_type) > 100 or not content_type.isascii():  # noqa: PLR2004 - the title's column; no type is longer
-        return "The title has at most 200 characters."
+    if len(title) > 200:  # noqa: PLR2004 - the column's length
+        return "The title can have at most 200 characters."
+    if len(content_type) > 100 or not content_type.isascii():  # noqa: PLR2004 - no registered type is longer
+        return "The type must be a media type such as video/mp4."
     return size_problem(size_bytes)
 
 
 @require_http_methods(["GET", "DELETE"])
 @json_view
 def upload(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
-    """GET: what is left to upload, also after the browser was closed. DELETE: give the upload up."""
+    """GET: return what is left to upload, even after the browser was closed. DELETE: abort the upload."""
     row = _row(request, video_id)
     if request.method == "DELETE":
         delete_video(video_id=row.video_id)
@@ -88,7 +94,7 @@ def upload(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     try:
         return JsonResponse(_as_json(row, missing_parts(row, bucket=_bucket())))
     except NoSuchUploadError:
-        # Complete in the bucket; what is left is to say so.
+        # Already complete in the bucket; only the call of `complete` is left.
         return JsonResponse(_as_json(row, []))
     except BucketError as error:
         return _unavailable(error)
@@ -97,22 +103,26 @@ def upload(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
 @require_POST
 @json_view
 def part_urls(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
-    """Addresses for parts: {numbers: [1, 2, 3]}, up to fifty. 200 with {urls: {"1": ...}}."""
+    """Return presigned URLs for up to fifty parts: {numbers: [1, 2, 3]}. Responds with 200 and {urls: {"1": ...}}."""
     row = _row(request, video_id)
     numbers = _json_body(request).get("numbers")
-    good = isinstance(numbers, list) and 1 <= len(numbers) <= MOST_URLS
+    good = isinstance(numbers, list) and 1 <= len(numbers) <= MAX_URLS
     if not good or not all(type(number) is int and 1 <= number <= row.parts for number in numbers or []):
-        return _bad_request(f"numbers must be up to {MOST_URLS} whole numbers from 1 to {row.parts}.")
+        return _bad_request(f"numbers must be up to {MAX_URLS} whole numbers from 1 to {row.parts}.")
     bucket, key = _bucket(), str(row.video.source)
     return JsonResponse(
-        {"urls": {str(number): bucket.part_url(key, row.upload_id, number) for number in numbers or []}}
+        {"urls": {str(number): bucket.presigned_part_url(key, row.upload_id, number) for number in numbers or []}}
     )
 
 
 @require_POST
 @json_view
 def complete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
-    """All parts are there. 200 with the video's page; 409 with the parts that are not there after all; 410 where all has to begin anew."""
+    """Complete the upload once all parts have been sent.
+
+    Responds with 200 and the URL of the video's page, 409 and the numbers of missing parts, or 410 if the
+    upload has to start again from the beginning.
+    """
     video = get_object_or_404(videos_for(request.user), pk=video_id)
     try:
         complete_direct_upload(bucket=_bucket(), video_id=video.pk)
@@ -126,7 +136,7 @@ def complete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
 
 
 def _row(request: HttpRequest, video_id: uuid.UUID) -> DirectUpload:
-    """The upload, of a video that this person may change. Raises Http404 otherwise."""
+    """Return the upload of a video that this user may change. Raises Http404 otherwise."""
     allowed = videos_for(request.user).filter(pk=video_id)
     return get_object_or_404(DirectUpload.objects.select_related("video"), video__in=allowed)
 
@@ -134,7 +144,7 @@ def _row(request: HttpRequest, video_id: uuid.UUID) -> DirectUpload:
 def _bucket() -> Bucket:
     bucket = default_bucket()
     if bucket is None:
-        # The storage is a folder: files come through this site.
+        # The storage is a folder: files are uploaded through this site.
         raise Http404
     return bucket
 

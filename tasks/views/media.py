@@ -1,6 +1,6 @@
-"""Published objects for players: files of a folder, with ranges; of a private bucket, playlists whose addresses work for a while.
+"""Published objects for players: a folder's files with byte ranges, a private bucket's playlists with presigned URLs.
 
-With MEDIA_BASE_URL, a CDN or a public bucket, browsers go there and never come here.
+With MEDIA_BASE_URL (a CDN or a public bucket), browsers use that URL and never request these views.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ _CONTENT_TYPES = {
 _BLOCK_BYTES = 256 * 1024
 
 _CACHE = "private, max-age=31536000, immutable"
-"""A key is never used for other content. Private, because only who is signed in may see it."""
+"""A key is never reused for other content. Private, because only signed-in users may see it."""
 
 _NO_CACHE = "no-store"
-"""For addresses that work for a while: those of a role end with its credentials, which may be soon."""
+"""For presigned URLs: those signed by a role expire with its credentials, which may be soon."""
 
 
 @require_safe
 @json_view
 def media(request: HttpRequest, key: str) -> HttpResponseBase:
-    """The object, or the range of it that was asked for: 200, 206, 404 or 416. Of a bucket's media the address: 302."""
+    """Respond with the object or the requested range (200, 206, 404 or 416), or redirect to a bucket (302)."""
     _require_allowed(request, key)
     bucket = default_bucket()
     return _from_folder(request, key) if bucket is None else _from_bucket(request, key, bucket)
 
 
 def _require_allowed(request: HttpRequest, key: str) -> None:
-    """Raise Http404 for any name but that of a published object, however it is written, and for another person's video."""
+    """Raise Http404 unless the key is the canonical key of a published object of a video that this user may see."""
     if not key.startswith(PUBLISHED_PREFIX) or posixpath.normpath(key) != key or "\0" in key or "\\" in key:
         raise Http404
     try:
@@ -65,9 +65,9 @@ def _require_allowed(request: HttpRequest, key: str) -> None:
 def _from_bucket(request: HttpRequest, key: str, bucket: Bucket) -> HttpResponseBase:
     if posixpath.splitext(key)[1] in SIGNED_SUFFIXES:
         return _signed_text(request, key, bucket)
-    answer = HttpResponseRedirect(bucket.url(key))
-    answer["Cache-Control"] = _NO_CACHE
-    return answer
+    response = HttpResponseRedirect(bucket.presigned_url(key))
+    response["Cache-Control"] = _NO_CACHE
+    return response
 
 
 @gzip_page
@@ -77,9 +77,9 @@ def _signed_text(_: HttpRequest, key: str, bucket: Bucket) -> HttpResponse:
             text = file.read().decode()
     except FileNotFoundError:
         raise Http404 from None
-    answer = HttpResponse(sign(text, key=key, url_of=bucket.url), content_type=_content_type(key))
-    answer["Cache-Control"] = _NO_CACHE
-    return answer
+    response = HttpResponse(sign(text, key=key, url_of=bucket.presigned_url), content_type=_content_type(key))
+    response["Cache-Control"] = _NO_CACHE
+    return response
 
 
 def _content_type(key: str) -> str:
@@ -89,41 +89,41 @@ def _content_type(key: str) -> str:
 def _from_folder(request: HttpRequest, key: str) -> HttpResponseBase:
     file = _open(key)
     size_bytes = Path(file.name).stat().st_size
-    # Ranges are defined for GET alone (RFC 9110, 14.2).
+    # Ranges are defined for GET only (RFC 9110, 14.2).
     header = request.headers.get("Range", "") if request.method == "GET" else ""
     try:
         part = parse_range(header, size_bytes=size_bytes)
     except UnsatisfiableError:
         file.close()
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size_bytes}", "Accept-Ranges": "bytes"})
-    answer = _body(file, part) if request.method == "GET" else _no_body(file)
+    response = _body(file, part) if request.method == "GET" else _no_body(file)
     if part is None:
-        answer["Content-Length"] = str(size_bytes)
+        response["Content-Length"] = str(size_bytes)
     else:
-        answer["Content-Length"] = str(part.length_bytes)
-        answer["Content-Range"] = f"bytes {part.first}-{part.last}/{size_bytes}"
-    answer["Content-Type"] = _content_type(key)
-    answer["Accept-Ranges"] = "bytes"
-    answer["Cache-Control"] = _CACHE
-    return answer
+        response["Content-Length"] = str(part.length_bytes)
+        response["Content-Range"] = f"bytes {part.first}-{part.last}/{size_bytes}"
+    response["Content-Type"] = _content_type(key)
+    response["Accept-Ranges"] = "bytes"
+    response["Cache-Control"] = _CACHE
+    return response
 
 
 def _body(file: IO[bytes], part: ByteRange | None) -> HttpResponseBase:
-    answer = FileResponse(file) if part is None else FileResponse(PartOfFile(file, part), status=206)
-    answer.block_size = _BLOCK_BYTES
-    return answer
+    response = FileResponse(file) if part is None else FileResponse(PartOfFile(file, part), status=206)
+    response.block_size = _BLOCK_BYTES
+    return response
 
 
 def _no_body(file: IO[bytes]) -> HttpResponseBase:
-    """For HEAD: not every WSGI server leaves out what it is given."""
+    """Respond to HEAD: not every WSGI server drops the body."""
     file.close()
     return HttpResponse()
 
 
 def _open(key: str) -> IO[bytes]:
-    """The file of a published object. Raises Http404 where there is none."""
+    """Open the file of a published object. Raises Http404 if there is none."""
     try:
         return Path(default_storage.path(key)).open("rb")
     except (NotImplementedError, SuspiciousFileOperation, OSError):
-        # No file system's storage, or no such file.
+        # The storage is not a file system, or there is no such file.
         raise Http404 from None

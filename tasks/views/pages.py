@@ -1,4 +1,4 @@
-"""The pages for people: list and upload, one video, retry and delete."""
+"""HTML pages: the list with the upload form, one video, retry and delete."""
 
 from __future__ import annotations
 
@@ -24,29 +24,33 @@ from .access import html_view
 from .upload import UploadForm
 
 PAGE_VIDEOS = 24
-"""Videos on one page of the list: twelve rows of two, eight of three."""
+"""Videos per page of the list: twelve rows of two, or eight of three."""
 
 
 @require_safe
 @html_view
 def video_list(request: HttpRequest) -> HttpResponse:
-    """Their videos, newest first, and the form for another one."""
+    """Show the user's videos, newest first, and the upload form."""
     return _list_page(request, UploadForm())
 
 
 @require_POST
 def upload(request: HttpRequest) -> HttpResponseBase:
-    """Take an upload. A script (Accept: application/json) gets the video's address, or what is wrong; a form gets a page."""
+    """Accept an upload.
+
+    The response to a script (Accept: application/json) is JSON with the video's URL or the errors; the
+    response to a form is a page.
+    """
     wants_json = request.accepts("application/json") and not request.accepts("text/html")
     if wants_json and not request.user.is_active:
-        return JsonResponse({"errors": ["You were signed out. Sign in, then upload again."]}, status=403)
+        return JsonResponse({"errors": ["You have been signed out. Sign in, then upload the file again."]}, status=403)
     return _upload_json(request) if wants_json else _upload_page(request)
 
 
 def _upload_json(request: HttpRequest) -> JsonResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
-        return JsonResponse({"errors": [text for texts in form.errors.values() for text in texts]}, status=400)
+        return JsonResponse({"errors": [error for errors in form.errors.values() for error in errors]}, status=400)
     video = form.save(owner=request.user)
     return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])}, status=201)
 
@@ -62,11 +66,11 @@ def _upload_page(request: HttpRequest) -> HttpResponse:
 def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> HttpResponse:
     page = Paginator(videos_for(request.user), PAGE_VIDEOS).get_page(request.GET.get("page"))
     videos = list(page.object_list)
-    seen = overviews(videos)
+    overview_by_id = overviews(videos)
     cards = [
         {
             "video": video,
-            "overview": seen[video.pk],
+            "overview": overview_by_id[video.pk],
             "poster_url": media_url(video.published_job.poster_key) if video.published_job else "",
         }
         for video in videos
@@ -78,7 +82,7 @@ def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> 
 @require_safe
 @html_view
 def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
-    """One video: status, progress, the player once it is published, and what happened to it."""
+    """Show one video: status, progress, timeline, and the player once it is published."""
     video = get_object_or_404(videos_for(request.user), pk=video_id)
     published = video.published_job
     context = {
@@ -96,7 +100,10 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
 @require_POST
 @html_view
 def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
-    """Ask for the video again, where that is on offer. A parked job goes on where it stopped; anything else begins anew."""
+    """Retry the video if a retry is offered.
+
+    A DEAD job continues where it stopped; otherwise a new job starts from the beginning.
+    """
     video = get_object_or_404(videos_for(request.user), pk=video_id)
     try:
         retry_video(video_id=video.pk)
@@ -105,16 +112,16 @@ def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     except BatchreelError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, "The video is being tried again.")
+        messages.success(request, "The video will be processed again.")
     return redirect("batchreel:video", video.pk)
 
 
 @require_POST
 @html_view
 def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
-    """Delete the video: its work ends now, its files go soon after."""
+    """Delete the video: its jobs end now, its files are removed soon after."""
     video = get_object_or_404(videos_for(request.user), pk=video_id)
-    with suppress(NotFoundError):  # somebody else was faster, and the rows are gone already
+    with suppress(NotFoundError):  # deleted concurrently, and its rows are already gone
         delete_video(video_id=video.pk)
     messages.success(request, f"“{video}” was deleted.")
     return redirect("batchreel:list")
@@ -123,6 +130,6 @@ def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
 @require_safe
 @html_view
 def confirm_delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
-    """Ask whether to delete."""
+    """Ask for confirmation before deleting."""
     video = get_object_or_404(videos_for(request.user), pk=video_id)
     return render(request, "batchreel/delete.html", {"video": video})

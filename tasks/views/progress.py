@@ -1,4 +1,4 @@
-"""What the pages ask for every few seconds: how far the videos that they show are."""
+"""Progress of the videos shown on a page, which the page polls every few seconds."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from django.views.decorators.http import require_safe
 from ..selectors.videos import VideoOverview, overviews, videos_for
 from .access import json_view
 
-MOST_VIDEOS = 50
+MAX_VIDEOS = 50
 
 
 @require_safe
 @json_view
 def progress(request: HttpRequest) -> HttpResponseBase:
-    """The progress of each video that `?video=` names, by id. One that is gone, or not theirs, is null."""
-    asked = {text: video_id for text in request.GET.getlist("video")[:MOST_VIDEOS] if (video_id := _uuid(text))}
-    videos = {video.pk: video for video in videos_for(request.user).filter(pk__in=asked.values())}
-    seen = overviews(list(videos.values()))
-    answer = JsonResponse(
+    """Respond with the progress of each video in `?video=`, by id: null if it is deleted or not the user's."""
+    requested = {text: video_id for text in request.GET.getlist("video")[:MAX_VIDEOS] if (video_id := _uuid(text))}
+    videos = {video.pk: video for video in videos_for(request.user).filter(pk__in=requested.values())}
+    overview_by_id = overviews(list(videos.values()))
+    response = JsonResponse(
         {
             "videos": {
-                text: _as_json(seen[video_id], str(videos[video_id].published_job_id or ""))
-                if video_id in seen
+                text: _as_json(overview_by_id[video_id], str(videos[video_id].published_job_id or ""))
+                if video_id in overview_by_id
                 else None
-                for text, video_id in asked.items()
+                for text, video_id in requested.items()
             }
         }
     )
-    answer["Cache-Control"] = "no-store"
-    return answer
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _as_json(overview: VideoOverview, published_job: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Playlists of a private bucket: the same text, with an address that works for a while in place of each object's name.
+"""Playlists of a private bucket, with object names replaced by presigned URLs.
 
-Playlists name other playlists too; those stay as they are, so that they come here as well. A playlist holds thousands of segments of
-few files, and equal files get equal addresses, so it is compressed to little.
+Names of other playlists stay as they are, so that those are requested from this site and signed too. A
+playlist has thousands of segments but few files, and equal files get equal URLs, so it compresses well.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     Signer = Callable[[str], str]
 
 SIGNED_SUFFIXES = frozenset({".m3u8", ".mpd", ".vtt"})
-"""What names other objects, or is small. Everything else is fetched from the bucket itself."""
+"""Files that contain names of other objects, or are small. All other files are served by the bucket itself."""
 
 _THUMBNAILS = "thumbnails.vtt"
-"""The one text beside playlists that names objects."""
+"""The only text file other than playlists that contains names of objects."""
 
 _HLS_ATTRIBUTE = re.compile(r'(?<=URI=")[^"]+')
 _DASH_ATTRIBUTE = re.compile(r'((?<=sourceURL=")|(?<=media="))[^"]+')
@@ -29,7 +29,10 @@ _VTT_TILE = re.compile(r"^[^\s#]+\.jpg(?=#xywh=)", re.MULTILINE)
 
 
 def sign(text: str, *, key: str, url_of: Signer) -> str:
-    """Return the text of the object `key` with `url_of` what each name in it stands for. A name outside its job's folder stays as it is."""
+    """Return the text of the object `key` with each object name in it replaced by `url_of` that object's key.
+
+    Names outside the job's folder stay as they are.
+    """
     # published/<video>/<job>/
     folder = "/".join([*key.split("/")[:3], ""])
 
@@ -49,7 +52,7 @@ def sign(text: str, *, key: str, url_of: Signer) -> str:
                 text = pattern.sub(lambda found: signed(found[0]).replace("&", "&amp;"), text)
             return text
         case _ if posixpath.basename(key) != _THUMBNAILS:
-            # Captions: what a person wrote.
+            # Captions: text written by people.
             return text
         case _:
             return _VTT_TILE.sub(lambda found: signed(found[0]), text)

@@ -1,4 +1,4 @@
-"""Uploading: a title and a file become a saved video. The receiver of that save asks for its job."""
+"""Uploading: a title and a file become a saved video. The receiver of that save requests its job."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..services.state.lost_commit import may_be_committed
 
 _GIB = 1024**3
 _NAME_LIMIT_BYTES = 200
-"""File systems take names of 255 bytes, and the storage may add some to a name."""
+"""File systems accept names of up to 255 bytes, and the storage may append to a name."""
 
 
 class UploadForm(forms.Form):
-    """What a person fills in. Without a title, the file's name is the title."""
+    """Upload form. The title defaults to the file's name."""
 
     title = forms.CharField(
         max_length=200, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"}), label="Title"
@@ -32,19 +32,22 @@ class UploadForm(forms.Form):
     )
 
     def clean_source(self) -> Any:
-        """Refuse a file that is too large."""
+        """Reject a file that is empty or too large."""
         file = self.cleaned_data["source"]
         if problem := size_problem(file.size):
             raise forms.ValidationError(problem)
         return file
 
     def save(self, *, owner: Any) -> Video:
-        """Store the file, then save the video."""
+        """Store the file, then save and return the video."""
         return store_upload(owner=owner, title=self.cleaned_data["title"], file=self.cleaned_data["source"])
 
 
 def store_upload(*, title: str, file: UploadedFile[bytes], owner: Any = None) -> Video:
-    """Store the file first, then save the row: no transaction waits for the storage. A row that can't be saved leaves no file."""
+    """Store the file, then save and return the video, so that no transaction waits for the storage.
+
+    If the row cannot be saved, the file is deleted.
+    """
     name = file.name or "video"
     video = Video(owner=owner, title=title or posixpath.splitext(name)[0][:200])
     video.source.save(short_name(name), file, save=False)
@@ -59,17 +62,20 @@ def store_upload(*, title: str, file: UploadedFile[bytes], owner: Any = None) ->
 
 
 def size_problem(size_bytes: int) -> str:
-    """What is wrong with a file of this size; empty where nothing is."""
+    """Return an error message for a file of this size, or an empty string if the size is acceptable."""
     limit_bytes = bridge_settings().upload_limit_bytes
     if size_bytes < 1:
         return "The file is empty."
     if size_bytes > limit_bytes:
-        return f"The file has {size_bytes / _GIB:.1f} GiB; this site takes up to {limit_bytes / _GIB:g} GiB."
+        return f"The file is too large ({size_bytes / _GIB:.1f} GiB). The limit is {limit_bytes / _GIB:g} GiB."
     return ""
 
 
 def short_name(name: str) -> str:
-    """The name, cut to what file systems take, its suffix kept. Sixty letters of Korean are a hundred and eighty bytes."""
+    """Return the name, shortened to the limit of file systems, with its suffix.
+
+    Sixty Korean characters are 180 bytes.
+    """
     stem, suffix = posixpath.splitext(name)
     suffix = suffix.encode()[:20].decode(errors="ignore")
     stem = stem.encode()[: _NAME_LIMIT_BYTES - len(suffix.encode())].decode(errors="ignore")

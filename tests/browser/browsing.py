@@ -1,4 +1,4 @@
-"""A page of a browser on the site, and everything that goes wrong in it."""
+"""A browser page on the site, and the problems that occur in it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ if TYPE_CHECKING:
 
 @dataclass
 class Browsing:
-    """A page of Chromium on the site, and everything that went wrong in it."""
+    """A Chromium page on the site, and the problems that have occurred in it."""
 
     page: Page
-    address: str
+    url: str
     problems: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> None:
         """Open a page of the site."""
-        self.page.goto(f"{self.address}{path}")
+        self.page.goto(f"{self.url}{path}")
 
     def wait_until(self, expression: str, *, limit_s: float = 60) -> None:
-        """Wait until a script's expression is true. Playwright's own way evaluates text in the page, and the site's CSP forbids that."""
+        """Wait until a JavaScript expression is true.
+
+        Playwright's own method evaluates text in the page, which the site's CSP forbids.
+        """
         wait_for(lambda: self.page.evaluate(expression), limit_s=limit_s, what=expression)
 
     def listen(self) -> None:
-        """From now on, note errors of scripts, warnings in the console and answers from 400 on."""
+        """Record script errors, console errors and warnings, and responses with status 400 or higher from now on."""
         self.page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
-        self.page.on("console", self._on_heartbeat)
-        self.page.on("response", self._answered)
+        self.page.on("console", self._on_console_message)
+        self.page.on("response", self._on_response)
 
-    def _on_heartbeat(self, message: ConsoleMessage) -> None:
+    def _on_console_message(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.problems.append(f"console: {message.text}")
 
-    def _answered(self, response: Response) -> None:
+    def _on_response(self, response: Response) -> None:
         if response.status >= 400:
             self.problems.append(f"{response.status}: {response.url}")

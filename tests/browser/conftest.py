@@ -1,4 +1,4 @@
-"""Debian's Chromium on the site under gunicorn, and what it complains of."""
+"""Debian's Chromium on the site under gunicorn, and the problems it reports."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ def chromium() -> str:
 
 @contextmanager
 def gunicorn(environment: Mapping[str, str], folder: Path) -> Iterator[Service]:
-    """The site under gunicorn at ADDRESS of its environment, as the Procfile starts it, with its static files collected."""
-    said: list[str] = []
-    assert install_frontend(say=said.append), said
+    """Run the site under gunicorn at its environment's SITE_URL, as the Procfile does, with static files collected."""
+    messages: list[str] = []
+    assert install_frontend(report=messages.append), messages
     environment = {**environment, "STATIC_ROOT": str(folder / "static"), "DEBUG": "off"}
     collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
     subprocess.run(collect, cwd=ROOT, env=environment, check=True, timeout=60)
-    address = environment["ADDRESS"]
+    url = environment["SITE_URL"]
     command = ["-m", "gunicorn", "project.wsgi", "--worker-class", "gthread", "--threads", "8"]
     web = Service(
         name="gunicorn",
-        command=[sys.executable, *command, "--bind", address.removeprefix("http://")],
+        command=[sys.executable, *command, "--bind", url.removeprefix("http://")],
         environment=environment,
         folder=ROOT,
         log_path=folder / "gunicorn.log",
     )
     try:
-        web.wait_until(lambda: urlopen(f"{address}/static/batchreel/site.css"), deadline_s=30)  # noqa: S310 - our own address
+        web.wait_until(lambda: urlopen(f"{url}/static/batchreel/site.css"), deadline_s=30)  # noqa: S310 - our own URL
         yield web
     finally:
         web.stop()
@@ -74,37 +74,38 @@ def gunicorn(environment: Mapping[str, str], folder: Path) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def site(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the site, whose files lie in a folder."""
-    address = f"http://127.0.0.1:{free_port()}"
-    with gunicorn({**program_environment, "ADDRESS": address}, tmp_path_factory.mktemp("site")):
-        yield address
+    """Yield the URL of a site that stores its files in a folder."""
+    url = f"http://127.0.0.1:{free_port()}"
+    with gunicorn({**program_environment, "SITE_URL": url}, tmp_path_factory.mktemp("site")):
+        yield url
 
 
 @contextmanager
-def browsing_on(address: str, *, chromium: str, user: User) -> Iterator[Browsing]:
-    """Chromium on the site at this address, signed in through the login page."""
+def browsing_on(url: str, *, chromium: str, user: User) -> Iterator[Browsing]:
+    """Open Chromium on the site at this URL, signed in through the login page."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 390, "height": 800})
         page.set_default_timeout(_LIMIT_MS)
-        browsing = Browsing(page, address)
+        browsing = Browsing(page, url)
         browsing.open("/")
         page.fill("[name=username]", user.get_username())
         page.fill("[name=password]", "password")
         page.click("[type=submit]")
-        page.wait_for_url(f"{address}/")
+        page.wait_for_url(f"{url}/")
         browsing.listen()
         yield browsing
         browser.close()
-        # Playwright marks this thread as one with an event loop, so the test got a database connection of its own, which nobody else
-        # would close.
+        # Playwright marks this thread as having an event loop, so the test got its own database
+        # connection, which nothing else would close.
         connections.close_all()
 
 
 @pytest.fixture
 def browsing(chromium: str, site: str, admin_user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browsing]:
-    """Chromium, signed in as a member of staff."""
-    # Playwright leaves its event loop marked as running in this thread, though nothing here is asynchronous.
+    """Yield Chromium, signed in as a superuser."""
+    # Playwright leaves its event loop marked as running in this thread, although nothing here is
+    # asynchronous.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     with browsing_on(site, chromium=chromium, user=admin_user) as browsing:
         yield browsing

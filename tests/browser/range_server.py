@@ -1,4 +1,4 @@
-"""Serves folders with byte ranges, as a CDN in front of a bucket does."""
+"""HTTP server for folders that supports byte ranges, like a CDN in front of a bucket."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _CONTENT_TYPES = {
 
 
 @contextmanager
-def served(folders: Mapping[str, Path]) -> Iterator[str]:
-    """Serve each folder under its prefix, such as `/media/`, and give the server's address."""
+def serve_folders(folders: Mapping[str, Path]) -> Iterator[str]:
+    """Serve each folder under its prefix, such as `/media/`, and yield the server's URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -38,11 +38,11 @@ def served(folders: Mapping[str, Path]) -> Iterator[str]:
                 return
             content = file.read_bytes()
             kind = {"Content-Type": _CONTENT_TYPES.get(file.suffix, "application/octet-stream")}
-            told = self.headers.get("Range")
-            if told is None:
+            range_header = self.headers.get("Range")
+            if range_header is None:
                 self._answer(200, content, kind)
                 return
-            first, _, last = told.removeprefix("bytes=").partition("-")
+            first, _, last = range_header.removeprefix("bytes=").partition("-")
             end = min(int(last) + 1 if last else len(content), len(content))
             span = {"Content-Range": f"bytes {first}-{end - 1}/{len(content)}"}
             self._answer(206, content[int(first) : end], kind | span)
@@ -56,11 +56,11 @@ def served(folders: Mapping[str, Path]) -> Iterator[str]:
             try:
                 self.wfile.write(content)
             except ConnectionError:
-                # A player that seeks drops what it asked for.
+                # A seeking player closes the connections of its pending requests.
                 self.close_connection = True
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

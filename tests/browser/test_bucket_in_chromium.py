@@ -1,6 +1,7 @@
-"""A large file on its way: from a browser to a private bucket in parts, through a network that breaks, to a container, and back to play.
+"""A large file: uploaded from a browser to a private bucket in parts over a failing network, transcoded, and played.
 
-By default the file has 96 MiB, with --long 1 GiB; what site and container hold in memory is the same.
+The file has 96 MiB by default, and 1 GiB with --long; the memory limits of site and container are
+the same.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from django.core.files.storage import default_storage
 
 from project.local.servers.ports import free_port
 from tasks.models import DirectUpload, Video
-from tasks.storage.bucket import LEAST_PART_BYTES
+from tasks.storage.bucket import MIN_PART_BYTES
 from tests.browser.conftest import browsing_on, gunicorn
 from tests.buckets import new_bucket, use_bucket
 from tests.cutting_proxy import CuttingProxy
@@ -47,15 +48,15 @@ SIZES_MIB = [96, pytest.param(1024, marks=[pytest.mark.long, pytest.mark.timeout
 CLIP_S = 8
 UPLOAD_LIMIT_MS = 600_000
 SITE_GROWTH_LIMIT_MIB = 80
-"""Each of its eight threads makes a client of S3 for itself, of 6 MiB; the file is larger than all of them."""
+"""Each of its eight threads creates its own S3 client of 6 MiB; the file is larger than all of them together."""
 CONTAINER_LIMIT_MIB = 260
-"""A container that has fetched 8 MiB holds about 150; one that held its source in memory would hold the source's size more."""
+"""A container that has fetched 8 MiB uses about 150 MiB; holding the source in memory would add the source's size."""
 
 
-class Served(NamedTuple):
-    """The site under gunicorn with a private bucket, and the network between browsers, containers and the bucket."""
+class ServedSite(NamedTuple):
+    """The site under gunicorn with a private bucket, and the proxy between browsers, containers and the bucket."""
 
-    address: str
+    url: str
     bucket: str
     network: CuttingProxy
     web_pid: int
@@ -63,7 +64,7 @@ class Served(NamedTuple):
 
 
 class BucketSite(NamedTuple):
-    """A browser on the site, signed in."""
+    """A signed-in browser on the site."""
 
     browsing: Browsing
     network: CuttingProxy
@@ -72,7 +73,7 @@ class BucketSite(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def served(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served_site(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
     s3, bucket = new_bucket()
     s3.put_bucket_cors(
         Bucket=bucket,
@@ -80,39 +81,39 @@ def served(program_environment: dict[str, str], tmp_path_factory: pytest.TempPat
             "CORSRules": [{"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["*"], "AllowedHeaders": ["*"]}]
         },
     )
-    address = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"]).running() as network:
         files = {"STORAGE_BUCKET": bucket, "STORAGE_ENDPOINT_URL": network.url}
-        environment = {**program_environment, **files, "ADDRESS": address}
+        environment = {**program_environment, **files, "SITE_URL": url}
         with gunicorn(environment, tmp_path_factory.mktemp("bucket_site")) as web:
-            yield Served(address, bucket, network, program_under_lifeline(web._process.pid), environment)
+            yield ServedSite(url, bucket, network, program_under_lifeline(web._process.pid), environment)
 
 
 @pytest.fixture
 def bucket_site(
-    *, chromium: str, served: Served, admin_user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    *, chromium: str, served_site: ServedSite, admin_user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[BucketSite]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    use_bucket(settings, served.bucket)
-    with browsing_on(served.address, chromium=chromium, user=admin_user) as browsing:
-        served.network.sent_bytes = 0
-        yield BucketSite(browsing, served.network, served.web_pid, served.environment)
-    served.network.fix()
+    use_bucket(settings, served_site.bucket)
+    with browsing_on(served_site.url, chromium=chromium, user=admin_user) as browsing:
+        served_site.network.sent_bytes = 0
+        yield BucketSite(browsing, served_site.network, served_site.web_pid, served_site.environment)
+    served_site.network.fix()
 
 
 @pytest.fixture
 def large_file(size_mib: int, tmp_path: Path) -> Path:
-    """A video of eight seconds in a file of that size: behind its media lies a `free` box (ISO/IEC 14496-12, 8.1.2)."""
+    """Return an eight-second video in a file of `size_mib`, padded with a `free` box (ISO/IEC 14496-12, 8.1.2)."""
     path = tmp_path / "a lecture.mp4"
     ffmpeg(
         *("-f", "lavfi", "-i", f"testsrc2=s=640x360:r=25:d={CLIP_S}", "-f", "lavfi", "-i", f"sine=d={CLIP_S}"),
         *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-movflags", "+faststart"),
         str(path),
     )
-    rest_bytes = size_mib * MIB - path.stat().st_size
+    padding_bytes = size_mib * MIB - path.stat().st_size
     with path.open("r+b") as file:
         file.seek(0, os.SEEK_END)
-        file.write(struct.pack(">I4sQ", 1, b"free", rest_bytes))
+        file.write(struct.pack(">I4sQ", 1, b"free", padding_bytes))
         file.truncate(size_mib * MIB)
     return path
 
@@ -123,14 +124,14 @@ def choose_and_send(site: BucketSite, file: Path) -> None:
     page.click("#upload [type=submit]")
 
 
-def forget_peaks(root: int) -> None:
-    """Let the peaks of memory count from now on (Linux, proc_pid_clear_refs)."""
+def reset_peaks(root: int) -> None:
+    """Reset the peak memory of a process and its children (Linux, proc_pid_clear_refs)."""
     for each in (root, *children_of(root)):
         Path(f"/proc/{each}/clear_refs").write_text("5")
 
 
 def peak_mib(root: int) -> float:
-    """The largest peak of memory among a process and its children."""
+    """Return the largest peak memory among a process and its children."""
     return max(_peak_mib(each) for each in (root, *children_of(root)))
 
 
@@ -143,7 +144,7 @@ def _peak_mib(pid: int) -> float:
 
 
 def run_container(site: BucketSite, video: Video) -> float:
-    """Let the real program do the video's job; the peak of its own memory, in MiB."""
+    """Run the real container program for the video's job, and return its peak memory in MiB, without its children."""
     attempt = submitted_attempt(video)
     program = subprocess.Popen(
         [sys.executable, "-m", "tasks.container", str(attempt.job_id), str(attempt.number)],
@@ -153,32 +154,32 @@ def run_container(site: BucketSite, video: Video) -> float:
     peaks = [0.0]
     while program.poll() is None:
         peaks.append(_peak_mib(program.pid))
-        threading.Event().wait(0.05)  # the pace of looking, not a wait for anything
+        threading.Event().wait(0.05)  # the polling interval, not a wait for a result
     assert program.returncode == 0
     return max(peaks)
 
 
 @pytest.mark.parametrize("size_mib", SIZES_MIB)
-def test_large_file_becomes_a_video_that_plays_when_the_network_breaks_on_its_way(
+def test_large_upload_becomes_playable_when_the_network_fails_meanwhile(
     size_mib: int, large_file: Path, bucket_site: BucketSite
 ) -> None:
     page, network = bucket_site.browsing.page, bucket_site.network
     page.set_default_timeout(UPLOAD_LIMIT_MS)
-    forget_peaks(bucket_site.web_pid)
+    reset_peaks(bucket_site.web_pid)
     web_before_mib = peak_mib(bucket_site.web_pid)
-    # Nothing goes on from there until the network is cut, so the upload cannot be over before.
+    # No data passes from there until the network is cut, so the upload cannot finish before.
     network.pause(at_sent_bytes=size_mib * MIB * 4 // 10)
     choose_and_send(bucket_site, large_file)
     wait_for(network.is_paused, limit_s=300, what="four tenths of the file")
     network.cut()
-    page.wait_for_selector("text=The connection was lost. The upload goes on by itself.")
+    page.wait_for_selector("text=The connection was lost. The upload will continue automatically.")
     network.fix()
     page.wait_for_url("**/videos/**")
     video = Video.objects.get()
     assert default_storage.size(str(video.source)) == size_mib * MIB
     assert not DirectUpload.objects.exists()
-    # Of what had arrived, nothing was sent again but the parts that were under way.
-    assert network.sent_bytes < (size_mib + 8) * MIB + 3 * LEAST_PART_BYTES
+    # Only the parts in flight were sent again.
+    assert network.sent_bytes < (size_mib + 8) * MIB + 3 * MIN_PART_BYTES
     assert peak_mib(bucket_site.web_pid) < web_before_mib + SITE_GROWTH_LIMIT_MIB
 
     assert run_container(bucket_site, video) < CONTAINER_LIMIT_MIB
@@ -189,7 +190,7 @@ def test_large_file_becomes_a_video_that_plays_when_the_network_breaks_on_its_wa
 
 
 @pytest.mark.parametrize("size_mib", [96])
-def test_upload_goes_on_where_it_was_when_the_page_was_closed(
+def test_upload_resumes_where_it_stopped_when_the_page_was_closed(
     size_mib: int, large_file: Path, bucket_site: BucketSite
 ) -> None:
     page, network = bucket_site.browsing.page, bucket_site.network
@@ -202,11 +203,11 @@ def test_upload_goes_on_where_it_was_when_the_page_was_closed(
     choose_and_send(bucket_site, large_file)
     page.wait_for_url("**/videos/**", timeout=UPLOAD_LIMIT_MS)
     assert Video.objects.get().source_complete
-    assert network.sent_bytes < (size_mib + 8) * MIB + 3 * LEAST_PART_BYTES
+    assert network.sent_bytes < (size_mib + 8) * MIB + 3 * MIN_PART_BYTES
 
 
 @pytest.mark.parametrize("size_mib", [96])
-def test_nothing_is_left_but_a_deleted_video_when_the_upload_is_cancelled(
+def test_upload_leaves_only_a_deleted_video_when_it_is_cancelled(
     size_mib: int, large_file: Path, bucket_site: BucketSite
 ) -> None:
     page, network = bucket_site.browsing.page, bucket_site.network
@@ -221,7 +222,7 @@ def test_nothing_is_left_but_a_deleted_video_when_the_upload_is_cancelled(
 
 
 @pytest.mark.parametrize("size_mib", [8])
-def test_upload_begins_anew_at_once_when_the_one_remembered_is_gone(large_file: Path, bucket_site: BucketSite) -> None:
+def test_upload_starts_over_when_the_remembered_one_no_longer_exists(large_file: Path, bucket_site: BucketSite) -> None:
     page = bucket_site.browsing.page
     page.set_input_files("[name=source]", str(large_file))
     page.evaluate(
@@ -232,24 +233,24 @@ def test_upload_begins_anew_at_once_when_the_one_remembered_is_gone(large_file: 
         }""",
         str(uuid.uuid4()),
     )
-    with page.expect_response(lambda answer: answer.status == 404):
+    with page.expect_response(lambda response: response.status == 404):
         page.click("#upload [type=submit]")
     page.wait_for_url("**/videos/**")
     assert Video.objects.get().source_complete
 
 
 @pytest.mark.parametrize("size_mib", [8])
-def test_upload_goes_on_when_the_storage_had_to_wait_for_the_browser(large_file: Path, bucket_site: BucketSite) -> None:
+def test_upload_continues_when_the_storage_reports_a_request_timeout(large_file: Path, bucket_site: BucketSite) -> None:
     page, stalls = bucket_site.browsing.page, itertools.count()
 
-    def answer(route: Route) -> None:
-        # S3's answer to a laptop that slept in the middle of a part: 400, code RequestTimeout.
+    def handle(route: Route) -> None:
+        # S3's response to a laptop that slept in the middle of a part: 400, code RequestTimeout.
         if route.request.method == "PUT" and next(stalls) < 2:
             route.fulfill(status=400, headers={"Access-Control-Allow-Origin": "*"}, body="RequestTimeout")
         else:
             route.continue_()
 
-    page.route("**/sources/**", answer)
+    page.route("**/sources/**", handle)
     choose_and_send(bucket_site, large_file)
     page.wait_for_url("**/videos/**")
     assert Video.objects.get().source_complete
@@ -257,7 +258,9 @@ def test_upload_goes_on_when_the_storage_had_to_wait_for_the_browser(large_file:
 
 
 @pytest.mark.parametrize("size_mib", [8])
-def test_person_is_told_when_the_storage_refuses_the_file(large_file: Path, bucket_site: BucketSite) -> None:
+def test_upload_page_shows_an_error_when_the_storage_rejects_the_file(
+    large_file: Path, bucket_site: BucketSite
+) -> None:
     page = bucket_site.browsing.page
     page.route(
         "**/sources/**",
@@ -265,11 +268,11 @@ def test_person_is_told_when_the_storage_refuses_the_file(large_file: Path, buck
     )
     choose_and_send(bucket_site, large_file)
     page.wait_for_selector("#upload-errors", state="visible")
-    assert "The storage refuses the file (status 403)." in page.inner_text("#upload-errors")
+    assert "The storage rejected the file (status 403)." in page.inner_text("#upload-errors")
 
 
 @pytest.mark.parametrize("size_mib", [8])
-def test_player_goes_on_when_the_addresses_in_its_playlists_have_run_out(
+def test_player_continues_when_the_urls_in_its_playlists_have_expired(
     large_file: Path, bucket_site: BucketSite
 ) -> None:
     page = bucket_site.browsing.page
@@ -277,11 +280,11 @@ def test_player_goes_on_when_the_addresses_in_its_playlists_have_run_out(
     page.wait_for_url("**/videos/**")
     run_container(bucket_site, Video.objects.get())
     page.wait_for_selector("#rungs", state="visible")
-    # What S3 answers when an address has run out, and when the credentials that signed it have.
+    # S3's statuses for an expired presigned URL, and for expired credentials that signed it.
     for status in (HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST):
         refused: list[str] = []
 
-        def refuse_the_first(route: Route, *, status: int = status, refused: list[str] = refused) -> None:
+        def refuse_first(route: Route, *, status: int = status, refused: list[str] = refused) -> None:
             if not refused:
                 refused.append(route.request.url)
                 headers = {"Access-Control-Allow-Origin": "*"}
@@ -289,7 +292,7 @@ def test_player_goes_on_when_the_addresses_in_its_playlists_have_run_out(
             else:
                 route.continue_()
 
-        page.route("**/published/**/*.mp4?*", refuse_the_first)
+        page.route("**/published/**/*.mp4?*", refuse_first)
         page.reload()
         page.wait_for_selector("#rungs", state="visible")
         page.evaluate("() => { player.muted = true; player.playbackRate = 2; return player.play(); }")

@@ -1,4 +1,4 @@
-"""The pages as a person meets them: in a browser, with what a real container made."""
+"""The pages in a real browser, with the output of a real container."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.states import ACTIVE_JOB_STATES
 from tasks.models import Job, Video
-from tasks.services.requests.request import request_by_person
+from tasks.services.requests.request import request_again
 from tests.factories import submitted_attempt
 from tests.media.clips import ffmpeg
 
@@ -27,17 +27,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 CLIP_S = 13
 PLAYS = 3
 STALLED = {"console: hls.js: bufferStalledError", "console: hls.js: bufferNudgeOnStall"}
-"""What hls.js says when time stood still for a second, as it does on a machine that stands still for longer, and when it helped."""
+"""Warnings of hls.js when playback stalls for a second, as on a stalling machine, and when it resolves the stall."""
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """Moving pictures with a tone, in three segments and two rungs' worth of size."""
+    """Return a moving test video with a tone, long enough for three segments and large enough for two rungs."""
     return make_clip(tmp_path / "a lecture.mp4", size="640x360", duration_s=CLIP_S)
 
 
 def make_clip(path: Path, *, size: str, duration_s: int) -> Path:
-    """Write moving pictures with a tone."""
+    """Write a moving test video with a tone."""
     ffmpeg(
         *("-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d={duration_s}", "-f", "lavfi", "-i", f"sine=d={duration_s}"),
         *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", str(path)),
@@ -46,7 +46,7 @@ def make_clip(path: Path, *, size: str, duration_s: int) -> Path:
 
 
 def upload(browsing: Browsing, clip: Path, title: str = "A lecture") -> Video:
-    """Upload through the form, and wait for the video's own page."""
+    """Upload through the form, and wait for the video's page."""
     page = browsing.page
     page.set_input_files("[name=source]", str(clip))
     page.fill("[name=title]", title)
@@ -56,7 +56,7 @@ def upload(browsing: Browsing, clip: Path, title: str = "A lecture") -> Video:
 
 
 def run_container(video: Video, environment: Mapping[str, str], *, exit_code: ExitCode = ExitCode.DONE) -> None:
-    """Let a container, the real program, do the video's job."""
+    """Run the real container program for the video's job."""
     attempt = submitted_attempt(video)
     done = subprocess.run(
         [sys.executable, "-m", "tasks.container", str(attempt.job_id), str(attempt.number)],
@@ -70,15 +70,18 @@ def run_container(video: Video, environment: Mapping[str, str], *, exit_code: Ex
     assert done.returncode == exit_code, done.stdout + done.stderr
 
 
-def wait_until_wholly_buffered(browsing: Browsing) -> None:
-    """From then on, no server and no network can hold the video up."""
+def wait_until_fully_buffered(browsing: Browsing) -> None:
+    """Wait until the whole video is buffered, so that neither server nor network can stall playback."""
     browsing.wait_until(
         "player.buffered.length && player.buffered.end(player.buffered.length - 1) > player.duration - 0.05"
     )
 
 
 def play_to_the_end(browsing: Browsing) -> None:
-    """Play at twice the speed, once without any trouble. A machine may stand still in one play; a video that stalls does so in each."""
+    """Play at double speed until one playback has no problem, up to PLAYS times.
+
+    A busy machine may stall one playback; a faulty video stalls every one.
+    """
     assert browsing.problems == []
     stalls = _play_once(browsing)
     for _ in range(PLAYS - 1):
@@ -91,9 +94,9 @@ def play_to_the_end(browsing: Browsing) -> None:
 
 
 def _play_once(browsing: Browsing) -> list[str]:
-    """Play to the end, where everything must be well but for stalls; return these."""
+    """Play to the end, assert that there are no problems except stalls, and return these."""
     page = browsing.page
-    wait_until_wholly_buffered(browsing)
+    wait_until_fully_buffered(browsing)
     page.evaluate("() => { player.muted = true; player.playbackRate = 2; return player.play(); }")
     browsing.wait_until("player.ended")
     played = page.evaluate(
@@ -112,13 +115,14 @@ def _play_once(browsing: Browsing) -> list[str]:
     return stalls
 
 
-def choose_the_smaller_rung(browsing: Browsing) -> None:
-    """Choose a rung from the menu while it plays, and wait until its pictures are shown."""
+def choose_smaller_rung(browsing: Browsing) -> None:
+    """Choose a rung from the menu during playback, and wait until its frames are shown."""
     page = browsing.page
     page.reload()
     page.wait_for_selector("#rungs", state="visible")
     assert page.locator("#rung option").all_inner_texts()[1:] == ["360p", "240p"]
-    # Slowly until it is chosen: hls.js changes at a segment's border that is still ahead, and the film has only two.
+    # Play slowly until the rung is chosen: hls.js switches at the next segment boundary, and the
+    # video has only two.
     page.evaluate("() => { player.muted = true; player.playbackRate = 0.5; return player.play(); }")
     browsing.wait_until("player.videoHeight === 360")
     page.select_option("#rung", label="240p")
@@ -126,7 +130,7 @@ def choose_the_smaller_rung(browsing: Browsing) -> None:
     browsing.wait_until("player.videoHeight === 240")
 
 
-def test_upload_becomes_a_video_that_plays_to_its_end_when_used_by_a_person(
+def test_upload_plays_to_its_end_when_a_container_has_transcoded_it(
     browsing: Browsing, clip: Path, program_environment: dict[str, str]
 ) -> None:
     video = upload(browsing, clip)
@@ -134,24 +138,24 @@ def test_upload_becomes_a_video_that_plays_to_its_end_when_used_by_a_person(
     assert page.inner_text("h1") == "A lecture"
     assert page.locator(".badge").inner_text() == "Waiting"
     run_container(video, program_environment)
-    # The page finds out by itself.
+    # The page notices the publication without a reload.
     page.wait_for_selector("#rungs", state="visible")
     assert page.locator(".badge").inner_text() == "Ready"
     play_to_the_end(browsing)
-    # hls.js tells of each load that a change of rung aborts, so problems are not looked at any more.
-    choose_the_smaller_rung(browsing)
+    # hls.js reports each load that a rung switch aborts, so problems are no longer checked.
+    choose_smaller_rung(browsing)
 
 
-def test_nobody_is_thrown_out_of_a_video_when_a_new_version_of_it_is_published(
+def test_playback_continues_when_a_new_version_is_published(
     browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
 ) -> None:
     video = upload(browsing, make_clip(tmp_path / "short.mp4", size="160x90", duration_s=2))
     run_container(video, program_environment)
-    request_again = request_by_person(video_id=video.pk)
+    again = request_again(video_id=video.pk)
     page = browsing.page
     browsing.open(f"/videos/{video.pk}/")
     assert page.locator(".badge").inner_text() == "Updating"
-    wait_until_wholly_buffered(browsing)
+    wait_until_fully_buffered(browsing)
     page.evaluate("() => { player.muted = true; return player.play(); }")
     browsing.wait_until("player.currentTime > 0.5")
     run_container(video, program_environment)
@@ -159,26 +163,26 @@ def test_nobody_is_thrown_out_of_a_video_when_a_new_version_of_it_is_published(
     assert "Reload the page" in page.inner_text("[data-part=message]")
     assert page.evaluate("player.currentTime") > 0.5
     page.reload()
-    assert str(request_again.job_id) in str(page.get_attribute("#player", "data-manifest"))
-    # The container works while the video plays, and may hold it up; that throws nobody out.
+    assert str(again.job_id) in str(page.get_attribute("#player", "data-manifest"))
+    # The container runs during playback and may stall it; that must not interrupt the viewer.
     assert set(browsing.problems) <= STALLED
 
 
-def test_page_says_what_is_missing_when_hls_js_is_not_installed(
+def test_page_names_the_missing_library_when_hls_js_is_not_installed(
     browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
 ) -> None:
     video = upload(browsing, make_clip(tmp_path / "short.mp4", size="160x90", duration_s=1))
     run_container(video, program_environment)
     page = browsing.page
     page.route("**/hls.min.js", lambda route: route.abort())
-    # Newer Chromium plays HLS by itself; this is about browsers that do not.
+    # Newer Chromium versions play HLS natively; this test is about browsers that do not.
     page.add_init_script("HTMLMediaElement.prototype.canPlayType = () => '';")
     browsing.open(f"/videos/{video.pk}/")
     page.wait_for_selector("#player-error", state="visible")
     assert "hls.js is missing" in page.inner_text("#player-error")
 
 
-def test_person_is_told_why_and_may_retry_or_delete_when_the_file_is_no_video(
+def test_page_explains_and_offers_retry_when_the_file_is_not_a_video(
     browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
 ) -> None:
     broken = tmp_path / "notes.mp4"
@@ -194,13 +198,13 @@ def test_person_is_told_why_and_may_retry_or_delete_when_the_file_is_no_video(
     assert Job.objects.filter(video=video).count() == 2
     page.click("text=Delete …")
     page.click("button:has-text('Delete')")
-    page.wait_for_url(f"{browsing.address}/")
+    page.wait_for_url(f"{browsing.url}/")
     assert "was deleted" in page.inner_text(".messages")
     assert not Job.objects.filter(state__in=ACTIVE_JOB_STATES).exists()
     assert browsing.problems == []
 
 
-def test_person_is_told_at_once_when_the_file_is_empty(browsing: Browsing, tmp_path: Path) -> None:
+def test_upload_form_shows_an_error_when_the_file_is_empty(browsing: Browsing, tmp_path: Path) -> None:
     empty = tmp_path / "empty.mp4"
     empty.touch()
     page = browsing.page
@@ -212,12 +216,12 @@ def test_person_is_told_at_once_when_the_file_is_empty(browsing: Browsing, tmp_p
     assert not Video.objects.exists()
 
 
-def test_upload_works_when_scripts_are_off(browsing: Browsing, tmp_path: Path) -> None:
+def test_upload_works_when_javascript_is_disabled(browsing: Browsing, tmp_path: Path) -> None:
     cookies = browsing.page.context.cookies()
     plain = browsing.page.context.browser.new_context(java_script_enabled=False)
     plain.add_cookies(cookies)
     page = plain.new_page()
-    page.goto(f"{browsing.address}/")
+    page.goto(f"{browsing.url}/")
     page.set_input_files(
         "[name=source]", {"name": "강의 1.mp4", "mimeType": "video/mp4", "buffer": b"not decoded here"}
     )

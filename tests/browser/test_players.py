@@ -1,4 +1,4 @@
-"""The engine's output in three independent players: no error, no stall, and each time shows its picture."""
+"""The engine's output in three independent players: no error, no stall, and each time shows its frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 
 from project.local.frontend import install_frontend
 from tests.browser.conftest import FLAGS
-from tests.browser.range_server import served
+from tests.browser.range_server import serve_folders
 from tests.media.clips import BITS, H264, ffmpeg, numbers_filter
 from tests.media.runs import Transcode
 
@@ -28,38 +28,38 @@ HERE = Path(__file__).parent
 INSTALLED = HERE.parents[1] / ".local" / "players"
 
 RATE = 30000 / 1001
-PICTURES = 300
+FRAMES = 300
 SEEKS = 20
 _LIMIT_MS = 60_000
-_WHOLLY_BUFFERED = "video.buffered.length && video.buffered.end(video.buffered.length - 1) > video.duration - 0.05"
-_WORDS = "1\n00:00:01,000 --> 00:00:02,500\nHello & goodbye\n"
+_FULLY_BUFFERED = "video.buffered.length && video.buffered.end(video.buffered.length - 1) > video.duration - 0.05"
+_CAPTIONS = "1\n00:00:01,000 --> 00:00:02,500\nHello & goodbye\n"
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
-    """Ten seconds of numbered pictures with a tone and captions, in three rungs, ten segments and five units."""
+def transcoded(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
+    """Transcode ten seconds of numbered frames with a tone and captions: three rungs, ten segments, five units."""
     folder = tmp_path_factory.mktemp("players")
-    (folder / "words.srt").write_text(_WORDS)
+    (folder / "captions.srt").write_text(_CAPTIONS)
     source = ("-f", "lavfi", "-i", numbers_filter("30000/1001", "320x180"), "-f", "lavfi", "-i", "sine=440:r=48000")
     ffmpeg(
-        *(*source, "-i", str(folder / "words.srt"), "-map", "0", "-map", "1", "-map", "2", *H264),
-        *("-frames:v", str(PICTURES), "-t", str(PICTURES / RATE), "-metadata:s:s:0", "language=eng"),
+        *(*source, "-i", str(folder / "captions.srt"), "-map", "0", "-map", "1", "-map", "2", *H264),
+        *("-frames:v", str(FRAMES), "-t", str(FRAMES / RATE), "-metadata:s:s:0", "language=eng"),
         str(folder / "numbers.mkv"),
     )
     return Transcode(folder)(folder / "numbers.mkv")
 
 
 @pytest.fixture(scope="module")
-def address(done: Transcoded) -> Iterator[str]:
-    """Where the output and the players are served."""
-    said: list[str] = []
-    assert install_frontend(say=said.append, source_dir=HERE / "players", target_dir=INSTALLED), said
+def server_url(transcoded: Transcoded) -> Iterator[str]:
+    """Yield the URL at which the output and the players are served."""
+    messages: list[str] = []
+    assert install_frontend(report=messages.append, source_dir=HERE / "players", target_dir=INSTALLED), messages
     folders = {
-        "/media/": done.run.folder,
+        "/media/": transcoded.run.folder,
         "/node_modules/": INSTALLED / "node_modules",
         "/": HERE / "players",
     }
-    with served(folders) as found:
+    with serve_folders(folders) as found:
         yield found
 
 
@@ -75,14 +75,14 @@ def browser(chromium: str) -> Iterator[Browser]:
     params=[("hlsjs", "master.m3u8"), ("shaka", "master.m3u8"), ("shaka", "manifest.mpd"), ("dashjs", "manifest.mpd")],
     ids=["hls.js", "Shaka Player with HLS", "Shaka Player with DASH", "dash.js"],
 )
-def open_player(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Callable[[int], Page]]:
-    """Callable that loads the output into the player, ready to play; it may have so many seconds in its buffer."""
+def open_player(request: pytest.FixtureRequest, browser: Browser, server_url: str) -> Iterator[Callable[[int], Page]]:
+    """Yield a callable that loads the output into the player with a buffer limit in seconds, ready to play."""
     player, name = request.param
     page = browser.new_page()
     page.set_default_timeout(_LIMIT_MS)
 
     def opened(buffer_s: int) -> Page:
-        page.goto(f"{address}/play.html?player={player}&buffer_s={buffer_s}&address={address}/media/{name}")
+        page.goto(f"{server_url}/play.html?player={player}&buffer_s={buffer_s}&url={server_url}/media/{name}")
         page.evaluate("async () => { window.control = await start(); }")
         page.wait_for_function("video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA")
         return page
@@ -95,40 +95,41 @@ def _problems(page: Page) -> Any:
     return page.evaluate("control.problems()")
 
 
-def test_each_time_shows_its_picture_when_sought_at_random(open_player: Callable[[int], Page]) -> None:
+def test_players_show_the_right_frame_when_seeking_at_random(open_player: Callable[[int], Page]) -> None:
     page = open_player(60)
-    # One range from end to end: no gap, in the pictures or in the sound, however small.
-    page.wait_for_function(_WHOLLY_BUFFERED)
+    # One buffered range from end to end: not the smallest gap in video or audio.
+    page.wait_for_function(_FULLY_BUFFERED)
     assert page.evaluate("[video.buffered.length, video.buffered.start(0)]") == [1, 0]
-    assert page.evaluate("video.duration") == pytest.approx(PICTURES / RATE, abs=0.03)
-    chance = random.Random(4)  # places to seek to, not secrets
+    assert page.evaluate("video.duration") == pytest.approx(FRAMES / RATE, abs=0.03)
+    rng = random.Random(4)  # seek positions need no secure randomness
     for _ in range(SEEKS):
-        # The middle of a picture, so that rounding shows no other.
-        number = chance.randrange(PICTURES - 1)
+        # The middle of a frame's duration, so that rounding cannot show another frame.
+        number = rng.randrange(FRAMES - 1)
         found = page.evaluate("([to, bits]) => seek(to, bits)", [(number + 0.5) / RATE, BITS])
         assert found["number"] == number
     assert _problems(page) == {"errors": [], "stalls": 0}
 
 
-def test_rungs_change_without_a_stall_when_forced_down_and_up(
-    open_player: Callable[[int], Page], done: Transcoded
+def test_players_switch_rungs_without_stalls_when_forced_down_and_up(
+    open_player: Callable[[int], Page], transcoded: Transcoded
 ) -> None:
-    # Little in hand, so that another rung is soon seen.
+    # A small buffer, so that another rung is shown soon.
     page = open_player(2)
-    assert page.evaluate("control.heights()") == sorted(rung.height_px for rung in done.plan.rungs)
-    # A busy machine is not what is tried here: what is in hand is played the slower the less it is, the changes need no word from the
-    # test, so that none comes too late, and the rest is in hand before it is played faster.
-    page.evaluate("() => { countStalls(); playNoFasterThanInHand(); }")
-    page.evaluate("changeThrough([0, 2, 0])")
+    assert page.evaluate("control.heights()") == sorted(rung.height_px for rung in transcoded.plan.rungs)
+    # A busy machine must not fail this test: the less is buffered, the slower it is played; the
+    # switches run in the page, so that none comes too late; and the remainder is buffered before it
+    # is played faster.
+    page.evaluate("() => { countStalls(); pacePlaybackByBuffer(); }")
+    page.evaluate("switchThroughRungs([0, 2, 0])")
     page.evaluate("() => { control.buffer(60); }")
-    page.wait_for_function(_WHOLLY_BUFFERED)
+    page.wait_for_function(_FULLY_BUFFERED)
     page.evaluate("() => { playAtRate(2); }")
     page.wait_for_function("playedOut()")
     assert page.evaluate("[video.played.length, video.buffered.length]") == [1, 1]
     assert _problems(page) == {"errors": [], "stalls": 0}
 
 
-def test_captions_are_shown_at_their_time_when_chosen(open_player: Callable[[int], Page]) -> None:
+def test_captions_are_shown_on_time_when_they_are_selected(open_player: Callable[[int], Page]) -> None:
     page = open_player(60)
     page.evaluate("() => { control.showCaptions(); return video.play(); }")
     page.wait_for_function("cues().length > 0")

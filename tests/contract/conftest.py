@@ -10,7 +10,7 @@ import pytest
 from botocore.config import Config
 
 from tests.contract.jobs import JOB_PLANE, Jobs
-from tests.contract.service_model import departures
+from tests.contract.service_model import violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
 
-# Without boto3's own second tries, which would hide an answer with 5xx; one connection for each thread of a test.
+# Without boto3's retries, which would hide 5xx responses; one connection for each thread of a test.
 ONE_TRY = Config(retries={"total_max_attempts": 1}, max_pool_connections=16)
 
 
-def _as_modelled(http_response: Any, model: OperationModel, **_: object) -> None:
-    """Fail where an answer of the job plane is not what botocore's service model says. botocore itself reads over that."""
+def _check_against_model(http_response: Any, model: OperationModel, **_: object) -> None:
+    """Fail if a job-plane response deviates from botocore's service model, which botocore itself does not check."""
     if http_response.status_code == 200 and model.name in JOB_PLANE:
-        assert not list(departures(json.loads(http_response.content), model.output_shape, model.name))
+        assert not list(violations(json.loads(http_response.content), model.output_shape, model.name))
 
 
 @pytest.fixture(scope="session")
 def batch_client() -> BatchClient:
-    """A client each of whose answers is held to the model."""
+    """Return a client that checks each response against the service model."""
     client = boto3.client("batch", config=ONE_TRY)
-    client.meta.events.register("after-call.batch", _as_modelled)
+    client.meta.events.register("after-call.batch", _check_against_model)
     return client
 
 

@@ -1,4 +1,4 @@
-"""An answer that is no answer, as a proxy in between may give: a 200 with an empty object. It says nothing, and nothing follows from it."""
+"""A 200 response with an empty object, as a proxy in between may return it, proves nothing: the effect is unknown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class _Nothing(BaseHTTPRequestHandler):
+class _EmptyResponse(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
@@ -26,20 +26,20 @@ class _Nothing(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def says_nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsBatch]:
-    """AWS Batch behind something that answers every call with an empty object."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Nothing)
+def empty_response_batch(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsBatch]:
+    """Yield AWS Batch behind a server that answers every call with an empty object."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _EmptyResponse)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
     batch_client.cache_clear()
     yield AwsBatch()
-    for resend in (True, False):
-        batch_client(resend=resend).close()
+    for retry in (True, False):
+        batch_client(retry=retry).close()
     batch_client.cache_clear()
     server.shutdown()
     thread.join()
@@ -59,6 +59,8 @@ SUBMISSION = Submission(name="batchreel-x-1", parameters={}, environment={}, vcp
     ],
     ids=["SubmitJob", "DescribeJobs", "ListJobs by name", "ListJobs"],
 )
-def test_call_is_in_doubt_when_its_answer_is_empty(says_nothing: AwsBatch, call: Callable[[AwsBatch], object]) -> None:
-    with pytest.raises(BatchAmbiguousError, match="the answer has no"):
-        call(says_nothing)
+def test_call_is_ambiguous_when_its_response_is_empty(
+    empty_response_batch: AwsBatch, call: Callable[[AwsBatch], object]
+) -> None:
+    with pytest.raises(BatchAmbiguousError, match="the response has no"):
+        call(empty_response_batch)

@@ -1,6 +1,7 @@
-"""What our job plane has in common with moto's own, over the same unmodified boto3: one suite, two endpoints.
+"""What our job plane has in common with moto's, over the same unmodified boto3: one suite, two endpoints.
 
-moto's answers are somebody else's reading of AWS. Where ours departs from it on purpose, docs/adr/0005 says why.
+moto is an independent interpretation of AWS. docs/adr/0005 explains where ours deviates from it on
+purpose.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ STATUSES = {"SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDE
 
 @pytest.fixture(scope="module")
 def plain_moto() -> Iterator[str]:
-    """moto's server as it comes, without Docker: a job is done within the request that submits it."""
+    """Yield the URL of an unmodified moto server without Docker: a job ends within the request that submits it."""
     port = free_port()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
@@ -43,70 +44,72 @@ def plain_moto() -> Iterator[str]:
 
 
 @pytest.fixture(params=["ours", "moto"])
-def either(request: pytest.FixtureRequest) -> Iterator[Jobs]:
+def endpoint_jobs(request: pytest.FixtureRequest) -> Iterator[Jobs]:
     endpoint = os.environ["AWS_ENDPOINT_URL"] if request.param == "ours" else request.getfixturevalue("plain_moto")
     jobs = Jobs(boto3.client("batch", endpoint_url=endpoint), boto3.client("logs", endpoint_url=endpoint))
     yield jobs
     jobs.end()
 
 
-def test_submitted_job_is_known_by_what_was_said_of_it(either: Jobs) -> None:
-    definition = either.define("true")
-    answer = either.batch.submit_job(
+def test_submitted_job_has_the_requested_values_when_it_is_described(endpoint_jobs: Jobs) -> None:
+    definition = endpoint_jobs.define("true")
+    response = endpoint_jobs.batch.submit_job(
         jobName="reel-1",
-        jobQueue=either.queue,
+        jobQueue=endpoint_jobs.queue,
         jobDefinition=definition,
         parameters={"job_id": "7"},
         containerOverrides={"environment": [{"name": "VIDEO_JOB_ID", "value": "7"}]},
     )
-    assert (answer["jobName"], answer["jobArn"].rpartition("/")[2]) == ("reel-1", answer["jobId"])
-    (job,) = either.batch.describe_jobs(jobs=[answer["jobId"]])["jobs"]
-    assert (job["jobId"], job["jobName"]) == (answer["jobId"], "reel-1")
+    assert (response["jobName"], response["jobArn"].rpartition("/")[2]) == ("reel-1", response["jobId"])
+    (job,) = endpoint_jobs.batch.describe_jobs(jobs=[response["jobId"]])["jobs"]
+    assert (job["jobId"], job["jobName"]) == (response["jobId"], "reel-1")
     assert job["jobDefinition"].rpartition("/")[2].startswith(definition)
-    assert either.queue in job["jobQueue"]
+    assert endpoint_jobs.queue in job["jobQueue"]
     assert job["status"] in STATUSES
     assert {"name": "VIDEO_JOB_ID", "value": "7"} in job["container"]["environment"]
 
 
-def test_job_is_listed_when_looked_for_by_its_name(either: Jobs) -> None:
+def test_job_is_listed_when_jobs_are_filtered_by_its_name(endpoint_jobs: Jobs) -> None:
     name = f"reel-{uuid.uuid4().hex[:8]}"
-    ids = {either.submit("true", jobName=name), either.submit("true", jobName=name)}
-    either.submit("true", jobName="another")
-    found = either.batch.list_jobs(jobQueue=either.queue, filters=[{"name": "JOB_NAME", "values": [name]}])
+    ids = {endpoint_jobs.submit("true", jobName=name), endpoint_jobs.submit("true", jobName=name)}
+    endpoint_jobs.submit("true", jobName="another")
+    found = endpoint_jobs.batch.list_jobs(
+        jobQueue=endpoint_jobs.queue, filters=[{"name": "JOB_NAME", "values": [name]}]
+    )
     assert {job["jobId"] for job in found["jobSummaryList"]} == ids
     assert {job["jobName"] for job in found["jobSummaryList"]} == {name}
     assert all(job["status"] in STATUSES and job["createdAt"] > 1e12 for job in found["jobSummaryList"])
 
 
-def test_job_ends_well_when_its_command_does(either: Jobs) -> None:
-    job = either.wait_for_end(either.submit("true"))
+def test_job_succeeds_on_both_endpoints_when_its_command_succeeds(endpoint_jobs: Jobs) -> None:
+    job = endpoint_jobs.wait_for_end(endpoint_jobs.submit("true"))
     assert job["status"] == "SUCCEEDED"
     assert job["stoppedAt"] >= job["createdAt"] > 1e12
 
 
-def test_ids_are_left_out_when_they_are_not_known(either: Jobs) -> None:
-    known = either.submit("true")
-    answer = either.batch.describe_jobs(jobs=[str(uuid.uuid4()), known])
-    assert [job["jobId"] for job in answer["jobs"]] == [known]
+def test_describe_returns_known_jobs_only_when_an_id_is_unknown(endpoint_jobs: Jobs) -> None:
+    known = endpoint_jobs.submit("true")
+    response = endpoint_jobs.batch.describe_jobs(jobs=[str(uuid.uuid4()), known])
+    assert [job["jobId"] for job in response["jobs"]] == [known]
 
 
-def test_ending_a_job_is_no_error_when_it_is_over(either: Jobs) -> None:
-    job_id = either.submit("true")
-    either.wait_for_end(job_id)
-    either.batch.terminate_job(jobId=job_id, reason="late")
-    assert either.describe(job_id)["status"] == "SUCCEEDED"
+def test_terminate_raises_no_error_when_the_job_has_ended(endpoint_jobs: Jobs) -> None:
+    job_id = endpoint_jobs.submit("true")
+    endpoint_jobs.wait_for_end(job_id)
+    endpoint_jobs.batch.terminate_job(jobId=job_id, reason="late")
+    assert endpoint_jobs.describe(job_id)["status"] == "SUCCEEDED"
 
 
 @pytest.mark.parametrize("what", ["jobQueue", "jobDefinition"])
-def test_submit_is_refused_when_it_names_what_is_not_there(what: str, either: Jobs) -> None:
-    request = {"jobQueue": either.queue, "jobDefinition": either.define("true"), what: "nowhere"}
+def test_submit_is_rejected_when_queue_or_definition_do_not_exist(what: str, endpoint_jobs: Jobs) -> None:
+    request = {"jobQueue": endpoint_jobs.queue, "jobDefinition": endpoint_jobs.define("true"), what: "nowhere"}
     with pytest.raises(ClientError) as refused:
-        either.batch.submit_job(jobName="job", **request)
+        endpoint_jobs.batch.submit_job(jobName="job", **request)
     assert refused.value.response["Error"]["Code"] == "ClientException"
 
 
-def test_newest_revision_is_meant_when_a_definition_is_named_without_one(either: Jobs) -> None:
-    definition = either.define("true")
-    either.define("true", name=definition)
-    job = either.describe(either.submit(jobDefinition=definition))
+def test_newest_revision_is_used_when_a_definition_is_named_without_one(endpoint_jobs: Jobs) -> None:
+    definition = endpoint_jobs.define("true")
+    endpoint_jobs.define("true", name=definition)
+    job = endpoint_jobs.describe(endpoint_jobs.submit(jobDefinition=definition))
     assert job["jobDefinition"].endswith(f"/{definition}:2")

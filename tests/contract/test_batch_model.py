@@ -1,6 +1,7 @@
-"""Requests and answers of the job plane are held to botocore's own model of AWS Batch, member by member.
+"""Requests and responses of the job plane are checked against botocore's model of AWS Batch, member by member.
 
-Every answer in this folder is: the client in conftest.py sees to it. Here are the requests, which the model says what must be refused in.
+The client in conftest.py checks every response in this folder. These tests send requests that the
+model forbids.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import boto3
 import pytest
 
 from tests.contract.jobs import JOB_PLANE, Jobs
-from tests.contract.service_model import departures
+from tests.contract.service_model import violations
 
 _MODEL = boto3.client("batch").meta.service_model
 
@@ -27,55 +28,55 @@ _COMPLETE: dict[str, dict[str, Any]] = {
     "TerminateJobs": {"jobs": ["id"], "reason": "why"},
     "CancelJobs": {"jobs": ["id"], "reason": "why"},
 }
-"""Operation -> a request with each required member. ListJobs has none: it wants one of three."""
+"""Operation -> a request with all required members. ListJobs has none: it needs one of three members."""
 
-_WITHOUT_ONE = [
+_MISSING_ONE = [
     (operation, member)
     for operation in _COMPLETE
     for member in _MODEL.operation_model(operation).input_shape.required_members
 ]
-_OF_ANOTHER_KIND = [(operation, member) for operation, request in _COMPLETE.items() for member in request]
+_WRONG_TYPE = [(operation, member) for operation, request in _COMPLETE.items() for member in request]
 
 
-def ask(operation: str, document: Any) -> tuple[int, str, Any]:
-    """Send a request past botocore, which would refuse it itself: HTTP status, AWS's code, the answer."""
+def send(operation: str, document: Any) -> tuple[int, str, Any]:
+    """Send a request without botocore, which would reject it, and return HTTP status, AWS's error code and response."""
     connection = http.client.HTTPConnection(urlsplit(os.environ["AWS_ENDPOINT_URL"]).netloc, timeout=10)
     scope = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/batch/aws4_request"
     path = _MODEL.operation_model(operation).http["requestUri"]
     try:
         connection.request("POST", path, body=json.dumps(document), headers={"Authorization": scope})
-        answer = connection.getresponse()
-        return answer.status, answer.getheader("x-amzn-ErrorType", ""), json.load(answer)
+        response = connection.getresponse()
+        return response.status, response.getheader("x-amzn-ErrorType", ""), json.load(response)
     finally:
         connection.close()
 
 
-@pytest.mark.parametrize(("operation", "member"), _WITHOUT_ONE)
-def test_request_is_refused_when_it_lacks_what_the_model_requires(operation: str, member: str) -> None:
+@pytest.mark.parametrize(("operation", "member"), _MISSING_ONE)
+def test_request_is_rejected_when_it_lacks_a_required_member(operation: str, member: str) -> None:
     request = {name: value for name, value in _COMPLETE[operation].items() if name != member}
-    status, code, answer = ask(operation, request)
+    status, code, response = send(operation, request)
     assert (status, code) == (400, "ClientException")
-    assert member in answer["message"]
+    assert member in response["message"]
 
 
-@pytest.mark.parametrize(("operation", "member"), _OF_ANOTHER_KIND)
-def test_request_is_refused_when_a_member_is_of_another_kind(operation: str, member: str) -> None:
-    status, code, _ = ask(operation, {**_COMPLETE[operation], member: {"an": "object"}})
+@pytest.mark.parametrize(("operation", "member"), _WRONG_TYPE)
+def test_request_is_rejected_when_a_member_has_the_wrong_type(operation: str, member: str) -> None:
+    status, code, _ = send(operation, {**_COMPLETE[operation], member: {"an": "object"}})
     assert (status, code) == (400, "ClientException")
 
 
 @pytest.mark.parametrize("operation", JOB_PLANE)
-def test_refusal_is_an_error_that_the_model_names(operation: str) -> None:
-    _, code, _ = ask(operation, {"reason": 1})
+def test_error_code_is_in_the_model_when_a_request_is_rejected(operation: str) -> None:
+    _, code, _ = send(operation, {"reason": 1})
     assert code in {shape.name for shape in _MODEL.operation_model(operation).error_shapes}
 
 
-def test_judge_sees_what_is_wrong_when_an_answer_departs_from_the_model(jobs: Jobs) -> None:
+def test_violations_are_found_when_a_response_deviates_from_the_model(jobs: Jobs) -> None:
     shape = _MODEL.operation_model("DescribeJobs").output_shape
     (job,) = jobs.batch.describe_jobs(jobs=[jobs.submit_waiting()])["jobs"]
-    assert not list(departures({"jobs": [job]}, shape))
+    assert not list(violations({"jobs": [job]}, shape))
     del job["jobId"]
     bad = {**job, "status": "ASLEEP", "createdAt": "now", "isTerminated": 0, "colour": "red"}
-    told = "\n".join(departures({"jobs": [bad]}, shape))
+    found = "\n".join(violations({"jobs": [bad]}, shape))
     for word in ("jobId: missing", "ASLEEP", "createdAt", "isTerminated", "colour: not in the model"):
-        assert word in told
+        assert word in found

@@ -1,4 +1,4 @@
-"""DescribeJobs and ListJobs: limits, pages, filters; and reading the log while a job runs."""
+"""DescribeJobs and ListJobs: limits, pages and filters; and reading the log while a job runs."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ def names(page: dict[str, Any]) -> list[str]:
     return [job["jobName"] for job in page["jobSummaryList"]]
 
 
-def test_describe_is_refused_when_it_names_more_than_100_ids(jobs: Jobs) -> None:
+def test_describe_is_rejected_when_it_names_more_than_100_ids(jobs: Jobs) -> None:
     with pytest.raises(ClientError, match="Maximum number of jobs supported is 100") as refused:
         jobs.batch.describe_jobs(jobs=[str(uuid.uuid4()) for _ in range(101)])
     assert refused.value.response["Error"]["Code"] == "ClientException"
 
 
-def test_describe_is_refused_when_it_names_none(jobs: Jobs) -> None:
+def test_describe_is_rejected_when_it_names_no_ids(jobs: Jobs) -> None:
     with pytest.raises(ClientError, match="ClientException"):
         jobs.batch.describe_jobs(jobs=[])
 
 
-def test_describe_is_silent_about_ids_that_it_does_not_know(jobs: Jobs) -> None:
+def test_describe_omits_ids_when_they_are_unknown(jobs: Jobs) -> None:
     known = jobs.submit_waiting("known")
-    answer = jobs.batch.describe_jobs(jobs=[str(uuid.uuid4()), known, *(str(uuid.uuid4()) for _ in range(98))])
-    assert [job["jobId"] for job in answer["jobs"]] == [known]
+    response = jobs.batch.describe_jobs(jobs=[str(uuid.uuid4()), known, *(str(uuid.uuid4()) for _ in range(98))])
+    assert [job["jobId"] for job in response["jobs"]] == [known]
 
 
-def test_list_shows_running_jobs_when_no_status_is_named(jobs: Jobs) -> None:
+def test_list_shows_running_jobs_when_no_status_is_given(jobs: Jobs) -> None:
     running = jobs.submit("sleep", "600", jobName="running")
     jobs.wait_for_status(running, "RUNNING")
     waiting = jobs.submit_waiting("waiting")
@@ -49,7 +49,7 @@ def test_list_shows_running_jobs_when_no_status_is_named(jobs: Jobs) -> None:
     assert names(jobs.batch.list_jobs(jobQueue=jobs.queue, jobStatus="RUNNABLE")) == ["waiting"]
 
 
-def test_list_shows_how_a_job_ended(jobs: Jobs) -> None:
+def test_list_shows_the_exit_code_and_reason_when_a_job_has_failed(jobs: Jobs) -> None:
     jobs.wait_for_end(jobs.submit("sh", "-c", "exit 4"))
     [summary] = jobs.batch.list_jobs(jobQueue=jobs.queue, jobStatus="FAILED")["jobSummaryList"]
     assert summary["container"]["exitCode"] == 4
@@ -57,16 +57,16 @@ def test_list_shows_how_a_job_ended(jobs: Jobs) -> None:
     assert summary["stoppedAt"] >= summary["startedAt"]
 
 
-def test_list_finds_by_name_whatever_the_status_and_the_letter_case(jobs: Jobs) -> None:
+def test_list_ignores_status_and_case_when_it_filters_by_name(jobs: Jobs) -> None:
     jobs.wait_for_end(jobs.submit("true", jobName="Reel-1"))
     for name in ("reel-10", "other-1"):
         jobs.submit_waiting(name)
 
     def found(value: str) -> list[str]:
-        answer = jobs.batch.list_jobs(
+        response = jobs.batch.list_jobs(
             jobQueue=jobs.queue, jobStatus="FAILED", filters=[{"name": "JOB_NAME", "values": [value]}]
         )
-        return names(answer)
+        return names(response)
 
     assert found("REEL-1") == ["Reel-1"]
     assert found("reel-*") == ["reel-10", "Reel-1"]
@@ -74,7 +74,7 @@ def test_list_finds_by_name_whatever_the_status_and_the_letter_case(jobs: Jobs) 
     assert found("*") == ["other-1", "reel-10", "Reel-1"]
 
 
-def test_pages_neither_repeat_nor_omit_when_jobs_arrive_in_between(jobs: Jobs) -> None:
+def test_list_pages_neither_repeat_nor_omit_jobs_when_new_ones_arrive(jobs: Jobs) -> None:
     for number in range(7):
         jobs.submit_waiting(f"old-{number}")
     request: dict[str, Any] = {
@@ -91,7 +91,7 @@ def test_pages_neither_repeat_nor_omit_when_jobs_arrive_in_between(jobs: Jobs) -
     assert seen == [f"old-{number}" for number in reversed(range(7))]
 
 
-def test_list_is_refused_when_queue_status_token_or_filter_make_no_sense(jobs: Jobs) -> None:
+def test_list_is_rejected_when_queue_status_token_or_filter_are_invalid(jobs: Jobs) -> None:
     for request in (
         {"jobQueue": "nowhere"},
         {"jobQueue": jobs.queue, "jobStatus": "ASLEEP"},
@@ -100,10 +100,10 @@ def test_list_is_refused_when_queue_status_token_or_filter_make_no_sense(jobs: J
         {"jobQueue": jobs.queue, "filters": [{"name": "JOB_NAME", "values": ["x", "y"]}]},
     ):
         with pytest.raises(ClientError, match="ClientException"):
-            jobs.batch.list_jobs(**request)  # type: ignore[arg-type]  # some of these are what the stubs forbid
+            jobs.batch.list_jobs(**request)  # type: ignore[arg-type]  # the stubs forbid some of these
 
 
-def test_output_can_be_read_line_by_line_while_the_job_runs(jobs: Jobs) -> None:
+def test_output_can_be_read_line_by_line_when_the_job_still_runs(jobs: Jobs) -> None:
     script = "printf 'eins\\nzw'; printf '\\303\\266lf\\n\\377\\n' >&2; sleep 600"
     job_id = jobs.submit("sh", "-c", script)
     wait_for(lambda: len(jobs.lines_of(job_id)) == 3, what="three lines")
@@ -111,18 +111,18 @@ def test_output_can_be_read_line_by_line_while_the_job_runs(jobs: Jobs) -> None:
     assert jobs.describe(job_id)["status"] == "RUNNING"
 
 
-def test_output_goes_where_the_definition_says(jobs: Jobs) -> None:
+def test_output_goes_to_the_log_group_when_the_definition_names_one(jobs: Jobs) -> None:
     options = {"awslogs-group": "/batchreel/transcode", "awslogs-stream-prefix": "reel"}
     definition = jobs.define(
         "echo", "here", container={"logConfiguration": {"logDriver": "awslogs", "options": options}}
     )
     stream = jobs.wait_for_end(jobs.submit(jobDefinition=definition))["container"]["logStreamName"]
     assert stream.startswith("reel/default/")
-    answer = jobs.logs.get_log_events(logGroupName="/batchreel/transcode", logStreamName=stream)
-    assert [event["message"] for event in answer["events"]] == ["here"]
+    response = jobs.logs.get_log_events(logGroupName="/batchreel/transcode", logStreamName=stream)
+    assert [event["message"] for event in response["events"]] == ["here"]
 
 
-def test_no_request_fails_when_16_clients_submit_read_and_terminate_at_once(jobs: Jobs) -> None:
+def test_requests_succeed_when_16_clients_call_concurrently(jobs: Jobs) -> None:
     def one_client(number: int) -> list[str]:
         job_ids = []
         for turn in range(12):
@@ -145,15 +145,15 @@ def test_no_request_fails_when_16_clients_submit_read_and_terminate_at_once(jobs
     assert len(seen) == 16 * 13
 
 
-def test_the_log_goes_on_when_its_group_is_deleted_while_the_job_runs(jobs: Jobs, tmp_path: Path) -> None:
+def test_log_continues_when_its_group_is_deleted_during_the_job(jobs: Jobs, tmp_path: Path) -> None:
     group = {"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "/batchreel/deleted"}}}
     script = f"echo before; echo; while [ ! -e '{tmp_path}/go' ]; do sleep 0.02; done; echo after"
     job_id = jobs.submit(jobDefinition=jobs.define("sh", "-c", script, container=group))
     stream = jobs.wait_for_status(job_id, "RUNNING")["container"]["logStreamName"]
 
     def lines() -> list[str]:
-        answer = jobs.logs.get_log_events(logGroupName="/batchreel/deleted", logStreamName=stream)
-        return [event["message"] for event in answer["events"]]
+        response = jobs.logs.get_log_events(logGroupName="/batchreel/deleted", logStreamName=stream)
+        return [event["message"] for event in response["events"]]
 
     wait_for(lambda: lines() == ["before"], what="the first line")
     jobs.logs.delete_log_group(logGroupName="/batchreel/deleted")

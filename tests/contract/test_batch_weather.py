@@ -1,4 +1,4 @@
-"""Bad weather in the local AWS Batch: what lasts or comes by chance, from a plan with one seed, set over HTTP while it runs."""
+"""Lasting and random faults in the local AWS Batch, from a plan with one seed that is set over HTTP while it runs."""
 
 from __future__ import annotations
 
@@ -18,49 +18,51 @@ if TYPE_CHECKING:
 LONG_S = 600
 
 
-def listed(jobs: Jobs) -> list[str]:
+def listed_names(jobs: Jobs) -> list[str]:
     page = jobs.batch.list_jobs(jobQueue=jobs.queue, filters=[{"name": "JOB_NAME", "values": ["*"]}])
     return sorted(job["jobName"] for job in page["jobSummaryList"])
 
 
 def test_list_shows_a_job_late_when_it_lags(jobs: Jobs, faults: Faults) -> None:
-    lag = faults.plant("lag", operation="ListJobs", hold_s=LONG_S)
+    lag = faults.inject("lag", operation="ListJobs", hold_s=LONG_S)
     job_id = jobs.submit_waiting("young")
-    assert listed(jobs) == []
+    assert listed_names(jobs) == []
     assert jobs.describe(job_id)["jobName"] == "young", "DescribeJobs does not lag"
     assert faults.applied(lag) == 1
     faults.reset()
-    faults.plant("lag", operation="ListJobs", hold_s=0)
-    assert listed(jobs) == ["young"]
+    faults.inject("lag", operation="ListJobs", hold_s=0)
+    assert listed_names(jobs) == ["young"]
 
 
 def test_ended_job_is_forgotten_when_its_retention_is_over(jobs: Jobs, faults: Faults) -> None:
-    over, waiting = jobs.submit("true", jobName="over"), jobs.submit_waiting("waiting")
-    jobs.wait_for_end(over)
+    ended, waiting = jobs.submit("true", jobName="over"), jobs.submit_waiting("waiting")
+    jobs.wait_for_end(ended)
     for operation in ("DescribeJobs", "ListJobs"):
-        faults.plant("retention", operation=operation, hold_s=0)
-    wait_for(lambda: listed(jobs) == ["waiting"], what="the end of its retention")
-    assert [job["jobName"] for job in jobs.batch.describe_jobs(jobs=[over, waiting])["jobs"]] == ["waiting"]
+        faults.inject("retention", operation=operation, hold_s=0)
+    wait_for(lambda: listed_names(jobs) == ["waiting"], what="the end of the job's retention")
+    assert [job["jobName"] for job in jobs.batch.describe_jobs(jobs=[ended, waiting])["jobs"]] == ["waiting"]
 
 
-def test_a_lag_and_a_partial_answer_hide_each_its_own_when_both_are_planted(jobs: Jobs, faults: Faults) -> None:
+def test_lag_and_partial_faults_act_separately_when_both_are_planted(jobs: Jobs, faults: Faults) -> None:
     jobs.submit_waiting("hidden")
     jobs.submit_waiting("shown")
-    lag = faults.plant("lag", operation="ListJobs", hold_s=0)
-    partial = faults.plant("partial", operation="ListJobs", job_name="hidden", times=None)
-    assert listed(jobs) == ["shown"]
+    lag = faults.inject("lag", operation="ListJobs", hold_s=0)
+    partial = faults.inject("partial", operation="ListJobs", job_name="hidden", times=None)
+    assert listed_names(jobs) == ["shown"]
     assert (faults.applied(lag), faults.applied(partial)) == (0, 1)
 
 
-def test_a_share_of_the_running_jobs_ends_at_once_when_spot_takes_their_machines(jobs: Jobs, faults: Faults) -> None:
+def test_share_of_running_jobs_ends_when_spot_reclaims_their_hosts(jobs: Jobs, faults: Faults) -> None:
     definition = jobs.define("sleep", "600", vcpus="0.25")
     ids = [jobs.submit(jobDefinition=definition) for _ in range(12)]
     for job_id in ids:
         jobs.wait_for_status(job_id, "RUNNING")
-    storm = faults.plant("reclaim_storm", share=0.5, seed=3)
+    storm = faults.inject("reclaim_storm", share=0.5, seed=3)
     struck = faults.applied(storm)
     assert 0 < struck < len(ids)
-    wait_for(lambda: _ends(jobs, ids)["Your Spot Task was interrupted."] == struck, what="their ends")
+    wait_for(
+        lambda: _ends(jobs, ids)["Your Spot Task was interrupted."] == struck, what="the end of the reclaimed jobs"
+    )
     assert Counter(job["status"] for job in jobs.batch.describe_jobs(jobs=ids)["jobs"])["RUNNING"] == len(ids) - struck
 
 
@@ -69,7 +71,7 @@ def _ends(jobs: Jobs, ids: list[str]) -> Counter[str]:
 
 
 def test_job_stays_in_starting_for_a_while_when_starts_are_slow(jobs: Jobs, faults: Faults) -> None:
-    slow = faults.plant("slow_start", job_name="slow", hold_s=LONG_S, times=None)
+    slow = faults.inject("slow_start", job_name="slow", hold_s=LONG_S, times=None)
     job_id = jobs.submit("true", jobName="slow-1")
     jobs.wait_for_status(job_id, "STARTING")
     assert jobs.wait_for_end(jobs.submit("true", jobName="quick-1"))["status"] == "SUCCEEDED"
@@ -80,7 +82,7 @@ def test_job_stays_in_starting_for_a_while_when_starts_are_slow(jobs: Jobs, faul
 
 def test_calls_beyond_the_quota_are_throttled_when_many_submit_at_once(jobs: Jobs, faults: Faults) -> None:
     definition = jobs.define("true", vcpus="64")
-    quota = faults.plant("quota", operation="SubmitJob", per_s=50)
+    quota = faults.inject("quota", operation="SubmitJob", per_s=50)
 
     def submit(_: int) -> str:
         try:
@@ -90,16 +92,16 @@ def test_calls_beyond_the_quota_are_throttled_when_many_submit_at_once(jobs: Job
         return "submitted"
 
     with ThreadPoolExecutor(8) as pool:
-        told = Counter(pool.map(submit, range(150)))
-    assert told.keys() <= {"submitted", "TooManyRequestsException"}
-    assert faults.applied(quota) == told["TooManyRequestsException"] > 0
-    assert told["submitted"] >= 50
+        outcomes = Counter(pool.map(submit, range(150)))
+    assert outcomes.keys() <= {"submitted", "TooManyRequestsException"}
+    assert faults.applied(quota) == outcomes["TooManyRequestsException"] > 0
+    assert outcomes["submitted"] >= 50
 
 
-def what_happens(jobs: Jobs, faults: Faults, seed: int) -> list[str]:
-    """A plan of several faults under one seed, and what became of forty calls of SubmitJob."""
+def submit_outcomes(jobs: Jobs, faults: Faults, seed: int) -> list[str]:
+    """Plant several faults with one seed, and return the outcomes of forty SubmitJob calls."""
     faults.reset()
-    faults.plant_all(
+    faults.inject_all(
         seed,
         [
             {"kind": "error_before", "operation": "SubmitJob", "times": None, "share": 0.2},
@@ -107,19 +109,19 @@ def what_happens(jobs: Jobs, faults: Faults, seed: int) -> list[str]:
         ],
     )
     definition = jobs.define("true", vcpus="64")
-    told = []
+    outcomes = []
     for _ in range(40):
         try:
             jobs.submit(jobDefinition=definition)
         except (ClientError, BotoCoreError) as error:
-            told.append(type(error).__name__)
+            outcomes.append(type(error).__name__)
         else:
-            told.append("submitted")
-    return told
+            outcomes.append("submitted")
+    return outcomes
 
 
-def test_same_calls_go_wrong_when_a_plan_has_the_same_seed(jobs: Jobs, faults: Faults) -> None:
-    first, again, other = (what_happens(jobs, faults, seed) for seed in (5, 5, 6))
+def test_fault_plan_hits_the_same_calls_when_its_seed_is_the_same(jobs: Jobs, faults: Faults) -> None:
+    first, again, other = (submit_outcomes(jobs, faults, seed) for seed in (5, 5, 6))
     assert first == again != other
     assert len(set(first)) == 3, "an error, a dropped connection and a success"
 
@@ -133,7 +135,9 @@ def test_same_calls_go_wrong_when_a_plan_has_the_same_seed(jobs: Jobs, faults: F
         ({"faults": [{"kind": "reclaim_storm", "job_id": "1"}]}, "job_id"),
     ],
 )
-def test_plan_is_refused_with_the_reason_when_it_is_wrong(wrong: dict[str, object], word: str, faults: Faults) -> None:
+def test_fault_plan_is_rejected_with_the_reason_when_it_is_invalid(
+    wrong: dict[str, object], word: str, faults: Faults
+) -> None:
     with pytest.raises(AssertionError, match=word):
         faults.ask("POST", wrong)
     assert faults.ask("GET")["faults"] == []
@@ -142,18 +146,18 @@ def test_plan_is_refused_with_the_reason_when_it_is_wrong(wrong: dict[str, objec
 @pytest.mark.parametrize(
     ("operation", "statuses"), [("terminate_jobs", {"FAILED"}), ("cancel_jobs", {"FAILED", "RUNNING"})]
 )
-def test_several_jobs_end_by_one_call(operation: str, statuses: set[str], jobs: Jobs) -> None:
+def test_several_jobs_end_when_one_call_names_them(operation: str, statuses: set[str], jobs: Jobs) -> None:
     running, waiting = jobs.submit("sleep", "600"), jobs.submit_waiting()
     jobs.wait_for_status(running, "RUNNING")
     unknown = "0" * 36
-    answer = getattr(jobs.batch, operation)(jobs=[running, waiting, unknown], reason="all of them")
-    assert (answer["successful"], answer["errors"]) == ([running, waiting, unknown], [])
+    response = getattr(jobs.batch, operation)(jobs=[running, waiting, unknown], reason="all of them")
+    assert (response["successful"], response["errors"]) == ([running, waiting, unknown], [])
     assert jobs.wait_for_end(waiting)["statusReason"] == "all of them"
     if statuses == {"FAILED"}:
         assert jobs.wait_for_end(running)["statusReason"] == "all of them"
     assert {job["status"] for job in jobs.batch.describe_jobs(jobs=[running, waiting])["jobs"]} == statuses
 
 
-def test_several_are_refused_when_they_are_more_than_fifty(jobs: Jobs) -> None:
+def test_terminate_jobs_is_rejected_when_it_names_more_than_fifty(jobs: Jobs) -> None:
     with pytest.raises(ClientError, match="50"):
         jobs.batch.terminate_jobs(jobs=[str(number) for number in range(51)], reason="too many")

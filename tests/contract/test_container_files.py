@@ -1,4 +1,4 @@
-"""The container's files in a bucket: they stream, so there is progress from the first block on, and a stop ends it."""
+"""The container's files in a bucket are streamed: progress is reported from the first block on, and a stop ends it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storages.backends.s3 import S3File
 
 from tasks.conf import bridge_settings
 from tasks.container.files import ScratchTooSmallError, SourceMissingError, fetch_source, read_object, store_file
-from tasks.storage.bucket import LONGEST_CALL_S, BucketError
+from tasks.storage.bucket import MAX_CALL_S, BucketError
 from tasks.transcode import StoppedError
 from tests.buckets import use_new_bucket
 from tests.cutting_proxy import CuttingProxy
@@ -32,7 +32,7 @@ SIZE_BYTES = 5 * BLOCK_BYTES + 7
 
 @pytest.fixture
 def source(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """The content of an object named `source` in a bucket that is the default storage."""
+    """Make a bucket the default storage, and return the content of its object `source`."""
     use_new_bucket(settings)
     content = bytes(range(256)) * (SIZE_BYTES // 256 + 1)
     default_storage.save("source", ContentFile(content))
@@ -45,16 +45,16 @@ def source(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> bytes:
     return content
 
 
-def test_download_tells_progress_block_by_block_when_the_source_is_in_a_bucket(source: bytes, tmp_path: Path) -> None:
-    told: list[int] = []
-    path = fetch_source("source", tmp_path, progress=told.append, stop=threading.Event())
+def test_download_reports_progress_per_block_when_source_is_in_a_bucket(source: bytes, tmp_path: Path) -> None:
+    reported_bytes: list[int] = []
+    path = fetch_source("source", tmp_path, progress=reported_bytes.append, stop=threading.Event())
     assert path.read_bytes() == source
-    assert told[0] <= BLOCK_BYTES
-    assert told[-1] == len(source)
+    assert reported_bytes[0] <= BLOCK_BYTES
+    assert reported_bytes[-1] == len(source)
     assert b"".join(read_object("source", stop=threading.Event())) == source
 
 
-def test_download_ends_at_once_when_the_container_is_told_to_stop(source: bytes, tmp_path: Path) -> None:
+def test_download_ends_at_once_when_the_container_is_stopped(source: bytes, tmp_path: Path) -> None:
     stop = threading.Event()
     with pytest.raises(StoppedError):
         fetch_source("source", tmp_path, progress=lambda _: stop.set(), stop=stop)
@@ -62,56 +62,54 @@ def test_download_ends_at_once_when_the_container_is_told_to_stop(source: bytes,
 
 
 @pytest.mark.usefixtures("source")
-def test_missing_source_is_told_apart_when_the_bucket_answers(tmp_path: Path) -> None:
+def test_missing_source_is_recognized_when_the_bucket_answers(tmp_path: Path) -> None:
     with pytest.raises(SourceMissingError):
         fetch_source("another", tmp_path, progress=lambda _: None, stop=threading.Event())
 
 
-def shutting_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let pauses be short."""
+def shorten_retry_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the pauses between retries short."""
     monkeypatch.setattr("tasks.storage.bucket._FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr("tasks.storage.bucket._LONGEST_PAUSE_S", 0.01)
 
 
-def through(settings: Settings, proxy: CuttingProxy) -> None:
-    """Let the default storage reach its bucket through the proxy from now on."""
+def use_proxy(settings: Settings, proxy: CuttingProxy) -> None:
+    """Make the default storage reach its bucket through the proxy from now on."""
     storage = settings.STORAGES["default"]
     options = {**storage["OPTIONS"], "endpoint_url": proxy.url}
     settings.STORAGES = {**settings.STORAGES, "default": {**storage, "OPTIONS": options}}
 
 
-def test_download_goes_on_from_where_it_broke_when_the_connection_is_cut_again_and_again(
+def test_download_resumes_when_the_connection_is_cut_repeatedly(
     source: bytes, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutting_down(monkeypatch)
-    told: list[int] = []
+    shorten_retry_pauses(monkeypatch)
+    reported_bytes: list[int] = []
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=2 * BLOCK_BYTES).running() as proxy:
-        through(settings, proxy)
-        path = fetch_source("source", tmp_path, progress=told.append, stop=threading.Event())
+        use_proxy(settings, proxy)
+        path = fetch_source("source", tmp_path, progress=reported_bytes.append, stop=threading.Event())
         assert proxy.connections > SIZE_BYTES // (2 * BLOCK_BYTES)
     assert path.read_bytes() == source
-    assert told == sorted(told), "nothing was fetched twice"
+    assert reported_bytes == sorted(reported_bytes), "something was fetched twice"
 
 
 @pytest.mark.usefixtures("source")
-def test_download_ends_with_an_error_when_no_try_brings_anything(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutting_down(monkeypatch)
+def test_download_fails_when_no_retry_makes_progress(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_retry_pauses(monkeypatch)
     settings.BATCHREEL = {"storage_retry_s": 0.2}
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=1000).running() as proxy:
-        through(settings, proxy)
+        use_proxy(settings, proxy)
         with pytest.raises(BucketError):
             list(read_object("source", stop=threading.Event()))
 
 
 @pytest.mark.usefixtures("source")
-def test_download_ends_with_an_error_when_the_object_became_another_one(
+def test_download_fails_when_the_object_was_replaced_meanwhile(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutting_down(monkeypatch)
+    shorten_retry_pauses(monkeypatch)
     with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=2 * BLOCK_BYTES).running() as proxy:
-        through(settings, proxy)
+        use_proxy(settings, proxy)
         blocks = read_object("source", stop=threading.Event())
         next(blocks)
         default_storage.delete("source")
@@ -121,27 +119,27 @@ def test_download_ends_with_an_error_when_the_object_became_another_one(
 
 
 @pytest.mark.usefixtures("source")
-def test_nothing_is_fetched_when_the_disk_has_no_room_for_it(settings: Settings, tmp_path: Path) -> None:
+def test_source_is_not_fetched_when_the_disk_has_too_little_space(settings: Settings, tmp_path: Path) -> None:
     settings.BATCHREEL = {"scratch_reserve_mib": 1024**3}
-    with pytest.raises(ScratchTooSmallError, match=r"are needed with what is made of it; the disk at .* GiB free"):
+    with pytest.raises(ScratchTooSmallError, match=r"with the files made from it, but the disk at .* GiB free"):
         fetch_source("source", tmp_path, progress=lambda _: None, stop=threading.Event())
     assert not list(tmp_path.iterdir())
 
 
-def refuse_calls(
+def fail_calls(
     monkeypatch: pytest.MonkeyPatch, operation: str, *, times: int, status: int, code: str, after_effect: bool = False
 ) -> list[str]:
-    """Let the next calls of one operation be answered with an error; the calls of it, as they come."""
-    really, calls = BaseClient._make_api_call, []
+    """Answer the next `times` calls of one operation with an error, and return the growing list of its calls."""
+    real_call, calls = BaseClient._make_api_call, []
 
     def answer(client: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
         if name != operation:
-            return really(client, name, arguments)
+            return real_call(client, name, arguments)
         calls.append(name)
         if len(calls) > times:
-            return really(client, name, arguments)
+            return real_call(client, name, arguments)
         if after_effect:
-            really(client, name, arguments)
+            real_call(client, name, arguments)
         response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
         raise ClientError(response, name)
 
@@ -151,12 +149,12 @@ def refuse_calls(
 
 @pytest.mark.parametrize("operation", ["HeadObject", "GetObject"])
 @pytest.mark.parametrize("error", [(503, "SlowDown"), (500, "InternalError"), (429, ""), (400, "RequestTimeout")])
-def test_source_is_fetched_when_the_bucket_was_away_for_a_while(
+def test_source_is_fetched_when_the_bucket_was_unavailable_for_a_while(
     operation: str, error: tuple[int, str], source: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutting_down(monkeypatch)
+    shorten_retry_pauses(monkeypatch)
     status, code = error
-    calls = refuse_calls(monkeypatch, operation, times=9, status=status, code=code)
+    calls = fail_calls(monkeypatch, operation, times=9, status=status, code=code)
     path = fetch_source("source", tmp_path, progress=lambda _: None, stop=threading.Event())
     assert path.read_bytes() == source
     assert len(calls) > 9
@@ -164,45 +162,43 @@ def test_source_is_fetched_when_the_bucket_was_away_for_a_while(
 
 @pytest.mark.usefixtures("source")
 @pytest.mark.parametrize("after_effect", [False, True], ids=["before its effect", "after its effect"])
-def test_file_is_stored_once_when_the_answers_of_a_bucket_are_lost(
+def test_file_is_stored_once_when_the_buckets_responses_are_lost(
     after_effect: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutting_down(monkeypatch)
+    shorten_retry_pauses(monkeypatch)
     (tmp_path / "made").write_bytes(b"made here")
-    refuse_calls(
-        monkeypatch, "PutObject", times=1 if after_effect else 9, status=503, code="", after_effect=after_effect
-    )
+    fail_calls(monkeypatch, "PutObject", times=1 if after_effect else 9, status=503, code="", after_effect=after_effect)
     store_file(tmp_path / "made", "folder/made", progress=lambda _: None, stop=threading.Event())
     assert default_storage.listdir("folder") == ([], ["made"])
     assert b"".join(read_object("folder/made", stop=threading.Event())) == b"made here"
 
 
 @pytest.mark.usefixtures("source")
-def test_refusal_is_believed_at_once_when_the_bucket_says_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upload_fails_without_retry_when_the_bucket_denies_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "made").write_bytes(b"made here")
-    calls = refuse_calls(monkeypatch, "PutObject", times=9, status=403, code="AccessDenied")
+    calls = fail_calls(monkeypatch, "PutObject", times=9, status=403, code="AccessDenied")
     with pytest.raises(BucketError, match="AccessDenied"):
         store_file(tmp_path / "made", "folder/made", progress=lambda _: None, stop=threading.Event())
     assert len(calls) == 1
 
 
 @pytest.mark.usefixtures("source")
-def test_waiting_for_a_bucket_ends_at_once_when_the_container_is_told_to_stop(
+def test_bucket_retry_ends_at_once_when_the_container_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = threading.Event()
     stop.set()
-    refuse_calls(monkeypatch, "HeadObject", times=9, status=503, code="")
+    fail_calls(monkeypatch, "HeadObject", times=9, status=503, code="")
     with pytest.raises(StoppedError):
         fetch_source("source", tmp_path, progress=lambda _: None, stop=stop)
 
 
 class SlowStorage:
-    """A storage on a clock of its own: a call takes its time, and reaching nobody raises."""
+    """A storage on a fake clock: each call takes time on it, and fails while the storage is unreachable."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        shutting_down(monkeypatch)
-        self.passed_s, self.saves, self.outage = 0.0, 0, 0
+        shorten_retry_pauses(monkeypatch)
+        self.passed_s, self.saves, self.failing_saves = 0.0, 0, 0
         self.read_s, self.call_s = 0.0, 0.0
         monkeypatch.setattr("tasks.storage.bucket.time", SimpleNamespace(monotonic=lambda: self.passed_s))
         monkeypatch.setattr("tasks.container.files.default_storage", self)
@@ -211,17 +207,17 @@ class SlowStorage:
         self.saves += 1
         while file.read(1):
             self.passed_s += self.read_s
-        self._answer(is_away=self.saves <= self.outage)
+        self._answer(is_unreachable=self.saves <= self.failing_saves)
         return key
 
     def exists(self, _: str) -> bool:
-        self._answer(is_away=self.call_s > 0)
+        self._answer(is_unreachable=self.call_s > 0)
         return False
 
-    def _answer(self, *, is_away: bool) -> None:
+    def _answer(self, *, is_unreachable: bool) -> None:
         self.passed_s += self.call_s
-        if is_away:
-            message = "nobody answers"
+        if is_unreachable:
+            message = "the storage does not answer"
             raise BucketError(message)
 
 
@@ -232,31 +228,27 @@ def made(tmp_path: Path) -> Path:
     return path
 
 
-def test_storage_is_waited_for_when_it_goes_away_at_the_end_of_a_long_upload(
-    made: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upload_is_retried_when_the_storage_fails_at_its_end(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = SlowStorage(monkeypatch)
-    storage.read_s, storage.outage = 300, 1
+    storage.read_s, storage.failing_saves = 300, 1
     store_file(made, "made", progress=lambda _: None, stop=threading.Event())
     assert storage.saves == 2
 
 
-def test_waiting_for_a_storage_ends_when_it_takes_the_same_bytes_again_and_again(
-    made: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upload_retry_ends_when_the_same_bytes_are_sent_repeatedly(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = SlowStorage(monkeypatch)
-    storage.read_s, storage.outage = 10, 1000
+    storage.read_s, storage.failing_saves = 10, 1000
     with pytest.raises(BucketError):
         store_file(made, "made", progress=lambda _: None, stop=threading.Event())
     assert storage.saves < 10
 
 
-@pytest.mark.parametrize("call_s", [1, 40, 115, LONGEST_CALL_S])
-def test_waiting_for_a_storage_ends_before_the_container_is_replaced_when_each_call_takes_long(
+@pytest.mark.parametrize("call_s", [1, 40, 115, MAX_CALL_S])
+def test_storage_retry_ends_before_the_stage_limit_when_calls_are_slow(
     call_s: float, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = SlowStorage(monkeypatch)
-    storage.call_s, storage.outage = call_s, 1000
+    storage.call_s, storage.failing_saves = call_s, 1000
     with pytest.raises(BucketError):
         store_file(made, "made", progress=lambda _: None, stop=threading.Event())
     assert storage.passed_s <= bridge_settings().stage_limits_s["store"]

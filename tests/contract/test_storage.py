@@ -1,4 +1,4 @@
-"""S3 in the local endpoint, beside Batch: uploads that wait for "100 Continue", ranges, many at once."""
+"""S3 in the same local endpoint as Batch: uploads that wait for "100 Continue", ranges, concurrent uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 SIZE_BYTES = 300_000
 PART_BYTES = 5 * 1024 * 1024
-"""The smallest part that S3 takes, but for the last."""
+"""The smallest part that S3 accepts, except for the last part."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def bucket(s3: Any) -> str:
     return name
 
 
-def test_an_object_comes_back_whole_and_in_ranges(s3: Any, bucket: str) -> None:
+def test_object_is_returned_whole_or_in_part_when_a_range_is_given(s3: Any, bucket: str) -> None:
     body = bytes(range(256)) * (SIZE_BYTES // 256)
     s3.put_object(Bucket=bucket, Key="reels/1/720p.mp4", Body=body, ContentType="video/mp4")
     whole = s3.get_object(Bucket=bucket, Key="reels/1/720p.mp4")
@@ -38,13 +38,13 @@ def test_an_object_comes_back_whole_and_in_ranges(s3: Any, bucket: str) -> None:
     assert part["Body"].read() == body[1000:2000]
 
 
-def test_a_large_upload_arrives_in_parts(s3: Any, bucket: str) -> None:
+def test_large_upload_is_complete_when_it_is_sent_in_parts(s3: Any, bucket: str) -> None:
     body = b"reel" * (2 * PART_BYTES // 4)
     s3.upload_fileobj(BytesIO(body), bucket, "large")
     assert s3.head_object(Bucket=bucket, Key="large")["ContentLength"] == len(body)
 
 
-def test_no_upload_fails_when_eight_go_on_at_once(s3: Any, bucket: str) -> None:
+def test_uploads_succeed_when_eight_run_concurrently(s3: Any, bucket: str) -> None:
     def upload(number: int) -> None:
         s3.put_object(Bucket=bucket, Key=f"object-{number}", Body=bytes([number]) * SIZE_BYTES)
 

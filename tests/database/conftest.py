@@ -1,4 +1,4 @@
-"""Fixtures of the service tests: a scripted port, storage in a folder of the test's own, no hint to a broker."""
+"""Fixtures for tests of services and pages: a scripted port, a staff browser, storage per test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def batch() -> ScriptedBatch:
 
 @pytest.fixture
 def staff(client: Client, admin_user: User) -> Client:
-    """A browser in which a member of staff has signed in."""
+    """Browser in which a staff member has signed in."""
     client.force_login(admin_user)
     return client
 
@@ -27,4 +27,4 @@ def staff(client: Client, admin_user: User) -> Client:
 @pytest.fixture(autouse=True)
 def _own_storage(settings: Settings, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path / "media"
-    settings.STATIC_ROOT = tmp_path  # WhiteNoise warns of a folder that is not there
+    settings.STATIC_ROOT = tmp_path  # WhiteNoise warns about a missing folder

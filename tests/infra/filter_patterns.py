@@ -1,7 +1,7 @@
-"""CloudWatch's filter patterns, as far as scripts/infra/alarms.tf uses them: comparisons of a JSON line's fields, joined by `&&`.
+"""The CloudWatch filter patterns that scripts/infra/alarms.tf uses: comparisons of a JSON line's fields joined by `&&`.
 
-The grammar is AWS's ("Filter pattern syntax for metric filters"). What is outside of it raises, so that a pattern that these tests
-cannot judge does not pass.
+The grammar is AWS's ("Filter pattern syntax for metric filters"). Unsupported syntax raises, so a
+pattern that these tests cannot evaluate does not pass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _COMPARISON = re.compile(r'\$\.(?P<name>\w+) (?P<operator>=|!=) (?:"(?P<text>[^"
 
 
 def matches(pattern: str, line: str) -> bool:
-    """Whether CloudWatch would count the line."""
+    """Return whether CloudWatch would count the line."""
     assert pattern.startswith("{ ")
     assert pattern.endswith(" }")
     try:

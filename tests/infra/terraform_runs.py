@@ -1,4 +1,4 @@
-"""Runs Terraform on a copy of scripts/infra, so that nothing of a run comes into the checkout."""
+"""Running Terraform on a copy of scripts/infra, so that it writes nothing into the checkout."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NO_PROVIDER = ("Failed to query available provider packages", "Failed to instal
 
 
 def infra_text() -> str:
-    """All Terraform files, one after the other."""
+    """Return the concatenated text of all Terraform files."""
     return "\n".join(path.read_text() for path in sorted(INFRA.glob("*.tf")))
 
 
 class Terraform:
-    """Terraform in a folder of its own, with the provider that this machine has. Skips the test where there is none."""
+    """Terraform in a separate folder, with this machine's AWS provider. Skips the test if there is none."""
 
     def __init__(self, folder: Path, *, variables: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         program = shutil.which("terraform")
@@ -45,22 +45,22 @@ class Terraform:
         (folder / "test.auto.tfvars.json").write_text(json.dumps(dict(variables)))
         began = self._run("init", "-input=false")
         if any(words in began.stderr for words in _NO_PROVIDER):
-            pytest.skip("terraform finds no AWS provider on this machine: name a mirror in its CLI configuration")
+            pytest.skip("terraform finds no AWS provider on this machine: configure a mirror in its CLI configuration")
         assert began.returncode == 0, began.stderr
 
-    def tells(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a subcommand, whatever its exit code."""
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a subcommand, and accept any exit code."""
         return self._run(*arguments)
 
-    def does(self, *arguments: str) -> str:
-        """Run a subcommand that must succeed; give its output."""
+    def run_checked(self, *arguments: str) -> str:
+        """Run a subcommand that must succeed, and return its output."""
         ran = self._run(*arguments)
         assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr
         return ran.stdout
 
     def outputs(self) -> dict[str, Any]:
-        """The values of all outputs."""
-        return {name: each["value"] for name, each in json.loads(self.does("output", "-json")).items()}
+        """Return the values of all outputs."""
+        return {name: each["value"] for name, each in json.loads(self.run_checked("output", "-json")).items()}
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

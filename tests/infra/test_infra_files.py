@@ -1,4 +1,4 @@
-"""The Terraform files by themselves: their form, what they document, and that they say what the code says."""
+"""The Terraform files without AWS: their format, their documentation, and their consistency with the code."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ PATTERNS = {name: re.sub(r"\\(.)", r"\1", text) for name, text in _ALARM.findall
 
 
 def counted_by(line: str) -> set[str]:
-    """The alarms whose filter counts the line."""
+    """Return the alarms whose filter counts the line."""
     return {name for name, pattern in PATTERNS.items() if matches(pattern, line)}
 
 
-def test_files_are_formatted_and_valid_when_terraform_looks(tmp_path: Path) -> None:
+def test_terraform_files_are_formatted_and_valid_when_checked(tmp_path: Path) -> None:
     terraform = Terraform(tmp_path, variables={}, environment={})
-    assert terraform.does("fmt", "-check", "-diff", str(INFRA)) == ""
-    assert "Success" in terraform.does("validate")
+    assert terraform.run_checked("fmt", "-check", "-diff", str(INFRA)) == ""
+    assert "Success" in terraform.run_checked("validate")
 
 
-def test_job_definition_is_the_codes_own_when_the_code_changes() -> None:
+def test_job_definition_template_is_current_when_the_code_changes() -> None:
     assert TEMPLATE.read_text() == template(), "run `python scripts/infra/render_job_definition.py`"
 
 
@@ -62,7 +62,7 @@ def test_every_variable_and_output_is_documented_when_one_is_added() -> None:
     assert not [name for name, body in blocks if not re.search(r'description = ".{12,}"', body)]
 
 
-def test_variables_are_refused_with_their_reasons_when_they_cannot_work(tmp_path: Path) -> None:
+def test_terraform_variables_are_rejected_with_reasons_when_invalid(tmp_path: Path) -> None:
     wrong = {
         "region": "us-east-1",
         "source_retention_days": 20,
@@ -73,8 +73,8 @@ def test_variables_are_refused_with_their_reasons_when_they_cannot_work(tmp_path
         "vpc_id": "vpc-1",
         "instance_types": ["c6i"],
     }
-    planned = Terraform(tmp_path, variables=wrong, environment={}).tells("plan", "-input=false", "-refresh=false")
-    said = " ".join(planned.stderr.replace("\u2502", " ").split())
+    planned = Terraform(tmp_path, variables=wrong, environment={}).run("plan", "-input=false", "-refresh=false")
+    output = " ".join(planned.stderr.replace("\u2502", " ").split())
     reasons = (
         "whole of recovery_window_days",
         "by its digest",
@@ -84,10 +84,10 @@ def test_variables_are_refused_with_their_reasons_when_they_cannot_work(tmp_path
         "at least 3",
     )
     assert planned.returncode == 1
-    assert [reason for reason in reasons if reason not in said] == []
+    assert [reason for reason in reasons if reason not in output] == []
 
 
-def test_production_plan_has_what_the_local_endpoint_lacks_when_the_vpc_exists_already(tmp_path: Path) -> None:
+def test_production_plan_is_complete_when_the_vpc_already_exists(tmp_path: Path) -> None:
     ec2 = boto3.client("ec2")
     vpc_id = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     in_vpc = {"Filters": [{"Name": "vpc-id", "Values": [vpc_id]}]}
@@ -99,9 +99,11 @@ def test_production_plan_has_what_the_local_endpoint_lacks_when_the_vpc_exists_a
         "subnet_ids": [each["SubnetId"] for each in ec2.describe_subnets(**in_vpc)["Subnets"]],
     }
     terraform = Terraform(tmp_path, variables=variables, environment={})
-    terraform.does("plan", "-input=false", "-out=planned")
+    terraform.run_checked("plan", "-input=false", "-out=planned")
     planned: dict[str, list[dict[str, Any]]] = {}
-    for each in json.loads(terraform.does("show", "-json", "planned"))["planned_values"]["root_module"]["resources"]:
+    for each in json.loads(terraform.run_checked("show", "-json", "planned"))["planned_values"]["root_module"][
+        "resources"
+    ]:
         planned.setdefault(each["type"], []).append(each.get("values", {}))
     assert not planned.keys() & {"aws_vpc", "aws_subnet", "aws_vpc_endpoint", "aws_batch_job_definition"}
     limits = planned["aws_batch_job_queue"][0]["job_state_time_limit_action"]
@@ -111,7 +113,7 @@ def test_production_plan_has_what_the_local_endpoint_lacks_when_the_vpc_exists_a
 
 
 @pytest.mark.django_db(transaction=True)
-def test_filters_count_the_lines_when_jobs_need_an_operator(
+def test_alarm_filters_count_log_lines_when_jobs_need_an_operator(
     caplog: pytest.LogCaptureFixture, settings: Settings, tmp_path: Path
 ) -> None:
     settings.MEDIA_ROOT = tmp_path
@@ -143,12 +145,12 @@ def _fail(attempt: Attempt) -> None:
 
 
 def counted_by_log(caplog: pytest.LogCaptureFixture) -> set[str]:
-    """The alarms whose filters count a line of this test's log."""
+    """Return the alarms whose filters count a line of this test's log."""
     return {alarm for record in caplog.records for alarm in counted_by(JsonFormatter().format(record))}
 
 
 @pytest.mark.django_db
-def test_filter_counts_the_line_when_aws_denies_a_tick_its_call(caplog: pytest.LogCaptureFixture) -> None:
+def test_alarm_filter_counts_the_line_when_aws_denies_a_ticks_call(caplog: pytest.LogCaptureFixture) -> None:
     def body(_: TickLease) -> None:
         message = "not allowed"
         raise BatchDeniedError(message)
@@ -157,7 +159,7 @@ def test_filter_counts_the_line_when_aws_denies_a_tick_its_call(caplog: pytest.L
     assert counted_by_log(caplog) == {"tick-failed"}
 
 
-def test_filter_counts_the_line_when_a_container_is_misconfigured() -> None:
+def test_alarm_filter_counts_the_line_when_a_container_is_misconfigured() -> None:
     environment = {**os.environ, "LOG_FORMAT": "json", "BATCHREEL": '{"no_such_setting": 1}'}
     container = subprocess.run(
         [sys.executable, "-m", "tasks.container", str(uuid.uuid4()), "1"],

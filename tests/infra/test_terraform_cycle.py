@@ -1,4 +1,4 @@
-"""Terraform's whole cycle on a local AWS endpoint: apply, an empty plan, a site that runs on what was made, destroy."""
+"""Terraform's full cycle on a local AWS endpoint: apply, an empty plan, a site on the created resources, destroy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.infra.terraform_runs import Terraform
 from tests.infra.test_infra_files import PATTERNS
 from tests.integration.celery_nodes import beat_process, worker_process
 from tests.integration.container_processes import container_pid
-from tests.integration.fast_settings import QUICK
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.media.clips import make_clip
 from tests.polling import wait_for
 
@@ -41,7 +41,8 @@ REGION = "eu-central-1"
 NAME = "lectures"
 ACCOUNT_ID = "123456789012"
 
-# All use the database, although most need not: pytest-django runs such tests one after the other, and one apply serves them all.
+# All of them use the database, although most need not: pytest-django groups such tests, so one
+# apply serves them all.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600), pytest.mark.django_db(transaction=True)]
 
 UPLOAD = """
@@ -70,14 +71,14 @@ upload = begin_direct_upload(
     bucket=bucket, owner=None, title="", name=path.name, size_bytes=path.stat().st_size, content_type="video/mp4"
 )
 assert upload.parts == 1
-url = bucket.part_url(str(upload.video.source), upload.upload_id, 1)
+url = bucket.presigned_part_url(str(upload.video.source), upload.upload_id, 1)
 plain = {"Content-Type": "application/octet-stream"}
 part = urllib.request.Request(url, data=path.read_bytes(), method="PUT", headers=plain)
 urllib.request.urlopen(part, timeout=30).close()
 complete_direct_upload(bucket=bucket, video_id=upload.video_id)
 print(upload.video_id)
 """
-"""As a browser does it: what it sends goes to the bucket by signed addresses."""
+"""Uploads as a browser does: its PUT goes to the bucket through presigned URLs."""
 
 IMAGE = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []})
 IMAGE_DIGEST = f"sha256:{hashlib.sha256(IMAGE.encode()).hexdigest()}"
@@ -94,7 +95,7 @@ ALLOWED_BY = {
     "s3:ListParts": "s3:ListMultipartUploadParts",
     "s3:CompleteMultipartUpload": "s3:PutObject",
 }
-"""The action that IAM asks for, where it is not named as the call is (Amazon S3: required permissions for API operations)."""
+"""The IAM action of a call, if its name differs (Amazon S3: required permissions for API operations)."""
 
 
 READ_LOG = """
@@ -107,30 +108,31 @@ print(log_tail(Attempt.objects.get(job__video=sys.argv[1]).batch_log_stream))
 """
 
 IMPLIED = {
-    # SubmitJob with tags asks for it.
+    # Required by SubmitJob with tags.
     "site": {"batch:TagResource"},
-    # Without the one, S3 says "forbidden" of an object that does not exist. The other takes back an upload in parts that fails.
+    # Without ListBucket, S3 answers 403 for an object that does not exist. AbortMultipartUpload is
+    # for multipart uploads that fail.
     "container": {"s3:ListBucket", "s3:AbortMultipartUpload"},
 }
-"""Allowed though no call has its name."""
+"""Actions that are allowed although no call has their name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """A site that Terraform has made."""
+    """A site that Terraform has created."""
 
     terraform: Terraform
     outputs: dict[str, Any]
     environment: dict[str, str]
-    """Of the site's programs."""
+    """The environment of the site's programs."""
     folder: Path
 
     def client(self, service: str) -> Any:
-        """A client of the endpoint in which the site was made."""
+        """Return a client of the endpoint in which the site was created."""
         return boto3.client(service, endpoint_url=self.environment["AWS_ENDPOINT_URL"], region_name=REGION)  # type: ignore[call-overload] # any service
 
     def policy(self, role: str) -> list[dict[str, Any]]:
-        """The statements of a role's own policy, as IAM has them. Actions and resources are lists."""
+        """Return the statements of a role's inline policy in IAM, with actions and resources as lists."""
         document = self.client("iam").get_role_policy(RoleName=f"{NAME}-{role}", PolicyName=role)["PolicyDocument"]
         return [
             {
@@ -141,11 +143,11 @@ class Applied:
         ]
 
     def actions(self, role: str) -> set[str]:
-        """All that the role may do."""
+        """Return all actions that the role allows."""
         return {action for statement in self.policy(role) for action in statement["Action"]}
 
     def called(self, who: str) -> set[str]:
-        """The actions of all calls that the site's programs or the containers have made over boto3."""
+        """Return the actions of all boto3 calls that the site's programs or the containers (`who`) have made."""
         calls = set((self.folder / f"{who}.calls").read_text().split())
         return {ALLOWED_BY.get(call, call) for call in calls}
 
@@ -153,8 +155,8 @@ class Applied:
         """Run manage.py as the site would."""
         return self.run("manage.py", *arguments)
 
-    def uploads(self, code: str, path: Path) -> uuid.UUID:
-        """Upload a file as the site would, by this code; the video."""
+    def upload(self, code: str, path: Path) -> uuid.UUID:
+        """Upload a file as the site would, with this code, and return the video's id."""
         uploaded = self.run("-c", code, str(path))
         assert uploaded.returncode == 0, uploaded.stderr
         return uuid.UUID(uploaded.stdout.strip())
@@ -174,7 +176,7 @@ class Applied:
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory, program_environment: dict[str, str]) -> Iterator[Applied]:
-    """A site, applied; afterwards it is destroyed, and nothing of it is left."""
+    """Yield an applied site; destroy it afterwards and check that nothing remains."""
     folder = tmp_path_factory.mktemp("terraform")
     port = free_port()
     aws = {"AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{port}", "AWS_DEFAULT_REGION": REGION}
@@ -184,9 +186,11 @@ def applied(tmp_path_factory: pytest.TempPathFactory, program_environment: dict[
         "region": REGION,
         "image_digest": IMAGE_DIGEST,
         "secret_arns": {"DATABASE_URL": f"{secret}:database-AbCdEf"},
-        "bridge_settings": {name: value for name, value in QUICK.items() if name not in ("vcpus", "memory_mib")},
-        "vcpus": QUICK["vcpus"],
-        "memory_mib": QUICK["memory_mib"],
+        "bridge_settings": {
+            name: value for name, value in FAST_SETTINGS.items() if name not in ("vcpus", "memory_mib")
+        },
+        "vcpus": FAST_SETTINGS["vcpus"],
+        "memory_mib": FAST_SETTINGS["memory_mib"],
         "site_origins": ["https://video.example.org"],
         "source_retention_days": 60,
         "alarm_email": "operators@example.org",
@@ -194,13 +198,14 @@ def applied(tmp_path_factory: pytest.TempPathFactory, program_environment: dict[
         "destroy_data": True,
     }
     terraform = Terraform(folder, variables=variables, environment=aws)
-    # What an image and the definition's secrets would give a container, it has from the endpoint's environment.
+    # Local containers inherit from the endpoint what the image and the definition's secrets would
+    # provide.
     environment = {
         **program_environment,
         **aws,
         "LOG_FORMAT": "json",
         "STORAGE_BUCKET": f"{NAME}-{ACCOUNT_ID}-{REGION}",
-        "BATCHREEL": json.dumps(QUICK | {"job_name_prefix": NAME}),
+        "BATCHREEL": json.dumps(FAST_SETTINGS | {"job_name_prefix": NAME}),
         "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
         "PYTHONPATH": str(RECORDER),
         "RECORDED_CALLS": str(folder / "container.calls"),
@@ -209,7 +214,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory, program_environment: dict[
         service = start_aws(folder, port=port, environment=environment, lock_descriptor=lock.fileno())
         try:
             wait_for_aws(service, port)
-            terraform.does("apply", "-auto-approve", "-input=false")
+            terraform.run_checked("apply", "-auto-approve", "-input=false")
             outputs = terraform.outputs()
             push_image(aws["AWS_ENDPOINT_URL"])
             more = {
@@ -219,22 +224,22 @@ def applied(tmp_path_factory: pytest.TempPathFactory, program_environment: dict[
             }
             site = {**program_environment, **aws, **more, **outputs["site_environment"]}
             yield Applied(terraform=terraform, outputs=outputs, environment=site, folder=folder)
-            terraform.does("destroy", "-auto-approve", "-input=false")
-            assert "values" not in json.loads(terraform.does("show", "-json"))
-            assert left_in(aws["AWS_ENDPOINT_URL"]) == []
+            terraform.run_checked("destroy", "-auto-approve", "-input=false")
+            assert "values" not in json.loads(terraform.run_checked("show", "-json"))
+            assert remaining_resources(aws["AWS_ENDPOINT_URL"]) == []
         finally:
             service.stop()
 
 
 def push_image(endpoint_url: str) -> None:
-    """Put a manifest where the image would be: Docker is not needed to apply."""
+    """Put a manifest in place of the image, so that applying does not need Docker."""
     ecr = boto3.client("ecr", endpoint_url=endpoint_url, region_name=REGION)
     put = ecr.put_image(repositoryName=NAME, imageManifest=IMAGE, imageTag="first", imageDigest=IMAGE_DIGEST)
     assert put["image"]["imageId"]["imageDigest"] == IMAGE_DIGEST
 
 
-def left_in(endpoint_url: str) -> list[str]:
-    """What bears the site's name in the endpoint."""
+def remaining_resources(endpoint_url: str) -> list[str]:
+    """Return the names of the endpoint's resources that belong to the site."""
 
     def client(service: str) -> Any:
         return boto3.client(service, endpoint_url=endpoint_url, region_name=REGION)  # type: ignore[call-overload] # any service
@@ -260,19 +265,21 @@ def left_in(endpoint_url: str) -> list[str]:
     return [name for name in names if NAME in name or name.startswith("vpc-")]
 
 
-def test_plan_is_empty_when_everything_was_applied(applied: Applied) -> None:
-    planned = applied.terraform.tells("plan", "-input=false", "-detailed-exitcode")
+def test_terraform_plan_is_empty_when_everything_was_applied(applied: Applied) -> None:
+    planned = applied.terraform.run("plan", "-input=false", "-detailed-exitcode")
     assert planned.returncode == 0, planned.stdout[-4000:] + planned.stderr
 
 
-def test_definition_is_what_the_code_renders_when_terraform_registered_it(applied: Applied) -> None:
-    told = applied.manage("register_job_definition", "--dry-run")
-    assert told.stdout == f"{NAME}-transcode:1 is what the code renders; nothing to do.\n", told.stderr
+def test_definition_matches_the_code_when_terraform_registered_it(applied: Applied) -> None:
+    dry_run = applied.manage("register_job_definition", "--dry-run")
+    assert dry_run.stdout == f"{NAME}-transcode:1 matches what the code renders; nothing to do.\n", dry_run.stderr
     registered = applied.client("batch").describe_job_definitions(jobDefinitionName=f"{NAME}-transcode")
-    assert differences(registered=registered["jobDefinitions"][0], rendered={}), "the comparison sees something"
+    assert differences(registered=registered["jobDefinitions"][0], rendered={}), (
+        "the comparison finds no differences at all"
+    )
 
 
-def test_queue_falls_back_to_on_demand_when_spot_has_nothing(applied: Applied) -> None:
+def test_queue_falls_back_to_on_demand_when_spot_has_no_capacity(applied: Applied) -> None:
     batch = applied.client("batch")
     order = batch.describe_job_queues(jobQueues=[NAME])["jobQueues"][0]["computeEnvironmentOrder"]
     names = [each["computeEnvironment"] for each in sorted(order, key=lambda each: each["order"])]
@@ -285,7 +292,7 @@ def test_queue_falls_back_to_on_demand_when_spot_has_nothing(applied: Applied) -
     assert len(kinds[0]["instanceTypes"]) >= 3
 
 
-def test_each_role_may_do_single_named_things_when_its_policy_is_read(applied: Applied) -> None:
+def test_role_policies_allow_only_listed_actions_when_they_are_applied(applied: Applied) -> None:
     assert applied.actions("site") == {
         *("batch:SubmitJob", "batch:TagResource", "batch:TerminateJob", "batch:DescribeJobs", "batch:ListJobs"),
         *("batch:DescribeJobQueues", "batch:DescribeComputeEnvironments", "batch:DescribeJobDefinitions"),
@@ -306,11 +313,11 @@ def test_each_role_may_do_single_named_things_when_its_policy_is_read(applied: A
         if statement["Resource"] == ["*"]
         for action in statement["Action"]
     ]
-    looks = [action for action in everything if not action.partition(":")[2].startswith(("Describe", "List"))]
-    assert looks == ["ecr:GetAuthorizationToken"]
+    unscoped = [action for action in everything if not action.partition(":")[2].startswith(("Describe", "List"))]
+    assert unscoped == ["ecr:GetAuthorizationToken"]
 
 
-def test_submit_and_terminate_are_the_sites_own_when_its_policy_is_read(applied: Applied) -> None:
+def test_site_policy_is_limited_to_its_own_jobs_when_it_is_applied(applied: Applied) -> None:
     statements = {each["Sid"]: each for each in applied.policy("site")}
     batch = f"arn:aws:batch:{REGION}:{ACCOUNT_ID}"
     definition = f"{batch}:job-definition/{NAME}-transcode"
@@ -319,7 +326,7 @@ def test_submit_and_terminate_are_the_sites_own_when_its_policy_is_read(applied:
     assert statements["TagOnSubmit"]["Condition"] == {"StringEquals": {"aws:RequestTag/application": NAME}}
 
 
-def test_bucket_is_private_and_tidies_up_when_it_is_looked_at(applied: Applied) -> None:
+def test_bucket_is_private_and_expires_uploads_when_it_is_applied(applied: Applied) -> None:
     s3, bucket = applied.client("s3"), applied.outputs["bucket"]
     assert set(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values()) == {True}
     assert s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
@@ -328,28 +335,32 @@ def test_bucket_is_private_and_tidies_up_when_it_is_looked_at(applied: Applied) 
     assert rules["sources"]["Expiration"]["Days"] == 60
 
 
-def test_video_is_transcoded_when_the_site_runs_on_what_terraform_made(applied: Applied, tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "lecture.mp4", pictures=20, rate="10")
+def test_video_is_transcoded_when_the_site_uses_terraforms_resources(applied: Applied, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "lecture.mp4", frames=20, rate="10")
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(os.urandom(4096))
     synced = applied.manage("sync_schedule")
     assert synced.returncode == 0, synced.stderr
     worker, beat = (start(applied.environment, tmp_path) for start in (worker_process, beat_process))
     try:
-        good, bad = (applied.uploads(code, path) for code, path in ((UPLOAD_IN_PARTS, clip), (UPLOAD, damaged)))
+        good, bad = (applied.upload(code, path) for code, path in ((UPLOAD_IN_PARTS, clip), (UPLOAD, damaged)))
         ended = {good: "SUCCEEDED", bad: "FAILED"}
 
-        def look() -> bool:
+        def poll() -> bool:
             return dict(Job.objects.values_list("video_id", "state")) == ended
 
-        wait_for(look, limit_s=120, what="the end of both jobs")
+        wait_for(poll, limit_s=120, what="the end of both jobs")
         doctor = applied.manage("doctor", "--from-batch")
         assert doctor.returncode == 0, doctor.stdout + doctor.stderr
         assert applied.run("-c", READ_LOG, str(good)).returncode == 0
         delete_video(video_id=bad)
-        wait_for(lambda: not Video.objects.filter(pk=bad).exists(), limit_s=60, what="the end of the deleted video")
-        cancel_a_frozen_container(applied, tmp_path)
-        wait_for(lambda: "batch:TerminateJob" in applied.called("site"), limit_s=60, what="the reap of its Batch job")
+        wait_for(lambda: not Video.objects.filter(pk=bad).exists(), limit_s=60, what="the purge of the deleted video")
+        cancel_stopped_container(applied, tmp_path)
+        wait_for(
+            lambda: "batch:TerminateJob" in applied.called("site"),
+            limit_s=60,
+            what="the termination of its Batch job by the reap tick",
+        )
         worker_log = worker.logs()
     finally:
         for process in (beat, worker):
@@ -359,29 +370,30 @@ def test_video_is_transcoded_when_the_site_runs_on_what_terraform_made(applied: 
     assert sum(matches(PATTERNS["jobs-failed"], line) for line in lines) == 1, lines
     assert not [line for line in lines if matches(PATTERNS["attempts-failed"], line)]
     for who, implied in IMPLIED.items():
-        assert not applied.called(who) - applied.actions(who), "called, and not allowed"
-        assert applied.actions(who) - applied.called(who) == implied, "allowed, and never called"
+        assert not applied.called(who) - applied.actions(who), "called, but not allowed"
+        assert applied.actions(who) - applied.called(who) == implied, "allowed, but never called"
 
 
-def cancel_a_frozen_container(applied: Applied, folder: Path) -> None:
-    """Cancel a job whose container cannot hear of it, so that the reap has to end its Batch job."""
-    clip = make_clip(folder / "long.mp4", pictures=1, filters="loop=-1:1,trim=end_frame=9000")
-    running = Attempt.objects.filter(job__video=applied.uploads(UPLOAD, clip), state="RUNNING")
-    attempt = wait_for(running.first, limit_s=60, what="its container")
+def cancel_stopped_container(applied: Applied, folder: Path) -> None:
+    """Cancel a job whose container is stopped and cannot notice it, so the reap tick has to terminate its Batch job."""
+    clip = make_clip(folder / "long.mp4", frames=1, filters="loop=-1:1,trim=end_frame=9000")
+    running = Attempt.objects.filter(job__video=applied.upload(UPLOAD, clip), state="RUNNING")
+    attempt = wait_for(running.first, limit_s=60, what="the container of the long video")
     container = container_pid(attempt.batch_job_id)
     os.kill(container, signal.SIGSTOP)
 
     def cancel() -> bool:
-        # It may have been stopped inside a transaction, whose lock the database breaks after 20 s.
+        # The container may be stopped inside a transaction, whose locks the database releases after
+        # 20 s.
         with suppress(OperationalError):
             cancel_job(job_id=attempt.job_id)
             return True
         return False
 
-    wait_for(cancel, limit_s=60, what="the cancel")
+    wait_for(cancel, limit_s=60, what="the cancellation")
 
 
 def container_lines(applied: Applied) -> list[str]:
-    """All that containers have written into their log group."""
+    """Return all messages in the containers' log group."""
     events = applied.client("logs").filter_log_events(logGroupName=f"/{NAME}/containers")["events"]
     return [each["message"] for each in events]

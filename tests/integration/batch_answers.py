@@ -1,4 +1,4 @@
-"""What AWS Batch and CloudWatch Logs themselves say about a container, over boto3."""
+"""What AWS Batch and CloudWatch Logs report about a container, over boto3."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _ENDED = ("SUCCEEDED", "FAILED")
 
 
 def describe(batch: BatchClient, attempt: Attempt) -> Any:
-    """The detail of the attempt's Batch job."""
+    """Return the JobDetail of the attempt's Batch job."""
     return batch.describe_jobs(jobs=[str(attempt.batch_job_id)])["jobs"][0]
 
 
-def wait_for_last_word(batch: BatchClient, attempt: Attempt) -> Any:
-    """Wait until the attempt's Batch job is over, and return its detail."""
+def wait_for_final_detail(batch: BatchClient, attempt: Attempt) -> Any:
+    """Wait until the attempt's Batch job has ended, and return its JobDetail."""
 
-    def look() -> Any:
+    def poll() -> Any:
         detail = describe(batch, attempt)
         return detail if detail["status"] in _ENDED else None
 
-    return wait_for(look, what=f"the end of Batch job {attempt.batch_job_id}")
+    return wait_for(poll, what=f"the end of Batch job {attempt.batch_job_id}")
 
 
 def log_lines(logs: CloudWatchLogsClient, detail: Any, *, last_event: str) -> list[dict[str, Any]]:
-    """Wait until the container's log stream ends with this event, and return its lines, each of which is JSON."""
+    """Wait until the container's log stream ends with `last_event`, and return its parsed JSON lines."""
 
-    def look() -> list[dict[str, Any]]:
-        answer = logs.get_log_events(
+    def poll() -> list[dict[str, Any]]:
+        response = logs.get_log_events(
             logGroupName="/aws/batch/job", logStreamName=detail["container"]["logStreamName"], startFromHead=True
         )
-        lines = [json.loads(event["message"]) for event in answer["events"]]
+        lines = [json.loads(event["message"]) for event in response["events"]]
         return lines if lines and lines[-1]["event"] == last_event else []
 
-    return wait_for(look, what=f"{last_event} at the end of the container's log")
+    return wait_for(poll, what=f"{last_event} at the end of the container's log")

@@ -1,4 +1,4 @@
-"""Stands between boto3 and the AWS endpoint: passes every call on, counts them, and can withhold one at the worst moment."""
+"""Proxy between boto3 and the AWS endpoint that counts all calls and can withhold one at the worst moment."""
 
 from __future__ import annotations
 
@@ -15,89 +15,89 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LIMIT_S = 30.0
-_HEADERS_OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"}
+_HOP_BY_HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"}
 
 
 class Withheld(enum.Enum):
-    """What of a call does not arrive."""
+    """Which half of a call does not arrive."""
 
     REQUEST = "the request never reaches AWS Batch"
-    ANSWER = "AWS Batch has done it, and the answer never comes back"
+    RESPONSE = "AWS Batch has executed the request, and the response never comes back"
 
 
 class BatchProxy:
-    """A proxy for the endpoint at `target_url`. A verb is the end of a call's path, such as `submitjob`."""
+    """Proxy for the endpoint at `target_url`. A verb is the end of a call's path, such as `submitjob`."""
 
     def __init__(self, target_url: str) -> None:
         self._target = urlsplit(target_url).netloc
         self._lock = threading.Lock()
         self._calls: Counter[str] = Counter()
         self._withheld: tuple[str, Withheld] | None = None
-        self._met = threading.Event()
-        self._over = threading.Event()
+        self._reached = threading.Event()
+        self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @contextmanager
     def running(self) -> Iterator[BatchProxy]:
-        """Serve for the time of the block."""
+        """Serve until the block ends."""
         thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
             yield self
         finally:
-            self._over.set()
+            self._closing.set()
             self._server.shutdown()
             thread.join()
             self._server.server_close()
 
     def calls(self, verb: str) -> int:
-        """How many calls of this verb have begun."""
+        """Return the number of calls of this verb that have begun."""
         with self._lock:
             return self._calls[verb]
 
     def withhold_next(self, verb: str, what: Withheld) -> None:
-        """Withhold the request or the answer of the next call of this verb; all others pass."""
+        """Withhold the request or the response of the next call of this verb; forward all others."""
         with self._lock:
             self._withheld = (verb, what)
-            self._met.clear()
+            self._reached.clear()
 
     def wait_until_withheld(self) -> None:
-        """Wait until the caller hangs in the call that is withheld."""
-        assert self._met.wait(_LIMIT_S), "the call did not come"
+        """Wait until the caller hangs in the withheld call."""
+        assert self._reached.wait(_LIMIT_S), "the call to withhold was never made"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            wbufsize = -1  # an answer in one piece: in two, the second waits 40 ms for the acknowledgement of the first
+            wbufsize = -1  # one write per response: a second one would wait 40 ms for the ACK of the first
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                withheld = proxy._begin(self.path.rpartition("/")[2])
+                withheld = proxy._count_call(self.path.rpartition("/")[2])
                 if withheld is not Withheld.REQUEST:
-                    status, headers, answer = proxy._pass_on(self.path, dict(self.headers), body)
+                    status, headers, response = proxy._forward(self.path, dict(self.headers), body)
                 if withheld is not None:
-                    proxy._met.set()
-                    proxy._over.wait(_LIMIT_S)
+                    proxy._reached.set()
+                    proxy._closing.wait(_LIMIT_S)
                     self.close_connection = True
                     return
                 self.send_response(status)
                 for name, value in headers:
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer)))
+                self.send_header("Content-Length", str(len(response)))
                 self.end_headers()
-                self.wfile.write(answer)
+                self.wfile.write(response)
 
             def log_message(self, *_: object) -> None:
-                """Calls are counted, not printed."""
+                """Print nothing: calls are counted instead."""
 
         return Handler
 
-    def _begin(self, verb: str) -> Withheld | None:
-        """Count the call, and say what of it is to be withheld."""
+    def _count_call(self, verb: str) -> Withheld | None:
+        """Count the call, and return the half of it to withhold, if any."""
         with self._lock:
             self._calls[verb] += 1
             if self._withheld is None or self._withheld[0] != verb:
@@ -105,12 +105,12 @@ class BatchProxy:
             (_, what), self._withheld = self._withheld, None
             return what
 
-    def _pass_on(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _forward(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection(self._target, timeout=_LIMIT_S)
         try:
             connection.request("POST", path, body=body, headers={**headers, "Host": self._target})
-            answer = connection.getresponse()
-            kept = [each for each in answer.getheaders() if each[0].lower() not in _HEADERS_OF_THE_CONNECTION]
-            return answer.status, kept, answer.read()
+            response = connection.getresponse()
+            kept = [each for each in response.getheaders() if each[0].lower() not in _HOP_BY_HOP_HEADERS]
+            return response.status, kept, response.read()
         finally:
             connection.close()

@@ -1,4 +1,4 @@
-"""Celery's programs as local processes, in the shape in which pytest-celery wants its containers. No Docker is needed."""
+"""Celery's programs as local processes with the interface of pytest-celery's containers, so no Docker is needed."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ _START_LIMIT_S = 120.0
 
 
 class NodeProcess:
-    """One program under a lifeline: it is started, read, killed and started again; nothing below it outlives it.
+    """One program under a lifeline that can be started, killed and restarted; its child processes never outlive it.
 
-    `ready_line` is what the program logs once it works. The names of the methods are the ones that pytest-celery calls.
+    `ready_line` is what the program logs once it is ready. pytest-celery prescribes the method
+    names.
     """
 
     def __init__(
@@ -55,38 +56,38 @@ class NodeProcess:
 
     @property
     def status(self) -> str:
-        """`running` or `exited`, as Docker says it."""
+        """`running` or `exited`, as Docker reports it."""
         return "running" if self._process.poll() is None else "exited"
 
     @property
     def celeryconfig(self) -> dict[str, str]:
-        """Where the broker is."""
+        """The broker's URL."""
         url = self._environment["REDIS_URL"]
         return {"url": url, "host_url": url}
 
     def ready(self) -> bool:
-        """Wait until the program has said, once per start, that it works."""
+        """Wait until the program has logged its ready line once per start."""
         wait_for(
             lambda: self.logs().count(self._ready_line) >= self._starts or self.status == "exited",
             limit_s=_START_LIMIT_S,
-            what=f"start of {self.name}",
+            what=f"the start of {self.name}",
         )
         assert self.status == "running", self.logs()
         return True
 
     def logs(self) -> str:
-        """All that the program has written, over all its starts."""
+        """Return everything that the program has written, over all its starts."""
         return self._log_path.read_text(errors="replace")
 
     def kill(self, signal: str | int = signal.SIGKILL) -> None:
-        """Send the signal to the program itself; with SIGKILL, return when it and its children are gone."""
+        """Send the signal to the program itself; for SIGKILL, return once it and its children have exited."""
         number = _signal_number(signal)
         os.kill(self._program_pid(), number)
         if number == _signal_number("SIGKILL"):
             self._process.wait(timeout=_GONE_LIMIT_S)
 
     def restart(self, timeout: float | None = None) -> None:
-        """End the program if it still runs, start it again, and wait until it works."""
+        """Stop the program if it still runs, start it again, and wait until it is ready."""
         self._end()
         self._process = self._start()
         self.ready()
@@ -95,9 +96,9 @@ class NodeProcess:
         """Nothing is cached here."""
 
     def teardown(self) -> None:
-        """Kill the program and everything below it: rows and messages bear that, and a graceful stop takes seconds."""
+        """Kill the program and its children: rows and messages survive that, and a graceful stop takes seconds."""
         if self.status == "running":
-            with suppress(OSError, AssertionError):  # it may end by itself meanwhile
+            with suppress(OSError, AssertionError):  # it may exit by itself meanwhile
                 self.kill()
         self._end()
 
@@ -133,7 +134,7 @@ class NodeProcess:
 
 
 class NodeContainer(NodeProcess):
-    """The same program out of our image, in Docker. What it asks of the host is no more than a Batch job asks."""
+    """The same program from our image, in Docker. It needs no more from the host than a Batch job does."""
 
     def _command_for(self, arguments: list[str]) -> list[str]:
         self._container = f"batchreel-{self.name}-{uuid.uuid4().hex[:8]}"
@@ -142,14 +143,14 @@ class NodeContainer(NodeProcess):
         )
 
     def kill(self, signal: str | int = signal.SIGKILL) -> None:
-        """Send the signal to the container's program; with SIGKILL, return when it is gone."""
+        """Send the signal to the container's program; for SIGKILL, return once it has exited."""
         docker("kill", "--signal", str(_signal_number(signal)), self._container)
         if _signal_number(signal) == _signal_number("SIGKILL"):
             self._process.wait(timeout=_GONE_LIMIT_S)
 
 
-class BrokerOfStack:
-    """The stack's Redis, which runs already and is nobody's to kill here."""
+class StackBroker:
+    """The stack's Redis, which runs already and is not killed by these tests."""
 
     name = id = "redis"
     status = "running"
@@ -167,16 +168,27 @@ class BrokerOfStack:
         """Nothing is cached here."""
 
     def teardown(self) -> None:
-        """The stack ends it."""
+        """Do nothing: the stack stops it."""
 
 
 def worker_process(
     environment: Mapping[str, str], folder: Path, *, name: str = "path", kind: type[NodeProcess] = NodeProcess
 ) -> NodeProcess:
-    """A worker on all queues, with two processes; its log lies in `folder`."""
-    # Mingling and gossip are for workers that have others beside them, and cost each start a second.
-    alone = ["--without-mingle", "--without-gossip"]
-    arguments = ["worker", "-Q", QUEUES, "--concurrency", "2", "--hostname", f"{name}@%h", "--loglevel", "INFO", *alone]
+    """Start a worker on all queues with two processes; its log is in `folder`."""
+    # Mingle and gossip are for workers that run next to others, and add a second to each start.
+    solo_options = ["--without-mingle", "--without-gossip"]
+    arguments = [
+        "worker",
+        "-Q",
+        QUEUES,
+        "--concurrency",
+        "2",
+        "--hostname",
+        f"{name}@%h",
+        "--loglevel",
+        "INFO",
+        *solo_options,
+    ]
     return kind(
         name=name,
         arguments=arguments,
@@ -187,7 +199,7 @@ def worker_process(
 
 
 def beat_process(environment: Mapping[str, str], folder: Path, *, name: str = "beat") -> NodeProcess:
-    """Beat, on the entries in the database."""
+    """Start beat with the schedule entries in the database."""
     return NodeProcess(
         name=name,
         arguments=["beat", "--loglevel", "INFO"],

@@ -1,4 +1,4 @@
-"""What the tests of the whole path share: quick settings, a job definition that carries them, worker and beat, tiny clips."""
+"""Shared fixtures of the end-to-end tests: fast settings, a job definition with them, worker and beat, tiny clips."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tasks.conf import BridgeSettings, bridge_settings
 from tasks.models import TokenBucket
 from tests.contract.jobs import Jobs, unfinished_job_ids
 from tests.integration.batch_proxy import BatchProxy
-from tests.integration.broker_messages import forget_messages
+from tests.integration.broker_messages import clear_messages
 from tests.integration.celery_nodes import RunningSite, beat_process, worker_process
 from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import ContainerRun, EncoderBrake
-from tests.integration.dedicated_redis import OwnRedis
-from tests.integration.fast_settings import QUICK
+from tests.integration.dedicated_redis import DedicatedRedis
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.media.clips import make_clip
 from tests.polling import wait_for
 
@@ -51,47 +51,47 @@ def logs_client() -> CloudWatchLogsClient:
 
 
 @pytest.fixture
-def own_queue(batch_client: BatchClient, logs_client: CloudWatchLogsClient) -> Iterator[Jobs]:
-    """A queue of the test's own; afterwards nothing is left in it."""
+def dedicated_queue(batch_client: BatchClient, logs_client: CloudWatchLogsClient) -> Iterator[Jobs]:
+    """Yield a queue that only this test uses; end its remaining jobs afterwards."""
     jobs = Jobs(batch_client, logs_client)
     yield jobs
     jobs.end()
 
 
 @pytest.fixture(scope="session")
-def quick_definition(batch_client: BatchClient) -> str:
-    """A job definition as the code renders it, whose containers have the quick settings."""
-    name = f"quick-{uuid.uuid4().hex[:8]}"
-    definition = render(BridgeSettings(**QUICK, job_definition=name), region=batch_client.meta.region_name)
-    definition["containerProperties"]["environment"].append({"name": "BATCHREEL", "value": json.dumps(QUICK)})
+def fast_definition(batch_client: BatchClient) -> str:
+    """Register a job definition as the code renders it, with the fast settings in its environment."""
+    name = f"fast-{uuid.uuid4().hex[:8]}"
+    definition = render(BridgeSettings(**FAST_SETTINGS, job_definition=name), region=batch_client.meta.region_name)
+    definition["containerProperties"]["environment"].append({"name": "BATCHREEL", "value": json.dumps(FAST_SETTINGS)})
     batch_client.register_job_definition(**definition)
     return name
 
 
 @pytest.fixture
-def quick(
-    transactional_db: None, settings: Settings, quick_definition: str, batch_client: BatchClient
+def fast_settings(
+    transactional_db: None, settings: Settings, fast_definition: str, batch_client: BatchClient
 ) -> Iterator[BridgeSettings]:
-    """The quick settings in this process too; afterwards, no Batch job of the test is left."""
-    settings.BATCHREEL = QUICK
-    settings.VIDEO_BATCH_JOB_DEFINITION = quick_definition
-    wakeup.breaker.reset()  # a slow hint of another test would keep back those of this one
+    """Apply the fast settings in this process too; end the test's Batch jobs afterwards."""
+    settings.BATCHREEL = FAST_SETTINGS
+    settings.VIDEO_BATCH_JOB_DEFINITION = fast_definition
+    wakeup.circuit_breaker.reset()  # a slow wake-up in another test would suppress those of this one
     TokenBucket.objects.all().delete()
-    forget_messages()
+    clear_messages()
     yield bridge_settings()
     end_batch_jobs(batch_client, bridge_settings().job_queue)
 
 
 @pytest.fixture
-def own_definition(program_environment: dict[str, str]) -> dict[str, str]:
-    """The environment with a job definition that only this test knows."""
+def dedicated_definition(program_environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment with a job definition name that only this test uses."""
     return {**program_environment, "VIDEO_BATCH_JOB_DEFINITION": f"test-{uuid.uuid4().hex[:12]}"}
 
 
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    """A Redis that the test may take away. A module whose site shall use it overrides `site_environment`."""
-    redis = OwnRedis(tmp_path)
+def dedicated_redis(tmp_path: Path) -> Iterator[DedicatedRedis]:
+    """Yield a Redis that the test may stop. A module whose site uses it overrides `site_environment`."""
+    redis = DedicatedRedis(tmp_path)
     redis.start()
     yield redis
     redis.stop()
@@ -99,36 +99,36 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
 
 @pytest.fixture
 def brake(tmp_path: Path) -> EncoderBrake:
-    """What holds the encoders of containers whose environment has it."""
+    """Return the brake that stops the encoders of containers whose environment contains it."""
     return EncoderBrake(tmp_path)
 
 
 @pytest.fixture
-def braked_definition(quick: BridgeSettings, brake: EncoderBrake, batch_client: BatchClient) -> str:
-    """A job definition whose containers have the brake."""
+def braked_definition(fast_settings: BridgeSettings, brake: EncoderBrake, batch_client: BatchClient) -> str:
+    """Register a job definition whose containers have the brake."""
     return define_containers(batch_client, **brake.environment)
 
 
 @pytest.fixture
 def batch_proxy() -> Iterator[BatchProxy]:
-    """What stands between a site and the local AWS Batch, where the site's environment says so."""
+    """Yield a proxy in front of the local AWS Batch, for sites whose environment points at it."""
     with BatchProxy(os.environ["AWS_ENDPOINT_URL"]).running() as proxy:
         yield proxy
 
 
 @pytest.fixture
-def site_environment(quick: BridgeSettings, program_environment: dict[str, str]) -> dict[str, str]:
-    """The environment of the programs of a quick site."""
+def site_environment(fast_settings: BridgeSettings, program_environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment of the programs of a site with the fast settings."""
     return {
         **program_environment,
-        "VIDEO_BATCH_JOB_DEFINITION": quick.job_definition,
-        "BATCHREEL": json.dumps(QUICK),
+        "VIDEO_BATCH_JOB_DEFINITION": fast_settings.job_definition,
+        "BATCHREEL": json.dumps(FAST_SETTINGS),
     }
 
 
 @pytest.fixture
 def running_site(site_environment: dict[str, str], tmp_path: Path) -> Iterator[RunningSite]:
-    """A Celery worker and beat at work; beat writes the entries of the quick settings itself."""
+    """Yield a running Celery worker and beat; beat writes the schedule entries of the fast settings itself."""
     worker, beat = worker_process(site_environment, tmp_path), beat_process(site_environment, tmp_path)
     try:
         site = RunningSite(worker=CeleryTestWorker(worker, app=celery_app), beat=CeleryTestNode(beat, app=celery_app))
@@ -166,12 +166,15 @@ def run(site_environment: dict[str, str], container_database_url: str) -> Iterat
 
 @pytest.fixture(scope="session")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four seconds with sound."""
-    return make_clip(tmp_path_factory.mktemp("clips") / "short.mp4", pictures=40, rate="10", audio_s=4.0)
+    """Return a clip of four seconds with audio."""
+    return make_clip(tmp_path_factory.mktemp("clips") / "short.mp4", frames=40, rate="10", audio_s=4.0)
 
 
 def end_batch_jobs(batch: BatchClient, queue: str) -> None:
-    """End what still runs or waits in the queue, and wait for it: a container at work would be in the way when the tables are emptied."""
+    """Terminate all unfinished jobs in the queue and wait for their end.
+
+    A running container would interfere with truncating the tables.
+    """
     for job_id in unfinished_job_ids(batch, queue):
         batch.terminate_job(jobId=job_id, reason="The test is over")
     wait_for(lambda: not unfinished_job_ids(batch, queue), what="the end of the test's containers")

@@ -1,4 +1,4 @@
-"""Running the container program as Batch runs it, and finding the processes of a running one."""
+"""Running the container program as Batch runs it, and finding the processes of a running container."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PROGRAM = b"tasks.container"
 
 
 class ContainerRun:
-    """One run of `python -m tasks.container`, for a Batch job of this id. Without arguments it gets none."""
+    """One run of `python -m tasks.container` with these arguments, for a Batch job with this id."""
 
     def __init__(self, *arguments: object, environment: Mapping[str, str], batch_job_id: str | None = None) -> None:
-        named = {} if batch_job_id is None else {"AWS_BATCH_JOB_ID": batch_job_id}
+        batch_variables = {} if batch_job_id is None else {"AWS_BATCH_JOB_ID": batch_job_id}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tasks.container", *map(str, arguments)],
             cwd=settings.BASE_DIR,
-            env={**environment, **named},
+            env={**environment, **batch_variables},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -42,16 +42,16 @@ class ContainerRun:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the program still runs."""
         return self._process.poll() is None
 
     def wait(self, *, limit_s: float = 40.0) -> tuple[int, list[dict[str, Any]]]:
-        """Wait for the end; the exit code, and the lines of the log, each of which is JSON."""
+        """Wait for the end, and return the exit code and the parsed JSON lines of the log."""
         _, errors = self._process.communicate(timeout=limit_s)
         return self._process.returncode, [json.loads(line) for line in errors.splitlines()]
 
     def end(self) -> None:
-        """Kill what is left of it."""
+        """Kill the program and its encoders if they still run."""
         if self._process.poll() is None:
             for process_id in (*encoder_pids(self.pid), self.pid):
                 with suppress(ProcessLookupError):  # an encoder dies with its container, or has just ended
@@ -60,39 +60,39 @@ class ContainerRun:
 
 
 class Run(Protocol):
-    """Starts a container."""
+    """The signature of the fixture `run`, which starts a container."""
 
     def __call__(self, attempt: Attempt, **environment: str) -> ContainerRun: ...
 
 
 def container_pid(batch_job_id: str | None) -> int:
-    """Wait for the container program of a Batch job, and return its process id. Its lifeline is another process."""
+    """Wait for the container program of a Batch job, and return its process id, not that of its lifeline."""
     mark = f"AWS_BATCH_JOB_ID={batch_job_id}".encode()
 
-    def look() -> int | None:
+    def poll() -> int | None:
         for process in Path("/proc").glob("[0-9]*"):
-            command = _words(process / "cmdline")
-            if command[1:3] == [b"-m", _PROGRAM] and mark in _words(process / "environ"):
+            command = _nul_separated(process / "cmdline")
+            if command[1:3] == [b"-m", _PROGRAM] and mark in _nul_separated(process / "environ"):
                 return int(process.name)
         return None
 
-    return wait_for(look, what=f"the container of Batch job {batch_job_id}")
+    return wait_for(poll, what=f"the container of Batch job {batch_job_id}")
 
 
 def encoder_pids(container: int) -> list[int]:
-    """The ids of all ffmpeg processes below a container program, and of scripts that will become one."""
+    """Return the ids of all ffmpeg processes below a container program, and of scripts that will exec ffmpeg."""
     found = []
     for child in _children(container):
-        if any(b"ffmpeg" in word for word in _words(Path(f"/proc/{child}/cmdline"))[:2]):
+        if any(b"ffmpeg" in word for word in _nul_separated(Path(f"/proc/{child}/cmdline"))[:2]):
             found.append(child)
         found += encoder_pids(child)
     return found
 
 
 def hold_encoder(container: int) -> int:
-    """Stop an ffmpeg below a container program, wherever in its unit it is, and return its id: the unit can't end now."""
+    """Stop an ffmpeg below a container program, so that its unit cannot finish, and return its process id."""
 
-    def look() -> int | None:
+    def poll() -> int | None:
         for encoder in encoder_pids(container):
             with suppress(ProcessLookupError):
                 os.kill(encoder, signal.SIGSTOP)
@@ -100,13 +100,14 @@ def hold_encoder(container: int) -> int:
                 return encoder
         return None
 
-    return wait_for(look, what=f"an encoder of process {container}")
+    return wait_for(poll, what=f"an encoder of process {container}")
 
 
 class EncoderBrake:
-    """A script to run in ffmpeg's place: it stops itself before it encodes pictures, and waits for the test, however late that comes.
+    """Script that replaces ffmpeg and stops itself before it encodes video, until the test continues it.
 
-    A container gets it as `environment`. Its process id stays the same when it becomes ffmpeg; all else that ffmpeg is asked goes on.
+    A container gets it through `environment`. Its process id stays the same when it execs ffmpeg;
+    all other ffmpeg commands run normally.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,27 +122,27 @@ class EncoderBrake:
         self.environment = {"FFMPEG_BINARY": str(script)}
 
     def wait_for_encoder(self, container: int, *, after: int | None = None) -> int:
-        """Wait until an encoder below the container program has stopped itself, another one than `after`; its process id."""
+        """Wait until an encoder below the container program, other than `after`, has stopped itself; return its id."""
 
-        def look() -> int | None:
+        def poll() -> int | None:
             held = (each for each in encoder_pids(container) if each != after and _state(each) == "T")
             return next(held, None)
 
-        return wait_for(look, what=f"a held encoder of process {container}")
+        return wait_for(poll, what=f"a held encoder of process {container}")
 
     def wait_for_second_encoder(self, container: int) -> int:
-        """Let the first encoder do its unit, and wait until the second one has stopped itself; its process id."""
+        """Let the first encoder finish its unit, wait until the second has stopped, and return its process id."""
         first = self.wait_for_encoder(container)
         os.kill(first, signal.SIGCONT)
         return self.wait_for_encoder(container, after=first)
 
     def release(self) -> None:
-        """From now on no encoder stops itself. One that is stopped goes on when it gets SIGCONT."""
+        """Let no further encoder stop itself. A stopped one continues when it receives SIGCONT."""
         self._applied.unlink()
 
 
 def _state(process_id: int) -> str:
-    """The letter that the kernel has for a process's state: T is stopped; empty where there is no process."""
+    """Return the kernel's letter for a process's state, such as T for stopped, or "" if there is no such process."""
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -154,12 +155,12 @@ def _children(process_id: int) -> list[int]:
         try:
             children += [int(each) for each in (thread / "children").read_text().split()]
         except OSError:
-            continue  # it ended meanwhile
+            continue  # it has ended meanwhile
     return children
 
 
-def _words(file: Path) -> list[bytes]:
+def _nul_separated(file: Path) -> list[bytes]:
     try:
         return file.read_bytes().split(b"\0")
     except OSError:
-        return []  # it ended meanwhile, or is another user's
+        return []  # it has ended meanwhile, or belongs to another user

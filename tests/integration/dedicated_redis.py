@@ -1,4 +1,4 @@
-"""A Redis of one test, which may refuse, swallow, lose everything, die, and come back; and how a worker may take it."""
+"""A dedicated Redis that can refuse, hang, lose all data, die and come back, and the worker exits that it may cause."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.integration.celery_nodes import RunningSite
 
 
-class OwnRedis:
-    """A Redis of one test, which may stop and come back on its port as if it had lost everything."""
+class DedicatedRedis:
+    """A Redis for one test, which can stop and come back on its port without its data."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -30,11 +30,11 @@ class OwnRedis:
         self.url = redis_url(self._port)
 
     def start(self) -> None:
-        """Start it without any data, and wait until it answers."""
+        """Start Redis without any data, and wait until it answers."""
         self._starts += 1
         state_dir = self._folder / f"redis-start-{self._starts}"
         state_dir.mkdir()
-        # The lifeline wants the descriptor of a lock, which here guards nothing.
+        # The lifeline requires the descriptor of a lock file; this one protects nothing.
         lock_descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT)
         try:
             self._service = start_redis(state_dir, port=self._port, lock_descriptor=lock_descriptor)
@@ -43,27 +43,27 @@ class OwnRedis:
         wait_for_redis(self._service, self.url)
 
     def stop(self) -> None:
-        """Stop it: from here on its port refuses."""
+        """Stop Redis: its port refuses connections from now on."""
         if self._service is not None:
-            self.thaw()  # a frozen one hears no SIGTERM
+            self.thaw()  # a stopped process does not handle SIGTERM
             self._end(self._service)
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill Redis, as a power failure would."""
         if self._service is not None:
             self._send(signal.SIGKILL)
             self._end(self._service)
 
     def freeze(self) -> None:
-        """From here on it takes connections and bytes, and answers nothing."""
+        """Accept connections and bytes from now on, but answer nothing."""
         self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Answer again, what was sent meanwhile as well."""
+        """Answer again, including what was sent meanwhile."""
         self._send(signal.SIGCONT)
 
-    def lose_everything(self) -> None:
-        """FLUSHALL, while everybody stays connected."""
+    def flush(self) -> None:
+        """Run FLUSHALL while all clients stay connected."""
         with Redis.from_url(self.url) as redis:
             redis.flushall()
 
@@ -76,11 +76,12 @@ class OwnRedis:
         self._service = None
 
 
-def has_ended(site: RunningSite) -> bool:
-    """Whether the worker's program is gone. It may have ended for the one known cause only.
+def worker_has_ended(site: RunningSite) -> bool:
+    """Return whether the worker has exited, and fail if the reason was not the one known bug.
 
-    A worker that had a message in hand when Redis went may end: kombu 5.7.0 gives it back on a connection that it has just closed, and
-    nothing catches the AttributeError (about one time in ten, measured). Where a site runs, its supervisor starts the worker again.
+    A worker that holds a message when Redis goes down may exit: kombu 5.7.0 returns the message on
+    a connection that it has just closed, and nothing catches the AttributeError (measured: about
+    one time in ten). In production, the supervisor restarts the worker.
     """
     if site.worker.container.status == "running":
         return False

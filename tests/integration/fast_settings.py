@@ -1,10 +1,10 @@
-"""The settings of a quick site."""
+"""The settings of a site whose periods and waits are short."""
 
 from __future__ import annotations
 
 from typing import Any
 
-QUICK: dict[str, Any] = {
+FAST_SETTINGS: dict[str, Any] = {
     "profile": "fast",
     "vcpus": 1,
     "memory_mib": 512,
@@ -20,4 +20,4 @@ QUICK: dict[str, Any] = {
     "succeeded_grace_s": 1,
     "backoff_first_s": 0.1,
 }
-"""Periods and waits of a second or less, where production has many: the order of things stays the same."""
+"""Periods and waits of a second or less instead of production's many; the order of events stays the same."""

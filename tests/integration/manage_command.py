@@ -1,4 +1,4 @@
-"""Running manage.py as an operator does."""
+"""Running manage.py as an operator would."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.conf import settings
 
 
 def manage(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run manage.py; no run may end in a traceback."""
+    """Run manage.py, and fail if it prints a traceback."""
     ran = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=settings.BASE_DIR,

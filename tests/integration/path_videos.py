@@ -1,4 +1,4 @@
-"""What the tests of the whole path do with rows: upload as an application would, and wait for what rows say."""
+"""Helpers of the end-to-end tests that use rows: upload as an application would, and wait for states."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOB_LIMIT_S = 60.0
-"""Far more than a tiny clip needs on a busy machine."""
+"""Much longer than a tiny clip takes on a busy machine."""
 
 
 def upload(clip: Path, *, title: str = "Lecture 1") -> Video:
-    """Save a video with its source, as any Django code would."""
+    """Save a video with its source, as any Django application would."""
     video = Video(title=title)
     with clip.open("rb") as content:
         video.source.save(clip.name, File(content))
@@ -32,25 +32,26 @@ def upload(clip: Path, *, title: str = "Lecture 1") -> Video:
 def wait_for_end(video: Video) -> Job:
     """Wait until the video's only job has ended, and return it."""
 
-    def look() -> Job | None:
+    def poll() -> Job | None:
         job = Job.objects.get(video=video)
         return None if job.state in ACTIVE_JOB_STATES else job
 
-    return wait_for(look, limit_s=JOB_LIMIT_S, what=f"the end of the job of {video}")
+    return wait_for(poll, limit_s=JOB_LIMIT_S, what=f"the end of the job of {video}")
 
 
 def wait_for_attempt(video: Video, *, state: str, number: int = 1) -> Attempt:
-    """Wait until the attempt of this number has the state, and return it."""
+    """Wait until the attempt with this number is in the state, and return it."""
     rows = Attempt.objects.filter(job__video=video, number=number, state=state).select_related("job")
     return wait_for(rows.first, limit_s=JOB_LIMIT_S, what=f"attempt {number} {state} of {video}")
 
 
-def told(job: Job) -> list[str]:
-    """The kinds of the job's events, oldest first."""
+def event_kinds(job: Job) -> list[str]:
+    """Return the kinds of the job's events, oldest first."""
     return list(Event.objects.filter(job_id=job.pk).order_by("id").values_list("kind", flat=True))
 
 
-def lost(attempt: Attempt) -> None:
+def lose_attempt(attempt: Attempt) -> None:
+    """Mark the attempt as LOST, as the rescue tick does after a heartbeat timeout."""
     with transaction.atomic():
         current = read_attempt(lock_job(attempt.job_id), attempt.number)
         end_attempt(current, AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)

@@ -1,6 +1,7 @@
-"""Containers have a database role that can do what their program does, and nothing else.
+"""Containers have a database role with the privileges that their program needs, and no others.
 
-All tests of the whole path run as it; here is what it must not do, and the one thing that is seldom done.
+All end-to-end tests run as this role. These tests check what it must not do, and the one privilege
+that is rarely used.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from django.db.models.functions import Now
 from tasks.models import Job, Unit
 from tests.factories import submitted_attempt
 from tests.integration.container_processes import EncoderBrake
-from tests.integration.path_videos import lost, told, upload
+from tests.integration.path_videos import event_kinds, lose_attempt, upload
 from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tests.integration.container_processes import Run
 
 pytestmark = pytest.mark.skipif(
-    CONTAINER_PASSWORD_VARIABLE not in os.environ, reason="the database is a given one, in which no role is made"
+    CONTAINER_PASSWORD_VARIABLE not in os.environ, reason="DATABASE_URL is set, and no role is created in that database"
 )
 
 REFUSED = (
@@ -73,37 +74,39 @@ def as_container(transactional_db: None, container_database_url: str) -> Iterato
 
 
 @pytest.mark.parametrize("statement", REFUSED)
-def test_container_is_refused_when_it_reaches_for_more(statement: str, as_container: psycopg.Connection) -> None:
+def test_container_role_is_denied_when_it_exceeds_its_privileges(
+    statement: str, as_container: psycopg.Connection
+) -> None:
     with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue)):
         as_container.execute(statement)
 
 
-def test_a_right_too_many_is_taken_back_when_the_command_runs_again(as_container: psycopg.Connection) -> None:
+def test_excess_privilege_is_revoked_when_container_role_runs_again(as_container: psycopg.Connection) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"GRANT UPDATE (title) ON batchreel_video TO {CONTAINER_ROLE}")
         cursor.execute(f"GRANT DELETE ON batchreel_job TO {CONTAINER_ROLE}")
     as_container.execute("UPDATE batchreel_video SET title = ''")
-    told_by_command = io.StringIO()
-    call_command("container_role", CONTAINER_ROLE, stdout=told_by_command)
-    assert "has its rights again" in told_by_command.getvalue()
-    assert os.environ[CONTAINER_PASSWORD_VARIABLE] not in told_by_command.getvalue()
+    output = io.StringIO()
+    call_command("container_role", CONTAINER_ROLE, stdout=output)
+    assert "Renewed the privileges" in output.getvalue()
+    assert os.environ[CONTAINER_PASSWORD_VARIABLE] not in output.getvalue()
     for statement in ("UPDATE batchreel_video SET title = ''", "DELETE FROM batchreel_job"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             as_container.execute(statement)
 
 
 @pytest.mark.django_db
-def test_new_role_works_and_its_password_is_shown_once_when_none_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_roles_password_is_shown_once_when_none_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CONTAINER_PASSWORD_VARIABLE)
     first, second = io.StringIO(), io.StringIO()
     call_command("container_role", "one_more_role", stdout=first)
-    (address,) = [line for line in first.getvalue().splitlines() if line.startswith("postgres://one_more_role:")]
+    (url,) = [line for line in first.getvalue().splitlines() if line.startswith("postgres://one_more_role:")]
     call_command("container_role", "one_more_role", stdout=second)
-    assert address.split(":")[2].split("@")[0] not in second.getvalue()
+    assert url.split(":")[2].split("@")[0] not in second.getvalue()
 
 
 @pytest.mark.django_db
-def test_statements_are_printed_and_none_run_when_an_administrator_is_to_run_them() -> None:
+def test_role_statements_are_only_printed_when_sql_is_requested() -> None:
     printed = io.StringIO()
     call_command("container_role", "role_of_tomorrow", "--sql", stdout=printed)
     assert 'CREATE ROLE "role_of_tomorrow" LOGIN' in printed.getvalue()
@@ -113,23 +116,23 @@ def test_statements_are_printed_and_none_run_when_an_administrator_is_to_run_the
 
 
 @pytest.mark.django_db
-def test_owners_rights_stay_when_the_owner_is_named_by_mistake() -> None:
-    with pytest.raises(CommandError, match="Name another one"):
+def test_owner_keeps_its_privileges_when_it_is_named_by_mistake() -> None:
+    with pytest.raises(CommandError, match="Choose another name"):
         call_command("container_role", str(connection.settings_dict["USER"]))
 
 
-def test_job_is_planned_anew_when_another_engine_made_its_plan(run: Run, short_clip: Path, tmp_path: Path) -> None:
-    # The container deletes the old plan's units: the only rows that it may delete.
+def test_job_is_planned_again_when_another_engine_made_its_plan(run: Run, short_clip: Path, tmp_path: Path) -> None:
+    # The container deletes the units of the old plan: the only rows that it may delete.
     attempt = submitted_attempt(upload(short_clip))
     brake = EncoderBrake(tmp_path)
     first = run(attempt, **brake.environment)
     brake.wait_for_encoder(first.pid)
-    assert Unit.objects.filter(job=attempt.job_id, kind="publish").exists(), "there is no plan"
+    assert Unit.objects.filter(job=attempt.job_id, kind="publish").exists(), "the plan was not made"
     os.kill(first.pid, signal.SIGKILL)
     first.end()
-    lost(attempt)
+    lose_attempt(attempt)
     Job.objects.update(plan={**Job.objects.get().plan, "engine": "an older one"}, next_attempt_at=Now())
     code, lines = run(submitted_attempt(attempt.job.video)).wait()
     assert code == 0, lines
     assert Job.objects.get().state == "SUCCEEDED"
-    assert "unit.redo" in told(Job.objects.get())
+    assert "unit.redo" in event_kinds(Job.objects.get())

@@ -1,4 +1,4 @@
-"""A real container that is told to stop ends its encoder and says so in its row, well within the 30 s that Batch gives."""
+"""A real container that is stopped ends its encoder and records that in its row, well within Batch's grace of 30 s."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bucket(settings: Settings) -> str:
 
 
 @pytest.fixture
-def quick_definition(bucket: str, batch_client: BatchClient) -> str:
+def fast_definition(bucket: str, batch_client: BatchClient) -> str:
     return register_docker_definition(batch_client, image=image_under_test(), bucket=bucket)
 
 
@@ -44,13 +44,11 @@ def site_environment(bucket: str, site_environment: dict[str, str]) -> dict[str,
 
 
 @pytest.mark.usefixtures("running_site")
-def test_encoder_is_gone_and_the_row_says_so_when_docker_stops_the_container(tmp_path: Path) -> None:
-    clip = make_clip(
-        tmp_path / "a.mp4", pictures=1, size="1280x720", filters="loop=-1:1,trim=end_frame=9000", codec=H264
-    )
+def test_encoder_ends_and_attempt_fails_when_docker_stops_the_container(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", frames=1, size="1280x720", filters="loop=-1:1,trim=end_frame=9000", codec=H264)
     attempt = wait_for_attempt(upload(clip), state="RUNNING")
     units = Unit.objects.filter(job=attempt.job_id, kind="video", state="LEASED")
-    wait_for(units.exists, what="a unit of video in work")
+    wait_for(units.exists, what="a leased video unit")
     name = f"batchreel-{attempt.batch_job_id}"
     wait_for(lambda: "ffmpeg" in docker("top", name), what="an encoder")
 
@@ -59,7 +57,7 @@ def test_encoder_is_gone_and_the_row_says_so_when_docker_stops_the_container(tmp
     attempt = wait_for(
         lambda: Attempt.objects.filter(pk=attempt.pk, state="FAILED").first(),
         limit_s=STOP_LIMIT_S,
-        what="the row's word",
+        what="the state FAILED in the row",
     )
     assert time.monotonic() - started < STOP_LIMIT_S
     assert (attempt.reason, attempt.exit_code) == ("SIGTERM", 143)

@@ -1,4 +1,4 @@
-"""`manage.py doctor` and `register_job_definition` as an operator runs them: programs with output and exit codes."""
+"""`manage.py doctor` and `register_job_definition` as an operator runs them: their output and exit codes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMIT_S = 15
-AWAY_URL = "http://127.0.0.1:1"
+UNREACHABLE_URL = "http://127.0.0.1:1"
 
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """Yield a port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         yield server.getsockname()[1]
 
@@ -33,17 +33,17 @@ def revisions(environment: dict[str, str]) -> list[dict[str, Any]]:
     return list(boto3.client("batch").describe_job_definitions(jobDefinitionName=name)["jobDefinitions"])
 
 
-def test_definition_is_registered_only_when_it_changed(own_definition: dict[str, str]) -> None:
-    tried = manage("register_job_definition", "--dry-run", environment=own_definition)
-    assert (tried.returncode, revisions(own_definition)) == (0, [])
+def test_definition_is_registered_only_when_it_changed(dedicated_definition: dict[str, str]) -> None:
+    tried = manage("register_job_definition", "--dry-run", environment=dedicated_definition)
+    assert (tried.returncode, revisions(dedicated_definition)) == (0, [])
     assert "--dry-run" in tried.stdout
-    first = manage("register_job_definition", environment=own_definition)
-    again = manage("register_job_definition", environment=own_definition)
-    assert [each["revision"] for each in revisions(own_definition)] == [1]
+    first = manage("register_job_definition", environment=dedicated_definition)
+    again = manage("register_job_definition", environment=dedicated_definition)
+    assert [each["revision"] for each in revisions(dedicated_definition)] == [1]
     assert "Registered" in first.stdout
     assert "nothing to do" in again.stdout
 
-    changed = {**own_definition, "BATCHREEL": '{"memory_mib": 3000}'}
+    changed = {**dedicated_definition, "BATCHREEL": '{"memory_mib": 3000}'}
     shown = manage("register_job_definition", "--dry-run", environment=changed)
     assert len(revisions(changed)) == 1
     difference = [line.strip() for line in shown.stdout.splitlines()[1:4]]
@@ -52,10 +52,10 @@ def test_definition_is_registered_only_when_it_changed(own_definition: dict[str,
     assert sorted(each["revision"] for each in revisions(changed)) == [1, 2]
 
 
-def test_next_step_is_said_when_the_setting_pins_a_revision(own_definition: dict[str, str]) -> None:
-    manage("register_job_definition", environment=own_definition)
-    name = own_definition["VIDEO_BATCH_JOB_DEFINITION"]
-    pinned = {**own_definition, "VIDEO_BATCH_JOB_DEFINITION": f"{name}:1", "BATCHREEL": '{"memory_mib": 3000}'}
+def test_register_names_the_next_step_when_the_setting_pins_a_revision(dedicated_definition: dict[str, str]) -> None:
+    manage("register_job_definition", environment=dedicated_definition)
+    name = dedicated_definition["VIDEO_BATCH_JOB_DEFINITION"]
+    pinned = {**dedicated_definition, "VIDEO_BATCH_JOB_DEFINITION": f"{name}:1", "BATCHREEL": '{"memory_mib": 3000}'}
     ran = manage("register_job_definition", environment=pinned)
     assert f"set it to {name}:2" in ran.stdout
 
@@ -63,18 +63,18 @@ def test_next_step_is_said_when_the_setting_pins_a_revision(own_definition: dict
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"VIDEO_BATCH_JOB_QUEUE": ""}, "VIDEO_BATCH_JOB_QUEUE is empty"),
-        ({"VIDEO_BATCH_JOB_DEFINITION": ""}, "VIDEO_BATCH_JOB_DEFINITION is empty"),
+        ({"VIDEO_BATCH_JOB_QUEUE": ""}, "VIDEO_BATCH_JOB_QUEUE is not set"),
+        ({"VIDEO_BATCH_JOB_DEFINITION": ""}, "VIDEO_BATCH_JOB_DEFINITION is not set"),
         ({"BATCHREEL": '{"typo": 1}'}, "BATCHREEL has no setting named typo"),
-        ({"AWS_ENDPOINT_URL": AWAY_URL}, "Check the network"),
+        ({"AWS_ENDPOINT_URL": UNREACHABLE_URL}, "Check the network"),
         ({"AWS_DEFAULT_REGION": None, "AWS_CONFIG_FILE": "/dev/null"}, "You must specify a region"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_register_says_what_is_wrong_in_a_sentence_when_it_cannot_work(
-    own_definition: dict[str, str], change: dict[str, str | None], words: str
+def test_register_explains_the_problem_in_one_line_when_it_cannot_work(
+    dedicated_definition: dict[str, str], change: dict[str, str | None], words: str
 ) -> None:
-    environment = {name: value for name, value in {**own_definition, **change}.items() if value is not None}
+    environment = {name: value for name, value in {**dedicated_definition, **change}.items() if value is not None}
     ran = manage("register_job_definition", environment=environment)
     assert ran.returncode == 1
     assert words in ran.stderr
@@ -82,25 +82,25 @@ def test_register_says_what_is_wrong_in_a_sentence_when_it_cannot_work(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_doctor_says_well_when_everything_runs(own_definition: dict[str, str]) -> None:
-    assert manage("register_job_definition", environment=own_definition).returncode == 0
+def test_doctor_reports_ok_when_everything_runs(dedicated_definition: dict[str, str]) -> None:
+    assert manage("register_job_definition", environment=dedicated_definition).returncode == 0
     for name in ("submit", "observe", "rescue", "reap"):
         assert run_tick(name, period_s=1, body=lambda _: None)
-    ran = manage("doctor", environment=own_definition)
+    ran = manage("doctor", environment=dedicated_definition)
     assert ran.returncode == 0, ran.stdout
     assert "\x1b" not in ran.stdout
-    told = json.loads(manage("doctor", "--json", environment=own_definition).stdout)
-    assert told["ok"] is True
-    parts = {finding["part"] for finding in told["findings"]}
+    report = json.loads(manage("doctor", "--json", environment=dedicated_definition).stdout)
+    assert report["ok"] is True
+    parts = {finding["part"] for finding in report["findings"]}
     assert parts >= {"settings", "database", "migrations", "broker", "tick submit", "storage", "queue", "compute"}
     assert parts >= {"definition", "command", "ffmpeg", "player", "jobs"}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_doctor_names_the_definition_when_it_is_not_what_the_code_renders(own_definition: dict[str, str]) -> None:
-    manage("register_job_definition", environment=own_definition)
+def test_doctor_names_the_definition_when_it_differs_from_the_code(dedicated_definition: dict[str, str]) -> None:
+    manage("register_job_definition", environment=dedicated_definition)
     boto3.client("batch").register_job_definition(
-        jobDefinitionName=own_definition["VIDEO_BATCH_JOB_DEFINITION"],
+        jobDefinitionName=dedicated_definition["VIDEO_BATCH_JOB_DEFINITION"],
         type="container",
         containerProperties={
             "image": "old",
@@ -108,7 +108,7 @@ def test_doctor_names_the_definition_when_it_is_not_what_the_code_renders(own_de
             "resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "4096"}],
         },
     )
-    ran = manage("doctor", "--json", environment=own_definition)
+    ran = manage("doctor", "--json", environment=dedicated_definition)
     assert ran.returncode == 1
     found = {finding["part"]: finding for finding in json.loads(ran.stdout)["findings"]}
     assert found["definition"]["status"] == found["command"]["status"] == "failed"
@@ -116,7 +116,7 @@ def test_doctor_names_the_definition_when_it_is_not_what_the_code_renders(own_de
     assert "tasks.gone" in found["command"]["why"]
 
 
-def test_doctor_ends_in_time_and_says_so_when_nothing_answers(
+def test_doctor_ends_in_time_and_reports_failures_when_nothing_answers(
     program_environment: dict[str, str], silent_port: int
 ) -> None:
     silent = f"127.0.0.1:{silent_port}"
@@ -153,9 +153,9 @@ def test_doctor_ends_in_time_and_says_so_when_nothing_answers(
     assert found["settings"] == found["ffmpeg"] == "ok"
 
 
-def test_check_names_everything_when_the_environment_is_empty(program_environment: dict[str, str]) -> None:
+def test_check_names_all_missing_settings_when_the_environment_is_empty(program_environment: dict[str, str]) -> None:
     kept = ("PATH", "HOME", "LANG")
     ran = manage("check", environment={name: value for name, value in program_environment.items() if name in kept})
     assert ran.returncode == 1
     for name in ("SECRET_KEY", "VIDEO_BATCH_JOB_QUEUE", "VIDEO_BATCH_JOB_DEFINITION"):
-        assert f"{name} is empty" in ran.stderr
+        assert f"{name} is not set" in ran.stderr

@@ -1,4 +1,4 @@
-"""`manage.py doctor --from-batch`: a small Batch job looks from a container's side, and doctor tells what it found."""
+"""`manage.py doctor --from-batch`: a small Batch job runs checks in a container, and doctor reports its findings."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
 
 
 def from_batch(environment: dict[str, str], *arguments: str) -> dict[str, dict[str, str]]:
-    """The findings that a container brought back, and those about it, by part."""
+    """Return the findings from the container and those about it, by part."""
     ran = manage("doctor", "--json", "--from-batch", *arguments, environment=environment)
-    told = json.loads(ran.stdout)["findings"]
-    return {each["part"]: each for each in told if each["part"].startswith(("container:", "from Batch"))}
+    findings = json.loads(ran.stdout)["findings"]
+    return {each["part"]: each for each in findings if each["part"].startswith(("container:", "from Batch"))}
 
 
 @pytest.fixture
-def definition_with(own_definition: dict[str, str], container_database_url: str) -> Callable[..., dict[str, str]]:
-    """A definition as the code renders it, with more in its containers' environment; the site's environment."""
+def definition_with(dedicated_definition: dict[str, str], container_database_url: str) -> Callable[..., dict[str, str]]:
+    """Return a callable that registers a definition with more variables, and returns the site's environment."""
 
     def register(**variables: str) -> dict[str, str]:
         batch = boto3.client("batch")
-        conf = BridgeSettings(job_definition=own_definition["VIDEO_BATCH_JOB_DEFINITION"])
+        conf = BridgeSettings(job_definition=dedicated_definition["VIDEO_BATCH_JOB_DEFINITION"])
         definition = render(conf, region=batch.meta.region_name)
         variables = {"DATABASE_URL": container_database_url, "SECRET_KEY": "", **variables}
         definition["containerProperties"]["environment"] += [
             {"name": name, "value": value} for name, value in variables.items()
         ]
         batch.register_job_definition(**definition)
-        return own_definition
+        return dedicated_definition
 
     return register
 
 
 @pytest.mark.django_db(transaction=True)
-def test_doctor_sees_from_a_container_what_it_sees_when_all_is_well(
+def test_doctor_from_batch_reports_ok_when_the_container_works(
     definition_with: Callable[..., dict[str, str]],
 ) -> None:
     found = from_batch(definition_with())
@@ -63,34 +63,34 @@ def test_doctor_sees_from_a_container_what_it_sees_when_all_is_well(
         "container: ffmpeg": "ok",
         "container: scratch": "ok",
     }
-    assert "may do what containers do, and no more" in found["container: database"]["why"]
-    assert default_storage.listdir("published/doctor")[1] == [], "what the container wrote is gone"
+    assert "has exactly the privileges that containers need" in found["container: database"]["why"]
+    assert default_storage.listdir("published/doctor")[1] == [], "the container left its probe object behind"
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("variables", "part", "why"),
     [
-        ({"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}, "container: database", "does not answer"),
+        ({"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}, "container: database", "is unavailable"),
         ({"MEDIA_ROOT": "/nowhere"}, "container: settings", "batchreel.E009"),
         ({"BATCHREEL": '{"no_such_setting": 1}'}, "container: settings", "batchreel.E001"),
         ({"BATCHREEL": '{"scratch_reserve_mib": 1073741824}'}, "container: scratch", "GiB free, less than"),
         ({"FFMPEG_BINARY": "/no/such/binary"}, "container: ffmpeg", "does not run"),
-        ({"DJANGO_SETTINGS_MODULE": "gone.settings"}, "from Batch", "exit code 1 and told nothing"),
+        ({"DJANGO_SETTINGS_MODULE": "gone.settings"}, "from Batch", "exit code 1 without logging its findings"),
     ],
 )
-def test_doctor_names_it_when_something_is_wrong_in_a_container_alone(
+def test_doctor_from_batch_names_the_part_when_it_fails_in_a_container(
     variables: dict[str, str], part: str, why: str, definition_with: Callable[..., dict[str, str]]
 ) -> None:
     found = from_batch(definition_with(**variables))
     assert found[part]["status"] == "failed"
     assert why in found[part]["why"]
     assert found[part]["fix"]
-    assert not Path("/nowhere").exists(), "looking makes no folder"
+    assert not Path("/nowhere").exists(), "the check created a folder"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_container_that_may_too_much_or_too_little_is_named_when_doctor_looks_from_it(
+def test_doctor_from_batch_reports_it_when_role_privileges_are_wrong(
     definition_with: Callable[..., dict[str, str]], program_environment: dict[str, str]
 ) -> None:
     found = from_batch(definition_with(DATABASE_URL=program_environment["DATABASE_URL"]))
@@ -101,15 +101,15 @@ def test_container_that_may_too_much_or_too_little_is_named_when_doctor_looks_fr
         found = from_batch(definition_with())
     finally:
         call_command("container_role", CONTAINER_ROLE, stdout=io.StringIO())
-    assert "lacks 1 rights, such as UPDATE batchreel_job.state" in found["container: database"]["why"]
+    assert "lacks 1 privileges, such as UPDATE batchreel_job.state" in found["container: database"]["why"]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_batchs_own_reason_is_told_when_doctors_container_does_not_start(
+def test_doctor_from_batch_shows_batchs_reason_when_its_job_is_stuck(
     definition_with: Callable[..., dict[str, str]], faults: Faults
 ) -> None:
     reason = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - none of c7i is left"
-    faults.plant("stuck_runnable", job_name="batchreel-doctor", reason=reason)
+    faults.inject("stuck_runnable", job_name="batchreel-doctor", reason=reason)
     found = from_batch(definition_with(), "--wait", "1")
     assert found.keys() == {"from Batch"}
     assert f"is RUNNABLE after 1 s: {reason}" in found["from Batch"]["why"]

@@ -1,4 +1,4 @@
-"""The dashboard: no page and no API answer without credentials, and the real thing with them."""
+"""The dashboard: without credentials it serves neither pages nor API responses, with them it does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CREDENTIALS = "operator:a password: with a colon"
 
 
 def status(port: int, path: str, *, credentials: str | None = None) -> int:
-    """The HTTP status of a GET, 0 while nobody listens."""
+    """Return the HTTP status of a GET, or 0 while the port refuses connections."""
     headers = {}
     if credentials is not None:
         headers["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
@@ -37,7 +37,7 @@ def status(port: int, path: str, *, credentials: str | None = None) -> int:
 
 @pytest.fixture(scope="module")
 def dashboard(program_environment: dict[str, str]) -> Iterator[int]:
-    """The port of a running dashboard."""
+    """Yield the port of a running dashboard."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "project.flower", f"--port={port}", "--address=127.0.0.1"],
@@ -46,7 +46,7 @@ def dashboard(program_environment: dict[str, str]) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for(lambda: status(port, "/healthcheck") == http.HTTPStatus.OK, what="an answer of the dashboard")
+        wait_for(lambda: status(port, "/healthcheck") == http.HTTPStatus.OK, what="the dashboard's health check")
         yield port
     finally:
         process.terminate()

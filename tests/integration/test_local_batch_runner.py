@@ -1,4 +1,4 @@
-"""The runner of the local AWS Batch in this process, where a timeout may be shorter than AWS allows."""
+"""The container runner of the local AWS Batch, in this process, so that timeouts may be shorter than AWS allows."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.polling import wait_for
 QUEUE = Queue(arn="arn:aws:batch:us-east-1:123456789012:job-queue/q", name="q", region="us-east-1", enabled=True)
 KNOWN_JOBS = 10_000
 DESCRIBE_LIMIT_MS = 5.0
-"""For 100 ids, however many jobs are known; of processor time, which other programs do not lengthen."""
+"""For 100 ids, regardless of the number of known jobs; in CPU time, which other programs do not affect."""
 
 
 class MemoryLogs:
-    """Keeps the lines instead of writing them to CloudWatch."""
+    """Keeps log lines in memory instead of writing them to CloudWatch."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -62,7 +62,7 @@ def table() -> JobTable:
 
 @pytest.fixture
 def logs(table: JobTable) -> MemoryLogs:
-    """The output of the containers, which run from now on."""
+    """Start a runner for the table's jobs, and return the output of their containers."""
     logs = MemoryLogs()
     runner = ContainerRunner(
         table,
@@ -71,25 +71,24 @@ def logs(table: JobTable) -> MemoryLogs:
         folder=Path.cwd(),
         faults=FaultTable(),
     )
-    threading.Thread(target=runner.start_jobs_for_ever, daemon=True).start()
+    threading.Thread(target=runner.start_jobs_forever, daemon=True).start()
     return logs
 
 
-def test_a_job_ends_with_awss_reason_and_is_not_retried_when_its_attempt_takes_too_long(
-    table: JobTable, logs: MemoryLogs
-) -> None:
-    # So long that the shell has set its trap even on a machine that stands still for a while.
-    command = ("sh", "-c", "trap 'echo told; exit 0' TERM; echo started; while :; do sleep 0.05; done")
+def test_batch_job_fails_without_retry_when_it_exceeds_its_timeout(table: JobTable, logs: MemoryLogs) -> None:
+    # The timeout is long enough for the shell to set its trap even if the machine stalls for a
+    # while.
+    command = ("sh", "-c", "trap 'echo stopped; exit 0' TERM; echo started; while :; do sleep 0.05; done")
     job = table.submit(submission(*command, timeout_s=5, retry=RetryRules(attempts=5, on_exit=())))
     wait_for(lambda: job.status == "FAILED", limit_s=60, what="the end of the job")
     [detail] = table.describe([job.job_id])
     assert detail["statusReason"] == "Job attempt duration exceeded timeout"
     assert len(detail["attempts"]) == 1
     assert 5000 <= detail["stoppedAt"] - detail["startedAt"] < 25_000
-    assert logs.lines == ["started", "told"]
+    assert logs.lines == ["started", "stopped"]
 
 
-def test_a_job_that_was_terminated_between_its_placing_and_its_start_is_stopped_at_once(table: JobTable) -> None:
+def test_batch_job_is_stopped_at_once_when_terminated_before_its_start(table: JobTable) -> None:
     job = table.submit(submission("sleep", "600"))
     assert table.next_to_start() == [job]
     table.terminate(job.job_id, "too early")
@@ -102,7 +101,7 @@ def test_a_job_that_was_terminated_between_its_placing_and_its_start_is_stopped_
     assert (detail["status"], detail["statusReason"]) == ("FAILED", "too early")
 
 
-def test_vcpus_are_given_back_when_a_job_ends_whichever_way(table: JobTable, logs: MemoryLogs) -> None:
+def test_vcpus_are_released_when_a_batch_job_ends_in_any_way(table: JobTable, logs: MemoryLogs) -> None:
     endings = [table.submit(submission(*command, vcpus=2.0)) for command in (("true",), ("false",), ("no-such",))]
     last = table.submit(submission("true", vcpus=2.0))
     wait_for(lambda: last.status == "SUCCEEDED", what="the end of the last job")
@@ -110,7 +109,7 @@ def test_vcpus_are_given_back_when_a_job_ends_whichever_way(table: JobTable, log
     assert logs.lines == []
 
 
-def test_describing_100_jobs_takes_less_than_5_ms_when_10_000_are_known(table: JobTable) -> None:
+def test_describe_takes_under_5_ms_for_100_jobs_when_10_000_are_known(table: JobTable) -> None:
     jobs = [table.submit(submission("true", vcpus=64.0)) for _ in range(KNOWN_JOBS)]
     took_ms = []
     for first in range(0, KNOWN_JOBS, 400):

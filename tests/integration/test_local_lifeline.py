@@ -1,4 +1,4 @@
-"""The lifeline by itself: exit codes, and ends at awkward moments."""
+"""The lifeline in isolation: exit codes, and stops at awkward moments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START_WINDOW_MS = 60
-"""A lifeline and its program are up some 30 ms after the start."""
+"""A lifeline and its program are running about 30 ms after the start."""
 
 
 @contextmanager
@@ -43,24 +43,24 @@ def first_line(process: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize(
     ("script", "exit_code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
 )
-def test_the_exit_code_is_the_programs(script: str, exit_code: int) -> None:
+def test_lifeline_returns_the_programs_exit_code_when_it_ends(script: str, exit_code: int) -> None:
     with lifeline("sh", "-c", script) as process:
         assert process.wait(10) == exit_code
 
 
-def test_the_exit_code_says_so_when_the_program_does_not_exist() -> None:
+def test_lifeline_returns_its_own_exit_code_when_the_program_is_missing() -> None:
     with lifeline("no-such-program") as process:
         assert process.wait(10) == COMMAND_NOT_STARTED_EXIT_CODE
 
 
-def test_the_program_gets_the_stop_signal_that_was_chosen() -> None:
+def test_lifeline_sends_the_chosen_stop_signal_when_it_is_terminated() -> None:
     with lifeline("sh", "-c", "trap 'exit 5' INT; echo up; sleep 600 & wait", stop_signal=signal.SIGINT) as process:
         assert first_line(process) == "up"
         process.terminate()
         assert process.wait(10) == 5
 
 
-def test_the_program_is_killed_after_the_grace_when_it_ignores_the_stop_signal() -> None:
+def test_program_is_killed_after_the_grace_when_it_ignores_the_stop_signal() -> None:
     with lifeline("sh", "-c", "trap '' TERM; echo up; sleep 600 & wait", grace_s=0.3) as process:
         assert first_line(process) == "up"
         began = time.monotonic()
@@ -69,7 +69,7 @@ def test_the_program_is_killed_after_the_grace_when_it_ignores_the_stop_signal()
         assert time.monotonic() - began >= 0.3
 
 
-def test_no_stop_signal_is_lost_whenever_it_comes_while_the_program_starts() -> None:
+def test_stop_signal_is_not_lost_when_it_arrives_during_the_start() -> None:
     for delay_ms in range(START_WINDOW_MS):
         with lifeline("sleep", "600") as process:
             threading.Event().wait(delay_ms / 1000)
@@ -77,7 +77,7 @@ def test_no_stop_signal_is_lost_whenever_it_comes_while_the_program_starts() -> 
             assert process.wait(30) in {143, -signal.SIGTERM}, delay_ms
 
 
-def test_the_program_ends_when_the_parent_closes_the_pipe() -> None:
+def test_program_ends_when_the_parent_closes_the_pipe() -> None:
     with lifeline("sh", "-c", "echo up; sleep 600 & wait") as process:
         assert first_line(process) == "up"
         assert process.stdin is not None
@@ -85,7 +85,7 @@ def test_the_program_ends_when_the_parent_closes_the_pipe() -> None:
         assert process.wait(30) in {137, 143}
 
 
-def test_the_program_ends_when_the_parent_is_killed_while_a_fork_of_it_keeps_the_pipe_open(tmp_path: Path) -> None:
+def test_program_ends_when_the_parent_dies_but_its_fork_keeps_the_pipe(tmp_path: Path) -> None:
     parent = f"""
 import os, signal, subprocess
 from project.local.servers.lifeline import lifeline_command

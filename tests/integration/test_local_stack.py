@@ -1,4 +1,4 @@
-"""The local stack itself: what it hands out, how it starts again, and that it leaves nothing behind however it ends."""
+"""The local stack: the environment it provides, how it restarts, and that it leaves no process behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 END_LIMIT_S = 10.0
-"""What the stack promises after kill -9 of the process that started it."""
+"""The limit that the stack promises after kill -9 of the process that started it."""
 
 SUBMIT_A_JOB = """
 import os, boto3
@@ -38,7 +38,7 @@ batch.register_job_definition(jobDefinitionName="d", type="container", container
     "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "128"}]})
 job_id = batch.submit_job(jobName="j", jobQueue=os.environ["VIDEO_BATCH_JOB_QUEUE"], jobDefinition="d")["jobId"]
 """
-"""Python for a container that has a child in a session of its own, which no signal to its group reaches."""
+"""Python code that submits a container with a child in its own session, which no signal to its group reaches."""
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def stack(tmp_path: Path) -> Iterator[StackProcesses]:
 
 
 @pytest.fixture
-def aws_of_test_run() -> dict[str, str]:
-    """Spares a test that is not about AWS the seconds that an endpoint takes to start."""
+def shared_aws() -> dict[str, str]:
+    """Return the test run's endpoint, to save tests that do not need AWS the seconds of starting another one."""
     return {"AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"]}
 
 
@@ -64,7 +64,7 @@ def has_ended(stack: StackProcesses) -> bool:
     return not stack.find()
 
 
-def test_no_process_is_left_when_the_starting_process_is_killed(stack: StackProcesses) -> None:
+def test_stack_leaves_no_process_when_the_starting_process_is_killed(stack: StackProcesses) -> None:
     process = stack.start(SUBMIT_A_JOB + STAY)
     read_environment(process)
     wait_for(lambda: "sleep 600 " in stack.find().values(), what="the container's child")
@@ -75,10 +75,10 @@ def test_no_process_is_left_when_the_starting_process_is_killed(stack: StackProc
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_no_process_is_left_when_the_starting_process_is_told_to_end(
-    stack: StackProcesses, aws_of_test_run: dict[str, str], end: signal.Signals
+def test_stack_leaves_no_process_when_the_starting_process_is_stopped(
+    stack: StackProcesses, shared_aws: dict[str, str], end: signal.Signals
 ) -> None:
-    process = stack.start(STAY, **aws_of_test_run)
+    process = stack.start(STAY, **shared_aws)
     read_environment(process)
     os.killpg(process.pid, end)  # as a terminal does with Ctrl-C: to the program and to its command
     process.communicate(timeout=END_LIMIT_S)
@@ -86,16 +86,16 @@ def test_no_process_is_left_when_the_starting_process_is_told_to_end(
     assert has_ended(stack)
 
 
-def test_no_process_is_left_when_the_command_ends(stack: StackProcesses) -> None:
+def test_stack_leaves_no_process_when_the_command_ends(stack: StackProcesses) -> None:
     code, _, errors = stack.run(SUBMIT_A_JOB + "raise SystemExit(7)")
     assert code == 7, errors
     assert has_ended(stack)
 
 
-def test_no_process_is_left_when_a_server_and_its_lifeline_are_killed(
-    stack: StackProcesses, aws_of_test_run: dict[str, str]
+def test_stack_leaves_no_process_when_its_lifelines_are_killed(
+    stack: StackProcesses, shared_aws: dict[str, str]
 ) -> None:
-    process = stack.start(STAY, **aws_of_test_run)
+    process = stack.start(STAY, **shared_aws)
     read_environment(process)
     for process_id, line in stack.find().items():
         if "lifeline.py" in line:
@@ -105,70 +105,70 @@ def test_no_process_is_left_when_a_server_and_its_lifeline_are_killed(
         lambda: not [line for line in stack.find().values() if line.startswith(servers)], what="the end of the servers"
     )
     os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: has_ended(stack), limit_s=END_LIMIT_S, what="the end of the rest")
+    wait_for(lambda: has_ended(stack), limit_s=END_LIMIT_S, what="the end of the remaining processes")
 
 
-def test_data_survives_when_the_starting_process_is_killed_and_started_again_at_once(
-    stack: StackProcesses, aws_of_test_run: dict[str, str]
+def test_data_survives_when_the_stack_is_killed_and_restarted_at_once(
+    stack: StackProcesses, shared_aws: dict[str, str]
 ) -> None:
-    process = stack.start(STAY, **aws_of_test_run)
+    process = stack.start(STAY, **shared_aws)
     environment = read_environment(process)
     rows(environment, "CREATE TABLE kept AS SELECT 42 AS answer")
     with Redis.from_url(environment["REDIS_URL"]) as redis:
         redis.set("kept", "42")
     os.kill(process.pid, signal.SIGKILL)
-    environment = read_environment(stack.start(STAY, **aws_of_test_run))
+    environment = read_environment(stack.start(STAY, **shared_aws))
     assert rows(environment, "SELECT answer FROM kept") == [(42,)]
     with Redis.from_url(environment["REDIS_URL"], decode_responses=True) as redis:
         assert redis.get("kept") == "42"
 
 
-def test_an_old_data_folder_starts_when_its_lock_file_names_a_process_that_is_another_program_now(
-    stack: StackProcesses, aws_of_test_run: dict[str, str]
+def test_data_folder_starts_when_its_lock_file_names_a_reused_process_id(
+    stack: StackProcesses, shared_aws: dict[str, str]
 ) -> None:
-    assert stack.run("", **aws_of_test_run)[0] == 0
+    assert stack.run("", **shared_aws)[0] == 0
     lock_file = stack.state_dir / "postgres" / "data" / "postmaster.pid"
     lock_file.write_text(f"{os.getppid()}\n{lock_file.parent}\n1\n5432\n\n127.0.0.1\n0 0\nready\n")
-    code, _, errors = stack.run("", **aws_of_test_run)
+    code, _, errors = stack.run("", **shared_aws)
     assert code == 0, errors
 
 
-def test_the_database_is_made_anew_when_making_it_was_killed_half_way(
-    stack: StackProcesses, aws_of_test_run: dict[str, str]
+def test_database_is_recreated_when_its_creation_was_killed_half_way(
+    stack: StackProcesses, shared_aws: dict[str, str]
 ) -> None:
     unfinished = stack.state_dir / "postgres" / "data.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text(str(POSTGRES_MAJOR))
-    code, _, errors = stack.run("", **aws_of_test_run)
+    code, _, errors = stack.run("", **shared_aws)
     assert code == 0, errors
 
 
-def test_a_sentence_names_both_versions_when_the_data_is_another_postgresqls(stack: StackProcesses) -> None:
+def test_stack_names_both_versions_when_data_is_from_another_postgresql(stack: StackProcesses) -> None:
     data = stack.state_dir / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("16\n")
     code, _, errors = stack.run("")
     assert code == 1
-    assert f"{data} was made by PostgreSQL 16; this project runs {POSTGRES_MAJOR}." in errors
+    assert f"{data} was created by PostgreSQL 16; this project runs {POSTGRES_MAJOR}." in errors
     assert "Traceback" not in errors
     assert has_ended(stack)
 
 
-def test_the_logs_end_is_shown_when_a_server_cannot_start(
-    stack: StackProcesses, aws_of_test_run: dict[str, str]
+def test_stack_shows_the_end_of_the_log_when_a_server_cannot_start(
+    stack: StackProcesses, shared_aws: dict[str, str]
 ) -> None:
-    assert stack.run("", **aws_of_test_run)[0] == 0
+    assert stack.run("", **shared_aws)[0] == 0
     with (stack.state_dir / "postgres" / "data" / "postgresql.conf").open("a") as configuration:
         configuration.write("no_such_setting = 1\n")
-    code, _, errors = stack.run("", **aws_of_test_run)
+    code, _, errors = stack.run("", **shared_aws)
     assert code == 1
-    assert "PostgreSQL ended while starting" in errors
+    assert "PostgreSQL exited while starting" in errors
     assert "no_such_setting" in errors
     assert "Traceback" not in errors
     assert has_ended(stack)
 
 
-def test_nothing_is_started_when_the_environment_names_every_server(stack: StackProcesses) -> None:
+def test_stack_starts_no_server_when_the_environment_names_all_of_them(stack: StackProcesses) -> None:
     given = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL")}
     process = stack.start(STAY, **given)
     shown = read_environment(process)
@@ -176,7 +176,7 @@ def test_nothing_is_started_when_the_environment_names_every_server(stack: Stack
     assert not [line for line in stack.find().values() if "lifeline.py" in line]
 
 
-def test_stack_starts_and_answers_boto3_when_proxy_variables_lead_nowhere(stack: StackProcesses) -> None:
+def test_stack_answers_boto3_when_the_proxy_variables_name_a_dead_proxy(stack: StackProcesses) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"), nowhere)
     script = (
@@ -187,17 +187,17 @@ def test_stack_starts_and_answers_boto3_when_proxy_variables_lead_nowhere(stack:
     assert output.split() == ["intranet.example.org,127.0.0.1,localhost,::1"] * 2
 
 
-def test_only_what_the_environment_does_not_name_is_started(
-    stack: StackProcesses, aws_of_test_run: dict[str, str]
+def test_stack_starts_the_missing_servers_when_the_environment_names_some(
+    stack: StackProcesses, shared_aws: dict[str, str]
 ) -> None:
-    process = stack.start(STAY, **aws_of_test_run, REDIS_URL="redis://redis.invalid:1/0")
+    process = stack.start(STAY, **shared_aws, REDIS_URL="redis://redis.invalid:1/0")
     shown = read_environment(process)
     assert shown["REDIS_URL"] == "redis://redis.invalid:1/0"
     assert rows(shown, "SELECT 1") == [(1,)]
     assert len([line for line in stack.find().values() if "lifeline.py" in line]) == 1
 
 
-def test_another_port_is_tried_when_the_chosen_one_is_taken_meanwhile(
+def test_stack_tries_another_port_when_the_chosen_one_is_taken_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DATABASE_URL", "REDIS_URL"):
@@ -212,29 +212,29 @@ def test_another_port_is_tried_when_the_chosen_one_is_taken_meanwhile(
     assert not ports
 
 
-def test_a_second_stack_is_refused_when_one_runs_on_the_folder(tmp_path: Path) -> None:
-    said: list[str] = []
-    held = lock_state_folder(tmp_path, say=said.append)
+def test_second_stack_is_rejected_when_one_runs_on_the_folder(tmp_path: Path) -> None:
+    messages: list[str] = []
+    lock = lock_state_folder(tmp_path, report=messages.append)
     with pytest.raises(StackError, match="Another stack is running on"):
-        lock_state_folder(tmp_path, say=said.append, limit_s=0.2)
-    os.close(held)
-    os.close(lock_state_folder(tmp_path, say=said.append))
-    assert said == [f"Waiting for the previous stack on {tmp_path} to end."]
+        lock_state_folder(tmp_path, report=messages.append, limit_s=0.2)
+    os.close(lock)
+    os.close(lock_state_folder(tmp_path, report=messages.append))
+    assert messages == [f"Waiting for the previous stack on {tmp_path} to end."]
 
 
-def test_the_database_compares_text_as_people_do(program_environment: Mapping[str, str]) -> None:
+def test_database_folds_case_when_text_is_not_ascii(program_environment: Mapping[str, str]) -> None:
     assert rows(program_environment, "SELECT upper('größer é'), 'ÄRZTE' ILIKE 'ärzte'") == [("GRÖßER É", True)]
 
 
-def test_the_database_is_closed_without_the_password(program_environment: Mapping[str, str]) -> None:
-    without = urlsplit(program_environment["DATABASE_URL"])
+def test_database_denies_access_when_the_password_is_missing(program_environment: Mapping[str, str]) -> None:
+    url = urlsplit(program_environment["DATABASE_URL"])
     with pytest.raises(psycopg.OperationalError, match="password"):
-        psycopg.connect(host=without.hostname, port=without.port, user=without.username, dbname="postgres")
+        psycopg.connect(host=url.hostname, port=url.port, user=url.username, dbname="postgres")
 
 
-def test_help_says_what_the_command_gets() -> None:
-    said = subprocess.run(
+def test_help_lists_the_commands_variables_when_it_is_requested() -> None:
+    output = subprocess.run(
         [sys.executable, "-m", "project.local", "--help"], capture_output=True, text=True, check=True, timeout=30
     ).stdout
     for name in ("DATABASE_URL", "REDIS_URL", "AWS_ENDPOINT_URL", "VIDEO_BATCH_JOB_QUEUE", "exec"):
-        assert name in said
+        assert name in output

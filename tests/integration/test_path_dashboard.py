@@ -1,4 +1,4 @@
-"""The dashboard shows, to who has credentials and to nobody else, the Celery tasks of a video on its way."""
+"""The dashboard shows the Celery tasks of a video in progress, but only to users with credentials."""
 
 from __future__ import annotations
 
@@ -24,52 +24,52 @@ CREDENTIALS = "operator:secret of this test"
 _END_LIMIT_S = 10
 
 
-class Answer(NamedTuple):
-    """An HTTP answer."""
+class Response(NamedTuple):
+    """An HTTP response."""
 
     status: int
     body: str
 
 
 class Dashboard:
-    """A running dashboard, asked over HTTP."""
+    """HTTP client of a running dashboard."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def ask(self, path: str, *, credentials: str | None = None) -> Answer:
-        """GET a path; status 0 while nobody listens."""
+    def get(self, path: str, *, credentials: str | None = None) -> Response:
+        """GET a path; the status is 0 while the port refuses connections."""
         headers = {}
         if credentials is not None:
             headers["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         try:
             connection.request("GET", path, headers=headers)
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.read().decode())
+            response = connection.getresponse()
+            return Response(response.status, response.read().decode())
         except ConnectionRefusedError:
-            return Answer(0, "")
+            return Response(0, "")
         finally:
             connection.close()
 
     def finished_tasks(self) -> list[dict[str, Any]]:
-        """What the dashboard tells of each Celery task that ended well."""
-        answer = self.ask("/api/tasks?state=SUCCESS", credentials=CREDENTIALS)
-        assert answer.status == http.HTTPStatus.OK, answer
-        return list(json.loads(answer.body).values())
+        """Return what the dashboard shows of each Celery task that succeeded."""
+        response = self.get("/api/tasks?state=SUCCESS", credentials=CREDENTIALS)
+        assert response.status == http.HTTPStatus.OK, response
+        return list(json.loads(response.body).values())
 
     def finished_names(self) -> set[str]:
-        """The names of the Celery tasks that ended well."""
+        """Return the names of the Celery tasks that succeeded."""
         return {each["name"] for each in self.finished_tasks()}
 
-    def followed_wakeups(self) -> list[dict[str, Any]]:
-        """The hints that the dashboard followed from their sending to their end; one of an earlier test it hears only end."""
+    def tracked_wakeups(self) -> list[dict[str, Any]]:
+        """Return the wake-ups that the dashboard tracked from the start; of an earlier test's it sees only the end."""
         return [each for each in self.finished_tasks() if each["name"] == "batchreel.wake" and each["routing_key"]]
 
 
 @pytest.fixture
 def dashboard(site_environment: dict[str, str]) -> Iterator[Dashboard]:
-    """A dashboard on the site's broker."""
+    """Yield a dashboard connected to the site's broker."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "project.flower", f"--port={port}", "--address=127.0.0.1"],
@@ -79,7 +79,9 @@ def dashboard(site_environment: dict[str, str]) -> Iterator[Dashboard]:
     )
     try:
         dashboard = Dashboard(port)
-        wait_for(lambda: dashboard.ask("/healthcheck").status == http.HTTPStatus.OK, what="an answer of the dashboard")
+        wait_for(
+            lambda: dashboard.get("/healthcheck").status == http.HTTPStatus.OK, what="the dashboard's health check"
+        )
         yield dashboard
     finally:
         process.terminate()
@@ -94,16 +96,17 @@ def dashboard(site_environment: dict[str, str]) -> Iterator[Dashboard]:
 def test_dashboard_lists_the_tasks_of_a_video_when_credentials_are_right(
     dashboard: Dashboard, short_clip: Path
 ) -> None:
-    # It shows only what it has heard, and the hint is sent once: it must be listening by then.
+    # The dashboard shows only events it has received, and the wake-up is sent once: it must be
+    # connected by then.
     wait_for(dashboard.finished_tasks, what="a tick on the dashboard")
     video = upload(short_clip)
     wait_for_attempt(video, state="RUNNING")
     wait_for(
         lambda: dashboard.finished_names() >= {"batchreel.submit", "batchreel.observe"}, what="ticks on the dashboard"
     )
-    (hint,) = wait_for(dashboard.followed_wakeups, what="the hint on the dashboard")
-    assert (hint["routing_key"], hint["worker"].partition("@")[0]) == ("submit", "path")
+    (wakeup,) = wait_for(dashboard.tracked_wakeups, what="the wake-up on the dashboard")
+    assert (wakeup["routing_key"], wakeup["worker"].partition("@")[0]) == ("submit", "path")
 
-    refused = dashboard.ask("/api/tasks")
+    refused = dashboard.get("/api/tasks")
     assert refused.status == http.HTTPStatus.UNAUTHORIZED
     assert "batchreel" not in refused.body

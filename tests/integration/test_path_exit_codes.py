@@ -1,4 +1,4 @@
-"""How a container ends: the exit code, the event in its log, and what its row says, for each way to end."""
+"""How a container exits: the exit code, the last event in its log, and its row, for each way to end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.factories import (
     submitted_attempt,
 )
 from tests.integration.container_processes import encoder_pids
-from tests.integration.path_videos import lost, upload
+from tests.integration.path_videos import lose_attempt, upload
 from tests.media.clips import ffmpeg, make_clip
 from tests.polling import wait_for
 from tests.processes import is_alive
@@ -36,63 +36,63 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def endless_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clip of 480p, a hundred times over: longer than any of these tests encodes."""
+    """Return a 480p clip repeated a hundred times: longer than any of these tests encodes."""
     folder = tmp_path_factory.mktemp("clips")
-    once = make_clip(folder / "once.mp4", pictures=30, size="854x480", codec=("-c:v", "libx264", "-bf", "0"))
+    once = make_clip(folder / "once.mp4", frames=30, size="854x480", codec=("-c:v", "libx264", "-bf", "0"))
     endless = folder / "endless.mp4"
     ffmpeg("-stream_loop", "99", "-i", str(once), "-c", "copy", str(endless))
     return endless
 
 
 def rows() -> list[Any]:
-    """All that containers may write."""
+    """Return all rows that containers may write."""
     return [list(model.objects.order_by("pk").values()) for model in (Job, Attempt, Unit, Event)]
 
 
-def test_unknown_job_is_told_when_the_container_finds_no_row(run: Run) -> None:
+def test_container_exits_with_job_not_found_when_there_is_no_row(run: Run) -> None:
     code, lines = run(Attempt(job_id=uuid.uuid4(), number=1)).wait()
     assert (code, lines[-1]["event"]) == (ExitCode.JOB_NOT_FOUND, "JOB_NOT_FOUND")
 
 
-def test_attempt_that_was_lost_is_fenced_when_its_container_comes_late(run: Run) -> None:
+def test_lost_attempt_is_fenced_when_its_container_starts_late(run: Run) -> None:
     attempt = submitted_attempt()
-    lost(attempt)
-    assert_ends_unclaimed(run(attempt), ExitCode.FENCED, "BATCH_JOB_FENCED")
+    lose_attempt(attempt)
+    assert_exits_unclaimed(run(attempt), ExitCode.FENCED, "BATCH_JOB_FENCED")
 
 
 def test_attempt_is_not_claimed_when_another_container_has_it(run: Run) -> None:
     attempt = submitted_attempt()
     claimed(attempt)
-    assert_ends_unclaimed(run(attempt), ExitCode.NOT_CLAIMABLE, "BATCH_JOB_NOT_CLAIMABLE")
+    assert_exits_unclaimed(run(attempt), ExitCode.NOT_CLAIMABLE, "BATCH_JOB_NOT_CLAIMABLE")
 
 
 def test_attempt_is_not_claimed_when_it_belongs_to_another_batch_job(run: Run) -> None:
     attempt = submitted_attempt()
-    attempt.batch_job_id = "a twin of the Batch job"
-    assert_ends_unclaimed(run(attempt), ExitCode.NOT_CLAIMABLE, "BATCH_JOB_NOT_CLAIMABLE")
+    attempt.batch_job_id = "another Batch job"
+    assert_exits_unclaimed(run(attempt), ExitCode.NOT_CLAIMABLE, "BATCH_JOB_NOT_CLAIMABLE")
 
 
-def test_container_leaves_when_its_job_was_cancelled_before_it_began(run: Run) -> None:
+def test_container_exits_when_its_job_was_cancelled_before_it_started(run: Run) -> None:
     attempt = submitted_attempt()
     cancel_job(job_id=attempt.job_id)
-    assert_ends_unclaimed(run(attempt), ExitCode.CANCELLED, "BATCH_JOB_CANCELLED")
+    assert_exits_unclaimed(run(attempt), ExitCode.CANCELLED, "BATCH_JOB_CANCELLED")
 
 
-def test_container_leaves_in_peace_when_its_job_was_done_before_it_began(run: Run) -> None:
+def test_container_exits_with_0_when_its_job_was_done_before_it_started(run: Run) -> None:
     attempt = newest_attempt(published())
-    assert_ends_unclaimed(run(attempt), ExitCode.DONE, "IDEMPOTENT_DONE")
+    assert_exits_unclaimed(run(attempt), ExitCode.DONE, "IDEMPOTENT_DONE")
 
 
-def assert_ends_unclaimed(container: ContainerRun, code: ExitCode, event: str) -> None:
-    """The container ends with one line in its log, and has changed no row."""
+def assert_exits_unclaimed(container: ContainerRun, code: ExitCode, event: str) -> None:
+    """Assert that the container exits with `code` and one log line, and has changed no row."""
     before = rows()
-    told_code, lines = container.wait()
-    assert told_code == code, lines
+    exit_code, lines = container.wait()
+    assert exit_code == code, lines
     assert [(line["event"], line["exit_code"]) for line in lines] == [(event, code)]
     assert rows() == before
 
 
-def test_setting_is_named_when_the_container_has_a_wrong_one(run: Run) -> None:
+def test_container_names_the_setting_when_it_is_unknown(run: Run) -> None:
     code, lines = run(submitted_attempt(), BATCHREEL='{"no_such_setting": 1}').wait()
     assert (code, lines[-1]["event"]) == (ExitCode.MISCONFIGURED, "BATCH_JOB_FAILED")
     assert "no_such_setting" in lines[-1]["text"]
@@ -106,9 +106,9 @@ def test_setting_is_named_when_the_container_has_a_wrong_one(run: Run) -> None:
         ({"MEDIA_ROOT": "/nowhere"}, "STORAGE_BUCKET"),
         ({"BATCHREEL": "{"}, "BATCHREEL"),
     ],
-    ids=["no database", "an address that cannot be read", "no files", "no JSON"],
+    ids=["no database", "an invalid URL", "no files", "invalid JSON"],
 )
-def test_setting_is_named_and_no_secret_told_when_the_container_lacks_it(
+def test_container_names_the_variable_without_secrets_when_it_is_invalid(
     variables: dict[str, str], named: str, run: Run
 ) -> None:
     attempt = submitted_attempt()
@@ -121,13 +121,13 @@ def test_setting_is_named_and_no_secret_told_when_the_container_lacks_it(
 
 
 def wait_for_encoders(container: ContainerRun, attempt: Attempt) -> list[int]:
-    """Wait until the container encodes, and return the ids of its encoders."""
+    """Wait until the container encodes, and return the process ids of its encoders."""
     units = Unit.objects.filter(job=attempt.job_id, kind="video", state="LEASED")
-    wait_for(units.exists, what="a unit of video in work")
+    wait_for(units.exists, what="a leased video unit")
     return wait_for(lambda: encoder_pids(container.pid), what="an encoder")
 
 
-def test_encoder_is_gone_and_the_row_says_so_when_the_container_gets_sigterm(run: Run, endless_clip: Path) -> None:
+def test_encoder_ends_and_attempt_fails_when_the_container_gets_sigterm(run: Run, endless_clip: Path) -> None:
     attempt = submitted_attempt(upload(endless_clip))
     container = run(attempt)
     encoders = wait_for_encoders(container, attempt)
@@ -138,11 +138,11 @@ def test_encoder_is_gone_and_the_row_says_so_when_the_container_gets_sigterm(run
     assert not any(is_alive(encoder) for encoder in encoders)
     attempt.refresh_from_db()
     assert (attempt.state, attempt.reason, attempt.exit_code) == ("FAILED", "SIGTERM", ExitCode.TERMINATED)
-    assert attempt.counted is None, "open until Batch says why it was told to stop"
+    assert attempt.counted is None, "undecided until Batch reports why it was stopped"
     assert Job.objects.get(pk=attempt.job_id).state == "RETRY_WAIT"
 
 
-def test_encoder_is_gone_when_a_person_cancels_in_mid_encode(run: Run, endless_clip: Path) -> None:
+def test_encoder_is_killed_when_the_job_is_cancelled_in_mid_encode(run: Run, endless_clip: Path) -> None:
     attempt = submitted_attempt(upload(endless_clip))
     container = run(attempt)
     encoders = wait_for_encoders(container, attempt)
@@ -153,7 +153,7 @@ def test_encoder_is_gone_when_a_person_cancels_in_mid_encode(run: Run, endless_c
     assert not Unit.objects.filter(job=attempt.job_id, kind="video", state="DONE").exists()
 
 
-def test_late_container_leaves_in_peace_when_its_successor_has_published(run: Run, endless_clip: Path) -> None:
+def test_late_container_exits_with_0_when_its_successor_has_published(run: Run, endless_clip: Path) -> None:
     video = upload(endless_clip)
     first = submitted_attempt(video)
     container = run(first)
@@ -161,7 +161,7 @@ def test_late_container_leaves_in_peace_when_its_successor_has_published(run: Ru
     for encoder in encoders:
         os.kill(encoder, signal.SIGSTOP)
     os.kill(container.pid, signal.SIGSTOP)
-    lost(first)
+    lose_attempt(first)
     age(Job, "next_attempt_at", seconds=601)
     successor = claimed(submitted_attempt(video))
     finished_media(successor)

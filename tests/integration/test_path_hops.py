@@ -1,4 +1,4 @@
-"""The whole path on real processes, hop by hop: each is read from rows, or from AWS Batch's own answers over boto3."""
+"""The end-to-end path on real processes, hop by hop, as shown by rows and by AWS Batch's answers over boto3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.models import Attempt, Event, Job, Unit, Video
 from tests.docker_engine import image_under_test
 from tests.integration.batch_answers import describe, log_lines
 from tests.integration.docker_site import bucket_storages, make_bucket, register_docker_definition
-from tests.integration.path_videos import told, upload, wait_for_attempt, wait_for_end
+from tests.integration.path_videos import event_kinds, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
 from tests.polling import wait_for
 
@@ -33,13 +33,13 @@ LECTURE_S = 10.0
 
 @pytest.fixture
 def lecture_clip(tmp_path: Path) -> Path:
-    """Ten seconds of 480p with sound: work for three rungs and some heartbeats."""
-    return make_clip(tmp_path / "lecture.mp4", pictures=300, rate="30", size="854x480", audio_s=LECTURE_S)
+    """Return ten seconds of 480p with audio: enough work for three rungs and several heartbeats."""
+    return make_clip(tmp_path / "lecture.mp4", frames=300, rate="30", size="854x480", audio_s=LECTURE_S)
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
 def bucket(request: pytest.FixtureRequest, settings: Settings) -> str:
-    """Where files lie: a bucket where containers are real ones, else MEDIA_ROOT, and the name is empty."""
+    """Return the bucket for files if containers are real, or "" if files are in MEDIA_ROOT."""
     if request.param == "process":
         return ""
     name = make_bucket()
@@ -48,75 +48,76 @@ def bucket(request: pytest.FixtureRequest, settings: Settings) -> str:
 
 
 @pytest.fixture
-def quick_definition(bucket: str, quick_definition: str, batch_client: BatchClient) -> str:
-    """The definition that runs the program as a process, or the image in Docker."""
+def fast_definition(bucket: str, fast_definition: str, batch_client: BatchClient) -> str:
+    """Return the definition that runs the program as a process, or the image in Docker."""
     if not bucket:
-        return quick_definition
+        return fast_definition
     return register_docker_definition(batch_client, image=image_under_test(), bucket=bucket)
 
 
 @pytest.fixture
 def site_environment(bucket: str, site_environment: dict[str, str]) -> dict[str, str]:
-    """The environment of worker and beat."""
+    """Return the environment of worker and beat."""
     files = {"STORAGE_BUCKET": bucket, "STORAGE_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"]} if bucket else {}
     return {**site_environment, **files}
 
 
-def test_each_hop_leaves_its_trace_when_an_uploaded_video_becomes_playable(
+def test_every_hop_is_recorded_when_an_uploaded_video_becomes_playable(
     running_site: RunningSite, lecture_clip: Path, batch_client: BatchClient, logs_client: CloudWatchLogsClient
 ) -> None:
-    # Saved -> signal: the job is there as soon as the save returns.
+    # Saved -> signal: the job exists as soon as the save returns.
     video = upload(lecture_clip)
     job = Job.objects.get(video=video)
-    assert told(job)[0] == "job.request"
+    assert event_kinds(job)[0] == "job.request"
 
-    # Process of the local Batch -> heartbeats in PostgreSQL.
+    # Container process of the local Batch -> heartbeats in PostgreSQL.
     with transaction.atomic():
-        # Who publishes locks the video's row before the job's. So the container is there for as long as it takes to see heartbeats.
+        # Publishing locks the video's row before the job's. Holding that lock keeps the container
+        # alive until its heartbeats have been seen.
         Video.objects.select_for_update().get(pk=video.pk)
         attempt = wait_for_attempt(video, state="RUNNING")
         wait_for_heartbeats(attempt, count=3)
 
-    # Hint -> Celery worker -> SubmitJob.
+    # Wake-up -> Celery worker -> SubmitJob.
     wait_for(
         lambda: re.search(r"Task batchreel\.wake\[[\w-]+\] succeeded", running_site.worker.logs()),
-        what="the hint's end",
+        what="the end of the wake-up",
     )
     running_site.worker.wait_for_log(f"BATCH_SUBMIT {attempt.batch_job_name} {attempt.batch_job_id}")
-    assert_batch_job_is_the_attempts(batch_client, attempt)
+    assert_batch_job_matches(batch_client, attempt)
 
     # Units -> published.
     job = wait_for_end(video)
     assert (job.state, job.reason, job.fence, job.level) == ("SUCCEEDED", "", 1, 1)
     assert_units_were_done_by(job, attempt)
-    assert_publication_is_whole(Video.objects.get(pk=video.pk), job)
+    assert_publication_is_complete(Video.objects.get(pk=video.pk), job)
 
-    # Observed: what AWS said is in the row, to the last word.
-    wait_for(lambda: Attempt.objects.get(pk=attempt.pk).batch_status == "SUCCEEDED", what="Batch's last word")
+    # Observed: the row contains what AWS reported, including the final status.
+    wait_for(lambda: Attempt.objects.get(pk=attempt.pk).batch_status == "SUCCEEDED", what="Batch's final status")
     attempt.refresh_from_db()
     assert (attempt.state, attempt.exit_code, attempt.counted) == ("SUCCEEDED", 0, False)
     detail = describe(batch_client, attempt)
     assert (detail["status"], detail["container"]["exitCode"]) == ("SUCCEEDED", 0)
-    assert_log_tells_the_work(logs_client, detail)
+    assert_log_shows_units(logs_client, detail)
     assert attempt.batch_log_stream == detail["container"]["logStreamName"]
     assert_events_are_in_order(job)
 
 
 def wait_for_heartbeats(attempt: Attempt, *, count: int) -> None:
-    """Wait until the row has shown so many different times of a heartbeat since the claim."""
+    """Wait until the row has shown `count` different heartbeat times since the claim."""
     seen: set[object] = set()
 
-    def look() -> bool:
+    def poll() -> bool:
         row = Attempt.objects.get(pk=attempt.pk)
-        assert row.state == "RUNNING", f"it ended after {len(seen)} heartbeats"
+        assert row.state == "RUNNING", f"the attempt ended after {len(seen)} heartbeats"
         seen.update({row.heartbeat_at} - {row.claimed_at})
         return len(seen) >= count
 
-    wait_for(look, what=f"{count} heartbeats")
+    wait_for(poll, what=f"{count} heartbeats")
 
 
-def assert_batch_job_is_the_attempts(batch: BatchClient, attempt: Attempt) -> None:
-    """AWS Batch has the attempt's job under its name, with every `Ref::` replaced."""
+def assert_batch_job_matches(batch: BatchClient, attempt: Attempt) -> None:
+    """Assert that AWS Batch has the attempt's job under its name, with every `Ref::` replaced."""
     detail = describe(batch, attempt)
     assert detail["jobName"] == attempt.batch_job_name == f"batchreel-{attempt.job_id}-1"
     assert detail["container"]["command"] == ["python", "-m", "tasks.container", str(attempt.job_id), "1"]
@@ -125,8 +126,8 @@ def assert_batch_job_is_the_attempts(batch: BatchClient, attempt: Attempt) -> No
     assert detail["retryStrategy"]["attempts"] == 1
 
 
-def assert_log_tells_the_work(logs: CloudWatchLogsClient, detail: Any) -> None:
-    """CloudWatch has the container's lines: the start, each unit once, the end."""
+def assert_log_shows_units(logs: CloudWatchLogsClient, detail: Any) -> None:
+    """Assert that CloudWatch has the container's log lines: the start, each unit once, the end."""
     lines = log_lines(logs, detail, last_event="BATCH_JOB_COMPLETED")
     assert lines[0]["event"] == "BATCH_PROCESS_START"
     assert (lines[-1]["exit_code"], lines[-1]["text"]) == (0, "published")
@@ -136,7 +137,7 @@ def assert_log_tells_the_work(logs: CloudWatchLogsClient, detail: Any) -> None:
 
 
 def assert_units_were_done_by(job: Job, attempt: Attempt) -> None:
-    """Every unit is DONE, in one lease, by this attempt; the plan first, the publishing last."""
+    """Assert that this attempt finished every unit in one lease, the plan first and the publish unit last."""
     units = list(Unit.objects.filter(job=job).order_by("done_at"))
     assert {(unit.state, unit.fence, unit.attempt_id) for unit in units} == {("DONE", 1, attempt.pk)}
     kinds = [unit.kind for unit in units]
@@ -144,8 +145,8 @@ def assert_units_were_done_by(job: Job, attempt: Attempt) -> None:
     assert sorted(kinds[1:-1]) == ["audio", "video"]
 
 
-def assert_publication_is_whole(video: Video, job: Job) -> None:
-    """The video shows the job; every object that the manifest names exists with its size; the playlists name them."""
+def assert_publication_is_complete(video: Video, job: Job) -> None:
+    """Assert that the video shows the job, all objects in the manifest exist, and the playlists reference them."""
     assert video.published_job_id == job.pk
     assert default_storage.exists(job.poster_key)
     folder = posixpath.dirname(job.manifest_key)
@@ -162,9 +163,9 @@ def assert_publication_is_whole(video: Video, job: Job) -> None:
         assert lines[-1] == "#EXT-X-ENDLIST"
         length_s = sum(float(line.partition(":")[2].rstrip(",")) for line in lines if line.startswith("#EXTINF"))
         assert length_s == pytest.approx(LECTURE_S, abs=1 / 30)  # one frame
-        addresses = {line for line in lines if not line.startswith("#")}
-        assert addresses
-        assert addresses <= {entry["url"] for entry in manifest["objects"]}
+        urls = {line for line in lines if not line.startswith("#")}
+        assert urls
+        assert urls <= {entry["url"] for entry in manifest["objects"]}
 
 
 def read_playlist(key: str) -> list[str]:
@@ -175,15 +176,15 @@ def read_playlist(key: str) -> list[str]:
 
 
 def assert_events_are_in_order(job: Job) -> None:
-    kinds = told(job)
+    kinds = event_kinds(job)
     path = ["job.request", "job.grant", "attempt.submit", "attempt.claim", "unit.lease", "unit.finish", "job.publish"]
-    # The claim of a quick container may come before the answer of SubmitJob is recorded.
-    places = [kinds.index(kind) for kind in path if kind != "attempt.submit"]
-    assert places == sorted(places)
+    # A fast container may claim before the response of SubmitJob is recorded.
+    positions = [kinds.index(kind) for kind in path if kind != "attempt.submit"]
+    assert positions == sorted(positions)
     for once in ("job.request", "job.grant", "job.publish", "attempt.claim", "attempt.succeed"):
         assert kinds.count(once) == 1, once
     statuses = list(
         Event.objects.filter(job_id=job.pk, kind="batch.status").order_by("id").values_list("to_state", flat=True)
     )
     assert statuses[-1] == "SUCCEEDED"
-    assert len(statuses) == len(set(statuses)), "an event for each change, none for each tick"
+    assert len(statuses) == len(set(statuses)), "ticks without a status change wrote events"

@@ -1,4 +1,4 @@
-"""An input that can't be transcoded: one execution, and a sentence that the person who uploaded it understands."""
+"""An input that cannot be transcoded: one attempt, and a message that the person who uploaded it understands."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.core.files.base import ContentFile
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Attempt, Job, Video
 from tasks.tasks import observe_tick, rescue_tick, submit_tick, wake
-from tests.integration.batch_answers import log_lines, wait_for_last_word
-from tests.integration.path_videos import told, upload, wait_for_end
+from tests.integration.batch_answers import log_lines, wait_for_final_detail
+from tests.integration.path_videos import event_kinds, upload, wait_for_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
     from mypy_boto3_logs import CloudWatchLogsClient
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("fast_settings")
 
-WORDS_OF_PROGRAMMERS = ("ffmpeg", "moov", "errno", "exception", "traceback", "exit code", "/", "_")
+TECHNICAL_TERMS = ("ffmpeg", "moov", "errno", "exception", "traceback", "exit code", "/", "_")
 
 
 def test_job_fails_after_one_attempt_when_the_file_is_corrupt(
@@ -46,25 +46,25 @@ def test_job_fails_after_one_attempt_when_the_source_is_gone(
 
 
 def assert_rejected_once(video: Video, batch: BatchClient, logs: CloudWatchLogsClient) -> Job:
-    """The job is FAILED with a sentence for people, its one container said so, and no tick starts another."""
+    """Assert that the job FAILED with a readable message after one container reported it, and that no tick retries."""
     job = wait_for_end(video)
     assert job.state == "FAILED"
     assert job.reason.isupper()
     assert job.reason_message[0].isupper()
     assert job.reason_message.endswith(".")
-    assert not [word for word in WORDS_OF_PROGRAMMERS if word in job.reason_message.lower()], job.reason_message
+    assert not [word for word in TECHNICAL_TERMS if word in job.reason_message.lower()], job.reason_message
 
     attempt = Attempt.objects.get(job=job)
     assert (attempt.state, attempt.reason, attempt.counted) == ("FAILED", "INPUT_REJECTED", True)
     assert job.reason_message in attempt.reason_message
-    detail = wait_for_last_word(batch, attempt)
+    detail = wait_for_final_detail(batch, attempt)
     assert (detail["status"], detail["container"]["exitCode"]) == ("FAILED", ExitCode.INPUT_REJECTED)
     last_line = log_lines(logs, detail, last_event="BATCH_JOB_FAILED")[-1]
     assert (last_line["exit_code"], last_line["text"]) == (ExitCode.INPUT_REJECTED, job.reason_message)
 
     for tick in (submit_tick, observe_tick, rescue_tick):
         tick()
-    assert Attempt.objects.filter(job=job).count() == told(job).count("job.grant") == 1
+    assert Attempt.objects.filter(job=job).count() == event_kinds(job).count("job.grant") == 1
     video.refresh_from_db()
     assert video.published_job is None
     return job

@@ -1,4 +1,4 @@
-"""A container that is to stop does not wait for its encoder: not even for one that would never end."""
+"""A container that has to stop does not wait for its encoder, even if that would never finish."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def slow_clip(tmp_path: Path) -> Path:
-    """A clip of 480p, twenty times over: it takes seconds to encode, so that there is time to hold its encoder."""
-    once = make_clip(tmp_path / "once.mp4", pictures=30, size="854x480", codec=("-c:v", "libx264", "-bf", "0"))
+    """Return a 480p clip repeated twenty times: it encodes for seconds, which leaves time to stop its encoder."""
+    once = make_clip(tmp_path / "once.mp4", frames=30, size="854x480", codec=("-c:v", "libx264", "-bf", "0"))
     ffmpeg("-stream_loop", "19", "-i", str(once), "-c", "copy", str(tmp_path / "slow.mp4"))
     return tmp_path / "slow.mp4"
 
 
-def test_encoder_that_would_never_end_is_gone_within_10_s_when_a_person_cancels(run: Run, slow_clip: Path) -> None:
+def test_hanging_encoder_is_killed_within_10_s_when_the_job_is_cancelled(run: Run, slow_clip: Path) -> None:
     attempt = submitted_attempt(upload(slow_clip))
     container = run(attempt)
     units = Unit.objects.filter(job=attempt.job_id, kind="video")
-    wait_for(units.filter(state="LEASED").exists, what="a unit of video in work")
+    wait_for(units.filter(state="LEASED").exists, what="a leased video unit")
     encoder = hold_encoder(container.pid)
     cancel_job(job_id=attempt.job_id)
     code, lines = container.wait(limit_s=10)

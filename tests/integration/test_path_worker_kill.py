@@ -1,4 +1,4 @@
-"""Celery workers that die in mid-task, driven by pytest-celery over local processes: nothing is lost, nothing done twice."""
+"""Celery workers that die in mid-task, driven by pytest-celery over local processes: nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tasks.schedule.sync import sync_entries
 from tests.contract.jobs import Jobs
 from tests.docker_engine import image_under_test
 from tests.integration.batch_proxy import BatchProxy, Withheld
-from tests.integration.celery_nodes import BrokerOfStack, NodeContainer, NodeProcess, beat_process, worker_process
-from tests.integration.path_videos import told, upload, wait_for_attempt, wait_for_end
+from tests.integration.celery_nodes import NodeContainer, NodeProcess, StackBroker, beat_process, worker_process
+from tests.integration.path_videos import event_kinds, upload, wait_for_attempt, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 
 
 class BusyQueue:
-    """A queue for one container, which another Batch job's has taken: ours are submitted, and don't start."""
+    """A queue for one container, occupied by another Batch job: jobs of the test are submitted, but do not start."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._batch = jobs.batch
         self.name = jobs.queue
-        self._other = jobs.submit("sleep", "600")
-        jobs.wait_for_status(self._other, "RUNNING")
+        self._blocker = jobs.submit("sleep", "600")
+        jobs.wait_for_status(self._blocker, "RUNNING")
 
-    def let_go(self) -> None:
-        """End the other Batch job, so that ours may start."""
-        self._batch.terminate_job(jobId=self._other, reason="It has been in the way long enough")
+    def release(self) -> None:
+        """Terminate the blocking Batch job, so that jobs of the test can start."""
+        self._batch.terminate_job(jobId=self._blocker, reason="The queue is no longer blocked")
 
     def ids_of(self, job: Job) -> list[str]:
-        """The ids of all Batch jobs that a job ever got here."""
+        """Return the ids of all Batch jobs that were ever submitted here for a job."""
         named = [{"name": "JOB_NAME", "values": [f"batchreel-{job.pk}-*"]}]
         return [each["jobId"] for each in self._batch.list_jobs(jobQueue=self.name, filters=named)["jobSummaryList"]]
 
 
 @pytest.fixture
-def busy_queue(own_queue: Jobs) -> BusyQueue:
-    own_queue.queue = own_queue.make_queue(vcpus=1)
-    return BusyQueue(own_queue)
+def busy_queue(dedicated_queue: Jobs) -> BusyQueue:
+    dedicated_queue.queue = dedicated_queue.make_queue(vcpus=1)
+    return BusyQueue(dedicated_queue)
 
 
 @pytest.fixture
@@ -63,17 +63,17 @@ def proxied_environment(
 
 @pytest.fixture
 def celery_broker_cluster() -> CeleryBrokerCluster:
-    return CeleryBrokerCluster(CeleryTestBroker(BrokerOfStack(os.environ["REDIS_URL"]), app=celery_app))
+    return CeleryBrokerCluster(CeleryTestBroker(StackBroker(os.environ["REDIS_URL"]), app=celery_app))
 
 
 @pytest.fixture
 def celery_backend_cluster() -> None:
-    """There is no result backend: results are rows."""
+    """Return None: there is no result backend, results are rows."""
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
 def node_kind(request: pytest.FixtureRequest) -> type[NodeProcess]:
-    """A worker as a local process, or out of the image in Docker."""
+    """Return the kind of worker: a local process, or a container from the image in Docker."""
     if request.param == "process":
         return NodeProcess
     image_under_test()
@@ -95,13 +95,13 @@ def celery_worker_cluster(
 
 @pytest.fixture
 def celery_setup_app() -> Celery:
-    """The project's own: another one would become this process's current app."""
+    """Return the project's app: a new one would become this process's current app."""
     return celery_app
 
 
 @pytest.fixture
-def late_beat(proxied_environment: dict[str, str], tmp_path: Path) -> Iterator[Any]:
-    """Starts beat when called."""
+def start_beat(proxied_environment: dict[str, str], tmp_path: Path) -> Iterator[Any]:
+    """Yield a callable that starts beat."""
     started: list[NodeProcess] = []
 
     def start() -> None:
@@ -114,13 +114,13 @@ def late_beat(proxied_environment: dict[str, str], tmp_path: Path) -> Iterator[A
 
 
 @pytest.mark.parametrize("withheld", Withheld)
-def test_job_is_submitted_once_and_ends_when_its_worker_is_killed_in_mid_task(
+def test_job_is_submitted_once_when_its_worker_is_killed_in_mid_task(
     *,
     withheld: Withheld,
     celery_setup: CeleryTestSetup,
     batch_proxy: BatchProxy,
     busy_queue: BusyQueue,
-    late_beat: Any,
+    start_beat: Any,
     short_clip: Path,
 ) -> None:
     worker = celery_setup.worker
@@ -135,13 +135,13 @@ def test_job_is_submitted_once_and_ends_when_its_worker_is_killed_in_mid_task(
     assert attempt.submit_called_at is not None
 
     worker.restart()
-    late_beat()
+    start_beat()
     attempt = wait_for_attempt(video, state="SUBMITTED")
     adopted = f"BATCH_SUBMIT_ADOPTED {attempt.batch_job_name} {attempt.batch_job_id}" in worker.logs()
-    assert adopted is (withheld is Withheld.ANSWER)
-    busy_queue.let_go()
+    assert adopted is (withheld is Withheld.RESPONSE)
+    busy_queue.release()
     job = wait_for_end(video)
     assert (job.state, job.fence) == ("SUCCEEDED", 1)
     assert batch_proxy.calls("submitjob") == (2 if withheld is Withheld.REQUEST else 1)
     assert busy_queue.ids_of(job) == [attempt.batch_job_id]
-    assert told(job).count("attempt.claim") == told(job).count("job.publish") == 1
+    assert event_kinds(job).count("attempt.claim") == event_kinds(job).count("job.publish") == 1

@@ -1,4 +1,4 @@
-"""No secret is told anywhere, whether all goes well or nothing does: logs, rows, pages, AWS Batch, doctor."""
+"""No secret leaks into logs, rows, pages, AWS Batch or doctor, whether all parts work or fail."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from tests.integration.celery_nodes import RunningSite
 
 MARK = "s3cr3t-m4rk"
-AWAY = "127.0.0.1:1"
+UNREACHABLE = "127.0.0.1:1"
 
 
 def secrets_of(environment: dict[str, str]) -> dict[str, str]:
-    """The secrets of a site, by what they are."""
+    """Return the secrets of a site, by name."""
     database = urlsplit(environment["DATABASE_URL"])
     found = {
         "SECRET_KEY": environment["SECRET_KEY"],
@@ -48,14 +48,14 @@ def secrets_of(environment: dict[str, str]) -> dict[str, str]:
     return {name: secret for name, secret in found.items() if len(secret) > 5}
 
 
-def assert_untold(text: str, environment: dict[str, str], *, where: str) -> None:
-    """None of the site's secrets is in the text, and there is a text."""
+def assert_no_secrets(text: str, environment: dict[str, str], *, where: str) -> None:
+    """Assert that the text is not empty and contains none of the site's secrets."""
     assert text, where
-    told = [name for name, secret in secrets_of(environment).items() if secret in text or quote(secret) in text]
-    assert not told, f"{where} tells {told}"
+    leaked = [name for name, secret in secrets_of(environment).items() if secret in text or quote(secret) in text]
+    assert not leaked, f"{where} contains {leaked}"
 
 
-def test_no_secret_is_told_when_one_video_is_published_and_one_is_refused(
+def test_secrets_are_not_shown_when_one_video_succeeds_and_one_fails(
     *,
     running_site: RunningSite,
     site_environment: dict[str, str],
@@ -66,41 +66,45 @@ def test_no_secret_is_told_when_one_video_is_published_and_one_is_refused(
     tmp_path: Path,
     settings: Settings,
 ) -> None:
-    settings.STATIC_ROOT = tmp_path  # WhiteNoise warns of a folder that is not there
+    settings.STATIC_ROOT = tmp_path  # WhiteNoise warns about a missing folder
     good, bad = upload(short_clip), Video(title="no video")
     bad.source.save("bad.mp4", ContentFile(short_clip.read_bytes()[:5000]))
     assert [wait_for_end(video).state for video in (good, bad)] == ["SUCCEEDED", "FAILED"]
 
-    assert_untold(running_site.worker.logs(), site_environment, where="the worker's log")
-    assert_untold(running_site.beat.logs(), site_environment, where="beat's log")
-    for attempt, last in ((good, "BATCH_JOB_COMPLETED"), (bad, "BATCH_JOB_FAILED")):
-        detail = describe(batch_client, Attempt.objects.get(job__video=attempt))
-        assert_untold(json.dumps(detail, default=str), site_environment, where="the Batch job")
-        lines = log_lines(logs_client, detail, last_event=last)
-        assert_untold(json.dumps(lines), site_environment, where="the container's log")
+    assert_no_secrets(running_site.worker.logs(), site_environment, where="the worker's log")
+    assert_no_secrets(running_site.beat.logs(), site_environment, where="beat's log")
+    for video, last_event in ((good, "BATCH_JOB_COMPLETED"), (bad, "BATCH_JOB_FAILED")):
+        detail = describe(batch_client, Attempt.objects.get(job__video=video))
+        assert_no_secrets(json.dumps(detail, default=str), site_environment, where="the Batch job")
+        lines = log_lines(logs_client, detail, last_event=last_event)
+        assert_no_secrets(json.dumps(lines), site_environment, where="the container's log")
     definitions = batch_client.describe_job_definitions(
         jobDefinitionName=site_environment["VIDEO_BATCH_JOB_DEFINITION"]
     )
-    assert_untold(json.dumps(definitions, default=str), site_environment, where="the job definition")
+    assert_no_secrets(json.dumps(definitions, default=str), site_environment, where="the job definition")
     rows = [*Event.objects.values(), *Attempt.objects.values(), *Job.objects.values()]
-    assert_untold(str(rows), site_environment, where="the rows")
+    assert_no_secrets(str(rows), site_environment, where="the rows")
 
     client.force_login(User.objects.create_superuser("operator"))
     pages = [reverse(f"admin:batchreel_{model}_changelist") for model in ("video", "job", "attempt", "event")]
     pages += [reverse("admin:batchreel_job_change", args=[job.pk]) for job in Job.objects.all()]
     for page in pages:
-        assert_untold(client.get(page).content.decode(), site_environment, where=page)
+        assert_no_secrets(client.get(page).content.decode(), site_environment, where=page)
 
 
 BROKEN = {
-    "database": {"DATABASE_URL": f"postgres://site:{MARK}@{AWAY}/site"},
+    "database": {"DATABASE_URL": f"postgres://site:{MARK}@{UNREACHABLE}/site"},
     "wrong password": {"DATABASE_URL": ""},
-    "broker": {"REDIS_URL": f"redis://:{MARK}@{AWAY}/0"},
-    "AWS": {"AWS_SECRET_ACCESS_KEY": MARK, "AWS_ENDPOINT_URL": f"http://{AWAY}"},
-    "bucket": {"STORAGE_BUCKET": "videos", "AWS_SECRET_ACCESS_KEY": MARK, "STORAGE_ENDPOINT_URL": f"http://{AWAY}"},
+    "broker": {"REDIS_URL": f"redis://:{MARK}@{UNREACHABLE}/0"},
+    "AWS": {"AWS_SECRET_ACCESS_KEY": MARK, "AWS_ENDPOINT_URL": f"http://{UNREACHABLE}"},
+    "bucket": {
+        "STORAGE_BUCKET": "videos",
+        "AWS_SECRET_ACCESS_KEY": MARK,
+        "STORAGE_ENDPOINT_URL": f"http://{UNREACHABLE}",
+    },
     "bucket with keys of its own": {
         "STORAGE_BUCKET": "videos",
-        "STORAGE_ENDPOINT_URL": f"http://{AWAY}",
+        "STORAGE_ENDPOINT_URL": f"http://{UNREACHABLE}",
         "STORAGE_ACCESS_KEY_ID": "site",
         "STORAGE_SECRET_ACCESS_KEY": MARK,
     },
@@ -108,12 +112,12 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_doctor_tells_no_secret_when_a_part_is_away(broken: str, program_environment: dict[str, str]) -> None:
+def test_doctor_shows_no_secret_when_a_part_is_unreachable(broken: str, program_environment: dict[str, str]) -> None:
     variables = BROKEN[broken]
     if broken == "wrong password":
         database = urlsplit(program_environment["DATABASE_URL"])
-        place = f"{database.username}:{MARK}@{database.hostname}:{database.port}"
-        variables = {"DATABASE_URL": database._replace(netloc=place).geturl()}
+        netloc = f"{database.username}:{MARK}@{database.hostname}:{database.port}"
+        variables = {"DATABASE_URL": database._replace(netloc=netloc).geturl()}
     environment = {**program_environment, **variables}
     ran = subprocess.run(
         [sys.executable, "manage.py", "doctor"],
@@ -125,16 +129,18 @@ def test_doctor_tells_no_secret_when_a_part_is_away(broken: str, program_environ
         check=False,
     )
     assert ran.returncode != 0
-    assert_untold(
+    assert_no_secrets(
         ran.stdout + ran.stderr, {**environment, "DATABASE_URL": program_environment["DATABASE_URL"]}, where="doctor"
     )
 
 
-def test_worker_tells_no_secret_when_its_broker_is_away(program_environment: dict[str, str], tmp_path: Path) -> None:
+def test_worker_logs_no_secret_when_its_broker_is_unreachable(
+    program_environment: dict[str, str], tmp_path: Path
+) -> None:
     environment = {**program_environment, **BROKEN["broker"]}
     worker = worker_process(environment, tmp_path)
     try:
-        wait_for(lambda: worker.logs().count("Cannot connect to redis") > 1, what="two tries to connect")
-        assert_untold(worker.logs(), environment, where="the worker's log")
+        wait_for(lambda: worker.logs().count("Cannot connect to redis") > 1, what="two attempts to connect")
+        assert_no_secrets(worker.logs(), environment, where="the worker's log")
     finally:
         worker.teardown()

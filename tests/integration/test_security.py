@@ -1,4 +1,4 @@
-"""The site as it faces the internet: under gunicorn, with production's settings, behind a proxy that speaks HTTPS for it."""
+"""The site as it faces the internet: under gunicorn, with production settings, behind a proxy that terminates HTTPS."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 HOST = "video.example.org"
-BY_PROXY = {"Host": HOST, "X-Forwarded-Proto": "https"}
+PROXY_HEADERS = {"Host": HOST, "X-Forwarded-Proto": "https"}
 
 
-class Answer(NamedTuple):
-    """An answer: its status, its headers (each name's values), its text."""
+class Response(NamedTuple):
+    """A response: status, headers (all values by name) and text."""
 
     status: int
     headers: dict[str, list[str]]
     text: str
 
     def header(self, name: str) -> str:
-        """The one value of a header; empty where there is none."""
+        """Return the only value of a header, or "" if it is missing."""
         values = self.headers.get(name.lower(), [""])
-        assert len(values) == 1, f"{name} came {len(values)} times"
+        assert len(values) == 1, f"the response has {len(values)} {name} headers"
         return values[0]
 
 
 class Production(NamedTuple):
-    """The site of a test, and how it is reached."""
+    """HTTP client of the site under test."""
 
     port: int
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str], body: str = "") -> Answer:
-        """One request, on a connection of its own."""
+    def request(self, method: str, path: str, headers: Mapping[str, str], body: str = "") -> Response:
+        """Send one request on a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request(method, path, body=body or None, headers=dict(headers))
-            got = connection.getresponse()
-            told: dict[str, list[str]] = {}
-            for name, value in got.getheaders():
-                told.setdefault(name.lower(), []).append(value)
-            return Answer(got.status, told, got.read().decode(errors="replace"))
+            response = connection.getresponse()
+            values_by_name: dict[str, list[str]] = {}
+            for name, value in response.getheaders():
+                values_by_name.setdefault(name.lower(), []).append(value)
+            return Response(response.status, values_by_name, response.read().decode(errors="replace"))
         finally:
             connection.close()
 
@@ -81,14 +81,14 @@ def production(transactional_db: None, program_environment: dict[str, str], tmp_
         log_path=django_settings.MEDIA_ROOT / "gunicorn.log",
     )
     try:
-        web.wait_until(lambda: site.ask("GET", "/login/", BY_PROXY), deadline_s=30)
+        web.wait_until(lambda: site.request("GET", "/login/", PROXY_HEADERS), deadline_s=30)
         yield site
     finally:
         web.stop()
 
 
-def test_every_page_has_the_headers_that_keep_a_browser_from_harm(production: Production) -> None:
-    page = production.ask("GET", "/login/", BY_PROXY)
+def test_page_has_security_headers_when_it_is_served_in_production(production: Production) -> None:
+    page = production.request("GET", "/login/", PROXY_HEADERS)
     assert page.status == 200
     assert page.header("Strict-Transport-Security") == "max-age=31536000; includeSubDomains; preload"
     assert page.header("X-Frame-Options") == "DENY"
@@ -97,38 +97,39 @@ def test_every_page_has_the_headers_that_keep_a_browser_from_harm(production: Pr
     assert page.header("Cross-Origin-Opener-Policy") == "same-origin"
     policy = dict(part.strip().split(" ", 1) for part in page.header("Content-Security-Policy").split(";"))
     assert (policy["default-src"], policy["object-src"]) == ("'self'", "'none'")
-    assert "script-src" not in policy, "scripts are the site's own, and none is inline"
+    assert "script-src" not in policy, "script-src overrides default-src 'self'"
     assert "<script>" not in page.text
     assert "server" not in page.headers or "Python" not in page.header("Server")
 
 
-_SHOW_PLACES = """
+_PRINT_ORIGINS = """
 import django
 django.setup()
 from django.conf import settings
 from tasks.storage.bucket import default_bucket
-print(default_bucket().url("published/x.mp4"), *settings.MEDIA_ORIGINS)
+print(default_bucket().presigned_url("published/x.mp4"), *settings.MEDIA_ORIGINS)
 """
 
 
 @pytest.mark.parametrize(
     ("variables", "origin"),
     [
-        # By the region's name: AWS redirects from the global one for hours after a bucket was made, and the signature fails there.
+        # The regional host name: for hours after a bucket's creation, AWS redirects from the global
+        # one, and the signature fails there.
         ({"AWS_DEFAULT_REGION": "eu-central-1"}, "https://lectures.s3.eu-central-1.amazonaws.com"),
         ({"AWS_DEFAULT_REGION": "us-east-1"}, "https://lectures.s3.amazonaws.com"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:5005"}, "http://127.0.0.1:5005"),
         ({"AWS_ENDPOINT_URL_S3": "https://s3.example.org", "AWS_ENDPOINT_URL": "http://x"}, "https://s3.example.org"),
         ({"STORAGE_ENDPOINT_URL": "https://a.r2.example.org", "STORAGE_REGION": "auto"}, "https://a.r2.example.org"),
     ],
-    ids=["AWS", "AWS in its oldest region", "local AWS", "S3 elsewhere", "another store"],
+    ids=["AWS", "AWS in us-east-1", "local AWS", "another S3 endpoint", "another storage provider"],
 )
-def test_browsers_may_go_where_signed_addresses_lead(
+def test_media_origins_cover_presigned_urls_when_the_endpoint_varies(
     variables: dict[str, str], origin: str, program_environment: dict[str, str]
 ) -> None:
     environment = {name: value for name, value in program_environment.items() if "ENDPOINT" not in name}
     ran = subprocess.run(
-        [sys.executable, "-c", _SHOW_PLACES],
+        [sys.executable, "-c", _PRINT_ORIGINS],
         env={**environment, "STORAGE_BUCKET": "lectures", **variables},
         cwd=django_settings.BASE_DIR,
         capture_output=True,
@@ -136,58 +137,58 @@ def test_browsers_may_go_where_signed_addresses_lead(
         check=True,
         timeout=60,
     )
-    address, *allowed = ran.stdout.split()
-    assert f"{urlsplit(address).scheme}://{urlsplit(address).netloc}" == origin
+    url, *allowed = ran.stdout.split()
+    assert f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" == origin
     assert origin in allowed
 
 
-def test_plain_http_is_sent_to_https_and_no_cookie_goes_over_it(production: Production) -> None:
-    plain = production.ask("GET", "/login/", {"Host": HOST})
+def test_request_is_redirected_without_cookies_when_it_uses_plain_http(production: Production) -> None:
+    plain = production.request("GET", "/login/", {"Host": HOST})
     assert (plain.status, plain.header("Location")) == (301, f"https://{HOST}/login/")
     assert "set-cookie" not in plain.headers
 
 
 @pytest.mark.parametrize("host", ["evil.example", f"{HOST}.evil.example", "127.0.0.1", ""])
-def test_another_host_name_is_refused(host: str, production: Production) -> None:
-    assert production.ask("GET", "/login/", {**BY_PROXY, "Host": host}).status == 400
+def test_request_is_rejected_when_its_host_name_is_not_allowed(host: str, production: Production) -> None:
+    assert production.request("GET", "/login/", {**PROXY_HEADERS, "Host": host}).status == 400
 
 
-def test_cookies_are_for_https_alone_and_hidden_from_scripts(
+def test_cookies_are_secure_and_http_only_when_a_user_signs_in(
     production: Production, django_user_model: type[User]
 ) -> None:
-    django_user_model.objects.create_user("lecturer", password="a long sentence")
-    page = production.ask("GET", "/login/", BY_PROXY)
+    django_user_model.objects.create_user("lecturer", password="a long passphrase")
+    page = production.request("GET", "/login/", PROXY_HEADERS)
     (token,) = set(re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text))
     csrf = page.header("Set-Cookie")
     assert {"Secure", "SameSite=Lax"} <= {part.strip() for part in csrf.split(";")}
-    form = urlencode({"username": "lecturer", "password": "a long sentence", "csrfmiddlewaretoken": token})
+    form = urlencode({"username": "lecturer", "password": "a long passphrase", "csrfmiddlewaretoken": token})
     sent = {
-        **BY_PROXY,
+        **PROXY_HEADERS,
         "Cookie": csrf.partition(";")[0],
         "Content-Type": "application/x-www-form-urlencoded",
         "Referer": f"https://{HOST}/login/",
     }
-    answer = production.ask("POST", "/login/", sent, form)
-    assert answer.status == 302
-    (session,) = [each for each in answer.headers["set-cookie"] if each.startswith("sessionid=")]
+    response = production.request("POST", "/login/", sent, form)
+    assert response.status == 302
+    (session,) = [each for each in response.headers["set-cookie"] if each.startswith("sessionid=")]
     assert {"Secure", "HttpOnly", "SameSite=Lax"} <= {part.strip() for part in session.split(";")}
-    from_elsewhere = {**sent, "Referer": "https://evil.example/"}
-    assert production.ask("POST", "/login/", from_elsewhere, form).status == 403
-    without_token = urlencode({"username": "lecturer", "password": "a long sentence"})
-    assert production.ask("POST", "/login/", sent, without_token).status == 403
+    other_referer = {**sent, "Referer": "https://evil.example/"}
+    assert production.request("POST", "/login/", other_referer, form).status == 403
+    without_token = urlencode({"username": "lecturer", "password": "a long passphrase"})
+    assert production.request("POST", "/login/", sent, without_token).status == 403
 
 
-def test_nothing_of_the_inside_is_told_when_a_page_does_not_exist(production: Production) -> None:
-    missing = production.ask("GET", "/no/such/page", BY_PROXY)
+def test_error_page_shows_no_internals_when_a_page_does_not_exist(production: Production) -> None:
+    missing = production.request("GET", "/no/such/page", PROXY_HEADERS)
     assert missing.status == 404
     for word in ("Traceback", "urlpatterns", "DEBUG", "tasks."):
         assert word not in missing.text
 
 
-def test_request_is_refused_when_its_fields_are_larger_than_a_form_can_be(
+def test_request_is_rejected_when_its_form_fields_are_too_large(
     client: Client, settings: Settings, tmp_path: Path
 ) -> None:
-    settings.STATIC_ROOT = tmp_path  # WhiteNoise warns of a folder that is not there
+    settings.STATIC_ROOT = tmp_path  # WhiteNoise warns about a missing folder
     fields = "title=" + "x" * (django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
     assert client.post("/login/", fields, content_type="application/x-www-form-urlencoded").status_code == 400
 
@@ -195,11 +196,11 @@ def test_request_is_refused_when_its_fields_are_larger_than_a_form_can_be(
 @pytest.mark.parametrize(
     "path", ["/static/../manage.py", "/static/%2e%2e/project/settings.py", "/media/../../etc/passwd"]
 )
-def test_no_file_of_the_machine_is_served(path: str, production: Production) -> None:
-    assert production.ask("GET", urlsplit(path).path, BY_PROXY).status in {302, 400, 403, 404}
+def test_local_file_is_not_served_when_a_path_escapes_its_folder(path: str, production: Production) -> None:
+    assert production.request("GET", urlsplit(path).path, PROXY_HEADERS).status in {302, 400, 403, 404}
 
 
-def test_deployment_check_is_clean_with_productions_settings(program_environment: dict[str, str]) -> None:
+def test_deployment_check_passes_when_production_settings_are_used(program_environment: dict[str, str]) -> None:
     environment = {**program_environment, "DEBUG": "off", "HTTPS": "on", "ALLOWED_HOSTS": HOST}
     ran = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],

@@ -1,4 +1,4 @@
-"""A local file and a local server that nobody may touch, and files of the kind that make a careless reader touch them."""
+"""Canaries: a local file and a local server that must not be touched, and files that make a careless reader do so."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _VOLUME = b"Disk"
 
 
 class Canaries:
-    """A FIFO and a listening socket on loopback. Whoever opens the FIFO for reading, or connects, is noticed."""
+    """A FIFO and a listening socket on loopback, which record readers of the FIFO and connections to the socket."""
 
     def __init__(self, folder: Path) -> None:
-        """Prepare both; `with` starts to watch the FIFO and lets both go."""
+        """Create both; `with` watches the FIFO and closes both at the end."""
         self.path = folder / "canary.ts"
         os.mkfifo(self.path)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0)
         self._opened = threading.Event()
         self._over = False
-        # To open it for writing waits until someone opens it for reading.
+        # Opening it for writing blocks until a reader opens it.
         self._watch = threading.Thread(target=self._await_reader, daemon=True)
 
     @property
     def url(self) -> str:
-        """Return what leads to the server."""
+        """Return the URL of the server."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/canary.ts"
 
     def __enter__(self) -> Self:
@@ -68,7 +68,7 @@ def _playlist(target: str) -> bytes:
 
 
 def _byte_range_playlist(target: str) -> bytes:
-    """Return the playlist of CVE-2016-1897: it glues lines of a local file to an address."""
+    """Return the playlist of CVE-2016-1897: it concatenates lines of a local file to a URL."""
     return (
         f"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:9.0,\nconcat:{target}|subfile,,start,0,end,64,,:{target}\n".encode()
     )
@@ -83,8 +83,8 @@ def _script(target: str) -> bytes:
 
 
 def _svg(target: str) -> bytes:
-    shown = f'<image href="{target}" xlink:href="{target}" width="64" height="64"/>'
-    return f'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="64" height="64">{shown}</svg>'.encode()
+    image = f'<image href="{target}" xlink:href="{target}" width="64" height="64"/>'
+    return f'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="64" height="64">{image}</svg>'.encode()
 
 
 def _session(target: str) -> bytes:
@@ -107,7 +107,7 @@ def _asx(target: str) -> bytes:
 
 
 def _behind(head: bytes) -> Callable[[str], bytes]:
-    """Return what puts a video's first bytes in front of a playlist, so that the file passes for a video at first sight."""
+    """Return a function that prepends a video's first bytes to a playlist, so that the file looks like a video."""
     return lambda target: head + b"\n" + _playlist(target)
 
 
@@ -120,28 +120,29 @@ SCRIPTS: dict[str, Callable[[str], bytes]] = {
     "SDP": _session,
     "DASH": _dash,
     "ASX": _asx,
-    "playlist behind an MP4 head": _behind(b"\0\0\0\x10ftypisom\0\0\0\0"),
-    "playlist behind a Matroska head": _behind(b"\x1a\x45\xdf\xa3\x80"),
-    "playlist behind an AVI head": _behind(b"RIFF\xff\xff\0\0AVI "),
-    "playlist behind an Ogg head": _behind(b"OggS"),
-    "playlist behind an FLV head": _behind(b"FLV\x01\x05\0\0\0\x09\0\0\0\0"),
-    "playlist behind a PS head": _behind(b"\0\0\x01\xba"),
+    "playlist after an MP4 header": _behind(b"\0\0\0\x10ftypisom\0\0\0\0"),
+    "playlist after a Matroska header": _behind(b"\x1a\x45\xdf\xa3\x80"),
+    "playlist after an AVI header": _behind(b"RIFF\xff\xff\0\0AVI "),
+    "playlist after an Ogg header": _behind(b"OggS"),
+    "playlist after an FLV header": _behind(b"FLV\x01\x05\0\0\0\x09\0\0\0\0"),
+    "playlist after a PS header": _behind(b"\0\0\x01\xba"),
     "playlist as TS packets": lambda target: b"".join(
         b"\x47" + _playlist(target).ljust(187, b"\n")[:187] for _ in range(40)
     ),
 }
-"""By name: what makes a file that points to a target, a path or an address."""
+"""By name: functions that return the content of a file that refers to a target, a path or a URL."""
 
 
 def avi_with_playlist(path: Path, target: str) -> None:
     """Write an AVI whose text track is a playlist: CVE-2017-9993."""
-    make_clip(path, pictures=10, codec=("-c:v", "mpeg4"), audio_s=0.3, extra=("-c:a", "pcm_s16le"))
+    make_clip(path, frames=10, codec=("-c:v", "mpeg4"), audio_s=0.3, extra=("-c:a", "pcm_s16le"))
     content = bytearray(path.read_bytes())
-    # The sound becomes the text track: a stream header says its kind, and chunks carry its number and that kind.
+    # The audio becomes the text track: a stream header declares its type, and data carries its
+    # number and type.
     at = content.index(b"auds", content.index(b"strh"))
     content[at : at + 8] = b"txts\0\0\0\0"
-    words = _playlist(target)
-    text = b"GAB2\0\x02\0\x02\0\0\0\0\0\x04\0" + struct.pack("<I", len(words)) + words
+    playlist = _playlist(target)
+    text = b"GAB2\0\x02\0\x02\0\0\0\0\0\x04\0" + struct.pack("<I", len(playlist)) + playlist
     at = content.index(b"01wb", content.index(b"movi"))
     (size,) = struct.unpack_from("<I", content, at + 4)
     assert len(text) <= size
@@ -151,12 +152,13 @@ def avi_with_playlist(path: Path, target: str) -> None:
 
 
 def mov_with_outside_data(path: Path, target: str) -> None:
-    """Write a MOV whose samples lie in another file, by its absolute path (QuickTime's alias record)."""
-    make_clip(path, pictures=10)
+    """Write a MOV whose samples are in another file, given by its absolute path (QuickTime's alias record)."""
+    make_clip(path, frames=10)
     location = target.encode()
     name = location.rpartition(b"/")[2][:63]
     record = bytes(10) + bytes([len(_VOLUME)]) + _VOLUME.ljust(27, b"\0") + bytes(12) + bytes([len(name)])
-    # How far up and down the two files' folders part, then the parts of the record: 2 is the absolute path.
+    # How many levels the folders of the two files differ, then the parts of the record: 2 is the
+    # absolute path.
     record += name.ljust(63, b"\0") + bytes(16) + struct.pack(">HH", 1, 1) + bytes(16)
     location = _VOLUME + location.replace(b"/", b":")
     record += (
@@ -168,15 +170,15 @@ def mov_with_outside_data(path: Path, target: str) -> None:
     _replace_data_entry(path, entry)
 
 
-def mov_with_outside_address(path: Path, target: str) -> None:
-    """Write an MP4 whose samples lie at an address (ISO/IEC 14496-12, 8.7.2: DataEntryUrlBox)."""
-    make_clip(path, pictures=10)
+def mp4_with_outside_url(path: Path, target: str) -> None:
+    """Write an MP4 whose samples are at a URL (ISO/IEC 14496-12, 8.7.2: DataEntryUrlBox)."""
+    make_clip(path, frames=10)
     location = target.encode() + b"\0"
     _replace_data_entry(path, struct.pack(">I4sI", 12 + len(location), b"url ", 0) + location)
 
 
 def _replace_data_entry(path: Path, entry: bytes) -> None:
-    """Replace the `url ` box of 12 bytes that says "in this file", and let all boxes around it grow."""
+    """Replace the `url ` box of 12 bytes that means "in this file", and enlarge all boxes around it."""
     content = bytearray(path.read_bytes())
     at = content.index(b"url \0\0\0\x01") - 4
     content[at : at + 12] = entry
@@ -189,16 +191,16 @@ def _replace_data_entry(path: Path, entry: bytes) -> None:
 
 def matroska_with_attached_playlist(path: Path, target: str) -> None:
     """Write a Matroska file that carries a playlist as an attachment."""
-    words = path.with_name("words.m3u8")
-    words.write_bytes(_playlist(target))
-    plain = make_clip(path.with_name("plain.mkv"), pictures=10)
+    playlist = path.with_name("attached.m3u8")
+    playlist.write_bytes(_playlist(target))
+    plain = make_clip(path.with_name("plain.mkv"), frames=10)
     ffmpeg(
         "-i",
         str(plain),
         "-c",
         "copy",
         "-attach",
-        str(words),
+        str(playlist),
         "-metadata:s:1",
         "mimetype=application/x-mpegurl",
         str(path),
@@ -208,7 +210,10 @@ def matroska_with_attached_playlist(path: Path, target: str) -> None:
 CARRIERS: dict[str, Callable[[Path, str], None]] = {
     "AVI with a playlist as text": avi_with_playlist,
     "MOV with its samples elsewhere": mov_with_outside_data,
-    "MP4 with its samples at an address": mov_with_outside_address,
+    "MP4 with its samples at a URL": mp4_with_outside_url,
     "Matroska with an attached playlist": matroska_with_attached_playlist,
 }
-"""By name: what writes a true video that also points to a target. The file's name must end as the container's does."""
+"""By name: functions that write a real video which also refers to a target.
+
+The file must have the extension of its container.
+"""

@@ -1,4 +1,4 @@
-"""Makes tiny clips whose pictures carry their number, and reads the numbers back."""
+"""Tiny clips whose frames show their number, and a reader of these numbers."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "48", "-x26
 
 
 def ffmpeg(*arguments: str) -> bytes:
-    """Run ffmpeg and return its standard output; any complaint fails the test."""
-    told = subprocess.run(
+    """Run ffmpeg and return its standard output; any error message fails the test."""
+    run = subprocess.run(
         [ffmpeg_binary(), "-nostdin", "-v", "error", "-y", *arguments], capture_output=True, check=False, timeout=120
     )
-    assert (told.returncode, told.stderr) == (0, b""), told.stderr.decode()
-    return told.stdout
+    assert (run.returncode, run.stderr) == (0, b""), run.stderr.decode()
+    return run.stdout
 
 
 def numbers_filter(rate: str, size: str = f"{WIDTH_PX}x{HEIGHT_PX}") -> str:
-    """Return a lavfi source in which picture n shows n in binary: one vertical bar a bit, white for 1, lowest left."""
-    # One pixel a bit, blown up: cheap to make, and it survives scaling and encoding.
+    """Return a lavfi source whose frame n shows n in binary: one vertical bar per bit, white for 1, lowest bit left."""
+    # One pixel per bit, enlarged: cheap to generate, and it survives scaling and encoding.
     return (
         f"color=black:s={2 * BITS}x2:r={rate},geq=lum='16+219*mod(floor(N/pow(2,floor(X/2))),2)':cb=128:cr=128,"
         f"scale={size.replace('x', ':')}:flags=neighbor,setsar=1,format=yuv420p"
     )
 
 
-def make_clip(  # each names one trait of the clip
+def make_clip(  # each parameter is one property of the clip
     path: Path,
     *,
-    pictures: int = 150,
+    frames: int = 150,
     rate: str = "30",
     codec: Sequence[str] = H264,
     audio_s: float | None = None,
@@ -46,17 +46,17 @@ def make_clip(  # each names one trait of the clip
     size: str = f"{WIDTH_PX}x{HEIGHT_PX}",
     extra: Sequence[str] = (),
 ) -> Path:
-    """Write a numbered clip; `filters` act on the numbered pictures, `audio_s` adds that much of a tone."""
-    sound = () if audio_s is None else ("-f", "lavfi", "-i", f"sine=440:r=48000:d={audio_s}")
+    """Write a clip of numbered frames, to which `filters` are applied; `audio_s` adds that many seconds of a tone."""
+    tone = () if audio_s is None else ("-f", "lavfi", "-i", f"sine=440:r=48000:d={audio_s}")
     ffmpeg(
-        *("-f", "lavfi", "-i", numbers_filter(rate, size), *sound),
-        *("-vf", f"trim=end_frame={pictures},{filters}", *codec, *extra, str(path)),
+        *("-f", "lavfi", "-i", numbers_filter(rate, size), *tone),
+        *("-vf", f"trim=end_frame={frames},{filters}", *codec, *extra, str(path)),
     )
     return path
 
 
 def read_numbers(path: Path) -> list[int]:
-    """Return the number that each picture of a clip shows, in order of showing."""
+    """Return the number that each frame of a clip shows, in presentation order."""
     shape = f"{BITS}:1"
     raw = ffmpeg(
         *("-i", str(path), "-vf", f"scale={shape}:flags=area,format=gray", "-fps_mode", "passthrough"),

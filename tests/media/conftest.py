@@ -1,4 +1,4 @@
-"""What tests of the media engine share."""
+"""Fixtures shared by the tests of the media engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the media engine over many files and says what became of each: `python -m tests.media.corpus --help`."""
+"""A command that runs the media engine on many files and prints each result: `python -m tests.media.corpus --help`."""
 
 from __future__ import annotations
 
@@ -35,49 +35,49 @@ VIDEO_ENDINGS = frozenset(
 )
 
 _DESCRIPTION = """\
-Makes a small ladder (up to 180 lines) of every file, checks the whole output as the tests do, and prints a table in
-Markdown: name, verdict, seconds. A verdict is `ladder` (every check passed), or the code and the sentence with which the
-file was refused. `FAILED` stands for what should not happen: an error that is not the file's fault, or a broken rule.
+Encodes every file into a small ladder (up to 180 lines), checks the whole output as the tests do, and prints a Markdown
+table: name, result, seconds. The result is `ladder` (every check passed), or the code and the message with which the
+file was rejected. `FAILED` means a bug: an error that the file did not cause, or an output that breaks a rule.
 
-A refused file is read once more by plain ffmpeg, and the table says what that decodes: where it is more than nothing,
-the engine is stricter, on purpose or by mistake.
+A rejected file is also decoded by plain ffmpeg, and the table shows how much that decodes: if it is more than nothing,
+the engine is stricter than ffmpeg, on purpose or by mistake.
 """
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of a file: a word for the summary, and the whole sentence."""
+class Result:
+    """The result of one file: a status for the summary, and the full message."""
 
-    word: str
+    status: str
     message: str
     taken_s: float
 
     @property
     def is_bad(self) -> bool:
-        """Tell what should not happen from what is the file's fault."""
-        return self.word.startswith("FAILED")
+        """Return whether the engine failed, rather than reject the file."""
+        return self.status.startswith("FAILED")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; return 1 when something failed that is not a file's fault."""
+    """Print the table; return 1 if there was a failure that no file caused."""
     options = _parser().parse_args(arguments)
     caller = Path(os.environ.get("CALLER_DIR", "."))
-    verdicts: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
     bad = False
-    _say("| file | verdict | s |\n|---|---|---|")
+    _print("| file | result | s |\n|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
         made = make_kinds(Path(folder)) if options.generated else ()
         given = _videos(caller / path for path in options.paths)
         for path, name in itertools.chain(((path, path.name) for path in made), ((path, str(path)) for path in given)):
-            verdict = _verdict(path)
-            verdicts[verdict.word] += 1
-            bad |= verdict.is_bad
-            _say(f"| {name} | {verdict.message} | {verdict.taken_s:.1f} |")
-    _say(f"\n{sum(verdicts.values())} files: " + ", ".join(f"{word} {n}" for word, n in verdicts.most_common()))
+            result = _result(path)
+            statuses[result.status] += 1
+            bad |= result.is_bad
+            _print(f"| {name} | {result.message} | {result.taken_s:.1f} |")
+    _print(f"\n{sum(statuses.values())} files: " + ", ".join(f"{status} {n}" for status, n in statuses.most_common()))
     return int(bad)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -86,17 +86,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/corpus", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("paths", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="folders are searched throughout")
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="FILE_OR_FOLDER", help="folders are searched recursively"
+    )
     parser.add_argument(
         "--generated",
         action="store_true",
-        help="begin with a second of every codec in every container that ffmpeg makes",
+        help="start with one second of every codec in every container that ffmpeg can write",
     )
     return parser
 
 
 def _videos(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files given, and those in the folders given whose names end as videos' do."""
+    """Yield the given files, and all files with a video's extension in the given folders."""
     for path in paths:
         if not path.is_dir():
             yield path
@@ -106,13 +108,13 @@ def _videos(paths: Iterable[Path]) -> Iterator[Path]:
                 yield found
 
 
-def _verdict(path: Path) -> Verdict:
+def _result(path: Path) -> Result:
     began = time.monotonic()
 
-    def verdict(word: str, message: str) -> Verdict:
-        # A table's cell holds neither.
+    def result(status: str, message: str) -> Result:
+        # A table cell can contain neither newlines nor bars.
         flat = " ".join(message.split()).replace("|", "/")
-        return Verdict(word, f"{word}: {flat}" if flat else word, time.monotonic() - began)
+        return Result(status, f"{status}: {flat}" if flat else status, time.monotonic() - began)
 
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
         output = Path(folder, "output")
@@ -120,29 +122,32 @@ def _verdict(path: Path) -> Verdict:
             run = start_run(path, output, SMALL, threads=1)
             finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
             check_output(output)
-        except InputRejectedError as refusal:
-            return verdict(refusal.code, refusal.message + _what_ffmpeg_shows(path))
+        except InputRejectedError as rejection:
+            return result(rejection.code, rejection.message + _plain_ffmpeg_result(path))
         except TranscodeError as error:
-            return verdict(f"FAILED {error.code}", error.message)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the other files are to be tried as well
-            return verdict("FAILED", f"{type(error).__name__}: {error}")
+            return result(f"FAILED {error.code}", error.message)
+        except Exception as error:  # noqa: BLE001  # any error: the remaining files must still be tried
+            return result("FAILED", f"{type(error).__name__}: {error}")
     plan = run.plan
     sizes = (
-        f"{plan.rungs[0].width_px}x{plan.rungs[0].height_px} at {float(plan.rate):.5g}" if plan.rungs else "sound alone"
+        f"{plan.rungs[0].width_px}x{plan.rungs[0].height_px} at {float(plan.rate):.5g}" if plan.rungs else "audio only"
     )
-    told = "".join(f", {code}" for code in plan.warnings)
-    return verdict(
-        "ladder", f"{plan.duration_s:.2f} s, {sizes}{', sound' if plan.has_audio and plan.rungs else ''}{told}"
+    warnings = "".join(f", {code}" for code in plan.warnings)
+    return result(
+        "ladder", f"{plan.duration_s:.2f} s, {sizes}{', audio' if plan.has_audio and plan.rungs else ''}{warnings}"
     )
 
 
-def _what_ffmpeg_shows(path: Path) -> str:
-    """Return what plain ffmpeg decodes of a refused file, as the end of a sentence."""
-    return f" (Plain ffmpeg: {_decoded(path, 'v')} pictures, {_decoded(path, 'a')} pieces of sound.)"
+def _plain_ffmpeg_result(path: Path) -> str:
+    """Return how much of a rejected file plain ffmpeg decodes, as a suffix for the message."""
+    return f" (Plain ffmpeg: {_decoded(path, 'v')} video frames, {_decoded(path, 'a')} audio frames.)"
 
 
 def _decoded(path: Path, kind: str) -> int:
-    """Return how many frames of the first stream of a kind ffmpeg decodes within ten seconds, under the engine's limits."""
+    """Return how many frames of the first ten seconds of the first stream of a kind ffmpeg decodes.
+
+    The engine's limits apply.
+    """
     lines = bytearray()
     limits = ChildLimits(memory_bytes=4 << 30, cpu_s=20, file_bytes=0, deadline_s=30)
     command = [ffmpeg_binary(), "-nostdin", "-v", "quiet", "-protocol_whitelist", "file", "-i", str(path.absolute())]

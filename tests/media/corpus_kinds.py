@@ -1,4 +1,4 @@
-"""A second of every codec in every container: what ffmpeg itself can write, so that it must be read."""
+"""One second of every codec in every container: ffmpeg can write these files, so the engine must read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _QUICK_VP = ("-deadline", "realtime", "-cpu-used", "8")
-PICTURES: dict[str, tuple[str, ...]] = {
+VIDEO_CODECS: dict[str, tuple[str, ...]] = {
     "h264": ("libx264", "-preset", "ultrafast"),
     "hevc": ("libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"),
     "av1": ("libsvtav1", "-preset", "12", "-svtav1-params", "lp=1"),
@@ -47,7 +47,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "vvc": ("libvvenc", "-preset", "faster"),
     "zmbv": ("zmbv",),
 }
-SOUNDS: dict[str, tuple[str, ...]] = {
+AUDIO_CODECS: dict[str, tuple[str, ...]] = {
     "aac": ("aac",),
     "mp3": ("libmp3lame",),
     "mp2": ("mp2",),
@@ -92,7 +92,7 @@ CONTAINERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "m4v": (("h264", "mpeg4"), ("aac",)),
     "3gp": (("h263", "mpeg4", "h264"), ("amr", "aac")),
     "mkv": (
-        tuple(kind for kind in PICTURES if kind not in {"dv", "h263"}),
+        tuple(codec for codec in VIDEO_CODECS if codec not in {"dv", "h263"}),
         ("aac", "mp3", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "pcm", "dts", "truehd", "wma2"),
     ),
     "webm": (("vp8", "vp9", "av1"), ("opus", "vorbis")),
@@ -124,26 +124,29 @@ CONTAINERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "vob": (("mpeg2",), ("ac3", "mp2")),
     "mxf": (("mpeg2", "dnxhr", "h264", "prores", "jpeg2000"), ("pcm",)),
 }
-"""By ending: what pictures and what sounds people put into it."""
+"""By file extension: the video and the audio codecs that are common in the container."""
 
 
 def make_kinds(folder: Path) -> Iterator[Path]:
-    """Write one file after the other: each kind of picture with the container's first sound, then each sound with its
-    first picture. A pair that this ffmpeg cannot write is left out.
+    """Write and yield one file at a time.
+
+    For each container: every video codec with its first audio codec, then every other audio codec
+    with its first video codec. Pairs that this ffmpeg cannot write are left out.
     """
-    for ending, (pictures, sounds) in CONTAINERS.items():
-        pairs = [(picture, sounds[0]) for picture in pictures] + [(pictures[0], sound) for sound in sounds[1:]]
-        for picture, sound in pairs:
-            path = folder / f"{picture}-{sound.replace(' ', '-')}.{ending}"
-            if _made(path, PICTURES[picture], SOUNDS[sound]):
+    for ending, (video_codecs, audio_codecs) in CONTAINERS.items():
+        pairs = [(video, audio_codecs[0]) for video in video_codecs]
+        pairs += [(video_codecs[0], audio) for audio in audio_codecs[1:]]
+        for video, audio in pairs:
+            path = folder / f"{video}-{audio.replace(' ', '-')}.{ending}"
+            if _made(path, VIDEO_CODECS[video], AUDIO_CODECS[audio]):
                 yield path
             path.unlink(missing_ok=True)
 
 
-def _made(path: Path, picture: tuple[str, ...], sound: tuple[str, ...]) -> bool:
+def _made(path: Path, video: tuple[str, ...], audio: tuple[str, ...]) -> bool:
     command = [
         *(ffmpeg_binary(), "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", numbers_filter("25", "160x96")),
         *("-f", "lavfi", "-i", "sine=440:r=48000:d=1", "-vf", "trim=end_frame=25"),
-        *("-c:v", *picture, "-c:a", *sound, str(path)),
+        *("-c:v", *video, "-c:a", *audio, str(path)),
     ]
     return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0

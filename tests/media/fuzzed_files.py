@@ -1,4 +1,4 @@
-"""Damages small files of every container in a thousand ways, each of which a number brings back."""
+"""Fuzzed files: small files of every container, damaged at random but reproducibly, by number."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ SEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ps": ("a.mpg", PS),
     "mxf": ("a.mxf", ("-c:v", "mpeg2video", "-g", "8", "-c:a", "pcm_s16le")),
 }
-"""By name: file name and codecs of a small whole file."""
+"""By name: file name and codecs of a small undamaged file. The names are part of the random seeds."""
 
 
 def make_seed(kind: str, folder: Path) -> Path:
-    """Write the whole file that a kind's mutants come from: a second of numbered pictures with a tone."""
+    """Write the undamaged file of a kind: one second of numbered frames with a tone."""
     name, codecs = SEEDS[kind]
     path = folder / name
     ffmpeg(
@@ -49,46 +49,46 @@ def make_seed(kind: str, folder: Path) -> Path:
     return path
 
 
-def _flip(content: bytearray, dice: random.Random) -> None:
-    """Change single bits anywhere."""
-    for _ in range(dice.randint(1, 40)):
-        content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+def _flip(content: bytearray, rng: random.Random) -> None:
+    """Flip single bits anywhere."""
+    for _ in range(rng.randint(1, 40)):
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
 
 
-def _scribble(content: bytearray, dice: random.Random) -> None:
-    """Overwrite bytes near one place with those that break lengths: all zeros, all ones, the sign alone."""
-    for _ in range(dice.randint(1, 4)):
-        at = dice.randrange(len(content))
-        content[at : at + 4] = dice.choice((bytes(4), b"\xff" * 4, b"\x80\0\0\0", b"\x7f\xff\xff\xff"))
+def _scribble(content: bytearray, rng: random.Random) -> None:
+    """Overwrite four bytes in a few places with values that break lengths: 0, -1, minimum, maximum."""
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(content))
+        content[at : at + 4] = rng.choice((bytes(4), b"\xff" * 4, b"\x80\0\0\0", b"\x7f\xff\xff\xff"))
 
 
-def _scribble_on_index(content: bytearray, dice: random.Random) -> None:
-    """Do the same to the first or last 2 KiB, where containers keep what they say of themselves."""
+def _scribble_on_index(content: bytearray, rng: random.Random) -> None:
+    """Damage the first or last 2 KiB, where containers keep their metadata, in one of these ways."""
     part_bytes = min(2048, len(content) // 2)
-    start = dice.choice((0, len(content) - part_bytes))
+    start = rng.choice((0, len(content) - part_bytes))
     part = content[start : start + part_bytes]
-    dice.choice((_flip, _scribble))(part, dice)
+    rng.choice((_flip, _scribble))(part, rng)
     content[start : start + part_bytes] = part[:part_bytes].ljust(part_bytes, b"\0")
 
 
-def _cut_off(content: bytearray, dice: random.Random) -> None:
-    del content[dice.randrange(1, len(content)) :]
+def _cut_off(content: bytearray, rng: random.Random) -> None:
+    del content[rng.randrange(1, len(content)) :]
 
 
-def _take_out(content: bytearray, dice: random.Random) -> None:
-    at = dice.randrange(len(content))
-    del content[at : at + dice.randint(1, 4096)]
+def _take_out(content: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(content))
+    del content[at : at + rng.randint(1, 4096)]
 
 
-def _double(content: bytearray, dice: random.Random) -> None:
-    at = dice.randrange(len(content))
-    block = content[at : at + dice.randint(1, 4096)]
-    content[at:at] = block * dice.randint(1, 5)
+def _double(content: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(content))
+    block = content[at : at + rng.randint(1, 4096)]
+    content[at:at] = block * rng.randint(1, 5)
 
 
-def _blank(content: bytearray, dice: random.Random) -> None:
-    at = dice.randrange(len(content))
-    block = content[at : at + dice.randint(1, 4096)]
+def _blank(content: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(content))
+    block = content[at : at + rng.randint(1, 4096)]
     content[at : at + len(block)] = bytes(len(block))
 
 
@@ -98,9 +98,9 @@ _DAMAGES: tuple[Callable[[bytearray, random.Random], None], ...] = (
 )
 
 
-def mutant_of(seed: bytes, kind: str, number: int) -> bytes:
-    """Return the mutant `number` of a kind's whole file: always the same one."""
-    dice = random.Random(f"{kind}/{number}")
+def fuzzed(seed: bytes, kind: str, number: int) -> bytes:
+    """Return the fuzzed file `number` of a kind: always the same one."""
+    rng = random.Random(f"{kind}/{number}")
     content = bytearray(seed)
-    dice.choice(_DAMAGES)(content, dice)
+    rng.choice(_DAMAGES)(content, rng)
     return bytes(content)

@@ -1,7 +1,7 @@
-"""What must hold for every output, whatever the source: one function that every test of the engine calls.
+"""Checks that every output must pass, whatever the source: one function that every test of the engine calls.
 
-The list follows Apple's authoring specification for HLS, RFC 8216 and ISO/IEC 23009-1. It starts from what lies in the
-folder, as a player does.
+The checks follow Apple's authoring specification for HLS, RFC 8216 and ISO/IEC 23009-1. They start
+from the files in the folder, as a player does.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from tests.media.playlist_parser import (
 if TYPE_CHECKING:
     from tests.media.playlist_parser import MediaPlaylist, Representation
 
-_SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
+_SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "manifest.schema.json").read_text())
 _AAC_FRAME_S = 1024 / 48_000
 _WRITTEN_S = 1e-6
-"""Playlists write durations in whole microseconds."""
+"""Durations in playlists are rounded to microseconds."""
 
 _AUDIO_CUT_S = 2 * _AAC_FRAME_S
-"""A cut of the sound waits for the end of a frame."""
+"""Audio can only be cut at the end of a frame."""
 
 
 def check_output(folder: Path) -> None:
-    """Fail unless the output in `folder` keeps every rule that players rely on."""
+    """Fail unless the output in `folder` follows every rule that players rely on."""
     manifest = json.loads((folder / "manifest.json").read_text())
     Draft202012Validator(_SCHEMA).validate(manifest)
     variants = _check_master(folder, manifest)
-    sounds = [manifest["audio"]["playlist"]] if manifest["audio"] else []
-    playlists = {name: read_media_playlist(folder / name) for name in (*(name for _, name in variants), *sounds)}
+    audio = [manifest["audio"]["playlist"]] if manifest["audio"] else []
+    playlists = {name: read_media_playlist(folder / name) for name in (*(name for _, name in variants), *audio)}
     fragments = {name: _check_playlist(folder, playlist, manifest) for name, playlist in playlists.items()}
     if manifest["rungs"]:
         _check_alignment([fragments[name] for _, name in variants])
-        for told, name in variants:
-            _check_offer(folder, told, playlists[name], playlists.get("audio.m3u8"), manifest)
+        for attributes, name in variants:
+            _check_variant(folder, attributes, playlists[name], playlists.get("audio.m3u8"), manifest)
         _check_thumbnails(folder, manifest)
     else:
         _check_audio_only(variants, manifest)
@@ -66,22 +66,23 @@ def _check_master(folder: Path, manifest: dict[str, Any]) -> list[tuple[dict[str
     groups = [hls_attributes(line) for line in lines if line.startswith("#EXT-X-MEDIA:")]
     captions = [group["URI"] for group in groups if group["TYPE"] == "SUBTITLES"]
     assert captions == [track["playlist"] for track in manifest["captions"]]
-    sounds = [group for group in groups if group["TYPE"] == "AUDIO"]
-    assert len(sounds) == (1 if manifest["audio"] and manifest["rungs"] else 0)
+    audio = [group for group in groups if group["TYPE"] == "AUDIO"]
+    assert len(audio) == (1 if manifest["audio"] and manifest["rungs"] else 0)
     variants = [
         (hls_attributes(line), lines[at + 1]) for at, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF:")
     ]
-    for told, _ in variants:
-        assert told.get("SUBTITLES") == ("captions" if captions else None)
-        assert told.get("AUDIO") == (sounds[0]["GROUP-ID"] if sounds else None)
+    for attributes, _ in variants:
+        assert attributes.get("SUBTITLES") == ("captions" if captions else None)
+        assert attributes.get("AUDIO") == (audio[0]["GROUP-ID"] if audio else None)
     return variants
 
 
 def _check_audio_only(variants: list[tuple[dict[str, str], str]], manifest: dict[str, Any]) -> None:
-    """A recording without pictures is one variant, of the sound; its poster is a picture all the same."""
-    ((told, name),) = variants
+    """Check that an audio-only recording has one variant, with the audio, and a poster."""
+    ((attributes, name),) = variants
     audio = manifest["audio"]
-    assert (name, told["CODECS"], int(told["BANDWIDTH"])) == (audio["playlist"], audio["codec"], audio["peak_bps"])
+    assert name == audio["playlist"]
+    assert (attributes["CODECS"], int(attributes["BANDWIDTH"])) == (audio["codec"], audio["peak_bps"])
     assert (manifest["frame_rate"], manifest["thumbnails"]) == (None, None)
     assert [entry["role"] for entry in manifest["objects"]] == ["audio", "poster"]
 
@@ -113,35 +114,40 @@ def _check_playlist(folder: Path, playlist: MediaPlaylist, manifest: dict[str, A
 
 
 def _check_alignment(rungs: list[list[list[Fragment]]]) -> None:
-    """Every rung has its segments and its key frames at the same times."""
-    borders = {tuple(segment[0].decode_ticks for segment in rung) for rung in rungs}
+    """Check that segments and key frames of all rungs have the same times."""
+    starts = {tuple(segment[0].decode_ticks for segment in rung) for rung in rungs}
     keys = {tuple(each.decode_ticks for segment in rung for each in segment) for rung in rungs}
-    assert (len(borders), len(keys)) == (1, 1)
+    assert (len(starts), len(keys)) == (1, 1)
     for rung in rungs:
         assert all(fragment.sync_samples == (0,) for segment in rung for fragment in segment)
 
 
-def _check_offer(
-    folder: Path, told: dict[str, str], video: MediaPlaylist, audio: MediaPlaylist | None, manifest: dict[str, Any]
+def _check_variant(
+    folder: Path,
+    attributes: dict[str, str],
+    video: MediaPlaylist,
+    audio: MediaPlaylist | None,
+    manifest: dict[str, Any],
 ) -> None:
     parts = [part for part in (video, audio) if part is not None]
     codecs = [read_init(part.init.read(folder)).codec for part in parts]
-    assert told["CODECS"] == ",".join(codecs)
-    assert float(told["FRAME-RATE"]) == pytest.approx(float(Fraction(manifest["frame_rate"])), abs=5e-4)
+    assert attributes["CODECS"] == ",".join(codecs)
+    assert float(attributes["FRAME-RATE"]) == pytest.approx(float(Fraction(manifest["frame_rate"])), abs=5e-4)
     peak_bps = sum(_peak_bps(part) for part in parts)
     average_bps = sum(8 * sum(piece.size_bytes for piece in part.pieces) / sum(part.durations_s) for part in parts)
-    # Durations in the playlist are rounded, which tells where there is but a picture.
-    assert 0.9999 * peak_bps <= int(told["BANDWIDTH"]) <= 1.1 * peak_bps
-    assert int(told["AVERAGE-BANDWIDTH"]) == pytest.approx(average_bps, rel=0.05)
-    assert told["RESOLUTION"] in {f"{rung['width_px']}x{rung['height_px']}" for rung in manifest["rungs"]}
-    # Profile no higher than High (0x64), level no higher than 4.2; Chromium refuses level 1b, written as 9.
+    # Durations in the playlist are rounded, which is noticeable if there is only one frame.
+    assert 0.9999 * peak_bps <= int(attributes["BANDWIDTH"]) <= 1.1 * peak_bps
+    assert int(attributes["AVERAGE-BANDWIDTH"]) == pytest.approx(average_bps, rel=0.05)
+    assert attributes["RESOLUTION"] in {f"{rung['width_px']}x{rung['height_px']}" for rung in manifest["rungs"]}
+    # Profile at most High (0x64), level at most 4.2; Chromium rejects level 1b, which is written as
+    # 9.
     assert codecs[0].startswith("avc1.")
     assert int(codecs[0][5:7], 16) <= 0x64
     assert 10 <= int(codecs[0][9:11], 16) <= 42
 
 
 def _peak_bps(playlist: MediaPlaylist) -> float:
-    """RFC 8216, 4.3.4.2: the largest rate of any run of segments that lasts 0.5 to 1.5 target durations."""
+    """Return the largest rate of any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216, 4.3.4.2)."""
     pairs = list(zip((8 * piece.size_bytes for piece in playlist.pieces), playlist.durations_s, strict=True))
     rates = [sum(bits for bits, _ in pairs) / sum(duration_s for _, duration_s in pairs)]
     for start, end in itertools.combinations(range(len(pairs) + 1), 2):
@@ -166,10 +172,12 @@ def _check_i_frames(folder: Path, manifest: dict[str, Any], fragments: dict[str,
 
 
 def _check_dash(folder: Path, manifest: dict[str, Any], playlists: dict[str, MediaPlaylist]) -> None:
-    """DASH names the very ranges that HLS names, at the same times."""
-    told, tracks = read_dash(folder / manifest["dash"])
-    assert told["type"] == "static"
-    assert float(dash_seconds(told["mediaPresentationDuration"])) == pytest.approx(manifest["duration_s"], abs=1e-6)
+    """Check that DASH refers to the same byte ranges as HLS, at the same times."""
+    attributes, tracks = read_dash(folder / manifest["dash"])
+    assert attributes["type"] == "static"
+    assert float(dash_seconds(attributes["mediaPresentationDuration"])) == pytest.approx(
+        manifest["duration_s"], abs=1e-6
+    )
     summaries = {each["name"]: each for each in (*manifest["rungs"], manifest["audio"]) if each}
     assert list(tracks) == list(summaries)
     for name, track in tracks.items():
@@ -186,18 +194,18 @@ def _check_dash(folder: Path, manifest: dict[str, Any], playlists: dict[str, Med
 
 
 def _check_representation(track: Representation, summary: dict[str, Any], manifest: dict[str, Any]) -> None:
-    told = track.attributes
-    assert (told["segmentAlignment"], told["startWithSAP"]) == ("true", "1")
-    assert int(told["bandwidth"]) == summary["peak_bps"]
+    attributes = track.attributes
+    assert (attributes["segmentAlignment"], attributes["startWithSAP"]) == ("true", "1")
+    assert int(attributes["bandwidth"]) == summary["peak_bps"]
     if summary is manifest["audio"]:
-        assert (told["contentType"], int(told["audioSamplingRate"])) == ("audio", track.timescale)
+        assert (attributes["contentType"], int(attributes["audioSamplingRate"])) == ("audio", track.timescale)
     else:
-        assert (told["width"], told["height"]) == (str(summary["width_px"]), str(summary["height_px"]))
-        assert (told["sar"], Fraction(told["frameRate"])) == ("1:1", Fraction(manifest["frame_rate"]))
+        assert (attributes["width"], attributes["height"]) == (str(summary["width_px"]), str(summary["height_px"]))
+        assert (attributes["sar"], Fraction(attributes["frameRate"])) == ("1:1", Fraction(manifest["frame_rate"]))
 
 
 def _check_thumbnails(folder: Path, manifest: dict[str, Any]) -> None:
-    """There is one thumbnail at any time, each a tile of its own that lies within its picture."""
+    """Check that there is one thumbnail at any time, each a tile of its own that is inside its sprite."""
     cues = read_webvtt(folder / manifest["thumbnails"])
     assert cues[0].start_s == 0
     assert float(cues[-1].end_s) == pytest.approx(manifest["duration_s"], abs=1e-3)
@@ -206,18 +214,18 @@ def _check_thumbnails(folder: Path, manifest: dict[str, Any]) -> None:
     assert len(set(tiles)) == len(tiles)
     sizes = set()
     for tile in tiles:
-        url, _, place = tile.partition("#xywh=")
-        x, y, width, height = map(int, place.split(","))
-        whole_width, whole_height = jpeg_size_px((folder / url).read_bytes())
-        assert x + width <= whole_width
-        assert y + height <= whole_height
+        url, _, area = tile.partition("#xywh=")
+        x, y, width, height = map(int, area.split(","))
+        sprite_width, sprite_height = jpeg_size_px((folder / url).read_bytes())
+        assert x + width <= sprite_width
+        assert y + height <= sprite_height
         assert (x % width, y % height) == (0, 0)
         sizes.add((width, height))
     assert len(sizes) == 1
 
 
 def _check_captions(folder: Path, track: dict[str, Any], manifest: dict[str, Any]) -> None:
-    """The playlist around a caption file lasts as long as the video, and its cues lie within that."""
+    """Check that a caption file's playlist lasts as long as the video, and that its cues are within that time."""
     lines = (folder / track["playlist"]).read_text().splitlines()
     (duration_s,) = (float(line[8:].rstrip(",")) for line in lines if line.startswith("#EXTINF:"))
     (target_s,) = (int(line.partition(":")[2]) for line in lines if line.startswith("#EXT-X-TARGETDURATION:"))

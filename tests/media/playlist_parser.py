@@ -1,4 +1,4 @@
-"""Reads HLS playlists and DASH manifests back into plain rows, independent of the code that wrote them."""
+"""Parser for HLS playlists, DASH manifests and WebVTT files, independent of the code that writes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Piece:
     size_bytes: int
 
     def read(self, folder: Path) -> bytes:
-        """Return its bytes; fails where the file ends too early."""
+        """Return the bytes of the range. Fails if the file ends before it does."""
         with (folder / self.url).open("rb") as file:
             file.seek(self.offset)
             content = file.read(self.size_bytes)
@@ -33,7 +33,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class MediaPlaylist:
-    """What an HLS media playlist names."""
+    """A parsed HLS media playlist."""
 
     lines: tuple[str, ...]
     init: Piece
@@ -44,7 +44,7 @@ class MediaPlaylist:
 
 @dataclass(frozen=True)
 class Representation:
-    """What a DASH manifest says of one track."""
+    """One track of a DASH manifest."""
 
     attributes: dict[str, str]
     timescale: int
@@ -54,16 +54,16 @@ class Representation:
 
 
 def hls_attributes(line: str) -> dict[str, str]:
-    """Split an attribute list (RFC 8216, 4.2); quoted values may hold commas."""
+    """Split an attribute list (RFC 8216, 4.2); quoted values may contain commas."""
     return {
         name: value.strip('"') for name, value in re.findall(r'([A-Z0-9-]+)=("[^"]*"|[^,]*)', line.partition(":")[2])
     }
 
 
 def read_media_playlist(path: Path) -> MediaPlaylist:
-    """Read a playlist of segments, or of key frames."""
+    """Parse a playlist of segments, or of key frames."""
     lines = path.read_text().splitlines()
-    told = hls_attributes(next(line for line in lines if line.startswith("#EXT-X-MAP:")))
+    init = hls_attributes(next(line for line in lines if line.startswith("#EXT-X-MAP:")))
     pieces = [
         _hls_piece(lines[at + 1], line.partition(":")[2])
         for at, line in enumerate(lines)
@@ -71,20 +71,20 @@ def read_media_playlist(path: Path) -> MediaPlaylist:
     ]
     return MediaPlaylist(
         lines=tuple(lines),
-        init=_hls_piece(told["URI"], told["BYTERANGE"]),
+        init=_hls_piece(init["URI"], init["BYTERANGE"]),
         pieces=tuple(pieces),
         durations_s=tuple(float(line[8:].rstrip(",")) for line in lines if line.startswith("#EXTINF:")),
         target_s=next(int(line.partition(":")[2]) for line in lines if line.startswith("#EXT-X-TARGETDURATION:")),
     )
 
 
-def _hls_piece(url: str, told: str) -> Piece:
-    size, offset = (int(part) for part in told.split("@"))
+def _hls_piece(url: str, byte_range: str) -> Piece:
+    size, offset = (int(part) for part in byte_range.split("@"))
     return Piece(url, offset, size)
 
 
 def read_dash(path: Path) -> tuple[dict[str, str], dict[str, Representation]]:
-    """Return the MPD's own attributes, and each representation by its id with the attributes of its set."""
+    """Return the MPD's own attributes, and all representations by id, with the attributes of their adaptation set."""
     root = ET.fromstring(path.read_text())  # noqa: S314  # our own file
     assert root.tag == f"{{{_MPD['mpd']}}}MPD"
     found = {}
@@ -96,21 +96,21 @@ def read_dash(path: Path) -> tuple[dict[str, str], dict[str, Representation]]:
 
 
 def _representation(group: ET.Element, entry: ET.Element) -> Representation:
-    (names,) = entry.iterfind("mpd:SegmentList", _MPD)
-    # The order that the schema asks for, ISO/IEC 23009-1 5.3.9.3.
-    order = [child.tag.partition("}")[2] for child in names]
+    (segment_list,) = entry.iterfind("mpd:SegmentList", _MPD)
+    # The order required by the schema, ISO/IEC 23009-1 5.3.9.3.
+    order = [child.tag.partition("}")[2] for child in segment_list]
     assert order == ["Initialization", *["SegmentURL"] * (len(order) - 1)]
     return Representation(
         attributes=dict(group.attrib) | dict(entry.attrib),
-        timescale=int(names.attrib["timescale"]),
-        init=_dash_piece(names[0].attrib["sourceURL"], names[0].attrib["range"]),
-        pieces=tuple(_dash_piece(each.attrib["media"], each.attrib["mediaRange"]) for each in names[1:]),
-        duration_ticks=int(names.attrib["duration"]),
+        timescale=int(segment_list.attrib["timescale"]),
+        init=_dash_piece(segment_list[0].attrib["sourceURL"], segment_list[0].attrib["range"]),
+        pieces=tuple(_dash_piece(each.attrib["media"], each.attrib["mediaRange"]) for each in segment_list[1:]),
+        duration_ticks=int(segment_list.attrib["duration"]),
     )
 
 
-def _dash_piece(url: str, told: str) -> Piece:
-    first, last = (int(part) for part in told.split("-"))
+def _dash_piece(url: str, byte_range: str) -> Piece:
+    first, last = (int(part) for part in byte_range.split("-"))
     return Piece(url, first, last - first + 1)
 
 
@@ -124,7 +124,7 @@ class Cue:
 
 
 def read_webvtt(path: Path) -> list[Cue]:
-    """Read the cues; whatever stands in front of the first one is skipped."""
+    """Parse the cues; everything before the first one is skipped."""
     head, *blocks = path.read_text().split("\n\n")
     assert head.startswith("WEBVTT")
     cues = []
@@ -141,13 +141,13 @@ def _webvtt_seconds(text: str) -> Fraction:
 
 
 def jpeg_size_px(content: bytes) -> tuple[int, int]:
-    """Return width and height from a baseline JPEG's frame header (ITU-T T.81, B.2.2)."""
+    """Return the width and height in a baseline JPEG's frame header (ITU-T T.81, B.2.2)."""
     at = content.index(b"\xff\xc0")
     return int.from_bytes(content[at + 7 : at + 9]), int.from_bytes(content[at + 5 : at + 7])
 
 
 def dash_seconds(text: str) -> Fraction:
-    """Read a duration in seconds alone, such as PT5.3S."""
+    """Parse a duration that has only seconds, such as PT5.3S."""
     assert text.startswith("PT")
     assert text.endswith("S")
     return Fraction(text[2:-1])

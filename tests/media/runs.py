@@ -1,4 +1,4 @@
-"""Runs the engine over tiny clips, in units of two seconds so that even they have several."""
+"""Runs of the engine over tiny clips, in units of two seconds so that even these have several units."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ class Transcoded:
 
 
 class Transcode:
-    """Callable given to tests: source and profile in, finished run out, which keeps all rules of check_output.
+    """Callable for tests: takes a source and a profile, and returns a finished run whose output passes check_output.
 
-    Lossless rungs break one of them, for players take no such profile of H.264: `checked=False` is for these.
+    Use `checked=False` for lossless rungs: they fail one of the checks, because players do not
+    support their H.264 profile.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The sound that comes out is in step with the pictures, whole, and as long as they are."""
+"""The output's audio is in sync with the video, complete, and as long as the video."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RATE_HZ = 48_000
 
 
 def _clip_with_beep(path: Path, *, beep_s: float, offset_s: float, audio_s: float, layout: str = "stereo") -> Path:
-    """Write 3 s of numbered pictures; a tone sets in `beep_s` after the sound begins, `offset_s` after the pictures."""
+    """Write 3 s of numbered frames with audio that starts at `offset_s`; a tone starts `beep_s` after the audio."""
     tone = f"aevalsrc=gt(t\\,{beep_s})*sin(2*PI*1000*t)*0.5:s=44100:d={audio_s},aformat=channel_layouts={layout}"
     ffmpeg(
         *("-f", "lavfi", "-i", numbers_filter("30"), "-itsoffset", str(offset_s), "-f", "lavfi", "-i", tone),
@@ -30,7 +30,7 @@ def _clip_with_beep(path: Path, *, beep_s: float, offset_s: float, audio_s: floa
 
 
 def _samples(path: Path) -> array.array[int]:
-    """Return the left channel. The track has no edit list: its first sample is presentation time 0."""
+    """Return the samples, mixed to mono. The track has no edit list: its first sample is at presentation time 0."""
     raw = ffmpeg("-i", str(path), "-ac", "1", "-f", "s16le", "pipe:1")
     return array.array("h", raw)
 
@@ -38,22 +38,22 @@ def _samples(path: Path) -> array.array[int]:
 @pytest.mark.parametrize(
     ("offset_s", "beep_s"),
     [(0.0, 1.0), (0.5, 0.7), (-0.4, 1.5)],
-    ids=["with the pictures", "after the pictures", "before the pictures"],
+    ids=["with the video", "after the video", "before the video"],
 )
-def test_sound_is_within_10_ms_of_the_pictures_when_it_starts(
+def test_audio_is_in_sync_within_10_ms_when_it_starts_at_any_time(
     offset_s: float, beep_s: float, tmp_path: Path, transcode: Transcode
 ) -> None:
     source = _clip_with_beep(tmp_path / "a.mkv", beep_s=beep_s, offset_s=offset_s, audio_s=3.5)
     done = transcode(source)
-    heard = next(at for at, level in enumerate(_samples(done.joined("audio"))) if abs(level) > 4000)
-    assert heard / RATE_HZ == pytest.approx(beep_s + offset_s, abs=0.010)
+    beep_at = next(at for at, level in enumerate(_samples(done.joined("audio"))) if abs(level) > 4000)
+    assert beep_at / RATE_HZ == pytest.approx(beep_s + offset_s, abs=0.010)
 
 
 @pytest.mark.parametrize("audio_s", [1.0, 3.0, 3.3], ids=["shorter", "as long", "a little longer"])
-def test_sound_lasts_as_long_as_the_pictures_when_the_sources_is(
+def test_audio_lasts_as_long_as_the_video_when_its_length_differs(
     audio_s: float, tmp_path: Path, transcode: Transcode
 ) -> None:
-    done = transcode(make_clip(tmp_path / "a.mp4", pictures=90, audio_s=audio_s))
+    done = transcode(make_clip(tmp_path / "a.mp4", frames=90, audio_s=audio_s))
     assert done.plan.frames == 90
     samples = _samples(done.joined("audio"))
     assert len(samples) / RATE_HZ == pytest.approx(3.0, abs=1024 / RATE_HZ)
@@ -62,18 +62,18 @@ def test_sound_lasts_as_long_as_the_pictures_when_the_sources_is(
         assert max(samples[round((audio_s + 0.1) * RATE_HZ) :]) < 50
 
 
-def test_sound_is_stereo_without_edit_list_when_the_source_is_surround(tmp_path: Path, transcode: Transcode) -> None:
+def test_audio_is_stereo_without_edit_list_when_the_source_is_surround(tmp_path: Path, transcode: Transcode) -> None:
     source = _clip_with_beep(tmp_path / "a.mkv", beep_s=0, offset_s=0, audio_s=3, layout="5.1")
     done = transcode(source)
     init, _ = read_fragments(done.joined("audio"))
     facts = read_init(init)
     assert (facts.timescale, facts.codec, facts.shift_ticks) == (RATE_HZ, "mp4a.40.2", 0)
-    told = ffmpeg("-i", str(done.joined("audio")), "-af", "astats=measure_perchannel=none", "-f", "s16le", "pipe:1")
-    assert len(told) == done.plan.audio.aac_frames * 1024 * 2 * 2  # type: ignore[union-attr]  # it has audio
+    samples = ffmpeg("-i", str(done.joined("audio")), "-af", "astats=measure_perchannel=none", "-f", "s16le", "pipe:1")
+    assert len(samples) == done.plan.audio.aac_frames * 1024 * 2 * 2  # type: ignore[union-attr]  # it has audio
 
 
-def test_playlists_name_no_sound_when_there_is_none(tmp_path: Path, transcode: Transcode) -> None:
-    done = transcode(make_clip(tmp_path / "a.mp4", pictures=30))
+def test_playlists_have_no_audio_when_the_source_has_none(tmp_path: Path, transcode: Transcode) -> None:
+    done = transcode(make_clip(tmp_path / "a.mp4", frames=30))
     assert not done.plan.has_audio
     assert done.run.units() == [0]
     master = (done.run.folder / "master.m3u8").read_text()
@@ -82,14 +82,14 @@ def test_playlists_name_no_sound_when_there_is_none(tmp_path: Path, transcode: T
     assert done.publication.manifest["audio"] is None
 
 
-def test_sound_comes_out_whole_when_it_lasts_a_second(tmp_path: Path, transcode: Transcode) -> None:
-    done = transcode(make_clip(tmp_path / "a.mp4", pictures=30, audio_s=1.0))
+def test_audio_is_complete_when_it_lasts_a_second(tmp_path: Path, transcode: Transcode) -> None:
+    done = transcode(make_clip(tmp_path / "a.mp4", frames=30, audio_s=1.0))
     assert done.plan.duration_s == 1.0
     ffmpeg("-xerror", "-i", str(done.joined("audio")), "-f", "null", "-")
 
 
 @pytest.mark.parametrize("length_s", [0.01, 0.02, 0.6, 0.66])
-def test_sound_alone_has_a_poster_when_it_is_shorter_than_the_poster_has_columns(
+def test_audio_only_output_has_a_poster_when_it_is_very_short(
     length_s: float, tmp_path: Path, transcode: Transcode
 ) -> None:
     clip = tmp_path / "a.mkv"
@@ -97,25 +97,26 @@ def test_sound_alone_has_a_poster_when_it_is_shorter_than_the_poster_has_columns
     assert transcode(clip).publication.manifest["audio"]
 
 
-def test_picture_comes_out_when_its_sound_is_shorter_than_two_aac_frames(tmp_path: Path, transcode: Transcode) -> None:
-    clip = make_clip(tmp_path / "a.mp4", pictures=1, rate="60", audio_s=0.016)
+def test_single_frame_is_kept_when_audio_is_shorter_than_two_aac_frames(tmp_path: Path, transcode: Transcode) -> None:
+    clip = make_clip(tmp_path / "a.mp4", frames=1, rate="60", audio_s=0.016)
     assert transcode(clip).plan.frames == 1
 
 
-def test_sound_is_whole_and_in_step_when_its_format_changes_on_the_way(tmp_path: Path, transcode: Transcode) -> None:
-    # A television programme after another: surround at first, then mono at another rate, in which a tone sets in at 4.5 s.
+def test_audio_is_complete_and_in_sync_when_its_format_changes_midway(tmp_path: Path, transcode: Transcode) -> None:
+    # Two television programmes in a row: first surround, then mono at another rate, with a tone
+    # from 4.5 s on.
     for name, start_s, tone, layout, rate_hz in (
         ("first", 0, "0", "5.1", 48_000),
         ("second", 3, "gt(t\\,1.5)*sin(2*PI*1000*t)*0.5", "mono", 44_100),
     ):
-        sound = f"aevalsrc={tone}:s={rate_hz}:d=3,aformat=channel_layouts={layout}"
+        audio = f"aevalsrc={tone}:s={rate_hz}:d=3,aformat=channel_layouts={layout}"
         ffmpeg(
-            *("-f", "lavfi", "-i", numbers_filter("30"), "-f", "lavfi", "-i", sound, "-vf", "trim=end_frame=90", *H264),
+            *("-f", "lavfi", "-i", numbers_filter("30"), "-f", "lavfi", "-i", audio, "-vf", "trim=end_frame=90", *H264),
             *("-c:a", "ac3", "-output_ts_offset", str(10 + start_s), "-muxdelay", "0", str(tmp_path / f"{name}.ts")),
         )
     source = tmp_path / "joined.ts"
     source.write_bytes((tmp_path / "first.ts").read_bytes() + (tmp_path / "second.ts").read_bytes())
     samples = _samples(transcode(source).joined("audio"))
     assert len(samples) / RATE_HZ == pytest.approx(6.0, abs=0.05)
-    heard = next(at for at, level in enumerate(samples) if abs(level) > 4000)
-    assert heard / RATE_HZ == pytest.approx(4.5, abs=0.010)
+    beep_at = next(at for at, level in enumerate(samples) if abs(level) > 4000)
+    assert beep_at / RATE_HZ == pytest.approx(4.5, abs=0.010)

@@ -20,12 +20,12 @@ _TIMED = "1\n00:00:00,500 --> 00:00:01,500\n<i>Tom</i> & Jerry\nrun\n\n2\n00:00:
 
 
 def _captioned(folder: Path, name: str, codec: str, *, text: str = _TIMED, start_s: float = 0) -> Path:
-    """Write a clip of three seconds with two caption tracks, all of it later by `start_s`."""
-    (folder / "words.srt").write_text(text)
-    picture = make_clip(folder / "plain.mp4", pictures=90, audio_s=3.0)
-    words = ("-itsoffset", str(start_s), "-i", str(folder / "words.srt"))
+    """Write a clip of three seconds with two caption tracks, all of it delayed by `start_s`."""
+    (folder / "captions.srt").write_text(text)
+    plain = make_clip(folder / "plain.mp4", frames=90, audio_s=3.0)
+    captions = ("-itsoffset", str(start_s), "-i", str(folder / "captions.srt"))
     ffmpeg(
-        *("-itsoffset", str(start_s), "-i", str(picture), *words, *words, "-map", "0", "-map", "1", "-map", "2"),
+        *("-itsoffset", str(start_s), "-i", str(plain), *captions, *captions, "-map", "0", "-map", "1", "-map", "2"),
         *(
             "-c:v",
             "libvpx" if name.endswith("webm") else "copy",
@@ -40,7 +40,7 @@ def _captioned(folder: Path, name: str, codec: str, *, text: str = _TIMED, start
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.mkv", "srt"), ("a.mkv", "ass"), ("a.mp4", "mov_text"), ("a.webm", "webvtt")]
 )
-def test_words_and_times_are_kept_when_the_container_and_codec_are(
+def test_captions_keep_text_and_times_when_containers_differ(
     tmp_path: Path, transcode: Transcode, name: str, codec: str
 ) -> None:
     done = transcode(_captioned(tmp_path, name, codec))
@@ -51,18 +51,18 @@ def test_words_and_times_are_kept_when_the_container_and_codec_are(
         first, second = read_webvtt(done.run.folder / f"captions-{number}.vtt")
         assert (float(first.start_s), float(first.end_s)) == (0.5, 1.5)
         assert first.lines == ("Tom &amp; Jerry", "run")
-        # The video ends before the words do.
+        # The video ends before the cue does.
         assert (float(second.start_s), float(second.end_s)) == (2.0, 3.0)
         assert second.lines == ("안녕하세요",)
 
 
-def test_words_meet_their_pictures_when_the_source_starts_late(tmp_path: Path, transcode: Transcode) -> None:
+def test_captions_are_in_sync_when_the_source_starts_late(tmp_path: Path, transcode: Transcode) -> None:
     done = transcode(_captioned(tmp_path, "late.mkv", "srt", start_s=7.2))
     first = read_webvtt(done.run.folder / "captions-0.vtt")[0]
     assert float(first.start_s) == pytest.approx(0.5, abs=0.002)
 
 
-def test_video_is_published_and_says_so_when_a_caption_is_absurdly_long(tmp_path: Path) -> None:
+def test_caption_is_dropped_with_a_warning_when_it_is_too_long(tmp_path: Path) -> None:
     text = f"{_TIMED}\n3\n00:00:02,500 --> 00:00:02,900\n{'a' * (MAX_CUE_BYTES + 1)}\n"
     source = probe_source(_captioned(tmp_path, "long.mkv", "srt", text=text))
     assert "CAPTIONS_CUT" in source.warnings

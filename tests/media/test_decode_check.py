@@ -1,4 +1,4 @@
-"""What is offered decodes: a segment that does not is found before anyone sees it, even where its bytes are those that were made."""
+"""The decode check finds a segment that does not decode before anyone sees it, even if its bytes match the manifest."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
-    """Five seconds with sound in three units. Tests must not change it."""
+    """Five seconds with audio in three units. Tests must not change it."""
     folder = tmp_path_factory.mktemp("decoded")
-    return Transcode(folder)(make_clip(folder / "a.mp4", pictures=150, audio_s=5.0))
+    return Transcode(folder)(make_clip(folder / "a.mp4", frames=150, audio_s=5.0))
 
 
 class Storage:
-    """The output's objects; some of their pictures are noise, in boxes that are whole."""
+    """The output's objects; in some segments the media data is noise, in intact boxes."""
 
     def __init__(self, done: Transcoded, *damaged: tuple[str, int]) -> None:
-        """`damaged` are (address, number of the segment from which noise is put in)."""
+        """Take `damaged` as (URL, number of the segment whose media data becomes noise)."""
         self._folder = done.run.folder
         self._damaged = dict(damaged)
         self._objects = {entry["url"]: entry for entry in done.publication.manifest["objects"]}
@@ -51,34 +51,34 @@ def _found(done: Transcoded, storage: Storage, folder: Path, *, whole: bool = Fa
     ]
 
 
-def _address(done: Transcoded, unit: int | str, rung: str | None = None) -> str:
+def _url(done: Transcoded, unit: int | str, rung: str | None = None) -> str:
     objects = done.publication.manifest["objects"]
     return next(str(entry["url"]) for entry in objects if (entry["unit"], entry["rung"]) == (unit, rung))
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["both ends", "everything"])
-def test_nothing_is_found_when_all_is_well(done: Transcoded, whole: bool, tmp_path: Path) -> None:
+def test_check_finds_nothing_when_everything_is_good(done: Transcoded, whole: bool, tmp_path: Path) -> None:
     storage = Storage(done)
     assert _found(done, storage, tmp_path, whole=whole) == []
-    # Three rungs of three files each, and the sound.
+    # Three rungs of three files each, and the audio.
     assert len(set(storage.read_urls)) == (10 if whole else 7)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unit_is_named_when_the_first_or_last_segment_does_not_decode(done: Transcoded, tmp_path: Path) -> None:
     top = done.rungs[0]
-    assert _found(done, Storage(done, (_address(done, 0, top), 0)), tmp_path) == [0]
-    assert _found(done, Storage(done, (_address(done, 2, top), -1)), tmp_path) == [2]
-    assert _found(done, Storage(done, (_address(done, "audio"), -1)), tmp_path) == ["audio"]
+    assert _found(done, Storage(done, (_url(done, 0, top), 0)), tmp_path) == [0]
+    assert _found(done, Storage(done, (_url(done, 2, top), -1)), tmp_path) == [2]
+    assert _found(done, Storage(done, (_url(done, "audio"), -1)), tmp_path) == ["audio"]
 
 
 def test_unit_in_the_middle_is_named_when_everything_is_decoded(done: Transcoded, tmp_path: Path) -> None:
-    storage = Storage(done, (_address(done, 1, done.rungs[-1]), 1))
+    storage = Storage(done, (_url(done, 1, done.rungs[-1]), 1))
     assert _found(done, storage, tmp_path) == []
     assert _found(done, storage, tmp_path, whole=True) == [1]
 
 
-def test_decoding_ends_when_it_is_told_to_stop(done: Transcoded, tmp_path: Path) -> None:
+def test_decode_check_ends_when_stop_is_set(done: Transcoded, tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(StoppedError):

@@ -1,4 +1,4 @@
-"""Two thousand damaged files: none hangs, none ends without a code, and what comes out of the others keeps all rules."""
+"""Two thousand fuzzed files: none hangs, each is rejected with a code or its output passes all checks."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import pytest
 
 from tasks.transcode import InputRejectedError, TranscodeError, make_plan, probe_source
 from tasks.transcode.cli.local_run import finish_run, start_run
-from tests.media.fuzzed_files import SEEDS, make_seed, mutant_of
+from tests.media.fuzzed_files import SEEDS, fuzzed, make_seed
 from tests.media.output_checks import check_output
 from tests.media.runs import SMALL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MUTANTS_OF_EACH = 134
+FILES_PER_KIND = 134
 """2,010 in all."""
 
-REMEMBERED = {
+REGRESSIONS = {
     "a packet far ahead of the others": ("flv", 128),
-    "pictures behind the end of the clock": ("flv", 18),
-    "next to no packet that decodes": ("mp4", 108),
-    "sound that changes its format on the way": ("ps", 26),
+    "frames after the end of the clock": ("flv", 18),
+    "hardly any packet that decodes": ("mp4", 108),
+    "audio whose format changes midway": ("ps", 26),
 }
-"""Mutants that the probe once took and the encoder failed on."""
+"""Fuzzed files that the probe once accepted and that made the encoder fail."""
 
-VERDICT_S = 20
+LIMIT_S = 20
 FRAMES_ENCODED = 1_000
 
 
 def _encoded(path: Path, output: Path) -> str:
-    """Return what became of a file that the probe took."""
+    """Return the result of a file that the probe accepted: an error code, or `output`."""
     try:
         run = start_run(path, output, SMALL, threads=1)
         finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
@@ -45,12 +45,12 @@ def _encoded(path: Path, output: Path) -> str:
     return "output"
 
 
-@pytest.mark.parametrize("name", REMEMBERED)
-def test_file_is_encoded_or_refused_by_the_probe_when_it_is_damaged(name: str, tmp_path: Path) -> None:
-    kind, number = REMEMBERED[name]
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_file_is_encoded_or_rejected_by_the_probe_when_it_is_damaged(name: str, tmp_path: Path) -> None:
+    kind, number = REGRESSIONS[name]
     seed = make_seed(kind, tmp_path)
-    path = tmp_path / f"mutant{seed.suffix}"
-    path.write_bytes(mutant_of(seed.read_bytes(), kind, number))
+    path = tmp_path / f"fuzzed{seed.suffix}"
+    path.write_bytes(fuzzed(seed.read_bytes(), kind, number))
     try:
         probe_source(path)
     except InputRejectedError:
@@ -61,22 +61,22 @@ def test_file_is_encoded_or_refused_by_the_probe_when_it_is_damaged(name: str, t
 @pytest.mark.long
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("kind", SEEDS)
-def test_every_mutant_gets_a_final_status_when_a_file_is_damaged(kind: str, tmp_path: Path) -> None:
+def test_fuzzed_file_is_rejected_or_encoded_when_damaged_at_random(kind: str, tmp_path: Path) -> None:
     seed = make_seed(kind, tmp_path)
     whole = seed.read_bytes()
-    path = tmp_path / f"mutant{seed.suffix}"
-    verdicts: Counter[str] = Counter()
-    for number in range(MUTANTS_OF_EACH):
-        path.write_bytes(mutant_of(whole, kind, number))
+    path = tmp_path / f"fuzzed{seed.suffix}"
+    results: Counter[str] = Counter()
+    for number in range(FILES_PER_KIND):
+        path.write_bytes(fuzzed(whole, kind, number))
         started = time.monotonic()
         try:
             plan = make_plan(probe_source(path), SMALL, threads=1)
-        except InputRejectedError as refusal:
-            verdicts[refusal.code] += 1
+        except InputRejectedError as rejection:
+            results[rejection.code] += 1
         else:
-            verdicts["planned"] += 1
+            results["planned"] += 1
             if plan.frames <= FRAMES_ENCODED:
-                verdicts[f"then {_encoded(path, tmp_path / str(number))}"] += 1
-        assert time.monotonic() - started < VERDICT_S, f"mutant {number}"
-    sys.stdout.write(f"{kind}: {dict(verdicts.most_common())}\n")
-    assert {verdict for verdict in verdicts if verdict.startswith("then ")} <= {"then output"}
+                results[f"then {_encoded(path, tmp_path / str(number))}"] += 1
+        assert time.monotonic() - started < LIMIT_S, f"fuzzed file {number}"
+    sys.stdout.write(f"{kind}: {dict(results.most_common())}\n")
+    assert {result for result in results if result.startswith("then ")} <= {"then output"}

@@ -1,4 +1,4 @@
-"""A file that points elsewhere is never followed: no other file is opened, no address is called."""
+"""References in a file are never followed: no other file is opened, and no server is contacted."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def canaries(tmp_path: Path) -> Iterator[Canaries]:
 
 @pytest.fixture(scope="module")
 def good_plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    """Return the plan of a good clip with sound, as it is when the file is exchanged after its probe."""
-    clip = make_clip(tmp_path_factory.mktemp("good") / "a.mp4", pictures=20, audio_s=0.6)
+    """Return the plan of a good clip with audio, for files that are exchanged after the probe."""
+    clip = make_clip(tmp_path_factory.mktemp("good") / "a.mp4", frames=20, audio_s=0.6)
     return make_plan(probe_source(clip), SMALL, threads=1)
 
 
 def _try(step: Callable[[], object]) -> None:
-    """Do one step; it may fail, but only with an error of the engine's."""
+    """Do one step; it may fail, but only with one of the engine's errors."""
     with suppress(TranscodeError):
         step()
 
 
 def _engine_reads(path: Path, plan: Plan, folder: Path, *, demuxers: tuple[str, ...]) -> None:
-    """Give the file to everything in the engine that opens a user's file."""
+    """Pass the file to every part of the engine that opens a user's file."""
 
     def encode(plan: Plan) -> None:
-        ways = {"progress": lambda _: None, "stop": threading.Event()}
-        _try(lambda: encode_video(path, plan, 0, folder, **ways))
-        _try(lambda: encode_audio(path, plan, folder, **ways))
+        callbacks = {"progress": lambda _: None, "stop": threading.Event()}
+        _try(lambda: encode_video(path, plan, 0, folder, **callbacks))
+        _try(lambda: encode_audio(path, plan, folder, **callbacks))
 
     _try(lambda: encode(make_plan(probe_source(path), SMALL, threads=1)))
     for demuxer in demuxers:
@@ -61,7 +61,7 @@ def _engine_reads(path: Path, plan: Plan, folder: Path, *, demuxers: tuple[str, 
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)
-def test_nothing_is_opened_when_a_script_is_named_as_a_video(
+def test_engine_opens_no_other_file_when_a_script_is_named_as_a_video(
     kind: str, canaries: Canaries, good_plan: Plan, tmp_path: Path
 ) -> None:
     path = tmp_path / "lecture.mp4"
@@ -73,7 +73,7 @@ def test_nothing_is_opened_when_a_script_is_named_as_a_video(
 
 
 @pytest.mark.parametrize("kind", CARRIERS)
-def test_nothing_is_opened_when_a_true_video_points_elsewhere(
+def test_engine_opens_no_other_file_when_a_video_refers_to_one(
     kind: str, canaries: Canaries, good_plan: Plan, tmp_path: Path
 ) -> None:
     path = tmp_path / f"lecture.{ENDINGS[kind.partition(' ')[0]]}"
@@ -91,7 +91,9 @@ CARELESS = {
 
 
 @pytest.mark.parametrize("kind", CARELESS)
-def test_the_canary_is_noticed_when_a_careless_reader_follows(kind: str, canaries: Canaries, tmp_path: Path) -> None:
+def test_canary_file_detects_access_when_a_reader_follows_references(
+    kind: str, canaries: Canaries, tmp_path: Path
+) -> None:
     path = tmp_path / "lecture.mp4"
     if kind in SCRIPTS:
         path.write_bytes(SCRIPTS[kind](str(canaries.path)))
@@ -100,7 +102,7 @@ def test_the_canary_is_noticed_when_a_careless_reader_follows(kind: str, canarie
     assert _touched_by_careless_ffmpeg(canaries, path, *CARELESS[kind]) == ["file"]
 
 
-def test_the_server_is_noticed_when_a_careless_reader_calls(canaries: Canaries, tmp_path: Path) -> None:
+def test_canary_server_detects_access_when_a_reader_connects(canaries: Canaries, tmp_path: Path) -> None:
     path = tmp_path / "lecture.mp4"
     path.write_bytes(SCRIPTS["HLS playlist"](canaries.url))
     options = ("-protocol_whitelist", "file,http,tcp", "-f", "hls")
@@ -108,11 +110,11 @@ def test_the_server_is_noticed_when_a_careless_reader_calls(canaries: Canaries, 
 
 
 def _touched_by_careless_ffmpeg(canaries: Canaries, path: Path, *options: str) -> list[str]:
-    """Return what ffmpeg with these options touches first, and end it then."""
+    """Return what ffmpeg with these options touches first, then kill it."""
     command = [ffmpeg_binary(), "-nostdin", "-v", "quiet", *options, "-i", str(path), "-f", "null", "-"]
     with subprocess.Popen(command) as reader:
         try:
-            # A call to the server is told of once, so the first answer is the one to keep.
+            # A connection to the server is reported only once, so the first result counts.
             return wait_for(canaries.touched, limit_s=30, what="a touch of a canary")
         finally:
             reader.kill()

@@ -1,4 +1,4 @@
-"""What people upload: one row for each kind of file, and what must come out of it."""
+"""What people upload: one row for each kind of file, and the output it must give."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 MPEG4 = ("-c:v", "mpeg4", "-q:v", "3", "-g", "40")
 VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "600k", "-g", "40")
 TONE = ("-f", "lavfi", "-i", "sine=440:r=48000:d=9")
-SOUND = ("-c:a", "aac", "-b:a", "64k")
+AAC = ("-c:a", "aac", "-b:a", "64k")
 
 
-def at_rate(rate: str, *codec: str, pictures: int = 90, size: str = "160x90", filters: str = "null") -> tuple[str, ...]:
-    """Return ffmpeg's arguments for numbered pictures; the number of a picture can be read from it."""
+def at_rate(rate: str, *codec: str, frames: int = 90, size: str = "160x90", filters: str = "null") -> tuple[str, ...]:
+    """Return ffmpeg's arguments for numbered frames."""
     made = ("-f", "lavfi", "-i", numbers_filter(rate, size))
-    return (*made, "-vf", f"trim=end_frame={pictures},{filters}", *(codec or H264))
+    return (*made, "-vf", f"trim=end_frame={frames},{filters}", *(codec or H264))
 
 
 def with_tone(
-    *codec: str, sound: tuple[str, ...] = SOUND, tone: tuple[str, ...] = TONE, seconds: int = 3
+    *codec: str, audio: tuple[str, ...] = AAC, tone: tuple[str, ...] = TONE, seconds: int = 3
 ) -> tuple[str, ...]:
-    """Return arguments for so many seconds of numbered pictures at 30, with sound."""
+    """Return ffmpeg's arguments for `seconds` of numbered frames at 30 fps, with audio."""
     made = ("-f", "lavfi", "-i", numbers_filter("30"), *tone, "-map", "0:v", "-map", "1:a")
-    return (*made, "-vf", f"trim=end_frame={30 * seconds}", *(codec or H264), *sound, "-t", str(seconds))
+    return (*made, "-vf", f"trim=end_frame={30 * seconds}", *(codec or H264), *audio, "-t", str(seconds))
 
 
 def forget_times(path: Path) -> None:
-    """Take the times out of a program stream: the flags that announce them (ISO/IEC 13818-1, 2.4.3.7), so that they are padding."""
+    """Turn the timestamps of a program stream into padding, by clearing their flags (ISO/IEC 13818-1, 2.4.3.7)."""
     content = bytearray(path.read_bytes())
     at = content.find(b"\x00\x00\x01\xe0")
     while at >= 0:
@@ -51,32 +51,32 @@ def forget_times(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Input:
-    """A row of the table: how to make the file, and what must come out."""
+    """A row of the table: how to make the file, and its expected output."""
 
     name: str
     arguments: tuple[str, ...]
     size: tuple[int, int] = (160, 90)
     rate: str = "30"
     numbers: tuple[int, ...] | None = tuple(range(90))
-    """What the pictures that come out show, in order; None where they cannot be read."""
+    """The numbers shown by the output's frames, in order; None if they cannot be read."""
     has_audio: bool = False
     finish: Callable[[Path], None] | None = None
-    """What to do to the file besides."""
+    """What else to do to the file."""
 
 
-def turned(*options: str) -> Callable[[Path], None]:
-    """Return what makes a file say that its pictures lie otherwise than they stand in it."""
+def copied(*options: str) -> Callable[[Path], None]:
+    """Return a function that copies a file's streams with input options, e.g. to rotate or trim by metadata alone."""
 
-    def turn(path: Path) -> None:
+    def copy(path: Path) -> None:
         plain = path.with_name(f"plain-{path.name}")
         path.rename(plain)
         ffmpeg(*options, "-i", str(plain), "-c", "copy", str(path))
 
-    return turn
+    return copy
 
 
 def from_pipe(container: str) -> Callable[[Path], None]:
-    """Return what rewrites a file as a browser's recorder does: nothing filled in afterwards, so no duration and no index."""
+    """Return a function that rewrites a file like a browser's recorder: not seeking, so no duration and no index."""
 
     def pipe(path: Path) -> None:
         path.write_bytes(ffmpeg("-i", str(path), "-c", "copy", "-f", container, "-live", "1", "pipe:1"))
@@ -84,13 +84,13 @@ def from_pipe(container: str) -> Callable[[Path], None]:
     return pipe
 
 
-SOUND_FIRST = (
+AUDIO_FIRST = (
     *("-f", "lavfi", "-i", "sine=440:r=48000:d=6", "-itsoffset", "3", "-f", "lavfi", "-i", numbers_filter("30")),
-    *("-map", "1:v", "-map", "0:a", "-vf", "trim=end_frame=90", *H264, *SOUND),
+    *("-map", "1:v", "-map", "0:a", "-vf", "trim=end_frame=90", *H264, *AAC),
 )
 
 INPUTS = {
-    # Rates: what is natural stays exactly as it is, what is above 60 is halved.
+    # Rates: common ones are kept exactly, those above 60 are halved.
     "23.976": Input("a.mp4", at_rate("24000/1001"), rate="24000/1001"),
     "24": Input("a.mp4", at_rate("24"), rate="24"),
     "25": Input("a.mp4", at_rate("25"), rate="25"),
@@ -98,16 +98,16 @@ INPUTS = {
     "59.94": Input("a.mp4", at_rate("60000/1001"), rate="60000/1001"),
     "60": Input("a.mp4", at_rate("60"), rate="60"),
     "120": Input("a.mp4", at_rate("120"), rate="60", numbers=tuple(range(0, 90, 2))),
-    "5": Input("a.mp4", at_rate("5", pictures=15), rate="10", numbers=tuple(n // 2 for n in range(30))),
+    "5": Input("a.mp4", at_rate("5", frames=15), rate="10", numbers=tuple(n // 2 for n in range(30))),
     "half a frame late": Input(
         "a.mp4", at_rate("30", *H264, "-fps_mode", "passthrough", filters="setpts=PTS+gte(N\\,50)*0.5/FRAME_RATE/TB")
     ),
     "a gap of 7 s": Input(
         "a.mkv",
-        at_rate("30", *H264, "-fps_mode", "vfr", pictures=300, filters="select='lt(n,45)+gt(n,255)'"),
+        at_rate("30", *H264, "-fps_mode", "vfr", frames=300, filters="select='lt(n,45)+gt(n,255)'"),
         numbers=(*range(45), *([44] * 211), *range(256, 300)),
     ),
-    # Pictures as they are stored.
+    # Frames as stored.
     "4:2:2 in 10 bits": Input(
         "a.mov", at_rate("30", *H264, "-profile:v", "high422", filters="format=yuv422p10le"), rate="30"
     ),
@@ -121,7 +121,7 @@ INPUTS = {
         "a.ts",
         at_rate(
             *("60", *H264, "-flags", "+ildct+ilme", "-field_order", "tt"),
-            pictures=180,
+            frames=180,
             size="160x96",
             filters="interlace=scan=tff:lowpass=0,setfield=tff",
         ),
@@ -132,7 +132,7 @@ INPUTS = {
         "a.avi",
         at_rate(
             *("50", "-c:v", "mpeg2video", "-q:v", "3", "-flags", "+ildct+ilme", "-field_order", "bb"),
-            pictures=150,
+            frames=150,
             size="160x96",
             filters="interlace=scan=bff:lowpass=0,setfield=bff",
         ),
@@ -140,47 +140,47 @@ INPUTS = {
         rate="25",
         numbers=None,
     ),
-    # How they are to be shown.
+    # Frames as shown.
     "odd sides": Input("a.mkv", at_rate("30", *MPEG4, size="161x91", filters="format=yuv420p")),
-    "mirrored": Input("a.mp4", at_rate("30"), finish=turned("-display_hflip"), numbers=None),
-    "turned by 90 and mirrored": Input(
-        "a.mp4", at_rate("30"), finish=turned("-display_rotation", "90", "-display_vflip"), size=(90, 160), numbers=None
+    "mirrored": Input("a.mp4", at_rate("30"), finish=copied("-display_hflip"), numbers=None),
+    "rotated by 90 and mirrored": Input(
+        "a.mp4", at_rate("30"), finish=copied("-display_rotation", "90", "-display_vflip"), size=(90, 160), numbers=None
     ),
-    "turned by 180": Input("a.mp4", at_rate("30"), finish=turned("-display_rotation", "180"), numbers=None),
-    "turned by 270": Input(
-        "a.mp4", at_rate("30"), finish=turned("-display_rotation", "270"), size=(90, 160), numbers=None
+    "rotated by 180": Input("a.mp4", at_rate("30"), finish=copied("-display_rotation", "180"), numbers=None),
+    "rotated by 270": Input(
+        "a.mp4", at_rate("30"), finish=copied("-display_rotation", "270"), size=(90, 160), numbers=None
     ),
     # Containers.
     "mov": Input("a.mov", with_tone(), has_audio=True),
     "3gp": Input("a.3gp", at_rate("30", *MPEG4)),
-    "mkv": Input("a.mkv", with_tone(sound=("-c:a", "libopus")), has_audio=True),
-    "webm of a browser's recorder": Input(
-        "a.webm", with_tone(*VP8, sound=("-c:a", "libopus")), has_audio=True, finish=from_pipe("webm")
+    "mkv": Input("a.mkv", with_tone(audio=("-c:a", "libopus")), has_audio=True),
+    "webm from a browser's recorder": Input(
+        "a.webm", with_tone(*VP8, audio=("-c:a", "libopus")), has_audio=True, finish=from_pipe("webm")
     ),
     "mkv without an index": Input("a.mkv", with_tone(), has_audio=True, finish=from_pipe("matroska")),
-    # The muxer leaves a place empty behind the first picture.
+    # The muxer leaves a frame's place empty after the first frame.
     "avi with mp3": Input(
-        "a.avi", with_tone(*MPEG4, sound=("-c:a", "libmp3lame")), numbers=(0, *range(90)), has_audio=True
+        "a.avi", with_tone(*MPEG4, audio=("-c:a", "libmp3lame")), numbers=(0, *range(90)), has_audio=True
     ),
-    "mts of a camcorder": Input("a.mts", (*with_tone(), "-mpegts_m2ts_mode", "1", "-f", "mpegts"), has_audio=True),
+    "mts from a camcorder": Input("a.mts", (*with_tone(), "-mpegts_m2ts_mode", "1", "-f", "mpegts"), has_audio=True),
     "flv": Input("a.flv", with_tone(), has_audio=True),
-    "ogv": Input("a.ogv", with_tone("-c:v", "libtheora", "-q:v", "7", sound=("-c:a", "libvorbis")), has_audio=True),
-    "wmv": Input("a.wmv", with_tone("-c:v", "wmv2", "-q:v", "3", sound=("-c:a", "wmav2")), has_audio=True),
+    "ogv": Input("a.ogv", with_tone("-c:v", "libtheora", "-q:v", "7", audio=("-c:a", "libvorbis")), has_audio=True),
+    "wmv": Input("a.wmv", with_tone("-c:v", "wmv2", "-q:v", "3", audio=("-c:a", "wmav2")), has_audio=True),
     "program stream": Input(
         "a.vob",
-        with_tone("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "15", sound=("-c:a", "mp2")),
+        with_tone("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "15", audio=("-c:a", "mp2")),
         has_audio=True,
     ),
-    "program stream that knows no times": Input(
+    "program stream without timestamps": Input(
         "a.mpg",
         at_rate("30", "-c:v", "mpeg1video", "-q:v", "3", "-bf", "0", "-g", "15"),
         finish=forget_times,
     ),
     "fragmented mp4": Input("a.mp4", (*with_tone(), "-movflags", "+frag_keyframe+empty_moov"), has_audio=True),
-    "edit list that skips 10 pictures": Input(
-        "a.mp4", at_rate("30", *H264, "-g", "30"), numbers=tuple(range(10, 90)), finish=turned("-ss", "0.33")
+    "edit list that skips 10 frames": Input(
+        "a.mp4", at_rate("30", *H264, "-g", "30"), numbers=tuple(range(10, 90)), finish=copied("-ss", "0.33")
     ),
-    "open groups of 250": Input(
+    "open GOPs of 250": Input(
         "a.mp4",
         at_rate(
             "30",
@@ -197,7 +197,7 @@ INPUTS = {
         ),
     ),
     "clock that starts at 5000 s": Input("a.ts", (*with_tone(), "-output_ts_offset", "5000"), has_audio=True),
-    # Streams besides.
+    # Additional streams.
     "second video stream is the default": Input(
         "a.mkv",
         (
@@ -208,33 +208,27 @@ INPUTS = {
     ),
     "mono": Input("a.mp4", (*with_tone(), "-ac", "1"), has_audio=True),
     "5.1": Input("a.mp4", (*with_tone(), "-ac", "6"), has_audio=True),
-    "sound at 22.05 kHz": Input("a.mp4", (*with_tone(), "-ar", "22050"), has_audio=True),
+    "audio at 22.05 kHz": Input("a.mp4", (*with_tone(), "-ar", "22050"), has_audio=True),
     # Lengths.
-    "one picture": Input("a.mp4", at_rate("30", pictures=1), numbers=(0,)),
-    "one second": Input("a.mp4", at_rate("30", pictures=30), numbers=tuple(range(30))),
-    "sound that ends early": Input("a.mkv", with_tone(tone=("-f", "lavfi", "-i", "sine=d=1")), has_audio=True),
-    # Matroska counts the sound's priming, 21 ms: a frame more.
-    "sound 3 s before the pictures, in mkv": Input(
-        "a.mkv", SOUND_FIRST, numbers=(*[0] * 91, *range(90)), has_audio=True
-    ),
-    "sound 3 s before the pictures, in mp4": Input(
-        "a.mp4", SOUND_FIRST, numbers=(*[0] * 90, *range(90)), has_audio=True
-    ),
-    # Colours that scale refuses by name.
+    "one frame": Input("a.mp4", at_rate("30", frames=1), numbers=(0,)),
+    "one second": Input("a.mp4", at_rate("30", frames=30), numbers=tuple(range(30))),
+    "audio that ends early": Input("a.mkv", with_tone(tone=("-f", "lavfi", "-i", "sine=d=1")), has_audio=True),
+    # Matroska includes the audio's priming of 21 ms: one frame more.
+    "audio 3 s before the video, in mkv": Input("a.mkv", AUDIO_FIRST, numbers=(*[0] * 91, *range(90)), has_audio=True),
+    "audio 3 s before the video, in mp4": Input("a.mp4", AUDIO_FIRST, numbers=(*[0] * 90, *range(90)), has_audio=True),
+    # Matrices that ffmpeg's scale filter rejects by name.
     **{
-        f"a matrix named {matrix}": Input(
-            "a.mkv", at_rate("30", "-c:v", "ffv1", filters=f"setparams=colorspace={matrix}")
-        )
+        f"matrix {matrix}": Input("a.mkv", at_rate("30", "-c:v", "ffv1", filters=f"setparams=colorspace={matrix}"))
         for matrix in ("bt2020c", "ycgco", "ictcp", "chroma-derived-nc")
     },
-    "sound that comes late": Input(
+    "audio that starts late": Input(
         "a.mkv", with_tone(tone=("-itsoffset", "1.5", "-f", "lavfi", "-i", "sine=d=1")), has_audio=True
     ),
 }
 
 
 @pytest.mark.parametrize("kind", INPUTS)
-def test_everything_comes_out_right_when_the_upload_is(kind: str, tmp_path: Path, transcode: Transcode) -> None:
+def test_output_is_correct_when_the_upload_is_of_any_kind(kind: str, tmp_path: Path, transcode: Transcode) -> None:
     row = INPUTS[kind]
     source = tmp_path / row.name
     ffmpeg(*row.arguments, str(source))
@@ -252,18 +246,18 @@ def test_everything_comes_out_right_when_the_upload_is(kind: str, tmp_path: Path
 
 
 CUT_OFF = {
-    "mp4 with its index in front": ("a.mp4", (*with_tone(seconds=8), "-movflags", "+faststart")),
+    "mp4 with its index at the start": ("a.mp4", (*with_tone(seconds=8), "-movflags", "+faststart")),
     "fragmented mp4": ("a.mp4", (*with_tone(*H264, "-g", "15", seconds=8), "-movflags", "+frag_keyframe+empty_moov")),
     "mkv": ("a.mkv", with_tone(seconds=8)),
-    "webm": ("a.webm", with_tone(*VP8, sound=("-c:a", "libopus"), seconds=8)),
+    "webm": ("a.webm", with_tone(*VP8, audio=("-c:a", "libopus"), seconds=8)),
     "transport stream": ("a.ts", with_tone(seconds=8)),
     "flv": ("a.flv", with_tone(seconds=8)),
-    "avi": ("a.avi", with_tone(*MPEG4, sound=("-c:a", "libmp3lame"), seconds=8)),
+    "avi": ("a.avi", with_tone(*MPEG4, audio=("-c:a", "libmp3lame"), seconds=8)),
 }
 
 
 @pytest.mark.parametrize("kind", CUT_OFF)
-def test_what_is_there_comes_out_and_the_owner_is_told_when_the_upload_was_cut_off(
+def test_output_and_warning_are_given_when_the_upload_is_truncated(
     kind: str, tmp_path: Path, transcode: Transcode
 ) -> None:
     name, arguments = CUT_OFF[kind]
@@ -273,12 +267,12 @@ def test_what_is_there_comes_out_and_the_owner_is_told_when_the_upload_was_cut_o
     source.write_bytes(content[: len(content) * 6 // 10])
     done = transcode(source)
     shown = list(dict.fromkeys(read_numbers(done.joined(done.rungs[0]))))
-    # The last picture may be one that was cut in two.
+    # The last frame may be truncated.
     assert 60 < len(shown) < 200
     assert shown[:-1] == list(range(len(shown) - 1))
-    told = {warning["code"] for warning in done.publication.manifest["warnings"]}
-    # The others say nowhere how long they were meant to be, or ffmpeg corrects it by their size.
-    assert told & {"SHORTER_THAN_DECLARED", "READING_BROKE_OFF"} or kind in {
+    warnings = {warning["code"] for warning in done.publication.manifest["warnings"]}
+    # The other containers do not declare their length, or ffmpeg corrects it from their size.
+    assert warnings & {"SHORTER_THAN_DECLARED", "READING_BROKE_OFF"} or kind in {
         "fragmented mp4",
         "transport stream",
         "avi",
@@ -286,7 +280,7 @@ def test_what_is_there_comes_out_and_the_owner_is_told_when_the_upload_was_cut_o
 
 
 def _levels(path: Path, width: int, height: int) -> bytes:
-    """Return the brightness of the twentieth picture, `width` x `height` values, as stored: 16 is black and 235 white."""
+    """Return the luma of frame 20 as `width` x `height` values, as stored: 16 is black and 235 white."""
     shown = (
         "-vf",
         f"trim=start_frame=20:end_frame=21,scale={width}:{height}:flags=area,format=yuv420p,extractplanes=y",
@@ -295,10 +289,10 @@ def _levels(path: Path, width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(("transfer", "white"), [("smpte2084", 0.5807), ("arib-std-b67", 0.75)], ids=["HDR10", "HLG"])
-def test_black_stays_black_and_white_white_when_the_source_is_hdr(
+def test_black_and_white_levels_are_kept_when_the_source_is_hdr(
     transfer: str, white: float, tmp_path: Path, transcode: Transcode
 ) -> None:
-    # Black on the left, on the right diffuse white: 203 nits (ITU-R BT.2408).
+    # Black on the left, diffuse white on the right: 203 nits (ITU-R BT.2408).
     diffuse = round(64 + 876 * white)
     pattern = f"color=black:s=160x90:r=30:d=1,format=yuv420p10le,geq=lum='if(lt(X,80),64,{diffuse})':cb=512:cr=512"
     names = f"setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc:range=limited"
@@ -312,8 +306,9 @@ def test_black_stays_black_and_white_white_when_the_source_is_hdr(
 
 
 @pytest.mark.parametrize("first", ["tff", "bff"])
-def test_no_combs_are_left_when_the_source_is_interlaced(first: str, tmp_path: Path, transcode: Transcode) -> None:
-    # Each field has a brightness of its own, as if all moved: as it is stored, every second line jumps.
+def test_output_has_no_combing_when_the_source_is_interlaced(first: str, tmp_path: Path, transcode: Transcode) -> None:
+    # Each field has its own brightness, as if everything moved: in the stored frame every second
+    # line differs.
     fields = "color=black:s=160x96:r=60:d=3,geq=lum='16+20*mod(7*N,10)':cb=128:cr=128,"
     fields += f"interlace=scan={first}:lowpass=0,setfield={first}"
     codec = (*H264, "-flags", "+ildct+ilme", "-field_order", {"tff": "tt", "bff": "bb"}[first])
@@ -335,9 +330,7 @@ def test_no_combs_are_left_when_the_source_is_interlaced(first: str, tmp_path: P
     assert max(abs(this - that) for this, that in itertools.pairwise(rows)) < 10
 
 
-def test_sound_is_that_of_the_pictures_when_a_transport_stream_has_two_programmes(
-    tmp_path: Path, transcode: Transcode
-) -> None:
+def test_audio_belongs_to_the_video_when_a_stream_has_two_programmes(tmp_path: Path, transcode: Transcode) -> None:
     radio, television = ("-f", "lavfi", "-i", "anullsrc=d=3"), ("-f", "lavfi", "-i", "sine=440:r=48000:d=3")
     ffmpeg(
         *(*radio, *television, "-f", "lavfi", "-i", numbers_filter("30"), "-map", "0", "-map", "2", "-map", "1"),
@@ -350,7 +343,7 @@ def test_sound_is_that_of_the_pictures_when_a_transport_stream_has_two_programme
 
 
 def crop_to(path: Path, width: int, height: int) -> None:
-    """Make an MP4 whose index lies last say that only its middle is shown (CleanApertureBox, ISO/IEC 14496-12, 12.1.4)."""
+    """Crop an MP4 with the index at its end to the middle of the frame (CleanApertureBox, ISO/IEC 14496-12, 12.1.4)."""
     content = bytearray(path.read_bytes())
     clap = struct.pack(">I4s8I", 40, b"clap", width, 1, height, 1, 0, 1, 0, 1)
     entry = content.index(b"avc1", content.index(b"stsd")) - 4
@@ -361,7 +354,7 @@ def crop_to(path: Path, width: int, height: int) -> None:
     path.write_bytes(content)
 
 
-def test_nothing_is_distorted_when_the_container_asks_to_crop(tmp_path: Path, transcode: Transcode) -> None:
+def test_aspect_ratio_is_kept_when_the_container_requests_cropping(tmp_path: Path, transcode: Transcode) -> None:
     box = "color=black:s=320x180:r=30:d=1,drawbox=x=120:y=50:w=80:h=80:color=white:t=fill"
     ffmpeg("-f", "lavfi", "-i", box, *H264, str(tmp_path / "a.mp4"))
     crop_to(tmp_path / "a.mp4", 240, 180)
@@ -376,15 +369,15 @@ def test_nothing_is_distorted_when_the_container_asks_to_crop(tmp_path: Path, tr
 
 @pytest.mark.parametrize("cover", [False, True], ids=["alone", "with a cover"])
 @pytest.mark.parametrize("name", ["a.m4a", "a.mka", "a.ogg"])
-def test_sound_is_published_with_a_poster_when_there_are_no_pictures(
+def test_audio_is_published_with_a_poster_when_there_is_no_video(
     name: str, cover: bool, tmp_path: Path, transcode: Transcode
 ) -> None:
     source = tmp_path / name
-    codec = ("-c:a", "libvorbis") if name.endswith("ogg") else SOUND
+    codec = ("-c:a", "libvorbis") if name.endswith("ogg") else AAC
     ffmpeg("-f", "lavfi", "-i", "sine=440:r=44100:d=3.5", "-ac", "1", *codec, str(source))
     if cover:
         if not name.endswith("m4a"):
-            pytest.skip("only this container carries covers as a stream")
+            pytest.skip("only this container stores covers as a stream")
         plain = source.rename(tmp_path / f"plain-{name}")
         ffmpeg("-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1", str(tmp_path / "cover.jpg"))
         ffmpeg(
@@ -404,10 +397,11 @@ def test_sound_is_published_with_a_poster_when_there_are_no_pictures(
 
 
 @pytest.mark.parametrize("samples", [100, 7777])
-def test_sound_lasts_as_long_as_it_sounds_when_its_end_is_cut_by_more_than_its_last_packet(
+def test_audio_length_is_correct_when_its_last_packet_is_cut_entirely(
     samples: int, tmp_path: Path, transcode: Transcode
 ) -> None:
-    # Two sounds of Debian's games lasted 27 hours: libav gives the last packet of such a file a negative duration, unsigned.
+    # Two audio files of Debian's games came out 27 hours long: libav returns the last packet's
+    # negative duration as unsigned.
     source = tmp_path / "a.ogg"
     ffmpeg(
         "-f", "lavfi", "-i", "sine=440:r=44100", "-af", f"atrim=end_sample={samples}", "-c:a", "libvorbis", str(source)

@@ -1,4 +1,4 @@
-"""The checks that every output passes are able to fail: each finds the fault that it is there for."""
+"""The checks on every output can fail: each finds the fault for which it exists."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An output that passes. Tests copy what they change."""
+    """Return an output that passes. Tests change copies of it."""
     folder = tmp_path_factory.mktemp("checks")
-    return Transcode(folder)(make_clip(folder / "a.mp4", pictures=90, audio_s=3.0)).run.folder
+    return Transcode(folder)(make_clip(folder / "a.mp4", frames=90, audio_s=3.0)).run.folder
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("thumbnails.vtt", "#xywh=106,0", "#xywh=0,0"),
     ],
 )
-def test_check_fails_when_a_playlist_says(output: Path, tmp_path: Path, name: str, old: str, new: str) -> None:
+def test_check_fails_when_a_playlist_is_wrong(output: Path, tmp_path: Path, name: str, old: str, new: str) -> None:
     changed = shutil.copytree(output, tmp_path / "changed")
     text = (changed / name).read_text()
     assert old in text
@@ -60,7 +60,7 @@ def test_check_fails_when_a_playlist_says(output: Path, tmp_path: Path, name: st
         check_output(changed)
 
 
-def test_check_fails_when_media_of_another_time_stands_in_a_units_place(output: Path, tmp_path: Path) -> None:
+def test_check_fails_when_a_unit_contains_another_units_media(output: Path, tmp_path: Path) -> None:
     changed = shutil.copytree(output, tmp_path / "changed")
     first, second = (changed / "units" / "0000" / "90p.mp4", changed / "units" / "0001" / "90p.mp4")
     second.write_bytes(first.read_bytes())

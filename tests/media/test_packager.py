@@ -1,4 +1,4 @@
-"""Our playlists say what Shaka Packager, an independent program, says of the same media."""
+"""Our playlists agree with those that Shaka Packager, an independent program, writes for the same media."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MPD = "{urn:mpeg:dash:schema:mpd:2011}"
 
 
 def _packaged(done: Transcoded, folder: Path) -> Path:
-    """Let Shaka Packager write its own playlists of the media as a player would join it."""
+    """Run Shaka Packager on the media as a player would join it, and return the folder of its playlists."""
     tracks = [
         f"in={done.joined(rung)},stream=video,output={folder / rung}.mp4,playlist_name={rung}.m3u8,"
         f"iframe_playlist_name={rung}-iframes.m3u8"
@@ -53,13 +53,13 @@ def _offers(folder: Path, tag: str) -> Iterator[dict[str, str]]:
             yield hls_attributes(line)
 
 
-@pytest.mark.parametrize(("rate", "pictures"), [("30000/1001", 180), ("25", 144)])
-def test_playlists_agree_with_shaka_packagers_when_both_describe_the_same_media(
-    tmp_path: Path, transcode: Transcode, rate: str, pictures: int
+@pytest.mark.parametrize(("rate", "frames"), [("30000/1001", 180), ("25", 144)])
+def test_playlists_match_shaka_packagers_when_the_media_is_the_same(
+    tmp_path: Path, transcode: Transcode, rate: str, frames: int
 ) -> None:
-    # Whole segments, because Packager doesn't join a short rest to the segment before it.
+    # Whole segments, because Packager does not append a short remainder to the previous segment.
     moving = ("-f", "lavfi", "-i", f"testsrc2=s=480x270:r={rate}", "-f", "lavfi", "-i", "anoisesrc=a=0.2:r=48000")
-    whole = ("-frames:v", str(pictures), "-shortest", "-pix_fmt", "yuv420p")
+    whole = ("-frames:v", str(frames), "-shortest", "-pix_fmt", "yuv420p")
     ffmpeg(*moving, *H264, *whole, str(tmp_path / "a.mp4"))
     done = transcode(tmp_path / "a.mp4")
     ours = done.run.folder
@@ -86,11 +86,11 @@ def _check_same_representations(ours: Path, theirs: Path) -> None:
     _, mine = read_dash(ours / "manifest.mpd")
     groups = ET.fromstring((theirs / "manifest.mpd").read_text()).iter(f"{_MPD}AdaptationSet")  # noqa: S314  # our own file
     packaged = [entry for group in groups for entry in group.iter(f"{_MPD}Representation")]
-    # Packager orders its sets by kind, and numbers its representations.
+    # Packager orders its adaptation sets by kind, and numbers its representations.
     by_codec = {(entry.get("codecs"), entry.get("width"), entry.get("height")): entry for entry in packaged}
     assert len(by_codec) == len(mine)
     for track in mine.values():
-        told = track.attributes
-        other = by_codec[(told["codecs"], told.get("width"), told.get("height"))]
-        assert (told.get("sar"), told.get("audioSamplingRate")) == (other.get("sar"), other.get("audioSamplingRate"))
-        assert 0.99 * int(other.attrib["bandwidth"]) <= int(told["bandwidth"]) <= 1.1 * int(other.attrib["bandwidth"])
+        our = track.attributes
+        their = by_codec[(our["codecs"], our.get("width"), our.get("height"))]
+        assert (our.get("sar"), our.get("audioSamplingRate")) == (their.get("sar"), their.get("audioSamplingRate"))
+        assert 0.99 * int(their.attrib["bandwidth"]) <= int(our["bandwidth"]) <= 1.1 * int(their.attrib["bandwidth"])

@@ -1,4 +1,4 @@
-"""A source that every player takes is offered as it is: the same pictures and sound, in step, in a new container."""
+"""A source that every player supports is offered as a preview: the same video and audio, in sync, in new containers."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     from tasks.transcode import Publication
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "manifest.schema.json").read_text())
 CLOSED = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "30", "-x264-params", "open-gop=0")
-SOUND = ("-c:a", "aac", "-b:a", "64k", "-ac", "2")
+AAC = ("-c:a", "aac", "-b:a", "64k", "-ac", "2")
 
 
-def _offered(source: Path, folder: Path) -> Publication:
-    """Remux, write the playlists beside the media, and verify all of it as the container does."""
+def _published(source: Path, folder: Path) -> Publication:
+    """Remux, write the playlists next to the media, and verify everything as the container does."""
     plan = make_plan(probe_source(source), SMALL, threads=1)
     folder.mkdir()
     output = remux(source, plan, folder, progress=lambda _: None, stop=threading.Event())
@@ -56,27 +56,27 @@ def _offered(source: Path, folder: Path) -> Publication:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_preview_shows_the_sources_own_pictures_and_sound_when_players_take_them(name: str, tmp_path: Path) -> None:
+def test_preview_has_the_sources_streams_when_players_support_them(name: str, tmp_path: Path) -> None:
     source = tmp_path / name
     tone = ("-f", "lavfi", "-i", "aevalsrc=gt(t\\,1)*sin(2*PI*1000*t)*0.5|0:s=48000:d=8")
-    ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), *tone, "-frames:v", "240", *CLOSED, *SOUND, str(source))
-    preview = _offered(source, tmp_path / "preview")
+    ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), *tone, "-frames:v", "240", *CLOSED, *AAC, str(source))
+    preview = _published(source, tmp_path / "preview")
     master = tmp_path / "preview" / "master.m3u8"
     assert read_numbers(master) == list(range(240))
-    # The tone sets in at 1 s, as it does in the source.
+    # The tone starts at 1 s, as in the source.
     raw = ffmpeg("-i", str(master), "-map", "0:a", "-af", "pan=mono|c0=c0", "-f", "s16le", "pipe:1")
-    heard = next(
+    tone_at = next(
         at for at in range(0, len(raw), 2) if abs(int.from_bytes(raw[at : at + 2], "little", signed=True)) > 4000
     )
-    assert heard / 2 / 48_000 == pytest.approx(1.0, abs=0.025)
+    assert tone_at / 2 / 48_000 == pytest.approx(1.0, abs=0.025)
     (rung,) = preview.manifest["rungs"]
     assert (rung["width_px"], rung["height_px"], rung["segments"]) == (160, 90, 2)
     assert preview.manifest["level"] == 0
 
 
-def test_segments_begin_with_key_frames_and_last_six_seconds_at_most_when_groups_are_short(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "a.mp4", pictures=600, codec=(*CLOSED, "-g", "75"))
-    preview = _offered(source, tmp_path / "preview")
+def test_preview_segments_start_with_key_frames_when_gops_are_short(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mp4", frames=600, codec=(*CLOSED, "-g", "75"))
+    preview = _published(source, tmp_path / "preview")
     (entry,) = preview.manifest["objects"]
     assert [segment[3] / entry["timescale"] for segment in entry["segments"]] == pytest.approx([5.0] * 4)
     starts = {key_frame[2] for key_frame in entry["key_frames"]}
@@ -88,7 +88,7 @@ def _aac(channels: int) -> AudioSource:
     return AudioSource(1, "aac", channels, 48_000, Fraction(1), Fraction(11))
 
 
-def test_source_is_offered_as_it_is_when_every_player_takes_it() -> None:
+def test_source_gets_a_preview_when_every_player_supports_it() -> None:
     assert can_preview(make_source())
     assert can_preview(make_source(audio=_aac(2)))
     assert make_plan(make_source(), SMALL, threads=1).preview is not None
@@ -114,12 +114,12 @@ def test_source_is_offered_as_it_is_when_every_player_takes_it() -> None:
     ],
     ids=", ".join,
 )
-def test_source_is_not_offered_as_it_is_when_some_player_may_refuse_it(changes: dict[str, object]) -> None:
+def test_source_gets_no_preview_when_a_player_may_reject_it(changes: dict[str, object]) -> None:
     assert not can_preview(make_source(**changes))
 
 
 @pytest.mark.parametrize(
-    ("codec", "finish", "offered"),
+    ("codec", "finish", "supported"),
     [
         (CLOSED, (), True),
         (
@@ -131,21 +131,21 @@ def test_source_is_not_offered_as_it_is_when_some_player_may_refuse_it(changes: 
         (CLOSED, ("-display_rotation", "90"), False),
         (CLOSED, ("-display_hflip",), False),
     ],
-    ids=["closed groups", "open groups", "long groups", "turned", "mirrored"],
+    ids=["closed GOPs", "open GOPs", "long GOPs", "rotated", "mirrored"],
 )
-def test_probe_tells_what_players_take_when_the_file_is(
-    codec: tuple[str, ...], finish: tuple[str, ...], offered: bool, tmp_path: Path
+def test_probe_detects_player_support_when_files_differ(
+    codec: tuple[str, ...], finish: tuple[str, ...], supported: bool, tmp_path: Path
 ) -> None:
-    clip = make_clip(tmp_path / "a.mp4", pictures=240, codec=codec)
+    clip = make_clip(tmp_path / "a.mp4", frames=240, codec=codec)
     if finish:
         ffmpeg(*finish, "-i", str(clip), "-c", "copy", str(tmp_path / "b.mp4"))
         clip = tmp_path / "b.mp4"
-    assert can_preview(probe_source(clip)) == offered
+    assert can_preview(probe_source(clip)) == supported
 
 
-def test_preview_is_given_up_when_pictures_and_sound_do_not_begin_together(tmp_path: Path) -> None:
+def test_preview_fails_when_audio_and_video_start_at_different_times(tmp_path: Path) -> None:
     source = tmp_path / "a.mp4"
     late = ("-itsoffset", "1.5", "-f", "lavfi", "-i", "sine=d=2")
-    ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), *late, "-frames:v", "120", *CLOSED, *SOUND, str(source))
+    ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), *late, "-frames:v", "120", *CLOSED, *AAC, str(source))
     with pytest.raises(EncodeError, match="REMUX_UNFIT"):
-        _offered(source, tmp_path / "preview")
+        _published(source, tmp_path / "preview")

@@ -1,4 +1,4 @@
-"""At default settings a seam cannot be seen: the pictures around it are as good as those of a run in one piece."""
+"""At default settings a unit boundary is invisible: the frames around it are as good as those of a run in one unit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LENGTH_S = 24
 MEAN_DB = 0.05
 WORST_DB = 0.25
-"""docs/adr/0008 tells what it takes where the bitrate ceiling binds."""
+"""docs/adr/0008 explains what is necessary where the bit rate reaches its ceiling."""
 SHORT_UNITS = dataclasses.replace(PROFILES["standard"], unit_segments=1)
 ONE_PIECE = dataclasses.replace(SHORT_UNITS, unit_segments=1000)
 LOSSLESS = dataclasses.replace(ONE_PIECE, rungs=(ProfileRung(240, 0, 1_000_000_000),), preset="ultrafast")
@@ -30,16 +30,16 @@ CONTENTS = {
 
 
 def _psnr_db(done: Transcoded, reference: Transcoded) -> list[float]:
-    """Return the likeness of each picture to the reference's, in luma."""
+    """Return the luma PSNR of each frame, compared with the reference."""
     compared = "[0:v][1:v]psnr=stats_file=-:stats_version=1"
     files = [str(each.joined(each.rungs[0])) for each in (done, reference)]
-    told = ffmpeg("-i", files[0], "-i", files[1], "-lavfi", compared, "-f", "null", "-").decode()
-    return [min(99.0, float(found)) for found in re.findall(r"psnr_y:(\S+)", told)]
+    stats = ffmpeg("-i", files[0], "-i", files[1], "-lavfi", compared, "-f", "null", "-").decode()
+    return [min(99.0, float(found)) for found in re.findall(r"psnr_y:(\S+)", stats)]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("content", CONTENTS)
-def test_pictures_around_seams_are_as_good_as_in_one_piece_when_the_content_is(
+def test_quality_is_unchanged_at_unit_boundaries_when_content_differs(
     content: str, tmp_path: Path, transcode: Transcode
 ) -> None:
     source = tmp_path / "a.mp4"
@@ -50,11 +50,11 @@ def test_pictures_around_seams_are_as_good_as_in_one_piece_when_the_content_is(
     units = transcode(source, SHORT_UNITS, name="units")
     change_db = [after - before for after, before in zip(_psnr_db(units, reference), whole, strict=True)]
     half_s = round(units.plan.rate / 2)
-    seams = [unit.first_frame for unit in units.plan.video_units[1:]]
-    assert len(seams) == LENGTH_S // 6 - 1
-    before = [change for seam in seams for change in change_db[seam - half_s : seam]]
-    after = [change for seam in seams for change in change_db[seam : seam + half_s]]
-    told = f"before {[f'{change:+.2f}' for change in before]}, after {[f'{change:+.2f}' for change in after]}"
-    assert sum(before) / len(before) >= -MEAN_DB, told
-    assert sum(after) / len(after) >= -MEAN_DB, told
-    assert min(*before, *after) >= -WORST_DB, told
+    boundaries = [unit.first_frame for unit in units.plan.video_units[1:]]
+    assert len(boundaries) == LENGTH_S // 6 - 1
+    before = [change for boundary in boundaries for change in change_db[boundary - half_s : boundary]]
+    after = [change for boundary in boundaries for change in change_db[boundary : boundary + half_s]]
+    changes = f"before {[f'{change:+.2f}' for change in before]}, after {[f'{change:+.2f}' for change in after]}"
+    assert sum(before) / len(before) >= -MEAN_DB, changes
+    assert sum(after) / len(after) >= -MEAN_DB, changes
+    assert min(*before, *after) >= -WORST_DB, changes

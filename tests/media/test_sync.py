@@ -1,4 +1,4 @@
-"""Sound and pictures stay together: a flash and a beep each second, from the first to the last, over many units."""
+"""Audio and video stay in sync: a flash and a beep every second, from the first to the last, over many units."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from tests.media.runs import Transcode, Transcoded
 
 RATE = Fraction(30000, 1001)
-HEARD_HZ = 8000
+DECODED_HZ = 8000
 LOUD = 4000
 TINY = dataclasses.replace(PROFILES["fast"], rungs=(ProfileRung(32, 23, 200_000),))
-"""Units of 60 s, as always, of pictures that cost next to nothing."""
+"""Units of 60 s, as always, with frames that cost next to nothing."""
 
 
 def _clip(path: Path, length_s: int) -> Path:
-    """Write white pictures at the first place at or after each whole second, black ones between, and 60 ms of tone there."""
+    """Write a black clip with a white frame at or right after each whole second, and a 60 ms tone at the second."""
     flash = f"color=black:s=2x2:r={RATE},geq=lum='16+219*lt(mod(N*1001,30000),1001)':cb=128:cr=128"
     beep = f"aevalsrc=lt(mod(t\\,1)\\,0.06)*sin(2*PI*1000*t)*0.5:s=48000:d={length_s}"
     ffmpeg(
@@ -38,7 +38,7 @@ def _clip(path: Path, length_s: int) -> Path:
 
 
 def _flashes_s(done: Transcoded) -> list[float]:
-    """Return when each white picture is shown, the first of those that follow each other."""
+    """Return the time of each white frame, or of the first one of several in a row."""
     arguments = ("-vf", "scale=1:1:flags=area,format=gray", "-fps_mode", "passthrough", "-f", "rawvideo", "-")
     levels = ffmpeg("-i", str(done.joined(done.rungs[0])), *arguments)
     white = [at for at, level in enumerate(levels) if level > 127 and (at == 0 or levels[at - 1] <= 127)]
@@ -46,13 +46,13 @@ def _flashes_s(done: Transcoded) -> list[float]:
 
 
 def _beeps_s(done: Transcoded) -> Iterator[float]:
-    """Yield when the sound sets in around each whole second."""
-    raw = ffmpeg("-i", str(done.joined("audio")), "-ac", "1", "-ar", str(HEARD_HZ), "-f", "s16le", "-")
+    """Yield the time at which the tone starts, around each whole second."""
+    raw = ffmpeg("-i", str(done.joined("audio")), "-ac", "1", "-ar", str(DECODED_HZ), "-f", "s16le", "-")
     samples = array.array("h", raw)
-    for second in range(len(samples) // HEARD_HZ):
-        start = max(0, second * HEARD_HZ - HEARD_HZ // 4)
-        window = samples[start : start + HEARD_HZ // 2]
-        yield next((start + at) / HEARD_HZ for at, level in enumerate(window) if abs(level) > LOUD)
+    for second in range(len(samples) // DECODED_HZ):
+        start = max(0, second * DECODED_HZ - DECODED_HZ // 4)
+        window = samples[start : start + DECODED_HZ // 2]
+        yield next((start + at) / DECODED_HZ for at, level in enumerate(window) if abs(level) > LOUD)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def _beeps_s(done: Transcoded) -> Iterator[float]:
     [240, pytest.param(3 * 3600, marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
     ids=["four minutes", "three hours"],
 )
-def test_flash_and_beep_stay_within_10_ms_when_the_video_lasts(
+def test_flash_and_beep_stay_within_10_ms_when_the_video_is_long(
     length_s: int, tmp_path: Path, transcode: Transcode
 ) -> None:
     done = transcode(_clip(tmp_path / "a.mkv", length_s), TINY)
@@ -68,12 +68,13 @@ def test_flash_and_beep_stay_within_10_ms_when_the_video_lasts(
     assert done.plan.duration_s == pytest.approx(length_s, abs=float(1 / RATE))
     flashes, beeps = _flashes_s(done), list(_beeps_s(done))
     assert len(flashes) == len(beeps) == length_s
-    # The clip's own flashes lie on the first picture at or after the second, up to a thirtieth of a second late. The very
-    # first beep falls into the frame that primes the decoder, which holds no sound.
+    # The clip's own flashes are on the first frame at or after the second, up to a thirtieth of a
+    # second late. The very first beep is in the frame that primes the decoder, which contains no
+    # audio.
     late = [float(-(-second * RATE // 1) / RATE) - second for second in range(length_s)]
     off = [beep - (flash - due) for flash, beep, due in zip(flashes, beeps, late, strict=True)][1:]
     assert max(map(abs, off)) <= 0.010
     tenth = length_s // 10
     assert abs(sum(off[-tenth:]) - sum(off[:tenth])) / tenth <= 0.001
-    # Against the clock as well as against each other.
+    # In sync with the clock as well as with each other.
     assert max(abs(beep - second) for second, beep in enumerate(beeps) if second) <= 0.010

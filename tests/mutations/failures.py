@@ -1,6 +1,7 @@
-"""A plugin of pytest: writes down how tests failed, one line each, so that a promise that broke is told from code that is broken.
+"""pytest plugin that records how tests failed, to distinguish a broken promise from broken code.
 
-The runner loads it by `-p tests.mutations.failures`, and names the file in FAILURES_FILE.
+It writes one line per failure to the file named by the variable FAILURES_FILE. The runner of the
+mutations loads it by `-p tests.mutations.failures`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 FAILURES_FILE = "MUTATIONS_FAILURES_FILE"
 PROMISE = "promise"
 _NOT_CODE = (NameError, SyntaxError, ImportError)
-"""What a patch that is badly written leads to: it would fail any test."""
+"""Errors that a badly written patch causes, and that would fail any test."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Write a line for a failure: "promise" where the test itself failed, else what else went wrong."""
+    """Write a line for a failure: "promise" if the test itself failed, else what went wrong."""
     report = yield
     if report.failed and call.excinfo is not None:
         with Path(os.environ[FAILURES_FILE]).open("a") as lines:
@@ -34,9 +35,9 @@ def pytest_runtest_makereport(
 
 def _what(when: str | None, error: pytest.ExceptionInfo[BaseException]) -> str:
     if when == "setup":
-        return f"its preparation failed: {error.typename}"
+        return f"its setup failed: {error.typename}"
     if issubclass(error.type, _NOT_CODE):
-        return f"the patch is no code: {error.exconly()}".splitlines()[0]
+        return f"the patch is not valid code: {error.exconly()}".splitlines()[0]
     if "pytest-timeout" in str(error.value):
         return "a test did not end"
     return PROMISE

@@ -1,27 +1,27 @@
-"""Patches that take out protections which simulated histories must miss: what shows that their invariants can fail."""
+"""Mutations that simulated histories must detect; they show that the invariants can fail."""
 
 from __future__ import annotations
 
 from tests.mutations.patch import Patch
 
-_BY_SEED = "tests/database/services/test_simulator.py::test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed"
+_BY_SEED = "tests/database/services/test_simulator.py::test_jobs_are_not_lost_or_doubled_when_faults_are_drawn_by_seed"
 
 _BY_OPERATOR = (
     "tests/database/services/test_reconcile_histories.py"
-    "::test_reconciling_does_what_it_said_and_harms_nobody_when_an_operator_comes_at_any_moment"
+    "::test_reconcile_does_only_what_it_reported_when_run_at_any_moment"
 )
 
 HISTORY_PATCHES: tuple[Patch, ...] = (
     Patch(
-        name="in histories: a video is not pointed at what was made of it",
+        name="in histories: publishing does not set the pointer",
         promise=2,
         file="tasks/services/container_api/publish.py",
-        old="    _note_superseded(job)\n    _point_video_at(job)\n",
-        new="    _note_superseded(job)\n",
+        old="    _mark_superseded(job)\n    _point_video_at(job)\n",
+        new="    _mark_superseded(job)\n",
         tests=(f"{_BY_SEED}[41]",),
     ),
     Patch(
-        name="in histories: an ended attempt may go on working",
+        name="in histories: an ended attempt can still claim and finish units",
         promise=3,
         file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
@@ -29,7 +29,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(
-        name="in histories: our own outage is taken for death",
+        name="in histories: heartbeat timeouts ignore gaps between ticks",
         promise=5,
         file="tasks/services/ticks/rescue.py",
         old="    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.stuck_threshold_s)\n",
@@ -37,15 +37,15 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(
-        name="in histories: an operator trusts a run of ticks that is over",
+        name="in histories: ticks that have stopped count as continuous",
         promise=5,
         file="tasks/services/ticks/lease.py",
-        old="    return Tick.objects.filter(goes_on, name=name).values_list(",
+        old="    return Tick.objects.filter(recent, name=name).values_list(",
         new="    return Tick.objects.filter(name=name).values_list(",
         tests=(f"{_BY_OPERATOR}[0]",),
     ),
     Patch(
-        name="in histories: a question ends Batch jobs",
+        name="in histories: reconcile without --apply terminates",
         promise=9,
         file="tasks/services/reconcile.py",
         old="            if apply_changes:\n                batch.terminate(batch_job_id, reason=reason)\n",
@@ -61,7 +61,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_SEED}[0]",),
     ),
     Patch(
-        name="in histories: a job is given up too early",
+        name="in histories: a job is DEAD one attempt too early",
         promise=6,
         file="tasks/lifecycle/retry.py",
         old="    if spent.counted >= max_attempts:\n",
@@ -69,7 +69,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_SEED}[2]",),
     ),
     Patch(
-        name="in histories: one execution too many",
+        name="in histories: one attempt too many is granted",
         promise=6,
         file="tasks/services/state/budget.py",
         old="    return decide(budget_usage(job), max_attempts=conf.max_attempts,",
@@ -77,7 +77,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(
-        name="in histories: SubmitJob is repeated without a look",
+        name="in histories: SubmitJob is repeated without a lookup",
         promise=10,
         file="tasks/services/ticks/submit.py",
         old="        summary.ambiguous += 1\n",

@@ -1,4 +1,4 @@
-"""What a patch is: one protection taken out, and the tests that must notice."""
+"""A mutation: one removed safeguard, and the tests that must detect it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """`old` stands exactly once in `file` (a path from the project's root); `tests` are pytest's node ids, `long` if with --long."""
+    """Patch that removes a safeguard.
+
+    `old` occurs exactly once in `file`, a path relative to the project's root. `tests` are pytest
+    node ids; `long` is true if they need --long.
+    """
 
     name: str
     promise: int
@@ -18,8 +22,8 @@ class Patch:
     long: bool = False
 
     def applied_to(self, text: str) -> str:
-        """Return the text with the protection taken out. Raises ValueError where the patch no longer fits."""
+        """Return the text without the safeguard. Raises ValueError if the patch no longer fits."""
         if text.count(self.old) != 1:
-            message = f"patch {self.name}: its old text stands {text.count(self.old)} times in {self.file}, not once"
+            message = f"patch {self.name}: its old text occurs {text.count(self.old)} times in {self.file}, not once"
             raise ValueError(message)
         return text.replace(self.old, self.new)

@@ -1,4 +1,4 @@
-"""All patches, in the order of the promises that they break."""
+"""All mutations, in the order of the promises that they break."""
 
 from __future__ import annotations
 

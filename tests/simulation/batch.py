@@ -1,4 +1,4 @@
-"""AWS Batch, simulated: a port with a memory, and the faults that the real one has."""
+"""Simulated AWS Batch: a stateful port with the faults of the real one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.simulation.virtual_clock import VirtualClock
 ESSENTIAL = "Essential container in task exited"
 
 _CERTAIN = {"refused": BatchRejectedError, "throttled": BatchThrottledError}
-"""Faults after which SubmitJob certainly did not take effect."""
+"""Faults after which SubmitJob certainly had no effect."""
 
 
 @dataclass(kw_only=True)
 class BatchJob:
-    """One Batch job, as AWS would know it."""
+    """One Batch job, as AWS would store it."""
 
     batch_job_id: str
     name: str
@@ -30,23 +30,23 @@ class BatchJob:
     started: bool = False
     terminated: bool = False
     listed: bool = True
-    """ListJobs may not show it yet."""
+    """Whether ListJobs shows it; it may lag."""
     forgotten: bool = False
-    """DescribeJobs does not know it, or not any more."""
+    """Whether DescribeJobs omits it."""
 
     @property
     def is_over(self) -> bool:
         return self.status in FINAL_STATUSES
 
-    def end(self, *, status: BatchStatus = BatchStatus.FAILED, words: str, exit_code: int | None = None) -> None:
-        """Over, unless it was before."""
+    def end(self, *, status: BatchStatus = BatchStatus.FAILED, reason: str, exit_code: int | None = None) -> None:
+        """End the Batch job, unless it has ended before."""
         if not self.is_over:
-            self.status, self.status_reason, self.exit_code = status, words, exit_code
+            self.status, self.status_reason, self.exit_code = status, reason, exit_code
 
 
 @dataclass
 class SimulatedBatch:
-    """A BatchPort with a memory. `submit_fault` and `read_fault` hold until they are changed."""
+    """Stateful BatchPort. `submit_fault` and `read_fault` apply until they are changed."""
 
     clock: VirtualClock
     submit_fault: str = ""
@@ -102,7 +102,7 @@ class SimulatedBatch:
         job = self.jobs.get(batch_job_id)
         if job is not None and not job.is_over:
             job.terminated = True
-            job.end(words=reason, exit_code=137 if job.started else None)
+            job.end(reason=reason, exit_code=137 if job.started else None)
 
     def _read(self) -> None:
         if self.read_fault:

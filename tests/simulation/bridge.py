@@ -1,4 +1,7 @@
-"""The services, a simulated AWS Batch and its containers, with what any history of them is made of: start, step, beat, tick, converge."""
+"""The services with a simulated AWS Batch and its containers, and the elements of any history.
+
+These are: start, step, heartbeat, ticks and converge.
+"""
 
 from __future__ import annotations
 
@@ -35,28 +38,28 @@ T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
 MAX_LOSSES = 4
-MOST_ROUNDS = 60
-"""Rounds of all ticks, two minutes apart, in which every job must have come to its end once the faults have stopped."""
+MAX_ROUNDS = 60
+"""Maximum number of rounds of all ticks, two minutes apart, until every job has ended without faults."""
 
 SETTINGS = {
     "max_attempts": MAX_ATTEMPTS,
-    "max_losses_in_a_row": MAX_LOSSES,
+    "max_consecutive_losses": MAX_LOSSES,
     "missing_answers_limit": 2,
     "submit_burst": 100_000,
     "submit_per_s": 100_000,
 }
-"""A small budget and few missing_answers, so that their ends are often seen, and no wait for SubmitJob's rate."""
+"""Low limits of attempts and missing answers, so that they are often reached, and no rate limit."""
 
 
 class Bridge:
-    """A site without videos at first. What happens to its rows, the services do."""
+    """A site that starts without videos. Only the services change its rows."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = VirtualClock()
         self.batch = SimulatedBatch(self.clock)
         self.containers: list[Container] = []
-        self.begun: set[str] = set()
+        self.started_batch_jobs: set[str] = set()
         self.numbers = itertools.count()
         newest = Event.objects.order_by("-id").values_list("id", flat=True).first() or 0
         self.watcher = Watcher(max_attempts=MAX_ATTEMPTS, max_losses=MAX_LOSSES, newest_event=newest)
@@ -65,16 +68,18 @@ class Bridge:
             Tick.objects.create(name=name, continuous_since=Now())
 
     def promises_hold(self) -> None:
-        """Raise AssertionError where a promise is broken."""
+        """Raise AssertionError if a promise is broken."""
         self.rows = self.watcher.check()
         for name, count in Counter(job.name for job in self.batch.jobs.values()).items():
-            assert count <= 1 + self.watcher.submitted_again[name], f"{name} was submitted again without a doubt"
+            assert count <= 1 + self.watcher.submitted_again[name], (
+                f"{name} was submitted again without being ambiguous"
+            )
 
-    def time_passes(self, seconds: float, ticks_were_away: bool) -> None:
+    def time_passes(self, seconds: float, ticks_paused: bool) -> None:
         self.clock.advance(seconds)
-        if ticks_were_away:
+        if ticks_paused:
             Tick.objects.update(continuous_since=Now())
-        self.all_beat()
+        self.send_all_heartbeats()
 
     def upload(self, *, with_signal: bool) -> None:
         video = Video(title="v", source=self.source())
@@ -86,24 +91,24 @@ class Bridge:
     def source(self) -> str:
         return f"sources/{next(self.numbers)}.mp4"
 
-    def pick(self, those: Sequence[T] | Any, pick: int) -> Any:
-        those = list(those)
-        return those[pick % len(those)] if those else None
+    def pick(self, candidates: Sequence[T] | Any, pick: int) -> Any:
+        candidates = list(candidates)
+        return candidates[pick % len(candidates)] if candidates else None
 
-    def not_over(self) -> list[BatchJob]:
+    def unfinished_batch_jobs(self) -> list[BatchJob]:
         return [job for job in self.batch.jobs.values() if not job.is_over]
 
-    def waiting(self) -> list[BatchJob]:
-        return [job for job in self.not_over() if job.batch_job_id not in self.begun]
+    def unstarted_batch_jobs(self) -> list[BatchJob]:
+        return [job for job in self.unfinished_batch_jobs() if job.batch_job_id not in self.started_batch_jobs]
 
-    def here(self) -> list[Container]:
+    def live_containers(self) -> list[Container]:
         return [each for each in self.containers if not each.is_gone]
 
-    def claimed(self) -> list[Container]:
-        return [each for each in self.here() if each.claim is not None]
+    def claimed_containers(self) -> list[Container]:
+        return [each for each in self.live_containers() if each.claim is not None]
 
     def start(self, job: BatchJob) -> None:
-        self.begun.add(job.batch_job_id)
+        self.started_batch_jobs.add(job.batch_job_id)
         job.status, job.started = BatchStatus.RUNNING, True
         job_id, _, number = job.name.removeprefix("batchreel-").rpartition("-")
         self.containers.append(Container(batch_job=job, job_id=uuid.UUID(job_id), number=int(number)))
@@ -111,9 +116,9 @@ class Bridge:
     def step(self, container: Container) -> None:
         if not container.is_gone:
             with self.late_writes_change_nothing(container):
-                finishes = container.lease
+                finished_lease = container.lease
                 container.step()
-                if finishes:
+                if finished_lease:
                     container.lease = None
 
     def send_heartbeat(self, container: Container) -> None:
@@ -124,8 +129,8 @@ class Bridge:
         if answer not in {None, HeartbeatReply.ALIVE}:
             container.leave(0 if answer is HeartbeatReply.DONE else 11)
 
-    def all_beat(self) -> None:
-        for container in self.here():
+    def send_all_heartbeats(self) -> None:
+        for container in self.live_containers():
             if not container.cut_off:
                 self.send_heartbeat(container)
 
@@ -133,7 +138,7 @@ class Bridge:
     def late_writes_change_nothing(self, container: Container) -> Iterator[None]:
         before = snapshot() if self.is_superseded(container) else None
         yield
-        assert before is None or snapshot() == before, f"{container} is superseded, and wrote"
+        assert before is None or snapshot() == before, f"{container} is superseded, but wrote"
 
     def is_superseded(self, container: Container) -> bool:
         attempt = Attempt.objects.filter(job=container.job_id, number=container.number).first()
@@ -147,8 +152,11 @@ class Bridge:
         return attempt.state != AttemptState.RUNNING or attempt.claim_id != container.claim_id or bool(leased_again)
 
     def ticks(self, number: int) -> None:
-        """Every tick once, but for the removal of objects. Each ends at the first BatchError, as run_tick has it."""
-        with self.healthy_ones_go_on():
+        """Run every tick once, except for the removal of objects.
+
+        Each ends at the first BatchError, as in run_tick.
+        """
+        with self.healthy_containers_survive():
             self._ticks(number)
 
     def _ticks(self, number: int) -> None:
@@ -164,77 +172,84 @@ class Bridge:
         for body in bodies:
             with suppress(BatchError):
                 body()
-        assert resume_idle() == 0, "a path of the services left a job to nobody"
+        assert resume_idle() == 0, "a code path of the services left a job without a live attempt"
 
     @contextmanager
-    def healthy_ones_go_on(self) -> Iterator[None]:
-        """Who is heard, or could not be because we were away, keeps attempt and Batch job whatever a tick does; so does who waits."""
-        healthy = {pk: job for pk, job in self._awaited() if not job.forgotten}
-        healthy.update({each.claim.attempt_id: each.batch_job for each in self._on_heartbeat() if each.claim})
+    def healthy_containers_survive(self) -> Iterator[None]:
+        """Assert that no tick ends the attempt or the Batch job of a healthy container.
+
+        Healthy are containers with a recent heartbeat, or whose silence may be our own outage, and
+        Batch jobs that wait for a host.
+        """
+        healthy = {pk: job for pk, job in self._waiting_for_a_host() if not job.forgotten}
+        healthy.update({each.claim.attempt_id: each.batch_job for each in self._alive_by_heartbeat() if each.claim})
         yield
         states = dict(Attempt.objects.filter(pk__in=healthy).values_list("pk", "state"))
         for pk, job in healthy.items():
             assert states[pk] in LIVE_ATTEMPT_STATES, f"a healthy attempt was ended: {Attempt.objects.get(pk=pk)}"
             assert not job.is_over, f"a healthy container's Batch job was ended: {job}"
 
-    def _awaited(self) -> Iterator[tuple[int, BatchJob]]:
-        """Attempts whose Batch job waits for a machine."""
+    def _waiting_for_a_host(self) -> Iterator[tuple[int, BatchJob]]:
+        """Yield attempts whose Batch job waits for a host."""
         waiting = Attempt.objects.filter(state=AttemptState.SUBMITTED, batch_job_id__in=list(self.batch.jobs))
         for pk, batch_job_id in waiting.values_list("pk", "batch_job_id"):
             if self.batch.jobs[str(batch_job_id)].status is BatchStatus.RUNNABLE:
                 yield pk, self.batch.jobs[str(batch_job_id)]
 
-    def _on_heartbeat(self) -> Iterator[Container]:
-        """Containers at work that own their attempt, and whose silence is short, or may be our own."""
+    def _alive_by_heartbeat(self) -> Iterator[Container]:
+        """Yield running containers that own their attempt and are not proven silent."""
         since_s = self.clock.now_s - bridge_settings().missing_heartbeat_s
         tick = Tick.objects.get(name="rescue")
-        came = (
+        tick_is_recent = (
             tick.started_at is None
             or tick.started_at.timestamp() > self.clock.now_s - 2 * bridge_settings().rescue_tick_s
         )
-        is_watched = came and tick.continuous_since.timestamp() <= since_s
+        is_watched = tick_is_recent and tick.continuous_since.timestamp() <= since_s
         running = Attempt.objects.filter(state=AttemptState.RUNNING).values_list("claim_id", "heartbeat_at")
-        heard = {claim_id for claim_id, at in running if not is_watched or at.timestamp() > since_s}
-        for each in self.claimed():
-            if each.claim_id in heard and not each.cut_off and not each.batch_job.is_over:
+        alive = {claim_id for claim_id, at in running if not is_watched or at.timestamp() > since_s}
+        for each in self.claimed_containers():
+            if each.claim_id in alive and not each.cut_off and not each.batch_job.is_over:
                 yield each
 
-    # The end.
+    # Convergence.
 
     def converge(self) -> None:
-        """No more faults. What containers are left go on, and every tick runs."""
+        """Run all remaining containers and all ticks without faults until every job has ended."""
         self.batch.submit_fault = ""
         for job in self.batch.jobs.values():
             job.listed = True
         for container in self.containers:
             container.cut_off = False
-        for number in range(MOST_ROUNDS):
+        for number in range(MAX_ROUNDS):
             if self.is_over():
                 reap(batch=self.batch)
                 self.promises_hold()
                 return
-            self.time_passes(seconds=120.0, ticks_were_away=False)
+            self.time_passes(seconds=120.0, ticks_paused=False)
             submit_due(batch=self.batch)
             for job in self.owned_by_attempts():
                 self.start(job)
-            for container in self.here():
-                self.work_to_the_end(container)
+            for container in self.live_containers():
+                self.run_to_the_end(container)
             self.ticks(number)
             self.promises_hold()
-        assert self.is_over(), f"not over after {MOST_ROUNDS} rounds: {list(Job.objects.values())}"
+        assert self.is_over(), f"jobs are still active after {MAX_ROUNDS} rounds: {list(Job.objects.values())}"
 
-    def work_to_the_end(self, container: Container) -> None:
+    def run_to_the_end(self, container: Container) -> None:
         for _ in range(20):
             self.step(container)
 
     def owned_by_attempts(self) -> list[BatchJob]:
-        """Strays never get a machine here, so it is the reap tick that has to end them."""
+        """Return the unstarted Batch jobs that an attempt owns.
+
+        Orphans never get a host here, so the reap tick has to end them.
+        """
         live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)
         owned = set(live.values_list("batch_job_id", flat=True))
-        return [job for job in self.waiting() if job.batch_job_id in owned]
+        return [job for job in self.unstarted_batch_jobs() if job.batch_job_id in owned]
 
     def is_over(self) -> bool:
         self.promises_hold()
-        at_work = [job for job in self.not_over() if not job.forgotten]
+        unfinished = [job for job in self.unfinished_batch_jobs() if not job.forgotten]
         active = [job for job in self.rows["jobs"] if job["state"] in ACTIVE_JOB_STATES]
-        return not active and not at_work and not request_missing_jobs(limit=10)
+        return not active and not unfinished and not request_missing_jobs(limit=10)

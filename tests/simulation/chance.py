@@ -1,4 +1,4 @@
-"""Ids and jitters that follow from a seed, so that the same draws give the same history."""
+"""Ids and jitter that follow from a seed, so that the same draws give the same history."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def seed_chance(seed: int, patching: pytest.MonkeyPatch) -> None:
-    """Let every id come from the seed until `patching` is undone, and every jitter of this process from now on."""
+    """Derive ids from the seed until `patching` is undone, and all later jitter of this process."""
     ids = random.Random(seed)  # histories, not secrets
 
     def next_id() -> uuid.UUID:

@@ -1,4 +1,4 @@
-"""What must hold after each step, read from the rows by one query, and from the events that came since the last."""
+"""Invariants after each step, checked on the rows, read by one query, and on the new events."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ _KINDS = {str(event): event for event in TRANSITIONS}
 
 @dataclass
 class Watcher:
-    """Reads the rows after each step and compares them with what it saw before."""
+    """Checks the rows after each step, and compares them with earlier ones."""
 
     max_attempts: int
     max_losses: int
     newest_event: int
     states: dict[tuple[Any, ...], str] = field(default_factory=dict)
-    """What the events say of each row: (kind of row, job, and number or place) -> state."""
+    """State of each row by its events: (kind of row, job, and number or position) -> state."""
     shown: dict[str, str] = field(default_factory=dict)
     """Video -> the job that it showed last."""
     levels: dict[str, int] = field(default_factory=dict)
     publications: Counter[tuple[str, str]] = field(default_factory=Counter)
     submitted_again: Counter[str] = field(default_factory=Counter)
-    """Name of a Batch job -> how often two looks for it were empty, so that SubmitJob was due again."""
+    """Name of a Batch job -> how often two empty lookups made SubmitJob due again."""
 
     def check(self) -> dict[str, Any]:
-        """Raise AssertionError where a promise is broken. Gives the rows."""
+        """Return the rows. Raises AssertionError if a promise is broken."""
         with connection.cursor() as cursor:
             cursor.execute(_READ, [self.newest_event])
             answer = cursor.fetchone()[0]
@@ -62,7 +62,7 @@ class Watcher:
         jobs = {job["id"]: job for job in rows["jobs"]}
         self._check_jobs(rows)
         self._check_attempts(rows, jobs)
-        self._check_parks(rows, jobs)
+        self._check_dead_jobs(rows, jobs)
         self._check_units(rows)
         self._check_publications(rows, jobs)
         return rows
@@ -99,28 +99,33 @@ class Watcher:
         may_count: Counter[str] = Counter()
         for attempt in rows["attempts"]:
             job = jobs[attempt["job"]]
-            told = self.states.get(("attempt", attempt["job"], attempt["number"]), AttemptState.SUBMITTING)
-            assert told == attempt["state"], f"no event led to {attempt}"
+            followed = self.states.get(("attempt", attempt["job"], attempt["number"]), AttemptState.SUBMITTING)
+            assert followed == attempt["state"], f"no event led to {attempt}"
             if attempt["state"] in LIVE_ATTEMPT_STATES:
-                assert job["state"] in {JobState.QUEUED, JobState.RUNNING}, f"{attempt} lives, its job is {job}"
+                assert job["state"] in {JobState.QUEUED, JobState.RUNNING}, f"{attempt} is live, but its job is {job}"
             counts = attempt["counted"] is not False or attempt["state"] in LIVE_ATTEMPT_STATES
             may_count[job["id"]] += counts and attempt["number"] > job["budget_from"]
-        assert all(count <= self.max_attempts for count in may_count.values()), f"over the budget: {may_count}"
+        assert all(count <= self.max_attempts for count in may_count.values()), (
+            f"more attempts than the limit: {may_count}"
+        )
 
-    def _check_parks(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
-        """Nobody is given up early. A verdict that came after, in the same step, may have taken a charge back."""
-        taken_back = Counter(event["job"] for event in rows["events"] if event["kind"] == "attempt.counted")
+    def _check_dead_jobs(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
+        """Assert that no job became DEAD early.
+
+        A final status that came later in the same step may have made an attempt not counted.
+        """
+        uncounted = Counter(event["job"] for event in rows["events"] if event["kind"] == "attempt.counted")
         for event in rows["events"]:
             if event["kind"] != JobEvent.DEAD:
                 continue
             job = jobs[event["job"]]
-            its = [
+            attempts = [
                 each for each in rows["attempts"] if each["job"] == job["id"] and each["number"] > job["budget_from"]
             ]
-            charges = sum(each["counted"] is not False for each in its) + taken_back[job["id"]]
-            spent = charges if event["reason"] == Reason.ATTEMPTS_EXHAUSTED else len(its)
+            counted = sum(each["counted"] is not False for each in attempts) + uncounted[job["id"]]
+            used = counted if event["reason"] == Reason.ATTEMPTS_EXHAUSTED else len(attempts)
             limit = self.max_attempts if event["reason"] == Reason.ATTEMPTS_EXHAUSTED else self.max_losses
-            assert spent >= limit, f"given up early: {event} {its}"
+            assert used >= limit, f"DEAD too early: {event} {attempts}"
 
     def _check_units(self, rows: dict[str, Any]) -> None:
         for job_id, kind, index, state in rows["units"]:
@@ -135,16 +140,20 @@ class Watcher:
         for video_id, job_id, deleted_at in rows["videos"]:
             done = [job for job in rows["jobs"] if job["video"] == video_id and job["state"] == JobState.SUCCEEDED]
             if job_id is None:
-                assert deleted_at or video_id not in self.shown, "a publication was taken away"
-                assert deleted_at or not done, f"done and not shown: {done}"
+                assert deleted_at or video_id not in self.shown, "a publication disappeared"
+                assert deleted_at or not done, f"succeeded, but not shown: {done}"
                 continue
             newest = max([each["asked_at"] for each in done], default=0)
-            assert deleted_at or jobs[job_id]["asked_at"] >= newest, f"not the newest is shown: {jobs[job_id]} {done}"
+            assert deleted_at or jobs[job_id]["asked_at"] >= newest, (
+                f"the newest publication is not shown: {jobs[job_id]} {done}"
+            )
             job = jobs[job_id]
             assert job["made"], f"shown without a manifest: {job}"
             assert job["level"] is not None
             by = [each["state"] for each in rows["attempts"] if each["job"] == job_id and each["number"] == job["by"]]
-            assert job["state"] != JobState.SUCCEEDED or by == [AttemptState.SUCCEEDED], f"who made it? {job} {by}"
+            assert job["state"] != JobState.SUCCEEDED or by == [AttemptState.SUCCEEDED], (
+                f"no succeeded attempt made it: {job} {by}"
+            )
             before = jobs.get(self.shown.get(video_id, ""))
             assert before is None or before["asked_at"] <= job["asked_at"], "the pointer moved to an older job"
             self.shown[video_id] = job_id
@@ -162,5 +171,5 @@ def _row_of(event: dict[str, Any]) -> tuple[Any, ...]:
     if isinstance(kind, AttemptEvent):
         return "attempt", event["job"], event["number"]
     assert isinstance(kind, UnitEvent)
-    # A unit's event begins with its place: "video 3 by attempt 1", "video 3: what was wrong with it".
+    # A unit's event begins with its position: "video 3 by attempt 1", "video 3: too short".
     return "unit", event["job"], " ".join(event["text"].split(" ")[:2]).rstrip(":.")

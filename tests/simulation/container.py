@@ -1,4 +1,4 @@
-"""The program that Batch runs, simulated step by step. What it does to rows, it does through the services."""
+"""Simulated container program. It changes rows only through the services."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.simulation.batch import ESSENTIAL, BatchJob
 
 @dataclass(kw_only=True)
 class Container:
-    """The program that Batch runs, step by step. It may go on long after everybody else has given it up."""
+    """The program that Batch runs, step by step. It may keep running long after it was replaced."""
 
     batch_job: BatchJob
     job_id: uuid.UUID
@@ -36,11 +36,11 @@ class Container:
     lease: Lease | None = None
     beats: int = 0
     cut_off: bool = False
-    """Its heartbeats do not arrive."""
+    """Whether its heartbeats are lost."""
     is_gone: bool = False
 
     def step(self) -> None:
-        """Do the next thing: claim the attempt, claim a unit, or finish the one that it holds. Leave where the answer says so."""
+        """Claim the attempt, claim a unit, or finish the held unit. Exit if the answer requires it."""
         try:
             if self.claim is None:
                 self.claim = claim_attempt(
@@ -59,14 +59,14 @@ class Container:
             self.leave(11)
 
     def _claim_unit(self, claim: Claim) -> None:
-        taken = claim_unit(claim, lease_id=uuid.uuid4().hex[:12])
-        if isinstance(taken, Lease):
-            self.lease = taken
-        elif taken is NothingToClaim.JOB_DONE or finish_attempt(claim):
+        claimed = claim_unit(claim, lease_id=uuid.uuid4().hex[:12])
+        if isinstance(claimed, Lease):
+            self.lease = claimed
+        elif claimed is NothingToClaim.JOB_DONE or finish_attempt(claim):
             self.leave(0)
 
     def finish(self) -> None:
-        """Finish the unit that it holds. The lease is kept, so that the same can be said again."""
+        """Finish the held unit. The lease is kept, so that a caller can repeat the call."""
         claim, lease = self.claim, self.lease
         assert claim is not None
         assert lease is not None
@@ -80,17 +80,17 @@ class Container:
             finish_unit(claim, lease, output={"by": claim.number})
 
     def send_heartbeat(self) -> HeartbeatReply | None:
-        """One heartbeat, with progress. None where there is nothing to beat for."""
+        """Send one heartbeat, with progress. None before the claim and after the exit."""
         if self.claim is None or self.is_gone:
             return None
         self.beats += 1
         return send_heartbeat(self.claim, stage="encode", count=self.beats, encoded_frames=self.beats)
 
     def leave(self, exit_code: int) -> None:
-        """The process ends; Batch learns of it."""
+        """Exit, and let Batch record the exit code."""
         self.is_gone = True
         status = BatchStatus.FAILED if exit_code else BatchStatus.SUCCEEDED
-        self.batch_job.end(status=status, words=ESSENTIAL, exit_code=exit_code)
+        self.batch_job.end(status=status, reason=ESSENTIAL, exit_code=exit_code)
 
 
 _UNITS = [

@@ -1,7 +1,8 @@
-"""A clock of the database's that stands still until it is told to go on, and ids that are the same in each history.
+"""Virtual clock of the database that advances only on request, and ids that repeat in each history.
 
-PostgreSQL looks functions up in the schemas of `search_path`, in their order, and the services ask nobody else for the time. Everything
-here is part of the transaction that it is called in: when that is rolled back, the real clock is there again.
+PostgreSQL looks functions up in the schemas of `search_path`, in order, and the services read the
+time only from the database. Everything here belongs to the current transaction: a rollback restores
+the real clock.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from tasks.models import Attempt, Event, Job, Tick, TokenBucket, Unit, Video
 
 _SCHEMA = "simulated"
 _FUNCTIONS = ("statement_timestamp", "clock_timestamp")
-"""What the services call. `now()` is PostgreSQL's start of the transaction; the system's tests hold that nobody uses it."""
+"""Functions that the services call. They never call `now()`, the start of the transaction."""
 _MODELS: tuple[type[models.Model], ...] = (Video, Job, Attempt, Unit, Event, Tick, TokenBucket)
 
 
 def _defaults() -> list[str]:
-    """A column's default names its function for good, whatever the search path is later.
+    """Return statements that make column defaults use the virtual clock.
 
-    Of a million rows, no two get the same microsecond, for PostgreSQL sorts equal ones at random; and what is due now, is due.
+    A default is bound to its function when it is set, so a later search path does not change it.
+    No two of a million rows get the same microsecond, because PostgreSQL sorts equal ones at random.
+    The offset is negative, so that what is due now is due.
     """
     return [
         f"ALTER TABLE {model._meta.db_table} ALTER COLUMN {each.column} SET DEFAULT {_SCHEMA}.statement_timestamp()"
@@ -48,19 +51,22 @@ _BEGINS_AT_S = 1_700_000_000.0
 
 
 class VirtualClock:
-    """The database's time from now on, until the transaction ends. Attempts are numbered from 1: whose turn it is follows from that."""
+    """Database time until the end of the transaction.
+
+    Attempt ids start at 1, because the tick in which an attempt is observed depends on its id.
+    """
 
     def __init__(self) -> None:
         self.now_s = _BEGINS_AT_S
-        self._tell()
+        self._set_time()
         with connection.cursor() as cursor:
             cursor.execute(_START)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, without anybody waiting."""
+        """Advance the clock, without waiting."""
         self.now_s += seconds
-        self._tell()
+        self._set_time()
 
-    def _tell(self) -> None:
+    def _set_time(self) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('simulated.seconds', %s, true)", [repr(self.now_s)])

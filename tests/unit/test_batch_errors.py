@@ -1,4 +1,4 @@
-"""boto3's errors are told apart by the one thing that matters: can the call have taken effect?"""
+"""boto3 errors are classified by whether the call may have taken effect."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tasks.batch.errors import (
     BatchRejectedError,
     BatchThrottledError,
     BatchUnreachableError,
-    translate,
+    convert_error,
 )
 
 _URL = "http://127.0.0.1"
 
 
 def _client_error(code: str, status: int) -> ClientError:
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "SubmitJob")  # type: ignore[typeddict-item] # as short as an answer can be
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "SubmitJob")  # type: ignore[typeddict-item] # a minimal answer
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def _client_error(code: str, status: int) -> ClientError:
         (ParamValidationError(report="x"), BatchRejectedError),
     ],
 )
-def test_effect_is_doubted_only_when_the_call_may_have_arrived(
+def test_error_is_ambiguous_only_when_the_call_may_have_taken_effect(
     error: ClientError | BotoCoreError, kind: type[BatchError]
 ) -> None:
-    translated = translate(error, call="SubmitJob", where="eu-north-1")
-    assert type(translated) is kind
-    assert "eu-north-1" in str(translated)
+    converted_errors = convert_error(error, call="SubmitJob", where="eu-north-1")
+    assert type(converted_errors) is kind
+    assert "eu-north-1" in str(converted_errors)

@@ -1,4 +1,7 @@
-"""A registered job definition differs from the rendered one only where SubmitJob would run another container."""
+"""Differences between the registered and the rendered job definition.
+
+They are reported only if SubmitJob would run a different container.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ RENDERED = render(
 
 
 def as_aws_answers(definition: dict[str, Any]) -> dict[str, Any]:
-    """The same definition as DescribeJobDefinitions gives it: with what AWS fills in, and lists in another order."""
+    """Return the definition as DescribeJobDefinitions does: with defaults, and lists reordered."""
     answer = deepcopy(definition) | {
         "jobDefinitionArn": "arn:aws:batch:eu-west-1:1:job-definition/transcode:7",
         "revision": 7,
@@ -36,7 +39,7 @@ def as_aws_answers(definition: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def test_no_difference_is_seen_when_aws_filled_in_its_defaults() -> None:
+def test_definitions_are_equal_when_aws_added_its_defaults() -> None:
     assert differences(registered=as_aws_answers(RENDERED), rendered=RENDERED) == []
 
 
@@ -56,13 +59,13 @@ def test_no_difference_is_seen_when_aws_filled_in_its_defaults() -> None:
         ("propagateTags", lambda c: c.update(propagateTags=False)),
     ],
 )
-def test_the_field_is_named_when_it_differs(path: str, change: Any) -> None:
+def test_differing_field_is_named_when_a_definition_has_drifted(path: str, change: Any) -> None:
     registered = deepcopy(RENDERED)
     change(registered)
     assert path in [each.path for each in differences(registered=registered, rendered=RENDERED)]
 
 
-def test_both_values_are_shown_when_an_environment_name_was_added_by_hand() -> None:
+def test_both_values_are_shown_when_a_variable_was_added_by_hand() -> None:
     registered = deepcopy(RENDERED)
     registered["containerProperties"]["environment"].append({"name": "DEBUG", "value": "1"})
     (found,) = differences(registered=registered, rendered=RENDERED)
@@ -82,7 +85,5 @@ def test_both_values_are_shown_when_an_environment_name_was_added_by_hand() -> N
         ("arn:aws:batch:eu-west-1:123456789012:job-definition/transcode", "transcode", None),
     ],
 )
-def test_name_and_revision_are_told_apart_when_the_setting_has_any_form(
-    text: str, name: str, revision: int | None
-) -> None:
+def test_definition_name_is_parsed_when_the_setting_has_any_form(text: str, name: str, revision: int | None) -> None:
     assert DefinitionName.parse(text) == DefinitionName(name=name, revision=revision)

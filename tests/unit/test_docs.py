@@ -1,4 +1,4 @@
-"""The docs say what the code does."""
+"""The documentation agrees with the code."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.reasons import Counts, Reason
 
 ROOT = Path(__file__).parents[2]
-COUNTED = {Counts.YES: "yes", Counts.NO: "no", Counts.UNDECIDED: "open"}
+COUNTED = {Counts.YES: "yes", Counts.NO: "no", Counts.UNDECIDED: "undecided"}
 
 
 def pages() -> list[Path]:
-    """The pages for people."""
+    """Return the paths of all documentation pages."""
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
 
 
 def section(heading: str) -> str:
-    """A section of the page of reasons."""
-    return (ROOT / "docs" / "reasons.md").read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    """Return a section of docs/reference/reasons.md."""
+    return (
+        (ROOT / "docs" / "reference" / "reasons.md").read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    )
 
 
 def anchors(page: Path) -> set[str]:
-    """The names under which the headings of a page can be linked to, as GitHub makes them."""
+    """Return the anchors that GitHub generates for the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-def first_words() -> set[str]:
-    """The words with which lines in the log begin."""
+def log_event_names() -> set[str]:
+    """Return the event names at the start of log lines."""
     found: set[str] = set()
     modules = [path for folder in ("tasks", "project") for path in (ROOT / folder).rglob("*.py")]
     for path in modules:
@@ -44,9 +46,9 @@ def first_words() -> set[str]:
 
 
 def test_exit_codes_in_the_docs_equal_the_enum_when_one_is_added() -> None:
-    page = (ROOT / "docs" / "exit-codes.md").read_text()
-    told = {(int(code), name) for code, name in re.findall(r"^\| (\d+) \| (\w+) \|", page, flags=re.MULTILINE)}
-    assert told == {(code.value, code.name) for code in ExitCode}
+    page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text()
+    documented = {(int(code), name) for code, name in re.findall(r"^\| (\d+) \| (\w+) \|", page, flags=re.MULTILINE)}
+    assert documented == {(code.value, code.name) for code in ExitCode}
 
 
 def test_every_promise_names_tests_that_exist_when_tests_are_renamed() -> None:
@@ -69,7 +71,7 @@ def test_every_promise_has_a_test_when_the_page_is_read() -> None:
     assert not [section.splitlines()[0] for section in promises if "`test_" not in section]
 
 
-def test_links_between_pages_lead_somewhere_when_files_move() -> None:
+def test_links_between_pages_are_valid_when_files_move() -> None:
     broken = [
         f"{page.name}: {target}#{anchor}"
         for page in pages()
@@ -80,19 +82,21 @@ def test_links_between_pages_lead_somewhere_when_files_move() -> None:
     assert not broken
 
 
-def test_every_reason_is_told_with_its_sentence_and_charge_when_one_is_added() -> None:
-    told = re.findall(r"^\| `(\w+)` \| (.+?) \| (yes|no|open) \| .+ \|$", section("Reasons"), flags=re.MULTILINE)
-    assert told == [(reason.value, reason.message, COUNTED[reason.counts]) for reason in Reason]
+def test_every_reason_is_documented_when_one_is_added() -> None:
+    documented = re.findall(
+        r"^\| `(\w+)` \| (.+?) \| (yes|no|undecided) \| .+ \|$", section("Reasons"), flags=re.MULTILINE
+    )
+    assert documented == [(reason.value, reason.message, COUNTED[reason.counts]) for reason in Reason]
 
 
-def test_every_line_of_the_log_is_told_when_one_is_added() -> None:
-    told = set(re.findall(r"^\| `(\w+)` \|", section("Lines in the log"), flags=re.MULTILINE))
-    words = first_words()
-    assert {"TICK_AWS_ERROR", "HEARTBEAT_FAILED", "WORKER_EXIT_FORCED"} <= words
-    assert not words - told
+def test_every_log_event_is_documented_when_one_is_added() -> None:
+    documented = set(re.findall(r"^\| `(\w+)` \|", section("Lines in the log"), flags=re.MULTILINE))
+    names = log_event_names()
+    assert {"TICK_AWS_ERROR", "HEARTBEAT_FAILED", "WORKER_EXIT_FORCED"} <= names
+    assert not names - documented
 
 
-def test_every_system_check_is_told_when_one_is_added() -> None:
+def test_every_system_check_is_documented_when_one_is_added() -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "tasks").rglob("*.py"))
     used = set(re.findall(r"\"(batchreel\.[EW]\d{3})\"", code))
     assert {"batchreel.E001", "batchreel.W028"} <= used

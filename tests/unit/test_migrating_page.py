@@ -1,4 +1,4 @@
-"""docs/migrating.md and the other pages name only commands, log words, functions and files that exist."""
+"""docs/migrating.md and other pages name only existing commands, log events, functions and files."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ PAGE = (ROOT / "docs" / "migrating.md").read_text()
 CODE = "\n".join(path.read_text() for path in (ROOT / "tasks").rglob("*.py"))
 
 
-def taken_by() -> list[str]:
-    """The second column of every table: what takes the place of an old thing."""
+def replacements() -> list[str]:
+    """Return the second column of every table: what replaces an old name."""
     rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| old")]
     return [row[1] for row in rows]
 
 
-def test_every_command_that_a_page_names_exists() -> None:
+def test_every_documented_command_exists_when_commands_are_renamed() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     named = {name for page in pages for name in re.findall(r"manage\.py ([a-z_]+)", page.read_text())}
     assert {"check", "doctor", "migrate", "register_job_definition", "sync_schedule"} <= named
     assert named <= set(get_commands())
 
 
-def test_every_new_log_word_is_one_that_the_code_says() -> None:
-    words = {word for cell in taken_by() for word in re.findall(r"`([A-Z]+_[A-Z_]+)`", cell)}
+def test_every_documented_log_event_exists_when_code_changes() -> None:
+    words = {word for cell in replacements() for word in re.findall(r"`([A-Z]+_[A-Z_]+)`", cell)}
     assert "BATCH_SUBMIT_AMBIGUOUS" in words
     assert [word for word in words if f'"{word}"' not in CODE and f'"{word} ' not in CODE] == []
 
 
-def test_every_new_event_is_one_that_the_code_records() -> None:
-    kinds = {kind for cell in taken_by() for kind in re.findall(r"event `([a-z]+\.[a-z_]+)`", cell)}
+def test_every_documented_event_kind_exists_when_code_changes() -> None:
+    kinds = {kind for cell in replacements() for kind in re.findall(r"event `([a-z]+\.[a-z_]+)`", cell)}
     assert "job.dead" in kinds
     assert [kind for kind in kinds if f'"{kind}"' not in CODE] == []
 
 
-def test_every_new_function_or_file_exists() -> None:
-    paths = {path for cell in taken_by() for path in re.findall(r"`(tasks/[a-z_/]+\.py)`", cell)}
+def test_every_documented_function_and_file_exists_when_code_moves() -> None:
+    paths = {path for cell in replacements() for path in re.findall(r"`(tasks/[a-z_/]+\.py)`", cell)}
     assert paths
     assert [path for path in paths if not (ROOT / path).is_file()] == []
     called = re.findall(r"`([a-z_]+)` in `(tasks/[a-z_/]+\.py)`", PAGE)
@@ -49,7 +49,7 @@ def test_every_new_function_or_file_exists() -> None:
     assert [name for name, path in called if f"def {name}(" not in (ROOT / path).read_text()] == []
 
 
-def test_every_new_column_exists() -> None:
+def test_every_documented_column_exists_when_models_change() -> None:
     section = PAGE.split("## Rows", 1)[1].split("\n## ", 1)[0]
     cells = [line.split(" | ")[1] for line in section.splitlines() if re.match(r"\| (Video|job): ", line)]
     named = {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)}

@@ -1,4 +1,7 @@
-"""The patches of `scripts/test --mutations` fit the code, name tests that exist, and are all told in docs/promises.md."""
+"""The mutations of `scripts/test --mutations` fit the code and name existing tests.
+
+docs/promises.md lists all of them.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ if TYPE_CHECKING:
     from tests.mutations.patch import Patch
 
 ROOT = Path(__file__).parents[2]
-FEWEST = 100
+MIN_PATCHES = 100
 PROMISES = 15
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.name)
-def test_patch_still_fits_and_names_tests_that_exist_when_code_moves(patch: Patch) -> None:
+def test_mutation_fits_and_names_existing_tests_when_code_changes(patch: Patch) -> None:
     text = (ROOT / patch.file).read_text()
     assert patch.applied_to(text) != text
     for test in patch.tests:
@@ -30,8 +33,8 @@ def test_patch_still_fits_and_names_tests_that_exist_when_code_moves(patch: Patc
         assert not name or f"def {name.partition('[')[0]}(" in (ROOT / path).read_text(), test
 
 
-def test_patched_file_is_whole_python_when_a_patch_is_applied(tmp_path: Path) -> None:
-    # Code that cannot run would fail any test, and prove nothing.
+def test_mutated_file_is_valid_python_when_a_mutation_is_applied(tmp_path: Path) -> None:
+    # Code that cannot run would fail any test, which proves nothing.
     for number, patch in enumerate(PATCHES):
         (tmp_path / f"patch_{number}.py").write_text(patch.applied_to((ROOT / patch.file).read_text()))
     rules = ["--isolated", "--no-cache", "--select", "F821,F822,F823", "--target-version", "py311"]
@@ -40,13 +43,13 @@ def test_patched_file_is_whole_python_when_a_patch_is_applied(tmp_path: Path) ->
     assert ran.returncode == 0, ran.stdout
 
 
-def test_every_promise_has_a_patch_and_every_name_is_used_once() -> None:
+def test_every_promise_has_a_mutation_when_one_is_removed() -> None:
     assert {patch.promise for patch in PATCHES} == set(range(1, PROMISES + 1))
-    assert len({patch.name for patch in PATCHES}) == len(PATCHES) >= FEWEST
+    assert len({patch.name for patch in PATCHES}) == len(PATCHES) >= MIN_PATCHES
 
 
-def test_page_of_promises_lists_exactly_the_patches_when_one_is_added() -> None:
+def test_promises_page_lists_all_mutations_when_one_is_added() -> None:
     page = (ROOT / "docs" / "promises.md").read_text()
-    section = page.partition("## Protections that are taken out")[2]
-    told = {(int(promise), name) for promise, name in re.findall(r"^\| (\d+) \| ([^|]+?) \|", section, re.MULTILINE)}
-    assert told == {(patch.promise, patch.name) for patch in PATCHES}
+    section = page.partition("## Mutations")[2]
+    listed = {(int(promise), name) for promise, name in re.findall(r"^\| (\d+) \| ([^|]+?) \|", section, re.MULTILINE)}
+    assert listed == {(patch.promise, patch.name) for patch in PATCHES}

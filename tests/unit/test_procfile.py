@@ -20,17 +20,17 @@ PROCESSES = parse_procfile((Path(settings.BASE_DIR) / "Procfile").read_text()).p
 
 
 def commands(line: str) -> list[list[str]]:
-    """The commands of a line, as argument lists without the variables that `env` sets in front."""
+    """Return the commands of a line as argument lists, without leading `env` variables."""
     lists = [shlex.split(part) for part in line.split("&&")]
     return [[word for word in words if word != "env" and not re.match(r"[A-Z_]+=", word)] for words in lists]
 
 
-def test_every_process_of_the_project_has_its_line() -> None:
+def test_procfile_has_a_line_for_every_process_when_one_is_added() -> None:
     assert set(PROCESSES) == {"release", "web", "worker", "beat", "flower"}
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_every_command_of_a_line_exists(name: str) -> None:
+def test_procfile_commands_exist_when_code_moves(name: str) -> None:
     for program, *rest in commands(PROCESSES[name]):
         assert shutil.which(program, path=str(Path(sys.executable).parent)), program
         match program, rest:
@@ -49,13 +49,13 @@ def test_every_command_of_a_line_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["web", "worker", "beat", "flower"])
-def test_line_is_a_command_without_a_shell_when_a_container_gets_its_words(name: str) -> None:
-    # As the words are given to the image: a variable in front would be taken for the program.
+def test_procfile_line_needs_no_shell_when_a_container_runs_it(name: str) -> None:
+    # A container gets the words of the line: a leading variable would be taken for the program.
     assert not re.search(r"[;&|<>$]", PROCESSES[name])
     assert "=" not in shlex.split(PROCESSES[name])[0]
 
 
-def test_worker_line_takes_every_queue() -> None:
+def test_procfile_worker_serves_every_queue_when_one_is_added() -> None:
     (words,) = commands(PROCESSES["worker"])
     assert set(words[words.index("-Q") + 1].split(",")) == set(settings.CELERY_TASK_QUEUES)
 
@@ -77,5 +77,5 @@ def test_dashboard_refuses_to_start_when_credentials_are_missing(environment: di
 
 
 @pytest.mark.parametrize("environment", [{"FLOWER_BASIC_AUTH": "a:b,c:d"}, {"FLOWER_AUTH": ".*@example.org"}])
-def test_dashboard_may_start_when_there_are_credentials(environment: dict[str, str]) -> None:
+def test_dashboard_starts_when_there_are_credentials(environment: dict[str, str]) -> None:
     assert refusal(environment) == ""

@@ -1,4 +1,4 @@
-"""The table at the end of a long run counts what the tests of each promise went through."""
+"""The table at the end of a long run adds up the results of the tests of each promise."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def report(name: str, *, outcome: Any = "passed", when: Any = "call", **counts: 
     )
 
 
-def test_all_fifteen_promises_have_tests_when_the_page_is_read() -> None:
+def test_promise_table_has_all_promises_when_the_page_is_read() -> None:
     rows = read_promises(PAGE.read_text())
     assert [row.title.partition(".")[0] for row in rows] == [*map(str, range(1, 16)), "All of them at once"]
     assert all(row.tests for row in rows)
 
 
-def test_counts_of_a_promises_tests_are_added_when_they_come_in() -> None:
+def test_promise_table_adds_up_counts_when_reports_arrive() -> None:
     table = PromiseTable()
     table.rows = read_promises(
         "## 1. One\n\n- `test_a`\n- `test_b`\n\n## 2. Two\n\n- `test_b`\n\n## Protections\n\n- `test_a`\n"

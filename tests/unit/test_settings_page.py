@@ -1,4 +1,4 @@
-"""docs/settings.md tells every setting, with the default that the code has."""
+"""docs/reference/settings.md lists every setting with its default in the code."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from django.conf import settings
 from tasks.conf import BridgeSettings
 
 ROOT = Path(settings.BASE_DIR)
-PAGE = (ROOT / "docs" / "settings.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "settings.md").read_text()
 READERS = {"env", "environ", "environment"}
-"""What a program reads its environment from: django-environ's reader, os.environ, or a copy of that."""
+"""Names that programs read the environment from: django-environ's reader, os.environ or a copy."""
 
 
 def table(heading: str) -> dict[str, str]:
-    """Name and default of each row of the table under a heading."""
+    """Return name and default of each row of the table under a heading."""
     section = PAGE.split(f"\n## {heading}", 1)[1].split("\n## ", 1)[0]
     return dict(re.findall(r"^\| `([A-Za-z_0-9]+)` \| (.+?) \|", section, re.MULTILINE))
 
 
 def read_in(source: str) -> set[str]:
-    """The environment variables that a module reads, by a name or by a constant of its own that holds one."""
+    """Return the environment variables that a module reads, by a literal or a module constant."""
     tree = ast.parse(source)
     constants: dict[str, str] = {}
     for node in tree.body:
@@ -43,14 +43,14 @@ def read_in(source: str) -> set[str]:
                 pass
             case _:
                 continue
-        called = reader.attr if isinstance(reader, ast.Attribute) else getattr(reader, "id", "")
-        if called in READERS and name.isupper():
+        reader_name = reader.attr if isinstance(reader, ast.Attribute) else getattr(reader, "id", "")
+        if reader_name in READERS and name.isupper():
             names.add(name)
     return names
 
 
 def plain_defaults(source: str) -> dict[str, object]:
-    """Name -> default of the settings that are read as text, number or switch, where the default is written out."""
+    """Return name -> default of text, number and boolean settings with a literal default."""
     found: dict[str, object] = {}
     for node in ast.walk(ast.parse(source)):
         match node:
@@ -63,12 +63,12 @@ def plain_defaults(source: str) -> dict[str, object]:
     return found
 
 
-def test_every_number_and_name_of_the_bridge_is_told_with_its_default() -> None:
-    told = {name: json.loads(default.strip("`")) for name, default in table("The bridge").items()}
-    assert told == asdict(BridgeSettings())
+def test_every_bridge_setting_is_documented_when_one_is_added() -> None:
+    documented = {name: json.loads(default.strip("`")) for name, default in table("The bridge").items()}
+    assert documented == asdict(BridgeSettings())
 
 
-def test_every_environment_variable_is_told() -> None:
+def test_every_environment_variable_is_documented_when_one_is_added() -> None:
     modules = [path for folder in ("project", "tasks") for path in (ROOT / folder).rglob("*.py")]
     outside = [path for path in modules if not path.is_relative_to(ROOT / "project" / "local")]
     read = set().union(*(read_in(path.read_text()) for path in outside))
@@ -76,12 +76,12 @@ def test_every_environment_variable_is_told() -> None:
     assert set(table("Environment variables")) == read
 
 
-def test_every_plain_default_is_told_when_it_changes() -> None:
+def test_every_literal_default_is_documented_when_it_changes() -> None:
     defaults = plain_defaults((ROOT / "project" / "settings.py").read_text())
     assert {"HTTPS", "DATABASE_URL", "REDIS_URL", "LOG_LEVEL"} <= set(defaults)
-    told = table("Environment variables")
+    documented = table("Environment variables")
     for name, default in defaults.items():
-        words = (
+        expected = (
             "empty" if default in {None, ""} else f"`{str(default).lower() if isinstance(default, bool) else default}`"
         )
-        assert told[name].startswith(words), name
+        assert documented[name].startswith(expected), name

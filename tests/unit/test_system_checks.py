@@ -1,4 +1,4 @@
-"""`manage.py check` names what is missing or contradictory, and the mend."""
+"""`manage.py check` reports missing or contradictory settings, and the fix."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def ids() -> set[str]:
 
 
 @pytest.mark.parametrize("numbers", RIGHT_NUMBERS, ids=str)
-def test_check_is_silent_when_the_numbers_agree(settings: Settings, numbers: dict[str, Any]) -> None:
+def test_system_check_passes_when_the_numbers_are_consistent(settings: Settings, numbers: dict[str, Any]) -> None:
     settings.BATCHREEL = numbers
     assert messages() == []
 
 
 @pytest.mark.parametrize(("expected", "numbers"), WRONG_NUMBERS, ids=str)
-def test_check_names_the_setting_and_the_mend_when_a_number_is_wrong(
+def test_system_check_names_the_setting_and_fix_when_a_number_is_wrong(
     settings: Settings, expected: str, numbers: dict[str, Any]
 ) -> None:
     settings.BATCHREEL = numbers
@@ -93,7 +93,7 @@ def test_check_names_the_setting_and_the_mend_when_a_number_is_wrong(
     assert any(name in message.msg for name in numbers for message in found) or "profile" in numbers
 
 
-def test_every_number_and_name_is_checked_when_it_is_none(settings: Settings) -> None:
+def test_system_check_fails_when_a_setting_is_none(settings: Settings) -> None:
     for name in BridgeSettings.__dataclass_fields__:
         settings.BATCHREEL = {name: None}
         assert ids() == {"batchreel.E001"}, name
@@ -103,7 +103,7 @@ def test_every_number_and_name_is_checked_when_it_is_none(settings: Settings) ->
     ("name", "expected"),
     [("VIDEO_BATCH_JOB_QUEUE", "batchreel.E002"), ("VIDEO_BATCH_JOB_DEFINITION", "batchreel.E003")],
 )
-def test_check_names_the_batch_setting_when_it_is_empty(settings: Settings, name: str, expected: str) -> None:
+def test_system_check_names_the_batch_setting_when_it_is_empty(settings: Settings, name: str, expected: str) -> None:
     setattr(settings, name, "")
     (found,) = messages()
     assert found.id == expected
@@ -111,7 +111,7 @@ def test_check_names_the_batch_setting_when_it_is_empty(settings: Settings, name
 
 
 @pytest.mark.parametrize(("expected", "name", "value"), WRONG_CELERY, ids=str)
-def test_check_names_the_celery_setting_when_it_is_wrong(
+def test_system_check_reports_the_celery_setting_when_it_is_wrong(
     settings: Settings, expected: str, name: str, value: Any
 ) -> None:
     settings.BATCHREEL = {"tick_lease_s": 60}  # longer than any limit here
@@ -120,23 +120,23 @@ def test_check_names_the_celery_setting_when_it_is_wrong(
 
 
 @pytest.mark.parametrize(("expected", "options"), WRONG_TRANSPORT, ids=str)
-def test_check_names_the_broker_option_when_it_is_wrong(
+def test_system_check_reports_the_broker_option_when_it_is_wrong(
     settings: Settings, expected: str, options: dict[str, Any]
 ) -> None:
     settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, **options}
     assert ids() == {expected}
 
 
-def test_check_says_so_when_the_secret_key_is_empty(settings: Settings) -> None:
+def test_system_check_fails_when_the_secret_key_is_empty(settings: Settings) -> None:
     settings.SECRET_KEY = ""
     assert ids() == {"batchreel.E005"}
 
 
-def test_check_says_so_when_the_database_is_not_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_system_check_fails_when_the_database_is_not_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(django_settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
     assert ids() == {"batchreel.E004"}
 
 
-def test_check_says_so_when_no_database_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_system_check_fails_when_no_database_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(django_settings.DATABASES["default"], "NAME", "")
     assert ids() == {"batchreel.E008"}

@@ -1,4 +1,4 @@
-"""The image holds what the job definition runs, and nothing else of the project is needed for it."""
+"""The image contains what the job definition runs; it needs nothing else of the project."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ LAST_STAGE = max(number for number, line in enumerate(LINES) if line.startswith(
 
 
 def arguments(instruction: str, lines: list[str] = LINES[LAST_STAGE:]) -> list[str]:
-    """What follows each such instruction of the stage that becomes the image."""
+    """Return the arguments of each such instruction, by default in the final stage."""
     return [line.split(maxsplit=1)[1] for line in lines if line.startswith(f"{instruction} ")]
 
 
 def copied(lines: list[str] = LINES[LAST_STAGE:]) -> list[tuple[str, str]]:
-    """Source and target of each COPY that takes from the project, not from another stage."""
+    """Return source and target of each COPY from the project, not from another stage."""
     pairs = [tuple(each.split()) for each in arguments("COPY", lines) if not each.startswith("--from")]
     return [(pair[-2], pair[-1]) for pair in pairs]
 
 
 def ignored(path: str) -> bool:
-    """Does .dockerignore keep this path out? The last fitting line decides, as Docker has it."""
-    out = False
+    """Return whether .dockerignore excludes this path. The last match decides, as in Docker."""
+    excluded = False
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         pattern = line.removeprefix("!").removeprefix("**/")
         if not pattern or pattern.startswith("#"):
@@ -44,17 +44,17 @@ def ignored(path: str) -> bool:
         heads = ["/".join(parts[: length + 1]) for length in range(len(parts))]
         names = parts if "**/" in line else heads
         if any(fnmatch.fnmatch(name, pattern) for name in names):
-            out = not line.startswith("!")
-    return out
+            excluded = not line.startswith("!")
+    return excluded
 
 
-def test_image_runs_the_definitions_program_when_no_command_is_given() -> None:
+def test_image_runs_the_container_program_when_no_command_is_given() -> None:
     (command,) = arguments("CMD")
     assert tuple(json.loads(command)) == COMMAND[:3]
     assert arguments("ENTRYPOINT") == []
 
 
-def test_image_installs_only_what_has_a_known_hash_and_runs_without_root() -> None:
+def test_image_installs_by_hash_and_runs_without_root_when_built() -> None:
     installs = [
         line for line in arguments("RUN", LINES) if " install " in line and "pip" in line and "apt-get" not in line
     ]
@@ -64,7 +64,7 @@ def test_image_installs_only_what_has_a_known_hash_and_runs_without_root() -> No
     assert arguments("USER") == ["batchreel"]
 
 
-def test_image_can_be_told_apart_when_it_runs_somewhere() -> None:
+def test_image_has_version_and_revision_labels_when_it_is_built() -> None:
     (labels,) = arguments("LABEL")
     for name in ("version", "revision"):
         assert f'org.opencontainers.image.{name}="${{{name.upper()}}}"' in labels
@@ -73,7 +73,7 @@ def test_image_can_be_told_apart_when_it_runs_somewhere() -> None:
     assert '--build-arg "REVISION=$revision"' in build
 
 
-def test_build_context_has_the_code_and_no_local_state() -> None:
+def test_build_context_excludes_local_state_when_the_image_is_built() -> None:
     sources = " ".join(each for each in arguments("COPY", LINES) if not each.startswith("--from")).split()
     assert not any(ignored(source) for source in sources if not source.startswith("./"))
     assert not ignored("tasks/container/__main__.py")
@@ -88,7 +88,7 @@ def test_build_context_has_the_code_and_no_local_state() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_container_program_starts_when_only_the_copied_paths_are_there(
+def test_container_program_starts_when_only_the_copied_paths_exist(
     tmp_path: Path, program_environment: dict[str, str]
 ) -> None:
     for source, target in copied():
@@ -116,7 +116,7 @@ def test_container_program_starts_when_only_the_copied_paths_are_there(
     assert "JOB_NOT_FOUND" in ran.stdout + ran.stderr
 
 
-def test_container_program_says_how_it_is_used_when_it_gets_no_job() -> None:
+def test_container_program_prints_its_usage_when_it_gets_no_job() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDEO_JOB_")}
     ran = subprocess.run(
         [sys.executable, *COMMAND[1:3]],

@@ -1,4 +1,4 @@
-"""Tests are dealt out by file, and histories to the process of low priority, by the real pytest-xdist."""
+"""The real pytest-xdist distributes tests by file, and histories to the low-priority process."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _TEST = """
 import os, pytest
 @pytest.mark.parametrize("turn", range(6))
 def test_it(turn):
-    with open("told", "a") as told:
-        print(__file__, os.environ["PYTEST_XDIST_WORKER"], os.nice(0), file=told)
+    with open("log", "a") as log:
+        print(__file__, os.environ["PYTEST_XDIST_WORKER"], os.nice(0), file=log)
 """
 
 
 @pytest.fixture
-def dealt(tmp_path: Path) -> list[tuple[str, str, int]]:
+def distributed(tmp_path: Path) -> list[tuple[str, str, int]]:
     """File, process and priority of each test of a small project, in the order in which they ran."""
     for name in (*SIMULATIONS, *OTHERS):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(_TEST)
     processes = ["--tx", "2*popen", "--tx", f"popen//nice={NICE}", "--dist", "loadfile", "--no-loadscope-reorder"]
     plugins = ["-p", "xdist", "-p", "tests.xdist_scheduler"]
-    # Loaded from the project, the plugin deals out the tests of the folder in which pytest runs.
+    # The plugin is loaded from the project, but distributes the tests of pytest's working folder.
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
         environment.pop(name, None)
@@ -56,17 +56,17 @@ def dealt(tmp_path: Path) -> list[tuple[str, str, int]]:
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    told = [line.split() for line in (tmp_path / "told").read_text().splitlines()]
-    return [(str(Path(file).relative_to(tmp_path)), process, int(nice)) for file, process, nice in told]
+    rows = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    return [(str(Path(file).relative_to(tmp_path)), process, int(nice)) for file, process, nice in rows]
 
 
-def test_file_stays_in_one_process_and_low_priority_gets_histories_alone_when_tests_are_dealt_out(
-    dealt: list[tuple[str, str, int]],
+def test_scheduler_keeps_files_in_one_process_when_it_distributes_tests(
+    distributed: list[tuple[str, str, int]],
 ) -> None:
-    assert len(dealt) == 6 * len({*SIMULATIONS, *OTHERS})
+    assert len(distributed) == 6 * len({*SIMULATIONS, *OTHERS})
     for file in OTHERS:
-        assert len({process for name, process, _ in dealt if name == file}) == 1, dealt
+        assert len({process for name, process, _ in distributed if name == file}) == 1, distributed
     base = os.nice(0)
-    low = [name for name, _, nice in dealt if nice == base + NICE]
+    low = [name for name, _, nice in distributed if nice == base + NICE]
     assert low[0] == SIMULATIONS[0]
     assert set(low) <= set(SIMULATIONS)

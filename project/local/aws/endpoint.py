@@ -1,7 +1,8 @@
-"""The local AWS endpoint: moto's server (S3, Logs, IAM, EC2, Batch's control plane) with a job plane of our own.
+"""The local AWS endpoint: moto's server (S3, Logs, IAM, EC2, Batch's control plane) with our own job plane.
 
-Unmodified boto3 talks to it through AWS_ENDPOINT_URL. moto's own job plane is replaced because it is not thread-safe,
-shows no exit codes and looks at every job for each describe. All state is in memory and ends with the process.
+Unmodified boto3 uses it through AWS_ENDPOINT_URL. moto's own job plane is replaced because it is
+not thread-safe, reports no exit codes and iterates over all jobs for each describe. All state is in
+memory and is lost with the process.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _COMPUTE_CHANGES = frozenset({"/v1/createcomputeenvironment", "/v1/updatecompute
 
 
 class AwsServer(ThreadedWSGIServer):
-    """The HTTP server: a thread for each connection."""
+    """The HTTP server, with one thread per connection."""
 
     daemon_threads = True
 
@@ -52,7 +53,7 @@ class AwsServer(ThreadedWSGIServer):
         super().__init__(LOOPBACK, port, _LockedMoto(moto_lock), handler=_RequestHandler)
 
     def start_containers(self) -> None:
-        """Run the jobs that are submitted from now on."""
+        """Start running submitted jobs."""
         environment = {**os.environ, "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.port}"}
         runner = ContainerRunner(
             self.table,
@@ -62,13 +63,14 @@ class AwsServer(ThreadedWSGIServer):
             faults=self.faults,
             docker_image=os.environ.get("LOCAL_BATCH_DOCKER_IMAGE", ""),
         )
-        threading.Thread(target=runner.start_jobs_for_ever, name="start-jobs", daemon=True).start()
+        threading.Thread(target=runner.start_jobs_forever, name="start-jobs", daemon=True).start()
 
 
 class _LockedMoto:
-    """moto as a WSGI application that answers one request at a time: its state is plain dicts without a lock.
+    """moto as a WSGI application that serves one request at a time: its state is in plain dicts without locks.
 
-    S3 is left out, so that a long upload holds up nothing; two clients never write the same object here.
+    S3 requests are not serialized, so that a long upload blocks nothing. Two clients never write
+    the same object here.
     """
 
     def __init__(self, moto_lock: threading.RLock) -> None:
@@ -83,10 +85,13 @@ class _LockedMoto:
 
 
 class _RequestHandler(MotoRequestHandler):
-    """Answers the job plane itself, over connections that stay open; hands all else to moto."""
+    """Handler for job plane requests, with persistent connections.
+
+    It passes all other requests to moto.
+    """
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or header and body of a small answer wait 40 ms for each other
+    disable_nagle_algorithm = True  # otherwise the body of a small response is sent 40 ms after its header
     server: AwsServer
 
     def run_wsgi(self) -> None:
@@ -101,11 +106,11 @@ class _RequestHandler(MotoRequestHandler):
             self.server.table.place_again()
 
     def handle_expect_100(self) -> bool:
-        """Leave "100 Continue" to werkzeug, which sends one as well."""
+        """Send nothing: werkzeug already sends "100 Continue"."""
         return True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing: polling would fill the log. Errors are logged where they happen."""
+        """Log nothing, because polling would fill the log. Errors are logged where they occur."""
 
     def _answer_job_plane(self, region: str) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -123,19 +128,19 @@ class _RequestHandler(MotoRequestHandler):
 
 
 def main() -> None:
-    """Serve until SIGTERM. The containers that run then are ended by their lifelines."""
+    """Serve until SIGTERM. The lifelines of running containers then end them."""
     parser = argparse.ArgumentParser(prog="python -m project.local.aws.endpoint", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="TCP port on loopback")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit_now)
     server = AwsServer(arguments.port)
     server.start_containers()
     server.serve_forever()
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    os._exit(0)  # the threads of running containers would hold up an orderly exit, and nothing here outlives it
+def _exit_now(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)  # the threads of running containers would delay a normal exit, and no state needs to be saved
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""What an AWS account has before the project can use it, made over boto3 in the local endpoint: role, compute, queue.
+"""The AWS resources that the project requires, created in the local endpoint: role, compute, queue.
 
-The job definition is not here: `manage.py register_job_definition` registers it, locally as in production.
+The job definition is not created here: `manage.py register_job_definition` registers it, locally as
+in production.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ COMPUTE_ENVIRONMENT = "batchreel"
 ROLE = "batchreel-batch"
 
 QUEUE_VCPUS = 16
-"""More than most laptops have: a container that asks for 8 shall start there too, and take its time."""
+"""More than most laptops have, so that a container that requests 8 vCPUs starts there as well, if slowly."""
 
 
 def aws_environment(port: int) -> dict[str, str]:
-    """Return the environment that sends an unmodified boto3 to the local endpoint on `port`."""
+    """Return the environment that makes an unmodified boto3 use the local endpoint on `port`."""
     return {
         "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{port}",
         "AWS_ACCESS_KEY_ID": "local",
@@ -38,7 +39,7 @@ def aws_environment(port: int) -> dict[str, str]:
 
 
 def ensure_job_queue(environment: Mapping[str, str]) -> None:
-    """Make the role, the compute environment and the job queue, unless they are there."""
+    """Create the role, the compute environment and the job queue, unless they exist."""
     batch = _client("batch", environment)
     if batch.describe_job_queues(jobQueues=[JOB_QUEUE])["jobQueues"]:
         return
@@ -77,7 +78,7 @@ def _ensure_role(environment: Mapping[str, str]) -> str:
 
 def _client(service: str, environment: Mapping[str, str]) -> Any:
     return boto3.Session().client(
-        service,  # type: ignore[call-overload]  # the stubs know only literal names
+        service,  # type: ignore[call-overload]  # the stubs accept only literal names
         endpoint_url=environment["AWS_ENDPOINT_URL"],
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 
 _START_LIMIT_S = 60
-_ANSWER_LIMIT_S = 5
+_RESPONSE_LIMIT_S = 5
 
 
 def start_aws(state_dir: Path, *, port: int, environment: Mapping[str, str], lock_descriptor: int) -> Service:
-    """Start the endpoint on `port`. Its `environment` is what the containers that it runs start from."""
+    """Start the endpoint on `port`.
+
+    Its `environment` is also the base environment of the containers that it runs.
+    """
     return Service(
         name="The local AWS endpoint",
         command=[sys.executable, "-m", "project.local.aws.endpoint", "--port", str(port)],
@@ -32,10 +35,10 @@ def start_aws(state_dir: Path, *, port: int, environment: Mapping[str, str], loc
 
 
 def wait_for_aws(service: Service, port: int) -> None:
-    """Return when the endpoint answers. Raises StackError at the deadline."""
-    service.wait_until(lambda: _ask(port), deadline_s=_START_LIMIT_S)
+    """Return once the endpoint responds. Raises StackError at the deadline."""
+    service.wait_until(lambda: _request(port), deadline_s=_START_LIMIT_S)
 
 
-def _ask(port: int) -> None:
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/moto-api/data.json", timeout=_ANSWER_LIMIT_S) as answer:
-        answer.read()
+def _request(port: int) -> None:
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/moto-api/data.json", timeout=_RESPONSE_LIMIT_S) as response:
+        response.read()

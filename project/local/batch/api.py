@@ -1,4 +1,4 @@
-"""The operations of Batch's job plane: JSON in, JSON out, as in AWS's API reference."""
+"""The operations of Batch's job plane: JSON requests and responses as in AWS's API reference."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from project.local.batch.jobs import JobTable
 
 DESCRIBE_IDS_MAX = 100
-"""API_DescribeJobs: at most 100 job ids in one call."""
+"""API_DescribeJobs: at most 100 job ids per call."""
 LIST_PAGE_MAX = 1000
 LIST_FILTERED_PAGE_MAX = 100
-"""API_ListJobs: 1,000 summaries a page by status, 100 with a filter."""
+"""API_ListJobs: 1,000 summaries per page by status, 100 with a filter."""
 BULK_IDS_MAX = 50
 """API_TerminateJobs, API_CancelJobs: up to 50 jobs."""
 
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class JobPlane:
-    """Answers requests to submit, describe, list, terminate and cancel jobs. Thread-safe."""
+    """The operations to submit, describe, list, terminate and cancel jobs. Thread-safe."""
 
     def __init__(self, table: JobTable, control_plane: ControlPlane) -> None:
         self._table = table
@@ -53,18 +53,18 @@ class JobPlane:
         }
 
     def answers(self, method: str, path: str) -> bool:
-        """Say whether a request belongs to the job plane; all else of Batch is moto's."""
+        """Return whether a request belongs to the job plane. moto serves all other Batch requests."""
         return method == "POST" and path in self._operations
 
     def answer(self, path: str, body: bytes, *, region: str) -> Answer:
-        """Return HTTP status, headers and body of the answer. Raises nothing."""
+        """Return HTTP status, headers and body of the response. Raises nothing."""
         try:
             shape = self._operations[path](_parse(path, body), region)
         except BatchError as refusal:
             return error_answer(refusal)
-        except Exception:  # noqa: BLE001 - whatever went wrong, the client gets AWS's answer for it
+        except Exception:  # noqa: BLE001 - the client gets AWS's response for any internal error
             _log.exception("%s failed", path)
-            message = "The local AWS Batch failed; its log says why."
+            message = "The local AWS Batch failed; see its log."
             error = BatchError(message, code="ServerException", http_status=HTTPStatus.INTERNAL_SERVER_ERROR)
             return error_answer(error)
         return HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(shape).encode()
@@ -83,7 +83,7 @@ class JobPlane:
 
     def _list_jobs(self, body: Mapping[str, Any], region: str) -> dict[str, Any]:
         if body.get("arrayJobId") or body.get("multiNodeJobId"):
-            reject("The local AWS Batch runs single containers only: list by jobQueue.")
+            reject("The local AWS Batch supports only single-container jobs: list by jobQueue.")
         queue = self._control_plane.queue(region, text_field(body, "jobQueue"))
         filters = list_field(body, "filters")
         page_max = LIST_FILTERED_PAGE_MAX if filters else LIST_PAGE_MAX
@@ -110,7 +110,7 @@ class JobPlane:
         return {}
 
     def _end_several(self, end: Callable[[str, str], None], body: Mapping[str, Any], _region: str) -> dict[str, Any]:
-        """Jobs that are not known count as ended, as in AWS."""
+        """End each of the jobs. Unknown jobs count as ended, as in AWS."""
         job_ids, reason = text_list_field(body, "jobs"), text_field(body, "reason")
         if not 1 <= len(job_ids) <= BULK_IDS_MAX:
             reject(f"jobs must have 1 to {BULK_IDS_MAX} entries")
@@ -145,10 +145,10 @@ def _status_filter(body: Mapping[str, Any]) -> Callable[[BatchJob], bool]:
 
 
 def _name_filter(filters: list[dict[str, Any]]) -> Callable[[BatchJob], bool]:
-    """Return what JOB_NAME looks for: regardless of letter case, `*` at the end stands for anything, any status."""
+    """Return a predicate for the filter JOB_NAME: case-insensitive, optional trailing `*`, any status."""
     values = text_list_field(filters[0], "values")
     if len(filters) != 1 or filters[0].get("name") != "JOB_NAME" or len(values) != 1:
-        reject("The local AWS Batch lists by one filter, JOB_NAME, with one value.")
+        reject("The local AWS Batch supports only one filter, JOB_NAME, with one value.")
     pattern = values[0].lower()
     if pattern.endswith("*"):
         return lambda job: job.submission.name.lower().startswith(pattern[:-1])

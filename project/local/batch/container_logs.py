@@ -1,4 +1,4 @@
-"""CloudWatch log streams in moto: where the output of containers goes, and where boto3 reads it."""
+"""CloudWatch log streams in moto: containers write their output there, and boto3 reads it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ if TYPE_CHECKING:
 
 
 class ContainerLogs:
-    """Writes into moto's log streams under the lock that also covers moto's own requests, since moto has none."""
+    """Writer for moto's log streams.
+
+    moto has no lock, so writes hold the one that also covers moto's own requests.
+    """
 
     def __init__(self, moto_lock: RLock) -> None:
         self._moto_lock = moto_lock
 
     def open_stream(self, *, region: str, group: str, stream: str) -> Callable[[str], None]:
-        """Make the stream, and its group if need be; return what appends one line to it."""
+        """Create the stream, and its group if necessary.
+
+        Return a function that appends one line to it.
+        """
         backend = logs_backends[ACCOUNT_ID][region]
 
         def append(line: str) -> None:
             if not line:
-                return  # CloudWatch knows no empty events; Docker's log driver leaves them out as well
+                return  # CloudWatch has no empty events; Docker's log driver drops them as well
             event = {"timestamp": int(time.time() * 1000), "message": line}
             with self._moto_lock:
-                # Each time, because a person may have deleted the group while the job runs.
+                # Every time, because the user may have deleted the group while the job runs.
                 backend.ensure_log_group(group)
                 backend.ensure_log_stream(group, stream)
                 backend.put_log_events(group, stream, [event])

@@ -1,4 +1,4 @@
-"""What the job plane asks moto's Batch control plane: queues, their compute, job definitions."""
+"""The job plane's access to moto's Batch control plane: queues, their compute environments, job definitions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACCOUNT_ID: str = DEFAULT_ACCOUNT_ID
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A job queue as it is at this moment."""
+    """A snapshot of a job queue."""
 
     arn: str
     name: str
@@ -28,20 +28,20 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """A compute environment of a queue: how many vCPUs its running containers may have in all."""
+    """A compute environment of a queue, with the total vCPUs that its running containers may use."""
 
     arn: str
     max_vcpus: float
 
 
 class ControlPlane:
-    """Reads moto's state under the lock that also covers moto's own requests, since moto has none."""
+    """Reader for moto's state. moto has no lock, so reads hold the one that also covers moto's own requests."""
 
     def __init__(self, moto_lock: RLock) -> None:
         self._moto_lock = moto_lock
 
     def queue(self, region: str, identifier: str) -> Queue:
-        """Return the queue with this name or ARN. Raises ClientException when there is none."""
+        """Return the queue with this name or ARN. Raises ClientException if there is none."""
         with self._moto_lock:
             found = _backend(region).get_job_queue(identifier)
             if found is None:
@@ -49,7 +49,7 @@ class ControlPlane:
             return Queue(arn=found.arn, name=found.name, region=region, enabled=found.state == "ENABLED")
 
     def compute(self, queue: Queue) -> list[Compute]:
-        """Return the queue's enabled compute environments in their order; none when the queue is gone."""
+        """Return the queue's enabled compute environments in order, or none if the queue was deleted."""
         with self._moto_lock:
             found = _backend(queue.region).get_job_queue_by_arn(queue.arn)
             return [
@@ -59,9 +59,9 @@ class ControlPlane:
             ]
 
     def definition(self, region: str, identifier: str) -> dict[str, Any]:
-        """Return the active definition with this ARN, `name:revision`, or the latest active one of this name.
+        """Return the active definition with this ARN or `name:revision`, or the latest active one of this name.
 
-        Raises ClientException when there is none, in AWS's words.
+        Raises ClientException with AWS's message if there is none.
         """
         with self._moto_lock:
             known = _backend(region).describe_job_definitions(status="ACTIVE")

@@ -1,6 +1,7 @@
-"""A container of the local AWS Batch as a real one: the arguments of `docker run`, stricter than a production host.
+"""Real Docker containers for the local AWS Batch: `docker run` arguments stricter than in production.
 
-Which image runs in Docker, the environment says: LOCAL_BATCH_DOCKER_IMAGE. All others are local processes.
+LOCAL_BATCH_DOCKER_IMAGE names the image that runs in Docker. Jobs with any other image run as local
+processes.
 """
 
 from __future__ import annotations
@@ -14,43 +15,45 @@ if TYPE_CHECKING:
     from project.local.batch.job import BatchJob
 
 DOCKER_FAILED_EXIT_CODE = 125
-"""`docker run` itself failed, not what it was to run (docs.docker.com, "docker run", exit status)."""
+"""`docker run` itself failed, not its command (docs.docker.com, "docker run", exit status)."""
 
-_OF_THIS_MACHINE = frozenset(
+_HOST_VARIABLES = frozenset(
     [
         *("HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PWD", "SHELL", "SHLVL", "TERM", "TMPDIR", "USER"),
         *("LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "VIRTUAL_ENV"),
     ]
 )
-"""What the image has of its own."""
-_FILES_OF_THIS_MACHINE = ("CERT", "CA_BUNDLE", "_CERTS")
+"""Variables for which the image has its own values."""
+_HOST_FILE_SUFFIXES = ("CERT", "CA_BUNDLE", "_CERTS")
 
 _REMOVE_LIMIT_S = 30.0
 
 
 def container_name(job: BatchJob) -> str:
-    """The name under which Docker has the job's container."""
+    """Return the Docker name of the job's container."""
     return f"batchreel-{job.job_id}"
 
 
 def docker_command(job: BatchJob, environment: Mapping[str, str]) -> list[str]:
     """Return the command that runs the job's image."""
-    asked = job.submission
+    submission = job.submission
     return docker_run(
-        *(asked.image, *asked.command), name=container_name(job), environment=environment, memory_mib=asked.memory_mib
+        *(submission.image, *submission.command),
+        name=container_name(job),
+        environment=environment,
+        memory_mib=submission.memory_mib,
     )
 
 
 def docker_run(
     image: str, *command: str, name: str, environment: Mapping[str, str], memory_mib: int | None = None
 ) -> list[str]:
-    """Return the command that runs an image as strictly as ours can be run, in the network of this machine.
+    """Return the command that runs an image with the strictest settings ours supports, on the host network.
 
-    Values stay out of it: Docker's client takes them from its own environment, which must be this one.
+    The command contains only the names of variables: Docker's client reads the values from its own
+    environment, which must be `environment`.
     """
-    variables = [
-        each for each in environment if each not in _OF_THIS_MACHINE and not each.endswith(_FILES_OF_THIS_MACHINE)
-    ]
+    variables = [each for each in environment if each not in _HOST_VARIABLES and not each.endswith(_HOST_FILE_SUFFIXES)]
     return [
         *("docker", "run", "--rm", "--init", "--name", name, "--network", "host"),
         *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
@@ -61,7 +64,7 @@ def docker_run(
 
 
 def remove_container(job: BatchJob) -> None:
-    """End the job's container and remove it, where it is still there."""
+    """Kill and remove the job's container, if it still exists."""
     subprocess.run(
         ["docker", "rm", "--force", "--volumes", container_name(job)],  # noqa: S607 - wherever Docker is installed
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Errors in the shape that AWS Batch answers with."""
+"""Errors in the format of AWS Batch's responses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 class BatchError(Exception):
-    """An answer that botocore turns into a ClientError: an error code, an HTTP status and a message."""
+    """An error response that botocore turns into a ClientError: error code, HTTP status and message."""
 
     def __init__(self, message: str, *, code: str, http_status: HTTPStatus) -> None:
         super().__init__(message)
@@ -17,5 +17,5 @@ class BatchError(Exception):
 
 
 def reject(message: str, *, code: str = "ClientException") -> NoReturn:
-    """Raise the error for a request that can never succeed as it is: HTTP status 400."""
+    """Raise the error for an invalid request: HTTP status 400."""
     raise BatchError(message, code=code, http_status=HTTPStatus.BAD_REQUEST)

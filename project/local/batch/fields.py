@@ -1,4 +1,7 @@
-"""Fields of a request's JSON body, read with the answer of AWS when one is missing or of the wrong kind."""
+"""Fields of a request's JSON body.
+
+A missing field or one of the wrong type is rejected as by AWS.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def text_field(body: Mapping[str, Any], name: str) -> str:
-    """Return a text that must be there and not be empty. Raises ClientException."""
+    """Return a string that must be present and not empty. Raises ClientException."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
         reject(f"{name} must be provided")
@@ -19,7 +22,7 @@ def text_field(body: Mapping[str, Any], name: str) -> str:
 
 
 def number_field(body: Mapping[str, Any], name: str, *, default: int) -> int:
-    """Return a whole number, or `default` when the field is missing. Raises ClientException."""
+    """Return an integer, or `default` if the field is missing. Raises ClientException."""
     value = body.get(name)
     if value is None:
         return default
@@ -29,7 +32,7 @@ def number_field(body: Mapping[str, Any], name: str, *, default: int) -> int:
 
 
 def mapping_field(body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return an object, empty when the field is missing. Raises ClientException."""
+    """Return an object, empty if the field is missing. Raises ClientException."""
     value = body.get(name)
     if value is None:
         return {}
@@ -39,7 +42,10 @@ def mapping_field(body: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def text_mapping_field(body: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Return an object whose values are texts, empty when the field is missing. Raises ClientException."""
+    """Return an object with string values, empty if the field is missing.
+
+    Raises ClientException.
+    """
     value = mapping_field(body, name)
     if not all(isinstance(text, str) for text in value.values()):
         reject(f"{name} must be a string to string map")
@@ -47,7 +53,7 @@ def text_mapping_field(body: Mapping[str, Any], name: str) -> dict[str, str]:
 
 
 def list_field(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return a list of objects, empty when the field is missing. Raises ClientException."""
+    """Return a list of objects, empty if the field is missing. Raises ClientException."""
     value = body.get(name)
     if value is None:
         return []
@@ -57,7 +63,7 @@ def list_field(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def text_list_field(body: Mapping[str, Any], name: str) -> list[str]:
-    """Return a list of texts, empty when the field is missing. Raises ClientException."""
+    """Return a list of strings, empty if the field is missing. Raises ClientException."""
     value = body.get(name)
     if value is None:
         return []

@@ -1,4 +1,4 @@
-"""One Batch job of the local endpoint: its states, its attempts, and the shapes that AWS shows of it."""
+"""One Batch job of the local endpoint: its states, its attempts, and its representations in the API."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from project.local.batch.submission import Submission
 
 CONTAINER_EXITED = "Essential container in task exited"
-"""Batch's statusReason for a container that ended by itself, whatever its exit code."""
+"""Batch's statusReason for a container that exited by itself, with any exit code."""
 START_FAILED = "Task failed to start"
 TIMED_OUT = "Job attempt duration exceeded timeout"
 
 
 class BatchStatus(StrEnum):
-    """docs.aws.amazon.com/batch/latest/userguide/job_states.html. PENDING is for dependencies, which are not here."""
+    """docs.aws.amazon.com/batch/latest/userguide/job_states.html.
+
+    PENDING is for jobs with dependencies, which are not supported here.
+    """
 
     SUBMITTED = "SUBMITTED"
     PENDING = "PENDING"
@@ -38,17 +41,17 @@ FINISHED = frozenset({BatchStatus.SUCCEEDED, BatchStatus.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How Batch tells of a run that did not end by itself; `before_telling` waits until it does."""
+    """How Batch reports a run that did not exit by itself. `delay_report` delays the report."""
 
     status_reason: str
     reason: str = ""
     exit_code: int | None = None
-    before_telling: Callable[[], object] = bool
+    delay_report: Callable[[], object] = bool
 
 
 @dataclass(slots=True)
 class ContainerRun:
-    """One start of a job's container. Times are epoch milliseconds, as AWS gives them."""
+    """One start of a job's container. Times are epoch milliseconds, as in AWS."""
 
     number: int
     compute_arn: str
@@ -60,20 +63,20 @@ class ContainerRun:
     reason: str = ""
     status_reason: str = ""
     stop: Callable[[], None] | None = None
-    """Asks the running process to end; None before there is one and after it ended."""
+    """Asks the running process to end. None before it starts and after it has ended."""
     kill: Callable[[], None] | None = None
-    """Ends the running process without a warning, as the loss of its machine does."""
+    """Kills the running process without warning, like the loss of its host."""
     timed_out: bool = False
     loss: Loss | None = None
-    """A planted end of the run, in place of the one that the process had."""
+    """A planted end of the run, reported instead of the process's own exit."""
 
 
 @dataclass(slots=True)
 class BatchJob:
-    """The row of the job table. Only the table changes it, under its lock."""
+    """A row of the job table. Only the table changes it, under its lock."""
 
     sequence: int
-    """Grows with each submission: the order of the queue and of listings."""
+    """Increases with each submission: the order of the queue and of listings."""
     submission: Submission
     created_at_ms: int
     job_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -83,16 +86,16 @@ class BatchJob:
     is_terminated: bool = False
     stopped_at_ms: int | None = None
     run: ContainerRun | None = None
-    """The present or last start."""
+    """The current or most recent start."""
     ended_runs: list[ContainerRun] = field(default_factory=list)
 
     @property
     def arn(self) -> str:
-        """The job's ARN, in the region of its queue."""
+        """Return the job's ARN, in the region of its queue."""
         return f"arn:aws:batch:{self.submission.queue.region}:{ACCOUNT_ID}:job/{self.job_id}"
 
     def summary(self) -> dict[str, Any]:
-        """Return ListJobs' JobSummary."""
+        """Return the JobSummary of ListJobs."""
         shape: dict[str, Any] = {
             "jobArn": self.arn,
             "jobId": self.job_id,
@@ -108,7 +111,7 @@ class BatchJob:
         return shape
 
     def detail(self) -> dict[str, Any]:
-        """Return DescribeJobs' JobDetail."""
+        """Return the JobDetail of DescribeJobs."""
         submission = self.submission
         shape: dict[str, Any] = {
             "jobArn": self.arn,

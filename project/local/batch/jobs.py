@@ -1,7 +1,8 @@
-"""The job table of the local AWS Batch: every job by its id, what may happen to it, and which may start now.
+"""The job table of the local AWS Batch: all jobs by id, their state transitions, and their placement.
 
-All methods may be called from any thread; one lock covers the table, and nothing is waited for while it is held. The
-cost of a describe grows with the ids that it names, never with the jobs that are known.
+All methods are thread-safe: one lock covers the table, and no method blocks while it holds the
+lock. The cost of a describe depends on the number of ids in the request, not on the number of jobs
+in the table.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ TOO_BIG = (
 
 
 class JobTable:
-    """Jobs and their states. `compute_of` says what a queue's jobs may run on at this moment."""
+    """Jobs and their states. `compute_of` returns the current compute environments of a queue."""
 
     def __init__(self, compute_of: Callable[[Queue], list[Compute]]) -> None:
         self._compute_of = compute_of
@@ -52,7 +53,7 @@ class JobTable:
         self._held_back: Callable[[str], str | None] = lambda _: None
 
     def submit(self, submission: Submission) -> BatchJob:
-        """Add a job, SUBMITTED."""
+        """Add a job with status SUBMITTED."""
         with self._changed:
             job = BatchJob(sequence=next(self._sequence), submission=submission, created_at_ms=_now_ms())
             self._jobs[job.job_id] = job
@@ -62,16 +63,17 @@ class JobTable:
             return job
 
     def describe(self, job_ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the details of the known ones among `job_ids`; the others are silently absent, as in AWS."""
+        """Return the details of `job_ids`. Unknown ids are silently omitted, as in AWS."""
         with self._changed:
             return [self._jobs[job_id].detail() for job_id in dict.fromkeys(job_ids) if job_id in self._jobs]
 
     def list_page(
         self, queue_arn: str, *, wanted: Callable[[BatchJob], bool], before: int | None, limit: int
     ) -> tuple[list[dict[str, Any]], int | None]:
-        """Return up to `limit` summaries, the newest first, and where the next page begins, None after the last.
+        """Return up to `limit` summaries, newest first, and the start of the next page or None.
 
-        `before` is what the page before returned: only jobs with a smaller sequence are looked at.
+        `before` is the start returned with the previous page: only jobs with a smaller sequence are
+        included.
         """
         with self._changed:
             page: list[BatchJob] = []
@@ -83,7 +85,10 @@ class JobTable:
             return [job.summary() for job in page], None
 
     def terminate(self, job_id: str, reason: str) -> None:
-        """End a job: at once if it has not started, else by asking its process. Unknown and finished: nothing."""
+        """End a job: immediately if it has not started, otherwise by stopping its process.
+
+        Does nothing for an unknown or finished job.
+        """
         stop: Callable[[], None] | None = None
         with self._changed:
             job = self._jobs.get(job_id)
@@ -99,7 +104,7 @@ class JobTable:
             stop()
 
     def cancel(self, job_id: str, reason: str) -> None:
-        """End a job that has not started; one that has is left alone, silently, as in AWS."""
+        """End a job that has not started. A started job silently continues, as in AWS."""
         with self._changed:
             job = self._jobs.get(job_id)
             if job is not None and job.status in NOT_STARTED:
@@ -107,17 +112,20 @@ class JobTable:
                 self._fail_unstarted(job)
 
     def next_to_start(self) -> list[BatchJob]:
-        """Wait until jobs may start, and return them, STARTING, each with a new run and its vCPUs taken."""
+        """Wait until jobs can start.
+
+        Return them as STARTING, each with a new run and its vCPUs allocated.
+        """
         placed: list[BatchJob] = []
         while not placed:
-            # Asked for without the lock, because the control plane has one of its own.
-            compute = {queue: self._compute_of(queue) for queue in self._queues_to_look_at()}
+            # Called without holding our lock, because the control plane has its own.
+            compute = {queue: self._compute_of(queue) for queue in self._wait_for_queues()}
             with self._changed:
                 placed = [job for queue, choices in compute.items() for job in self._place_queue(queue, choices)]
         return placed
 
     def lose(self, job_id: str, loss: Loss) -> bool:
-        """Take the machine from under a running job. False where it does not run."""
+        """Kill a running job as if its host were lost. Return False if it is not running."""
         with self._changed:
             job = self._jobs.get(job_id)
             if job is None or job.status is not BatchStatus.RUNNING or job.run is None or job.run.kill is None:
@@ -128,27 +136,30 @@ class JobTable:
         return True
 
     def running(self) -> list[str]:
-        """Return the ids of all jobs that run, the oldest first."""
+        """Return the ids of all running jobs, oldest first."""
         with self._changed:
             return [job.job_id for job in self._jobs.values() if job.status is BatchStatus.RUNNING]
 
     def vanish(self, job_id: str) -> bool:
-        """Know the job no more; its process goes on. False where it was not known."""
+        """Remove the job from the table; its process keeps running.
+
+        Return False if the id is unknown.
+        """
         with self._changed:
             job = self._jobs.pop(job_id, None)
             if job is not None:
                 self._jobs_of_queue[job.submission.queue.arn].remove(job)
             return job is not None
 
-    def hold_back(self, reason_for: Callable[[str], str | None]) -> None:
-        """From now on, a job for whose name this gives a reason stays RUNNABLE, with that reason."""
+    def keep_runnable(self, reason_for: Callable[[str], str | None]) -> None:
+        """Keep a job RUNNABLE from now on if this function returns a reason for its name, with that reason."""
         with self._changed:
             self._held_back = reason_for
 
     def mark_hanging(self, job: BatchJob, *, stop: Callable[[], None]) -> None:
-        """Record that the job stays in STARTING; a terminate calls `stop`."""
+        """Record that the job stays in STARTING. A terminate calls `stop`."""
         with self._changed:
-            _present_run(job).stop = stop
+            _current_run(job).stop = stop
             terminated = job.is_terminated
         if terminated:
             stop()
@@ -156,9 +167,12 @@ class JobTable:
     def mark_running(
         self, job: BatchJob, *, stop: Callable[[], None], kill: Callable[[], None], log_stream_name: str
     ) -> None:
-        """Record that the job's process runs. A terminate that came in between is passed on to it at once."""
+        """Record that the job's process is running.
+
+        If the job was terminated in the meantime, stop the process immediately.
+        """
         with self._changed:
-            run = _present_run(job)
+            run = _current_run(job)
             run.kill = kill
             run.started_at_ms = _now_ms()
             run.log_stream_name = log_stream_name
@@ -169,16 +183,19 @@ class JobTable:
             stop()
 
     def mark_timed_out(self, job: BatchJob) -> None:
-        """Record that the job's process is being stopped because it ran for too long."""
+        """Record that the job's process is being stopped because of its timeout."""
         with self._changed:
-            _present_run(job).timed_out = True
+            _current_run(job).timed_out = True
 
     def mark_ended(
         self, job: BatchJob, *, exit_code: int | None, reason: str = "", status_reason: str = CONTAINER_EXITED
     ) -> None:
-        """Record the end of the job's run and give back its vCPUs: SUCCEEDED, FAILED, or RUNNABLE for another run."""
+        """Record the end of the job's run and release its vCPUs.
+
+        The job becomes SUCCEEDED, FAILED, or RUNNABLE for another run.
+        """
         with self._changed:
-            run = _present_run(job)
+            run = _current_run(job)
             if run.loss is not None:
                 exit_code, reason, status_reason = run.loss.exit_code, run.loss.reason, run.loss.status_reason
             run.stop = run.kill = None
@@ -201,7 +218,7 @@ class JobTable:
             self._place_soon()
 
     def place_again(self) -> None:
-        """Look once more at what may start: a queue's compute may have changed."""
+        """Check again which jobs can start, because a queue's compute environments may have changed."""
         with self._changed:
             self._place_soon()
 
@@ -209,8 +226,8 @@ class JobTable:
         self._may_place = True
         self._changed.notify_all()
 
-    def _queues_to_look_at(self) -> list[Queue]:
-        """Wait for a change, let what was submitted become RUNNABLE, and return the queues in which jobs wait."""
+    def _wait_for_queues(self) -> list[Queue]:
+        """Wait for a change, make submitted jobs RUNNABLE, and return the queues with waiting jobs."""
         with self._changed:
             self._changed.wait_for(lambda: self._may_place)
             self._may_place = False
@@ -222,7 +239,10 @@ class JobTable:
             return [queue for queue, waiting in self._waiting_of_queue.items() if waiting]
 
     def _place_queue(self, queue: Queue, choices: Sequence[Compute]) -> list[BatchJob]:
-        """Take jobs from the head while they fit: first in, first out, so one that does not fit holds back the rest."""
+        """Place jobs from the head of the queue while they fit.
+
+        First in, first out: a job that does not fit blocks the queue.
+        """
         placed: list[BatchJob] = []
         held: list[BatchJob] = []
         waiting = self._waiting_of_queue[queue]
@@ -255,10 +275,10 @@ class JobTable:
         return None
 
     def _starts_again(self, job: BatchJob, run: ContainerRun) -> bool:
-        """Say whether Batch itself retries: never after a terminate or a timeout (job_timeouts.html)."""
+        """Return whether Batch itself retries: never after a terminate or a timeout (job_timeouts.html)."""
         if job.is_terminated or run.timed_out:
             return False
-        return job.submission.retry.starts_again(
+        return job.submission.retry.should_retry(
             attempts_made=run.number, exit_code=run.exit_code, reason=run.reason, status_reason=run.status_reason
         )
 
@@ -273,7 +293,7 @@ class JobTable:
         job.stopped_at_ms = at_ms
 
 
-def _present_run(job: BatchJob) -> ContainerRun:
+def _current_run(job: BatchJob) -> ContainerRun:
     if job.run is None:
         message = f"job {job.job_id} was never placed"
         raise RuntimeError(message)

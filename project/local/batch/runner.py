@@ -1,7 +1,8 @@
-"""Runs the containers of the local AWS Batch: each is a local process, in a session of its own, under a lifeline.
+"""Runner for the containers of the local AWS Batch: local processes, each under a lifeline.
 
-What a container image and the definition's secrets would give it, it has from the endpoint's own environment. As in a
-container, nothing that the process started survives it. One image may be named that runs in Docker instead.
+Each process has its own session. The endpoint's own environment replaces what a container image and
+the definition's secrets would provide. As in a container, no child process survives the main
+process. One image can be selected to run in Docker instead.
 """
 
 from __future__ import annotations
@@ -31,15 +32,18 @@ if TYPE_CHECKING:
     from project.local.batch.jobs import JobTable
 
 STOP_GRACE_S = 30.0
-"""Between SIGTERM and SIGKILL when a job is terminated or times out (job_timeouts.html)."""
+"""Seconds between SIGTERM and SIGKILL if a job is terminated or times out (job_timeouts.html)."""
 
 _LINE_LIMIT_CHARACTERS = 16 * 1024  # Docker's awslogs driver splits longer lines
 _OUTPUT_END_LIMIT_S = 5.0
-_HANG_LOOK_S = 0.1
+_HANG_POLL_S = 0.1
 
 
 class ContainerRunner:
-    """Starts the jobs that the table says may start, each in a thread of its own, and tells the table how they end."""
+    """Runner for the jobs that the table allows to start.
+
+    Each runs in its own thread, which records its end.
+    """
 
     def __init__(
         self,
@@ -55,20 +59,20 @@ class ContainerRunner:
         self._table = table
         self._faults = faults
         self._logs = logs
-        # "python" in a command is the interpreter that this endpoint runs on, with the same packages.
+        # "python" in a command is this endpoint's own interpreter, with the same packages.
         search_path = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath)))
         self._environment = {**environment, "PATH": search_path, "PYTHONUNBUFFERED": "1"}
         self._folder = folder
 
-    def start_jobs_for_ever(self) -> None:
-        """Start jobs as they become able to. Never returns; runs in a thread of its own."""
+    def start_jobs_forever(self) -> None:
+        """Start jobs as soon as they can start. Never returns; call it in its own thread."""
         while True:
             for job in self._table.next_to_start():
                 threading.Thread(target=self._run, args=(job,), name=f"job-{job.job_id}", daemon=True).start()
 
     def _run(self, job: BatchJob) -> None:
         run = job.run
-        if run is None or self._start_goes_wrong(job):
+        if run is None or self._start_fails(job):
             return
         try:
             process = self._start(job, self._container_environment(job, run))
@@ -89,14 +93,14 @@ class ContainerRunner:
         if self._is_docker(job):
             remove_container(job)
             if exit_code == DOCKER_FAILED_EXIT_CODE:
-                reason = "CannotStartContainerError: docker run failed; its words are in the log"
+                reason = "CannotStartContainerError: docker run failed; see the log for its output"
                 self._table.mark_ended(job, exit_code=None, reason=reason, status_reason=START_FAILED)
                 return
         if run.loss is not None:
-            run.loss.before_telling()
+            run.loss.delay_report()
         self._table.mark_ended(job, exit_code=exit_code)
 
-    def _start_goes_wrong(self, job: BatchJob) -> bool:
+    def _start_fails(self, job: BatchJob) -> bool:
         if slow := self._faults.take({FaultKind.SLOW_START}, job_name=job.submission.name):
             self._faults.pause(slow.hold_s or 0.0)()
         fault = self._faults.take({FaultKind.IMAGE_PULL, FaultKind.START_HANG}, job_name=job.submission.name)
@@ -109,11 +113,14 @@ class ContainerRunner:
         return True
 
     def _hang(self, job: BatchJob) -> str:
-        """Stay in STARTING until the job is terminated, or the faults are removed; what Batch says of it then."""
+        """Stay in STARTING until the job is terminated or the faults are removed.
+
+        Return Batch's reason.
+        """
         ended = threading.Event()
         self._table.mark_hanging(job, stop=ended.set)
         released = self._faults.released()
-        while not ended.wait(_HANG_LOOK_S) and not released.is_set():
+        while not ended.wait(_HANG_POLL_S) and not released.is_set():
             pass
         return (
             ""
@@ -130,7 +137,11 @@ class ContainerRunner:
             remove_container(job)
 
     def _start(self, job: BatchJob, environment: Mapping[str, str]) -> subprocess.Popen[str]:
-        """Raises OSError when the command does not exist or there is no room for it, ValueError when it cannot be."""
+        """Start the process.
+
+        Raises OSError if the command does not exist or cannot be started, ValueError if it is
+        invalid.
+        """
         in_docker = self._is_docker(job)
         command = docker_command(job, environment) if in_docker else list(job.submission.command)
         program = command[0] if command else ""
@@ -141,7 +152,8 @@ class ContainerRunner:
                 command,
                 stop_signal=signal.SIGTERM,
                 grace_s=STOP_GRACE_S,
-                # Docker's client passes a SIGTERM on to the container; a killed client would leave it alone.
+                # Docker's client forwards SIGTERM to the container. If it is killed, the container
+                # keeps running.
                 orphan_grace_s=STOP_GRACE_S if in_docker else 0,
             ),
             stdin=subprocess.PIPE,
@@ -164,7 +176,8 @@ class ContainerRunner:
             exit_code = process.wait()
         if process.stdin is not None:
             process.stdin.close()
-        # Only a killed lifeline ends by a signal itself: the container has died with it, and Docker would say so.
+        # Only a killed lifeline ends by a signal itself. The container died with it, so report the
+        # same exit code as Docker.
         return exit_code if exit_code >= 0 else 128 - exit_code
 
     def _container_environment(self, job: BatchJob, run: ContainerRun) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""SubmitJob's request: what AWS refuses, and what a job becomes from definition and overrides."""
+"""SubmitJob requests: AWS's validation rules, and the job that results from definition and overrides."""
 
 from __future__ import annotations
 
@@ -27,30 +27,33 @@ DEFAULT_LOG_GROUP = "/aws/batch/job"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _PARAMETER_REFERENCE = re.compile(r"Ref::([A-Za-z0-9_.-]+)")
-_NOT_HERE = ("arrayProperties", "dependsOn", "nodeOverrides", "eksPropertiesOverride", "ecsPropertiesOverride")
+_UNSUPPORTED = ("arrayProperties", "dependsOn", "nodeOverrides", "eksPropertiesOverride", "ecsPropertiesOverride")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryRules:
-    """How often Batch itself starts a job, and which ends it takes for final (evaluateOnExit)."""
+    """How often Batch itself starts a job, and which failures are final (evaluateOnExit)."""
 
     attempts: int
     on_exit: tuple[Mapping[str, str], ...]
 
-    def starts_again(self, *, attempts_made: int, exit_code: int | None, reason: str, status_reason: str) -> bool:
-        """Say whether a failed attempt is followed by another one. The first rule that fits decides; none means yes."""
+    def should_retry(self, *, attempts_made: int, exit_code: int | None, reason: str, status_reason: str) -> bool:
+        """Return whether a failed attempt is followed by another one.
+
+        The first matching rule decides. Without a match, the answer is yes.
+        """
         if attempts_made >= self.attempts:
             return False
         ended = {"onExitCode": str(exit_code), "onReason": reason, "onStatusReason": status_reason}
         for rule in self.on_exit:
-            if all(_fits(pattern, ended[name]) for name, pattern in rule.items() if name in ended):
+            if all(_matches(pattern, ended[name]) for name, pattern in rule.items() if name in ended):
                 return rule["action"] == "RETRY"
         return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A job as SubmitJob described it, with the definition's values where it said nothing."""
+    """A job as described by SubmitJob, with the definition's values for everything not overridden."""
 
     name: str
     queue: Queue
@@ -70,10 +73,13 @@ class Submission:
 
 
 def read_submission(body: Mapping[str, Any], *, region: str, control_plane: ControlPlane) -> Submission:
-    """Check a SubmitJob request as AWS does and return the job that it describes. Raises ClientException."""
-    for name in _NOT_HERE:
+    """Validate a SubmitJob request as AWS does, and return the job that it describes.
+
+    Raises ClientException.
+    """
+    for name in _UNSUPPORTED:
         if body.get(name):
-            reject(f"{name} is not supported by the local AWS Batch, which runs single containers only.")
+            reject(f"{name} is not supported by the local AWS Batch, which runs only single-container jobs.")
     name = text_field(body, "jobName")
     if _NAME.fullmatch(name) is None:
         reject("Job name should match valid pattern")
@@ -106,7 +112,10 @@ def read_submission(body: Mapping[str, Any], *, region: str, control_plane: Cont
 
 
 def _command(words: Any, parameters: Mapping[str, str]) -> tuple[str, ...]:
-    """Replace each `Ref::name` that has a parameter; AWS hands one without a parameter on as it is."""
+    """Replace each `Ref::name` that has a parameter.
+
+    AWS passes one without a parameter unchanged.
+    """
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         reject("command must be a list of strings")
     return tuple(_PARAMETER_REFERENCE.sub(lambda found: parameters.get(found[1], found[0]), word) for word in words)
@@ -147,7 +156,7 @@ def _retry_rules(body: Mapping[str, Any], definition: Mapping[str, Any]) -> Retr
     for rule in rules:
         if text_field(rule, "action").upper() not in {"RETRY", "EXIT"}:
             reject("evaluateOnExit action must be RETRY or EXIT")
-    # API_EvaluateOnExit: the letter case of an action does not matter.
+    # API_EvaluateOnExit: actions are case-insensitive.
     return RetryRules(attempts=attempts, on_exit=tuple({**rule, "action": rule["action"].upper()} for rule in rules))
 
 
@@ -161,6 +170,6 @@ def _timeout_s(body: Mapping[str, Any], definition: Mapping[str, Any]) -> int | 
     return duration_s
 
 
-def _fits(pattern: str, text: str) -> bool:
-    """Compare as evaluateOnExit does: a pattern may end in `*`, and has no other wildcard."""
+def _matches(pattern: str, text: str) -> bool:
+    """Match as evaluateOnExit does: a pattern may end in `*`, and has no other wildcards."""
     return text.startswith(pattern[:-1]) if pattern.endswith("*") else text == pattern

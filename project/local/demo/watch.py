@@ -1,4 +1,4 @@
-"""Watching one video's job: a progress bar on a terminal, a line now and then elsewhere."""
+"""Progress display for one video's job: a progress bar on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
     from tasks.models import Video
 
-_LOOK_EVERY_S = 0.5
+_POLL_EVERY_S = 0.5
 _LINE_EVERY_S = 3.0
 _OBSERVED_WITHIN_S = 20.0
 _NOT_SUBMITTED_WITHIN_S = 60.0
 
 
 def watch(video: Video, console: Console, *, check_programs: Callable[[], None]) -> Job:
-    """Show progress until the video's job ends and AWS Batch's last word was observed.
+    """Show progress until the video's job ends and the final status of its Batch job was observed.
 
-    `check_programs` raises StackError when a program that the way needs has ended. StackError also when nobody submits
-    the job within a minute.
+    `check_programs` raises StackError if a program that the job needs has ended. Also raises
+    StackError if the job is not submitted within a minute.
     """
     started_s = time.monotonic()
     with _screen(console) as show:
@@ -48,19 +48,19 @@ def watch(video: Video, console: Console, *, check_programs: Callable[[], None])
             if not job.fence and time.monotonic() - started_s > _NOT_SUBMITTED_WITHIN_S:
                 message = "The Celery worker did not submit the job within a minute."
                 raise StackError(message)
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_EVERY_S)
     _wait_until_observed(job, console)
     return job
 
 
 def _wait_until_observed(job: Job, console: Console) -> None:
-    """The observe or reap tick sees the end of the Batch job a little after the container said so."""
+    """Wait until a tick has observed the end of the Batch job, shortly after the container reported it."""
     give_up_at = time.monotonic() + _OBSERVED_WITHIN_S
     unobserved = Attempt.objects.filter(job=job, batch_job_id__isnull=False).exclude(batch_status__in=FINAL_STATUSES)
     if unobserved.exists():
-        console.print("Waiting until Celery's next tick sees the end of the Batch job.")
+        console.print("Waiting for the next Celery tick to observe the end of the Batch job.")
     while unobserved.exists() and time.monotonic() < give_up_at:
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_EVERY_S)
 
 
 @contextmanager
@@ -71,11 +71,11 @@ def _screen(console: Console) -> Iterator[Callable[[str, float], None]]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("Waiting", total=100)
-        yield lambda words, percent: progress.update(bar, description=words, completed=percent)
+        yield lambda text, percent: progress.update(bar, description=text, completed=percent)
 
 
 class _Lines:
-    """Progress as lines: when the words change, and every few seconds while the number does."""
+    """Progress as lines: one when the text changes, and one every few seconds while the percentage changes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -83,9 +83,9 @@ class _Lines:
         self._last: tuple[str, float] = ("", -1)
         self._last_s = 0.0
 
-    def show(self, words: str, percent: float) -> None:
+    def show(self, text: str, percent: float) -> None:
         now_s = time.monotonic()
-        if words == self._last[0] and (percent == self._last[1] or now_s - self._last_s < _LINE_EVERY_S):
+        if text == self._last[0] and (percent == self._last[1] or now_s - self._last_s < _LINE_EVERY_S):
             return
-        self._console.print(f"  {now_s - self._started_s:5.1f} s  {percent:3.0f} %  {words}")
-        self._last, self._last_s = (words, percent), now_s
+        self._console.print(f"  {now_s - self._started_s:5.1f} s  {percent:3.0f} %  {text}")
+        self._last, self._last_s = (text, percent), now_s

@@ -1,3 +1,3 @@
-"""The servers of the local stack, each a process that ends with its parent."""
+"""The servers of the local stack. Each is a process that ends with its parent."""
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
-"""Runs one program so that neither it nor anything it started outlives the process that asked for it.
+"""Wrapper that runs one program, so that neither it nor its descendants outlive the calling process.
 
-The asking process starts this file as a program of its own, in between: `lifeline_command` builds its arguments. It
-holds the other end of a pipe that is this program's standard input. When the asking process ends, however it ends,
-the kernel closes that pipe. This program is the "subreaper" of everything below it: orphans become its children, so a
-grandchild in a process group or session of its own is found as well. Only Linux has this.
+The caller starts this file as an intermediate process; `lifeline_command` builds its arguments. The
+caller holds the other end of a pipe that is this process's standard input. When the caller ends,
+however it ends, the kernel closes that pipe. This process is the "subreaper" of its descendants:
+orphaned processes become its children, so it also finds a grandchild in a separate process group or
+session. Only Linux supports this.
 
-Signals: SIGTERM passes the chosen stop signal to the program itself and kills everything after the grace. If this
-program is killed with SIGKILL, the kernel kills the program below it too.
+Signals: on SIGTERM, it sends the chosen stop signal to the program, and kills everything after the
+grace period. If it is killed with SIGKILL itself, the kernel kills the program as well.
 
-It imports little on purpose, so that it starts within some 20 ms: each container of the local AWS Batch needs one.
+It deliberately imports little, so that it starts within some 20 ms: each container of the local AWS
+Batch needs one.
 """
 
 from __future__ import annotations
@@ -21,18 +23,18 @@ import sys
 import time
 from pathlib import Path
 
-# Not typing.TYPE_CHECKING: importing typing would take as long as all the rest together.
+# Not typing.TYPE_CHECKING: importing typing would take as long as everything else together.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
 COMMAND_NOT_STARTED_EXIT_CODE = 127
-"""As a shell says that a command was not found or not executable."""
+"""The exit code of a shell for a command that was not found."""
 
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _PR_SET_CHILD_SUBREAPER = 36
-_PARENT_LOOK_INTERVAL_S = 0.5
+_PARENT_CHECK_INTERVAL_S = 0.5
 _LAST_KILL_LIMIT_S = 5.0
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -42,12 +44,12 @@ def lifeline_command(
 ) -> list[str]:
     """Return the arguments that run `command` under a lifeline to the calling process.
 
-    Start it with `stdin=subprocess.PIPE` and keep the pipe open for as long as the program shall run. `grace_s` is the
-    time between the stop signal and SIGKILL after a SIGTERM to the lifeline, `orphan_grace_s` the same after the
-    calling process ended; 0 kills at once.
+    Start it with `stdin=subprocess.PIPE`, and keep the pipe open as long as the program should run.
+    `grace_s` is the time between the stop signal and SIGKILL after a SIGTERM to the lifeline,
+    `orphan_grace_s` the same after the calling process ended; 0 kills immediately.
     """
     return [
-        # -I and -S: neither the user's site packages nor the virtual environment's are needed, nor looked for.
+        # -I and -S skip the search for site packages, which are not needed.
         *(sys.executable, "-I", "-S", __file__),
         *(str(os.getpid()), str(int(stop_signal)), str(grace_s), str(orphan_grace_s)),
         *command,
@@ -55,7 +57,10 @@ def lifeline_command(
 
 
 def die_with_parent(stop_signal: signal.Signals) -> None:
-    """Ask the kernel to send this process `stop_signal` when the thread that started it ends. Raises OSError."""
+    """Make the kernel send `stop_signal` to this process when the thread that started it ends.
+
+    Raises OSError.
+    """
     _prctl(_PR_SET_PDEATHSIG, int(stop_signal))
 
 
@@ -67,7 +72,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 class _Lifeline:
-    """The state of the one program that this process watches."""
+    """State of the one program that this process supervises."""
 
     def __init__(self, *, parent_pid: int, stop_signal: int, grace_s: float, orphan_grace_s: float) -> None:
         self._parent_pid = parent_pid
@@ -79,10 +84,11 @@ class _Lifeline:
         self._exit_code: int | None = None
 
     def run(self, command: Sequence[str]) -> int:
-        """Run `command` to its end and return its exit code; 128 + the signal's number if a signal ended it."""
+        """Run `command` and return its exit code, or 128 + the signal number if a signal ended it."""
         signals_seen = self._watch_signals()
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        # Held back until the child has the default handlers: a stop signal in between would be lost on it.
+        # Block signals until the child has the default handlers: it would ignore a stop signal that
+        # arrives earlier.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._program_pid = os.fork()
         if self._program_pid == 0:
@@ -104,23 +110,24 @@ class _Lifeline:
     def _wait_for_end(self, signals_seen: int) -> None:
         poll = select.poll()
         poll.register(signals_seen, select.POLLIN)
-        poll.register(0, 0)  # POLLHUP is always reported: the other end of the pipe is closed
+        poll.register(0, 0)  # POLLHUP is always reported; it means that the other end of the pipe is closed
         while self._exit_code is None:
-            for descriptor, _ in poll.poll(self._next_look_ms()):
+            for descriptor, _ in poll.poll(self._poll_timeout_ms()):
                 if descriptor == 0:
                     poll.unregister(0)
                     self._stop_within(self._orphan_grace_s)
                 elif signal.SIGTERM in os.read(signals_seen, 512):
                     self._stop_within(self._grace_s)
-            # A process that the parent forked may hold a copy of the pipe's other end, so look at the parent as well.
+            # A process forked by the parent may hold a copy of the pipe's other end, so check the
+            # parent as well.
             if os.getppid() != self._parent_pid:
                 self._stop_within(self._orphan_grace_s)
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
                 self._kill_children()
             self._reap()
 
-    def _next_look_ms(self) -> float:
-        wait_s = _PARENT_LOOK_INTERVAL_S
+    def _poll_timeout_ms(self) -> float:
+        wait_s = _PARENT_CHECK_INTERVAL_S
         if self._kill_at is not None:
             wait_s = min(wait_s, max(0.01, self._kill_at - time.monotonic()))
         return wait_s * 1000
@@ -134,7 +141,7 @@ class _Lifeline:
             self._kill_at = min(self._kill_at, kill_at)
 
     def _reap(self) -> bool:
-        """Collect the children that ended. Return whether any child is left."""
+        """Reap the children that have ended. Return whether any child is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -149,7 +156,8 @@ class _Lifeline:
     def _kill_everything_below(self) -> None:
         give_up_at = time.monotonic() + _LAST_KILL_LIMIT_S
         while self._reap() and time.monotonic() < give_up_at:
-            # What a killed child leaves behind becomes a child of this process, and dies in the next round.
+            # The children of a killed child become children of this process, and are killed in the
+            # next round.
             self._kill_children()
             time.sleep(0.002)
 
@@ -166,7 +174,7 @@ class _Lifeline:
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Stand as a handler, so that the signal arrives on the wakeup descriptor instead of ending the process."""
+    """Do nothing: with a handler, the signal arrives on the wakeup descriptor instead of ending the process."""
 
 
 def _children_of_this_process() -> list[int]:
@@ -174,7 +182,7 @@ def _children_of_this_process() -> list[int]:
 
 
 def _become(command: Sequence[str]) -> None:
-    """Turn the forked child into the program. Never returns."""
+    """Replace the forked child by the program. Never returns."""
     try:
         os.setsid()
         die_with_parent(signal.SIGKILL)

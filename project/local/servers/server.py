@@ -1,4 +1,4 @@
-"""One server process of the local stack: started under a lifeline, awaited until it answers, stopped."""
+"""One server process of the local stack: started under a lifeline, awaited until it responds, stopped."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STOP_GRACE_S = 4.0
-"""Between the stop signal and SIGKILL, so that nothing outlives a killed parent by 10 s."""
+"""Seconds between the stop signal and SIGKILL, so that nothing outlives a killed parent by 10 s."""
 
 _LOG_TAIL_LINES = 12
-_LOOK_INTERVAL_S = 0.02
+_POLL_INTERVAL_S = 0.02
 _PORT_TAKEN_WORDS = ("address already in use", "address in use")
 
 
 class Service:
-    """A server process that ends when this object stops it or when the process that made it ends, whichever is first.
+    """A server process that ends when this object stops it or when its parent process ends.
 
-    `lock_descriptor`, if any, is handed to the lifeline, which holds the state folder's lock until the server is gone. The
-    server's output goes to `log_path`, written anew at each start.
+    `lock_descriptor`, if any, is passed to the lifeline, which holds the state folder's lock until
+    the server has ended. The server's output is written to `log_path`, which is truncated at each
+    start.
     """
 
     def __init__(
@@ -52,14 +53,14 @@ class Service:
                 env=dict(environment),
                 cwd=folder,
                 pass_fds=() if lock_descriptor is None else (lock_descriptor,),
-                start_new_session=True,  # a Ctrl-C in the terminal is the parent's business, not the server's
+                start_new_session=True,  # so that a Ctrl-C in the terminal reaches only the parent
             )
 
     def wait_until(self, answers: Callable[[], object], *, deadline_s: float) -> None:
-        """Call `answers` until it raises nothing.
+        """Call `answers` until it raises no exception.
 
-        Raises StackError, with the log's tail, when the process ends before that or `deadline_s` passes; its
-        PortTakenError when the port was the reason.
+        Raises StackError with the tail of the log if the process ends earlier or `deadline_s`
+        passes, or its subclass PortTakenError if the port was the reason.
         """
         give_up_at = time.monotonic() + deadline_s
         while True:
@@ -69,33 +70,33 @@ class Service:
                 if self._process.poll() is not None:
                     raise self._ended() from None
                 if time.monotonic() > give_up_at:
-                    message = f"{self.name} did not answer within {deadline_s:.0f} s ({error})."
+                    message = f"{self.name} did not respond within {deadline_s:.0f} s ({error})."
                     raise StackError(self._with_log_tail(message)) from error
-                time.sleep(_LOOK_INTERVAL_S)
+                time.sleep(_POLL_INTERVAL_S)
             else:
                 return
 
     def check(self) -> None:
-        """Raise StackError, with the log's tail, when the process has ended by itself."""
+        """Raise StackError with the tail of the log if the process has exited unexpectedly."""
         if self._process.poll() is not None:
-            message = f"{self.name} ended by itself (exit code {self._process.returncode})."
+            message = f"{self.name} exited unexpectedly (exit code {self._process.returncode})."
             raise StackError(self._with_log_tail(message))
 
     def stop(self) -> None:
-        """Send the stop signal and wait until the server and everything below it is gone."""
+        """Send the stop signal, and wait until the server and all its descendants have ended."""
         self._process.terminate()
         self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
 
     def _ended(self) -> StackError:
-        message = f"{self.name} ended while starting (exit code {self._process.returncode})."
+        message = f"{self.name} exited while starting (exit code {self._process.returncode})."
         if any(words in self._log_tail().lower() for words in _PORT_TAKEN_WORDS):
             return PortTakenError(self._with_log_tail(message))
         return StackError(self._with_log_tail(message))
 
     def _with_log_tail(self, message: str) -> str:
-        return f"{message} The end of {self.log_path}:\n{self._log_tail()}"
+        return f"{message} Last lines of {self.log_path}:\n{self._log_tail()}"
 
     def _log_tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()
@@ -103,5 +104,5 @@ class Service:
 
 
 def plain_environment() -> dict[str, str]:
-    """Return an environment for servers that need no settings: neither PG* nor LC_* of the person can change them."""
+    """Return an environment for servers that the user's PG* and LC_* variables must not affect."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

@@ -1,3 +1,3 @@
-"""One module for each kind of unit: plan, encode, preview, publish; and the verification before publishing."""
+"""One module per kind of unit (plan, preview, encode, publish), and the verification before publishing."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The video and audio units: encode, store the files, finish."""
+"""The video and audio units: encode, store the files, finish the unit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from ..context import ContainerContext
 from ..files import store_file
 
 
-def do_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
+def run_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
     path, plan = context.source(slot), context.plan
     unit = plan.video_units[lease.index]
-    context.progress.enter(slot, "encode")
+    context.progress.start_stage(slot, "encode")
     report = context.media_progress(slot, lease, unit.end_frame - unit.first_frame)
-    # A seam that did not fit may mean that the source lies about its key frames: then only reading it whole helps.
+    # A mismatch at a unit boundary may come from wrong key frame flags in the source; then it must
+    # be read from its start.
     output = encode_video(
         path,
         plan,
@@ -26,22 +27,22 @@ def do_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) -
         folder,
         progress=report,
         stop=context.stop,
-        reading=partial(context.progress.reads, slot),
+        reading=partial(context.progress.advance_read, slot),
         from_beginning=lease.is_redo,
     )
     return _store_and_finish(context, lease, slot, folder, output)
 
 
-def do_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
+def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
     path, plan = context.source(slot), context.plan
-    context.progress.enter(slot, "encode")
+    context.progress.start_stage(slot, "encode")
     report = context.media_progress(slot, lease, round(plan.duration_s * 1000))
     output = encode_audio(path, plan, folder, progress=report, stop=context.stop)
     return _store_and_finish(context, lease, slot, folder, output)
 
 
 def _store_and_finish(context: ContainerContext, lease: Lease, slot: int, folder: Path, output: UnitOutput) -> bool:
-    context.progress.enter(slot, "store")
+    context.progress.start_stage(slot, "store")
     context.progress.advance(slot, 0, in_flight_frames=lease.weight_frames)
     for file in output.files:
         store_file(

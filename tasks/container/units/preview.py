@@ -1,4 +1,29 @@
-"""The remux unit: the source's own streams as a preview, stored, verified and published as level 0. The job never fails for it."""
+"""The preview unit, and what a preview is: an early publication of the source's own streams.
+
+Viewers can watch it while the ladder is still being encoded. Nothing is re-encoded, so it takes
+seconds. The plan allows a preview if every player can play the source as it is (`can_preview` in
+transcode/plan/preview_rule.py): 8-bit H.264 in MP4, MOV or Matroska, upright, not interlaced,
+square pixels, at most 1920x1088, closed GOPs of up to 6 s, at most 10 Mb/s, and either no audio or
+AAC with up to two channels. Its unit is created only if the video shows nothing yet, because a
+preview never replaces anything. It is leased first, and no other unit waits for it.
+
+`remux` (transcode/encode/remux.py) copies video and audio into a fragmented MP4 file each.
+`build_preview` (transcode/package/preview.py) adds HLS playlists and a manifest of level 0, without
+DASH, poster or thumbnails. This module stores the media files, then the playlists, and reads all of
+them back to compare them with the manifest; it does not decode them. `publish_preview`
+(services/container_api/preview.py) finishes the unit and writes the manifest to the job in one
+fenced transaction. It also points the video at the job, unless the video was deleted or shows
+something by then.
+
+The video page (views/pages.py) plays it, with a note about its single size; the video's status
+ignores it. The ladder replaces it when the same job is published. `prune_jobs`
+(services/ticks/purge.py) removes its objects `superseded_retention_s` after the job succeeded. If
+the job ends otherwise, they stay until that time after a newer publication replaced the preview.
+
+The job never fails because of a preview: a TranscodeError is logged as PREVIEW_SKIPPED, and the
+unit is finished with the reason. Only a plan of another engine version is raised, so that the job
+is planned again. An error of the storage ends the attempt, as in any unit.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +37,16 @@ from ...services.container_api.preview import publish_preview
 from ...transcode import MediaFile, Publication, TranscodeError, build_preview, remux
 from ..context import STALE_PLAN, ContainerContext
 from ..files import store_file
-from .verification import read_back
+from .verification import verify_objects
 
 logger = logging.getLogger(__name__)
 
 
-def do_preview(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
-    """Publish a preview, or note why there is none. Always False: the job goes on. Raises StoppedError, or whatever the storage raises."""
+def run_preview(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
+    """Publish a preview, or record why there is none. Return False, since the job is not done.
+
+    Raises StoppedError, TranscodeError if the plan is stale, or any error of the storage.
+    """
     context.source(slot)
     try:
         preview = _make(context, lease, slot, folder)
@@ -27,7 +55,7 @@ def do_preview(context: ContainerContext, lease: Lease, slot: int, folder: Path)
     except TranscodeError as error:
         if error.code in STALE_PLAN:
             raise
-        # A preview is a favour: the ladder comes in any case.
+        # A preview is optional: the ladder follows in any case.
         logger.warning("PREVIEW_SKIPPED", extra={"error_code": error.code, "text": error.message})
         context.database(partial(finish_unit, context.claim, lease, output={"skipped": str(error)}))
         return False
@@ -39,7 +67,7 @@ def do_preview(context: ContainerContext, lease: Lease, slot: int, folder: Path)
 
 def _make(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> Publication:
     path, plan = context.source(slot), context.plan
-    context.progress.enter(slot, "encode")
+    context.progress.start_stage(slot, "encode")
     report = context.media_progress(slot, lease, path.stat().st_size)
     output = remux(path, plan, folder, progress=report, stop=context.stop)
     return build_preview(plan, output, url_of=_name)
@@ -50,14 +78,14 @@ def _name(file: MediaFile) -> str:
 
 
 def _verify(context: ContainerContext, lease: Lease, slot: int, preview: Publication) -> None:
-    if bad := read_back(context, lease, slot, preview):
+    if bad := verify_objects(context, lease, slot, preview):
         code = "VERIFY_FAILED"
         raise TranscodeError(code, f"The preview was damaged in the storage: {'; '.join(bad.values())}.")
 
 
 def _store(context: ContainerContext, lease: Lease, slot: int, folder: Path, preview: Publication) -> None:
-    """Media first: whoever finds a playlist finds what it names."""
-    context.progress.enter(slot, "store")
+    """Store the media files before the playlists, so that every file that a stored playlist names exists."""
+    context.progress.start_stage(slot, "store")
     for file in preview.files:
         (folder / file.name).write_bytes(file.content)
     names = [entry["url"] for entry in preview.manifest["objects"]] + [file.name for file in preview.files]

@@ -1,4 +1,4 @@
-"""The publish unit: write the playlists, verify everything that the manifest names, then publish, or send bad units back."""
+"""The publish unit: write the playlists, verify everything that the manifest names, then publish or redo bad units."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ from ...transcode import (
 )
 from ..context import ContainerContext
 from ..files import store_file
-from .verification import decode, object_key, read_back
+from .verification import object_key, verify_decoding, verify_objects
 
 logger = logging.getLogger(__name__)
 
 _VERIFY_FAILED = "VERIFY_FAILED"
 _MAX_REDOS = 3
-"""So often is a unit done again for a failed verify; after that the attempt fails, and counts."""
+"""Maximum number of redos of a unit after failed verification; then the attempt fails, and counts."""
 
 
-def do_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
-    """True where the job was published; False where units were sent back. Raises TranscodeError after too many repairs."""
-    context.progress.enter(slot, "publish")
+def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
+    """Return True if the job was published, False if units must be redone.
+
+    Raises TranscodeError after too many redos.
+    """
+    context.progress.start_stage(slot, "publish")
     made = {_key(unit): unit for unit in context.database(partial(finished_units, context.claim.job_id))}
     bad: Mapping[UnitKey, str]
     try:
@@ -42,7 +45,9 @@ def do_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path)
         bad = dict.fromkeys(error.units, f"{error.code}: {error.message}")
     else:
         _store(context, lease, slot, folder, publication)
-        bad = read_back(context, lease, slot, publication) or decode(context, lease, slot, folder, publication)
+        bad = verify_objects(context, lease, slot, publication)
+        if not bad:
+            bad = verify_decoding(context, lease, slot, folder, publication)
     if bad:
         _redo_units(context, lease, made, bad)
         return False
@@ -84,10 +89,13 @@ def _store(context: ContainerContext, lease: Lease, slot: int, folder: Path, pub
 def _redo_units(
     context: ContainerContext, lease: Lease, made: Mapping[UnitKey, FinishedUnit], bad: Mapping[UnitKey, str]
 ) -> None:
+    if lost := set(bad) - set(made):
+        message = f"The units {sorted(map(str, lost))} have no output, although all media units are DONE."
+        raise TranscodeError(_VERIFY_FAILED, message)
     logger.warning("VERIFY_FAILED", extra={"bad_units": {str(key): reason for key, reason in bad.items()}})
-    if worn_out := [key for key in bad if made[key].redo_count >= _MAX_REDOS]:
-        key = worn_out[0]
-        message = f"Unit {key} is bad though it was repaired {made[key].redo_count} times: {bad[key]}."
+    if exhausted := [key for key in bad if made[key].redo_count >= _MAX_REDOS]:
+        key = exhausted[0]
+        message = f"Unit {key} failed verification after {made[key].redo_count} redos: {bad[key]}."
         raise TranscodeError(_VERIFY_FAILED, message)
     named = [(made[key], reason) for key, reason in bad.items()]
     context.database(partial(redo_units, context.claim, lease, bad=named))

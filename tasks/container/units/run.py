@@ -1,4 +1,7 @@
-"""Doing one leased unit: plan, remux, video, audio or publish. Media work first, without the database; then one call that finishes it."""
+"""Runs one leased unit: plan, preview, video, audio or publish.
+
+The media work comes first, without the database; then one call finishes the unit.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,17 @@ from ...services.container_api.finish import replan
 from ...transcode import TranscodeError
 from ..context import STALE_PLAN, ContainerContext
 from ..files import remove_local
-from .encode import do_audio, do_video
-from .plan import do_plan
-from .preview import do_preview
-from .publish import do_publish
+from .encode import run_audio, run_video
+from .plan import run_plan
+from .preview import run_preview
+from .publish import run_publish
 
 
-def do_unit(context: ContainerContext, lease: Lease, slot: int) -> bool:
-    """Do the unit and finish it. True where that published the job.
+def run_unit(context: ContainerContext, lease: Lease, slot: int) -> bool:
+    """Run the unit and finish it. Return True if that published the job.
 
-    Raises TranscodeError, StoppedError, FencedError or AttemptCancelledError, or whatever the storage raises.
+    Raises TranscodeError, StoppedError, FencedError, AttemptCancelledError or any error of the
+    storage.
     """
     folder = context.folder / f"{lease.kind}-{lease.index}-{lease.fence}"
     folder.mkdir()
@@ -31,16 +35,16 @@ def do_unit(context: ContainerContext, lease: Lease, slot: int) -> bool:
         if error.code not in STALE_PLAN:
             raise
         context.database(partial(replan, context.claim, lease, why=error.message))
-        context.forget_plan()
+        context.clear_plan()
         return False
     finally:
         remove_local(folder)
 
 
 _WORK: dict[UnitKind, Callable[[ContainerContext, Lease, int, Path], bool]] = {
-    UnitKind.PLAN: do_plan,
-    UnitKind.PREVIEW: do_preview,
-    UnitKind.VIDEO: do_video,
-    UnitKind.AUDIO: do_audio,
-    UnitKind.PUBLISH: do_publish,
+    UnitKind.PLAN: run_plan,
+    UnitKind.PREVIEW: run_preview,
+    UnitKind.VIDEO: run_video,
+    UnitKind.AUDIO: run_audio,
+    UnitKind.PUBLISH: run_publish,
 }

@@ -1,4 +1,7 @@
-"""Reading back what was stored, object by object, before anybody sees it."""
+"""Verification of the stored objects before viewers can see them.
+
+See tasks/transcode/verify/__init__.py for the whole story of verification.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,12 @@ from ..context import ContainerContext
 from ..files import read_object
 
 
-def read_back(context: ContainerContext, lease: Lease, slot: int, publication: Publication) -> dict[UnitKey, str]:
-    """The units with a bad object, each with the reason. The playlists are this lease's own: a bad one raises TranscodeError."""
+def verify_objects(context: ContainerContext, lease: Lease, slot: int, publication: Publication) -> dict[UnitKey, str]:
+    """Compare every stored object with the manifest; return the bad units, each with the reason.
+
+    Raises TranscodeError if a playlist is bad: playlists belong to this lease, so there is no other
+    unit to redo.
+    """
 
     read_bytes = 0
 
@@ -31,7 +38,7 @@ def read_back(context: ContainerContext, lease: Lease, slot: int, publication: P
         for block in read_object(object_key(lease, url), stop=context.stop):
             context.raise_if_stopped()
             read_bytes += len(block)
-            context.progress.reads(slot, read_bytes)
+            context.progress.advance_read(slot, read_bytes)
             yield block
 
     if bad_playlists := verify_playlists(publication.manifest, read):
@@ -41,10 +48,14 @@ def read_back(context: ContainerContext, lease: Lease, slot: int, publication: P
     return {each.unit: each.reason for each in bad}
 
 
-def decode(
+def verify_decoding(
     context: ContainerContext, lease: Lease, slot: int, folder: Path, publication: Publication
 ) -> dict[UnitKey, str]:
-    """The units of which something cannot be decoded, each with the reason: a look at both ends of each track, or at all of it."""
+    """Return the units of which a segment cannot be decoded, each with the reason.
+
+    Decodes the first and the last segment of each track, or everything with the setting
+    `full_verify`.
+    """
     bad = undecodable_units(
         publication.manifest,
         lambda url: read_object(object_key(lease, url), stop=context.stop),
@@ -57,5 +68,5 @@ def decode(
 
 
 def object_key(lease: Lease, url: str) -> str:
-    """The storage key of an address that is relative to the folder of the playlists."""
+    """Return the storage key of a URL that is relative to the folder of the playlists."""
     return posixpath.normpath(f"{lease.key_prefix}/{url}")

@@ -1,4 +1,4 @@
-"""Looks at AWS Batch: the queue, its compute environments, and the job definition."""
+"""AWS Batch checks: the job queue, its compute environments, and the job definition."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ...batch.control import (
     describe_compute_environments,
     describe_definition,
     describe_queue,
-    fix,
-    message,
+    error_line,
     region,
+    suggested_fix,
 )
 from ...batch.definition import render
 from ...batch.definition_diff import differences
@@ -30,10 +30,10 @@ REGISTER = "Run `manage.py register_job_definition`."
 
 
 def check_queue() -> Iterator[Finding]:
-    """One finding for the queue, one for each of its compute environments."""
+    """Yield one finding for the queue and one for each of its compute environments."""
     name = bridge_settings().job_queue
     if not name:
-        yield failed("queue", "VIDEO_BATCH_JOB_QUEUE is empty.", fix="Set it to the name of the AWS Batch job queue.")
+        yield failed("queue", "VIDEO_BATCH_JOB_QUEUE is not set.", fix="Set it to the name of the AWS Batch job queue.")
         return
     part = "queue"
     try:
@@ -48,26 +48,26 @@ def check_queue() -> Iterator[Finding]:
         part = "compute"
         environments = describe_compute_environments(queue.compute_environments)
     except BatchError as error:
-        yield unknown(part, f"{message(error)}.", fix=fix(error))
+        yield unknown(part, f"{error_line(error)}.", fix=suggested_fix(error))
         return
     if not environments:
-        yield failed("compute", f"The queue {name} has no compute environment.", fix="Give it one.")
+        yield failed("compute", f"The queue {name} has no compute environment.", fix="Add one to the queue.")
     for environment in environments:
         yield _compute(environment, vcpus=bridge_settings().vcpus)
 
 
 def check_definition() -> Iterator[Finding]:
-    """One finding for the registered definition, one for its command."""
+    """Yield one finding for the registered definition and one for its command."""
     conf = bridge_settings()
     if not conf.job_definition:
-        yield failed("definition", "VIDEO_BATCH_JOB_DEFINITION is empty.", fix="Set it to the job definition's name.")
+        yield failed("definition", "VIDEO_BATCH_JOB_DEFINITION is not set.", fix="Set it to the job definition's name.")
         return
     wanted = DefinitionName.parse(conf.job_definition)
     try:
         registered = describe_definition(wanted)
         rendered = render(conf, region=region()) | {"jobDefinitionName": wanted.name}
     except BatchError as error:
-        yield unknown("definition", f"{message(error)}.", fix=fix(error))
+        yield unknown("definition", f"{error_line(error)}.", fix=suggested_fix(error))
         return
     if registered is None:
         yield failed("definition", f"AWS Batch has no active job definition {conf.job_definition}.", fix=REGISTER)
@@ -76,9 +76,9 @@ def check_definition() -> Iterator[Finding]:
     found = differences(registered=registered, rendered=rendered)
     if found:
         paths = ", ".join(each.path for each in found)
-        yield failed("definition", f"{name} is not what the code renders: {paths}.", fix=REGISTER)
+        yield failed("definition", f"{name} differs from what the code renders: {paths}.", fix=REGISTER)
     else:
-        yield ok("definition", f"{name} is what the code renders.")
+        yield ok("definition", f"{name} matches what the code renders.")
     yield _command(registered.get("containerProperties", {}).get("command", []))
 
 
@@ -87,7 +87,7 @@ def _enabled_and_valid(part: str, name: str, *, state: str, status: str, reason:
         return failed(part, f"{name} is {state}.", fix="Enable it in AWS Batch.")
     if status != "VALID":
         text = f"{name} is {status or 'without status'}: {reason or 'AWS gives no reason'}."
-        return failed(part, text, fix="Mend what AWS names; UPDATING and CREATING pass by themselves.")
+        return failed(part, text, fix="Fix the cause that AWS reports. UPDATING and CREATING resolve by themselves.")
     return ok(part, f"{name} is ENABLED and VALID.")
 
 
@@ -95,7 +95,7 @@ def _compute(environment: ComputeEnvironment, *, vcpus: int) -> Finding:
     if environment.max_vcpus is not None and environment.max_vcpus < vcpus:
         return failed(
             "compute",
-            f"{environment.name} has at most {environment.max_vcpus} vCPUs, a container asks for {vcpus}: none ever starts.",
+            f"{environment.name} has at most {environment.max_vcpus} vCPUs, but a container requires {vcpus}: none can start.",
             fix="Raise its maxvCpus, or lower BATCHREEL['vcpus'] and register the job definition.",
         )
     return _enabled_and_valid(
@@ -108,14 +108,17 @@ def _compute(environment: ComputeEnvironment, *, vcpus: int) -> Finding:
 
 
 def _command(command: Sequence[str]) -> Finding:
-    """Can the container's command be run by the code that is here? An image older than its command was a real fault."""
+    """Check that this code can run the container's command.
+
+    An image older than its command was a real incident.
+    """
     module = command[command.index("-m") + 1] if "-m" in command[:-1] else ""
     if not module:
-        return failed("command", f"{' '.join(command) or 'It'} runs no Python module.", fix=REGISTER)
+        return failed("command", f"{' '.join(command) or 'An empty command'} runs no Python module.", fix=REGISTER)
     try:
         importable = importlib.util.find_spec(f"{module}.__main__") or importlib.util.find_spec(module)
     except ModuleNotFoundError:
         importable = None
     if importable is None:
-        return failed("command", f"There is no module {module} here.", fix=REGISTER)
-    return ok("command", f"python -m {module} can be run by this code.")
+        return failed("command", f"This code has no module {module}.", fix=REGISTER)
+    return ok("command", f"This code can run `python -m {module}`.")

@@ -1,4 +1,4 @@
-"""Looks at the broker: does Redis answer, would it throw messages away, does anybody take them?"""
+"""Broker checks: Redis is reachable, does not evict messages, and workers consume the queues."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 3.0
 
-LEAST_VERSION = (6, 2)
-"""The oldest Redis that the stack is tested with."""
+MINIMUM_VERSION = (6, 2)
+"""The oldest Redis version that the stack is tested with."""
 
 WAITING_LIMIT = 500
-"""Messages in one queue. Four beat entries whose messages expire after one period never come near it."""
+"""Messages in one queue.
+
+Four beat entries whose messages expire after one period never get close to it.
+"""
 
 
 def check_broker() -> Iterator[Finding]:
-    """One finding for the server, one for the messages that wait."""
+    """Yield one finding for the server and one for the waiting messages."""
     client: Any = redis.Redis.from_url(
         settings.CELERY_BROKER_URL, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
     )
@@ -35,7 +38,7 @@ def check_broker() -> Iterator[Finding]:
         about = client.info()
         waiting = {queue: client.llen(prefix + queue) for queue in queues}
     except redis.RedisError as error:
-        yield failed("broker", f"Redis does not answer: {error}", fix="Check REDIS_URL, and that the server runs.")
+        yield failed("broker", f"Redis is unavailable: {error}", fix="Check REDIS_URL, and that the server is running.")
         return
     finally:
         client.close()
@@ -48,18 +51,20 @@ def _server(about: dict[str, Any]) -> Finding:
     if policy != "noeviction":
         return failed(
             "broker",
-            f"Redis {version} has maxmemory-policy {policy}: under pressure it throws queues away.",
-            fix="Set maxmemory-policy to noeviction, and give Celery a Redis of its own.",
+            f"Redis {version} has maxmemory-policy {policy}: when memory runs low it evicts queues.",
+            fix="Set maxmemory-policy to noeviction, and use a separate Redis for Celery.",
         )
-    if tuple(int(number) for number in version.split(".")[:2]) < LEAST_VERSION:
+    if tuple(int(number) for number in version.split(".")[:2]) < MINIMUM_VERSION:
         return warning("broker", f"Redis {version} is old.", fix="Use Redis 7 or newer.")
-    return ok("broker", f"Redis {version} answers, with noeviction.")
+    return ok("broker", f"Redis {version} is reachable, with maxmemory-policy noeviction.")
 
 
 def _waiting(waiting: dict[str, int]) -> Iterator[Finding]:
     full = {queue: count for queue, count in waiting.items() if count > WAITING_LIMIT}
     if full:
         counts = ", ".join(f"{count} in {queue}" for queue, count in full.items())
-        yield warning("messages", f"Nobody seems to take them: {counts}.", fix="Start Celery workers for these queues.")
+        yield warning(
+            "messages", f"No worker seems to consume them: {counts}.", fix="Start Celery workers for these queues."
+        )
     else:
-        yield ok("messages", f"{sum(waiting.values())} wait in {', '.join(waiting)}.")
+        yield ok("messages", f"{sum(waiting.values())} waiting in {', '.join(waiting)}.")

@@ -1,6 +1,7 @@
-"""What a container finds where it runs: its settings, its database role, its storage, ffmpeg, its disk. `python -m tasks.doctor` says it.
+"""Checks from inside a container: settings, database role, storage, ffmpeg and disk.
 
-`manage.py doctor --from-batch` submits that as a Batch job and reads its log, for what works from here may not work from there.
+`python -m tasks.doctor` runs them. `manage.py doctor --from-batch` submits that command as a Batch
+job and reads its log, because what works on the site's machine may not work on AWS Batch.
 """
 
 from __future__ import annotations
@@ -26,20 +27,21 @@ if TYPE_CHECKING:
 
     from ..finding import Finding
 
-_ROLE = "Let containers connect as a role that `manage.py container_role` made: its address is the secret DATABASE_URL."
+_ROLE_FIX = "Set the secret DATABASE_URL to the URL of a role created with `manage.py container_role`."
 
 
 def check_from_container() -> Iterator[Finding]:
-    """All that can be told from inside."""
+    """Yield the findings of every check that can run inside a container."""
     yield ok("program", f"Revision {os.environ.get('BATCHREEL_REVISION', 'unknown')} runs on {platform.machine()}.")
     problems = setting_problems()
     yield from (failed("settings", f"{each.text} ({each.code})", fix=each.hint) for each in problems)
     yield from _database()
     yield from check_ffmpeg()
     if problems:
-        # The storage and the disk are looked at as the settings say: with wrong ones, that would be another place.
+        # The settings choose the storage and the disk: with wrong settings, these checks would test
+        # the wrong place.
         return
-    yield ok("settings", "Nothing is missing.")
+    yield ok("settings", "Complete.")
     yield _storage()
     yield _scratch()
 
@@ -49,27 +51,25 @@ def _database() -> Iterator[Finding]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_user")
             (role,) = cursor.fetchone()
-            lacking = [what for what in _needed_rights() if not _has(what)]
+            missing = [privilege for privilege in _required_privileges() if not _has(privilege)]
             cursor.execute("SELECT has_table_privilege(to_regclass('auth_user'), 'SELECT')")
             (reads_accounts,) = cursor.fetchone()
     except DatabaseError as error:
         text = str(error).strip().splitlines()[0]
-        advice = (
-            "Check the secret DATABASE_URL, and that the containers' subnets and security groups reach the database."
-        )
-        yield failed("database", f"It does not answer: {text}", fix=advice)
+        advice = "Check the secret DATABASE_URL, and that the containers' subnets and security groups allow access to the database."
+        yield failed("database", f"The database is unavailable: {text}", fix=advice)
         return
-    if lacking:
-        named = ", ".join(f"{right} {table}.{column}" for table, column, right in lacking[:3])
-        yield failed("database", f"{role} lacks {len(lacking)} rights, such as {named}.", fix=_ROLE)
+    if missing:
+        examples = ", ".join(f"{right} {table}.{column}" for table, column, right in missing[:3])
+        yield failed("database", f"Role {role} lacks {len(missing)} privileges, such as {examples}.", fix=_ROLE_FIX)
     elif reads_accounts:
-        yield warning("database", f"It answers, and {role} may read the site's accounts.", fix=_ROLE)
+        yield warning("database", f"Reachable, but role {role} can read the site's user accounts.", fix=_ROLE_FIX)
     else:
-        yield ok("database", f"It answers, and {role} may do what containers do, and no more.")
+        yield ok("database", f"Reachable, and role {role} has exactly the privileges that containers need.")
 
 
-def _needed_rights() -> Iterator[tuple[str, str, str]]:
-    """(table, column, right) of all that a container's services do."""
+def _required_privileges() -> Iterator[tuple[str, str, str]]:
+    """Yield (table, column, privilege) for everything that a container's services do."""
     for grant in GRANTS:
         about = grant.model._meta  # noqa: SLF001 - Django's documented API
         columns = {field.name: str(field.column) for field in about.concrete_fields}
@@ -81,16 +81,16 @@ def _needed_rights() -> Iterator[tuple[str, str, str]]:
             yield about.db_table, str(about.pk.column), "INSERT"
 
 
-def _has(needed: tuple[str, str, str]) -> bool:
-    table, column, right = needed
+def _has(privilege: tuple[str, str, str]) -> bool:
+    table, column, right = privilege
     with connection.cursor() as cursor:
         cursor.execute("SELECT has_column_privilege(%s, %s, %s)", [table, column, right])
         return bool(cursor.fetchone()[0])
 
 
 def _storage() -> Finding:
-    advice = "Check STORAGE_BUCKET, the policy of the containers' role, and a way to S3 from their subnets."
-    return try_storage(DOCTOR_FOLDER, tidy=False, fix=advice) or ok(
+    advice = "Check STORAGE_BUCKET, the policy of the containers' IAM role, and the route from their subnets to S3."
+    return try_storage(DOCTOR_FOLDER, cleanup=False, fix=advice) or ok(
         "storage", "A small object was written and read back."
     )
 
@@ -102,7 +102,7 @@ def _scratch() -> Finding:
     if free_gib < wanted_gib:
         return failed(
             "scratch",
-            f"{folder} has {free_gib:.1f} GiB free, less than the {wanted_gib:g} GiB that are needed beside a source.",
-            fix="Give machines a larger disk (scratch_gib in Terraform).",
+            f"{folder} has {free_gib:.1f} GiB free, less than the {wanted_gib:g} GiB needed in addition to a source.",
+            fix="Give the instances a larger disk (scratch_gib in Terraform).",
         )
     return ok("scratch", f"{folder} has {free_gib:.0f} GiB free.")

@@ -1,4 +1,4 @@
-"""Looks at the jobs: which of them need an operator, does anything wait too long, and is anything left that was to be removed?"""
+"""Job checks: dead jobs, jobs and attempts that wait too long, objects that could not be removed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from ..finding import Finding
 
-_OVERDUE_FIX = "See the submit tick above; raise BATCHREEL['submit_per_s'] and ['submit_limit'] if it runs."
+_OVERDUE_FIX = "See `tick submit` above. If it runs, raise BATCHREEL['submit_per_s'] and BATCHREEL['submit_limit']."
 
 
 def check_jobs() -> Iterator[Finding]:
-    """Findings for DEAD jobs, due jobs that nobody submits, attempts that AWS does not start, and objects that stay."""
+    """Yield findings for DEAD jobs, overdue jobs, attempts that AWS does not start, and failed purges."""
     try:
         yield from _dead()
         yield from _overdue()
@@ -35,7 +35,8 @@ def check_jobs() -> Iterator[Finding]:
 
 
 def _dead() -> Iterator[Finding]:
-    # One whose video has a newer job cannot be revived: that one counts.
+    # A job cannot be revived once its video has a newer job: only the newest job of a video
+    # matters.
     newer = Job.objects.filter(video=OuterRef("video"), created_at__gt=OuterRef("created_at"))
     dead = Job.objects.filter(~Exists(newer), state=JobState.DEAD)
     reasons = dead.values_list("reason").annotate(count=Count("pk")).order_by("-count")
@@ -43,20 +44,21 @@ def _dead() -> Iterator[Finding]:
         text = ", ".join(f"{count} for {reason}" for reason, count in counts)
         total = sum(count for _, count in counts)
         yield warning(
-            "jobs", f"{total} DEAD: {text}.", fix="Look at them in admin; revive them when the cause is gone."
+            "jobs", f"{total} DEAD: {text}.", fix="Inspect them in the admin; revive them once the cause is fixed."
         )
     else:
-        yield ok("jobs", "None is DEAD.")
+        yield ok("jobs", "No job is DEAD.")
 
 
 def _overdue() -> Iterator[Finding]:
     late = overdue_jobs()
     count = late.count()
     if count:
-        text = f"{count} due for more than {OVERDUE_S // 60} min and not submitted; the oldest is {late.earliest('next_attempt_at').pk}."
+        oldest = late.earliest("next_attempt_at").pk
+        text = f"{count} due for more than {OVERDUE_S // 60} min and not submitted; the oldest is {oldest}."
         yield failed("due jobs", text, fix=_OVERDUE_FIX)
     else:
-        yield ok("due jobs", "None is overdue.")
+        yield ok("due jobs", "No job is overdue.")
 
 
 def _not_started() -> Iterator[Finding]:
@@ -66,13 +68,13 @@ def _not_started() -> Iterator[Finding]:
     ).filter(created_at__lt=Now() - timedelta(seconds=retry_s))
     oldest = waiting.order_by("created_at").first()
     if oldest is None:
-        yield ok("starting", f"AWS Batch starts attempts within {retry_s / 60:g} min.")
+        yield ok("starting", f"No attempt has waited for more than {retry_s / 60:g} min to start.")
         return
     reason = oldest.batch_status_reason or "AWS gives no reason"
     yield warning(
         "starting",
-        f"{waiting.count()} attempts wait for more than {retry_s / 60:g} min; the oldest is {oldest.batch_status}: {reason}.",
-        fix="Look at the compute environment: capacity, subnets, instance types, maxvCpus.",
+        f"{waiting.count()} attempts have waited for more than {retry_s / 60:g} min; the oldest is {oldest.batch_status}: {reason}.",
+        fix="Check the compute environment: capacity, subnets, instance types, maxvCpus.",
     )
 
 
@@ -81,11 +83,11 @@ def _not_removed() -> Iterator[Finding]:
     jobs = Job.objects.filter(purge_failed_at__isnull=False, purged_at=None)
     count = videos.count() + jobs.count()
     if not count:
-        yield ok("removal", "What was deleted is removed.")
+        yield ok("removal", "All deleted objects were removed.")
         return
     newest = Event.objects.filter(kind="purge.failed").order_by("-id").values_list("text", flat=True).first()
     yield warning(
         "removal",
-        f"Of {count} deleted videos and ended jobs, objects or rows could not be removed: {newest or 'see the log'}.",
-        fix="The log has the cause of each, after PURGE_FAILED. They are tried again at each reap tick.",
+        f"Objects or rows of {count} deleted videos and ended jobs could not be removed: {newest or 'see the log'}.",
+        fix="Each PURGE_FAILED line in the log gives the cause. Every reap tick tries again.",
     )

@@ -1,4 +1,4 @@
-"""Looks at what media work needs on this machine: ffmpeg, and the player's script for the page."""
+"""Media checks on this machine: ffmpeg, and hls.js for the player page."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ PLAYER = "hls.js/hls.min.js"
 
 
 def check_ffmpeg() -> Iterator[Finding]:
-    """One finding: it runs, and has the encoder that the ladder needs."""
+    """Yield one finding: ffmpeg runs and has the encoder that the ladder needs."""
     fix = "Install the locked requirements, or set FFMPEG_BINARY to a build with libx264."
     try:
         binary = ffmpeg_binary()
-        told = subprocess.run(
+        ran = subprocess.run(
             [binary, "-hide_banner", "-encoders"],
             capture_output=True,
             text=True,
@@ -35,19 +35,19 @@ def check_ffmpeg() -> Iterator[Finding]:
             env={},
         )
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        yield failed("ffmpeg", f"It does not run: {error}", fix=fix)
+        yield failed("ffmpeg", f"ffmpeg does not run: {error}", fix=fix)
         return
-    if "libx264" in told.stdout:
+    if "libx264" in ran.stdout:
         yield ok("ffmpeg", f"{binary} runs and has libx264.")
     else:
         yield failed("ffmpeg", f"{binary} has no libx264.", fix=fix)
 
 
 def check_player() -> Iterator[Finding]:
-    """One finding; without the script only browsers that play HLS by themselves can play."""
+    """Yield one finding. Without hls.js, only browsers with native HLS support can play videos."""
     collected = settings.STATIC_ROOT and (Path(settings.STATIC_ROOT) / PLAYER).is_file()
     if collected or finders.find(PLAYER):
-        yield ok("player", "hls.js is there.")
+        yield ok("player", "hls.js is installed.")
     else:
         yield warning(
             "player", "hls.js is not installed.", fix="Run `scripts/dev`, or npm ci and `manage.py collectstatic`."

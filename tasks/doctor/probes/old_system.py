@@ -1,4 +1,4 @@
-"""Looks for what the old system left behind: its settings, its beat entries, its rules that submit jobs to AWS Batch by the clock."""
+"""Legacy check: settings, installed apps and beat entries that remain from the cron-based predecessor."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ _OLD = re.compile(
     r"purge_raw_videos|cleanup_orphan_video_storage|check_workers|deployment_readiness_check|check_batch_settings|netprobe",
     re.IGNORECASE,
 )
-"""Names of the old system's programs; docs/migrating.md says what takes the place of each."""
+"""Names of the predecessor's programs; docs/migrating.md lists the replacement of each."""
 
 _OLD_SETTINGS = re.compile(
     r"(VIDEO_SQS_|VIDEO_.*_QUEUE_URL|VIDEO_JOB_LOCK_|VIDEO_TRANSCODE_LOCK_|VIDEO_WORKER_|VIDEO_BATCH_OPS_|VIDEO_STUCK_).*"
 )
-_ADVICE = "docs/migrating.md says what took its place; then remove it."
+_ADVICE = "Find its replacement in docs/migrating.md, then remove it."
 
 
-def check_old_system() -> Iterator[Finding]:
-    """A warning for each place in which something was found."""
+def check_legacy() -> Iterator[Finding]:
+    """Yield a warning for each place where something was found."""
     found = [*_in_environment(), *_in_installed_apps(), *_in_schedule()]
     yield from found
     if not found:
-        yield ok("leftovers", "Nothing of the old system was found.")
+        yield ok("legacy", "Nothing remains of the predecessor.")
 
 
 def _in_environment() -> Iterator[Finding]:
     names = sorted(name for name, value in os.environ.items() if _OLD_SETTINGS.fullmatch(name) or _OLD.search(value))
     if names:
-        yield warning("leftovers", f"The environment still has {', '.join(names)}.", fix=_ADVICE)
+        yield warning("legacy", f"The environment still has {', '.join(names)}.", fix=_ADVICE)
 
 
 def _in_installed_apps() -> Iterator[Finding]:
     apps = [app for app in settings.INSTALLED_APPS if _OLD.search(app)]
     if apps:
-        yield warning("leftovers", f"INSTALLED_APPS still has {', '.join(apps)}.", fix=_ADVICE)
+        yield warning("legacy", f"INSTALLED_APPS still has {', '.join(apps)}.", fix=_ADVICE)
 
 
 def _in_schedule() -> Iterator[Finding]:
@@ -58,4 +58,4 @@ def _in_schedule() -> Iterator[Finding]:
     finally:
         connection.close()
     if old:
-        yield warning("leftovers", f"Beat still sends {', '.join(old)}.", fix=_ADVICE)
+        yield warning("legacy", f"Beat still sends {', '.join(old)}.", fix=_ADVICE)

@@ -1,7 +1,8 @@
-"""Exercises the permissions of the site's role, one call each, dry: nothing is submitted, ended, stored or changed by it.
+"""Permission check of the site's IAM role: one dry call per action.
 
-AWS looks at permissions before it looks at the rest of a request, so a call that would be refused for another reason tells.
-TerminateJob needs a Batch job that bears our tag: `doctor --from-batch` exercises it.
+The calls submit, terminate, store and change nothing. AWS checks permissions before it validates
+the rest of a request, so a call that fails validation still shows whether the action is allowed.
+TerminateJob needs a Batch job with our tag: `doctor --from-batch` exercises it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from ...batch.control import exercise
+from ...batch.control import permission_probes
 from ...batch.errors import BatchDeniedError, BatchError
 from ...conf import bridge_settings
 from ...storage.bucket import BucketDeniedError, BucketError, default_bucket
@@ -21,40 +22,49 @@ if TYPE_CHECKING:
     from ...storage.bucket import Bucket
     from ..finding import Finding
 
-_FIX = "Give the site's role this action: scripts/infra/roles.tf has its policy, the least that works."
+_FIX = "Allow this action in the policy of the site's role; scripts/infra/roles.tf has the least privilege policy."
 
 
 def check_permissions() -> Iterator[Finding]:
-    """One finding for each action that is denied; one in all where none is. What cannot be reached, other looks say."""
+    """Yield one finding for each denied action, or a single one if none is denied.
+
+    Other checks report what is unreachable.
+    """
     denied = 0
     bridge = bridge_settings()
-    exercised = exercise(queue=bridge.job_queue, definition=bridge.job_definition) | _bucket_calls(default_bucket())
+    exercised = permission_probes(queue=bridge.job_queue, definition=bridge.job_definition) | _bucket_calls(
+        default_bucket()
+    )
     for action, call in exercised.items():
         try:
             call()
         except (BatchDeniedError, BucketDeniedError) as error:
             denied += 1
-            words = " ".join(str(error).split())
-            yield failed("permissions", f"{action} is denied: {words}", fix=_FIX)
+            text = " ".join(str(error).split())
+            yield failed("permissions", f"{action} is denied: {text}", fix=_FIX)
         except (BatchError, BucketError):
-            # Among them "refused", which a dry call comes to where it is allowed.
+            # This includes "refused", the expected result of a dry call that is allowed.
             continue
     if not denied:
-        yield ok("permissions", f"{len(exercised)} actions were tried, and none is denied.")
+        yield ok("permissions", f"{len(exercised)} actions were tried, none is denied.")
 
 
 def _bucket_calls(bucket: Bucket | None) -> dict[str, Callable[[], object]]:
-    """Reading, writing and deleting are the storage's look; here is what an upload in parts needs besides."""
+    """Return the calls that multipart uploads need.
+
+    The storage check covers reading, writing and deleting.
+    """
     if bucket is None:
         return {}
     key = f"doctor/{uuid.uuid4().hex}.part"
 
-    def upload_in_parts() -> None:
-        upload_id = bucket.begin_upload(key, content_type="text/plain")
+    def multipart_upload() -> None:
+        upload_id = bucket.begin_multipart_upload(key, content_type="text/plain")
         try:
             bucket.parts(key, upload_id)
         finally:
-            bucket.give_up_upload(key, upload_id)
+            bucket.abort_upload(key, upload_id)
 
-    # Without the right to list, S3 says "forbidden" of an object that does not exist.
-    return {"s3: uploads in parts": upload_in_parts, "s3:ListBucket": lambda: bucket.size_bytes(key)}
+    # Without s3:ListBucket, S3 answers "forbidden" instead of "not found" for an object that does
+    # not exist.
+    return {"s3: multipart upload": multipart_upload, "s3:ListBucket": lambda: bucket.size_bytes(key)}

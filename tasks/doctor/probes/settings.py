@@ -1,4 +1,4 @@
-"""Looks at the settings: the system checks, as findings."""
+"""Settings check: the system checks, as findings."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check_settings() -> Iterator[Finding]:
-    """One finding for each message of our system checks; one in all where there is none."""
+    """Yield one finding for each message of our system checks, or a single one if there are no messages."""
     messages = [message for message in run_checks(tags=["batchreel"]) if not message.is_silenced()]
     for message in messages:
-        found = failed if message.level >= ERROR else warning
-        yield found("settings", f"{message.msg} ({message.id})", fix=message.hint or "")
+        finding = failed if message.level >= ERROR else warning
+        yield finding("settings", f"{message.msg} ({message.id})", fix=message.hint or "")
     if not messages:
-        yield ok("settings", "Nothing is missing or contradictory.")
+        yield ok("settings", "Complete and consistent.")

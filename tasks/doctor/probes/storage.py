@@ -1,4 +1,4 @@
-"""Looks at the storage: writes a small object, reads it back, deletes it."""
+"""Storage check: write a small object, read it back, delete it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,35 @@ if TYPE_CHECKING:
 
     from ..finding import Finding
 
-_FIX = "Check STORAGE_BUCKET, STORAGE_ENDPOINT_URL and the credentials' rights, or that MEDIA_ROOT can be written."
+_FIX = (
+    "Check STORAGE_BUCKET, STORAGE_ENDPOINT_URL and the permissions of the credentials, or that MEDIA_ROOT is writable."
+)
 
 
 def check_storage() -> Iterator[Finding]:
-    """One finding. A storage that only this machine sees is a warning: containers elsewhere would find nothing there."""
-    failure = try_storage("doctor", tidy=True, fix=_FIX)
+    """Yield one finding.
+
+    Storage that only this machine can access is a warning: containers elsewhere would not see the
+    files.
+    """
+    failure = try_storage("doctor", cleanup=True, fix=_FIX)
     if failure is not None:
         yield failure
     elif isinstance(default_storage, FileSystemStorage) and not _aws_is_local():
         yield warning(
             "storage",
-            f"Files lie in {default_storage.location}, which containers on AWS do not see.",
-            fix="Set STORAGE_BUCKET, or mount that folder in the containers too.",
+            f"Files are in {default_storage.location}, which containers on AWS cannot access.",
+            fix="Set STORAGE_BUCKET, or mount that folder in the containers as well.",
         )
     else:
         yield ok("storage", "A small object was written, read back and deleted.")
 
 
-def try_storage(folder: str, *, tidy: bool, fix: str) -> Finding | None:
-    """Write a small object into the folder, read it back, and with `tidy` delete it. A finding where that goes wrong, else None."""
+def try_storage(folder: str, *, cleanup: bool, fix: str) -> Finding | None:
+    """Write a small object to the folder, read it back, and delete it if `cleanup`.
+
+    Return a finding on failure, else None.
+    """
     content = uuid.uuid4().hex.encode()
     try:
         name = default_storage.save(f"{folder}/{uuid.uuid4().hex}.txt", ContentFile(content))
@@ -43,13 +52,17 @@ def try_storage(folder: str, *, tidy: bool, fix: str) -> Finding | None:
             with default_storage.open(name) as stored:
                 same = stored.read() == content
         finally:
-            if tidy:
+            if cleanup:
                 default_storage.delete(name)
-    except Exception as error:  # noqa: BLE001 - each storage has errors of its own, and all mean the same here
-        return failed("storage", f"It cannot be used: {' '.join(str(error).split())}", fix=fix)
+    except Exception as error:  # noqa: BLE001 - each storage raises its own errors, and all mean the same here
+        return failed("storage", f"Cannot be used: {' '.join(str(error).split())}", fix=fix)
     if same:
         return None
-    return failed("storage", "What was read back is not what was written.", fix="Look at caches before the storage.")
+    return failed(
+        "storage",
+        "Reading back returned other content than was written.",
+        fix="Check for caches in front of the storage.",
+    )
 
 
 def _aws_is_local() -> bool:

@@ -1,4 +1,4 @@
-"""`manage.py container_role NAME`: the PostgreSQL role that containers connect as."""
+"""`manage.py container_role NAME`: create the PostgreSQL role that containers connect as."""
 
 from __future__ import annotations
 
@@ -14,35 +14,43 @@ from ...database_role import role_statements
 
 PASSWORD_VARIABLE = "CONTAINER_DATABASE_PASSWORD"  # noqa: S105 - the variable's name
 
-_PLACE_OF_PASSWORD = "..."  # noqa: S105 - stands where the administrator puts one
+_PASSWORD_PLACEHOLDER = "..."  # noqa: S105 - to be replaced by the administrator
 
 
 class Command(BaseCommand):
-    """Make the role, or make it right. `migrate` renews the rights of a role that is there."""
+    """Create the role, or reset the privileges of an existing one.
+
+    `migrate` also renews the privileges of existing roles.
+    """
 
     help = (
-        "Make the PostgreSQL role that containers connect as, with the rights of the container's program and no others. Run it once, as "
-        f"the owner of the tables; each migrate renews the rights. The password is {PASSWORD_VARIABLE}; without it a new role gets one "
-        "that is shown once, and an existing role keeps its own."
+        "Create the PostgreSQL role that containers connect as, with exactly the privileges of the container's program. Run it once, as "
+        f"the owner of the tables; each migrate renews the privileges. The password is read from {PASSWORD_VARIABLE}. Without it, a new "
+        "role gets a random password that is printed once, and an existing role keeps its password."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the name and --sql."""
-        parser.add_argument("role", help="the role's name, e.g. batchreel_container")
+        parser.add_argument("role", help="Name of the role, e.g. batchreel_container.")
         parser.add_argument(
-            "--sql", action="store_true", help="Print the statements for a database administrator, and run none."
+            "--sql",
+            action="store_true",
+            help="Print the statements for a database administrator instead of running them.",
         )
 
     def handle(self, *, role: str, sql: bool, **_: Any) -> None:
-        """Raise CommandError, in one sentence, where the database refuses."""
+        """Create or update the role.
+
+        Raise CommandError with a short message if the database refuses.
+        """
         given = os.environ.get(PASSWORD_VARIABLE) or None
         database = str(connection.settings_dict["NAME"])
         if role == connection.settings_dict["USER"]:
-            message = f"{role} is the role that this command connects as: it owns the tables. Name another one."
+            message = f"{role} is the role that this command connects as: it owns the tables. Choose another name."
             raise CommandError(message)
         if sql:
-            for statement in role_statements(role, database=database, password=_PLACE_OF_PASSWORD, exists=False):
+            for statement in role_statements(role, database=database, password=_PASSWORD_PLACEHOLDER, exists=False):
                 self.stdout.write(f"{statement.as_string(None)};")
             return
         try:
@@ -57,23 +65,24 @@ class Command(BaseCommand):
         except DatabaseError as error:
             first_line = str(error).splitlines()[0]
             message = (
-                f"The role was not changed: {first_line}. Run this as the owner of the tables, who may create roles; or give the "
-                "output of --sql to one who may."
+                f"The role was not changed: {first_line}. Run this as an owner of the tables who may create roles, or give the "
+                "output of --sql to a database administrator."
             )
             raise CommandError(message) from error
-        done = "has its rights again" if exists else "is made"
-        self.stdout.write(self.style.SUCCESS(f"The role {role} {done}."))
+        done = "Renewed the privileges of role" if exists else "Created role"
+        self.stdout.write(self.style.SUCCESS(f"{done} {role}."))
         if password and not given:
             self._show(role, password)
         if may_create:
             self.stdout.write(
-                "It may still make tables, as every role of this database: REVOKE CREATE ON SCHEMA public FROM PUBLIC ends that."
+                "It can still create tables, like every role in this database. To prevent that, run "
+                "REVOKE CREATE ON SCHEMA public FROM PUBLIC."
             )
 
     def _show(self, role: str, password: str) -> None:
         database = connection.settings_dict
         address = f"{database['HOST'] or 'localhost'}:{database['PORT'] or 5432}/{quote(str(database['NAME']))}"
         self.stdout.write(
-            "Its password is shown this once. Store this as the secret DATABASE_URL of the job definition:"
+            "Its password is shown only once. Store this URL as the secret DATABASE_URL of the job definition:"
         )
         self.stdout.write(f"postgres://{quote(role)}:{quote(password)}@{address}")

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: is each part well, why, and the mend."""
+"""`manage.py doctor`: the status of each part, the reason, and the fix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...doctor.probes.compute import check_compute
 from ...doctor.probes.database import check_database
 from ...doctor.probes.jobs import check_jobs
 from ...doctor.probes.media import check_ffmpeg, check_player
-from ...doctor.probes.old_system import check_old_system
+from ...doctor.probes.old_system import check_legacy
 from ...doctor.probes.permissions import check_permissions
 from ...doctor.probes.settings import check_settings
 from ...doctor.probes.storage import check_storage
@@ -43,14 +43,17 @@ PROBES = (
     Probe("ffmpeg", check_ffmpeg),
     Probe("player", check_player),
     Probe("jobs", check_jobs),
-    Probe("leftovers", check_old_system),
+    Probe("legacy", check_legacy),
 )
 
 
 class Command(BaseCommand):
-    """Look at every part; exit code 0 only if none is unwell or unknown."""
+    """Check every part; exit code 0 only if none has failed or is unknown."""
 
-    help = "Look at every part that the bridge needs: is it well, why, and the mend. Exit code 1 if any is not."
+    help = (
+        "Check every part that the bridge needs, and print its status (OK, WARNING, FAILED or UNKNOWN), the reason and the fix."
+        " Exit code 1 if any part is FAILED or UNKNOWN."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -58,20 +61,24 @@ class Command(BaseCommand):
         parser.add_argument(
             "--from-batch",
             action="store_true",
-            help="Submit a small Batch job that looks at database, storage, disk and image from a container's side, too.",
+            help="Also submit a small Batch job that checks database, storage, disk and image from inside a container.",
         )
         parser.add_argument(
-            "--wait", type=float, default=600, metavar="S", help="Seconds that it may take (default: %(default)g)."
+            "--wait",
+            type=float,
+            default=600,
+            metavar="S",
+            help="Maximum number of seconds to wait for that Batch job (default: %(default)g).",
         )
         parser.add_argument(
-            "--json", action="store_true", dest="as_json", help="Write the findings as JSON, for machines."
+            "--json", action="store_true", dest="as_json", help="Write the findings as JSON, for programs."
         )
 
     def handle(self, *, as_json: bool, from_batch: bool, wait: float, **_: Any) -> None:
-        """End the process with exit code 1 if any part is unwell or unknown."""
+        """Run the checks, and exit with code 1 if any part has failed or is unknown."""
         findings = run_probes(PROBES)
         if from_batch:
-            findings += check_from_batch(batch=aws_batch(), wait_s=wait, say=self._say)
+            findings += check_from_batch(batch=aws_batch(), wait_s=wait, report=self._log)
         is_ok = not any(finding.fails for finding in findings)
         if as_json:
             self.stdout.write(json.dumps({"ok": is_ok, "findings": [asdict(each) for each in findings]}, indent=2))
@@ -80,8 +87,8 @@ class Command(BaseCommand):
         if not is_ok:
             sys.exit(1)
 
-    def _say(self, line: str) -> None:
-        """Beside the findings, so that JSON stays JSON."""
+    def _log(self, line: str) -> None:
+        """Write progress to stderr, so that stdout stays valid JSON."""
         self.stderr.write(line)
 
     def _table(self, findings: list[Finding], *, is_ok: bool) -> None:
@@ -93,10 +100,10 @@ class Command(BaseCommand):
         }
         wide = max(len(each.part) for each in findings)
         for each in findings:
-            condition = styles[each.status](f"{each.status:<8}")
-            self.stdout.write(f"{condition} {each.part:<{wide}}  {each.why}")
+            status = styles[each.status](f"{each.status.upper():<8}")
+            self.stdout.write(f"{status} {each.part:<{wide}}  {each.why}")
             if each.fix:
-                self.stdout.write(f"{'':<8} {'':<{wide}}  Mend: {each.fix}")
+                self.stdout.write(f"{'':<8} {'':<{wide}}  Fix: {each.fix}")
         counts = {one: sum(each.status is one for each in findings) for one in Status}
-        summary = ", ".join(f"{count} {one}" for one, count in counts.items() if count)
+        summary = ", ".join(f"{count} {one.upper()}" for one, count in counts.items() if count)
         self.stdout.write((self.style.SUCCESS if is_ok else self.style.ERROR)(f"{summary}."))

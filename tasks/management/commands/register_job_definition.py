@@ -1,4 +1,7 @@
-"""`manage.py register_job_definition`: the code's job definition, into AWS Batch; a new revision only where it differs."""
+"""`manage.py register_job_definition`: register the code's job definition in AWS Batch.
+
+Registers a new revision only if the definition differs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ...batch.control import DefinitionName, describe_definition, fix, message, region, register_definition
+from ...batch.control import DefinitionName, describe_definition, error_line, region, register_definition, suggested_fix
 from ...batch.definition import render
 from ...batch.definition_diff import Difference, differences
 from ...batch.errors import BatchError
@@ -19,17 +22,20 @@ if TYPE_CHECKING:
 
 
 class Command(BaseCommand):
-    """Compare, show the difference, and register on change."""
+    """Compare the definitions, show the differences, and register a new revision if there are any."""
 
-    help = "Register the job definition that the code renders, if AWS Batch has another one or none."
+    help = "Register the job definition that the code renders, unless AWS Batch already has the same one."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add --dry-run."""
-        parser.add_argument("--dry-run", action="store_true", help="Show the difference and register nothing.")
+        parser.add_argument("--dry-run", action="store_true", help="Show the differences, register nothing.")
 
     def handle(self, *, dry_run: bool, **_: Any) -> None:
-        """Raise CommandError, in one sentence, for a missing setting or a call that AWS did not answer as hoped."""
+        """Register the definition.
+
+        Raise CommandError with a one-line message for a missing setting or a failed AWS call.
+        """
         conf = _settings()
         wanted = DefinitionName.parse(conf.job_definition)
         try:
@@ -39,7 +45,7 @@ class Command(BaseCommand):
                 found = differences(registered=registered, rendered=rendered)
                 if not found:
                     self.stdout.write(
-                        f"{wanted.name}:{registered['revision']} is what the code renders; nothing to do."
+                        f"{wanted.name}:{registered['revision']} matches what the code renders; nothing to do."
                     )
                     return
                 self._show(found, revision=registered["revision"])
@@ -51,13 +57,13 @@ class Command(BaseCommand):
                 return
             revision = register_definition(rendered)
         except BatchError as error:
-            why = f"Nothing was registered. {message(error)}. {fix(error)}"
+            why = f"Nothing was registered. {error_line(error)}. {suggested_fix(error)}"
             raise CommandError(why) from error
         self.stdout.write(self.style.SUCCESS(f"Registered {wanted.name}:{revision}."))
         self.stdout.write(_next_step(wanted, revision=revision))
 
     def _show(self, found: list[Difference], *, revision: int) -> None:
-        self.stdout.write(f"The code renders other values than revision {revision} has:")
+        self.stdout.write(f"The code renders other values than revision {revision} (- registered, + rendered):")
         for each in found:
             self.stdout.write(f"  {each.path}")
             self.stdout.write(self.style.ERROR(f"    - {each.registered}"))
@@ -74,7 +80,7 @@ def _settings() -> BridgeSettings:
         ("VIDEO_BATCH_JOB_DEFINITION", conf.job_definition),
     ):
         if not value:
-            message = f"{name} is empty. Set it; `manage.py check` names everything that is missing."
+            message = f"{name} is not set. `manage.py check` lists all missing settings."
             raise CommandError(message)
     return conf
 
@@ -85,4 +91,4 @@ def _next_step(wanted: DefinitionName, *, revision: int) -> str:
         return (
             f"Next: VIDEO_BATCH_JOB_DEFINITION is pinned to {pinned}; set it to {wanted.name}:{revision}, then restart."
         )
-    return "Next: nothing. New attempts use it from now on; those that run keep theirs. `manage.py doctor` looks at it all."
+    return "New attempts use it from now on; running ones keep theirs. Next: check everything with `manage.py doctor`."

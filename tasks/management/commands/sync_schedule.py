@@ -1,4 +1,7 @@
-"""`manage.py sync_schedule`: the code's beat entries, into django-celery-beat's tables. Migrating does the same."""
+"""`manage.py sync_schedule`: write the code's beat entries to django-celery-beat's tables.
+
+`migrate` does the same.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,23 @@ from ...schedule.sync import sync_entries
 
 
 class Command(BaseCommand):
-    """Write the beat entries, and say what changed."""
+    """Write the beat entries, and print what changed."""
 
-    help = "Write the beat entries of the code to the database. An entry that an operator disabled stays disabled."
+    help = (
+        "Write the beat entries defined in the code to the database. An entry that an operator disabled stays disabled."
+    )
 
     def handle(self, **_: Any) -> None:
-        """Raise CommandError where the database cannot be reached."""
+        """Write the entries. Raise CommandError if the database is unavailable."""
         try:
             report = sync_entries()
         except DatabaseError as error:
             message = (
-                f"The schedule was not written: the database did not answer ({str(error).strip().splitlines()[0]})."
+                f"The schedule was not written: the database is unavailable ({str(error).strip().splitlines()[0]})."
             )
             raise CommandError(message) from error
         if report.is_empty:
-            self.stdout.write("The schedule is as the code says; nothing changed.")
-        for verb, names in (("added", report.added), ("changed", report.changed), ("switched off", report.withdrawn)):
+            self.stdout.write("The schedule already matches the code; nothing changed.")
+        for verb, names in (("added", report.added), ("changed", report.changed), ("disabled", report.withdrawn)):
             for name in names:
                 self.stdout.write(f"{verb}: {name}")

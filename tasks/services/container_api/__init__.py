@@ -1,3 +1,3 @@
-"""What a container may call: claim, heartbeat, finish units, publish. `tasks.container` imports no other service."""
+"""Services for containers: claim, heartbeat, finish, publish. `tasks.container` imports no other service."""
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Claiming: a container takes its attempt, then one unit after the other. Every claim is fenced."""
+"""Claims: a container claims its attempt, then leases one unit after another.
+
+Every claim is fenced. The attempt's `claim_id` and the unit's fence (a fencing token that grows
+with each lease) keep a superseded process from writing.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +39,17 @@ class JobAlreadyDoneError(BatchreelError):
 
 
 class NotClaimableError(BatchreelError):
-    """The attempt belongs to another Batch job, or to another process."""
+    """The attempt belongs to another Batch job or to another process."""
 
     code = "NOT_CLAIMABLE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A container's hold on its attempt. `claim_id` is the process's own, so a repeated claim is told from a rival's."""
+    """A container's claim on its attempt.
+
+    `claim_id` identifies the process, which distinguishes a repeated claim from a competing one.
+    """
 
     attempt_id: int
     job_id: uuid.UUID
@@ -55,7 +62,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A container's hold on one unit. Object keys carry `fence` and `lease_id`, so no two writers ever share a key."""
+    """A container's lease on one unit.
+
+    Object keys contain `fence` and `lease_id`, so no two writers ever share a key.
+    """
 
     unit_id: int
     kind: UnitKind
@@ -65,22 +75,24 @@ class Lease:
     weight_frames: int
     key_prefix: str
     is_redo: bool
-    """The unit was done before, and what it made was bad."""
+    """The unit was finished before, but its output failed verification."""
 
 
 class NothingToClaim(enum.Enum):
-    """Why there is no unit for this container now."""
+    """Why there is no unit for this container at the moment."""
 
     JOB_DONE = "the job has succeeded"
-    OTHERS_AT_WORK = "what is left is in another live attempt's hands"
-    OWN_WORK_FIRST = "what is left waits for units that this attempt holds"
+    HELD_BY_OTHERS = "another live attempt holds the remaining units"
+    OWN_WORK_FIRST = "the remaining units wait for units that this attempt holds"
 
 
 @transaction.atomic
 def claim_attempt(*, job_id: uuid.UUID, number: int, batch_job_id: str | None, claim_id: uuid.UUID) -> Claim:
-    """Take the attempt for this process; it is RUNNING from here on. Fills in the Batch job's id where the bridge did not learn it.
+    """Claim the attempt for this process, which makes it RUNNING.
 
-    Raises NotFoundError, JobAlreadyDoneError, AttemptCancelledError, FencedError (the attempt has ended) or NotClaimableError.
+    Repeating the call with the same `claim_id` is a no-op. The Batch job's id is stored if the row
+    does not contain it yet. Raises NotFoundError, JobAlreadyDoneError, AttemptCancelledError,
+    FencedError (the attempt has ended) or NotClaimableError.
     """
     job = lock_job(job_id)
     attempt = read_attempt(job, number)
@@ -109,7 +121,7 @@ def claim_attempt(*, job_id: uuid.UUID, number: int, batch_job_id: str | None, c
 
 
 def require_claimable(attempt: Attempt, batch_job_id: str | None) -> None:
-    """Raise unless a container with this Batch job's id may take the attempt."""
+    """Raise AttemptCancelledError, FencedError or NotClaimableError unless this Batch job may claim the attempt."""
     if attempt.state == AttemptState.CANCELLED:
         message = f"{attempt}: {attempt.reason_message}"
         raise AttemptCancelledError(message)
@@ -117,16 +129,17 @@ def require_claimable(attempt: Attempt, batch_job_id: str | None) -> None:
         message = f"{attempt} is not waiting for a container"
         raise FencedError(message) if attempt.state != AttemptState.RUNNING else NotClaimableError(message)
     if attempt.batch_job_id not in (None, batch_job_id):
-        message = f"{attempt} belongs to Batch job {attempt.batch_job_id}, this is {batch_job_id}"
+        message = f"{attempt} belongs to Batch job {attempt.batch_job_id}, not to {batch_job_id}"
         raise NotClaimableError(message)
 
 
 @transaction.atomic
 def claim_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToClaim:
-    """Lease a unit whose predecessors are DONE and which no RUNNING attempt holds.
+    """Lease a unit whose predecessors are DONE and that no RUNNING attempt holds, or return why there is none.
 
-    Nothing ever needs releasing: a unit of an attempt that is not RUNNING is free. `lease_id` is the caller's, random, 12 characters:
-    asking again with it, after a lost answer, gives the same lease. Raises AttemptCancelledError or FencedError.
+    Leases are never released: a unit of an attempt that is not RUNNING is free. The caller chooses
+    `lease_id`, 12 random characters; calling again with the same one, after a lost response,
+    returns the same lease. Raises AttemptCancelledError or FencedError.
     """
     job = lock_job(claim.job_id)
     attempt = require_running_attempt(job, claim)
@@ -137,7 +150,7 @@ def claim_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToClaim:
     unit = _claimable(job).first()
     if unit is None:
         own = Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt).exists()
-        return NothingToClaim.OWN_WORK_FIRST if own else NothingToClaim.OTHERS_AT_WORK
+        return NothingToClaim.OWN_WORK_FIRST if own else NothingToClaim.HELD_BY_OTHERS
     unit.job = job
     transition(
         unit,
@@ -165,7 +178,7 @@ def _lease(unit: Unit, job: Job) -> Lease:
 
 
 def require_running_attempt(job: Job, claim: Claim) -> Attempt | None:
-    """The claim's attempt of the locked job, still RUNNING. None where the job has succeeded by another attempt.
+    """Return the claim's RUNNING attempt of the locked job, or None if the job has already succeeded.
 
     Raises AttemptCancelledError or FencedError.
     """
@@ -181,9 +194,9 @@ def require_running_attempt(job: Job, claim: Claim) -> Attempt | None:
 
 
 def _claimable(job: Job) -> Any:
-    """Free units in the order in which they are best done. The plan comes before all media, all media before publishing.
+    """Return the free units in the order in which to lease them: plan, then media, then publishing.
 
-    Nothing waits for the preview: once all media are done, it is of no use.
+    Publishing does not wait for the preview, which is pointless once all media units are done.
     """
     units = Unit.objects.select_for_update(of=("self",)).filter(job=job)
     free = Q(state=UnitState.PENDING) | Q(state=UnitState.LEASED) & (

@@ -1,4 +1,7 @@
-"""Finishing a unit, and with the last one the attempt. A finish counts only while the lease is the unit's newest."""
+"""Finishing units, and the container's part in ending its attempt (see `state.attempt_end`).
+
+A unit can be finished only with its newest lease.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ from .claim import Claim, Lease, require_running_attempt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedUnit:
-    """A unit that the plan asks for. Frames are on the job's one grid."""
+    """A unit of the plan. Frame numbers refer to the job's single frame grid."""
 
     kind: UnitKind
     index: int
@@ -42,7 +45,10 @@ class PlannedUnit:
 
 @transaction.atomic
 def finish_unit(claim: Claim, lease: Lease, *, output: dict[str, Any]) -> None:
-    """Mark the unit DONE with what it made. Doing it again, after a lost answer, is success. Raises FencedError and the like."""
+    """Mark the unit DONE and store its output. Repeating the call, after a lost response, is a no-op.
+
+    Raises FencedError, AttemptCancelledError or NotFoundError.
+    """
     job = lock_job(claim.job_id)
     _finish(job, claim, lease, output=output)
 
@@ -51,9 +57,9 @@ def finish_unit(claim: Claim, lease: Lease, *, output: dict[str, Any]) -> None:
 def finish_plan(
     claim: Claim, lease: Lease, *, plan: dict[str, Any], units: Sequence[PlannedUnit], notes: Sequence[str] = ()
 ) -> None:
-    """Mark the plan unit DONE and insert the units that it asks for, and the publishing, in the same transaction.
+    """Mark the plan unit DONE and insert the planned units and the publish unit, in one transaction.
 
-    `notes` say what is odd about the source; they become part of the event.
+    `notes` describe peculiarities of the source; they become part of the event's text.
     """
     job = lock_job(claim.job_id)
     if not _finish(job, claim, lease, output={"units": len(units)}, notes=notes):
@@ -77,15 +83,15 @@ def finish_plan(
 
 
 def _may_have_preview(job: Job) -> bool:
-    """Whether the video shows nothing yet. What is shown is never replaced by less."""
+    """Return whether the video shows nothing yet: a preview never replaces anything."""
     return job.level is None and Video.objects.filter(pk=job.video_id, published_job=None).exists()
 
 
 @transaction.atomic
 def replan(claim: Claim, lease: Lease, *, why: str) -> None:
-    """This container's engine can't go on with the job's plan (an older one made it): forget the units, and plan anew.
+    """Delete the job's units and redo its plan: an older engine wrote it, and this container's cannot use it.
 
-    Nothing happens where another slot has done so already. Raises FencedError or AttemptCancelledError.
+    A no-op if another slot has already done so. Raises FencedError or AttemptCancelledError.
     """
     job = lock_job(claim.job_id)
     if (
@@ -101,19 +107,21 @@ def replan(claim: Claim, lease: Lease, *, why: str) -> None:
 
 
 def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any], notes: Sequence[str] = ()) -> bool:
-    """True where this call made the unit DONE, False where an earlier call with the same lease did."""
+    """Return True if this call marked the unit DONE, False if an earlier call with the same lease did."""
     unit = require_current_lease(job, lease)
     if unit.state == UnitState.DONE:
         return False
     attempt = require_running_attempt(job, claim)
     if attempt is None or unit.attempt_id != attempt.pk:
-        message = f"{unit} is in other hands"
+        message = f"{unit} is no longer held by this attempt"
         raise FencedError(message)
     unit.attempt = attempt
     transition(
         unit,
         UnitEvent.FINISH,
-        text=". ".join([f"{unit.kind} {unit.index} by attempt {claim.number}", *notes]),
+        text=" ".join([f"{unit.kind} {unit.index} by attempt {claim.number}.", *notes])
+        if notes
+        else f"{unit.kind} {unit.index} by attempt {claim.number}",
         output=output,
         done_at=Now(),
     )
@@ -121,10 +129,10 @@ def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any], not
 
 
 def require_current_lease(job: Job, lease: Lease) -> Unit:
-    """The unit of a locked job, if the lease is still its newest. Raises FencedError."""
+    """Return the unit of the locked job. Raise FencedError unless this is its newest lease."""
     unit = Unit.objects.filter(pk=lease.unit_id).first()
     if unit is None:
-        message = f"the job was planned again; its unit {lease.kind} {lease.index} is no more"
+        message = f"the job was planned again; its unit {lease.kind} {lease.index} no longer exists"
         raise FencedError(message)
     unit.job = job
     if (unit.fence, unit.lease_id) != (lease.fence, lease.lease_id):
@@ -135,15 +143,17 @@ def require_current_lease(job: Job, lease: Lease) -> Unit:
 
 @transaction.atomic
 def finish_attempt(claim: Claim) -> bool:
-    """The container is about to leave with exit code 0: the job is done, or what is left is in other hands.
+    """Mark the attempt SUCCEEDED before its container exits with code 0.
 
-    False where the other hands are gone since this container last looked: it is the only one left, and has to go on claiming.
+    The job is done, or other attempts hold the remaining units. Return False if those attempts have
+    ended in the meantime: this is now the only live one, and its container must continue to claim
+    units.
     """
     job = lock_job(claim.job_id)
     attempt = read_attempt(job, claim.number)
     if attempt.state != AttemptState.RUNNING or attempt.claim_id != claim.claim_id:
         return True
-    if job.state in ACTIVE_JOB_STATES and not live_siblings(job, claim):
+    if job.state in ACTIVE_JOB_STATES and not has_live_siblings(job, claim):
         return False
     transition(attempt, AttemptEvent.SUCCEED, counted=False, exit_code=0, ended_at=Now())
     return True
@@ -151,7 +161,7 @@ def finish_attempt(claim: Claim) -> bool:
 
 @transaction.atomic
 def fail_attempt(claim: Claim, *, reason: Reason, text: str, exit_code: int) -> None:
-    """The container is about to leave without success, and says why. Nothing happens where the attempt has ended already."""
+    """Mark the attempt FAILED, with the reason, before its container exits. A no-op if the attempt has ended."""
     job = lock_job(claim.job_id)
     attempt = read_attempt(job, claim.number)
     if attempt.state in LIVE_ATTEMPT_STATES and attempt.claim_id == claim.claim_id:
@@ -160,7 +170,10 @@ def fail_attempt(claim: Claim, *, reason: Reason, text: str, exit_code: int) -> 
 
 @transaction.atomic
 def reject_input(claim: Claim, *, code: str, message: str, exit_code: int) -> None:
-    """The input cannot be transcoded: the job is FAILED after this one execution, with a sentence for the person who uploaded it."""
+    """Fail the job after a single attempt because the input cannot be transcoded.
+
+    `message` is for the person who uploaded it.
+    """
     job = lock_job(claim.job_id)
     attempt = require_running_attempt(job, claim)
     if attempt is None or job.state != JobState.RUNNING:
@@ -178,6 +191,6 @@ def reject_input(claim: Claim, *, code: str, message: str, exit_code: int) -> No
     end_job_attempts(job, reason=Reason.JOB_ENDED)
 
 
-def live_siblings(job: Job, claim: Claim) -> bool:
-    """Whether another attempt of the job is at work."""
+def has_live_siblings(job: Job, claim: Claim) -> bool:
+    """Return whether the job has another live attempt."""
     return bool(live_attempts(job).exclude(number=claim.number).exists())

@@ -1,4 +1,4 @@
-"""The heartbeat: one fenced UPDATE that says "alive" and how far the work is, and brings back whether to go on."""
+"""The heartbeat: one fenced UPDATE that records liveness and progress, and returns whether to continue."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from .claim import Claim
 
 
 class HeartbeatReply(enum.Enum):
-    """What a heartbeat brings back."""
+    """The result of a heartbeat."""
 
-    ALIVE = "go on"
+    ALIVE = "continue"
     CANCELLED = "the attempt was cancelled"
     FENCED = "the attempt was superseded"
-    DONE = "the job has succeeded, or the attempt has"
+    DONE = "the job or the attempt has succeeded"
 
 
 def send_heartbeat(claim: Claim, *, stage: str, count: int, encoded_frames: int) -> HeartbeatReply:
-    """Write one heartbeat. `count` is any number that grows with progress within the stage; a change of either is progress."""
+    """Record one heartbeat.
+
+    `count` is any number that grows with progress within the stage. A change of `stage` or `count`
+    is progress.
+    """
     mine = Attempt.objects.filter(pk=claim.attempt_id, claim_id=claim.claim_id)
     same = Q(stage=stage, count=count)
     written = mine.filter(state=AttemptState.RUNNING).update(

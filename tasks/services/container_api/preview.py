@@ -1,4 +1,7 @@
-"""Publishing a preview: level 0, the source's own streams, while the ladder is made. It never takes the place of anything."""
+"""Publishing a preview: the source's own streams, offered while the ladder is being encoded.
+
+A preview never replaces anything.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ from .finish import require_current_lease
 
 @transaction.atomic
 def publish_preview(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_key: str) -> None:
-    """Note the preview at the job, and point the video at it unless the video shows something already, or was deleted.
+    """Record the preview on the job, and point the video at it unless it already shows something or was deleted.
 
-    Doing it again, after a lost answer, is success. Nothing happens where the job was published meanwhile. Raises FencedError or
-    AttemptCancelledError: nothing was written then.
+    Repeating the call, after a lost response, is a no-op; so is a call after the job was published.
+    Raises FencedError or AttemptCancelledError without having written anything.
     """
     lock_video_of(claim.job_id)
     job = lock_job(claim.job_id)
@@ -30,7 +33,7 @@ def publish_preview(claim: Claim, lease: Lease, *, manifest: dict[str, Any], man
     if attempt is None or unit.state == UnitState.DONE:
         return
     if unit.attempt_id != attempt.pk:
-        message = f"{unit} is in other hands"
+        message = f"{unit} is no longer held by this attempt"
         raise FencedError(message)
     unit.attempt = attempt
     transition(unit, UnitEvent.FINISH, output={"manifest_key": manifest_key}, done_at=Now())

@@ -1,4 +1,7 @@
-"""Publishing: one transaction sets the manifest, the job's state and the video's pointer, after everything was stored and verified."""
+"""Publishing, after every object was stored and verified.
+
+One transaction sets the manifest, the job's state and the video's pointer.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ from .finish import require_current_lease
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedUnit:
-    """A media unit that is DONE: what it made, and the storage folder that holds it."""
+    """A media unit that is DONE. `output` also names the storage folder that contains its files."""
 
     kind: UnitKind
     index: int
@@ -43,7 +46,7 @@ class FinishedUnit:
 
 
 def finished_units(job_id: uuid.UUID) -> list[FinishedUnit]:
-    """What all media units of the job have made."""
+    """Return the job's finished media units."""
     units = Unit.objects.filter(job_id=job_id, kind__in=MEDIA_UNIT_KINDS, state=UnitState.DONE).order_by(
         "kind", "index"
     )
@@ -56,7 +59,7 @@ def finished_units(job_id: uuid.UUID) -> list[FinishedUnit]:
 
 
 def read_plan(job_id: uuid.UUID) -> dict[str, Any]:
-    """The job's plan, as the container that made it stored it."""
+    """Return the job's plan as the planning container stored it. Raises FencedError if there is none."""
     plan = Job.objects.values_list("plan", flat=True).get(pk=job_id)
     if plan is None:
         message = f"job {job_id} has no plan, although its plan unit is DONE"
@@ -66,10 +69,11 @@ def read_plan(job_id: uuid.UUID) -> dict[str, Any]:
 
 @transaction.atomic
 def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_key: str, poster_key: str) -> None:
-    """Make the job SUCCEEDED and point the video at it, unless the video was deleted or shows a newer job already.
+    """Mark the job SUCCEEDED, and point the video at it unless it was deleted or already shows a newer job.
 
-    Doing it again, after a lost answer, is success. Raises FencedError or AttemptCancelledError: somebody else's publication, a
-    rescue or a cancel came first, and nothing was written.
+    Repeating the call, after a lost response, is a no-op. Raises FencedError or
+    AttemptCancelledError if another publication, a rescue or a cancellation came first; nothing was
+    written then.
     """
     lock_video_of(claim.job_id)
     job = lock_job(claim.job_id)
@@ -78,7 +82,7 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_ke
         return
     attempt = require_running_attempt(job, claim)
     if attempt is None or unit.attempt_id != attempt.pk:
-        message = f"{unit} is in other hands"
+        message = f"{unit} is no longer held by this attempt"
         raise FencedError(message)
     unit.attempt = attempt
     transition(unit, UnitEvent.FINISH, output={"manifest_key": manifest_key}, done_at=Now())
@@ -94,12 +98,12 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_ke
     )
     transition(attempt, AttemptEvent.SUCCEED, counted=False, exit_code=0, ended_at=Now())
     end_job_attempts(job, reason=Reason.JOB_ENDED)
-    _note_superseded(job)
+    _mark_superseded(job)
     _point_video_at(job)
 
 
-def _note_superseded(job: Job) -> None:
-    """From here on the older publication's retention counts: viewers may have begun to watch it, or a preview, until now."""
+def _mark_superseded(job: Job) -> None:
+    """Start the retention period of the older publication or preview: it may have had viewers until now."""
     others = Job.objects.filter(video_id=job.video_id, superseded_at=None)
     succeeded = Q(state=JobState.SUCCEEDED)
     shown = Q(pk__in=Video.objects.filter(pk=job.video_id).values("published_job"))
@@ -117,26 +121,27 @@ def _point_video_at(job: Job) -> None:
 
 @transaction.atomic
 def redo_units(claim: Claim, lease: Lease, *, bad: Sequence[tuple[FinishedUnit, str]]) -> None:
-    """A failed verify: the units that it names are done again, under a new fence; publishing waits for them.
+    """Redo the units that failed verification, under a new fence; publishing waits for them.
 
-    `bad` holds (unit as it was verified, what is wrong); one that was done again since is left alone. The publish unit's lease is
-    given up, so that it becomes claimable again, by this container or another, when the repair is done.
+    `bad` contains pairs: the unit as it was verified, and what is wrong with it. A unit that was
+    redone since then is left alone. The publish unit is detached from this attempt, so that this or
+    another container can claim it once the units are finished again.
     """
     job = lock_job(claim.job_id)
     unit = require_current_lease(job, lease)
     if require_running_attempt(job, claim) is None:
         return
-    for made, wrong in bad:
-        damaged = Unit.objects.get(job=job, kind=made.kind, index=made.index)
+    for verified, problem in bad:
+        damaged = Unit.objects.get(job=job, kind=verified.kind, index=verified.index)
         damaged.job = job
-        if (damaged.state, damaged.fence) == (UnitState.DONE, made.fence):
+        if (damaged.state, damaged.fence) == (UnitState.DONE, verified.fence):
             transition(
                 damaged,
                 UnitEvent.REDO,
-                text=f"{made.kind} {made.index}: {wrong}",
+                text=f"{verified.kind} {verified.index}: {problem}",
                 redo_count=damaged.redo_count + 1,
                 attempt=None,
-                output={"is_redo": wrong},
+                output={"is_redo": problem},
                 done_at=None,
             )
     Unit.objects.filter(pk=unit.pk, fence=unit.fence).update(attempt=None)

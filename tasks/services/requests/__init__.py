@@ -1,3 +1,3 @@
-"""What people, pages and receivers call: request, cancel and delete jobs, direct uploads."""
+"""Services for pages, the admin and signal receivers: request and cancel jobs, delete videos, direct uploads."""
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Cancelling a job: its attempts end at once in the rows; heartbeats tell the containers, and the reap tick ends the Batch jobs."""
+"""Cancelling a job.
+
+Its attempts end in their rows at once. Containers stop at their next heartbeat, and the reap tick
+terminates the Batch jobs.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,13 @@ from ..state.transition import transition
 
 @transaction.atomic
 def cancel_job(*, job_id: uuid.UUID, reason: Reason = Reason.CANCELLED) -> bool:
-    """Cancel the job. False where it has ended already, which nothing changes any more. Raises NotFoundError."""
+    """Cancel the job. Return False, without a change, if it has already ended. Raises NotFoundError."""
     job = lock_job(job_id)
     return cancel_locked(job, reason=reason)
 
 
 def cancel_locked(job: Job, *, reason: Reason) -> bool:
-    """Cancel a job whose row the caller has locked."""
+    """Cancel a job whose row the caller has locked. Return False if it has already ended."""
     if job.state not in ACTIVE_JOB_STATES | {JobState.DEAD}:
         return False
     transition(job, JobEvent.CANCEL, reason=reason, next_attempt_at=None, finished_at=Now())

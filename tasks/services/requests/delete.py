@@ -1,4 +1,8 @@
-"""Deleting a video: its jobs end now; the reap tick purges objects, then rows, once no container can write any more."""
+"""Deleting a video.
+
+Its jobs end at once. The reap tick purges the objects and then the rows, once no container can
+write any more.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,9 @@ from .cancel import cancel_locked
 
 @transaction.atomic
 def delete_video(*, video_id: uuid.UUID) -> None:
-    """Mark the video as deleted and cancel its jobs. Doing it again changes nothing."""
+    """Mark the video as deleted and cancel its jobs. Idempotent."""
     if Video.objects.filter(pk=video_id, deleted_at=None).update(deleted_at=Now(), published_job=None):
         append_event("video.delete", video_id=video_id)
-    # From here on no request can insert a job: the video's row is marked, and locked until that can be seen.
+    # From here on no request can insert a job: the video's row is marked, and locked until the commit.
     for job_id in Job.objects.filter(video_id=video_id).values_list("pk", flat=True):
         cancel_locked(lock_job(job_id), reason=Reason.VIDEO_DELETED)

@@ -1,6 +1,8 @@
-"""Uploads that go from a browser to the bucket in parts, past this site: begun, completed once all parts are there, given up when old.
+"""Direct uploads: multipart uploads from a browser to the bucket that bypass this site.
 
-The bucket is asked before or after a transaction, never inside one. What it says of the object decides, never what the browser says.
+They are begun, completed once all parts have arrived, and aborted after `upload_retention_s`. The
+bucket is called before or after a transaction, never inside one. What counts is the bucket's own
+report of the object, never the browser's.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from django.db.models.functions import Now
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError, NotFoundError
 from ...models import DirectUpload, Video
-from ...storage.bucket import Bucket, NoSuchUploadError, part_bytes_for
+from ...storage.bucket import Bucket, NoSuchUploadError, part_size_bytes
 from ..state.locking import lock_video
 from ..state.lost_commit import may_be_committed
 from ..state.transition import append_event
@@ -24,18 +26,18 @@ from .delete import delete_video
 
 
 class PartsMissingError(ConflictError):
-    """The bucket does not hold all parts, or not whole; `numbers` says which."""
+    """Parts are missing from the bucket, or incomplete; `numbers` lists them."""
 
     code = "PARTS_MISSING"
 
     def __init__(self, numbers: list[int]) -> None:
-        """Keep the numbers."""
+        """Store the numbers of the parts."""
         super().__init__(f"{len(numbers)} parts of the file have not arrived.")
         self.numbers = numbers
 
 
 class UploadLostError(ConflictError):
-    """The bucket has no object of the file's size, and no parts: it has to be uploaded again."""
+    """The bucket has neither the parts nor an object of the file's size: the file must be uploaded again."""
 
     code = "UPLOAD_LOST"
 
@@ -50,9 +52,10 @@ def begin_direct_upload(
     content_type: str,
     video_id: uuid.UUID | None = None,
 ) -> DirectUpload:
-    """Begin the upload of a file: a video whose source is not complete. Raises BucketError; no row is left then.
+    """Begin the upload of a file, and create its video with an incomplete source.
 
-    With the `video_id` of an upload of the same owner that is under way, the answer is that upload: the first answer was lost.
+    If `video_id` names an unfinished upload of the same owner and size, return that one: the first
+    response was lost. Raises BucketError; no row is left then.
     """
     if video_id is not None:
         known = DirectUpload.objects.select_related("video").filter(
@@ -67,30 +70,34 @@ def begin_direct_upload(
         source_complete=False,
     )
     video.source.name = key = video.source.field.generate_filename(video, name)
-    upload_id = bucket.begin_upload(key, content_type=content_type)
+    upload_id = bucket.begin_multipart_upload(key, content_type=content_type)
     try:
         with transaction.atomic():
             video.save(force_insert=True)
             return DirectUpload.objects.create(
-                video=video, upload_id=upload_id, size_bytes=size_bytes, part_bytes=part_bytes_for(size_bytes)
+                video=video, upload_id=upload_id, size_bytes=size_bytes, part_bytes=part_size_bytes(size_bytes)
             )
     except BaseException:
-        # By the upload, not by the video: a row with the video's id may be another request's.
+        # Look up the upload, not the video: another request may have inserted a row with this video id.
         if not may_be_committed(DirectUpload.objects.filter(upload_id=upload_id)):
-            bucket.give_up_upload(key, upload_id)
+            bucket.abort_upload(key, upload_id)
         raise
 
 
 def missing_parts(upload: DirectUpload, *, bucket: Bucket) -> list[int]:
-    """The numbers of the parts that the bucket does not hold whole. Raises BucketError; NoSuchUploadError once the upload is complete."""
+    """Return the numbers of the parts that are missing from the bucket or incomplete.
+
+    Raises BucketError, and NoSuchUploadError once the upload is complete.
+    """
     held = {part.number: part.size_bytes for part in bucket.parts(str(upload.video.source), upload.upload_id)}
     return [number for number in range(1, upload.parts + 1) if held.get(number) != upload.bytes_of(number)]
 
 
 def complete_direct_upload(*, bucket: Bucket, video_id: uuid.UUID) -> None:
-    """Make the parts one object, compare its size with the file's, and mark the source as complete: that asks for the video's job.
+    """Assemble the parts, compare the object's size with the file's, and mark the source as complete.
 
-    Saying it again changes nothing. Raises NotFoundError, PartsMissingError, UploadLostError or BucketError.
+    The last step requests the video's job. Idempotent. Raises NotFoundError, PartsMissingError,
+    UploadLostError or BucketError.
     """
     video = Video.objects.filter(pk=video_id, deleted_at=None).first()
     if video is None:
@@ -100,13 +107,13 @@ def complete_direct_upload(*, bucket: Bucket, video_id: uuid.UUID) -> None:
     if upload is None:
         if video.source_complete:
             return
-        message = "The upload was given up. Upload the file again."
+        message = "The upload was aborted. Upload the file again."
         raise UploadLostError(message)
     upload.video = video
     _assemble(upload, bucket)
     size_bytes = bucket.size_bytes(str(video.source))
     if size_bytes != upload.size_bytes:
-        message = f"The storage has {size_bytes or 0} of {upload.size_bytes} bytes. Upload the file again."
+        message = f"Only {size_bytes or 0} of {upload.size_bytes} bytes were stored. Upload the file again."
         raise UploadLostError(message)
     _mark_complete(video_id)
 
@@ -118,7 +125,7 @@ def _assemble(upload: DirectUpload, bucket: Bucket) -> None:
             raise PartsMissingError(numbers)
         bucket.complete_upload(key, upload.upload_id, bucket.parts(key, upload.upload_id))
     except NoSuchUploadError:
-        # An earlier call has completed it, and its answer was lost: the size of the object tells.
+        # An earlier call may have completed it and lost the response: the object's size will show.
         return
 
 
@@ -126,7 +133,7 @@ def _assemble(upload: DirectUpload, bucket: Bucket) -> None:
 def _mark_complete(video_id: uuid.UUID) -> None:
     video = lock_video(video_id)
     if video is None:
-        message = "The video was deleted meanwhile."
+        message = "The video was deleted in the meantime."
         raise NotFoundError(message)
     DirectUpload.objects.filter(video=video).delete()
     if not video.source_complete:
@@ -135,8 +142,11 @@ def _mark_complete(video_id: uuid.UUID) -> None:
         append_event("upload.complete", video_id=video.pk)
 
 
-def give_up_old_uploads(*, limit: int) -> int:
-    """Delete videos whose upload was begun long ago and never completed. Their parts go with them. Returns how many."""
+def abort_old_uploads(*, limit: int) -> int:
+    """Delete videos whose upload was never completed within `upload_retention_s`, and return their number.
+
+    Purging them aborts the multipart uploads.
+    """
     old = Now() - timedelta(seconds=bridge_settings().upload_retention_s)
     uploads = DirectUpload.objects.filter(created_at__lt=old, video__deleted_at=None).order_by("created_at")
     return sum(_give_up(video_id) for video_id in list(uploads.values_list("video_id", flat=True)[:limit]))
@@ -144,7 +154,7 @@ def give_up_old_uploads(*, limit: int) -> int:
 
 @transaction.atomic
 def _give_up(video_id: uuid.UUID) -> bool:
-    """Delete the video, unless its upload was completed meanwhile: completing takes the same lock."""
+    """Delete the video unless its upload was completed in the meantime: completion takes the same lock."""
     if lock_video(video_id) is None or not DirectUpload.objects.filter(video_id=video_id).exists():
         return False
     delete_video(video_id=video_id)

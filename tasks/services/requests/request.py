@@ -1,4 +1,8 @@
-"""Asking for a video to be made playable. Unique indexes, not checks in code, keep it to one active job and one automatic request."""
+"""Requests to make a video playable.
+
+Unique indexes, not checks in code, guarantee one active job per video and one automatic job per
+source.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +29,14 @@ logger = logging.getLogger(__name__)
 
 
 class RetryNotOfferedError(ConflictError):
-    """There is nothing to retry now; the text says why."""
+    """A retry is not possible now; the message gives the reason."""
 
     code = "RETRY_NOT_OFFERED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestResult:
-    """What a request led to: the job that stands for it, and whether this request made it."""
+    """The job that serves a request, and whether this request created it."""
 
     job_id: uuid.UUID
     created: bool
@@ -40,18 +44,18 @@ class RequestResult:
 
 @transaction.atomic
 def request_automatically(*, video_id: uuid.UUID) -> RequestResult | None:
-    """Ask on behalf of an upload. None where there is nothing to do: the source is incomplete, or was asked for before.
+    """Request a job for an upload. Return None if the source is incomplete or was requested before.
 
-    A job for an older source of the same video that is still active is cancelled: its output would never be shown.
+    An active job for an older source of the video is cancelled: its output would never be shown.
     """
     if not _videos_needing_job().filter(pk=video_id).exists():
         return None
-    # Read again under the lock: another source may have taken this one's place meanwhile.
+    # Read again under the lock: another source may have replaced this one in the meantime.
     video = lock_video(video_id)
     if video is None or not _videos_needing_job().filter(pk=video_id).exists():
         return None
     if Job.objects.filter(video=video, source_name=str(video.source)).exists():
-        _note_request(video)
+        _record_request(video)
         return None
     for older in Job.objects.filter(video=video, state__in=ACTIVE_JOB_STATES).exclude(source_name=str(video.source)):
         cancel_locked(lock_job(older.pk), reason=Reason.SUPERSEDED)
@@ -59,14 +63,15 @@ def request_automatically(*, video_id: uuid.UUID) -> RequestResult | None:
 
 
 @transaction.atomic
-def request_by_person(*, video_id: uuid.UUID) -> RequestResult:
-    """Ask again, whatever happened before: the retry and re-transcode of the page and the admin.
+def request_again(*, video_id: uuid.UUID) -> RequestResult:
+    """Request a job regardless of earlier ones: retry and re-transcode on the page and in the admin.
 
-    Gives the active job where there is one. Raises NotFoundError, or ConflictError with a sentence that says what to do.
+    Return the active job if there is one. Raises NotFoundError, or ConflictError with a message for
+    the user.
     """
     video = lock_video(video_id)
     if video is None:
-        message = "The video was deleted, or never existed."
+        message = "The video was deleted or does not exist."
         raise NotFoundError(message)
     if not video.source or not video.source_complete:
         message = "The upload is not complete. Upload the file again."
@@ -75,32 +80,38 @@ def request_by_person(*, video_id: uuid.UUID) -> RequestResult:
 
 
 def request_missing_jobs(*, limit: int) -> int:
-    """Give complete videos that no job was ever asked for (bulk creates send no signal) their job. Returns how many."""
-    asked = 0
+    """Request jobs for complete videos without one, and return their number: bulk creates send no signal."""
+    requested = 0
     for video_id in _videos_needing_job().values_list("pk", flat=True)[:limit]:
         try:
-            asked += request_automatically(video_id=video_id) is not None
+            requested += request_automatically(video_id=video_id) is not None
         except (DatabaseError, ConflictError) as error:
-            # One row that is held by somebody must not hold up the others; it is found again by the next tick.
+            # A row that another transaction has locked must not block the others. The next tick finds it again.
             logger.warning("REQUEST_FAILED %s: %s", video_id, error)
-    return asked
+    return requested
 
 
 def _videos_needing_job() -> QuerySet[Video]:
-    """Videos for whose source no job was asked for; or one was, by code that did not note it."""
+    """Return complete videos whose source is not recorded as requested.
+
+    A job may exist all the same, created by code that did not record it.
+    """
     return Video.objects.filter(NEEDS_JOB)
 
 
 @transaction.atomic
 def revive(*, job_id: uuid.UUID) -> None:
-    """Give a DEAD job a new budget. Raises ConflictError where a newer job of the video exists: that one counts."""
+    """Revive a DEAD job: it is due now, and its earlier attempts no longer count.
+
+    Raises ConflictError if it is not DEAD, or if the video has a newer job, which takes precedence.
+    """
     lock_video_of(job_id)
     job = lock_job(job_id)
     if job.state != JobState.DEAD:
         message = f"Only a DEAD job can be revived; this one is {job.state}."
         raise ConflictError(message)
     if Job.objects.filter(video_id=job.video_id, created_at__gt=job.created_at).exists():
-        message = "The video has a newer job. Retry that one instead."
+        message = "This video has a newer job. Retry that one instead."
         raise ConflictError(message)
     transition(
         job, JobEvent.REVIVE, reason=Reason.REVIVED, budget_from=F("fence"), next_attempt_at=Now(), finished_at=None
@@ -111,13 +122,14 @@ def revive(*, job_id: uuid.UUID) -> None:
 
 @transaction.atomic
 def retry_video(*, video_id: uuid.UUID) -> RequestResult:
-    """Continue the video's DEAD job where it stopped; after any other end without success, start a new job.
+    """Continue the video's DEAD job where it stopped, or start a new job after any other unsuccessful end.
 
-    Raises NotFoundError, RetryNotOfferedError (being processed, ready, or not uploaded yet) or ConflictError.
+    Raises NotFoundError, RetryNotOfferedError (being processed, ready, or not uploaded yet) or
+    ConflictError.
     """
     video = lock_video(video_id)
     if video is None:
-        message = "The video was deleted, or never existed."
+        message = "The video was deleted or does not exist."
         raise NotFoundError(message)
     offer = can_retry(video)
     if not offer.possible:
@@ -126,10 +138,10 @@ def retry_video(*, video_id: uuid.UUID) -> RequestResult:
     if newest is not None and newest.state == JobState.DEAD:
         revive(job_id=newest.pk)
         return RequestResult(job_id=newest.pk, created=False)
-    return request_by_person(video_id=video_id)
+    return request_again(video_id=video_id)
 
 
-def _note_request(video: Video) -> None:
+def _record_request(video: Video) -> None:
     Video.objects.filter(pk=video.pk).update(requested_source=str(video.source))
 
 
@@ -139,10 +151,10 @@ def _insert(video: Video, *, automatic: bool) -> RequestResult:
     if not Job.objects.filter(pk=job.pk).exists():
         standing = Job.objects.filter(video=video).order_by("-created_at").first()
         if standing is None:
-            message = "Another request for this video is under way. Try again."
+            message = "Another request for this video is in progress. Try again."
             raise ConflictError(message)
         return RequestResult(job_id=standing.pk, created=False)
-    _note_request(video)
-    append_event("job.request", job=job, to_state=job.state, text="automatic" if automatic else "by a person")
+    _record_request(video)
+    append_event("job.request", job=job, to_state=job.state, text="automatic" if automatic else "manual")
     wake_on_commit()
     return RequestResult(job_id=job.pk, created=True)

@@ -1,3 +1,3 @@
-"""What only services use: transitions, row locks, how an attempt ends, the budget of attempts."""
+"""For services only: transitions, row locks, the end of an attempt, the attempt limit."""
 
 from __future__ import annotations

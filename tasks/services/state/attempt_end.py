@@ -1,4 +1,65 @@
-"""What follows when an attempt ends: its charge, and what becomes of its job. Every way for an attempt to end goes through here."""
+"""How an attempt ends, whether it counts against the attempt limit, and what happens to its job.
+
+An attempt is one container run: one Batch job. It ends once, as SUCCEEDED, FAILED, LOST or
+CANCELLED; a report that arrives later no longer changes its state. The row then has a reason (none
+if SUCCEEDED) and `counted`: True, False, or NULL while undecided. docs/reference/reasons.md lists every
+reason, and docs/reference/observations.md how they follow from AWS's texts and exit codes.
+
+| what happened                               | state: reason                 | counted   | module  |
+|---------------------------------------------|-------------------------------|-----------|---------|
+| container: nothing left to do               | SUCCEEDED                     | no        | finish  |
+| container: published the job                | SUCCEEDED                     | no        | publish |
+| container: error                            | FAILED: ENCODE_FAILED, ...    | yes       | finish  |
+| container: SIGTERM                          | FAILED: SIGTERM               | undecided | finish  |
+| container: input rejected, job FAILED too   | FAILED: INPUT_REJECTED        | yes       | finish  |
+| Batch: FAILED, container exited             | FAILED: EXIT_CODE, ...        | yes       | observe |
+| Batch: FAILED, attempt timeout              | FAILED: TIMED_OUT             | yes       | observe |
+| Batch: FAILED, machine lost or no start     | FAILED: SPOT_RECLAIM, ...     | no        | observe |
+| Batch: FAILED, exit code 31                 | FAILED: DATABASE_UNAVAILABLE  | no        | observe |
+| Batch: FAILED, terminated by an operator    | FAILED: TERMINATED            | no        | observe |
+| Batch: FAILED, terminated by the bridge     | FAILED: REPLACED              | see below | observe |
+| Batch: FAILED, cause unknown                | FAILED: UNKNOWN_CAUSE         | undecided | observe |
+| Batch: SUCCEEDED, row live after a grace    | FAILED: UNFINISHED            | yes       | observe |
+| Batch: job missing, and no heartbeat        | LOST: BATCH_JOB_MISSING       | undecided | observe |
+| started, but not claimed in time            | LOST: START_TIMEOUT           | no        | rescue  |
+| no heartbeat                                | LOST: HEARTBEAT_TIMEOUT       | undecided | rescue  |
+| heartbeats, but no progress                 | LOST: STALLED                 | yes       | rescue  |
+| job cancelled by a person                   | CANCELLED: CANCELLED          | no        | cancel  |
+| job replaced by one for a newer source      | CANCELLED: SUPERSEDED         | no        | request |
+| video deleted                               | CANCELLED: VIDEO_DELETED      | no        | delete  |
+| job published by another attempt            | CANCELLED: JOB_ENDED          | no        | publish |
+| job failed by another attempt               | CANCELLED: JOB_ENDED          | no        | finish  |
+
+`end_attempt` writes FAILED and LOST, `end_job_attempts` writes CANCELLED. SUCCEEDED and
+INPUT_REJECTED need no retry and are written by their modules. A SubmitJob that AWS rejects, denies
+or throttles does not end its attempt: `ticks.submit` repeats it, and `ticks.ambiguous` looks up one
+with unknown effect.
+
+REPLACED counts if Batch reports an exit code (a container was there and hung), and does not count
+without one (the machine was already gone). Before `rescue` gives an attempt up it polls Batch,
+whose final status then takes precedence.
+
+Undecided attempts: the observe and reap ticks keep polling their Batch jobs. The final status
+decides `counted` by the rules above; the reason stays. If no final status with a known cause
+arrives within `final_status_wait_s` of the end, `state.budget` treats the attempt as counted from
+then on. The column stays NULL. A final status that arrives even later can still decide it, but one
+of unknown cause is never replaced by another.
+
+A final status of OUT_OF_MEMORY becomes the reason of any FAILED or LOST attempt, decided or not,
+because the memory of the next attempt depends on it.
+
+The job: when its last live attempt has ended, an active job enters RETRY_WAIT (`retry_if_idle`)
+with a backoff that grows with the attempts since the last finished unit. Once it is due, the submit
+tick applies `lifecycle.retry.decide` to the attempts since the job was created or last revived, in
+this order:
+
+1. `max_attempts` counted attempts: DEAD, reason ATTEMPTS_EXHAUSTED.
+2. The newest `max_consecutive_losses` attempts were losses (`Reason.is_loss`, counted or not) and
+   finished no unit: DEAD, reason TOO_MANY_HOSTS_LOST.
+3. Counted and undecided attempts together reach `max_attempts`: the job waits until one of them
+   turns out not to count, or until the first wait for a final status runs out.
+4. Otherwise: another attempt.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +81,14 @@ from ...lifecycle.states import (
     UnitState,
 )
 from ...models import Attempt, Job, Unit
-from .budget import counted_attempts
+from .budget import ended_attempts
 from .transition import transition
 
 
 def end_attempt(attempt: Attempt, event: AttemptEvent, *, reason: Reason, text: str = "", **columns: Any) -> None:
-    """End a live attempt of a locked job (`attempt.job`), and send the job to RETRY_WAIT if no attempt of it lives any more.
+    """End a live attempt of a locked job (`attempt.job`), and retry the job if it has no other live attempt.
 
-    Whether it is counted follows from the reason, unless `columns` say otherwise.
+    `counted` follows from the reason unless `columns` contains it.
     """
     units_in_progress = unfinished_units(attempt)
     transition(
@@ -41,25 +102,28 @@ def end_attempt(attempt: Attempt, event: AttemptEvent, *, reason: Reason, text: 
 
 
 def unfinished_units(attempt: Attempt) -> list[str]:
-    """The names ("video 3") of the units that the attempt holds and has not finished."""
+    """Return the names ("video 3") of the units that the attempt holds and has not finished."""
     held = Unit.objects.filter(attempt=attempt, state=UnitState.LEASED).order_by("kind", "index")
     return [f"{kind} {index}" for kind, index in held.values_list("kind", "index")]
 
 
 def _with_units(text: str, units_in_progress: list[str]) -> str:
-    return f"{text} In work: {', '.join(units_in_progress)}." if units_in_progress else text
+    return f"{text} Units in progress: {', '.join(units_in_progress)}." if units_in_progress else text
 
 
 def suspect_units(job: Job) -> list[str]:
-    """The units that every attempt that the spent budget counts had in work when it ended: one of them may be what ends containers."""
-    held = counted_attempts(job).exclude(counted=False).values_list("units_in_progress", flat=True)
+    """Return the units that every counted or undecided attempt had in progress when it ended.
+
+    One of them may be what makes the containers fail.
+    """
+    held = ended_attempts(job).exclude(counted=False).values_list("units_in_progress", flat=True)
     if not held:
         return []
     return sorted(set.intersection(*(set(names) for names in held)))
 
 
 def retry_if_idle(job: Job, *, reason: Reason, text: str = "") -> None:
-    """A job enters RETRY_WAIT only when it is active, was granted, and no attempt of it lives."""
+    """Move the job to RETRY_WAIT, with a backoff, if it is QUEUED or RUNNING and has no live attempt."""
     if job.state not in (JobState.QUEUED, JobState.RUNNING) or live_attempts(job).exists():
         return
     wait_s = backoff_s(
@@ -78,19 +142,22 @@ def retry_if_idle(job: Job, *, reason: Reason, text: str = "") -> None:
 
 
 def end_job_attempts(job: Job, *, reason: Reason) -> None:
-    """End all live attempts of a locked job that was itself ended: their containers learn of it at the next heartbeat."""
+    """Cancel all live attempts of a locked job that has itself ended. Their containers stop at the next heartbeat."""
     for attempt in live_attempts(job):
         attempt.job = job
         transition(attempt, AttemptEvent.CANCEL, reason=reason, counted=False, ended_at=Now())
 
 
 def live_attempts(job: Job) -> Any:
-    """The attempts that may have a container, or get one."""
+    """Return the attempts of the job that have a container or may still get one."""
     return Attempt.objects.filter(job=job, state__in=LIVE_ATTEMPT_STATES)
 
 
 def attempts_since_progress(job: Job) -> int:
-    """How many attempts have ended since the last one that finished a unit: the number that backoff grows with."""
+    """Return the number of attempts that ended without success since the last one that finished a unit.
+
+    The backoff grows with it.
+    """
     last_with_progress = (
         Unit.objects.filter(job=job, state=UnitState.DONE, attempt__isnull=False)
         .order_by("-attempt__number")

@@ -1,4 +1,7 @@
-"""What a job has used up of its budget, read from its attempts."""
+"""How much of its attempt limit a job has used, computed from its attempts.
+
+`attempt_end` explains which attempts count, and what happens at the limit.
+"""
 
 from __future__ import annotations
 
@@ -16,35 +19,39 @@ from ...models import Attempt, Job, Unit
 
 
 def decide_for(job: Job) -> Decision:
-    """Whether the due job gets another attempt."""
+    """Decide whether the due job gets another attempt."""
     conf = bridge_settings()
-    return decide(budget_usage(job), max_attempts=conf.max_attempts, max_losses_in_a_row=conf.max_losses_in_a_row)
+    return decide(budget_usage(job), max_attempts=conf.max_attempts, max_consecutive_losses=conf.max_consecutive_losses)
 
 
 def budget_usage(job: Job) -> BudgetUsage:
-    """Charged executions, open charges, and losses in a row. An open charge that waited too long for its verdict is a charge."""
-    counted = counted_attempts(job)
+    """Return the numbers of counted attempts, undecided attempts and losses in a row.
+
+    An undecided attempt whose wait for the final status has run out is counted.
+    """
+    counted = ended_attempts(job)
     overdue = Q(counted=None, ended_at__lte=Now() - _final_status_wait())
     return BudgetUsage(
         counted=counted.filter(Q(counted=True) | overdue).count(),
         undecided=counted.filter(counted=None).exclude(overdue).count(),
-        losses_in_a_row=_losses_in_a_row(job),
+        consecutive_losses=_consecutive_losses(job),
     )
 
 
 def next_final_status_at(job: Job) -> Any:
-    """When the first charge that is still open will be settled at the latest, or now, where that has just happened to the last one."""
-    still_open = counted_attempts(job).filter(counted=None, ended_at__gt=Now() - _final_status_wait())
-    first = still_open.aggregate(first=Min(F("ended_at")))["first"]
+    """Return when the wait of the first undecided attempt runs out, or now if none is undecided any more."""
+    undecided = ended_attempts(job).filter(counted=None, ended_at__gt=Now() - _final_status_wait())
+    first = undecided.aggregate(first=Min(F("ended_at")))["first"]
     return Now() if first is None else first + _final_status_wait()
 
 
 def final_status_deadlines(job: Job) -> list[datetime]:
-    """What `next_final_status_at` may have said of this job until now."""
-    return [ended_at + _final_status_wait() for ended_at in counted_attempts(job).values_list("ended_at", flat=True)]
+    """Return every time that `next_final_status_at` may have returned for this job until now."""
+    return [ended_at + _final_status_wait() for ended_at in ended_attempts(job).values_list("ended_at", flat=True)]
 
 
-def counted_attempts(job: Job) -> Any:
+def ended_attempts(job: Job) -> Any:
+    """Return the ended attempts since the job was created or last revived, counted or not."""
     return Attempt.objects.filter(job=job, number__gt=job.budget_from, ended_at__isnull=False)
 
 
@@ -52,10 +59,10 @@ def _final_status_wait() -> timedelta:
     return timedelta(seconds=bridge_settings().final_status_wait_s)
 
 
-def _losses_in_a_row(job: Job) -> int:
+def _consecutive_losses(job: Job) -> int:
     losses = 0
-    newest_first = counted_attempts(job).order_by("-number").values_list("pk", "reason")
-    for attempt_id, reason in newest_first[: bridge_settings().max_losses_in_a_row]:
+    newest_first = ended_attempts(job).order_by("-number").values_list("pk", "reason")
+    for attempt_id, reason in newest_first[: bridge_settings().max_consecutive_losses]:
         finished_a_unit = Unit.objects.filter(attempt_id=attempt_id, state=UnitState.DONE).exists()
         if finished_a_unit or not is_loss(reason):
             break

@@ -1,4 +1,4 @@
-"""A COMMIT whose answer was lost may have taken effect: what was stored beside the row must stay then."""
+"""A COMMIT whose response was lost may have taken effect: what was stored along with the row must then be kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from django.db import DatabaseError, connection
 
 
 def may_be_committed(rows: Any) -> bool:
-    """Whether what this query looks for is there, though saving it raised an error; also True where the database cannot be asked."""
+    """Return whether the rows may exist although saving them raised an error.
+
+    Also True if the database is unreachable.
+    """
     try:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()

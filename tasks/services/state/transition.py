@@ -1,4 +1,8 @@
-"""The one function that changes a state: compare-and-set on (id, state, fence), and an event row for each change."""
+"""The only function that changes a state: compare-and-set on (id, state, fence), with an event row for each change.
+
+The fence is a fencing token: it grows with each attempt of a job and each lease of a unit, so a
+write with an older one changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +22,24 @@ Row = Job | Attempt | Unit
 def transition(
     row: Row, event: AnyEvent, *, reason: Reason | str | None = None, text: str = "", **columns: Any
 ) -> None:
-    """Let `event` happen to `row`: write its new state with `columns`, and append the event.
+    """Apply `event` to `row`: write the new state along with `columns`, and append the event.
 
-    The caller holds the job's row lock, inside a transaction. `columns` may hold expressions such as `Now()`; the row in memory reads
-    those again, once somebody asks for them. `reason` and `text` go into the event, and into the row where it has such columns and the
-    reason is given. A reason that is no Reason is a code of the media engine, or empty to clear what the row said before.
+    The caller is in a transaction and holds the job's row lock. `columns` may contain expressions
+    such as `Now()`; the instance reloads those when they are first accessed. `reason` and `text` go
+    into the event and, if a reason is given, into the row's own columns, which a Unit does not
+    have. A reason that is not a Reason is an error code of the media engine, or empty to clear the
+    row's previous one.
 
-    Raises IllegalTransitionError where the event cannot happen in the row's state, FencedError where the row was changed behind the
-    caller's back. Neither writes anything.
+    Raises IllegalTransitionError if the event is not possible in the row's state, and FencedError
+    if another writer has changed the row since it was read. Neither writes anything.
     """
     if not connection.in_atomic_block:
-        message = "transition() needs a transaction with the job's row locked"
+        message = "transition() requires a transaction that holds the job's row lock"
         raise RuntimeError(message)
     origin = row.state
     target = target_state(event, origin)
     if target is None:
-        message = f"{event} cannot happen to {row}"
+        message = f"{event} is not possible for {row}"
         raise IllegalTransitionError(message)
     if reason is not None and not isinstance(row, Unit):
         columns = {"reason": str(reason), "reason_message": text or _message(reason), **columns}
@@ -58,7 +64,7 @@ def _compare_and_set(row: Row, **columns: Any) -> None:
         raise FencedError(message)
     for name, value in columns.items():
         if isinstance(value, models.Expression | models.F):
-            # Django reads an attribute that is missing when it is asked for; most of these are times, and nobody does.
+            # Django reloads a missing attribute on access. Most of these are timestamps that are never read again.
             delattr(row, name)
         else:
             setattr(row, name, value)
@@ -75,7 +81,7 @@ def append_event(
     reason: Reason | str | None = None,
     text: str = "",
 ) -> None:
-    """Append an event. `video_id` is for what happens to a video as a whole; a job brings its own."""
+    """Append an event. Pass `video_id` only for an event of the video as a whole: a job has its own."""
     Event.objects.create(
         kind=str(kind),
         video_id=job.video_id if job else video_id,

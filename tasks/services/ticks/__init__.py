@@ -1,3 +1,3 @@
-"""What the beat ticks do: submit, observe, rescue, reap, purge."""
+"""The bodies of the beat ticks: submit, observe, rescue, reap, purge."""
 
 from __future__ import annotations

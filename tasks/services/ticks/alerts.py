@@ -1,4 +1,7 @@
-"""What waits for too long: Batch jobs in RUNNABLE, and due jobs that nobody submits. Nothing is ended; operators hear of it."""
+"""Alerts for what has waited too long: Batch jobs in RUNNABLE, and due jobs that are not submitted.
+
+Nothing is ended; operators are notified by events and log lines.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +21,30 @@ logger = logging.getLogger(__name__)
 
 EVENT = "batch.stuck_runnable"
 OVERDUE_S = 600
-"""A due job is submitted within two ticks; ten minutes mean that submitting does not work, or never keeps up."""
+"""A due job is submitted within two ticks; ten minutes mean that submitting fails or cannot keep up."""
 
-_NO_REASON = "AWS Batch gives no reason: look at the compute environment's limits, or run `manage.py doctor`."
+_NO_REASON = "AWS Batch gives no reason. Check the compute environment's limits, or run `manage.py doctor`."
 
 
 def alert_stuck_runnable(*, limit: int = 50) -> int:
-    """Say once of each attempt that it has waited too long in RUNNABLE, with AWS's reason. Returns how many it said it of."""
-    patience = timedelta(seconds=bridge_settings().runnable_alert_s)
-    told = Event.objects.filter(kind=EVENT, job_id=OuterRef("job_id"), attempt_number=OuterRef("number"))
+    """Append an event, with AWS's reason, for each attempt that has been in RUNNABLE for too long.
+
+    There is one event per attempt. Return the number of new ones.
+    """
+    threshold = timedelta(seconds=bridge_settings().runnable_alert_s)
+    alerted = Event.objects.filter(kind=EVENT, job_id=OuterRef("job_id"), attempt_number=OuterRef("number"))
     waiting = Attempt.objects.filter(
-        ~Exists(told),
+        ~Exists(alerted),
         state=AttemptState.SUBMITTED,
         batch_status=BatchStatus.RUNNABLE,
-        batch_status_at__lt=Now() - patience,
+        batch_status_at__lt=Now() - threshold,
     ).select_related("job")[:limit]
     for attempt in waiting:
         append_event(
             EVENT,
             job=attempt.job,
             attempt_number=attempt.number,
-            text=f"In RUNNABLE for over {patience}: {attempt.batch_status_reason or _NO_REASON}",
+            text=f"In RUNNABLE for over {threshold}: {attempt.batch_status_reason or _NO_REASON}",
         )
         extra = {"job": attempt.job_id, "attempt": attempt.number, "batch_reason": attempt.batch_status_reason}
         logger.warning("BATCH_JOB_WAITING", extra=extra)
@@ -46,11 +52,11 @@ def alert_stuck_runnable(*, limit: int = 50) -> int:
 
 
 def overdue_jobs() -> QuerySet[Job]:
-    """Jobs that should have been submitted long ago."""
+    """Return the jobs that have been due for more than `OVERDUE_S`."""
     return Job.objects.filter(next_attempt_at__lt=Now() - timedelta(seconds=OVERDUE_S))
 
 
 def alert_overdue() -> None:
-    """Write a line to the log as long as there are overdue jobs."""
+    """Log a warning if there are overdue jobs."""
     if count := overdue_jobs().count():
         logger.warning("JOBS_OVERDUE", extra={"jobs": count})

@@ -1,7 +1,9 @@
-"""Attempts whose SubmitJob may or may not have taken effect: look the Batch job up by its name, adopt it, or submit again.
+"""Ambiguous submissions: SubmitJob may or may not have taken effect.
 
-ListJobs lags behind SubmitJob, so one empty look proves nothing: the call is repeated only after two empty looks, a settle window
-apart each. Should the first Batch job turn up after that, the claim lets only one of the two work, and the reap tick ends the other.
+The Batch job is looked up by name, then adopted, or submitted again if it does not exist. ListJobs
+lags behind SubmitJob, so a single miss proves nothing: the call is repeated only after two misses,
+each a settle window (`submit_lookup_delay_s`) apart. If the first Batch job appears after that,
+only one of the two can claim the attempt, and the reap tick terminates the other.
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ from .submit import record_submitted, terminate_orphan
 logger = logging.getLogger(__name__)
 
 LOOKUP_MISSES = 2
-"""So many empty looks, a settle window apart, before SubmitJob is called again."""
+"""Number of lookup misses, a settle window apart, before SubmitJob is called again."""
 
 
 def resolve_ambiguous(*, batch: BatchPort, limit: int = 20) -> int:
-    """Look for the Batch jobs of ambiguous attempts. Returns how many looks were made.
+    """Look up the Batch jobs of ambiguous submissions, and return the number of lookups.
 
-    Raises BatchError where AWS cannot be asked: the rest waits for the next run.
+    Raises BatchError if AWS cannot be queried: the remainder waits for the next run.
     """
     settled = Now() - timedelta(seconds=bridge_settings().submit_lookup_delay_s)
     ambiguous = (
@@ -47,16 +49,16 @@ def resolve_ambiguous(*, batch: BatchPort, limit: int = 20) -> int:
         .select_related("job")
         .order_by("lookup_at", "pk")[:limit]
     )
-    looks = 0
+    lookups = 0
     for attempt in ambiguous:
         found = batch.find(name=attempt.batch_job_name)
-        looks += 1
+        lookups += 1
         if found:
             _adopt(attempt, found, batch=batch)
         else:
             with suppress(NotFoundError):  # its video was deleted, and purged
                 _record_lookup_miss(attempt)
-    return looks
+    return lookups
 
 
 def _adopt(attempt: Attempt, found: list[ListedJob], *, batch: BatchPort) -> None:
@@ -64,7 +66,7 @@ def _adopt(attempt: Attempt, found: list[ListedJob], *, batch: BatchPort) -> Non
     adopted, *extras = oldest_first
     logger.info("BATCH_SUBMIT_ADOPTED %s %s", attempt.batch_job_name, adopted.batch_job_id)
     record_submitted(attempt, batch_job_id=adopted.batch_job_id, batch=batch)
-    # A container's claim may have come first, and made another one of them the attempt's.
+    # A container's claim may have come first and assigned another one of them to the attempt.
     owner = Attempt.objects.filter(pk=attempt.pk).values_list("batch_job_id", flat=True).first()
     for extra in extras:
         if extra.batch_job_id != owner and extra.status not in FINAL_STATUSES:
@@ -86,5 +88,5 @@ def _record_lookup_miss(attempt: Attempt) -> None:
     )
     if again:
         append_event(
-            "attempt.resubmit", job=job, attempt_number=attempt.number, text="two empty looks for the Batch job"
+            "attempt.resubmit", job=job, attempt_number=attempt.number, text="two lookups did not find the Batch job"
         )

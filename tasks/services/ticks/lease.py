@@ -1,4 +1,4 @@
-"""Ticks: a lease row keeps each beat task single, whatever the number of beats, workers and redeliveries."""
+"""Tick leases: one row per beat task keeps it single despite any number of beats, workers and redeliveries."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ..state.transition import append_event
 logger = logging.getLogger(__name__)
 
 GAP_AFTER_PERIODS = 2
-"""A gap of so many periods breaks a run of ticks."""
+"""Number of periods without a tick after which the run of ticks is broken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickLease:
-    """A hold on one tick: its number, and since when ticks have come without a gap."""
+    """The lease of one tick: its number, and since when ticks have run without a gap."""
 
     name: str
     number: int
@@ -34,10 +34,11 @@ class TickLease:
 
 
 def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], None]) -> bool:
-    """Run `body` as the next tick of this name, unless one is under way or the last began less than half a period ago.
+    """Run `body` as the next tick of this name, and return True.
 
-    A BatchError ends the tick and is noted as its trouble: an event at its onset,
-    none while it lasts. Any other error is noted too, and raised. True where the body ran.
+    Return False if a tick is running or the last one started less than half a period ago. A
+    BatchError ends the tick and is stored as its error, with an event when it first occurs but none
+    while it lasts. Any other error is stored as well and raised again.
     """
     lease = take_lease(name, period_s=period_s)
     if lease is None:
@@ -46,22 +47,22 @@ def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], None]) -
         body(lease)
     except BatchError as error:
         logger.warning("TICK_AWS_ERROR %s: %s", name, error)
-        _give_back(lease, error_code=error.code, text=str(error))
+        _release(lease, error_code=error.code, text=str(error))
     except Exception as error:
-        # The error goes on to Celery's log; the next tick need not wait until the lease has run out.
+        # Celery logs the error. Release the lease, so that the next tick need not wait for it to expire.
         with suppress(DatabaseError):
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
-            _give_back(lease, error_code="TICK_FAILED", text=f"{type(error).__name__}: {error}")
+            _release(lease, error_code="TICK_FAILED", text=f"{type(error).__name__}: {error}")
         raise
     else:
-        _give_back(lease)
+        _release(lease)
     return True
 
 
 @transaction.atomic
 def take_lease(name: str, *, period_s: float) -> TickLease | None:
-    """Lease the next tick. None where another one holds it, or has just begun."""
+    """Lease the next tick. Return None if another one holds the lease or has just started."""
     Tick.objects.bulk_create([Tick(name=name)], ignore_conflicts=True)
     free = Q(leased_until=None) | Q(leased_until__lt=Now())
     due = Q(started_at=None) | Q(started_at__lte=Now() - timedelta(seconds=period_s / 2))
@@ -85,27 +86,33 @@ def take_lease(name: str, *, period_s: float) -> TickLease | None:
 
 
 @transaction.atomic
-def _give_back(lease: TickLease, *, error_code: str = "", text: str = "") -> None:
+def _release(lease: TickLease, *, error_code: str = "", text: str = "") -> None:
     mine = Tick.objects.select_for_update().filter(name=lease.name, fence=lease.number).first()
     if mine is None:
         return
     if error_code and mine.error_code != error_code:
         append_event("tick.failed", text=f"{lease.name}: {text}")
     if mine.error_code and not error_code:
-        append_event("tick.recovered", text=f"{lease.name}: {mine.error_code} is over")
+        append_event("tick.recovered", text=f"{lease.name}: {mine.error_code} no longer occurs")
     mine.leased_until, mine.error_code, mine.error_message = None, error_code, text
     mine.save(update_fields=["leased_until", "error_code", "error_message"])
     Tick.objects.filter(pk=mine.pk).update(finished_at=Now())
 
 
 def continuous_since(name: str, *, period_s: float) -> datetime | None:
-    """Since when this tick has come without a gap. None where it has not come lately: silence proves nothing then."""
-    goes_on = Q(started_at__gte=_gap_before(period_s))
-    return Tick.objects.filter(goes_on, name=name).values_list("continuous_since", flat=True).first()
+    """Return since when this tick has run without a gap.
+
+    None if it has not run lately: missing heartbeats then prove nothing.
+    """
+    recent = Q(started_at__gte=_gap_before(period_s))
+    return Tick.objects.filter(recent, name=name).values_list("continuous_since", flat=True).first()
 
 
 def had_gap(name: str, *, period_s: float, within_s: float) -> bool:
-    """Whether the run of this tick is broken, or was in the last `within_s` seconds: silence in that time may be our own."""
+    """Return whether this tick has a gap now, or had one in the last `within_s` seconds.
+
+    Missing heartbeats in that time may be due to an outage of the site itself.
+    """
     broken = Q(started_at__lt=_gap_before(period_s)) | Q(continuous_since__gt=Now() - timedelta(seconds=within_s))
     return Tick.objects.filter(broken, name=name).exists()
 

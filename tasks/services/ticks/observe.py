@@ -1,7 +1,9 @@
-"""Observing: what DescribeJobs says becomes columns of the attempt, and ends an attempt only where that is certain.
+"""Polling DescribeJobs: its responses become columns of the attempt, and end it only if that is certain.
 
-The heartbeat is the push channel, so most attempts are asked about rarely. Which ones a tick asks about follows from their age, their
-silence and the tick's number, so nothing has to be written to remember who was asked; rows that did not change are not written.
+`attempt_end` explains when that is, and which attempts count. The heartbeat is the push channel, so
+most attempts are polled rarely. Which ones a tick polls follows from their age, their last
+heartbeat and the tick's number, so no record of the last poll has to be written; nor are rows that
+did not change.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from django.db import transaction
 from django.db.models import Case, Count, F, IntegerField, Q, Value, When
 from django.db.models.functions import Mod, Now
 
-from ...batch.port import TERMINATE_REASON, BatchPort
+from ...batch.port import BatchPort
 from ...conf import bridge_settings
 from ...lifecycle.errors import NotFoundError
-from ...lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation, failure_reason
+from ...lifecycle.observation import FINAL_STATUSES, TERMINATE_REASON_PREFIX, BatchStatus, Observation, failure_reason
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobState
 from ...models import Attempt, Job
@@ -30,32 +32,35 @@ from ..state.transition import append_event
 from .lease import had_gap
 
 _URGENT_SHARE = 0.75
-"""Of what a tick may ask about: the rest is for the others, however many are urgent."""
+"""Share of a tick's poll limit for urgent attempts. The others get the remainder, however many are urgent."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ObserveSummary:
-    """What one run did (counts of attempts)."""
+    """Counts of attempts for one run."""
 
     asked: int = 0
     changed: int = 0
 
 
 def observe(*, batch: BatchPort, tick: int) -> ObserveSummary:
-    """Ask about the attempts whose turn it is in tick number `tick`, and apply the answers. Raises BatchError; nothing changes then."""
-    asked = list(attempts_to_poll(tick))
+    """Poll the attempts that are due in tick number `tick`, and apply the responses.
+
+    Raises BatchError with nothing changed.
+    """
+    polled = list(attempts_to_poll(tick))
     observations = {
-        each.batch_job_id: each for each in batch.describe([a.batch_job_id for a in asked if a.batch_job_id])
+        each.batch_job_id: each for each in batch.describe([a.batch_job_id for a in polled if a.batch_job_id])
     }
-    changed = sum(1 for attempt in asked if apply_observation(attempt, observations[str(attempt.batch_job_id)]))
-    return ObserveSummary(asked=len(asked), changed=changed)
+    changed = sum(1 for attempt in polled if apply_observation(attempt, observations[str(attempt.batch_job_id)]))
+    return ObserveSummary(asked=len(polled), changed=changed)
 
 
 def attempts_to_poll(tick: int) -> Iterable[Attempt]:
     """Return the attempts that tick number `tick` polls, silent ones first, at most `describe_limit_ids`.
 
-    Attempts that may change at any time are polled at each tick, the others every `poll_running_s`. If there are too
-    many for that, each is polled less often; none is skipped.
+    Attempts that may change at any time are polled at each tick, the others every `poll_running_s`.
+    If there are too many for that, each is polled less often; none is skipped.
     """
     conf = bridge_settings()
     fresh = Now() - timedelta(seconds=2 * conf.heartbeat_s)
@@ -65,16 +70,16 @@ def attempts_to_poll(tick: int) -> Iterable[Attempt]:
         | Q(missing_answers__gt=0)
     )
     live = Q(state__in=LIVE_ATTEMPT_STATES)
-    last_word_missing = Q(ended_at__gt=Now() - timedelta(seconds=conf.final_status_wait_s)) & ~Q(
+    awaits_final_status = Q(ended_at__gt=Now() - timedelta(seconds=conf.final_status_wait_s)) & ~Q(
         batch_status__in=FINAL_STATUSES
     )
-    candidates = Attempt.objects.filter(live | last_word_missing, batch_job_id__isnull=False)
-    counts = candidates.aggregate(urgent=Count("pk", filter=urgent | last_word_missing), all=Count("pk"))
+    candidates = Attempt.objects.filter(live | awaits_final_status, batch_job_id__isnull=False)
+    counts = candidates.aggregate(urgent=Count("pk", filter=urgent | awaits_final_status), all=Count("pk"))
     of_urgent = max(1, int(conf.describe_limit_ids * _URGENT_SHARE))
     of_others = max(1, conf.describe_limit_ids - min(counts["urgent"], of_urgent))
     every_urgent = max(1, -(-counts["urgent"] // of_urgent))
     every = max(1, round(conf.poll_running_s / conf.observe_tick_s), -(-counts["all"] // of_others))
-    urgency = Case(When(urgent, then=0), When(last_word_missing, then=1), default=2, output_field=IntegerField())
+    urgency = Case(When(urgent, then=0), When(awaits_final_status, then=1), default=2, output_field=IntegerField())
     return (
         candidates.annotate(
             urgency=urgency, turn=Mod(F("id"), Value(every)), urgent_turn=Mod(F("id"), Value(every_urgent))
@@ -85,7 +90,10 @@ def attempts_to_poll(tick: int) -> Iterable[Attempt]:
 
 
 def apply_observation(attempt: Attempt, seen: Observation) -> bool:
-    """Write what was seen where it differs from the row, and draw the conclusions. True where the row changed."""
+    """Store the observation if it differs from the row, and draw the conclusions.
+
+    Return False if nothing was written.
+    """
     if not _differs(attempt, seen) and not _is_due_for_conclusion(attempt, seen):
         return False
     with transaction.atomic():
@@ -118,14 +126,17 @@ def _differs(attempt: Attempt, seen: Observation) -> bool:
 
 
 def _is_due_for_conclusion(attempt: Attempt, seen: Observation) -> bool:
-    """The Batch job is over or gone while its attempt lives: a grace may have run out since the observation was written."""
+    """Return whether the Batch job has ended or is missing while its attempt is live.
+
+    A grace period may have expired since the observation was stored.
+    """
     over = FINAL_STATUSES | {BatchStatus.ABSENT}
     return seen.status in over and attempt.state in LIVE_ATTEMPT_STATES
 
 
 def _write(attempt: Attempt, seen: Observation) -> None:
     if seen.status is BatchStatus.ABSENT:
-        # Counted only as far as it matters, so that a row does not change at each tick.
+        # Counted only up to the limit, so that the row does not change at each tick.
         columns: dict[str, Any] = {
             "missing_answers": min(attempt.missing_answers + 1, bridge_settings().missing_answers_limit)
         }
@@ -155,10 +166,10 @@ def _write(attempt: Attempt, seen: Observation) -> None:
 def _conclude(attempt: Attempt, seen: Observation) -> None:
     if seen.status is BatchStatus.FAILED:
         reason = failure_reason(seen)
-        text = " AWS: ".join(part for part in (reason.message, _words(seen)) if part)
+        text = " AWS: ".join(part for part in (reason.message, _aws_text(seen)) if part)
         end_attempt(attempt, AttemptEvent.FAIL, reason=reason, text=text, counted=_counts(seen))
     elif seen.status is BatchStatus.SUCCEEDED and _grace_is_over(attempt):
-        end_attempt(attempt, AttemptEvent.FAIL, reason=Reason.UNFINISHED, text=_words(seen))
+        end_attempt(attempt, AttemptEvent.FAIL, reason=Reason.UNFINISHED, text=_aws_text(seen))
     elif seen.status is BatchStatus.ABSENT and _is_lost(attempt):
         end_attempt(attempt, AttemptEvent.LOSE, reason=Reason.BATCH_JOB_MISSING)
 
@@ -169,7 +180,11 @@ def _grace_is_over(attempt: Attempt) -> bool:
 
 
 def _is_lost(attempt: Attempt) -> bool:
-    """Several absent answers, no heartbeat though we were there to hear it, and age: never one of them alone."""
+    """Return whether the Batch job is gone.
+
+    That takes several missing answers, no heartbeat although the tick was running, and a minimum
+    age: never just one of them.
+    """
     conf = bridge_settings()
     silent = Now() - timedelta(seconds=conf.missing_heartbeat_s)
     old = Now() - timedelta(seconds=conf.missing_min_age_s)
@@ -183,49 +198,50 @@ def _is_lost(attempt: Attempt) -> bool:
 
 
 def _correct_reason(attempt: Attempt, seen: Observation) -> None:
-    """Memory ran out: the kernel ends ffmpeg first, so the container only knew that its encoder was killed.
+    """Set the reason to OUT_OF_MEMORY if Batch reports that, because the next attempt's memory depends on it.
 
-    The next attempt's memory follows from the reason.
+    The kernel kills ffmpeg first, so the container could only report that its encoder was killed.
     """
     cause = Reason.OUT_OF_MEMORY
     ended_otherwise = attempt.state in {AttemptState.FAILED, AttemptState.LOST} and attempt.reason != cause
     if ended_otherwise and seen.status is BatchStatus.FAILED and failure_reason(seen) is cause:
         Attempt.objects.filter(pk=attempt.pk).update(reason=cause.value, reason_message=cause.message)
-        append_event("attempt.reason", job=attempt.job, attempt_number=attempt.number, reason=cause, text=_words(seen))
+        append_event(
+            "attempt.reason", job=attempt.job, attempt_number=attempt.number, reason=cause, text=_aws_text(seen)
+        )
 
 
 def _decide_counted(attempt: Attempt, seen: Observation) -> None:
-    """Batch's verdict on an attempt that was ended before it was known: now its charge is settled."""
+    """Decide by Batch's final status whether an attempt that ended undecided counts."""
     reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
     counted = _counts(seen)
     if counted is None:
         return
-    if not counted:
-        # The job may be waiting for verdicts; a backoff that it still waits out is not cut short.
-        waiting = Job.objects.filter(pk=attempt.job_id, state=JobState.RETRY_WAIT)
-        waiting.filter(next_attempt_at__in=final_status_deadlines(attempt.job)).update(next_attempt_at=Now())
+    # The job may be waiting for a final status. A backoff that is still running is not cut short.
+    waiting = Job.objects.filter(pk=attempt.job_id, state=JobState.RETRY_WAIT)
+    waiting.filter(next_attempt_at__in=final_status_deadlines(attempt.job)).update(next_attempt_at=Now())
     Attempt.objects.filter(pk=attempt.pk, counted=None).update(counted=counted)
     append_event(
         "attempt.counted",
         job=attempt.job,
         attempt_number=attempt.number,
         reason=reason,
-        text=f"{'counted' if counted else 'not counted'}: {_words(seen)}",
+        text=f"{'counted' if counted else 'not counted'}: {_aws_text(seen)}",
     )
 
 
 def _counts(seen: Observation) -> bool | None:
-    """Whether an execution that is over by AWS's word counts; None where the words leave it open.
+    """Return whether an attempt with this final status counts; None if it stays undecided.
 
-    Terminated by the rescue: with an exit code the container was there and hung; without one its machine was gone before.
+    `attempt_end` explains the rule for Batch jobs that the bridge terminated.
     """
-    if seen.status is BatchStatus.FAILED and seen.status_reason.startswith(TERMINATE_REASON):
+    if seen.status is BatchStatus.FAILED and seen.status_reason.startswith(TERMINATE_REASON_PREFIX):
         return seen.exit_code is not None
     reason = failure_reason(seen) if seen.status is BatchStatus.FAILED else Reason.UNFINISHED
-    charge: bool | None = reason.counts.value
-    return charge
+    counts: bool | None = reason.counts.value
+    return counts
 
 
-def _words(seen: Observation) -> str:
+def _aws_text(seen: Observation) -> str:
     exit_code = "" if seen.exit_code is None else f"exit code {seen.exit_code}"
     return "; ".join(part for part in (seen.status_reason, seen.container_reason, exit_code) if part)

@@ -1,4 +1,9 @@
-"""Purging: objects of losing fences, old previews and publications, deleted videos. Objects first, then rows; never what is shown."""
+"""Pruning and purging of stored objects that are no longer needed.
+
+Ended jobs are pruned: a successful one keeps the objects of its finished units except the preview,
+any other keeps none. Superseded publications and deleted videos are purged: objects first, then
+rows. What a video shows is never removed.
+"""
 
 from __future__ import annotations
 
@@ -26,24 +31,24 @@ from ..state.transition import append_event
 
 logger = logging.getLogger(__name__)
 
-STILL_POLLED = timedelta(days=1)
-"""For so long an ended attempt's Batch job is looked after; AWS keeps ended Batch jobs for longer than that."""
+POLL_ENDED_FOR = timedelta(days=1)
+"""How long the Batch job of an ended attempt is polled. AWS keeps ended Batch jobs for longer than that."""
 
-_OTHERS_FIRST = F("purge_failed_at").asc(nulls_first=True)
-"""What could not be purged is tried again after all others."""
+_FAILED_LAST = F("purge_failed_at").asc(nulls_first=True)
+"""Rows that could not be purged are retried after all others."""
 
 
 def prune_jobs(*, limit: int) -> int:
-    """Remove the objects of losing fences, and previews, of jobs that have ended. Returns how many jobs were pruned.
+    """Remove previews and objects of superseded leases of ended jobs. Return the number of pruned jobs.
 
-    At most `limit` jobs that ended for good, and as many DEAD ones: each kind has an index of its own.
+    At most `limit` jobs in a final state and `limit` DEAD ones: each kind has its own index.
     """
-    old = _retention_ends()
+    old = _retention_cutoff()
     shown = Video.objects.filter(published_job=OuterRef("pk"))
     preview = Unit.objects.filter(job=OuterRef("pk"), kind=UnitKind.PREVIEW, state=UnitState.DONE)
-    # Viewers may still watch a preview: as long as it is shown, and for a while after.
+    # A preview may have viewers while it is shown and for a while afterwards.
     unwatched = ~Exists(shown) & (Q(superseded_at=None) | Q(superseded_at__lt=old))
-    # Nobody can revive a DEAD job any more once its video has a newer one.
+    # A DEAD job can no longer be revived once its video has a newer one.
     newer = Job.objects.filter(video=OuterRef("video"), created_at__gt=OuterRef("created_at"))
     unpruned = Job.objects.filter(pruned_at=None, purged_at=None)
     ended = unpruned.filter(state__in=[JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED]).filter(
@@ -51,31 +56,37 @@ def prune_jobs(*, limit: int) -> int:
         | Q(state__in=[JobState.FAILED, JobState.CANCELLED]) & unwatched
     )
     dead = unpruned.filter(unwatched, Exists(newer), state=JobState.DEAD)
-    return _one_by_one(chain.from_iterable(_without_containers(jobs)[:limit] for jobs in (ended, dead)), _prune)
+    return _purge_each(chain.from_iterable(_without_containers(jobs)[:limit] for jobs in (ended, dead)), _prune)
 
 
 def purge_superseded(*, limit: int) -> int:
-    """Remove publications that a newer one has replaced for as long as their retention. Returns how many."""
+    """Remove publications that were superseded longer than their retention ago. Return their number."""
     shown = Video.objects.filter(published_job=OuterRef("pk"))
-    old = _retention_ends()
+    old = _retention_cutoff()
     superseded = Job.objects.filter(~Exists(shown), superseded_at__lt=old, state=JobState.SUCCEEDED, purged_at=None)
-    return _one_by_one(_without_containers(superseded)[:limit], _purge_publication)
+    return _purge_each(_without_containers(superseded)[:limit], _purge_publication)
 
 
 def purge_deleted(*, limit: int) -> int:
-    """Remove deleted videos whose containers are gone: source and published objects, then rows. Events stay. Returns how many."""
+    """Remove deleted videos without running containers, and return their number.
+
+    Source and published objects go first, then the rows. Events stay.
+    """
     busy = _with_containers(Attempt.objects.filter(job__video=OuterRef("pk")))
     deleted = Video.objects.filter(~Exists(busy), deleted_at__isnull=False)
-    return _one_by_one(deleted.order_by(_OTHERS_FIRST, "deleted_at")[:limit], _purge_video)
+    return _purge_each(deleted.order_by(_FAILED_LAST, "deleted_at")[:limit], _purge_video)
 
 
-def _retention_ends() -> Any:
-    """What was replaced before this is watched by nobody any more."""
+def _retention_cutoff() -> Any:
+    """Return the time before which a superseded publication is taken to have lost its last viewer."""
     return Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
 
 
-def _one_by_one(rows: Iterable[Any], purge_row: Callable[[Any], None]) -> int:
-    """Purge each row; one that cannot be purged is noted, and goes behind the others from then on. Returns how many were purged."""
+def _purge_each(rows: Iterable[Any], purge_row: Callable[[Any], None]) -> int:
+    """Purge each row, and return the number of rows purged.
+
+    A row that cannot be purged is recorded, and from then on retried after all others.
+    """
     purged = 0
     stop_at_s = time.monotonic() + bridge_settings().purge_time_limit_s
     for row in rows:
@@ -84,18 +95,18 @@ def _one_by_one(rows: Iterable[Any], purge_row: Callable[[Any], None]) -> int:
         try:
             purge_row(row)
             purged += 1
-        except Exception as error:  # storages and the site's own foreign keys raise what they like
+        except Exception as error:  # storages and a site's own foreign keys may raise anything
             if time.monotonic() > stop_at_s:
-                # It may be Celery's soft time limit that ended the row: not the row's fault.
+                # Celery's soft time limit may have interrupted it, which is not the row's fault.
                 raise
             logger.exception("PURGE_FAILED %s", row)
-            _note_failure(row, str(error))
+            _record_failure(row, str(error))
     return purged
 
 
 @transaction.atomic
-def _note_failure(row: Video | Job, text: str) -> None:
-    """An event at the first failure only; it is tried again after all others."""
+def _record_failure(row: Video | Job, text: str) -> None:
+    """Record the failure, which moves the row behind all others. Only the first one appends an event."""
     first = row.purge_failed_at is None
     type(row).objects.filter(pk=row.pk).update(purge_failed_at=Now())
     if first:
@@ -116,9 +127,9 @@ def _purge_publication(job: Job) -> None:
 def _purge_video(video: Video) -> None:
     upload, bucket = DirectUpload.objects.filter(video=video).first(), default_bucket()
     if upload and bucket:
-        bucket.give_up_upload(str(video.source), upload.upload_id)
+        bucket.abort_upload(str(video.source), upload.upload_id)
     remove_folder(published_folder(video))
-    # Earlier uploads too: each job names the source that it was asked for.
+    # Earlier uploads too: each job names the source that it was requested for.
     for source in {str(video.source), *video.jobs.values_list("source_name", flat=True)} - {""}:
         default_storage.delete(source)
     remove_folder(sources_folder(video))
@@ -126,8 +137,8 @@ def _purge_video(video: Video) -> None:
 
 
 def _prune(job: Job) -> None:
-    made = Unit.objects.filter(job=job, state=UnitState.DONE).exclude(kind=UnitKind.PREVIEW)
-    keep = {unit_folder(unit) for unit in made} if job.state == JobState.SUCCEEDED else set()
+    finished = Unit.objects.filter(job=job, state=UnitState.DONE).exclude(kind=UnitKind.PREVIEW)
+    keep = {unit_folder(unit) for unit in finished} if job.state == JobState.SUCCEEDED else set()
     prefix = job_folder(job)
     for folder in _folders(default_storage, prefix):
         if folder not in keep:
@@ -137,15 +148,18 @@ def _prune(job: Job) -> None:
 
 def _without_containers(jobs: Any) -> Any:
     busy = _with_containers(Attempt.objects.filter(job=OuterRef("pk")))
-    return jobs.filter(~Exists(busy)).order_by(_OTHERS_FIRST, "finished_at")
+    return jobs.filter(~Exists(busy)).order_by(_FAILED_LAST, "finished_at")
 
 
 def _with_containers(attempts: Any) -> Any:
-    """Attempts whose container may still write an object: live ones, and ended ones until AWS says that they are over, or gone."""
+    """Return the attempts whose container may still write an object.
+
+    These are live ones, and ended ones until AWS reports their Batch job as ended or missing.
+    """
     live = Q(state__in=LIVE_ATTEMPT_STATES)
     gone = Q(batch_status__in=FINAL_STATUSES) | Q(missing_answers__gte=bridge_settings().missing_answers_limit)
-    leaving = ~gone & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - STILL_POLLED)
-    return attempts.filter(live | leaving)
+    exiting = ~gone & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - POLL_ENDED_FOR)
+    return attempts.filter(live | exiting)
 
 
 @transaction.atomic
@@ -159,16 +173,16 @@ def _remove_rows(video_id: uuid.UUID) -> None:
     DirectUpload.objects.filter(video_id=video_id).delete()
     video = Video.objects.filter(pk=video_id, deleted_at__isnull=False)
     removed = video._raw_delete(video.db)  # noqa: SLF001 - delete() of this model only marks
-    append_event("video.purge", video_id=video_id, text="" if removed else "the row was gone")
+    append_event("video.purge", video_id=video_id, text="" if removed else "the row no longer existed")
 
 
 def remove_folder(prefix: str) -> None:
-    """Delete every object under the prefix. What is gone already is no error."""
+    """Delete every object under the prefix. Objects that no longer exist are not an error."""
     for name in _files(default_storage, prefix):
         default_storage.delete(name)
     for folder in _folders(default_storage, prefix):
         remove_folder(f"{prefix}/{folder}")
-    # A folder of the file system, empty now; an object store has none and ignores this.
+    # A directory, now empty, in a file system. An object store has none and ignores this.
     default_storage.delete(prefix)
 
 

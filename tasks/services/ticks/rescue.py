@@ -1,8 +1,9 @@
-"""Rescue: a container that is silent, makes no progress, or never comes to its claim, is replaced.
+"""Rescue: replaces containers that send no heartbeat, make no progress, or never claim their attempt.
 
-It takes the place of the old "stuck scanner".
-Silence counts from the later of the last heartbeat and the start of the unbroken run of this tick, so an outage of our own database,
-workers or beat is never taken for the death of containers: after it, every container gets a whole threshold to be heard again.
+Silence is measured from the later of the last heartbeat and the start of the unbroken run of this
+tick. An outage of the site's own database, workers or beat is therefore never mistaken for dead
+containers: after it, every container has the full threshold to send a heartbeat. `attempt_end`
+explains which of the rescued attempts count.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from django.db.models.functions import Now
 from django.db.models.lookups import GreaterThan
 
 from ...batch.errors import BatchError
-from ...batch.port import TERMINATE_REASON, BatchPort
+from ...batch.port import BatchPort
 from ...conf import BridgeSettings, bridge_settings
-from ...lifecycle.observation import BatchStatus
+from ...lifecycle.observation import TERMINATE_REASON_PREFIX, BatchStatus
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import AttemptEvent, AttemptState
 from ...models import Attempt
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class RescueSummary:
-    """What one run did (counts of attempts)."""
+    """Counts of attempts for one run."""
 
     suspects: int = 0
     rescued: int = 0
@@ -43,9 +44,10 @@ class RescueSummary:
 
 
 def rescue(*, batch: BatchPort, continuous_since: datetime, limit: int | None = None) -> RescueSummary:
-    """Replace the containers that are silent, stuck, or hang in their start.
+    """Replace containers that are silent, stalled or stuck at start: at most `limit`, by default `rescue_limit`.
 
-    Observe first, then terminate, then fence, and go on whether or not that worked. At most `limit` of them, by default `rescue_limit`.
+    Each one is polled, terminated and fenced (ended in its row), in this order. It is fenced even
+    if the calls to AWS fail. After `rescue_api_time_limit_s` the remaining ones are only fenced.
     """
     summary = RescueSummary()
     limit = limit or bridge_settings().rescue_limit
@@ -63,10 +65,10 @@ def rescue(*, batch: BatchPort, continuous_since: datetime, limit: int | None = 
 
 
 def _suspect(continuous_since: datetime) -> Q:
-    """The predicate that makes an attempt a suspect; the UPDATE that declares it dead repeats it."""
+    """Match attempts to be declared dead. `_fence` applies this predicate again under the row locks."""
     conf = bridge_settings()
     running = Q(state=AttemptState.RUNNING) & (_silent(conf, continuous_since) | _stuck(conf, continuous_since))
-    return running | _start_hung(conf, continuous_since)
+    return running | _start_timed_out(conf, continuous_since)
 
 
 def _silent(conf: BridgeSettings, continuous_since: datetime) -> Q:
@@ -82,16 +84,16 @@ def _stuck(conf: BridgeSettings, continuous_since: datetime) -> Q:
     return stuck
 
 
-def _start_hung(conf: BridgeSettings, continuous_since: datetime) -> Q:
-    """AWS Batch says STARTING or RUNNING, and for too long no container has claimed the attempt."""
+def _start_timed_out(conf: BridgeSettings, continuous_since: datetime) -> Q:
+    """Match attempts whose Batch job has been STARTING or RUNNING for too long without a claim."""
     deadline: Any = Now() - timedelta(seconds=conf.start_timeout_s)
     begun = [BatchStatus.STARTING.value, BatchStatus.RUNNING.value]
-    hung = Q(state=AttemptState.SUBMITTED, batch_status__in=begun, batch_status_at__lt=deadline)
-    return hung & _watched_for(continuous_since, conf.start_timeout_s)
+    unclaimed = Q(state=AttemptState.SUBMITTED, batch_status__in=begun, batch_status_at__lt=deadline)
+    return unclaimed & _watched_for(continuous_since, conf.start_timeout_s)
 
 
 def _watched_for(continuous_since: datetime, threshold_s: float) -> Q:
-    """True where this tick has run without a gap for longer than the threshold, by the database's clock."""
+    """Match if this tick has run without a gap for longer than the threshold, by the database's clock."""
     watched: Any = ExpressionWrapper(
         GreaterThan(Now() - timedelta(seconds=threshold_s), Value(continuous_since)), output_field=BooleanField()
     )
@@ -112,7 +114,9 @@ def _terminate(attempt: Attempt, *, batch: BatchPort) -> bool:
     if attempt.batch_job_id is None:
         return True
     try:
-        batch.terminate(attempt.batch_job_id, reason=f"{TERMINATE_REASON} no start, no heartbeat, or no progress")
+        batch.terminate(
+            attempt.batch_job_id, reason=f"{TERMINATE_REASON_PREFIX} no start, no heartbeat, or no progress"
+        )
     except BatchError as error:
         logger.warning("RESCUE_TERMINATE_FAILED %s: %s", attempt, error)
         append_event("rescue.terminate_failed", job=attempt.job, attempt_number=attempt.number, text=str(error))
@@ -123,13 +127,13 @@ def _terminate(attempt: Attempt, *, batch: BatchPort) -> bool:
 @transaction.atomic
 def _fence(attempt: Attempt, continuous_since: datetime) -> bool:
     job = lock_job(attempt.job_id)
-    # The attempt's own row too: the heartbeat does not take the job's lock, and one that comes now must not be lost.
+    # The attempt's own row too: heartbeats do not take the job's lock, and one that arrives now must not be lost.
     current = Attempt.objects.select_for_update(of=("self",)).filter(_suspect(continuous_since), pk=attempt.pk).first()
     if current is None:
         return False
     current.job = job
     reason = _reason(current, continuous_since)
-    stage = f" Stage {current.stage}." if current.stage else ""
+    stage = f" Stage: {current.stage}." if current.stage else ""
     end_attempt(current, AttemptEvent.LOSE, reason=reason, text=f"{reason.message}{stage}")
     return True
 

@@ -1,6 +1,7 @@
-"""Resuming: an active job that nobody is at work on, and that is not due either, is made due. Promise 1's last net.
+"""Resuming: an active job without a live attempt and without a due time is made due.
 
-No path of the services leaves such a job behind; a database restored from a backup, or a row mended by hand, may.
+This is the last safety net of promise 1. No code path leaves such a job behind, but restoring a
+backup or editing a row by hand may.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..state.locking import lock_job
 
 
 def resume_idle(*, limit: int = 50) -> int:
-    """Send idle jobs to RETRY_WAIT. Returns how many."""
+    """Move idle jobs to RETRY_WAIT, and return their number."""
     return sum(_resume(job_id) for job_id in _idle().values_list("pk", flat=True)[:limit])
 
 

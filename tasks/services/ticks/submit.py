@@ -1,7 +1,9 @@
-"""Submitting: every due job gets an attempt, and every attempt one SubmitJob that takes effect.
+"""Submitting: each due job gets an attempt, and each attempt one SubmitJob that takes effect.
 
-SubmitJob has no idempotency token, so the order is: commit the attempt with its number and its Batch job's name, then call once, then
-record the id. A crash or a lost answer between these leaves the attempt in doubt; `tasks.services.ticks.ambiguous` looks it up by name.
+SubmitJob has no idempotency token. The order is therefore: commit the attempt with its number and
+the Batch job's name, call SubmitJob once, record the id. After a crash or a lost response in
+between, the submission is ambiguous, and `tasks.services.ticks.ambiguous` looks the Batch job up by
+name.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ from django.db.models.functions import Now
 
 from ...batch import definition
 from ...batch.errors import BatchAmbiguousError, BatchError, BatchRejectedError, BatchThrottledError
-from ...batch.port import TERMINATE_REASON, BatchPort, Submission
+from ...batch.port import BatchPort, Submission
 from ...conf import bridge_settings
 from ...lifecycle.errors import NotFoundError
+from ...lifecycle.observation import TERMINATE_REASON_PREFIX
 from ...lifecycle.reasons import Reason
 from ...lifecycle.retry import Decision
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobEvent
@@ -36,28 +39,29 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class SubmitSummary:
-    """What one run did (counts), and the trouble that it met."""
+    """Counts for one run, and its last error."""
 
     submitted: int = 0
     ambiguous: int = 0
     refused: int = 0
     is_stopped: bool = False
-    """AWS takes no SubmitJob now, whatever it asks for."""
+    """AWS accepts no SubmitJob at the moment, whatever its parameters."""
     error: BatchError | None = None
 
 
 def submit_due(*, batch: BatchPort) -> SubmitSummary:
-    """Submit what is due. The tick and the hint both run this; any number of them at once is harmless.
+    """Submit what is due. Both the tick and the wake-up call this, and may do so concurrently.
 
-    The account's rate is shared out in handfuls: one run takes as many as there are tokens, again and again, up to `submit_limit`.
-    An attempt that was taken and not called before the run's time is over is given back, while it is certain that it was not called.
+    The account's SubmitJob rate is shared in small batches: a run repeatedly takes as many attempts
+    as there are tokens, up to `submit_limit`. An attempt that was taken but not submitted within
+    the run's time limit is deferred, since SubmitJob was certainly not called for it.
     """
     conf = bridge_settings()
     summary = SubmitSummary()
-    give_back_at_s = time.monotonic() + conf.submit_time_limit_s
+    deadline_s = time.monotonic() + conf.submit_time_limit_s
 
     def is_over() -> bool:
-        return time.monotonic() > give_back_at_s or summary.refused >= conf.submit_max_rejections
+        return time.monotonic() > deadline_s or summary.refused >= conf.submit_max_rejections
 
     left = conf.submit_limit
     while left > 0 and (taken := take_due(limit=left)):
@@ -75,19 +79,19 @@ def submit_due(*, batch: BatchPort) -> SubmitSummary:
 
 
 def take_due(*, limit: int) -> list[Attempt]:
-    """Attempts that this caller, and nobody else, is to submit now: those put off before, then new ones for due jobs."""
+    """Return attempts that only this caller may submit now: deferred ones first, then new ones for due jobs."""
     waiting = _deferred().count() + _due_jobs().count()
     tokens = take_tokens("SubmitJob", wanted=min(waiting, limit)) if waiting else 0
     if not tokens:
         return []
-    attempts = _retake(limit=tokens)
-    lookup_at = 0
-    # Jobs that get no attempt, because their budget is spent, take nobody's place.
-    while len(attempts) < tokens and lookup_at < limit:
+    attempts = _take_deferred(limit=tokens)
+    examined = 0
+    # A job that gets no attempt, because its attempts are exhausted, must not displace another one.
+    while len(attempts) < tokens and examined < limit:
         decided = _grant(limit=tokens - len(attempts))
         if not decided:
             break
-        lookup_at += len(decided)
+        examined += len(decided)
         attempts += filter(None, decided)
     return attempts
 
@@ -101,7 +105,7 @@ def _due_jobs() -> Any:
 
 
 @transaction.atomic
-def _retake(*, limit: int) -> list[Attempt]:
+def _take_deferred(*, limit: int) -> list[Attempt]:
     chosen = list(_deferred().select_for_update(skip_locked=True, of=("self",)).order_by("submit_at")[:limit])
     Attempt.objects.filter(pk__in=[each.pk for each in chosen]).update(submit_at=None, submit_called_at=Now())
     taken = {each.pk: each for each in Attempt.objects.filter(pk__in=[c.pk for c in chosen]).select_related("job")}
@@ -110,7 +114,7 @@ def _retake(*, limit: int) -> list[Attempt]:
 
 @transaction.atomic
 def _grant(*, limit: int) -> list[Attempt | None]:
-    """An attempt for each due job, at most `limit`; None for one that is parked, or put off, instead."""
+    """Create an attempt for each due job, at most `limit`; None stands for a job that is now DEAD or has to wait."""
     due = _due_jobs().select_for_update(skip_locked=True, of=("self",)).order_by("next_attempt_at")[:limit]
     return [_grant_one(job) for job in due]
 
@@ -140,14 +144,14 @@ def _grant_one(job: Job) -> Attempt | None:
 
 def _mark_dead(job: Job, reason: Reason) -> None:
     suspects = suspect_units(job) if reason is Reason.ATTEMPTS_EXHAUSTED else []
-    text = f"{reason.message} Each of them ended while it did {' and '.join(suspects)}." if suspects else ""
+    text = f"{reason.message} Each of them ended with {' and '.join(suspects)} in progress." if suspects else ""
     transition(job, JobEvent.DEAD, reason=reason, text=text, next_attempt_at=None, finished_at=Now())
     extra = {"job": job.pk, "video": job.video_id, "reason": str(reason)}
     transaction.on_commit(lambda: logger.error("JOB_DEAD", extra=extra))
 
 
 def _memory_mib(job: Job) -> int:
-    """The configured memory, and more of it if an attempt of this job ran out."""
+    """Return the configured memory, or more if an attempt of this job ran out of memory."""
     conf = bridge_settings()
     ran_out = Attempt.objects.filter(job=job, reason=Reason.OUT_OF_MEMORY).aggregate(most=Max("memory_mib"))["most"]
     if ran_out is None:
@@ -176,7 +180,7 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         logger.warning("BATCH_SUBMIT_FAILED %s: %s", attempt.batch_job_name, error)
         defer_submission(attempt, wait_s=_wait_s(error))
         summary.refused += 1
-        # What AWS refuses for what it asks, a neighbour may not ask; a throttle or a denial is for all.
+        # A rejection concerns this request only; a throttle or a denial applies to all of them.
         summary.is_stopped = not isinstance(error, BatchRejectedError)
         summary.error = error
     else:
@@ -191,13 +195,16 @@ def _wait_s(failure: BatchError | None) -> float:
 
 
 def defer_submission(attempt: Attempt, *, wait_s: float) -> None:
-    """The call certainly did not take effect: the same attempt, under the same name, is submitted again after a wait."""
+    """Submit the same attempt again, under the same name, after a wait: the call certainly had no effect."""
     waiting = Attempt.objects.filter(pk=attempt.pk, state=AttemptState.SUBMITTING, batch_job_id=None)
     waiting.update(submit_at=Now() + timedelta(seconds=wait_s), lookup_misses=0, lookup_at=None)
 
 
 def record_submitted(attempt: Attempt, *, batch_job_id: str, batch: BatchPort) -> None:
-    """Record the id where it is still NULL. The attempt ended meanwhile, or has another Batch job: this one is terminated at once."""
+    """Record the Batch job's id if it is still NULL.
+
+    If the attempt has ended in the meantime or has another Batch job, terminate this one at once.
+    """
     try:
         recorded = _record(attempt, batch_job_id)
     except NotFoundError:  # its video was deleted, and purged
@@ -207,9 +214,9 @@ def record_submitted(attempt: Attempt, *, batch_job_id: str, batch: BatchPort) -
 
 
 def terminate_orphan(batch_job_id: str, *, batch: BatchPort, why: str) -> None:
-    """Terminate a Batch job that no attempt has. Raises nothing: where it does not work, the reap tick finds the orphan and repeats it."""
+    """Terminate an orphan. Raises no BatchError: if it fails, the reap tick finds the orphan and retries."""
     try:
-        batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON} {why}")
+        batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON_PREFIX} {why}")
     except BatchError as error:
         logger.warning("ORPHAN_TERMINATE_FAILED %s: %s", batch_job_id, error)
 
@@ -222,7 +229,7 @@ def _record(attempt: Attempt, batch_job_id: str) -> bool:
         transition(current, AttemptEvent.SUBMIT, text=batch_job_id, batch_job_id=batch_job_id, submit_at=None)
         return True
     if current.batch_job_id is None:
-        # Ended before the id was known: remember it, so that the reap tick can repeat the terminate.
+        # Ended before the id was known: store it, so that the reap tick can retry the termination.
         Attempt.objects.filter(pk=current.pk, batch_job_id=None).filter(~Q(state__in=LIVE_ATTEMPT_STATES)).update(
             batch_job_id=batch_job_id
         )

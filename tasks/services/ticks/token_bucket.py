@@ -1,4 +1,4 @@
-"""A token bucket in the database, shared by all workers: calls to an AWS API whose rate the account limits."""
+"""Token bucket in the database, shared by all workers, for AWS API calls with an account-wide rate limit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TAKE = """
 
 @transaction.atomic
 def take_tokens(name: str, *, wanted: int) -> int:
-    """Take up to `wanted` tokens of the bucket; the number that was taken."""
+    """Take up to `wanted` tokens from the bucket, and return the number taken."""
     conf = bridge_settings()
     bucket = TokenBucket(name=name, tokens=conf.submit_burst)
     TokenBucket.objects.bulk_create([bucket], ignore_conflicts=True)

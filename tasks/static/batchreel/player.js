@@ -1,51 +1,51 @@
-// Plays the published video: by hls.js, or by the browser itself where hls.js is not supported (Safari on iPhones).
+// Plays the published video with hls.js, or natively if hls.js is not supported (Safari on iPhones).
 "use strict";
 
 (() => {
   const MEDIA_TYPE = "application/vnd.apple.mpegurl";
-  const MOST_RECOVERIES = 3;
-  const LEAST_RENEWAL_MS = 60000;
+  const MAX_RECOVERIES = 3;
+  const MIN_RENEWAL_INTERVAL_MS = 60000;
   const video = document.getElementById("player");
   if (!video) return;
-  const trouble = document.getElementById("player-error");
+  const errorBox = document.getElementById("player-error");
   const rungs = document.getElementById("rungs");
-  const choice = document.getElementById("rung");
+  const rungSelect = document.getElementById("rung");
 
-  function tell(sentence) {
-    trouble.textContent = sentence;
-    trouble.hidden = false;
+  function showError(message) {
+    errorBox.textContent = message;
+    errorBox.hidden = false;
   }
 
   function playNatively() {
     video.src = video.dataset.manifest;
-    video.addEventListener("error", () => tell("The video could not be loaded. Reload the page to try again."));
+    video.addEventListener("error", () => showError("The video could not be loaded. Reload the page to try again."));
   }
 
-  function offerRungs(hls) {
+  function showRungMenu(hls) {
     const entries = hls.levels.map((level, index) => ({ index, side: Math.min(level.width, level.height) }));
-    const options = [{ index: -1, words: "Automatic" }];
-    for (const { index, side } of entries.sort((a, b) => b.side - a.side)) options.push({ index, words: `${side}p` });
-    choice.replaceChildren(...options.map(({ index, words }) => new Option(words, index)));
-    choice.addEventListener("change", () => {
-      hls.nextLevel = Number(choice.value);
+    const options = [{ index: -1, label: "Automatic" }];
+    for (const { index, side } of entries.sort((a, b) => b.side - a.side)) options.push({ index, label: `${side}p` });
+    rungSelect.replaceChildren(...options.map(({ index, label }) => new Option(label, index)));
+    rungSelect.addEventListener("change", () => {
+      hls.nextLevel = Number(rungSelect.value);
     });
     rungs.hidden = options.length < 3;
   }
 
-  function playByHls(Hls) {
+  function playWithHls(Hls) {
     const hls = new Hls();
     let recoveries = 0;
     let renewedAt = -Infinity;
-    hls.on(Hls.Events.MANIFEST_PARSED, () => offerRungs(hls));
+    hls.on(Hls.Events.MANIFEST_PARSED, () => showRungMenu(hls));
     hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => {
       const now = hls.levels[level];
-      choice.options[0].textContent = hls.autoLevelEnabled ? `Automatic (${Math.min(now.width, now.height)}p)` : "Automatic";
+      rungSelect.options[0].textContent = hls.autoLevelEnabled ? `Automatic (${Math.min(now.width, now.height)}p)` : "Automatic";
     });
     hls.on(Hls.Events.ERROR, (_, error) => {
       console.warn(`hls.js: ${error.details}${error.fatal ? ", fatal" : ""}`);
-      // The addresses of a private bucket work for a while: playlists that are fetched again have new ones. S3 answers 403 where an
-      // address has run out, 400 where the credentials that signed it have.
-      if ([400, 403].includes(error.response?.code) && error.frag && performance.now() - renewedAt > LEAST_RENEWAL_MS) {
+      // Presigned URLs of a private bucket expire; reloading the playlists returns new ones. S3 responds with 403 if
+      // the URL has expired, and with 400 if the credentials that signed it have.
+      if ([400, 403].includes(error.response?.code) && error.frag && performance.now() - renewedAt > MIN_RENEWAL_INTERVAL_MS) {
         renewedAt = performance.now();
         hls.config.startPosition = video.currentTime;
         hls.loadSource(video.dataset.manifest);
@@ -53,11 +53,11 @@
       }
       if (!error.fatal) return;
       recoveries += 1;
-      if (error.type === Hls.ErrorTypes.MEDIA_ERROR && recoveries <= MOST_RECOVERIES) {
+      if (error.type === Hls.ErrorTypes.MEDIA_ERROR && recoveries <= MAX_RECOVERIES) {
         hls.recoverMediaError();
       } else {
         hls.destroy();
-        tell("The video could not be loaded. Reload the page to try again.");
+        showError("The video could not be loaded. Reload the page to try again.");
       }
     });
     hls.loadSource(video.dataset.manifest);
@@ -65,12 +65,12 @@
   }
 
   if (window.Hls && window.Hls.isSupported()) {
-    playByHls(window.Hls);
+    playWithHls(window.Hls);
   } else if (video.canPlayType(MEDIA_TYPE)) {
     playNatively();
   } else if (!window.Hls) {
-    tell("The player is not installed on this server (hls.js is missing), and this browser cannot play the video without it.");
+    showError("The player is not installed on this server (hls.js is missing), and this browser cannot play the video without it.");
   } else {
-    tell("This browser cannot play the video. A current version of Firefox, Chrome, Edge or Safari can.");
+    showError("This browser cannot play the video. A current version of Firefox, Chrome, Edge or Safari can.");
   }
 })();

@@ -1,42 +1,46 @@
-// Uploads a file to the bucket in parts, past the site. What has arrived stays: it goes on after a lost connection, and after the
-// browser was closed, once the same file is chosen again. Never more than a few parts are under way, and none is held in memory.
+// Uploads a file in parts directly to the bucket, bypassing the site. Uploaded parts are kept: the upload resumes after a lost
+// connection, or after the browser was closed, once the same file is chosen again. Only a few parts are in flight at a time, and
+// none is held in memory.
 
-const AT_ONCE = 3;
-const URLS_AT_ONCE = 20;
+const PARALLEL_PARTS = 3;
+const URLS_PER_REQUEST = 20;
 const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 30000;
+const MAX_PAUSE_MS = 30000;
 const GIVE_UP_AFTER_MS = 30 * 60 * 1000;
-const REFUSALS = new Set([400, 403, 404, 405, 411, 413]);
-// S3 answers 400 (RequestTimeout) also to a browser that stood still in the middle of a part; so it counts as a no only after a few.
-const STANDSTILL = 400;
-const MOST_STANDSTILLS = 5;
+const SIGNED_OUT_STATUS = 403;
+const REJECTED_STATUSES = new Set([400, 403, 404, 405, 411, 413]);
+// S3 also responds with 400 (RequestTimeout) if the browser stalls in the middle of a part, so only repeated 400s count as a
+// rejection.
+const STALL_STATUS = 400;
+const MAX_STALLS = 5;
 
 export class UploadError extends Error {
-  constructor(sentences) {
-    super(sentences.join(" "));
-    this.sentences = sentences;
+  constructor(messages, status) {
+    super(messages.join(" "));
+    this.messages = messages;
+    this.status = status;
   }
 }
 
-/** Ask the site: {status, answer}. Throws a TypeError where the connection is lost, UploadError for what a repetition won't mend. */
-async function ask(method, url, { csrf, body, signal }) {
+/** Send a request to the site: {status, data}. Throws TypeError for a lost connection, UploadError if a retry will not help. */
+async function send(method, url, { csrf, body, signal }) {
   const headers = { Accept: "application/json", "X-CSRFToken": csrf, "Content-Type": "application/json" };
   const response = await fetch(url, { method, headers, signal, body: body && JSON.stringify(body) });
-  const answer = response.status === 204 ? {} : await response.json().catch(() => null);
-  const understood = answer !== null && (response.ok || response.status === 409);
-  if (understood) return { status: response.status, answer };
-  // A gateway that answers in place of the site, or a page of somebody's network: as good as no connection.
+  const data = response.status === 204 ? {} : await response.json().catch(() => null);
+  const isExpected = data !== null && (response.ok || response.status === 409);
+  if (isExpected) return { status: response.status, data };
+  // The response of a gateway or of a network's login page: equivalent to no connection.
   if (response.status >= 500 || response.ok || response.status === 409) throw new TypeError(`status ${response.status}`);
-  throw new UploadError(answer?.errors || [answer?.error || `The site answered with status ${response.status}.`]);
+  throw new UploadError(data?.errors || [`The server responded with status ${response.status}. Try again.`], response.status);
 }
 
-/** PUT one part. Resolves to its HTTP status, 0 for a lost connection. */
+/** PUT one part. Resolves to the HTTP status, or 0 if the connection is lost. */
 function put(url, blob, { signal, onBytes }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const abort = () => request.abort();
     request.open("PUT", url);
-    request.upload.addEventListener("progress", (step) => onBytes(step.loaded));
+    request.upload.addEventListener("progress", (event) => onBytes(event.loaded));
     request.addEventListener("load", () => resolve(request.status));
     request.addEventListener("error", () => resolve(0));
     request.addEventListener("abort", () => reject(signal.reason));
@@ -46,67 +50,71 @@ function put(url, blob, { signal, onBytes }) {
   });
 }
 
-/** Wait so long, or until the browser is online again. */
+/** Wait for `ms`, or until the browser is online again. */
 function pause(ms, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    addEventListener("online", resolve, { once: true });
-    signal.addEventListener("abort", () => {
+    const listeners = new AbortController();
+    const end = (settle, value) => {
       clearTimeout(timer);
-      reject(signal.reason);
-    });
+      listeners.abort();
+      settle(value);
+    };
+    const timer = setTimeout(() => end(resolve), ms);
+    addEventListener("online", () => end(resolve), { signal: listeners.signal });
+    signal.addEventListener("abort", () => end(reject, signal.reason), { signal: listeners.signal });
   });
 }
 
 class PartsUpload {
   constructor({ file, title, beginUrl, csrf, signal, onProgress, onError }) {
     Object.assign(this, { file, title, beginUrl, csrf, signal, onProgress, onError });
-    // The same file of the same person's, as far as a browser can tell.
-    this.memory = `batchreel upload ${beginUrl} ${file.name} ${file.size} ${file.lastModified}`;
+    // Identifies the same file of the same user, as far as a browser can.
+    this.storageKey = `batchreel upload ${beginUrl} ${file.name} ${file.size} ${file.lastModified}`;
     this.urls = new Map();
-    this.underWay = new Map();
+    this.inFlight = new Map();
     this.doneBytes = 0;
     this.id = globalThis.crypto.randomUUID?.();
-    this.lastArrival = Date.now();
-    this.standstills = 0;
+    this.lastArrivalMs = Date.now();
+    this.stalls = 0;
   }
 
-  /** Call until it works, with growing pauses. Gives up where nothing arrived for half an hour. */
-  async patiently(call) {
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+  /** Retry `call` with exponential backoff until it succeeds. Gives up if no part has arrived for half an hour. */
+  async withRetries(call) {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
       try {
         return await call();
       } catch (error) {
         if (!(error instanceof TypeError)) throw error;
-        if (Date.now() - this.lastArrival > GIVE_UP_AFTER_MS) {
-          throw new UploadError(["The connection was lost for too long. Choose the same file again to go on where it stopped."]);
+        if (Date.now() - this.lastArrivalMs > GIVE_UP_AFTER_MS) {
+          throw new UploadError(["The connection was lost for too long. Choose the same file again to continue where the upload stopped."]);
         }
-        this.onError("The connection was lost. The upload goes on by itself.");
+        this.onError("The connection was lost. The upload will continue automatically.");
         await pause(pauseMs, this.signal);
       }
     }
   }
 
-  askSite(method, url, body) {
-    return this.patiently(() => ask(method, url, { csrf: this.csrf, body, signal: this.signal }));
+  sendWithRetries(method, url, body) {
+    return this.withRetries(() => send(method, url, { csrf: this.csrf, body, signal: this.signal }));
   }
 
   async begin() {
-    const known = localStorage.getItem(this.memory);
-    if (known) {
+    const knownUrl = localStorage.getItem(this.storageKey);
+    if (knownUrl) {
       try {
-        const { answer } = await this.askSite("GET", known);
-        if (answer.size_bytes === this.file.size) return answer;
+        const { data } = await this.sendWithRetries("GET", knownUrl);
+        if (data.size_bytes === this.file.size) return data;
       } catch (error) {
-        if (!(error instanceof UploadError)) throw error;
-        // It was completed, given up, or is somebody else's: begin anew.
+        // Signed out: the uploaded parts are still there.
+        if (!(error instanceof UploadError) || error.status === SIGNED_OUT_STATUS) throw error;
+        // It was completed or aborted, or belongs to another user: start again.
       }
-      localStorage.removeItem(this.memory);
+      localStorage.removeItem(this.storageKey);
     }
     const { name, size, type } = this.file;
-    const { answer } = await this.askSite("POST", this.beginUrl, { id: this.id, title: this.title, name, size_bytes: size, type });
-    localStorage.setItem(this.memory, answer.url);
-    return answer;
+    const { data } = await this.sendWithRetries("POST", this.beginUrl, { id: this.id, title: this.title, name, size_bytes: size, type });
+    localStorage.setItem(this.storageKey, data.url);
+    return data;
   }
 
   blobOf(number) {
@@ -115,57 +123,57 @@ class PartsUpload {
 
   async urlOf(number) {
     if (!this.urls.has(number)) {
-      const numbers = [number, ...this.queue.slice(0, URLS_AT_ONCE - 1)];
-      const { answer } = await this.askSite("POST", `${this.url}urls/`, { numbers });
-      for (const [each, url] of Object.entries(answer.urls)) this.urls.set(Number(each), url);
+      const numbers = [number, ...this.queue.slice(0, URLS_PER_REQUEST - 1)];
+      const { data } = await this.sendWithRetries("POST", `${this.url}urls/`, { numbers });
+      for (const [each, url] of Object.entries(data.urls)) this.urls.set(Number(each), url);
     }
     return this.urls.get(number);
   }
 
   async putPart(number) {
     const blob = this.blobOf(number);
-    await this.patiently(async () => {
+    await this.withRetries(async () => {
       const isFresh = !this.urls.has(number);
       const url = await this.urlOf(number);
       const onBytes = (bytes) => {
-        this.underWay.set(number, bytes);
-        this.tell();
+        this.inFlight.set(number, bytes);
+        this.reportProgress();
       };
       const status = await put(url, blob, { signal: this.signal, onBytes });
-      this.underWay.delete(number);
+      this.inFlight.delete(number);
       if (status >= 200 && status < 300) return;
-      // An address that has run out answers 403: ask for a new one.
+      // An expired URL results in 403: request a new one.
       this.urls.delete(number);
-      const stoodStill = status === STANDSTILL && (this.standstills += 1) < MOST_STANDSTILLS;
-      if (isFresh && REFUSALS.has(status) && !stoodStill) {
-        throw new UploadError([`The storage refuses the file (status ${status}). Please tell the people who run this site.`]);
+      const isStall = status === STALL_STATUS && (this.stalls += 1) < MAX_STALLS;
+      if (isFresh && REJECTED_STATUSES.has(status) && !isStall) {
+        throw new UploadError([`The storage rejected the file (status ${status}). Please contact the people who run this site.`]);
       }
       throw new TypeError(`part ${number}: status ${status}`);
     });
-    this.lastArrival = Date.now();
-    this.standstills = 0;
+    this.lastArrivalMs = Date.now();
+    this.stalls = 0;
     this.doneBytes += blob.size;
-    this.tell();
+    this.reportProgress();
   }
 
-  tell() {
-    const underWay = [...this.underWay.values()].reduce((sum, bytes) => sum + bytes, 0);
-    this.onProgress(Math.min(this.file.size, this.doneBytes + underWay), this.file.size);
+  reportProgress() {
+    const inFlightBytes = [...this.inFlight.values()].reduce((sum, bytes) => sum + bytes, 0);
+    this.onProgress(Math.min(this.file.size, this.doneBytes + inFlightBytes), this.file.size);
   }
 
   async putAll(numbers) {
     this.queue = [...numbers];
     this.doneBytes = this.file.size - numbers.reduce((sum, number) => sum + this.blobOf(number).size, 0);
-    this.tell();
-    const work = async () => {
+    this.reportProgress();
+    const putNext = async () => {
       try {
         for (let number = this.queue.shift(); number !== undefined; number = this.queue.shift()) await this.putPart(number);
       } catch (error) {
-        this.queue.length = 0; // what one of them gives up, the others do not go on with
+        this.queue.length = 0; // stops the other loops too
         throw error;
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    await Promise.all(Array.from({ length: PARALLEL_PARTS }, putNext));
   }
 
   async run() {
@@ -174,39 +182,39 @@ class PartsUpload {
     this.partBytes = upload.part_bytes;
     for (let { missing } = upload; ; ) {
       await this.putAll(missing);
-      const { status, answer } = await this.complete();
+      const { status, data } = await this.complete();
       if (status !== 409) {
-        localStorage.removeItem(this.memory);
-        return answer.url;
+        localStorage.removeItem(this.storageKey);
+        return data.url;
       }
-      ({ missing } = answer);
+      ({ missing } = data);
     }
   }
 
   async complete() {
     try {
-      return await this.askSite("POST", `${this.url}complete/`, {});
+      return await this.sendWithRetries("POST", `${this.url}complete/`, {});
     } catch (error) {
-      // What arrived is lost: the same file, chosen again, begins anew.
-      if (error instanceof UploadError) localStorage.removeItem(this.memory);
+      // The uploaded parts are lost: choosing the same file again starts from the beginning.
+      if (error instanceof UploadError && error.status !== SIGNED_OUT_STATUS) localStorage.removeItem(this.storageKey);
       throw error;
     }
   }
 
-  async giveUp() {
-    const known = this.url || localStorage.getItem(this.memory);
-    localStorage.removeItem(this.memory);
-    if (known) await ask("DELETE", known, { csrf: this.csrf }).catch(() => {});
+  async abortUpload() {
+    const knownUrl = this.url || localStorage.getItem(this.storageKey);
+    localStorage.removeItem(this.storageKey);
+    if (knownUrl) await send("DELETE", knownUrl, { csrf: this.csrf }).catch(() => {});
   }
 }
 
-/** Upload a file; resolves to the address of the video's page. Aborting the signal gives the upload up. */
+/** Upload a file. Resolves to the URL of the video's page. Aborting the signal aborts the upload. */
 export async function uploadInParts(options) {
   const upload = new PartsUpload(options);
   try {
     return await upload.run();
   } catch (error) {
-    if (options.signal.aborted) await upload.giveUp();
+    if (options.signal.aborted) await upload.abortUpload();
     throw error;
   }
 }

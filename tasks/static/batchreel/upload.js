@@ -1,5 +1,5 @@
-// Uploads with a progress bar: to the bucket in parts where the form names an address for that, else as the form itself would. Without
-// this script the form does the latter by itself.
+// Uploads with a progress bar: in parts directly to the bucket if the form has a URL for that, or else as a form submission, which
+// also works without this script.
 import { UploadError, uploadInParts } from "./upload-parts.js";
 
 const form = document.getElementById("upload");
@@ -7,7 +7,7 @@ const errors = document.getElementById("upload-errors");
 const bar = document.getElementById("upload-bar");
 const meter = bar.querySelector("progress");
 const percent = document.getElementById("upload-percent");
-const words = document.getElementById("upload-words");
+const statusLine = document.getElementById("upload-status");
 const cancel = document.getElementById("upload-cancel");
 const submit = form.querySelector("[type=submit]");
 let abort = null;
@@ -17,46 +17,46 @@ function size(bytes) {
   return mebibytes < 1024 ? `${mebibytes.toFixed(mebibytes < 100 ? 1 : 0)} MiB` : `${(mebibytes / 1024).toFixed(2)} GiB`;
 }
 
-function showErrors(texts) {
-  errors.replaceChildren(...texts.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
-  errors.hidden = texts.length === 0;
+function showErrors(messages) {
+  errors.replaceChildren(...messages.map((message) => Object.assign(document.createElement("li"), { textContent: message })));
+  errors.hidden = messages.length === 0;
 }
 
 function showProgress(loaded, total) {
-  const share = Math.floor((100 * loaded) / total);
-  meter.value = share;
-  percent.textContent = `${share} %`;
-  words.textContent = share === 100 ? "The server is storing the file." : `${size(loaded)} of ${size(total)}`;
+  const percentDone = Math.floor((100 * loaded) / total);
+  meter.value = percentDone;
+  percent.textContent = `${percentDone} %`;
+  statusLine.textContent = percentDone === 100 ? "The server is storing the file." : `${size(loaded)} of ${size(total)}`;
 }
 
-function leaveWarning(event) {
+function warnBeforeLeaving(event) {
   event.preventDefault();
 }
 
 function setBusy(busy) {
   submit.disabled = busy;
   bar.hidden = cancel.hidden = !busy;
-  (busy ? addEventListener : removeEventListener)("beforeunload", leaveWarning);
+  (busy ? addEventListener : removeEventListener)("beforeunload", warnBeforeLeaving);
 }
 
-/** Send the form as it is; resolves to the address of the video's page. */
+/** Submit the form with its file. Resolves to the URL of the video's page. */
 function uploadAsForm(signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "application/json");
-    request.upload.addEventListener("progress", (step) => step.lengthComputable && showProgress(step.loaded, step.total));
+    request.upload.addEventListener("progress", (event) => event.lengthComputable && showProgress(event.loaded, event.total));
     request.addEventListener("load", () => {
-      let answer = null;
+      let data = null;
       try {
-        answer = JSON.parse(request.responseText);
+        data = JSON.parse(request.responseText);
       } catch {
-        // Not ours: a proxy's page, or an error of the server.
+        // Not a response of this app: a proxy's page or a server error.
       }
-      if (request.status === 201 && answer) resolve(answer.url);
-      else if (answer && answer.errors) reject(new UploadError(answer.errors));
-      else if (request.status === 413) reject(new UploadError(["The file is larger than this server takes."]));
-      else reject(new UploadError([`The server could not take the file (status ${request.status}). Try again.`]));
+      if (request.status === 201 && data) resolve(data.url);
+      else if (data && data.errors) reject(new UploadError(data.errors));
+      else if (request.status === 413) reject(new UploadError(["The file is too large for this server."]));
+      else reject(new UploadError([`The server could not accept the file (status ${request.status}). Try again.`]));
     });
     request.addEventListener("error", () => reject(new UploadError(["The connection was lost. Try again."])));
     request.addEventListener("abort", () => reject(signal.reason));
@@ -76,8 +76,8 @@ function upload(signal) {
     csrf: form.elements.csrfmiddlewaretoken.value,
     signal,
     onProgress: showProgress,
-    onError: (sentence) => {
-      words.textContent = sentence;
+    onError: (message) => {
+      statusLine.textContent = message;
     },
   });
 }
@@ -86,17 +86,17 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   showErrors([]);
   showProgress(0, 1);
-  words.textContent = "";
+  statusLine.textContent = "";
   setBusy(true);
   abort = new AbortController();
   try {
     const url = await upload(abort.signal);
-    removeEventListener("beforeunload", leaveWarning);
+    removeEventListener("beforeunload", warnBeforeLeaving);
     location.assign(url);
   } catch (error) {
     setBusy(false);
     if (abort.signal.aborted) showErrors(["The upload was cancelled."]);
-    else if (error instanceof UploadError) showErrors(error.sentences);
+    else if (error instanceof UploadError) showErrors(error.messages);
     else showErrors([`The upload failed: ${error.message}. Try again.`]);
   }
 });

@@ -1,3 +1,3 @@
-"""The command line's own parts: run all units on this machine, show progress, lock the output folder."""
+"""Parts of the command line: run all units on this machine, show progress, lock the output folder."""
 
 from __future__ import annotations

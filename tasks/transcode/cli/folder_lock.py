@@ -1,4 +1,4 @@
-"""Keeps a folder to one run at a time; a run that is killed leaves it free."""
+"""Lock on an output folder: one run at a time, released even if the run is killed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ LOCK_NAME = ".lock"
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold `folder`, made if needed, for this process. Raises EncodeError when another one holds it."""
+    """Lock `folder`, which is created if needed, for this process. Raises EncodeError if another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
-    # The kernel lets go of the lock when the process ends, however it ends; the file itself may stay.
+    # The kernel releases the lock when the process ends, however it ends; the file itself may stay.
     with (folder / LOCK_NAME).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise EncodeError(
                 code="FOLDER_IN_USE",
-                message=f"Another run is at work in {folder}. Wait for it, or name another folder.",
+                message=f"Another run is using {folder}. Wait for it to end, or choose another folder.",
             ) from error
         yield

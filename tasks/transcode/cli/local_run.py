@@ -1,4 +1,4 @@
-"""A whole output on one machine: every unit once, finished ones kept, so that a killed run goes on where it was."""
+"""A complete output on one machine: finished units are kept, so that a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..encode.audio import encode_audio
 from ..encode.video import encode_video
-from ..errors import AUDIO_UNIT, EncodeError, SeamMismatchError
+from ..errors import AUDIO_UNIT, EncodeError, InconsistentOutputError, SeamMismatchError
 from ..outputs import UnitOutput
 from ..package.manifest import MANIFEST_NAME
 from ..package.publication import MASTER_NAME, build_publication
@@ -38,25 +38,25 @@ _BLOCK_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class LocalRun:
-    """One source on its way into one folder. `plan.json` and one `output.json` for each unit record what is done."""
+    """One source and its output folder. `plan.json` and one `output.json` for each unit record what is finished."""
 
     source: Path
     folder: Path
     plan: Plan
     resumed: bool
-    """True when the folder already held this very plan."""
+    """True if the folder already contained exactly this plan."""
 
     def unit_folder(self, unit: UnitKey) -> Path:
-        """Return where a unit's files lie."""
+        """Return the folder of a unit's files."""
         return self.folder / _UNITS_NAME / (unit if isinstance(unit, str) else f"{unit:04}")
 
     def units(self) -> list[UnitKey]:
-        """Return all units, the audio first: it takes longest."""
+        """Return all units, the audio first because it takes longest."""
         video: list[UnitKey] = [unit.index for unit in self.plan.video_units]
         return [AUDIO_UNIT, *video] if self.plan.has_audio else video
 
     def length_s(self, unit: UnitKey) -> float:
-        """Return how many seconds of media a unit makes."""
+        """Return the seconds of media in a unit."""
         if isinstance(unit, str):
             return self.plan.duration_s
         video = self.plan.video_units[unit]
@@ -68,7 +68,7 @@ class LocalRun:
         try:
             output = UnitOutput.from_json(json.loads(record.read_text()))
         except (OSError, ValueError, KeyError, TypeError):
-            # There is none, or what a power cut left of it.
+            # No record, or only what a power cut left of it.
             return None
         files = [(record.with_name(file.name), file.bytes) for file in output.files]
         return output if all(path.exists() and path.stat().st_size == size for path, size in files) else None
@@ -77,35 +77,39 @@ class LocalRun:
 def start_run(
     source: Path, folder: Path, profile: Profile, *, threads: int, stop: threading.Event | None = None
 ) -> LocalRun:
-    """Probe and plan; take up the folder's earlier work if it was for the same plan. Raises TranscodeError or StoppedError.
+    """Probe and plan; resume the folder's earlier run if it had the same plan. Raises TranscodeError or StoppedError.
 
-    Work for another plan is deleted: EncodeError where the folder is somebody else's, or holds the source itself.
+    The files of a run with another plan are deleted. Raises EncodeError if the folder's `plan.json`
+    is not from this program, or if the source is one of the folder's own units.
     """
     earlier = _earlier_record(folder)
     if source.resolve().is_relative_to(folder.resolve() / _UNITS_NAME):
         raise EncodeError(
             code="SOURCE_IN_OUTPUT",
-            message=f"{source} is a part of what {folder} holds. Name another folder for the output.",
+            message=f"{source} is part of the output in {folder}. Choose another folder for the output.",
         )
     stat = source.stat()
     plan = make_plan(probe_source(source, stop=stop), profile, threads=threads)
     record = {"source_bytes": stat.st_size, "source_mtime_ns": stat.st_mtime_ns, "plan": plan.to_json()}
-    # Through JSON, so that lists and tuples compare equal.
+    # Converted to JSON and back, so that lists and tuples compare equal.
     same = earlier == json.loads(json.dumps(record))
     if not same:
         folder.mkdir(parents=True, exist_ok=True)
         if earlier is not None:
             _clear(folder)
-        _write_whole(folder / _PLAN_NAME, json.dumps(record))
+        _write_atomically(folder / _PLAN_NAME, json.dumps(record))
     return LocalRun(source, folder, plan, resumed=same)
 
 
 def _earlier_record(folder: Path) -> dict[str, Any] | None:
-    """Return what an earlier run recorded of its plan, None where there was none. Raises EncodeError for a file that no run wrote."""
+    """Return the plan record of an earlier run, or None if there is none.
+
+    Raises EncodeError if the file is not from this program.
+    """
     path = folder / _PLAN_NAME
     try:
         if not (text := path.read_text()):
-            # What a power cut left.
+            # Left empty by a power cut.
             return {}
         record = json.loads(text)
         if record["plan"]["engine"] and "source_bytes" in record:
@@ -116,12 +120,12 @@ def _earlier_record(folder: Path) -> dict[str, Any] | None:
         pass
     raise EncodeError(
         code="FOLDER_NOT_OURS",
-        message=f"{path} is not of this program, so nothing there was touched. Name another folder for the output.",
+        message=f"{path} is not from this program, so nothing was changed. Choose another folder for the output.",
     )
 
 
 def _published_names(folder: Path) -> list[str]:
-    """Return the playlists of a publication; none where its list was cut off."""
+    """Return the names of a publication's playlists; empty if its manifest is missing or truncated."""
     try:
         return [entry["name"] for entry in json.loads((folder / MANIFEST_NAME).read_text())["playlists"]]
     except (OSError, ValueError, KeyError, TypeError):
@@ -129,7 +133,10 @@ def _published_names(folder: Path) -> list[str]:
 
 
 def _clear(folder: Path) -> None:
-    """Delete what a run for another plan left, and nothing else: playlists before media, so that none names what is gone."""
+    """Delete the files of a run with another plan, and nothing else.
+
+    Playlists are deleted before media, so that no playlist refers to a deleted file.
+    """
     for name in (*_published_names(folder), MANIFEST_NAME):
         (folder / Path(name).name).unlink(missing_ok=True)
     shutil.rmtree(folder / _UNITS_NAME, ignore_errors=True)
@@ -143,33 +150,41 @@ def finish_run(
     stop: threading.Event,
     full_verify: bool = False,
 ) -> Publication:
-    """Do what is left, `at_once` units side by side, and publish into the run's folder.
+    """Encode the remaining units, `at_once` in parallel, verify the result and publish it into the run's folder.
 
-    Before that, the first and the last segment of each track are decoded, or all of them with `full_verify`.
+    The first and the last segment of each track are decoded before publishing, or everything with
+    `full_verify`; see the package `verify`.
 
-    `progress` gets a unit and the seconds of media done in it, from several threads. Units whose seams don't meet are
-    done once more. The first error stops the rest and is raised: TranscodeError or StoppedError.
+    `progress` gets a unit and the seconds of media finished in it, from several threads. Units that
+    fail the seam check are redone once. The first error stops all units and is raised:
+    TranscodeError or StoppedError.
     """
-    way = _Way(at_once, set(), full_verify, progress, stop)
+    options = _RunOptions(at_once, set(), full_verify, progress, stop)
     outputs: dict[UnitKey, UnitOutput] = {}
     while True:
-        left = [unit for unit in run.units() if unit not in outputs]
-        _do_all(run, left, outputs, way)
+        remaining = [unit for unit in run.units() if unit not in outputs]
+        _encode_all(run, remaining, outputs, options)
         try:
-            return _publish(run, outputs, way)
+            return _publish(run, outputs, options)
         except SeamMismatchError as mismatch:
-            # Seeking went wrong in this source; reading it from its beginning doesn't.
-            if way.from_beginning.issuperset(mismatch.units):
+            # Seeking landed on the wrong frame; reading the source from its beginning does not
+            # seek.
+            if options.from_beginning.issuperset(mismatch.units):
                 raise
-            way.from_beginning.update(mismatch.units)
+            options.from_beginning.update(mismatch.units)
             for unit in mismatch.units:
                 del outputs[unit]
                 (run.unit_folder(unit) / _RECORD_NAME).unlink()
+        except InconsistentOutputError as error:
+            # The next run redoes these units instead of failing in the same way.
+            for bad_unit in error.units:
+                (run.unit_folder(bad_unit) / _RECORD_NAME).unlink(missing_ok=True)
+            raise
 
 
 @dataclass(frozen=True)
-class _Way:
-    """How units are to be done."""
+class _RunOptions:
+    """How units are encoded and verified."""
 
     at_once: int
     from_beginning: set[UnitKey]
@@ -178,29 +193,33 @@ class _Way:
     stop: threading.Event
 
 
-def _do_all(run: LocalRun, units: list[UnitKey], outputs: dict[UnitKey, UnitOutput], way: _Way) -> None:
-    def do(unit: UnitKey) -> None:
-        outputs[unit] = run.finished(unit) or _do(run, unit, way)
-        way.progress(unit, run.length_s(unit))
+def _encode_all(run: LocalRun, units: list[UnitKey], outputs: dict[UnitKey, UnitOutput], options: _RunOptions) -> None:
+    def encode_unless_finished(unit: UnitKey) -> None:
+        outputs[unit] = run.finished(unit) or _encode(run, unit, options)
+        options.progress(unit, run.length_s(unit))
 
-    with ThreadPoolExecutor(way.at_once) as pool:
-        futures = [pool.submit(do, unit) for unit in units]
+    with ThreadPoolExecutor(options.at_once) as pool:
+        futures = [pool.submit(encode_unless_finished, unit) for unit in units]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
         except BaseException:
-            way.stop.set()
+            options.stop.set()
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _do(run: LocalRun, unit: UnitKey, way: _Way) -> UnitOutput:
+def _encode(run: LocalRun, unit: UnitKey, options: _RunOptions) -> UnitOutput:
     folder = run.unit_folder(unit)
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(unit, str):
         output = encode_audio(
-            run.source, run.plan, folder, progress=lambda done_ms: way.progress(unit, done_ms / 1000), stop=way.stop
+            run.source,
+            run.plan,
+            folder,
+            progress=lambda done_ms: options.progress(unit, done_ms / 1000),
+            stop=options.stop,
         )
     else:
         rate = float(run.plan.rate)
@@ -209,50 +228,51 @@ def _do(run: LocalRun, unit: UnitKey, way: _Way) -> UnitOutput:
             run.plan,
             unit,
             folder,
-            progress=lambda frames: way.progress(unit, frames / rate),
-            stop=way.stop,
-            from_beginning=unit in way.from_beginning,
+            progress=lambda frames: options.progress(unit, frames / rate),
+            stop=options.stop,
+            from_beginning=unit in options.from_beginning,
         )
-    _write_whole(folder / _RECORD_NAME, json.dumps(output.to_json()))
+    _write_atomically(folder / _RECORD_NAME, json.dumps(output.to_json()))
     return output
 
 
-def _publish(run: LocalRun, outputs: dict[UnitKey, UnitOutput], way: _Way) -> Publication:
+def _publish(run: LocalRun, outputs: dict[UnitKey, UnitOutput], options: _RunOptions) -> Publication:
     publication = build_publication(
         run.plan,
         outputs,
         url_of=lambda unit, file: (run.unit_folder(unit) / file.name).relative_to(run.folder).as_posix(),
     )
     manifest = publication.manifest
-    bad = verify_publication(manifest, lambda url: _pieces(run.folder / url)) or undecodable_units(
-        manifest, lambda url: _pieces(run.folder / url), run.folder, whole=way.full_verify, stop=way.stop
+    bad = verify_publication(manifest, lambda url: _blocks(run.folder / url)) or undecodable_units(
+        manifest, lambda url: _blocks(run.folder / url), run.folder, whole=options.full_verify, stop=options.stop
     )
     if bad:
         for unit, _ in bad:
             (run.unit_folder(unit) / _RECORD_NAME).unlink(missing_ok=True)
         raise EncodeError(
             code="VERIFY_FAILED",
-            message=f"{len(bad)} of {len(outputs)} units did not come out well ({bad[0].reason}). "
-            "Run the same command again to make them anew.",
+            message=f"{len(bad)} of {len(outputs)} units failed verification ({bad[0].reason}). "
+            "Run the same command again to redo them.",
         )
-    # The master comes last: whoever finds it finds all that it names.
+    # The master playlist comes last: once it exists, everything it refers to exists.
     for file in sorted(publication.files, key=lambda file: file.name == MASTER_NAME):
-        _write_whole(run.folder / file.name, file.content.decode())
+        _write_atomically(run.folder / file.name, file.content.decode())
     return publication
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             yield block
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is either there with all its content, or as it was before."""
+def _write_atomically(path: Path, text: str) -> None:
+    """Write a file so that it either has all its content or is as it was before."""
     part = path.with_name(path.name + ".part")
     with part.open("w") as file:
         file.write(text)
         file.flush()
-        # The name must not reach the disk before the content does: a power cut would leave an empty file.
+        # The content must be on disk before the name is: otherwise a power cut would leave an empty
+        # file.
         os.fsync(file.fileno())
     part.replace(path)

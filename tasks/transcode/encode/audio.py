@@ -1,4 +1,4 @@
-"""Encodes the whole sound once, and cuts it into segments that fit the video's."""
+"""Audio encoding: the whole audio is encoded once, then cut into segments that match the video's."""
 
 from __future__ import annotations
 
@@ -37,29 +37,33 @@ def encode_audio(
     progress: Callable[[int], None],
     stop: threading.Event,
 ) -> UnitOutput:
-    """Encode the plan's audio into `output_dir` (which exists) and describe the file, and the poster where there are no pictures.
+    """Encode the plan's audio into `output_dir` (which must exist) and describe the file.
 
-    `progress` gets the milliseconds of media done so far, at least every 5 s. Raises EncodeError or StoppedError.
+    If there is no video stream, write and describe the poster too. `progress` gets the milliseconds
+    of media encoded so far, at least every 5 s. Raises EncodeError or StoppedError.
     """
     check_engine(plan)
     if plan.audio is None:
-        raise EncodeError(code="NO_AUDIO", message="The plan has no audio, so there is none to encode.")
-    run = _Run(plan, plan.audio, output_dir, progress, stop)
+        raise EncodeError(code="NO_AUDIO", message="The plan has no audio to encode.")
+    encoder = _AudioEncoder(plan, plan.audio, output_dir, progress, stop)
     try:
-        file = run.encode(path, plan.demuxer, plan.audio)
+        file = encoder.encode(path, plan.demuxer, plan.audio)
     except _FormatChangedError:
-        file = run.encode_evened(path, plan.demuxer)
+        file = encoder.encode_via_pcm(path, plan.demuxer)
     progress(round(plan.duration_s * 1000))
     posters = [] if plan.rungs else [describe_still(output_dir, "poster")]
-    return UnitOutput(AUDIO_UNIT, (file, *posters), run.cpu_s)
+    return UnitOutput(AUDIO_UNIT, (file, *posters), encoder.cpu_s)
 
 
 class _FormatChangedError(EncodeError):
-    """The sound changed its rate or its channels on the way: ffmpeg began its graph anew there, and the count of frames is off."""
+    """The sample rate or the channels change midway.
+
+    ffmpeg restarted its filter graph there, so the number of frames is wrong.
+    """
 
 
-class _Run:
-    """The encoding of one sound, in one step or in two."""
+class _AudioEncoder:
+    """The encoding of one audio stream, in one step or in two."""
 
     def __init__(
         self, plan: Plan, audio: AudioPlan, output_dir: Path, progress: Callable[[int], None], stop: threading.Event
@@ -69,23 +73,23 @@ class _Run:
 
     def encode(self, path: Path, demuxer: str, audio: AudioPlan) -> MediaFile:
         """Encode stream `audio.stream` of a file. Raises _FormatChangedError, EncodeError or StoppedError."""
-        whole = _whole(self._output_dir)
+        unsegmented = _unsegmented_path(self._output_dir)
         try:
             self._ffmpeg(
                 _arguments(path, demuxer, self._plan, audio, self._output_dir), output_bps=4 * audio.bit_rate_bps
             )
-            return _regroup(whole, self._output_dir / "audio.mp4", audio)
+            return _regroup(unsegmented, self._output_dir / "audio.mp4", audio)
         except InvalidBoxError as error:
             raise EncodeError(code="FRAGMENTS", message=f"ffmpeg wrote a file that cannot be read: {error}.") from error
         finally:
-            whole.unlink(missing_ok=True)
+            unsegmented.unlink(missing_ok=True)
 
-    def encode_evened(self, path: Path, demuxer: str) -> MediaFile:
-        """Decode everything to samples of one format first, then encode these. Raises as `encode` does."""
+    def encode_via_pcm(self, path: Path, demuxer: str) -> MediaFile:
+        """Decode everything to samples of one format, then encode those. Raises the same errors as `encode`."""
         samples = self._output_dir / "audio.samples"
         try:
             self._ffmpeg(
-                _even_arguments(path, demuxer, self._audio, samples), output_bps=32 * self._audio.sample_rate_hz
+                _pcm_arguments(path, demuxer, self._audio, samples), output_bps=32 * self._audio.sample_rate_hz
             )
             return self.encode(samples, _SAMPLES_FORMAT, replace(self._audio, stream=0))
         finally:
@@ -103,7 +107,7 @@ class _Run:
 
 
 class _Clock:
-    """Follows the media time in ffmpeg's -progress lines."""
+    """Media time parsed from ffmpeg's -progress lines."""
 
     def __init__(self, progress: Callable[[int], None]) -> None:
         self._progress, self._done_ms = progress, 0
@@ -118,10 +122,10 @@ class _Clock:
 
 
 _SAMPLES_FORMAT = "nut"
-"""It keeps times to the sample."""
+"""Its timestamps are exact to the sample."""
 
 
-def _even_arguments(path: Path, demuxer: str, audio: AudioPlan, samples: Path) -> list[str]:
+def _pcm_arguments(path: Path, demuxer: str, audio: AudioPlan, samples: Path) -> list[str]:
     return [
         *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, demuxer)),
         *("-map", f"0:{audio.stream}", "-ac", "2", "-ar", str(audio.sample_rate_hz), "-c:a", "pcm_s16le"),
@@ -133,7 +137,7 @@ def _arguments(path: Path, demuxer: str, plan: Plan, audio: AudioPlan, output_di
     graph = audio_graph(audio, with_poster=not plan.rungs)
     return [
         *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, demuxer)),
-        *("-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[sound]"),
+        *("-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[audio]"),
         *("-c:a", "aac", "-b:a", str(audio.bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),
         *(
@@ -141,27 +145,27 @@ def _arguments(path: Path, demuxer: str, plan: Plan, audio: AudioPlan, output_di
             "10000000",
             "-movflags",
             "+default_base_moof+delay_moov+skip_trailer",
-            str(_whole(output_dir)),
+            str(_unsegmented_path(output_dir)),
         ),
         *([] if plan.rungs else ["-map", "[poster]", *still_arguments(output_dir, "poster")]),
     ]
 
 
-def _whole(output_dir: Path) -> Path:
+def _unsegmented_path(output_dir: Path) -> Path:
     return output_dir / "audio.whole"
 
 
-def _regroup(whole: Path, kept: Path, audio: AudioPlan) -> MediaFile:
-    """Write the frames of ffmpeg's fragments again, as one fragment for each segment."""
-    init, fragments = read_fragments(whole)
+def _regroup(unsegmented: Path, segmented: Path, audio: AudioPlan) -> MediaFile:
+    """Rewrite the frames of ffmpeg's fragments as one fragment for each segment."""
+    init, fragments = read_fragments(unsegmented)
     frames = _frames(fragments)
     if len(frames) != audio.aac_frames:
         raise _FormatChangedError(
-            code="AUDIO_FRAMES", message=f"{len(frames)} audio frames came out instead of {audio.aac_frames}."
+            code="AUDIO_FRAMES", message=f"ffmpeg wrote {len(frames)} audio frames instead of {audio.aac_frames}."
         )
-    writer = MediaWriter(kept, init)
+    writer = MediaWriter(segmented, init)
     try:
-        with whole.open("rb") as file:
+        with unsegmented.open("rb") as file:
             ends = [*audio.cuts[1:], audio.aac_frames]
             for number, (start, end) in enumerate(zip(audio.cuts, ends, strict=True), start=1):
                 pieces = _segment(file, number, start * _FRAME_TICKS, frames[start:end])
@@ -172,14 +176,17 @@ def _regroup(whole: Path, kept: Path, audio: AudioPlan) -> MediaFile:
 
 
 def _frames(fragments: Sequence[Fragment]) -> list[tuple[int, int]]:
-    """Return (offset in the file, bytes) of each AAC frame. Raises _FormatChangedError when the fragments leave a gap in time."""
+    """Return (offset in the file, bytes) of each AAC frame.
+
+    Raises _FormatChangedError if there is a gap in time between fragments.
+    """
     frames: list[tuple[int, int]] = []
     for fragment in fragments:
         if fragment.decode_ticks != len(frames) * _FRAME_TICKS:
             raise _FormatChangedError(
-                code="AUDIO_FRAMES", message=f"Audio frame {len(frames)} lies at tick {fragment.decode_ticks}."
+                code="AUDIO_FRAMES", message=f"Audio frame {len(frames)} is at the wrong tick {fragment.decode_ticks}."
             )
-        # A fragment's data lies at its end.
+        # A fragment's data is at its end.
         offset = fragment.offset + fragment.size_bytes - sum(fragment.sample_sizes)
         for size in fragment.sample_sizes:
             frames.append((offset, size))

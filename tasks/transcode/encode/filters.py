@@ -1,11 +1,11 @@
-"""Writes the filter graphs: one decode feeds every rung, the poster, the thumbnails and the seam check."""
+"""Filter graphs: one decode feeds every rung, the poster, the thumbnails and the seam check."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..plan.thumbnails import sprite_filter, sprite_of
+from ..plan.thumbnails import make_sprite, sprite_filter
 
 if TYPE_CHECKING:
     from ..plan.ladder import Rung
@@ -14,31 +14,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VideoGraph:
-    """A filter graph and the labels of what comes out of it."""
+    """A filter graph and the labels of its outputs."""
 
     text: str
     rungs: tuple[str, ...]
-    """One for each rung of the plan, in its order."""
+    """One label for each rung of the plan, in the plan's order."""
     check: str
-    """The smallest rung's pictures once more, for checksums."""
+    """A second copy of the smallest rung's frames, for checksums."""
     poster: str | None
     sprite: str | None
 
 
 def first_encoded_frame(plan: Plan, unit: VideoUnit) -> int:
-    """Return the frame with which the unit's run-in begins."""
+    """Return the first frame to encode for a unit: the first of its warm-up frames, if it has any."""
     return max(0, unit.first_frame - plan.warm_up_frames)
 
 
 def end_encoded_frame(plan: Plan, unit: VideoUnit) -> int:
-    """Return the frame behind the unit's run-out."""
+    """Return the end of the frames to encode for a unit, look-ahead frames included."""
     return min(plan.frames, unit.end_frame + plan.look_ahead_frames)
 
 
 def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
-    """Return the graph for a unit. Each rung is scaled from the one above it, which costs less than from the source."""
+    """Return the graph for a unit.
+
+    Each rung is scaled from the next larger one, which costs less than scaling from the source.
+    """
     poster = plan.poster_frame if unit.first_frame <= plan.poster_frame < unit.end_frame else None
-    sprite = sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame)
+    sprite = make_sprite(plan.thumbnails, unit.first_frame, unit.end_frame)
     chains = [_grid_chain(plan, unit)]
     for index, rung in enumerate(plan.rungs):
         last = index == len(plan.rungs) - 1
@@ -48,7 +51,7 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
         if sprite is not None and last:
             labels.append("[small]")
         source = "[grid]" if index == 0 else f"[n{index - 1}]"
-        scaled = _first_scale(rung, plan) if index == 0 else _smaller(rung)
+        scaled = _first_scale(rung, plan) if index == 0 else _next_scale(rung)
         chains.append(f"{source}{scaled},split={len(labels)}{''.join(labels)}")
     if poster is not None:
         chains.append(
@@ -69,79 +72,87 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
 def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     first, end = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit)
     rate = f"{plan.rate.numerator}/{plan.rate.denominator}"
-    # The first picture stands from 0 on, where the sound begins earlier, or the decoder gives it later than the probe's did.
+    # Show the first frame from time 0 on: the audio may begin earlier, or the decoder may return
+    # the frame with a later timestamp than the probe's decoder did.
     from_zero = ":start_time=0" if first <= plan.first_source_frame else ""
     deinterlace = [_DEINTERLACE] if plan.interlaced else []
-    # At the end, `pass` keeps a picture that stands for less than half a frame; there may be no other.
+    # `eof_action=pass` keeps a last frame that lasts less than half a frame period; it may be the
+    # only one.
     on_grid = f"fps={rate}:round=near:eof_action=pass{from_zero}"
     steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", *deinterlace, on_grid]
     if end > plan.last_source_frame:
-        # The last picture stands for its own duration, and for as long as the sound goes on.
+        # Repeat the last frame for its own duration and until the audio ends.
         steps.append("tpad=stop=-1:stop_mode=clone")
     steps.append(f"trim=start_pts={first}:end_pts={end}")
     return ",".join(steps) + "[grid]"
 
 
 _DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
-"""A picture for each picture, not for each field; what is marked as progressive stays as it is."""
+"""One frame for each frame, not for each field; frames flagged as progressive stay unchanged."""
 
 _HDR_PEAK = 1000 / 203
-"""The brightest light kept apart, over diffuse white: 1,000 nits is what HDR is mastered for, 203 is white (ITU-R BT.2408).
+"""Peak luminance that is preserved, relative to diffuse white.
 
-Fixed, for the file's own word may be missing behind a seek, and neighbouring units must agree.
+HDR is mastered for 1,000 nits; white is 203 nits (ITU-R BT.2408). Constant, because the value in
+the file may be missing after a seek, and adjacent units must agree.
 """
 
 
 def _first_scale(rung: Rung, plan: Plan) -> str:
-    """Scale, and convert to the colours that all rungs have. The encoders take the names from the pictures."""
-    names = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited"
+    """Scale, and convert to the colour space of all rungs. The encoders copy the tags from the frames."""
+    output_tags = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited"
     if plan.transfer:
-        return f"setparams=colorspace=bt2020nc,{_tone_map(rung, plan)},{names}"
-    # Named again, for scale refuses pictures that bear the name of a matrix that it does not know, before it looks at its options.
-    named = f"setparams=colorspace={'bt2020nc' if plan.matrix == 'bt2020' else plan.matrix}"
+        return f"setparams=colorspace=bt2020nc,{_tone_map(rung, plan)},{output_tags}"
+    # Tagged again, because scale rejects frames tagged with a matrix that it does not support
+    # before it evaluates its own options.
+    input_tags = f"setparams=colorspace={'bt2020nc' if plan.matrix == 'bt2020' else plan.matrix}"
     colour = f"in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited"
-    return f"{named},scale={rung.width_px}:{rung.height_px}:{colour},setsar=1,format=yuv420p,{names}"
+    return f"{input_tags},scale={rung.width_px}:{rung.height_px}:{colour},setsar=1,format=yuv420p,{output_tags}"
 
 
 def _tone_map(rung: Rung, plan: Plan) -> str:
-    """Scale, bring HDR to linear light, press its range into that of BT.709, and go back to 8 bits."""
-    # What comes in is named, for many files name only half of it.
-    come = f"tin={plan.transfer}:pin=bt2020:min=bt2020nc:rin=limited"
+    """Scale, convert HDR to linear light, compress its range into BT.709's, and return to 8 bits."""
+    # The input is tagged in full, because many files tag only half of it.
+    input_tags = f"tin={plan.transfer}:pin=bt2020:min=bt2020nc:rin=limited"
     return (
-        f"scale={rung.width_px}:{rung.height_px},zscale={come}:t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,"
+        f"scale={rung.width_px}:{rung.height_px},zscale={input_tags}:t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,"
         f"tonemap=mobius:peak={_HDR_PEAK:.3f}:desat=0,zscale=t=bt709:m=bt709:r=limited,setsar=1,format=yuv420p"
     )
 
 
-def _smaller(rung: Rung) -> str:
-    """Scale from the rung above. zscale takes two thirds of the time of scale for the same bicubic curve, but only even sizes."""
+def _next_scale(rung: Rung) -> str:
+    """Scale from the next larger rung.
+
+    zscale needs two thirds of scale's time for the same bicubic curve, but accepts only even sizes.
+    """
     return f"zscale={rung.width_px}:{rung.height_px}:filter=bicubic:param_a=0:param_b=0.6,setsar=1,format=yuv420p"
 
 
 def audio_graph(audio: AudioPlan, *, with_poster: bool) -> str:
-    """Return the graph for the sound: on the grid's clock, gaps filled, stereo, exactly as long as planned.
+    """Return the graph for the audio: on the grid's clock, gaps filled, stereo, exactly as long as planned.
 
-    It starts one AAC frame in: the encoder puts a frame of priming in front, so that media time 0 is shown at 0.
+    It starts one AAC frame in: the encoder prepends one priming frame, so media time 0 is presented
+    at 0.
     """
     start = f"({audio.start_s.numerator}/{audio.start_s.denominator})"
-    sound = (
+    chain = (
         f"[0:{audio.stream}]asetpts=PTS-{start}/TB,"
         f"aresample={audio.sample_rate_hz}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,"
         f"apad,atrim=start_sample=1024:end_sample={audio.aac_frames * 1024}"
     )
-    return f"{sound},asplit[sound][heard];{_audio_poster(audio)}" if with_poster else f"{sound}[sound]"
+    return f"{chain},asplit[audio][waveform];{_audio_poster(audio)}" if with_poster else f"{chain}[audio]"
 
 
 _WAVEFORM_WIDTH_PX = 1280
 _WAVEFORM_RATE_HZ, _SHORT_WAVEFORM_RATE_HZ = 2_000, 192_000
-"""Low, for ffmpeg holds all samples until it draws; but it draws nothing of fewer samples than there are columns."""
+"""Low, because ffmpeg keeps all samples until it draws; but it draws nothing from fewer samples than columns."""
 
 
 def _audio_poster(audio: AudioPlan) -> str:
-    """Return what draws the poster of a recording without pictures: its waveform."""
+    """Return the filters that draw the poster of an audio-only recording: its waveform."""
     length_s = (audio.aac_frames - 1) * 1024 / audio.sample_rate_hz
     long = length_s * _WAVEFORM_RATE_HZ > _WAVEFORM_WIDTH_PX
     return (
-        f"[heard]aformat=channel_layouts=mono,aresample={_WAVEFORM_RATE_HZ if long else _SHORT_WAVEFORM_RATE_HZ},"
+        f"[waveform]aformat=channel_layouts=mono,aresample={_WAVEFORM_RATE_HZ if long else _SHORT_WAVEFORM_RATE_HZ},"
         f"showwavespic=size={_WAVEFORM_WIDTH_PX}x720:colors=0x7aa2f7,format=yuvj420p[poster]"
     )

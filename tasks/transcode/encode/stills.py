@@ -1,4 +1,4 @@
-"""Writes the pictures that stand still, poster and sprites, as JPEG files."""
+"""Still images as JPEG files: poster and sprites."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _QUALITIES: dict[Role, str] = {"poster": "3", "sprite": "5"}
 
 
 def still_arguments(output_dir: Path, role: Role) -> list[str]:
-    """Return the arguments that write the one picture of a stream into `output_dir`."""
+    """Return the arguments that write the only frame of a stream into `output_dir`."""
     return [
         *("-fps_mode", "passthrough", "-frames:v", "1", "-c:v", "mjpeg", "-threads", "1", "-q:v", _QUALITIES[role]),
         *(
@@ -35,7 +35,7 @@ def still_arguments(output_dir: Path, role: Role) -> list[str]:
 
 
 def describe_still(output_dir: Path, role: Role) -> MediaFile:
-    """Describe the file that ffmpeg wrote."""
+    """Describe the still that ffmpeg wrote into `output_dir`."""
     path = _path(output_dir, role)
     content = path.read_bytes()
     return MediaFile(

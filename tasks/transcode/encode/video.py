@@ -1,4 +1,4 @@
-"""Encodes one stretch of video into every rung, from one decode."""
+"""Video encoding: one decode of a unit feeds all rungs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..mp4.boxes import InvalidBoxError
 from ..mp4.fragments import cut_video
 from ..outputs import SeamSums, UnitOutput
 from ..plan.plan import segment_starts
-from ..plan.thumbnails import sprite_of
+from ..plan.thumbnails import make_sprite
 from ..sandbox.ffmpeg import engine_id, input_arguments, run_ffmpeg
 from ..sandbox.limits import encode_limits
 from .filters import end_encoded_frame, first_encoded_frame, video_graph
@@ -33,7 +33,7 @@ _MP4_ARGUMENTS = (
 
 
 class _StartedTooLateError(Exception):
-    """The demuxer landed behind the picture wanted."""
+    """The demuxer landed after the wanted frame."""
 
 
 def encode_video(
@@ -47,59 +47,62 @@ def encode_video(
     reading: Callable[[int], None] = lambda _: None,
     from_beginning: bool = False,
 ) -> UnitOutput:
-    """Encode unit `index` of `plan` into `output_dir` (which exists) and describe the files: one for each rung.
+    """Encode unit `index` of `plan` into `output_dir` (which must exist) and describe its files.
 
-    `progress` gets the frames of the unit done so far, at least every 5 s, and `reading` the bytes of the source read for it: they grow
-    also while everything before the unit is decoded and dropped. With `from_beginning` the source is read from
-    its start, which never fails but takes longer: for units that a SeamMismatchError named, where seeking went wrong. Raises
-    EncodeError or StoppedError.
+    There is one file for each rung, and the poster or a sprite if the unit contains it. `progress`
+    gets the number of the unit's frames encoded so far, at least every 5 s. `reading` gets the
+    bytes of the source read so far, which also grow while everything before the unit is decoded and
+    dropped.
+
+    With `from_beginning` the source is read from its start, which never fails but takes longer: for
+    the units of a SeamMismatchError, where seeking went wrong. Raises EncodeError or StoppedError.
     """
     check_engine(plan)
     unit = plan.video_units[index]
-    pictures = _FrameChecks(plan, unit, progress)
+    checks = _FrameChecks(plan, unit, progress)
 
     def report(read_bytes: int) -> None:
         reading(read_bytes)
-        pictures.report()
+        checks.report()
 
-    with ExitStack() as dropped_at_the_end:
+    with ExitStack() as cleanup:
         for rung in plan.rungs:
-            # Also where it fails: a disk that is full would stay full.
-            dropped_at_the_end.callback(_whole(output_dir, rung).unlink, missing_ok=True)
+            # Also after a failure: otherwise a full disk would stay full.
+            cleanup.callback(_uncut_path(output_dir, rung).unlink, missing_ok=True)
         cpu_s = 0.0
         for seek_s in (None,) if from_beginning else unit.seeks_s:
-            pictures.clear()
+            checks.clear()
             with suppress(_StartedTooLateError):
-                cpu_s = run_ffmpeg(
+                cpu_s += run_ffmpeg(
                     _arguments(path, plan, unit, seek_s, output_dir),
                     limits=_limits(plan, unit),
-                    on_line=pictures.take,
+                    on_line=checks.take,
                     on_wait=report,
                     stop=stop,
                 )
-            if pictures.are_all():
+            if checks.are_complete():
                 break
-        pictures.check_all()
-        files = [_keep(plan, unit, rung, output_dir) for rung in plan.rungs]
+        checks.require_complete()
+        files = [_cut_to_unit(plan, unit, rung, output_dir) for rung in plan.rungs]
     if unit.first_frame <= plan.poster_frame < unit.end_frame:
         files.append(describe_still(output_dir, "poster"))
-    if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
+    if make_sprite(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
         files.append(describe_still(output_dir, "sprite"))
     progress(unit.end_frame - unit.first_frame)
-    return UnitOutput(index, tuple(files), cpu_s, head=pictures.head(), tail=pictures.tail())
+    return UnitOutput(index, tuple(files), cpu_s, head=checks.head(), tail=checks.tail())
 
 
 def check_engine(plan: Plan) -> None:
-    """Raise EncodeError when this engine is not the one the plan was made for: its bytes would not fit the others."""
+    """Raise EncodeError unless the plan was made for this engine: its bytes would not fit the other units'."""
     if plan.engine != engine_id():
         raise EncodeError(
             code="ENGINE_CHANGED",
-            message=f"The plan was made for engine {plan.engine}; this one is {engine_id()}. Plan again.",
+            message=f"The plan was made for engine {plan.engine}, but this is engine {engine_id()}. Make a new plan.",
         )
 
 
 class _FrameChecks:
-    """Follows the checksums that ffmpeg prints, one line for each picture of the unit with its run-in and run-out."""
+    """Checksums printed by ffmpeg: one line for each frame of the unit, warm-up and look-ahead frames included."""
 
     def __init__(self, plan: Plan, unit: VideoUnit, progress: Callable[[int], None]) -> None:
         self._plan, self._unit, self._progress = plan, unit, progress
@@ -110,7 +113,7 @@ class _FrameChecks:
         self._sums = []
 
     def take(self, line: str) -> None:
-        """Read a line of the framecrc format: stream, dts, pts, duration, size, checksum."""
+        """Parse a line of the framecrc format: stream, dts, pts, duration, size, checksum."""
         if line.startswith("#") or not line:
             return
         fields = line.split(",")
@@ -119,34 +122,37 @@ class _FrameChecks:
             raise _StartedTooLateError
         if frame != self._first + len(self._sums):
             raise EncodeError(
-                code="PICTURES", message=f"Picture {frame} came where {self._first + len(self._sums)} should."
+                code="FRAMES", message=f"ffmpeg returned frame {frame} instead of {self._first + len(self._sums)}."
             )
         self._sums.append(checksum)
 
     def report(self) -> None:
-        run_in = self._unit.first_frame - self._first
-        self._progress(min(max(0, len(self._sums) - run_in), self._unit.end_frame - self._unit.first_frame))
+        warm_up_frames = self._unit.first_frame - self._first
+        self._progress(min(max(0, len(self._sums) - warm_up_frames), self._unit.end_frame - self._unit.first_frame))
 
-    def are_all(self) -> bool:
-        """Whether none is missing; one that is may come when reading starts earlier, where the clock of the source leaps."""
+    def are_complete(self) -> bool:
+        """Return whether no frame is missing.
+
+        If the source's clock jumps, a missing frame may turn up when reading starts earlier.
+        """
         return len(self._sums) == self._end - self._first
 
-    def check_all(self) -> None:
-        if not self.are_all():
+    def require_complete(self) -> None:
+        if not self.are_complete():
             raise EncodeError(
-                code="PICTURES",
-                message=f"{len(self._sums)} pictures came out instead of {self._end - self._first}.",
+                code="FRAMES",
+                message=f"ffmpeg returned {len(self._sums)} frames instead of {self._end - self._first}.",
             )
 
     def head(self) -> SeamSums | None:
-        """Return the sums up to the end of the run-out that the unit before has; the first unit has no such seam."""
+        """Return the sums of the frames that the previous unit decoded too; None for the first unit."""
         if self._unit.first_frame == 0:
             return None
         end = min(self._end, self._unit.first_frame + self._plan.look_ahead_frames)
         return SeamSums(self._first, tuple(self._sums[: end - self._first]))
 
     def tail(self) -> SeamSums | None:
-        """Return the sums from the run-in on that the unit behind has; the last unit has no such seam."""
+        """Return the sums of the frames that the next unit decodes too; None for the last unit."""
         if self._unit.end_frame == self._plan.frames:
             return None
         start = max(0, self._unit.end_frame - self._plan.warm_up_frames)
@@ -171,7 +177,7 @@ def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, outp
         *("-filter_complex_threads", "1", "-filter_complex", graph.text),
     ]
     for rung, label in zip(plan.rungs, graph.rungs, strict=True):
-        arguments += ["-map", label, *_encoder_arguments(plan, unit, rung), str(_whole(output_dir, rung))]
+        arguments += ["-map", label, *_encoder_arguments(plan, unit, rung), str(_uncut_path(output_dir, rung))]
     arguments += ["-map", graph.check, "-fps_mode", "passthrough", "-flush_packets", "1", "-f", "framecrc", "pipe:1"]
     if graph.poster:
         arguments += ["-map", graph.poster, *still_arguments(output_dir, "poster")]
@@ -182,7 +188,8 @@ def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, outp
 
 def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
     first = first_encoded_frame(plan, unit)
-    # Run-in and unit are whole GOPs: counted from the first frame encoded, key frames fall on the grid of GOPs.
+    # Units start on GOP boundaries and the warm-up frames are whole GOPs: key frames counted from
+    # the first encoded frame fall on the GOP grid.
     gop = str(plan.gop_frames)
     return [
         *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", plan.preset, "-threads", str(plan.threads)),
@@ -195,33 +202,36 @@ def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
 
 _LEVEL_1B_MACROBLOCKS = 99
 _LEVEL_1B_MAXRATE_BPS = 160_000
-"""H.264 table A-1: what a picture and, in the High profile, a second may have at most in level 1b."""
+"""H.264 table A-1: maximum per frame and, in the High profile, per second in level 1b."""
 
 
 def _level_arguments(rung: Rung) -> tuple[str, ...]:
-    """Return nothing, which is x264's choice of the lowest level, but where that may be 1b: Chromium refuses it."""
+    """Return no arguments, so that x264 chooses the lowest level, unless that may be 1b: Chromium rejects it."""
     macroblocks = -(-rung.width_px // 16) * -(-rung.height_px // 16)
     may_be_1b = macroblocks <= _LEVEL_1B_MACROBLOCKS and rung.maxrate_bps <= _LEVEL_1B_MAXRATE_BPS
     return ("-level", "1.1") if may_be_1b else ()
 
 
-def _whole(output_dir: Path, rung: Rung) -> Path:
+def _uncut_path(output_dir: Path, rung: Rung) -> Path:
     return output_dir / f"{rung.name}.whole"
 
 
-def _keep(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFile:
-    """Cut a rung's file to the unit, and drop the one with run-in and run-out: kept beside all that is cut, they need twice the disk."""
+def _cut_to_unit(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFile:
+    """Cut a rung's file to the unit and delete the file with the warm-up and look-ahead frames.
+
+    Keeping the uncut files of all rungs next to the cut ones would need twice the disk space.
+    """
     starts = segment_starts(unit.first_frame, unit.end_frame, segment_frames=plan.segment_frames, rate=plan.rate)
     cuts = [*starts, unit.end_frame]
-    whole = _whole(output_dir, rung)
+    uncut = _uncut_path(output_dir, rung)
     try:
-        kept = cut_video(
-            whole,
+        unit_file = cut_video(
+            uncut,
             output_dir / f"{rung.name}.mp4",
             rung=rung.name,
             cuts_ticks=[cut * plan.frame_ticks for cut in cuts],
         )
     except InvalidBoxError as error:
         raise EncodeError(code="FRAGMENTS", message=f"ffmpeg wrote a file that cannot be read: {error}.") from error
-    whole.unlink()
-    return kept
+    uncut.unlink()
+    return unit_file

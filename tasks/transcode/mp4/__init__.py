@@ -1,3 +1,3 @@
-"""Reads and writes the boxes of fragmented MP4 files (ISO/IEC 14496-12)."""
+"""Reading and writing of fragmented MP4 boxes (ISO/IEC 14496-12)."""
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Reads the boxes of a fragmented MP4 (ISO/IEC 14496-12) as its bytes come by, without holding the media data."""
+"""Incremental reader for the boxes of a fragmented MP4 (ISO/IEC 14496-12).
+
+It does not keep the media data in memory.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,19 @@ _NON_SYNC = 0x0001_0000
 
 
 class InvalidBoxError(ValueError):
-    """The bytes are not the boxes they should be; the reason says where."""
+    """The bytes are not the expected boxes; the reason states where."""
 
     def __init__(self, *, reason: str) -> None:
-        """Keep the reason as the error's text."""
+        """Use the reason as the error's text."""
         super().__init__(reason)
 
 
 @dataclass(frozen=True)
 class Box:
-    """A top-level box: where it lies in its file, and its bytes with header for ftyp, moov and moof."""
+    """A top-level box and its position in the file.
+
+    For ftyp, moov and moof, `content` is the box with its header; for all others it is empty.
+    """
 
     kind: bytes
     offset: int
@@ -37,7 +43,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Fragment:
-    """One moof and its mdat. Times in ticks of the track."""
+    """One moof and its mdat. Times are in ticks of the track."""
 
     offset: int
     size_bytes: int
@@ -46,16 +52,19 @@ class Fragment:
     duration_ticks: int
     sample_sizes: tuple[int, ...]
     sync_samples: tuple[int, ...]
-    """Indexes of the samples at which decoding can start."""
+    """Indexes of the samples from which decoding can start."""
 
     @property
     def first_frame_bytes(self) -> int:
-        """Bytes from the fragment's beginning to the end of its first sample: what is needed to show that alone."""
+        """Bytes from the start of the fragment to the end of its first sample.
+
+        They are all that is needed to show that frame.
+        """
         return self.size_bytes - sum(self.sample_sizes[1:])
 
 
 class BoxReader:
-    """Takes a file's bytes in pieces of any size and gives its top-level boxes, each once it is complete."""
+    """Incremental parser of top-level boxes, for a file's bytes in pieces of any size."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -68,9 +77,9 @@ class BoxReader:
         self._held += piece
         while True:
             if self._skip:
-                gone = min(self._skip, len(self._held))
-                del self._held[:gone]
-                self._skip -= gone
+                skipped = min(self._skip, len(self._held))
+                del self._held[:skipped]
+                self._skip -= skipped
             if self._skip:
                 return
             if self._skipped is not None:
@@ -83,18 +92,19 @@ class BoxReader:
                 return
 
     def close(self) -> None:
-        """Raise InvalidBoxError when the file ended inside a box."""
+        """Raise InvalidBoxError if the file ended inside a box."""
         if self._held or self._skip or self._skipped is not None:
             raise InvalidBoxError(reason=f"the file ends inside the box at byte {self._offset}")
 
     def _next(self) -> Box | None:
-        if len(self._held) < _LONG_HEADER_BYTES and len(self._held) < self._need():
+        if len(self._held) < _LONG_HEADER_BYTES and len(self._held) < self._header_bytes():
             return None
         size, kind = struct.unpack_from(">I4s", self._held)
+        header_bytes = self._header_bytes()
         if size == 1:
             size = struct.unpack_from(">Q", self._held, _HEADER_BYTES)[0]
-        if size < _HEADER_BYTES:
-            raise InvalidBoxError(reason=f"the box at byte {self._offset} says it has {size} bytes")
+        if size < header_bytes:
+            raise InvalidBoxError(reason=f"the box at byte {self._offset} declares a size of {size} bytes")
         offset = self._offset
         if kind in _KEPT:
             if size > _MAX_KEPT_BYTES:
@@ -109,28 +119,30 @@ class BoxReader:
         self._skip, self._skipped = size, Box(kind, offset, size, b"")
         return None
 
-    def _need(self) -> int:
-        """Return how many bytes the header of the box at hand has, as far as can be told."""
+    def _header_bytes(self) -> int:
+        """Return the header size of the current box, as far as the bytes held show it."""
         if len(self._held) < _HEADER_BYTES:
             return _HEADER_BYTES
         return _LONG_HEADER_BYTES if self._held[:4] == b"\0\0\0\1" else _HEADER_BYTES
 
 
 class FragmentReader:
-    """Takes a fragmented file's bytes in pieces; gives its fragments, and keeps its init."""
+    """Incremental parser of fragments, for bytes in pieces of any size; it keeps the init."""
 
     def __init__(self) -> None:
         self._boxes = BoxReader()
         self._moof: Box | None = None
         self.init = b""
-        """ftyp and moov; complete once the first fragment came."""
+        """ftyp and moov; complete once the first fragment has been yielded."""
 
     def take(self, piece: bytes) -> Iterator[Fragment]:
         """Yield the fragments that `piece` completes. Raises InvalidBoxError."""
         for box in self._boxes.take(piece):
             if box.kind in {b"ftyp", b"moov"}:
                 if box.offset != len(self.init):
-                    raise InvalidBoxError(reason=f"{box.kind.decode()} at byte {box.offset} is not at the front")
+                    raise InvalidBoxError(
+                        reason=f"{box.kind.decode()} at byte {box.offset} is not at the start of the file"
+                    )
                 self.init += box.content
             elif box.kind == b"moof" and self._moof is None:
                 self._moof = box
@@ -141,17 +153,20 @@ class FragmentReader:
                 raise InvalidBoxError(reason=f"unexpected box {box.kind!r} at byte {box.offset}")
 
     def close(self) -> None:
-        """Raise InvalidBoxError when the file ended inside a fragment."""
+        """Raise InvalidBoxError if the file ended inside a fragment."""
         self._boxes.close()
         if self._moof is not None:
             raise InvalidBoxError(reason=f"the fragment at byte {self._moof.offset} has no data")
 
 
 def children(content: bytes, start: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (kind, bytes behind the header) of the boxes inside a box's `content` from `start` on. Raises InvalidBoxError."""
+    """Yield (kind, content without header) of the boxes in `content` from `start` on.
+
+    Raises InvalidBoxError.
+    """
     while start < len(content):
         if start + _HEADER_BYTES > len(content):
-            raise InvalidBoxError(reason="a box is cut short inside its parent")
+            raise InvalidBoxError(reason="a box is truncated inside its parent")
         size, kind = struct.unpack_from(">I4s", content, start)
         if size < _HEADER_BYTES or start + size > len(content):
             raise InvalidBoxError(reason=f"box {kind!r} does not fit into its parent")
@@ -160,7 +175,10 @@ def children(content: bytes, start: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def descend(content: bytes, *path: bytes) -> bytes:
-    """Return the bytes behind the header of the first box at `path` inside `content` (bytes behind a header)."""
+    """Return the content of the first box at `path` inside `content`, both without header.
+
+    Raises InvalidBoxError.
+    """
     for kind in path:
         for found, inner in children(content, 0):
             if found == kind:
@@ -172,7 +190,10 @@ def descend(content: bytes, *path: bytes) -> bytes:
 
 
 def read_fragment(moof: Box, mdat_bytes: int) -> Fragment:
-    """Read a moof with one track run per track fragment, and the size of the mdat behind it. Raises InvalidBoxError."""
+    """Read a moof with one track fragment, given the size of the mdat that follows.
+
+    Raises InvalidBoxError.
+    """
     inner = moof.content[_HEADER_BYTES:]
     try:
         (sequence,) = struct.unpack_from(">4xI", descend(inner, b"mfhd"))
@@ -180,16 +201,18 @@ def read_fragment(moof: Box, mdat_bytes: int) -> Fragment:
         time = descend(inner, b"traf", b"tfdt")
         (decode_ticks,) = struct.unpack_from(">Q" if time[0] else ">I", time, 4)
         runs = [run for kind, run in children(descend(inner, b"traf"), 0) if kind == b"trun"]
-        # A lying count would keep us busy for hours: no sample is smaller than a byte.
+        # A false count could take hours to process: no sample is smaller than a byte.
         if sum(struct.unpack_from(">4xI", run)[0] for run in runs) > mdat_bytes:
             raise InvalidBoxError(
                 reason=f"the fragment at byte {moof.offset} lists more samples than its data has bytes"
             )
         samples = [sample for run in runs for sample in _samples(run, *_defaults(header))]
     except (struct.error, IndexError) as error:
-        raise InvalidBoxError(reason=f"the moof at byte {moof.offset} is cut short") from error
+        raise InvalidBoxError(reason=f"the moof at byte {moof.offset} is truncated") from error
     if sum(size for _, size, _ in samples) != mdat_bytes - _HEADER_BYTES:
-        raise InvalidBoxError(reason=f"the fragment at byte {moof.offset} lists other sizes than its data has")
+        raise InvalidBoxError(
+            reason=f"the fragment at byte {moof.offset} lists sample sizes that do not match its data"
+        )
     return Fragment(
         offset=moof.offset,
         size_bytes=moof.size_bytes + mdat_bytes,
@@ -202,7 +225,10 @@ def read_fragment(moof: Box, mdat_bytes: int) -> Fragment:
 
 
 def _defaults(header: bytes) -> tuple[int, int, int]:
-    """Return the duration, size and flags that samples have unless their run says otherwise (tfhd, clause 8.8.7)."""
+    """Return the default duration, size and flags of samples (tfhd, clause 8.8.7).
+
+    A track run can override them.
+    """
     (flags,) = struct.unpack_from(">I", header)
     at = 8 + (8 if flags & 0x1 else 0) + (4 if flags & 0x2 else 0)
     found = []
@@ -226,7 +252,7 @@ def _samples(run: bytes, duration: int, size: int, sample_flags: int) -> Iterato
     for index in range(count):
         values = iter(row.unpack_from(run, at))
         at += row.size
-        own = [next(values) if here else None for here in present]
+        own = [next(values) if is_present else None for is_present in present]
         mine = own[2] if own[2] is not None else sample_flags
         yield (
             duration if own[0] is None else own[0],

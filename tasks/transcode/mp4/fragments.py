@@ -1,4 +1,4 @@
-"""Cuts a fragmented MP4 to the fragments that are wanted, and writes fragments of our own."""
+"""Cutting of a fragmented MP4 to a range of fragments, and writing of new fragments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_fragments(path: Path) -> tuple[bytes, list[Fragment]]:
 
 
 class MediaWriter:
-    """Writes one media file (init, then segments) and describes it."""
+    """Writer for one media file (init, then segments) that also returns its description."""
 
     def __init__(self, path: Path, init: bytes) -> None:
         self._path = path
@@ -46,14 +46,14 @@ class MediaWriter:
         self._write(init)
 
     def add_segment(self, pieces: Iterator[bytes], start_ticks: int, duration_ticks: int) -> None:
-        """Append a segment made of `pieces`."""
+        """Append a segment that consists of `pieces`."""
         offset = self._bytes
         for piece in pieces:
             self._write(piece)
         self._segments.append(Segment(offset, self._bytes - offset, start_ticks, duration_ticks))
 
     def add_fragments(self, source: BinaryIO, fragments: Sequence[Fragment]) -> None:
-        """Append a segment made of `fragments` of `source`, each of which begins with a key frame."""
+        """Append a segment of `fragments` of `source`, each of which begins with a key frame."""
         offset = self._bytes
         for fragment in fragments:
             self._key_frames.append(
@@ -64,7 +64,7 @@ class MediaWriter:
         self.add_segment(_copy(source, fragments), fragments[0].decode_ticks, duration_ticks)
 
     def close(self) -> None:
-        """Close the file; it is on disk then."""
+        """Close the file, writing out what is buffered."""
         self._file.close()
 
     def describe(self, role: Role, rung: str | None) -> MediaFile:
@@ -92,9 +92,12 @@ class MediaWriter:
 
 
 def cut_video(whole: Path, kept: Path, *, rung: str, cuts_ticks: Sequence[int]) -> MediaFile:
-    """Write to `kept` the fragments of `whole` from the first cut to the last; cuts between them start segments.
+    """Copy the fragments of `whole` from the first cut to the last into `kept`.
 
-    Raises EncodeError unless fragments start exactly at every cut and follow each other without a gap.
+    Each cut except the last starts a segment.
+
+    Raises EncodeError unless fragments start exactly at every cut and follow each other without a
+    gap.
     """
     init, fragments = read_fragments(whole)
     inside = [fragment for fragment in fragments if cuts_ticks[0] <= fragment.decode_ticks < cuts_ticks[-1]]
@@ -132,13 +135,13 @@ def _copy(file: BinaryIO, fragments: Sequence[Fragment]) -> Iterator[bytes]:
         while left:
             block = file.read(min(left, _BLOCK_BYTES))
             if not block:
-                raise EncodeError(code="FRAGMENTS", message="A temporary file was cut short under our hands.")
+                raise EncodeError(code="FRAGMENTS", message="A temporary file was truncated while it was being read.")
             yield block
             left -= len(block)
 
 
 def build_moof(sequence: int, decode_ticks: int, sample_ticks: int, sample_sizes: Sequence[int]) -> bytes:
-    """Return a moof, and the header of the mdat behind it, for sync samples of equal duration."""
+    """Return a moof and the header of its mdat, for sync samples of equal duration."""
     default_base_is_moof, default_duration, default_flags = 0x020000, 0x8, 0x20
     tfhd = _box(
         b"tfhd",

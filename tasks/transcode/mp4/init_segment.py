@@ -1,4 +1,4 @@
-"""Reads what players are told about a track from its init (ftyp and moov): timescale, codec, shift."""
+"""Facts from the init (ftyp and moov) of a track that players need: timescale, codec, shift."""
 
 from __future__ import annotations
 
@@ -9,33 +9,36 @@ from .boxes import InvalidBoxError, children, descend
 
 _AUDIO_ENTRY_BYTES = 28
 _VIDEO_ENTRY_BYTES = 78
-"""Fixed fields of a sample entry in front of its boxes, ISO/IEC 14496-12 clause 12."""
+"""Size of the fixed fields of a sample entry before its boxes (ISO/IEC 14496-12, clause 12)."""
 
 
 @dataclass(frozen=True)
-class InitFacts:
-    """What an init says. `shift_ticks` is the media time that is shown at presentation time 0 (edit list)."""
+class InitInfo:
+    """Facts from an init.
+
+    `shift_ticks` is the media time that is presented at time 0 (edit list).
+    """
 
     timescale: int
     codec: str
     shift_ticks: int
 
 
-def read_init(init: bytes) -> InitFacts:
-    """Return the facts of the one track in `init`. Raises InvalidBoxError."""
+def read_init(init: bytes) -> InitInfo:
+    """Return the facts about the only track in `init`. Raises InvalidBoxError."""
     try:
         moov = descend(init, b"moov")
         mdhd = descend(moov, b"trak", b"mdia", b"mdhd")
         (timescale,) = struct.unpack_from(">I", mdhd, 20 if mdhd[0] else 12)
         entries = descend(moov, b"trak", b"mdia", b"minf", b"stbl", b"stsd")
         kind, entry = next(children(entries, 8))
-        return InitFacts(timescale, _codec(kind, entry), _shift_ticks(moov))
+        return InitInfo(timescale, _codec(kind, entry), _shift_ticks(moov))
     except (struct.error, IndexError, StopIteration) as error:
-        raise InvalidBoxError(reason="the init is cut short") from error
+        raise InvalidBoxError(reason="the init is truncated") from error
 
 
 def _codec(kind: bytes, entry: bytes) -> str:
-    """Return the codec as RFC 6381 (clause 3.3) names it."""
+    """Return the codec string of RFC 6381 (section 3.3)."""
     if kind == b"avc1":
         profile, constraints, level = descend(entry[_VIDEO_ENTRY_BYTES:], b"avcC")[1:4]
         return f"avc1.{profile:02x}{constraints:02x}{level:02x}"
@@ -46,7 +49,7 @@ def _codec(kind: bytes, entry: bytes) -> str:
 
 
 def _decoder_config(descriptors: bytes) -> tuple[int, bytes]:
-    """Return the object type and the decoder's own configuration from an ES descriptor (ISO/IEC 14496-1, 7.2.6)."""
+    """Return object type and decoder-specific info of an ES descriptor (ISO/IEC 14496-1, 7.2.6)."""
     _, elementary = _descriptor(descriptors, 0x03)
     _, config = _descriptor(elementary[3:], 0x04)
     _, specific = _descriptor(config[13:], 0x05)
@@ -55,7 +58,7 @@ def _decoder_config(descriptors: bytes) -> tuple[int, bytes]:
 
 def _descriptor(data: bytes, tag: int) -> tuple[int, bytes]:
     if data[0] != tag:
-        raise InvalidBoxError(reason=f"descriptor {data[0]} stands where {tag} should")
+        raise InvalidBoxError(reason=f"found descriptor {data[0]} instead of {tag}")
     at, size = 1, 0
     while True:
         byte = data[at]

@@ -1,4 +1,7 @@
-"""Checks that the outputs of a plan's units fit together, before anything is published."""
+"""Consistency and seam checks on the outputs of a plan's units, before playlists are written.
+
+The package `verify` explains all checks that a result passes, of which these are the first.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..errors import AUDIO_UNIT, InconsistentOutputError, SeamMismatchError
-from ..plan.thumbnails import sprite_of
+from ..plan.thumbnails import make_sprite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_outputs(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
-    """Raise InconsistentOutputError or SeamMismatchError, with the units to do again, unless all outputs make one whole."""
+    """Raise InconsistentOutputError or SeamMismatchError, with the units to redo, unless all outputs fit together."""
     wanted: list[UnitKey] = [unit.index for unit in plan.video_units]
     if plan.has_audio:
         wanted.append(AUDIO_UNIT)
@@ -32,7 +35,11 @@ def check_outputs(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
 
 
 def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
-    """Every unit has one file for each rung, as long as the unit, and the stills that fall to it; the audio has one file."""
+    """Raise InconsistentOutputError unless every unit has the files of the plan.
+
+    A video unit has one file for each rung, as long as the unit, and its stills. The audio has one
+    file, and the poster if there is no video stream.
+    """
     wrong: list[UnitKey] = []
     for unit in plan.video_units:
         span = (unit.first_frame * plan.frame_ticks, unit.end_frame * plan.frame_ticks)
@@ -52,19 +59,19 @@ def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
             wrong.append(AUDIO_UNIT)
     if wrong:
         raise InconsistentOutputError(
-            code="FILES", message=f"The files of {_named(wrong)} are not those of the plan.", units=wrong
+            code="FILES", message=f"The files of {_named(wrong)} do not match the plan.", units=wrong
         )
 
 
 def _wanted_stills(plan: Plan, unit: VideoUnit) -> list[Role]:
     wanted: list[Role] = ["poster"] if unit.first_frame <= plan.poster_frame < unit.end_frame else []
-    if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
+    if make_sprite(plan.thumbnails, unit.first_frame, unit.end_frame) is not None:
         wanted.append("sprite")
     return wanted
 
 
 def _span(segments: Sequence[Segment]) -> tuple[int, int] | None:
-    """Return first and last tick of segments that follow each other without a gap, else None."""
+    """Return the first and last tick of segments that follow each other without a gap, else None."""
     ends = [segment.start_ticks + segment.duration_ticks for segment in segments]
     starts = [segment.start_ticks for segment in segments]
     if not ends or starts[1:] != ends[:-1]:
@@ -73,7 +80,10 @@ def _span(segments: Sequence[Segment]) -> tuple[int, int] | None:
 
 
 def _check_inits(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
-    """All files of a rung have the same init: players load it once. The rare ones are wrong."""
+    """Raise InconsistentOutputError unless all files of a rung have the same init segment.
+
+    Players load it once. The units that differ from the majority are the wrong ones.
+    """
     wrong: set[UnitKey] = set()
     for rung in plan.rungs:
         inits = {
@@ -87,19 +97,19 @@ def _check_inits(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
     if wrong:
         units = sorted(wrong, key=str)
         raise InconsistentOutputError(
-            code="INIT_DIFFERS", message=f"The inits of {_named(units)} differ from the others'.", units=units
+            code="INIT_DIFFERS", message=f"The init segments of {_named(units)} differ from the others.", units=units
         )
 
 
 def _check_seams(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
-    """What a unit saw beyond its end must be what the next one saw at its beginning."""
+    """Raise SeamMismatchError unless any two consecutive units decoded the same frames around their boundary."""
     wrong: list[UnitKey] = []
     for before, after in zip(plan.video_units, plan.video_units[1:], strict=False):
         if outputs[before.index].tail is None or outputs[before.index].tail != outputs[after.index].head:
             wrong += [index for index in (before.index, after.index) if index not in wrong]
     if wrong:
         raise SeamMismatchError(
-            code="SEAM_MISMATCH", message=f"Between {_named(wrong)} the pictures don't meet.", units=wrong
+            code="SEAM_MISMATCH", message=f"The frames shared by {_named(wrong)} differ.", units=wrong
         )
 
 

@@ -1,4 +1,4 @@
-"""Writes the DASH manifest (ISO/IEC 23009-1) of the same byte ranges that the HLS playlists name."""
+"""The DASH manifest (ISO/IEC 23009-1), with the same byte ranges as the HLS playlists."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from ..webvtt import WEBVTT_CONTENT_TYPE
+from ..captions import WEBVTT_CONTENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,18 +18,18 @@ DASH_CONTENT_TYPE = "application/dash+xml"
 
 _NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 _PROFILE = "urn:mpeg:dash:profile:full:2011"
-"""The profiles for files of a pattern of names do not fit: a segment is a range of a unit's file."""
+"""The profiles for templated file names do not fit: a segment is a byte range of a unit's file."""
 
 _ROLE_SCHEME = "urn:mpeg:dash:role:2011"
 _CHANNELS_SCHEME = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
 _STARTS_WITH_KEY_FRAME = "1"
-"""SAP type 1, ISO/IEC 14496-12 annex I: every segment decodes by itself, and shows its first picture first."""
+"""SAP type 1, ISO/IEC 14496-12 annex I: every segment decodes on its own, and its first frame is shown first."""
 
 
 def dash_manifest(
     variants: Sequence[Variant], audio: Track | None, captions: Sequence[PlacedCaptions], *, duration_s: Fraction
 ) -> str:
-    """Return the MPD that offers all rungs, with the audio and the captions that they share, for `duration_s` seconds."""
+    """Return the MPD that offers all rungs, with the audio and captions they share, for `duration_s` seconds."""
     tracks = [variant.track for variant in variants] + ([audio] if audio is not None else [])
     root = ET.Element(
         "MPD",
@@ -53,7 +53,10 @@ def dash_manifest(
 
 
 def _min_buffer_s(tracks: Sequence[Track]) -> Fraction:
-    """Return the longest segment: with it in hand, `bandwidth`, the peak over segments, is enough to go on."""
+    """Return the duration of the longest segment.
+
+    Once that much is buffered, `bandwidth`, the peak over segments, is enough to keep playing.
+    """
     return max(duration_s for track in tracks for duration_s, _ in track.segments)
 
 
@@ -74,9 +77,9 @@ def _add_video(period: ET.Element, variants: Sequence[Variant]) -> None:
 
 def _add_audio(period: ET.Element, audio: Track) -> None:
     kind = {"id": "1", "contentType": "audio", "mimeType": "audio/mp4", "segmentAlignment": "true"}
-    sound = ET.SubElement(period, "AdaptationSet", kind | {"startWithSAP": _STARTS_WITH_KEY_FRAME})
-    representation = _add_representation(sound, audio)
-    # The engine's audio tracks count in samples.
+    audio_set = ET.SubElement(period, "AdaptationSet", kind | {"startWithSAP": _STARTS_WITH_KEY_FRAME})
+    representation = _add_representation(audio_set, audio)
+    # The timescale of the engine's audio tracks is the sample rate.
     representation.set("audioSamplingRate", str(audio.files[0].file.timescale))
     ET.SubElement(representation, "AudioChannelConfiguration", {"schemeIdUri": _CHANNELS_SCHEME, "value": "2"})
     _add_segments(representation, audio)
@@ -89,33 +92,35 @@ def _add_captions(period: ET.Element, number: str, placed: PlacedCaptions, durat
     ET.SubElement(texts, "Role", {"schemeIdUri": _ROLE_SCHEME, "value": "subtitle"})
     ET.SubElement(texts, "Label").text = placed.track.name
     bandwidth_bps = max(1, round(placed.bytes * 8 / duration_s))
-    told = {"id": f"captions-{number}", "bandwidth": str(bandwidth_bps)}
-    ET.SubElement(ET.SubElement(texts, "Representation", told), "BaseURL").text = placed.url
+    attributes = {"id": f"captions-{number}", "bandwidth": str(bandwidth_bps)}
+    ET.SubElement(ET.SubElement(texts, "Representation", attributes), "BaseURL").text = placed.url
 
 
 def _add_representation(parent: ET.Element, track: Track) -> ET.Element:
-    told = {"id": track.name, "bandwidth": str(track.peak_bps), "codecs": track.codec}
-    return ET.SubElement(parent, "Representation", told)
+    attributes = {"id": track.name, "bandwidth": str(track.peak_bps), "codecs": track.codec}
+    return ET.SubElement(parent, "Representation", attributes)
 
 
 def _add_segments(representation: ET.Element, track: Track) -> None:
-    """Name every segment's time and bytes. All files of the track share the first one's init."""
+    """Add the time and byte range of every segment. All files of the track share the first file's init segment."""
     first = track.files[0]
     segments = [segment for placed in track.files for segment in placed.file.segments]
-    told = {"timescale": str(first.file.timescale), "duration": str(_nominal_ticks(segments))}
-    names = ET.SubElement(representation, "SegmentList", told)
-    ET.SubElement(names, "Initialization", {"sourceURL": first.url, "range": _range(0, first.file.init_bytes)})
+    attributes = {"timescale": str(first.file.timescale), "duration": str(_nominal_ticks(segments))}
+    segment_list = ET.SubElement(representation, "SegmentList", attributes)
+    ET.SubElement(segment_list, "Initialization", {"sourceURL": first.url, "range": _range(0, first.file.init_bytes)})
     for placed in track.files:
         for segment in placed.file.segments:
             media_range = _range(segment.offset, segment.bytes)
-            ET.SubElement(names, "SegmentURL", {"media": placed.url, "mediaRange": media_range})
+            ET.SubElement(segment_list, "SegmentURL", {"media": placed.url, "mediaRange": media_range})
 
 
 def _nominal_ticks(segments: Sequence[Segment]) -> int:
-    """Return the duration that all segments but the last have: video's exactly, audio's up to the frame that a cut has to wait for.
+    """Return the duration of all segments but the last.
 
-    The standard lets a segment differ by half of it (5.3.9.5.3). A SegmentTimeline would be exact for audio too, but dash.js 5.2 reads
-    none in a SegmentList: it plays the first segment again and again.
+    It is exact for video; audio can only be cut between AAC frames, so its segments differ by up to
+    one frame. The standard lets a segment differ by half of the duration (5.3.9.5.3). A
+    SegmentTimeline would be exact for audio too, but dash.js 5.2 ignores it in a SegmentList: it
+    plays the first segment again and again.
     """
     if len(segments) == 1:
         return segments[0].duration_ticks

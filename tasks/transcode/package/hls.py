@@ -1,4 +1,4 @@
-"""Writes HLS playlists (RFC 8216) whose segments are byte ranges of the units' files."""
+"""HLS playlists (RFC 8216) whose segments are byte ranges of the units' files."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 HLS_CONTENT_TYPE = "application/vnd.apple.mpegurl"
 _VERSION = 7
-"""RFC 8216bis, section 8: fragmented MP4 in playlists with pictures needs 6; 7 is what its examples declare."""
+"""RFC 8216bis, section 8: EXT-X-MAP needs 6 in playlists that are not I-frames only; its examples declare 7."""
 
 _SHORTEST_PEAK = Fraction(1, 2)
 _LONGEST_PEAK = Fraction(3, 2)
-"""Which runs of segments count for the peak bit rate, in target durations: RFC 8216, 4.3.4.2."""
+"""Shortest and longest run of segments that counts for the peak bit rate, in target durations: RFC 8216, 4.3.4.2."""
 
 
 @dataclass(frozen=True)
 class PlacedFile:
-    """A media file and the address under which a playlist names it."""
+    """A media file and its URL in playlists."""
 
     url: str
     file: MediaFile
@@ -31,14 +31,14 @@ class PlacedFile:
 
 @dataclass(frozen=True)
 class Track:
-    """All files of one rung, or of the audio, in order of time."""
+    """All files of one rung, or of the audio, in chronological order."""
 
     name: str
     files: tuple[PlacedFile, ...]
 
     @property
     def codec(self) -> str:
-        """The codec as RFC 6381 names it."""
+        """Codec string (RFC 6381)."""
         return self.files[0].file.codec
 
     @property
@@ -57,7 +57,7 @@ class Track:
 
     @property
     def average_bps(self) -> int:
-        """Bits a second over all segments."""
+        """Average bit rate over all segments."""
         return round(sum(size for _, size in self.segments) * 8 / self.duration_s)
 
     @property
@@ -78,7 +78,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Variant:
-    """A rung as the master playlist offers it."""
+    """A rung as offered by the master playlist."""
 
     track: Track
     playlist: str
@@ -90,7 +90,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class PlacedCaptions:
-    """A caption track as players are offered it: the addresses of its WebVTT file and of the playlist around it."""
+    """A caption track with the URLs of its WebVTT file and of the playlist that contains that file."""
 
     track: CaptionTrack
     url: str
@@ -99,13 +99,13 @@ class PlacedCaptions:
 
 
 def target_duration_s(track: Track) -> int:
-    """Return the longest segment's duration in whole seconds, as RFC 8216, 4.3.3.1 compares them; at least 1."""
+    """Return the longest segment's duration, rounded to whole seconds as in RFC 8216, 4.3.3.1; at least 1."""
     longest_s = max(duration_s for duration_s, _ in track.segments)
     return max(1, int(longest_s + Fraction(1, 2)))
 
 
 def key_frame_track(track: Track) -> Track:
-    """Return the track whose segments are the key frames of `track`, each of which lasts until the next."""
+    """Return a track whose segments are the key frames of `track`; each lasts until the next one."""
     return Track(
         track.name,
         tuple(replace(placed, file=replace(placed.file, segments=placed.file.key_frames)) for placed in track.files),
@@ -113,7 +113,7 @@ def key_frame_track(track: Track) -> Track:
 
 
 def i_frame_playlist(track: Track) -> str:
-    """Return the playlist of a rung's key frames alone (RFC 8216, 4.3.3.6), for fast search."""
+    """Return the playlist of a rung's key frames alone (RFC 8216, 4.3.3.6), for fast forward and scrubbing."""
     return _playlist(key_frame_track(track), "#EXT-X-I-FRAMES-ONLY")
 
 
@@ -122,8 +122,8 @@ def media_playlist(track: Track) -> str:
     return _playlist(track, "#EXT-X-INDEPENDENT-SEGMENTS")
 
 
-def _playlist(track: Track, nature: str) -> str:
-    """All files of the track share the first one's init."""
+def _playlist(track: Track, type_tag: str) -> str:
+    """Return the playlist of a track. All files of the track share the first file's init segment."""
     first = track.files[0]
     lines = [
         "#EXTM3U",
@@ -131,7 +131,7 @@ def _playlist(track: Track, nature: str) -> str:
         f"#EXT-X-TARGETDURATION:{target_duration_s(track)}",
         "#EXT-X-MEDIA-SEQUENCE:0",
         "#EXT-X-PLAYLIST-TYPE:VOD",
-        nature,
+        type_tag,
         f'#EXT-X-MAP:URI="{first.url}",BYTERANGE="{first.file.init_bytes}@0"',
     ]
     for placed in track.files:
@@ -145,7 +145,7 @@ def _playlist(track: Track, nature: str) -> str:
 
 
 def caption_playlist(url: str, duration_s: Fraction) -> str:
-    """Return the playlist of a WebVTT file that is one segment: cues may then lie across any border of the video's."""
+    """Return the playlist of a WebVTT file as one segment, so that cues may cross the video's segment boundaries."""
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{_VERSION}",
@@ -163,7 +163,7 @@ def caption_playlist(url: str, duration_s: Fraction) -> str:
 def master_playlist(
     variants: Sequence[Variant], audio: Track | None, audio_playlist: str, captions: Sequence[PlacedCaptions]
 ) -> str:
-    """Return the playlist that offers all rungs, with the audio and the captions that they share; or the audio alone."""
+    """Return the playlist that offers all rungs, with the audio and captions they share, or the audio alone."""
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if audio is not None and variants:
         lines.append(
@@ -180,7 +180,7 @@ def master_playlist(
             f"RESOLUTION={variant.width_px}x{variant.height_px}",
             f"FRAME-RATE={float(variant.frame_rate):.3f}",
             "VIDEO-RANGE=SDR",
-            # Nothing inside the pictures: players need not look for it (CEA-608).
+            # The video stream contains no captions (CEA-608), so players need not look for any.
             "CLOSED-CAPTIONS=NONE",
         ]
         if audio is not None:
@@ -195,7 +195,7 @@ def master_playlist(
 
 
 def _audio_only_attributes(audio: Track, captions: Sequence[PlacedCaptions]) -> str:
-    """Return what the master playlist tells of sound that is offered alone."""
+    """Return the master playlist's attributes for audio that is offered alone."""
     attributes = [
         f"BANDWIDTH={audio.peak_bps}",
         f"AVERAGE-BANDWIDTH={audio.average_bps}",

@@ -1,4 +1,7 @@
-"""The manifest: what a publication consists of, for verifying it without its source. docs/manifest.schema.json is its form."""
+"""The manifest: what a publication consists of, so that it can be verified without its source.
+
+Its schema is docs/reference/manifest.schema.json.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,19 @@ if TYPE_CHECKING:
     from .hls import Track
 
 MANIFEST_VERSION = 2
-"""Grows when the manifest changes its meaning."""
+"""Incremented when the meaning of the manifest changes."""
 
 MANIFEST_NAME = "manifest.json"
 
 PREVIEW_LEVEL = 0
-"""The source's own streams, offered while the ladder is made."""
+"""The preview: the source's own streams, offered while the ladder is encoded."""
 
 FULL_LEVEL = 1
 """The whole ladder."""
 
 
 class PublishedFile(NamedTuple):
-    """A file that lies in the folder of the playlists."""
+    """A file in the folder of the playlists."""
 
     name: str
     content_type: str
@@ -36,7 +39,7 @@ class PublishedFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Publication:
-    """Everything about one output besides its media: playlists and manifest as files, and the manifest as data."""
+    """One output without its media: playlists and manifest as files, and the manifest as data."""
 
     files: tuple[PublishedFile, ...]
     manifest: dict[str, Any]
@@ -70,7 +73,7 @@ def track_summary(track: Track) -> dict[str, Any]:
 
 
 def described_object(unit: UnitKey, file: MediaFile, url: str) -> dict[str, Any]:
-    """Describe a media file under the address that playlists know it by."""
+    """Describe a media file under its URL in playlists."""
     duration_ticks = sum(segment.duration_ticks for segment in file.segments)
     form = asdict(file)
     del form["name"]

@@ -1,4 +1,4 @@
-"""Turns a source's own streams, remuxed, into what a player needs: playlists and a manifest of level 0."""
+"""The preview's playlists and its manifest of level 0, from a source's own streams after the remux."""
 
 from __future__ import annotations
 
@@ -34,26 +34,29 @@ if TYPE_CHECKING:
 
 
 def build_preview(plan: Plan, output: UnitOutput, *, url_of: Callable[[MediaFile], str]) -> Publication:
-    """Return playlists and manifest for what `remux` made; `url_of` as for build_publication. HLS only: it is shown for minutes."""
+    """Return playlists and manifest for the output of `remux`; `url_of` as for build_publication.
+
+    HLS only, because a preview is shown for minutes.
+    """
     if plan.preview is None:
-        raise EncodeError(code="REMUX_UNFIT", message="The plan has no remux, so there is nothing to offer.")
+        raise EncodeError(code="REMUX_UNFIT", message="The plan has no preview to publish.")
     tracks = [
         Track("audio" if file.role == "audio" else "source", (PlacedFile(url_of(file), file),)) for file in output.files
     ]
-    pictures, audio = tracks[0], tracks[1] if len(tracks) > 1 else None
+    video, audio = tracks[0], tracks[1] if len(tracks) > 1 else None
     variant = Variant(
-        pictures, "source.m3u8", "source-iframes.m3u8", plan.preview.width_px, plan.preview.height_px, plan.rate
+        video, "source.m3u8", "source-iframes.m3u8", plan.preview.width_px, plan.preview.height_px, plan.rate
     )
     texts = {
         MASTER_NAME: master_playlist([variant], audio, AUDIO_PLAYLIST_NAME, ()),
-        variant.playlist: media_playlist(pictures),
-        variant.i_frame_playlist: i_frame_playlist(pictures),
+        variant.playlist: media_playlist(video),
+        variant.i_frame_playlist: i_frame_playlist(video),
     }
     if audio is not None:
         texts[AUDIO_PLAYLIST_NAME] = media_playlist(audio)
     playlists = [PublishedFile(name, HLS_CONTENT_TYPE, text.encode()) for name, text in texts.items()]
     rung = {
-        **track_summary(pictures),
+        **track_summary(video),
         "i_frame_playlist": variant.i_frame_playlist,
         "width_px": variant.width_px,
         "height_px": variant.height_px,
@@ -64,7 +67,7 @@ def build_preview(plan: Plan, output: UnitOutput, *, url_of: Callable[[MediaFile
         "engine": plan.engine,
         "profile": plan.profile,
         "warnings": [],
-        "duration_s": float(pictures.duration_s),
+        "duration_s": float(video.duration_s),
         "frame_rate": str(plan.rate),
         "gop_ticks": None,
         "master": MASTER_NAME,

@@ -1,14 +1,13 @@
-"""Turns the outputs of all units into what a player and a verifier need: playlists and the manifest."""
+"""Playlists and the manifest from the outputs of all units: what a player and the verification need."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..captions import webvtt
+from ..captions import WEBVTT_CONTENT_TYPE, webvtt
 from ..errors import AUDIO_UNIT
-from ..plan.thumbnails import sprite_of, thumbnail_map
+from ..plan.thumbnails import make_sprite, thumbnail_map
 from ..source_warnings import SOURCE_WARNINGS
-from ..webvtt import WEBVTT_CONTENT_TYPE
 from .consistency import check_outputs
 from .dash import DASH_CONTENT_TYPE, dash_manifest
 from .hls import (
@@ -54,8 +53,8 @@ def build_publication(
 ) -> Publication:
     """Return playlists and manifest for the outputs of all units of `plan`.
 
-    `url_of` gives a media file's address relative to the folder of the playlists. Raises InconsistentOutputError or
-    SeamMismatchError, which name the units that must be done again.
+    `url_of` returns a media file's URL relative to the folder of the playlists. Raises
+    InconsistentOutputError or SeamMismatchError, with the units that must be redone.
     """
     check_outputs(plan, outputs)
     rungs = [
@@ -125,7 +124,7 @@ def _thumbnail_map(
         (url_of(unit.index, file), sprite)
         for unit in plan.video_units
         for file in outputs[unit.index].files
-        if file.role == "sprite" and (sprite := sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame))
+        if file.role == "sprite" and (sprite := make_sprite(plan.thumbnails, unit.first_frame, unit.end_frame))
     ]
     text = thumbnail_map(sprites, rate=plan.rate, end_frame=plan.frames)
     return (PublishedFile(THUMBNAILS_NAME, WEBVTT_CONTENT_TYPE, text.encode()),)

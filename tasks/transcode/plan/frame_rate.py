@@ -1,4 +1,7 @@
-"""Chooses the picture rate of the grid from the times of the pictures; what the file declares only breaks ties."""
+"""Choice of the grid's frame rate from the times of the source frames.
+
+Declared rates only break ties.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-NATURAL_RATES = (
+COMMON_RATES = (
     *(Fraction(rate) for rate in (10, 12)),
     Fraction(25, 2),
     Fraction(15000, 1001),
@@ -23,69 +26,81 @@ NATURAL_RATES = (
     Fraction(60000, 1001),
     Fraction(60),
 )
-"""Rates in which cameras, broadcasters and screen recorders work, ascending."""
+"""Rates used by cameras, broadcasters and screen recorders, ascending."""
 
-LOWEST_RATE = 10
-"""Slower sources get each picture several times: a time grid of at most 0.1 s keeps slides in step with the voice."""
+MIN_RATE = 10
+"""Slower sources have frames repeated: steps of at most 0.1 s keep slides in sync with speech."""
 
-HIGHEST_RATE = 60
-"""Apple's authoring specification for HLS, clause 1.9."""
+MAX_RATE = 60
+"""Apple's HLS authoring specification, clause 1.9."""
 
 _HIGHEST_SANE_RATE = 1000
-"""Some demuxers declare their time base, e.g. 90,000, as the rate."""
+"""Some demuxers declare their time base, e.g. 90,000, as the frame rate."""
 
 _STEADY_SHARE = 0.9
 _STEADY_DEVIATION = Fraction(1, 50)
 _SAME_RATE = Fraction(1, 5000)
-"""Rates this near to each other are taken for one; 29.97 and 30 differ five times as much."""
+"""Relative difference up to which rates count as equal; 29.97 and 30 differ five times as much."""
 _NEAR_RATE = Fraction(3, 100)
 
 
 def choose_rate(times: Sequence[int], time_base: Fraction, declared: Iterable[Fraction]) -> Fraction:
-    """Return the grid's pictures per second for pictures at `times` (ascending, in `time_base` seconds)."""
-    sane = [rate for rate in declared if 1 <= rate <= _HIGHEST_SANE_RATE]
+    """Return the grid's frames per second for source frames at `times`.
+
+    `times` are ascending and in units of `time_base`.
+    """
+    plausible = [rate for rate in declared if 1 <= rate <= _HIGHEST_SANE_RATE]
     distances = [later - earlier for earlier, later in itertools.pairwise(times)]
     if not distances:
-        return _within_limits(sane[0] if sane else Fraction(25))
-    usual = sorted(distances)[len(distances) // 2]
-    slack = max(Fraction(1), usual * _STEADY_DEVIATION)
-    steady = [distance for distance in distances if abs(distance - usual) <= slack]
+        return _within_limits(plausible[0] if plausible else Fraction(25))
+    median = sorted(distances)[len(distances) // 2]
+    slack = max(Fraction(1), median * _STEADY_DEVIATION)
+    steady = [distance for distance in distances if abs(distance - median) <= slack]
     if len(steady) >= _STEADY_SHARE * len(distances):
         measured, tolerance = _measure(steady, time_base)
-        return _within_limits(_known_rate(measured, tolerance, sane) or measured.limit_denominator(1001))
-    # Pictures waver or are missing: the longest run without a pause tells the camera's rate.
-    runs = itertools.groupby(distances, key=lambda distance: 2 * distance < 3 * usual)
+        return _within_limits(_known_rate(measured, tolerance, plausible) or measured.limit_denominator(1001))
+    # A variable rate, or frames are missing: the longest run without a pause has the camera's rate.
+    runs = itertools.groupby(distances, key=lambda distance: 2 * distance < 3 * median)
     longest = max((list(run) for no_pause, run in runs if no_pause), key=len)
     measured, tolerance = _measure(longest, time_base)
-    return _within_limits(_known_rate(measured, tolerance, sane) or _natural_rate(measured))
+    return _within_limits(_known_rate(measured, tolerance, plausible) or _natural_rate(measured))
 
 
 def _measure(distances: Sequence[int], time_base: Fraction) -> tuple[Fraction, Fraction]:
-    """Return the rate of pictures at these distances, and by what share it may be wrong."""
-    # Times are rounded to the time base; over a row of pictures only the rounding of its two ends remains.
+    """Return the rate of frames at these distances, and its maximum relative error."""
+    # Times are rounded to the time base; in a run of frames only the rounding at its ends remains.
     return len(distances) / (sum(distances) * time_base), max(_SAME_RATE, Fraction(2, sum(distances)))
 
 
 def _known_rate(measured: Fraction, tolerance: Fraction, declared: Sequence[Fraction]) -> Fraction | None:
-    """Return the declared rate that the measured one may be, else the nearest such natural rate."""
-    for rate in (*declared, *sorted(NATURAL_RATES, key=lambda rate: abs(rate - measured))):
+    """Return the first declared rate within the tolerance, else the nearest natural rate.
+
+    Return None if no natural rate is within the tolerance either.
+    """
+    for rate in (*declared, *sorted(COMMON_RATES, key=lambda rate: abs(rate - measured))):
         if abs(rate / measured - 1) <= tolerance:
             return rate
     return None
 
 
 def _natural_rate(measured: Fraction) -> Fraction:
-    """Return the natural rate close by, or the first that drops no picture at the measured rate."""
-    nearest = min(NATURAL_RATES, key=lambda rate: abs(rate - measured))
+    """Return the nearest natural rate if it is close, else the next higher one.
+
+    The latter drops no frames. A measured rate above all natural rates is returned as it is.
+    """
+    nearest = min(COMMON_RATES, key=lambda rate: abs(rate - measured))
     if abs(nearest / measured - 1) <= _NEAR_RATE:
         return nearest
-    return next((rate for rate in NATURAL_RATES if rate >= measured), measured)
+    return next((rate for rate in COMMON_RATES if rate >= measured), measured)
 
 
 def _within_limits(rate: Fraction) -> Fraction:
-    """Halve or multiply by whole numbers, so that every picture keeps a place on the grid, or every second one does."""
-    while rate > HIGHEST_RATE * (1 + _SAME_RATE):
+    """Return the rate, halved or multiplied by a whole number so that it is within the limits.
+
+    The grid then has a place for every source frame, or for every 2nd (4th, ...) one.
+    """
+    while rate > MAX_RATE * (1 + _SAME_RATE):
         rate /= 2
-    if rate < LOWEST_RATE:
-        rate *= math.ceil(LOWEST_RATE / rate)
+    if rate < MIN_RATE:
+        rate *= math.ceil(MIN_RATE / rate)
     return rate.limit_denominator(1001)

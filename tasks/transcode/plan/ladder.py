@@ -1,4 +1,7 @@
-"""The ladder for one source: which sizes, how large exactly, under which ceiling. Never larger than the source."""
+"""The ladder for one source: its rungs, their exact sizes and bit rate ceilings.
+
+No rung is larger than the source.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,21 @@ if TYPE_CHECKING:
     from .profile import Profile, ProfileRung
 
 MAX_FRAME_PX = 1920 * 1088
-"""The largest picture of H.264 level 4.2 (8,704 macroblocks), the highest level in Apple's authoring specification."""
+"""Maximum frame size of H.264 level 4.2 (8,704 macroblocks), the highest level in Apple's HLS
+authoring specification.
+"""
 
 _TOO_CLOSE = Fraction(9, 10)
-"""A rung at more than this share of the next larger one costs more than it brings."""
+"""A rung above this share of the top rung's shorter side is left out: it costs more than it gains.
+"""
 
 _FAST_MOTION = 1.5
-"""A ceiling grows by this above 30 pictures a second."""
+"""Factor on the bit rate ceiling above 30 frames per second."""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One version of the picture: square pixels, upright, both sides even."""
+    """One size of the video: square pixels, upright, width and height even."""
 
     name: str
     width_px: int
@@ -32,9 +38,13 @@ class Rung:
 
 
 def choose_rungs(source: SourceInfo, profile: Profile, rate: Fraction) -> tuple[Rung, ...]:
-    """Return the rungs, largest first: the source's own size up to the profile's, and the profile's sizes below it."""
+    """Return the rungs, largest first.
+
+    The top rung has the source's own size, up to the profile's largest; below it come the profile's
+    smaller sizes.
+    """
     width, height = source.display_size_px
-    # A stretched sample aspect may make the shown picture larger than the stored one: detail that is not there.
+    # Displayed frames of anamorphic video can be larger than the stored ones, without more detail.
     largest = min(width, height, Fraction(profile.rungs[0].short_side_px), _largest_short_side(width / height))
     top = max(2, int(largest) // 2 * 2)
     sides = [top, *(rung.short_side_px for rung in profile.rungs if rung.short_side_px <= top * _TOO_CLOSE)]
@@ -47,7 +57,7 @@ def _largest_short_side(aspect: Fraction) -> Fraction:
 
 
 def _parameters(side_px: int, profile: Profile) -> ProfileRung:
-    """Return the smallest step of the profile that is not smaller than this side."""
+    """Return the profile's smallest rung whose shorter side is not below `side_px`."""
     return next(rung for rung in reversed(profile.rungs) if rung.short_side_px >= side_px)
 
 

@@ -1,4 +1,7 @@
-"""The plan: everything that decides the bytes of an output, once and for all containers. Plain data, fit for JSON."""
+"""The plan: everything that the bytes of an output depend on, fixed once for all containers.
+
+Plain data, convertible to JSON.
+"""
 
 from __future__ import annotations
 
@@ -12,44 +15,49 @@ from .ladder import Rung
 from .thumbnails import ThumbnailPlan
 
 PLAN_VERSION = 5
-"""Grows when the JSON form changes its meaning."""
+"""Increases when the meaning of the JSON form changes."""
 
-SHORTEST_REMAINDER_S = Fraction(1, 2)
-"""A rest shorter than this is part of the segment before it. hls.js 1.7 reports an error for a last segment of two pictures, whose
-B-frame delay is as long as itself (measured), and no player gains from one."""
+MIN_REMAINDER_S = Fraction(1, 2)
+"""A remainder shorter than this is appended to the segment before it. hls.js 1.7 reports an error
+for a last segment of two frames, whose B-frame delay is as long as the segment itself (measured),
+and no player benefits from such a segment.
+"""
 
 
 def segment_starts(first_frame: int, end_frame: int, *, segment_frames: int, rate: Fraction) -> list[int]:
-    """Return the first frame of each segment of a stretch that begins with one."""
+    """Return the first frame of each segment up to `end_frame`; one starts at `first_frame`."""
     starts = list(range(first_frame, end_frame, segment_frames))
-    if len(starts) > 1 and (end_frame - starts[-1]) / rate < SHORTEST_REMAINDER_S:
+    if len(starts) > 1 and (end_frame - starts[-1]) / rate < MIN_REMAINDER_S:
         del starts[-1]
     return starts
 
 
 @dataclass(frozen=True)
 class VideoUnit:
-    """A stretch of the grid: frames `first_frame` up to, not including, `end_frame`."""
+    """Part of the grid: the frames from `first_frame` up to, but not including, `end_frame`."""
 
     index: int
     first_frame: int
     end_frame: int
     seeks_s: tuple[str | None, ...]
-    """Where to start reading, best first, in seconds on the source's clock as text; None is the file's beginning.
+    """Positions from which to read, best first, in seconds on the source's clock as strings; None
+    is the file's start.
 
-    A later one is for sources whose demuxer lands too late with an earlier one.
+    The next one is tried if the demuxer lands too late with the one before.
     """
 
 
 @dataclass(frozen=True)
 class AudioPlan:
-    """The whole sound as one AAC track on the grid's clock."""
+    """The whole audio as one AAC track on the grid's clock."""
 
     stream: int
     start_s: Fraction
-    """Time of the grid's frame 0 on the source's clock: what becomes 0."""
+    """Time of frame 0 of the grid on the source's clock; it becomes time 0."""
     aac_frames: int
-    """Length in frames of 1,024 samples, silence added or sound cut to reach it."""
+    """Length in AAC frames of 1,024 samples; the audio is padded with silence or cut to this
+    length.
+    """
     bit_rate_bps: int
     sample_rate_hz: int
     cuts: tuple[int, ...]
@@ -58,7 +66,7 @@ class AudioPlan:
 
 @dataclass(frozen=True)
 class PreviewPlan:
-    """The source's own pictures as a preview: their size as stored and shown."""
+    """Preview of the source's own streams: its frame size, both stored and displayed."""
 
     width_px: int
     height_px: int
@@ -66,11 +74,15 @@ class PreviewPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """How one source becomes one output. Frames count on a grid of `rate` frames a second from `first_pts` on.
+    """How one source becomes one output.
 
-    That is the time of the first picture, or of the sound where that begins clearly earlier.
+    Frame numbers refer to the grid: `rate` frames per second from `first_pts` on.
 
-    Without pictures there are no rungs and no video units, and the grid is that of the AAC frames.
+    `first_pts` is the time of the first video frame, or the start of the audio lead-in if there is
+    one.
+
+    For an audio-only source there are no rungs and no video units, and the grid is that of the AAC
+    frames.
     """
 
     engine: str
@@ -80,61 +92,67 @@ class Plan:
     time_base: Fraction
     first_pts: int
     source_px: int
-    """Pixels of a source picture as stored; decides limits, not bytes."""
+    """Pixels of a source frame as stored; affects limits, not output bytes."""
     matrix: str
-    """Colour matrix of the source, by ffmpeg's name."""
+    """Colour matrix of the source by ffmpeg's name."""
     transfer: str
-    """Transfer curve of an HDR source, by ffmpeg's name; empty for any other."""
+    """Transfer curve of an HDR source by ffmpeg's name; empty for any other."""
     interlaced: bool
     rate: Fraction
     frames: int
     first_source_frame: int
-    """Where the source's first picture sits; until then it stands still, while the sound goes on."""
+    """Grid frame at which the source's first frame is due; it is also shown before that, during the
+    audio lead-in.
+    """
     last_source_frame: int
-    """Where the source's last picture sits; from there on it stands still."""
+    """Grid frame at which the source's last frame is due; it is repeated from there to the end."""
     gop_frames: int
     segment_frames: int
     warm_up_frames: int
     look_ahead_frames: int
     preset: str
     threads: int
-    """Threads of each encoder; another number gives other bytes."""
+    """Threads per encoder; a different number produces different bytes."""
     rungs: tuple[Rung, ...]
     video_units: tuple[VideoUnit, ...]
     audio: AudioPlan | None
     poster_frame: int
     poster_rung: str
-    """The poster has this rung's size; empty where the sound alone makes it."""
+    """Rung whose size the poster has; empty for an audio-only source, whose poster is made from the
+    audio.
+    """
     thumbnails: ThumbnailPlan | None
-    """None where there are no pictures."""
+    """None for an audio-only source."""
     captions: tuple[CaptionTrack, ...]
     preview: PreviewPlan | None
-    """Present where the source's own streams can be offered as they are, before anything is encoded."""
+    """Set if the source's own streams can be offered unchanged, before anything is encoded; else
+    None.
+    """
     warnings: tuple[str, ...]
-    """Codes of SOURCE_WARNINGS: what the file's owner is told."""
+    """Codes from SOURCE_WARNINGS, whose messages are for the file's owner."""
 
     @property
     def has_audio(self) -> bool:
-        """Tell whether there is an audio unit."""
+        """Whether there is an audio unit."""
         return self.audio is not None
 
     @property
     def duration_s(self) -> float:
-        """Length of the output in seconds."""
+        """Duration of the output in seconds."""
         return float(self.frames / self.rate)
 
     @property
     def timescale(self) -> int:
-        """Ticks a second of the video tracks: a frame is a whole number of them."""
+        """Ticks per second of the video tracks; a frame lasts a whole number of ticks."""
         return self.rate.numerator * (512 if self.rate.denominator == 1 else 1)
 
     @property
     def frame_ticks(self) -> int:
-        """Ticks a frame lasts."""
+        """Duration of a frame in ticks."""
         return 512 if self.rate.denominator == 1 else self.rate.denominator
 
     def to_json(self) -> dict[str, Any]:
-        """Return a form that JSON can carry; fractions as text."""
+        """Return a JSON-serializable form; fractions are strings."""
         form = asdict(self)
         form |= {"version": PLAN_VERSION, "time_base": str(self.time_base), "rate": str(self.rate)}
         if self.audio is not None:
@@ -143,11 +161,14 @@ class Plan:
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> Plan:
-        """Rebuild exactly what to_json gave, before or after JSON. Raises EncodeError for another version."""
+        """Rebuild an equal plan from the result of to_json, before or after JSON.
+
+        Raises EncodeError for another version.
+        """
         if form.get("version") != PLAN_VERSION:
             raise EncodeError(
                 code="PLAN_VERSION",
-                message=f"The plan has version {form.get('version')}, this engine reads {PLAN_VERSION}.",
+                message=f"The plan has version {form.get('version')}; this engine reads version {PLAN_VERSION}.",
             )
         fields = {name: value for name, value in form.items() if name != "version"}
         audio = form["audio"]

@@ -1,4 +1,10 @@
-"""Makes a plan from a probed source and a profile: lays the grid and cuts it into GOPs, segments and units."""
+"""Planning: from a probed source and a profile to a plan.
+
+The grid is the timeline of the output: frames at a constant rate, numbered from 0, whatever the
+times of the source frames. Frame 0 is at the first frame of the source, or at the start of its
+audio if that begins clearly earlier (audio lead-in). GOPs, segments and units are ranges of grid
+frames, so they are the same in every rung.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +31,17 @@ AAC_FRAME_SAMPLES = 1024
 AUDIO_RATE_HZ = 48_000
 
 _MAX_AUDIO_OVERHANG_S = Fraction(1, 2)
-"""Sound that outlasts the picture by more is content: the last picture stands still under it. Less is rounding."""
+"""Audio that outlasts the video by more than this is content, and the last frame is held meanwhile.
+Less is rounding.
+"""
 
 _MAX_AUDIO_LEAD_IN_S = Fraction(1, 2)
-"""Sound that begins before the first picture by more is content: the first picture stands still over it. Less is left out."""
+"""Audio that begins before the video by more than this is a lead-in, and the first frame is held
+meanwhile. Less is cut off.
+"""
 
 _FEWEST_AAC_FRAMES = 2
-"""The first frame is the encoder's priming. Sound shorter than one more, beside a single picture, is left out."""
+"""The first AAC frame is encoder priming. A video too short for another one loses its audio."""
 
 _POSTER_SHARE = 10
 _POSTER_LATEST_S = 60
@@ -40,9 +50,9 @@ _HD_SHORT_SIDE_PX = 720
 
 
 def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
-    """Return the plan for `source` under `profile`; `threads` is the thread count of each encoder.
+    """Return the plan for `source` with `profile`; `threads` is the number of threads per encoder.
 
-    Pure: the same arguments give the same plan.
+    Pure function: the same arguments give the same plan.
     """
     rate = _rate(source)
     source, lead_in_frames = _with_lead_in(source, rate)
@@ -86,20 +96,20 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
 
 
 def _rate(source: SourceInfo) -> Fraction:
-    """Return the grid's frames a second: the pictures', or those of the sound where it is alone."""
+    """Return the grid's frames per second: of the video, or AAC frames for an audio-only source."""
     if not source.has_video:
         return Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
     return choose_rate(source.frame_pts, source.time_base, source.declared_rates)
 
 
 def _with_lead_in(source: SourceInfo, rate: Fraction) -> tuple[SourceInfo, int]:
-    """Return the source with its clock's zero where its sound begins, and how many frames later the first picture comes."""
+    """Return the source with first_pts moved back by the audio lead-in; its length in frames."""
     if source.audio is None or not source.has_video:
         return source, 0
     lead_s = source.start_s - source.audio.start_s
     if lead_s <= _MAX_AUDIO_LEAD_IN_S:
         return source, 0
-    # Whole frames, so that pictures keep their places on the grid.
+    # Whole frames, so that the source frames keep their positions on the grid.
     lead_in_frames = math.ceil(lead_s * rate)
     return replace(
         source, first_pts=source.first_pts - _round_half_up(lead_in_frames / rate / source.time_base)
@@ -107,13 +117,13 @@ def _with_lead_in(source: SourceInfo, rate: Fraction) -> tuple[SourceInfo, int]:
 
 
 class _Grid:
-    """Where the source's pictures sit on the grid, and which key frame leads to a given frame."""
+    """Positions of the source frames on the grid, and the key frames from which to read them."""
 
     def __init__(self, source: SourceInfo, rate: Fraction) -> None:
         self._source = source
         self.rate = rate
         up, down = (source.time_base * rate).as_integer_ratio()
-        # Rounded half up, as ffmpeg's fps filter does; whole numbers, because there may be a million.
+        # Rounded half up, as ffmpeg's fps filter does. Integers, because there may be a million.
         self.places = [(2 * (pts - source.first_pts) * up + down) // (2 * down) for pts in source.frame_pts]
         length_s = source.video_s
         if source.audio is not None:
@@ -125,17 +135,23 @@ class _Grid:
         self._key_times = [key.pts for key in source.keys]
 
     def _fewest_frames(self) -> int:
-        """Return how many frames show all pictures: the last slide of a slideshow often claims next to no time."""
-        stood = self.places[-1] - self.places[-2] if len(self.places) > 1 else 0
-        return self.places[-1] + 1 if stood > 1 else 0
+        """Return the minimum number of grid frames to show the last source frame; 0 for no minimum.
+
+        The last slide of a slideshow often declares almost no duration.
+        """
+        last_distance = self.places[-1] - self.places[-2] if len(self.places) > 1 else 0
+        return self.places[-1] + 1 if last_distance > 1 else 0
 
     def seeks_s(self, frame: int) -> tuple[str | None, ...]:
-        """Return where reading may start so that `frame` comes out right: two key frames, then the beginning."""
+        """Return positions from which to read so that `frame` is decoded correctly, best first.
+
+        These are up to two key frames, the nearest first, then the file's start (None).
+        """
         if frame <= 0:
             return (None,)
         shown = max(0, bisect_right(self.places, frame) - 1)
         if self._source.interlaced:
-            # The deinterlacer looks at the picture before, too.
+            # The deinterlacer also needs the frame before.
             shown = max(0, shown - 1)
         newest = bisect_right(self._key_times, self._source.frame_pts[shown]) - 1
         # The file's first key frame needs no seek.
@@ -148,13 +164,19 @@ def _round_half_up(value: Fraction) -> int:
 
 
 def _microseconds_up(seconds: Fraction) -> str:
-    """Round up to what ffmpeg's -ss can say: rounded down, it would land on the key frame before."""
+    """Return seconds for ffmpeg's -ss, rounded up to its precision.
+
+    Rounded down, it would land on the previous key frame.
+    """
     exact = Decimal(seconds.numerator) / Decimal(seconds.denominator)
     return str(exact.quantize(Decimal("0.000001"), rounding=ROUND_CEILING))
 
 
 def _units(grid: _Grid, segment_frames: int, profile: Profile, *, warm_up_frames: int) -> tuple[VideoUnit, ...]:
-    """Cut the grid into as few units as may be, of one length but for rounding; a rest shorter than a segment goes to the last."""
+    """Divide the grid into the fewest possible units, whose lengths differ by at most a segment.
+
+    A remainder shorter than a segment becomes part of the last unit.
+    """
     segments = max(1, grid.frames // segment_frames)
     count = -(-segments // profile.unit_segments)
     starts = [-(-segments * index // count) * segment_frames for index in range(count)]
@@ -169,7 +191,7 @@ def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: in
     if source.audio is None:
         return None
     aac_rate = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
-    # Rounded up: sound that ends before the last picture does keeps players from reaching the end.
+    # Rounded up: audio that ends before the last frame keeps players from reaching the end.
     aac_frames = math.ceil(grid.frames / grid.rate * aac_rate)
     if aac_frames < _FEWEST_AAC_FRAMES:
         if source.has_video:
@@ -188,7 +210,10 @@ def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: in
 
 
 def _matrix(source: SourceInfo) -> str:
-    """Return the colour matrix to convert from; players take an unnamed one for BT.709 in HD and BT.601 below."""
+    """Return the colour matrix to convert from.
+
+    If it is not declared, players assume BT.709 for HD and BT.601 below.
+    """
     if source.matrix != "unknown":
         return source.matrix
     return "bt709" if min(source.width_px, source.height_px) >= _HD_SHORT_SIDE_PX else "smpte170m"

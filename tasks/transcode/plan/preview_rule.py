@@ -1,4 +1,4 @@
-"""Decides whether a source's own streams can be offered as a preview, before anything is encoded."""
+"""Rule for offering a source's own streams as a preview, before anything is encoded."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from .ladder import MAX_FRAME_PX
 if TYPE_CHECKING:
     from ..source import SourceInfo
 
-LONGEST_GOP_S = 6
-"""A segment is at least a GOP, and Apple's authoring specification for HLS wants segments of 6 s."""
+MAX_GOP_S = 6
+"""A segment is at least one GOP; Apple's HLS authoring specification asks for segments of 6 s."""
 
 _HIGHEST_BIT_RATE_BPS = 10_000_000
-"""Twice what the largest rung may have: above it, a preview would stall more than it shows."""
+"""About twice the largest rung's ceiling: above it, a preview would stall more than it plays."""
 
-_SEEKABLE = frozenset({"mov", "matroska"})
-"""Demuxers whose packets carry exact times."""
+_EXACT_TIME_DEMUXERS = frozenset({"mov", "matroska"})
+"""Demuxers whose packets have exact times."""
 
 
 def can_preview(source: SourceInfo) -> bool:
-    """Tell whether every player takes the source's own streams: H.264 in 8 bits with short closed GOPs, AAC in stereo."""
+    """Return whether every player accepts the source's own streams.
+
+    These must be 8-bit H.264 with short closed GOPs and, if there is audio, AAC in mono or stereo.
+    """
     return (
-        source.demuxer in _SEEKABLE
+        source.demuxer in _EXACT_TIME_DEMUXERS
         and (source.codec, source.pixel_format, source.transfer) == ("h264", "yuv420p", "")
         and source.upright
         and source.sample_aspect == 1
@@ -32,7 +35,7 @@ def can_preview(source: SourceInfo) -> bool:
         and source.width_px * source.height_px <= MAX_FRAME_PX
         and source.bit_rate_bps <= _HIGHEST_BIT_RATE_BPS
         and source.closed_gops
-        and _longest_gop_s(source) <= LONGEST_GOP_S
+        and _longest_gop_s(source) <= MAX_GOP_S
         and (source.audio is None or (source.audio.codec == "aac" and source.audio.channels <= 2))  # noqa: PLR2004  # stereo
     )
 

@@ -1,4 +1,4 @@
-"""Thumbnails for the seek bar: which pictures, how they are tiled into one JPEG a unit, and the WebVTT map of the tiles."""
+"""Thumbnails for the seek bar: a JPEG of tiles (sprite) per unit, and a WebVTT map of the tiles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..webvtt import webvtt_time
+from ..captions import webvtt_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from .ladder import Rung
 
 _LONG_SIDE_PX = 160
-"""Wide enough to recognise a slide, and an hour of them is about a megabyte."""
+"""Large enough to recognise a slide; an hour of thumbnails is about a megabyte."""
 
-_MOST_COLUMNS = 5
+_MAX_COLUMNS = 5
 
 
 @dataclass(frozen=True)
 class ThumbnailPlan:
-    """Thumbnails of one output: every `interval_frames` of the grid, from frame 0 on."""
+    """Thumbnails of one output: one every `interval_frames` of the grid, from frame 0 on."""
 
     interval_frames: int
     width_px: int
@@ -31,41 +31,44 @@ class ThumbnailPlan:
 
 @dataclass(frozen=True)
 class Sprite:
-    """One unit's thumbnails."""
+    """The thumbnails of one unit."""
 
     thumbnails: ThumbnailPlan
     frames: tuple[int, ...]
-    """The frame that each shows, in order of their tiles: left to right, then down."""
+    """The grid frame that each tile shows, in tile order: left to right, then top to bottom."""
 
     @property
     def columns(self) -> int:
-        """Tiles in a row."""
-        return min(_MOST_COLUMNS, len(self.frames))
+        """Tiles per row."""
+        return min(_MAX_COLUMNS, len(self.frames))
 
     @property
     def rows(self) -> int:
-        """Rows of tiles; the last one may be left short, in black."""
+        """Rows of tiles; the unused end of the last one is black."""
         return math.ceil(len(self.frames) / self.columns)
 
 
 def plan_thumbnails(smallest: Rung, rate: Fraction, interval_s: float) -> ThumbnailPlan:
-    """Return thumbnails of the smallest rung's shape, never larger than it; even sides keep tiles apart in 4:2:0."""
+    """Return thumbnails with the smallest rung's aspect ratio, never larger than that rung.
+
+    Width and height are even, so that tiles do not share chroma samples in 4:2:0.
+    """
     scale = min(Fraction(1), Fraction(_LONG_SIDE_PX, max(smallest.width_px, smallest.height_px)))
     width_px, height_px = (max(2, round(side * scale / 2) * 2) for side in (smallest.width_px, smallest.height_px))
     return ThumbnailPlan(max(1, round(rate * Fraction(interval_s))), width_px, height_px)
 
 
-def sprite_of(thumbnails: ThumbnailPlan | None, first_frame: int, end_frame: int) -> Sprite | None:
-    """Return the sprite of the stretch from `first_frame` up to `end_frame`; None where no thumbnail falls into it."""
+def make_sprite(thumbnails: ThumbnailPlan | None, first_frame: int, end_frame: int) -> Sprite | None:
+    """Return the sprite of frames `first_frame` up to `end_frame`; None if it has no tile."""
     if thumbnails is None:
         return None
-    every = thumbnails.interval_frames
-    frames = tuple(range(-(-first_frame // every) * every, end_frame, every))
+    interval = thumbnails.interval_frames
+    frames = tuple(range(-(-first_frame // interval) * interval, end_frame, interval))
     return Sprite(thumbnails, frames) if frames else None
 
 
 def sprite_filter(sprite: Sprite) -> str:
-    """Return filters that make one picture of tiles from pictures that carry their frame as pts."""
+    """Return the filters that tile frames, whose pts is their grid frame number, into one image."""
     thumbnails = sprite.thumbnails
     return (
         f"trim=start_pts={sprite.frames[0]}:end_pts={sprite.frames[-1] + 1},"
@@ -77,9 +80,9 @@ def sprite_filter(sprite: Sprite) -> str:
 
 
 def thumbnail_map(sprites: Sequence[tuple[str, Sprite]], *, rate: Fraction, end_frame: int) -> str:
-    """Return a WebVTT file whose cues name a tile each, by the address of its sprite and `#xywh=` (W3C media fragments).
+    """Return a WebVTT file with one cue per tile: sprite URL and `#xywh=` (W3C media fragments).
 
-    `sprites` are (address, sprite) in order of time; the last cue ends at `end_frame`.
+    `sprites` are (URL, sprite) pairs in order of time; the last cue ends at `end_frame`.
     """
     tiles = [
         (frame, f"{url}#xywh={','.join(map(str, _place(sprite, index)))}")

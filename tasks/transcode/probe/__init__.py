@@ -1,3 +1,6 @@
-"""Step 1: read a source once and describe it. All but `probe` and `sniff` runs in a sandboxed child process only."""
+"""Step 1: read a source once and describe it.
+
+All modules except `probe` and `sniff` run only in a sandboxed child process.
+"""
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Collects the cues of a source's text streams from their packets; runs in the probe's child process only."""
+"""Extraction of cues from the packets of a source's text streams.
+
+Runs only in the probe's child process.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,38 @@ from ..captions import CaptionSource, Cue
 from ..sandbox.limits import MAX_CAPTION_CHARACTERS, MAX_CAPTION_TRACKS, MAX_CUE_BYTES
 
 _TEXT_CODECS = frozenset({"ass", "mov_text", "srt", "ssa", "subrip", "text", "webvtt"})
-"""Other subtitle codecs carry pictures."""
+"""Text codecs; other subtitle codecs contain bitmaps."""
 
 _FIELDS_BEFORE_TEXT = 8
-"""Of the event line that every text decoder of libav gives: order, layer, style, name, three margins, effect."""
+"""In the ASS event line that every libav text decoder returns: order, layer, style, name, three
+margins, effect.
+"""
 
 _OVERRIDE = re.compile(r"\{\\[^}]*\}")
 _LINE_END = re.compile(r"\\[Nn]|[\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 _UNTIMED_S = 5
-"""How long a cue is shown whose packet does not say."""
+"""Display time of a cue whose packet has no duration."""
 
 
 class CaptionPackets:
-    """Collects the cues of all text streams of a container, within limits on their number and size."""
+    """The cues of all text streams of a container, within limits on their number and size."""
 
     def __init__(self, container: Any) -> None:
         texts = [stream for stream in container.streams.subtitles if _is_text(stream)]
         self.streams = texts[:MAX_CAPTION_TRACKS]
-        self.was_cut = len(texts) > MAX_CAPTION_TRACKS
-        """Whether there was more than the limits allow."""
+        self.exceeds_limits = len(texts) > MAX_CAPTION_TRACKS
+        """Whether anything was left out because of the limits."""
         self._cues: dict[int, list[Cue]] = {stream.index: [] for stream in self.streams}
         self._characters = 0
 
     def take(self, packet: Any) -> None:
-        """Note one packet of one of the streams, or the empty one at the end."""
+        """Process one packet of one of the streams, or the empty packet at the end."""
         if packet.pts is None or not packet.size:
             return
         if packet.size > MAX_CUE_BYTES or self._characters > MAX_CAPTION_CHARACTERS:
-            self.was_cut = True
+            self.exceeds_limits = True
             return
         text = _text(packet)
         if text:
@@ -52,11 +57,11 @@ class CaptionPackets:
             self._cues[packet.stream.index].append(Cue(start_ms, end_ms, text))
 
     def end_s(self) -> Fraction:
-        """Return when the last cue of all ends; 0 where there is none."""
+        """Return the latest end time of all cues; 0 if there are none."""
         return Fraction(max((cue.end_ms for cues in self._cues.values() for cue in cues), default=0), 1000)
 
     def sources(self) -> tuple[CaptionSource, ...]:
-        """Return the streams that have any cue."""
+        """Return the streams that have at least one cue."""
         return tuple(
             CaptionSource(
                 stream.metadata.get("language", ""),
@@ -73,18 +78,20 @@ def _is_text(stream: Any) -> bool:
 
 
 def _text(packet: Any) -> str:
-    """Return a packet's text without styles; empty where it has none, as in the gaps of MP4."""
+    """Return a packet's text without styling; empty if it has none, as in gaps of an MP4 track."""
     try:
-        told = packet.stream.codec_context.decode2(packet)
+        subtitle = packet.stream.codec_context.decode2(packet)
     except (av.error.FFmpegError, ValueError):
-        # A damaged packet; the others may do.
+        # A damaged packet; others may still decode.
         return ""
-    events = [event.ass.decode(errors="replace") for event in told.rects if event.type == b"ass"] if told else []
-    lines = [line for event in events for line in _LINE_END.split(_spoken(event))]
+    events = (
+        [event.ass.decode(errors="replace") for event in subtitle.rects if event.type == b"ass"] if subtitle else []
+    )
+    lines = [line for event in events for line in _LINE_END.split(_event_text(event))]
     return "\n".join(plain for line in lines if (plain := _CONTROL.sub("", line).strip()))
 
 
-def _spoken(event: str) -> str:
+def _event_text(event: str) -> str:
     parts = event.split(",", _FIELDS_BEFORE_TEXT)
     text = parts[_FIELDS_BEFORE_TEXT] if len(parts) > _FIELDS_BEFORE_TEXT else ""
     return _OVERRIDE.sub("", text).replace(r"\h", " ")

@@ -1,4 +1,7 @@
-"""What a source must keep to be transcoded: each check raises InputRejectedError; runs in the probe's child process only."""
+"""Checks that a source must pass; each raises InputRejectedError.
+
+Runs only in the probe's child process.
+"""
 
 from __future__ import annotations
 
@@ -14,62 +17,72 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
 
-def check_clear(packet: Any) -> None:
-    """Refuse an encrypted packet (ISO/IEC 23001-7): what decodes without the key is noise, or nothing."""
+def check_unencrypted(packet: Any) -> None:
+    """Raise InputRejectedError for an encrypted packet (ISO/IEC 23001-7).
+
+    Without the key it decodes to noise or to nothing.
+    """
     if packet.has_sidedata("encryption_info"):
         raise InputRejectedError(
             code="ENCRYPTED",
-            message="The video is encrypted, as rented and bought films are. Please upload a copy without protection.",
+            message="The video is encrypted, as rented and purchased films are. "
+            "Please upload a copy without copy protection.",
         )
 
 
 def check_times(times: Sequence[int], end: int, time_base: Fraction) -> None:
-    """Refuse pictures at `times` (ascending) until `end`, in `time_base` seconds, that lie too far apart or last too long."""
+    """Raise InputRejectedError if the frames are too far apart or last too long in total.
+
+    `times` (ascending) and `end`, the end of the last frame, are in units of `time_base`.
+    """
     span_s = (end - times[0]) * time_base
     gap_s = max(later - earlier for earlier, later in itertools.pairwise([*times, end])) * time_base
     if gap_s > MAX_GAP_S:
         raise InputRejectedError(
             code="BROKEN_TIMES",
-            message=f"Two pictures lie {float(gap_s) / 3600:.1f} hours apart: the clock is damaged. {CHECK_AND_EXPORT}",
+            message="The video's timestamps are damaged: "
+            f"two consecutive frames are {float(gap_s) / 3600:.1f} hours apart. {CHECK_AND_EXPORT}",
         )
     check_span(span_s)
 
 
 def check_start(first_s: Fraction, container_start_s: Fraction) -> None:
-    """Refuse pictures that begin hours away from where the file says that it begins.
+    """Raise InputRejectedError if the video begins too far from the container's start time.
 
-    Past half of the container's range of times, ffmpeg takes such a start for a clock that ran over and shifts all
-    pictures by 2^32 or 2^33 ticks (ts_fixup in ffmpeg_demux.c; FLV's clock has 32 bits): none would be where it was seen.
+    Beyond half of the container's timestamp range, ffmpeg treats such a start as a wraparound and
+    shifts all frames by 2^32 or 2^33 ticks (ts_fixup in ffmpeg_demux.c; FLV timestamps have 32
+    bits), so that no frame would have the time that the probe saw.
     """
-    away_s = abs(first_s - container_start_s)
-    if away_s > MAX_GAP_S:
+    offset_s = abs(first_s - container_start_s)
+    if offset_s > MAX_GAP_S:
         raise InputRejectedError(
             code="BROKEN_TIMES",
-            message=f"The pictures begin {float(away_s) / 3600:.1f} hours away from the start of the file: its clock is "
-            f"damaged. {CHECK_AND_EXPORT}",
+            message="The video's timestamps are damaged: "
+            f"it begins {float(offset_s) / 3600:.1f} hours away from the start of the file. {CHECK_AND_EXPORT}",
         )
 
 
 def check_span(span_s: Fraction) -> None:
-    """Refuse what lasts longer than MAX_DURATION_S."""
+    """Raise InputRejectedError if the duration exceeds MAX_DURATION_S."""
     if span_s > MAX_DURATION_S:
         raise InputRejectedError(
             code="TOO_LONG",
-            message=f"The video lasts {float(span_s) / 3600:.1f} hours; we take at most {MAX_DURATION_S // 3600}. "
-            "Please cut it into parts.",
+            message=f"The recording is {float(span_s) / 3600:.1f} hours long; "
+            f"the limit is {MAX_DURATION_S // 3600} hours. Please split it into parts and upload them one by one.",
         )
 
 
 def check_size(first: Any) -> None:
-    """Refuse a picture too large to decode or too small to show."""
+    """Raise InputRejectedError if the frame is too large to process or too small to watch."""
     if first.width * first.height > MAX_SOURCE_PX:
         raise InputRejectedError(
             code="TOO_LARGE",
-            message=f"A picture of {first.width} x {first.height} pixels is too large. Please export the video in 4K.",
+            message=f"The video's frames of {first.width} x {first.height} pixels are too large. "
+            "Please export the video again in 4K or smaller, and upload that.",
         )
     if min(first.width, first.height) < MIN_SOURCE_SIDE_PX:
         raise InputRejectedError(
             code="TOO_SMALL",
-            message=f"The picture of {first.width} x {first.height} pixels is too small to be watched. "
-            "Please check that it is the right file.",
+            message=f"The video's frames of {first.width} x {first.height} pixels are too small to watch. "
+            "Please check that it is the right file, or export it again in a larger size.",
         )

@@ -1,4 +1,7 @@
-"""The probe itself. Run as `python -m tasks.transcode.probe.child PATH DEMUXER`, under limits; answers JSON."""
+"""The probe itself.
+
+Run under limits as `python -m tasks.transcode.probe.child PATH DEMUXER`; writes JSON to stdout.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ import av.stream
 from ..errors import InputRejectedError
 from ..source import AudioSource, SourceInfo
 from .captions import CaptionPackets
-from .checks import check_clear, check_size, check_span, check_start, check_times
+from .checks import check_size, check_span, check_start, check_times, check_unencrypted
 from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
 from .streams import choose_audio, choose_video, is_cover
 
@@ -26,33 +29,42 @@ if TYPE_CHECKING:
 
 _MAX_SAMPLE_ASPECT = 16
 _FEW_EARLY_FRAMES = 16
-"""Pictures behind the first key frame that are shown before it: as many as H.264 may reorder (A.3.1)."""
+"""Frames after the first key frame that may be displayed before it: the maximum that H.264 can
+reorder (A.3.1).
+"""
 
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
-"""Names that ffmpeg's scale filter knows, by the numbers of ITU-T H.273, table 4."""
+"""Names that ffmpeg's scale filter accepts, by their numbers in ITU-T H.273, table 4."""
 
 _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
-"""HDR10 and Dolby Vision's base; HLG. Numbers of ITU-T H.273, table 3."""
+"""HDR10 and the base layer of Dolby Vision; HLG. By their numbers in ITU-T H.273, table 3."""
 
 _LONG_BROKEN_START_S = Fraction(1, 2)
-"""More than the pictures that a first key frame refers to: the recording begins in the middle of a stream."""
+"""If the undecodable start lasts longer, it is more than the leading frames of the first key frame:
+the recording begins in the middle of a stream.
+"""
 
-_NO_TURN = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-"""The display matrix that changes nothing, in the fixed-point numbers of ISO/IEC 14496-12, 8.3.2."""
+_IDENTITY_MATRIX = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+"""The identity display matrix, in the fixed-point format of ISO/IEC 14496-12, 8.3.2."""
 
 _FIELD_ORDERS = range(2, 6)
-"""AVFieldOrder of ffmpeg: 0 is unknown, 1 progressive, the others name which field comes first."""
+"""Interlaced values of ffmpeg's AVFieldOrder: 0 is unknown, 1 is progressive, the others state
+which field is first.
+"""
 
 
 def probe(path: str, demuxer: str) -> SourceInfo:
-    """Read every packet of `path`. Raises InputRejectedError with a sentence for the file's owner."""
+    """Read every packet of `path` and describe the file.
+
+    Raises InputRejectedError with a message for the file's owner.
+    """
     options = {"protocol_whitelist": "file", "format_whitelist": demuxer}
     try:
         container = av.open(f"file:{path}", format=demuxer, options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise InputRejectedError(
             code="DAMAGED",
-            message=f"The file is incomplete or damaged: its beginning or its index cannot be read. {CHECK_AND_EXPORT}",
+            message=f"The file is incomplete or damaged: its header or index cannot be read. {CHECK_AND_EXPORT}",
         ) from error
     with container:
         video = choose_video(container)
@@ -60,18 +72,18 @@ def probe(path: str, demuxer: str) -> SourceInfo:
         if video is None and any(not is_cover(stream) for stream in container.streams.video):
             raise InputRejectedError(
                 code="UNKNOWN_CODEC",
-                message="The pictures of this video are in a format that we cannot read. "
+                message="The video is in a format that we cannot read. "
                 "Please export it again as an MP4 file with H.264, and upload that.",
             )
         if video is None and audio_packets is None:
             raise InputRejectedError(
                 code="NOTHING_TO_PLAY",
-                message="The file holds neither moving pictures nor sound. Please upload the video itself.",
+                message="The file contains neither video nor audio. Please upload the video itself.",
             )
         captions = CaptionPackets(container)
         warnings = _read(container, video, audio_packets, captions)
         if video is not None:
-            video.settle()
+            video.assign_missing_times()
             source = _describe(
                 container, video, audio_packets, warnings, demuxer=demuxer, captions_end_s=captions.end_s()
             )
@@ -83,7 +95,7 @@ def probe(path: str, demuxer: str) -> SourceInfo:
 def _read(
     container: Any, video: VideoPackets | None, audio_packets: AudioPackets | None, captions: CaptionPackets
 ) -> list[str]:
-    """Demux to the end, or to where the file breaks off."""
+    """Demux to the end of the file, or as far as it can be read; return the codes of warnings."""
     wanted = [part.stream for part in (video, audio_packets) if part] + captions.streams
     for stream in container.streams:
         if stream not in wanted:
@@ -92,16 +104,16 @@ def _read(
     try:
         for packet in container.demux(wanted):
             if video and packet.stream is video.stream:
-                check_clear(packet)
+                check_unencrypted(packet)
                 video.take(packet)
             elif audio_packets and packet.stream is audio_packets.stream:
-                check_clear(packet)
+                check_unencrypted(packet)
                 audio_packets.take(packet)
             else:
                 captions.take(packet)
     except av.error.FFmpegError:
         warnings.append("READING_BROKE_OFF")
-    if captions.was_cut:
+    if captions.exceeds_limits:
         warnings.append("CAPTIONS_CUT")
     return warnings
 
@@ -119,15 +131,17 @@ def _describe(
     if first is None:
         raise InputRejectedError(
             code="DAMAGED",
-            message=f"Not a single picture of this video can be shown: the file is damaged. {CHECK_AND_EXPORT}",
+            message=f"The file is damaged: not a single frame of the video can be decoded. {CHECK_AND_EXPORT}",
         )
     time_base = Fraction(stream.time_base)
-    # Several pictures may claim one time; and the first that decodes may come after some that do not.
+    # Several frames may have the same time, and the first that decodes may follow some that do not.
     times = sorted({time for time in video.times if time >= first_pts} | {first_pts})
     end = _end(times, video.last, stream)
     if video.early > max(_FEW_EARLY_FRAMES, len(video.times) // 2):
         raise InputRejectedError(
-            code="BROKEN_TIMES", message=f"The video begins at its end: the clock is damaged. {CHECK_AND_EXPORT}"
+            code="BROKEN_TIMES",
+            message="The video's timestamps are damaged: most frames are timed before the first one. "
+            f"{CHECK_AND_EXPORT}",
         )
     check_times(times, end, time_base)
     if container.start_time is not None:
@@ -136,10 +150,10 @@ def _describe(
     audio = _audio(audio_packets)
     begin_s, end_s = first_pts * time_base, end * time_base
     if audio is not None and begin_s - min(video.times) * time_base > _LONG_BROKEN_START_S:
-        # What sounds with pictures that cannot be shown goes with them.
+        # The audio of the undecodable frames at the start is dropped with them.
         audio = replace(audio, start_s=max(audio.start_s, begin_s))
     if audio is not None:
-        # Sound that begins before the pictures or outlasts them is kept, and a picture stands under it.
+        # Audio that begins before the video or outlasts it is kept; a frame is held meanwhile.
         begin_s, end_s = min(begin_s, audio.start_s), max(end_s, audio.end_s)
         check_span(end_s - begin_s)
     if container.streams.audio and audio is None:
@@ -181,11 +195,12 @@ def _describe(
 def _describe_audio_only(
     container: Any, audio_packets: AudioPackets | None, warnings: list[str], demuxer: str
 ) -> SourceInfo:
-    """Describe a recording without pictures: its clock is the sound's."""
+    """Describe an audio-only recording; its clock is that of the audio."""
     audio = _audio(audio_packets)
     if audio_packets is None or audio is None or audio.end_s <= audio.start_s:
         raise InputRejectedError(
-            code="DAMAGED", message=f"The file holds only sound, and none of it can be heard. {CHECK_AND_EXPORT}"
+            code="DAMAGED",
+            message=f"The file is damaged: it contains only audio, and none of it can be decoded. {CHECK_AND_EXPORT}",
         )
     check_span(audio.end_s - audio.start_s)
     declared_s = _declared_s(container)
@@ -224,9 +239,9 @@ def _is_upright(first: Any) -> bool:
     try:
         matrix = first.side_data.get("DISPLAYMATRIX")
     except ValueError:
-        # It comes with data of a kind that PyAV does not know, as the second view of a spatial video does.
+        # Side data of a type unknown to PyAV, such as the second view of a spatial video.
         return False
-    return matrix is None or bytes(matrix) == _NO_TURN
+    return matrix is None or bytes(matrix) == _IDENTITY_MATRIX
 
 
 def _declared_s(container: Any) -> float:
@@ -238,7 +253,7 @@ def _falls_short(found_s: Fraction, declared_s: float) -> bool:
 
 
 def _end(times: Sequence[int], last: tuple[int, int] | None, stream: Any) -> int:
-    """Return when the last picture ends: by its own duration, else after the usual distance of two."""
+    """Return when the last frame ends, from its own duration or else the median frame distance."""
     if last is not None and last[0] == times[-1] and last[1] > 0:
         return sum(last)
     if len(times) > 1:
@@ -249,10 +264,13 @@ def _end(times: Sequence[int], last: tuple[int, int] | None, stream: Any) -> int
 
 
 def _sample_aspect(stream: Any) -> Fraction:
-    """Return the width of a pixel over its height, the container's word before the codec's; 1 where absent or absurd."""
+    """Return pixel width over height; 1 if absent or implausible.
+
+    The value of the container takes precedence over that of the codec.
+    """
     aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-    sane = Fraction(1, _MAX_SAMPLE_ASPECT) <= aspect <= _MAX_SAMPLE_ASPECT
-    return aspect if sane else Fraction(1)
+    plausible = Fraction(1, _MAX_SAMPLE_ASPECT) <= aspect <= _MAX_SAMPLE_ASPECT
+    return aspect if plausible else Fraction(1)
 
 
 def _audio(audio_packets: AudioPackets | None) -> AudioSource | None:
@@ -270,13 +288,13 @@ def _audio(audio_packets: AudioPackets | None) -> AudioSource | None:
 
 
 def main() -> None:
-    """Answer `{"source": ...}` or `{"rejected": {"code", "message"}}` on standard output."""
+    """Write `{"source": ...}` or `{"rejected": {"code", "message"}}` to standard output."""
     av.logging.set_level(av.logging.PANIC)
     try:
-        answer: dict[str, Any] = {"source": probe(sys.argv[1], sys.argv[2]).to_json()}
+        result: dict[str, Any] = {"source": probe(sys.argv[1], sys.argv[2]).to_json()}
     except InputRejectedError as error:
-        answer = {"rejected": {"code": error.code, "message": error.message}}
-    json.dump(answer, sys.stdout, separators=(",", ":"))
+        result = {"rejected": {"code": error.code, "message": error.message}}
+    json.dump(result, sys.stdout, separators=(",", ":"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Collects what the packets of a source tell, one stream at a time; runs in the probe's child process only."""
+"""Facts collected from the packets of a source, stream by stream.
+
+Runs only in the probe's child process.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ from ..sandbox.limits import MAX_FRAMES
 from ..source import KeyFrame
 
 CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
-"""What the owner of a damaged file can do."""
+"""Advice for the owner of a damaged file."""
 
 
 _WRAPPED_TICKS = 2**31
-"""A duration from here on is a negative one that an unsigned number could not hold: the end of an ogg stream is cut by so much."""
+"""A duration from this value up is a negative one that wrapped around in 32 unsigned bits: the end
+of an ogg stream is trimmed by that much.
+"""
 
 
 def _duration_of(packet: Any) -> int:
@@ -25,30 +30,35 @@ def _duration_of(packet: Any) -> int:
 
 
 class VideoPackets:
-    """Collects the packets of the picture stream, and the first picture that decodes."""
+    """Facts collected from the packets of the video stream, and the first frame that decodes."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.times: list[int] = []
         self.keys: list[KeyFrame] = []
         self.last: tuple[int, int] | None = None
-        """(time, duration) of the last picture shown."""
+        """(time, duration) of the last frame displayed."""
         self.first: Any = None
-        """The first picture that decodes: an av.VideoFrame."""
+        """The first frame that decodes: an av.VideoFrame."""
         self.first_pts = 0
         self._untimed_first: Any = None
         self._untimed_durations: list[int] = []
-        """Of the packets before any that has a time: all of them, in a stream that knows no times."""
+        """Of the packets before the first one with a timestamp: all of them if the stream has no
+        timestamps.
+        """
         self.early = 0
-        """How many packets came behind that picture and claim a time before it."""
+        """Number of packets read after that frame whose time is before it."""
         self.repeated = 0
-        """How many packets claim a time of decoding that was already past: the clock started over."""
+        """Number of packets whose dts is before the latest dts: the clock started over."""
         self._latest_dts: int | None = None
         self.closed_gops = True
-        """Whether no picture is shown before the key frame that it comes after."""
+        """Whether no frame is displayed before a key frame that precedes it in decoding order."""
 
     def take(self, packet: Any) -> None:
-        """Note one packet of the stream, or the empty one at the end. Raises InputRejectedError when there are too many."""
+        """Process one packet of the stream, or the empty packet at the end.
+
+        Raises InputRejectedError if there are too many.
+        """
         pts = packet.pts if packet.pts is not None else packet.dts
         if self.first is None and (pts is not None or self._untimed_first is None):
             self._decode(packet)
@@ -64,16 +74,20 @@ class VideoPackets:
         if not packet.is_discard:
             self.early += self.first is not None and pts < self.first_pts
             self.times.append(pts)
-            this = (pts, max(0, _duration_of(packet)))
-            self.last = this if self.last is None else max(self.last, this)
+            current = (pts, max(0, _duration_of(packet)))
+            self.last = current if self.last is None else max(self.last, current)
         if len(self.times) > MAX_FRAMES:
             raise InputRejectedError(
                 code="TOO_MANY_PICTURES",
-                message=f"The video has more than {MAX_FRAMES} pictures. {CHECK_AND_EXPORT}",
+                message=f"The video has more than {MAX_FRAMES:,} frames. "
+                "Please export it again as an MP4 file with at most 60 frames per second, and upload that.",
             )
 
-    def settle(self) -> None:
-        """Once all packets are taken: in a stream that knows no times, one picture follows on the other, as ffmpeg has it."""
+    def assign_missing_times(self) -> None:
+        """Assign times back to back, as ffmpeg does, if the stream has no timestamps.
+
+        Call after the last packet.
+        """
         if self.times or self._untimed_first is None:
             return
         self.first = self._untimed_first
@@ -92,7 +106,7 @@ class VideoPackets:
         try:
             frames = packet.decode()
         except (av.error.FFmpegError, ValueError):
-            # A damaged packet; a later one may do.
+            # A damaged packet; a later one may decode.
             return
         for frame in frames:
             if frame.pts is not None:
@@ -102,10 +116,12 @@ class VideoPackets:
 
 
 class AudioPackets:
-    """Collects the extent of the audio stream, and whether any of it decodes."""
+    """Extent of the audio stream, and whether any of it decodes."""
 
     _TRIES = 500
-    """Packets; about 10 s of AAC, for recordings whose beginning is damaged."""
+    """Maximum number of packets to try to decode: about 10 s of AAC, for recordings whose beginning
+    is damaged.
+    """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -115,7 +131,7 @@ class AudioPackets:
         self._tries = 0
 
     def take(self, packet: Any) -> None:
-        """Note one packet of the stream, or the empty one at the end."""
+        """Process one packet of the stream, or the empty packet at the end."""
         if not self.decodes and self._tries < self._TRIES:
             self._tries += 1
             try:

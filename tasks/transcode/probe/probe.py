@@ -1,4 +1,7 @@
-"""Probes a source in a child process: whatever a hostile file does to the demuxer or decoder, this process lives on."""
+"""Probe of a source in a child process.
+
+A file that crashes the demuxer or decoder does not crash this process.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import EncodeError, InputRejectedError
 from ..sandbox.ffmpeg import engine_id
 from ..sandbox.limits import PROBE_OUTPUT_BYTES, probe_limits
-from ..sandbox.process import ChildEnd, run_child
+from ..sandbox.process import ChildResult, run_child
 from ..source import SourceInfo
 from .sniff import sniff_demuxer
 
@@ -25,17 +28,20 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 def probe_source(
     path: Path, *, stop: threading.Event | None = None, reading: Callable[[int], None] = lambda _: None
 ) -> SourceInfo:
-    """Read the whole file once (packets, and the first pictures decoded) and return what is in it.
+    """Read the whole file once and return its description.
 
-    `reading` gets the bytes read so far. Raises InputRejectedError when it is no video or damaged beyond use; EncodeError when the
-    probe itself could not be run; StoppedError once `stop` is set.
+    All packets are read, but only the first ones are decoded.
+
+    `reading` receives the number of bytes read so far. Raises InputRejectedError if the file is not
+    a video or is damaged beyond use; EncodeError if the probe itself failed; StoppedError once
+    `stop` is set.
     """
     demuxer = sniff_demuxer(path)
-    answer = bytearray()
+    output = bytearray()
 
     def collect(block: bytes) -> None:
-        answer.extend(block)
-        if len(answer) > PROBE_OUTPUT_BYTES:
+        output.extend(block)
+        if len(output) > PROBE_OUTPUT_BYTES:
             raise _too_demanding()
 
     try:
@@ -47,11 +53,11 @@ def probe_source(
             stop=stop,
             environment={"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         )
-    except EncodeError as late:
-        raise _too_demanding() from late
+    except EncodeError as error:
+        raise _too_demanding() from error
     if end.returncode != 0:
         raise _failure(end)
-    result = json.loads(answer)
+    result = json.loads(output)
     if "rejected" in result:
         raise InputRejectedError(**result["rejected"])
     return SourceInfo.from_json(result["source"] | {"engine": engine_id()})
@@ -60,20 +66,20 @@ def probe_source(
 def _too_demanding() -> InputRejectedError:
     return InputRejectedError(
         code="TOO_DEMANDING",
-        message="Reading this file takes more time or memory than any ordinary video. It is probably damaged; "
-        "please export it again as an MP4 file and upload that.",
+        message="Reading this file takes more time or memory than a video of its size should. It is probably damaged: "
+        "please export it again as an MP4 file, and upload that.",
     )
 
 
-def _failure(end: ChildEnd) -> Exception:
+def _failure(end: ChildResult) -> Exception:
     crash_signals = {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL}
     if end.returncode in crash_signals:
         return InputRejectedError(
             code="UNREADABLE",
-            message="The file is damaged in a way that breaks the program reading it. "
-            "Please export the video again as an MP4 file and upload that.",
+            message="The file is damaged in a way that crashes the program reading it. "
+            "Please export the video again as an MP4 file, and upload that.",
         )
-    if end.returncode == -signal.SIGXCPU or "MemoryError" in end.complaint or "Cannot allocate memory" in end.complaint:
+    if end.returncode == -signal.SIGXCPU or "MemoryError" in end.stderr or "Cannot allocate memory" in end.stderr:
         return _too_demanding()
-    last_words = end.complaint.splitlines()[-1][:300] if end.complaint else "it said nothing"
-    return EncodeError(code="PROBE_FAILED", message=f"The probe ended with exit code {end.returncode} ({last_words}).")
+    last_line = end.stderr.splitlines()[-1][:300] if end.stderr else "no error output"
+    return EncodeError(code="PROBE_FAILED", message=f"The probe ended with exit code {end.returncode} ({last_line}).")

@@ -1,6 +1,7 @@
-"""Tells from its first bytes what a file is, so that ffmpeg is never left to guess.
+"""Detection of a file's format from its first bytes, so that ffmpeg never has to guess it.
 
-A guess is dangerous: a playlist or script named lecture.mp4 would make ffmpeg open what it names.
+A guess is dangerous: a playlist or script named lecture.mp4 would make ffmpeg open the files or
+URLs that it lists.
 """
 
 from __future__ import annotations
@@ -26,25 +27,28 @@ _VIDEO_MAGIC = (
 )
 
 _OTHER_MAGIC = (
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"GIF8", "a GIF picture"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x89PNG", "a PNG image"),
+    (b"GIF8", "a GIF image"),
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive or an Office document"),
     (b"\xd0\xcf\x11\xe0", "an Office document"),
-    (b"ID3", "an MP3 sound file"),
-    (b"fLaC", "a FLAC sound file"),
-    (b"#EXTM3U", "a playlist, not the video itself"),
-    (b"ffconcat", "a script, not the video itself"),
-    (b"\x00\x00\x01\xb3", "a bare MPEG stream, without sound or clock"),
-    (b"<", "a web page or another text"),
+    (b"ID3", "an MP3 audio file"),
+    (b"fLaC", "a FLAC audio file"),
+    (b"#EXTM3U", "a playlist that only refers to a video"),
+    (b"ffconcat", "a script that only refers to a video"),
+    (b"\x00\x00\x01\xb3", "a raw MPEG video stream, without audio or timestamps"),
+    (b"<", "a web page or another text file"),
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf", "a 7-Zip archive"),
 )
 
 
 def sniff_demuxer(path: Path) -> str:
-    """Return the name of the one ffmpeg demuxer that may read this file. Raises InputRejectedError."""
+    """Return the name of the only ffmpeg demuxer that may read this file.
+
+    Raises InputRejectedError.
+    """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:
@@ -54,7 +58,7 @@ def sniff_demuxer(path: Path) -> str:
         raise InputRejectedError(
             code="NOT_A_VIDEO",
             message=f"This file is not a video that we can read: it looks like {_guess(head)}. "
-            "Please upload the video itself, best as an MP4 file.",
+            "Please upload the video itself, preferably as an MP4 file.",
         )
     return demuxer
 
@@ -67,7 +71,7 @@ def _demuxer_of(head: bytes) -> str | None:
     for magic, demuxer in _VIDEO_MAGIC:
         if head.startswith(magic):
             return demuxer
-    # Transport stream packets: 188 bytes each, or 192 with a 4-byte time code in front (camcorders).
+    # Transport stream packets: 188 bytes each, or 192 with a leading 4-byte timecode (camcorders).
     for start, step in ((0, 188), (4, 192)):
         if all(head[at : at + 1] == b"\x47" for at in range(start, start + 3 * step, step)):
             return "mpegts"
@@ -79,5 +83,5 @@ def _guess(head: bytes) -> str:
         if head.startswith(magic):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return "a WAV sound file"
-    return "something else, or a file that was damaged on its way"
+        return "a WAV audio file"
+    return "a file of another kind, or one that was damaged during the upload"

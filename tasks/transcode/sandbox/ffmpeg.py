@@ -1,4 +1,4 @@
-"""Finds the ffmpeg binary, names the engine, and runs one ffmpeg on a source."""
+"""The ffmpeg binary, the engine's id, and runs of ffmpeg on a source."""
 
 from __future__ import annotations
 
@@ -25,49 +25,65 @@ if TYPE_CHECKING:
     from .limits import ChildLimits
 
 ENGINE_VERSION = 5
-"""Grows whenever the same plan would give other bytes than before, or a unit would hand over less than publishing needs."""
+"""Increases when the same plan would produce different bytes, or when earlier units lack something
+that publishing needs.
+"""
 
 PROGRESS_PERIOD_S = 2.0
-"""Longest time between two progress reports while ffmpeg runs."""
+"""Minimum time between two progress reports while ffmpeg runs."""
 
 
 def ffmpeg_binary() -> str:
-    """Return the path of ffmpeg: FFMPEG_BINARY, a path or a name on PATH, else the binary in the wheel imageio-ffmpeg."""
-    chosen = os.environ.get("FFMPEG_BINARY")
-    return os.path.realpath((shutil.which(chosen) or chosen) if chosen else imageio_ffmpeg.get_ffmpeg_exe())
+    """Return the path of ffmpeg.
+
+    FFMPEG_BINARY (a path, or a name on PATH) takes precedence over the imageio-ffmpeg wheel's
+    binary.
+    """
+    configured = os.environ.get("FFMPEG_BINARY")
+    return os.path.realpath((shutil.which(configured) or configured) if configured else imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def engine_id() -> str:
-    """Return what fixes the bytes besides the plan: this engine's version and ffmpeg's, e.g. `5/n9.0.2`."""
+    """Return the versions of this engine and of ffmpeg, e.g. `5/n9.0.2`.
+
+    Together with the plan, they determine the output bytes.
+    """
     return f"{ENGINE_VERSION}/{_version_of(ffmpeg_binary())}"
 
 
 @functools.cache
 def _version_of(binary: str) -> str:
     with suppress(OSError):
-        told = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False, timeout=60, env={})
-        match told.stdout.split():
+        result = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False, timeout=60, env={})
+        match result.stdout.split():
             case ["ffmpeg", "version", version, *_]:
                 return version
-    raise EncodeError(code="NO_FFMPEG", message=f"{binary} is not ffmpeg: look at FFMPEG_BINARY.")
+    raise EncodeError(code="NO_FFMPEG", message=f"{binary} is not ffmpeg: check FFMPEG_BINARY.")
 
 
 _FIRST_CROPPING = (7, 1)
-"""The version of ffmpeg that came to know -apply_cropping, and to crop as containers ask."""
+"""First version of ffmpeg that applies the cropping declared by containers, and that has
+-apply_cropping.
+"""
 
 
 def _without_cropping() -> tuple[str, ...]:
-    """Return what keeps ffmpeg from cropping as the container asks: PyAV does not, and both must see the same size."""
+    """Return the option that disables container cropping, if ffmpeg has it.
+
+    PyAV does not apply container cropping, and both must see the same frame size.
+    """
     numbers = re.match(r"n?(\d+)\.(\d+)", _version_of(ffmpeg_binary()))
-    knows = numbers is None or (int(numbers[1]), int(numbers[2])) >= _FIRST_CROPPING
-    return ("-apply_cropping", "codec") if knows else ()
+    has_option = numbers is None or (int(numbers[1]), int(numbers[2])) >= _FIRST_CROPPING
+    return ("-apply_cropping", "codec") if has_option else ()
 
 
 def input_arguments(path: Path, demuxer: str) -> list[str]:
-    """Return the arguments that open a user's file: one named demuxer, the file protocol, nothing else.
+    """Return the arguments that open a user's file, with one demuxer and the file protocol only.
 
-    Without them a text file named lecture.mp4 makes ffmpeg open whatever files its playlist names. A unit may lie in a
-    stretch of damage, where ffmpeg would give up at two packets of three: the picture before stands there instead.
+    Without them, a playlist named lecture.mp4 makes ffmpeg open the files that it lists. A unit may
+    fall into a damaged section, where ffmpeg by default ends with an error if more than two thirds
+    of the packets cannot be decoded. -max_error_rate 1 prevents that, and the previous frame is
+    repeated there instead.
     """
     return [
         *("-max_error_rate", "1"),
@@ -85,59 +101,63 @@ def run_ffmpeg(
     on_wait: Callable[[int], None],
     stop: threading.Event,
 ) -> float:
-    """Run ffmpeg to its end and return its CPU seconds; `on_line` gets each line of its standard output.
+    """Run ffmpeg until it ends and return its CPU seconds.
 
-    `on_wait` is called every PROGRESS_PERIOD_S with the bytes that ffmpeg has read so far.
+    `on_line` receives each line of its standard output. `on_wait` is called about every
+    PROGRESS_PERIOD_S with the number of bytes that ffmpeg has read so far.
 
-    Raises StoppedError, or EncodeError with ffmpeg's own words in the sentence.
+    Raises StoppedError, or EncodeError with a line of ffmpeg's error output in the message.
     """
     lines = _Lines(on_line)
-    waiting = _AtMostEvery(PROGRESS_PERIOD_S, on_wait)
+    throttle = _Throttle(PROGRESS_PERIOD_S, on_wait)
     end = run_child(
         [ffmpeg_binary(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments],
         limits=limits,
         on_output=lines.take,
-        on_wait=waiting.call,
+        on_wait=throttle.call,
         stop=stop,
     )
     if end.returncode != 0:
-        raise _failure(end.returncode, end.complaint)
+        raise _failure(end.returncode, end.stderr)
     return end.cpu_s
 
 
-def _failure(returncode: int, complaint: str) -> EncodeError:
-    words = _cause(complaint)
-    if "No space left on device" in complaint:
-        return EncodeError(code="DISK_FULL", message=f"The disk to which the output is written is full ({words}).")
+def _failure(returncode: int, stderr: str) -> EncodeError:
+    cause = _cause(stderr)
+    if "No space left on device" in stderr:
+        return EncodeError(code="DISK_FULL", message=f"The disk to which the output is written is full ({cause}).")
     if returncode < 0:
-        return EncodeError(code="ENCODER_KILLED", message=f"ffmpeg was ended by signal {-returncode} ({words}).")
-    return EncodeError(code="ENCODER_FAILED", message=f"ffmpeg ended with exit code {returncode} ({words}).")
+        return EncodeError(code="ENCODER_KILLED", message=f"ffmpeg was killed by signal {-returncode} ({cause}).")
+    return EncodeError(code="ENCODER_FAILED", message=f"ffmpeg failed with exit code {returncode} ({cause}).")
 
 
 _CAUSES = re.compile(r"error|impossible|invalid|unable|no space|cannot|failed", re.IGNORECASE)
 
 
-def _cause(complaint: str) -> str:
-    """Return the first line that names a cause: the last ones only say what came of it."""
-    lines = complaint.splitlines() or ["it said nothing"]
+def _cause(stderr: str) -> str:
+    """Return the first line that states a cause, else the last line.
+
+    The last lines often state only the consequences.
+    """
+    lines = stderr.splitlines() or ["no error output"]
     return next((line for line in lines if _CAUSES.search(line)), lines[-1])[:300]
 
 
 class _Lines:
-    """Cuts a stream of bytes into lines."""
+    """Splitter of a stream of bytes into lines."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
-        self._rest = b""
+        self._remainder = b""
 
     def take(self, block: bytes) -> None:
-        *whole, self._rest = (self._rest + block).split(b"\n")
+        *whole, self._remainder = (self._remainder + block).split(b"\n")
         for line in whole:
             self._on_line(line.decode("ascii", errors="replace"))
 
 
-class _AtMostEvery:
-    """Passes a call on unless the last one was less than a period ago."""
+class _Throttle:
+    """Throttle that drops calls less than a period after the last one passed on."""
 
     def __init__(self, period_s: float, call: Callable[[int], None]) -> None:
         self._period_s, self._call, self._next = period_s, call, 0.0

@@ -1,4 +1,4 @@
-"""Runs one child process on untrusted input: limits, a bare environment, a deadline, and an end however it goes."""
+"""Running one child process on untrusted input, with limits, a bare environment and a deadline."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
     from .limits import ChildLimits
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-_LOOK_S = 0.25
+_POLL_S = 0.25
 _STDERR_BYTES = 4096
-"""Kept of a child's complaints, from the beginning and from the end."""
+"""Number of bytes of standard error kept from the beginning, and as many from the end."""
 
 
 @dataclass(frozen=True)
-class ChildEnd:
-    """How a child ended: its exit code (minus the signal's number), its CPU time, and the first and last of its complaints."""
+class ChildResult:
+    """How a child ended: exit code, CPU time, and the start and end of its standard error.
+
+    A child killed by a signal has the negative signal number as its exit code.
+    """
 
     returncode: int
     cpu_s: float
-    complaint: str
+    stderr: str
 
 
 def run_child(
@@ -45,13 +48,19 @@ def run_child(
     on_wait: Callable[[int], None] = lambda _: None,
     stop: threading.Event | None = None,
     environment: Mapping[str, str] | None = None,
-) -> ChildEnd:
-    """Run `program` (its first item is an absolute path) until it ends and return how.
+) -> ChildResult:
+    """Run `program` (its first item is an absolute path) until it ends, and return how it ended.
 
-    `on_output` gets its standard output as it comes; `on_wait` is called at least four times a second, with the bytes that
-    the child has read so far: they tell one that is at work from one that hangs. The child gets only the environment given
-    here, so that no credential of this process can reach it. Whatever is raised by either call, by `stop` (StoppedError) or by
-    the deadline (EncodeError), the child's whole process group is dead by then.
+    `on_output` receives its standard output as it arrives. `on_wait` is called about four times a
+    second or more often, with the number of bytes that the child has read so far, which
+    distinguishes a running child from a hung one.
+
+    The child inherits none of this process's environment variables, so none of the credentials in
+    them; it gets `environment` and two fixed variables. It runs as the same user, with the same
+    access to files.
+
+    Raises StoppedError once `stop` is set, EncodeError at the deadline, and passes on what a
+    callback raises; before that it sends SIGKILL to the child's process group and reaps the child.
     """
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), json.dumps(limits.as_rlimits()), *program],
@@ -62,8 +71,8 @@ def run_child(
         process_group=0,
     )
     try:
-        complaint = _follow(child, limits.deadline_s, on_output, on_wait, stop)
-        return _wait(child, complaint)
+        stderr = _follow(child, limits.deadline_s, on_output, on_wait, stop)
+        return _wait(child, stderr)
     finally:
         if child.returncode is None:
             with suppress(ProcessLookupError):
@@ -81,35 +90,42 @@ def _follow(
     on_wait: Callable[[int], None],
     stop: threading.Event | None,
 ) -> str:
-    """Pass on output until both pipes are closed; return the first and the last of what was written to standard error."""
+    """Pass on output until the pipes are closed and the child has ended.
+
+    Return the start and the end of its standard error.
+    """
     end = time.monotonic() + deadline_s
-    begun, complaint = b"", b""
+    head, tail = b"", b""
     with selectors.DefaultSelector() as selector:
         for pipe in (child.stdout, child.stderr):
             if pipe:
                 selector.register(pipe, selectors.EVENT_READ)
-        while selector.get_map() or _lives(child):
-            for key, _ in selector.select(timeout=_LOOK_S):
+        while selector.get_map() or _is_running(child):
+            for key, _ in selector.select(timeout=_POLL_S):
                 block = os.read(key.fd, 65536)
                 if not block:
                     selector.unregister(key.fileobj)
                 elif key.fileobj is child.stdout:
                     on_output(block)
                 else:
-                    room = _STDERR_BYTES - len(begun)
-                    begun, complaint = begun + block[:room], (complaint + block[room:])[-_STDERR_BYTES:]
+                    room = _STDERR_BYTES - len(head)
+                    head, tail = head + block[:room], (tail + block[room:])[-_STDERR_BYTES:]
             if stop is not None and stop.is_set():
                 raise StoppedError
             if time.monotonic() > end:
                 raise EncodeError(
-                    code="DEADLINE_PASSED", message=f"The work was not done within {deadline_s:.0f} s and was ended."
+                    code="DEADLINE_PASSED",
+                    message=f"The process did not finish within {deadline_s:.0f} s and was killed.",
                 )
             on_wait(_read_bytes(child))
-    return (begun + complaint).decode(errors="replace").strip()
+    return (head + tail).decode(errors="replace").strip()
 
 
 def _read_bytes(child: subprocess.Popen[bytes]) -> int:
-    """Return the bytes that the child has read (proc_pid_io(5): rchar); 0 once it has ended, or where the kernel does not tell."""
+    """Return how many bytes the child has read (rchar in proc_pid_io(5)).
+
+    Return 0 if the child has ended or the kernel does not provide the value.
+    """
     with suppress(OSError):
         for line in Path(f"/proc/{child.pid}/io").read_text().splitlines():
             name, _, value = line.partition(": ")
@@ -118,13 +134,13 @@ def _read_bytes(child: subprocess.Popen[bytes]) -> int:
     return 0
 
 
-def _lives(child: subprocess.Popen[bytes]) -> bool:
-    """Tell whether a child that closed its pipes still runs, without collecting it."""
+def _is_running(child: subprocess.Popen[bytes]) -> bool:
+    """Return whether a child that closed its pipes is still running, without reaping it."""
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
-def _wait(child: subprocess.Popen[bytes], complaint: str) -> ChildEnd:
-    """Collect the child with its resource usage, which subprocess itself does not give."""
+def _wait(child: subprocess.Popen[bytes], stderr: str) -> ChildResult:
+    """Reap the child with its resource usage, which subprocess itself does not return."""
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
-    return ChildEnd(child.returncode, usage.ru_utime + usage.ru_stime, complaint)
+    return ChildResult(child.returncode, usage.ru_utime + usage.ru_stime, stderr)

@@ -1,4 +1,7 @@
-"""Decodes what was made: the first and the last segment of each track, or all of it. The last proof before anyone sees it."""
+"""Test decoding of a publication: the first and the last segment of each track, or everything.
+
+The package explains where this comes in the verification; it is the last check before publication.
+"""
 
 from __future__ import annotations
 
@@ -27,72 +30,74 @@ def undecodable_units(
     stop: threading.Event,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[BadUnit, ...]:
-    """Return the units of which a segment cannot be decoded without an error, each with ffmpeg's own words.
+    """Return the units with a segment that cannot be decoded without an error, each with ffmpeg's error message.
 
-    Looks at the first and the last segment of each rung and of the audio, or at every one if `whole`. `read` gives an object's bytes in
-    pieces; `folder` holds those segments, or one object at a time. `progress` gets the number of pieces decoded. Raises StoppedError.
+    Decodes the first and the last segment of each rung and of the audio, or every segment if
+    `whole`. `read` yields an object's bytes in blocks. `folder` temporarily holds those first and
+    last segments, or one object at a time. `progress` gets the number of excerpts decoded. Raises
+    StoppedError.
     """
-    pieces = list(_chosen(manifest, whole=whole))
+    excerpts = list(_chosen(manifest, whole=whole))
     if not whole:
-        # One ffmpeg for all of them: its start takes longer than decoding a segment.
+        # One ffmpeg for all of them: starting it takes longer than decoding a segment.
         try:
-            _decode(pieces, read, folder, stop)
+            _decode(excerpts, read, folder, stop)
         except EncodeError:
             pass
         else:
-            progress(len(pieces))
+            progress(len(excerpts))
             return ()
     bad: dict[UnitKey, str] = {}
-    for done, piece in enumerate(pieces, start=1):
+    for done, excerpt in enumerate(excerpts, start=1):
         try:
-            _decode([piece], read, folder, stop)
+            _decode([excerpt], read, folder, stop)
         except EncodeError as error:
-            bad.setdefault(piece.entry["unit"], f"{piece.entry['url']}: it cannot be decoded: {error.message}")
+            bad.setdefault(excerpt.entry["unit"], f"{excerpt.entry['url']}: it cannot be decoded: {error.message}")
         progress(done)
     return tuple(BadUnit(unit, reason) for unit, reason in bad.items())
 
 
-class _Piece(NamedTuple):
-    """Segments in a row of one object, rows of (offset, bytes, start_ticks, duration_ticks)."""
+class _Excerpt(NamedTuple):
+    """Consecutive segments of one object, each (offset, bytes, start_ticks, duration_ticks)."""
 
     entry: Mapping[str, Any]
     segments: Sequence[Sequence[int]]
 
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
-        """(offset, end) in bytes: the init, then the segments."""
+        """(offset, end) in bytes: the init segment, then the media segments."""
         first, last = self.segments[0], self.segments[-1]
         return (0, self.entry["init_bytes"]), (first[0], last[0] + last[1])
 
     @property
     def duration_s(self) -> float:
-        """Seconds of all its segments."""
+        """Seconds of all segments."""
         return float(sum(ticks for _, _, _, ticks in self.segments) / self.entry["timescale"])
 
 
-def _chosen(manifest: Mapping[str, Any], *, whole: bool) -> Iterator[_Piece]:
+def _chosen(manifest: Mapping[str, Any], *, whole: bool) -> Iterator[_Excerpt]:
     tracks: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for entry in manifest["objects"]:
         if entry["segments"]:
             tracks[entry["rung"] or entry["role"]].append(entry)
     for entries in tracks.values():
         if whole:
-            yield from (_Piece(entry, entry["segments"]) for entry in entries)
+            yield from (_Excerpt(entry, entry["segments"]) for entry in entries)
             continue
-        yield _Piece(entries[0], entries[0]["segments"][:1])
+        yield _Excerpt(entries[0], entries[0]["segments"][:1])
         if len(entries) > 1 or len(entries[0]["segments"]) > 1:
-            yield _Piece(entries[-1], entries[-1]["segments"][-1:])
+            yield _Excerpt(entries[-1], entries[-1]["segments"][-1:])
 
 
 def _decode(
-    pieces: Sequence[_Piece], read: Callable[[str], Iterator[bytes]], folder: Path, stop: threading.Event
+    excerpts: Sequence[_Excerpt], read: Callable[[str], Iterator[bytes]], folder: Path, stop: threading.Event
 ) -> None:
-    paths = [folder / f"decoded-{number}.mp4" for number in range(len(pieces))]
+    paths = [folder / f"decoded-{number}.mp4" for number in range(len(excerpts))]
     inputs: list[str] = []
     maps: list[str] = []
     try:
-        for number, (piece, path) in enumerate(zip(pieces, paths, strict=True)):
-            _write(path, read(piece.entry["url"]), piece.ranges)
+        for number, (excerpt, path) in enumerate(zip(excerpts, paths, strict=True)):
+            _write(path, read(excerpt.entry["url"]), excerpt.ranges)
             inputs += [
                 "-protocol_whitelist",
                 "file",
@@ -106,7 +111,7 @@ def _decode(
             maps += ["-map", str(number)]
         run_ffmpeg(
             ["-xerror", *inputs, *maps, "-f", "null", "-"],
-            limits=decode_limits(sum(piece.duration_s for piece in pieces)),
+            limits=decode_limits(sum(excerpt.duration_s for excerpt in excerpts)),
             on_line=lambda _: None,
             on_wait=lambda _: None,
             stop=stop,
@@ -116,13 +121,13 @@ def _decode(
             path.unlink(missing_ok=True)
 
 
-def _write(path: Path, pieces: Iterator[bytes], ranges: Sequence[tuple[int, int]]) -> None:
-    """Write the ranges of the object that comes in `pieces`."""
+def _write(path: Path, blocks: Iterator[bytes], ranges: Sequence[tuple[int, int]]) -> None:
+    """Write the byte ranges of an object that is read in `blocks`."""
     at = 0
     with path.open("wb") as file:
-        for piece in pieces:
+        for block in blocks:
             for start, end in ranges:
-                file.write(piece[max(0, start - at) : max(0, end - at)])
-            at += len(piece)
+                file.write(block[max(0, start - at) : max(0, end - at)])
+            at += len(block)
             if at >= ranges[-1][1]:
                 return

@@ -1,4 +1,7 @@
-"""Verifies a publication from its manifest and its objects alone: present, whole, continuous, aligned."""
+"""Verification of a publication from its manifest and its objects alone: present, whole, continuous, aligned.
+
+The package explains where this comes in the verification.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ _STILLS = frozenset({"poster", "sprite"})
 
 
 class BadUnit(NamedTuple):
-    """A unit whose objects are not what the manifest says; doing it again mends the publication."""
+    """A unit whose objects do not match the manifest; redoing it fixes the publication."""
 
     unit: UnitKey
     reason: str
 
 
 class BadPlaylist(NamedTuple):
-    """A playlist that is not what the manifest says; publishing again mends it."""
+    """A playlist that does not match the manifest; publishing again fixes it."""
 
     name: str
     reason: str
@@ -43,10 +46,11 @@ def verify_publication(
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[BadUnit, ...]:
-    """Return the units with a bad object, each with the first reason found; empty when the media is good.
+    """Return the units with a bad object, each with the first reason found; empty if the media is good.
 
-    `read` gives the bytes of an object by its `url` in pieces, or raises FileNotFoundError. `progress` gets the number
-    of objects checked so far, of `len(manifest["objects"])`. The source is never needed.
+    `read` takes an object's `url` and yields its bytes in blocks, or raises FileNotFoundError.
+    `progress` gets the number of objects checked so far, out of `len(manifest["objects"])`. The
+    source is not needed.
     """
     bad = _breaks(manifest)
     for done, entry in enumerate(manifest["objects"], start=1):
@@ -71,7 +75,7 @@ def verify_playlists(manifest: Mapping[str, Any], read: Callable[[str], Iterator
 
 
 def _breaks(manifest: Mapping[str, Any]) -> dict[UnitKey, str]:
-    """Return units that do not begin where the unit before ends, or that don't last as long as the manifest says."""
+    """Return the units that do not begin where the previous one ends, and the last unit of a track of wrong length."""
     bad: dict[UnitKey, str] = {}
     tracks: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for entry in manifest["objects"]:
@@ -85,9 +89,10 @@ def _breaks(manifest: Mapping[str, Any]) -> dict[UnitKey, str]:
                 bad.setdefault(entry["unit"], f"{entry['url']}: it begins at tick {start}, not at {expected}")
             expected = last[2] + last[3]
         if entries[-1]["role"] == "audio" and manifest["level"] == PREVIEW_LEVEL:
-            # As long as it is in the source.
+            # It has the length of the source's audio.
             continue
-        # AAC frames don't divide a video's length: the sound may be off by half a frame of 1,024 samples.
+        # A video's length is no multiple of an AAC frame: the audio may be off by one frame of
+        # 1,024 samples.
         slack_s = 1024 / entries[-1]["timescale"] if entries[-1]["role"] == "audio" else 1e-6
         length_s = expected / entries[-1]["timescale"]
         if abs(length_s - manifest["duration_s"]) > slack_s:
@@ -98,18 +103,18 @@ def _breaks(manifest: Mapping[str, Any]) -> dict[UnitKey, str]:
 
 def _check_object(entry: Mapping[str, Any], gop_ticks: int | None, read: Callable[[str], Iterator[bytes]]) -> None:
     try:
-        pieces = read(entry["url"])
+        blocks = read(entry["url"])
         if entry["role"] in _STILLS:
-            _check_bytes(entry, pieces)
+            _check_bytes(entry, blocks)
             return
         reader = FragmentReader()
         fragments: list[Fragment] = []
-        _check_bytes(entry, _watched(pieces, reader, fragments))
+        _check_bytes(entry, _parsed(blocks, reader, fragments))
     except FileNotFoundError:
         raise _BadObjectError(reason="it is missing") from None
     reader.close()
     if hashlib.sha256(reader.init).hexdigest() != entry["init_sha256"]:
-        raise _BadObjectError(reason="its init is another one")
+        raise _BadObjectError(reason="the checksum of its init segment does not match")
     _check_segments(entry["segments"], fragments)
     if entry["role"] == "video":
         if gop_ticks is not None:
@@ -117,52 +122,55 @@ def _check_object(entry: Mapping[str, Any], gop_ticks: int | None, read: Callabl
         _check_first_frames(entry["key_frames"], fragments)
 
 
-def _watched(pieces: Iterator[bytes], reader: FragmentReader, fragments: list[Fragment]) -> Iterator[bytes]:
-    """Pass pieces on while the reader takes fragments from them."""
-    for piece in pieces:
-        fragments.extend(reader.take(piece))
-        yield piece
+def _parsed(blocks: Iterator[bytes], reader: FragmentReader, fragments: list[Fragment]) -> Iterator[bytes]:
+    """Yield the blocks unchanged, and append the fragments they contain to `fragments`."""
+    for block in blocks:
+        fragments.extend(reader.take(block))
+        yield block
 
 
-def _check_bytes(entry: Mapping[str, Any], pieces: Iterator[bytes]) -> None:
+def _check_bytes(entry: Mapping[str, Any], blocks: Iterator[bytes]) -> None:
     found, size = hashlib.sha256(), 0
-    for piece in pieces:
-        found.update(piece)
-        size += len(piece)
+    for block in blocks:
+        found.update(block)
+        size += len(block)
     if size != entry["bytes"]:
         raise _BadObjectError(reason=f"it has {size} bytes instead of {entry['bytes']}")
     if found.hexdigest() != entry["sha256"]:
-        raise _BadObjectError(reason="its content was altered")
+        raise _BadObjectError(reason="its checksum does not match")
 
 
 def _check_segments(segments: Sequence[Sequence[int]], fragments: Sequence[Fragment]) -> None:
-    """Each segment is a run of whole fragments, in bytes and in time, and all fragments belong to one."""
-    rest = list(fragments)
+    """Raise _BadObjectError unless segments are runs of whole fragments, and no fragment is left over.
+
+    Both bytes and times are compared.
+    """
+    remaining = list(fragments)
     for offset, size, start, duration in segments:
         at, time = offset, start
         while at < offset + size:
-            if not rest or rest[0].offset != at or rest[0].decode_ticks != time:
-                raise _BadObjectError(reason=f"no fragment begins at byte {at} with tick {time}")
-            at, time = at + rest[0].size_bytes, time + rest[0].duration_ticks
-            del rest[0]
+            if not remaining or remaining[0].offset != at or remaining[0].decode_ticks != time:
+                raise _BadObjectError(reason=f"no fragment begins at byte {at} and tick {time}")
+            at, time = at + remaining[0].size_bytes, time + remaining[0].duration_ticks
+            del remaining[0]
         if at != offset + size or time != start + duration:
-            raise _BadObjectError(reason=f"the segment at byte {offset} ends at byte {at} with tick {time}")
-    if rest:
-        raise _BadObjectError(reason=f"the fragment at byte {rest[0].offset} belongs to no segment")
+            raise _BadObjectError(reason=f"the segment at byte {offset} wrongly ends at byte {at} and tick {time}")
+    if remaining:
+        raise _BadObjectError(reason=f"the fragment at byte {remaining[0].offset} belongs to no segment")
 
 
 def _check_key_frames(fragments: Sequence[Fragment], gop_ticks: int) -> None:
-    """Key frames lie on the grid of GOPs that all rungs share, and nowhere else."""
+    """Raise _BadObjectError unless key frames are on the GOP grid that all rungs share, and nowhere else."""
     for fragment in fragments:
         if fragment.decode_ticks % gop_ticks or fragment.duration_ticks > gop_ticks or fragment.sync_samples != (0,):
-            raise _BadObjectError(reason=f"key frames lie off the grid in the fragment at tick {fragment.decode_ticks}")
+            raise _BadObjectError(reason=f"key frames are off the grid in the fragment at tick {fragment.decode_ticks}")
 
 
 def _check_first_frames(key_frames: Sequence[Sequence[int]], fragments: Sequence[Fragment]) -> None:
-    """Each key frame is listed with the bytes that show it, and none besides."""
+    """Raise _BadObjectError unless the manifest lists every key frame, with its byte range, and no others."""
     found = [
         [fragment.offset, fragment.first_frame_bytes, fragment.decode_ticks, fragment.duration_ticks]
         for fragment in fragments
     ]
     if [list(row) for row in key_frames] != found:
-        raise _BadObjectError(reason="its key frames are listed wrong")
+        raise _BadObjectError(reason="its list of key frames does not match")

@@ -1,4 +1,5 @@
-// Drives hls.js, Shaka Player and dash.js through one set of functions. The page's address says which player and what to play.
+// Drives hls.js, Shaka Player and dash.js through a common set of functions. The page's URL names the
+// player and the manifest.
 "use strict";
 
 const video = document.getElementById("video");
@@ -6,8 +7,8 @@ const errors = [];
 const heights = [];
 let stalls = 0;
 
-const asked = new URLSearchParams(location.search);
-const bufferS = Number(asked.get("buffer_s"));
+const query = new URLSearchParams(location.search);
+const bufferS = Number(query.get("buffer_s"));
 const LIMIT_MS = 10_000;
 const CHANGE_LIMIT_MS = 60_000;
 const LIBRARIES = {
@@ -16,17 +17,18 @@ const LIBRARIES = {
   dashjs: "/node_modules/dashjs/dist/modern/umd/dash.all.min.js",
 };
 
-async function startHlsjs(address) {
+async function startHlsjs(url) {
   const hls = new Hls({ maxBufferLength: bufferS, maxMaxBufferLength: bufferS, startLevel: 0 });
   hls.on(Hls.Events.ERROR, (_, { details, fatal, frag, reason }) => {
-    // A forced switch fetches a segment again that is in the buffer in another rung; hls.js 1.7 wonders that nothing grew then.
+    // A forced switch fetches a segment that is already buffered in another rung; hls.js 1.7 then
+    // reports no progress.
     if (details === Hls.ErrorDetails.BUFFER_APPEND_NO_PROGRESS && !fatal) return;
-    // It also gives up what it fetches of the rung that is left, and says so.
+    // It also reports that it aborts the fetches of the previous rung.
     if (details === Hls.ErrorDetails.INTERNAL_ABORTED && !fatal) return;
     errors.push(`${details}${fatal ? ", fatal" : ""}: ${frag?.relurl ?? ""} ${reason ?? ""}`);
   });
   const parsed = new Promise((resolve) => hls.on(Hls.Events.MANIFEST_PARSED, resolve));
-  hls.loadSource(address);
+  hls.loadSource(url);
   hls.attachMedia(video);
   await parsed;
   const levels = () => hls.levels.map((level, index) => ({ height: level.height, index })).sort((a, b) => a.height - b.height);
@@ -41,13 +43,13 @@ async function startHlsjs(address) {
   };
 }
 
-async function startShaka(address) {
+async function startShaka(url) {
   shaka.polyfill.installAll();
   const player = new shaka.Player();
   player.addEventListener("error", ({ detail }) => errors.push(`${detail.severity}/${detail.category}/${detail.code}`));
   await player.attach(video);
   player.configure({ abr: { enabled: false }, streaming: { bufferingGoal: bufferS, rebufferingGoal: 1 } });
-  await player.load(address);
+  await player.load(url);
   const tracks = () => player.getVariantTracks().sort((a, b) => a.height - b.height);
   return {
     heights: () => tracks().map(({ height }) => height),
@@ -57,7 +59,7 @@ async function startShaka(address) {
   };
 }
 
-async function startDashjs(address) {
+async function startDashjs(url) {
   const buffered = (seconds) => ({ bufferTimeDefault: seconds, bufferTimeAtTopQuality: seconds });
   const player = dashjs.MediaPlayer().create();
   player.updateSettings({
@@ -69,7 +71,7 @@ async function startDashjs(address) {
   });
   player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => errors.push(`${error.code}: ${error.message}`));
   const ready = new Promise((resolve) => player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, resolve));
-  player.initialize(video, address, false);
+  player.initialize(video, url, false);
   await ready;
   const rungs = () => player.getRepresentationsByType("video").sort((a, b) => a.height - b.height);
   return {
@@ -85,58 +87,59 @@ async function startDashjs(address) {
 
 const STARTS = { hlsjs: startHlsjs, shaka: startShaka, dashjs: startDashjs };
 
-function load(address) {
+function load(url) {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = address;
+    script.src = url;
     script.onload = resolve;
-    script.onerror = () => reject(new Error(`${address} is missing`));
+    script.onerror = () => reject(new Error(`${url} is missing`));
     document.head.append(script);
   });
 }
 
 async function start() {
-  const player = asked.get("player");
+  const player = query.get("player");
   await load(LIBRARIES[player]);
   video.addEventListener("error", () => errors.push(`media error ${video.error.code}: ${video.error.message}`));
   video.addEventListener("resize", () => heights.push(video.videoHeight));
-  const control = await STARTS[player](asked.get("address"));
+  const control = await STARTS[player](query.get("url"));
   return { ...control, problems: () => ({ errors, stalls }), seen: () => heights };
 }
 
-// The number that a picture shows in bars, lowest bit left; see tests/media/clips.py.
+// Return the number that a frame shows as bars, lowest bit on the left; see tests/media/clips.py.
 function shownNumber(bits) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-  const pen = canvas.getContext("2d", { willReadFrequently: true });
-  pen.drawImage(video, 0, 0);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(video, 0, 0);
   let number = 0;
   for (let bit = 0; bit < bits; bit += 1) {
     const x = Math.floor(((bit + 0.5) * canvas.width) / bits);
-    if (pen.getImageData(x, Math.floor(canvas.height / 2), 1, 1).data[0] > 127) number += 2 ** bit;
+    if (context.getImageData(x, Math.floor(canvas.height / 2), 1, 1).data[0] > 127) number += 2 ** bit;
   }
   return number;
 }
 
-function within(limitMs, what, promise) {
-  const late = new Promise((_, reject) => {
-    setTimeout(() => reject(new Error(`${what} did not come within ${limitMs} ms; ${JSON.stringify({ errors, stalls })}`)), limitMs);
+function withTimeout(limitMs, what, promise) {
+  const timeout = new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(`${what} did not happen within ${limitMs} ms; ${JSON.stringify({ errors, stalls })}`)), limitMs);
   });
-  return Promise.race([promise, late]);
+  return Promise.race([promise, timeout]);
 }
 
-// Seek, and tell what is shown then and how long it took.
+// Seek, and return which frame is shown then and how long it took.
 async function seek(to, bits) {
   const began = performance.now();
   const arrived = new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
   const drawn = new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
   video.currentTime = to;
-  await within(LIMIT_MS, `"seeked" at ${to}`, arrived);
-  const mediaTime = await within(LIMIT_MS, `a picture for ${to}`, drawn);
+  await withTimeout(LIMIT_MS, `"seeked" at ${to}`, arrived);
+  const mediaTime = await withTimeout(LIMIT_MS, `a frame for ${to}`, drawn);
   return { mediaTime, number: shownNumber(bits), tookMs: performance.now() - began };
 }
 
-// Not `ended` alone: dash.js 5.2 never says that the stream is at its end when a buffer happens to be updated in that moment.
+// Not `ended` alone: dash.js 5.2 never signals the end of the stream if a buffer happens to be updated
+// at that moment.
 const playedOut = () => video.ended || video.duration - video.currentTime < 0.25;
 
 function countStalls() {
@@ -152,7 +155,7 @@ function playAtRate(rate) {
   video.playbackRate = rate;
 }
 
-function secondsInHand() {
+function bufferedAheadS() {
   for (let range = 0; range < video.buffered.length; range += 1) {
     const [start, end] = [video.buffered.start(range), video.buffered.end(range)];
     if (start <= video.currentTime && video.currentTime < end) return end - video.currentTime;
@@ -160,29 +163,30 @@ function secondsInHand() {
   return 0;
 }
 
-// At any moment, what is in hand would last for 2.5 s. So it dwindles ever more slowly, and is not used up while the server stands
-// still for a few seconds. A gap in what is played is reached all the same, and is a stall.
-function playNoFasterThanInHand() {
+// Play at a rate at which the buffered seconds would last for 2.5 s. So the buffer drains ever more
+// slowly, and does not run empty while the server stalls for a few seconds. A gap in the media is
+// still reached, and is a stall.
+function pacePlaybackByBuffer() {
   const pace = () => {
-    const rate = Math.min(1, Math.max(0.1, Math.round(4 * secondsInHand()) / 10));
+    const rate = Math.min(1, Math.max(0.1, Math.round(4 * bufferedAheadS()) / 10));
     if (rate !== video.playbackRate) video.playbackRate = rate;
   };
   pace();
   pacing = setInterval(pace, 50);
 }
 
-// Play, and choose one rung after the other, each once the one before is shown.
-async function changeThrough(places) {
+// Play, and choose one rung after the other, each once the previous one is shown.
+async function switchThroughRungs(places) {
   for (const place of places) {
     const height = control.heights()[place];
     control.choose(place);
     if (video.paused) await video.play();
     const shown = new Promise((resolve) => {
-      const look = () => video.videoHeight === height && resolve();
-      video.addEventListener("resize", look);
-      look();
+      const check = () => video.videoHeight === height && resolve();
+      video.addEventListener("resize", check);
+      check();
     });
-    await within(CHANGE_LIMIT_MS, `a picture of ${height} lines`, shown);
+    await withTimeout(CHANGE_LIMIT_MS, `a frame of ${height} lines`, shown);
   }
 }
 

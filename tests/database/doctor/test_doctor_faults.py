@@ -1,4 +1,4 @@
-"""Planted faults, one at a time, in a system that is well: doctor finds each, names it, says the mend, and finds nothing else."""
+"""Doctor reports each injected fault of a healthy system with its fix, and nothing else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tasks.management.commands.doctor import PROBES
 from tasks.models import Attempt, Job, Tick
 from tasks.schedule.sync import sync_entries
 from tasks.services.requests.delete import delete_video
-from tasks.services.requests.request import request_by_person
+from tasks.services.requests.request import request_again
 from tasks.services.ticks.lease import run_tick
 from tasks.services.ticks.purge import prune_jobs, purge_deleted, purge_superseded
 from tests.batch_faults import Faults
@@ -44,7 +44,7 @@ DIGEST = f"sha256:{'5c' * 32}"
 
 
 class Site(NamedTuple):
-    """What a fault may be planted in."""
+    """Everything that a fault can be injected into."""
 
     settings: Settings
     faults: Faults
@@ -57,9 +57,13 @@ class Site(NamedTuple):
 
 @pytest.fixture
 def site(settings: Settings, faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A system that is well: its ticks ran, its definition is what the code renders, its image has a digest, hls.js is there."""
+    """Return a healthy system.
+
+    Its ticks ran, its job definition is what the code renders, its image has a digest, and hls.js
+    is installed.
+    """
     batch = boto3.client("batch")
-    settings.VIDEO_BATCH_JOB_DEFINITION = f"well-{uuid.uuid4().hex[:8]}"
+    settings.VIDEO_BATCH_JOB_DEFINITION = f"healthy-{uuid.uuid4().hex[:8]}"
     settings.BATCHREEL = {"image": f"batchreel@{DIGEST}"}
     batch.register_job_definition(**render(bridge_settings(), region=batch.meta.region_name))
     settings.STATIC_ROOT = tmp_path / "static"
@@ -72,7 +76,7 @@ def site(settings: Settings, faults: Faults, tmp_path: Path, monkeypatch: pytest
 
 
 def findings() -> dict[str, Finding]:
-    """What doctor finds, but for what is well."""
+    """Return doctor's findings that are not OK, by part."""
     return {each.part: each for each in run_probes(PROBES) if each.status is not Status.OK}
 
 
@@ -103,19 +107,19 @@ def migration_missing(_: Site) -> Iterator[None]:
         cursor.executemany("INSERT INTO django_migrations (app, name, applied) VALUES ('batchreel', %s, %s)", rows)
 
 
-def no_bound_of_row_locks(site: Site) -> None:
+def row_locks_have_no_timeout(site: Site) -> None:
     site.monkeypatch.setitem(django_settings.DATABASES["default"]["OPTIONS"], "options", "")
 
 
 def clock_is_wrong(site: Site) -> None:
-    slow = SimpleNamespace(now=lambda zone: datetime.now(zone) - timedelta(seconds=90))
-    site.monkeypatch.setattr("tasks.doctor.probes.database.datetime", slow)
+    slow_clock = SimpleNamespace(now=lambda zone: datetime.now(zone) - timedelta(seconds=90))
+    site.monkeypatch.setattr("tasks.doctor.probes.database.datetime", slow_clock)
 
 
 # Broker, ticks, jobs.
 
 
-def redis_away(site: Site) -> None:
+def redis_is_unreachable(site: Site) -> None:
     site.settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
 
 
@@ -140,7 +144,7 @@ def messages_pile_up(site: Site) -> Iterator[None]:
     client.close()
 
 
-def beat_is_away(_: Site) -> None:
+def beat_is_stopped(_: Site) -> None:
     Tick.objects.filter(name="rescue").update(started_at=None)
 
 
@@ -157,7 +161,7 @@ def entry_is_disabled(_: Site) -> None:
     PeriodicTask.objects.filter(name="batchreel: reap").update(enabled=False)
 
 
-def tick_meets_trouble(_: Site) -> None:
+def tick_fails(_: Site) -> None:
     Tick.objects.filter(name="observe").update(error_code="BATCH_DENIED", error_message="DescribeJobs: not allowed")
 
 
@@ -171,7 +175,7 @@ def job_is_overdue(_: Site) -> None:
     age(Job, "next_attempt_at", seconds=601)
 
 
-def attempt_waits(_: Site) -> None:
+def attempt_stays_runnable(_: Site) -> None:
     submitted_attempt()
     Attempt.objects.update(
         batch_status="RUNNABLE", batch_status_reason="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - no"
@@ -199,7 +203,7 @@ def removal_fails(site: Site) -> None:
 
 def old_publication_cannot_be_removed(site: Site) -> None:
     video = published()
-    request_by_person(video_id=video.pk)
+    request_again(video_id=video.pk)
     published(video)
     Attempt.objects.update(batch_status="SUCCEEDED")
     assert prune_jobs(limit=2) == 2
@@ -225,16 +229,16 @@ def bucket_is_missing(site: Site) -> None:
 
 
 def compute(site: Site, *, queue_state: str = "ENABLED", **resources: Any) -> None:
-    """A queue of its own, whose compute environment differs."""
+    """Create another queue with a different compute environment, and use it."""
     batch = boto3.client("batch")
-    name = f"odd-{uuid.uuid4().hex[:8]}"
-    like = batch.describe_compute_environments(computeEnvironments=["batchreel"])["computeEnvironments"][0]
+    name = f"other-{uuid.uuid4().hex[:8]}"
+    template = batch.describe_compute_environments(computeEnvironments=["batchreel"])["computeEnvironments"][0]
     batch.create_compute_environment(
         computeEnvironmentName=name,
         type="MANAGED",
         state="ENABLED",
-        serviceRole=like["serviceRole"],
-        computeResources={**like["computeResources"], **resources},
+        serviceRole=template["serviceRole"],
+        computeResources={**template["computeResources"], **resources},
     )
     order: Any = [{"order": 1, "computeEnvironment": name}]
     batch.create_job_queue(jobQueueName=name, state=queue_state, priority=1, computeEnvironmentOrder=order)
@@ -242,7 +246,7 @@ def compute(site: Site, *, queue_state: str = "ENABLED", **resources: Any) -> No
 
 
 def ec2(site: Site, *instance_types: str) -> None:
-    """Compute on instances of these types."""
+    """Use EC2 compute with these instance types."""
     iam = boto3.client("iam")
     name = f"instance-{uuid.uuid4().hex[:8]}"
     iam.create_instance_profile(InstanceProfileName=name)
@@ -268,7 +272,7 @@ def architectures_are_mixed(site: Site) -> None:
     ec2(site, "c5", "c6g")
 
 
-def definition_is_gone(site: Site) -> None:
+def definition_is_missing(site: Site) -> None:
     site.settings.VIDEO_BATCH_JOB_DEFINITION = "no-such-definition"
 
 
@@ -279,10 +283,10 @@ def definition_has_drifted(site: Site) -> None:
     batch.register_job_definition(**drifted)
 
 
-def command_is_gone(site: Site) -> None:
+def command_is_missing(site: Site) -> None:
     batch = boto3.client("batch")
     old = render(bridge_settings(), region=batch.meta.region_name)
-    old["containerProperties"]["command"] = ["python", "-m", "tasks.gone", "Ref::job_id"]
+    old["containerProperties"]["command"] = ["python", "-m", "tasks.missing", "Ref::job_id"]
     batch.register_job_definition(**old)
 
 
@@ -297,7 +301,7 @@ def image_has_no_digest(site: Site) -> None:
 
 
 def ecr_image(site: Site, *architectures: str) -> str:
-    """An image in ECR for these architectures; its digest."""
+    """Create an image in ECR for these architectures, and return its digest."""
     ecr = boto3.client("ecr")
     repository = f"batchreel-{uuid.uuid4().hex[:8]}"
     account = ecr.create_repository(repositoryName=repository)["repository"]["registryId"]
@@ -313,7 +317,7 @@ def ecr_image(site: Site, *architectures: str) -> str:
     return digest
 
 
-def image_is_gone(site: Site) -> None:
+def image_is_missing(site: Site) -> None:
     ecr_image(site)
 
 
@@ -323,27 +327,27 @@ def image_is_for_another_architecture(site: Site) -> None:
 
 
 def reads_are_denied(site: Site) -> None:
-    site.faults.plant("deny", operation="DescribeJobs", times=None)
+    site.faults.inject("deny", operation="DescribeJobs", times=None)
 
 
 def submits_are_denied(site: Site) -> None:
-    site.faults.plant("deny", operation="SubmitJob", times=None)
+    site.faults.inject("deny", operation="SubmitJob", times=None)
 
 
-def parts_are_denied(site: Site) -> None:
+def multipart_uploads_are_denied(site: Site) -> None:
     use_new_bucket(site.settings)
-    really = BaseClient._make_api_call
+    original = BaseClient._make_api_call
 
     def deny(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
         if operation != "CreateMultipartUpload":
-            return really(client, operation, arguments)
+            return original(client, operation, arguments)
         answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
         raise ClientError(answer, operation)
 
     site.monkeypatch.setattr(BaseClient, "_make_api_call", deny)
 
 
-# Media, and the old system.
+# Media and legacy settings.
 
 
 def ffmpeg_does_not_run(site: Site) -> None:
@@ -355,11 +359,11 @@ def player_is_missing(site: Site) -> None:
     site.settings.STATICFILES_DIRS = []
 
 
-def old_setting_is_left(site: Site) -> None:
+def legacy_setting_remains(site: Site) -> None:
     site.monkeypatch.setenv("VIDEO_SQS_QUEUE_NAME", "videos")
 
 
-def old_entry_is_left(_: Site) -> None:
+def legacy_entry_remains(_: Site) -> None:
     every, _made = IntervalSchedule.objects.get_or_create(every=1, period="hours")
     PeriodicTask.objects.create(name="stuck", task="video.scan_stuck_video_jobs", interval=every)
 
@@ -370,61 +374,61 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (no_queue, "queue", FAILED, "has no queue no-such-queue", "VIDEO_BATCH_JOB_QUEUE"),
     (unknown_setting, "settings", FAILED, "batchreel.E010", "heartbeat_s"),
     (migration_missing, "migrations", FAILED, "batchreel.00", "manage.py migrate"),
-    (no_bound_of_row_locks, "row locks", WARNING, "locked for ever", "idle_in_transaction_session_timeout"),
+    (row_locks_have_no_timeout, "row locks", WARNING, "locked forever", "idle_in_transaction_session_timeout"),
     (clock_is_wrong, "clock", WARNING, "90 s ahead", "time server"),
-    (redis_away, "broker", FAILED, "Redis does not answer", "REDIS_URL"),
+    (redis_is_unreachable, "broker", FAILED, "Redis is unavailable", "REDIS_URL"),
     (redis_evicts, "broker", FAILED, "allkeys-lru", "noeviction"),
     (messages_pile_up, "messages", WARNING, "501 in observe", "Celery workers"),
-    (beat_is_away, "tick rescue", FAILED, "never run", "celery -A project beat"),
+    (beat_is_stopped, "tick rescue", FAILED, "never run", "celery -A project beat"),
     (entry_is_missing, "tick reap", FAILED, "no beat entry", "sync_schedule"),
-    (entry_has_another_period, "tick reap", FAILED, "every 600 seconds, and the settings say", "Restart beat"),
-    (entry_is_disabled, "tick reap", WARNING, "disabled", "Enable it in admin"),
-    (tick_meets_trouble, "tick observe", FAILED, "DescribeJobs: not allowed", "Mend the cause"),
+    (entry_has_another_period, "tick reap", FAILED, "every 600 seconds, but the settings require", "Restart beat"),
+    (entry_is_disabled, "tick reap", WARNING, "disabled", "Enable it in the admin"),
+    (tick_fails, "tick observe", FAILED, "DescribeJobs: not allowed", "Fix the cause"),
     (job_is_dead, "jobs", WARNING, "1 for ATTEMPTS_EXHAUSTED", "revive"),
     (job_is_overdue, "due jobs", FAILED, "not submitted", "submit_per_s"),
     (removal_fails, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
     (old_publication_cannot_be_removed, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
-    (attempt_waits, "starting", WARNING, "JOB_RESOURCE_REQUIREMENT", "compute environment"),
-    (storage_cannot_be_written, "storage", FAILED, "cannot be used", "MEDIA_ROOT"),
+    (attempt_stays_runnable, "starting", WARNING, "JOB_RESOURCE_REQUIREMENT", "compute environment"),
+    (storage_cannot_be_written, "storage", FAILED, "Cannot be used", "MEDIA_ROOT"),
     (bucket_is_missing, "storage", FAILED, "NoSuchBucket", "STORAGE_BUCKET"),
     (queue_is_disabled, "queue", FAILED, "DISABLED", "Enable it"),
     (compute_is_too_small, "compute", FAILED, "at most 1 vCPUs", "maxvCpus"),
     (instances_are_too_small, "instance types", FAILED, "c5.large, c5.xlarge", "larger size"),
     (architectures_are_mixed, "instance types", FAILED, "mixes amd64 and arm64", "one architecture"),
-    (definition_is_gone, "definition", FAILED, "no active job definition", "register_job_definition"),
+    (definition_is_missing, "definition", FAILED, "no active job definition", "register_job_definition"),
     (definition_has_drifted, "definition", FAILED, "timeout", "register_job_definition"),
-    (command_is_gone, "command", FAILED, "tasks.gone", "register_job_definition"),
-    (image_has_no_digest, "image", WARNING, "named by a tag", "digest"),
-    (image_is_gone, "image", FAILED, "CannotPullContainerError", "Push it"),
+    (command_is_missing, "command", FAILED, "tasks.missing", "register_job_definition"),
+    (image_has_no_digest, "image", WARNING, "uses a tag", "digest"),
+    (image_is_missing, "image", FAILED, "CannotPullContainerError", "Push it"),
     (image_is_for_another_architecture, "image", FAILED, "exec format error", "--platform"),
     (reads_are_denied, "permissions", FAILED, "batch:DescribeJobs is denied", "roles.tf"),
-    (parts_are_denied, "permissions", FAILED, "s3: uploads in parts is denied", "roles.tf"),
+    (multipart_uploads_are_denied, "permissions", FAILED, "s3: multipart upload is denied", "roles.tf"),
     (submits_are_denied, "permissions", FAILED, "batch:SubmitJob is denied", "roles.tf"),
     (ffmpeg_does_not_run, "ffmpeg", FAILED, "does not run", "FFMPEG_BINARY"),
     (player_is_missing, "player", WARNING, "not installed", "collectstatic"),
-    (old_setting_is_left, "leftovers", WARNING, "VIDEO_SQS_QUEUE_NAME", "docs/migrating.md"),
-    (old_entry_is_left, "leftovers", WARNING, "stuck", "docs/migrating.md"),
+    (legacy_setting_remains, "legacy", WARNING, "VIDEO_SQS_QUEUE_NAME", "docs/migrating.md"),
+    (legacy_entry_remains, "legacy", WARNING, "stuck", "docs/migrating.md"),
 ]
 
-BESIDE: dict[Plant, set[str]] = {
-    # A queue that is not there cannot be listed, and a command that is gone makes the definition another one.
-    command_is_gone: {"definition"},
+FURTHER_FINDINGS: dict[Plant, set[str]] = {
+    # A missing command also makes the registered definition differ.
+    command_is_missing: {"definition"},
 }
-"""What else doctor rightly says of a fault."""
+"""Other parts that doctor rightly reports for a fault."""
 
 
-def test_nothing_is_found_when_all_is_well(site: Site) -> None:
+def test_check_finds_nothing_when_everything_is_good(site: Site) -> None:
     assert site.settings
     assert findings() == {}
 
 
 @pytest.mark.parametrize(("plant", "part", "status", "why", "fix"), FAULTS, ids=[fault[0].__name__ for fault in FAULTS])
-def test_fault_is_found_and_named_with_its_mend_when_it_is_planted(
+def test_doctor_reports_a_fault_and_its_fix_when_it_is_injected(
     *, plant: Plant, part: str, status: Status, why: str, fix: str, site: Site
 ) -> None:
     with plant(site) or nullcontext():
         found = findings()
-    assert found.keys() == {part} | BESIDE.get(plant, set()), found
+    assert found.keys() == {part} | FURTHER_FINDINGS.get(plant, set()), found
     assert found[part].status is status
     assert why in found[part].why
     assert fix in found[part].fix

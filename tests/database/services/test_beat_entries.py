@@ -1,4 +1,4 @@
-"""The beat entries in the database say what the code says, and what an operator said last."""
+"""The beat entries in the database match the code, except for what an operator has disabled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def row(name: str) -> Any:
     return PeriodicTask.objects.get(name=name)
 
 
-def test_every_entry_has_its_row_after_migrating() -> None:
+def test_beat_entries_have_rows_when_migrations_have_run() -> None:
     periods_s = {tick.entry: tick.period_s(bridge_settings()) for tick in TICKS}
     wanted = {(tick.entry, tick.task, tick.queue, periods_s[tick.entry], periods_s[tick.entry]) for tick in TICKS}
     ours = PeriodicTask.objects.filter(name__startswith=ENTRY_PREFIX, enabled=True)
@@ -37,29 +37,29 @@ def test_every_entry_has_its_row_after_migrating() -> None:
     assert {r.interval.period for r in ours} == {"seconds"}
 
 
-def test_rows_stay_the_same_when_migrating_twice() -> None:
+def test_beat_entries_do_not_change_when_migrating_twice() -> None:
     before, intervals = rows(), IntervalSchedule.objects.count()
     call_command("migrate", verbosity=0)
     call_command("migrate", verbosity=0)
     assert (rows(), IntervalSchedule.objects.count()) == (before, intervals)
 
 
-def test_beat_is_told_to_look_again_only_when_something_changed(settings: Settings) -> None:
-    told = PeriodicTasks.last_change()
+def test_beat_reloads_the_schedule_only_when_an_entry_changed(settings: Settings) -> None:
+    last_change = PeriodicTasks.last_change()
     assert beat.sync_entries().is_empty
-    assert PeriodicTasks.last_change() == told
+    assert PeriodicTasks.last_change() == last_change
     settings.BATCHREEL = {"reap_tick_s": 45}
     assert beat.sync_entries().changed == ["batchreel: reap"]
-    assert PeriodicTasks.last_change() != told
+    assert PeriodicTasks.last_change() != last_change
 
 
-def test_entries_have_the_periods_of_the_settings_when_beat_starts(settings: Settings) -> None:
+def test_beat_entries_have_the_periods_of_the_settings_when_beat_starts(settings: Settings) -> None:
     settings.BATCHREEL = {"reap_tick_s": 45}
     beat_init.send(sender=None)
     assert row("batchreel: reap").interval.every == 45
 
 
-def test_beat_starts_all_the_same_when_the_database_is_away(
+def test_beat_starts_when_the_database_is_unreachable(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse() -> None:
@@ -67,29 +67,29 @@ def test_beat_starts_all_the_same_when_the_database_is_away(
         raise OperationalError(message)
 
     monkeypatch.setattr(beat, "sync_entries", refuse)
-    (_, answer), *_ = [each for each in beat_init.send(sender=None) if each[0].__module__ == "tasks.receivers"]
-    assert answer is None
+    (_, result), *_ = [each for each in beat_init.send(sender=None) if each[0].__module__ == "tasks.receivers"]
+    assert result is None
     assert "SCHEDULE_NOT_WRITTEN connection refused" in caplog.text
 
 
-def test_entry_stays_disabled_when_an_operator_disabled_it() -> None:
+def test_beat_entry_stays_disabled_when_an_operator_disabled_it() -> None:
     PeriodicTask.objects.filter(name="batchreel: reap").update(enabled=False)
     beat.sync_entries()
     assert not row("batchreel: reap").enabled
 
 
-def test_entry_is_fixed_when_it_was_edited_by_hand(settings: Settings) -> None:
+def test_beat_entry_is_corrected_when_it_was_edited_by_hand(settings: Settings) -> None:
     del settings.BATCHREEL
     daily = IntervalSchedule.objects.create(every=1, period="days")
     PeriodicTask.objects.filter(name="batchreel: submit").update(interval=daily, expire_seconds=None, queue="typo")
     assert [message.id for message in run_checks(tags=["database"], databases=["default"])] == ["batchreel.W028"]
     assert beat.sync_entries().changed == ["batchreel: submit"]
-    mended = row("batchreel: submit")
-    assert (mended.interval.every, mended.expire_seconds, mended.queue) == (15, 15, "submit")
+    fixed = row("batchreel: submit")
+    assert (fixed.interval.every, fixed.expire_seconds, fixed.queue) == (15, 15, "submit")
     assert run_checks(tags=["database"], databases=["default"]) == []
 
 
-def test_entry_is_switched_off_and_kept_when_the_code_has_it_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beat_entry_is_disabled_and_kept_when_the_code_drops_it(monkeypatch: pytest.MonkeyPatch) -> None:
     withdrawn = TICKS[0].entry
     monkeypatch.setattr(beat, "TICKS", TICKS[1:])
     assert beat.sync_entries().withdrawn == [withdrawn]
@@ -100,7 +100,7 @@ def test_entry_is_switched_off_and_kept_when_the_code_has_it_no_more(monkeypatch
     assert row(withdrawn).enabled
 
 
-def test_site_entries_are_not_touched() -> None:
+def test_beat_entries_of_the_site_do_not_change_when_syncing() -> None:
     interval = IntervalSchedule.objects.create(every=7, period="days")
     PeriodicTask.objects.create(name="the site's own", task="site.task", interval=interval)
     before = rows()
@@ -111,22 +111,24 @@ def test_site_entries_are_not_touched() -> None:
 @pytest.mark.parametrize(
     ("period_s", "every", "unit"), [(2, 2, "seconds"), (2.0, 2, "seconds"), (0.5, 500_000, "microseconds")]
 )
-def test_period_is_kept_when_it_is_no_whole_second(
+def test_beat_period_is_exact_when_it_is_a_fraction_of_a_second(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, period_s: float, every: int, unit: str
 ) -> None:
     settings.BATCHREEL = {"reap_tick_s": period_s}
     quick = Tick(name="quick", queue="maintain", period_setting="reap_tick_s", purpose="A test.")
     monkeypatch.setattr(beat, "TICKS", (quick,))
     beat.sync_entries()
-    made = row(quick.entry)
-    assert (made.interval.every, made.interval.period, made.expire_seconds) == (every, unit, max(1, int(period_s)))
+    entry = row(quick.entry)
+    assert (entry.interval.every, entry.interval.period, entry.expire_seconds) == (every, unit, max(1, int(period_s)))
 
 
-def test_sync_schedule_says_what_it_did(capsys: pytest.CaptureFixture[str], settings: Settings) -> None:
+def test_sync_schedule_reports_changes_when_a_period_changes(
+    capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
     call_command("sync_schedule")
     settings.BATCHREEL = {"reap_tick_s": 45}
     call_command("sync_schedule")
     assert capsys.readouterr().out.splitlines() == [
-        "The schedule is as the code says; nothing changed.",
+        "The schedule already matches the code; nothing changed.",
         "changed: batchreel: reap",
     ]

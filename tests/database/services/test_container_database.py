@@ -1,4 +1,4 @@
-"""A container waits for the database through what passes: an outage, a failover, a process that stood still."""
+"""A container retries transient database errors: outages, failovers and ended sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.models import Tick
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def _patient() -> Database:
+def _retrying_database() -> Database:
     return Database(retry_s=60, shutting_down=threading.Event(), shutdown_timeout_s=1)
 
 
@@ -23,7 +23,7 @@ def _write() -> str:
     return Tick.objects.create(name="written").name
 
 
-def test_call_is_made_again_when_a_failover_leads_to_a_server_that_only_reads() -> None:
+def test_database_call_is_retried_when_a_failover_leads_to_a_standby() -> None:
     connections: list[str] = []
 
     def write_once_writable() -> str:
@@ -33,34 +33,34 @@ def test_call_is_made_again_when_a_failover_leads_to_a_server_that_only_reads() 
             connections.append("another")
         return _write()
 
-    assert _patient()(write_once_writable) == "written"
+    assert _retrying_database()(write_once_writable) == "written"
     assert len(connections) == 2
 
 
-def test_call_is_made_again_when_its_session_was_ended_because_it_stood_still() -> None:
+def test_database_call_is_retried_when_its_session_was_terminated() -> None:
     calls: list[str] = []
 
-    def stand_still_once() -> str:
+    def hang_once() -> str:
         if not calls:
-            calls.append("stood still")
+            calls.append("hung")
             with connection.cursor() as cursor:
                 cursor.execute("SET transaction_timeout = '10ms'; SELECT pg_sleep(10)")
         return _write()
 
-    assert _patient()(stand_still_once) == "written"
+    assert _retrying_database()(hang_once) == "written"
 
 
-def test_error_that_another_call_would_meet_again_is_raised() -> None:
-    def fetch_from_no_cursor() -> None:
+def test_database_error_is_raised_when_it_is_not_transient() -> None:
+    def raise_internal_error() -> None:
         with connection.cursor() as cursor:
-            # 55000 and its kin are OperationalErrors; XX000 is an InternalError that nothing passes.
+            # SQLSTATE class 55 raises OperationalError; XX000 raises InternalError, which is not transient.
             cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'broken' USING ERRCODE = 'XX000'; END $$")
 
     with pytest.raises(InternalError, match="broken"):
-        _patient()(fetch_from_no_cursor)
+        _retrying_database()(raise_internal_error)
 
 
-def test_server_that_is_gone_without_a_word_is_noticed_within_half_a_minute() -> None:
+def test_database_connection_fails_in_30_s_when_the_server_vanishes() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     with socket.socket(fileno=os.dup(connection.connection.fileno())) as sock:

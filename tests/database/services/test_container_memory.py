@@ -1,4 +1,7 @@
-"""A container says itself that memory ran out: its next attempt comes before AWS Batch's own word, and needs more of it."""
+"""A container reports itself that memory ran out.
+
+The next attempt starts before AWS Batch reports the cause, and needs more memory.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ _V1 = "oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n"
 
 @pytest.fixture
 def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The kernel's file, which says nothing yet."""
+    """Return the kernel's counter file, which does not exist yet."""
     file = tmp_path / "memory.events"
     monkeypatch.setattr(memory, "_COUNTERS", (tmp_path / "no such file", file))
     return file
 
 
 @pytest.mark.parametrize("text", [_V2, _V1], ids=["v2", "v1"])
-def test_kills_are_counted_when_the_kernel_tells_of_them(text: str, counter: Path) -> None:
+def test_oom_kills_are_counted_when_the_kernel_reports_them(text: str, counter: Path) -> None:
     assert oom_kills() == 0
     counter.write_text(text.format(kills=3))
     assert oom_kills() == 3
@@ -37,9 +40,9 @@ def test_kills_are_counted_when_the_kernel_tells_of_them(text: str, counter: Pat
     [(1, Reason.ENCODE_FAILED), (2, Reason.OUT_OF_MEMORY)],
     ids=["killed otherwise", "out of memory"],
 )
-def test_cause_is_told_when_the_encoder_was_killed(kills: int, reason: Reason, counter: Path) -> None:
+def test_cause_is_reported_when_the_encoder_was_killed(kills: int, reason: Reason, counter: Path) -> None:
     counter.write_text(_V2.format(kills=1))
     program = Program(job_id=uuid.uuid4(), number=1, batch_job_id=None)
     counter.write_text(_V2.format(kills=kills))
-    program._on_error(EncodeError(code="ENCODER_KILLED", message="ffmpeg was ended by signal 9 (it said nothing)."))
+    program._on_error(EncodeError(code="ENCODER_KILLED", message="ffmpeg was ended by signal 9 (no output)."))
     assert program._outcome.reason is reason

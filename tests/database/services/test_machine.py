@@ -1,6 +1,7 @@
-"""Any history of requests, ticks, faults, containers and people, drawn by hypothesis, against the services on PostgreSQL.
+"""Histories of requests, ticks, faults, containers and people, drawn by Hypothesis, on PostgreSQL.
 
-After each step the promises hold (tests/simulation/checks.py). Then the faults stop, and every job comes to an end in bounded time.
+The promises hold after each step (tests/simulation/checks.py). Then the faults stop, and every job
+ends in bounded time.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from tests.simulation import actions
-from tests.simulation.actions import NEEDS, Acts
+from tests.simulation.actions import NEEDS, Actions
 from tests.simulation.bridge import SETTINGS
 from tests.simulation.chance import seed_chance
 
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-# Each history is a transaction of its own: PostgreSQL cannot clear away what one left while a transaction around all of them is open.
+# Each history has its own transaction: PostgreSQL cannot vacuum the rows of earlier histories while
+# a transaction around all of them is open.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_small_budget")]
 
 QUICK_EXAMPLES = 200
@@ -34,20 +36,20 @@ ends = st.sampled_from(actions.ENDS)
 rarely = st.sampled_from(actions.RARELY)
 
 
-def drawn(name: str, **what: st.SearchStrategy[Any]) -> Any:
-    """The act of this name as a rule, where there is what it needs."""
-    act = rule(**what)(getattr(Acts, name))
-    return precondition(NEEDS[name])(act) if name in NEEDS else act
+def drawn(name: str, **parameters: st.SearchStrategy[Any]) -> Any:
+    """Return the action of this name as a rule, with its precondition."""
+    action = rule(**parameters)(getattr(Actions, name))
+    return precondition(NEEDS[name])(action) if name in NEEDS else action
 
 
-class Machine(Acts, RuleBasedStateMachine):
-    """The services, a simulated AWS Batch, its containers, and people."""
+class Machine(Actions, RuleBasedStateMachine):
+    """State machine of the services, a simulated AWS Batch, its containers and people."""
 
     def __init__(self) -> None:
         self.history = transaction.atomic()
         self.history.__enter__()
         self.patching = pytest.MonkeyPatch()
-        # Hypothesis tries parts of a history again, and must see the same.
+        # Hypothesis replays parts of a history, which must give the same result.
         seed_chance(0, self.patching)
         super().__init__()
         self.upload(with_signal=True)
@@ -61,37 +63,38 @@ class Machine(Acts, RuleBasedStateMachine):
             transaction.set_rollback(True)
             self.history.__exit__(None, None, None)
 
-    promises_hold = invariant()(Acts.promises_hold)
+    promises_hold = invariant()(Actions.promises_hold)
 
-    person_acts = drawn("person_acts", act=st.sampled_from(actions.PEOPLE), pick=picks)
+    person_acts = drawn("person_acts", act=st.sampled_from(actions.PERSON_ACTIONS), pick=picks)
 
-    # All is well. Hypothesis leaves rules out, another half in each history: of these, seldom all three.
-    bridge_goes_on = drawn("bridge_goes_on", number=picks)
-    container_goes_on = drawn("container_goes_on", pick=picks, steps=st.integers(1, 8))
-    all_goes_on = drawn("all_goes_on", number=picks, steps=st.integers(1, 4))
+    # Without faults. Hypothesis disables a different half of the rules in each history, and
+    # rarely all three of these.
+    bridge_runs = drawn("bridge_runs", number=picks)
+    container_advances = drawn("container_advances", pick=picks, steps=st.integers(1, 8))
+    all_advance = drawn("all_advance", number=picks, steps=st.integers(1, 4))
 
     tick_submit = drawn("tick_submit", fault=st.sampled_from(actions.SUBMIT_FAULTS))
     submit_takes_effect_twice = drawn("submit_takes_effect_twice")
     ticks_run = drawn("ticks_run", number=picks, reads_fail=rarely, terminate_fails=rarely)
     tick_reaps_all = drawn("tick_reaps_all", reads_fail=rarely)
-    time_passes = drawn("time_passes", seconds=st.sampled_from(actions.SPANS_S), ticks_were_away=rarely)
+    time_passes = drawn("time_passes", seconds=st.sampled_from(actions.SPANS_S), ticks_paused=rarely)
 
-    database_is_away = drawn("database_is_away", seconds=st.sampled_from(actions.SPANS_S), number=picks)
+    database_is_unavailable = drawn("database_is_unavailable", seconds=st.sampled_from(actions.SPANS_S), number=picks)
 
     batch_job_changes = drawn("batch_job_changes", pick=picks, end=ends, what=st.sampled_from(actions.CHANGES))
 
     container_starts = drawn("container_starts", pick=picks)
     container_works = drawn("container_works", pick=picks, steps=st.integers(1, 8))
-    container_says_it_twice = drawn("container_says_it_twice", pick=picks, sends_back=rarely)
+    container_repeats_finish = drawn("container_repeats_finish", pick=picks, redo=rarely)
     container_misbehaves = drawn(
         "container_misbehaves",
         pick=picks,
-        how=st.sampled_from(actions.MISDEEDS),
+        how=st.sampled_from(actions.MISBEHAVIORS),
         reason=st.sampled_from(actions.REASONS),
     )
     container_is_replaced = drawn("container_is_replaced", pick=picks, number=picks)
-    batch_forgets_one_at_work = drawn("batch_forgets_one_at_work", pick=picks)
-    executions_end_early = drawn("executions_end_early", times=st.integers(1, 4), end=ends, steps=st.integers(1, 3))
+    batch_forgets_running_job = drawn("batch_forgets_running_job", pick=picks)
+    containers_end_early = drawn("containers_end_early", times=st.integers(1, 4), end=ends, steps=st.integers(1, 3))
     helper_is_granted = drawn("helper_is_granted", pick=picks)
 
 
@@ -114,12 +117,12 @@ def _run(examples: int, *, start: int = 0) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_promises_hold_and_every_job_ends_whatever_happens_in_which_order() -> None:
+def test_promises_hold_and_every_job_ends_when_any_events_happen() -> None:
     _run(QUICK_EXAMPLES)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("number", range(LONG_EXAMPLES // EXAMPLES_OF_A_TEST))
-def test_promises_hold_and_every_job_ends_in_thousands_of_histories(number: int) -> None:
+def test_promises_hold_and_every_job_ends_when_histories_are_thousands(number: int) -> None:
     _run(EXAMPLES_OF_A_TEST, start=number)

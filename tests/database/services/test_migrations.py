@@ -1,4 +1,4 @@
-"""The migrations: what is refused in them, and what follows for the containers' role when they run."""
+"""Migrations: what they must not import, and the containers' privileges after they run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
 MIGRATIONS = Path(settings.BASE_DIR) / "tasks" / "migrations"
 
 
-def test_migrations_name_no_module_of_the_app_when_makemigrations_writes_one() -> None:
+def test_migrations_import_relatively_when_makemigrations_wrote_them() -> None:
     # The app is shipped under another import name; makemigrations writes the one that it has here.
     written = [path for path in MIGRATIONS.glob("*.py") if re.search(r"\btasks\.", path.read_text())]
     assert written == [], "import it relative to the migration instead: from ..storage.keys import source_key"
@@ -24,9 +24,9 @@ def test_migrations_name_no_module_of_the_app_when_makemigrations_writes_one() -
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(
-    CONTAINER_PASSWORD_VARIABLE not in os.environ, reason="the database is a given one, in which no role is made"
+    CONTAINER_PASSWORD_VARIABLE not in os.environ, reason="the given database has no role for containers"
 )
-def test_containers_may_write_a_new_column_when_the_migration_that_added_it_has_run() -> None:
+def test_container_role_can_write_a_new_column_when_migrations_have_run() -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"REVOKE UPDATE (redo_count) ON batchreel_unit FROM {CONTAINER_ROLE}")
         cursor.execute(f"GRANT UPDATE (fence) ON batchreel_job TO {CONTAINER_ROLE}")

@@ -1,4 +1,4 @@
-"""Every row of the observation table, through the service that applies it, on PostgreSQL."""
+"""Every row of the observation table, applied by the service, on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _apply(row: Row, attempt: Attempt) -> None:
     attempt.refresh_from_db()
 
 
-def _wait_as_the_row_says(row: Row, attempt: Attempt) -> None:
-    """SUCCEEDED has a grace, and few absent answers prove nothing."""
+def _apply_again_after_waiting(row: Row, attempt: Attempt) -> None:
+    """Apply the row until it takes effect: after a grace period, or enough absent answers."""
     age(Attempt, "batch_status_at", "created_at", "heartbeat_at", seconds=301)
     more = 1 if row.status is BatchStatus.SUCCEEDED else bridge_settings().missing_answers_limit - 1
     for _ in range(more):
@@ -33,28 +33,32 @@ def _wait_as_the_row_says(row: Row, attempt: Attempt) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [pytest.param(row, id=f"{row.status}-{row.said[:30]}-{row.container[:30]}-{row.exit_code}") for row in ROWS]
+    "row",
+    [
+        pytest.param(row, id=f"{row.status}-{row.status_reason[:30]}-{row.container_reason[:30]}-{row.exit_code}")
+        for row in ROWS
+    ],
 )
-def test_attempt_and_job_become_what_the_table_says_when_batch_says_it(row: Row, batch: ScriptedBatch) -> None:
+def test_attempt_and_job_follow_the_table_when_batch_reports_a_status(row: Row, batch: ScriptedBatch) -> None:
     attempt = submitted_attempt(batch=batch)
     if row.started:
         claimed(attempt)
         attempt.refresh_from_db()
     _apply(row, attempt)
     if row.status in {BatchStatus.SUCCEEDED, BatchStatus.ABSENT}:
-        _wait_as_the_row_says(row, attempt)
+        _apply_again_after_waiting(row, attempt)
     job = Job.objects.get(pk=attempt.job_id)
-    if row.meaning is None:
+    if row.reason is None:
         assert (attempt.state, attempt.reason, job.state) == ("SUBMITTED", "", "QUEUED")
-        assert (attempt.batch_status, attempt.batch_status_reason) == (row.status, row.said)
+        assert (attempt.batch_status, attempt.batch_status_reason) == (row.status, row.status_reason)
         return
-    assert attempt.reason == row.meaning
-    assert attempt.counted == {"yes": True, "no": False, "open": None}[row.counted]
+    assert attempt.reason == row.reason
+    assert attempt.counted == {"yes": True, "no": False, "undecided": None}[row.counted]
     assert job.state == "RETRY_WAIT", "another attempt follows"
-    assert row.told in attempt.reason_message or row.status is BatchStatus.SUCCEEDED
-    assert row.said in attempt.reason_message
+    assert row.message in attempt.reason_message or row.status is BatchStatus.SUCCEEDED
+    assert row.status_reason in attempt.reason_message
     age(Job, "next_attempt_at", seconds=bridge_settings().backoff_cap_s)
     second = submitted_attempt(job.video, batch=batch)
     assert second == newest_attempt(job.video)
     assert second.number == 2
-    assert (second.memory_mib > attempt.memory_mib) == (row.follows == MORE_MEMORY)
+    assert (second.memory_mib > attempt.memory_mib) == (row.consequence == MORE_MEMORY)

@@ -1,4 +1,4 @@
-"""Observing: unknown is not failed, unchanged rows are not written, and a cause is counted only where it is the job's own."""
+"""Observing: unknown is not failed, unchanged rows are not written, only own failures count."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ pytestmark = pytest.mark.django_db
 
 
 def _observe_all(batch: ScriptedBatch) -> int:
-    """Four ticks: everything's turn comes once."""
+    """Run four ticks, which observe every attempt once."""
     return sum(observe(batch=batch, tick=tick).changed for tick in range(4))
 
 
-def test_status_is_written_once_when_it_does_not_change(batch: ScriptedBatch) -> None:
+def test_batch_status_is_written_once_when_it_does_not_change(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
-    batch.says(attempt, BatchStatus.RUNNABLE, status_reason="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
+    batch.set_observation(attempt, BatchStatus.RUNNABLE, status_reason="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
     assert observe(batch=batch, tick=0).changed == 1
     with CaptureQueriesContext(
         connection,
@@ -47,14 +47,14 @@ def test_status_is_written_once_when_it_does_not_change(batch: ScriptedBatch) ->
     )
 
 
-def test_running_attempt_with_a_fresh_heartbeat_is_asked_about_once_a_minute(batch: ScriptedBatch) -> None:
+def test_running_attempt_is_polled_each_minute_when_its_heartbeat_is_fresh(batch: ScriptedBatch) -> None:
     claimed(submitted_attempt())
     for tick in range(8):
         observe(batch=batch, tick=tick)
     assert len(batch.described) == 2
 
 
-def test_silent_attempt_is_asked_about_at_each_tick(batch: ScriptedBatch) -> None:
+def test_silent_attempt_is_polled_by_each_tick_when_heartbeats_stop(batch: ScriptedBatch) -> None:
     claimed(submitted_attempt())
     age(Attempt, "heartbeat_at", seconds=41)
     for tick in range(4):
@@ -63,7 +63,7 @@ def test_silent_attempt_is_asked_about_at_each_tick(batch: ScriptedBatch) -> Non
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-def test_urgent_attempt_is_asked_about_when_a_tick_may_ask_about_hardly_any(
+def test_urgent_attempt_is_polled_when_the_poll_limit_is_tiny(
     limit: int, batch: ScriptedBatch, settings: Settings
 ) -> None:
     settings.BATCHREEL = {"describe_limit_ids": limit}
@@ -72,9 +72,7 @@ def test_urgent_attempt_is_asked_about_when_a_tick_may_ask_about_hardly_any(
     assert batch.described == [attempt.batch_job_id]
 
 
-def test_every_attempt_gets_its_turn_when_they_are_too_many_for_one_tick(
-    batch: ScriptedBatch, settings: Settings
-) -> None:
+def test_every_attempt_is_polled_in_turn_when_there_are_too_many(batch: ScriptedBatch, settings: Settings) -> None:
     settings.BATCHREEL = {"describe_limit_ids": 8, "submit_burst": 100}
     for number in range(59):
         uploaded_video(title=str(number))
@@ -84,21 +82,21 @@ def test_every_attempt_gets_its_turn_when_they_are_too_many_for_one_tick(
         claimed(attempt)
     silent = attempts[:2]
     Attempt.objects.filter(pk__in=[each.pk for each in silent]).update(heartbeat_at=Now() - timedelta(seconds=60))
-    looks: Counter[str] = Counter()
+    polls: Counter[str] = Counter()
     for tick in range(60):
         batch.described.clear()
         observe(batch=batch, tick=tick)
         assert len(batch.described) <= 8
-        looks.update(batch.described)
-    at_work, waiting = ([str(each.batch_job_id) for each in those] for those in (attempts[2:30], attempts[30:]))
-    assert min(looks[each] for each in at_work) >= 1
+        polls.update(batch.described)
+    running, waiting = ([str(each.batch_job_id) for each in group] for group in (attempts[2:30], attempts[30:]))
+    assert min(polls[each] for each in running) >= 1
     # 32 are urgent: they share six of the eight places.
-    assert min(looks[str(each.batch_job_id)] for each in silent) >= 10
-    assert min(looks[each] for each in waiting) >= 5
+    assert min(polls[str(each.batch_job_id)] for each in silent) >= 10
+    assert min(polls[each] for each in waiting) >= 5
 
 
 @pytest.mark.parametrize(
-    ("words", "reason", "counted"),
+    ("fields", "reason", "counted"),
     [
         (
             {"status_reason": "Essential container in task exited", "exit_code": 1, "started": True},
@@ -114,12 +112,12 @@ def test_every_attempt_gets_its_turn_when_they_are_too_many_for_one_tick(
         ),
     ],
 )
-def test_failed_attempt_is_retried_with_its_cause_when_batch_says_failed(
-    batch: ScriptedBatch, words: dict[str, object], reason: Reason, counted: bool
+def test_failed_attempt_is_retried_with_its_cause_when_batch_reports_it(
+    batch: ScriptedBatch, fields: dict[str, object], reason: Reason, counted: bool
 ) -> None:
     attempt = submitted_attempt()
     claimed(attempt)
-    batch.says(attempt, BatchStatus.FAILED, **words)
+    batch.set_observation(attempt, BatchStatus.FAILED, **fields)
     _observe_all(batch)
     attempt.refresh_from_db()
     job = Job.objects.get(pk=attempt.job_id)
@@ -128,16 +126,16 @@ def test_failed_attempt_is_retried_with_its_cause_when_batch_says_failed(
     assert job.next_attempt_at is not None
 
 
-def test_job_that_never_left_queued_is_recovered_when_spot_took_the_machine(batch: ScriptedBatch) -> None:
-    # The old system's rows stayed QUEUED for ever after a Spot reclaim, because only the container wrote states.
+def test_queued_job_is_retried_when_spot_reclaimed_its_host(batch: ScriptedBatch) -> None:
+    # If only containers wrote states, the row would stay QUEUED forever after a Spot reclaim.
     attempt = submitted_attempt()
-    batch.says(attempt, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.")
+    batch.set_observation(attempt, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.")
     observe(batch=batch, tick=0)
     assert Job.objects.get(pk=attempt.job_id).state == "RETRY_WAIT"
 
 
-def test_no_state_changes_when_aws_denies_the_answer(batch: ScriptedBatch) -> None:
-    # The old system took a denied DescribeJobs for "not found" and took a live encode from its container.
+def test_states_do_not_change_when_aws_denies_describe_jobs(batch: ScriptedBatch) -> None:
+    # If a denied DescribeJobs counted as "not found", a container would lose its live encode.
     attempt = submitted_attempt()
     claimed(attempt)
     age(Attempt, "heartbeat_at", seconds=100)
@@ -149,16 +147,16 @@ def test_no_state_changes_when_aws_denies_the_answer(batch: ScriptedBatch) -> No
     assert (attempt.state, attempt.missing_answers, Event.objects.count()) == ("RUNNING", 0, events)
 
 
-def test_attempt_is_lost_only_after_four_absences_silence_and_age(batch: ScriptedBatch) -> None:
+def test_attempt_is_lost_only_when_it_is_absent_silent_and_old(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
     claimed(attempt)
-    batch.says(attempt, BatchStatus.ABSENT)
+    batch.set_observation(attempt, BatchStatus.ABSENT)
     for _ in range(3):
         _observe_all(batch)
     age(Attempt, "heartbeat_at", seconds=81)
     _observe_all(batch)
     attempt.refresh_from_db()
-    assert attempt.state == "RUNNING", "it is too young to be lost"
+    assert attempt.state == "RUNNING", "the attempt is too young to be lost"
     age(Attempt, "created_at", seconds=121)
     Attempt.objects.update(heartbeat_at=Now())
     _observe_all(batch)
@@ -170,10 +168,10 @@ def test_attempt_is_lost_only_after_four_absences_silence_and_age(batch: Scripte
     assert (attempt.state, attempt.reason, attempt.counted) == ("LOST", Reason.BATCH_JOB_MISSING, None)
 
 
-def test_attempt_is_not_lost_when_we_were_away_and_could_not_hear_it(batch: ScriptedBatch) -> None:
+def test_absent_attempt_is_not_lost_when_ticks_had_a_gap(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
     claimed(attempt)
-    batch.says(attempt, BatchStatus.ABSENT)
+    batch.set_observation(attempt, BatchStatus.ABSENT)
     age(Attempt, "heartbeat_at", "created_at", seconds=600)
     Tick.objects.create(name=OBSERVE.name, continuous_since=Now())
     for _ in range(3):
@@ -186,20 +184,20 @@ def test_attempt_is_not_lost_when_we_were_away_and_could_not_hear_it(batch: Scri
     assert (attempt.state, attempt.reason) == ("LOST", Reason.BATCH_JOB_MISSING)
 
 
-def test_absences_are_forgotten_when_the_batch_job_turns_up_again(batch: ScriptedBatch) -> None:
+def test_missing_answers_are_reset_when_the_batch_job_reappears(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
-    batch.says(attempt, BatchStatus.ABSENT)
+    batch.set_observation(attempt, BatchStatus.ABSENT)
     observe(batch=batch, tick=0)
-    batch.says(attempt, BatchStatus.RUNNING)
+    batch.set_observation(attempt, BatchStatus.RUNNING)
     observe(batch=batch, tick=1)
     assert newest_attempt(attempt.job.video).missing_answers == 0
 
 
-def test_success_without_a_finished_job_gets_a_grace_then_a_retry(batch: ScriptedBatch) -> None:
-    # The old system never touched SUCCEEDED: a container that left early with exit code 0 left a hole for ever.
+def test_succeeded_batch_job_is_retried_after_a_grace_when_its_job_is_open(batch: ScriptedBatch) -> None:
+    # A container that exits early with code 0 must not leave its job unfinished forever.
     attempt = submitted_attempt()
     claimed(attempt)
-    batch.says(attempt, BatchStatus.SUCCEEDED, exit_code=0, started=True)
+    batch.set_observation(attempt, BatchStatus.SUCCEEDED, exit_code=0, started=True)
     _observe_all(batch)
     attempt.refresh_from_db()
     assert (attempt.state, attempt.batch_status) == ("RUNNING", "SUCCEEDED")

@@ -1,4 +1,7 @@
-"""A preview is shown while nothing better is; it never takes the place of anything, and goes when nobody watches it any more."""
+"""A preview is shown until the ladder is published.
+
+It never replaces a publication, and is pruned when viewers no longer watch it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from tasks.services.container_api.finish import PlannedUnit, finish_plan
 from tasks.services.container_api.preview import publish_preview
 from tasks.services.container_api.publish import publish
 from tasks.services.requests.cancel import cancel_job
-from tasks.services.requests.request import request_by_person
+from tasks.services.requests.request import request_again
 from tasks.services.ticks.reap import reap
 from tasks.transcode import EncodeError
 from tests.factories import (
@@ -49,7 +52,7 @@ pytestmark = pytest.mark.django_db
 FRAMES = 120
 
 
-def planned_with_remux(claim: Claim) -> None:
+def planned_with_preview(claim: Claim) -> None:
     lease = leased(claim)
     assert lease.kind is UnitKind.PLAN
     kinds = [(UnitKind.PREVIEW, 0), (UnitKind.VIDEO, FRAMES)]
@@ -59,30 +62,30 @@ def planned_with_remux(claim: Claim) -> None:
     finish_plan(claim, lease, plan={"made": "by a test"}, units=units)
 
 
-def remux_lease(video: Video) -> tuple[Claim, Lease]:
-    """A container that holds the remux unit of the video's job."""
+def preview_lease(video: Video) -> tuple[Claim, Lease]:
+    """Return the claim and the preview unit's lease of a container of the video's job."""
     claim = claimed(submitted_attempt(video))
-    planned_with_remux(claim)
+    planned_with_preview(claim)
     lease = leased(claim)
-    assert lease.kind is UnitKind.PREVIEW, "it is the first to be done after the plan"
+    assert lease.kind is UnitKind.PREVIEW, "it is the first unit after the plan"
     return claim, lease
 
 
 def previewed(video: Video) -> tuple[Claim, Lease]:
-    """A video whose job has published its preview, and still runs."""
-    claim, lease = remux_lease(video)
-    offer(claim, lease)
+    """Publish the preview of the video's job, which still runs."""
+    claim, lease = preview_lease(video)
+    store_and_publish_preview(claim, lease)
     video.refresh_from_db()
     return claim, lease
 
 
-def offer(claim: Claim, lease: Lease) -> None:
+def store_and_publish_preview(claim: Claim, lease: Lease) -> None:
     key = default_storage.save(f"{lease.key_prefix}/master.m3u8", ContentFile(b"preview"))
     publish_preview(claim, lease, manifest={"objects": [], "level": 0}, manifest_key=key)
 
 
 def finished(claim: Claim) -> None:
-    """Do the rest of the job."""
+    """Finish the remaining units of the job."""
     finished_media(claim)
     lease = leased(claim)
     assert lease.kind is UnitKind.PUBLISH
@@ -91,14 +94,14 @@ def finished(claim: Claim) -> None:
 
 
 def shown(video: Video) -> bytes:
-    """What somebody who opens the video now gets."""
+    """Return what a viewer who opens the video now gets."""
     video.refresh_from_db()
     assert video.published_job is not None
     with default_storage.open(video.published_job.manifest_key) as file:
         return bytes(file.read())
 
 
-def test_video_is_watchable_and_still_in_work_when_its_preview_is_published() -> None:
+def test_video_is_playable_and_processing_when_its_preview_is_published() -> None:
     video = uploaded_video()
     previewed(video)
     job = Job.objects.get(video=video)
@@ -108,20 +111,20 @@ def test_video_is_watchable_and_still_in_work_when_its_preview_is_published() ->
     assert (overview.status, overview.retry.possible) == ("PROCESSING", False)
 
 
-def test_page_plays_the_preview_and_says_that_it_is_one_when_there_is_nothing_better(admin_client: Client) -> None:
+def test_page_plays_and_labels_the_preview_when_there_is_no_ladder(admin_client: Client) -> None:
     video = uploaded_video()
     claim, lease = previewed(video)
     page = admin_client.get(f"/videos/{video.pk}/").content.decode()
     assert f"{lease.key_prefix}/master.m3u8" in page
     assert 'data-status="PROCESSING"' in page
-    assert "This is the file as it was uploaded" in page
+    assert "This is a preview: the file as uploaded" in page
     finished(claim)
     page = admin_client.get(f"/videos/{video.pk}/").content.decode()
     assert f"{lease.key_prefix}/master.m3u8" not in page
-    assert "This is the file as it was uploaded" not in page
+    assert "This is a preview: the file as uploaded" not in page
 
 
-def test_ladder_takes_the_previews_place_when_it_is_published() -> None:
+def test_ladder_replaces_the_preview_when_it_is_published() -> None:
     video = uploaded_video()
     claim, _ = previewed(video)
     finished(claim)
@@ -133,7 +136,7 @@ def test_ladder_takes_the_previews_place_when_it_is_published() -> None:
     ]
 
 
-def test_preview_is_noted_once_when_its_answer_was_lost() -> None:
+def test_preview_is_recorded_once_when_its_answer_was_lost() -> None:
     video = uploaded_video()
     claim, lease = previewed(video)
     before = Job.objects.values().get()
@@ -142,16 +145,16 @@ def test_preview_is_noted_once_when_its_answer_was_lost() -> None:
     assert Event.objects.filter(kind="job.preview").count() == 1
 
 
-def test_no_preview_is_planned_when_the_video_shows_something_already() -> None:
+def test_preview_is_not_planned_when_the_video_has_a_publication() -> None:
     video = published()
-    request_by_person(video_id=video.pk)
-    planned_with_remux(claimed(submitted_attempt(video)))
+    request_again(video_id=video.pk)
+    planned_with_preview(claimed(submitted_attempt(video)))
     assert not Unit.objects.filter(job__state="RUNNING", kind="preview").exists()
 
 
-def test_preview_replaces_nothing_when_something_was_published_meanwhile() -> None:
+def test_preview_replaces_nothing_when_a_publication_came_first() -> None:
     video = uploaded_video()
-    claim, lease = remux_lease(video)
+    claim, lease = preview_lease(video)
     other = Job.objects.create(
         video=video,
         source_name="other",
@@ -162,23 +165,23 @@ def test_preview_replaces_nothing_when_something_was_published_meanwhile() -> No
         next_attempt_at=None,
     )
     Video.objects.update(published_job=other)
-    offer(claim, lease)
+    store_and_publish_preview(claim, lease)
     video.refresh_from_db()
     assert video.published_job_id == other.pk
 
 
-def test_nobody_is_shown_a_preview_when_the_video_was_deleted() -> None:
+def test_preview_is_not_published_when_the_video_was_deleted() -> None:
     video = uploaded_video()
-    claim, lease = remux_lease(video)
+    claim, lease = preview_lease(video)
     video.delete()
     with pytest.raises(AttemptCancelledError):
-        offer(claim, lease)
+        store_and_publish_preview(claim, lease)
     assert not Event.objects.filter(kind="job.preview").exists()
 
 
-def test_preview_of_a_zombie_changes_nothing_when_its_unit_was_leased_again() -> None:
+def test_zombie_preview_changes_nothing_when_its_unit_was_leased_again() -> None:
     video = uploaded_video()
-    zombie, late = remux_lease(video)
+    zombie, late = preview_lease(video)
     attempt = newest_attempt(video)
     Attempt.objects.filter(pk=attempt.pk).update(state="LOST", reason="STUCK", ended_at=attempt.claimed_at)
     Job.objects.update(fence=2)
@@ -195,27 +198,27 @@ def test_preview_of_a_zombie_changes_nothing_when_its_unit_was_leased_again() ->
     lease = leased(winner)
     assert (lease.kind, lease.fence) == (UnitKind.PREVIEW, 2)
     with pytest.raises(FencedError):
-        offer(zombie, late)
+        store_and_publish_preview(zombie, late)
     assert Job.objects.get().level is None
-    offer(winner, lease)
+    store_and_publish_preview(winner, lease)
     assert shown(video) == b"preview"
 
 
-def test_publishing_does_not_wait_when_the_preview_is_still_in_other_hands() -> None:
+def test_publishing_does_not_wait_when_another_container_has_the_preview() -> None:
     video = uploaded_video()
-    claim, lease = remux_lease(video)
+    claim, lease = preview_lease(video)
     finished(claim)
-    # And coming late, it changes nothing.
-    offer(claim, lease)
+    # The late preview changes nothing.
+    store_and_publish_preview(claim, lease)
     assert (Job.objects.get().level, shown(video)) == (1, b"ladder")
 
 
-def ended_long_ago() -> None:
+def age_ended_jobs() -> None:
     Attempt.objects.update(batch_status="SUCCEEDED")
     age(Job, "finished_at", "superseded_at", seconds=30 * 86400)
 
 
-def test_viewers_keep_the_preview_for_a_while_when_the_ladder_is_published(batch: ScriptedBatch) -> None:
+def test_preview_is_kept_for_viewers_when_the_ladder_is_published(batch: ScriptedBatch) -> None:
     Tick.objects.get_or_create(name="reap")
     video = uploaded_video()
     claim, lease = previewed(video)
@@ -223,7 +226,7 @@ def test_viewers_keep_the_preview_for_a_while_when_the_ladder_is_published(batch
     Attempt.objects.update(batch_status="SUCCEEDED")
     reap(batch=batch)
     assert default_storage.exists(f"{lease.key_prefix}/master.m3u8")
-    ended_long_ago()
+    age_ended_jobs()
     reap(batch=batch)
     assert not default_storage.exists(f"{lease.key_prefix}/master.m3u8")
     assert shown(video) == b"ladder"
@@ -235,7 +238,7 @@ def end_dead(job: Job) -> None:
 
 
 @pytest.mark.parametrize("end", [lambda job: cancel_job(job_id=job.pk), end_dead], ids=["cancelled", "dead"])
-def test_viewers_keep_the_preview_for_a_while_when_its_job_ended_and_something_else_is_shown(
+def test_preview_of_an_ended_job_is_kept_for_viewers_when_it_is_replaced(
     end: Callable[[Job], object], batch: ScriptedBatch
 ) -> None:
     Tick.objects.get_or_create(name="reap")
@@ -243,27 +246,27 @@ def test_viewers_keep_the_preview_for_a_while_when_its_job_ended_and_something_e
     previewed(video)
     first = Job.objects.get(video=video)
     end(first)
-    ended_long_ago()
+    age_ended_jobs()
     reap(batch=batch)
     assert shown(video) == b"preview"
-    request_by_person(video_id=video.pk)
+    request_again(video_id=video.pk)
     claim = claimed(submitted_attempt(video))
-    planned_with_remux(claim)
+    planned_with_preview(claim)
     finished(claim)
     assert shown(video) == b"ladder"
     Attempt.objects.update(batch_status="SUCCEEDED")
     reap(batch=batch)
-    assert default_storage.exists(first.manifest_key), "viewers may be in the middle of it"
-    ended_long_ago()
+    assert default_storage.exists(first.manifest_key), "viewers may still watch it"
+    age_ended_jobs()
     reap(batch=batch)
     assert not default_storage.exists(first.manifest_key)
 
 
 @pytest.mark.parametrize("code", sorted(STALE_PLAN))
-def test_plan_is_made_anew_when_a_preview_meets_another_engines(
+def test_preview_error_is_raised_when_the_plan_is_from_another_engine(
     code: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Its neighbour makes the plan anew, too, and with that this unit goes: whoever finished it here would be fenced."""
+    """Another slot replans, which deletes this unit: whatever finished it would be fenced."""
 
     def refuse(*_: object) -> None:
         raise EncodeError(code=code, message="another engine")
@@ -271,4 +274,4 @@ def test_plan_is_made_anew_when_a_preview_meets_another_engines(
     monkeypatch.setattr(previewing, "_make", refuse)
     context: Any = SimpleNamespace(source=lambda _: None)
     with pytest.raises(EncodeError):
-        previewing.do_preview(context, SimpleNamespace(), 0, tmp_path)  # type: ignore[arg-type] # neither is touched
+        previewing.run_preview(context, SimpleNamespace(), 0, tmp_path)  # type: ignore[arg-type] # neither is touched

@@ -1,4 +1,4 @@
-"""Reconciling: what would be done is said first and changes nothing; the same is done with --apply."""
+"""Reconciling: without --apply it only reports, with --apply it does exactly what it reported."""
 
 from __future__ import annotations
 
@@ -29,76 +29,82 @@ pytestmark = pytest.mark.django_db
 
 
 def rows() -> list[Any]:
-    """Everything that reconciling may change."""
+    """Return all rows that reconciling may change."""
     return [list(model.objects.order_by("pk").values()) for model in (Video, Job, Attempt, Event)]
 
 
 @pytest.fixture
-def amiss(batch: ScriptedBatch) -> ScriptedBatch:
-    """One of each: an overlooked video, a lost host, a silent container, an idle job, a orphan, a Batch job of an ended attempt."""
+def inconsistent(batch: ScriptedBatch) -> ScriptedBatch:
+    """One of each inconsistency.
+
+    A video without a job, a lost host, a silent container, a job without a live attempt, an orphan,
+    and a Batch job of an ended attempt.
+    """
     Tick.objects.create(name="rescue", continuous_since=Now(), started_at=Now())
     age(Tick, "continuous_since", seconds=100_000)
     lost, silent, idle, ended = (
         submitted_attempt(uploaded_video(title=title)) for title in ("lost", "silent", "idle", "ended")
     )
-    batch.says(lost, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True)
+    batch.set_observation(lost, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True)
     claimed(silent)
     Attempt.objects.filter(pk=silent.pk).update(heartbeat_at=Now())
     age(Attempt, "heartbeat_at", seconds=181)
     for attempt, state in ((idle, "LOST"), (ended, "CANCELLED")):
         Attempt.objects.filter(pk=attempt.pk).update(state=state, reason="HEARTBEAT_TIMEOUT", ended_at=Now())
-    batch.says(idle, BatchStatus.FAILED, started=True)
+    batch.set_observation(idle, BatchStatus.FAILED, started=True)
     Job.objects.filter(pk=ended.job_id).update(state="CANCELLED", reason="CANCELLED")
     batch.found = [
         ListedJob(
             batch_job_id="orphan", name=f"batchreel-{uuid.uuid4()}-1", status=BatchStatus.RUNNING, created_at_ms=1
         ),
     ]
-    Video.objects.bulk_create([Video(title="overlooked", source="sources/x/lecture.mp4")])
+    Video.objects.bulk_create([Video(title="missing", source="sources/x/lecture.mp4")])
     return batch
 
 
-def test_nothing_is_changed_when_it_is_only_asked_what_is_amiss(amiss: ScriptedBatch) -> None:
+def test_reconcile_changes_nothing_when_apply_is_not_given(inconsistent: ScriptedBatch) -> None:
     before = rows()
-    report = reconcile(batch=amiss, apply_changes=False)
+    report = reconcile(batch=inconsistent, apply_changes=False)
     assert rows() == before
-    assert amiss.terminated == []
+    assert inconsistent.terminated == []
     assert {"job.request", "attempt.fail", "attempt.lose", "job.retry"} <= {event.kind for event in report.events}
 
 
-def test_what_was_said_is_done_when_it_is_applied(amiss: ScriptedBatch) -> None:
-    said = reconcile(batch=amiss, apply_changes=False)
-    done = reconcile(batch=amiss, apply_changes=True)
+def test_reconcile_does_what_it_reported_when_apply_is_given(inconsistent: ScriptedBatch) -> None:
+    planned = reconcile(batch=inconsistent, apply_changes=False)
+    done = reconcile(batch=inconsistent, apply_changes=True)
     assert [
         (each.kind, each.job_id and str(each.attempt_number)) for each in done.events if each.kind != "job.request"
-    ] == [(each.kind, each.job_id and str(each.attempt_number)) for each in said.events if each.kind != "job.request"]
-    assert done.terminated == said.terminated
-    assert set(amiss.terminated) >= {"orphan"}
+    ] == [
+        (each.kind, each.job_id and str(each.attempt_number)) for each in planned.events if each.kind != "job.request"
+    ]
+    assert done.terminated == planned.terminated
+    assert set(inconsistent.terminated) >= {"orphan"}
     states = dict(Job.objects.values_list("video__title", "state"))
     assert states == {
         "lost": "RETRY_WAIT",
         "silent": "RETRY_WAIT",
         "idle": "RETRY_WAIT",
         "ended": "CANCELLED",
-        "overlooked": "QUEUED",
+        "missing": "QUEUED",
     }
 
 
-def test_nothing_is_left_to_do_when_it_was_applied(amiss: ScriptedBatch) -> None:
-    reconcile(batch=amiss, apply_changes=True)
-    amiss.found = []
+def test_reconcile_finds_nothing_when_it_was_applied_before(inconsistent: ScriptedBatch) -> None:
+    reconcile(batch=inconsistent, apply_changes=True)
+    inconsistent.found = []
     for attempt in Attempt.objects.exclude(batch_job_id=None):
-        amiss.says(attempt, BatchStatus.FAILED, started=True)
-    reconcile(batch=amiss, apply_changes=True)
-    assert reconcile(batch=amiss, apply_changes=True).is_empty
+        inconsistent.set_observation(attempt, BatchStatus.FAILED, started=True)
+    reconcile(batch=inconsistent, apply_changes=True)
+    assert reconcile(batch=inconsistent, apply_changes=True).is_empty
 
 
 @pytest.mark.parametrize("ticks", ["never came", "stopped"])
-def test_silence_proves_nothing_when_the_ticks_were_away(ticks: str, batch: ScriptedBatch) -> None:
+def test_silence_proves_nothing_when_ticks_had_a_gap(ticks: str, batch: ScriptedBatch) -> None:
     claimed(submitted_attempt())
     age(Attempt, "heartbeat_at", seconds=100_000)
     if ticks == "stopped":
-        # They ran for days. Then our database was away; now it is back, and an operator is faster than the next tick.
+        # They ran for days until an outage of our database. It is over, but no tick has run yet.
         Tick.objects.create(name="rescue", continuous_since=Now(), started_at=Now())
         age(Tick, "continuous_since", seconds=200_000)
         age(Tick, "started_at", seconds=600)
@@ -107,10 +113,10 @@ def test_silence_proves_nothing_when_the_ticks_were_away(ticks: str, batch: Scri
     assert Attempt.objects.get().state == "RUNNING"
 
 
-def test_absence_proves_nothing_when_the_ticks_were_away(batch: ScriptedBatch) -> None:
+def test_absence_proves_nothing_when_ticks_had_a_gap(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
     claimed(attempt)
-    batch.says(attempt, BatchStatus.ABSENT)
+    batch.set_observation(attempt, BatchStatus.ABSENT)
     age(Attempt, "heartbeat_at", "created_at", seconds=600)
     Attempt.objects.update(missing_answers=bridge_settings().missing_answers_limit)
     Tick.objects.create(name=OBSERVE.name, continuous_since=Now(), started_at=Now())
@@ -120,27 +126,29 @@ def test_absence_proves_nothing_when_the_ticks_were_away(batch: ScriptedBatch) -
     assert Attempt.objects.get().state == "RUNNING"
 
 
-def test_nothing_is_changed_when_aws_cannot_be_asked(amiss: ScriptedBatch) -> None:
-    amiss.describe_error = BatchDeniedError("DescribeJobs: AccessDenied")
+def test_reconcile_changes_nothing_when_aws_denies_describe_jobs(inconsistent: ScriptedBatch) -> None:
+    inconsistent.describe_error = BatchDeniedError("DescribeJobs: AccessDenied")
     before = rows()
     with pytest.raises(BatchDeniedError):
-        reconcile(batch=amiss, apply_changes=True)
+        reconcile(batch=inconsistent, apply_changes=True)
     assert rows() == before
 
 
-def test_the_rest_is_done_when_one_batch_job_cannot_be_terminated(amiss: ScriptedBatch) -> None:
-    said = reconcile(batch=amiss, apply_changes=False)
-    amiss.terminate_error = BatchDeniedError("TerminateJob: AccessDenied")
-    done = reconcile(batch=amiss, apply_changes=True)
-    assert len(said.terminated) > 1
-    assert [each for each, _ in done.not_terminated] == [each for each, _ in said.terminated] == amiss.terminated
+def test_reconcile_continues_when_a_batch_job_cannot_be_terminated(inconsistent: ScriptedBatch) -> None:
+    planned = reconcile(batch=inconsistent, apply_changes=False)
+    inconsistent.terminate_error = BatchDeniedError("TerminateJob: AccessDenied")
+    done = reconcile(batch=inconsistent, apply_changes=True)
+    assert len(planned.terminated) > 1
+    assert (
+        [each for each, _ in done.not_terminated] == [each for each, _ in planned.terminated] == inconsistent.terminated
+    )
     assert (done.terminated, done.is_empty) == ([], False)
     assert Job.objects.get(video__title="silent").state == "RETRY_WAIT"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_events_of_ticks_are_not_told_as_its_own_when_they_come_meanwhile(
-    amiss: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
+def test_reconcile_omits_events_of_ticks_when_they_run_at_the_same_time(
+    inconsistent: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def resume_while_a_tick_runs(*, limit: int) -> int:
         thread = threading.Thread(target=append_event_elsewhere)
@@ -149,13 +157,16 @@ def test_events_of_ticks_are_not_told_as_its_own_when_they_come_meanwhile(
         return resume_idle(limit=limit)
 
     monkeypatch.setattr(service, "resume_idle", resume_while_a_tick_runs)
-    report = reconcile(batch=amiss, apply_changes=False)
+    report = reconcile(batch=inconsistent, apply_changes=False)
     assert Event.objects.filter(kind="tick.failed").count() == 1
     assert {event.kind for event in report.events} & {"job.retry", "tick.failed"} == {"job.retry"}
 
 
 def append_event_elsewhere() -> None:
-    """As a tick in another process does: on a connection of its own, and without Django's signals reaching this one."""
+    """Append an event as a tick in another process does.
+
+    It uses its own connection, and its Django signals do not reach this process.
+    """
     try:
         Event.objects.bulk_create([Event(kind="tick.failed", text="observe: throttled")])
     finally:
@@ -163,40 +174,44 @@ def append_event_elsewhere() -> None:
 
 
 def run_command(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    """What the command prints, with AWS's answers scripted."""
+    """Run the command with scripted answers of AWS, and return its output."""
     monkeypatch.setattr(command, "aws_batch", lambda: batch)
     out = StringIO()
     call_command("reconcile", *arguments, stdout=out)
     return out.getvalue()
 
 
-def test_operator_reads_what_and_why_and_how_to_go_on(amiss: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = run_command(amiss, monkeypatch)
-    assert said.startswith("Would be done:")
-    assert "Host EC2 (instance i-1) terminated." in said
-    assert "terminate Batch job orphan: Batchreel: no live attempt has this Batch job" in said
-    assert said.rstrip().endswith("Run it again with --apply to do it.")
-    assert run_command(amiss, monkeypatch, "--apply").startswith("Done:")
+def test_reconcile_prints_actions_reasons_and_next_step_when_it_is_run(
+    inconsistent: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = run_command(inconsistent, monkeypatch)
+    assert output.startswith("Would do:")
+    assert "Host EC2 (instance i-1) terminated." in output
+    assert "terminate Batch job orphan: Batchreel: no live attempt has this Batch job" in output
+    assert output.rstrip().endswith("Run it again with --apply to apply these changes.")
+    assert run_command(inconsistent, monkeypatch, "--apply").startswith("Done:")
 
 
-def test_operator_reads_that_all_is_well_when_it_is(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reconcile_prints_nothing_to_do_when_everything_is_consistent(
+    batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     submitted_attempt()
     observe(batch=batch, tick=0)
     assert "nothing to do" in run_command(batch, monkeypatch)
 
 
-def test_operator_gets_one_sentence_when_aws_refuses(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reconcile_prints_one_message_when_aws_denies_it(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted_attempt()
     batch.describe_error = BatchDeniedError("DescribeJobs at here: AccessDenied")
     with pytest.raises(CommandError, match=r"Not reconciled: DescribeJobs at here: AccessDenied"):
         run_command(batch, monkeypatch)
 
 
-def test_operator_reads_which_batch_job_goes_on_when_it_cannot_be_terminated(
-    amiss: ScriptedBatch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_reconcile_lists_batch_jobs_that_run_when_terminating_fails(
+    inconsistent: ScriptedBatch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    amiss.terminate_error = BatchDeniedError("TerminateJob at here: AccessDenied")
-    monkeypatch.setattr(command, "aws_batch", lambda: amiss)
+    inconsistent.terminate_error = BatchDeniedError("TerminateJob at here: AccessDenied")
+    monkeypatch.setattr(command, "aws_batch", lambda: inconsistent)
     with pytest.raises(CommandError, match=r"\d+ Batch jobs were not terminated: TerminateJob at here: AccessDenied"):
         call_command("reconcile", "--apply")
     assert "NOT terminated: Batch job orphan" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""An operator who reconciles in the midst of any history: what is said first is what is done, and nobody healthy is touched."""
+"""Reconciling at any point of a history does what it reported, and harms nothing healthy."""
 
 from __future__ import annotations
 
@@ -22,47 +22,52 @@ pytestmark = pytest.mark.django_db
 
 QUICK_SEEDS, QUICK_STEPS = 3, 24
 LONG_SEEDS, LONG_STEPS = 100, 45
-AWAY_S = (0.0, 0.0, 20.0, 200.0, 901.0)
-"""For how long the ticks were away when the operator comes, who is faster than the next of them."""
+PAUSES_S = (0.0, 0.0, 20.0, 200.0, 901.0)
+"""How long the ticks have been paused when the operator reconciles, before the next tick."""
 
 
 class _WithOperator(Simulator):
-    """A history with a visit of an operator after most steps. The visits are drawn apart, so its steps are those of its seed."""
+    """A history in which an operator reconciles after most steps.
+
+    The visits use a separate random generator, so the steps are those of the seed.
+    """
 
     def __init__(self, seed: int, patching: pytest.MonkeyPatch) -> None:
         super().__init__(seed, patching)
         self._visits = random.Random(seed)
-        self.mended = 0
+        self.changes = 0
 
     def _step(self) -> None:
         super()._step()
         if self._visits.random() < 0.7:
-            self._operator_reconciles(away_s=self._visits.choice(AWAY_S))
+            self._operator_reconciles(paused_s=self._visits.choice(PAUSES_S))
             self.promises_hold()
 
-    def _operator_reconciles(self, *, away_s: float) -> None:
+    def _operator_reconciles(self, *, paused_s: float) -> None:
         Tick.objects.update(started_at=Now())
-        self.clock.advance(away_s)
-        with self.healthy_ones_go_on():
-            rows, at_work = snapshot(), self.not_over()
-            said = reconcile(batch=self.batch, apply_changes=False)
-            assert (snapshot(), self.not_over()) == (rows, at_work), "it was only asked what is amiss"
+        self.clock.advance(paused_s)
+        with self.healthy_containers_survive():
+            rows, unfinished = snapshot(), self.unfinished_batch_jobs()
+            planned = reconcile(batch=self.batch, apply_changes=False)
+            assert (snapshot(), self.unfinished_batch_jobs()) == (rows, unfinished), (
+                "reconciling without --apply changed something"
+            )
             done = reconcile(batch=self.batch, apply_changes=True)
-        assert _told(done) == _told(said)
-        self.mended += len(done.events) + len(done.terminated)
-        # From here on the ticks come as the history has it.
+        assert _content(done) == _content(planned)
+        self.changes += len(done.events) + len(done.terminated)
+        # From here on, ticks run as in the history.
         Tick.objects.update(started_at=None)
-        if away_s:
+        if paused_s:
             Tick.objects.update(continuous_since=Now())
-        self.all_beat()
+        self.send_all_heartbeats()
 
 
-def _told(report: Report) -> tuple[list[object], list[tuple[str, str]]]:
-    return [_event_told(event) for event in report.events], report.terminated
+def _content(report: Report) -> tuple[list[object], list[tuple[str, str]]]:
+    return [_event_content(event) for event in report.events], report.terminated
 
 
-def _event_told(event: Event) -> object:
-    # A job that is rolled back and then made again has another id.
+def _event_content(event: Event) -> object:
+    # A job that is rolled back and then created again has another id.
     named = event.video_id if event.kind == "job.request" else event.job_id
     return named, event.attempt_number, event.kind, event.from_state, event.to_state, event.reason
 
@@ -73,7 +78,7 @@ def _small_budget(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("seed", range(QUICK_SEEDS))
-def test_reconciling_does_what_it_said_and_harms_nobody_when_an_operator_comes_at_any_moment(
+def test_reconcile_does_only_what_it_reported_when_run_at_any_moment(
     seed: int,
 ) -> None:
     _play(seed, steps=QUICK_STEPS)
@@ -81,7 +86,7 @@ def test_reconciling_does_what_it_said_and_harms_nobody_when_an_operator_comes_a
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(LONG_SEEDS))
-def test_reconciling_does_what_it_said_and_harms_nobody_in_a_hundred_long_histories(seed: int) -> None:
+def test_reconcile_does_only_what_it_reported_when_histories_are_long(seed: int) -> None:
     _play(seed, steps=LONG_STEPS)
 
 
@@ -90,4 +95,4 @@ def _play(seed: int, *, steps: int) -> None:
         history = _WithOperator(seed, patching)
         history.run(steps=steps)
         transaction.set_rollback(True)
-    assert history.mended > 0, "the operator found nothing amiss in a whole history"
+    assert history.changes > 0, "the operator found nothing to do in a whole history"

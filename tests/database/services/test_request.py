@@ -1,4 +1,4 @@
-"""Requests: once per source, never two active jobs, nothing after a rollback."""
+"""Requests: one per source, never two active jobs, none after a rollback."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tasks.lifecycle.errors import ConflictError, NotFoundError
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Event, Job, Video
 from tasks.services.requests.cancel import cancel_job
-from tasks.services.requests.request import request_automatically, request_by_person, request_missing_jobs, revive
+from tasks.services.requests.request import request_again, request_automatically, request_missing_jobs, revive
 from tasks.signals import upload_completed
 from tests.factories import claimed, published, submitted_attempt, uploaded_video
 
 pytestmark = pytest.mark.django_db
 
 
-def test_upload_gets_one_job_when_it_is_saved() -> None:
+def test_uploaded_video_gets_one_job_when_it_is_saved() -> None:
     video = uploaded_video()
     job = Job.objects.get(video=video)
     assert (job.state, job.automatic, job.source_name, job.profile) == ("QUEUED", True, video.source.name, "standard")
     assert list(Event.objects.filter(job_id=job.pk).values_list("kind", flat=True)) == ["job.request"]
 
 
-def test_nothing_new_is_requested_when_a_published_video_is_saved_again() -> None:
+def test_published_video_gets_no_new_job_when_it_is_saved_again() -> None:
     video = published()
     video.title = "Another title"
     video.save()
@@ -34,7 +34,7 @@ def test_nothing_new_is_requested_when_a_published_video_is_saved_again() -> Non
     assert Job.objects.filter(video=video).count() == 1
 
 
-def test_nothing_is_requested_when_the_transaction_rolls_back() -> None:
+def test_job_is_not_requested_when_the_transaction_rolls_back() -> None:
     class ChangeOfMindError(Exception):
         pass
 
@@ -48,7 +48,7 @@ def test_nothing_is_requested_when_the_transaction_rolls_back() -> None:
     assert (Video.objects.count(), Job.objects.count(), Event.objects.count()) == (0, 0, 0)
 
 
-def test_overlooked_video_gets_its_job_when_bulk_create_sent_no_signal() -> None:
+def test_video_without_a_job_gets_one_when_bulk_create_sent_no_signal() -> None:
     Video.objects.bulk_create([Video(title="a", source="sources/a.mp4"), Video(title="b", source="sources/b.mp4")])
     assert Job.objects.count() == 0
     assert request_missing_jobs(limit=10) == 2
@@ -56,7 +56,7 @@ def test_overlooked_video_gets_its_job_when_bulk_create_sent_no_signal() -> None
     assert Job.objects.count() == 2
 
 
-def test_incomplete_upload_waits_when_the_row_is_saved_before_its_object() -> None:
+def test_incomplete_upload_gets_no_job_when_its_object_is_missing() -> None:
     video = Video.objects.create(title="direct upload", source="sources/later.mp4", source_complete=False)
     assert request_missing_jobs(limit=10) == 0
     Video.objects.filter(pk=video.pk).update(source_complete=True)
@@ -75,45 +75,45 @@ def test_older_job_is_superseded_when_a_new_source_is_uploaded() -> None:
     assert (new.state, new.source_name) == ("QUEUED", video.source.name)
 
 
-def test_person_gets_the_active_job_when_one_is_under_way() -> None:
+def test_manual_request_returns_the_active_job_when_there_is_one() -> None:
     video = uploaded_video()
-    requested = request_by_person(video_id=video.pk)
+    requested = request_again(video_id=video.pk)
     assert (requested.created, requested.job_id) == (False, Job.objects.get(video=video).pk)
 
 
-def test_person_may_ask_again_when_the_job_has_ended() -> None:
+def test_manual_request_creates_a_job_when_the_last_one_has_ended() -> None:
     video = uploaded_video()
     cancel_job(job_id=Job.objects.get(video=video).pk)
-    assert request_by_person(video_id=video.pk).created
+    assert request_again(video_id=video.pk).created
     assert request_automatically(video_id=video.pk) is None
     assert Job.objects.filter(video=video).count() == 2
 
 
-def test_request_is_refused_with_the_way_out_when_there_is_nothing_to_transcode() -> None:
+def test_request_is_rejected_with_a_fix_when_the_video_has_no_source() -> None:
     video = Video.objects.create(title="no file", source="", source_complete=True)
     with pytest.raises(ConflictError, match="Upload the file again"):
-        request_by_person(video_id=video.pk)
+        request_again(video_id=video.pk)
     with pytest.raises(NotFoundError):
-        request_by_person(video_id=uuid.uuid4())
+        request_again(video_id=uuid.uuid4())
 
 
-def _parked(video: Video) -> Job:
+def _dead_job(video: Video) -> Job:
     job = Job.objects.get(video=video)
     Job.objects.filter(pk=job.pk).update(state="DEAD", reason=Reason.ATTEMPTS_EXHAUSTED, next_attempt_at=None, fence=5)
     return job
 
 
-def test_dead_job_gets_a_new_budget_when_an_operator_revives_it() -> None:
-    job = _parked(uploaded_video())
+def test_dead_job_gets_all_attempts_again_when_an_operator_revives_it() -> None:
+    job = _dead_job(uploaded_video())
     revive(job_id=job.pk)
     job.refresh_from_db()
     assert (job.state, job.budget_from) == ("QUEUED", 5)
     assert job.next_attempt_at is not None
 
 
-def test_revival_is_refused_when_a_newer_job_exists() -> None:
+def test_revival_is_rejected_when_a_newer_job_exists() -> None:
     video = uploaded_video()
-    job = _parked(video)
-    request_by_person(video_id=video.pk)
+    job = _dead_job(video)
+    request_again(video_id=video.pk)
     with pytest.raises(ConflictError, match="newer job"):
         revive(job_id=job.pk)

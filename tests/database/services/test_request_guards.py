@@ -1,4 +1,4 @@
-"""A job that has ended is an answer too: nothing is asked for again by itself."""
+"""A source with an ended job is not requested again automatically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.factories import published, uploaded_video
 pytestmark = pytest.mark.django_db
 
 
-def test_nothing_is_overlooked_when_the_jobs_have_ended() -> None:
+def test_video_gets_no_automatic_job_when_its_job_has_ended() -> None:
     video = published()
     cancel_job(job_id=Job.objects.get(video=uploaded_video()).pk)
     assert request_missing_jobs(limit=10) == 0
@@ -20,15 +20,15 @@ def test_nothing_is_overlooked_when_the_jobs_have_ended() -> None:
     assert Job.objects.count() == 2
 
 
-def test_nothing_is_looked_at_again_when_its_job_was_asked_for() -> None:
+def test_video_does_not_need_a_job_when_its_source_was_requested() -> None:
     uploaded_video()
     assert not Video.objects.filter(NEEDS_JOB).exists()
     Video.objects.update(source="sources/a-newer-one.mp4")
     assert Video.objects.filter(NEEDS_JOB).exists()
 
 
-def test_nothing_is_asked_for_twice_when_the_first_request_was_not_noted() -> None:
-    """As code of an older version leaves it, which does not know the column."""
+def test_source_is_requested_once_when_the_request_was_not_recorded() -> None:
+    """The column is empty, as after a request by an older version of the code."""
     video = published()
     cancel_job(job_id=Job.objects.get(video=uploaded_video()).pk)
     Video.objects.update(requested_source="")
@@ -38,7 +38,7 @@ def test_nothing_is_asked_for_twice_when_the_first_request_was_not_noted() -> No
     assert not Video.objects.filter(NEEDS_JOB).exists()
 
 
-def test_what_services_wrote_stays_when_an_older_copy_of_the_video_is_saved() -> None:
+def test_columns_of_services_are_kept_when_a_stale_video_is_saved() -> None:
     video = uploaded_video()
     copy = Video.objects.get(pk=video.pk)
     job = Job.objects.get(video=published(video))

@@ -1,4 +1,4 @@
-"""Rescue: the silent and the stuck are replaced, the healthy never touched, an outage of ours never taken for their death."""
+"""Rescue: silent and stuck containers are replaced; healthy ones and our own outages are not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def test_dead_container_is_replaced_when_its_heartbeat_stops(batch: ScriptedBatc
     assert send_heartbeat(claim, stage="encode", count=1, encoded_frames=1) is HeartbeatReply.FENCED
 
 
-def test_all_are_replaced_by_one_tick_when_a_zone_is_cut_off(batch: ScriptedBatch, settings: Settings) -> None:
+def test_all_containers_are_replaced_by_one_tick_when_a_zone_is_cut_off(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
     settings.BATCHREEL = {"submit_burst": 100, "rescue_api_time_limit_s": 0}
     for number in range(50):
         uploaded_video(title=str(number))
@@ -57,7 +59,7 @@ def test_all_are_replaced_by_one_tick_when_a_zone_is_cut_off(batch: ScriptedBatc
     assert _rescue(batch).rescued == 51
 
 
-def test_recovery_goes_on_when_terminate_is_denied(batch: ScriptedBatch) -> None:
+def test_rescue_continues_when_terminate_is_denied(batch: ScriptedBatch) -> None:
     claimed(submitted_attempt())
     age(Attempt, "heartbeat_at", seconds=181)
     batch.terminate_error = BatchDeniedError("AccessDenied")
@@ -65,7 +67,7 @@ def test_recovery_goes_on_when_terminate_is_denied(batch: ScriptedBatch) -> None
     assert (summary.rescued, summary.terminate_failures) == (1, 1)
 
 
-def test_healthy_container_is_untouched_however_long_it_runs(batch: ScriptedBatch) -> None:
+def test_healthy_container_is_not_replaced_when_it_runs_for_long(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
     claim = claimed(attempt)
     for count in range(1, 101):
@@ -75,8 +77,8 @@ def test_healthy_container_is_untouched_however_long_it_runs(batch: ScriptedBatc
     assert batch.terminated == []
 
 
-def test_hung_container_is_replaced_when_its_heartbeat_is_fresh_but_nothing_moves(batch: ScriptedBatch) -> None:
-    # The old system's ffmpeg hung at 75 % for up to a day, while the independent heartbeat went on beating.
+def test_stalled_container_is_replaced_when_its_heartbeat_is_fresh(batch: ScriptedBatch) -> None:
+    # ffmpeg has hung at 75 % for up to a day, while the independent heartbeat continued.
     attempt = submitted_attempt()
     claim = claimed(attempt)
     send_heartbeat(claim, stage="encode", count=7, encoded_frames=7)
@@ -88,51 +90,51 @@ def test_hung_container_is_replaced_when_its_heartbeat_is_fresh_but_nothing_move
     assert (attempt.state, attempt.reason, attempt.counted) == ("LOST", Reason.STALLED, True)
 
 
-def test_slow_stage_has_its_own_limit(batch: ScriptedBatch) -> None:
+def test_slow_stage_has_its_own_limit_when_progress_stops(batch: ScriptedBatch) -> None:
     claim = claimed(submitted_attempt())
     send_heartbeat(claim, stage="publish", count=7, encoded_frames=7)
     age(Attempt, "progressed_at", seconds=899)
     assert _rescue(batch).rescued == 0
 
 
-def test_no_container_is_declared_dead_when_our_own_ticks_were_away(batch: ScriptedBatch) -> None:
+def test_containers_are_not_replaced_when_our_own_ticks_had_a_gap(batch: ScriptedBatch) -> None:
     claimed(submitted_attempt())
     age(Attempt, "heartbeat_at", "progressed_at", seconds=3600)
     assert _rescue(batch, watched_s=179).suspects == 0
     assert _rescue(batch, watched_s=181).rescued == 1
 
 
-def test_batch_is_asked_first_and_its_cause_counts_when_it_knows_one(batch: ScriptedBatch) -> None:
+def test_rescue_uses_the_cause_of_batch_when_it_reports_one(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
     claimed(attempt)
     age(Attempt, "heartbeat_at", seconds=181)
-    batch.says(attempt, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True)
+    batch.set_observation(
+        attempt, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.", started=True
+    )
     assert _rescue(batch).rescued == 0
     attempt.refresh_from_db()
     assert (attempt.state, attempt.reason, attempt.counted) == ("FAILED", Reason.HOST_LOST, False)
 
 
-def test_heartbeat_wins_when_it_comes_before_the_fence(batch: ScriptedBatch) -> None:
+def test_silent_container_is_kept_when_a_heartbeat_precedes_the_fence(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
     claim = claimed(attempt)
     age(Attempt, "heartbeat_at", seconds=181)
 
-    class _BeatsWhileTerminated(ScriptedBatch):
+    class _HeartbeatDuringTerminate(ScriptedBatch):
         def terminate(self, batch_job_id: str, *, reason: str) -> None:
             assert reason
             send_heartbeat(claim, stage="encode", count=1, encoded_frames=1)
 
-    assert _rescue(_BeatsWhileTerminated()).rescued == 0
+    assert _rescue(_HeartbeatDuringTerminate()).rescued == 0
     attempt.refresh_from_db()
     assert attempt.state == "RUNNING"
 
 
 @pytest.mark.parametrize("status", [BatchStatus.STARTING, BatchStatus.RUNNING])
-def test_container_that_never_claims_is_replaced_when_its_start_hangs(
-    status: BatchStatus, batch: ScriptedBatch
-) -> None:
+def test_container_without_a_claim_is_replaced_when_its_start_hangs(status: BatchStatus, batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
-    batch.says(attempt, status, started=status is BatchStatus.RUNNING)
+    batch.set_observation(attempt, status, started=status is BatchStatus.RUNNING)
     observe(batch=batch, tick=0)
     age(Attempt, "batch_status_at", seconds=899)
     assert _rescue(batch).suspects == 0
@@ -143,9 +145,11 @@ def test_container_that_never_claims_is_replaced_when_its_start_hangs(
     assert (Job.objects.get().state, batch.terminated) == ("RETRY_WAIT", [attempt.batch_job_id])
 
 
-def test_long_wait_for_a_machine_ends_nothing_and_is_said_once_with_batchs_reason(batch: ScriptedBatch) -> None:
+def test_runnable_attempt_is_reported_once_when_it_waits_for_a_host(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
-    batch.says(attempt, BatchStatus.RUNNABLE, status_reason="MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE")
+    batch.set_observation(
+        attempt, BatchStatus.RUNNABLE, status_reason="MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE"
+    )
     observe(batch=batch, tick=0)
     assert alert_stuck_runnable() == 0
     age(Attempt, "batch_status_at", seconds=86_400)
@@ -156,7 +160,7 @@ def test_long_wait_for_a_machine_ends_nothing_and_is_said_once_with_batchs_reaso
     assert _rescue(batch).suspects == 0
 
 
-def test_job_that_nobody_is_at_work_on_is_made_due_when_rows_were_restored() -> None:
+def test_job_without_a_live_attempt_is_due_when_rows_were_restored() -> None:
     claimed(submitted_attempt())
     assert resume_idle() == 0
     Attempt.objects.update(state="LOST", reason=Reason.HEARTBEAT_TIMEOUT, ended_at=Now())
@@ -167,9 +171,7 @@ def test_job_that_nobody_is_at_work_on_is_made_due_when_rows_were_restored() -> 
     assert resume_idle() == 0
 
 
-def test_silent_container_is_given_up_without_a_call_when_aws_takes_too_long(
-    batch: ScriptedBatch, settings: Settings
-) -> None:
+def test_silent_container_is_replaced_without_a_call_when_aws_is_slow(batch: ScriptedBatch, settings: Settings) -> None:
     settings.BATCHREEL = {"rescue_api_time_limit_s": 0}
     claimed(submitted_attempt())
     age(Attempt, "heartbeat_at", seconds=181)

@@ -1,7 +1,7 @@
-"""Every service call against every state of its rows, by a writer whose fence is old, the same or newer: its one change, or none at all.
+"""Every service call for every state of its rows and an old, the same or a newer fence.
 
-Rows are put into states directly, also into those that no path of the services leads to: what keeps a late writer out must not depend on
-how the rows came to be as they are.
+It makes its one documented change, or none. Rows are put into states directly, including those that
+the services cannot reach: what stops a late writer must not depend on how the rows got their state.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ pytestmark = pytest.mark.django_db
 
 J, A, U = JobState, AttemptState, UnitState
 FENCES = ("old", "same", "new")
-_LEASE_ID = "lease-of-ours"
+_LEASE_ID = "our-lease"
 _OUR_FENCE = 5
-_BATCH_JOB_ID = "batch-job-of-ours"
+_BATCH_JOB_ID = "our-batch-job"
 _SILENCE = timedelta(days=1)
 
 Kinds = tuple[str, ...]
@@ -64,7 +64,7 @@ Kinds = tuple[str, ...]
 
 @dataclasses.dataclass(kw_only=True)
 class Case:
-    """One combination, and the writer whose call meets it."""
+    """One combination of states and fence, and the writer's claim and lease."""
 
     job_state: JobState
     attempt_state: AttemptState
@@ -75,18 +75,18 @@ class Case:
 
     @property
     def holds(self) -> bool:
-        """Whether the writer's claim is the attempt's, and the attempt runs, and the job was not done by another."""
+        """Whether the writer owns the running attempt, and no other attempt finished the job."""
         return self.fence == "same" and self.attempt_state == A.RUNNING and self.job_state != J.SUCCEEDED
 
     @property
     def retried(self) -> Kinds:
-        """What becomes of the job when its only live attempt ends."""
+        """Event of the job when its only live attempt ends."""
         return ("job.retry",) if self.job_state in {J.QUEUED, J.RUNNING} else ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Call:
-    """A service call, and the one transition (or several, in one transaction) that is documented for it."""
+    """A service call and its documented transition (or several in one transaction)."""
 
     name: str
     run: Callable[[Case], object]
@@ -94,7 +94,7 @@ class Call:
     unit_kind: UnitKind = UnitKind.VIDEO
     unit_states: tuple[UnitState, ...] = (U.LEASED,)
     writes_silently: Callable[[Case], bool] = lambda _: False
-    """Whether it may change columns without a transition: the heartbeat's, and what AWS said."""
+    """Whether it may change columns without a transition: a heartbeat's, and AWS's answer."""
 
 
 def _finish_plan(case: Case) -> None:
@@ -103,25 +103,27 @@ def _finish_plan(case: Case) -> None:
 
 
 def _rescue(case: Case) -> None:
-    """Old: a heartbeat comes while the Batch job is terminated. New: the tick has not watched for long enough."""
+    """Old: a heartbeat arrives during TerminateJob. New: ticks have not run for long enough."""
     batch = ScriptedBatch()
     if case.fence == "old":
-        batch.terminate = lambda _, *, reason: Attempt.objects.update(heartbeat_at=Now(), batch_status_at=Now())  # type: ignore[method-assign, assignment, misc] # a heartbeat in between
+        batch.terminate = lambda _, *, reason: Attempt.objects.update(heartbeat_at=Now(), batch_status_at=Now())  # type: ignore[method-assign, assignment, misc] # a heartbeat during the call
     since = Attempt.objects.annotate(now=Now()).values_list("now", "heartbeat_at")[0]
     rescue(batch=batch, continuous_since=since[0] if case.fence == "new" else since[1])
 
 
-def _batch_says_failed(case: Case) -> None:
+def _observe_failed(case: Case) -> None:
     """Old and new: the answer is about another Batch job than the attempt's."""
-    words = "Host EC2 (instance i-1) terminated."
-    seen = Observation(batch_job_id=_BATCH_JOB_ID, status=BatchStatus.FAILED, status_reason=words, started=True)
+    status_reason = "Host EC2 (instance i-1) terminated."
+    seen = Observation(batch_job_id=_BATCH_JOB_ID, status=BatchStatus.FAILED, status_reason=status_reason, started=True)
     apply_observation(Attempt.objects.select_related("job").get(pk=case.claim.attempt_id), seen)
 
 
 def _claims_attempt(case: Case) -> Kinds:
-    """Old: the attempt has another Batch job. New: the bridge does not know the Batch job's id yet."""
-    free = case.attempt_state in {A.SUBMITTING, A.SUBMITTED} and case.fence != "old" and case.job_state != J.SUCCEEDED
-    if not free:
+    """Old: the attempt has another Batch job. New: the row does not have a Batch job id yet."""
+    claimable = (
+        case.attempt_state in {A.SUBMITTING, A.SUBMITTED} and case.fence != "old" and case.job_state != J.SUCCEEDED
+    )
+    if not claimable:
         return ()
     return ("attempt.claim", "job.claim") if case.job_state == J.QUEUED else ("attempt.claim",)
 
@@ -185,12 +187,12 @@ CALLS = [
         does=lambda c: (
             ("attempt.lose", *c.retried) if c.fence == "same" and c.attempt_state in {A.SUBMITTED, A.RUNNING} else ()
         ),
-        # The heartbeat that comes in between is the test's own.
+        # The heartbeat during the call is the test's own.
         writes_silently=lambda c: c.fence == "old" and c.attempt_state in {A.SUBMITTED, A.RUNNING},
     ),
     Call(
         name="observe",
-        run=_batch_says_failed,
+        run=_observe_failed,
         does=lambda c: (
             ("attempt.fail", *c.retried) if c.fence == "same" and c.attempt_state in LIVE_ATTEMPT_STATES else ()
         ),
@@ -235,7 +237,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, id=call.name) for call in CALLS])
-def test_service_does_its_one_change_or_none_whatever_states_and_fence_it_meets(call: Call) -> None:
+def test_service_makes_one_change_or_none_when_states_and_fences_vary(call: Call) -> None:
     cases = 0
     for case in _cases(call):
         _check(call, case)
@@ -279,7 +281,7 @@ def _undone() -> Iterator[None]:
 
 
 def _put_attempt(attempt: Attempt, state: AttemptState, fence: str) -> Claim:
-    """Old: another process has taken the attempt since the writer did. New: the row knows of no process yet."""
+    """Old: another process has claimed the attempt since. New: the row has no claim yet."""
     claim_id = uuid.uuid4()
     Attempt.objects.filter(pk=attempt.pk).update(
         **{
@@ -304,7 +306,7 @@ def _put_attempt(attempt: Attempt, state: AttemptState, fence: str) -> Claim:
 
 
 def _put_unit(unit: Unit, state: UnitState, fence: str, attempt: Attempt) -> Lease:
-    """Old: the unit was leased again since the writer leased it. New: the row does not know of the writer's lease yet."""
+    """Old: the unit was leased again since. New: the row does not have the writer's lease yet."""
     Unit.objects.filter(pk=unit.pk).update(
         state=state,
         fence=_OUR_FENCE + {"old": 1, "same": 0, "new": -1}[fence],
@@ -328,30 +330,30 @@ def _check(call: Call, case: Case) -> None:
     with suppress(BatchreelError):
         call.run(case)
     after = snapshot()
-    what = (call.name, case.job_state, case.attempt_state, case.unit_state, case.fence)
+    context = (call.name, case.job_state, case.attempt_state, case.unit_state, case.fence)
     if before == after:
-        assert not call.does(case), what
+        assert not call.does(case), context
         return
-    told = [
+    transitions = [
         (row["kind"], row["from_state"], row["to_state"])
         for key in sorted(after.keys() - before.keys(), key=lambda key: key[1].rjust(20))
         if key[0] == "event" and (row := json.loads(after[key]))["from_state"] and row["kind"] != "batch.status"
     ]
-    assert sorted(kind for kind, _, _ in told) == sorted(call.does(case)), what
-    assert told or call.writes_silently(case), what
-    for kind, *states in told:
-        assert tuple(states) in TRANSITIONS[kind].items(), what  # type: ignore[index] # a kind is an event's value
-    _assert_states_changed_by_events_alone(before, after, told, what)
+    assert sorted(kind for kind, _, _ in transitions) == sorted(call.does(case)), context
+    assert transitions or call.writes_silently(case), context
+    for kind, *states in transitions:
+        assert tuple(states) in TRANSITIONS[kind].items(), context  # type: ignore[index] # a kind is an event's value
+    _assert_states_change_only_with_events(before, after, transitions, context)
 
 
-def _assert_states_changed_by_events_alone(
-    before: Snapshot, after: Snapshot, told: list[tuple[str, str, str]], what: object
+def _assert_states_change_only_with_events(
+    before: Snapshot, after: Snapshot, transitions: list[tuple[str, str, str]], context: object
 ) -> None:
-    """A row whose state is another now has an event that says so. Without one, only columns of the attempt may have changed."""
-    changes = {(kind.split(".")[0], *states) for kind, *states in told}
+    """Assert that each changed state has an event; without events, only the attempt may change."""
+    changes = {(kind.split(".")[0], *states) for kind, *states in transitions}
     for table, key in changed(before, after):
         if (table, key) in before and table in {"job", "attempt", "unit"}:
             states = [json.loads(rows[table, key])["state"] for rows in (before, after)]
-            assert states[0] == states[1] or (table, *states) in changes, what
-    if not told:
-        assert {table for table, _ in changed(before, after)} <= {"attempt", "event"}, what
+            assert states[0] == states[1] or (table, *states) in changes, context
+    if not transitions:
+        assert {table for table, _ in changed(before, after)} <= {"attempt", "event"}, context

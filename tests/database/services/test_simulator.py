@@ -1,4 +1,7 @@
-"""Twenty jobs, every fault, by seed: nothing is lost, nothing doubled, and all come to an end when the faults stop."""
+"""Random histories of twenty jobs with all faults, by seed.
+
+Nothing is lost or doubled, and every job ends when the faults stop.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ QUICK_SEEDS, QUICK_STEPS = 50, 24
 LONG_SEEDS, LONG_STEPS = 1000, 45
 SEEDS_OF_A_TEST = 25
 FAILED_ONCE: tuple[int, ...] = ()
-"""Seeds that found something, kept for ever."""
+"""Seeds that found a bug, kept forever."""
 
 SIMULATION = Path(__file__).parents[2] / "simulation"
 
@@ -34,7 +37,7 @@ def _small_budget(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("seed", [*range(QUICK_SEEDS), *FAILED_ONCE])
-def test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed(
+def test_jobs_are_not_lost_or_doubled_when_faults_are_drawn_by_seed(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     _count(record_property, play(seed, steps=QUICK_STEPS))
@@ -44,7 +47,7 @@ def test_nothing_is_lost_or_doubled_and_all_converges_when_faults_come_by_seed(
 @pytest.mark.timeout(1200)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("first", range(0, LONG_SEEDS, SEEDS_OF_A_TEST))
-def test_nothing_is_lost_or_doubled_and_all_converges_in_a_thousand_histories(
+def test_jobs_are_not_lost_or_doubled_when_histories_are_a_thousand(
     first: int, record_property: Callable[[str, object], None]
 ) -> None:
     for seed in range(first, first + SEEDS_OF_A_TEST):
@@ -52,13 +55,13 @@ def test_nothing_is_lost_or_doubled_and_all_converges_in_a_thousand_histories(
 
 
 def _count(record_property: Callable[[str, object], None], simulator: Simulator) -> None:
-    """For the table of promises. What was lost or doubled would have failed the test."""
+    """Record counts for the table of promises. Lost or doubled jobs would have failed the test."""
     for name, count in {"faults": simulator.disturbances, "lost": 0, "doubled": 0}.items():
         record_property(name, count)
 
 
 def play(seed: int, *, steps: int) -> Simulator:
-    """One history, whose rows are gone afterwards."""
+    """Play one history and roll back its rows."""
     with pytest.MonkeyPatch.context() as patching, transaction.atomic():
         simulator = Simulator(seed, patching)
         simulator.run(steps=steps)
@@ -66,19 +69,23 @@ def play(seed: int, *, steps: int) -> Simulator:
     return simulator
 
 
-def test_history_is_the_same_when_the_seed_is() -> None:
+def test_history_is_the_same_when_the_seed_is_the_same() -> None:
     once, again, other = (play(seed, steps=QUICK_STEPS // 2).log for seed in (7, 7, 8))
     assert once == again != other
 
 
-def test_simulation_writes_no_state_of_its_own_when_it_grows() -> None:
-    """The services write states. The world may move times, and what a service of ours never writes: a new source, an overlooked attempt."""
+def test_simulation_writes_no_states_when_it_is_extended() -> None:
+    """Only services write states.
+
+    The simulation may move times and write what services never write: a new source, or an attempt
+    that helps.
+    """
     for path in SIMULATION.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
-                named = {keyword.arg for keyword in node.keywords}
-                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                assert called != "transition", path
-                assert called not in {"update", "create", "bulk_update"} or "state" not in named, (
+                keywords = {keyword.arg for keyword in node.keywords}
+                function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                assert function != "transition", path
+                assert function not in {"update", "create", "bulk_update"} or "state" not in keywords, (
                     f"{path}:{node.lineno}"
                 )

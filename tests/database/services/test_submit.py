@@ -1,4 +1,4 @@
-"""Submitting: one SubmitJob takes effect per attempt, whatever AWS answers; the budget is kept exactly."""
+"""Submitting: SubmitJob takes effect once per attempt, and the attempt limit is exact."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-def test_due_job_is_submitted_once_when_ticks_and_wakeups_repeat(batch: ScriptedBatch) -> None:
+def test_due_job_is_submitted_once_when_ticks_and_wakeups_are_repeated(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     for _ in range(3):
         submit_due(batch=batch)
@@ -58,7 +58,7 @@ def test_due_job_is_submitted_once_when_ticks_and_wakeups_repeat(batch: Scripted
     assert batch.submissions[0].environment == {"VIDEO_JOB_ID": str(attempt.job_id), "VIDEO_JOB_ATTEMPT": "1"}
 
 
-def test_same_attempt_is_submitted_later_when_aws_throttled(batch: ScriptedBatch) -> None:
+def test_attempt_is_submitted_again_when_aws_throttled_it(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     batch.submit_error = BatchThrottledError("too many")
     assert submit_due(batch=batch).refused == 1
@@ -71,7 +71,7 @@ def test_same_attempt_is_submitted_later_when_aws_throttled(batch: ScriptedBatch
     assert newest_attempt(video).number == 1
 
 
-def test_rest_of_the_turn_is_put_off_when_aws_takes_no_submit_job(batch: ScriptedBatch) -> None:
+def test_remaining_attempts_are_deferred_when_aws_denies_submit_job(batch: ScriptedBatch) -> None:
     for title in "abc":
         uploaded_video(title=title)
     batch.submit_error = BatchDeniedError("AccessDenied")
@@ -80,18 +80,18 @@ def test_rest_of_the_turn_is_put_off_when_aws_takes_no_submit_job(batch: Scripte
     assert Attempt.objects.filter(state="SUBMITTING", submit_at__isnull=False).count() == 3
 
 
-def test_others_are_submitted_when_aws_refuses_what_one_attempt_asks_for() -> None:
+def test_other_jobs_are_submitted_when_aws_rejects_some_submissions() -> None:
     videos = [uploaded_video(title=title) for title in "abcdefgh"]
-    refused = {
+    rejected = {
         f"batchreel-{job_id}-1" for job_id in Job.objects.filter(video__in=videos[:4]).values_list("pk", flat=True)
     }
 
-    class _RefusesSome(ScriptedBatch):
+    class _RejectsSome(ScriptedBatch):
         def submit(self, submission: Submission) -> str:
-            self.submit_error = BatchRejectedError("memory is invalid") if submission.name in refused else None
+            self.submit_error = BatchRejectedError("memory is invalid") if submission.name in rejected else None
             return super().submit(submission)
 
-    batch = _RefusesSome()
+    batch = _RejectsSome()
     for _ in range(4):
         submit_due(batch=batch)
         age(Attempt, "submit_at", seconds=31)
@@ -116,7 +116,7 @@ def test_ambiguous_submission_is_adopted_when_its_batch_job_exists(batch: Script
     assert len(batch.submissions) == 1
 
 
-def test_ambiguous_submission_is_repeated_only_when_two_looks_were_empty(batch: ScriptedBatch) -> None:
+def test_ambiguous_submission_is_repeated_only_when_two_lookups_are_empty(batch: ScriptedBatch) -> None:
     uploaded_video()
     batch.submit_error = BatchAmbiguousError("dropped")
     submit_due(batch=batch)
@@ -131,7 +131,7 @@ def test_ambiguous_submission_is_repeated_only_when_two_looks_were_empty(batch: 
     assert [each.name for each in batch.submissions] == [batch.submissions[0].name] * 2
 
 
-def test_late_answer_is_terminated_when_the_job_was_cancelled_meanwhile(batch: ScriptedBatch) -> None:
+def test_late_batch_job_is_terminated_when_its_job_was_cancelled(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     (attempt,) = take_due(limit=10)
     cancel_job(job_id=attempt.job_id)
@@ -140,13 +140,13 @@ def test_late_answer_is_terminated_when_the_job_was_cancelled_meanwhile(batch: S
     assert (newest_attempt(video).state, newest_attempt(video).batch_job_id) == ("CANCELLED", "late")
 
 
-def test_the_others_are_submitted_when_a_video_was_deleted_and_purged_meanwhile() -> None:
-    gone, other = uploaded_video(title="gone"), uploaded_video(title="other")
+def test_submit_continues_when_a_video_is_purged_during_it() -> None:
+    purged, other = uploaded_video(title="purged"), uploaded_video(title="other")
 
     class _Purges(ScriptedBatch):
         def submit(self, submission: Submission) -> str:
-            if str(gone.jobs.values_list("pk", flat=True).first()) in submission.name:
-                gone.delete()
+            if str(purged.jobs.values_list("pk", flat=True).first()) in submission.name:
+                purged.delete()
                 assert purge_deleted(limit=10) == 1
             return super().submit(submission)
 
@@ -157,16 +157,16 @@ def test_the_others_are_submitted_when_a_video_was_deleted_and_purged_meanwhile(
     assert newest_attempt(other).state == "SUBMITTED"
 
 
-def test_nothing_stops_when_a_video_was_purged_whose_submission_is_in_doubt(batch: ScriptedBatch) -> None:
+def test_lookup_continues_when_the_video_of_a_submission_was_purged(batch: ScriptedBatch) -> None:
     batch.submit_error = BatchAmbiguousError("read timed out")
-    gone = [uploaded_video(title="found"), uploaded_video(title="not found")]
+    purged = [uploaded_video(title="found"), uploaded_video(title="not found")]
     refill_tokens()
     submit_due(batch=batch)
     age(Attempt, "submit_called_at", seconds=61)
 
     class _Purges(ScriptedBatch):
         def find(self, *, name: str) -> list[ListedJob]:
-            for video in gone:
+            for video in purged:
                 video.delete()
             purge_deleted(limit=10)
             return [ListedJob(batch_job_id="late", name=name, status=BatchStatus.RUNNABLE, created_at_ms=1)] * (
@@ -178,7 +178,7 @@ def test_nothing_stops_when_a_video_was_purged_whose_submission_is_in_doubt(batc
     assert late.terminated == ["late"]
 
 
-def test_answer_is_accepted_when_the_containers_claim_was_faster(batch: ScriptedBatch) -> None:
+def test_submit_answer_is_accepted_when_the_claim_was_faster(batch: ScriptedBatch) -> None:
     uploaded_video()
     (attempt,) = take_due(limit=10)
     attempt.batch_job_id = "fast"
@@ -189,7 +189,7 @@ def test_answer_is_accepted_when_the_containers_claim_was_faster(batch: Scripted
     assert batch.terminated == ["another"]
 
 
-def test_job_is_dead_after_exactly_five_counted_attempts(batch: ScriptedBatch) -> None:
+def test_job_is_dead_when_exactly_five_attempts_count(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     for number in range(1, 6):
         attempt = submitted_attempt(video, batch=batch)
@@ -202,7 +202,7 @@ def test_job_is_dead_after_exactly_five_counted_attempts(batch: ScriptedBatch) -
     assert (job.state, job.reason, len(batch.submissions)) == ("DEAD", Reason.ATTEMPTS_EXHAUSTED, 5)
 
 
-def test_next_attempt_gets_more_memory_when_one_ran_out(batch: ScriptedBatch) -> None:
+def test_next_attempt_has_more_memory_when_one_ran_out(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     first = submitted_attempt(video, batch=batch)
     fail_attempt(claimed(first), reason=Reason.OUT_OF_MEMORY, text="", exit_code=137)
@@ -213,16 +213,16 @@ def test_next_attempt_gets_more_memory_when_one_ran_out(batch: ScriptedBatch) ->
 
 
 @pytest.mark.parametrize(
-    ("refusal", "wait_s"),
-    [(BatchThrottledError("too many"), 2), (BatchDeniedError("not yours"), 30)],
+    ("rejection", "wait_s"),
+    [(BatchThrottledError("too many"), 2), (BatchDeniedError("AccessDenied"), 30)],
     ids=["throttled", "denied"],
 )
-def test_next_call_waits_for_as_long_as_the_refusal_may_last(
-    refusal: BatchError, wait_s: int, batch: ScriptedBatch
+def test_submission_waits_longer_when_it_was_denied_than_when_throttled(
+    rejection: BatchError, wait_s: int, batch: ScriptedBatch
 ) -> None:
     for title in "ab":
         uploaded_video(title=title)
-    batch.submit_error = refusal
+    batch.submit_error = rejection
     submit_due(batch=batch)
     batch.submit_error = None
     age(Attempt, "submit_at", seconds=wait_s - 1)
@@ -231,18 +231,16 @@ def test_next_call_waits_for_as_long_as_the_refusal_may_last(
     assert submit_due(batch=batch).submitted == 2
 
 
-def test_rate_of_the_account_is_kept_when_many_workers_submit(settings: Settings) -> None:
+def test_submit_rate_is_kept_when_many_workers_submit(settings: Settings) -> None:
     refill_tokens()
     settings.BATCHREEL = {"submit_per_s": 1e-9}
     assert [take_tokens("SubmitJob", wanted=15) for _ in range(3)] == [15, 5, 0]
     settings.BATCHREEL = {}
-    age(TokenBucket, "refilled_at", seconds=10)  # type: ignore[arg-type] # any model with a time
+    age(TokenBucket, "refilled_at", seconds=10)  # type: ignore[arg-type] # any model with a time column
     assert take_tokens("SubmitJob", wanted=100) == 20
 
 
-def test_backlog_is_submitted_in_one_run_when_the_bucket_fills_up_meanwhile(
-    batch: ScriptedBatch, settings: Settings
-) -> None:
+def test_backlog_is_submitted_in_one_run_when_tokens_are_refilled(batch: ScriptedBatch, settings: Settings) -> None:
     settings.BATCHREEL = {"submit_burst": 2, "submit_per_s": 1_000_000, "submit_limit": 5}
     for number in range(7):
         uploaded_video(title=str(number))
@@ -250,12 +248,12 @@ def test_backlog_is_submitted_in_one_run_when_the_bucket_fills_up_meanwhile(
     assert [submit_due(batch=batch).submitted for _ in range(3)] == [5, 2, 0]
 
 
-def test_fresh_jobs_are_submitted_in_one_run_when_spent_ones_are_due_before_them(
+def test_new_jobs_are_submitted_in_one_run_when_exhausted_jobs_are_due(
     batch: ScriptedBatch, settings: Settings
 ) -> None:
     settings.BATCHREEL = {"submit_burst": 2, "submit_per_s": 1e-9, "max_attempts": 1}
     for number in range(7):
-        uploaded_video(title=f"spent {number}")
+        uploaded_video(title=f"exhausted {number}")
     Job.objects.update(fence=1)
     for job in Job.objects.all():
         Attempt.objects.create(
@@ -277,7 +275,7 @@ def test_fresh_jobs_are_submitted_in_one_run_when_spent_ones_are_due_before_them
     assert Job.objects.filter(state="DEAD").count() == 7
 
 
-def test_attempts_are_given_back_uncalled_when_the_turn_takes_too_long(
+def test_attempts_are_deferred_unsubmitted_when_the_tick_takes_too_long(
     batch: ScriptedBatch, settings: Settings
 ) -> None:
     settings.BATCHREEL = {"submit_time_limit_s": 0}
@@ -290,7 +288,7 @@ def test_attempts_are_given_back_uncalled_when_the_turn_takes_too_long(
     assert len({each.name for each in batch.submissions}) == 3
 
 
-def test_the_others_are_submitted_when_a_orphan_cannot_be_terminated(batch: ScriptedBatch) -> None:
+def test_submit_continues_when_an_orphan_cannot_be_terminated(batch: ScriptedBatch) -> None:
     videos = [uploaded_video(title=title) for title in "ab"]
 
     class _CancelledWhileSubmitting(ScriptedBatch):
@@ -305,7 +303,7 @@ def test_the_others_are_submitted_when_a_orphan_cannot_be_terminated(batch: Scri
     assert sorted(newest_attempt(video).state for video in videos) == ["CANCELLED", "SUBMITTED"]
 
 
-def test_owner_lives_on_when_its_claim_was_faster_than_the_look_for_ambiguous_ones(batch: ScriptedBatch) -> None:
+def test_owner_is_not_terminated_when_its_claim_precedes_the_lookup(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     batch.submit_error = BatchAmbiguousError("500 after the effect")
     submit_due(batch=batch)
@@ -329,7 +327,7 @@ def test_owner_lives_on_when_its_claim_was_faster_than_the_look_for_ambiguous_on
     assert (newest_attempt(video).state, newest_attempt(video).batch_job_id) == ("RUNNING", "owner")
 
 
-def test_unit_that_ends_containers_is_named_when_the_job_is_dead(batch: ScriptedBatch) -> None:
+def test_unit_that_fails_every_attempt_is_named_when_the_job_is_dead(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     for number in range(1, 6):
         claim = claimed(submitted_attempt(video, batch=batch))
@@ -345,12 +343,14 @@ def test_unit_that_ends_containers_is_named_when_the_job_is_dead(batch: Scripted
     assert (job.state, "video 1" in job.reason_message) == ("DEAD", True)
 
 
-def test_next_attempt_gets_more_memory_when_silence_came_before_the_final_status(batch: ScriptedBatch) -> None:
+def test_next_attempt_has_more_memory_when_silence_came_first(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     first = submitted_attempt(video, batch=batch)
     claimed(first)
     end_attempt(read_attempt(lock_job(first.job_id), 1), AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)
-    batch.says(first, BatchStatus.FAILED, container_reason="OutOfMemoryError: Container killed", started=True)
+    batch.set_observation(
+        first, BatchStatus.FAILED, container_reason="OutOfMemoryError: Container killed", started=True
+    )
     observe(batch=batch, tick=0)
     first.refresh_from_db()
     assert (first.counted, first.reason) == (True, Reason.OUT_OF_MEMORY)
@@ -358,11 +358,13 @@ def test_next_attempt_gets_more_memory_when_silence_came_before_the_final_status
     assert submitted_attempt(video, batch=batch).memory_mib == int(first.memory_mib * 1.5)
 
 
-def test_next_attempt_gets_more_memory_when_the_container_only_saw_its_encoder_killed(batch: ScriptedBatch) -> None:
+def test_next_attempt_has_more_memory_when_the_encoder_was_killed(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     first = submitted_attempt(video, batch=batch)
     fail_attempt(claimed(first), reason=Reason.ENCODE_FAILED, text="ffmpeg was ended by signal 9", exit_code=1)
-    batch.says(first, BatchStatus.FAILED, container_reason="OutOfMemoryError: Container killed", started=True)
+    batch.set_observation(
+        first, BatchStatus.FAILED, container_reason="OutOfMemoryError: Container killed", started=True
+    )
     observe(batch=batch, tick=0)
     first.refresh_from_db()
     assert (first.counted, first.reason) == (True, Reason.OUT_OF_MEMORY)
@@ -370,12 +372,12 @@ def test_next_attempt_gets_more_memory_when_the_container_only_saw_its_encoder_k
     assert submitted_attempt(video, batch=batch).memory_mib == int(first.memory_mib * 1.5)
 
 
-def test_due_jobs_are_submitted_when_doubts_cannot_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    class _NoList(ScriptedBatch):
+def test_due_jobs_are_submitted_when_lookups_are_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    class _ListDenied(ScriptedBatch):
         def find(self, *, name: str) -> list[ListedJob]:
             raise BatchDeniedError(name)
 
-    batch = _NoList(submit_error=BatchAmbiguousError("dropped"))
+    batch = _ListDenied(submit_error=BatchAmbiguousError("dropped"))
     monkeypatch.setattr(tasks, "aws_batch", lambda: batch)
     ambiguous = uploaded_video(title="ambiguous")
     tasks.submit_tick()

@@ -1,4 +1,4 @@
-"""Every third SubmitJob ends in doubt: each job gets one Batch job in the end, and every other one is terminated soon."""
+"""Every third submission is ambiguous, but each job gets one Batch job, and orphans end soon."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ QUICK_JOBS, LONG_JOBS = 150, 500
 AMBIGUOUS_SHARE = 0.3
 STEP_S = 15
 REAP_EACH_STEPS = 4
-STRAY_LIMIT_S = 180
-MOST_STEPS = 120
+ORPHAN_LIMIT_S = 180
+MAX_STEPS = 120
 LAGS_S = (0, 0, 30, 150)
-"""How long ListJobs does not show a Batch job whose SubmitJob had no answer; the last is longer than both looks."""
+"""How long ListJobs omits Batch jobs of lost answers; the last exceeds both lookups."""
 
 
 class AmbiguousBatch(SimulatedBatch):
-    """Of its answers to SubmitJob, three of ten are lost, half of these with their effect."""
+    """Simulated AWS Batch that loses three of ten SubmitJob answers, half of them after the effect."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(VirtualClock())
-        self._dice = random.Random(seed)
+        self._random = random.Random(seed)
         self.listed_at_s: dict[str, float] = {}
 
     def submit(self, submission: Submission) -> str:
-        known = set(self.jobs)
-        lost = self._dice.random() < AMBIGUOUS_SHARE
-        self.submit_fault = self._dice.choice(("lost before", "lost after, not listed")) if lost else ""
+        before = set(self.jobs)
+        lost = self._random.random() < AMBIGUOUS_SHARE
+        self.submit_fault = self._random.choice(("lost before", "lost after, not listed")) if lost else ""
         try:
             return super().submit(submission)
         finally:
-            for new in set(self.jobs) - known:
-                self.listed_at_s[new] = self.clock.now_s + (self._dice.choice(LAGS_S) if lost else 0)
+            for new in set(self.jobs) - before:
+                self.listed_at_s[new] = self.clock.now_s + (self._random.choice(LAGS_S) if lost else 0)
 
     def pass_time(self) -> None:
         self.clock.advance(STEP_S)
@@ -61,7 +61,7 @@ class AmbiguousBatch(SimulatedBatch):
             job.listed = self.clock.now_s >= self.listed_at_s[batch_job_id]
 
     def alive(self) -> Iterator[tuple[str, str]]:
-        """Name and id of each Batch job that is not over."""
+        """Return name and id of each Batch job that has not ended."""
         return ((job.name, job.batch_job_id) for job in self.jobs.values() if not job.is_over)
 
 
@@ -77,30 +77,30 @@ def _no_wait_for_tokens(settings: Settings) -> None:
 
 
 @STORMS
-def test_each_job_gets_one_batch_job_and_orphans_end_in_time_when_submits_end_in_doubt(jobs: int, seed: int) -> None:
+def test_jobs_get_one_batch_job_each_when_submissions_are_ambiguous(jobs: int, seed: int) -> None:
     batch = AmbiguousBatch(seed)
-    _ask_for(jobs)
-    stray_since_s: dict[str, float] = {}
-    doubts = 0
+    _request_jobs(jobs)
+    orphan_since_s: dict[str, float] = {}
+    max_ambiguous = 0
     for step in itertools.count():
-        assert step < MOST_STEPS, f"{_without_batch_job(jobs)} jobs are without a Batch job"
+        assert step < MAX_STEPS, f"{_without_batch_job(jobs)} jobs are without a Batch job"
         batch.pass_time()
         submit_due(batch=batch)
         resolve_ambiguous(batch=batch)
         if step % REAP_EACH_STEPS == 0:
             reap_batch_jobs(batch=batch, limit=50)
         orphans = _orphans(batch)
-        # Nobody can see a Batch job before ListJobs shows it.
-        stray_since_s = {
-            each: stray_since_s.get(each, max(batch.clock.now_s, batch.listed_at_s[each])) for each in orphans
+        # A Batch job is invisible until ListJobs shows it.
+        orphan_since_s = {
+            each: orphan_since_s.get(each, max(batch.clock.now_s, batch.listed_at_s[each])) for each in orphans
         }
-        late = [each for each, since_s in stray_since_s.items() if batch.clock.now_s - since_s > STRAY_LIMIT_S]
-        assert not late, f"not terminated after {STRAY_LIMIT_S} s: {late}"
-        doubts = max(doubts, Attempt.objects.filter(state="SUBMITTING", submit_at=None).count())
+        late = [each for each, since_s in orphan_since_s.items() if batch.clock.now_s - since_s > ORPHAN_LIMIT_S]
+        assert not late, f"not terminated after {ORPHAN_LIMIT_S} s: {late}"
+        max_ambiguous = max(max_ambiguous, Attempt.objects.filter(state="SUBMITTING", submit_at=None).count())
         if not _without_batch_job(jobs) and not orphans and batch.clock.now_s > max(batch.listed_at_s.values()):
             break
-    assert doubts > jobs // 50, "hardly an answer was lost"
-    assert len(batch.jobs) > jobs, "not one submit took effect twice"
+    assert max_ambiguous > jobs // 50, "hardly any answer was lost"
+    assert len(batch.jobs) > jobs, "no submission took effect twice"
     reconcile(batch=batch, apply_changes=True)
     assert Counter(name for name, _ in batch.alive()).most_common(1)[0][1] == 1
     assert Job.objects.filter(state=JobState.QUEUED, attempts__state="SUBMITTED").count() == jobs
@@ -108,15 +108,15 @@ def test_each_job_gets_one_batch_job_and_orphans_end_in_time_when_submits_end_in
 
 
 @STORMS
-def test_no_orphan_is_left_when_reconcile_comes_once_after_a_storm_of_doubts(jobs: int, seed: int) -> None:
+def test_orphans_are_terminated_when_reconcile_runs_after_a_storm(jobs: int, seed: int) -> None:
     batch = AmbiguousBatch(seed)
-    _ask_for(jobs)
+    _request_jobs(jobs)
     for _ in range(16):
         batch.pass_time()
         submit_due(batch=batch)
         resolve_ambiguous(batch=batch)
     for _ in range(20):
-        # Time enough for ListJobs to catch up, and for orphans to be older than the settle window.
+        # Enough time for ListJobs to catch up, and for orphans to exceed their grace period.
         batch.pass_time()
     assert _orphans(batch)
     reconcile(batch=batch, apply_changes=True)
@@ -125,14 +125,14 @@ def test_no_orphan_is_left_when_reconcile_comes_once_after_a_storm_of_doubts(job
 
 
 def _orphans(batch: AmbiguousBatch) -> list[str]:
-    """Ids of Batch jobs that are not over and that no live attempt has, nor may still adopt."""
+    """Return ids of running Batch jobs that no live attempt has or may still adopt."""
     live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)
     owned = set(live.values_list("batch_job_id", flat=True))
     ambiguous = set(live.filter(batch_job_id=None).values_list("batch_job_name", flat=True))
     return [id_ for name, id_ in batch.alive() if id_ not in owned and name not in ambiguous]
 
 
-def _ask_for(jobs: int) -> None:
+def _request_jobs(jobs: int) -> None:
     Video.objects.bulk_create(Video(title="v", source=f"sources/{number}.mp4") for number in range(jobs))
     request_missing_jobs(limit=jobs)
 

@@ -1,4 +1,4 @@
-"""What one process is about to submit is nobody else's to submit, and nobody waits for it either."""
+"""What one process is about to submit, no other process submits or waits for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def _taken_by_another_process() -> list[int]:
-    """The numbers of the attempts that a second process takes now; it gives up where it would have to wait."""
+    """Return the numbers of attempts that another process takes; it fails if it has to wait."""
 
     def take() -> list[int]:
         try:
@@ -29,7 +29,7 @@ def _taken_by_another_process() -> list[int]:
         return threads.submit(take).result(timeout=20)
 
 
-def test_due_job_is_left_alone_when_another_process_is_about_to_submit_it() -> None:
+def test_due_job_is_skipped_when_another_process_is_about_to_submit_it() -> None:
     uploaded_video()
     refill_tokens()
     with transaction.atomic():
@@ -38,7 +38,7 @@ def test_due_job_is_left_alone_when_another_process_is_about_to_submit_it() -> N
     assert _taken_by_another_process() == [1]
 
 
-def test_attempt_that_was_put_off_is_left_alone_when_another_process_is_about_to_submit_it() -> None:
+def test_deferred_attempt_is_skipped_when_another_process_submits_it() -> None:
     uploaded_video()
     refill_tokens()
     (attempt,) = take_due(limit=10)

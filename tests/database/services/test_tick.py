@@ -1,4 +1,4 @@
-"""Ticks: single, however many come; their trouble is told once per onset; a gap breaks the run."""
+"""Ticks run once per slot, record each failure once at its onset, and notice gaps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 _PERIOD_S = 30.0
 
 
-def test_body_runs_once_when_two_beats_send_the_same_slot() -> None:
+def test_tick_runs_once_when_two_beats_send_the_same_slot() -> None:
     numbers: list[int] = []
 
     def body(lease: TickLease) -> None:
@@ -28,7 +28,7 @@ def test_body_runs_once_when_two_beats_send_the_same_slot() -> None:
     assert numbers == [1, 2]
 
 
-def test_lease_is_taken_over_when_its_worker_was_killed() -> None:
+def test_tick_lease_is_taken_over_when_its_worker_was_killed() -> None:
     assert take_lease("rescue", period_s=_PERIOD_S)
     age(Tick, "started_at", seconds=_PERIOD_S)
     assert take_lease("rescue", period_s=_PERIOD_S) is None
@@ -38,7 +38,7 @@ def test_lease_is_taken_over_when_its_worker_was_killed() -> None:
     assert taken_over.number == 2
 
 
-def test_run_of_ticks_is_broken_when_workers_were_away_for_two_periods() -> None:
+def test_continuous_ticks_restart_when_workers_stopped_for_two_periods() -> None:
     def body(lease: TickLease) -> None:
         since.append(lease.continuous_since)
 
@@ -50,7 +50,7 @@ def test_run_of_ticks_is_broken_when_workers_were_away_for_two_periods() -> None
     assert since[3] != since[2]
 
 
-def test_trouble_is_told_once_per_onset_when_aws_denies_for_long() -> None:
+def test_tick_failure_is_recorded_once_when_aws_denies_for_long() -> None:
     def denied(_: TickLease) -> None:
         message = "AccessDenied"
         raise BatchDeniedError(message)
@@ -63,7 +63,7 @@ def test_trouble_is_told_once_per_onset_when_aws_denies_for_long() -> None:
     assert Tick.objects.get(name="observe").error_code == "BATCH_DENIED"
 
 
-def test_next_tick_runs_when_the_body_met_an_unknown_error() -> None:
+def test_next_tick_runs_when_the_last_one_raised_an_unexpected_error() -> None:
     def broken(_: TickLease) -> None:
         message = "a bug"
         raise ValueError(message)

@@ -1,4 +1,4 @@
-"""A tick that comes back late, and a start that nobody watched, change nothing."""
+"""A tick that returns late changes nothing, nor does a start during a gap between ticks."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ pytestmark = pytest.mark.django_db
 _PERIOD_S = 30.0
 
 
-def test_successors_lease_stays_when_the_tick_before_comes_back_late() -> None:
+def test_lease_of_the_next_tick_is_kept_when_a_late_tick_returns() -> None:
     def slow_body(_: TickLease) -> None:
         age(Tick, "leased_until", "started_at", seconds=61)
-        assert take_lease("rescue", period_s=_PERIOD_S), "the lease has run out, so another worker takes over"
+        assert take_lease("rescue", period_s=_PERIOD_S), "the lease has expired, so another worker takes over"
 
     assert run_tick("rescue", period_s=_PERIOD_S, body=slow_body)
     age(Tick, "started_at", seconds=_PERIOD_S)
     assert take_lease("rescue", period_s=_PERIOD_S) is None
 
 
-def test_no_start_is_taken_for_hung_when_our_own_ticks_were_away(batch: ScriptedBatch) -> None:
+def test_starting_attempt_is_not_replaced_when_our_own_ticks_had_a_gap(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
-    batch.says(attempt, BatchStatus.STARTING)
+    batch.set_observation(attempt, BatchStatus.STARTING)
     observe(batch=batch, tick=0)
     age(Attempt, "batch_status_at", seconds=3600)
     Tick.objects.create(name="rescue", continuous_since=Now())

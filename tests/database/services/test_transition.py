@@ -1,4 +1,4 @@
-"""The one transition function, over every state, event and fence, on PostgreSQL."""
+"""The transition function for every state, event and fence, on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.factories import uploaded_video
 pytestmark = pytest.mark.django_db
 
 _FENCE = 2
-"""The fence that a writer read in the row."""
+"""Fence that a writer has read from the row."""
 
 
 def _job(state: JobState) -> Job:
@@ -78,38 +78,39 @@ _CASES = [
 ]
 
 _FENCES = {"old": _FENCE + 1, "same": _FENCE, "new": _FENCE - 1}
-"""Whether the writer's fence is older than the row's, the same, or newer (a database restored from a backup): the row's fence."""
+"""Age of the writer's fence -> the row's fence. The writer's is newer if a backup was restored."""
 
 
-def _grow_fence(row: Job | Attempt | Unit, fence: int) -> None:
-    # An attempt's number never changes; attempts with other numbers may be granted beside it. Its state alone decides.
-    grown = row.job if isinstance(row, Attempt) else row
-    type(grown).objects.filter(pk=grown.pk).update(fence=fence)
+def _set_fence(row: Job | Attempt | Unit, fence: int) -> None:
+    # An attempt's number never changes, although attempts with other numbers may be granted. Only
+    # its state decides.
+    fenced = row.job if isinstance(row, Attempt) else row
+    type(fenced).objects.filter(pk=fenced.pk).update(fence=fence)
 
 
 @pytest.mark.parametrize(("make", "event", "states"), [pytest.param(*case, id=str(case[1])) for case in _CASES])
-def test_only_table_transitions_happen_when_any_event_meets_any_state_and_fence(make, event, states) -> None:  # type: ignore[no-untyped-def] # three kinds of rows
-    made = make(next(iter(states)))
-    for state, (fence, held) in itertools.product(states, _FENCES.items()):
+def test_transitions_follow_the_table_when_states_and_fences_vary(make, event, states) -> None:  # type: ignore[no-untyped-def] # three kinds of rows
+    row = make(next(iter(states)))
+    for state, (fence, row_fence) in itertools.product(states, _FENCES.items()):
         savepoint = transaction.savepoint()
-        _check(_put(made, state), event, fence=fence, held=held)
+        _check(_put(row, state), event, fence=fence, row_fence=row_fence)
         transaction.savepoint_rollback(savepoint)
 
 
-def _put(made: Job | Attempt | Unit, state: str) -> Job | Attempt | Unit:
-    columns = {Job: job_columns, Attempt: attempt_columns, Unit: lambda state: {"state": state}}[type(made)](state)
-    type(made).objects.filter(pk=made.pk).update(**columns)
-    return type(made).objects.get(pk=made.pk)
+def _put(row: Job | Attempt | Unit, state: str) -> Job | Attempt | Unit:
+    columns = {Job: job_columns, Attempt: attempt_columns, Unit: lambda state: {"state": state}}[type(row)](state)
+    type(row).objects.filter(pk=row.pk).update(**columns)
+    return type(row).objects.get(pk=row.pk)
 
 
-def _check(row: Job | Attempt | Unit, event: AnyEvent, *, fence: str, held: int) -> None:
+def _check(row: Job | Attempt | Unit, event: AnyEvent, *, fence: str, row_fence: int) -> None:
     state = row.state
-    _grow_fence(row, held)
+    _set_fence(row, row_fence)
     target = target_state(event, state)
-    refused = IllegalTransitionError if target is None else FencedError
+    expected_error = IllegalTransitionError if target is None else FencedError
     before = snapshot()
     if target is None or (fence != "same" and not isinstance(row, Attempt)):
-        with pytest.raises(refused):
+        with pytest.raises(expected_error):
             transition(row, event, **_NEEDED.get(event, {}))
         assert snapshot() == before, (event, state, fence)
         return
@@ -123,7 +124,7 @@ def _check(row: Job | Attempt | Unit, event: AnyEvent, *, fence: str, held: int)
     assert written == row_itself, (event, state, fence)
 
 
-def test_superseded_writer_changes_nothing_when_the_fence_has_grown() -> None:
+def test_superseded_writer_changes_nothing_when_the_fence_has_increased() -> None:
     job = _job(JobState.RUNNING)
     Job.objects.filter(pk=job.pk).update(fence=7)
     with pytest.raises(FencedError):
@@ -132,7 +133,7 @@ def test_superseded_writer_changes_nothing_when_the_fence_has_grown() -> None:
     assert job.state == JobState.RUNNING
 
 
-def test_superseded_writer_changes_nothing_when_the_state_was_changed_behind_its_back() -> None:
+def test_superseded_writer_changes_nothing_when_the_state_has_changed() -> None:
     job = _job(JobState.RUNNING)
     Job.objects.filter(pk=job.pk).update(state=JobState.SUCCEEDED, manifest={}, manifest_key="k")
     with pytest.raises(FencedError):
@@ -141,13 +142,13 @@ def test_superseded_writer_changes_nothing_when_the_state_was_changed_behind_its
 
 
 @pytest.mark.django_db(transaction=True)
-def test_transition_is_refused_when_no_transaction_holds_the_lock() -> None:
+def test_transition_is_rejected_when_no_transaction_is_open() -> None:
     job = _job(JobState.RUNNING)
     with pytest.raises(RuntimeError, match="transaction"):
         transition(job, JobEvent.RETRY, next_attempt_at=Now())
 
 
-def test_database_refuses_a_second_active_job_when_code_forgets_to_look() -> None:
+def test_database_rejects_a_second_active_job_when_code_does_not_check() -> None:
     job = _job(JobState.RUNNING)
     with pytest.raises(IntegrityError, match="one_active_job_per_video"), transaction.atomic():
         Job.objects.create(video=job.video, source_name="another", profile="standard", automatic=False)
@@ -163,7 +164,7 @@ def test_database_refuses_a_second_active_job_when_code_forgets_to_look() -> Non
         ({"next_attempt_at": Now()}, "due_only_when_waiting"),
     ],
 )
-def test_database_refuses_an_impossible_job_when_code_is_wrong(columns: dict[str, object], constraint: str) -> None:
+def test_database_rejects_an_impossible_job_when_code_is_wrong(columns: dict[str, object], constraint: str) -> None:
     job = _job(JobState.RUNNING)
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         Job.objects.filter(pk=job.pk).update(**columns)

@@ -1,4 +1,4 @@
-"""Hints: one per transaction, none after a rollback, never a wait that a person would notice."""
+"""Wake-ups: one per transaction, none after a rollback, and no noticeable wait."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("wakeups_are_sent")
 
 
 @pytest.mark.django_db
-def test_one_wakeup_is_sent_when_a_transaction_saves_many_videos(
+def test_wakeup_is_sent_once_when_a_transaction_saves_many_videos(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks() as callbacks, transaction.atomic():
@@ -35,23 +35,23 @@ def test_one_wakeup_is_sent_when_a_transaction_saves_many_videos(
     assert callbacks == [wakeup.send_wakeup]
 
 
-class _GivenUpError(Exception):
+class _RollbackError(Exception):
     pass
 
 
 @transaction.atomic
-def _upload_and_give_up() -> None:
-    uploaded_video(title="given up")
-    raise _GivenUpError
+def _upload_and_roll_back() -> None:
+    uploaded_video(title="rolled back")
+    raise _RollbackError
 
 
 @pytest.mark.django_db
-def test_wakeup_survives_when_the_savepoint_that_asked_first_is_rolled_back(
+def test_wakeup_is_sent_when_the_first_savepoint_is_rolled_back(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks() as callbacks, transaction.atomic():
-        with contextlib.suppress(_GivenUpError):
-            _upload_and_give_up()
+        with contextlib.suppress(_RollbackError):
+            _upload_and_roll_back()
         with transaction.atomic():
             uploaded_video(title="kept")
     assert callbacks == [wakeup.send_wakeup]
@@ -69,41 +69,41 @@ def test_saving_neither_fails_nor_waits_when_redis_refuses() -> None:
 
 
 @contextlib.contextmanager
-def swallowing_redis() -> Iterator[str]:
-    """Something that takes all connections, and neither reads nor answers."""
+def silent_redis() -> Iterator[str]:
+    """Server that accepts connections, but neither reads nor answers."""
     with socket.create_server(("127.0.0.1", 0)) as black_hole:
         yield redis_url(black_hole.getsockname()[1])
 
 
 @pytest.mark.django_db(transaction=True)
-def test_saving_neither_fails_nor_waits_when_redis_swallows_everything() -> None:
+def test_saving_neither_fails_nor_waits_when_redis_does_not_answer() -> None:
     videos: list[Video] = []
 
     def save() -> None:
         with transaction.atomic():
             videos.extend(uploaded_video(title=str(number)) for number in range(5))
-        videos.append(uploaded_video(title="after the first hint failed, none is tried for a while"))
+        videos.append(uploaded_video(title="no wake-up is sent for a while after one failed"))
 
-    assert_no_wait_for_redis(save, redis_away=swallowing_redis)
+    assert_no_wait_for_redis(save, redis_away=silent_redis)
     assert Job.objects.filter(video__in=videos).count() == len(videos)
 
 
 @contextlib.contextmanager
-def dripping_redis() -> Iterator[str]:
-    """Something that never refuses and never answers: each byte comes before the client's patience with a silent one ends."""
-    over = threading.Event()
+def slow_redis() -> Iterator[str]:
+    """Server that never answers completely, but sends each byte before the client's timeout."""
+    stop = threading.Event()
     give_up_at_s = time.monotonic() + 3 * BOUND_S
 
-    def drip(to: socket.socket) -> None:
-        with to, contextlib.suppress(OSError):
-            to.sendall(b"+")
-            while not over.wait(0.2) and time.monotonic() < give_up_at_s:
-                to.sendall(b".")
+    def send_slowly(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            client.sendall(b"+")
+            while not stop.wait(0.2) and time.monotonic() < give_up_at_s:
+                client.sendall(b".")
 
     def serve(listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                threading.Thread(target=drip, args=[listener.accept()[0]], daemon=True).start()
+                threading.Thread(target=send_slowly, args=[listener.accept()[0]], daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=[listener])
@@ -111,17 +111,17 @@ def dripping_redis() -> Iterator[str]:
         try:
             yield redis_url(listener.getsockname()[1])
         finally:
-            over.set()
+            stop.set()
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_saving_does_not_wait_when_redis_answers_a_byte_at_a_time() -> None:
+def test_saving_does_not_wait_when_redis_answers_byte_by_byte() -> None:
     videos: list[Video] = []
 
     def save() -> None:
         videos.extend(uploaded_video(title=str(number)) for number in range(5))
 
-    assert_no_wait_for_redis(save, redis_away=dripping_redis)
+    assert_no_wait_for_redis(save, redis_away=slow_redis)
     assert Job.objects.filter(video__in=videos).count() == len(videos)

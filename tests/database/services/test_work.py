@@ -1,4 +1,4 @@
-"""Claiming, leasing, finishing, publishing: fenced at every step, and each answer may be lost once."""
+"""Claiming, leasing, finishing and publishing: fenced, and idempotent after a lost answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tasks.services.container_api.finish import (
 from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbeat
 from tasks.services.container_api.publish import finished_units, publish, redo_units
 from tasks.services.requests.cancel import cancel_job
-from tasks.services.requests.request import request_by_person, revive
+from tasks.services.requests.request import request_again, revive
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tests.factories import (
@@ -50,12 +50,12 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 
-def _beat(claim: Claim, count: int = 1) -> HeartbeatReply:
+def _send_heartbeat(claim: Claim, count: int = 1) -> HeartbeatReply:
     return send_heartbeat(claim, stage="encode", count=count, encoded_frames=count)
 
 
 def _lose(claim: Claim) -> None:
-    """The attempt is declared dead, as the rescue tick does it."""
+    """Declare the attempt dead, as the rescue tick does."""
     attempt = read_attempt(lock_job(claim.job_id), claim.number)
     end_attempt(attempt, AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)
 
@@ -65,7 +65,7 @@ def _next_claim(claim: Claim) -> Claim:
     return claimed(submitted_attempt(Job.objects.get(pk=claim.job_id).video))
 
 
-def test_claim_is_repeated_without_harm_when_its_answer_was_lost() -> None:
+def test_claim_is_idempotent_when_its_answer_was_lost() -> None:
     attempt = submitted_attempt()
     claim_id = uuid.uuid4()
     claims = [
@@ -76,7 +76,7 @@ def test_claim_is_repeated_without_harm_when_its_answer_was_lost() -> None:
     assert Event.objects.filter(kind="attempt.claim").count() == 1
 
 
-def test_only_one_container_works_when_two_batch_jobs_have_one_attempt() -> None:
+def test_attempt_has_one_container_when_two_batch_jobs_claim_it() -> None:
     attempt = submitted_attempt()
     with pytest.raises(NotClaimableError):
         claim_attempt(job_id=attempt.job_id, number=1, batch_job_id="orphan", claim_id=uuid.uuid4())
@@ -85,7 +85,7 @@ def test_only_one_container_works_when_two_batch_jobs_have_one_attempt() -> None
         claimed(attempt)
 
 
-def test_claim_is_refused_with_its_cause_when_there_is_nothing_to_claim() -> None:
+def test_claim_is_rejected_with_its_cause_when_nothing_is_claimable() -> None:
     video = published()
     attempt = newest_attempt(video)
     with pytest.raises(JobAlreadyDoneError):
@@ -96,7 +96,7 @@ def test_claim_is_refused_with_its_cause_when_there_is_nothing_to_claim() -> Non
         claim_attempt(job_id=attempt.job_id, number=9, batch_job_id=None, claim_id=uuid.uuid4())
 
 
-def test_units_come_in_order_plan_then_media_then_publishing() -> None:
+def test_units_are_leased_in_order_when_one_container_claims_them() -> None:
     claim = claimed(submitted_attempt())
     assert claim_unit(claim, lease_id="x") is not None
     assert claim_unit(claim, lease_id="y") is NothingToClaim.OWN_WORK_FIRST
@@ -109,12 +109,12 @@ def leased_again(claim: Claim, lease_id: str):  # type: ignore[no-untyped-def] #
     return claim_unit(claim, lease_id=lease_id)
 
 
-def test_same_lease_is_given_when_its_answer_was_lost() -> None:
+def test_unit_lease_is_idempotent_when_its_answer_was_lost() -> None:
     claim = claimed(submitted_attempt())
     assert leased_again(claim, "mine") == leased_again(claim, "mine")
 
 
-def test_finish_is_repeated_without_harm_when_its_answer_was_lost() -> None:
+def test_finish_is_idempotent_when_its_answer_was_lost() -> None:
     claim = claimed(submitted_attempt())
     planned(claim)
     lease = leased(claim)
@@ -124,17 +124,17 @@ def test_finish_is_repeated_without_harm_when_its_answer_was_lost() -> None:
     assert Event.objects.filter(kind="unit.finish").count() == 2
 
 
-def test_superseded_container_changes_nothing_however_late_it_wakes() -> None:
+def test_superseded_container_changes_nothing_when_it_wakes_late() -> None:
     zombie = claimed(submitted_attempt())
     planned(zombie)
     lease = leased(zombie)
     _lose(zombie)
     successor = _next_claim(zombie)
-    taken_over = leased(successor)
-    assert (taken_over.unit_id, taken_over.fence) == (lease.unit_id, lease.fence + 1)
-    assert taken_over.key_prefix != lease.key_prefix
+    new_lease = leased(successor)
+    assert (new_lease.unit_id, new_lease.fence) == (lease.unit_id, lease.fence + 1)
+    assert new_lease.key_prefix != lease.key_prefix
     rows = list(Unit.objects.order_by("pk").values())
-    assert _beat(zombie) is HeartbeatReply.FENCED
+    assert _send_heartbeat(zombie) is HeartbeatReply.FENCED
     with pytest.raises(FencedError):
         finish_unit(zombie, lease, output={"folder": "late", "media": {}})
     with pytest.raises(FencedError):
@@ -160,7 +160,7 @@ def test_finished_units_are_kept_when_their_container_died() -> None:
     assert (kept.fence, kept.attempt_id, kept.output) == (1, first.attempt_id, {"folder": "kept", "media": {}})
 
 
-def test_video_is_published_in_one_step_when_all_is_verified() -> None:
+def test_video_is_published_in_one_step_when_all_units_are_verified() -> None:
     video = published()
     job = Job.objects.get(video=video)
     attempt = newest_attempt(video)
@@ -168,7 +168,7 @@ def test_video_is_published_in_one_step_when_all_is_verified() -> None:
     assert (attempt.state, attempt.exit_code, attempt.counted) == ("SUCCEEDED", 0, False)
 
 
-def test_publishing_is_repeated_without_harm_when_its_answer_was_lost() -> None:
+def test_publishing_is_idempotent_when_its_answer_was_lost() -> None:
     claim = claimed(submitted_attempt())
     planned(claim)
     finished_media(claim)
@@ -179,7 +179,7 @@ def test_publishing_is_repeated_without_harm_when_its_answer_was_lost() -> None:
     assert Event.objects.filter(kind="job.publish").count() == 1
 
 
-def test_zombie_publishes_nothing_when_its_successor_was_faster() -> None:
+def test_zombie_publishes_nothing_when_its_successor_has_leased_the_unit() -> None:
     zombie = claimed(submitted_attempt())
     planned(zombie)
     finished_media(zombie)
@@ -219,34 +219,34 @@ def _newer_succeeded(video: Video) -> Job:
     )
 
 
-def test_old_publication_stays_when_a_new_job_fails() -> None:
+def test_old_publication_is_kept_when_a_new_job_fails() -> None:
     video = published()
     before = Job.objects.filter(pk=video.published_job_id).values().get()
-    request_by_person(video_id=video.pk)
+    request_again(video_id=video.pk)
     claim = claimed(submitted_attempt(video))
     reject_input(claim, code="NOT_A_VIDEO", message="This is not a video.", exit_code=20)
     video.refresh_from_db()
     assert Job.objects.filter(pk=video.published_job_id).values().get() == before
 
 
-def test_bad_unit_is_done_again_and_no_other_when_the_verify_failed() -> None:
+def test_only_the_bad_unit_is_redone_when_verification_fails() -> None:
     claim = claimed(submitted_attempt())
     planned(claim, video_units=3)
     finished_media(claim)
     lease = leased(claim)
     bad = next(unit for unit in finished_units(claim.job_id) if (unit.kind, unit.index) == (UnitKind.VIDEO, 1))
     redo_units(claim, lease, bad=[(bad, "it is missing")])
-    again = leased(claim)
-    assert (again.kind, again.index, again.fence) == (UnitKind.VIDEO, 1, 2)
-    finish_unit(claim, again, output={"folder": "again", "media": {}})
+    redo = leased(claim)
+    assert (redo.kind, redo.index, redo.fence) == (UnitKind.VIDEO, 1, 2)
+    finish_unit(claim, redo, output={"folder": "again", "media": {}})
     publishing = leased(claim)
     assert (publishing.kind, publishing.fence) == (UnitKind.PUBLISH, 2)
     with pytest.raises(FencedError):
         publish(claim, lease, manifest={}, manifest_key="stale lease", poster_key="")
-    publish(claim, publishing, manifest={}, manifest_key="mended", poster_key="")
+    publish(claim, publishing, manifest={}, manifest_key="redone", poster_key="")
 
 
-def test_job_is_planned_anew_when_a_deployment_changed_the_engine() -> None:
+def test_job_is_planned_again_when_a_deployment_changed_the_engine() -> None:
     claim = claimed(submitted_attempt())
     planned(claim, video_units=3)
     slots = [leased(claim), leased(claim)]
@@ -261,7 +261,7 @@ def test_job_is_planned_anew_when_a_deployment_changed_the_engine() -> None:
     assert leased(claim).kind is UnitKind.PUBLISH
 
 
-def test_corrupt_input_is_tried_once_and_the_person_is_told_why() -> None:
+def test_job_fails_with_its_cause_when_the_input_is_corrupt() -> None:
     claim = claimed(submitted_attempt())
     reject_input(claim, code="NOT_A_VIDEO", message="This file is not a video.", exit_code=20)
     job = Job.objects.get(pk=claim.job_id)
@@ -271,41 +271,41 @@ def test_corrupt_input_is_tried_once_and_the_person_is_told_why() -> None:
     assert job.next_attempt_at is None
 
 
-def test_heartbeat_tells_of_progress_only_when_stage_or_count_changed() -> None:
+def test_heartbeat_counts_as_progress_only_when_stage_or_count_changes() -> None:
     claim = claimed(submitted_attempt())
-    assert _beat(claim, 10) is HeartbeatReply.ALIVE
+    assert _send_heartbeat(claim, 10) is HeartbeatReply.ALIVE
     age(Attempt, "heartbeat_at", "progressed_at", seconds=50)
     before = Attempt.objects.get(pk=claim.attempt_id)
-    assert _beat(claim, 10) is HeartbeatReply.ALIVE
+    assert _send_heartbeat(claim, 10) is HeartbeatReply.ALIVE
     same = Attempt.objects.get(pk=claim.attempt_id)
     assert (same.progressed_at, same.count) == (before.progressed_at, 10)
     assert same.heartbeat_at > before.heartbeat_at
-    assert _beat(claim, 11) is HeartbeatReply.ALIVE
+    assert _send_heartbeat(claim, 11) is HeartbeatReply.ALIVE
     assert Attempt.objects.get(pk=claim.attempt_id).progressed_at > before.progressed_at
 
 
-def test_heartbeat_brings_back_cancelled_and_done() -> None:
+def test_heartbeat_returns_cancelled_or_done_when_the_attempt_has_ended() -> None:
     cancelled = claimed(submitted_attempt())
     cancel_job(job_id=cancelled.job_id)
-    assert _beat(cancelled) is HeartbeatReply.CANCELLED
+    assert _send_heartbeat(cancelled) is HeartbeatReply.CANCELLED
     with pytest.raises(AttemptCancelledError):
         claim_unit(cancelled, lease_id="x")
     video = published()
     winner = newest_attempt(video)
     assert winner.claim_id
     late = replace(cancelled, attempt_id=winner.pk, job_id=winner.job_id, claim_id=winner.claim_id)
-    assert _beat(late) is HeartbeatReply.DONE
+    assert _send_heartbeat(late) is HeartbeatReply.DONE
 
 
-def test_rival_process_gets_nothing_when_it_uses_the_same_attempt() -> None:
+def test_other_process_is_fenced_when_it_uses_the_same_attempt() -> None:
     claim = claimed(submitted_attempt())
     rival = replace(claim, claim_id=uuid.uuid4())
-    assert _beat(rival) is HeartbeatReply.FENCED
+    assert _send_heartbeat(rival) is HeartbeatReply.FENCED
     with pytest.raises(FencedError):
         claim_unit(rival, lease_id="x")
 
 
-def test_source_of_a_job_is_the_one_it_was_asked_for_when_another_is_uploaded() -> None:
+def test_job_keeps_its_source_when_another_one_is_uploaded() -> None:
     video = uploaded_video()
     claim = claimed(submitted_attempt(video))
     name = claim.source_name
@@ -314,29 +314,29 @@ def test_source_of_a_job_is_the_one_it_was_asked_for_when_another_is_uploaded() 
     assert Job.objects.get(pk=claim.job_id).source_name == name
 
 
-def test_container_goes_on_when_the_one_it_left_the_rest_to_has_died() -> None:
+def test_container_continues_when_the_other_one_has_died() -> None:
     first = claimed(submitted_attempt())
     planned(first, video_units=1, audio=False)
     leased(first)
     second = claimed(helper_of(first))
-    assert claim_unit(second, lease_id="none") is NothingToClaim.OTHERS_AT_WORK
+    assert claim_unit(second, lease_id="none") is NothingToClaim.HELD_BY_OTHERS
     _lose(first)
     assert finish_attempt(second) is False
     assert leased(second).kind is UnitKind.VIDEO
     assert Job.objects.get(pk=first.job_id).state == "RUNNING"
 
 
-def test_container_leaves_when_another_one_has_the_rest() -> None:
+def test_container_finishes_when_another_one_holds_the_remaining_units() -> None:
     first = claimed(submitted_attempt())
     planned(first, video_units=1, audio=False)
     leased(first)
     second = claimed(helper_of(first))
     assert finish_attempt(second) is True
     assert send_heartbeat(second, stage="encode", count=1, encoded_frames=1) is HeartbeatReply.DONE
-    assert (Job.objects.get(pk=first.job_id).state, _beat(first)) == ("RUNNING", HeartbeatReply.ALIVE)
+    assert (Job.objects.get(pk=first.job_id).state, _send_heartbeat(first)) == ("RUNNING", HeartbeatReply.ALIVE)
 
 
-def test_unit_done_again_since_is_left_alone_when_a_verify_reports_late() -> None:
+def test_redone_unit_is_kept_when_a_verification_reports_late() -> None:
     claim = claimed(submitted_attempt())
     planned(claim, video_units=1, audio=False)
     finished_media(claim)
@@ -347,7 +347,7 @@ def test_unit_done_again_since_is_left_alone_when_a_verify_reports_late() -> Non
     assert Unit.objects.get(kind="video").state == "DONE"
 
 
-def test_repairs_are_counted_apart_from_leases_and_begin_anew_when_the_job_is_revived() -> None:
+def test_redo_count_ignores_leases_and_resets_when_the_job_is_revived() -> None:
     claim = claimed(submitted_attempt())
     planned(claim, video_units=1, audio=False)
     for _ in range(3):

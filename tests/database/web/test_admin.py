@@ -1,4 +1,4 @@
-"""The admin: every page opens in every state, no state can be edited, and the actions say what happened."""
+"""The admin: every page opens in every state, states are read-only, and actions report results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def operator(client: Client) -> Client:
 
 
 def _job_in(state: JobState) -> Job:
-    """A job with attempts, units and events, put into a state."""
+    """Return a job in this state, with attempts, units and events."""
     video = uploaded_video(title=f"Lecture {state}")
     claim = claimed(submitted_attempt(video))
     planned(claim)
@@ -55,7 +55,7 @@ def _job_in(state: JobState) -> Job:
 
 
 @pytest.mark.parametrize("state", list(JobState))
-def test_every_page_opens_when_a_job_is_in_any_state(state: JobState, operator: Client) -> None:
+def test_admin_pages_open_when_a_job_is_in_any_state(state: JobState, operator: Client) -> None:
     job = _job_in(state)
     Tick.objects.create(name="submit")
     rows = {
@@ -73,7 +73,7 @@ def test_every_page_opens_when_a_job_is_in_any_state(state: JobState, operator: 
 
 @pytest.mark.parametrize("title", ["", "Lecture 1"])
 @pytest.mark.parametrize("source_complete", [True, False])
-def test_video_pages_open_when_no_job_was_asked_for(source_complete: bool, title: str, operator: Client) -> None:
+def test_admin_video_pages_open_when_no_job_was_requested(source_complete: bool, title: str, operator: Client) -> None:
     video = Video.objects.create(title=title, source_complete=source_complete)
     listed = operator.get(reverse("admin:batchreel_video_changelist"))
     page = operator.get(reverse("admin:batchreel_video_change", args=[video.pk]))
@@ -81,14 +81,14 @@ def test_video_pages_open_when_no_job_was_asked_for(source_complete: bool, title
     assert "Nothing has happened yet." in page.content.decode()
 
 
-def test_job_pages_open_when_no_attempt_was_granted(operator: Client) -> None:
+def test_admin_job_pages_open_when_no_attempt_was_granted(operator: Client) -> None:
     job = Job.objects.get(video=uploaded_video())
     assert operator.get(reverse("admin:batchreel_job_changelist")).status_code == 200
     assert "none yet" in operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
 
 
 @pytest.mark.parametrize("state", list(AttemptState))
-def test_job_page_opens_when_its_attempt_is_in_any_state(state: AttemptState, operator: Client) -> None:
+def test_admin_job_page_opens_when_its_attempt_is_in_any_state(state: AttemptState, operator: Client) -> None:
     job = _job_in(JobState.RUNNING)
     ended = state not in LIVE_ATTEMPT_STATES
     Attempt.objects.filter(job=job).update(
@@ -96,27 +96,27 @@ def test_job_page_opens_when_its_attempt_is_in_any_state(state: AttemptState, op
     )
     page = operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
     assert state in page
-    assert "What happened" in page
+    assert "Timeline" in page
     assert "The container started" in page
 
 
-def test_silence_is_shown_in_seconds_when_an_attempt_lives(operator: Client) -> None:
+def test_admin_shows_silence_in_seconds_when_an_attempt_is_live(operator: Client) -> None:
     job = _job_in(JobState.RUNNING)
     age(Attempt, "heartbeat_at", seconds=95)
-    for address in (
+    for url in (
         reverse("admin:batchreel_job_change", args=[job.pk]),
         reverse("admin:batchreel_attempt_changelist"),
     ):
-        assert re.search(r"9[5-9] s ago", operator.get(address).content.decode()), address
+        assert re.search(r"9[5-9] s ago", operator.get(url).content.decode()), url
 
 
-def test_job_page_names_the_newest_log_when_attempts_were_granted(operator: Client) -> None:
+def test_admin_job_page_links_the_newest_log_when_attempts_were_granted(operator: Client) -> None:
     job = _job_in(JobState.RUNNING)
     page = operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
     assert reverse("admin:batchreel_job_log", args=[job.pk, job.fence]) in page
 
 
-def test_job_page_does_not_link_to_the_video_when_it_was_deleted(operator: Client) -> None:
+def test_admin_job_page_does_not_link_the_video_when_it_was_deleted(operator: Client) -> None:
     video = published()
     job = Job.objects.get(video=video)
     video.delete()
@@ -125,7 +125,7 @@ def test_job_page_does_not_link_to_the_video_when_it_was_deleted(operator: Clien
     assert reverse("admin:batchreel_video_change", args=[video.pk]) not in page
 
 
-def test_no_state_can_be_edited_when_an_operator_tries(operator: Client) -> None:
+def test_states_cannot_be_edited_when_an_operator_tries(operator: Client) -> None:
     job = _job_in(JobState.DEAD)
     answer = operator.post(reverse("admin:batchreel_job_change", args=[job.pk]), {"state": "SUCCEEDED"})
     assert answer.status_code == 403
@@ -134,7 +134,7 @@ def test_no_state_can_be_edited_when_an_operator_tries(operator: Client) -> None
     assert 'name="title"' in video_form
 
 
-def test_lists_take_the_same_queries_when_there_are_more_rows(
+def test_admin_lists_use_the_same_queries_when_there_are_more_rows(
     operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(12):
@@ -149,19 +149,19 @@ def _act(operator: Client, model: str, action: str, pk: object) -> str:
     return operator.post(reverse(f"admin:batchreel_{model}_changelist"), chosen, follow=True).content.decode()
 
 
-def test_dead_job_is_revived_when_an_operator_asks(operator: Client) -> None:
+def test_dead_job_is_revived_when_an_operator_requests_it(operator: Client) -> None:
     job = _job_in(JobState.DEAD)
     assert "Jobs revived: 1." in _act(operator, "job", "revive", job.pk)
     assert Job.objects.get(pk=job.pk).state == JobState.QUEUED
 
 
-def test_action_says_why_not_when_it_cannot_be_done(operator: Client) -> None:
+def test_admin_action_shows_the_reason_when_it_is_not_possible(operator: Client) -> None:
     job = _job_in(JobState.SUCCEEDED)
     assert "Only a DEAD job can be revived; this one is SUCCEEDED." in _act(operator, "job", "revive", job.pk)
-    assert "cannot be cancelled any more" in _act(operator, "job", "cancel", job.pk)
+    assert "can no longer be cancelled" in _act(operator, "job", "cancel", job.pk)
 
 
-def test_work_is_cancelled_when_an_operator_asks(operator: Client) -> None:
+def test_job_is_cancelled_when_an_operator_requests_it(operator: Client) -> None:
     job = Job.objects.get(video=uploaded_video())
     assert "Jobs cancelled: 1." in _act(operator, "video", "cancel", job.video_id)
     assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
@@ -169,8 +169,8 @@ def test_work_is_cancelled_when_an_operator_asks(operator: Client) -> None:
 
 def test_published_video_gets_a_new_job_when_it_is_transcoded_again(operator: Client) -> None:
     video = published()
-    assert "Videos asked for again: 1." in _act(operator, "video", "transcode_again", video.pk)
-    assert "It has an active job already." in _act(operator, "video", "transcode_again", video.pk)
+    assert "New jobs requested: 1." in _act(operator, "video", "transcode_again", video.pk)
+    assert "It already has an active job." in _act(operator, "video", "transcode_again", video.pk)
     assert Job.objects.filter(video=video).count() == 2
 
 
@@ -178,7 +178,7 @@ def test_published_video_gets_a_new_job_when_it_is_transcoded_again(operator: Cl
 def test_dead_video_keeps_its_units_when_it_is_retried(model: str, operator: Client) -> None:
     job = _job_in(JobState.DEAD)
     pk = job.video_id if model == "video" else job.pk
-    assert "Videos tried again: 1." in _act(operator, model, "retry", pk)
+    assert "Videos retried: 1." in _act(operator, model, "retry", pk)
     assert Job.objects.get(video=job.video_id).state == JobState.QUEUED
     assert Unit.objects.filter(job=job, state="DONE").exists()
 
@@ -187,7 +187,7 @@ def test_dead_video_keeps_its_units_when_it_is_retried(model: str, operator: Cli
 def test_failed_video_gets_a_new_job_when_it_is_retried(model: str, operator: Client) -> None:
     job = _job_in(JobState.FAILED)
     pk = job.video_id if model == "video" else job.pk
-    assert "Videos tried again: 1." in _act(operator, model, "retry", pk)
+    assert "Videos retried: 1." in _act(operator, model, "retry", pk)
     assert Job.objects.filter(video=job.video_id).count() == 2
 
 
@@ -206,8 +206,8 @@ def test_deleted_video_gets_no_job_when_its_job_is_retried(operator: Client) -> 
     assert Job.objects.filter(video=video).count() == 1
 
 
-def test_no_file_is_taken_when_somebody_uploads_one_in_the_admin(operator: Client) -> None:
-    # The admin saves in a transaction, and PostgreSQL ends it where the storage takes longer than 20 s for the file.
+def test_admin_rejects_files_when_an_operator_uploads_one(operator: Client) -> None:
+    # The admin saves in a transaction, which PostgreSQL aborts if storing the file takes more than 20 s.
     form = {"title": "Lecture 2", "source": ContentFile(b"a file", name="lecture.mp4"), **_NO_JOBS_IN_FORM}
     assert operator.post(reverse("admin:batchreel_video_add"), form).status_code == 403
     video = uploaded_video()
@@ -216,7 +216,7 @@ def test_no_file_is_taken_when_somebody_uploads_one_in_the_admin(operator: Clien
     assert Video.objects.get().title == "Lecture 2"
 
 
-def test_title_can_be_changed_when_the_form_also_names_a_state(operator: Client) -> None:
+def test_title_can_be_changed_when_the_form_also_contains_a_state(operator: Client) -> None:
     video = published()
     job = Job.objects.get(video=video)
     forged = {
@@ -237,14 +237,14 @@ def test_title_can_be_changed_when_the_form_also_names_a_state(operator: Client)
 
 
 @pytest.mark.parametrize("model", ["video", "job", "attempt", "unit", "event"])
-def test_row_is_found_when_an_operator_pastes_an_id(model: str, operator: Client) -> None:
+def test_admin_search_finds_a_row_when_an_operator_pastes_an_id(model: str, operator: Client) -> None:
     video = published()
     pasted = video.pk if model == "video" else Job.objects.get(video=video).pk
     page = operator.get(reverse(f"admin:batchreel_{model}_changelist"), {"q": str(pasted)})
     assert page.context["cl"].result_count >= 1
 
 
-def test_event_list_does_not_read_all_events_for_its_filter_when_it_is_opened(operator: Client) -> None:
+def test_event_list_does_not_scan_all_events_when_it_is_filtered(operator: Client) -> None:
     published()
     with CaptureQueriesContext(connection) as queries:
         page = operator.get(reverse("admin:batchreel_event_changelist"), {"kind": "job.publish"})
@@ -263,16 +263,16 @@ def test_video_page_does_not_link_to_the_source_when_there_is_one(operator: Clie
 def test_video_with_jobs_can_be_deleted_when_an_operator_asks(how: str, operator: Client) -> None:
     video = published()
     if how == "page":
-        address = reverse("admin:batchreel_video_delete", args=[video.pk])
-        assert "its work ends now" in operator.get(address).content.decode()
-        operator.post(address, {"post": "yes"})
+        url = reverse("admin:batchreel_video_delete", args=[video.pk])
+        assert "its jobs end now" in operator.get(url).content.decode()
+        operator.post(url, {"post": "yes"})
     else:
         chosen = {"action": "delete_selected", "_selected_action": [str(video.pk)], "post": "yes"}
         operator.post(reverse("admin:batchreel_video_changelist"), chosen)
     assert Video.objects.get(pk=video.pk).deleted_at is not None
 
 
-def test_actions_are_refused_when_a_person_may_only_look(client: Client) -> None:
+def test_admin_actions_are_rejected_when_a_user_has_view_permission_only(client: Client) -> None:
     job = _job_in(JobState.DEAD)
     watcher = User.objects.create_user("watcher", is_staff=True)
     watcher.user_permissions.set(_view_permissions())
@@ -282,21 +282,21 @@ def test_actions_are_refused_when_a_person_may_only_look(client: Client) -> None
 
 
 @pytest.mark.parametrize("model", ["video", "job"])
-def test_page_says_what_happened_when_its_button_is_pressed(model: str, operator: Client) -> None:
+def test_admin_page_shows_the_result_when_its_button_is_pressed(model: str, operator: Client) -> None:
     job = Job.objects.get(video=uploaded_video())
     pk = job.video_id if model == "video" else job.pk
     page = reverse(f"admin:batchreel_{model}_change", args=[pk])
     shown = operator.get(page)
     assert 'name="action" value="cancel"' in shown.content.decode()
     pressed = {"action": "cancel", "_selected_action": str(pk), shown.context["from_page"]: "1"}
-    answer = operator.post(shown.context["actions_address"], pressed, follow=True)
+    answer = operator.post(shown.context["actions_url"], pressed, follow=True)
     assert answer.redirect_chain == [(page, 302)]
     assert "Jobs cancelled: 1." in answer.content.decode()
     assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
 
 
 @pytest.mark.parametrize("model", ["video", "job"])
-def test_page_offers_no_button_when_a_person_may_only_look(model: str, client: Client) -> None:
+def test_admin_page_has_no_buttons_when_a_user_has_view_permission_only(model: str, client: Client) -> None:
     job = _job_in(JobState.DEAD)
     watcher = User.objects.create_user("watcher", is_staff=True)
     watcher.user_permissions.set(_view_permissions())
@@ -311,16 +311,16 @@ def _view_permissions() -> QuerySet[Permission]:
     return Permission.objects.filter(codename__startswith="view_", content_type__app_label="batchreel")
 
 
-def test_log_page_says_why_when_there_is_no_log(operator: Client) -> None:
+def test_log_page_shows_the_reason_when_there_is_no_log(operator: Client) -> None:
     job = _job_in(JobState.RUNNING)
-    address = reverse("admin:batchreel_job_log", args=[job.pk, 1])
-    assert "has not named a log stream" in operator.get(address).content.decode()
+    url = reverse("admin:batchreel_job_log", args=[job.pk, 1])
+    assert "has not named a log stream" in operator.get(url).content.decode()
     Attempt.objects.filter(job=job).update(batch_log_stream="nowhere/default/at-all")
-    assert "The log could not be read" in operator.get(address).content.decode()
+    assert "The log could not be read" in operator.get(url).content.decode()
     assert operator.get(reverse("admin:batchreel_job_log", args=[job.pk, 9])).status_code == 404
 
 
-def test_log_is_refused_when_a_member_of_staff_may_not_see_jobs(client: Client) -> None:
+def test_log_page_is_forbidden_when_staff_may_not_view_jobs(client: Client) -> None:
     job = _job_in(JobState.RUNNING)
     client.force_login(User.objects.create_user("stranger", is_staff=True))
     assert client.get(reverse("admin:batchreel_job_log", args=[job.pk, 1])).status_code == 403
@@ -349,13 +349,13 @@ def _write_log(stream: str, lines: list[str]) -> None:
     logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
 
 
-def test_log_tail_says_why_when_the_stream_is_unknown() -> None:
+def test_log_tail_returns_the_reason_when_the_stream_is_unknown() -> None:
     assert "could not be read" in log_tail("nowhere").message
 
 
 @pytest.mark.parametrize("endpoint", ["no-address", "http://127.0.0.1:9"])
-def test_log_tail_says_why_when_aws_cannot_be_reached(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.batch.logs._client", _client.__wrapped__)  # not the one kept from another test
+def test_log_tail_returns_the_reason_when_aws_is_unreachable(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.batch.logs._client", _client.__wrapped__)  # not the client cached by another test
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.delenv("AWS_ENDPOINT_URL_LOGS", raising=False)
     assert "could not be read" in log_tail("a-stream").message

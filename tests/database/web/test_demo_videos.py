@@ -1,4 +1,4 @@
-"""The two demo videos of a new site have an owner, and are uploaded once."""
+"""The two demo videos of a new site have an owner and are uploaded once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer to a COMMIT is lost: what belongs to the row stays, because the row may be there."""
+"""After a lost answer to COMMIT, the file of the row is kept, because the row may exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def lose_the_answer(monkeypatch: pytest.MonkeyPatch, *, commit: Callable[[], None]) -> None:
-    """The next COMMIT does what `commit` does, and is not answered."""
+    """Replace the next COMMIT by `commit`, and lose its answer."""
 
     def unanswered() -> None:
         commit()
@@ -32,7 +32,7 @@ def lose_the_answer(monkeypatch: pytest.MonkeyPatch, *, commit: Callable[[], Non
     monkeypatch.setattr(connection, "_commit", unanswered)
 
 
-def test_file_stays_when_the_commit_of_its_row_took_effect_and_was_not_answered(
+def test_file_is_kept_when_the_answer_to_a_commit_was_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lose_the_answer(monkeypatch, commit=connection._commit)
@@ -41,7 +41,7 @@ def test_file_stays_when_the_commit_of_its_row_took_effect_and_was_not_answered(
     assert default_storage.exists(str(Video.objects.get().source))
 
 
-def test_file_goes_when_the_commit_of_its_row_took_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_removed_when_the_commit_of_its_row_had_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     lose_the_answer(monkeypatch, commit=lambda: None)
     with pytest.raises(OperationalError):
         store_upload(title="Lecture", file=SimpleUploadedFile("lecture.mp4", b"not decoded here"))
@@ -54,7 +54,7 @@ def files_under(folder: str) -> list[str]:
     return files + [name for each in folders for name in files_under(f"{folder}/{each}")]
 
 
-def test_row_may_be_there_when_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_counts_as_committed_when_the_database_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         message = "connection refused"
         raise OperationalError(message)

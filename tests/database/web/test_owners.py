@@ -1,4 +1,4 @@
-"""One person's video is not another's: no page, no address and no file of it; the staff see all."""
+"""Videos are private to their owner: other users see no page, URL or file; staff see all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def people(django_user_model: type[User]) -> dict[str, Client]:
-    """Browsers of a lecturer, of another one, of the staff, and of somebody who did not sign in."""
+    """Browsers of a lecturer, another lecturer, a staff member, and a visitor who is not signed in."""
     browsers = {"stranger": Client()}
     for name in ("lecturer", "other", "staff"):
         browsers[name] = Client()
@@ -31,7 +31,7 @@ def people(django_user_model: type[User]) -> dict[str, Client]:
 
 @pytest.fixture
 def video(people: dict[str, Client]) -> Video:
-    """A published video, uploaded by the lecturer through the page."""
+    """Return a published video, uploaded by the lecturer through the page."""
     sent = {"title": "Mine", "source": SimpleUploadedFile("lecture.mp4", b"not decoded here")}
     assert people["lecturer"].post("/upload/", sent).status_code == 302
     video = Video.objects.get()
@@ -39,7 +39,7 @@ def video(people: dict[str, Client]) -> Video:
     return video
 
 
-def addresses(video: Video) -> list[tuple[str, str]]:
+def paths(video: Video) -> list[tuple[str, str]]:
     page = f"/videos/{video.pk}/"
     return [
         ("get", page),
@@ -51,57 +51,55 @@ def addresses(video: Video) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("who", ["lecturer", "staff"])
-def test_owner_and_staff_reach_everything_of_a_video(who: str, people: dict[str, Client], video: Video) -> None:
+def test_owner_and_staff_can_use_a_video_when_signed_in(who: str, people: dict[str, Client], video: Video) -> None:
     assert b"Mine" in people[who].get("/").content
     assert people[who].get("/progress/", {"video": video.pk}).json()["videos"][str(video.pk)] is not None
-    for method, path in addresses(video):
+    for method, path in paths(video):
         answer = getattr(people[who], method)(path)
         assert answer.status_code in {200, 302}, path
 
     video.refresh_from_db()
-    assert video.deleted_at is not None, "the last address deletes it"
+    assert video.deleted_at is not None, "the last request deletes it"
 
 
-def test_nothing_of_a_video_is_there_for_another_person(people: dict[str, Client], video: Video) -> None:
+def test_video_does_not_exist_for_users_when_they_do_not_own_it(people: dict[str, Client], video: Video) -> None:
     other = people["other"]
     assert b"Mine" not in other.get("/").content
     assert other.get("/progress/", {"video": video.pk}).json() == {"videos": {str(video.pk): None}}
-    for method, path in addresses(video):
+    for method, path in paths(video):
         assert getattr(other, method)(path).status_code == 404, path
     video.refresh_from_db()
     assert video.deleted_at is None
     assert Job.objects.count() == 1
 
 
-def test_stranger_is_sent_to_the_login_and_programs_of_strangers_are_refused(
-    people: dict[str, Client], video: Video
-) -> None:
-    for method, path in addresses(video):
+def test_visitor_is_redirected_to_the_login_when_not_signed_in(people: dict[str, Client], video: Video) -> None:
+    for method, path in paths(video):
         answer = getattr(people["stranger"], method)(path)
         expected = (403, "") if path.startswith("/media/") else (302, f"/login/?next={path}")
         assert (answer.status_code, answer.get("Location", "")) == expected
     assert people["stranger"].get("/progress/", {"video": video.pk}).status_code == 403
 
 
-def test_video_without_an_owner_is_the_staffs_alone_when_nobody_uploaded_it_here(people: dict[str, Client]) -> None:
+def test_video_is_visible_to_staff_only_when_it_has_no_owner(people: dict[str, Client]) -> None:
     video = uploaded_video(title="From a script")
     assert people["staff"].get(f"/videos/{video.pk}/").status_code == 200
     assert people["lecturer"].get(f"/videos/{video.pk}/").status_code == 404
 
 
-def test_admin_is_closed_to_a_lecturer(people: dict[str, Client]) -> None:
+def test_admin_is_not_accessible_when_a_user_is_not_staff(people: dict[str, Client]) -> None:
     assert people["lecturer"].get("/admin/").status_code == 302
     assert b"/admin/" not in people["lecturer"].get("/").content
 
 
-def test_person_signs_in_and_out_by_the_pages(django_user_model: type[User]) -> None:
-    django_user_model.objects.create_user("lecturer", password="a long sentence")
+def test_user_can_sign_in_and_out_when_the_password_is_right(django_user_model: type[User]) -> None:
+    django_user_model.objects.create_user("lecturer", password="a long passphrase")
     browser = Client()
     page = browser.get("/", follow=True)
     assert page.redirect_chain == [("/login/?next=/", 302)]
     wrong = browser.post("/login/", {"username": "lecturer", "password": "wrong"})
     assert b"Please enter a correct username and password" in wrong.content
-    answer = browser.post("/login/?next=/", {"username": "lecturer", "password": "a long sentence", "next": "/"})
+    answer = browser.post("/login/?next=/", {"username": "lecturer", "password": "a long passphrase", "next": "/"})
     assert (answer.status_code, answer["Location"]) == (302, "/")
     assert browser.get("/").status_code == 200
     assert browser.post("/logout/")["Location"] == "/login/"
@@ -109,7 +107,7 @@ def test_person_signs_in_and_out_by_the_pages(django_user_model: type[User]) -> 
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example/", "javascript:alert(1)"])
-def test_login_leads_nowhere_else_when_an_address_asks_for_it(elsewhere: str, django_user_model: type[User]) -> None:
-    django_user_model.objects.create_user("lecturer", password="a long sentence")
-    sent = {"username": "lecturer", "password": "a long sentence", "next": elsewhere}
+def test_login_redirects_to_the_site_when_next_is_external(elsewhere: str, django_user_model: type[User]) -> None:
+    django_user_model.objects.create_user("lecturer", password="a long passphrase")
+    sent = {"username": "lecturer", "password": "a long passphrase", "next": elsewhere}
     assert Client().post("/login/", sent)["Location"] == "/"

@@ -1,4 +1,4 @@
-"""The pages for people: who may use them, what they say, and what their buttons do."""
+"""The pages for users: access, messages and buttons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tasks.selectors.media_urls import media_url
 from tasks.selectors.videos import can_retry, video_overview
 from tasks.services.container_api.finish import reject_input
 from tasks.services.requests.cancel import cancel_job
-from tasks.services.requests.request import request_by_person
+from tasks.services.requests.request import request_again
 from tests.factories import claimed, planned, published, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def upload(name: str = "lecture.mp4", content: bytes = b"not decoded here") -> d
 def rejected_video() -> Video:
     video = uploaded_video(title="Notes")
     claim = claimed(submitted_attempt(video))
-    reject_input(claim, code="NO_VIDEO", message="The file holds no pictures.", exit_code=3)
+    reject_input(claim, code="NO_VIDEO", message="The file contains no video.", exit_code=3)
     return video
 
 
@@ -63,10 +63,10 @@ def cancelled_video() -> Video:
     return video
 
 
-# Who may use them.
+# Access.
 
 
-def addresses(video: Video) -> list[tuple[str, str]]:
+def paths(video: Video) -> list[tuple[str, str]]:
     page = f"/videos/{video.pk}/"
     return [
         ("get", "/"),
@@ -78,26 +78,29 @@ def addresses(video: Video) -> list[tuple[str, str]]:
     ]
 
 
-def test_login_is_asked_for_when_a_stranger_comes(client: Client) -> None:
+def test_pages_redirect_to_the_login_when_a_visitor_is_not_signed_in(client: Client) -> None:
     video = rejected_video()
-    for method, path in addresses(video):
+    for method, path in paths(video):
         answer = getattr(client, method)(path)
         assert (answer.status_code, answer["Location"]) == (302, f"/login/?next={path}")
     assert Video.objects.count() == Job.objects.count() == 1
 
 
-def test_scripts_get_a_sentence_instead_of_a_login_page_when_signed_out(client: Client) -> None:
-    assert client.get("/progress/").json() == {"error": "You were signed out. Sign in again."}
+def test_scripts_get_a_json_error_when_signed_out(client: Client) -> None:
+    assert client.get("/progress/").json() == {"errors": ["You have been signed out. Sign in again."]}
     answer = client.post("/upload/", upload(), headers=JSON)
-    assert (answer.status_code, answer.json()["errors"]) == (403, ["You were signed out. Sign in, then upload again."])
+    assert (answer.status_code, answer.json()["errors"]) == (
+        403,
+        ["You have been signed out. Sign in, then upload the file again."],
+    )
     assert not Video.objects.exists()
 
 
-def test_nothing_is_done_when_the_form_is_not_ours(admin_user: User) -> None:
+def test_forms_are_rejected_when_the_csrf_token_is_missing(admin_user: User) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(admin_user)
     video = rejected_video()
-    for method, path in addresses(video):
+    for method, path in paths(video):
         if method == "post":
             assert browser.post(path).status_code == 403
     assert Video.objects.filter(deleted_at=None).count() == Job.objects.count() == 1
@@ -106,9 +109,7 @@ def test_nothing_is_done_when_the_form_is_not_ours(admin_user: User) -> None:
 # Uploading.
 
 
-def test_load_balancer_gets_an_answer_when_it_asks_by_address_and_without_https(
-    client: Client, settings: Settings
-) -> None:
+def test_health_check_answers_when_the_host_is_an_ip_without_https(client: Client, settings: Settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
     settings.ALLOWED_HOSTS = ["video.example.org"]
     answer = client.get("/health/", headers={"host": "10.0.0.7:8000"})
@@ -116,7 +117,7 @@ def test_load_balancer_gets_an_answer_when_it_asks_by_address_and_without_https(
     assert client.get("/login/", headers={"host": "10.0.0.7:8000"}).status_code == 400
 
 
-def test_upload_becomes_a_video_with_a_job_when_sent_by_a_script(staff: Client) -> None:
+def test_upload_creates_a_video_with_a_job_when_sent_by_a_script(staff: Client) -> None:
     answer = staff.post("/upload/", upload("강의 자료.mp4"), headers=JSON)
     video = Video.objects.get()
     assert (answer.status_code, answer.json()) == (201, {"url": f"/videos/{video.pk}/"})
@@ -126,7 +127,7 @@ def test_upload_becomes_a_video_with_a_job_when_sent_by_a_script(staff: Client) 
         assert stored.read() == b"not decoded here"
 
 
-def test_upload_becomes_a_video_when_sent_by_a_plain_form(staff: Client) -> None:
+def test_upload_creates_a_video_when_sent_by_a_plain_form(staff: Client) -> None:
     answer = staff.post("/upload/", {**upload(), "title": "A lecture"}, follow=True)
     assert answer.redirect_chain == [(f"/videos/{Video.objects.get().pk}/", 302)]
     assert "<h1>A lecture</h1>" in answer.content.decode()
@@ -140,9 +141,7 @@ def test_upload_becomes_a_video_when_sent_by_a_plain_form(staff: Client) -> None
         ({**upload(), "title": "x" * 201}, "Ensure this value has at most 200 characters (it has 201)."),
     ],
 )
-def test_person_is_told_what_is_wrong_when_an_upload_is_refused(
-    staff: Client, fields: dict[str, object], error: str
-) -> None:
+def test_upload_shows_the_error_when_it_is_rejected(staff: Client, fields: dict[str, object], error: str) -> None:
     by_script = staff.post("/upload/", fields, headers=JSON)
     assert (by_script.status_code, by_script.json()) == (400, {"errors": [error]})
     if file := fields.get("source"):
@@ -153,7 +152,7 @@ def test_person_is_told_what_is_wrong_when_an_upload_is_refused(
     assert not Video.objects.exists()
 
 
-def test_upload_is_stored_when_its_name_is_longer_than_file_systems_take(staff: Client) -> None:
+def test_upload_is_stored_when_its_name_is_too_long_for_file_systems(staff: Client) -> None:
     name = "강의" * 60 + ".mp4"
     assert staff.post("/upload/", upload(name), headers=JSON).status_code == 201
     source = str(Video.objects.get().source)
@@ -162,7 +161,7 @@ def test_upload_is_stored_when_its_name_is_longer_than_file_systems_take(staff: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_file_stays_behind_when_its_row_cannot_be_saved(staff: Client) -> None:
+def test_uploaded_file_is_removed_when_its_row_cannot_be_saved(staff: Client) -> None:
     staff.raise_request_exception = False
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE batchreel_video ADD CONSTRAINT nothing_fits CHECK (title <> 'refused') NOT VALID")
@@ -175,20 +174,20 @@ def test_no_file_stays_behind_when_its_row_cannot_be_saved(staff: Client) -> Non
     assert not [path for path in Path(default_storage.location, "sources").rglob("*") if path.is_file()]
 
 
-# What they say.
+# Messages.
 
 
 @pytest.mark.parametrize(
     ("make", "status", "message", "retry_code"),
     [
-        (uploaded_video, "WAITING", "The video waits for its turn.", "UNDER_WAY"),
-        (rejected_video, "FAILED", "The file holds no pictures.", "FAILED"),
-        (dead_video, "DEAD", "The video could not be processed in several attempts", "DEAD"),
-        (cancelled_video, "CANCELLED", "The work on this video was cancelled.", "CANCELLED"),
+        (uploaded_video, "WAITING", "The video is waiting to be processed.", "UNDER_WAY"),
+        (rejected_video, "FAILED", "The file contains no video.", "FAILED"),
+        (dead_video, "DEAD", "Processing failed after several attempts", "DEAD"),
+        (cancelled_video, "CANCELLED", "Processing was cancelled.", "CANCELLED"),
         (published, "READY", "The video is ready to watch.", "READY"),
     ],
 )
-def test_people_read_what_is_the_matter_in_every_state(
+def test_page_shows_status_and_message_when_a_video_is_in_any_state(
     staff: Client, make: object, status: str, message: str, retry_code: str
 ) -> None:
     video = make()  # type: ignore[operator]
@@ -204,23 +203,23 @@ def test_people_read_what_is_the_matter_in_every_state(
     assert ('id="player"' in page) == (status == "READY")
 
 
-def test_old_publication_stays_playable_when_a_new_version_is_made_or_fails(staff: Client) -> None:
+def test_old_publication_is_playable_when_a_new_version_runs_or_fails(staff: Client) -> None:
     video = published()
     shown = f'data-manifest="{media_url(video.published_job.manifest_key)}"'
-    request_by_person(video_id=video.pk)
+    request_again(video_id=video.pk)
     page = staff.get(f"/videos/{video.pk}/").content.decode()
     assert 'data-status="UPDATING"' in page
     assert shown in page
     claim = claimed(submitted_attempt(video))
-    reject_input(claim, code="NO_VIDEO", message="The file holds no pictures.", exit_code=3)
+    reject_input(claim, code="NO_VIDEO", message="The file contains no video.", exit_code=3)
     page = staff.get(f"/videos/{video.pk}/").content.decode()
     assert 'data-status="READY"' in page
-    assert "A newer version could not be made: The file holds no pictures." in page
+    assert "A newer version could not be processed: The file contains no video." in page
     assert shown in page
     assert "Retry</button>" in page
 
 
-def test_page_takes_the_same_number_of_queries_when_there_are_many_videos(
+def test_list_page_uses_the_same_queries_when_there_are_many_videos(
     staff: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     published()
@@ -236,7 +235,7 @@ def test_page_takes_the_same_number_of_queries_when_there_are_many_videos(
         staff.get("/progress/", {"video": shown})
 
 
-def test_list_is_cut_into_pages_when_it_is_long(staff: Client) -> None:
+def test_video_list_is_paginated_when_it_is_long(staff: Client) -> None:
     Video.objects.bulk_create([Video(title=f"Video {number}", source="s") for number in range(30)])
     first, second = staff.get("/").content.decode(), staff.get("/?page=2").content.decode()
     assert (first.count("<h3>"), second.count("<h3>")) == (24, 6)
@@ -244,7 +243,7 @@ def test_list_is_cut_into_pages_when_it_is_long(staff: Client) -> None:
     assert staff.get("/?page=none").status_code == 200
 
 
-def test_title_is_text_when_it_looks_like_a_script(staff: Client) -> None:
+def test_title_is_escaped_when_it_contains_a_script(staff: Client) -> None:
     video = uploaded_video(title="<script>alert(1)</script>")
     for path in ("/", f"/videos/{video.pk}/", f"/videos/{video.pk}/delete/confirm/"):
         assert "<script>alert" not in staff.get(path).content.decode()
@@ -253,14 +252,14 @@ def test_title_is_text_when_it_looks_like_a_script(staff: Client) -> None:
 # Progress.
 
 
-def test_script_reads_how_far_each_video_is_when_it_asks(staff: Client) -> None:
+def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Client) -> None:
     ready, busy = published(), uploaded_video()
     planned(claimed(submitted_attempt(busy)))
-    gone = str(uuid.uuid4())
-    answer = staff.get("/progress/", {"video": [str(ready.pk), str(busy.pk), gone, "nonsense", ""]})
+    missing = str(uuid.uuid4())
+    answer = staff.get("/progress/", {"video": [str(ready.pk), str(busy.pk), missing, "nonsense", ""]})
     assert answer["Cache-Control"] == "no-store"
-    told = answer.json()["videos"]
-    assert told[str(ready.pk)] | {"published_job": ""} == {
+    videos = answer.json()["videos"]
+    assert videos[str(ready.pk)] | {"published_job": ""} == {
         "status": "READY",
         "message": "The video is ready to watch.",
         "percent": 100,
@@ -272,14 +271,14 @@ def test_script_reads_how_far_each_video_is_when_it_asks(staff: Client) -> None:
         "active": False,
         "published_job": "",
     }
-    assert told[str(ready.pk)]["published_job"] == str(ready.published_job_id)
-    assert (told[str(busy.pk)]["active"], told[str(busy.pk)]["percent"]) == (True, 0)
-    assert told[gone] is None
-    assert "nonsense" not in told
+    assert videos[str(ready.pk)]["published_job"] == str(ready.published_job_id)
+    assert (videos[str(busy.pk)]["active"], videos[str(busy.pk)]["percent"]) == (True, 0)
+    assert videos[missing] is None
+    assert "nonsense" not in videos
 
 
 @pytest.mark.django_db(transaction=True)
-def test_script_is_told_to_wait_when_the_database_is_away(staff: Client) -> None:
+def test_progress_returns_503_when_the_database_is_unreachable(staff: Client) -> None:
     port = connection.settings_dict["PORT"]
     connection.close()
     connection.settings_dict["PORT"] = free_port()
@@ -288,43 +287,43 @@ def test_script_is_told_to_wait_when_the_database_is_away(staff: Client) -> None
     finally:
         connection.settings_dict["PORT"] = port
     assert (answer.status_code, answer["Retry-After"], answer["Cache-Control"]) == (503, "5", "no-store")
-    assert answer.json() == {"error": "The server's database is away for a moment."}
+    assert answer.json() == {"errors": ["Temporarily unavailable. Try again in a few seconds."]}
 
 
-# The buttons.
+# Buttons.
 
 
-def test_failed_video_gets_a_new_job_when_somebody_presses_retry(staff: Client) -> None:
+def test_failed_video_gets_a_new_job_when_retry_is_pressed(staff: Client) -> None:
     video = rejected_video()
     page = staff.post(f"/videos/{video.pk}/retry/", follow=True).content.decode()
-    assert "The video is being tried again." in page
+    assert "The video will be processed again." in page
     assert 'data-status="WAITING"' in page
     assert sorted(video.jobs.values_list("state", flat=True)) == ["FAILED", "QUEUED"]
 
 
-def test_dead_video_goes_on_where_it_stopped_when_somebody_presses_retry(staff: Client) -> None:
+def test_dead_job_is_revived_when_retry_is_pressed(staff: Client) -> None:
     video = dead_video()
     staff.post(f"/videos/{video.pk}/retry/")
     job = video.jobs.get()
     assert (job.state, job.reason) == ("QUEUED", "REVIVED")
 
 
-def test_nothing_is_started_twice_when_retry_is_pressed_twice(staff: Client) -> None:
+def test_retry_creates_one_job_when_it_is_pressed_twice(staff: Client) -> None:
     video = rejected_video()
     staff.post(f"/videos/{video.pk}/retry/")
     page = staff.post(f"/videos/{video.pk}/retry/", follow=True).content.decode()
-    assert "The video is being processed already." in page
+    assert "The video is already being processed." in page
     assert video.jobs.count() == 2
 
 
-def test_person_is_told_why_not_when_retry_is_not_on_offer(staff: Client) -> None:
+def test_retry_shows_the_reason_when_it_is_not_possible(staff: Client) -> None:
     video = published()
     page = staff.post(f"/videos/{video.pk}/retry/", follow=True).content.decode()
     assert "The video is ready; there is nothing to retry." in page
     assert video.jobs.count() == 1
 
 
-def test_video_is_gone_and_its_work_ended_when_somebody_confirms(staff: Client) -> None:
+def test_video_is_deleted_and_its_job_cancelled_when_a_user_confirms(staff: Client) -> None:
     video = uploaded_video(title="Old lecture")
     planned(claimed(submitted_attempt(video)))
     question = staff.get(f"/videos/{video.pk}/delete/confirm/").content.decode()
@@ -333,21 +332,21 @@ def test_video_is_gone_and_its_work_ended_when_somebody_confirms(staff: Client) 
     assert "“Old lecture” was deleted." in page
     assert "No videos yet." in page
     assert video.jobs.get().state == "CANCELLED"
-    for method, path in addresses(video)[2:]:
+    for method, path in paths(video)[2:]:
         assert getattr(staff, method)(path).status_code == 404
     assert staff.get(f"/progress/?video={video.pk}").json() == {"videos": {str(video.pk): None}}
 
 
 @pytest.mark.parametrize("path", ["retry/", "delete/"])
-def test_nothing_changes_when_a_button_is_followed_as_a_link(staff: Client, path: str) -> None:
+def test_buttons_change_nothing_when_they_are_requested_with_get(staff: Client, path: str) -> None:
     video = rejected_video()
     assert staff.get(f"/videos/{video.pk}/{path}").status_code == 405
 
 
-# Addresses of what is published.
+# URLs of published objects.
 
 
-def test_player_is_sent_to_the_cdn_when_there_is_one(staff: Client, settings: Settings) -> None:
+def test_player_uses_the_cdn_when_one_is_configured(staff: Client, settings: Settings) -> None:
     settings.MEDIA_BASE_URL = "https://cdn.example.org/videos/"
     video = published()
     page = staff.get(f"/videos/{video.pk}/").content.decode()
@@ -355,5 +354,5 @@ def test_player_is_sent_to_the_cdn_when_there_is_one(staff: Client, settings: Se
     assert re.search(r'data-manifest="([^"]*)"', page).group(1) == f"https://cdn.example.org/videos/{key}"  # type: ignore[union-attr]
 
 
-def test_browser_finds_an_icon_when_a_page_names_none(client: Client) -> None:
+def test_favicon_is_found_when_a_page_does_not_name_one(client: Client) -> None:
     assert client.get("/favicon.ico", secure=True)["Location"] == "/static/batchreel/icon.svg"

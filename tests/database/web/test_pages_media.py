@@ -1,4 +1,4 @@
-"""Serving published objects: ranges as RFC 9110 has them, and nothing but what is published."""
+"""Serving published objects, with ranges as in RFC 9110, and nothing else."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def content_of(answer: object) -> bytes:
         ("Bytes = 7-9", 7, 9),
     ],
 )
-def test_exactly_the_range_is_sent_when_one_is_asked_for(staff: Client, header: str, first: int, last: int) -> None:
+def test_range_is_returned_exactly_when_it_is_requested(staff: Client, header: str, first: int, last: int) -> None:
     answer = staff.get(f"/media/{KEY}", headers={"Range": header})
     assert answer.status_code == 206
     assert answer["Content-Range"] == f"bytes {first}-{last}/{SIZE}"
@@ -55,7 +55,7 @@ def test_exactly_the_range_is_sent_when_one_is_asked_for(staff: Client, header: 
 @pytest.mark.parametrize(
     "header", ["", "bytes=0-9,20-29", "bytes=", "bytes=-", "bytes=9-3", "lines=1-2", "bytes=a-b", "bytes=+1-2", "0-9"]
 )
-def test_whole_object_is_sent_when_no_single_range_can_be_read(staff: Client, header: str) -> None:
+def test_whole_object_is_returned_when_the_range_is_not_a_single_one(staff: Client, header: str) -> None:
     answer = staff.get(f"/media/{KEY}", headers={"Range": header} if header else {})
     assert answer.status_code == 200
     assert answer["Accept-Ranges"] == "bytes"
@@ -65,13 +65,13 @@ def test_whole_object_is_sent_when_no_single_range_can_be_read(staff: Client, he
 
 
 @pytest.mark.parametrize("header", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 9}", "bytes=-0", "bytes=99999999999-"])
-def test_range_is_refused_with_the_size_when_it_lies_outside(staff: Client, header: str) -> None:
+def test_range_is_rejected_with_the_size_when_it_is_outside(staff: Client, header: str) -> None:
     answer = staff.get(f"/media/{KEY}", headers={"Range": header})
     assert (answer.status_code, answer["Content-Range"]) == (416, f"bytes */{SIZE}")
     assert content_of(answer) == b""
 
 
-def test_head_tells_size_and_type_without_content_when_a_player_asks_first(staff: Client) -> None:
+def test_head_returns_size_and_type_when_a_player_requests_it(staff: Client) -> None:
     answer = staff.head(f"/media/{KEY}", headers={"Range": "bytes=0-9"})
     assert answer.status_code == 200
     assert (answer["Content-Length"], answer["Content-Type"]) == (str(SIZE), "video/mp4")
@@ -90,7 +90,9 @@ def test_head_tells_size_and_type_without_content_when_a_player_asks_first(staff
         ("page.html", "application/octet-stream"),
     ],
 )
-def test_type_is_one_that_players_take_and_browsers_do_not_run(staff: Client, name: str, content_type: str) -> None:
+def test_content_type_is_safe_for_browsers_when_a_player_accepts_it(
+    staff: Client, name: str, content_type: str
+) -> None:
     default_storage.save(f"published/{VIDEO_ID}/types/{name}", ContentFile(b"content"))
     answer = staff.get(f"/media/published/{VIDEO_ID}/types/{name}")
     assert answer["Content-Type"] == content_type
@@ -98,13 +100,13 @@ def test_type_is_one_that_players_take_and_browsers_do_not_run(staff: Client, na
     assert content_of(answer) == b"content"
 
 
-def test_browsers_keep_objects_for_a_year_but_proxies_never(staff: Client) -> None:
+def test_objects_are_cached_privately_for_a_year_when_they_are_served(staff: Client) -> None:
     answer = staff.get(f"/media/{KEY}")
     assert answer["Cache-Control"] == "private, max-age=31536000, immutable"
     answer.close()
 
 
-def test_source_is_never_served_when_its_name_is_known(staff: Client) -> None:
+def test_source_is_not_served_when_its_name_is_known(staff: Client) -> None:
     source = str(uploaded_video().source)
     assert default_storage.exists(source)
     for name in (
@@ -135,15 +137,15 @@ def test_source_is_never_served_when_its_name_is_known(staff: Client) -> None:
         "published/nothing.mp4",
     ],
 )
-def test_nothing_else_is_served_however_the_name_is_written(staff: Client, name: str) -> None:
+def test_other_files_are_not_served_when_names_are_crafted(staff: Client, name: str) -> None:
     assert staff.get(f"/media/{name}").status_code == 404
 
 
-def test_object_is_refused_when_nobody_is_signed_in_or_somebody_elses(client: Client, django_user_model: type) -> None:
+def test_object_is_not_served_when_signed_out_or_not_the_owner(client: Client, django_user_model: type) -> None:
     assert client.get(f"/media/{KEY}").status_code == 403
     client.force_login(django_user_model.objects.create_user("a student"))  # type: ignore[attr-defined]
     assert client.get(f"/media/{KEY}").status_code == 404
 
 
-def test_object_is_refused_when_it_is_posted_to(staff: Client) -> None:
+def test_object_is_rejected_with_405_when_it_is_posted_to(staff: Client) -> None:
     assert staff.post(f"/media/{KEY}").status_code == 405

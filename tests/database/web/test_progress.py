@@ -1,4 +1,8 @@
-"""How far a job is: never back within an attempt, never 100 before it can be played, and never a guess too early."""
+"""Progress of a job.
+
+It never decreases within an attempt and never reaches 100 before the video can be played; the
+remaining time is shown only when the speed is known.
+"""
 
 from __future__ import annotations
 
@@ -48,15 +52,15 @@ def working(*, video_units: int = 2, audio: bool = False) -> Claim:
     return claim
 
 
-def says(claim: Claim, encoded_frames: int, stage: str = "encode") -> JobProgress:
+def report_progress(claim: Claim, encoded_frames: int, stage: str = "encode") -> JobProgress:
     send_heartbeat(claim, stage=stage, count=encoded_frames, encoded_frames=encoded_frames)
     return progress_of(claim.job_id)
 
 
-def test_progress_counts_what_is_in_flight_when_no_unit_is_done() -> None:
+def test_progress_includes_frames_in_flight_when_no_unit_is_done() -> None:
     claim = working()
     leased(claim)
-    assert says(claim, 30) == JobProgress(
+    assert report_progress(claim, 30) == JobProgress(
         percent=25, stage_label="Encoding", units_done=0, units_total=2, attempt_number=1, remaining_s=None
     )
 
@@ -64,17 +68,17 @@ def test_progress_counts_what_is_in_flight_when_no_unit_is_done() -> None:
 def test_progress_does_not_jump_when_a_unit_is_finished_between_heartbeats() -> None:
     claim = working()
     lease = leased(claim)
-    seen = [says(claim, 50).percent]
+    seen = [report_progress(claim, 50).percent]
     finish_unit(claim, lease, output={"folder": "x", "media": {}})
     seen.append(progress_of(claim.job_id).percent)
-    seen += [says(claim, frames).percent for frames in (60, 61, 119)]
+    seen += [report_progress(claim, frames).percent for frames in (60, 61, 119)]
     assert seen == [41, 50, 50, 50, 99]
 
 
-def test_progress_never_shrinks_within_an_attempt_when_a_bad_unit_is_done_again() -> None:
+def test_progress_does_not_decrease_when_a_bad_unit_is_redone() -> None:
     claim = working()
     finished_media(claim)
-    before = says(claim, 120, "publish")
+    before = report_progress(claim, 120, "publish")
     bad = next(unit for unit in finished_units(claim.job_id) if (unit.kind, unit.index) == (UnitKind.VIDEO, 1))
     redo_units(claim, leased(claim), bad=[(bad, "damaged")])
     after = progress_of(claim.job_id)
@@ -82,15 +86,15 @@ def test_progress_never_shrinks_within_an_attempt_when_a_bad_unit_is_done_again(
     assert (before.units_done, after.units_done) == (2, 1)
 
 
-def test_progress_keeps_finished_units_and_drops_what_was_in_flight_when_a_container_died() -> None:
+def test_progress_keeps_only_finished_units_when_a_container_died() -> None:
     claim = working()
     finish_unit(claim, leased(claim), output={"folder": "x", "media": {}})
     leased(claim)
-    assert says(claim, 100).percent == 83
+    assert report_progress(claim, 100).percent == 83
     attempt = read_attempt(lock_job(claim.job_id), claim.number)
     end_attempt(attempt, AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)
     waiting = progress_of(claim.job_id)
-    assert (waiting.percent, waiting.stage_label) == (50, "Interrupted; it goes on by itself")
+    assert (waiting.percent, waiting.stage_label) == (50, "Interrupted; continues automatically")
     age(Job, "next_attempt_at", seconds=601)
     second = submitted_attempt(Job.objects.get(pk=claim.job_id).video)
     assert progress_of(claim.job_id).stage_label == "Waiting for a machine"
@@ -98,43 +102,43 @@ def test_progress_keeps_finished_units_and_drops_what_was_in_flight_when_a_conta
     assert (progress_of(claim.job_id).percent, progress_of(claim.job_id).attempt_number) == (50, 2)
 
 
-def test_progress_stays_below_100_until_the_video_can_be_played() -> None:
+def test_progress_stays_below_100_when_the_video_is_not_yet_playable() -> None:
     claim = working()
     finished_media(claim)
-    assert says(claim, 120, "publish").percent == 99
+    assert report_progress(claim, 120, "publish").percent == 99
     video = published()
     assert progress_of(video.published_job_id).percent == 100
 
 
-def test_work_of_all_containers_counts_when_several_help() -> None:
+def test_progress_includes_all_containers_when_several_help() -> None:
     claim = working(video_units=4)
     leased(claim)
     Attempt.objects.create(
         job_id=claim.job_id, number=2, state="RUNNING", vcpus=1, memory_mib=1, batch_job_name="second",
         heartbeat_at=Now(), claimed_at=Now(), encoded_frames=60,
     )  # fmt: skip
-    assert says(claim, 60).percent == 50
+    assert report_progress(claim, 60).percent == 50
 
 
-def test_end_is_foretold_only_when_the_speed_is_known() -> None:
+def test_remaining_time_is_shown_only_when_the_speed_is_known() -> None:
     claim = working()
     leased(claim)
-    assert says(claim, 60).remaining_s is None
+    assert report_progress(claim, 60).remaining_s is None
     Attempt.objects.update(claimed_at=Now() - timedelta(seconds=30))
     # 60 of 120 frames in 30 s, so 30 s more.
     assert progress_of(claim.job_id).remaining_s == pytest.approx(30, abs=2)
 
 
 @pytest.mark.parametrize(
-    ("batch_status", "words"),
-    [("", "Waiting for a machine"), ("RUNNABLE", "Waiting for a machine"), ("STARTING", "A machine is starting")],
+    ("batch_status", "label"),
+    [("", "Waiting for a machine"), ("RUNNABLE", "Waiting for a machine"), ("STARTING", "Starting a machine")],
 )
-def test_people_read_what_is_waited_for_before_a_container_runs(batch_status: str, words: str) -> None:
+def test_progress_shows_what_a_job_waits_for_when_no_container_runs(batch_status: str, label: str) -> None:
     video = uploaded_video()
-    assert progress_of(video.jobs.get().pk).stage_label == "Waiting for its turn"
+    assert progress_of(video.jobs.get().pk).stage_label == "Waiting in the queue"
     submitted_attempt(video)
     Attempt.objects.filter(pk=newest_attempt(video).pk).update(batch_status=batch_status)
-    assert progress_of(video.jobs.get().pk).stage_label == words
+    assert progress_of(video.jobs.get().pk).stage_label == label
 
 
 def test_progress_is_zero_when_there_is_no_plan_or_it_has_no_frames() -> None:
@@ -145,7 +149,7 @@ def test_progress_is_zero_when_there_is_no_plan_or_it_has_no_frames() -> None:
     assert progress_of(claim.job_id).percent == 0
 
 
-def test_every_event_has_words_when_one_is_added() -> None:
+def test_every_event_has_a_label_when_one_is_added() -> None:
     kinds = {str(event) for events in (JobEvent, AttemptEvent, UnitEvent) for event in events}
     calls = [
         node

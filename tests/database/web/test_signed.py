@@ -1,4 +1,7 @@
-"""Playing from a private bucket: playlists come from the site, with addresses for the media that work without signing in, for a while."""
+"""Playback from a private bucket.
+
+The site serves playlists with presigned URLs, which work for a while without signing in.
+"""
 
 from __future__ import annotations
 
@@ -53,23 +56,23 @@ def signed(text: str, name: str) -> str:
     return sign(text, key=f"published/v/job/publish/{name}", url_of=lambda key: f"https://b/{key}?a=1&b=2")
 
 
-def test_only_media_get_an_address_when_playlists_name_media_and_playlists() -> None:
-    address = "https://b/published/v/job/video-0/720p.mp4?a=1&b=2"
-    assert signed(PLAYLIST, "720p.m3u8") == PLAYLIST.replace("../video-0/720p.mp4", address)
+def test_only_media_urls_are_presigned_when_playlists_are_served() -> None:
+    url = "https://b/published/v/job/video-0/720p.mp4?a=1&b=2"
+    assert signed(PLAYLIST, "720p.m3u8") == PLAYLIST.replace("../video-0/720p.mp4", url)
     assert signed(MASTER, "master.m3u8") == MASTER
     assert signed(TILES, "thumbnails.vtt") == TILES.replace(
         "../video-0/sprite.jpg", "https://b/published/v/job/video-0/sprite.jpg?a=1&b=2"
     )
-    whole = signed(MPD, "manifest.mpd")
-    assert whole.count("https://b/published/v/job/v/720p.mp4?a=1&amp;b=2") == 2
-    assert "<BaseURL>c.vtt</BaseURL>" in whole
+    mpd = signed(MPD, "manifest.mpd")
+    assert mpd.count("https://b/published/v/job/v/720p.mp4?a=1&amp;b=2") == 2
+    assert "<BaseURL>c.vtt</BaseURL>" in mpd
 
 
 @pytest.mark.parametrize("name", ["thumbnails.vtt", "captions-0.vtt", "720p.m3u8", "manifest.mpd"])
 @pytest.mark.parametrize(
     "other", ["../../other/p/poster.jpg", "../../../victim/job/p/poster.jpg", "../../../../sources/1.jpg"]
 )
-def test_nothing_gets_an_address_when_a_text_names_what_lies_outside_its_job(name: str, other: str) -> None:
+def test_urls_are_not_presigned_when_they_point_outside_the_job(name: str, other: str) -> None:
     text = {
         ".vtt": f"{other}#xywh=0,0,1,1",
         ".m3u8": f'#EXT-X-MAP:URI="{other}"\n{other}',
@@ -81,13 +84,13 @@ def test_nothing_gets_an_address_when_a_text_names_what_lies_outside_its_job(nam
 
 @pytest.fixture
 def folder(settings: Settings, _own_storage: None) -> str:
-    """The folder of a publication in a private bucket."""
+    """Folder of a publication in a private bucket."""
     use_new_bucket(settings)
     job = f"published/{uploaded_video().pk}/job"
     for name, content in {
         "publish/720p.m3u8": PLAYLIST,
         "publish/manifest.mpd": MPD,
-        "publish/poster.jpg": "picture",
+        "publish/poster.jpg": "image",
         "video-0/720p.mp4": "media",
     }.items():
         default_storage.save(f"{job}/{name}", ContentFile(content.encode()))
@@ -95,23 +98,23 @@ def folder(settings: Settings, _own_storage: None) -> str:
 
 
 def get(url: str) -> tuple[int, bytes]:
-    """What a player gets: no cookie, no credential."""
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.netloc, timeout=30)
+    """Request a URL as a player does, without cookies or credentials."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
-        connection.request("GET", f"{address.path}?{address.query}")
+        connection.request("GET", f"{parts.path}?{parts.query}")
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
         connection.close()
 
 
-def test_media_are_played_from_a_private_bucket_by_the_addresses_in_a_playlist(staff: Client, folder: str) -> None:
+def test_presigned_urls_of_a_playlist_work_when_the_bucket_is_private(staff: Client, folder: str) -> None:
     key = f"{folder}/publish/720p.m3u8"
     assert media_url(key) == f"/media/{key}"
     answer = staff.get(media_url(key))
     assert answer["Content-Type"] == "application/vnd.apple.mpegurl"
-    # Where a role's credentials end, its addresses do: none may come from a browser's cache.
+    # Presigned URLs expire with the role's credentials, so browsers must not cache them.
     assert answer["Cache-Control"] == "no-store"
     (url,) = {line for line in answer.content.decode().splitlines() if line.startswith("http")}
     assert get(url) == (200, b"media")
@@ -120,13 +123,13 @@ def test_media_are_played_from_a_private_bucket_by_the_addresses_in_a_playlist(s
     assert f'URI="{url}"' in answer.content.decode()
 
 
-def test_pictures_are_found_in_the_bucket_when_a_page_names_them(staff: Client, folder: str) -> None:
+def test_images_redirect_to_the_bucket_when_a_page_requests_them(staff: Client, folder: str) -> None:
     answer = staff.get(f"/media/{folder}/publish/poster.jpg")
     assert answer.status_code == 302
-    assert get(answer["Location"]) == (200, b"picture")
+    assert get(answer["Location"]) == (200, b"image")
 
 
-def test_playlist_of_a_long_lecture_is_small_when_it_is_signed(staff: Client, folder: str) -> None:
+def test_presigned_playlist_is_small_when_the_lecture_is_long(staff: Client, folder: str) -> None:
     lines = ["#EXTM3U", *(f"#EXTINF:6.0,\n../video-{n // 20:04}/720p.mp4" for n in range(1800)), "#EXT-X-ENDLIST", ""]
     default_storage.save(f"{folder}/publish/long.m3u8", ContentFile("\n".join(lines).encode()))
     answer = staff.get(f"/media/{folder}/publish/long.m3u8", headers={"Accept-Encoding": "gzip"})
@@ -135,11 +138,11 @@ def test_playlist_of_a_long_lecture_is_small_when_it_is_signed(staff: Client, fo
 
 
 @pytest.mark.parametrize("name", ["720p.m3u8/../../../../x", "nothing.m3u8", "../../../sources/1.mp4"])
-def test_nothing_else_is_signed_when_a_name_leads_elsewhere(name: str, staff: Client, folder: str) -> None:
+def test_names_are_not_found_when_they_lead_out_of_the_publication(name: str, staff: Client, folder: str) -> None:
     assert staff.get(f"/media/{folder}/publish/{name}").status_code == 404
 
 
-def test_names_in_playlists_stay_in_the_publication(staff: Client, folder: str) -> None:
+def test_presigned_urls_stay_in_the_publication_when_an_mpd_is_served(staff: Client, folder: str) -> None:
     text: Any = staff.get(f"/media/{folder}/publish/manifest.mpd").content.decode()
     paths = [urlsplit(url).path for url in re.findall(r'"(http[^"]+)"', text)]
     assert len(paths) == 2

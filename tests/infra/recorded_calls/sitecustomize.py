@@ -1,4 +1,7 @@
-"""Python reads this first where its folder is on PYTHONPATH: each call over boto3 leaves a line, `service:Operation`, in RECORDED_CALLS."""
+"""Records each boto3 call as a line `service:Operation` in the file RECORDED_CALLS.
+
+Python imports this module at startup if its folder is on PYTHONPATH.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ _make_api_call = BaseClient._make_api_call
 
 
 def _recorded(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
-    # One write in append mode: lines of several processes do not mix.
+    # A single write in append mode, so that lines of several processes do not interleave.
     descriptor = os.open(os.environ["RECORDED_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(descriptor, f"{client.meta.service_model.service_name}:{operation}\n".encode())

@@ -1,4 +1,4 @@
-"""What the fault tests share."""
+"""Shared fixtures of the fault tests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.fast_settings import QUICK
-from tests.integration.faults.dedicated_postgres import OwnPostgres, rows_are_in
+from tests.integration.fast_settings import FAST_SETTINGS
+from tests.integration.faults.dedicated_postgres import DedicatedPostgres, use_database
 from tests.integration.faults.fake_containers import FakeContainers
 from tests.media.clips import make_clip
 
@@ -24,48 +24,53 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def hall(transactional_db: None) -> Iterator[FakeContainers]:
-    """A hall for stand-ins; the database outlasts it."""
-    with FakeContainers().open() as hall:
-        yield hall
+def fake_containers(transactional_db: None) -> Iterator[FakeContainers]:
+    """Yield a server for fake containers; `transactional_db` keeps the database until it is closed."""
+    with FakeContainers().open() as fake_containers:
+        yield fake_containers
 
 
 @pytest.fixture
-def stand_in_definition(hall: FakeContainers, batch_client: BatchClient) -> str:
-    """The name of a job definition whose containers are stand-ins of the test's hall."""
-    name = f"stand-in-{uuid.uuid4().hex[:8]}"
-    hall.define(batch_client, name=name)
+def fake_container_definition(fake_containers: FakeContainers, batch_client: BatchClient) -> str:
+    """Register a job definition whose containers are the test's fake containers, and return its name."""
+    name = f"fake-container-{uuid.uuid4().hex[:8]}"
+    fake_containers.define(batch_client, name=name)
     return name
 
 
 @pytest.fixture
-def proxied_stand_ins(
-    quick: BridgeSettings, program_environment: dict[str, str], stand_in_definition: str, batch_proxy: BatchProxy
+def proxied_fake_containers(
+    fast_settings: BridgeSettings,
+    program_environment: dict[str, str],
+    fake_container_definition: str,
+    batch_proxy: BatchProxy,
 ) -> dict[str, str]:
-    """The environment of a quick site with stand-ins for containers, and the proxy before AWS Batch."""
-    assert quick.profile == "fast"
+    """Return the environment of a fast site with fake containers and the proxy in front of AWS Batch."""
+    assert fast_settings.profile == "fast"
     return {
         **program_environment,
-        "VIDEO_BATCH_JOB_DEFINITION": stand_in_definition,
-        "BATCHREEL": json.dumps({**QUICK, "tick_lease_s": 2}),
+        "VIDEO_BATCH_JOB_DEFINITION": fake_container_definition,
+        "BATCHREEL": json.dumps({**FAST_SETTINGS, "tick_lease_s": 2}),
         "AWS_ENDPOINT_URL_BATCH": batch_proxy.url,
     }
 
 
 @pytest.fixture(scope="session")
 def three_unit_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three minutes, small and without sound; the quick site's profile cuts a unit each 60 s."""
-    return make_clip(tmp_path_factory.mktemp("clips") / "three-units.mp4", pictures=3 * 60 * 10, rate="10")
+    """Return three minutes of small video without audio; the fast site's profile plans a unit per 60 s."""
+    return make_clip(tmp_path_factory.mktemp("clips") / "three-units.mp4", frames=3 * 60 * 10, rate="10")
 
 
 @pytest.fixture
-def own_postgres(quick: BridgeSettings, program_environment: dict[str, str], tmp_path: Path) -> Iterator[OwnPostgres]:
-    """A PostgreSQL that the test may crash; this process's rows are there too."""
-    assert quick.profile == "fast"
-    postgres = OwnPostgres(tmp_path / "own-postgres")
+def dedicated_postgres(
+    fast_settings: BridgeSettings, program_environment: dict[str, str], tmp_path: Path
+) -> Iterator[DedicatedPostgres]:
+    """Yield a PostgreSQL that the test may crash; this process uses it too."""
+    assert fast_settings.profile == "fast"
+    postgres = DedicatedPostgres(tmp_path / "dedicated-postgres")
     try:
         postgres.migrate(program_environment)
-        with rows_are_in(postgres.url):
+        with use_database(postgres.url):
             yield postgres
     finally:
         postgres.stop()

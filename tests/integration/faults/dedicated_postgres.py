@@ -1,4 +1,4 @@
-"""A PostgreSQL of one test, which may crash and come back with what was committed."""
+"""A dedicated PostgreSQL for one test, which can crash and come back with all committed data."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 _MIGRATE_LIMIT_S = 60.0
 
 
-class OwnPostgres:
-    """A server with a data folder of its own."""
+class DedicatedPostgres:
+    """A server with its own data folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._port = free_port()
         folder.mkdir()
-        prepare_data_folder(folder, say=lambda _: None)
-        self._service, self._address = self._start()
-        self.url = self._address.url()
+        prepare_data_folder(folder, report=lambda _: None)
+        self._service, self._login = self._start()
+        self.url = self._login.url()
 
     def migrate(self, environment: Mapping[str, str]) -> None:
-        """Make the tables."""
+        """Create the tables."""
         subprocess.run(
             [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
             cwd=settings.BASE_DIR,
@@ -48,44 +48,44 @@ class OwnPostgres:
         )
 
     def crash(self) -> None:
-        """End it at once, in the middle of whatever it does ("immediate shutdown"): its next start recovers from its log."""
+        """Stop the server abruptly ("immediate shutdown"), so that its next start has to recover from the WAL."""
         os.kill(program_under_lifeline(self._service._process.pid), signal.SIGQUIT)
         self._service.stop()
 
     def start_again(self) -> None:
-        """Start it on its port, and wait until it answers."""
+        """Start the server on the same port, and wait until it answers."""
         self._service, _ = self._start()
 
     def stop(self) -> None:
-        """Stop it for good."""
+        """Stop the server."""
         self._service.stop()
 
     def _start(self) -> tuple[Service, PostgresLogin]:
-        # The lifeline wants the descriptor of a lock, which here guards nothing.
+        # The lifeline requires the descriptor of a lock file; this one protects nothing.
         lock_descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT)
         try:
-            service, address = start_postgres(self._folder, port=self._port, lock_descriptor=lock_descriptor)
+            service, login = start_postgres(self._folder, port=self._port, lock_descriptor=lock_descriptor)
         finally:
             os.close(lock_descriptor)
-        wait_for_postgres(service, address)
-        return service, address
+        wait_for_postgres(service, login)
+        return service, login
 
 
 @contextmanager
-def rows_are_in(url: str) -> Iterator[None]:
-    """Let this process's Django find its rows in another database for the time of the block."""
+def use_database(url: str) -> Iterator[None]:
+    """Let Django in this process use another database until the block ends."""
     parts = urlsplit(url)
-    own = {
+    overrides = {
         "HOST": parts.hostname,
         "PORT": parts.port,
         "NAME": parts.path.lstrip("/"),
         "USER": parts.username,
         "PASSWORD": unquote(parts.password or ""),
     }
-    before = {name: connection.settings_dict[name] for name in own}
+    before = {name: connection.settings_dict[name] for name in overrides}
     connection.close()
-    # Every thread's connection reads the same settings.
-    connection.settings_dict.update(own)
+    # The connections of all threads share these settings.
+    connection.settings_dict.update(overrides)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A program that submits as the submit tick does, and is killed at one step of it: `python -m ...dying_submitter STEP`."""
+"""Program that submits as the submit tick does and kills itself at one step: `python -m ...dying_submitter STEP`."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from tasks.services.ticks.submit import submit_due  # noqa: E402
 
 
 class DyingBatch(AwsBatch):
-    """AWS Batch, in the hands of a process that dies at a step."""
+    """AWS Batch for a process that kills itself at one step."""
 
     def __init__(self, step: str) -> None:
         self._step = step
 
     def submit(self, submission: Submission) -> str:
-        """Die before the call, or after its effect."""
+        """Submit, and die before the call or after its effect."""
         self.die_at("before SubmitJob")
         batch_job_id = super().submit(submission)
         self.die_at("after SubmitJob")
         return batch_job_id
 
     def find(self, *, name: str) -> list[ListedJob]:
-        """Die with the answer in hand, if there is something in it."""
+        """Find the Batch jobs, and die before using a non-empty result."""
         found = super().find(name=name)
         if found:
             self.die_at("before the adoption")
         return found
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
-        """Die before the extra is terminated."""
+        """Die before terminating the surplus Batch job."""
         self.die_at("after the adoption")
         super().terminate(batch_job_id, reason=reason)
 
     def die_at(self, step: str) -> None:
-        """Die, if this is the step."""
+        """Die if this is the chosen step."""
         if step == self._step:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:
-    """Settle doubts, submit, and die on the way or at the end."""
+    """Resolve ambiguous submissions, submit due jobs, and die on the way or at the end."""
     batch = DyingBatch(sys.argv[1])
     resolve_ambiguous(batch=batch)
     submit_due(batch=batch)

@@ -1,6 +1,7 @@
-"""What the Batch job of a stand-in runs: it asks the hall to do a container's work, and ends with the exit code that the hall says.
+"""The program of a fake container's Batch job: asks the test's server to do the work, and exits with its exit code.
 
-Started as `python -I -S stand_in_program.py PORT JOB ATTEMPT`: without Django it is up in 20 ms, where a container takes a second.
+Run as `python -I -S fake_container_program.py PORT JOB ATTEMPT`: without Django it starts in 20 ms,
+where a real container takes a second.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import sys
 
 
 def main() -> int:
-    """Ask, wait, and return the exit code; 1 where the hall says none."""
+    """Send the request, wait, and return the exit code, or 1 if the server sends none."""
     _, port, job_id, number = sys.argv
-    with socket.create_connection(("127.0.0.1", int(port))) as hall:
-        hall.sendall(f"{job_id} {number} {os.environ['AWS_BATCH_JOB_ID']}\n".encode())
-        answer = hall.makefile().read()
+    with socket.create_connection(("127.0.0.1", int(port))) as server:
+        server.sendall(f"{job_id} {number} {os.environ['AWS_BATCH_JOB_ID']}\n".encode())
+        answer = server.makefile().read()
     return int(answer or 1)
 
 

@@ -1,8 +1,9 @@
-"""Stand-ins for containers: real Batch jobs whose processes encode nothing, and go through the real services for everything else.
+"""Fake containers: real Batch jobs whose processes encode nothing, but call the real services for everything else.
 
-Each Batch job's process is a small program that asks a hall in the test's own process; there, a thread claims the attempt, does unit
-after unit, and publishes. When the program is killed, the thread does no further unit. So fifty jobs take seconds, and a test may hold
-them all at one place.
+Each Batch job's process is a small program that connects to a server in the test's process. There,
+a thread claims the attempt, finishes unit after unit, and publishes. When the program is killed,
+the thread finishes no further unit. So fifty jobs take seconds, and a test can hold all of them at
+one place.
 """
 
 from __future__ import annotations
@@ -45,17 +46,18 @@ _REFUSALS = (NotClaimableError, JobAlreadyDoneError, FencedError, AttemptCancell
 
 
 class FakeContainers:
-    """Where stand-ins do a container's work. `doors` closed hold each of them before its first claim.
+    """Server that does the work of fake containers. While `gate` is cleared, it holds each of them before its claim.
 
-    `refused` are the ids of the Batch jobs whose claim was refused, because another one has or had the attempt, or it has ended or is gone.
-    Each unit takes `unit_s`. An error that is one of `deaths` ends a stand-in as if it had been killed.
+    `refused` contains the ids of the Batch jobs whose claim was rejected, because another one has
+    or had the attempt, or because it has ended or is gone. Each unit takes `unit_s`. An error of
+    one of the types in `fatal_errors` ends a fake container as if it had been killed.
     """
 
-    def __init__(self, *, unit_s: float = 0.0, deaths: tuple[type[Exception], ...] = ()) -> None:
-        self.doors = threading.Event()
-        self.doors.set()
+    def __init__(self, *, unit_s: float = 0.0, fatal_errors: tuple[type[Exception], ...] = ()) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
         self._unit_s = unit_s
-        self._deaths = deaths
+        self._fatal_errors = fatal_errors
         self.problems: list[str] = []
         self.refused: list[str] = []
         self._server = _Server(("127.0.0.1", 0), self._handler())
@@ -63,49 +65,51 @@ class FakeContainers:
 
     @contextmanager
     def open(self) -> Iterator[FakeContainers]:
-        """Serve for the time of the block. Fails at its end if a stand-in met an error that no fault of the test explains."""
+        """Serve until the block ends. Fails at its end if a fake container raised an unexpected error."""
         thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
             yield self
         finally:
-            self.doors.set()
+            self.gate.set()
             self._server.shutdown()
             thread.join()
             self._server.server_close()
         assert not self.problems, "\n".join(self.problems)
 
     def define(self, batch: BatchClient, *, name: str) -> None:
-        """Register a job definition whose containers are stand-ins of this hall."""
+        """Register a job definition whose containers are fake containers of this server."""
         batch.register_job_definition(
             jobDefinitionName=name,
             type="container",
             parameters={"job_id": "", "attempt": ""},
             containerProperties={
-                "image": "stand-in",
+                "image": "fake-container",
                 "command": ["python", "-I", "-S", str(PROGRAM), str(self.port), "Ref::job_id", "Ref::attempt"],
                 "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}],
             },
         )
 
     def _handler(self) -> type[socketserver.StreamRequestHandler]:
-        hall = self
+        containers = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 job_id, number, batch_job_id = self.rfile.readline().decode().split()
-                hall.doors.wait(_HELD_LIMIT_S)
+                containers.gate.wait(_HELD_LIMIT_S)
                 try:
                     attempt = {"job_id": uuid.UUID(job_id), "number": int(number), "batch_job_id": batch_job_id}
-                    work(**attempt, unit_s=hall._unit_s, goes_on=lambda: not _has_left(self.connection))
+                    work(
+                        **attempt, unit_s=containers._unit_s, keep_going=lambda: not _has_disconnected(self.connection)
+                    )
                     exit_code = ExitCode.DONE
                 except _REFUSALS:
-                    hall.refused.append(batch_job_id)
+                    containers.refused.append(batch_job_id)
                     exit_code = ExitCode.NOT_CLAIMABLE
-                except (_KilledError, *hall._deaths):
+                except (_KilledError, *containers._fatal_errors):
                     return
-                except Exception:  # noqa: BLE001 - whatever it was, the test shall show it
-                    hall.problems.append(traceback.format_exc())
+                except Exception:  # noqa: BLE001 - the test reports any unexpected error
+                    containers.problems.append(traceback.format_exc())
                     return
                 finally:
                     connection.close()
@@ -116,10 +120,10 @@ class FakeContainers:
 
 
 class _KilledError(Exception):
-    """The program of the Batch job is gone, and so is its stand-in."""
+    """The program of the Batch job was killed, so its fake container stops."""
 
 
-def _has_left(program: socket.socket) -> bool:
+def _has_disconnected(program: socket.socket) -> bool:
     try:
         return program.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
@@ -129,7 +133,7 @@ def _has_left(program: socket.socket) -> bool:
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = False  # closing waits for the threads, so that none works on in the next test
+    daemon_threads = False  # closing waits for the threads, so that none is left running in the next test
     request_queue_size = 128
 
 
@@ -139,13 +143,16 @@ def work(
     number: int,
     batch_job_id: str,
     unit_s: float = 0.0,
-    goes_on: Callable[[], bool] = lambda: True,
+    keep_going: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Everything that a container does for its job, without media: claim, plan, two units of video, publish. Raises what services raise."""
+    """Do all that a container does for its job, without media: claim, plan, two video units, publish.
+
+    Raises the services' errors, and _KilledError if `keep_going` returns False.
+    """
     claim = claim_attempt(job_id=job_id, number=number, batch_job_id=batch_job_id, claim_id=uuid.uuid4())
     while isinstance(lease := claim_unit(claim, lease_id=uuid.uuid4().hex[:12]), Lease):
         threading.Event().wait(unit_s)
-        if not goes_on():
+        if not keep_going():
             raise _KilledError
         send_heartbeat(claim, stage="encode", count=lease.fence, encoded_frames=0)
         _do(claim, lease)
@@ -157,7 +164,7 @@ def _do(claim: Claim, lease: Lease) -> None:
         units = [
             PlannedUnit(kind=UnitKind.VIDEO, index=i, first_frame=i, end_frame=i + 1, weight_frames=1) for i in (0, 1)
         ]
-        finish_plan(claim, lease, plan={"made by": "a stand-in"}, units=units)
+        finish_plan(claim, lease, plan={"made by": "a fake container"}, units=units)
     elif lease.kind is UnitKind.PUBLISH:
         key = f"{lease.key_prefix}/master.m3u8"
         publish(claim, lease, manifest={"objects": []}, manifest_key=key, poster_key="")

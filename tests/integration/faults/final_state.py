@@ -1,4 +1,4 @@
-"""How every job must have ended, whatever was pulled: SUCCEEDED, once, nothing done twice that was DONE, nothing left at work."""
+"""The required final state after any fault: each job SUCCEEDED once, no DONE unit was redone, nothing still runs."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 def wait_for_all_ends(
     videos: Sequence[Video], *, limit_s: float, meanwhile: Callable[[], object] | None = None
 ) -> None:
-    """Wait until each of the videos has a job and none of these is active any more; `meanwhile` is what a supervisor does."""
+    """Wait until each video has a job and none of these is active; call `meanwhile` on each poll, as a supervisor."""
 
-    def look() -> bool:
+    def poll() -> bool:
         if meanwhile is not None:
             meanwhile()
         jobs = Job.objects.filter(video__in=videos)
         return jobs.count() == len(videos) and not jobs.filter(state__in=ACTIVE_JOB_STATES).exists()
 
-    wait_for(look, limit_s=limit_s, what=f"the end of {len(videos)} jobs")
+    wait_for(poll, limit_s=limit_s, what=f"the end of {len(videos)} jobs")
 
 
 def assert_all_succeeded_once(videos: Sequence[Video], *, batch: BatchClient, attempts: int = 1) -> None:
-    """`assert_done_once`; and each attempt had one Batch job, of which none waits or runs any more."""
+    """Assert `assert_done_once`, that each attempt had one Batch job, and that none of these waits or runs."""
     assert_done_once(videos, attempts=attempts)
     wait_for(lambda: not unfinished_batch_jobs(batch), what="the end of all Batch jobs")
     granted = Attempt.objects.filter(job__video__in=videos)
@@ -41,27 +41,27 @@ def assert_all_succeeded_once(videos: Sequence[Video], *, batch: BatchClient, at
 
 
 def assert_done_once(videos: Sequence[Video], *, attempts: int = 1) -> None:
-    """Each video shows its one job, which took exactly so many attempts; each unit was finished once, and no attempt lives."""
+    """Assert that each video shows its only job with `attempts` attempts, each unit finished once, and none is live."""
     jobs = {job.pk: job for job in Job.objects.filter(video__in=videos)}
     assert len(jobs) == len(videos)
     assert Counter((job.state, job.fence) for job in jobs.values()) == {("SUCCEEDED", attempts): len(videos)}
     assert Video.objects.filter(pk__in=[v.pk for v in videos], published_job__in=jobs).count() == len(videos)
-    told = Counter(Event.objects.filter(job_id__in=jobs).values_list("job_id", "kind"))
+    counts = Counter(Event.objects.filter(job_id__in=jobs).values_list("job_id", "kind"))
     for job_id in jobs:
-        assert told[job_id, "job.request"] == told[job_id, "job.publish"] == 1
-        assert told[job_id, "job.grant"] == told[job_id, "attempt.claim"] == attempts
-        assert told[job_id, "unit.finish"] == Unit.objects.filter(job=job_id, state="DONE").count()
+        assert counts[job_id, "job.request"] == counts[job_id, "job.publish"] == 1
+        assert counts[job_id, "job.grant"] == counts[job_id, "attempt.claim"] == attempts
+        assert counts[job_id, "unit.finish"] == Unit.objects.filter(job=job_id, state="DONE").count()
     assert not Unit.objects.filter(job__in=jobs).exclude(state="DONE").exists()
     assert not Attempt.objects.filter(job__in=jobs, state__in=LIVE_ATTEMPT_STATES).exists()
 
 
 def unfinished_batch_jobs(batch: BatchClient) -> list[str]:
-    """The ids of the Batch jobs in our queue that wait or run."""
+    """Return the ids of the Batch jobs in our queue that wait or run."""
     return unfinished_job_ids(batch, bridge_settings().job_queue)
 
 
 def submitted_names(batch: BatchClient, jobs: Iterable[object]) -> list[str]:
-    """The names of all Batch jobs that these jobs ever got in our queue: a name that comes twice was submitted twice."""
+    """Return the names of all Batch jobs ever submitted to our queue for these jobs, once per submission."""
     prefixes = tuple(f"{bridge_settings().job_name_prefix}-{job_id}-" for job_id in jobs)
     every = _listed(batch, filters=[{"name": "JOB_NAME", "values": [f"{bridge_settings().job_name_prefix}-*"]}])
     return [name for name in every if name.startswith(prefixes)]

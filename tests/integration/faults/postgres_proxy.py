@@ -1,7 +1,7 @@
-"""Stands between a program and PostgreSQL: passes everything on, counts COMMITs, and cuts the connection around those it is told to.
+"""Proxy between a program and PostgreSQL: forwards everything, counts COMMITs, and cuts the connection around some.
 
-Framing: "Message Formats" in PostgreSQL's manual. What a client sends first has no type byte, only its length and a code; everything
-after the start-up message is a type byte and a length.
+Framing: "Message Formats" in PostgreSQL's manual. A client's first messages have no type byte, only
+a length and a code; everything after the startup message starts with a type byte and a length.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _START_UP_MAJOR = 3
-"""A start-up message has the protocol's version, 3.x, where requests for encryption have a code."""
+"""A startup message has the protocol version, 3.x, in the place where encryption requests have a code."""
 
 _COMMIT = b"COMMIT\0"
 _BLOCK_BYTES = 65536
 
 
 class Cut(enum.Enum):
-    """When the connection goes, seen from the COMMIT."""
+    """When the connection is cut, relative to the COMMIT."""
 
-    BEFORE = "PostgreSQL never gets it"
-    AFTER = "PostgreSQL has done it, and the answer never comes back"
+    BEFORE = "PostgreSQL never receives it"
+    AFTER = "PostgreSQL has committed, and the response never comes back"
 
 
 class PostgresProxy:
-    """A proxy for the server of `database_url`. `decide` gets the number of each COMMIT, from 1, and says whether to cut there.
+    """Proxy for the server of `database_url`. `decide` maps the number of each COMMIT, from 1, to a cut or None.
 
     It may be replaced while the proxy runs.
     """
@@ -54,7 +54,7 @@ class PostgresProxy:
 
     @contextmanager
     def running(self) -> Iterator[PostgresProxy]:
-        """Serve for the time of the block."""
+        """Serve until the block ends."""
         thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -98,20 +98,20 @@ class _Session:
         self._has_started = False
 
     def run(self) -> None:
-        """Pass everything on until one side leaves or the connection is cut."""
+        """Forward everything until one side closes or the connection is cut."""
         while True:
             readable, _, _ = select.select([self._client, self._server], [], [])
-            if self._server in readable and not self._pass_answers_on():
+            if self._server in readable and not self._forward_responses():
                 return
-            if self._client in readable and not self._pass_messages_on():
+            if self._client in readable and not self._forward_messages():
                 return
 
-    def _pass_answers_on(self) -> bool:
+    def _forward_responses(self) -> bool:
         block = self._server.recv(_BLOCK_BYTES)
         self._client.sendall(block)
         return bool(block)
 
-    def _pass_messages_on(self) -> bool:
+    def _forward_messages(self) -> bool:
         block = self._client.recv(_BLOCK_BYTES)
         self._received += block
         while message := self._take_message():
@@ -120,13 +120,13 @@ class _Session:
                 return False
             self._server.sendall(message)
             if cut is Cut.AFTER:
-                # Its first answer says that it is done; nobody else will hear of it.
+                # The first response confirms the COMMIT; the client never receives it.
                 self._server.recv(_BLOCK_BYTES)
                 return False
         return bool(block)
 
     def _take_message(self) -> bytes:
-        """The next whole message of the client, or nothing."""
+        """Return the client's next complete message, or b"" if there is none."""
         type_bytes = 1 if self._has_started else 0
         if len(self._received) < type_bytes + 8 and not (type_bytes and len(self._received) >= 5):
             return b""

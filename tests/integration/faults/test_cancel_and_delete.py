@@ -1,4 +1,4 @@
-"""Cancel and delete, in every state and at the worst moment: the work ends, then objects go, then rows; events stay."""
+"""Cancel and delete in every state and at the worst moment: work ends, objects go before rows, and events stay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.storage.keys import job_folder
 from tasks.tasks import submit_tick
 from tests.factories import claimed, newest_attempt, planned, uploaded_video
 from tests.integration.container_processes import container_pid, encoder_pids
-from tests.integration.fast_settings import QUICK
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import unfinished_batch_jobs
 from tests.integration.faults.tick_rounds import run_round, run_rounds_until
 from tests.integration.path_videos import upload
@@ -42,34 +42,38 @@ if TYPE_CHECKING:
     from tests.integration.faults.fake_containers import FakeContainers
 
 GONE_LIMIT_S = 10.0
-"""Promise 11: ffmpeg is gone so soon after the container has learned of it."""
+"""Promise 11: ffmpeg has exited this soon after the container has noticed the cancel or deletion."""
 
 
 @pytest.fixture
 def site(
-    quick: BridgeSettings, settings: Settings, stand_in_definition: str, hall: FakeContainers, tmp_path: Path
+    fast_settings: BridgeSettings,
+    settings: Settings,
+    fake_container_definition: str,
+    fake_containers: FakeContainers,
+    tmp_path: Path,
 ) -> None:
-    """A site whose containers are stand-ins that wait at the door; orphans are ended at once."""
-    assert quick.job_definition != stand_in_definition
-    hall.doors.clear()
-    settings.STATIC_ROOT = str(tmp_path)  # WhiteNoise warns of a folder that is not there
-    settings.VIDEO_BATCH_JOB_DEFINITION = stand_in_definition
-    settings.BATCHREEL = {**QUICK, "orphan_grace_s": 0, "submit_lookup_delay_s": 0.2}
+    """Configure a site with fake containers held at the gate, and without grace for orphans."""
+    assert fast_settings.job_definition != fake_container_definition
+    fake_containers.gate.clear()
+    settings.STATIC_ROOT = str(tmp_path)  # WhiteNoise warns about a missing folder
+    settings.VIDEO_BATCH_JOB_DEFINITION = fake_container_definition
+    settings.BATCHREEL = {**FAST_SETTINGS, "orphan_grace_s": 0, "submit_lookup_delay_s": 0.2}
 
 
 def just_queued(_: Faults, __: FakeContainers) -> Video:
     return uploaded_video()
 
 
-def submitting_put_off(faults: Faults, _: FakeContainers) -> Video:
-    faults.plant("throttle", operation="SubmitJob", times=None)
+def submitting_postponed(faults: Faults, _: FakeContainers) -> Video:
+    faults.inject("throttle", operation="SubmitJob", times=None)
     video = uploaded_video()
-    run_rounds_until(Attempt.objects.filter(job__video=video, state="SUBMITTING").exists, what="an attempt put off")
+    run_rounds_until(Attempt.objects.filter(job__video=video, state="SUBMITTING").exists, what="a postponed attempt")
     return video
 
 
 def submitted_and_runnable(faults: Faults, _: FakeContainers) -> Video:
-    faults.plant("stuck_runnable", job_name="batchreel-")
+    faults.inject("stuck_runnable", job_name="batchreel-")
     video = uploaded_video()
     run_rounds_until(Attempt.objects.filter(job__video=video, batch_status="RUNNABLE").exists, what="RUNNABLE")
     return video
@@ -82,41 +86,44 @@ def running(_: Faults, __: FakeContainers) -> Video:
     return video
 
 
-def waiting_for_retry(faults: Faults, hall: FakeContainers) -> Video:
-    video = running(faults, hall)
+def waiting_for_retry(faults: Faults, fake_containers: FakeContainers) -> Video:
+    video = running(faults, fake_containers)
     attempt = newest_attempt(video)
     with transaction.atomic():
         end_attempt(read_attempt(lock_job(attempt.job_id), 1), AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)
     return video
 
 
-def refused(faults: Faults, hall: FakeContainers) -> Video:
+def refused(faults: Faults, fake_containers: FakeContainers) -> Video:
     video = uploaded_video()
     rows = Attempt.objects.filter(job__video=video, batch_status="RUNNING").select_related("job")
     claim = claimed(run_rounds_until(rows.first, what="a running container"))
-    assert hall.problems == []
+    assert fake_containers.problems == []
     reject_input(claim, code="NOT_A_VIDEO", message="This is not a video.", exit_code=20)
     faults.reset()
     return video
 
 
-def succeeded(_: Faults, hall: FakeContainers) -> Video:
-    hall.doors.set()
+def succeeded(_: Faults, fake_containers: FakeContainers) -> Video:
+    fake_containers.gate.set()
     video = uploaded_video()
     run_rounds_until(Job.objects.filter(video=video, state="SUCCEEDED").exists, what="the success")
     return video
 
 
-ACTIVE = (just_queued, submitting_put_off, submitted_and_runnable, running, waiting_for_retry)
+ACTIVE = (just_queued, submitting_postponed, submitted_and_runnable, running, waiting_for_retry)
 ENDED = (refused, succeeded)
 
 
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("state", ACTIVE)
-def test_work_ends_and_nothing_starts_when_it_is_cancelled_in_any_state(
-    state: Callable[[Faults, FakeContainers], Video], faults: Faults, hall: FakeContainers, batch_client: BatchClient
+def test_job_ends_and_starts_nothing_when_it_is_cancelled_in_any_state(
+    state: Callable[[Faults, FakeContainers], Video],
+    faults: Faults,
+    fake_containers: FakeContainers,
+    batch_client: BatchClient,
 ) -> None:
-    video = state(faults, hall)
+    video = state(faults, fake_containers)
     job = Job.objects.get(video=video)
     attempts = job.attempts.count()
     assert cancel_job(job_id=job.pk)
@@ -144,21 +151,21 @@ def by_admin(video: Video, admin_client: Client) -> None:
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("how", [by_row, by_queryset, by_admin])
 @pytest.mark.parametrize("state", ACTIVE + ENDED)
-def test_nothing_but_events_is_left_when_the_video_is_deleted_in_any_state(  # noqa: PLR0917 - state, way, parts
+def test_video_leaves_only_events_when_it_is_deleted_in_any_state(  # noqa: PLR0917 - state, way, parts
     state: Callable[[Faults, FakeContainers], Video],
     how: Callable[[Video, Client], None],
     faults: Faults,
-    hall: FakeContainers,
+    fake_containers: FakeContainers,
     batch_client: BatchClient,
     admin_client: Client,
 ) -> None:
-    video = state(faults, hall)
+    video = state(faults, fake_containers)
     job = Job.objects.get(video=video)
     source = str(video.source)
     made = default_storage.save(f"{job_folder(job)}/video-0000-f1-abc/720p.mp4", ContentFile(b"object"))
     how(video, admin_client)
     faults.reset()
-    run_rounds_until(lambda: not Video.objects.filter(pk=video.pk).exists(), what="the end of the rows")
+    run_rounds_until(lambda: not Video.objects.filter(pk=video.pk).exists(), what="the purge of the rows")
     assert not default_storage.exists(made)
     assert not default_storage.exists(source)
     assert [model.objects.count() for model in (Job, Attempt, Unit)] == [0, 0, 0]
@@ -170,11 +177,11 @@ def test_nothing_but_events_is_left_when_the_video_is_deleted_in_any_state(  # n
 
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("kind", ["slow", "drop_after", "hang_after"])
-def test_batch_job_is_ended_when_its_job_is_cancelled_while_submit_job_is_under_way(
-    kind: str, faults: Faults, hall: FakeContainers, batch_client: BatchClient
+def test_batch_job_is_terminated_when_a_cancel_overlaps_submit_job(
+    kind: str, faults: Faults, fake_containers: FakeContainers, batch_client: BatchClient
 ) -> None:
     hold = {} if kind == "drop_after" else {"hold_s": 1}
-    fault = faults.plant(kind, operation="SubmitJob", **hold)
+    fault = faults.inject(kind, operation="SubmitJob", **hold)
     job = Job.objects.get(video=uploaded_video())
     submitting = threading.Thread(target=submit_and_close)
     submitting.start()
@@ -183,7 +190,7 @@ def test_batch_job_is_ended_when_its_job_is_cancelled_while_submit_job_is_under_
     submitting.join()
     run_rounds_until(lambda: not unfinished_batch_jobs(batch_client), what="the end of the Batch job")
     assert Attempt.objects.get(job=job).state == "CANCELLED"
-    hall.doors.set()
+    fake_containers.gate.set()
     job.refresh_from_db()
     assert (job.state, Unit.objects.count()) == ("CANCELLED", 0)
 
@@ -195,11 +202,11 @@ def submit_and_close() -> None:
         connection.close()
 
 
-@pytest.mark.usefixtures("quick")
-def test_encoder_is_gone_and_all_is_purged_when_the_video_is_deleted_in_mid_encode(tmp_path: Path) -> None:
-    video = upload(make_clip(tmp_path / "long.mp4", pictures=1800, rate="30", size="854x480"))
+@pytest.mark.usefixtures("fast_settings")
+def test_encoder_is_killed_when_the_video_is_deleted_in_mid_encode(tmp_path: Path) -> None:
+    video = upload(make_clip(tmp_path / "long.mp4", frames=1800, rate="30", size="854x480"))
     attempt = run_rounds_until(
-        Attempt.objects.filter(job__video=video, state="RUNNING").first, what="a container at work"
+        Attempt.objects.filter(job__video=video, state="RUNNING").first, what="a running container"
     )
     container = container_pid(attempt.batch_job_id)
     wait_for(Unit.objects.filter(attempt=attempt, kind="video", state="LEASED").exists, what="a video unit")
@@ -207,5 +214,5 @@ def test_encoder_is_gone_and_all_is_purged_when_the_video_is_deleted_in_mid_enco
     video.delete()
     wait_for(lambda: not is_alive(encoder), limit_s=GONE_LIMIT_S, what="the encoder's end")
     wait_for(lambda: not is_alive(container), limit_s=GONE_LIMIT_S, what="the container's end")
-    run_rounds_until(lambda: not Video.objects.filter(pk=video.pk).exists(), what="the end of the rows")
+    run_rounds_until(lambda: not Video.objects.filter(pk=video.pk).exists(), what="the purge of the rows")
     assert not default_storage.exists(str(video.source))

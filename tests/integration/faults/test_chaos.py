@@ -1,6 +1,6 @@
-"""Everything dies at random, by seed: workers, beats, Redis, PostgreSQL, containers, AWS's answers. No job is lost, no effect is doubled.
+"""Workers, beats, Redis, PostgreSQL, containers and AWS calls fail at random: no job is lost, no effect is doubled.
 
-`scripts/chaos` runs it by itself; `-k seed-3` runs one seed.
+`scripts/chaos` runs only this test; `-k seed-3` runs one seed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tasks.models import Attempt, Event, Job, Unit, Video
 from tasks.schedule.sync import sync_entries
 from tests.factories import uploaded_video
 from tests.integration.celery_nodes import NodeProcess, beat_process, worker_process
-from tests.integration.fast_settings import QUICK
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.fake_containers import FakeContainers
 from tests.integration.faults.final_state import submitted_names, unfinished_batch_jobs, wait_for_all_ends
 from tests.polling import wait_for
-from tests.wakeup_broker import wakeups_go_to
+from tests.wakeup_broker import send_wakeups_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
     from tests.batch_faults import Faults
-    from tests.integration.dedicated_redis import OwnRedis
-    from tests.integration.faults.dedicated_postgres import OwnPostgres
+    from tests.integration.dedicated_redis import DedicatedRedis
+    from tests.integration.faults.dedicated_postgres import DedicatedPostgres
 
 JOBS = 400
 FAULTS = 12
@@ -43,7 +43,7 @@ UNIT_S = 0.1
 STEP_LIMIT_S = 60.0
 END_LIMIT_S = 180.0
 BUSY = {
-    **QUICK,
+    **FAST_SETTINGS,
     "tick_lease_s": 2,
     "submit_per_s": 200,
     "submit_burst": 200,
@@ -59,46 +59,49 @@ READS = ("empty", "partial", "error_before", "throttle")
 
 
 class World(NamedTuple):
-    """Everything that may die, and what keeps the dice."""
+    """Everything that can be killed or disturbed, and the random number generator."""
 
     workers: Sequence[NodeProcess]
     beats: Sequence[NodeProcess]
-    redis: OwnRedis
-    postgres: OwnPostgres
+    redis: DedicatedRedis
+    postgres: DedicatedPostgres
     faults: Faults
-    dice: random.Random
+    rng: random.Random
 
     def supervise(self) -> None:
-        """Start again what has ended, as systemd or ECS would."""
+        """Restart what has exited, as systemd or ECS would."""
         for node in (*self.workers, *self.beats):
             if node.status == "exited":
                 node.restart()
 
 
 @pytest.fixture
-def hall(transactional_db: None) -> Iterator[FakeContainers]:
-    """Stand-ins that take a while for each unit, and that die where the database does."""
-    with FakeContainers(unit_s=UNIT_S, deaths=(OperationalError, InterfaceError)).open() as hall:
-        yield hall
+def fake_containers(transactional_db: None) -> Iterator[FakeContainers]:
+    """Yield fake containers that take some time for each unit, and that die if the database fails."""
+    with FakeContainers(unit_s=UNIT_S, fatal_errors=(OperationalError, InterfaceError)).open() as fake_containers:
+        yield fake_containers
 
 
 @pytest.fixture
 def site_environment(
-    site_environment: dict[str, str], own_redis: OwnRedis, own_postgres: OwnPostgres, stand_in_definition: str
+    site_environment: dict[str, str],
+    dedicated_redis: DedicatedRedis,
+    dedicated_postgres: DedicatedPostgres,
+    fake_container_definition: str,
 ) -> dict[str, str]:
-    """A site on the PostgreSQL and the Redis of this test, with stand-ins for containers."""
+    """Return the environment of a site on the dedicated PostgreSQL and Redis, with fake containers."""
     return {
         **site_environment,
-        "DATABASE_URL": own_postgres.url,
-        "REDIS_URL": own_redis.url,
-        "VIDEO_BATCH_JOB_DEFINITION": stand_in_definition,
+        "DATABASE_URL": dedicated_postgres.url,
+        "REDIS_URL": dedicated_redis.url,
+        "VIDEO_BATCH_JOB_DEFINITION": fake_container_definition,
         "BATCHREEL": json.dumps(BUSY),
     }
 
 
 @pytest.fixture
 def nodes(site_environment: dict[str, str], tmp_path: Path) -> Iterator[tuple[list[NodeProcess], list[NodeProcess]]]:
-    """Three workers and two beats at work."""
+    """Yield three running workers and two running beats."""
     sync_entries()
     workers = [worker_process(site_environment, tmp_path, name=f"worker{number}") for number in range(WORKERS)]
     beats = [beat_process(site_environment, tmp_path, name=f"beat{number}") for number in range(BEATS)]
@@ -116,40 +119,43 @@ def world(
     *,
     seed: int,
     nodes: tuple[list[NodeProcess], list[NodeProcess]],
-    own_redis: OwnRedis,
-    own_postgres: OwnPostgres,
+    dedicated_redis: DedicatedRedis,
+    dedicated_postgres: DedicatedPostgres,
     faults: Faults,
 ) -> World:
-    """Everything that may die, at work."""
+    """Return all running parts of the site, with a generator for this seed."""
     workers, beats = nodes
-    # What dies when is no secret.
-    return World(workers, beats, own_redis, own_postgres, faults, random.Random(seed))
+    return World(workers, beats, dedicated_redis, dedicated_postgres, faults, random.Random(seed))
 
 
 def _kill_worker(world: World) -> None:
-    world.dice.choice(world.workers).kill("SIGKILL")
+    world.rng.choice(world.workers).kill("SIGKILL")
 
 
 def _kill_beat(world: World) -> None:
-    world.dice.choice(world.beats).kill("SIGKILL")
+    world.rng.choice(world.beats).kill("SIGKILL")
 
 
 def _end_worker(world: World) -> None:
-    world.dice.choice(world.workers).kill("SIGTERM")
+    world.rng.choice(world.workers).kill("SIGTERM")
 
 
 def _freeze_worker(world: World) -> None:
-    worker = world.dice.choice(world.workers)
+    worker = world.rng.choice(world.workers)
     worker.kill("SIGSTOP")
-    begun = _succeeded()
+    succeeded_before = _succeeded()
     try:
-        wait_for(lambda: _succeeded() >= min(JOBS, begun + 20), limit_s=STEP_LIMIT_S, what="work without that worker")
+        wait_for(
+            lambda: _succeeded() >= min(JOBS, succeeded_before + 20),
+            limit_s=STEP_LIMIT_S,
+            what="progress without that worker",
+        )
     finally:
         worker.kill("SIGCONT")
 
 
 def _wipe_redis(world: World) -> None:
-    world.redis.lose_everything()
+    world.redis.flush()
 
 
 def _restart_redis(world: World) -> None:
@@ -164,24 +170,24 @@ def _crash_postgres(world: World) -> None:
 
 
 def _lose_containers(world: World) -> None:
-    """Three of those at work, each in its own way. One that has ended since we looked cannot be lost any more."""
+    """Lose three running containers, each in a random way, and skip those that have ended since the query."""
     running = list(Attempt.objects.filter(state="RUNNING").order_by("pk").values_list("batch_job_id", flat=True))
     lost = 0
-    for batch_job_id in world.dice.sample(running, k=len(running)):
+    for batch_job_id in world.rng.sample(running, k=len(running)):
         with suppress(AssertionError):
-            world.faults.plant(world.dice.choice(LOST), job_id=batch_job_id)
+            world.faults.inject(world.rng.choice(LOST), job_id=batch_job_id)
             lost += 1
         if lost == LOST_AT_ONCE:
             return
 
 
 def _spoil_submits(world: World) -> None:
-    world.faults.plant(world.dice.choice(CALLS), operation="SubmitJob", times=5)
+    world.faults.inject(world.rng.choice(CALLS), operation="SubmitJob", times=5)
 
 
 def _spoil_reads(world: World) -> None:
-    operation = world.dice.choice(["DescribeJobs", "ListJobs"])
-    world.faults.plant(world.dice.choice(READS), operation=operation, times=3)
+    operation = world.rng.choice(["DescribeJobs", "ListJobs"])
+    world.faults.inject(world.rng.choice(READS), operation=operation, times=3)
 
 
 ACTS: tuple[Callable[[World], None], ...] = (
@@ -198,35 +204,40 @@ AWS_ACTS = (_lose_containers, _spoil_submits, _spoil_reads)
 def test_every_job_succeeds_once_when_everything_dies_at_random(
     world: World, batch_client: BatchClient, record_property: Callable[[str, object], None]
 ) -> None:
-    with wakeups_go_to(world.redis.url), transaction.atomic():
+    with send_wakeups_to(world.redis.url), transaction.atomic():
         videos = [uploaded_video(title=f"Lecture {number}") for number in range(JOBS)]
-    for step, act in enumerate(world.dice.sample(ACTS, k=FAULTS), start=1):
-        wait_for(lambda due=step * JOBS // (FAULTS + 2): _goes_on(world, due), limit_s=STEP_LIMIT_S, what=act.__name__)
+    for step, act in enumerate(world.rng.sample(ACTS, k=FAULTS), start=1):
+        wait_for(
+            lambda due=step * JOBS // (FAULTS + 2): _has_progressed(world, due), limit_s=STEP_LIMIT_S, what=act.__name__
+        )
         act(world)
     wait_for_all_ends(videos, limit_s=END_LIMIT_S, meanwhile=world.supervise)
 
     jobs = list(Job.objects.filter(video__in=videos))
     assert Counter(job.state for job in jobs) == {"SUCCEEDED": JOBS}
     assert Video.objects.filter(published_job__in=jobs).count() == JOBS
-    told = Counter(Event.objects.values_list("job_id", "kind"))
-    assert all(told[job.pk, "job.request"] == told[job.pk, "job.publish"] == 1 for job in jobs)
+    counts = Counter(Event.objects.values_list("job_id", "kind"))
+    assert all(counts[job.pk, "job.request"] == counts[job.pk, "job.publish"] == 1 for job in jobs)
     assert not Unit.objects.exclude(state="DONE").exists()
     assert Event.objects.filter(kind="unit.finish").count() == Unit.objects.count()
     wait_for(lambda: not unfinished_batch_jobs(batch_client), limit_s=STEP_LIMIT_S, what="the end of all Batch jobs")
-    again = Counter(Event.objects.filter(kind="attempt.resubmit").values_list("job_id", "attempt_number"))
+    resubmitted = Counter(Event.objects.filter(kind="attempt.resubmit").values_list("job_id", "attempt_number"))
     names = Counter(submitted_names(batch_client, [job.pk for job in jobs]))
-    assert all(names[each.batch_job_name] <= 1 + again[each.job_id, each.number] for each in Attempt.objects.all())
-    # It was no quiet run, either.
+    assert all(
+        names[each.batch_job_name] <= 1 + resubmitted[each.job_id, each.number] for each in Attempt.objects.all()
+    )
+    # The faults must have had an effect.
     recovered = sum(job.fence for job in jobs) - JOBS
     assert recovered > 0
     assert any(fault["applied"] for fault in world.faults.ask("GET")["faults"])
-    # Nothing was lost or doubled, or this line would not be reached. What AWS did to us, `faults` counts.
+    # If anything were lost or doubled, this line would not be reached. The fixture `faults` counts
+    # the AWS faults.
     acts = sum(act not in AWS_ACTS for act in ACTS)
     for name, count in {"faults": acts, "lost": 0, "doubled": 0, "recovered": recovered}.items():
         record_property(name, count)
 
 
-def _goes_on(world: World, due: int) -> bool:
+def _has_progressed(world: World, due: int) -> bool:
     world.supervise()
     return _succeeded() >= due
 

@@ -1,4 +1,4 @@
-"""Many processes that take due jobs at once, on PostgreSQL: each job is granted one attempt, and none is passed over."""
+"""Many processes take due jobs concurrently on PostgreSQL: each job is granted one attempt, and none is skipped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUND_LIMIT_S = 120
 
 
 class Submitters:
-    """Processes of `racing_submitter`, all waiting for the word."""
+    """Processes of `racing_submitter` that wait for the start signal."""
 
     def __init__(self, count: int, environment: dict[str, str], stack: ExitStack) -> None:
         self._processes = [
@@ -46,7 +46,7 @@ class Submitters:
             assert process.stdout.readline() == "ready\n"
 
     def take_all(self) -> list[int]:
-        """Let all of them go at once; how many attempts each took."""
+        """Start a round in all processes at once, and return how many attempts each took."""
         for process in self._processes:
             assert process.stdin is not None
             process.stdin.write("go\n")
@@ -60,7 +60,7 @@ class Submitters:
 
 @pytest.fixture
 def environment(program_environment: dict[str, str]) -> dict[str, str]:
-    """No limit but the database's: the rate of SubmitJob is another test's."""
+    """Return an environment without a SubmitJob rate limit, which other tests check."""
     return {**program_environment, "BATCHREEL": json.dumps({"submit_burst": 1_000_000, "submit_per_s": 1_000_000})}
 
 
@@ -92,4 +92,4 @@ def test_each_job_is_granted_once_when_processes_race_for_them(
         rounds_with_a_race += sum(count > 0 for count in taken) > 1
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {Video._meta.db_table} CASCADE")
-    assert rounds_with_a_race > 0, "they did not race"
+    assert rounds_with_a_race > 0, "no round had takes by more than one process"

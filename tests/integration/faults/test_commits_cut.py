@@ -1,4 +1,4 @@
-"""The connection is cut at COMMIT, before its effect or after it: the same end, and nothing that was DONE is done again."""
+"""The connection is cut at COMMIT, before or after its effect: the outcome is the same, and no DONE unit is redone."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def silent_audio_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds without sound: one unit of media."""
-    return make_clip(tmp_path_factory.mktemp("clips") / "silent.mp4", pictures=20, rate="10")
+def clip_without_audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return two seconds of video without audio: one media unit."""
+    return make_clip(tmp_path_factory.mktemp("clips") / "silent.mp4", frames=20, rate="10")
 
 
 def test_job_is_published_once_when_every_commit_of_its_container_is_cut(
-    site_environment: dict[str, str], silent_audio_clip: Path
+    site_environment: dict[str, str], clip_without_audio: Path
 ) -> None:
-    attempts = {cut: submitted_attempt(upload(silent_audio_clip, title=cut.name)) for cut in Cut}
-    with ThreadPoolExecutor(len(Cut)) as side_by_side:
-        runs = {cut: side_by_side.submit(run_cut, attempts[cut], cut, site_environment) for cut in Cut}
+    attempts = {cut: submitted_attempt(upload(clip_without_audio, title=cut.name)) for cut in Cut}
+    with ThreadPoolExecutor(len(Cut)) as executor:
+        runs = {cut: executor.submit(run_cut, attempts[cut], cut, site_environment) for cut in Cut}
         for cut, run in runs.items():
             cuts = run.result()
-            # The claim; for the plan, the video and the publishing their lease and their end; that nothing is left.
+            # The claim; the lease and the end of the plan, video and publish units; the claim that
+            # finds nothing left.
             assert cuts >= 1 + 3 * 2 + 1, cut
     assert_done_once([attempt.job.video for attempt in attempts.values()])
 
 
 def run_cut(attempt: Attempt, cut: Cut, environment: dict[str, str]) -> int:
-    """Run a container whose every COMMIT goes wrong, and is let through when it comes again; how many were cut."""
-    cut_each_first = PostgresProxy(environment["DATABASE_URL"], decide=lambda number: cut if number % 2 else None)
-    with cut_each_first.running() as proxy:
+    """Run a container whose COMMITs are all cut once and forwarded on retry, and return the number of cuts."""
+    cutting_proxy = PostgresProxy(environment["DATABASE_URL"], decide=lambda number: cut if number % 2 else None)
+    with cutting_proxy.running() as proxy:
         container = ContainerRun(
             attempt.job_id,
             attempt.number,

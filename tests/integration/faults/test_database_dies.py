@@ -1,4 +1,4 @@
-"""PostgreSQL crashes in mid-encode and comes back: the same attempt goes on, and nothing that was DONE is done again."""
+"""PostgreSQL crashes in mid-encode and comes back: the same attempt continues, and no DONE unit is redone."""
 
 from __future__ import annotations
 
@@ -26,24 +26,27 @@ if TYPE_CHECKING:
 
     from tasks.models import Attempt
     from tests.integration.celery_nodes import RunningSite
-    from tests.integration.faults.dedicated_postgres import OwnPostgres
+    from tests.integration.faults.dedicated_postgres import DedicatedPostgres
 
 UNITS = 3
-"""The profile cuts a unit each 60 s."""
+"""The profile plans a unit per 60 s."""
 
 
 @pytest.fixture
 def site_environment(
-    site_environment: dict[str, str], own_postgres: OwnPostgres, brake: EncoderBrake, batch_client: BatchClient
+    site_environment: dict[str, str],
+    dedicated_postgres: DedicatedPostgres,
+    brake: EncoderBrake,
+    batch_client: BatchClient,
 ) -> dict[str, str]:
-    """The quick site on the PostgreSQL of this test, and its containers too; these have the brake."""
-    name = define_containers(batch_client, DATABASE_URL=own_postgres.url, **brake.environment)
-    return {**site_environment, "DATABASE_URL": own_postgres.url, "VIDEO_BATCH_JOB_DEFINITION": name}
+    """Return the environment of the fast site on the dedicated PostgreSQL, with containers that have the brake."""
+    name = define_containers(batch_client, DATABASE_URL=dedicated_postgres.url, **brake.environment)
+    return {**site_environment, "DATABASE_URL": dedicated_postgres.url, "VIDEO_BATCH_JOB_DEFINITION": name}
 
 
 def test_job_succeeds_in_one_attempt_when_postgresql_crashes_in_mid_encode(
     *,
-    own_postgres: OwnPostgres,
+    dedicated_postgres: DedicatedPostgres,
     running_site: RunningSite,
     brake: EncoderBrake,
     three_unit_clip: Path,
@@ -60,15 +63,16 @@ def test_job_succeeds_in_one_attempt_when_postgresql_crashes_in_mid_encode(
     assert 0 < len(kept) < UNITS
 
     connection.close()
-    own_postgres.crash()
+    dedicated_postgres.crash()
     os.kill(encoder, signal.SIGCONT)
-    # It stays away until the container has a unit to finish, and the worker a tick to run.
+    # PostgreSQL stays down until the container has tried to finish a unit, and the worker to run a
+    # tick.
     wait_for(
         lambda: events_in_log(batch_client, logs_client, attempt) & {"DATABASE_UNAVAILABLE", "BATCH_JOB_FAILED"},
         what="the end of the unit",
     )
-    wait_for(lambda: "OperationalError" in running_site.worker.logs(), what="the worker's notice of the outage")
-    own_postgres.start_again()
+    wait_for(lambda: "OperationalError" in running_site.worker.logs(), what="a database error in the worker's log")
+    dedicated_postgres.start_again()
 
     wait_for_all_ends([video], limit_s=40)
     assert_all_succeeded_once([video], batch=batch_client)
@@ -76,7 +80,7 @@ def test_job_succeeds_in_one_attempt_when_postgresql_crashes_in_mid_encode(
 
 
 def events_in_log(batch: BatchClient, logs: CloudWatchLogsClient, attempt: Attempt) -> set[str]:
-    """The events that the attempt's container has logged so far."""
+    """Return the events that the attempt's container has logged so far."""
     stream = describe(batch, attempt)["container"]["logStreamName"]
     answer = logs.get_log_events(logGroupName="/aws/batch/job", logStreamName=stream, startFromHead=True)
     return {json.loads(line["message"])["event"] for line in answer["events"]}

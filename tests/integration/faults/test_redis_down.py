@@ -1,4 +1,4 @@
-"""Redis refuses, or swallows everything: whoever saves fifty videos hardly waits, and all are submitted once it is back."""
+"""Redis refuses connections or hangs: saving fifty videos barely waits, and all are submitted once Redis is back."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from django.db import transaction
 
 from tasks import wakeup
 from tasks.models import Attempt, Video
-from tests.integration.dedicated_redis import OwnRedis, has_ended
-from tests.integration.fast_settings import QUICK
+from tests.integration.dedicated_redis import DedicatedRedis, worker_has_ended
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import submitted_names
 from tests.polling import assert_quick_once, wait_for
-from tests.wakeup_broker import BOUND_S, forget_wakeups, wakeups_go_to
+from tests.wakeup_broker import BOUND_S, finish_wakeups, send_wakeups_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,33 +27,37 @@ if TYPE_CHECKING:
 VIDEOS = 50
 
 SUBMITTED_LIMIT_S = 60.0
-"""After Redis is back."""
+"""Counted from the moment when Redis is back."""
 
 
 @pytest.fixture
-def site_environment(site_environment: dict[str, str], own_redis: OwnRedis) -> dict[str, str]:
-    """The quick site on the Redis of this test. Its containers ask for more than there is, so that none starts."""
+def site_environment(site_environment: dict[str, str], dedicated_redis: DedicatedRedis) -> dict[str, str]:
+    """Return the environment of the fast site on the dedicated Redis, whose jobs need more vCPUs than the queue has."""
     unthrottled = {"vcpus": 64, "submit_per_s": 1000, "submit_burst": 1000}
-    return {**site_environment, "REDIS_URL": own_redis.url, "BATCHREEL": json.dumps({**QUICK, **unthrottled})}
+    return {
+        **site_environment,
+        "REDIS_URL": dedicated_redis.url,
+        "BATCHREEL": json.dumps({**FAST_SETTINGS, **unthrottled}),
+    }
 
 
 def one_by_one() -> list[Video]:
-    """A request in which each save is a transaction of its own."""
-    return [saved(number) for number in range(VIDEOS)]
+    """Save the videos as a request in which each save is its own transaction."""
+    return [save_video(number) for number in range(VIDEOS)]
 
 
 @transaction.atomic
 def in_one_transaction() -> list[Video]:
-    """A request that is one transaction."""
-    return [saved(number) for number in range(VIDEOS)]
+    """Save the videos as a request that is one transaction."""
+    return [save_video(number) for number in range(VIDEOS)]
 
 
-def saved(number: int) -> Video:
+def save_video(number: int) -> Video:
     return Video.objects.create(title=f"Lecture {number}", source=f"sources/{number}.mp4")
 
 
-def timed(request: Callable[[], list[Video]]) -> tuple[list[Video], float]:
-    """The request's videos, and its seconds."""
+def time_request(request: Callable[[], list[Video]]) -> tuple[list[Video], float]:
+    """Run the request, and return its videos and its duration in seconds."""
     started_s = time.monotonic()
     return request(), time.monotonic() - started_s
 
@@ -61,42 +65,42 @@ def timed(request: Callable[[], list[Video]]) -> tuple[list[Video], float]:
 @pytest.mark.usefixtures("wakeups_are_sent")
 @pytest.mark.parametrize("request_of_fifty", [one_by_one, in_one_transaction])
 @pytest.mark.parametrize(
-    ("leave", "come_back"),
-    [(OwnRedis.stop, OwnRedis.start), (OwnRedis.freeze, OwnRedis.thaw)],
+    ("break_redis", "restore_redis"),
+    [(DedicatedRedis.stop, DedicatedRedis.start), (DedicatedRedis.freeze, DedicatedRedis.thaw)],
     ids=["refusing", "frozen"],
 )
-def test_fifty_videos_are_saved_at_once_and_all_submitted_later_when_redis_was_away(
+def test_fifty_saves_barely_wait_and_are_submitted_when_redis_was_down(
     *,
-    leave: Callable[[OwnRedis], None],
-    come_back: Callable[[OwnRedis], None],
+    break_redis: Callable[[DedicatedRedis], None],
+    restore_redis: Callable[[DedicatedRedis], None],
     request_of_fifty: Callable[[], list[Video]],
-    own_redis: OwnRedis,
+    dedicated_redis: DedicatedRedis,
     running_site: RunningSite,
     batch_client: BatchClient,
 ) -> None:
-    with wakeups_go_to(own_redis.url):
-        # So long do the saves take by themselves, on a machine that may have other work.
-        videos, saves_s = timed(request_of_fifty)
-        leave(own_redis)
+    with send_wakeups_to(dedicated_redis.url):
+        # How long the saves take without an outage, on a machine that may be busy.
+        videos, saves_s = time_request(request_of_fifty)
+        break_redis(dedicated_redis)
 
         def once() -> float:
-            forget_wakeups()
-            more, took_s = timed(request_of_fifty)
+            finish_wakeups()
+            more, took_s = time_request(request_of_fifty)
             videos.extend(more)
-            assert not wakeup.breaker.is_closed(), "the request met no Redis that was away"
+            assert not wakeup.circuit_breaker.is_closed(), "the request did not notice that Redis is unavailable"
             return took_s - saves_s
 
         assert_quick_once(once, limit_s=BOUND_S)
-    come_back(own_redis)
+    restore_redis(dedicated_redis)
 
     submitted = Attempt.objects.filter(job__video__in=videos, state="SUBMITTED", batch_job_id__isnull=False)
 
-    def look() -> bool:
-        if has_ended(running_site):
+    def poll() -> bool:
+        if worker_has_ended(running_site):
             running_site.worker.restart()
         return submitted.count() == len(videos)
 
-    wait_for(look, limit_s=SUBMITTED_LIMIT_S, what=f"the submission of {len(videos)} jobs")
+    wait_for(poll, limit_s=SUBMITTED_LIMIT_S, what=f"the submission of {len(videos)} jobs")
     assert Attempt.objects.count() == len(videos)
     names = submitted_names(batch_client, submitted.values_list("job_id", flat=True))
     assert len(names) == len(set(names)) == len(videos)

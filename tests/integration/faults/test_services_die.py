@@ -1,4 +1,4 @@
-"""Worker, beat and Redis die at any moment: every job ends SUCCEEDED, once, and nothing that was DONE is done again."""
+"""Worker, beat and Redis die at any moment: every job ends SUCCEEDED once, and no DONE unit is redone."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from django.db import transaction
 
 from tasks.models import Attempt, Job
 from tests.factories import uploaded_video
-from tests.integration.dedicated_redis import has_ended
-from tests.integration.fast_settings import QUICK
+from tests.integration.dedicated_redis import worker_has_ended
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
 from tests.polling import wait_for
-from tests.wakeup_broker import wakeups_go_to
+from tests.wakeup_broker import send_wakeups_to
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
     from tasks.models import Video
     from tests.integration.celery_nodes import RunningSite
-    from tests.integration.dedicated_redis import OwnRedis
+    from tests.integration.dedicated_redis import DedicatedRedis
 
 PENDING = 50
 
@@ -29,48 +29,53 @@ END_LIMIT_S = 60.0
 
 
 @pytest.fixture
-def site_environment(site_environment: dict[str, str], own_redis: OwnRedis, stand_in_definition: str) -> dict[str, str]:
-    """The quick site on the Redis of this test, with stand-ins for containers. A tick that was killed holds up the next ones for 2 s."""
+def site_environment(
+    site_environment: dict[str, str], dedicated_redis: DedicatedRedis, fake_container_definition: str
+) -> dict[str, str]:
+    """Return the environment of the fast site on the dedicated Redis, with fake containers.
+
+    A killed tick delays the next ones for 2 s.
+    """
     return {
         **site_environment,
-        "REDIS_URL": own_redis.url,
-        "VIDEO_BATCH_JOB_DEFINITION": stand_in_definition,
-        "BATCHREEL": json.dumps({**QUICK, "tick_lease_s": 2}),
+        "REDIS_URL": dedicated_redis.url,
+        "VIDEO_BATCH_JOB_DEFINITION": fake_container_definition,
+        "BATCHREEL": json.dumps({**FAST_SETTINGS, "tick_lease_s": 2}),
     }
 
 
-def pending_jobs(own_redis: OwnRedis, *, count: int) -> list[Video]:
-    """So many videos that were saved in one transaction, as soon as a worker has taken the first of their jobs."""
-    with wakeups_go_to(own_redis.url), transaction.atomic():
+def pending_jobs(dedicated_redis: DedicatedRedis, *, count: int) -> list[Video]:
+    """Save `count` videos in one transaction, and return them once a worker has taken the first of their jobs."""
+    with send_wakeups_to(dedicated_redis.url), transaction.atomic():
         videos = [uploaded_video(title=f"Lecture {number}") for number in range(count)]
     wait_for(Attempt.objects.exists, what="the first attempt")
     return videos
 
 
 @pytest.mark.usefixtures("wakeups_are_sent")
-def test_every_job_succeeds_once_when_redis_loses_everything_with_fifty_pending(
-    own_redis: OwnRedis, running_site: RunningSite, batch_client: BatchClient
+def test_jobs_succeed_once_when_redis_loses_all_data_with_fifty_pending(
+    dedicated_redis: DedicatedRedis, running_site: RunningSite, batch_client: BatchClient
 ) -> None:
-    videos = pending_jobs(own_redis, count=PENDING)
-    own_redis.lose_everything()
+    videos = pending_jobs(dedicated_redis, count=PENDING)
+    dedicated_redis.flush()
 
     def some_succeeded() -> bool:
-        if has_ended(running_site):
+        if worker_has_ended(running_site):
             running_site.worker.restart()
         return Job.objects.filter(state="SUCCEEDED").count() > PENDING // 5
 
     wait_for(some_succeeded, limit_s=END_LIMIT_S, what="the first jobs to succeed")
-    own_redis.kill()
-    own_redis.start()
+    dedicated_redis.kill()
+    dedicated_redis.start()
     wait_for_all_ends(videos, limit_s=END_LIMIT_S, meanwhile=some_succeeded)
     assert_all_succeeded_once(videos, batch=batch_client)
 
 
 @pytest.mark.usefixtures("wakeups_are_sent")
-def test_every_job_succeeds_once_when_worker_and_beat_are_killed_again_and_again(
-    own_redis: OwnRedis, running_site: RunningSite, batch_client: BatchClient
+def test_jobs_succeed_once_when_worker_and_beat_are_killed_repeatedly(
+    dedicated_redis: DedicatedRedis, running_site: RunningSite, batch_client: BatchClient
 ) -> None:
-    videos = pending_jobs(own_redis, count=30)
+    videos = pending_jobs(dedicated_redis, count=30)
     for succeeded in (5, 15):
         running_site.worker.kill("SIGKILL")
         running_site.beat.kill("SIGKILL")

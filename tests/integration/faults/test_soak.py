@@ -1,4 +1,4 @@
-"""A quarter of an hour of steady work with one fault in a hundred calls: nothing is lost, and nothing grows."""
+"""Fifteen minutes of steady load with one fault per hundred calls: nothing is lost, and nothing grows."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from django.db import connection
 from tasks.models import Job, Video
 from tests.factories import uploaded_video
 from tests.integration.broker_messages import broker
-from tests.integration.fast_settings import QUICK
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import wait_for_all_ends
 from tests.processes import children_of
-from tests.wakeup_broker import wakeups_go_to
+from tests.wakeup_broker import send_wakeups_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,13 +34,13 @@ JOBS_PER_PERIOD = 10
 FAULTY_SHARE = 0.01
 END_LIMIT_S = 90.0
 GROWTH_LIMIT = 1.05
-"""Of the last third over the second: what leaks grows for as long as it runs."""
+"""Limit of the last third relative to the second: a leak grows for as long as the site runs."""
 
 _PAGE_BYTES = 4096
 
 
 class Sample(NamedTuple):
-    """What the site held at one moment."""
+    """The site's resource usage at one moment."""
 
     memory_mib: float
     descriptors: int
@@ -49,32 +49,32 @@ class Sample(NamedTuple):
 
 
 @pytest.fixture
-def site_environment(site_environment: dict[str, str], stand_in_definition: str) -> dict[str, str]:
-    """The quick site, with stand-ins for containers."""
+def site_environment(site_environment: dict[str, str], fake_container_definition: str) -> dict[str, str]:
+    """Return the environment of the fast site with fake containers."""
     return {
         **site_environment,
-        "VIDEO_BATCH_JOB_DEFINITION": stand_in_definition,
-        "BATCHREEL": json.dumps({**QUICK, "tick_lease_s": 2}),
+        "VIDEO_BATCH_JOB_DEFINITION": fake_container_definition,
+        "BATCHREEL": json.dumps({**FAST_SETTINGS, "tick_lease_s": 2}),
     }
 
 
 @pytest.mark.long
 @pytest.mark.timeout(int(SOAK_S + 2 * END_LIMIT_S))
 @pytest.mark.usefixtures("wakeups_are_sent")
-def test_nothing_grows_and_nothing_is_lost_when_a_site_works_for_long_with_faults(
+def test_site_neither_grows_nor_loses_jobs_when_it_runs_long_with_faults(
     running_site: RunningSite, faults: Faults, record_property: Callable[[str, object], None]
 ) -> None:
     for number, kind in enumerate(("error_before", "error_after", "drop_before", "drop_after", "throttle")):
         for operation in ("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob"):
-            faults.plant(kind, operation=operation, times=None, share=FAULTY_SHARE / 5, seed=number)
+            faults.inject(kind, operation=operation, times=None, share=FAULTY_SHARE / 5, seed=number)
     programs = [_pid(running_site.worker), _pid(running_site.beat)]
     videos: list[Video] = []
     samples: list[Sample] = []
     began = time.monotonic()
     while time.monotonic() - began < SOAK_S:
-        with wakeups_go_to(os.environ["REDIS_URL"]):
+        with send_wakeups_to(os.environ["REDIS_URL"]):
             videos += [uploaded_video() for _ in range(JOBS_PER_PERIOD)]
-        threading.Event().wait(PERIOD_S)  # the pace of the uploads, not a wait for anything
+        threading.Event().wait(PERIOD_S)  # paces the uploads; it waits for nothing
         samples.append(_sample(programs))
     wait_for_all_ends(videos, limit_s=END_LIMIT_S)
     faults.reset()
@@ -91,13 +91,14 @@ def test_nothing_grows_and_nothing_is_lost_when_a_site_works_for_long_with_fault
 
 
 def _pid(node: object) -> int:
-    return int(node.container._program_pid())  # type: ignore[attr-defined] # both kinds of node have one
+    return int(node.container._program_pid())  # type: ignore[attr-defined] # both kinds of nodes have one
 
 
 def _sample(programs: list[int]) -> Sample:
     processes = [each for program in programs for each in (program, *children_of(program))]
     pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in processes)
-    # Of one process: a child that takes another's place inherits what its parent has opened meanwhile, so their sum takes a step then.
+    # The maximum over the processes: a replaced pool child inherits what its parent has opened
+    # meanwhile, so the sum would jump.
     descriptors = max(len(list(Path(f"/proc/{each}/fd").iterdir())) for each in processes)
     with broker() as redis, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
@@ -105,7 +106,7 @@ def _sample(programs: list[int]) -> Sample:
 
 
 def _curve(samples: list[Sample]) -> list[str]:
-    """A line for each minute."""
+    """Return a table with a line per minute."""
     every = round(60 / PERIOD_S)
     head = f"{'minute':>6} {'MiB':>7} {'descriptors':>11} {'Redis keys':>10} {'connections':>11}"
     minutes = enumerate(samples[::every])

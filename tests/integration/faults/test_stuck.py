@@ -1,4 +1,4 @@
-"""Silence and standstill are noticed and mended on real Batch jobs; an outage of our own database is never taken for either."""
+"""Silent and stalled containers are detected and replaced on real Batch jobs; a database outage counts as neither."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.services.ticks.rescue import rescue
 from tests.factories import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
 from tests.integration.batch_answers import describe
 from tests.integration.container_processes import ContainerRun, EncoderBrake
-from tests.integration.fast_settings import QUICK
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import assert_done_once
 from tests.integration.faults.tick_rounds import run_rounds_until
 from tests.integration.path_videos import upload
@@ -32,24 +32,26 @@ if TYPE_CHECKING:
 
     from tasks.conf import BridgeSettings
     from tests.batch_faults import Faults
-    from tests.integration.faults.dedicated_postgres import OwnPostgres
+    from tests.integration.faults.dedicated_postgres import DedicatedPostgres
     from tests.integration.faults.fake_containers import FakeContainers
 
 THRESHOLD_S = 1.0
 
 OUTAGE_THRESHOLD_S = 30.0
-"""Where real containers beat all the time: far more than a busy machine keeps one of them from its heartbeat."""
+"""For real containers with continuous heartbeats: much longer than a busy machine delays one of them."""
 
 RESCUE_PERIOD_S = 1.0
 
 
 @pytest.fixture
-def site(quick: BridgeSettings, settings: Settings, stand_in_definition: str, hall: FakeContainers) -> None:
-    """A site whose first containers wait at the door: the test claims for them, and is as silent as it likes."""
-    assert quick.job_definition != stand_in_definition
-    hall.doors.clear()
-    settings.VIDEO_BATCH_JOB_DEFINITION = stand_in_definition
-    settings.BATCHREEL = {**QUICK, "stuck_threshold_s": THRESHOLD_S}
+def site(
+    fast_settings: BridgeSettings, settings: Settings, fake_container_definition: str, fake_containers: FakeContainers
+) -> None:
+    """Configure a site whose first containers are held at the gate; the test claims for them and stays silent."""
+    assert fast_settings.job_definition != fake_container_definition
+    fake_containers.gate.clear()
+    settings.VIDEO_BATCH_JOB_DEFINITION = fake_container_definition
+    settings.BATCHREEL = {**FAST_SETTINGS, "stuck_threshold_s": THRESHOLD_S}
 
 
 def running_attempt() -> Attempt:
@@ -58,25 +60,27 @@ def running_attempt() -> Attempt:
     return run_rounds_until(rows.first, what="a running Batch job")
 
 
-def lost(attempt: Attempt, settings: Settings) -> Attempt:
-    """Wait for the loss, the only one in its test."""
+def wait_until_lost(attempt: Attempt, settings: Settings) -> Attempt:
+    """Wait until the attempt is LOST, then restore the default threshold; call it once per test."""
     rows = Attempt.objects.filter(pk=attempt.pk, state="LOST").select_related("job")
     found = run_rounds_until(rows.first, what="the loss")
-    settings.BATCHREEL = QUICK  # the next container is not to be taken for silent because this machine is busy
+    settings.BATCHREEL = FAST_SETTINGS  # so that the next container is not lost only because this machine is busy
     return found
 
 
 @pytest.mark.usefixtures("site")
-def test_same_job_is_submitted_again_when_its_container_falls_silent(
-    hall: FakeContainers, batch_client: BatchClient, settings: Settings
+def test_job_is_submitted_again_when_its_container_sends_no_heartbeats(
+    fake_containers: FakeContainers, batch_client: BatchClient, settings: Settings
 ) -> None:
     attempt = running_attempt()
     claimed(attempt)
-    assert lost(attempt, settings).reason == Reason.HEARTBEAT_TIMEOUT
-    assert attempt.job.state == "QUEUED"  # as it was read then
-    terminated = wait_for(lambda: (d := describe(batch_client, attempt))["status"] == "FAILED" and d, what="its end")
+    assert wait_until_lost(attempt, settings).reason == Reason.HEARTBEAT_TIMEOUT
+    assert attempt.job.state == "QUEUED"  # the row as read before the loss
+    terminated = wait_for(
+        lambda: (d := describe(batch_client, attempt))["status"] == "FAILED" and d, what="the end of the Batch job"
+    )
     assert terminated["statusReason"].startswith("Batchreel: ")
-    hall.doors.set()
+    fake_containers.gate.set()
     job = run_rounds_until(Job.objects.filter(pk=attempt.job_id, state="SUCCEEDED").first, what="the second attempt")
     states = (
         Event.objects.filter(job_id=job.pk, kind__startswith="job.").order_by("id").values_list("to_state", flat=True)
@@ -86,54 +90,54 @@ def test_same_job_is_submitted_again_when_its_container_falls_silent(
 
 
 @pytest.mark.usefixtures("site")
-def test_recovery_goes_on_when_terminate_job_is_denied(
-    faults: Faults, hall: FakeContainers, settings: Settings
+def test_recovery_continues_when_terminate_job_is_denied(
+    faults: Faults, fake_containers: FakeContainers, settings: Settings
 ) -> None:
     attempt = running_attempt()
     claimed(attempt)
-    fault = faults.plant("deny", operation="TerminateJob", times=None)
-    lost(attempt, settings)
-    hall.doors.set()
+    fault = faults.inject("deny", operation="TerminateJob", times=None)
+    wait_until_lost(attempt, settings)
+    fake_containers.gate.set()
     job = run_rounds_until(Job.objects.filter(pk=attempt.job_id, state="SUCCEEDED").first, what="the second attempt")
     assert (job.fence, faults.applied(fault) > 0) == (2, True)
     assert Event.objects.filter(job_id=job.pk, kind="rescue.terminate_failed").exists()
 
 
 @pytest.mark.usefixtures("site")
-def test_standstill_is_caught_and_slow_stages_are_not_when_the_heartbeat_is_fresh(settings: Settings) -> None:
+def test_stalled_attempt_is_lost_when_only_its_heartbeats_continue(settings: Settings) -> None:
     limits = {**dict.fromkeys(("claim", "plan", "encode"), 1.0), **dict.fromkeys(("fetch", "store", "publish"), 60.0)}
-    settings.BATCHREEL = {**QUICK, "stuck_threshold_s": 30, "stage_limits_s": limits}
+    settings.BATCHREEL = {**FAST_SETTINGS, "stuck_threshold_s": 30, "stage_limits_s": limits}
     attempts = {stage: running_attempt() for stage in ("encode", "fetch", "publish", "store")}
     claims = {stage: claimed(attempt) for stage, attempt in attempts.items()}
 
-    def all_beat() -> Any:
+    def send_all_heartbeats() -> Any:
         for stage, claim in claims.items():
             send_heartbeat(claim, stage=stage, count=7, encoded_frames=7)
         return Attempt.objects.filter(state="LOST").first()
 
-    assert run_rounds_until(all_beat, what="the loss of the one that stands still").reason == Reason.STALLED
+    assert run_rounds_until(send_all_heartbeats, what="the loss of the stalled attempt").reason == Reason.STALLED
     for stage, claim in claims.items():
         expected = HeartbeatReply.FENCED if stage == "encode" else HeartbeatReply.ALIVE
         assert send_heartbeat(claim, stage=stage, count=7, encoded_frames=7) is expected, stage
 
 
 @pytest.mark.parametrize("containers", [4, pytest.param(20, marks=pytest.mark.long)])
-def test_no_container_is_terminated_when_the_database_is_away_for_twice_the_threshold(
+def test_containers_survive_when_the_database_is_down_beyond_the_threshold(
     *,
     containers: int,
-    own_postgres: OwnPostgres,
+    dedicated_postgres: DedicatedPostgres,
     program_environment: dict[str, str],
     settings: Settings,
     short_clip: Path,
     tmp_path: Path,
 ) -> None:
-    settings.BATCHREEL = {**QUICK, "stuck_threshold_s": OUTAGE_THRESHOLD_S, "submit_burst": containers}
+    settings.BATCHREEL = {**FAST_SETTINGS, "stuck_threshold_s": OUTAGE_THRESHOLD_S, "submit_burst": containers}
     brake = EncoderBrake(tmp_path)
     environment = {
         **program_environment,
         **brake.environment,
-        "DATABASE_URL": own_postgres.url,
-        "BATCHREEL": json.dumps(QUICK),
+        "DATABASE_URL": dedicated_postgres.url,
+        "BATCHREEL": json.dumps(FAST_SETTINGS),
     }
     videos = [upload(short_clip, title=f"Lecture {number}") for number in range(containers)]
     batch = ScriptedBatch()
@@ -149,12 +153,13 @@ def test_no_container_is_terminated_when_the_database_is_away_for_twice_the_thre
         rescue_tick(batch)
         age(Tick, "continuous_since", seconds=100)
         connection.close()
-        own_postgres.crash()
+        dedicated_postgres.crash()
         signal_all(runs, signal.SIGSTOP)
-        own_postgres.start_again()
-        age(Attempt, "heartbeat_at", seconds=2 * OUTAGE_THRESHOLD_S)  # so long was the outage
+        dedicated_postgres.start_again()
+        age(Attempt, "heartbeat_at", seconds=2 * OUTAGE_THRESHOLD_S)  # simulates the duration of the outage
         age(Tick, "started_at", seconds=2 * OUTAGE_THRESHOLD_S)
-        # The first tick comes before any heartbeat: all are older than the threshold.
+        # The first tick runs before any heartbeat, while all heartbeats are older than the
+        # threshold.
         rescue_tick(batch)
         assert Attempt.objects.filter(state="RUNNING").count() == containers
         signal_all(runs, signal.SIGCONT)

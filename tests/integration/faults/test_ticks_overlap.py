@@ -1,4 +1,4 @@
-"""Ticks that come twice, at once, late, or while one hangs: each slot's body runs once, and a tick that died holds nothing up."""
+"""Duplicate, concurrent, late or hanging ticks: each slot's body runs once, and a dead tick blocks nothing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tasks.models import Attempt, Tick
 from tasks.services.ticks.lease import run_tick
 from tests.factories import age, uploaded_video
 from tests.integration.batch_proxy import BatchProxy, Withheld
-from tests.integration.broker_messages import waiting_messages
+from tests.integration.broker_messages import queued_messages
 from tests.integration.celery_nodes import beat_process
-from tests.integration.fast_settings import QUICK
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.polling import wait_for
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.integration.celery_nodes import RunningSite
 
 PERIOD_S = 1.0
-"""Of each tick of the quick site."""
+"""Period of each tick of the fast site."""
 
 LEASE_S = 12
 TRIES = 5
@@ -39,18 +39,18 @@ BEATS_KILLED = 5
 
 @pytest.fixture
 def site_environment(site_environment: dict[str, str], batch_proxy: BatchProxy) -> dict[str, str]:
-    """The quick site; its containers ask for more than there is, so that their Batch jobs are asked about at each tick."""
-    settings = json.dumps({**QUICK, "tick_lease_s": LEASE_S, "vcpus": 64})
+    """Return the environment of the fast site, whose jobs never start for lack of vCPUs; each tick describes them."""
+    settings = json.dumps({**FAST_SETTINGS, "tick_lease_s": LEASE_S, "vcpus": 64})
     return {**site_environment, "BATCHREEL": settings, "AWS_ENDPOINT_URL_BATCH": batch_proxy.url}
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.long)])
-def test_body_runs_once_when_eight_ticks_come_at_once(rounds: int) -> None:
+def test_tick_body_runs_once_when_eight_ticks_run_concurrently(rounds: int) -> None:
     ran: list[int] = []
     barrier = threading.Barrier(8)
 
-    def come(_: int) -> bool:
+    def run_once(_: int) -> bool:
         try:
             connection.ensure_connection()
             barrier.wait(timeout=20)
@@ -60,12 +60,12 @@ def test_body_runs_once_when_eight_ticks_come_at_once(rounds: int) -> None:
 
     with ThreadPoolExecutor(8) as workers:
         for number in range(1, rounds + 1):
-            assert sum(workers.map(come, range(8))) == 1
+            assert sum(workers.map(run_once, range(8))) == 1
             assert ran == list(range(1, number + 1))
             age(Tick, "started_at", seconds=PERIOD_S)
 
 
-def test_each_slots_body_runs_once_when_two_beats_send_it(
+def test_tick_body_runs_once_per_slot_when_two_beats_send_it(
     running_site: RunningSite, site_environment: dict[str, str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "second"
@@ -73,12 +73,12 @@ def test_each_slots_body_runs_once_when_two_beats_send_it(
     second = beat_process(site_environment, folder)
     try:
         second.ready()
-        begun = watch_ticks(bodies=4)
+        starts = watch_ticks(bodies=4)
     finally:
         second.teardown()
-    for name, bodies in begun.items():
+    for name, bodies in starts.items():
         assert min(gaps_s(bodies)) >= PERIOD_S / 2, (name, bodies)
-    # Both have sent: there were more messages than bodies.
+    # Both beats have sent, so there were more messages than bodies.
     sent = [log.count("Sending due task batchreel: observe") for log in (running_site.beat.logs(), second.logs())]
     assert min(sent) > 0
     assert Tick.objects.get(name="observe").fence < sum(sent)
@@ -86,7 +86,7 @@ def test_each_slots_body_runs_once_when_two_beats_send_it(
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_no_slot_is_missed_or_run_twice_when_three_beats_are_killed_in_turn(
+def test_tick_slots_run_exactly_once_when_three_beats_are_killed_in_turn(
     running_site: RunningSite, site_environment: dict[str, str], tmp_path: Path
 ) -> None:
     others = []
@@ -108,83 +108,88 @@ def test_no_slot_is_missed_or_run_twice_when_three_beats_are_killed_in_turn(
             beat.ready()
         killer = threading.Thread(target=kill_in_turn)
         killer.start()
-        begun = watch_ticks(bodies=4 * BEATS_KILLED, limit_s=120)
+        starts = watch_ticks(bodies=4 * BEATS_KILLED, limit_s=120)
         killer.join()
     finally:
         for beat in others:
             beat.teardown()
-    for name, bodies in begun.items():
+    for name, bodies in starts.items():
         assert min(gaps_s(bodies)) >= PERIOD_S / 2, (name, bodies)
         assert max(gaps_s(bodies)) <= 2 * PERIOD_S, (name, bodies)
 
 
-def gaps_s(begun: dict[int, datetime]) -> list[float]:
-    """The time from one body to the next; the mean of several where some came and went unseen."""
+def gaps_s(starts: dict[int, datetime]) -> list[float]:
+    """Return the seconds between consecutive bodies, averaged if bodies in between were not seen."""
     return [
-        (begun[later] - begun[earlier]).total_seconds() / (later - earlier)
-        for earlier, later in itertools.pairwise(sorted(begun))
+        (starts[later] - starts[earlier]).total_seconds() / (later - earlier)
+        for earlier, later in itertools.pairwise(sorted(starts))
     ]
 
 
 def watch_ticks(*, bodies: int, limit_s: float = 60) -> dict[str, dict[int, datetime]]:
-    """Wait until each tick's body has begun so many times more; its number -> when, by the database's clock."""
-    begun: dict[str, dict[int, datetime]] = defaultdict(dict)
+    """Wait for `bodies` more starts of each tick, and return the database's start times by tick name and number."""
+    starts: dict[str, dict[int, datetime]] = defaultdict(dict)
 
-    def look() -> bool:
+    def poll() -> bool:
         for name, number, started_at in Tick.objects.values_list("name", "fence", "started_at"):
-            begun[name][number] = started_at
-        return len(begun) == 4 and all(len(numbers) > bodies for numbers in begun.values())
+            starts[name][number] = started_at
+        return len(starts) == 4 and all(len(numbers) > bodies for numbers in starts.values())
 
-    wait_for(look, limit_s=limit_s, what=f"{bodies} ticks of each kind")
-    return dict(begun)
+    wait_for(poll, limit_s=limit_s, what=f"{bodies} ticks of each kind")
+    return dict(starts)
 
 
-def test_no_second_body_runs_while_one_hangs_and_the_next_takes_over_when_its_worker_is_killed(
+def test_tick_is_exclusive_and_taken_over_when_its_worker_hangs_and_dies(
     running_site: RunningSite, batch_proxy: BatchProxy
 ) -> None:
     uploaded_video()
-    wait_for(Attempt.objects.filter(state="SUBMITTED").exists, what="a Batch job to ask about")
+    wait_for(Attempt.objects.filter(state="SUBMITTED").exists, what="a Batch job to describe")
     for _ in range(TRIES):
-        batch_proxy.withhold_next("describejobs", Withheld.ANSWER)
+        batch_proxy.withhold_next("describejobs", Withheld.RESPONSE)
         batch_proxy.wait_until_withheld()
-        asked, number = batch_proxy.calls("describejobs"), Tick.objects.get(name="observe").fence
-        came = observe_ticks_over(running_site)
-        wait_for(lambda came=came: observe_ticks_over(running_site) >= came + 2, what="two ticks that found it held")
-        if batch_proxy.calls("describejobs") == asked:
+        calls_before, number = batch_proxy.calls("describejobs"), Tick.objects.get(name="observe").fence
+        completed = completed_observe_ticks(running_site)
+        wait_for(
+            lambda completed=completed: completed_observe_ticks(running_site) >= completed + 2,
+            what="two ticks that found the lease held",
+        )
+        if batch_proxy.calls("describejobs") == calls_before:
             break
-        # After four seconds the call is made again: on a slow machine before two ticks have come.
-    assert (batch_proxy.calls("describejobs"), Tick.objects.get(name="observe").fence) == (asked, number)
+        # boto3 repeats the call after four seconds, on a slow machine before two ticks have run.
+    assert (batch_proxy.calls("describejobs"), Tick.objects.get(name="observe").fence) == (calls_before, number)
 
     running_site.worker.kill("SIGKILL")
     running_site.worker.restart()
-    wait_for(lambda: batch_proxy.calls("describejobs") > asked, limit_s=LEASE_S + 60, what="the tick that takes over")
+    wait_for(
+        lambda: batch_proxy.calls("describejobs") > calls_before, limit_s=LEASE_S + 60, what="the tick that takes over"
+    )
     assert Tick.objects.get(name="observe").fence > number
 
 
-def observe_ticks_over(site: RunningSite) -> int:
-    """How many observe ticks have come to their end in the worker, with or without having run their body."""
+def completed_observe_ticks(site: RunningSite) -> int:
+    """Return the number of observe ticks that have ended in the worker, whether or not they ran their body."""
     return len(re.findall(r"Task batchreel\.observe\[[\w-]+\] succeeded", site.worker.logs()))
 
 
-def test_no_stale_tick_runs_when_workers_were_away(running_site: RunningSite) -> None:
+def test_stale_ticks_are_discarded_when_workers_were_down(running_site: RunningSite) -> None:
     wait_for(lambda: Tick.objects.exclude(finished_at=None).count() == 4, what="the first ticks")
     running_site.worker.kill("SIGKILL")
-    wait_for(lambda: len(waiting_messages()) >= 10, what="ten ticks that nobody fetches")
+    wait_for(lambda: len(queued_messages()) >= 10, what="ten ticks that no worker fetches")
     running_site.beat.kill("SIGKILL")
-    stale = {message["headers"]["id"]: message["headers"]["expires"] for message in waiting_messages()}
-    assert all(stale.values()), "some never get stale"
+    stale = {message["headers"]["id"]: message["headers"]["expires"] for message in queued_messages()}
+    assert all(stale.values()), "some messages never expire"
     last_expiry = max(map(datetime.fromisoformat, stale.values()))
-    wait_for(lambda: datetime.now(UTC) > last_expiry, what="the age at which all of them are stale")
+    wait_for(lambda: datetime.now(UTC) > last_expiry, what="the expiry of all queued ticks")
     numbers = dict(Tick.objects.values_list("name", "fence"))
 
     running_site.worker.restart()
-    wait_for(lambda: not waiting_messages(), what="an empty queue")
+    wait_for(lambda: not queued_messages(), what="an empty queue")
     ended = r"Task batchreel\.\w+\[([\w-]+)\] (?:succeeded|raised)|Discarding revoked task: batchreel\.\w+\[([\w-]+)\]"
 
-    def over() -> set[str]:
+    def ended_ids() -> set[str]:
         return {ran or dropped for ran, dropped in re.findall(ended, running_site.worker.logs())}
 
-    wait_for(lambda: stale.keys() <= over(), what="the end of all stale ticks")
+    wait_for(lambda: stale.keys() <= ended_ids(), what="the end of all stale ticks")
     assert dict(Tick.objects.values_list("name", "fence")) == numbers
     assert not [name for name in stale if f"[{name}] succeeded" in running_site.worker.logs()]
 

@@ -1,4 +1,4 @@
-"""What is published was verified: a damaged object costs its unit, no more; a new version that fails leaves the old one as it was."""
+"""Publications are verified: a damaged object redoes only its unit; a failing new version keeps the old one intact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.core.files.storage import default_storage
 
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Event, Job, Unit, Video
-from tasks.services.requests.request import request_by_person
+from tasks.services.requests.request import request_again
 from tasks.storage.keys import job_folder, unit_folder
 from tests.factories import submitted_attempt
 from tests.integration.container_processes import EncoderBrake
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from tests.integration.container_processes import Run
 
 UNITS = 3
-"""The profile cuts a unit each 60 s."""
+"""The profile plans a unit per 60 s."""
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("fast_settings")
 
 
 def removed(path: Path) -> None:
@@ -47,7 +47,7 @@ def altered(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [removed, cut_short, altered])
-def test_just_the_damaged_unit_is_done_again_when_an_object_is_bad_before_publishing(
+def test_damaged_unit_alone_is_redone_when_an_object_fails_verification(
     damage: Callable[[Path], None], run: Run, three_unit_clip: Path, tmp_path: Path
 ) -> None:
     video = upload(three_unit_clip)
@@ -89,9 +89,9 @@ def test_old_publication_is_byte_identical_when_a_new_version_of_it_fails(
     old = Job.objects.get(video=video)
     before = published_objects()
 
-    request_by_person(video_id=video.pk)
+    request_again(video_id=video.pk)
     if fault == "the source is damaged":
-        (settings.MEDIA_ROOT / str(video.source)).write_bytes(b"no video at all")
+        (settings.MEDIA_ROOT / str(video.source)).write_bytes(b"not a video")
         container = run(submitted_attempt(video))
         assert container.wait()[0] == ExitCode.INPUT_REJECTED
     else:

@@ -1,4 +1,4 @@
-"""The web server dies in mid-request: what it had committed goes its way, and of the rest there is nothing."""
+"""The web server dies in mid-request: what it had committed is processed, and nothing else remains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.db import connection
 
 from project.local.servers.redis import redis_url
 from tasks.models import Job, Video
-from tests.integration.fast_settings import QUICK
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
 from tests.integration.faults.web_site import WebSite
 from tests.polling import wait_for
@@ -29,44 +29,47 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def site_environment(site_environment: dict[str, str], stand_in_definition: str) -> dict[str, str]:
-    """The quick site, with stand-ins for containers."""
-    return {**site_environment, "VIDEO_BATCH_JOB_DEFINITION": stand_in_definition}
+def site_environment(site_environment: dict[str, str], fake_container_definition: str) -> dict[str, str]:
+    """Return the environment of the fast site with fake containers."""
+    return {**site_environment, "VIDEO_BATCH_JOB_DEFINITION": fake_container_definition}
 
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and answers nothing."""
+    """Yield a port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         yield silent.getsockname()[1]
 
 
 @pytest.fixture
-def webs() -> Iterator[ExitStack]:
-    """Ends the web servers that a test started."""
-    with ExitStack() as webs:
-        yield webs
+def web_servers() -> Iterator[ExitStack]:
+    """Yield a stack that kills the test's web servers."""
+    with ExitStack() as web_servers:
+        yield web_servers
 
 
 @pytest.mark.usefixtures("running_site")
-def test_committed_upload_succeeds_once_when_web_is_killed_before_its_answer(
+def test_committed_upload_succeeds_once_when_web_dies_before_its_response(
     *,
     site_environment: dict[str, str],
     silent_port: int,
-    webs: ExitStack,
+    web_servers: ExitStack,
     short_clip: Path,
     tmp_path: Path,
     batch_client: BatchClient,
 ) -> None:
-    # After its commit, the request waits for a Redis that answers nothing: there it dies.
-    patient = {"REDIS_URL": redis_url(silent_port), "BATCHREEL": json.dumps({**QUICK, "broker_timeout_s": 30})}
-    web = started_web({**site_environment, **patient}, tmp_path, webs)
-    with ThreadPoolExecutor(1) as person:
-        uploading = person.submit(uploading_on_own_connection, web, short_clip)
+    # After its commit, the request waits for a Redis that never answers, and is killed there.
+    slow_redis = {
+        "REDIS_URL": redis_url(silent_port),
+        "BATCHREEL": json.dumps({**FAST_SETTINGS, "broker_timeout_s": 30}),
+    }
+    web = start_web({**site_environment, **slow_redis}, tmp_path, web_servers)
+    with ThreadPoolExecutor(1) as executor:
+        pending_upload = executor.submit(upload_and_close, web, short_clip)
         wait_for(Job.objects.exists, what="the commit of the upload")
         web.kill()
         with pytest.raises(requests.ConnectionError):
-            uploading.result()
+            pending_upload.result()
     videos = list(Video.objects.all())
     assert len(videos) == 1
     wait_for_all_ends(videos, limit_s=60)
@@ -74,41 +77,41 @@ def test_committed_upload_succeeds_once_when_web_is_killed_before_its_answer(
 
 
 @pytest.mark.usefixtures("running_site")
-def test_nothing_is_left_of_an_upload_when_web_is_killed_before_its_commit(
+def test_upload_leaves_nothing_when_web_is_killed_before_its_commit(
     *,
     site_environment: dict[str, str],
-    webs: ExitStack,
+    web_servers: ExitStack,
     short_clip: Path,
     tmp_path: Path,
     batch_client: BatchClient,
 ) -> None:
-    web = started_web(site_environment, tmp_path, webs)
-    with ThreadPoolExecutor(1) as person:
-        with psycopg.connect(site_environment["DATABASE_URL"]) as other, other.transaction():
-            other.execute("LOCK TABLE batchreel_job IN SHARE MODE")
-            uploading = person.submit(uploading_on_own_connection, web, short_clip)
+    web = start_web(site_environment, tmp_path, web_servers)
+    with ThreadPoolExecutor(1) as executor:
+        with psycopg.connect(site_environment["DATABASE_URL"]) as locker, locker.transaction():
+            locker.execute("LOCK TABLE batchreel_job IN SHARE MODE")
+            pending_upload = executor.submit(upload_and_close, web, short_clip)
             wait_for(insert_is_waiting, what="the INSERT of the upload's job")
             web.kill()
             with pytest.raises(requests.ConnectionError):
-                uploading.result()
+                pending_upload.result()
         wait_for(lambda: not insert_is_waiting(), what="the end of the dead server's session")
         assert (Video.objects.count(), Job.objects.count()) == (0, 0)
 
-        web = started_web(site_environment, tmp_path, webs)
-        assert person.submit(uploading_on_own_connection, web, short_clip).result().status_code == HTTPStatus.CREATED
+        web = start_web(site_environment, tmp_path, web_servers)
+        assert executor.submit(upload_and_close, web, short_clip).result().status_code == HTTPStatus.CREATED
     videos = list(Video.objects.all())
     wait_for_all_ends(videos, limit_s=60)
     assert_all_succeeded_once(videos, batch=batch_client)
 
 
-def started_web(environment: dict[str, str], folder: Path, webs: ExitStack) -> WebSite:
+def start_web(environment: dict[str, str], folder: Path, web_servers: ExitStack) -> WebSite:
     web = WebSite(environment, folder)
-    webs.callback(web.kill)
+    web_servers.callback(web.kill)
     web.wait_until_it_answers()
     return web
 
 
-def uploading_on_own_connection(web: WebSite, clip: Path) -> requests.Response:
+def upload_and_close(web: WebSite, clip: Path) -> requests.Response:
     try:
         return web.upload(clip)
     finally:
@@ -116,7 +119,7 @@ def uploading_on_own_connection(web: WebSite, clip: Path) -> requests.Response:
 
 
 def insert_is_waiting() -> bool:
-    """Whether a session is at an INSERT of a job."""
+    """Return whether a session is executing the INSERT of a job."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state <> 'idle'"

@@ -1,4 +1,4 @@
-"""Workers that are killed or told to end, again and again, in the middle of their work: every job is submitted once, and ends."""
+"""Workers are killed or stopped repeatedly in the middle of their work: every job is submitted once, and ends."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 from tasks.schedule.sync import sync_entries
 from tests.factories import uploaded_video
 from tests.integration.batch_proxy import BatchProxy, Withheld
-from tests.integration.broker_messages import held_messages
+from tests.integration.broker_messages import unacked_count
 from tests.integration.celery_nodes import beat_process, worker_process
 from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
 from tests.polling import wait_for
 from tests.processes import children_of, is_alive
-from tests.wakeup_broker import wakeups_go_to
+from tests.wakeup_broker import send_wakeups_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 END_LIMIT_S = 60.0
 EXIT_LIMIT_S = 25.0
-"""ECS and systemd wait for 30 s before they kill."""
+"""Below the 30 s that ECS and systemd are given before they kill."""
 
 
 @pytest.fixture
-def site_environment(proxied_stand_ins: dict[str, str]) -> dict[str, str]:
-    return proxied_stand_ins
+def site_environment(proxied_fake_containers: dict[str, str]) -> dict[str, str]:
+    return proxied_fake_containers
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
-def test_every_job_ends_once_when_workers_are_killed_before_they_acknowledge(
+def test_jobs_succeed_once_when_workers_are_killed_before_acknowledging(
     *,
     kills: int,
     running_site: RunningSite,
@@ -50,11 +50,11 @@ def test_every_job_ends_once_when_workers_are_killed_before_they_acknowledge(
 ) -> None:
     videos = []
     for number in range(kills):
-        batch_proxy.withhold_next("submitjob", Withheld.ANSWER if number % 2 else Withheld.REQUEST)
-        with wakeups_go_to(os.environ["REDIS_URL"]):
+        batch_proxy.withhold_next("submitjob", Withheld.RESPONSE if number % 2 else Withheld.REQUEST)
+        with send_wakeups_to(os.environ["REDIS_URL"]):
             videos.append(uploaded_video())
         batch_proxy.wait_until_withheld()
-        assert held_messages() >= 1
+        assert unacked_count() >= 1
         running_site.worker.kill("SIGKILL")
         running_site.worker.restart()
     wait_for_all_ends(videos, limit_s=END_LIMIT_S)
@@ -62,7 +62,7 @@ def test_every_job_ends_once_when_workers_are_killed_before_they_acknowledge(
     _count(record_property, faults=kills, recovered=kills)
 
 
-def test_worker_leaves_in_time_when_a_process_of_its_pool_hangs(
+def test_worker_exits_in_time_when_a_process_of_its_pool_hangs(
     site_environment: dict[str, str], tmp_path: Path
 ) -> None:
     worker = worker_process({**site_environment, "WORKER_EXIT_LIMIT_S": "2"}, tmp_path)
@@ -81,7 +81,7 @@ def test_worker_leaves_in_time_when_a_process_of_its_pool_hangs(
 
 @pytest.fixture
 def workers(site_environment: dict[str, str], tmp_path: Path) -> Iterator[list[NodeProcess]]:
-    """Four workers and a beat."""
+    """Yield four running workers, next to a running beat."""
     sync_entries()
     nodes = [worker_process(site_environment, tmp_path, name=f"worker{number}") for number in range(4)]
     beat = beat_process(site_environment, tmp_path)
@@ -95,25 +95,25 @@ def workers(site_environment: dict[str, str], tmp_path: Path) -> Iterator[list[N
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
-def test_workers_leave_in_time_and_every_job_ends_once_when_all_are_told_to_end(
+def test_workers_exit_in_time_and_jobs_succeed_when_all_get_sigterm(
     *,
     rounds: int,
     workers: list[NodeProcess],
     batch_client: BatchClient,
     record_property: Callable[[str, object], None],
 ) -> None:
-    dice = random.Random(1)  # any moment will do; it is no secret
+    rng = random.Random(1)  # the moments need no secure randomness
     videos = []
     for _ in range(rounds):
-        with wakeups_go_to(os.environ["REDIS_URL"]):
+        with send_wakeups_to(os.environ["REDIS_URL"]):
             videos += [uploaded_video() for _ in range(4)]
-        threading.Event().wait(dice.uniform(0, 0.5))
+        threading.Event().wait(rng.uniform(0, 0.5))
         started = time.monotonic()
         for worker in workers:
             worker.kill("SIGTERM")
         for worker in workers:
             wait_for(
-                lambda worker=worker: worker.status == "exited", limit_s=EXIT_LIMIT_S, what=f"end of {worker.name}"
+                lambda worker=worker: worker.status == "exited", limit_s=EXIT_LIMIT_S, what=f"the end of {worker.name}"
             )
         assert time.monotonic() - started < EXIT_LIMIT_S
         for worker in workers:
@@ -124,6 +124,6 @@ def test_workers_leave_in_time_and_every_job_ends_once_when_all_are_told_to_end(
 
 
 def _count(record_property: Callable[[str, object], None], *, faults: int, recovered: int) -> None:
-    """For the table of promises. It is called when nothing was found lost or doubled."""
+    """Record counts for the table of promises, once the test has found nothing lost or doubled."""
     for name, count in {"faults": faults, "lost": 0, "doubled": 0, "recovered": recovered}.items():
         record_property(name, count)

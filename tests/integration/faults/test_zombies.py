@@ -1,4 +1,4 @@
-"""A container is stopped at the worst places, given up, and wakes when its successor has published: it changes nothing any more."""
+"""A container that is stopped, lost, and continued after its successor has published changes nothing."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from tests.integration.container_processes import ContainerRun, Run
 
-LOCKS_GIVEN_UP = "-c idle_in_transaction_session_timeout=500 -c lock_timeout=10000"
-"""As in production, in half a second instead of twenty: a process that is stopped inside a transaction loses its locks."""
+SHORT_LOCK_TIMEOUTS = "-c idle_in_transaction_session_timeout=500 -c lock_timeout=10000"
+"""As in production, but after 0.5 s instead of 20 s: a process stopped inside a transaction loses its locks."""
 
 
 def stop(container: ContainerRun) -> None:
@@ -46,23 +46,24 @@ def after_upload_before_done(container: ContainerRun, attempt: Attempt, brake: E
     encoder = held_in_media_work(container, attempt, brake)
     with row_locked(Job, attempt.job_id) as holder:
         os.kill(encoder, signal.SIGCONT)
-        wait_until_somebody_waits_for(holder)
+        wait_until_blocked_by(holder)
         stop(container)
 
 
 def held_in_media_work(container: ContainerRun, attempt: Attempt, brake: EncoderBrake) -> int:
-    """Wait until the container's encoder has stopped itself; the unit waits for it now."""
+    """Wait until the container's encoder has stopped itself, which blocks its unit, and return its process id."""
     encoder = brake.wait_for_encoder(container.pid)
     assert Unit.objects.filter(attempt=attempt, kind="video", state="LEASED").exists()
     return encoder
 
 
 def after_verify_before_commit(container: ContainerRun, attempt: Attempt, brake: EncoderBrake) -> None:
-    # Once media are encoded, the preview is done: of all that comes then, only the last transaction touches the video's row.
+    # Once the media units are encoded, the preview is done, and only the last transaction touches
+    # the video's row.
     encoder = held_in_media_work(container, attempt, brake)
     with row_locked(Video, attempt.job.video_id) as holder:
         os.kill(encoder, signal.SIGCONT)
-        wait_until_somebody_waits_for(holder)
+        wait_until_blocked_by(holder)
         stop(container)
     assert Unit.objects.filter(attempt=attempt, kind="publish", state="LEASED").exists()
 
@@ -70,13 +71,13 @@ def after_verify_before_commit(container: ContainerRun, attempt: Attempt, brake:
 def inside_a_heartbeat(container: ContainerRun, attempt: Attempt, brake: EncoderBrake) -> None:
     held_in_media_work(container, attempt, brake)
     with row_locked(Attempt, attempt.pk) as holder:
-        wait_until_somebody_waits_for(holder)
+        wait_until_blocked_by(holder)
         stop(container)
 
 
 @contextmanager
 def row_locked(model: type[Video] | type[Job] | type[Attempt], pk: Any) -> Iterator[int]:
-    """Hold the row's lock, on another connection than the test's, for the time of the block. Gives PostgreSQL's id of that connection."""
+    """Hold the row's lock on another connection until the block ends, and yield that connection's backend pid."""
     held, over = threading.Event(), threading.Event()
     holders: list[int] = []
 
@@ -100,24 +101,24 @@ def row_locked(model: type[Video] | type[Job] | type[Attempt], pk: Any) -> Itera
         thread.join()
 
 
-def wait_until_somebody_waits_for(holder: int) -> None:
-    def look() -> bool:
+def wait_until_blocked_by(holder: int) -> None:
+    def poll() -> bool:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", [holder])
             return bool(cursor.fetchone()[0])
 
-    wait_for(look, what="the container's wait for the row")
+    wait_for(poll, what="a container that waits for the row's lock")
 
 
-def give_up(attempt: Attempt) -> None:
-    """The rescue tick finds it silent, and declares it dead."""
+def declare_lost(attempt: Attempt) -> None:
+    """Run the rescue until it declares the silent attempt LOST."""
     Tick.objects.create(name="rescue", continuous_since=Now())
     age(Tick, "continuous_since", seconds=100_000)
     since = Tick.objects.get(name="rescue").continuous_since
     assert since is not None
 
     def rescued() -> bool:
-        # Again and again: a heartbeat that was under way when the container stopped may still come.
+        # Repeated, because a heartbeat in flight when the container was stopped may still arrive.
         age(Attempt, "heartbeat_at", seconds=181)
         return rescue(batch=ScriptedBatch(), continuous_since=since).rescued == 1
 
@@ -126,8 +127,8 @@ def give_up(attempt: Attempt) -> None:
     assert attempt.state == "LOST"
 
 
-def everything() -> tuple[list[Any], dict[str, str]]:
-    """All rows, and the content of all stored objects by their names."""
+def snapshot() -> tuple[list[Any], dict[str, str]]:
+    """Return all rows, and the SHA-256 of all published objects by name."""
     rows = [list(model.objects.order_by("pk").values()) for model in (Video, Job, Attempt, Unit, Event)]
     root: Path = settings.MEDIA_ROOT
     objects = {
@@ -138,34 +139,36 @@ def everything() -> tuple[list[Any], dict[str, str]]:
     return rows, objects
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("fast_settings")
 @pytest.mark.parametrize(
     "stop_at", [in_mid_encode, after_upload_before_done, after_verify_before_commit, inside_a_heartbeat]
 )
-def test_zombie_changes_nothing_when_it_wakes_after_its_successor_has_published(
+def test_zombie_changes_nothing_when_its_successor_has_published(
     stop_at: Callable[[ContainerRun, Attempt, EncoderBrake], None], run: Run, short_clip: Path, tmp_path: Path
 ) -> None:
     video = upload(short_clip)
     first = submitted_attempt(video)
     brake = EncoderBrake(tmp_path)
-    zombie = run(first, DATABASE_SESSION_OPTIONS=LOCKS_GIVEN_UP, **brake.environment)
+    zombie = run(first, DATABASE_SESSION_OPTIONS=SHORT_LOCK_TIMEOUTS, **brake.environment)
     stop_at(zombie, first, brake)
-    give_up(first)
+    declare_lost(first)
 
     age(Job, "next_attempt_at", seconds=601)
     code, _ = run(submitted_attempt(video)).wait()
     assert code == ExitCode.DONE
     job = Job.objects.get(video=video)
     assert (job.state, job.fence, Video.objects.get().published_job_id) == ("SUCCEEDED", 2, job.pk)
-    rows, objects = everything()
+    rows, objects = snapshot()
 
     os.kill(zombie.pid, signal.SIGCONT)
     code, lines = zombie.wait()
-    rows_then, objects_then = everything()
+    rows_then, objects_then = snapshot()
     assert rows_then == rows
     assert {name: objects_then[name] for name in objects} == objects
-    made_late = set(objects_then) - set(objects)
-    assert all("-f1-" in name for name in made_late), "only under the fence that lost, where no manifest looks"
+    late_objects = set(objects_then) - set(objects)
+    assert all("-f1-" in name for name in late_objects), (
+        "new objects outside the losing fence's folders, which no manifest references"
+    )
     if code == ExitCode.DONE:
         assert lines[-1]["event"] == "IDEMPOTENT_READY"
     else:

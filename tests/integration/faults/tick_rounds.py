@@ -1,4 +1,4 @@
-"""All ticks, one after the other, in the test's own process: the services and AWS Batch are real, only beat is not waited for."""
+"""All ticks, one after the other, in the test's process: services and AWS Batch are real, only beat is not needed."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Found = TypeVar("Found")
 
 
 def run_round() -> None:
-    """One run of each tick, whatever the time since the last."""
+    """Run each tick once, regardless of the time since its last run."""
     TokenBucket.objects.all().delete()
-    age(Tick, "started_at", seconds=0.6)  # over half a period has gone by, and the run of ticks is not broken
+    age(Tick, "started_at", seconds=0.6)  # more than half a period ago, and the run of ticks stays continuous
     for tick in (tasks.submit_tick, tasks.observe_tick, tasks.rescue_tick, tasks.reap_tick):
         tick()
 
 
-def run_rounds_until(look: Callable[[], Found], *, limit_s: float = 30.0, what: str) -> Found:
-    """Run round after round until `look` returns something true, and return that."""
+def run_rounds_until(poll: Callable[[], Found], *, limit_s: float = 30.0, what: str) -> Found:
+    """Run rounds until `poll` returns a true value, and return that."""
 
-    def go_on() -> Found:
-        if not (found := look()):
+    def poll_or_run_round() -> Found:
+        if not (found := poll()):
             run_round()
-            found = look()
+            found = poll()
         return found
 
-    return wait_for(go_on, limit_s=limit_s, what=what)
+    return wait_for(poll_or_run_round, limit_s=limit_s, what=what)

@@ -1,4 +1,4 @@
-"""A web server of the site, with a person signed in, that dies in the middle of a request."""
+"""A web server of the site that can be killed in mid-request, with uploads by a signed-in user."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _ANSWER_LIMIT_S = 30.0
 
 
 class WebSite:
-    """The site's web server, as the Procfile runs it; with `kill`, its arbiter and its workers are gone at once."""
+    """The site's web server as the Procfile runs it; `kill` ends its arbiter and its workers at once."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         port = free_port()
-        self.address = f"http://127.0.0.1:{port}/"
+        self.url = f"http://127.0.0.1:{port}/"
         command = [sys.executable, "-m", "gunicorn", "project.wsgi", "--worker-class", "gthread", "--threads", "8"]
         with (folder / "web.log").open("ab") as log:
             self._process = subprocess.Popen(
-                # The lifeline kills at once whatever is below it.
+                # This lifeline kills all processes below it at once.
                 lifeline_command(
                     [*command, "--bind", f"127.0.0.1:{port}", "--no-control-socket"],
                     stop_signal=signal.SIGKILL,
@@ -50,14 +50,14 @@ class WebSite:
             )
 
     def wait_until_it_answers(self) -> None:
-        """Return when it serves a page."""
-        wait_for(self._answers, what="an answer of the web server")
+        """Wait until the server serves a page."""
+        wait_for(self._answers, what="a response from the web server")
 
     def upload(self, clip: Path) -> requests.Response:
-        """Upload as the page's script does. Raises ConnectionError where the server dies meanwhile."""
+        """Upload as the page's script does. Raises ConnectionError if the server dies meanwhile."""
         with clip.open("rb") as content:
             return requests.post(
-                f"{self.address}upload/",
+                f"{self.url}upload/",
                 files={"source": content},
                 headers={"Accept": "application/json", "X-CSRFToken": _CSRF_TOKEN},
                 cookies={"sessionid": _session_of_staff(), "csrftoken": _CSRF_TOKEN},
@@ -65,7 +65,7 @@ class WebSite:
             )
 
     def kill(self) -> None:
-        """SIGKILL for all of it; nothing happens where it is gone."""
+        """Kill all its processes with SIGKILL; a no-op if they have ended."""
         self._process.terminate()
         self._process.wait()
         if self._process.stdin is not None and not self._process.stdin.closed:
@@ -73,7 +73,7 @@ class WebSite:
 
     def _answers(self) -> bool:
         try:
-            return requests.get(f"{self.address}admin/login/", timeout=_ANSWER_LIMIT_S).status_code == HTTPStatus.OK
+            return requests.get(f"{self.url}admin/login/", timeout=_ANSWER_LIMIT_S).status_code == HTTPStatus.OK
         except requests.ConnectionError:
             return False
 

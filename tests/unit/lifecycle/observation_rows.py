@@ -1,6 +1,8 @@
-"""The observation table as data: what AWS Batch said, and what follows. docs/observations.md is the same table for people.
+"""The observation table as data: answers of AWS Batch and their consequences.
 
-The texts are AWS's own, from its documentation of stopped tasks and stuck Batch jobs and from reports by users of Batch; ids are made up.
+docs/reference/observations.md contains the same table for readers. The texts are AWS's own, from its
+documentation of stopped tasks and stuck Batch jobs and from reports by users of Batch. The ids are
+invented.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from tasks.lifecycle.reasons import Reason
 
 RETRY = "another attempt"
 MORE_MEMORY = "another attempt, with more memory"
-RETRY_LATE = "another attempt; counted after 15 min if no better verdict comes"
-WAIT = "nothing: the attempt goes on"
-ALERT = "nothing is ended; an event after 30 min"
-GRACE = "60 s of grace, then another attempt"
-LOOK_AGAIN = "absent answers in a row, no heartbeat and age, then another attempt"
+RETRY_LATE = "another attempt; counted after 15 min unless a final status with a known cause arrives"
+WAIT = "nothing: the attempt continues"
+ALERT = "nothing ends; an event after 30 min"
+GRACE = "another attempt, after a grace period of 60 s"
+POLL_AGAIN = "another attempt, after 4 missing answers, 80 s without a heartbeat and an age of 120 s"
 
 ESSENTIAL = "Essential container in task exited"
 NO_START = "Task failed to start"
@@ -24,74 +26,83 @@ NO_START = "Task failed to start"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One kind of answer. `meaning` is None where nothing is concluded from it."""
+    """One kind of answer. `reason` is None if nothing is concluded from it."""
 
-    said: str
-    container: str = ""
+    status_reason: str
+    container_reason: str = ""
     exit_code: int | None = None
     status: BatchStatus = BatchStatus.FAILED
     started: bool = True
     terminated: bool = False
-    meaning: Reason | None
+    reason: Reason | None
     counted: str
-    follows: str
+    consequence: str
 
     @property
     def observation(self) -> Observation:
-        """The answer, as the port gives it."""
+        """Return the answer as the port returns it."""
         return Observation(
             batch_job_id="b",
             status=self.status,
-            status_reason=self.said,
-            container_reason=self.container,
+            status_reason=self.status_reason,
+            container_reason=self.container_reason,
             exit_code=self.exit_code,
             started=self.started,
             terminated=self.terminated,
         )
 
     @property
-    def told(self) -> str:
-        """What the operator reads."""
-        if self.meaning is not None:
-            return self.meaning.message
-        return "AWS's own words, in the event" if self.follows == ALERT else "the status"
+    def message(self) -> str:
+        """Return the message for the operator."""
+        if self.reason is not None:
+            return self.reason.message
+        return "AWS's reason, in the event" if self.consequence == ALERT else "the status"
 
 
 def _failed(
-    meaning: Reason, said: str, container: str = "", exit_code: int | None = None, *, started: bool = True
+    reason: Reason,
+    status_reason: str,
+    container_reason: str = "",
+    exit_code: int | None = None,
+    *,
+    started: bool = True,
 ) -> Row:
-    counted = {True: "yes", False: "no", None: "open"}[meaning.counts.value]
-    follows = RETRY_LATE if counted == "open" else MORE_MEMORY if meaning is Reason.OUT_OF_MEMORY else RETRY
+    counted = {True: "yes", False: "no", None: "undecided"}[reason.counts.value]
+    consequence = RETRY_LATE if counted == "undecided" else MORE_MEMORY if reason is Reason.OUT_OF_MEMORY else RETRY
     return Row(
-        said=said,
-        container=container,
+        status_reason=status_reason,
+        container_reason=container_reason,
         exit_code=exit_code,
         started=started,
-        meaning=meaning,
+        reason=reason,
         counted=counted,
-        follows=follows,
+        consequence=consequence,
     )
 
 
-def _no_start(said: str, container: str = "") -> Row:
-    return _failed(Reason.START_FAILED, said, container, started=False)
+def _no_start(status_reason: str, container_reason: str = "") -> Row:
+    return _failed(Reason.START_FAILED, status_reason, container_reason, started=False)
 
 
-def _on_error(who: Reason, said: str, exit_code: int | None, *, counted: str, started: bool = True) -> Row:
+def _terminated(
+    reason: Reason, status_reason: str, exit_code: int | None, *, counted: str, started: bool = True
+) -> Row:
     return Row(
-        said=said,
+        status_reason=status_reason,
         exit_code=exit_code,
         started=started,
         terminated=True,
-        meaning=who,
+        reason=reason,
         counted=counted,
-        follows=RETRY,
+        consequence=RETRY,
     )
 
 
-def _waits(status: BatchStatus, said: str = "") -> Row:
-    follows = ALERT if status is BatchStatus.RUNNABLE else WAIT
-    return Row(said=said, status=status, started=False, meaning=None, counted="-", follows=follows)
+def _waits(status: BatchStatus, status_reason: str = "") -> Row:
+    consequence = ALERT if status is BatchStatus.RUNNABLE else WAIT
+    return Row(
+        status_reason=status_reason, status=status, started=False, reason=None, counted="-", consequence=consequence
+    )
 
 
 _TOO_LONG = "Canceled by JobStateTimeLimit action due to reason:"
@@ -114,7 +125,7 @@ ROWS = [
     _failed(Reason.TIMED_OUT, "Job attempt duration exceeded timeout", exit_code=137),
     _failed(Reason.TIMED_OUT, "Job attempt duration exceeded timeout", exit_code=143),
     _failed(Reason.TIMED_OUT, "Job attempt duration exceeded timeout"),
-    # The machine went away.
+    # The host was lost.
     _failed(Reason.SPOT_RECLAIM, "Your Spot Task was interrupted."),
     _failed(Reason.SPOT_RECLAIM, "Your Spot Task was interrupted.", exit_code=137),
     _failed(Reason.SPOT_RECLAIM, "Your Spot Task was interrupted.", exit_code=143),
@@ -161,15 +172,17 @@ ROWS = [
     _failed(Reason.NOT_STARTED, f"{_TOO_LONG} MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", started=False),
     _failed(Reason.NOT_STARTED, f"{_TOO_LONG} MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", started=False),
     _failed(Reason.NOT_STARTED, f"{_TOO_LONG} CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", started=False),
-    _failed(Reason.NOT_STARTED, "words that nobody here has seen", started=False),
-    _on_error(Reason.NOT_STARTED, "cancelled by an operator", None, counted="no", started=False),
-    # Somebody ended it.
-    _on_error(Reason.TERMINATED, "Terminated by user", 137, counted="no"),
-    _on_error(Reason.TERMINATED, "an operator's own words", 143, counted="no"),
-    _on_error(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", 137, counted="yes"),
-    _on_error(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", None, counted="no"),
-    _on_error(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", None, counted="no", started=False),
-    # What leaves open how the container ended.
+    _failed(Reason.NOT_STARTED, "a text that is not in this table", started=False),
+    _terminated(Reason.NOT_STARTED, "cancelled by an operator", None, counted="no", started=False),
+    # An operator or the bridge ended it.
+    _terminated(Reason.TERMINATED, "Terminated by user", 137, counted="no"),
+    _terminated(Reason.TERMINATED, "a reason that an operator typed", 143, counted="no"),
+    _terminated(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", 137, counted="yes"),
+    _terminated(Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", None, counted="no"),
+    _terminated(
+        Reason.REPLACED, "Batchreel: no start, no heartbeat, or no progress", None, counted="no", started=False
+    ),
+    # Unclear how the container ended.
     _failed(
         Reason.UNKNOWN_CAUSE,
         ESSENTIAL,
@@ -184,9 +197,9 @@ ROWS = [
     _failed(Reason.UNKNOWN_CAUSE, "CannotStopContainerError: failed sending SIGTERM to container"),
     _failed(Reason.UNKNOWN_CAUSE, ESSENTIAL),
     _failed(Reason.UNKNOWN_CAUSE, ESSENTIAL, exit_code=0),
-    _failed(Reason.UNKNOWN_CAUSE, "words that nobody here has seen", exit_code=143),
+    _failed(Reason.UNKNOWN_CAUSE, "a text that is not in this table", exit_code=143),
     _failed(Reason.UNKNOWN_CAUSE, ""),
-    # No end, or not yet one that counts.
+    # Not ended, or not yet final.
     _waits(BatchStatus.SUBMITTED),
     _waits(BatchStatus.PENDING),
     _waits(BatchStatus.RUNNABLE),
@@ -216,18 +229,18 @@ ROWS = [
     _waits(BatchStatus.STARTING),
     _waits(BatchStatus.RUNNING),
     Row(
-        said=ESSENTIAL,
+        status_reason=ESSENTIAL,
         status=BatchStatus.SUCCEEDED,
         exit_code=0,
-        meaning=Reason.UNFINISHED,
+        reason=Reason.UNFINISHED,
         counted="yes",
-        follows=GRACE,
+        consequence=GRACE,
     ),
     Row(
-        said="",
+        status_reason="",
         status=BatchStatus.ABSENT,
-        meaning=Reason.BATCH_JOB_MISSING,
-        counted="open",
-        follows=LOOK_AGAIN,
+        reason=Reason.BATCH_JOB_MISSING,
+        counted="undecided",
+        consequence=POLL_AGAIN,
     ),
 ]

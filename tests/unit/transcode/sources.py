@@ -1,4 +1,4 @@
-"""Builds probed sources without a file, for tests of what is pure."""
+"""Probed sources without a file, for tests of pure functions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tasks.transcode import AudioSource, KeyFrame, SourceInfo
 TIME_BASE = Fraction(1, 90_000)
 
 
-def make_source(*, pictures: int = 300, rate: Fraction | int = 30, key_every: int = 60, **changes: Any) -> SourceInfo:
-    """Return an upright 1080p source without sound, its pictures on an exact grid that begins at 1 s."""
-    times = tuple(90_000 + round(90_000 * number / Fraction(rate)) for number in range(pictures))
+def make_source(*, frames: int = 300, rate: Fraction | int = 30, key_every: int = 60, **changes: Any) -> SourceInfo:
+    """Return an upright 1080p source without audio, its frames on an exact grid that begins at 1 s."""
+    times = tuple(90_000 + round(90_000 * number / Fraction(rate)) for number in range(frames))
     source = SourceInfo(
         engine="1/test",
         demuxer="mov",
@@ -21,7 +21,7 @@ def make_source(*, pictures: int = 300, rate: Fraction | int = 30, key_every: in
         codec="h264",
         time_base=TIME_BASE,
         first_pts=times[0],
-        end_pts=90_000 + round(90_000 * pictures / Fraction(rate)),
+        end_pts=90_000 + round(90_000 * frames / Fraction(rate)),
         frame_pts=times,
         keys=tuple(KeyFrame(pts, pts - 3000) for pts in times[::key_every]),
         declared_rates=(Fraction(rate),),
@@ -44,7 +44,7 @@ def make_source(*, pictures: int = 300, rate: Fraction | int = 30, key_every: in
 
 
 def make_audio(start_s: Fraction | int, end_s: Fraction | int) -> AudioSource:
-    """Return a stereo stream with this extent on the source's clock."""
+    """Return a stereo stream with this start and end on the source's clock."""
     return AudioSource(
         stream=1,
         codec="aac",

@@ -1,4 +1,4 @@
-"""Boxes are read right however their bytes arrive, and broken ones are told."""
+"""Boxes are parsed correctly however their bytes arrive, and invalid ones are reported."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ FILE = INIT + b"".join(
 def _read(content: bytes, cuts: list[int]) -> tuple[bytes, list[Fragment]]:
     reader = FragmentReader()
     found: list[Fragment] = []
-    borders = [0, *sorted(cut % (len(content) + 1) for cut in cuts), len(content)]
-    for start, end in itertools.pairwise(borders):
+    bounds = [0, *sorted(cut % (len(content) + 1) for cut in cuts), len(content)]
+    for start, end in itertools.pairwise(bounds):
         found += reader.take(content[start:end])
     reader.close()
     return reader.init, found
 
 
 @given(cuts=st.lists(st.integers(0, 10_000), max_size=12))
-def test_fragments_are_the_same_when_bytes_come_in_any_pieces(cuts: list[int]) -> None:
+def test_fragments_are_the_same_when_bytes_arrive_in_any_blocks(cuts: list[int]) -> None:
     init, found = _read(FILE, cuts)
     assert init == INIT
     assert [fragment.sample_sizes for fragment in found] == [tuple(sizes) for sizes in SIZES]
@@ -49,7 +49,7 @@ def test_fragments_are_the_same_when_bytes_come_in_any_pieces(cuts: list[int]) -
 
 
 @given(length=st.integers(len(INIT) + 1, len(FILE) - 1))
-def test_cut_is_noticed_when_a_file_ends_inside_a_fragment(length: int) -> None:
+def test_truncation_is_detected_when_a_file_ends_inside_a_fragment(length: int) -> None:
     ends = {len(INIT)}
     for fragment in _read(FILE, [])[1]:
         ends.add(fragment.offset + fragment.size_bytes)
@@ -61,8 +61,8 @@ def test_cut_is_noticed_when_a_file_ends_inside_a_fragment(length: int) -> None:
 
 
 _RUN = _box(b"tfhd", bytes(8)) + _box(b"tfdt", bytes(8)) + _box(b"trun", struct.pack(">II", 0, 0xFFFF_FFFF))
-_COUNTLESS = _box(b"moof", _box(b"mfhd", bytes(8)) + _box(b"traf", _RUN))
-"""A run of four billion samples without duration and size, in 16 bytes."""
+_MANY_SAMPLES = _box(b"moof", _box(b"mfhd", bytes(8)) + _box(b"traf", _RUN))
+"""A track run of four billion samples without duration and size, in 16 bytes."""
 
 
 @pytest.mark.parametrize(
@@ -74,24 +74,24 @@ _COUNTLESS = _box(b"moof", _box(b"mfhd", bytes(8)) + _box(b"traf", _RUN))
         INIT + _box(b"mdat", b"abc"),
         INIT + _box(b"moof", b"") + _box(b"mdat", b""),
         INIT + build_moof(1, 0, 1024, [5, 6])[:-8] + _box(b"mdat", bytes(10)),
-        INIT + _COUNTLESS + _box(b"mdat", b""),
+        INIT + _MANY_SAMPLES + _box(b"mdat", b""),
     ],
     ids=[
         "size too small",
         "moov too large",
         "moov in the middle",
-        "data alone",
+        "mdat without moof",
         "empty moof",
-        "other sizes",
-        "countless samples",
+        "wrong sample sizes",
+        "four billion samples",
     ],
 )
-def test_boxes_are_refused_when_they_cannot_be_right(content: bytes) -> None:
+def test_boxes_are_rejected_when_they_are_invalid(content: bytes) -> None:
     with pytest.raises(InvalidBoxError):
         _read(content, [])
 
 
 @given(noise=st.binary(max_size=300), at=st.integers(0, len(FILE)))
-def test_nothing_but_bad_boxes_is_raised_when_noise_stands_in_a_file(noise: bytes, at: int) -> None:
+def test_reader_raises_only_invalid_box_error_when_a_file_has_noise(noise: bytes, at: int) -> None:
     with contextlib.suppress(InvalidBoxError):
         _read(FILE[:at] + noise + FILE[at + len(noise) :], [])

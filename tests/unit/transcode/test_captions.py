@@ -1,4 +1,4 @@
-"""Captions keep their words and times, whatever the words are and wherever the clock starts."""
+"""Captions keep their text and times, whatever the text is and wherever the clock starts."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def _planned(*cues: Cue, language: str = "eng", title: str = "") -> tuple[Captio
     return plan_captions([source], start_s=Fraction(1), duration_s=Fraction(10))
 
 
-def test_cues_are_moved_to_the_first_picture_and_cut_when_they_reach_beyond_the_video() -> None:
+def test_cues_are_shifted_and_cut_when_they_exceed_the_video() -> None:
     (track,) = _planned(
         Cue(9_000, 20_000, "late"), Cue(0, 900, "before"), Cue(500, 2_000, "early"), Cue(11_000, 12_000, "behind")
     )
     assert track.cues == (Cue(0, 1_000, "early"), Cue(8_000, 10_000, "late"))
 
 
-def test_track_is_left_out_when_no_cue_of_it_is_shown() -> None:
+def test_caption_track_is_omitted_when_none_of_its_cues_is_shown() -> None:
     assert _planned(Cue(0, 900, "before")) == ()
 
 
 @pytest.mark.parametrize(
-    ("language", "title", "told"),
+    ("language", "title", "expected"),
     [
         ("eng", "", ("en", "English")),
         ("ger", "", ("de", "Deutsch")),
@@ -41,18 +41,20 @@ def test_track_is_left_out_when_no_cue_of_it_is_shown() -> None:
         ("kor", 'The "best"\nones', ("ko", "The 'best' ones")),
     ],
 )
-def test_track_is_named_for_people_when_the_source_says(language: str, title: str, told: tuple[str, str]) -> None:
+def test_caption_track_has_a_readable_name_when_source_tags_vary(
+    language: str, title: str, expected: tuple[str, str]
+) -> None:
     (track,) = _planned(Cue(2_000, 3_000, "a"), language=language, title=title)
-    assert (track.language, track.name) == told
+    assert (track.language, track.name) == expected
 
 
-def test_names_differ_when_two_tracks_have_the_same_language() -> None:
+def test_caption_track_names_differ_when_languages_are_the_same() -> None:
     source = CaptionSource("eng", "", (Cue(2_000, 3_000, "a"),))
     tracks = plan_captions([source] * 3, start_s=Fraction(0), duration_s=Fraction(10))
     assert [track.name for track in tracks] == ["English", "English 2", "English 3"]
 
 
-def test_words_stay_words_when_they_look_like_markup() -> None:
+def test_caption_text_is_escaped_when_it_looks_like_markup() -> None:
     text = webvtt(CaptionTrack("en", "English", (Cue(0, 61_001, "a --> b & <i>c\nd"),)))
     assert text == (
         "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n"

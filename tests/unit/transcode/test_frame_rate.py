@@ -1,4 +1,4 @@
-"""The grid's rate is the source's own wherever it has one."""
+"""The grid has the source's frame rate if the source has a constant one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from fractions import Fraction
 
 import pytest
 
-from tasks.transcode.plan.frame_rate import NATURAL_RATES, choose_rate
+from tasks.transcode.plan.frame_rate import COMMON_RATES, choose_rate
 
 MILLISECONDS = Fraction(1, 1000)
 FINE = Fraction(1, 90_000)
 
 
-def _times(rate: Fraction, pictures: int, time_base: Fraction) -> list[int]:
-    return [round(number / rate / time_base) for number in range(pictures)]
+def _times(rate: Fraction, frames: int, time_base: Fraction) -> list[int]:
+    return [round(number / rate / time_base) for number in range(frames)]
 
 
-@pytest.mark.parametrize("rate", NATURAL_RATES, ids=str)
+@pytest.mark.parametrize("rate", COMMON_RATES, ids=str)
 @pytest.mark.parametrize("time_base", [MILLISECONDS, FINE], ids=["ms", "90 kHz"])
 def test_rate_is_found_exactly_when_nothing_is_declared(rate: Fraction, time_base: Fraction) -> None:
     assert choose_rate(_times(rate, 3000, time_base), time_base, []) == rate
@@ -30,11 +30,11 @@ def test_declared_rate_breaks_the_tie_when_a_clip_is_short() -> None:
     assert choose_rate(times, MILLISECONDS, [Fraction(30)]) == 30
 
 
-def test_declared_rate_is_ignored_when_the_pictures_contradict_it() -> None:
+def test_declared_rate_is_ignored_when_the_frames_contradict_it() -> None:
     assert choose_rate(_times(Fraction(25), 500, FINE), FINE, [Fraction(90_000), Fraction(30)]) == 25
 
 
-def test_odd_rate_is_kept_when_the_source_holds_it_steadily() -> None:
+def test_uncommon_rate_is_kept_when_the_source_is_constant() -> None:
     assert choose_rate(_times(Fraction(27), 2000, FINE), FINE, []) == 27
 
 
@@ -50,17 +50,17 @@ def test_rate_is_multiplied_when_it_is_below_10(slow: Fraction, kept: int) -> No
     assert choose_rate(_times(slow, 50, FINE), FINE, []) == kept
 
 
-def test_natural_rate_is_taken_when_a_phone_wavers() -> None:
-    chance = random.Random(7)
-    times = [round((number / 30 + chance.uniform(-0.004, 0.004)) * 90_000) for number in range(900)]
+def test_common_rate_is_chosen_when_a_phones_timestamps_jitter() -> None:
+    rng = random.Random(7)
+    times = [round((number / 30 + rng.uniform(-0.004, 0.004)) * 90_000) for number in range(900)]
     assert choose_rate(sorted(times), FINE, [Fraction(2987, 100)]) == 30
 
 
-def test_natural_rate_is_taken_when_pictures_are_missing_here_and_there() -> None:
+def test_common_rate_is_chosen_when_single_frames_are_missing() -> None:
     times = [time for number, time in enumerate(_times(Fraction(30), 2000, FINE)) if number % 5]
     assert choose_rate(times, FINE, [Fraction(24)]) == 30
 
 
-def test_declared_or_usual_rate_is_taken_when_there_is_one_picture() -> None:
+def test_declared_or_default_rate_is_chosen_when_there_is_one_frame() -> None:
     assert choose_rate([5], FINE, [Fraction(50)]) == 50
     assert choose_rate([5], FINE, [Fraction(90_000)]) == 25

@@ -1,4 +1,4 @@
-"""The ladder fits the source: its shape, never more than its size, never more than players can take."""
+"""The ladder fits the source: it has its shape, and is never larger than the source or than players support."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_ladder_starts_at_the_cap_when_the_source_is_larger() -> None:
     assert _sizes(3840, 2160)[0] == ("1080p", 1920, 1080)
 
 
-def test_ladder_starts_at_the_sources_size_when_it_lies_between_rungs() -> None:
+def test_ladder_starts_at_the_sources_size_when_it_is_between_rungs() -> None:
     assert _sizes(1024, 576) == [("576p", 1024, 576), ("480p", 854, 480), ("360p", 640, 360), ("240p", 426, 240)]
 
 
@@ -49,16 +49,16 @@ def test_ladder_skips_a_rung_when_it_is_next_to_the_sources_size() -> None:
     assert [name for name, _, _ in _sizes(868, 488)] == ["488p", "360p", "240p"]
 
 
-def test_ladder_is_one_rung_when_the_source_is_tiny() -> None:
+def test_ladder_has_one_rung_when_the_source_is_tiny() -> None:
     assert _sizes(160, 90) == [("90p", 160, 90)]
 
 
-def test_shape_is_that_of_the_screen_when_pixels_are_oblong() -> None:
+def test_rungs_have_the_display_aspect_ratio_when_pixels_are_anamorphic() -> None:
     # PAL widescreen: 720x576 stored, shown 16:9.
     assert _sizes(720, 576, sample_aspect=Fraction(64, 45))[0] == ("576p", 1024, 576)
 
 
-def test_ceiling_rises_when_motion_is_fast() -> None:
+def test_maxrate_is_higher_when_the_frame_rate_is_high() -> None:
     slow, fast = (choose_rungs(make_source(), STANDARD, Fraction(rate))[0] for rate in (30, 60))
     assert fast.maxrate_bps == 1.5 * slow.maxrate_bps
 
@@ -69,7 +69,7 @@ def test_ceiling_rises_when_motion_is_fast() -> None:
     sample_aspect=st.fractions(Fraction(1, 4), 4, max_denominator=64),
     quarter_turns=st.integers(0, 3),
 )
-def test_every_rung_is_even_and_no_larger_than_the_source_when_it_is_anything(
+def test_rungs_are_even_and_not_larger_when_the_source_has_any_size(
     width_px: int, height_px: int, sample_aspect: Fraction, quarter_turns: int
 ) -> None:
     source = make_source(
@@ -90,7 +90,7 @@ def test_every_rung_is_even_and_no_larger_than_the_source_when_it_is_anything(
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
-def test_profiles_descend_when_read_from_the_top(profile: object) -> None:
+def test_profile_rungs_descend_when_listed_from_the_top(profile: object) -> None:
     rungs = PROFILES[getattr(profile, "name", "")].rungs
     assert list(rungs) == sorted(rungs, key=lambda rung: -rung.short_side_px)
     assert all(upper.maxrate_bps > lower.maxrate_bps for upper, lower in itertools.pairwise(rungs))

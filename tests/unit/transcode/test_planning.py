@@ -1,4 +1,4 @@
-"""The plan covers the source exactly, in whole frames, GOPs, segments and units; and it is data."""
+"""The plan covers the source exactly, in whole frames, GOPs, segments and units, and is plain data."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ SHORT = dataclasses.replace(STANDARD, unit_segments=1, warm_up_gops=1)
 
 
 @given(
-    pictures=st.integers(1, 20_000),
+    frames=st.integers(1, 20_000),
     rate=st.sampled_from([Fraction(30), Fraction(30000, 1001), Fraction(25), Fraction(24000, 1001), Fraction(60)]),
     unit_segments=st.integers(1, 10),
 )
 @settings(deadline=None)
-def test_units_cover_every_frame_once_when_the_length_is_any(pictures: int, rate: Fraction, unit_segments: int) -> None:
+def test_units_cover_every_frame_once_when_length_and_rate_vary(
+    frames: int, rate: Fraction, unit_segments: int
+) -> None:
     profile = dataclasses.replace(STANDARD, unit_segments=unit_segments)
-    plan = make_plan(make_source(pictures=pictures, rate=rate), profile, threads=1)
-    assert plan.frames == pictures
+    plan = make_plan(make_source(frames=frames, rate=rate), profile, threads=1)
+    assert plan.frames == frames
     units = plan.video_units
     assert [unit.index for unit in units] == list(range(len(units)))
     assert [unit.first_frame for unit in units] == [0, *(unit.end_frame for unit in units[:-1])]
-    assert units[-1].end_frame == pictures
+    assert units[-1].end_frame == frames
     assert all(unit.first_frame % plan.segment_frames == 0 for unit in units)
     lengths = [-(-(unit.end_frame - unit.first_frame) // plan.segment_frames) for unit in units]
     assert max(lengths) <= unit_segments + 1
-    # None is much longer than another, so that no container waits long for the last one.
+    # No unit is much longer than another, so that no container waits long for the last one.
     assert len(units) == 1 or (max(lengths) - min(lengths) <= 2 and min(lengths) >= 1)
     assert 0 <= plan.poster_frame < plan.frames
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
-def test_last_slide_is_shown_when_it_claims_next_to_no_time() -> None:
-    slides = make_source(pictures=3, rate=Fraction(1, 5), declared_rates=())
+def test_last_slide_is_shown_when_it_has_hardly_any_duration() -> None:
+    slides = make_source(frames=3, rate=Fraction(1, 5), declared_rates=())
     slides = dataclasses.replace(slides, end_pts=slides.frame_pts[-1] + 3600)
     plan = make_plan(slides, STANDARD, threads=1)
     assert (plan.rate, plan.last_source_frame, plan.frames) == (10, 100, 101)
 
 
 @pytest.mark.parametrize(("lead_s", "lead_in_frames"), [(Fraction(1, 2), 0), (Fraction(51, 100), 16), (3, 90)])
-def test_first_picture_stands_still_when_the_sound_begins_clearly_earlier(
-    lead_s: Fraction, lead_in_frames: int
-) -> None:
+def test_first_frame_is_repeated_when_the_audio_starts_clearly_earlier(lead_s: Fraction, lead_in_frames: int) -> None:
     source = make_source(audio=make_audio(1 - Fraction(lead_s), 11))
     plan = make_plan(source, STANDARD, threads=1)
     assert (plan.first_source_frame, plan.frames) == (lead_in_frames, 300 + lead_in_frames)
@@ -69,7 +69,7 @@ def test_first_picture_stands_still_when_the_sound_begins_clearly_earlier(
     ],
     ids=str,
 )
-def test_grid_is_whole_ticks_when_the_rate_is(
+def test_grid_has_whole_ticks_when_the_rate_varies(
     rate: Fraction, gop_frames: int, timescale: int, frame_ticks: int
 ) -> None:
     plan = make_plan(make_source(rate=rate), STANDARD, threads=1)
@@ -78,35 +78,37 @@ def test_grid_is_whole_ticks_when_the_rate_is(
     assert Fraction(frame_ticks, timescale) == 1 / rate
 
 
-def test_three_hours_make_90_units_of_two_minutes() -> None:
-    plan = make_plan(make_source(pictures=3 * 3600 * 30), STANDARD, threads=1)
+def test_plan_has_90_units_of_two_minutes_when_the_video_lasts_3_hours() -> None:
+    plan = make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1)
     assert len(plan.video_units) == 90
     assert {unit.end_frame - unit.first_frame for unit in plan.video_units} == {3600}
-    # The database stores it, and every container reads it.
+    # It is stored in the database, and read by every container.
     assert len(json.dumps(plan.to_json())) < 50_000
 
 
-def test_unit_reads_from_the_key_frame_before_its_run_in_when_it_starts_late() -> None:
-    plan = make_plan(make_source(pictures=720, key_every=50), SHORT, threads=1)
-    # Unit 2 begins at frame 360, its run-in at 300: the key frame is that picture, at 1 + 10 s, its dts 3,000 ticks less.
+def test_unit_reads_from_the_key_frame_before_its_warm_up_when_it_seeks() -> None:
+    plan = make_plan(make_source(frames=720, key_every=50), SHORT, threads=1)
+    # Unit 2 begins at frame 360, its warm-up at 300: that frame is a key frame, at 1 + 10 s, and
+    # its dts is 3,000 ticks less.
     assert plan.video_units[2].seeks_s == ("10.966667", "9.300000", None)
     assert plan.video_units[0].seeks_s == (None,)
 
 
-def test_unit_reads_from_before_a_gap_when_its_first_picture_still_stands() -> None:
-    source = make_source(pictures=720, key_every=30)
+def test_unit_reads_from_before_a_gap_when_its_first_frame_is_repeated() -> None:
+    source = make_source(frames=720, key_every=30)
     times = tuple(time for number, time in enumerate(source.frame_pts) if not 200 < number < 500)
     keys = tuple(key for key in source.keys if key.pts in times)
     plan = make_plan(dataclasses.replace(source, frame_pts=times, keys=keys), SHORT, threads=1)
-    # Frame 300 shows picture 200, the last one before the gap; its key frame is picture 180, at 7 s.
+    # Grid frame 300 shows source frame 200, the last one before the gap; its key frame is frame
+    # 180, at 7 s.
     assert plan.video_units[2].seeks_s[0] == "6.966667"
 
 
-def test_unit_reads_from_the_key_frame_before_when_a_picture_leads_its_own() -> None:
-    source = make_source(pictures=720, key_every=300)
+def test_unit_reads_from_the_previous_key_frame_when_a_gop_is_open() -> None:
+    source = make_source(frames=720, key_every=300)
     plan = make_plan(source, SHORT, threads=1)
     assert plan.video_units[2].seeks_s[0] == "10.966667"
-    # An open GOP: the key frame comes first in the file, but picture 300 is shown before it.
+    # An open GOP: the key frame comes first in the file, but frame 300 is shown before it.
     keys = (*source.keys[:1], KeyFrame(source.frame_pts[302], source.frame_pts[302] - 9000))
     plan = make_plan(dataclasses.replace(source, keys=keys), SHORT, threads=1)
     assert plan.video_units[2].seeks_s == (None,)
@@ -115,23 +117,23 @@ def test_unit_reads_from_the_key_frame_before_when_a_picture_leads_its_own() -> 
 @pytest.mark.parametrize(
     ("end_s", "seconds"), [(11, 10), (Fraction(113, 10), 10), (15, 14), (5, 10)], ids=["same", "a bit", "long", "short"]
 )
-def test_length_follows_the_pictures_unless_sound_goes_on_when_both_end(end_s: Fraction | int, seconds: int) -> None:
-    plan = make_plan(make_source(pictures=300, audio=make_audio(1, end_s)), STANDARD, threads=1)
+def test_length_is_that_of_the_video_when_the_audio_is_not_much_longer(end_s: Fraction | int, seconds: int) -> None:
+    plan = make_plan(make_source(frames=300, audio=make_audio(1, end_s)), STANDARD, threads=1)
     assert plan.frames == seconds * 30
     assert plan.last_source_frame == 299
     assert plan.audio is not None
-    # Never shorter than the pictures: a player that runs out of sound first does not reach the end.
+    # Never shorter than the video: a player whose audio ends first does not reach the end.
     assert 0 <= plan.audio.aac_frames - seconds * 48_000 / 1024 < 1
 
 
-def test_sound_is_cut_next_to_every_segment_border_when_rates_dont_divide() -> None:
-    source = make_source(pictures=3000, rate=Fraction(30000, 1001), audio=make_audio(1, 102))
+def test_audio_is_cut_near_segment_boundaries_when_rates_do_not_divide() -> None:
+    source = make_source(frames=3000, rate=Fraction(30000, 1001), audio=make_audio(1, 102))
     plan = make_plan(source, STANDARD, threads=1)
     assert plan.audio is not None
     assert len(plan.audio.cuts) == -(-plan.frames // plan.segment_frames)
     for index, cut in enumerate(plan.audio.cuts):
-        border_s = index * plan.segment_frames / plan.rate
-        assert abs(Fraction(cut * 1024, 48_000) - border_s) <= Fraction(512, 48_000)
+        boundary_s = index * plan.segment_frames / plan.rate
+        assert abs(Fraction(cut * 1024, 48_000) - boundary_s) <= Fraction(512, 48_000)
 
 
 def test_plan_is_the_same_when_made_twice() -> None:
@@ -140,14 +142,14 @@ def test_plan_is_the_same_when_made_twice() -> None:
     assert make_plan(source, STANDARD, threads=2) != make_plan(source, STANDARD, threads=1)
 
 
-def test_plan_of_another_version_is_refused_when_read() -> None:
+def test_plan_is_rejected_when_it_has_another_version() -> None:
     form = make_plan(make_source(), STANDARD, threads=1).to_json() | {"version": 999}
     with pytest.raises(EncodeError, match="PLAN_VERSION"):
         Plan.from_json(form)
 
 
 @pytest.mark.parametrize(
-    ("told", "height_px", "converted"),
+    ("tag", "height_px", "expected"),
     [
         ("bt709", 480, "bt709"),
         ("smpte170m", 1080, "smpte170m"),
@@ -155,13 +157,13 @@ def test_plan_of_another_version_is_refused_when_read() -> None:
         ("unknown", 480, "smpte170m"),
     ],
 )
-def test_colours_are_read_as_players_would_when_the_file_is_silent(told: str, height_px: int, converted: str) -> None:
-    source = make_source(matrix=told, height_px=height_px, width_px=height_px * 16 // 9)
-    assert make_plan(source, STANDARD, threads=1).matrix == converted
+def test_colour_matrix_is_that_of_players_when_the_file_has_none(tag: str, height_px: int, expected: str) -> None:
+    source = make_source(matrix=tag, height_px=height_px, width_px=height_px * 16 // 9)
+    assert make_plan(source, STANDARD, threads=1).matrix == expected
 
 
 @pytest.mark.parametrize(
     ("end_frame", "starts"), [(360, [0, 180]), (362, [0, 180]), (374, [0, 180]), (375, [0, 180, 360]), (2, [0])]
 )
-def test_rest_joins_the_segment_before_when_it_is_shorter_than_half_a_second(end_frame: int, starts: list[int]) -> None:
+def test_remainder_joins_the_previous_segment_when_it_is_short(end_frame: int, starts: list[int]) -> None:
     assert segment_starts(0, end_frame, segment_frames=180, rate=Fraction(30)) == starts

@@ -1,4 +1,4 @@
-"""A publication is built only from outputs that fit together, and its numbers follow the specification."""
+"""A publication is built only from consistent outputs, and its bit rates follow the specification."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasks.transcode import (
 )
 from tasks.transcode.captions import CaptionTrack, Cue
 from tasks.transcode.package.hls import PlacedFile, Track
-from tasks.transcode.plan.thumbnails import sprite_of
+from tasks.transcode.plan.thumbnails import make_sprite
 from tests.unit.transcode.sources import make_audio, make_source
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Outputs = dict["UnitKey", UnitOutput]
 
 
 def _plan() -> Plan:
-    return make_plan(make_source(pictures=600, audio=make_audio(1, 21)), PROFILE, threads=1)
+    return make_plan(make_source(frames=600, audio=make_audio(1, 21)), PROFILE, threads=1)
 
 
 def _file(rung: str | None, start: int, end: int, timescale: int) -> MediaFile:
@@ -58,14 +58,14 @@ def _file(rung: str | None, start: int, end: int, timescale: int) -> MediaFile:
 
 
 def _outputs(plan: Plan) -> Outputs:
-    """Return what encoders would hand over for the plan, without encoding."""
+    """Return the outputs that encoders would return for the plan, without encoding."""
     outputs: Outputs = {}
     for unit in plan.video_units:
         ticks = (unit.first_frame * plan.frame_ticks, unit.end_frame * plan.frame_ticks)
         files = [_file(rung.name, *ticks, plan.timescale) for rung in plan.rungs]
         if unit.first_frame <= plan.poster_frame < unit.end_frame:
             files.append(MediaFile("poster.jpg", "poster", None, "image/jpeg", 900, "1" * 64))
-        if sprite_of(plan.thumbnails, unit.first_frame, unit.end_frame):
+        if make_sprite(plan.thumbnails, unit.first_frame, unit.end_frame):
             files.append(MediaFile("sprite.jpg", "sprite", None, "image/jpeg", 900, "2" * 64))
         outputs[unit.index] = UnitOutput(
             unit.index,
@@ -84,7 +84,7 @@ def _publish(plan: Plan, outputs: Outputs) -> Publication:
 
 
 def build_example() -> Publication:
-    """Return a publication that has everything: rungs, sound, captions."""
+    """Return a publication that has everything: rungs, audio, captions."""
     plan = dataclasses.replace(_plan(), captions=(CaptionTrack("en", "English", (Cue(0, 900, "a"),)),))
     return _publish(plan, _outputs(plan))
 
@@ -142,7 +142,7 @@ def test_both_units_are_named_when_their_seam_differs() -> None:
     assert caught.value.units == (1, 2)
 
 
-def test_the_odd_unit_is_named_when_its_init_differs() -> None:
+def test_unit_is_named_when_its_init_segment_differs() -> None:
     plan = _plan()
     outputs = _outputs(plan)
     other = dataclasses.replace(outputs[1].files[0], init_sha256="other")
@@ -157,9 +157,9 @@ def test_unit_is_named_when_it_lacks_a_rung_or_time_or_the_poster() -> None:
     whole = _outputs(plan)
     first = whole[0].files
     short = dataclasses.replace(first[0], segments=(dataclasses.replace(first[0].segments[0], duration_ticks=1),))
-    unsearchable = dataclasses.replace(first[0], key_frames=())
-    posterless = tuple(file for file in first if file.role != "poster")
-    for files in (first[1:], (short, *first[1:]), (unsearchable, *first[1:]), posterless, first[:-1]):
+    without_key_frames = dataclasses.replace(first[0], key_frames=())
+    without_poster = tuple(file for file in first if file.role != "poster")
+    for files in (first[1:], (short, *first[1:]), (without_key_frames, *first[1:]), without_poster, first[:-1]):
         with pytest.raises(InconsistentOutputError) as caught:
             _publish(plan, whole | {0: dataclasses.replace(whole[0], files=files)})
         assert (caught.value.code, caught.value.units) == ("FILES", (0,))
@@ -175,15 +175,15 @@ def _track(*segments: tuple[int, int]) -> Track:
 @pytest.mark.parametrize(
     ("segments", "peak_bps", "average_bps"),
     [
-        # Every run of 0.5 to 1.5 target durations (6 s) counts, shorter ones don't.
+        # Every run of 0.5 to 1.5 target durations (6 s) counts; shorter ones do not.
         ([(6000, 6000), (6000, 12000), (6000, 3000)], 16_000, 9_333),
         ([(6000, 6000), (1000, 9000)], 17_143, 17_143),
         ([(6000, 6000), (2000, 4000), (2000, 8000)], 24_000, 14_400),
         ([(400, 1000)], 20_000, 20_000),
     ],
-    ids=["whole segments", "a short rest counts with its neighbour", "two short ones make a run", "shorter than half"],
+    ids=["whole segments", "short remainder with previous segment", "two short segments", "shorter than half"],
 )
-def test_peak_follows_the_specification_when_segments_are(
+def test_peak_bit_rate_follows_the_specification_when_segments_vary(
     segments: list[tuple[int, int]], peak_bps: int, average_bps: int
 ) -> None:
     track = _track(*segments)

@@ -1,4 +1,4 @@
-"""A file's own first bytes choose the one demuxer that may read it."""
+"""A file's first bytes determine the only demuxer that may read it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PACKET = b"\x47" + bytes(187)
         ((bytes(4) + PACKET) * 4, "mpegts"),
     ],
 )
-def test_demuxer_is_named_when_the_file_begins_with(head: bytes, demuxer: str, tmp_path: Path) -> None:
+def test_demuxer_is_chosen_when_the_first_bytes_are_known(head: bytes, demuxer: str, tmp_path: Path) -> None:
     path = tmp_path / "any.name"
     path.write_bytes(head + bytes(100))
     assert sniff_demuxer(path) == demuxer
 
 
 @pytest.mark.parametrize("head", [b"RIFF\0\0\0\0WAVE", b"G", b"\x47" * 3, b"GIF89a", b"<html>", b"hello"])
-def test_file_is_refused_when_it_begins_with_anything_else(head: bytes, tmp_path: Path) -> None:
+def test_file_is_rejected_when_the_first_bytes_are_unknown(head: bytes, tmp_path: Path) -> None:
     path = tmp_path / "lecture.mp4"
     path.write_bytes(head)
     with pytest.raises(InputRejectedError, match="NOT_A_VIDEO"):

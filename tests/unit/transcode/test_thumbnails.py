@@ -1,4 +1,4 @@
-"""Thumbnails lie on one grid for the whole video, and the map names every tile once."""
+"""Thumbnails have a constant interval over the whole video, and the map contains every tile once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fractions import Fraction
 import pytest
 
 from tasks.transcode import Rung
-from tasks.transcode.plan.thumbnails import ThumbnailPlan, plan_thumbnails, sprite_of, thumbnail_map
-from tasks.transcode.webvtt import webvtt_time
+from tasks.transcode.captions import webvtt_time
+from tasks.transcode.plan.thumbnails import ThumbnailPlan, make_sprite, plan_thumbnails, thumbnail_map
 
 EVERY_300 = ThumbnailPlan(300, 160, 90)
 
@@ -23,22 +23,24 @@ EVERY_300 = ThumbnailPlan(300, 160, 90)
         ((64, 36), (64, 36)),
         ((640, 2), (160, 2)),
     ],
-    ids=["landscape", "portrait", "square", "never enlarged", "never without height"],
+    ids=["landscape", "portrait", "square", "not enlarged", "not without height"],
 )
-def test_thumbnail_has_the_rungs_shape_when_it_is(size_px: tuple[int, int], thumbnail_px: tuple[int, int]) -> None:
+def test_thumbnail_has_the_rungs_aspect_ratio_when_sizes_vary(
+    size_px: tuple[int, int], thumbnail_px: tuple[int, int]
+) -> None:
     planned = plan_thumbnails(Rung("r", *size_px, 23, 1), Fraction(30000, 1001), 10)
     assert (planned.width_px, planned.height_px) == thumbnail_px
     assert planned.interval_frames == 300
 
 
-def test_units_share_out_all_thumbnails_when_their_borders_fall_between() -> None:
-    borders = [0, 300, 500, 590, 1700, 1801]
-    sprites = [sprite_of(EVERY_300, first, end) for first, end in itertools.pairwise(borders)]
+def test_thumbnails_are_in_one_unit_each_when_boundaries_fall_between() -> None:
+    boundaries = [0, 300, 500, 590, 1700, 1801]
+    sprites = [make_sprite(EVERY_300, first, end) for first, end in itertools.pairwise(boundaries)]
     assert [sprite and sprite.frames for sprite in sprites] == [(0,), (300,), None, (600, 900, 1200, 1500), (1800,)]
 
 
 def test_map_places_tiles_left_to_right_and_down_when_a_row_is_full() -> None:
-    sprite = sprite_of(EVERY_300, 0, 1900)
+    sprite = make_sprite(EVERY_300, 0, 1900)
     assert sprite is not None
     assert (sprite.columns, sprite.rows) == (5, 2)
     lines = thumbnail_map([("a/s.jpg", sprite)], rate=Fraction(30), end_frame=1890).splitlines()

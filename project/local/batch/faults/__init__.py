@@ -1,3 +1,3 @@
-"""Faults on demand in the local AWS Batch: lost answers, throttles, late or empty responses."""
+"""Fault injection for the local AWS Batch: lost responses, throttling, late or empty responses."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a faulty AWS Batch answers: the job plane's answer, or an error, or less than the truth, or nothing at all."""
+"""Responses of a faulty AWS Batch: the job plane's response, an error, an incomplete response, or none."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from project.local.batch.faults.documents import read_faults
 from project.local.batch.faults.plan import (
     CALL_KINDS,
     FAULTS_PATH,
+    INCOMPLETE_READ_KINDS,
     JOB_KINDS,
-    LESS_KINDS,
     LONGEST_HOLD_S,
     Fault,
     FaultKind,
@@ -40,7 +40,7 @@ _OPERATIONS = {
     "/v1/terminatejobs": "TerminateJobs",
 }
 _ACTIONS = {"TerminateJobs": "TerminateJob"}
-"""API_TerminateJobs: it has no IAM action of its own."""
+"""API_TerminateJobs: it has no separate IAM action."""
 
 _ERRORS = {
     FaultKind.ERROR_BEFORE: ("ServerException", HTTPStatus.INTERNAL_SERVER_ERROR, "A planted fault."),
@@ -75,40 +75,40 @@ _AFTER = {FaultKind.ERROR_AFTER, FaultKind.DROP_AFTER, FaultKind.HANG_AFTER}
 
 
 class FaultyJobPlane:
-    """The job plane behind the planted faults."""
+    """The job plane with the planted faults applied."""
 
     def __init__(self, job_plane: JobPlane, table: JobTable, faults: FaultTable) -> None:
         self._job_plane = job_plane
         self._table = table
         self._faults = faults
-        table.hold_back(self._reason_to_wait)
+        table.keep_runnable(self._reason_to_wait)
 
     def answers(self, method: str, path: str) -> bool:
-        """Say whether a request belongs here."""
+        """Return whether this handles the request."""
         return path == FAULTS_PATH or self._job_plane.answers(method, path)
 
     def answer(self, method: str, path: str, body: bytes, *, region: str) -> Answer | None:
-        """Return HTTP status, headers and body; None where the connection is to be closed without a word."""
+        """Return HTTP status, headers and body, or None if the connection is to be closed without a response."""
         if path == FAULTS_PATH:
             return self._administer(method, body)
         if self._faults.is_empty():
             return self._job_plane.answer(path, body, region=region)
         operation = _OPERATIONS.get(path, "")
-        if less := self._faults.all_that_apply(LESS_KINDS, operation=operation):
+        if less := self._faults.applicable(INCOMPLETE_READ_KINDS, operation=operation):
             return self._less(self._job_plane.answer(path, body, region=region), less)
-        fault = self._faults.take(CALL_KINDS - LESS_KINDS, operation=operation, job_name=_job_name(body))
+        fault = self._faults.take(CALL_KINDS - INCOMPLETE_READ_KINDS, operation=operation, job_name=_job_name(body))
         if fault is None:
             return self._job_plane.answer(path, body, region=region)
-        return self._go_wrong(fault, operation, lambda: self._job_plane.answer(path, body, region=region))
+        return self._apply(fault, operation, lambda: self._job_plane.answer(path, body, region=region))
 
-    def _go_wrong(self, fault: Fault, operation: str, truth: Callable[[], Answer]) -> Answer | None:
+    def _apply(self, fault: Fault, operation: str, call: Callable[[], Answer]) -> Answer | None:
         pause = self._faults.pause(LONGEST_HOLD_S if fault.hold_s is None else fault.hold_s)
         if fault.kind is FaultKind.SLOW:
-            answer = truth()
+            answer = call()
             pause()
             return answer
         if fault.kind in _AFTER:
-            truth()
+            call()
         if fault.kind in _ERRORS:
             code, http_status, message = _ERRORS[fault.kind]
             return error_answer(
@@ -121,7 +121,10 @@ class FaultyJobPlane:
         return None
 
     def _less(self, answer: Answer, faults: list[Fault]) -> Answer:
-        """The answer without the jobs that the faults hide. A fault counts where it hides something."""
+        """Return the response without the jobs that the faults hide.
+
+        A fault counts as applied only if it hides something.
+        """
         status, headers, body = answer
         shape = json.loads(body)
         for name in {"jobs", "jobSummaryList"} & set(shape):
@@ -140,7 +143,7 @@ class FaultyJobPlane:
                 self._faults.reset()
                 self._table.place_again()
             elif method != "GET":
-                reject(f"{method} is none of GET, POST, DELETE.")
+                reject(f"{method} is not one of GET, POST, DELETE.")
         except BatchError as refusal:
             return error_answer(refusal)
         return _json({"faults": self._faults.listed()})
@@ -160,22 +163,22 @@ class FaultyJobPlane:
         return _json({"fault_id": faults[0].fault_id})
 
     def _storm(self, fault: Fault) -> None:
-        """Let Spot take back the machines of a share of the running jobs."""
-        loss = replace(_LOSSES[FaultKind.SPOT_RECLAIM], before_telling=self._faults.pause(fault.hold_s or 0.0))
+        """Reclaim the Spot instances of a share of the running jobs."""
+        loss = replace(_LOSSES[FaultKind.SPOT_RECLAIM], delay_report=self._faults.pause(fault.hold_s or 0.0))
         struck = sum(self._table.lose(job_id, loss) for job_id in fault.chosen(self._table.running()))
         self._faults.note_applied(fault, times=struck)
 
     def _strike(self, fault: Fault) -> None:
-        """Let a fault happen to its job."""
+        """Apply a fault to its job."""
         loss = _LOSSES.get(fault.kind)
         if loss is None:
             struck = self._table.vanish(fault.job_id)
         else:
-            before_telling = self._faults.pause(fault.hold_s or 0.0)
-            struck = self._table.lose(fault.job_id, replace(loss, before_telling=before_telling))
+            delay_report = self._faults.pause(fault.hold_s or 0.0)
+            struck = self._table.lose(fault.job_id, replace(loss, delay_report=delay_report))
         if not struck:
             self._faults.take_back(fault)
-            reject(f"{fault.kind} cannot happen: job {fault.job_id} is not known, or does not run.")
+            reject(f"{fault.kind} cannot be applied: job {fault.job_id} is unknown or not running.")
         self._faults.note_applied(fault)
 
     def _reason_to_wait(self, job_name: str) -> str | None:
@@ -188,7 +191,7 @@ class FaultyJobPlane:
 
 
 def _hides(fault: Fault, job: dict[str, Any]) -> bool:
-    """Whether a read leaves this job out."""
+    """Return whether a read omits this job."""
     now_s = time.time()
     if fault.kind is FaultKind.LAG:
         return bool(now_s - job["createdAt"] / 1000 < (fault.hold_s or 0.0))
@@ -203,7 +206,7 @@ def _document(body: bytes) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        reject("A fault is a JSON object.")
+        reject("A fault must be a JSON object.")
     return document
 
 

@@ -1,4 +1,4 @@
-"""What decides whether a planted fault happens to a call: a seeded chance, or a rate that is used up."""
+"""Decides whether a planted fault applies to a call: by seeded chance, or by an exceeded rate."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 class Chance:
-    """Happens to this share of the calls. The same seed gives the same row of answers."""
+    """Applies to a share of the calls. The same seed gives the same sequence of results."""
 
     def __init__(self, share: float, *, seed: int) -> None:
         self._share = share
         self._dice = random.Random(seed)  # noqa: S311 - faults, not secrets
 
     def happens(self) -> bool:
-        """Whether it happens to this call."""
+        """Return whether the fault applies to this call."""
         return self._share >= 1 or self._dice.random() < self._share
 
 
 class Quota:
-    """A bucket of as many calls as a second may have, which fills up again at that rate, as AWS's own do."""
+    """Token bucket with a capacity of one second of calls, refilled at the same rate, like AWS's own."""
 
     def __init__(self, per_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_s = self._left = per_s
@@ -31,7 +31,7 @@ class Quota:
         self._filled_s = clock()
 
     def is_exceeded(self) -> bool:
-        """Whether this call is one too many; it counts otherwise."""
+        """Return whether this call exceeds the quota. Otherwise, count it."""
         now_s = self._clock()
         self._left = min(self._per_s, self._left + (now_s - self._filled_s) * self._per_s)
         self._filled_s = now_s

@@ -1,4 +1,4 @@
-"""What a planted fault may say of itself, and what is wrong with one that says something else."""
+"""JSON documents of planted faults: their fields, and their validation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from project.local.batch.errors import reject
-from project.local.batch.faults.plan import CALL_KINDS, JOB_KINDS, LESS_KINDS, OPERATIONS, Fault, FaultKind
+from project.local.batch.faults.plan import CALL_KINDS, INCOMPLETE_READ_KINDS, JOB_KINDS, OPERATIONS, Fault, FaultKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,7 +30,10 @@ _FIELDS: Mapping[str, Collection[str]] = {
     FaultKind.START_HANG: {"job_name", "times"},
     FaultKind.STUCK_RUNNABLE: {"job_name", "reason"},
 }
-"""What a fault of each kind may say besides its kind. Faults of SubmitJob may name the job too."""
+"""The fields of each kind of fault, besides `kind`.
+
+Faults of SubmitJob can also have `job_name`.
+"""
 
 _LASTING = frozenset({FaultKind.STUCK_RUNNABLE, FaultKind.QUOTA, FaultKind.LAG, FaultKind.RETENTION})
 _NEEDS_HOLD = frozenset({FaultKind.LAG, FaultKind.RETENTION, FaultKind.SLOW_START})
@@ -38,7 +41,10 @@ _READS = frozenset({"DescribeJobs", "ListJobs"})
 
 
 def read_faults(document: Mapping[str, Any]) -> list[Fault]:
-    """Take a document for a fault, or for several under one seed. Raises BatchError (400) that names what is wrong."""
+    """Read a document with one fault, or with several faults under one seed.
+
+    Raises BatchError (400) with the reason if it is invalid.
+    """
     if "faults" not in document:
         return [_read(document)]
     seed, several = document.get("seed", 0), document["faults"]
@@ -48,7 +54,7 @@ def read_faults(document: Mapping[str, Any]) -> list[Fault]:
         or not isinstance(several, list)
         or not all(isinstance(each, dict) for each in several)
     ):
-        reject("Several faults are {seed, faults}, faults being a list of JSON objects.")
+        reject("Several faults must have the form {seed, faults}, where faults is a list of JSON objects.")
     dice = random.Random(seed)  # noqa: S311 - faults, not secrets
     drawn = [dice.getrandbits(31) for _ in several]
     return [
@@ -58,23 +64,26 @@ def read_faults(document: Mapping[str, Any]) -> list[Fault]:
 
 
 def _read(document: Mapping[str, Any]) -> Fault:
-    """Take a document for a fault. Everything is looked at here, because a fault applies where no error may be raised."""
+    """Read a document with one fault.
+
+    Everything is validated here, because no error may be raised when the fault is applied.
+    """
     kind = document.get("kind")
     if not isinstance(kind, str) or kind not in set(FaultKind):
-        reject(f"kind {kind!r} is none of {', '.join(FaultKind)}.")
+        reject(f"kind {kind!r} is not one of {', '.join(FaultKind)}.")
     given = {name: value for name, value in document.items() if name != "kind"}
     operation = given.get("operation", "")
     known = set(_FIELDS[FaultKind(kind)]) | ({"job_name"} if operation == "SubmitJob" else set())
     if unknown := set(given) - known:
-        reject(f"A fault {kind} has no field {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}.")
+        reject(f"A fault of kind {kind} has no field {', '.join(sorted(unknown))}, only {', '.join(sorted(known))}.")
     for name, value in given.items():
         _check_value(name, value)
-    if kind in CALL_KINDS and operation not in (_READS if kind in LESS_KINDS else OPERATIONS):
-        reject(f"operation {operation!r} is none that {kind} can happen to.")
+    if kind in CALL_KINDS and operation not in (_READS if kind in INCOMPLETE_READ_KINDS else OPERATIONS):
+        reject(f"{kind} cannot apply to operation {operation!r}.")
     if kind in JOB_KINDS and not given.get("job_id"):
         reject(f"{kind} needs the job_id of a job.")
     if kind == FaultKind.QUOTA and not given.get("per_s"):
-        reject("quota needs per_s, the calls a second that are not throttled.")
+        reject("quota needs per_s, the number of calls per second that are not throttled.")
     if kind in _NEEDS_HOLD and "hold_s" not in given:
         reject(f"{kind} needs hold_s.")
     if kind in _LASTING:
@@ -84,14 +93,14 @@ def _read(document: Mapping[str, Any]) -> Fault:
 
 def _check_value(name: str, value: object) -> None:
     if name == "times":
-        good, wanted = value is None or (isinstance(value, int) and value >= 1), "null, or a whole number above 0"
+        good, wanted = value is None or (isinstance(value, int) and value >= 1), "null or an integer above 0"
     elif name == "share":
         good, wanted = isinstance(value, int | float) and 0 < value <= 1, "a number above 0, at most 1"
     elif name == "seed":
-        good, wanted = isinstance(value, int), "a whole number"
+        good, wanted = isinstance(value, int), "an integer"
     elif name in {"hold_s", "per_s"}:
         good, wanted = isinstance(value, int | float) and value >= 0, "a number, 0 or more"
     else:
-        good, wanted = isinstance(value, str), "a text"
+        good, wanted = isinstance(value, str), "a string"
     if not good:
         reject(f"{name} is {value!r}, not {wanted}.")

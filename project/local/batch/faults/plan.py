@@ -1,9 +1,11 @@
-"""Faults that a test plants in the local AWS Batch, over HTTP while it runs: which there are, which applies now, how often each did.
+"""Faults that a test plants in the local AWS Batch over HTTP while it runs.
 
-A fault is one JSON document, POSTed to /local-batch/faults: {"kind": "error_after", "operation": "SubmitJob", "times": 1}. Several at once
-are {"seed": 7, "faults": [...]}: what is left to chance in them follows from the one seed. GET lists all with the number of times that
-each was `applied`, so a test can prove that its fault happened; DELETE removes all and lets go of every call that hangs. No AWS API has
-this address, and without a planted fault nothing is different.
+A fault is one JSON document, POSTed to /local-batch/faults: {"kind": "error_after", "operation":
+"SubmitJob", "times": 1}. Several at once have the form {"seed": 7, "faults": [...]}: all random
+choices in them follow from the one seed. GET lists all faults with the number of times that each
+was `applied`, so that a test can prove that its fault occurred; DELETE removes all and releases
+every call that hangs. No AWS API has this path, and without a planted fault nothing behaves
+differently.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ LONGEST_HOLD_S = 60.0
 
 
 class FaultKind(StrEnum):
-    """What can be made to go wrong."""
+    """The kinds of faults."""
 
-    # A call. `before` and `after` its effect; a slow one is answered in the end.
+    # Faults of a call, `before` or `after` its effect. A slow call is answered in the end.
     ERROR_BEFORE = "error_before"
     ERROR_AFTER = "error_after"
     DROP_BEFORE = "drop_before"
@@ -36,24 +38,26 @@ class FaultKind(StrEnum):
     HANG_AFTER = "hang_after"
     SLOW = "slow"
     THROTTLE = "throttle"
-    # Throttled beyond `per_s` calls a second, until it is removed.
+    # Throttles calls beyond `per_s` per second, until the fault is removed.
     QUOTA = "quota"
     DENY = "deny"
     EXPIRED = "expired"
-    # What a read shows: nothing; all but the jobs whose names begin with `job_name`; none younger than `hold_s`, as where ListJobs
-    # lags; none that ended longer than `hold_s` ago, as AWS forgets them.
+    # Incomplete reads: nothing; all but the jobs whose names begin with `job_name`; no jobs younger
+    # than `hold_s`, as when ListJobs lags; no jobs that ended longer than `hold_s` ago, as when AWS
+    # has deleted them.
     EMPTY = "empty"
     PARTIAL = "partial"
     LAG = "lag"
     RETENTION = "retention"
-    # A job that is there, named by `job_id`; happens at once.
+    # Faults of an existing job, given by `job_id`. They apply immediately.
     VANISH = "vanish"
     SPOT_RECLAIM = "spot_reclaim"
     HOST_LOSS = "host_loss"
     OUT_OF_MEMORY = "out_of_memory"
-    # Spot takes back the machines of a `share` of all jobs that run; happens at once.
+    # Spot reclaims the instances of a `share` of all running jobs, immediately.
     RECLAIM_STORM = "reclaim_storm"
-    # The start of jobs whose names begin with `job_name`. A slow one takes `hold_s` longer.
+    # Faults of the start of jobs whose names begin with `job_name`. A slow start takes `hold_s`
+    # longer.
     IMAGE_PULL = "image_pull"
     START_HANG = "start_hang"
     SLOW_START = "slow_start"
@@ -79,17 +83,19 @@ CALL_KINDS = frozenset(
         FaultKind.RETENTION,
     }
 )
-LESS_KINDS = frozenset({FaultKind.EMPTY, FaultKind.PARTIAL, FaultKind.LAG, FaultKind.RETENTION})
+INCOMPLETE_READ_KINDS = frozenset({FaultKind.EMPTY, FaultKind.PARTIAL, FaultKind.LAG, FaultKind.RETENTION})
 JOB_KINDS = frozenset({FaultKind.VANISH, FaultKind.SPOT_RECLAIM, FaultKind.HOST_LOSS, FaultKind.OUT_OF_MEMORY})
 OPERATIONS = frozenset({"SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob", "TerminateJobs"})
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """One planted fault. `times` None: until it is removed; so are STUCK_RUNNABLE, QUOTA, LAG and RETENTION.
+    """One planted fault.
 
-    A fault happens to `share` of the calls or jobs (to all), by `seed`. `hold_s` is how long a call hangs (the longest time
-    unless given), how late Batch tells of a loss (at once), or an age.
+    With `times` None, it applies until it is removed, as do STUCK_RUNNABLE, QUOTA, LAG and
+    RETENTION. It applies to a `share` of the calls or jobs (default: all), chosen by `seed`.
+    `hold_s` is how long a call hangs (default: LONGEST_HOLD_S), the delay before Batch reports a
+    loss (default: none), or an age.
     """
 
     kind: FaultKind
@@ -110,15 +116,15 @@ class Fault:
         self._quota = Quota(self.per_s) if self.kind is FaultKind.QUOTA else None
 
     def strikes(self) -> bool:
-        """Whether it happens to the call that is looked at now."""
+        """Return whether the fault applies to the current call."""
         return self._quota.is_exceeded() if self._quota is not None else self._chance.happens()
 
     def chosen(self, those: Iterable[str]) -> list[str]:
-        """Those to which it happens, each by its own chance."""
+        """Return the items to which the fault applies, each drawn independently."""
         return [each for each in those if self._chance.happens()]
 
     def listed(self) -> dict[str, Any]:
-        """What it was planted as, and how often it happened."""
+        """Return the fault's fields and how often it was applied."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
@@ -136,7 +142,7 @@ class FaultTable:
             self._faults.extend(faults)
 
     def take_back(self, fault: Fault) -> None:
-        """Remove a fault that could not happen."""
+        """Remove a fault that could not be applied."""
         with self._lock:
             self._faults.remove(fault)
 
@@ -146,21 +152,21 @@ class FaultTable:
             return [fault.listed() for fault in self._faults]
 
     def reset(self) -> None:
-        """Remove all faults and let go of what hangs."""
+        """Remove all faults and release all hanging calls."""
         with self._lock:
             self._faults.clear()
             released, self._released = self._released, threading.Event()
         released.set()
 
     def take(self, kinds: Collection[FaultKind], *, operation: str = "", job_name: str = "") -> Fault | None:
-        """Return the first fault that applies now, and count it."""
+        """Return the first fault that applies now, and count it as applied."""
         with self._lock:
             fault = self._first(kinds, operation, job_name)
             if fault is not None:
                 fault.applied += 1
             return fault
 
-    def all_that_apply(self, kinds: Collection[FaultKind], *, operation: str) -> list[Fault]:
+    def applicable(self, kinds: Collection[FaultKind], *, operation: str) -> list[Fault]:
         """Return the faults that apply now, without counting them."""
         with self._lock:
             return [each for each in self._faults if each.kind in kinds and _applies(each, operation, "")]
@@ -174,21 +180,21 @@ class FaultTable:
         return next((each for each in self._faults if each.kind in kinds and _applies(each, operation, job_name)), None)
 
     def is_empty(self) -> bool:
-        """Whether nothing is planted."""
+        """Return whether no fault is planted."""
         return not self._faults
 
     def note_applied(self, fault: Fault, *, times: int = 1) -> None:
-        """Count a fault that has happened."""
+        """Count a fault as applied."""
         with self._lock:
             fault.applied += times
 
     def released(self) -> threading.Event:
-        """Return what is set when the faults that are planted now are removed."""
+        """Return an event that is set when the current faults are removed."""
         with self._lock:
             return self._released
 
     def pause(self, seconds: float) -> Callable[[], object]:
-        """Return what waits so long, or until the faults that are planted now are removed."""
+        """Return a function that waits for `seconds`, or until the current faults are removed."""
         with self._lock:
             return partial(self._released.wait, min(seconds, LONGEST_HOLD_S))
 
@@ -198,5 +204,5 @@ def _applies(fault: Fault, operation: str, job_name: str) -> bool:
         return False
     if fault.operation and fault.operation != operation:
         return False
-    # A read names no job: which jobs its answer leaves out follows from the name later.
-    return (fault.kind in LESS_KINDS or job_name.startswith(fault.job_name)) and fault.strikes()
+    # A read has no job name: its response is filtered by the name later.
+    return (fault.kind in INCOMPLETE_READ_KINDS or job_name.startswith(fault.job_name)) and fault.strikes()

@@ -1,6 +1,6 @@
-"""Puts the wall clock of a Python program wrong by CLOCK_OFFSET_S seconds. Python imports this by its name, from PYTHONPATH, at its start.
+"""Shifts the wall clock of a Python program by CLOCK_OFFSET_S seconds. Python imports it at startup from PYTHONPATH.
 
-The monotonic clock stays as it is, as on a machine whose clock was set wrong.
+The monotonic clock is unchanged, as on a machine whose clock was set wrong.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ time.localtime = lambda secs=None: _true_localtime(time.time() if secs is None e
 
 
 class _AnyDatetime(type):
-    """Times that C code made are instances of `datetime.datetime` as well."""
+    """Makes datetimes created by C code instances of `datetime.datetime` as well."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, _true_datetime)
 
 
 class _WrongDatetime(_true_datetime, metaclass=_AnyDatetime):
-    __slots__ = ()  # modules in C compare the size of its instances
+    __slots__ = ()  # C modules compare the size of its instances
 
     @classmethod
     def now(cls, tz: dt.tzinfo | None = None) -> Any:
@@ -45,4 +45,4 @@ class _WrongDatetime(_true_datetime, metaclass=_AnyDatetime):
         return cls.now()
 
 
-dt.datetime = _WrongDatetime  # type: ignore[misc] # the point of it
+dt.datetime = _WrongDatetime  # type: ignore[misc] # the purpose of this module
