@@ -17,11 +17,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import imageio_ffmpeg
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, JSHandle, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -52,8 +53,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="screenshots-") as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         lecture = make_lecture(browser, Path(folder))
-        with dev_site(Path(folder)) as (web, password):
-            take_all(browser, web, password, lecture, output)
+        with dev_site(Path(folder)) as site:
+            take_all(browser, site, lecture, output)
         browser.close()
     for image in sorted(output.glob("*.webp")):
         print(f"{image.relative_to(ROOT) if image.is_relative_to(ROOT) else image}: {image.stat().st_size // 1024} KiB")
@@ -79,9 +80,19 @@ def make_lecture(browser: Browser, folder: Path) -> Path:
     return lecture
 
 
+@dataclass(frozen=True)
+class Site:
+    """A running `scripts/dev`."""
+
+    pid: int
+    url: str
+    password: str
+    """The password of all of its accounts."""
+
+
 @contextmanager
-def dev_site(folder: Path) -> Iterator[tuple[str, str]]:
-    """Run `scripts/dev` in the folder; yield the URL of its pages and the password of its accounts."""
+def dev_site(folder: Path) -> Iterator[Site]:
+    """Run `scripts/dev` in the folder until the context ends."""
     log_path = folder / "dev.log"
     with log_path.open("w") as log:
         site = subprocess.Popen(
@@ -96,7 +107,7 @@ def dev_site(folder: Path) -> Iterator[tuple[str, str]]:
         wait_for(lambda: login.exists() or site.poll() is not None, "scripts/dev to start")
         words = dict(re.findall(r"^(web pages|password) +(\S+)", login.read_text(), re.MULTILINE))
         wait_for(lambda: "Listening at" in log_path.read_text(), "the web server")
-        yield words["web pages"].rstrip("/"), words["password"]
+        yield Site(site.pid, words["web pages"].rstrip("/"), words["password"])
     except BaseException:
         sys.stderr.write(log_path.read_text()[-4000:])
         raise
@@ -105,52 +116,73 @@ def dev_site(folder: Path) -> Iterator[tuple[str, str]]:
         site.wait(timeout=20)
 
 
-def take_all(browser: Browser, web: str, password: str, lecture: Path, output: Path) -> None:
+def take_all(browser: Browser, site: Site, lecture: Path, output: Path) -> None:
     """Upload the lecture as the teacher, kill its container once, and take the screenshots."""
-    teacher = signed_in(browser, web, "teacher", password)
+    teacher = signed_in(browser, site, "teacher")
     teacher.fill("[name=title]", "Photosynthesis")
     teacher.set_input_files("[name=source]", lecture)
     teacher.click("form.upload [type=submit]")
     teacher.wait_for_url(re.compile("/videos/"))
     wait_for(lambda: percent(teacher) > 25, "a quarter of the work")  # noqa: PLR2004
-    subprocess.run([shutil.which("pkill") or "pkill", "-KILL", "-f", "tasks.container"], check=True)
+    kill_container(site)
     wait_for(lambda: percent(teacher) > 60, "more than half of the work")  # noqa: PLR2004
-    save(teacher, output / "progress.webp")
+    teacher.reload()
+    teacher.click(".history summary")
+    save(teacher, "main", output / "progress.webp")
     teacher.wait_for_selector('[data-status="READY"]', timeout=LIMIT_S * 1000)
     teacher.reload()
     teacher.wait_for_function("document.querySelector('video')?.readyState >= 2")
-    teacher.evaluate("document.querySelector('video').currentTime = 45")
-    teacher.wait_for_function(
-        "!document.querySelector('video').seeking && document.querySelector('video').readyState >= 2"
-    )
-    save(teacher, output / "video-page.webp")
+    # Chromium displays a spinner after a seek until the video has played.
+    teacher.evaluate("video => { video.currentTime = 42; video.muted = true; return video.play() }", video_of(teacher))
+    teacher.wait_for_function("document.querySelector('video').currentTime > 45")
+    teacher.evaluate("video => video.pause()", video_of(teacher))
+    save(teacher, "main", output / "video-page.webp")
 
-    admin = signed_in(browser, web, "admin", password, path="/admin/batchreel/job/")
+    admin = signed_in(browser, site, "admin", path="/admin/batchreel/job/")
     admin.click("#result_list tbody a")
     admin.wait_for_load_state()
-    save(admin, output / "admin-job.webp", full_page=True)
+    save(admin, ".form-row:has(.batchreel-timeline)", output / "admin-job.webp")
 
 
-def signed_in(browser: Browser, web: str, name: str, password: str, *, path: str = "/") -> Page:
+def kill_container(site: Site) -> None:
+    """Kill the container that transcodes the video: the only one of this site."""
+    listing = subprocess.run(
+        [shutil.which("ps") or "ps", "-eo", "pid=,ppid=,args="], check=True, capture_output=True, text=True
+    ).stdout
+    rows = [line.split(maxsplit=2) for line in listing.splitlines()]
+    family = {site.pid}
+    while grown := {int(pid) for pid, parent, _ in rows if int(parent) in family} - family:
+        family |= grown
+    for pid, _, command in rows:
+        if int(pid) in family and "tasks.container" in command:
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def signed_in(browser: Browser, site: Site, name: str, *, path: str = "/") -> Page:
     """Return a page of a browser in which this account has signed in."""
     page = browser.new_context(viewport={"width": 1180, "height": 800}, bypass_csp=True).new_page()
-    page.goto(f"{web}{path}")
+    page.goto(f"{site.url}{path}")
     page.fill("[name=username]", name)
-    page.fill("[name=password]", password)
+    page.fill("[name=password]", site.password)
     page.click("[type=submit]")
-    page.wait_for_url(f"{web}{path}")
+    page.wait_for_url(f"{site.url}{path}")
     return page
 
 
+def video_of(page: Page) -> JSHandle:
+    """Return the page's video element."""
+    return page.evaluate_handle("document.querySelector('video')")
+
+
 def percent(page: Page) -> int:
-    """Return how far the video is, as its page shows it."""
-    return int(page.get_attribute("progress", "value") or 0) if page.locator("progress").count() else 100
+    """Return the percentage that the video's page shows, or 0 if it shows none."""
+    return int(page.get_attribute("progress", "value") or 0) if page.locator("progress").count() else 0
 
 
-def save(page: Page, path: Path, *, full_page: bool = False) -> None:
-    """Write a screenshot as WebP."""
+def save(page: Page, selector: str, path: Path) -> None:
+    """Write a screenshot of the element as WebP."""
     with tempfile.NamedTemporaryFile(suffix=".png") as png:
-        page.screenshot(path=png.name, full_page=full_page)
+        page.locator(selector).first.screenshot(path=png.name)
         run_ffmpeg("-i", png.name, "-c:v", "libwebp", "-quality", "82", str(path))
 
 

@@ -107,6 +107,6 @@ def _details(event: Event) -> str:
     change = f"{event.from_state or 'none'} → {event.to_state}" if event.from_state != event.to_state else ""
     reason = Reason.__members__.get(event.reason)
     message = reason.message if reason else event.reason
-    # The text is often just the reason's message, or the attempt that the entry shows anyway.
-    text = event.text if event.text not in {message, f"attempt {event.attempt_number}"} else ""
+    # The text often begins with the reason's message, or is just the attempt that the entry shows anyway.
+    text = event.text.removeprefix(message).strip() if event.text != f"attempt {event.attempt_number}" else ""
     return "; ".join(part for part in (change, message.rstrip("."), text) if part)

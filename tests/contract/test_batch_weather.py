@@ -139,8 +139,8 @@ def test_fault_plan_is_rejected_with_the_reason_when_it_is_invalid(
     wrong: dict[str, object], word: str, faults: Faults
 ) -> None:
     with pytest.raises(AssertionError, match=word):
-        faults.ask("POST", wrong)
-    assert faults.ask("GET")["faults"] == []
+        faults.request("POST", wrong)
+    assert faults.request("GET")["faults"] == []
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def unfinished_units(attempt: Attempt) -> list[str]:
 
 
 def _with_units(text: str, units_in_progress: list[str]) -> str:
-    return f"{text} Units in progress: {', '.join(units_in_progress)}." if units_in_progress else text
+    return f"{text.rstrip('.')}. Units in progress: {', '.join(units_in_progress)}." if units_in_progress else text
 
 
 def suspect_units(job: Job) -> list[str]:

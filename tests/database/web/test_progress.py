@@ -18,7 +18,7 @@ from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, JobEvent, UnitEvent, UnitKind
 from tasks.models import Attempt, Job, Unit
 from tasks.selectors.progress import JobProgress, job_progress
-from tasks.selectors.timeline import EVENT_LABELS
+from tasks.selectors.timeline import EVENT_LABELS, job_timeline
 from tasks.services.container_api.claim import Claim
 from tasks.services.container_api.finish import finish_unit
 from tasks.services.container_api.heartbeat import send_heartbeat
@@ -160,3 +160,16 @@ def test_every_event_has_a_label_when_one_is_added() -> None:
     kinds |= {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)} | {waiting.EVENT}
     assert "purge.failed" in kinds
     assert kinds <= set(EVENT_LABELS)
+
+
+def test_timeline_shows_the_reason_once_when_a_container_exits() -> None:
+    claim = working()
+    leased(claim)
+    attempt = read_attempt(lock_job(claim.job_id), claim.number)
+    text = f"{Reason.EXIT_CODE.message} AWS: Essential container in task exited; exit code 137"
+    end_attempt(attempt, AttemptEvent.FAIL, reason=Reason.EXIT_CODE, text=text)
+    details = {entry.kind: entry.details for entry in job_timeline(claim.job_id)}
+    assert details[AttemptEvent.FAIL] == (
+        "RUNNING → FAILED; The container exited with an error; AWS: Essential container in task exited; exit code 137."
+        " Units in progress: video 0."
+    )

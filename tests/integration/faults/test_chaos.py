@@ -229,7 +229,7 @@ def test_every_job_succeeds_once_when_everything_dies_at_random(
     # The faults must have had an effect.
     recovered = sum(job.fence for job in jobs) - JOBS
     assert recovered > 0
-    assert any(fault["applied"] for fault in world.faults.ask("GET")["faults"])
+    assert any(fault["applied"] for fault in world.faults.request("GET")["faults"])
     # If anything were lost or doubled, this line would not be reached. The fixture `faults` counts
     # the AWS faults.
     acts = sum(act not in AWS_ACTS for act in ACTS)
