@@ -1,6 +1,6 @@
 """The settings of the bridge: every number, with its unit in its name and a reason for its default.
 
-A site overrides any of them in Django's settings: `BATCHREEL = {"stuck_threshold_s": 300}`. How the
+A site overrides any of them in Django's settings: `BATCHREEL = {"silence_threshold_s": 300}`. How the
 numbers must relate to each other is checked by `manage.py check` (tasks/checks/bridge.py).
 """
 
@@ -87,7 +87,7 @@ class BridgeSettings:
     """Seconds between two heartbeats of a container. Each opens a database connection: at 20 s, two
     cores serve 3,400 containers (docs/performance.md)."""
 
-    stuck_threshold_s: float = 180
+    silence_threshold_s: float = 180
     """Seconds without a heartbeat after which a container counts as dead. At least four heartbeats;
     by default nine."""
 
@@ -95,19 +95,19 @@ class BridgeSettings:
         default_factory=lambda: {"claim": 300, "fetch": 600, "plan": 900, "encode": 600, "store": 600, "publish": 900}
     )
     """Stage -> seconds without progress after which a container is replaced although it sends
-    heartbeats. None should be less than `stuck_threshold_s`; those of fetch, store and publish must
+    heartbeats. None should be less than `silence_threshold_s`; those of fetch, store and publish must
     also cover `storage_retry_s` and one call to the storage."""
 
     # Ticks: the periods of the beat entries.
     submit_tick_s: float = 15
-    """Seconds between two submit ticks: how long a due job waits at most if its wake-up is lost."""
+    """Seconds between two submit ticks: the longest wait of a due job whose wake-up is lost."""
 
     observe_tick_s: float = 15
     """Seconds between two observe ticks. Attempts whose status may change at any time are polled at
-    each one, so four missing answers take 45 s."""
+    each one, so four missing responses take 45 s."""
 
     rescue_tick_s: float = 30
-    """Seconds between two rescue ticks: how much later than its threshold a dead container is noticed at most."""
+    """Seconds between two rescue ticks: the longest delay beyond its threshold before a dead container is noticed."""
 
     reap_tick_s: float = 60
     """Seconds between two reap ticks, the least urgent ones."""
@@ -134,7 +134,7 @@ class BridgeSettings:
     region; the remainder is for other users of the account."""
 
     submit_burst: int = 20
-    """Size of the token bucket: SubmitJob calls that may go out at once after a pause. The default
+    """Size of the token bucket: SubmitJob calls that may go out together after a pause. The default
     is what `submit_per_s` refills in one second."""
 
     submit_lookup_delay_s: float = 60
@@ -145,7 +145,7 @@ class BridgeSettings:
     """Seconds before the next SubmitJob of an attempt that AWS denied or rejected: two submit ticks."""
 
     throttled_submit_wait_s: float = 2
-    """The same if AWS throttled the call: its quota refills within a second."""
+    """Seconds before the next SubmitJob if AWS throttled the call: its quota refills within a second."""
 
     # Observing.
     describe_limit_ids: int = 1000
@@ -167,13 +167,13 @@ class BridgeSettings:
     """Age in seconds up to which an attempt that has not started is polled at each tick; from then
     on every `poll_running_s`."""
 
-    missing_answers_limit: int = 4
-    """Number of consecutive DescribeJobs answers without the Batch job before it can count as gone.
-    One answer in a hundred may be empty, and a waiting job is polled for days."""
+    missing_responses_limit: int = 4
+    """Number of consecutive DescribeJobs responses without the Batch job before it can count as gone.
+    One response in a hundred may be empty, and a waiting job is polled for days."""
 
     missing_heartbeat_s: float = 80
-    """Seconds without a heartbeat that, together with these missing answers, mean that a Batch job
-    is gone. Four heartbeats: less than `stuck_threshold_s`, where silence is the only sign."""
+    """Seconds without a heartbeat that, together with these missing responses, mean that a Batch job
+    is gone. Four heartbeats: less than `silence_threshold_s`, where silence is the only sign."""
 
     missing_min_age_s: float = 120
     """Minimum age in seconds of an attempt before its Batch job can count as gone. With these three
@@ -188,7 +188,7 @@ class BridgeSettings:
     less than `missing_min_age_s` it would count before Batch can report that its host was lost."""
 
     rescue_api_time_limit_s: float = 5
-    """Seconds of a rescue tick after which it polls and terminates no more: it only fences, and the
+    """Seconds of a rescue tick after which it stops polling and terminating: it only fences, and the
     reap tick repeats the terminations. One more call takes 12 s at most."""
 
     rescue_limit: int = 500

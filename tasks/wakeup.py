@@ -51,7 +51,7 @@ circuit_breaker = _Breaker()
 
 
 def wake_on_commit() -> None:
-    """Send one wake-up when the transaction commits; at once without one, never after a rollback.
+    """Send one wake-up when the transaction commits, or immediately if there is none; never after a rollback.
 
     A wake-up that is already registered also serves this caller: it can only be rolled back
     together with the caller's own changes, because all savepoints that are open now enclose both.
@@ -67,8 +67,8 @@ def send_wakeup() -> None:
 
     The timeouts of the broker's client limit each try, not the number of tries (redis-py repeats a
     connection's health check ten times, each with the full timeout; measured: 20 s and more with a
-    Redis that accepts everything and never answers). So the message is sent in a thread of its own,
-    and the wait for this thread is bounded.
+    Redis that accepts everything and never answers). So the message is sent in its own thread,
+    and the wait for this thread is bounded. See findings/celery-send-task-outlasts-socket-timeouts.sh.
     """
     if not circuit_breaker.is_closed():
         return

@@ -43,13 +43,13 @@ class Faults:
         self.request("DELETE")
 
     def request(self, method: str, document: Any = None) -> Any:
-        """Return the endpoint's answer. Raises AssertionError if it rejects the request."""
+        """Return the endpoint's response. Raises AssertionError if it rejects the request."""
         connection = http.client.HTTPConnection(self._endpoint, timeout=_LIMIT_S)
         try:
             connection.request(method, "/local-batch/faults", body=None if document is None else json.dumps(document))
-            answer = connection.getresponse()
-            content = json.load(answer)
+            response = connection.getresponse()
+            content = json.load(response)
         finally:
             connection.close()
-        assert answer.status == http.HTTPStatus.OK, content
+        assert response.status == http.HTTPStatus.OK, content
         return content

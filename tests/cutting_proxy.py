@@ -1,4 +1,4 @@
-"""TCP proxy that can cut connections: all at once, or each after a number of answer bytes.
+"""TCP proxy that can cut connections: all at once, or each after a number of response bytes.
 
 It can also stall after a given byte, so that a test can act while a transfer is certainly running.
 """

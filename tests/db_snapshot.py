@@ -45,7 +45,7 @@ def job_columns(state: JobState) -> dict[str, Any]:
         "reason": "CANCELLED" if state in _ENDED_BADLY else "",
         "next_attempt_at": Now() if waiting else None,
         "manifest": {} if state == JobState.SUCCEEDED else None,
-        "manifest_key": "k" if state == JobState.SUCCEEDED else "",
+        "playlist_key": "k" if state == JobState.SUCCEEDED else "",
     }
 
 

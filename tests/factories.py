@@ -15,7 +15,7 @@ from tasks.batch.port import ListedJob, Submission
 from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.states import UnitKind
 from tasks.models import Attempt, Job, Tick, TokenBucket, Unit, Video
-from tasks.services.container_api.claim import Claim, Lease, claim_attempt, claim_unit
+from tasks.services.container_api.claim import Claim, Lease, claim_attempt, lease_unit
 from tasks.services.container_api.finish import PlannedUnit, finish_plan, finish_unit
 from tasks.services.container_api.publish import publish
 from tasks.services.ticks.submit import submit_due
@@ -23,7 +23,7 @@ from tasks.services.ticks.submit import submit_due
 
 @dataclass
 class ScriptedBatch:
-    """BatchPort with scripted answers, for those that a healthy endpoint never gives.
+    """BatchPort with scripted responses, for those that a healthy endpoint never gives.
 
     It records all calls.
     """
@@ -65,7 +65,7 @@ class ScriptedBatch:
             raise self.terminate_error
 
     def set_observation(self, attempt: Attempt, status: BatchStatus, **fields: object) -> None:
-        """Set the answer that DescribeJobs gives for the attempt's Batch job."""
+        """Set the response that DescribeJobs gives for the attempt's Batch job."""
         batch_job_id = str(attempt.batch_job_id)
         self.observations[batch_job_id] = Observation(batch_job_id=batch_job_id, status=status, **fields)  # type: ignore[arg-type] # chosen by the test
 
@@ -97,7 +97,7 @@ def claimed(attempt: Attempt) -> Claim:
 
 
 def leased(claim: Claim) -> Lease:
-    lease = claim_unit(claim, lease_id=uuid.uuid4().hex[:12])
+    lease = lease_unit(claim, lease_id=uuid.uuid4().hex[:12])
     assert isinstance(lease, Lease), lease
     return lease
 
@@ -130,7 +130,7 @@ def published(video: Video | None = None) -> Video:
     planned(claim)
     finished_media(claim)
     lease = leased(claim)
-    publish(claim, lease, manifest={"objects": []}, manifest_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
+    publish(claim, lease, manifest={"objects": []}, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
     video.refresh_from_db()
     return video
 

@@ -58,7 +58,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
         return
     is_distributed = options.tx if options.numprocesses is None else options.numprocesses
     if is_distributed and _XDIST_PROCESS not in os.environ:
-        return  # each of the xdist processes starts a stack of its own
+        return  # each of the xdist processes starts its own stack
     for state_dir in _state_dirs():
         try:
             _start_stack(state_dir, early_config)

@@ -64,7 +64,7 @@ def assert_no_wait_for_redis(
 
 def _set_broker(url: str) -> None:
     celery_app.conf.broker_url = url
-    celery_app._pool = None
-    celery_app.amqp._producer_pool = None
+    celery_app._pool = None  # type: ignore[attr-defined]
+    celery_app.amqp._producer_pool = None  # type: ignore[attr-defined]
     goes_to = celery_app.connection_for_write().as_uri(include_password=True)
     assert goes_to == url, f"wake-ups go to {goes_to}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 SIMULATIONS = (
-    "tests/database/services/test_machine.py",
+    "tests/database/services/test_state_machine.py",
     "tests/database/services/test_reconcile_histories.py",
     "tests/database/services/test_simulator.py",
 )
@@ -41,7 +41,7 @@ class SimulationsApart(LoadFileScheduling):
         low = _has_low_priority(node)
         ours = [scope for scope in self.workqueue if scope.startswith(SIMULATIONS) == low]
         if ours:
-            self.workqueue.move_to_end(min(ours) if low else ours[0], last=False)
+            self.workqueue.move_to_end(min(ours, key=_longest_first) if low else ours[0], last=False)
         super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
@@ -49,6 +49,10 @@ class SimulationsApart(LoadFileScheduling):
             super()._reschedule(node)
         elif not node.shutting_down:
             node.shutdown()
+
+
+def _longest_first(scope: str) -> tuple[int, str]:
+    return SIMULATIONS.index(scope.partition("::")[0]), scope
 
 
 def _has_low_priority(node: WorkerController) -> bool:

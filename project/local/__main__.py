@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
-from project.local.environment import STATE_DIR, site_environment
+from project.local.environment import STATE_DIR, caller_path, site_environment
 from project.local.errors import StackError
 from project.local.running_site import running_environment
 from project.local.servers.lifeline import die_with_parent
@@ -79,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="exec|manage")
     run = verbs.add_parser("exec", help="run a command in the stack's environment")
-    run.add_argument("--state", type=Path, default=STATE_DIR, help="folder for data and logs (default: %(default)s)")
+    run.add_argument(
+        "--state", type=caller_path, default=STATE_DIR, help="folder for data and logs (default: %(default)s)"
+    )
     run.add_argument("command", nargs="*", metavar="COMMAND", help="the command to run, after --")
     manage = verbs.add_parser(
         "manage",
@@ -87,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False,
         allow_abbrev=False,
     )
-    manage.add_argument("--state", type=Path, default=STATE_DIR, help="folder for data and logs (default: %(default)s)")
+    manage.add_argument(
+        "--state", type=caller_path, default=STATE_DIR, help="folder for data and logs (default: %(default)s)"
+    )
     return parser
 
 

@@ -27,7 +27,7 @@ submits      Eight processes submit jobs against AWS's quota of 50 SubmitJob cal
 reads        DescribeJobs calls per minute with thousands of active jobs with fresh heartbeats, compared with one call per
              job and period.
 heartbeats   Heartbeats per second, on a new connection each, as containers send them, and on a persistent connection.
-rivals       DescribeJobs calls per minute, and the delay until the end of a job after a Spot reclaim is detected: this bridge,
+rivals       DescribeJobs calls per minute, and the delay until the end of a job after a Spot interruption is detected: this bridge,
              a bridge with one call per job, and Airflow's hook, all on the same local endpoint. For Airflow, pass an
              interpreter that has the package apache-airflow-providers-amazon.
 """

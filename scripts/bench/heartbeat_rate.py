@@ -75,10 +75,10 @@ def _beat_ms(claim: Claim, *, keep: bool) -> float:
     began = time.perf_counter()
     if not keep:
         connection.close()
-    answer = send_heartbeat(claim, stage="encode", count=time.monotonic_ns(), encoded_frames=2)
+    response = send_heartbeat(claim, stage="encode", count=time.monotonic_ns(), encoded_frames=2)
     if not keep:
         connection.close()
-    if answer is not HeartbeatReply.ALIVE:
-        message = f"a heartbeat returned {answer}"
+    if response is not HeartbeatReply.ALIVE:
+        message = f"a heartbeat returned {response}"
         raise RuntimeError(message)
     return (time.perf_counter() - began) * 1000

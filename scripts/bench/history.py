@@ -46,7 +46,7 @@ _INSERTS = (
     """,
     """
     INSERT INTO batchreel_job (id, video_id, source_name, profile, automatic, state, fence, budget_from, next_attempt_at, reason,
-        reason_message, manifest, manifest_key, poster_key, created_at, finished_at, pruned_at)
+        reason_message, manifest, playlist_key, poster_key, created_at, finished_at, pruned_at)
     SELECT md5('job' || n)::uuid, md5('video' || n)::uuid, 'sources/' || n || '.mp4', 'standard', true, %(job_state)s, 1, 0, NULL, '',
         '', '{}', 'master.m3u8', '', now() - %(age)s, CASE WHEN %(is_over)s THEN now() - %(age)s END,
         CASE WHEN %(is_over)s THEN now() - %(age)s END
@@ -55,7 +55,7 @@ _INSERTS = (
     """
     INSERT INTO batchreel_attempt (job_id, number, state, reason, reason_message, counted, vcpus, memory_mib, batch_job_name, batch_job_id,
         created_at, lookup_misses, claimed_at, heartbeat_at, progressed_at, stage, count, encoded_frames, units_in_progress,
-        ended_at, batch_status, batch_status_reason, batch_log_stream, missing_answers)
+        ended_at, batch_status, batch_status_reason, batch_log_stream, missing_responses)
     SELECT md5('job' || n)::uuid, 1, %(attempt_state)s, '', '', %(counted)s, 2, 4096, 'batchreel-' || n, 'batch-' || n,
         now() - %(age)s, 0, now() - %(age)s, now() - %(age)s, now() - %(age)s, 'encode', 1, 1, '[]',
         CASE WHEN %(is_over)s THEN now() - %(age)s END, %(batch_status)s, '', '', 0

@@ -160,7 +160,7 @@ def _follow_by_bridge(way: Way, struck_at_s: dict[str, float], stop: threading.E
         for job, batch_job_id in zip(jobs, way.jobs, strict=True)
     )
     Attempt.objects.update(state="RUNNING", claimed_at=Now(), heartbeat_at=Now(), progressed_at=Now(), stage="encode")
-    batch_client(resend=True).meta.events.register("before-call.batch.DescribeJobs", way.count)
+    batch_client(retry=True).meta.events.register("before-call.batch.DescribeJobs", way.count)
     heartbeat_at_s = 0.0
     tick = 0
     while not stop.is_set():

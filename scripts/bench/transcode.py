@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="turns of each method (default: %(default)s)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="standard", help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads per encoder (default: 1)")
-    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="units encoded in parallel (default: 1)")
+    parser.add_argument("--parallel", type=int, default=1, metavar="N", help="units encoded in parallel (default: 1)")
     parser.add_argument(
         "--stills", action="store_true", help="also measure the additional cost of poster, thumbnails and playlists"
     )
@@ -137,7 +137,7 @@ def _prepared(options: argparse.Namespace, folder: Path) -> Path:
 def _ways(source: Path, plan: Plan, options: argparse.Namespace) -> dict[str, list[list[str]]]:
     engine = [sys.executable, "-m", "tasks.transcode", str(source), "output", "--profile", options.profile]
     return {
-        ENGINE: [[*engine, "--threads", str(options.threads), "--at-once", str(options.at_once)]],
+        ENGINE: [[*engine, "--threads", str(options.threads), "--parallel", str(options.parallel)]],
         CASCADE: [cascade_command(source, plan)],
         PER_RUNG: rung_commands(source, plan),
     }

@@ -19,7 +19,8 @@ resource "aws_launch_template" "machine" {
     }
   }
 
-  # A hop limit of 1 keeps containers from reaching the instance's own credentials.
+  # A hop limit of 1 keeps containers with their own network from the instance's credentials. AWS Batch runs containers in the
+  # instance's network, which it does not limit: docs/security.md.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"

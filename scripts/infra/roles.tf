@@ -67,7 +67,7 @@ resource "aws_iam_role_policy_attachment" "aws_managed" {
   policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/${each.value}"
 }
 
-# Containers cannot reach the credentials of their instance: see the launch template.
+# Containers use the network of their instance, so code in them can obtain these credentials: docs/security.md.
 resource "aws_iam_instance_profile" "instance" {
   name = "${var.name}-instance"
   role = aws_iam_role.actors["instance"].name

@@ -87,7 +87,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         "next_attempt_at",
         "unit_counts",
         "newest_log",
-        "manifest_key",
+        "playlist_key",
         "level",
         "created_at",
         "finished_at",

@@ -76,15 +76,15 @@ def describe_image(image: str) -> EcrImage | None:
     wanted = {"imageDigest": named["digest"]} if named["digest"] else {"imageTag": named["tag"] or "latest"}
     client = _client("ecr", named["region"])
     with converted_errors("BatchGetImage", client):
-        answer = client.batch_get_image(
+        response = client.batch_get_image(
             registryId=named["account"],
             repositoryName=named["repository"],
             imageIds=[wanted],
             acceptedMediaTypes=_MANIFESTS,
         )
-    if not answer["images"]:
+    if not response["images"]:
         return None
-    found = answer["images"][0]
+    found = response["images"][0]
     manifest = json.loads(found["imageManifest"])
     platforms = (each.get("platform", {}) for each in manifest.get("manifests", []))
     return EcrImage(

@@ -99,8 +99,8 @@ class AwsBatch:
         remaining = iter(batch_job_ids)
         while page := list(islice(remaining, DESCRIBE_LIMIT_IDS)):
             with converted_errors("DescribeJobs", client):
-                answer = client.describe_jobs(jobs=page)
-                found = {job["jobId"]: _observation(job) for job in answer["jobs"]}
+                response = client.describe_jobs(jobs=page)
+                found = {job["jobId"]: _observation(job) for job in response["jobs"]}
             observations += [
                 found.get(each) or Observation(batch_job_id=each, status=BatchStatus.ABSENT) for each in page
             ]

@@ -82,7 +82,7 @@ def convert_error(error: ClientError | BotoCoreError, *, call: str, where: str) 
 
 def _kind(error: ClientError | BotoCoreError) -> type[BatchError]:
     if isinstance(error, ClientError):
-        return _kind_of_answer(error)
+        return _kind_of_response(error)
     by_class: dict[type[BotoCoreError], type[BatchError]] = {
         NoCredentialsError: BatchDeniedError,
         EndpointConnectionError: BatchUnreachableError,
@@ -93,7 +93,7 @@ def _kind(error: ClientError | BotoCoreError) -> type[BatchError]:
     return by_class.get(type(error), BatchAmbiguousError)
 
 
-def _kind_of_answer(error: ClientError) -> type[BatchError]:
+def _kind_of_response(error: ClientError) -> type[BatchError]:
     code = error.response.get("Error", {}).get("Code", "")
     if code in _THROTTLES:
         return BatchThrottledError

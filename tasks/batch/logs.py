@@ -46,13 +46,13 @@ def log_tail(stream: str, *, lines: int = TAIL_LINES) -> LogTail:
     if not stream:
         return LogTail([], "AWS Batch has not named a log stream for this attempt yet.")
     try:
-        answer = _client().get_log_events(
+        response = _client().get_log_events(
             logGroupName=bridge_settings().log_group, logStreamName=stream, limit=lines, startFromHead=False
         )
     except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: the endpoint URL is malformed
         return LogTail([], f"The log could not be read: {error}")
     found = [
-        LogLine(datetime.fromtimestamp(each["timestamp"] / 1000, UTC), each["message"]) for each in answer["events"]
+        LogLine(datetime.fromtimestamp(each["timestamp"] / 1000, UTC), each["message"]) for each in response["events"]
     ]
     return LogTail(found, "" if found else "The container has written nothing yet.")
 

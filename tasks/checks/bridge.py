@@ -39,7 +39,7 @@ _ABOVE_ZERO = (
     "out_of_memory_factor",
     "threads_per_unit",
     "heartbeat_s",
-    "stuck_threshold_s",
+    "silence_threshold_s",
     "missing_heartbeat_s",
     "tick_lease_s",
     "submit_limit",
@@ -173,7 +173,7 @@ def _profiles(conf: BridgeSettings) -> Iterator[CheckMessage]:
 
 def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
     least_s = MIN_MISSED_HEARTBEATS * conf.heartbeat_s
-    for name in ("stuck_threshold_s", "missing_heartbeat_s"):
+    for name in ("silence_threshold_s", "missing_heartbeat_s"):
         if getattr(conf, name) < least_s:
             yield Error(
                 f"{name} ({getattr(conf, name):g}) is less than {MIN_MISSED_HEARTBEATS} heartbeats"
@@ -204,9 +204,9 @@ def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
 def _ticks(conf: BridgeSettings) -> Iterator[CheckMessage]:
     for tick in TICKS:
         name, period_s = tick.period_setting, tick.period_s(conf)
-        if period_s > conf.stuck_threshold_s:
+        if period_s > conf.silence_threshold_s:
             yield Error(
-                f"{name} ({period_s:g}) is longer than stuck_threshold_s ({conf.stuck_threshold_s:g}),"
+                f"{name} ({period_s:g}) is longer than silence_threshold_s ({conf.silence_threshold_s:g}),"
                 " so dead containers would be noticed late.",
                 hint=f"Lower {name} in BATCHREEL.",
                 id="batchreel.E011",

@@ -117,6 +117,7 @@ def _beat() -> Iterator[CheckMessage]:
         )
     for name, entry in (getattr(settings, "CELERY_BEAT_SCHEDULE", None) or {}).items():
         options = entry.get("options", {})
+        # findings/celery-beat-database-scheduler-drops-expires.sh
         if "expires" in options or "expire_seconds" not in options:
             yield Error(
                 _expiry_text(name),

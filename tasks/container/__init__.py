@@ -1,6 +1,6 @@
 """The program that Batch runs: `python -m tasks.container JOB ATTEMPT`.
 
-It claims units in a loop, while a separate thread sends heartbeats.
+It leases units in a loop, while a separate thread sends heartbeats.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Database access of the container, with retries during an outage.
 
-Each call has a connection of its own, so none is held across media work.
+Each call has its own connection, so none is held across media work.
 
 Every service that a container calls is idempotent, so it can be called again after a lost response:
 if the row is already in the target state with the same fence (a fencing token), the call succeeds.
@@ -35,7 +35,7 @@ class DatabaseUnavailableError(Exception):
 
 
 class Database:
-    """Calls services, each on a connection of its own, with retries while the database is unavailable."""
+    """Calls services, each on its own connection, with retries while the database is unavailable."""
 
     def __init__(self, *, retry_s: float, shutting_down: threading.Event, shutdown_timeout_s: float) -> None:
         """Retry for up to `retry_s`, but only for `shutdown_timeout_s` once `shutting_down` is set."""

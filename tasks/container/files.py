@@ -31,7 +31,7 @@ class SourceMissingError(Exception):
 
 
 class ScratchTooSmallError(Exception):
-    """The local disk has not enough space for the source and the files made from it."""
+    """The local disk does not have enough space for the source and the files made from it."""
 
     code = "SCRATCH_TOO_SMALL"
 

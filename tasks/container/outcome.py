@@ -9,7 +9,7 @@ import threading
 
 from ..lifecycle.exit_codes import ExitCode
 from ..lifecycle.reasons import Reason
-from ..services.container_api.claim import NothingToClaim
+from ..services.container_api.claim import NothingToLease
 
 _EVENTS = {
     ExitCode.DONE: "BATCH_JOB_COMPLETED",
@@ -55,12 +55,12 @@ class Outcome:
         """
         self._describe("BATCH_JOB_COMPLETED", "published", replace=True)
 
-    def record_nothing_to_claim(self, why: NothingToClaim) -> None:
+    def record_nothing_to_lease(self, why: NothingToLease) -> None:
         """Record that there is nothing more to claim.
 
         This does not end the run: a unit in another slot may still fail.
         """
-        if why is NothingToClaim.JOB_DONE:
+        if why is NothingToLease.JOB_DONE:
             self._describe("IDEMPOTENT_READY", "another attempt published the job")
         else:
             self._describe("BATCH_JOB_COMPLETED", why.value)

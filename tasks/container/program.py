@@ -23,9 +23,9 @@ from ..services.container_api.claim import (
     JobAlreadyDoneError,
     Lease,
     NotClaimableError,
-    NothingToClaim,
+    NothingToLease,
     claim_attempt,
-    claim_unit,
+    lease_unit,
 )
 from ..services.container_api.finish import fail_attempt, finish_attempt, reject_input
 from ..services.container_api.heartbeat import HeartbeatReply
@@ -155,13 +155,13 @@ class Program:
     def _slot(self, context: ContainerContext, slot: int) -> None:
         try:
             while not self._stop.is_set():
-                lease = self._database(partial(claim_unit, context.claim, lease_id=uuid.uuid4().hex[:12]))
-                if lease is NothingToClaim.OWN_WORK_FIRST:
+                lease = self._database(partial(lease_unit, context.claim, lease_id=uuid.uuid4().hex[:12]))
+                if lease is NothingToLease.OWN_WORK_FIRST:
                     self._wait_for_other_slot()
                 elif isinstance(lease, Lease):
                     self._do(context, lease, slot)
                 else:
-                    self._outcome.record_nothing_to_claim(lease)
+                    self._outcome.record_nothing_to_lease(lease)
                     return
         except BaseException as error:  # noqa: BLE001 - any error of a slot decides how the container ends
             self._on_error(error)
@@ -214,14 +214,14 @@ class Program:
                 # Batch reports the cause.
                 outcome.fail(ExitCode.FAILED, Reason.OUT_OF_MEMORY, f"{error.code}: {error.message}")
             case TranscodeError():
-                outcome.fail(ExitCode.FAILED, Reason.ENCODE_FAILED, f"{error.code}: {error.message}")
+                outcome.fail(ExitCode.FAILED, Reason.TRANSCODE_FAILED, f"{error.code}: {error.message}")
             case _:
                 logger.error("CONTAINER_ERROR", exc_info=error, extra=self._log_fields())
                 outcome.fail(ExitCode.FAILED, Reason.CONTAINER_ERROR, f"{type(error).__name__}: {error}")
 
     def _on_heartbeat(self, reply: HeartbeatReply) -> None:
         if reply is HeartbeatReply.DONE:
-            self._outcome.record_nothing_to_claim(NothingToClaim.JOB_DONE)
+            self._outcome.record_nothing_to_lease(NothingToLease.JOB_DONE)
             self._stop.set()
         else:
             code = ExitCode.CANCELLED if reply is HeartbeatReply.CANCELLED else ExitCode.FENCED

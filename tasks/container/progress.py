@@ -1,6 +1,6 @@
 """Progress of the container, which the heartbeat reports.
 
-Several units run at once, each in a slot of its own.
+Several units run in parallel, each in its own slot.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from ..batch.errors import BatchDeniedError, BatchError
 from ..batch.logs import log_tail
 from ..conf import bridge_settings
 from ..lifecycle.observation import FINAL_STATUSES, BatchStatus
-from ..storage.keys import DOCTOR_FOLDER
+from ..storage.keys import CONTAINER_DOCTOR_FOLDER
 from .finding import Finding, Status, failed, ok, unknown
 
 if TYPE_CHECKING:
@@ -133,5 +133,5 @@ def _end(batch: BatchPort, batch_job_id: str) -> Iterator[Finding]:
         return
     finally:
         with suppress(OSError):
-            for name in default_storage.listdir(DOCTOR_FOLDER)[1]:
-                default_storage.delete(f"{DOCTOR_FOLDER}/{name}")
+            for name in default_storage.listdir(CONTAINER_DOCTOR_FOLDER)[1]:
+                default_storage.delete(f"{CONTAINER_DOCTOR_FOLDER}/{name}")

@@ -70,5 +70,5 @@ class _Run(threading.Thread):
     def outcome(self, deadline_s: float) -> list[Finding]:
         if self._ended:
             return self._findings
-        text = f"No answer within {deadline_s:g} s."
+        text = f"No response within {deadline_s:g} s."
         return [unknown(self._probe.part, text, fix="Check that it is running, and the network connection to it.")]

@@ -17,7 +17,7 @@ from .reasons import Reason
 
 
 class BatchStatus(enum.StrEnum):
-    """Status of a Batch job in AWS's terms, plus ABSENT: requested, but missing from the answer."""
+    """Status of a Batch job in AWS's terms, plus ABSENT: requested, but missing from the response."""
 
     SUBMITTED = "SUBMITTED"
     PENDING = "PENDING"
@@ -37,7 +37,7 @@ TERMINATE_REASON_PREFIX = "Batchreel:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """The part of one DescribeJobs answer that concerns one Batch job. Never the source of truth."""
+    """The part of one DescribeJobs response that concerns one Batch job. Never the source of truth."""
 
     batch_job_id: str
     status: BatchStatus
@@ -54,7 +54,7 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), reason)
     for pattern, reason in (
         (r"^OutOfMemory", Reason.OUT_OF_MEMORY),
-        (r"^Your Spot Task was interrupted", Reason.SPOT_RECLAIM),
+        (r"^Your Spot Task was interrupted", Reason.SPOT_INTERRUPTION),
         (r"^Host EC2 .*(terminated|stopped)", Reason.HOST_LOST),
         (r"^Container instance deregistration forced", Reason.HOST_LOST),
         (r"ECS is performing maintenance on the underlying infrastructure", Reason.HOST_LOST),

@@ -34,7 +34,7 @@ class Reason(enum.StrEnum):
 
     # The host was lost: not counted, because the job did not cause it, but recorded as a loss, so that a job that can
     # never succeed is DEAD eventually.
-    SPOT_RECLAIM = "SPOT_RECLAIM", Counts.NO, "AWS reclaimed the Spot instance.", True
+    SPOT_INTERRUPTION = "SPOT_INTERRUPTION", Counts.NO, "AWS interrupted the Spot instance.", True
     HOST_LOST = "HOST_LOST", Counts.NO, "The container's host was lost.", True
     START_FAILED = "START_FAILED", Counts.NO, "The container could not be started.", True
     NOT_STARTED = "NOT_STARTED", Counts.NO, "The Batch job was ended before its container started.", True
@@ -51,7 +51,7 @@ class Reason(enum.StrEnum):
     EXIT_CODE = "EXIT_CODE", Counts.YES, "The container exited with an error."
     UNFINISHED = "UNFINISHED", Counts.YES, "The container reported success, but its work was not finished."
     STALLED = "STALLED", Counts.YES, "The container was running but made no progress within the stage's time limit."
-    ENCODE_FAILED = "ENCODE_FAILED", Counts.YES, "The encoder failed. Another attempt may succeed."
+    TRANSCODE_FAILED = "TRANSCODE_FAILED", Counts.YES, "Transcoding failed. Another attempt may succeed."
     CONTAINER_ERROR = "CONTAINER_ERROR", Counts.YES, "The container failed with an unexpected error."
     STORAGE_FAILED = "STORAGE_FAILED", Counts.YES, "An object could not be read from or written to the storage."
     SCRATCH_TOO_SMALL = "SCRATCH_TOO_SMALL", Counts.YES, "The container has too little disk space for the source."
@@ -95,8 +95,8 @@ class Reason(enum.StrEnum):
         Counts.NO,
         "All attempts have been used. An operator can revive the job.",
     )
-    TOO_MANY_HOSTS_LOST = (
-        "TOO_MANY_HOSTS_LOST",
+    TOO_MANY_LOSSES = (
+        "TOO_MANY_LOSSES",
         Counts.NO,
         "Too many hosts were lost in a row without a finished unit.",
     )

@@ -22,7 +22,7 @@ class Decision(enum.Enum):
     GRANT = "grant"
     WAIT_FOR_FINAL_STATUS = "wait"
     ATTEMPTS_EXHAUSTED = "budget"
-    TOO_MANY_HOSTS_LOST = "losses"
+    TOO_MANY_LOSSES = "losses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +34,16 @@ class BudgetUsage:
     consecutive_losses: int
 
 
-def decide(spent: BudgetUsage, *, max_attempts: int, max_consecutive_losses: int) -> Decision:
+def decide(usage: BudgetUsage, *, max_attempts: int, max_consecutive_losses: int) -> Decision:
     """Return whether a due job gets another attempt.
 
     An undecided attempt may still turn out to count, so another attempt is granted only if the limit
     covers that case too; a job becomes DEAD only on what is certain.
     """
-    if spent.counted >= max_attempts:
+    if usage.counted >= max_attempts:
         return Decision.ATTEMPTS_EXHAUSTED
-    if spent.consecutive_losses >= max_consecutive_losses:
-        return Decision.TOO_MANY_HOSTS_LOST
-    if spent.counted + spent.undecided >= max_attempts:
+    if usage.consecutive_losses >= max_consecutive_losses:
+        return Decision.TOO_MANY_LOSSES
+    if usage.counted + usage.undecided >= max_attempts:
         return Decision.WAIT_FOR_FINAL_STATUS
     return Decision.GRANT

@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ('reason_message', models.TextField(blank=True)),
                 ('plan', models.JSONField(blank=True, null=True)),
                 ('manifest', models.JSONField(blank=True, null=True)),
-                ('manifest_key', models.CharField(blank=True, help_text='Storage name of the master playlist.', max_length=500)),
+                ('playlist_key', models.CharField(blank=True, help_text='Storage name of the master playlist.', max_length=500)),
                 ('poster_key', models.CharField(blank=True, max_length=500)),
                 ('level', models.PositiveSmallIntegerField(blank=True, help_text='0 is a preview, 1 is the full ladder.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -140,7 +140,7 @@ class Migration(migrations.Migration):
                 ('batch_status_reason', models.TextField(blank=True)),
                 ('batch_log_stream', models.CharField(blank=True, max_length=512)),
                 ('batch_status_at', models.DateTimeField(blank=True, help_text='When the observation last changed.', null=True)),
-                ('missing_answers', models.PositiveSmallIntegerField(default=0, help_text='Consecutive answers in which the Batch job was missing.')),
+                ('missing_responses', models.PositiveSmallIntegerField(default=0, help_text='Consecutive responses in which the Batch job was missing.')),
                 ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='batchreel.job')),
             ],
             options={
@@ -229,7 +229,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'SUCCEEDED'), _negated=True), models.Q(('manifest__isnull', False), models.Q(('manifest_key', ''), _negated=True)), _connector='OR'), name='succeeded_has_manifest'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'SUCCEEDED'), _negated=True), models.Q(('manifest__isnull', False), models.Q(('playlist_key', ''), _negated=True)), _connector='OR'), name='succeeded_has_manifest'),
         ),
         migrations.AddConstraint(
             model_name='job',

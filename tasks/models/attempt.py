@@ -60,8 +60,8 @@ class Attempt(models.Model):
     batch_status_reason = models.TextField(blank=True)
     batch_log_stream = models.CharField(max_length=512, blank=True)
     batch_status_at = models.DateTimeField(null=True, blank=True, help_text="When the observation last changed.")
-    missing_answers = models.PositiveSmallIntegerField(
-        default=0, help_text="Consecutive answers in which the Batch job was missing."
+    missing_responses = models.PositiveSmallIntegerField(
+        default=0, help_text="Consecutive responses in which the Batch job was missing."
     )
 
     class Meta:

@@ -33,7 +33,7 @@ class Job(models.Model):
     reason_message = models.TextField(blank=True)
     plan = models.JSONField(null=True, blank=True)
     manifest = models.JSONField(null=True, blank=True)
-    manifest_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
+    playlist_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
     poster_key = models.CharField(max_length=500, blank=True)
     level = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 is a preview, 1 is the full ladder.")
     created_at = models.DateTimeField(db_default=Now())
@@ -70,7 +70,7 @@ class Job(models.Model):
                 condition=~Q(state="RETRY_WAIT") | Q(next_attempt_at__isnull=False), name="retry_wait_has_due_time"
             ),
             models.CheckConstraint(
-                condition=~Q(state="SUCCEEDED") | (Q(manifest__isnull=False) & ~Q(manifest_key="")),
+                condition=~Q(state="SUCCEEDED") | (Q(manifest__isnull=False) & ~Q(playlist_key="")),
                 name="succeeded_has_manifest",
             ),
             models.CheckConstraint(

@@ -1,7 +1,8 @@
 """The only code that writes state.
 
-Each call is one transaction that locks the job row first, then the attempt, then the unit. No
-network call is made inside a transaction.
+Every change is made in a transaction that locks the job's row first (`state.locking`). No network
+call is made inside a transaction: a service that calls AWS or a bucket runs several transactions,
+with the calls between them.
 """
 
 from __future__ import annotations

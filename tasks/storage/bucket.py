@@ -41,8 +41,8 @@ MAX_CALL_S = _TRIES * _READ_TIMEOUT_S
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 16.0
 _SERVER_ERROR = 500
-_PASSING_STATUSES = frozenset({408, 429})
-_PASSING_CODES = frozenset({"RequestTimeout", "SlowDown"})
+_TRANSIENT_STATUSES = frozenset({408, 429})
+_TRANSIENT_CODES = frozenset({"RequestTimeout", "SlowDown"})
 """Transient errors that S3 reports as client errors (Amazon S3, "Error responses")."""
 
 
@@ -112,7 +112,7 @@ class Part:
 
 
 class Bucket:
-    """One bucket. Every method except `url` and `presigned_part_url` calls it, and raises BucketError."""
+    """One bucket. Every method except `presigned_url` and `presigned_part_url` calls it, and raises BucketError."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -121,8 +121,8 @@ class Bucket:
     def begin_multipart_upload(self, key: str, *, content_type: str) -> str:
         """Start a multipart upload and return its id."""
         with bucket_errors():
-            answer = self._client.create_multipart_upload(**self._place(key), ContentType=content_type)
-            return str(answer["UploadId"])
+            response = self._client.create_multipart_upload(**self._place(key), ContentType=content_type)
+            return str(response["UploadId"])
 
     def presigned_part_url(self, key: str, upload_id: str, number: int) -> str:
         """Return the presigned URL to which a browser PUTs a part, valid for `signed_url_ttl_s`."""
@@ -176,9 +176,9 @@ class Bucket:
             resume = {"Range": f"bytes={done_bytes}-", "IfMatch": etag} if done_bytes else {}
             try:
                 with bucket_errors():
-                    answer = self._client.get_object(**self._place(key), **resume)
-                    etag = answer["ETag"]
-                    for block in answer["Body"].iter_chunks(block_bytes):
+                    response = self._client.get_object(**self._place(key), **resume)
+                    etag = response["ETag"]
+                    for block in response["Body"].iter_chunks(block_bytes):
                         yield block
                         done_bytes += len(block)
                         deadline.renew()
@@ -235,7 +235,7 @@ def bucket_errors() -> Iterator[None]:
             str(error.response["Error"].get("Code", "")),
             error.response["ResponseMetadata"]["HTTPStatusCode"],
         )
-        passing = status >= _SERVER_ERROR or status in _PASSING_STATUSES or code in _PASSING_CODES
+        passing = status >= _SERVER_ERROR or status in _TRANSIENT_STATUSES or code in _TRANSIENT_CODES
         otherwise = BucketError if passing else _RejectedError
         raise _ERRORS.get(code, otherwise)(str(error)) from error
     except (BotoCoreError, Boto3Error) as error:

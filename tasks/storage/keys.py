@@ -1,10 +1,11 @@
 """The names of stored objects.
 
-Every key that the app writes, reads or deletes is spelled here and nowhere else.
+The folders of every object that the app writes, reads or deletes are defined here and nowhere else.
 
 sources/<video>/<random>/<file name>            an upload: a name is one version of the source
 published/<video>/<job>/<unit folder>/<file>    what a job made; browsers may read below this prefix only
-published/doctor/<random>                       what `manage.py doctor` writes and removes again
+doctor/<random>                                 what `manage.py doctor` writes and removes again
+published/doctor/<random>                       the same, written in a container by `doctor --from-batch`
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ PUBLISHED = "published"
 PUBLISHED_PREFIX = f"{PUBLISHED}/"
 """Browsers may read objects below this prefix only; sources are never served."""
 
-DOCTOR_FOLDER = f"{PUBLISHED}/doctor"
+SITE_DOCTOR_FOLDER = "doctor"
+CONTAINER_DOCTOR_FOLDER = f"{PUBLISHED}/doctor"
 """Where the doctor writes its small objects. A container's role may write here but not delete: the
 site removes them."""
 

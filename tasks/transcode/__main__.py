@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         help="x264 threads per encoder; a different number produces different bytes (default: %(default)s)",
     )
     parser.add_argument(
-        "--at-once",
+        "--parallel",
         type=_count,
         metavar="N",
         default=max(1, (os.cpu_count() or 1) // 2),
@@ -154,7 +154,7 @@ def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
         line = ProgressLine(run, sys.stderr)
         try:
             publication = finish_run(
-                run, at_once=options.at_once, progress=line.advance, stop=stop, full_verify=options.full_verify
+                run, parallel=options.parallel, progress=line.advance, stop=stop, full_verify=options.full_verify
             )
         finally:
             line.end()

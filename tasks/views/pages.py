@@ -88,7 +88,7 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     context = {
         "video": video,
         "overview": video_overview(video),
-        "manifest_url": media_url(published.manifest_key) if published else "",
+        "playlist_url": media_url(published.playlist_key) if published else "",
         "poster_url": media_url(published.poster_key) if published else "",
         "is_preview": published is not None and published.state != JobState.SUCCEEDED,
         "warnings": (published.manifest or {}).get("warnings", []) if published else [],

@@ -34,20 +34,20 @@ def serve_folders(folders: Mapping[str, Path]) -> Iterator[str]:
             prefix = next((prefix for prefix in folders if path.startswith(prefix)), None)
             file = folders[prefix] / path.removeprefix(prefix) if prefix else None
             if file is None or not file.is_file():
-                self._answer(404, b"", {})
+                self._respond(404, b"", {})
                 return
             content = file.read_bytes()
             kind = {"Content-Type": _CONTENT_TYPES.get(file.suffix, "application/octet-stream")}
             range_header = self.headers.get("Range")
             if range_header is None:
-                self._answer(200, content, kind)
+                self._respond(200, content, kind)
                 return
             first, _, last = range_header.removeprefix("bytes=").partition("-")
             end = min(int(last) + 1 if last else len(content), len(content))
             span = {"Content-Range": f"bytes {first}-{end - 1}/{len(content)}"}
-            self._answer(206, content[int(first) : end], kind | span)
+            self._respond(206, content[int(first) : end], kind | span)
 
-        def _answer(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
+        def _respond(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

@@ -163,7 +163,7 @@ def test_playback_continues_when_a_new_version_is_published(
     assert "Reload the page" in page.inner_text("[data-part=message]")
     assert page.evaluate("player.currentTime") > 0.5
     page.reload()
-    assert str(again.job_id) in str(page.get_attribute("#player", "data-manifest"))
+    assert str(again.job_id) in str(page.get_attribute("#player", "data-playlist"))
     # The container runs during playback and may stall it; that must not interrupt the viewer.
     assert set(browsing.problems) <= STALLED
 

@@ -62,7 +62,7 @@ def test_download_ends_at_once_when_the_container_is_stopped(source: bytes, tmp_
 
 
 @pytest.mark.usefixtures("source")
-def test_missing_source_is_recognized_when_the_bucket_answers(tmp_path: Path) -> None:
+def test_missing_source_is_recognized_when_the_bucket_responds(tmp_path: Path) -> None:
     with pytest.raises(SourceMissingError):
         fetch_source("another", tmp_path, progress=lambda _: None, stop=threading.Event())
 
@@ -129,10 +129,10 @@ def test_source_is_not_fetched_when_the_disk_has_too_little_space(settings: Sett
 def fail_calls(
     monkeypatch: pytest.MonkeyPatch, operation: str, *, times: int, status: int, code: str, after_effect: bool = False
 ) -> list[str]:
-    """Answer the next `times` calls of one operation with an error, and return the growing list of its calls."""
-    real_call, calls = BaseClient._make_api_call, []
+    """Fail the next `times` calls of one operation with an error, and return the growing list of its calls."""
+    real_call, calls = BaseClient._make_api_call, []  # type: ignore[attr-defined]
 
-    def answer(client: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
+    def response(client: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
         if name != operation:
             return real_call(client, name, arguments)
         calls.append(name)
@@ -143,7 +143,7 @@ def fail_calls(
         response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
         raise ClientError(response, name)
 
-    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    monkeypatch.setattr(BaseClient, "_make_api_call", response)
     return calls
 
 
@@ -207,14 +207,14 @@ class SlowStorage:
         self.saves += 1
         while file.read(1):
             self.passed_s += self.read_s
-        self._answer(is_unreachable=self.saves <= self.failing_saves)
+        self._respond(is_unreachable=self.saves <= self.failing_saves)
         return key
 
     def exists(self, _: str) -> bool:
-        self._answer(is_unreachable=self.call_s > 0)
+        self._respond(is_unreachable=self.call_s > 0)
         return False
 
-    def _answer(self, *, is_unreachable: bool) -> None:
+    def _respond(self, *, is_unreachable: bool) -> None:
         self.passed_s += self.call_s
         if is_unreachable:
             message = "the storage does not answer"

@@ -51,11 +51,12 @@ class ContainerRun:
         return self._process.returncode, [json.loads(line) for line in errors.splitlines()]
 
     def end(self) -> None:
-        """Kill the program and its encoders if they still run."""
+        """Kill the program and its encoders if they still run, and close the pipe."""
         if self._process.poll() is None:
             for process_id in (*encoder_pids(self.pid), self.pid):
                 with suppress(ProcessLookupError):  # an encoder dies with its container, or has just ended
                     os.kill(process_id, signal.SIGKILL)
+        if self._process.stderr is not None and not self._process.stderr.closed:
             self._process.communicate()
 
 

@@ -55,11 +55,11 @@ class DedicatedRedis:
             self._end(self._service)
 
     def freeze(self) -> None:
-        """Accept connections and bytes from now on, but answer nothing."""
+        """Accept connections and bytes from now on, but respond to nothing."""
         self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Answer again, including what was sent meanwhile."""
+        """Respond again, including what was sent meanwhile."""
         self._send(signal.SIGCONT)
 
     def flush(self) -> None:

@@ -16,7 +16,7 @@ FAST_SETTINGS: dict[str, Any] = {
     "poll_running_s": 1,
     "submit_lookup_delay_s": 1,
     "missing_heartbeat_s": 1,
-    "missing_answers_limit": 2,
+    "missing_responses_limit": 2,
     "succeeded_grace_s": 1,
     "backoff_first_s": 0.1,
 }

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from tasks.models import Job, Unit
 from tests.factories import submitted_attempt
 from tests.integration.container_processes import EncoderBrake
-from tests.integration.path_videos import event_kinds, lose_attempt, upload
+from tests.integration.pipeline_videos import event_kinds, lose_attempt, upload
 from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
 
 if TYPE_CHECKING:

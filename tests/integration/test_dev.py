@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from requests.adapters import HTTPAdapter, Retry
+from requests.adapters import HTTPAdapter, Retry  # type: ignore[attr-defined]
 
 from project.local.servers.ports import free_port
 from tests.integration.stack_processes import PROJECT_ROOT, StackProcesses, clean_environment
@@ -48,7 +48,7 @@ def _printed(log_path: Path) -> str:
     return text if "Press Ctrl-C to stop everything." in text else ""
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         return requests.get(url, timeout=10).status_code < HTTPStatus.INTERNAL_SERVER_ERROR
     except requests.ConnectionError:
@@ -89,7 +89,7 @@ def site(folder: Path) -> Iterator[DevSite]:
             processes=processes,
         )
         for url in (site.web, site.flower):
-            wait_for(lambda url=url: _answers(url), limit_s=30, what=f"a response from {url}")
+            wait_for(lambda url=url: _responds(url), limit_s=30, what=f"a response from {url}")
         yield site
     finally:
         # pytest shows it if a test fails.
@@ -126,7 +126,7 @@ def test_dev_site_plays_an_upload_and_leaves_no_process_when_interrupted(site: D
     browser = _signed_in(site)
     page_url = _upload(browser, site, make_clip(tmp_path / "short.mp4", frames=20, rate="10", audio_s=2.0))
     playlist = wait_for(
-        lambda: re.search(r'data-manifest="/([^"]+)"', browser.get(page_url, timeout=30).text),
+        lambda: re.search(r'data-playlist="/([^"]+)"', browser.get(page_url, timeout=30).text),
         limit_s=60,
         what="the player on the video's page",
     )

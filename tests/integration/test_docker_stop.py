@@ -11,7 +11,7 @@ import pytest
 from tasks.models import Attempt, Unit
 from tests.docker_engine import docker, image_under_test
 from tests.integration.docker_site import bucket_storages, make_bucket, register_docker_definition
-from tests.integration.path_videos import upload, wait_for_attempt
+from tests.integration.pipeline_videos import upload, wait_for_attempt
 from tests.media.clips import H264, make_clip
 from tests.polling import wait_for
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from tasks.schedule.ticks import TICKS
 from tasks.services.ticks.lease import run_tick
 from tests.integration.manage_command import manage
 from tests.polling import assert_quick_once
@@ -84,10 +85,10 @@ def test_register_explains_the_problem_in_one_line_when_it_cannot_work(
 @pytest.mark.django_db(transaction=True)
 def test_doctor_reports_ok_when_everything_runs(dedicated_definition: dict[str, str]) -> None:
     assert manage("register_job_definition", environment=dedicated_definition).returncode == 0
-    # Another test may have left the periods of its own settings.
+    # Another test may have left the periods of its settings.
     assert manage("sync_schedule", environment=dedicated_definition).returncode == 0
-    for name in ("submit", "observe", "rescue", "reap"):
-        assert run_tick(name, period_s=1, body=lambda _: None)
+    for tick in TICKS:
+        assert run_tick(tick.name, period_s=1, body=lambda _: None)
     ran = manage("doctor", environment=dedicated_definition)
     assert ran.returncode == 0, ran.stdout
     assert "\x1b" not in ran.stdout
@@ -118,7 +119,7 @@ def test_doctor_names_the_definition_when_it_differs_from_the_code(dedicated_def
     assert "tasks.gone" in found["command"]["why"]
 
 
-def test_doctor_ends_in_time_and_reports_failures_when_nothing_answers(
+def test_doctor_ends_in_time_and_reports_failures_when_nothing_responds(
     program_environment: dict[str, str], silent_port: int
 ) -> None:
     silent = f"127.0.0.1:{silent_port}"

@@ -68,7 +68,7 @@ def test_dashboard_shows_nothing_when_credentials_are_missing_or_wrong(
 
 
 @pytest.mark.parametrize("path", ["/workers", "/tasks", "/api/workers", "/api/tasks"])
-def test_dashboard_answers_when_credentials_are_right(dashboard: int, path: str) -> None:
+def test_dashboard_responds_when_credentials_are_right(dashboard: int, path: str) -> None:
     assert status(dashboard, path, credentials=CREDENTIALS) == http.HTTPStatus.OK
 
 

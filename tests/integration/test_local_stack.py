@@ -113,12 +113,12 @@ def test_data_survives_when_the_stack_is_killed_and_restarted_at_once(
 ) -> None:
     process = stack.start(STAY, **shared_aws)
     environment = read_environment(process)
-    rows(environment, "CREATE TABLE kept AS SELECT 42 AS answer")
+    rows(environment, "CREATE TABLE kept AS SELECT 42 AS response")
     with Redis.from_url(environment["REDIS_URL"]) as redis:
         redis.set("kept", "42")
     os.kill(process.pid, signal.SIGKILL)
     environment = read_environment(stack.start(STAY, **shared_aws))
-    assert rows(environment, "SELECT answer FROM kept") == [(42,)]
+    assert rows(environment, "SELECT response FROM kept") == [(42,)]
     with Redis.from_url(environment["REDIS_URL"], decode_responses=True) as redis:
         assert redis.get("kept") == "42"
 
@@ -176,7 +176,7 @@ def test_stack_starts_no_server_when_the_environment_names_all_of_them(stack: St
     assert not [line for line in stack.find().values() if "lifeline.py" in line]
 
 
-def test_stack_answers_boto3_when_the_proxy_variables_name_a_dead_proxy(stack: StackProcesses) -> None:
+def test_stack_responds_to_boto3_when_the_proxy_variables_name_a_dead_proxy(stack: StackProcesses) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"), nowhere)
     script = (

@@ -14,11 +14,11 @@ from django.conf import settings as site_settings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.urls import reverse
+from tests.integration.batch_responses import describe, log_lines
 
 from tasks.models import Attempt, Event, Job, Video
-from tests.integration.batch_answers import describe, log_lines
 from tests.integration.celery_nodes import worker_process
-from tests.integration.path_videos import upload, wait_for_end
+from tests.integration.pipeline_videos import upload, wait_for_end
 from tests.polling import wait_for
 from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE
 
@@ -102,7 +102,7 @@ BROKEN = {
         "AWS_SECRET_ACCESS_KEY": MARK,
         "STORAGE_ENDPOINT_URL": f"http://{UNREACHABLE}",
     },
-    "bucket with keys of its own": {
+    "bucket with its own keys": {
         "STORAGE_BUCKET": "videos",
         "STORAGE_ENDPOINT_URL": f"http://{UNREACHABLE}",
         "STORAGE_ACCESS_KEY_ID": "site",

@@ -120,7 +120,7 @@ def _result(path: Path) -> Result:
         output = Path(folder, "output")
         try:
             run = start_run(path, output, SMALL, threads=1)
-            finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
+            finish_run(run, parallel=1, progress=lambda *_: None, stop=threading.Event())
             check_output(output)
         except InputRejectedError as rejection:
             return result(rejection.code, rejection.message + _plain_ffmpeg_result(path))

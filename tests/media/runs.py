@@ -60,7 +60,7 @@ class Transcode:
         self, source: Path, profile: Profile = SMALL, *, name: str = "output", checked: bool = True
     ) -> Transcoded:
         run = start_run(source, self._folder / name, profile, threads=1)
-        publication = finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
+        publication = finish_run(run, parallel=1, progress=lambda *_: None, stop=threading.Event())
         if checked:
             check_output(run.folder)
         return Transcoded(run, publication)

@@ -179,8 +179,11 @@ def test_command_names_the_argument_when_it_is_invalid(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mp4", frames=2)
     absent = _command(tmp_path / "absent.mp4", tmp_path / "output")
     assert (absent.returncode, "absent.mp4 is not a file" in absent.stderr) == (2, True)
-    none_at_once = _command(clip, tmp_path / "output", "--at-once", "0")
-    assert (none_at_once.returncode, "0 is not a whole number greater than 0" in none_at_once.stderr) == (2, True)
+    none_in_parallel = _command(clip, tmp_path / "output", "--parallel", "0")
+    assert (none_in_parallel.returncode, "0 is not a whole number greater than 0" in none_in_parallel.stderr) == (
+        2,
+        True,
+    )
     on_a_file = _command(clip, clip)
     assert (on_a_file.returncode, "Traceback" in on_a_file.stderr) == (1, False)
     assert str(clip) in on_a_file.stderr

@@ -38,7 +38,7 @@ def _encoded(path: Path, output: Path) -> str:
     """Return the result of a file that the probe accepted: an error code, or `output`."""
     try:
         run = start_run(path, output, SMALL, threads=1)
-        finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
+        finish_run(run, parallel=1, progress=lambda *_: None, stop=threading.Event())
     except TranscodeError as error:
         return error.code
     check_output(output)

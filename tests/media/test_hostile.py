@@ -39,7 +39,7 @@ def _rejection(path: Path, output: Path) -> InputRejectedError | None:
         assert plan.frames <= 1.05 * span_s * plan.rate + 1
         if plan.frames <= MAX_ENCODED_FRAMES:
             run = start_run(path, output, SMALL, threads=1)
-            finish_run(run, at_once=1, progress=lambda *_: None, stop=threading.Event())
+            finish_run(run, parallel=1, progress=lambda *_: None, stop=threading.Event())
             check_output(output)
     except InputRejectedError as rejection:
         return rejection

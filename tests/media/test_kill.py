@@ -44,7 +44,7 @@ def undisturbed(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _start(clip: Path, output: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*(sys.executable, "-m", "tasks.transcode", str(clip), str(output)), *("--profile", "fast", "--at-once", "2")],
+        [*(sys.executable, "-m", "tasks.transcode", str(clip), str(output)), *("--profile", "fast", "--parallel", "2")],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

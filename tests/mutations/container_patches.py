@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutations.patch import Patch
 
 _FAULTS = "tests/integration/faults"
-_ENDINGS = "tests/integration/test_path_exit_codes.py"
+_ENDINGS = "tests/integration/test_pipeline_exit_codes.py"
 _OUTPUT = "tests/media/test_output.py"
 _SAFETY = "tests/media/test_safety.py"
 
@@ -77,8 +77,10 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         promise=6,
         file="tasks/container/program.py",
         old="                outcome.reject_input(error.code, error.message)\n",
-        new="                outcome.fail(ExitCode.FAILED, Reason.ENCODE_FAILED, error.message)\n",
-        tests=("tests/integration/test_path_refused.py::test_job_fails_after_one_attempt_when_the_file_is_corrupt",),
+        new="                outcome.fail(ExitCode.FAILED, Reason.TRANSCODE_FAILED, error.message)\n",
+        tests=(
+            "tests/integration/test_pipeline_refused.py::test_job_fails_after_one_attempt_when_the_file_is_corrupt",
+        ),
     ),
     Patch(
         name="a cancelled container continues",
@@ -87,7 +89,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         old="            self._outcome.end(code, reply.value)\n",
         new='            logger.info("%s", code)\n',
         tests=(
-            "tests/integration/test_path_stop.py::test_hanging_encoder_is_killed_within_10_s_when_the_job_is_cancelled",
+            "tests/integration/test_pipeline_stop.py::test_hanging_encoder_is_killed_within_10_s_when_the_job_is_cancelled",
         ),
     ),
     Patch(
@@ -235,6 +237,6 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         file="tasks/views/upload.py",
         old="        if not may_be_committed(Video.objects.filter(pk=video.pk)):\n",
         new="        if video:\n",
-        tests=("tests/database/web/test_lost_commit.py::test_file_is_kept_when_the_answer_to_a_commit_was_lost",),
+        tests=("tests/database/web/test_lost_commit.py::test_file_is_kept_when_the_response_to_a_commit_was_lost",),
     ),
 )

@@ -16,7 +16,7 @@ REQUEST_PATCHES: tuple[Patch, ...] = (
         old="    request_missing_jobs(limit=bridge_settings().submit_limit)\n",
         new="",
         tests=(
-            "tests/integration/test_path_once.py::test_bulk_created_video_is_submitted_by_a_tick_when_it_sent_no_signal",
+            "tests/integration/test_pipeline_once.py::test_bulk_created_video_is_submitted_by_a_tick_when_it_sent_no_signal",
         ),
     ),
     Patch(
@@ -75,7 +75,7 @@ REQUEST_PATCHES: tuple[Patch, ...] = (
         new="    Job.objects.bulk_create([job])\n",
         tests=(
             f"{_SERVICES}/test_request.py",
-            "tests/integration/test_path_once.py::test_video_is_submitted_once_when_it_is_saved_twenty_times_at_once",
+            "tests/integration/test_pipeline_once.py::test_video_is_submitted_once_when_it_is_saved_twenty_times_at_once",
         ),
     ),
     Patch(
@@ -140,7 +140,7 @@ REQUEST_PATCHES: tuple[Patch, ...] = (
         file="tasks/wakeup.py",
         old="    sending.join(timeout=bridge_settings().broker_timeout_s)\n",
         new="    sending.join()\n",
-        tests=(f"{_SERVICES}/test_wakeup.py::test_saving_does_not_wait_when_redis_answers_byte_by_byte",),
+        tests=(f"{_SERVICES}/test_wakeup.py::test_saving_does_not_wait_when_redis_responds_byte_by_byte",),
     ),
     Patch(
         name="one wake-up is sent per video",

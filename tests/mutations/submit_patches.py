@@ -12,8 +12,8 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         name="an overdue final status still counts as undecided",
         promise=1,
         file="tasks/services/state/budget.py",
-        old="undecided=counted.filter(counted=None).exclude(overdue).count()",
-        new="undecided=counted.filter(counted=None).count()",
+        old="undecided=ended.filter(counted=None).exclude(overdue).count()",
+        new="undecided=ended.filter(counted=None).count()",
         tests=(
             f"{_SERVICES}/test_attempt_limit.py::test_job_gets_another_attempt_when_a_few_final_statuses_never_come",
         ),
@@ -22,31 +22,31 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         name="a sixth attempt is granted",
         promise=6,
         file="tasks/lifecycle/retry.py",
-        old="    if spent.counted >= max_attempts:\n",
-        new="    if spent.counted > max_attempts:\n",
+        old="    if usage.counted >= max_attempts:\n",
+        new="    if usage.counted > max_attempts:\n",
         tests=(f"{_FAULTS}/test_budget.py::test_job_is_dead_after_exactly_five_attempts_when_each_is_counted",),
     ),
     Patch(
         name="undecided attempts are ignored",
         promise=6,
         file="tasks/lifecycle/retry.py",
-        old="    if spent.counted + spent.undecided >= max_attempts:\n",
-        new="    if spent.counted >= max_attempts:\n",
+        old="    if usage.counted + usage.undecided >= max_attempts:\n",
+        new="    if usage.counted >= max_attempts:\n",
         tests=("tests/unit/lifecycle",),
     ),
     Patch(
-        name="a Spot reclaim is counted",
+        name="a Spot interruption is counted",
         promise=6,
         file="tasks/lifecycle/reasons.py",
-        old='    SPOT_RECLAIM = "SPOT_RECLAIM", Counts.NO,',
-        new='    SPOT_RECLAIM = "SPOT_RECLAIM", Counts.YES,',
+        old='    SPOT_INTERRUPTION = "SPOT_INTERRUPTION", Counts.NO,',
+        new='    SPOT_INTERRUPTION = "SPOT_INTERRUPTION", Counts.YES,',
         tests=(f"{_FAULTS}/test_budget.py::test_host_loss_is_not_counted_when_batch_reports_it",),
     ),
     Patch(
         name="host losses in a row are not limited",
         promise=6,
         file="tasks/lifecycle/retry.py",
-        old="    if spent.consecutive_losses >= max_consecutive_losses:\n        return Decision.TOO_MANY_HOSTS_LOST\n",
+        old="    if usage.consecutive_losses >= max_consecutive_losses:\n        return Decision.TOO_MANY_LOSSES\n",
         new="",
         tests=(f"{_FAULTS}/test_budget.py::test_job_is_dead_when_twenty_hosts_are_lost_without_a_finished_unit",),
     ),
@@ -116,10 +116,10 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         name="a denied DescribeJobs counts as absence",
         promise=9,
         file="tasks/batch/aws.py",
-        old='            with converted_errors("DescribeJobs", client):\n                answer = client.describe_jobs(jobs=page)\n',
+        old='            with converted_errors("DescribeJobs", client):\n                response = client.describe_jobs(jobs=page)\n',
         new=(
-            "            try:\n                answer = client.describe_jobs(jobs=page)\n"
-            '            except ClientError:\n                answer = {"jobs": []}\n'
+            "            try:\n                response = client.describe_jobs(jobs=page)\n"
+            '            except ClientError:\n                response = {"jobs": []}\n'
         ),
         tests=(
             f"{_FAULTS}/test_unknown_is_not_failed.py::test_state_is_unchanged_and_event_written_once_when_aws_rejects_reads",
@@ -200,7 +200,7 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         ),
     ),
     Patch(
-        name="a late SubmitJob answer is ignored",
+        name="a late SubmitJob response is ignored",
         promise=11,
         file="tasks/services/ticks/submit.py",
         old='        terminate_orphan(batch_job_id, batch=batch, why="the attempt ended, or has another Batch job")\n',
@@ -222,7 +222,7 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         old="islice(remaining, DESCRIBE_LIMIT_IDS)",
         new="islice(remaining, 1)",
         tests=(
-            "tests/integration/test_path_once.py::test_tick_makes_three_calls_and_no_write_when_250_jobs_are_unchanged",
+            "tests/integration/test_pipeline_once.py::test_tick_makes_three_calls_and_no_write_when_250_jobs_are_unchanged",
         ),
     ),
 )

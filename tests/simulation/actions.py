@@ -41,7 +41,7 @@ SUBMIT_FAULTS = ("", "", "", "refused", "throttled", "lost before", "lost after"
 PERSON_ACTIONS = ("upload", "bulk", "version", "again", "again", "cancel", "delete", "revive")
 CHANGES = ("ends", "ends", "starts", "succeeds", "vanishes", "is listed")
 MISBEHAVIORS = ("fails", "rejects", "dies", "dies unnoticed", "is cut off")
-REASONS = (Reason.ENCODE_FAILED, Reason.STORAGE_FAILED, Reason.SIGTERM)
+REASONS = (Reason.TRANSCODE_FAILED, Reason.STORAGE_FAILED, Reason.SIGTERM)
 RARELY = (False, False, False, True)
 SPANS_S = (20.0, 61.0, 200.0, 301.0, 901.0)
 ENDS = (
@@ -119,7 +119,7 @@ class Actions(Bridge):
     def submit_takes_effect_twice(self) -> None:
         """Create a second Batch job of the same name.
 
-        The answer to SubmitJob is lost, and ListJobs lags for longer than both lookups.
+        The response to SubmitJob is lost, and ListJobs lags for longer than both lookups.
         """
         self.tick_submit(fault="lost after, not listed")
         for _ in range(2):
@@ -179,7 +179,7 @@ class Actions(Bridge):
             self.step(container)
 
     def container_repeats_finish(self, pick: int, redo: bool) -> None:
-        """Finish a unit twice, as after a lost answer to COMMIT; or redo one that failed verification."""
+        """Finish a unit twice, as after a lost response to COMMIT; or redo one that failed verification."""
         container = self.pick([each for each in self.live_containers() if each.lease], pick)
         if redo and container.lease.kind is UnitKind.PUBLISH:
             bad = [(made, "too short") for made in finished_units(container.job_id)[:1]]
@@ -249,9 +249,9 @@ class Actions(Bridge):
         The next tick submits its Batch job.
         """
         job = Job.objects.get(pk=self.pick(self.claimed_containers(), pick).job_id)
-        counted = Attempt.objects.filter(job=job, number__gt=job.budget_from)
-        may_count = counted.exclude(counted=False, ended_at__isnull=False)
-        live = counted.filter(state__in=LIVE_ATTEMPT_STATES)
+        attempts = Attempt.objects.filter(job=job, number__gt=job.budget_from)
+        may_count = attempts.exclude(counted=False, ended_at__isnull=False)
+        live = attempts.filter(state__in=LIVE_ATTEMPT_STATES)
         if job.state == "RUNNING" and live.exists() and may_count.count() < MAX_ATTEMPTS:
             Job.objects.filter(pk=job.pk).update(fence=F("fence") + 1)
             number = job.fence + 1

@@ -44,11 +44,11 @@ MAX_ROUNDS = 60
 SETTINGS = {
     "max_attempts": MAX_ATTEMPTS,
     "max_consecutive_losses": MAX_LOSSES,
-    "missing_answers_limit": 2,
+    "missing_responses_limit": 2,
     "submit_burst": 100_000,
     "submit_per_s": 100_000,
 }
-"""Low limits of attempts and missing answers, so that they are often reached, and no rate limit."""
+"""Low limits of attempts and missing responses, so that they are often reached, and no rate limit."""
 
 
 class Bridge:
@@ -124,10 +124,10 @@ class Bridge:
     def send_heartbeat(self, container: Container) -> None:
         attempt = Attempt.objects.filter(job=container.job_id, number=container.number, claim_id=container.claim_id)
         runs = attempt.filter(state=AttemptState.RUNNING).exists()
-        answer = container.send_heartbeat()
-        assert answer is None or (answer is HeartbeatReply.ALIVE) == runs
-        if answer not in {None, HeartbeatReply.ALIVE}:
-            container.leave(0 if answer is HeartbeatReply.DONE else 11)
+        response = container.send_heartbeat()
+        assert response is None or (response is HeartbeatReply.ALIVE) == runs
+        if response not in {None, HeartbeatReply.ALIVE}:
+            container.leave(0 if response is HeartbeatReply.DONE else 11)
 
     def send_all_heartbeats(self) -> None:
         for container in self.live_containers():

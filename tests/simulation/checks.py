@@ -25,7 +25,7 @@ _READ = """
     SELECT json_build_object(
         'videos', (SELECT json_agg(json_build_array(id, published_job_id, deleted_at)) FROM batchreel_video),
         'jobs', (SELECT json_agg(json_build_object('id', id, 'video', video_id, 'state', state, 'budget_from', budget_from,
-                 'level', level, 'made', manifest IS NOT NULL AND manifest_key <> '', 'by', manifest->'by', 'fence', fence,
+                 'level', level, 'made', manifest IS NOT NULL AND playlist_key <> '', 'by', manifest->'by', 'fence', fence,
                  'asked_at', EXTRACT(EPOCH FROM created_at))) FROM batchreel_job),
         'attempts', (SELECT json_agg(json_build_object('job', job_id, 'number', number, 'state', state, 'counted', counted))
                      FROM batchreel_attempt),
@@ -56,8 +56,8 @@ class Watcher:
         """Return the rows. Raises AssertionError if a promise is broken."""
         with connection.cursor() as cursor:
             cursor.execute(_READ, [self.newest_event])
-            answer = cursor.fetchone()[0]
-        rows: dict[str, Any] = {key: each or [] for key, each in _parsed(answer).items()}
+            response = cursor.fetchone()[0]
+        rows: dict[str, Any] = {key: each or [] for key, each in _parsed(response).items()}
         self._follow_events(rows["events"])
         jobs = {job["id"]: job for job in rows["jobs"]}
         self._check_jobs(rows)
@@ -159,8 +159,8 @@ class Watcher:
             self.shown[video_id] = job_id
 
 
-def _parsed(answer: Any) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(answer) if isinstance(answer, str) else answer
+def _parsed(response: Any) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(response) if isinstance(response, str) else response
     return parsed
 
 

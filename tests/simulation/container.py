@@ -13,9 +13,9 @@ from tasks.services.container_api.claim import (
     JobAlreadyDoneError,
     Lease,
     NotClaimableError,
-    NothingToClaim,
+    NothingToLease,
     claim_attempt,
-    claim_unit,
+    lease_unit,
 )
 from tasks.services.container_api.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
 from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbeat
@@ -40,7 +40,7 @@ class Container:
     is_gone: bool = False
 
     def step(self) -> None:
-        """Claim the attempt, claim a unit, or finish the held unit. Exit if the answer requires it."""
+        """Claim the attempt, lease a unit, or finish the held unit. Exit if the response requires it."""
         try:
             if self.claim is None:
                 self.claim = claim_attempt(
@@ -59,10 +59,10 @@ class Container:
             self.leave(11)
 
     def _claim_unit(self, claim: Claim) -> None:
-        claimed = claim_unit(claim, lease_id=uuid.uuid4().hex[:12])
+        claimed = lease_unit(claim, lease_id=uuid.uuid4().hex[:12])
         if isinstance(claimed, Lease):
             self.lease = claimed
-        elif claimed is NothingToClaim.JOB_DONE or finish_attempt(claim):
+        elif claimed is NothingToLease.JOB_DONE or finish_attempt(claim):
             self.leave(0)
 
     def finish(self) -> None:
@@ -73,9 +73,9 @@ class Container:
         if lease.kind is UnitKind.PLAN:
             finish_plan(claim, lease, plan={"by": claim.number}, units=_UNITS)
         elif lease.kind is UnitKind.PUBLISH:
-            publish(claim, lease, manifest={"by": claim.number}, manifest_key=f"{lease.key_prefix}/m", poster_key="")
+            publish(claim, lease, manifest={"by": claim.number}, playlist_key=f"{lease.key_prefix}/m", poster_key="")
         elif lease.kind is UnitKind.PREVIEW:
-            publish_preview(claim, lease, manifest={"by": claim.number}, manifest_key=f"{lease.key_prefix}/m")
+            publish_preview(claim, lease, manifest={"by": claim.number}, playlist_key=f"{lease.key_prefix}/m")
         else:
             finish_unit(claim, lease, output={"by": claim.number})
 

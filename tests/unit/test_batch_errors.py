@@ -28,7 +28,7 @@ _URL = "http://127.0.0.1"
 
 
 def _client_error(code: str, status: int) -> ClientError:
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "SubmitJob")  # type: ignore[typeddict-item] # a minimal answer
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "SubmitJob")  # type: ignore[typeddict-item] # a minimal response
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Progress that a heartbeat reports while several units run at once."""
+"""Progress that a heartbeat reports while several units run in parallel."""
 
 from __future__ import annotations
 

@@ -20,27 +20,27 @@ RENDERED = render(
 )
 
 
-def as_aws_answers(definition: dict[str, Any]) -> dict[str, Any]:
+def as_aws_responses(definition: dict[str, Any]) -> dict[str, Any]:
     """Return the definition as DescribeJobDefinitions does: with defaults, and lists reordered."""
-    answer = deepcopy(definition) | {
+    response = deepcopy(definition) | {
         "jobDefinitionArn": "arn:aws:batch:eu-west-1:1:job-definition/transcode:7",
         "revision": 7,
         "status": "ACTIVE",
         "containerOrchestrationType": "ECS",
         "tags": {},
     }
-    container = answer["containerProperties"]
+    container = response["containerProperties"]
     container |= {"ulimits": [], "privileged": False}
     container["linuxParameters"] |= {"devices": [], "tmpfs": []}
     container["logConfiguration"]["secretOptions"] = []
     container["environment"].reverse()
     container["resourceRequirements"].reverse()
-    answer["retryStrategy"]["evaluateOnExit"] = []
-    return answer
+    response["retryStrategy"]["evaluateOnExit"] = []
+    return response
 
 
 def test_definitions_are_equal_when_aws_added_its_defaults() -> None:
-    assert differences(registered=as_aws_answers(RENDERED), rendered=RENDERED) == []
+    assert differences(registered=as_aws_responses(RENDERED), rendered=RENDERED) == []
 
 
 @pytest.mark.parametrize(

@@ -54,5 +54,5 @@ def test_every_documented_column_exists_when_models_change() -> None:
     cells = [line.split(" | ")[1] for line in section.splitlines() if re.match(r"\| (Video|job): ", line)]
     named = {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)}
     columns = {field.name for model in (Video, Job, Attempt) for field in model._meta.get_fields()}
-    assert {"manifest_key", "batch_job_id"} <= named
+    assert {"playlist_key", "batch_job_id"} <= named
     assert named <= columns

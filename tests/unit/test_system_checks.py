@@ -24,7 +24,7 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E019", {"signed_url_ttl_s": 604_801}),
     ("batchreel.E001", {"secrets": "arn"}),
     ("batchreel.E006", {"profile": "no such profile"}),
-    ("batchreel.E010", {"stuck_threshold_s": 79}),
+    ("batchreel.E010", {"silence_threshold_s": 79}),
     ("batchreel.E010", {"missing_heartbeat_s": 79}),
     ("batchreel.E011", {"rescue_tick_s": 181}),
     ("batchreel.E012", {"tick_lease_s": 24}),
@@ -41,7 +41,7 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [
     {},
-    {"stuck_threshold_s": 80},
+    {"silence_threshold_s": 80},
     {"rescue_tick_s": 180},
     {"tick_lease_s": 25},
     {"attempt_timeout_s": 60},

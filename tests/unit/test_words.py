@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TEXT_SUFFIXES = {".py", ".md", ".html", ".css", ".js", ".sh", ".tf", ".tftpl", ".toml", ".yml", ""}
+TEXT_SUFFIXES = {".py", ".md", ".html", ".css", ".js", ".sh", ".tf", ".tftpl", ".json", ".toml", ".yml", ""}
 OWN_WORDS = {"tests/unit/test_words.py"}
 """This list itself."""
 

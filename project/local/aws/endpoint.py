@@ -24,8 +24,8 @@ from project.local.aws.server import PROJECT_ROOT
 from project.local.batch.api import JobPlane
 from project.local.batch.container_logs import ContainerLogs
 from project.local.batch.control_plane import ControlPlane
-from project.local.batch.faults.answers import FaultyJobPlane
 from project.local.batch.faults.plan import FAULTS_PATH, FaultTable
+from project.local.batch.faults.responses import FaultyJobPlane
 from project.local.batch.jobs import JobTable
 from project.local.batch.runner import ContainerRunner
 from project.local.servers.ports import LOOPBACK
@@ -80,8 +80,8 @@ class _LockedMoto:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         with nullcontext() if scope is None or scope["service"] == "s3" else self._lock:
-            answer: Iterable[bytes] = self._moto(environ, start_response)
-        return answer
+            response: Iterable[bytes] = self._moto(environ, start_response)
+        return response
 
 
 class _RequestHandler(MotoRequestHandler):
@@ -98,8 +98,8 @@ class _RequestHandler(MotoRequestHandler):
         """Handle one request."""
         scope = _CREDENTIAL_SCOPE.search(self.headers.get("Authorization", ""))
         is_batch = self.path == FAULTS_PATH or (scope is not None and scope["service"] == "batch")
-        if is_batch and self.server.job_plane.answers(self.command, self.path):
-            self._answer_job_plane(scope["region"] if scope else "")
+        if is_batch and self.server.job_plane.handles(self.command, self.path):
+            self._respond_from_job_plane(scope["region"] if scope else "")
             return
         super().run_wsgi()
         if self.path in _COMPUTE_CHANGES:
@@ -112,19 +112,19 @@ class _RequestHandler(MotoRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing, because polling would fill the log. Errors are logged where they occur."""
 
-    def _answer_job_plane(self, region: str) -> None:
+    def _respond_from_job_plane(self, region: str) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answered = self.server.job_plane.answer(self.command, self.path, body, region=region)
+        answered = self.server.job_plane.respond(self.command, self.path, body, region=region)
         if answered is None:
             self.close_connection = True
             return
-        status, headers, answer = answered
+        status, headers, response = answered
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(response)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(response)
 
 
 def main() -> None:

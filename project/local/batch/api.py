@@ -30,7 +30,7 @@ LIST_FILTERED_PAGE_MAX = 100
 BULK_IDS_MAX = 50
 """API_TerminateJobs, API_CancelJobs: up to 50 jobs."""
 
-Answer = tuple[int, dict[str, str], bytes]
+Response = tuple[int, dict[str, str], bytes]
 """HTTP status, headers, body."""
 
 _log = logging.getLogger(__name__)
@@ -52,21 +52,21 @@ class JobPlane:
             "/v1/canceljobs": partial(self._end_several, self._table.cancel),
         }
 
-    def answers(self, method: str, path: str) -> bool:
+    def handles(self, method: str, path: str) -> bool:
         """Return whether a request belongs to the job plane. moto serves all other Batch requests."""
         return method == "POST" and path in self._operations
 
-    def answer(self, path: str, body: bytes, *, region: str) -> Answer:
+    def respond(self, path: str, body: bytes, *, region: str) -> Response:
         """Return HTTP status, headers and body of the response. Raises nothing."""
         try:
             shape = self._operations[path](_parse(path, body), region)
         except BatchError as refusal:
-            return error_answer(refusal)
+            return error_response(refusal)
         except Exception:  # noqa: BLE001 - the client gets AWS's response for any internal error
             _log.exception("%s failed", path)
             message = "The local AWS Batch failed; see its log."
             error = BatchError(message, code="ServerException", http_status=HTTPStatus.INTERNAL_SERVER_ERROR)
-            return error_answer(error)
+            return error_response(error)
         return HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(shape).encode()
 
     def _submit_job(self, body: Mapping[str, Any], region: str) -> dict[str, Any]:
@@ -96,10 +96,10 @@ class JobPlane:
             before=_read_token(body.get("nextToken")),
             limit=min(limit, page_max),
         )
-        answer: dict[str, Any] = {"jobSummaryList": summaries}
+        response: dict[str, Any] = {"jobSummaryList": summaries}
         if next_before is not None:
-            answer["nextToken"] = _write_token(next_before)
-        return answer
+            response["nextToken"] = _write_token(next_before)
+        return response
 
     def _terminate_job(self, body: Mapping[str, Any], _region: str) -> dict[str, Any]:
         self._table.terminate(text_field(body, "jobId"), text_field(body, "reason"))
@@ -131,7 +131,7 @@ def _parse(path: str, body: bytes) -> Mapping[str, Any]:
     return parsed
 
 
-def error_answer(error: BatchError) -> Answer:
+def error_response(error: BatchError) -> Response:
     """Return the HTTP status, headers and body that botocore turns into a ClientError."""
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.code}
     return error.http_status, headers, json.dumps({"message": error.message}).encode()

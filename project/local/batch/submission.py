@@ -40,7 +40,7 @@ class RetryRules:
     def should_retry(self, *, attempts_made: int, exit_code: int | None, reason: str, status_reason: str) -> bool:
         """Return whether a failed attempt is followed by another one.
 
-        The first matching rule decides. Without a match, the answer is yes.
+        The first matching rule decides. Without a match, the response is yes.
         """
         if attempts_made >= self.attempts:
             return False

@@ -93,7 +93,7 @@ def print_publication(job: Job, console: Console) -> None:
     running = os.environ.get(WEB_URL)
     page = f"{running or f'http://127.0.0.1:{WEB_PORT}'}{reverse('batchreel:video', args=[job.video_id])}"
     console.print(f"\nPlayable: {job.video} ({(job.manifest or {})['duration_s']:.1f} s)", style="bold green")
-    console.print(f"  playlist  {default_storage.path(job.manifest_key)}")
+    console.print(f"  playlist  {default_storage.path(job.playlist_key)}")
     console.print("\nNext: watch it")
     start = "log in" if running else "run scripts/dev, log in"
     console.print(f"  in a browser  {start} as teacher with the password in login.txt, and open {page}")

@@ -56,8 +56,8 @@ class Service:
                 start_new_session=True,  # so that a Ctrl-C in the terminal reaches only the parent
             )
 
-    def wait_until(self, answers: Callable[[], object], *, deadline_s: float) -> None:
-        """Call `answers` until it raises no exception.
+    def wait_until(self, check: Callable[[], object], *, deadline_s: float) -> None:
+        """Call `check` until it raises no exception.
 
         Raises StackError with the tail of the log if the process ends earlier or `deadline_s`
         passes, or its subclass PortTakenError if the port was the reason.
@@ -65,7 +65,7 @@ class Service:
         give_up_at = time.monotonic() + deadline_s
         while True:
             try:
-                answers()
+                check()
             except Exception as error:
                 if self._process.poll() is not None:
                     raise self._ended() from None

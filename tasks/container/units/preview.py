@@ -60,8 +60,8 @@ def run_preview(context: ContainerContext, lease: Lease, slot: int, folder: Path
         context.database(partial(finish_unit, context.claim, lease, output={"skipped": str(error)}))
         return False
     manifest = preview.manifest
-    manifest_key = f"{lease.key_prefix}/{manifest['master']}"
-    context.database(partial(publish_preview, context.claim, lease, manifest=manifest, manifest_key=manifest_key))
+    playlist_key = f"{lease.key_prefix}/{manifest['master']}"
+    context.database(partial(publish_preview, context.claim, lease, manifest=manifest, playlist_key=playlist_key))
     return False
 
 

@@ -58,7 +58,7 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
             context.claim,
             lease,
             manifest=manifest,
-            manifest_key=f"{lease.key_prefix}/{manifest['master']}",
+            playlist_key=f"{lease.key_prefix}/{manifest['master']}",
             poster_key=object_key(lease, manifest["poster"]),
         )
     )

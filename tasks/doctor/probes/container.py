@@ -17,7 +17,7 @@ from django.db import DatabaseError, connection
 from ...conf import bridge_settings
 from ...database_role import GRANTS
 from ...setting_checks import setting_problems
-from ...storage.keys import DOCTOR_FOLDER
+from ...storage.keys import CONTAINER_DOCTOR_FOLDER
 from ..finding import failed, ok, warning
 from .media import check_ffmpeg
 from .storage import try_storage
@@ -90,7 +90,7 @@ def _has(privilege: tuple[str, str, str]) -> bool:
 
 def _storage() -> Finding:
     advice = "Check STORAGE_BUCKET, the policy of the containers' IAM role, and the route from their subnets to S3."
-    return try_storage(DOCTOR_FOLDER, cleanup=False, fix=advice) or ok(
+    return try_storage(CONTAINER_DOCTOR_FOLDER, cleanup=False, fix=advice) or ok(
         "storage", "A small object was written and read back."
     )
 

@@ -62,18 +62,18 @@ def _overdue() -> Iterator[Finding]:
 
 
 def _not_started() -> Iterator[Finding]:
-    retry_s = bridge_settings().runnable_alert_s
+    alert_after_s = bridge_settings().runnable_alert_s
     waiting = Attempt.objects.filter(
         state="SUBMITTED", batch_status__in=["SUBMITTED", "PENDING", "RUNNABLE", "STARTING"]
-    ).filter(created_at__lt=Now() - timedelta(seconds=retry_s))
+    ).filter(created_at__lt=Now() - timedelta(seconds=alert_after_s))
     oldest = waiting.order_by("created_at").first()
     if oldest is None:
-        yield ok("starting", f"No attempt has waited for more than {retry_s / 60:g} min to start.")
+        yield ok("starting", f"No attempt has waited for more than {alert_after_s / 60:g} min to start.")
         return
     reason = oldest.batch_status_reason or "AWS gives no reason"
     yield warning(
         "starting",
-        f"{waiting.count()} attempts have waited for more than {retry_s / 60:g} min; the oldest is {oldest.batch_status}: {reason}.",
+        f"{waiting.count()} attempts have waited for more than {alert_after_s / 60:g} min; the oldest is {oldest.batch_status}: {reason}.",
         fix="Check the compute environment: capacity, subnets, instance types, maxvCpus.",
     )
 

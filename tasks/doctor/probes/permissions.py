@@ -14,6 +14,7 @@ from ...batch.control import permission_probes
 from ...batch.errors import BatchDeniedError, BatchError
 from ...conf import bridge_settings
 from ...storage.bucket import BucketDeniedError, BucketError, default_bucket
+from ...storage.keys import SITE_DOCTOR_FOLDER
 from ..finding import failed, ok
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _bucket_calls(bucket: Bucket | None) -> dict[str, Callable[[], object]]:
     """
     if bucket is None:
         return {}
-    key = f"doctor/{uuid.uuid4().hex}.part"
+    key = f"{SITE_DOCTOR_FOLDER}/{uuid.uuid4().hex}.part"
 
     def multipart_upload() -> None:
         upload_id = bucket.begin_multipart_upload(key, content_type="text/plain")

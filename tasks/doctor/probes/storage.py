@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 
+from ...storage.keys import SITE_DOCTOR_FOLDER
 from ..finding import failed, ok, warning
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def check_storage() -> Iterator[Finding]:
     Storage that only this machine can access is a warning: containers elsewhere would not see the
     files.
     """
-    failure = try_storage("doctor", cleanup=True, fix=_FIX)
+    failure = try_storage(SITE_DOCTOR_FOLDER, cleanup=True, fix=_FIX)
     if failure is not None:
         yield failure
     elif isinstance(default_storage, FileSystemStorage) and not _aws_is_local():

@@ -78,7 +78,7 @@ class Lease:
     """The unit was finished before, but its output failed verification."""
 
 
-class NothingToClaim(enum.Enum):
+class NothingToLease(enum.Enum):
     """Why there is no unit for this container at the moment."""
 
     JOB_DONE = "the job has succeeded"
@@ -134,7 +134,7 @@ def require_claimable(attempt: Attempt, batch_job_id: str | None) -> None:
 
 
 @transaction.atomic
-def claim_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToClaim:
+def lease_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToLease:
     """Lease a unit whose predecessors are DONE and that no RUNNING attempt holds, or return why there is none.
 
     Leases are never released: a unit of an attempt that is not RUNNING is free. The caller chooses
@@ -144,13 +144,13 @@ def claim_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToClaim:
     job = lock_job(claim.job_id)
     attempt = require_running_attempt(job, claim)
     if attempt is None:
-        return NothingToClaim.JOB_DONE
+        return NothingToLease.JOB_DONE
     if taken := Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt, lease_id=lease_id).first():
         return _lease(taken, job)
-    unit = _claimable(job).first()
+    unit = _leasable(job).first()
     if unit is None:
         own = Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt).exists()
-        return NothingToClaim.OWN_WORK_FIRST if own else NothingToClaim.HELD_BY_OTHERS
+        return NothingToLease.OWN_WORK_FIRST if own else NothingToLease.HELD_BY_OTHERS
     unit.job = job
     transition(
         unit,
@@ -193,7 +193,7 @@ def require_running_attempt(job: Job, claim: Claim) -> Attempt | None:
     raise FencedError(message)
 
 
-def _claimable(job: Job) -> Any:
+def _leasable(job: Job) -> Any:
     """Return the free units in the order in which to lease them: plan, then media, then publishing.
 
     Publishing does not wait for the preview, which is pointless once all media units are done.

@@ -20,7 +20,7 @@ from .finish import require_current_lease
 
 
 @transaction.atomic
-def publish_preview(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_key: str) -> None:
+def publish_preview(claim: Claim, lease: Lease, *, manifest: dict[str, Any], playlist_key: str) -> None:
     """Record the preview on the job, and point the video at it unless it already shows something or was deleted.
 
     Repeating the call, after a lost response, is a no-op; so is a call after the job was published.
@@ -36,6 +36,6 @@ def publish_preview(claim: Claim, lease: Lease, *, manifest: dict[str, Any], man
         message = f"{unit} is no longer held by this attempt"
         raise FencedError(message)
     unit.attempt = attempt
-    transition(unit, UnitEvent.FINISH, output={"manifest_key": manifest_key}, done_at=Now())
-    transition(job, JobEvent.PREVIEW, manifest=manifest, manifest_key=manifest_key, level=PublicationLevel.PREVIEW)
+    transition(unit, UnitEvent.FINISH, output={"playlist_key": playlist_key}, done_at=Now())
+    transition(job, JobEvent.PREVIEW, manifest=manifest, playlist_key=playlist_key, level=PublicationLevel.PREVIEW)
     Video.objects.filter(pk=job.video_id, deleted_at=None, published_job=None).update(published_job=job)

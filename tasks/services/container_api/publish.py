@@ -68,7 +68,7 @@ def read_plan(job_id: uuid.UUID) -> dict[str, Any]:
 
 
 @transaction.atomic
-def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_key: str, poster_key: str) -> None:
+def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], playlist_key: str, poster_key: str) -> None:
     """Mark the job SUCCEEDED, and point the video at it unless it was deleted or already shows a newer job.
 
     Repeating the call, after a lost response, is a no-op. Raises FencedError or
@@ -85,12 +85,12 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], manifest_ke
         message = f"{unit} is no longer held by this attempt"
         raise FencedError(message)
     unit.attempt = attempt
-    transition(unit, UnitEvent.FINISH, output={"manifest_key": manifest_key}, done_at=Now())
+    transition(unit, UnitEvent.FINISH, output={"playlist_key": playlist_key}, done_at=Now())
     transition(
         job,
         JobEvent.PUBLISH,
         manifest=manifest,
-        manifest_key=manifest_key,
+        playlist_key=playlist_key,
         poster_key=poster_key,
         level=PublicationLevel.FULL,
         reason="",
@@ -141,7 +141,7 @@ def redo_units(claim: Claim, lease: Lease, *, bad: Sequence[tuple[FinishedUnit, 
                 text=f"{verified.kind} {verified.index}: {problem}",
                 redo_count=damaged.redo_count + 1,
                 attempt=None,
-                output={"is_redo": problem},
+                output={"problem": problem},
                 done_at=None,
             )
     Unit.objects.filter(pk=unit.pk, fence=unit.fence).update(attempt=None)

@@ -1,6 +1,6 @@
 """Cancelling a job.
 
-Its attempts end in their rows at once. Containers stop at their next heartbeat, and the reap tick
+Its attempts end in their rows immediately. Containers stop at their next heartbeat, and the reap tick
 terminates the Batch jobs.
 """
 

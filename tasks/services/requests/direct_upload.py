@@ -142,7 +142,7 @@ def _mark_complete(video_id: uuid.UUID) -> None:
         append_event("upload.complete", video_id=video.pk)
 
 
-def abort_old_uploads(*, limit: int) -> int:
+def delete_abandoned_uploads(*, limit: int) -> int:
     """Delete videos whose upload was never completed within `upload_retention_s`, and return their number.
 
     Purging them aborts the multipart uploads.

@@ -94,7 +94,7 @@ def request_missing_jobs(*, limit: int) -> int:
 def _videos_needing_job() -> QuerySet[Video]:
     """Return complete videos whose source is not recorded as requested.
 
-    A job may exist all the same, created by code that did not record it.
+    A job may exist nevertheless, created by code that did not record it.
     """
     return Video.objects.filter(NEEDS_JOB)
 

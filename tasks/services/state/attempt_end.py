@@ -9,17 +9,17 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 |---------------------------------------------|-------------------------------|-----------|---------|
 | container: nothing left to do               | SUCCEEDED                     | no        | finish  |
 | container: published the job                | SUCCEEDED                     | no        | publish |
-| container: error                            | FAILED: ENCODE_FAILED, ...    | yes       | finish  |
+| container: error                            | FAILED: TRANSCODE_FAILED, ...    | yes       | finish  |
 | container: SIGTERM                          | FAILED: SIGTERM               | undecided | finish  |
 | container: input rejected, job FAILED too   | FAILED: INPUT_REJECTED        | yes       | finish  |
 | Batch: FAILED, container exited             | FAILED: EXIT_CODE, ...        | yes       | observe |
 | Batch: FAILED, attempt timeout              | FAILED: TIMED_OUT             | yes       | observe |
-| Batch: FAILED, machine lost or no start     | FAILED: SPOT_RECLAIM, ...     | no        | observe |
+| Batch: FAILED, machine lost or no start     | FAILED: SPOT_INTERRUPTION, ...     | no        | observe |
 | Batch: FAILED, exit code 31                 | FAILED: DATABASE_UNAVAILABLE  | no        | observe |
 | Batch: FAILED, terminated by an operator    | FAILED: TERMINATED            | no        | observe |
 | Batch: FAILED, terminated by the bridge     | FAILED: REPLACED              | see below | observe |
 | Batch: FAILED, cause unknown                | FAILED: UNKNOWN_CAUSE         | undecided | observe |
-| Batch: SUCCEEDED, row live after a grace    | FAILED: UNFINISHED            | yes       | observe |
+| Batch: SUCCEEDED, row live after the grace  | FAILED: UNFINISHED            | yes       | observe |
 | Batch: job missing, and no heartbeat        | LOST: BATCH_JOB_MISSING       | undecided | observe |
 | started, but not claimed in time            | LOST: START_TIMEOUT           | no        | rescue  |
 | no heartbeat                                | LOST: HEARTBEAT_TIMEOUT       | undecided | rescue  |
@@ -55,9 +55,9 @@ this order:
 
 1. `max_attempts` counted attempts: DEAD, reason ATTEMPTS_EXHAUSTED.
 2. The newest `max_consecutive_losses` attempts were losses (`Reason.is_loss`, counted or not) and
-   finished no unit: DEAD, reason TOO_MANY_HOSTS_LOST.
+   finished no unit: DEAD, reason TOO_MANY_LOSSES.
 3. Counted and undecided attempts together reach `max_attempts`: the job waits until one of them
-   turns out not to count, or until the first wait for a final status runs out.
+   is decided, or until the first wait for a final status runs out.
 4. Otherwise: another attempt.
 """
 

@@ -29,11 +29,11 @@ def budget_usage(job: Job) -> BudgetUsage:
 
     An undecided attempt whose wait for the final status has run out is counted.
     """
-    counted = ended_attempts(job)
+    ended = ended_attempts(job)
     overdue = Q(counted=None, ended_at__lte=Now() - _final_status_wait())
     return BudgetUsage(
-        counted=counted.filter(Q(counted=True) | overdue).count(),
-        undecided=counted.filter(counted=None).exclude(overdue).count(),
+        counted=ended.filter(Q(counted=True) | overdue).count(),
+        undecided=ended.filter(counted=None).exclude(overdue).count(),
         consecutive_losses=_consecutive_losses(job),
     )
 

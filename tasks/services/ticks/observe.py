@@ -67,7 +67,7 @@ def attempts_to_poll(tick: int) -> Iterable[Attempt]:
     urgent = (
         Q(state=AttemptState.RUNNING, heartbeat_at__lt=fresh)
         | Q(state__in=[AttemptState.SUBMITTED], created_at__gt=Now() - timedelta(seconds=conf.poll_fast_until_s))
-        | Q(missing_answers__gt=0)
+        | Q(missing_responses__gt=0)
     )
     live = Q(state__in=LIVE_ATTEMPT_STATES)
     awaits_final_status = Q(ended_at__gt=Now() - timedelta(seconds=conf.final_status_wait_s)) & ~Q(
@@ -117,12 +117,12 @@ def apply_observation(attempt: Attempt, seen: Observation) -> bool:
 
 def _differs(attempt: Attempt, seen: Observation) -> bool:
     if seen.status is BatchStatus.ABSENT:
-        return attempt.missing_answers < bridge_settings().missing_answers_limit
+        return attempt.missing_responses < bridge_settings().missing_responses_limit
     return (attempt.batch_status, attempt.batch_status_reason, attempt.batch_log_stream) != (
         seen.status,
         seen.status_reason,
         seen.log_stream or attempt.batch_log_stream,
-    ) or attempt.missing_answers > 0
+    ) or attempt.missing_responses > 0
 
 
 def _is_due_for_conclusion(attempt: Attempt, seen: Observation) -> bool:
@@ -138,14 +138,14 @@ def _write(attempt: Attempt, seen: Observation) -> None:
     if seen.status is BatchStatus.ABSENT:
         # Counted only up to the limit, so that the row does not change at each tick.
         columns: dict[str, Any] = {
-            "missing_answers": min(attempt.missing_answers + 1, bridge_settings().missing_answers_limit)
+            "missing_responses": min(attempt.missing_responses + 1, bridge_settings().missing_responses_limit)
         }
     else:
         columns = {
             "batch_status": seen.status.value,
             "batch_status_reason": seen.status_reason,
             "batch_log_stream": seen.log_stream or attempt.batch_log_stream,
-            "missing_answers": 0,
+            "missing_responses": 0,
         }
         if attempt.exit_code is None:
             columns["exit_code"] = seen.exit_code
@@ -182,14 +182,14 @@ def _grace_is_over(attempt: Attempt) -> bool:
 def _is_lost(attempt: Attempt) -> bool:
     """Return whether the Batch job is gone.
 
-    That takes several missing answers, no heartbeat although the tick was running, and a minimum
+    That takes several missing responses, no heartbeat although the tick was running, and a minimum
     age: never just one of them.
     """
     conf = bridge_settings()
     silent = Now() - timedelta(seconds=conf.missing_heartbeat_s)
     old = Now() - timedelta(seconds=conf.missing_min_age_s)
     return (
-        attempt.missing_answers >= conf.missing_answers_limit
+        attempt.missing_responses >= conf.missing_responses_limit
         and Attempt.objects.filter(
             Q(heartbeat_at=None) | Q(heartbeat_at__lt=silent), pk=attempt.pk, created_at__lt=old
         ).exists()

@@ -78,7 +78,7 @@ def purge_deleted(*, limit: int) -> int:
 
 
 def _retention_cutoff() -> Any:
-    """Return the time before which a superseded publication is taken to have lost its last viewer."""
+    """Return the time before which a superseded publication is assumed to have no viewers left."""
     return Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
 
 
@@ -157,7 +157,7 @@ def _with_containers(attempts: Any) -> Any:
     These are live ones, and ended ones until AWS reports their Batch job as ended or missing.
     """
     live = Q(state__in=LIVE_ATTEMPT_STATES)
-    gone = Q(batch_status__in=FINAL_STATUSES) | Q(missing_answers__gte=bridge_settings().missing_answers_limit)
+    gone = Q(batch_status__in=FINAL_STATUSES) | Q(missing_responses__gte=bridge_settings().missing_responses_limit)
     exiting = ~gone & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - POLL_ENDED_FOR)
     return attempts.filter(live | exiting)
 

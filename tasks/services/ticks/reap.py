@@ -20,7 +20,7 @@ from ...conf import bridge_settings
 from ...lifecycle.observation import FINAL_STATUSES, TERMINATE_REASON_PREFIX, BatchStatus
 from ...lifecycle.states import LIVE_ATTEMPT_STATES
 from ...models import Attempt
-from ..requests.direct_upload import abort_old_uploads
+from ..requests.direct_upload import delete_abandoned_uploads
 from . import purge
 from .observe import apply_observation
 
@@ -52,7 +52,7 @@ def reap(*, batch: BatchPort) -> ReapSummary:
     # After the Batch jobs, which cost money while they run: slow storage may use up the remainder of the tick.
     summary.pruned = purge.prune_jobs(limit=limit)
     summary.purged_jobs = purge.purge_superseded(limit=limit)
-    abort_old_uploads(limit=limit)
+    delete_abandoned_uploads(limit=limit)
     summary.purged_videos = purge.purge_deleted(limit=limit)
     if failure:
         raise failure
@@ -98,7 +98,7 @@ def ended_without_final_status() -> QuerySet[Attempt]:
         Attempt.objects.filter(
             batch_job_id__isnull=False,
             ended_at__gt=Now() - purge.POLL_ENDED_FOR,
-            missing_answers__lt=bridge_settings().missing_answers_limit,
+            missing_responses__lt=bridge_settings().missing_responses_limit,
         )
         .exclude(state__in=LIVE_ATTEMPT_STATES)
         .exclude(batch_status__in=FINAL_STATUSES)

@@ -44,7 +44,7 @@ class RescueSummary:
 
 
 def rescue(*, batch: BatchPort, continuous_since: datetime, limit: int | None = None) -> RescueSummary:
-    """Replace containers that are silent, stalled or stuck at start: at most `limit`, by default `rescue_limit`.
+    """Replace containers that are silent, stalled or late to start: at most `limit`, by default `rescue_limit`.
 
     Each one is polled, terminated and fenced (ended in its row), in this order. It is fenced even
     if the calls to AWS fail. After `rescue_api_time_limit_s` the remaining ones are only fenced.
@@ -67,21 +67,21 @@ def rescue(*, batch: BatchPort, continuous_since: datetime, limit: int | None = 
 def _suspect(continuous_since: datetime) -> Q:
     """Match attempts to be declared dead. `_fence` applies this predicate again under the row locks."""
     conf = bridge_settings()
-    running = Q(state=AttemptState.RUNNING) & (_silent(conf, continuous_since) | _stuck(conf, continuous_since))
+    running = Q(state=AttemptState.RUNNING) & (_silent(conf, continuous_since) | _stalled(conf, continuous_since))
     return running | _start_timed_out(conf, continuous_since)
 
 
 def _silent(conf: BridgeSettings, continuous_since: datetime) -> Q:
-    deadline: Any = Now() - timedelta(seconds=conf.stuck_threshold_s)
-    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.stuck_threshold_s)
+    deadline: Any = Now() - timedelta(seconds=conf.silence_threshold_s)
+    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.silence_threshold_s)
 
 
-def _stuck(conf: BridgeSettings, continuous_since: datetime) -> Q:
-    stuck = Q(pk__in=[])
+def _stalled(conf: BridgeSettings, continuous_since: datetime) -> Q:
+    stalled = Q(pk__in=[])
     for stage, limit_s in conf.stage_limits_s.items():
         deadline: Any = Now() - timedelta(seconds=limit_s)
-        stuck |= Q(stage=stage, progressed_at__lt=deadline) & _watched_for(continuous_since, limit_s)
-    return stuck
+        stalled |= Q(stage=stage, progressed_at__lt=deadline) & _watched_for(continuous_since, limit_s)
+    return stalled
 
 
 def _start_timed_out(conf: BridgeSettings, continuous_since: datetime) -> Q:

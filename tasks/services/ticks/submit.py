@@ -43,7 +43,7 @@ class SubmitSummary:
 
     submitted: int = 0
     ambiguous: int = 0
-    refused: int = 0
+    rejections: int = 0
     is_stopped: bool = False
     """AWS accepts no SubmitJob at the moment, whatever its parameters."""
     error: BatchError | None = None
@@ -52,7 +52,7 @@ class SubmitSummary:
 def submit_due(*, batch: BatchPort) -> SubmitSummary:
     """Submit what is due. Both the tick and the wake-up call this, and may do so concurrently.
 
-    The account's SubmitJob rate is shared in small batches: a run repeatedly takes as many attempts
+    The account's SubmitJob rate is shared a few calls at a time: a run repeatedly takes as many attempts
     as there are tokens, up to `submit_limit`. An attempt that was taken but not submitted within
     the run's time limit is deferred, since SubmitJob was certainly not called for it.
     """
@@ -61,7 +61,7 @@ def submit_due(*, batch: BatchPort) -> SubmitSummary:
     deadline_s = time.monotonic() + conf.submit_time_limit_s
 
     def is_over() -> bool:
-        return time.monotonic() > deadline_s or summary.refused >= conf.submit_max_rejections
+        return time.monotonic() > deadline_s or summary.rejections >= conf.submit_max_rejections
 
     left = conf.submit_limit
     while left > 0 and (taken := take_due(limit=left)):
@@ -126,7 +126,7 @@ def _grant_one(job: Job) -> Attempt | None:
         return None
     if decision is not Decision.GRANT:
         _mark_dead(
-            job, Reason.ATTEMPTS_EXHAUSTED if decision is Decision.ATTEMPTS_EXHAUSTED else Reason.TOO_MANY_HOSTS_LOST
+            job, Reason.ATTEMPTS_EXHAUSTED if decision is Decision.ATTEMPTS_EXHAUSTED else Reason.TOO_MANY_LOSSES
         )
         return None
     number = job.fence + 1
@@ -179,7 +179,7 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
     except BatchError as error:
         logger.warning("BATCH_SUBMIT_FAILED %s: %s", attempt.batch_job_name, error)
         defer_submission(attempt, wait_s=_wait_s(error))
-        summary.refused += 1
+        summary.rejections += 1
         # A rejection concerns this request only; a throttle or a denial applies to all of them.
         summary.is_stopped = not isinstance(error, BatchRejectedError)
         summary.error = error
@@ -203,7 +203,7 @@ def defer_submission(attempt: Attempt, *, wait_s: float) -> None:
 def record_submitted(attempt: Attempt, *, batch_job_id: str, batch: BatchPort) -> None:
     """Record the Batch job's id if it is still NULL.
 
-    If the attempt has ended in the meantime or has another Batch job, terminate this one at once.
+    If the attempt has ended in the meantime or has another Batch job, terminate this one immediately.
     """
     try:
         recorded = _record(attempt, batch_job_id)

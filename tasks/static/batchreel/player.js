@@ -17,7 +17,7 @@
   }
 
   function playNatively() {
-    video.src = video.dataset.manifest;
+    video.src = video.dataset.playlist;
     video.addEventListener("error", () => showError("The video could not be loaded. Reload the page to try again."));
   }
 
@@ -48,7 +48,7 @@
       if ([400, 403].includes(error.response?.code) && error.frag && performance.now() - renewedAt > MIN_RENEWAL_INTERVAL_MS) {
         renewedAt = performance.now();
         hls.config.startPosition = video.currentTime;
-        hls.loadSource(video.dataset.manifest);
+        hls.loadSource(video.dataset.playlist);
         return;
       }
       if (!error.fatal) return;
@@ -60,7 +60,7 @@
         showError("The video could not be loaded. Reload the page to try again.");
       }
     });
-    hls.loadSource(video.dataset.manifest);
+    hls.loadSource(video.dataset.playlist);
     hls.attachMedia(video);
   }
 

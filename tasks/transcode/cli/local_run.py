@@ -145,12 +145,12 @@ def _clear(folder: Path) -> None:
 def finish_run(
     run: LocalRun,
     *,
-    at_once: int,
+    parallel: int,
     progress: Callable[[UnitKey, float], None],
     stop: threading.Event,
     full_verify: bool = False,
 ) -> Publication:
-    """Encode the remaining units, `at_once` in parallel, verify the result and publish it into the run's folder.
+    """Encode the remaining units, `parallel` at a time, verify the result and publish it into the run's folder.
 
     The first and the last segment of each track are decoded before publishing, or everything with
     `full_verify`; see the package `verify`.
@@ -159,7 +159,7 @@ def finish_run(
     fail the seam check are redone once. The first error stops all units and is raised:
     TranscodeError or StoppedError.
     """
-    options = _RunOptions(at_once, set(), full_verify, progress, stop)
+    options = _RunOptions(parallel, set(), full_verify, progress, stop)
     outputs: dict[UnitKey, UnitOutput] = {}
     while True:
         remaining = [unit for unit in run.units() if unit not in outputs]
@@ -186,7 +186,7 @@ def finish_run(
 class _RunOptions:
     """How units are encoded and verified."""
 
-    at_once: int
+    parallel: int
     from_beginning: set[UnitKey]
     full_verify: bool
     progress: Callable[[UnitKey, float], None]
@@ -198,7 +198,7 @@ def _encode_all(run: LocalRun, units: list[UnitKey], outputs: dict[UnitKey, Unit
         outputs[unit] = run.finished(unit) or _encode(run, unit, options)
         options.progress(unit, run.length_s(unit))
 
-    with ThreadPoolExecutor(options.at_once) as pool:
+    with ThreadPoolExecutor(options.parallel) as pool:
         futures = [pool.submit(encode_unless_finished, unit) for unit in units]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)

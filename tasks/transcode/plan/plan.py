@@ -14,7 +14,7 @@ from ..errors import EncodeError
 from .ladder import Rung
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 5
+PLAN_VERSION = 6
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)
@@ -112,7 +112,11 @@ class Plan:
     look_ahead_frames: int
     preset: str
     threads: int
-    """Threads per encoder; a different number produces different bytes."""
+    """Threads per encoder; a different number produces different bytes.
+
+    With a limited bit rate, more than one thread produces different bytes at every run:
+    findings/x264-capped-crf-threads.sh.
+    """
     rungs: tuple[Rung, ...]
     video_units: tuple[VideoUnit, ...]
     audio: AudioPlan | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .limits import ChildLimits
 
-ENGINE_VERSION = 5
+ENGINE_VERSION = 6
 """Increases when the same plan would produce different bytes, or when earlier units lack something
 that publishing needs.
 """

@@ -41,14 +41,14 @@ tasks/services/container_api/publish.py). Each becomes PENDING, its next lease h
 and hence other object keys, and a redone video unit reads the source from the beginning instead of
 seeking. The publish unit is claimable again when the redone units are DONE, and then verifies
 everything again. A unit that is still bad after 3 redos fails the attempt with VERIFY_FAILED. A bad
-playlist fails it at once with PLAYLIST_DAMAGED, because no unit is at fault: the next attempt
-writes new playlists. Both end the attempt as ENCODE_FAILED, which counts. An unavailable storage is
-no fault of a unit either: its error fails the attempt for a reason of its own.
+playlist fails it immediately with PLAYLIST_DAMAGED, because no unit is at fault: the next attempt
+writes new playlists. Both end the attempt as TRANSCODE_FAILED, which counts. An unavailable storage is
+no fault of a unit either: its error fails the attempt for its own reason.
 
 On a laptop `finish_run` in cli/local_run.py runs 1, 2, 4 and 5 on the output folder and writes the
 playlists after that; it does not read them back. After a seam mismatch it redoes the units once,
-from the beginning of the source; any other inconsistency fails the run. If units fail 4 or 5, their
-records are deleted and the run fails; the next run redoes them.
+from the beginning of the source. Any other inconsistency, and units that fail 4 or 5, fail the run;
+the records of the bad units are deleted, so that the next run redoes them.
 
 What this does not prove: that the frames show what the source shows (the seams compare units only
 with each other, and only what goes into the encoder), that frames between the first and last

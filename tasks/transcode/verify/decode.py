@@ -1,6 +1,6 @@
 """Test decoding of a publication: the first and the last segment of each track, or everything.
 
-The package explains where this comes in the verification; it is the last check before publication.
+This is the last check before publication; see the docstring of the package for all of them.
 """
 
 from __future__ import annotations

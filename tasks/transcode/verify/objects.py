@@ -1,6 +1,6 @@
 """Verification of a publication from its manifest and its objects alone: present, whole, continuous, aligned.
 
-The package explains where this comes in the verification.
+See the docstring of the package for where this comes in the verification.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from tasks.doctor.probes.storage import check_storage
 from tasks.doctor.probes.ticks import check_ticks
 from tasks.doctor.runner import Probe, run_probes
 from tasks.models import Job, Tick
+from tasks.schedule.ticks import TICKS
 from tasks.services.requests.request import request_again
 from tasks.services.ticks.lease import run_tick
 from tests.factories import age, uploaded_video
@@ -36,8 +37,8 @@ def found(check: Callable[[], Iterable[Finding]]) -> dict[str, Finding]:
 
 
 def run_all_ticks() -> None:
-    for name in ("submit", "observe", "rescue", "reap"):
-        assert run_tick(name, period_s=1, body=lambda _: None)
+    for tick in TICKS:
+        assert run_tick(tick.name, period_s=1, body=lambda _: None)
 
 
 class TestExamine:
@@ -71,7 +72,7 @@ class TestExamine:
 
 @pytest.mark.django_db(transaction=True)
 class TestDatabase:
-    def test_database_check_is_ok_when_it_answers_and_is_migrated(self) -> None:
+    def test_database_check_is_ok_when_it_responds_and_is_migrated(self) -> None:
         assert {part: each.status for part, each in found(check_database).items()} == {
             "database": OK,
             "row locks": OK,

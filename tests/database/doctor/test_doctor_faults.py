@@ -29,6 +29,7 @@ from tasks.doctor.runner import run_probes
 from tasks.management.commands.doctor import PROBES
 from tasks.models import Attempt, Job, Tick
 from tasks.schedule.sync import sync_entries
+from tasks.schedule.ticks import TICKS
 from tasks.services.requests.delete import delete_video
 from tasks.services.requests.request import request_again
 from tasks.services.ticks.lease import run_tick
@@ -70,8 +71,8 @@ def site(settings: Settings, faults: Faults, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "static" / "hls.js").mkdir(parents=True)
     (tmp_path / "static" / "hls.js" / "hls.min.js").touch()
     sync_entries()
-    for name in ("submit", "observe", "rescue", "reap"):
-        assert run_tick(name, period_s=1, body=lambda _: None)
+    for tick in TICKS:
+        assert run_tick(tick.name, period_s=1, body=lambda _: None)
     return Site(settings, faults, tmp_path, monkeypatch)
 
 
@@ -336,13 +337,13 @@ def submits_are_denied(site: Site) -> None:
 
 def multipart_uploads_are_denied(site: Site) -> None:
     use_new_bucket(site.settings)
-    original = BaseClient._make_api_call
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def deny(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
         if operation != "CreateMultipartUpload":
             return original(client, operation, arguments)
-        answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
-        raise ClientError(answer, operation)
+        response = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(response, operation)
 
     site.monkeypatch.setattr(BaseClient, "_make_api_call", deny)
 

@@ -37,7 +37,7 @@ def test_oom_kills_are_counted_when_the_kernel_reports_them(text: str, counter: 
 
 @pytest.mark.parametrize(
     ("kills", "reason"),
-    [(1, Reason.ENCODE_FAILED), (2, Reason.OUT_OF_MEMORY)],
+    [(1, Reason.TRANSCODE_FAILED), (2, Reason.OUT_OF_MEMORY)],
     ids=["killed otherwise", "out of memory"],
 )
 def test_cause_is_reported_when_the_encoder_was_killed(kills: int, reason: Reason, counter: Path) -> None:

@@ -1,4 +1,4 @@
-"""A Batch job that vanished is replaced soon; one missing in a single answer is left alone."""
+"""A Batch job that vanished is replaced soon; one missing in a single response is left alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONG_OBSERVATIONS = 1_000_000
 
 
 class ForgetfulBatch(SimulatedBatch):
-    """Simulated AWS Batch that omits one of a hundred Batch jobs from its answers."""
+    """Simulated AWS Batch that omits one of a hundred Batch jobs from its responses."""
 
     _random = random.Random(1)
     omitted = 0
@@ -82,7 +82,9 @@ def test_job_is_resubmitted_in_three_minutes_when_its_batch_job_vanished(
     "observations",
     [OBSERVATIONS, pytest.param(LONG_OBSERVATIONS, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
 )
-def test_waiting_attempts_are_kept_when_one_percent_of_answers_is_empty(observations: int, settings: Settings) -> None:
+def test_waiting_attempts_are_kept_when_one_percent_of_responses_is_empty(
+    observations: int, settings: Settings
+) -> None:
     settings.BATCHREEL = {"submit_burst": 10_000, "submit_per_s": 10_000, "poll_running_s": TICK_S}
     batch = ForgetfulBatch(VirtualClock())
     videos = Video.objects.bulk_create(Video(title="v", source=f"sources/{number}.mp4") for number in range(WAITING))

@@ -23,9 +23,9 @@ def _apply(row: Row, attempt: Attempt) -> None:
 
 
 def _apply_again_after_waiting(row: Row, attempt: Attempt) -> None:
-    """Apply the row until it takes effect: after a grace period, or enough absent answers."""
+    """Apply the row until it takes effect: after a grace period, or enough absent responses."""
     age(Attempt, "batch_status_at", "created_at", "heartbeat_at", seconds=301)
-    more = 1 if row.status is BatchStatus.SUCCEEDED else bridge_settings().missing_answers_limit - 1
+    more = 1 if row.status is BatchStatus.SUCCEEDED else bridge_settings().missing_responses_limit - 1
     for _ in range(more):
         attempt.refresh_from_db()
         assert attempt.state in {"RUNNING", "SUBMITTED"}

@@ -104,7 +104,7 @@ def test_every_attempt_is_polled_in_turn_when_there_are_too_many(batch: Scripted
             True,
         ),
         ({"status_reason": "Host EC2 (instance i-1) terminated.", "started": True}, Reason.HOST_LOST, False),
-        ({"status_reason": "Your Spot Task was interrupted.", "started": True}, Reason.SPOT_RECLAIM, False),
+        ({"status_reason": "Your Spot Task was interrupted.", "started": True}, Reason.SPOT_INTERRUPTION, False),
         (
             {"status_reason": "Task failed to start", "container_reason": "CannotPullContainerError: x"},
             Reason.START_FAILED,
@@ -127,7 +127,7 @@ def test_failed_attempt_is_retried_with_its_cause_when_batch_reports_it(
 
 
 def test_queued_job_is_retried_when_spot_reclaimed_its_host(batch: ScriptedBatch) -> None:
-    # If only containers wrote states, the row would stay QUEUED forever after a Spot reclaim.
+    # If only containers wrote states, the row would stay QUEUED forever after a Spot interruption.
     attempt = submitted_attempt()
     batch.set_observation(attempt, BatchStatus.FAILED, status_reason="Host EC2 (instance i-1) terminated.")
     observe(batch=batch, tick=0)
@@ -144,7 +144,7 @@ def test_states_do_not_change_when_aws_denies_describe_jobs(batch: ScriptedBatch
     with pytest.raises(BatchDeniedError):
         observe(batch=batch, tick=0)
     attempt.refresh_from_db()
-    assert (attempt.state, attempt.missing_answers, Event.objects.count()) == ("RUNNING", 0, events)
+    assert (attempt.state, attempt.missing_responses, Event.objects.count()) == ("RUNNING", 0, events)
 
 
 def test_attempt_is_lost_only_when_it_is_absent_silent_and_old(batch: ScriptedBatch) -> None:
@@ -161,7 +161,7 @@ def test_attempt_is_lost_only_when_it_is_absent_silent_and_old(batch: ScriptedBa
     Attempt.objects.update(heartbeat_at=Now())
     _observe_all(batch)
     attempt.refresh_from_db()
-    assert attempt.state == "RUNNING", "a fresh heartbeat outweighs any number of absent answers"
+    assert attempt.state == "RUNNING", "a fresh heartbeat outweighs any number of absent responses"
     age(Attempt, "heartbeat_at", seconds=81)
     _observe_all(batch)
     attempt.refresh_from_db()
@@ -177,23 +177,23 @@ def test_absent_attempt_is_not_lost_when_ticks_had_a_gap(batch: ScriptedBatch) -
     for _ in range(3):
         _observe_all(batch)
     attempt.refresh_from_db()
-    assert (attempt.state, attempt.missing_answers) == ("RUNNING", bridge_settings().missing_answers_limit)
+    assert (attempt.state, attempt.missing_responses) == ("RUNNING", bridge_settings().missing_responses_limit)
     age(Tick, "continuous_since", seconds=81)
     _observe_all(batch)
     attempt.refresh_from_db()
     assert (attempt.state, attempt.reason) == ("LOST", Reason.BATCH_JOB_MISSING)
 
 
-def test_missing_answers_are_reset_when_the_batch_job_reappears(batch: ScriptedBatch) -> None:
+def test_missing_responses_are_reset_when_the_batch_job_reappears(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt()
     batch.set_observation(attempt, BatchStatus.ABSENT)
     observe(batch=batch, tick=0)
     batch.set_observation(attempt, BatchStatus.RUNNING)
     observe(batch=batch, tick=1)
-    assert newest_attempt(attempt.job.video).missing_answers == 0
+    assert newest_attempt(attempt.job.video).missing_responses == 0
 
 
-def test_succeeded_batch_job_is_retried_after_a_grace_when_its_job_is_open(batch: ScriptedBatch) -> None:
+def test_succeeded_batch_job_is_retried_after_a_grace_period_when_its_job_is_active(batch: ScriptedBatch) -> None:
     # A container that exits early with code 0 must not leave its job unfinished forever.
     attempt = submitted_attempt()
     claimed(attempt)

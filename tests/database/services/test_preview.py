@@ -81,7 +81,7 @@ def previewed(video: Video) -> tuple[Claim, Lease]:
 
 def store_and_publish_preview(claim: Claim, lease: Lease) -> None:
     key = default_storage.save(f"{lease.key_prefix}/master.m3u8", ContentFile(b"preview"))
-    publish_preview(claim, lease, manifest={"objects": [], "level": 0}, manifest_key=key)
+    publish_preview(claim, lease, manifest={"objects": [], "level": 0}, playlist_key=key)
 
 
 def finished(claim: Claim) -> None:
@@ -90,14 +90,14 @@ def finished(claim: Claim) -> None:
     lease = leased(claim)
     assert lease.kind is UnitKind.PUBLISH
     key = default_storage.save(f"{lease.key_prefix}/master.m3u8", ContentFile(b"ladder"))
-    publish(claim, lease, manifest={"objects": []}, manifest_key=key, poster_key="")
+    publish(claim, lease, manifest={"objects": []}, playlist_key=key, poster_key="")
 
 
 def shown(video: Video) -> bytes:
     """Return what a viewer who opens the video now gets."""
     video.refresh_from_db()
     assert video.published_job is not None
-    with default_storage.open(video.published_job.manifest_key) as file:
+    with default_storage.open(video.published_job.playlist_key) as file:
         return bytes(file.read())
 
 
@@ -136,11 +136,11 @@ def test_ladder_replaces_the_preview_when_it_is_published() -> None:
     ]
 
 
-def test_preview_is_recorded_once_when_its_answer_was_lost() -> None:
+def test_preview_is_recorded_once_when_its_response_was_lost() -> None:
     video = uploaded_video()
     claim, lease = previewed(video)
     before = Job.objects.values().get()
-    publish_preview(claim, lease, manifest={"other": 1}, manifest_key="other")
+    publish_preview(claim, lease, manifest={"other": 1}, playlist_key="other")
     assert Job.objects.values().get() == before
     assert Event.objects.filter(kind="job.preview").count() == 1
 
@@ -183,7 +183,7 @@ def test_zombie_preview_changes_nothing_when_its_unit_was_leased_again() -> None
     video = uploaded_video()
     zombie, late = preview_lease(video)
     attempt = newest_attempt(video)
-    Attempt.objects.filter(pk=attempt.pk).update(state="LOST", reason="STUCK", ended_at=attempt.claimed_at)
+    Attempt.objects.filter(pk=attempt.pk).update(state="LOST", reason="STALLED", ended_at=attempt.claimed_at)
     Job.objects.update(fence=2)
     second = Attempt.objects.create(
         job_id=zombie.job_id,
@@ -256,10 +256,10 @@ def test_preview_of_an_ended_job_is_kept_for_viewers_when_it_is_replaced(
     assert shown(video) == b"ladder"
     Attempt.objects.update(batch_status="SUCCEEDED")
     reap(batch=batch)
-    assert default_storage.exists(first.manifest_key), "viewers may still watch it"
+    assert default_storage.exists(first.playlist_key), "viewers may still watch it"
     age_ended_jobs()
     reap(batch=batch)
-    assert not default_storage.exists(first.manifest_key)
+    assert not default_storage.exists(first.playlist_key)
 
 
 @pytest.mark.parametrize("code", sorted(STALE_PLAN))

@@ -118,7 +118,7 @@ def test_absence_proves_nothing_when_ticks_had_a_gap(batch: ScriptedBatch) -> No
     claimed(attempt)
     batch.set_observation(attempt, BatchStatus.ABSENT)
     age(Attempt, "heartbeat_at", "created_at", seconds=600)
-    Attempt.objects.update(missing_answers=bridge_settings().missing_answers_limit)
+    Attempt.objects.update(missing_responses=bridge_settings().missing_responses_limit)
     Tick.objects.create(name=OBSERVE.name, continuous_since=Now(), started_at=Now())
     age(Tick, "continuous_since", seconds=200_000)
     age(Tick, "started_at", seconds=600)
@@ -174,7 +174,7 @@ def append_event_elsewhere() -> None:
 
 
 def run_command(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    """Run the command with scripted answers of AWS, and return its output."""
+    """Run the command with scripted responses of AWS, and return its output."""
     monkeypatch.setattr(command, "aws_batch", lambda: batch)
     out = StringIO()
     call_command("reconcile", *arguments, stdout=out)

@@ -1,4 +1,4 @@
-"""Rescue: silent and stuck containers are replaced; healthy ones and our own outages are not."""
+"""Rescue: silent and stalled containers are replaced; healthy ones and our own outages are not."""
 
 from __future__ import annotations
 

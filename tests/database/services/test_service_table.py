@@ -31,7 +31,7 @@ from tasks.lifecycle.states import (
     UnitState,
 )
 from tasks.models import Attempt, Job, Unit
-from tasks.services.container_api.claim import Claim, Lease, claim_attempt, claim_unit
+from tasks.services.container_api.claim import Claim, Lease, claim_attempt, lease_unit
 from tasks.services.container_api.finish import (
     PlannedUnit,
     fail_attempt,
@@ -94,7 +94,7 @@ class Call:
     unit_kind: UnitKind = UnitKind.VIDEO
     unit_states: tuple[UnitState, ...] = (U.LEASED,)
     writes_silently: Callable[[Case], bool] = lambda _: False
-    """Whether it may change columns without a transition: a heartbeat's, and AWS's answer."""
+    """Whether it may change columns without a transition: a heartbeat's, and AWS's response."""
 
 
 def _finish_plan(case: Case) -> None:
@@ -112,7 +112,7 @@ def _rescue(case: Case) -> None:
 
 
 def _observe_failed(case: Case) -> None:
-    """Old and new: the answer is about another Batch job than the attempt's."""
+    """Old and new: the response is about another Batch job than the attempt's."""
     status_reason = "Host EC2 (instance i-1) terminated."
     seen = Observation(batch_job_id=_BATCH_JOB_ID, status=BatchStatus.FAILED, status_reason=status_reason, started=True)
     apply_observation(Attempt.objects.select_related("job").get(pk=case.claim.attempt_id), seen)
@@ -141,8 +141,8 @@ CALLS = [
         does=_claims_attempt,
     ),
     Call(
-        name="claim_unit",
-        run=lambda c: claim_unit(c.claim, lease_id=_LEASE_ID),
+        name="lease_unit",
+        run=lambda c: lease_unit(c.claim, lease_id=_LEASE_ID),
         does=lambda c: ("unit.lease",) if c.holds and c.unit_state == U.PENDING else (),
         unit_states=tuple(UnitState),
     ),
@@ -161,7 +161,7 @@ CALLS = [
     ),
     Call(
         name="publish",
-        run=lambda c: publish(c.claim, c.lease, manifest={}, manifest_key="k", poster_key=""),
+        run=lambda c: publish(c.claim, c.lease, manifest={}, playlist_key="k", poster_key=""),
         does=lambda c: (
             ("unit.finish", "job.publish", "attempt.succeed") if _finishes(c) and c.job_state == J.RUNNING else ()
         ),
@@ -170,7 +170,7 @@ CALLS = [
     ),
     Call(
         name="publish_preview",
-        run=lambda c: publish_preview(c.claim, c.lease, manifest={}, manifest_key="k"),
+        run=lambda c: publish_preview(c.claim, c.lease, manifest={}, playlist_key="k"),
         does=lambda c: ("unit.finish", "job.preview") if _finishes(c) and c.job_state == J.RUNNING else (),
         unit_kind=UnitKind.PREVIEW,
         unit_states=tuple(UnitState),
@@ -214,7 +214,7 @@ CALLS = [
     ),
     Call(
         name="fail_attempt",
-        run=lambda c: fail_attempt(c.claim, reason=Reason.ENCODE_FAILED, text="", exit_code=1),
+        run=lambda c: fail_attempt(c.claim, reason=Reason.TRANSCODE_FAILED, text="", exit_code=1),
         does=lambda c: (
             ("attempt.fail", *c.retried) if c.fence == "same" and c.attempt_state in LIVE_ATTEMPT_STATES else ()
         ),

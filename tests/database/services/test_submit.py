@@ -61,7 +61,7 @@ def test_due_job_is_submitted_once_when_ticks_and_wakeups_are_repeated(batch: Sc
 def test_attempt_is_submitted_again_when_aws_throttled_it(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     batch.submit_error = BatchThrottledError("too many")
-    assert submit_due(batch=batch).refused == 1
+    assert submit_due(batch=batch).rejections == 1
     assert submit_due(batch=batch).submitted == 0
     assert len(batch.submissions) == 1
     batch.submit_error = None
@@ -178,7 +178,7 @@ def test_lookup_continues_when_the_video_of_a_submission_was_purged(batch: Scrip
     assert late.terminated == ["late"]
 
 
-def test_submit_answer_is_accepted_when_the_claim_was_faster(batch: ScriptedBatch) -> None:
+def test_submit_response_is_accepted_when_the_claim_was_faster(batch: ScriptedBatch) -> None:
     uploaded_video()
     (attempt,) = take_due(limit=10)
     attempt.batch_job_id = "fast"
@@ -194,7 +194,7 @@ def test_job_is_dead_when_exactly_five_attempts_count(batch: ScriptedBatch) -> N
     for number in range(1, 6):
         attempt = submitted_attempt(video, batch=batch)
         assert attempt.number == number
-        fail_attempt(claimed(attempt), reason=Reason.ENCODE_FAILED, text="crashed", exit_code=1)
+        fail_attempt(claimed(attempt), reason=Reason.TRANSCODE_FAILED, text="crashed", exit_code=1)
         assert Job.objects.get(video=video).state == "RETRY_WAIT"
         age(Job, "next_attempt_at", seconds=601)
     submit_due(batch=batch)
@@ -361,7 +361,7 @@ def test_next_attempt_has_more_memory_when_silence_came_first(batch: ScriptedBat
 def test_next_attempt_has_more_memory_when_the_encoder_was_killed(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     first = submitted_attempt(video, batch=batch)
-    fail_attempt(claimed(first), reason=Reason.ENCODE_FAILED, text="ffmpeg was ended by signal 9", exit_code=1)
+    fail_attempt(claimed(first), reason=Reason.TRANSCODE_FAILED, text="ffmpeg was ended by signal 9", exit_code=1)
     batch.set_observation(
         first, BatchStatus.FAILED, container_reason="OutOfMemoryError: Container killed", started=True
     )

@@ -34,11 +34,11 @@ REAP_EACH_STEPS = 4
 ORPHAN_LIMIT_S = 180
 MAX_STEPS = 120
 LAGS_S = (0, 0, 30, 150)
-"""How long ListJobs omits Batch jobs of lost answers; the last exceeds both lookups."""
+"""How long ListJobs omits Batch jobs of lost responses; the last exceeds both lookups."""
 
 
 class AmbiguousBatch(SimulatedBatch):
-    """Simulated AWS Batch that loses three of ten SubmitJob answers, half of them after the effect."""
+    """Simulated AWS Batch that loses three of ten SubmitJob responses, half of them after the effect."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(VirtualClock())
@@ -99,7 +99,7 @@ def test_jobs_get_one_batch_job_each_when_submissions_are_ambiguous(jobs: int, s
         max_ambiguous = max(max_ambiguous, Attempt.objects.filter(state="SUBMITTING", submit_at=None).count())
         if not _without_batch_job(jobs) and not orphans and batch.clock.now_s > max(batch.listed_at_s.values()):
             break
-    assert max_ambiguous > jobs // 50, "hardly any answer was lost"
+    assert max_ambiguous > jobs // 50, "hardly any response was lost"
     assert len(batch.jobs) > jobs, "no submission took effect twice"
     reconcile(batch=batch, apply_changes=True)
     assert Counter(name for name, _ in batch.alive()).most_common(1)[0][1] == 1

@@ -60,7 +60,7 @@ _NEEDED: dict[str, dict[str, object]] = {
     JobEvent.GRANT: {"next_attempt_at": None},
     JobEvent.CLAIM: {"next_attempt_at": None},
     JobEvent.RETRY: {"next_attempt_at": Now()},
-    JobEvent.PUBLISH: {"manifest": {}, "manifest_key": "k", "next_attempt_at": None},
+    JobEvent.PUBLISH: {"manifest": {}, "playlist_key": "k", "next_attempt_at": None},
     JobEvent.REJECT: {"reason": Reason.INPUT_REJECTED, "next_attempt_at": None},
     JobEvent.DEAD: {"reason": Reason.ATTEMPTS_EXHAUSTED, "next_attempt_at": None},
     JobEvent.CANCEL: {"reason": Reason.CANCELLED, "next_attempt_at": None},
@@ -135,7 +135,7 @@ def test_superseded_writer_changes_nothing_when_the_fence_has_increased() -> Non
 
 def test_superseded_writer_changes_nothing_when_the_state_has_changed() -> None:
     job = _job(JobState.RUNNING)
-    Job.objects.filter(pk=job.pk).update(state=JobState.SUCCEEDED, manifest={}, manifest_key="k")
+    Job.objects.filter(pk=job.pk).update(state=JobState.SUCCEEDED, manifest={}, playlist_key="k")
     with pytest.raises(FencedError):
         transition(job, JobEvent.CANCEL, reason=Reason.CANCELLED)
     assert Job.objects.get(pk=job.pk).state == JobState.SUCCEEDED

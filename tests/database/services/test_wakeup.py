@@ -70,13 +70,13 @@ def test_saving_neither_fails_nor_waits_when_redis_refuses() -> None:
 
 @contextlib.contextmanager
 def silent_redis() -> Iterator[str]:
-    """Server that accepts connections, but neither reads nor answers."""
+    """Server that accepts connections, but neither reads nor responses."""
     with socket.create_server(("127.0.0.1", 0)) as black_hole:
         yield redis_url(black_hole.getsockname()[1])
 
 
 @pytest.mark.django_db(transaction=True)
-def test_saving_neither_fails_nor_waits_when_redis_does_not_answer() -> None:
+def test_saving_neither_fails_nor_waits_when_redis_does_not_respond() -> None:
     videos: list[Video] = []
 
     def save() -> None:
@@ -117,7 +117,7 @@ def slow_redis() -> Iterator[str]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_saving_does_not_wait_when_redis_answers_byte_by_byte() -> None:
+def test_saving_does_not_wait_when_redis_responds_byte_by_byte() -> None:
     videos: list[Video] = []
 
     def save() -> None:

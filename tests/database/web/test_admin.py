@@ -49,7 +49,7 @@ def _job_in(state: JobState) -> Job:
         next_attempt_at=Now() if waits else None,
         reason=Reason.ATTEMPTS_EXHAUSTED if state in (JobState.FAILED, JobState.DEAD, JobState.CANCELLED) else "",
         manifest={},
-        manifest_key="k",
+        playlist_key="k",
     )
     return Job.objects.get(video=video)
 
@@ -127,8 +127,8 @@ def test_admin_job_page_does_not_link_the_video_when_it_was_deleted(operator: Cl
 
 def test_states_cannot_be_edited_when_an_operator_tries(operator: Client) -> None:
     job = _job_in(JobState.DEAD)
-    answer = operator.post(reverse("admin:batchreel_job_change", args=[job.pk]), {"state": "SUCCEEDED"})
-    assert answer.status_code == 403
+    response = operator.post(reverse("admin:batchreel_job_change", args=[job.pk]), {"state": "SUCCEEDED"})
+    assert response.status_code == 403
     video_form = operator.get(reverse("admin:batchreel_video_change", args=[job.video_id])).content.decode()
     assert 'name="published_job"' not in video_form
     assert 'name="title"' in video_form
@@ -226,11 +226,11 @@ def test_title_can_be_changed_when_the_form_also_contains_a_state(operator: Clie
         "jobs-0-video": video.pk,
         "jobs-0-state": "DEAD",
     }
-    answer = operator.post(
+    response = operator.post(
         reverse("admin:batchreel_video_change", args=[video.pk]),
         {"title": "A better title", "published_job": "", **forged},
     )
-    assert answer.status_code == 302
+    assert response.status_code == 302
     assert Video.objects.get(pk=video.pk).title == "A better title"
     assert Video.objects.get(pk=video.pk).published_job == job
     assert list(Job.objects.filter(video=video).values_list("state", flat=True)) == [JobState.SUCCEEDED]
@@ -289,9 +289,9 @@ def test_admin_page_shows_the_result_when_its_button_is_pressed(model: str, oper
     shown = operator.get(page)
     assert 'name="action" value="cancel"' in shown.content.decode()
     pressed = {"action": "cancel", "_selected_action": str(pk), shown.context["from_page"]: "1"}
-    answer = operator.post(shown.context["actions_url"], pressed, follow=True)
-    assert answer.redirect_chain == [(page, 302)]
-    assert "Jobs cancelled: 1." in answer.content.decode()
+    response = operator.post(shown.context["actions_url"], pressed, follow=True)
+    assert response.redirect_chain == [(page, 302)]
+    assert "Jobs cancelled: 1." in response.content.decode()
     assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
 
 

@@ -17,7 +17,7 @@ from django.core.files.storage import default_storage
 from django.db.models import F
 
 from tasks.models import DirectUpload, Event, Job, Video
-from tasks.services.requests.direct_upload import abort_old_uploads
+from tasks.services.requests.direct_upload import delete_abandoned_uploads
 from tasks.services.state.locking import lock_video
 from tasks.services.ticks.purge import purge_deleted
 from tasks.services.ticks.reap import reap
@@ -67,9 +67,9 @@ def begin(browser: Client, **changes: object) -> Any:
 
 
 def begun(browser: Client) -> dict[str, Any]:
-    answer = begin(browser)
-    assert answer.status_code == 201, answer.content
-    upload: dict[str, Any] = answer.json()
+    response = begin(browser)
+    assert response.status_code == 201, response.content
+    upload: dict[str, Any] = response.json()
     return upload
 
 
@@ -85,9 +85,9 @@ def put(url: str, content: bytes) -> int:
 
 
 def put_parts(browser: Client, upload: dict[str, Any], numbers: list[int], content: bytes = CONTENT) -> None:
-    answer = browser.post(f"{upload['url']}urls/", {"numbers": numbers}, content_type="application/json")
+    response = browser.post(f"{upload['url']}urls/", {"numbers": numbers}, content_type="application/json")
     size = upload["part_bytes"]
-    for number, url in answer.json()["urls"].items():
+    for number, url in response.json()["urls"].items():
         assert put(url, content[(int(number) - 1) * size : int(number) * size]) == 200
 
 
@@ -101,8 +101,8 @@ def test_multipart_upload_creates_a_job_when_all_parts_are_stored(lecturer: Clie
     video = Video.objects.get()
     assert (video.title, video.source_complete, video.jobs.count()) == ("lecture", False, 0)
     put_parts(lecturer, upload, [1, 2, 3])
-    answer = complete(lecturer, upload)
-    assert (answer.status_code, answer.json()) == (200, {"url": f"/videos/{video.pk}/"})
+    response = complete(lecturer, upload)
+    assert (response.status_code, response.json()) == (200, {"url": f"/videos/{video.pk}/"})
     assert Job.objects.get().source_name == str(video.source)
     with default_storage.open(str(video.source)) as stored:
         assert stored.read() == CONTENT
@@ -114,8 +114,8 @@ def test_resumed_upload_requests_only_missing_parts_when_it_continues(lecturer: 
     upload = begun(lecturer)
     put_parts(lecturer, upload, [1, 3])
     assert lecturer.get(upload["url"]).json() == {**upload, "missing": [2]}
-    answer = complete(lecturer, upload)
-    assert (answer.status_code, answer.json()["missing"]) == (409, [2])
+    response = complete(lecturer, upload)
+    assert (response.status_code, response.json()["missing"]) == (409, [2])
     assert not Job.objects.exists()
     put_parts(lecturer, upload, [2])
     assert complete(lecturer, upload).status_code == 200
@@ -136,22 +136,22 @@ def test_upload_creates_one_job_when_completion_is_repeated(lecturer: Client) ->
     assert Event.objects.filter(kind="upload.complete").count() == 1
 
 
-def test_upload_is_completed_when_the_answer_of_the_bucket_was_lost(
+def test_upload_is_completed_when_the_response_of_the_bucket_was_lost(
     lecturer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = begun(lecturer)
     put_parts(lecturer, upload, [1, 2, 3])
     original = Bucket.complete_upload
 
-    def lose_the_answer(*arguments: Any) -> None:
+    def lose_the_response(*arguments: Any) -> None:
         original(*arguments)
         message = "the connection broke"
         raise BucketError(message)
 
-    monkeypatch.setattr(Bucket, "complete_upload", lose_the_answer)
-    answer = complete(lecturer, upload)
-    assert (answer.status_code, Job.objects.count()) == (503, 0)
-    assert answer.json()["errors"] == [
+    monkeypatch.setattr(Bucket, "complete_upload", lose_the_response)
+    response = complete(lecturer, upload)
+    assert (response.status_code, Job.objects.count()) == (503, 0)
+    assert response.json()["errors"] == [
         "The storage is temporarily unavailable. The parts uploaded so far are kept. Try again in a few seconds."
     ]
     assert lecturer.get(upload["url"]).json()["missing"] == []
@@ -163,9 +163,9 @@ def test_upload_is_gone_when_the_bucket_has_aborted_it(lecturer: Client, bucket:
     upload = begun(lecturer)
     row = DirectUpload.objects.get()
     bucket.s3.abort_multipart_upload(Bucket=bucket.name, Key=str(row.video.source), UploadId=row.upload_id)
-    answer = complete(lecturer, upload)
-    assert (answer.status_code, Job.objects.count()) == (410, 0)
-    assert "Upload the file again." in answer.json()["errors"][0]
+    response = complete(lecturer, upload)
+    assert (response.status_code, Job.objects.count()) == (410, 0)
+    assert "Upload the file again." in response.json()["errors"][0]
 
 
 def test_parts_are_removed_from_the_bucket_when_the_upload_is_aborted(lecturer: Client, bucket: PrivateBucket) -> None:
@@ -203,7 +203,7 @@ def test_old_upload_is_kept_when_it_is_completed_during_its_removal(
         return lock_video(video_id)
 
     monkeypatch.setattr("tasks.services.requests.direct_upload.lock_video", complete_first)
-    assert abort_old_uploads(limit=10) == 0
+    assert delete_abandoned_uploads(limit=10) == 0
     assert Video.objects.get().deleted_at is None
     assert Job.objects.count() == 1
 
@@ -223,8 +223,8 @@ def test_completing_an_upload_fails_when_its_video_was_deleted(
     upload = begun(lecturer)
     put_parts(lecturer, upload, [1, 2, 3])
     monkeypatch.setattr("tasks.services.requests.direct_upload.lock_video", lambda _: None)
-    answer = complete(lecturer, upload)
-    assert (answer.status_code, answer.json()) == (410, {"errors": ["The video was deleted in the meantime."]})
+    response = complete(lecturer, upload)
+    assert (response.status_code, response.json()) == (410, {"errors": ["The video was deleted in the meantime."]})
     assert lecturer.get(upload["url"].replace(upload["video"], str(uuid.uuid4()))).json()["errors"]
 
 
@@ -242,8 +242,8 @@ def test_completing_an_upload_fails_when_its_video_was_deleted(
 def test_multipart_upload_returns_the_reason_when_it_is_rejected(
     changes: dict[str, object], message: str, lecturer: Client, bucket: PrivateBucket
 ) -> None:
-    answer = begin(lecturer, **changes)
-    assert (answer.status_code, answer.json()) == (400, {"errors": [message]})
+    response = begin(lecturer, **changes)
+    assert (response.status_code, response.json()) == (400, {"errors": [message]})
     assert not Video.objects.exists()
     assert bucket.unfinished() == []
 
@@ -251,8 +251,8 @@ def test_multipart_upload_returns_the_reason_when_it_is_rejected(
 @pytest.mark.parametrize("numbers", [[], [0], [PARTS + 1], ["1"], [True], list(range(1, 52)), None])
 def test_part_url_is_rejected_when_the_part_does_not_exist(numbers: Any, lecturer: Client) -> None:
     upload = begun(lecturer)
-    answer = lecturer.post(f"{upload['url']}urls/", {"numbers": numbers}, content_type="application/json")
-    assert answer.status_code == 400
+    response = lecturer.post(f"{upload['url']}urls/", {"numbers": numbers}, content_type="application/json")
+    assert response.status_code == 400
 
 
 def test_second_upload_is_aborted_when_its_id_is_taken(lecturer: Client, bucket: PrivateBucket) -> None:

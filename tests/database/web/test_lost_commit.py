@@ -1,4 +1,4 @@
-"""After a lost answer to COMMIT, the file of the row is kept, because the row may exist."""
+"""After a lost response to COMMIT, the file of the row is kept, because the row may exist."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def lose_the_answer(monkeypatch: pytest.MonkeyPatch, *, commit: Callable[[], None]) -> None:
-    """Replace the next COMMIT by `commit`, and lose its answer."""
+def lose_the_response(monkeypatch: pytest.MonkeyPatch, *, commit: Callable[[], None]) -> None:
+    """Replace the next COMMIT by `commit`, and lose its response."""
 
     def unanswered() -> None:
         commit()
@@ -32,17 +32,17 @@ def lose_the_answer(monkeypatch: pytest.MonkeyPatch, *, commit: Callable[[], Non
     monkeypatch.setattr(connection, "_commit", unanswered)
 
 
-def test_file_is_kept_when_the_answer_to_a_commit_was_lost(
+def test_file_is_kept_when_the_response_to_a_commit_was_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lose_the_answer(monkeypatch, commit=connection._commit)
+    lose_the_response(monkeypatch, commit=connection._commit)  # type: ignore[attr-defined]
     with pytest.raises(OperationalError):
         store_upload(title="Lecture", file=SimpleUploadedFile("lecture.mp4", b"not decoded here"))
     assert default_storage.exists(str(Video.objects.get().source))
 
 
 def test_file_is_removed_when_the_commit_of_its_row_had_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    lose_the_answer(monkeypatch, commit=lambda: None)
+    lose_the_response(monkeypatch, commit=lambda: None)
     with pytest.raises(OperationalError):
         store_upload(title="Lecture", file=SimpleUploadedFile("lecture.mp4", b"not decoded here"))
     assert not Video.objects.exists()

@@ -55,8 +55,8 @@ def test_owner_and_staff_can_use_a_video_when_signed_in(who: str, people: dict[s
     assert b"Mine" in people[who].get("/").content
     assert people[who].get("/progress/", {"video": video.pk}).json()["videos"][str(video.pk)] is not None
     for method, path in paths(video):
-        answer = getattr(people[who], method)(path)
-        assert answer.status_code in {200, 302}, path
+        response = getattr(people[who], method)(path)
+        assert response.status_code in {200, 302}, path
 
     video.refresh_from_db()
     assert video.deleted_at is not None, "the last request deletes it"
@@ -75,9 +75,9 @@ def test_video_does_not_exist_for_users_when_they_do_not_own_it(people: dict[str
 
 def test_visitor_is_redirected_to_the_login_when_not_signed_in(people: dict[str, Client], video: Video) -> None:
     for method, path in paths(video):
-        answer = getattr(people["stranger"], method)(path)
+        response = getattr(people["stranger"], method)(path)
         expected = (403, "") if path.startswith("/media/") else (302, f"/login/?next={path}")
-        assert (answer.status_code, answer.get("Location", "")) == expected
+        assert (response.status_code, response.get("Location", "")) == expected
     assert people["stranger"].get("/progress/", {"video": video.pk}).status_code == 403
 
 
@@ -99,8 +99,8 @@ def test_user_can_sign_in_and_out_when_the_password_is_right(django_user_model: 
     assert page.redirect_chain == [("/login/?next=/", 302)]
     wrong = browser.post("/login/", {"username": "lecturer", "password": "wrong"})
     assert b"Please enter a correct username and password" in wrong.content
-    answer = browser.post("/login/?next=/", {"username": "lecturer", "password": "a long passphrase", "next": "/"})
-    assert (answer.status_code, answer["Location"]) == (302, "/")
+    response = browser.post("/login/?next=/", {"username": "lecturer", "password": "a long passphrase", "next": "/"})
+    assert (response.status_code, response["Location"]) == (302, "/")
     assert browser.get("/").status_code == 200
     assert browser.post("/logout/")["Location"] == "/login/"
     assert browser.get("/").status_code == 302

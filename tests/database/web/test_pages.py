@@ -41,7 +41,7 @@ def upload(name: str = "lecture.mp4", content: bytes = b"not decoded here") -> d
 def rejected_video() -> Video:
     video = uploaded_video(title="Notes")
     claim = claimed(submitted_attempt(video))
-    reject_input(claim, code="NO_VIDEO", message="The file contains no video.", exit_code=3)
+    reject_input(claim, code="NOTHING_TO_PLAY", message="The file has no video and no audio.", exit_code=20)
     return video
 
 
@@ -81,15 +81,15 @@ def paths(video: Video) -> list[tuple[str, str]]:
 def test_pages_redirect_to_the_login_when_a_visitor_is_not_signed_in(client: Client) -> None:
     video = rejected_video()
     for method, path in paths(video):
-        answer = getattr(client, method)(path)
-        assert (answer.status_code, answer["Location"]) == (302, f"/login/?next={path}")
+        response = getattr(client, method)(path)
+        assert (response.status_code, response["Location"]) == (302, f"/login/?next={path}")
     assert Video.objects.count() == Job.objects.count() == 1
 
 
 def test_scripts_get_a_json_error_when_signed_out(client: Client) -> None:
     assert client.get("/progress/").json() == {"errors": ["You have been signed out. Sign in again."]}
-    answer = client.post("/upload/", upload(), headers=JSON)
-    assert (answer.status_code, answer.json()["errors"]) == (
+    response = client.post("/upload/", upload(), headers=JSON)
+    assert (response.status_code, response.json()["errors"]) == (
         403,
         ["You have been signed out. Sign in, then upload the file again."],
     )
@@ -109,18 +109,18 @@ def test_forms_are_rejected_when_the_csrf_token_is_missing(admin_user: User) -> 
 # Uploading.
 
 
-def test_health_check_answers_when_the_host_is_an_ip_without_https(client: Client, settings: Settings) -> None:
+def test_health_check_responds_when_the_host_is_an_ip_without_https(client: Client, settings: Settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
     settings.ALLOWED_HOSTS = ["video.example.org"]
-    answer = client.get("/health/", headers={"host": "10.0.0.7:8000"})
-    assert (answer.status_code, answer.content) == (200, b"ok")
+    response = client.get("/health/", headers={"host": "10.0.0.7:8000"})
+    assert (response.status_code, response.content) == (200, b"ok")
     assert client.get("/login/", headers={"host": "10.0.0.7:8000"}).status_code == 400
 
 
 def test_upload_creates_a_video_with_a_job_when_sent_by_a_script(staff: Client) -> None:
-    answer = staff.post("/upload/", upload("강의 자료.mp4"), headers=JSON)
+    response = staff.post("/upload/", upload("강의 자료.mp4"), headers=JSON)
     video = Video.objects.get()
-    assert (answer.status_code, answer.json()) == (201, {"url": f"/videos/{video.pk}/"})
+    assert (response.status_code, response.json()) == (201, {"url": f"/videos/{video.pk}/"})
     assert video.title == "강의 자료"
     assert video.jobs.get().source_name == str(video.source)
     with default_storage.open(str(video.source)) as stored:
@@ -128,9 +128,9 @@ def test_upload_creates_a_video_with_a_job_when_sent_by_a_script(staff: Client) 
 
 
 def test_upload_creates_a_video_when_sent_by_a_plain_form(staff: Client) -> None:
-    answer = staff.post("/upload/", {**upload(), "title": "A lecture"}, follow=True)
-    assert answer.redirect_chain == [(f"/videos/{Video.objects.get().pk}/", 302)]
-    assert "<h1>A lecture</h1>" in answer.content.decode()
+    response = staff.post("/upload/", {**upload(), "title": "A lecture"}, follow=True)
+    assert response.redirect_chain == [(f"/videos/{Video.objects.get().pk}/", 302)]
+    assert "<h1>A lecture</h1>" in response.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_uploaded_file_is_removed_when_its_row_cannot_be_saved(staff: Client) ->
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE batchreel_video DROP CONSTRAINT nothing_fits")
     assert not Video.objects.exists()
-    assert not [path for path in Path(default_storage.location, "sources").rglob("*") if path.is_file()]
+    assert not [path for path in Path(default_storage.location, "sources").rglob("*") if path.is_file()]  # type: ignore[attr-defined]
 
 
 # Messages.
@@ -181,7 +181,7 @@ def test_uploaded_file_is_removed_when_its_row_cannot_be_saved(staff: Client) ->
     ("make", "status", "message", "retry_code"),
     [
         (uploaded_video, "WAITING", "The video is waiting to be processed.", "UNDER_WAY"),
-        (rejected_video, "FAILED", "The file contains no video.", "FAILED"),
+        (rejected_video, "FAILED", "The file has no video and no audio.", "FAILED"),
         (dead_video, "DEAD", "Processing failed after several attempts", "DEAD"),
         (cancelled_video, "CANCELLED", "Processing was cancelled.", "CANCELLED"),
         (published, "READY", "The video is ready to watch.", "READY"),
@@ -205,16 +205,16 @@ def test_page_shows_status_and_message_when_a_video_is_in_any_state(
 
 def test_old_publication_is_playable_when_a_new_version_runs_or_fails(staff: Client) -> None:
     video = published()
-    shown = f'data-manifest="{media_url(video.published_job.manifest_key)}"'
+    shown = f'data-playlist="{media_url(video.published_job.playlist_key)}"'
     request_again(video_id=video.pk)
     page = staff.get(f"/videos/{video.pk}/").content.decode()
     assert 'data-status="UPDATING"' in page
     assert shown in page
     claim = claimed(submitted_attempt(video))
-    reject_input(claim, code="NO_VIDEO", message="The file contains no video.", exit_code=3)
+    reject_input(claim, code="NOTHING_TO_PLAY", message="The file has no video and no audio.", exit_code=20)
     page = staff.get(f"/videos/{video.pk}/").content.decode()
     assert 'data-status="READY"' in page
-    assert "A newer version could not be processed: The file contains no video." in page
+    assert "A newer version could not be processed: The file has no video and no audio." in page
     assert shown in page
     assert "Retry</button>" in page
 
@@ -256,9 +256,9 @@ def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Cl
     ready, busy = published(), uploaded_video()
     planned(claimed(submitted_attempt(busy)))
     missing = str(uuid.uuid4())
-    answer = staff.get("/progress/", {"video": [str(ready.pk), str(busy.pk), missing, "nonsense", ""]})
-    assert answer["Cache-Control"] == "no-store"
-    videos = answer.json()["videos"]
+    response = staff.get("/progress/", {"video": [str(ready.pk), str(busy.pk), missing, "nonsense", ""]})
+    assert response["Cache-Control"] == "no-store"
+    videos = response.json()["videos"]
     assert videos[str(ready.pk)] | {"published_job": ""} == {
         "status": "READY",
         "message": "The video is ready to watch.",
@@ -283,11 +283,11 @@ def test_progress_returns_503_when_the_database_is_unreachable(staff: Client) ->
     connection.close()
     connection.settings_dict["PORT"] = free_port()
     try:
-        answer = staff.get("/progress/")
+        response = staff.get("/progress/")
     finally:
         connection.settings_dict["PORT"] = port
-    assert (answer.status_code, answer["Retry-After"], answer["Cache-Control"]) == (503, "5", "no-store")
-    assert answer.json() == {"errors": ["Temporarily unavailable. Try again in a few seconds."]}
+    assert (response.status_code, response["Retry-After"], response["Cache-Control"]) == (503, "5", "no-store")
+    assert response.json() == {"errors": ["Temporarily unavailable. Try again in a few seconds."]}
 
 
 # Buttons.
@@ -350,8 +350,8 @@ def test_player_uses_the_cdn_when_one_is_configured(staff: Client, settings: Set
     settings.MEDIA_BASE_URL = "https://cdn.example.org/videos/"
     video = published()
     page = staff.get(f"/videos/{video.pk}/").content.decode()
-    key = video.published_job.manifest_key
-    assert re.search(r'data-manifest="([^"]*)"', page).group(1) == f"https://cdn.example.org/videos/{key}"  # type: ignore[union-attr]
+    key = video.published_job.playlist_key
+    assert re.search(r'data-playlist="([^"]*)"', page).group(1) == f"https://cdn.example.org/videos/{key}"  # type: ignore[union-attr]
 
 
 def test_favicon_is_found_when_a_page_does_not_name_one(client: Client) -> None:

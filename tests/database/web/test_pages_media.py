@@ -26,8 +26,8 @@ def _published(_own_storage: None, db: None) -> None:
     default_storage.save(KEY, ContentFile(CONTENT))
 
 
-def content_of(answer: object) -> bytes:
-    return b"".join(getattr(answer, "streaming_content", [getattr(answer, "content", b"")]))
+def content_of(response: object) -> bytes:
+    return b"".join(getattr(response, "streaming_content", [getattr(response, "content", b"")]))
 
 
 @pytest.mark.parametrize(
@@ -45,37 +45,37 @@ def content_of(answer: object) -> bytes:
     ],
 )
 def test_range_is_returned_exactly_when_it_is_requested(staff: Client, header: str, first: int, last: int) -> None:
-    answer = staff.get(f"/media/{KEY}", headers={"Range": header})
-    assert answer.status_code == 206
-    assert answer["Content-Range"] == f"bytes {first}-{last}/{SIZE}"
-    assert answer["Content-Length"] == str(last - first + 1)
-    assert content_of(answer) == CONTENT[first : last + 1]
+    response = staff.get(f"/media/{KEY}", headers={"Range": header})
+    assert response.status_code == 206
+    assert response["Content-Range"] == f"bytes {first}-{last}/{SIZE}"
+    assert response["Content-Length"] == str(last - first + 1)
+    assert content_of(response) == CONTENT[first : last + 1]
 
 
 @pytest.mark.parametrize(
     "header", ["", "bytes=0-9,20-29", "bytes=", "bytes=-", "bytes=9-3", "lines=1-2", "bytes=a-b", "bytes=+1-2", "0-9"]
 )
 def test_whole_object_is_returned_when_the_range_is_not_a_single_one(staff: Client, header: str) -> None:
-    answer = staff.get(f"/media/{KEY}", headers={"Range": header} if header else {})
-    assert answer.status_code == 200
-    assert answer["Accept-Ranges"] == "bytes"
-    assert answer["Content-Length"] == str(SIZE)
-    assert "Content-Range" not in answer
-    assert content_of(answer) == CONTENT
+    response = staff.get(f"/media/{KEY}", headers={"Range": header} if header else {})
+    assert response.status_code == 200
+    assert response["Accept-Ranges"] == "bytes"
+    assert response["Content-Length"] == str(SIZE)
+    assert "Content-Range" not in response
+    assert content_of(response) == CONTENT
 
 
 @pytest.mark.parametrize("header", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 9}", "bytes=-0", "bytes=99999999999-"])
 def test_range_is_rejected_with_the_size_when_it_is_outside(staff: Client, header: str) -> None:
-    answer = staff.get(f"/media/{KEY}", headers={"Range": header})
-    assert (answer.status_code, answer["Content-Range"]) == (416, f"bytes */{SIZE}")
-    assert content_of(answer) == b""
+    response = staff.get(f"/media/{KEY}", headers={"Range": header})
+    assert (response.status_code, response["Content-Range"]) == (416, f"bytes */{SIZE}")
+    assert content_of(response) == b""
 
 
 def test_head_returns_size_and_type_when_a_player_requests_it(staff: Client) -> None:
-    answer = staff.head(f"/media/{KEY}", headers={"Range": "bytes=0-9"})
-    assert answer.status_code == 200
-    assert (answer["Content-Length"], answer["Content-Type"]) == (str(SIZE), "video/mp4")
-    assert content_of(answer) == b""
+    response = staff.head(f"/media/{KEY}", headers={"Range": "bytes=0-9"})
+    assert response.status_code == 200
+    assert (response["Content-Length"], response["Content-Type"]) == (str(SIZE), "video/mp4")
+    assert content_of(response) == b""
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,16 @@ def test_content_type_is_safe_for_browsers_when_a_player_accepts_it(
     staff: Client, name: str, content_type: str
 ) -> None:
     default_storage.save(f"published/{VIDEO_ID}/types/{name}", ContentFile(b"content"))
-    answer = staff.get(f"/media/published/{VIDEO_ID}/types/{name}")
-    assert answer["Content-Type"] == content_type
-    assert answer["X-Content-Type-Options"] == "nosniff"
-    assert content_of(answer) == b"content"
+    response = staff.get(f"/media/published/{VIDEO_ID}/types/{name}")
+    assert response["Content-Type"] == content_type
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert content_of(response) == b"content"
 
 
 def test_objects_are_cached_privately_for_a_year_when_they_are_served(staff: Client) -> None:
-    answer = staff.get(f"/media/{KEY}")
-    assert answer["Cache-Control"] == "private, max-age=31536000, immutable"
-    answer.close()
+    response = staff.get(f"/media/{KEY}")
+    assert response["Cache-Control"] == "private, max-age=31536000, immutable"
+    response.close()
 
 
 def test_source_is_not_served_when_its_name_is_known(staff: Client) -> None:

@@ -103,8 +103,8 @@ def get(url: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
         connection.request("GET", f"{parts.path}?{parts.query}")
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
 
@@ -112,29 +112,29 @@ def get(url: str) -> tuple[int, bytes]:
 def test_presigned_urls_of_a_playlist_work_when_the_bucket_is_private(staff: Client, folder: str) -> None:
     key = f"{folder}/publish/720p.m3u8"
     assert media_url(key) == f"/media/{key}"
-    answer = staff.get(media_url(key))
-    assert answer["Content-Type"] == "application/vnd.apple.mpegurl"
+    response = staff.get(media_url(key))
+    assert response["Content-Type"] == "application/vnd.apple.mpegurl"
     # Presigned URLs expire with the role's credentials, so browsers must not cache them.
-    assert answer["Cache-Control"] == "no-store"
-    (url,) = {line for line in answer.content.decode().splitlines() if line.startswith("http")}
+    assert response["Cache-Control"] == "no-store"
+    (url,) = {line for line in response.content.decode().splitlines() if line.startswith("http")}
     assert get(url) == (200, b"media")
     assert get(url.partition("?")[0])[0] == 403, "the bucket is private"
     assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["21600"]
-    assert f'URI="{url}"' in answer.content.decode()
+    assert f'URI="{url}"' in response.content.decode()
 
 
 def test_images_redirect_to_the_bucket_when_a_page_requests_them(staff: Client, folder: str) -> None:
-    answer = staff.get(f"/media/{folder}/publish/poster.jpg")
-    assert answer.status_code == 302
-    assert get(answer["Location"]) == (200, b"image")
+    response = staff.get(f"/media/{folder}/publish/poster.jpg")
+    assert response.status_code == 302
+    assert get(response["Location"]) == (200, b"image")
 
 
 def test_presigned_playlist_is_small_when_the_lecture_is_long(staff: Client, folder: str) -> None:
     lines = ["#EXTM3U", *(f"#EXTINF:6.0,\n../video-{n // 20:04}/720p.mp4" for n in range(1800)), "#EXT-X-ENDLIST", ""]
     default_storage.save(f"{folder}/publish/long.m3u8", ContentFile("\n".join(lines).encode()))
-    answer = staff.get(f"/media/{folder}/publish/long.m3u8", headers={"Accept-Encoding": "gzip"})
-    assert answer["Content-Encoding"] == "gzip"
-    assert len(answer.content) < 60_000
+    response = staff.get(f"/media/{folder}/publish/long.m3u8", headers={"Accept-Encoding": "gzip"})
+    assert response["Content-Encoding"] == "gzip"
+    assert len(response.content) < 60_000
 
 
 @pytest.mark.parametrize("name", ["720p.m3u8/../../../../x", "nothing.m3u8", "../../../sources/1.mp4"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.client import BaseClient
 
-_make_api_call = BaseClient._make_api_call
+_make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
 
 def _recorded(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
@@ -23,4 +23,4 @@ def _recorded(client: BaseClient, operation: str, arguments: dict[str, Any]) -> 
     return _make_api_call(client, operation, arguments)
 
 
-BaseClient._make_api_call = _recorded
+BaseClient._make_api_call = _recorded  # type: ignore[attr-defined]

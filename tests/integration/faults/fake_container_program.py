@@ -16,8 +16,8 @@ def main() -> int:
     _, port, job_id, number = sys.argv
     with socket.create_connection(("127.0.0.1", int(port))) as server:
         server.sendall(f"{job_id} {number} {os.environ['AWS_BATCH_JOB_ID']}\n".encode())
-        answer = server.makefile().read()
-    return int(answer or 1)
+        response = server.makefile().read()
+    return int(response or 1)
 
 
 if __name__ == "__main__":

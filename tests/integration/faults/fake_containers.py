@@ -28,7 +28,7 @@ from tasks.services.container_api.claim import (
     Lease,
     NotClaimableError,
     claim_attempt,
-    claim_unit,
+    lease_unit,
 )
 from tasks.services.container_api.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
 from tasks.services.container_api.heartbeat import send_heartbeat
@@ -150,7 +150,7 @@ def work(
     Raises the services' errors, and _KilledError if `keep_going` returns False.
     """
     claim = claim_attempt(job_id=job_id, number=number, batch_job_id=batch_job_id, claim_id=uuid.uuid4())
-    while isinstance(lease := claim_unit(claim, lease_id=uuid.uuid4().hex[:12]), Lease):
+    while isinstance(lease := lease_unit(claim, lease_id=uuid.uuid4().hex[:12]), Lease):
         threading.Event().wait(unit_s)
         if not keep_going():
             raise _KilledError
@@ -167,6 +167,6 @@ def _do(claim: Claim, lease: Lease) -> None:
         finish_plan(claim, lease, plan={"made by": "a fake container"}, units=units)
     elif lease.kind is UnitKind.PUBLISH:
         key = f"{lease.key_prefix}/master.m3u8"
-        publish(claim, lease, manifest={"objects": []}, manifest_key=key, poster_key="")
+        publish(claim, lease, manifest={"objects": []}, playlist_key=key, poster_key="")
     else:
         finish_unit(claim, lease, output={"folder": lease.key_prefix, "media": {}})

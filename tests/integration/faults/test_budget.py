@@ -6,12 +6,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.batch_responses import describe
 
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick
 from tests.factories import age, claimed, leased, planned, uploaded_video
-from tests.integration.batch_answers import describe
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import submitted_names
 from tests.integration.faults.tick_rounds import run_round, run_rounds_until
@@ -75,7 +75,9 @@ def test_job_is_dead_after_exactly_five_attempts_when_each_is_counted(
     assert len(submitted_names(batch_client, [job.pk])) == 5
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("spot_reclaim", Reason.SPOT_RECLAIM), ("host_loss", Reason.HOST_LOST)])
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("spot_reclaim", Reason.SPOT_INTERRUPTION), ("host_loss", Reason.HOST_LOST)]
+)
 def test_host_loss_is_not_counted_when_batch_reports_it(
     kind: str, reason: Reason, container_command: Any, faults: Faults
 ) -> None:
@@ -127,7 +129,7 @@ def test_failed_start_is_not_counted_when_it_times_out(
 def test_host_loss_is_not_counted_when_the_heartbeat_timeout_comes_first(
     kind: str, container_command: Any, faults: Faults
 ) -> None:
-    container_command("sleep", "60", stuck_threshold_s=0.5)
+    container_command("sleep", "60", silence_threshold_s=0.5)
     job = Job.objects.get(video=uploaded_video())
     attempt = running_attempt(job, 1)
     claimed(attempt)
@@ -141,7 +143,7 @@ def test_host_loss_is_not_counted_when_the_heartbeat_timeout_comes_first(
 
 
 def test_hung_container_is_counted_when_a_heartbeat_timeout_terminates_it(container_command: Any) -> None:
-    container_command("sleep", "60", stuck_threshold_s=0.5)
+    container_command("sleep", "60", silence_threshold_s=0.5)
     job = Job.objects.get(video=uploaded_video())
     attempt = running_attempt(job, 1)
     claimed(attempt)
@@ -155,7 +157,7 @@ def test_job_is_dead_when_twenty_hosts_are_lost_without_a_finished_unit(containe
     faults.inject("image_pull", job_name="batchreel-", times=None)
     job = Job.objects.get(video=uploaded_video())
     dead_job = wait_until_dead(job)
-    assert (dead_job.reason, dead_job.fence) == (Reason.TOO_MANY_HOSTS_LOST, 20)
+    assert (dead_job.reason, dead_job.fence) == (Reason.TOO_MANY_LOSSES, 20)
     assert not Attempt.objects.filter(job=job, counted=True).exists()
 
 

@@ -24,7 +24,7 @@ from tests.integration.container_processes import container_pid, encoder_pids
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import unfinished_batch_jobs
 from tests.integration.faults.tick_rounds import run_round, run_rounds_until
-from tests.integration.path_videos import upload
+from tests.integration.pipeline_videos import upload
 from tests.media.clips import make_clip
 from tests.polling import wait_for
 from tests.processes import is_alive
@@ -144,8 +144,8 @@ def by_queryset(video: Video, _: Client) -> None:
 
 
 def by_admin(video: Video, admin_client: Client) -> None:
-    answer = admin_client.post(f"/admin/batchreel/video/{video.pk}/delete/", {"post": "yes"}, secure=True)
-    assert answer.status_code == 302
+    response = admin_client.post(f"/admin/batchreel/video/{video.pk}/delete/", {"post": "yes"}, secure=True)
+    assert response.status_code == 302
 
 
 @pytest.mark.usefixtures("site")

@@ -47,7 +47,7 @@ BUSY = {
     "tick_lease_s": 2,
     "submit_per_s": 200,
     "submit_burst": 200,
-    "stuck_threshold_s": 4,
+    "silence_threshold_s": 4,
     "start_timeout_s": 20,
     "backoff_cap_s": 2,
     "final_status_wait_s": 10,

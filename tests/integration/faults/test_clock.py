@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection, models
+from tests.integration.batch_responses import describe, log_lines
 
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tests.factories import age
-from tests.integration.batch_answers import describe, log_lines
 from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import EncoderBrake, container_pid
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.path_videos import upload, wait_for_attempt
+from tests.integration.pipeline_videos import upload, wait_for_attempt
 from tests.polling import wait_for
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def offset_s(request: pytest.FixtureRequest) -> int:
 def site_environment(
     site_environment: dict[str, str], offset_s: int, brake: EncoderBrake, batch_client: BatchClient
 ) -> dict[str, str]:
-    """Return the environment of the fast site with a low stuck threshold, whose containers have a wrong clock."""
+    """Return the environment of the fast site with a low silence threshold, whose containers have a wrong clock."""
     wrong = {"PYTHONPATH": str(WRONG_CLOCK), "CLOCK_OFFSET_S": str(offset_s)}
     name = define_containers(batch_client, **wrong, **brake.environment)
-    settings = json.dumps({**FAST_SETTINGS, "stuck_threshold_s": STUCK_THRESHOLD_S})
+    settings = json.dumps({**FAST_SETTINGS, "silence_threshold_s": STUCK_THRESHOLD_S})
     return {**site_environment, "VIDEO_BATCH_JOB_DEFINITION": name, "BATCHREEL": settings}
 
 

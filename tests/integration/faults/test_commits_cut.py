@@ -12,7 +12,7 @@ from tests.factories import submitted_attempt
 from tests.integration.container_processes import ContainerRun
 from tests.integration.faults.final_state import assert_done_once
 from tests.integration.faults.postgres_proxy import Cut, PostgresProxy
-from tests.integration.path_videos import upload
+from tests.integration.pipeline_videos import upload
 from tests.media.clips import make_clip
 
 if TYPE_CHECKING:

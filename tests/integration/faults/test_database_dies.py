@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
+from tests.integration.batch_responses import describe
 
 from tasks.models import Unit
-from tests.integration.batch_answers import describe
 from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import EncoderBrake, container_pid
 from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends
-from tests.integration.path_videos import upload, wait_for_attempt
+from tests.integration.pipeline_videos import upload, wait_for_attempt
 from tests.polling import wait_for
 
 if TYPE_CHECKING:
@@ -82,5 +82,5 @@ def test_job_succeeds_in_one_attempt_when_postgresql_crashes_in_mid_encode(
 def events_in_log(batch: BatchClient, logs: CloudWatchLogsClient, attempt: Attempt) -> set[str]:
     """Return the events that the attempt's container has logged so far."""
     stream = describe(batch, attempt)["container"]["logStreamName"]
-    answer = logs.get_log_events(logGroupName="/aws/batch/job", logStreamName=stream, startFromHead=True)
-    return {json.loads(line["message"])["event"] for line in answer["events"]}
+    response = logs.get_log_events(logGroupName="/aws/batch/job", logStreamName=stream, startFromHead=True)
+    return {json.loads(line["message"])["event"] for line in response["events"]}

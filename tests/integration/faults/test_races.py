@@ -24,9 +24,9 @@ from tasks.services.container_api.claim import (
     Claim,
     Lease,
     NotClaimableError,
-    NothingToClaim,
+    NothingToLease,
     claim_attempt,
-    claim_unit,
+    lease_unit,
 )
 from tasks.services.container_api.finish import finish_unit
 from tasks.services.container_api.publish import publish
@@ -77,12 +77,12 @@ def event_counts(job_id: uuid.UUID) -> Counter[str]:
     return Counter(Event.objects.filter(job_id=job_id).values_list("kind", flat=True))
 
 
-def new_lease(claim: Claim) -> Lease | NothingToClaim:
-    return claim_unit(claim, lease_id=uuid.uuid4().hex[:12])
+def new_lease(claim: Claim) -> Lease | NothingToLease:
+    return lease_unit(claim, lease_id=uuid.uuid4().hex[:12])
 
 
 def publish_unit(claim: Claim, lease: Lease) -> None:
-    publish(claim, lease, manifest={"objects": []}, manifest_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
+    publish(claim, lease, manifest={"objects": []}, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
 
 
 def finish_and_publish(claim: Claim, lease: Lease) -> None:
@@ -93,7 +93,7 @@ def finish_and_publish(claim: Claim, lease: Lease) -> None:
         publish_unit(claim, publishing)
 
 
-def claim_and_lease(attempt: Attempt) -> Lease | NothingToClaim:
+def claim_and_lease(attempt: Attempt) -> Lease | NothingToLease:
     return new_lease(claimed(attempt))
 
 
@@ -132,7 +132,7 @@ class RescueClaimRace:
         finally:
             self._rescued.set()
 
-    def claim(self) -> Lease | NothingToClaim:
+    def claim(self) -> Lease | NothingToLease:
         if self._order == "claim first":
             try:
                 return new_lease(self._claim)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
+from tests.integration.batch_responses import describe
 
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick
@@ -16,12 +17,11 @@ from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbea
 from tasks.services.ticks.lease import TickLease, run_tick
 from tasks.services.ticks.rescue import rescue
 from tests.factories import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
-from tests.integration.batch_answers import describe
 from tests.integration.container_processes import ContainerRun, EncoderBrake
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import assert_done_once
 from tests.integration.faults.tick_rounds import run_rounds_until
-from tests.integration.path_videos import upload
+from tests.integration.pipeline_videos import upload
 from tests.polling import wait_for
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def site(
     assert fast_settings.job_definition != fake_container_definition
     fake_containers.gate.clear()
     settings.VIDEO_BATCH_JOB_DEFINITION = fake_container_definition
-    settings.BATCHREEL = {**FAST_SETTINGS, "stuck_threshold_s": THRESHOLD_S}
+    settings.BATCHREEL = {**FAST_SETTINGS, "silence_threshold_s": THRESHOLD_S}
 
 
 def running_attempt() -> Attempt:
@@ -106,7 +106,7 @@ def test_recovery_continues_when_terminate_job_is_denied(
 @pytest.mark.usefixtures("site")
 def test_stalled_attempt_is_lost_when_only_its_heartbeats_continue(settings: Settings) -> None:
     limits = {**dict.fromkeys(("claim", "plan", "encode"), 1.0), **dict.fromkeys(("fetch", "store", "publish"), 60.0)}
-    settings.BATCHREEL = {**FAST_SETTINGS, "stuck_threshold_s": 30, "stage_limits_s": limits}
+    settings.BATCHREEL = {**FAST_SETTINGS, "silence_threshold_s": 30, "stage_limits_s": limits}
     attempts = {stage: running_attempt() for stage in ("encode", "fetch", "publish", "store")}
     claims = {stage: claimed(attempt) for stage, attempt in attempts.items()}
 
@@ -131,7 +131,7 @@ def test_containers_survive_when_the_database_is_down_beyond_the_threshold(
     short_clip: Path,
     tmp_path: Path,
 ) -> None:
-    settings.BATCHREEL = {**FAST_SETTINGS, "stuck_threshold_s": OUTAGE_THRESHOLD_S, "submit_burst": containers}
+    settings.BATCHREEL = {**FAST_SETTINGS, "silence_threshold_s": OUTAGE_THRESHOLD_S, "submit_burst": containers}
     brake = EncoderBrake(tmp_path)
     environment = {
         **program_environment,

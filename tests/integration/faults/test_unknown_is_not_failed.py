@@ -50,7 +50,7 @@ def state_rows() -> list[Any]:
         list(model.objects.order_by("pk").values_list("pk", "state", *columns))
         for model, columns in (
             (Job, ("next_attempt_at",)),
-            (Attempt, ("missing_answers", "counted", "ended_at")),
+            (Attempt, ("missing_responses", "counted", "ended_at")),
             (Unit, ("fence",)),
         )
     ]
@@ -64,7 +64,7 @@ def test_state_is_unchanged_and_event_written_once_when_aws_rejects_reads(
     attempt = running_attempt()
     planned(claimed(attempt))
     # Longer than this test takes, so that the missing heartbeats alone do not lead to a rescue.
-    settings.BATCHREEL = {**FAST_SETTINGS, "stuck_threshold_s": 60}
+    settings.BATCHREEL = {**FAST_SETTINGS, "silence_threshold_s": 60}
     before = state_rows()
     fault = faults.inject(kind, operation="DescribeJobs", times=None)
     for _ in range(4):
@@ -102,13 +102,13 @@ def test_running_job_is_unaffected_when_another_operation_is_rejected(
 
 @pytest.mark.usefixtures("site")
 def test_attempt_is_not_lost_when_one_response_is_empty(faults: Faults, settings: Settings) -> None:
-    settings.BATCHREEL = {**FAST_SETTINGS, "missing_min_age_s": 0, "stuck_threshold_s": 60}
+    settings.BATCHREEL = {**FAST_SETTINGS, "missing_min_age_s": 0, "silence_threshold_s": 60}
     attempt = running_attempt()
     fault = faults.inject("empty", operation="DescribeJobs")
-    run_rounds_until(lambda: faults.applied(fault), what="the empty answer")
+    run_rounds_until(lambda: faults.applied(fault), what="the empty response")
     run_round()
     attempt.refresh_from_db()
-    assert (attempt.state, attempt.missing_answers) == ("SUBMITTED", 0)
+    assert (attempt.state, attempt.missing_responses) == ("SUBMITTED", 0)
 
 
 @pytest.mark.usefixtures("site")
@@ -121,7 +121,7 @@ def test_attempt_is_lost_and_its_job_retried_when_its_batch_job_vanished(
     run_round()
     run_round()
     attempt.refresh_from_db()
-    assert (attempt.state, attempt.missing_answers) == ("SUBMITTED", 2), "missing twice, but too young to be lost"
+    assert (attempt.state, attempt.missing_responses) == ("SUBMITTED", 2), "missing twice, but too young to be lost"
     age(Attempt, "created_at", seconds=61)
     lost_attempt = Attempt.objects.filter(pk=attempt.pk, state="LOST").first
     found = run_rounds_until(lost_attempt, what="the loss")

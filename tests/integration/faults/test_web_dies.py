@@ -107,7 +107,7 @@ def test_upload_leaves_nothing_when_web_is_killed_before_its_commit(
 def start_web(environment: dict[str, str], folder: Path, web_servers: ExitStack) -> WebSite:
     web = WebSite(environment, folder)
     web_servers.callback(web.kill)
-    web.wait_until_it_answers()
+    web.wait_until_it_responses()
     return web
 
 

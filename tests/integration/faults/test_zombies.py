@@ -19,7 +19,7 @@ from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.ticks.rescue import rescue
 from tests.factories import ScriptedBatch, age, submitted_attempt
 from tests.integration.container_processes import EncoderBrake
-from tests.integration.path_videos import upload
+from tests.integration.pipeline_videos import upload
 from tests.polling import wait_for
 
 if TYPE_CHECKING:

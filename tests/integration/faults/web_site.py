@@ -49,9 +49,9 @@ class WebSite:
                 start_new_session=True,
             )
 
-    def wait_until_it_answers(self) -> None:
+    def wait_until_it_responses(self) -> None:
         """Wait until the server serves a page."""
-        wait_for(self._answers, what="a response from the web server")
+        wait_for(self._responds, what="a response from the web server")
 
     def upload(self, clip: Path) -> requests.Response:
         """Upload as the page's script does. Raises ConnectionError if the server dies meanwhile."""
@@ -71,7 +71,7 @@ class WebSite:
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             return requests.get(f"{self.url}admin/login/", timeout=_ANSWER_LIMIT_S).status_code == HTTPStatus.OK
         except requests.ConnectionError:

@@ -1,4 +1,4 @@
-"""The observation table as data: answers of AWS Batch and their consequences.
+"""The observation table as data: responses of AWS Batch and their consequences.
 
 docs/reference/observations.md contains the same table for readers. The texts are AWS's own, from its
 documentation of stopped tasks and stuck Batch jobs and from reports by users of Batch. The ids are
@@ -18,7 +18,7 @@ RETRY_LATE = "another attempt; counted after 15 min unless a final status with a
 WAIT = "nothing: the attempt continues"
 ALERT = "nothing ends; an event after 30 min"
 GRACE = "another attempt, after a grace period of 60 s"
-POLL_AGAIN = "another attempt, after 4 missing answers, 80 s without a heartbeat and an age of 120 s"
+POLL_AGAIN = "another attempt, after 4 missing responses, 80 s without a heartbeat and an age of 120 s"
 
 ESSENTIAL = "Essential container in task exited"
 NO_START = "Task failed to start"
@@ -26,7 +26,7 @@ NO_START = "Task failed to start"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One kind of answer. `reason` is None if nothing is concluded from it."""
+    """One kind of response. `reason` is None if nothing is concluded from it."""
 
     status_reason: str
     container_reason: str = ""
@@ -40,7 +40,7 @@ class Row:
 
     @property
     def observation(self) -> Observation:
-        """Return the answer as the port returns it."""
+        """Return the response as the port returns it."""
         return Observation(
             batch_job_id="b",
             status=self.status,
@@ -126,9 +126,9 @@ ROWS = [
     _failed(Reason.TIMED_OUT, "Job attempt duration exceeded timeout", exit_code=143),
     _failed(Reason.TIMED_OUT, "Job attempt duration exceeded timeout"),
     # The host was lost.
-    _failed(Reason.SPOT_RECLAIM, "Your Spot Task was interrupted."),
-    _failed(Reason.SPOT_RECLAIM, "Your Spot Task was interrupted.", exit_code=137),
-    _failed(Reason.SPOT_RECLAIM, "Your Spot Task was interrupted.", exit_code=143),
+    _failed(Reason.SPOT_INTERRUPTION, "Your Spot Task was interrupted."),
+    _failed(Reason.SPOT_INTERRUPTION, "Your Spot Task was interrupted.", exit_code=137),
+    _failed(Reason.SPOT_INTERRUPTION, "Your Spot Task was interrupted.", exit_code=143),
     _failed(Reason.HOST_LOST, "Host EC2 (instance i-0123456789abcdef0) terminated."),
     _failed(Reason.HOST_LOST, "Host EC2 (instance i-0123456789abcdef0) terminated.", exit_code=137),
     _failed(Reason.HOST_LOST, "Host EC2 (instance i-0123456789abcdef0) stopped."),

@@ -1,4 +1,4 @@
-"""docs/reference/observations.md, the rows of the tests and the code interpret AWS Batch's answers alike."""
+"""docs/reference/observations.md, the rows of the tests and the code interpret AWS Batch's responses alike."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def test_observation_page_rows_and_code_agree_when_one_of_them_changes() -> None
 
 
 def test_observation_table_has_distinct_rows_when_some_are_removed() -> None:
-    answers = {
+    responses = {
         (row.status, row.status_reason, row.container_reason, row.exit_code, row.started, row.terminated)
         for row in ROWS
     }
-    assert len(answers) == len(ROWS) >= 40
+    assert len(responses) == len(ROWS) >= 40
     assert {row.status for row in ROWS} == set(BatchStatus)
 
 
@@ -59,7 +59,7 @@ def test_attempt_is_undecided_when_the_status_reason_is_unknown(exit_code: int |
     assert failure_reason(seen).counts is Counts.UNDECIDED
 
 
-@pytest.mark.parametrize("row", [row for row in _FAILED if row.reason in {Reason.SPOT_RECLAIM, Reason.HOST_LOST}])
+@pytest.mark.parametrize("row", [row for row in _FAILED if row.reason in {Reason.SPOT_INTERRUPTION, Reason.HOST_LOST}])
 def test_host_loss_is_not_counted_when_the_exit_code_looks_like_a_crash(row: Row) -> None:
     reason = failure_reason(row.observation)
     assert reason.counts is Counts.NO

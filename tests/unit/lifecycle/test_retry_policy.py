@@ -18,15 +18,15 @@ from tasks.lifecycle.retry import BudgetUsage, Decision, backoff_s, decide
         (4, 1, 1, Decision.WAIT_FOR_FINAL_STATUS),
         (0, 5, 5, Decision.WAIT_FOR_FINAL_STATUS),
         (3, 1, 1, Decision.GRANT),
-        (0, 0, 20, Decision.TOO_MANY_HOSTS_LOST),
+        (0, 0, 20, Decision.TOO_MANY_LOSSES),
         (0, 0, 19, Decision.GRANT),
     ],
 )
 def test_attempt_limit_is_exact_when_attempts_are_undecided(
     counted: int, undecided: int, losses: int, decision: Decision
 ) -> None:
-    spent = BudgetUsage(counted=counted, undecided=undecided, consecutive_losses=losses)
-    assert decide(spent, max_attempts=5, max_consecutive_losses=20) is decision
+    usage = BudgetUsage(counted=counted, undecided=undecided, consecutive_losses=losses)
+    assert decide(usage, max_attempts=5, max_consecutive_losses=20) is decision
 
 
 @given(failures=st.integers(0, 10_000), jitter=st.floats(0, 1, exclude_max=True))

@@ -51,7 +51,7 @@ class FaultKind(StrEnum):
     RETENTION = "retention"
     # Faults of an existing job, given by `job_id`. They apply immediately.
     VANISH = "vanish"
-    SPOT_RECLAIM = "spot_reclaim"
+    SPOT_INTERRUPTION = "spot_reclaim"
     HOST_LOSS = "host_loss"
     OUT_OF_MEMORY = "out_of_memory"
     # Spot reclaims the instances of a `share` of all running jobs, immediately.
@@ -84,7 +84,7 @@ CALL_KINDS = frozenset(
     }
 )
 INCOMPLETE_READ_KINDS = frozenset({FaultKind.EMPTY, FaultKind.PARTIAL, FaultKind.LAG, FaultKind.RETENTION})
-JOB_KINDS = frozenset({FaultKind.VANISH, FaultKind.SPOT_RECLAIM, FaultKind.HOST_LOSS, FaultKind.OUT_OF_MEMORY})
+JOB_KINDS = frozenset({FaultKind.VANISH, FaultKind.SPOT_INTERRUPTION, FaultKind.HOST_LOSS, FaultKind.OUT_OF_MEMORY})
 OPERATIONS = frozenset({"SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob", "TerminateJobs"})
 
 

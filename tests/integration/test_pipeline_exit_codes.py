@@ -23,7 +23,7 @@ from tests.factories import (
     submitted_attempt,
 )
 from tests.integration.container_processes import encoder_pids
-from tests.integration.path_videos import lose_attempt, upload
+from tests.integration.pipeline_videos import lose_attempt, upload
 from tests.media.clips import ffmpeg, make_clip
 from tests.polling import wait_for
 from tests.processes import is_alive
@@ -166,7 +166,7 @@ def test_late_container_exits_with_0_when_its_successor_has_published(run: Run, 
     successor = claimed(submitted_attempt(video))
     finished_media(successor)
     lease = leased(successor)
-    publish(successor, lease, manifest={"objects": []}, manifest_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
+    publish(successor, lease, manifest={"objects": []}, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
     before = rows()
 
     os.kill(container.pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""Claiming, leasing, finishing and publishing: fenced, and idempotent after a lost answer."""
+"""Claiming, leasing, finishing and publishing: fenced, and idempotent after a lost response."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tasks.services.container_api.claim import (
     Claim,
     JobAlreadyDoneError,
     NotClaimableError,
-    NothingToClaim,
+    NothingToLease,
     claim_attempt,
-    claim_unit,
+    lease_unit,
 )
 from tasks.services.container_api.finish import (
     fail_attempt,
@@ -65,7 +65,7 @@ def _next_claim(claim: Claim) -> Claim:
     return claimed(submitted_attempt(Job.objects.get(pk=claim.job_id).video))
 
 
-def test_claim_is_idempotent_when_its_answer_was_lost() -> None:
+def test_claim_is_idempotent_when_its_response_was_lost() -> None:
     attempt = submitted_attempt()
     claim_id = uuid.uuid4()
     claims = [
@@ -98,23 +98,23 @@ def test_claim_is_rejected_with_its_cause_when_nothing_is_claimable() -> None:
 
 def test_units_are_leased_in_order_when_one_container_claims_them() -> None:
     claim = claimed(submitted_attempt())
-    assert claim_unit(claim, lease_id="x") is not None
-    assert claim_unit(claim, lease_id="y") is NothingToClaim.OWN_WORK_FIRST
+    assert lease_unit(claim, lease_id="x") is not None
+    assert lease_unit(claim, lease_id="y") is NothingToLease.OWN_WORK_FIRST
     lease = leased_again(claim, "x")
     finish_plan(claim, lease, plan={}, units=[])
     assert leased(claim).kind is UnitKind.PUBLISH
 
 
 def leased_again(claim: Claim, lease_id: str):  # type: ignore[no-untyped-def] # a Lease
-    return claim_unit(claim, lease_id=lease_id)
+    return lease_unit(claim, lease_id=lease_id)
 
 
-def test_unit_lease_is_idempotent_when_its_answer_was_lost() -> None:
+def test_unit_lease_is_idempotent_when_its_response_was_lost() -> None:
     claim = claimed(submitted_attempt())
     assert leased_again(claim, "mine") == leased_again(claim, "mine")
 
 
-def test_finish_is_idempotent_when_its_answer_was_lost() -> None:
+def test_finish_is_idempotent_when_its_response_was_lost() -> None:
     claim = claimed(submitted_attempt())
     planned(claim)
     lease = leased(claim)
@@ -138,7 +138,7 @@ def test_superseded_container_changes_nothing_when_it_wakes_late() -> None:
     with pytest.raises(FencedError):
         finish_unit(zombie, lease, output={"folder": "late", "media": {}})
     with pytest.raises(FencedError):
-        claim_unit(zombie, lease_id="late")
+        lease_unit(zombie, lease_id="late")
     fail_attempt(zombie, reason=Reason.SIGTERM, text="late", exit_code=143)
     finish_attempt(zombie)
     refused = pytest.raises(FencedError)
@@ -168,14 +168,14 @@ def test_video_is_published_in_one_step_when_all_units_are_verified() -> None:
     assert (attempt.state, attempt.exit_code, attempt.counted) == ("SUCCEEDED", 0, False)
 
 
-def test_publishing_is_idempotent_when_its_answer_was_lost() -> None:
+def test_publishing_is_idempotent_when_its_response_was_lost() -> None:
     claim = claimed(submitted_attempt())
     planned(claim)
     finished_media(claim)
     lease = leased(claim)
     for key in ("first", "second"):
-        publish(claim, lease, manifest={"objects": []}, manifest_key=key, poster_key="")
-    assert Job.objects.get(pk=claim.job_id).manifest_key == "first"
+        publish(claim, lease, manifest={"objects": []}, playlist_key=key, poster_key="")
+    assert Job.objects.get(pk=claim.job_id).playlist_key == "first"
     assert Event.objects.filter(kind="job.publish").count() == 1
 
 
@@ -188,11 +188,11 @@ def test_zombie_publishes_nothing_when_its_successor_has_leased_the_unit() -> No
     winner = _next_claim(zombie)
     lease = leased(winner)
     with pytest.raises(FencedError):
-        publish(zombie, late, manifest={}, manifest_key="late", poster_key="")
-    publish(winner, lease, manifest={}, manifest_key="winner", poster_key="")
+        publish(zombie, late, manifest={}, playlist_key="late", poster_key="")
+    publish(winner, lease, manifest={}, playlist_key="winner", poster_key="")
     with pytest.raises(FencedError):
-        publish(zombie, late, manifest={}, manifest_key="late", poster_key="")
-    assert Job.objects.get(pk=winner.job_id).manifest_key == "winner"
+        publish(zombie, late, manifest={}, playlist_key="late", poster_key="")
+    assert Job.objects.get(pk=winner.job_id).playlist_key == "winner"
 
 
 def test_pointer_never_moves_to_an_older_job_when_jobs_finish_out_of_order() -> None:
@@ -202,7 +202,7 @@ def test_pointer_never_moves_to_an_older_job_when_jobs_finish_out_of_order() -> 
     finished_media(older)
     lease = leased(older)
     Video.objects.filter(pk=video.pk).update(published_job=_newer_succeeded(video))
-    publish(older, lease, manifest={}, manifest_key="older", poster_key="")
+    publish(older, lease, manifest={}, playlist_key="older", poster_key="")
     video.refresh_from_db()
     assert video.published_job_id != older.job_id
 
@@ -214,7 +214,7 @@ def _newer_succeeded(video: Video) -> Job:
         profile="standard",
         state="SUCCEEDED",
         manifest={},
-        manifest_key="newer",
+        playlist_key="newer",
         next_attempt_at=None,
     )
 
@@ -242,8 +242,8 @@ def test_only_the_bad_unit_is_redone_when_verification_fails() -> None:
     publishing = leased(claim)
     assert (publishing.kind, publishing.fence) == (UnitKind.PUBLISH, 2)
     with pytest.raises(FencedError):
-        publish(claim, lease, manifest={}, manifest_key="stale lease", poster_key="")
-    publish(claim, publishing, manifest={}, manifest_key="redone", poster_key="")
+        publish(claim, lease, manifest={}, playlist_key="stale lease", poster_key="")
+    publish(claim, publishing, manifest={}, playlist_key="redone", poster_key="")
 
 
 def test_job_is_planned_again_when_a_deployment_changed_the_engine() -> None:
@@ -289,7 +289,7 @@ def test_heartbeat_returns_cancelled_or_done_when_the_attempt_has_ended() -> Non
     cancel_job(job_id=cancelled.job_id)
     assert _send_heartbeat(cancelled) is HeartbeatReply.CANCELLED
     with pytest.raises(AttemptCancelledError):
-        claim_unit(cancelled, lease_id="x")
+        lease_unit(cancelled, lease_id="x")
     video = published()
     winner = newest_attempt(video)
     assert winner.claim_id
@@ -302,7 +302,7 @@ def test_other_process_is_fenced_when_it_uses_the_same_attempt() -> None:
     rival = replace(claim, claim_id=uuid.uuid4())
     assert _send_heartbeat(rival) is HeartbeatReply.FENCED
     with pytest.raises(FencedError):
-        claim_unit(rival, lease_id="x")
+        lease_unit(rival, lease_id="x")
 
 
 def test_job_keeps_its_source_when_another_one_is_uploaded() -> None:
@@ -319,7 +319,7 @@ def test_container_continues_when_the_other_one_has_died() -> None:
     planned(first, video_units=1, audio=False)
     leased(first)
     second = claimed(helper_of(first))
-    assert claim_unit(second, lease_id="none") is NothingToClaim.HELD_BY_OTHERS
+    assert lease_unit(second, lease_id="none") is NothingToLease.HELD_BY_OTHERS
     _lose(first)
     assert finish_attempt(second) is False
     assert leased(second).kind is UnitKind.VIDEO

@@ -9,7 +9,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from project.local.batch.api import error_answer
+from project.local.batch.api import error_response
 from project.local.batch.errors import BatchError, reject
 from project.local.batch.faults.documents import read_faults
 from project.local.batch.faults.plan import (
@@ -27,7 +27,7 @@ from project.local.batch.job import CONTAINER_EXITED, Loss
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from project.local.batch.api import Answer, JobPlane
+    from project.local.batch.api import JobPlane, Response
     from project.local.batch.jobs import JobTable
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill 
 """docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable_capacity.html"""
 
 _LOSSES = {
-    FaultKind.SPOT_RECLAIM: Loss(status_reason="Your Spot Task was interrupted."),
+    FaultKind.SPOT_INTERRUPTION: Loss(status_reason="Your Spot Task was interrupted."),
     FaultKind.HOST_LOSS: Loss(status_reason="Host EC2 (instance i-0123456789abcdef0) terminated."),
     FaultKind.OUT_OF_MEMORY: Loss(
         status_reason=CONTAINER_EXITED,
@@ -83,35 +83,35 @@ class FaultyJobPlane:
         self._faults = faults
         table.keep_runnable(self._reason_to_wait)
 
-    def answers(self, method: str, path: str) -> bool:
+    def handles(self, method: str, path: str) -> bool:
         """Return whether this handles the request."""
-        return path == FAULTS_PATH or self._job_plane.answers(method, path)
+        return path == FAULTS_PATH or self._job_plane.handles(method, path)
 
-    def answer(self, method: str, path: str, body: bytes, *, region: str) -> Answer | None:
+    def respond(self, method: str, path: str, body: bytes, *, region: str) -> Response | None:
         """Return HTTP status, headers and body, or None if the connection is to be closed without a response."""
         if path == FAULTS_PATH:
             return self._administer(method, body)
         if self._faults.is_empty():
-            return self._job_plane.answer(path, body, region=region)
+            return self._job_plane.respond(path, body, region=region)
         operation = _OPERATIONS.get(path, "")
         if less := self._faults.applicable(INCOMPLETE_READ_KINDS, operation=operation):
-            return self._less(self._job_plane.answer(path, body, region=region), less)
+            return self._less(self._job_plane.respond(path, body, region=region), less)
         fault = self._faults.take(CALL_KINDS - INCOMPLETE_READ_KINDS, operation=operation, job_name=_job_name(body))
         if fault is None:
-            return self._job_plane.answer(path, body, region=region)
-        return self._apply(fault, operation, lambda: self._job_plane.answer(path, body, region=region))
+            return self._job_plane.respond(path, body, region=region)
+        return self._apply(fault, operation, lambda: self._job_plane.respond(path, body, region=region))
 
-    def _apply(self, fault: Fault, operation: str, call: Callable[[], Answer]) -> Answer | None:
+    def _apply(self, fault: Fault, operation: str, call: Callable[[], Response]) -> Response | None:
         pause = self._faults.pause(LONGEST_HOLD_S if fault.hold_s is None else fault.hold_s)
         if fault.kind is FaultKind.SLOW:
-            answer = call()
+            response = call()
             pause()
-            return answer
+            return response
         if fault.kind in _AFTER:
             call()
         if fault.kind in _ERRORS:
             code, http_status, message = _ERRORS[fault.kind]
-            return error_answer(
+            return error_response(
                 BatchError(
                     message.format(action=_ACTIONS.get(operation, operation)), code=code, http_status=http_status
                 )
@@ -120,12 +120,12 @@ class FaultyJobPlane:
             pause()
         return None
 
-    def _less(self, answer: Answer, faults: list[Fault]) -> Answer:
+    def _less(self, response: Response, faults: list[Fault]) -> Response:
         """Return the response without the jobs that the faults hide.
 
         A fault counts as applied only if it hides something.
         """
-        status, headers, body = answer
+        status, headers, body = response
         shape = json.loads(body)
         for name in {"jobs", "jobSummaryList"} & set(shape):
             for fault in faults:
@@ -135,7 +135,7 @@ class FaultyJobPlane:
                 shape[name] = shown
         return status, headers, json.dumps(shape).encode()
 
-    def _administer(self, method: str, body: bytes) -> Answer:
+    def _administer(self, method: str, body: bytes) -> Response:
         try:
             if method == "POST":
                 return self._plant(_document(body))
@@ -145,10 +145,10 @@ class FaultyJobPlane:
             elif method != "GET":
                 reject(f"{method} is not one of GET, POST, DELETE.")
         except BatchError as refusal:
-            return error_answer(refusal)
+            return error_response(refusal)
         return _json({"faults": self._faults.listed()})
 
-    def _plant(self, document: dict[str, Any]) -> Answer:
+    def _plant(self, document: dict[str, Any]) -> Response:
         faults = read_faults(document)
         self._faults.plant(faults)
         for fault in faults:
@@ -164,7 +164,7 @@ class FaultyJobPlane:
 
     def _storm(self, fault: Fault) -> None:
         """Reclaim the Spot instances of a share of the running jobs."""
-        loss = replace(_LOSSES[FaultKind.SPOT_RECLAIM], delay_report=self._faults.pause(fault.hold_s or 0.0))
+        loss = replace(_LOSSES[FaultKind.SPOT_INTERRUPTION], delay_report=self._faults.pause(fault.hold_s or 0.0))
         struck = sum(self._table.lose(job_id, loss) for job_id in fault.chosen(self._table.running()))
         self._faults.note_applied(fault, times=struck)
 
@@ -218,5 +218,5 @@ def _job_name(body: bytes) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _json(shape: dict[str, Any]) -> Answer:
+def _json(shape: dict[str, Any]) -> Response:
     return HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(shape).encode()

@@ -11,9 +11,9 @@ _BY_OPERATOR = (
     "::test_reconcile_does_only_what_it_reported_when_run_at_any_moment"
 )
 
-HISTORY_PATCHES: tuple[Patch, ...] = (
+SIMULATION_PATCHES: tuple[Patch, ...] = (
     Patch(
-        name="in histories: publishing does not set the pointer",
+        name="in simulations: publishing does not set the pointer",
         promise=2,
         file="tasks/services/container_api/publish.py",
         old="    _mark_superseded(job)\n    _point_video_at(job)\n",
@@ -21,7 +21,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_SEED}[41]",),
     ),
     Patch(
-        name="in histories: an ended attempt can still claim and finish units",
+        name="in simulations: an ended attempt can still claim and finish units",
         promise=3,
         file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
@@ -29,15 +29,15 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(
-        name="in histories: heartbeat timeouts ignore gaps between ticks",
+        name="in simulations: heartbeat timeouts ignore gaps between ticks",
         promise=5,
         file="tasks/services/ticks/rescue.py",
-        old="    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.stuck_threshold_s)\n",
+        old="    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.silence_threshold_s)\n",
         new="    return Q(heartbeat_at__lt=deadline)\n",
         tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(
-        name="in histories: ticks that have stopped count as continuous",
+        name="in simulations: ticks that have stopped count as continuous",
         promise=5,
         file="tasks/services/ticks/lease.py",
         old="    return Tick.objects.filter(recent, name=name).values_list(",
@@ -45,7 +45,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_OPERATOR}[0]",),
     ),
     Patch(
-        name="in histories: reconcile without --apply terminates",
+        name="in simulations: reconcile without --apply terminates",
         promise=9,
         file="tasks/services/reconcile.py",
         old="            if apply_changes:\n                batch.terminate(batch_job_id, reason=reason)\n",
@@ -53,7 +53,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_OPERATOR}[2]",),
     ),
     Patch(
-        name="in histories: Batch jobs of live attempts are reaped",
+        name="in simulations: Batch jobs of live attempts are reaped",
         promise=5,
         file="tasks/services/ticks/reap.py",
         old='        if owned.get(each.name, "nobody") not in {None, each.batch_job_id} and each.created_at_ms < old_ms\n',
@@ -61,15 +61,15 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_SEED}[0]",),
     ),
     Patch(
-        name="in histories: a job is DEAD one attempt too early",
+        name="in simulations: a job is DEAD one attempt too early",
         promise=6,
         file="tasks/lifecycle/retry.py",
-        old="    if spent.counted >= max_attempts:\n",
-        new="    if spent.counted >= max_attempts - 1:\n",
+        old="    if usage.counted >= max_attempts:\n",
+        new="    if usage.counted >= max_attempts - 1:\n",
         tests=(f"{_BY_SEED}[2]",),
     ),
     Patch(
-        name="in histories: one attempt too many is granted",
+        name="in simulations: one attempt too many is granted",
         promise=6,
         file="tasks/services/state/budget.py",
         old="    return decide(budget_usage(job), max_attempts=conf.max_attempts,",
@@ -77,7 +77,7 @@ HISTORY_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(
-        name="in histories: SubmitJob is repeated without a lookup",
+        name="in simulations: SubmitJob is repeated without a lookup",
         promise=10,
         file="tasks/services/ticks/submit.py",
         old="        summary.ambiguous += 1\n",

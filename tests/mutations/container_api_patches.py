@@ -7,14 +7,14 @@ from tests.mutations.patch import Patch
 _SERVICES = "tests/database/services"
 _FAULTS = "tests/integration/faults"
 
-WORK_PATCHES: tuple[Patch, ...] = (
+CONTAINER_API_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the last live attempt may leave units unfinished",
         promise=1,
         file="tasks/services/container_api/finish.py",
         old="    if job.state in ACTIVE_JOB_STATES and not has_live_siblings(job, claim):\n        return False\n",
         new="",
-        tests=(f"{_SERVICES}/test_work.py::test_container_continues_when_the_other_one_has_died",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_container_continues_when_the_other_one_has_died",),
     ),
     Patch(
         name="ending the last live attempt does not retry the job",
@@ -30,7 +30,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim_id:\n        return _claim(attempt, claim_id)\n",
         new="",
-        tests=(f"{_SERVICES}/test_work.py::test_claim_is_idempotent_when_its_answer_was_lost",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_claim_is_idempotent_when_its_response_was_lost",),
     ),
     Patch(
         name="publishing an older job moves the pointer back",
@@ -38,7 +38,9 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/publish.py",
         old=".filter(Q(published_job=None) | ~Exists(newer))",
         new="",
-        tests=(f"{_SERVICES}/test_work.py::test_pointer_never_moves_to_an_older_job_when_jobs_finish_out_of_order",),
+        tests=(
+            f"{_SERVICES}/test_container_api.py::test_pointer_never_moves_to_an_older_job_when_jobs_finish_out_of_order",
+        ),
     ),
     Patch(
         name="publishing cannot be repeated",
@@ -46,7 +48,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/publish.py",
         old="    if unit.state == UnitState.DONE and job.state == JobState.SUCCEEDED:\n        return\n",
         new="",
-        tests=(f"{_SERVICES}/test_work.py::test_publishing_is_idempotent_when_its_answer_was_lost",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_publishing_is_idempotent_when_its_response_was_lost",),
     ),
     Patch(
         name="a preview replaces a publication",
@@ -62,7 +64,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/preview.py",
         old="    if attempt is None or unit.state == UnitState.DONE:\n",
         new="    if attempt is None:\n",
-        tests=(f"{_SERVICES}/test_preview.py::test_preview_is_recorded_once_when_its_answer_was_lost",),
+        tests=(f"{_SERVICES}/test_preview.py::test_preview_is_recorded_once_when_its_response_was_lost",),
     ),
     Patch(
         name="the preview of a succeeded job is pruned while it is watched",
@@ -102,7 +104,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/finish.py",
         old="    if (unit.fence, unit.lease_id) != (lease.fence, lease.lease_id):\n",
         new="    if False:\n",
-        tests=(f"{_SERVICES}/test_work.py",),
+        tests=(f"{_SERVICES}/test_container_api.py",),
     ),
     Patch(
         name="an ended attempt can still claim and finish units",
@@ -110,7 +112,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
         new="    return attempt\n",
-        tests=(f"{_SERVICES}/test_work.py",),
+        tests=(f"{_SERVICES}/test_container_api.py",),
     ),
     Patch(
         name="heartbeats of ended attempts are accepted",
@@ -118,7 +120,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/heartbeat.py",
         old="    written = mine.filter(state=AttemptState.RUNNING).update(\n",
         new="    written = mine.update(\n",
-        tests=(f"{_SERVICES}/test_work.py::test_superseded_container_changes_nothing_when_it_wakes_late",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_superseded_container_changes_nothing_when_it_wakes_late",),
     ),
     Patch(
         name="two writers of a unit share a key",
@@ -126,7 +128,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/storage/keys.py",
         old='    return f"{unit.kind}-{unit.index:04d}-f{unit.fence}-{unit.lease_id}"\n',
         new='    return f"{unit.kind}-{unit.index:04d}"\n',
-        tests=(f"{_SERVICES}/test_work.py::test_superseded_container_changes_nothing_when_it_wakes_late",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_superseded_container_changes_nothing_when_it_wakes_late",),
     ),
     Patch(
         name="another process can work for the attempt",
@@ -134,7 +136,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
         new="    if attempt.state == AttemptState.RUNNING:\n        return attempt\n",
-        tests=(f"{_SERVICES}/test_work.py::test_other_process_is_fenced_when_it_uses_the_same_attempt",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_other_process_is_fenced_when_it_uses_the_same_attempt",),
     ),
     Patch(
         name="another process can send the attempt's heartbeats",
@@ -142,7 +144,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/heartbeat.py",
         old="filter(pk=claim.attempt_id, claim_id=claim.claim_id)",
         new="filter(pk=claim.attempt_id)",
-        tests=(f"{_SERVICES}/test_work.py::test_other_process_is_fenced_when_it_uses_the_same_attempt",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_other_process_is_fenced_when_it_uses_the_same_attempt",),
     ),
     Patch(
         name="an ended attempt can report a failure",
@@ -150,7 +152,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/finish.py",
         old="    if attempt.state in LIVE_ATTEMPT_STATES and attempt.claim_id == claim.claim_id:\n",
         new="    if True:\n",
-        tests=(f"{_SERVICES}/test_work.py::test_superseded_container_changes_nothing_when_it_wakes_late",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_superseded_container_changes_nothing_when_it_wakes_late",),
     ),
     Patch(
         name="heartbeats use the container's clock",
@@ -166,7 +168,9 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/heartbeat.py",
         old='progressed_at=Case(When(same, then=F("progressed_at")), default=Now())',
         new="progressed_at=Now()",
-        tests=(f"{_SERVICES}/test_work.py::test_heartbeat_counts_as_progress_only_when_stage_or_count_changes",),
+        tests=(
+            f"{_SERVICES}/test_container_api.py::test_heartbeat_counts_as_progress_only_when_stage_or_count_changes",
+        ),
     ),
     Patch(
         name="any Batch job can claim the attempt",
@@ -174,7 +178,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/claim.py",
         old="    if attempt.batch_job_id not in (None, batch_job_id):\n",
         new="    if False:\n",
-        tests=(f"{_SERVICES}/test_work.py::test_attempt_has_one_container_when_two_batch_jobs_claim_it",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_attempt_has_one_container_when_two_batch_jobs_claim_it",),
     ),
     Patch(
         name="another process can claim a running attempt",
@@ -182,7 +186,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim_id:\n",
         new="    if attempt.state == AttemptState.RUNNING:\n",
-        tests=(f"{_SERVICES}/test_work.py::test_attempt_has_one_container_when_two_batch_jobs_claim_it",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_attempt_has_one_container_when_two_batch_jobs_claim_it",),
     ),
     Patch(
         name="a late verification report redoes a newer unit",
@@ -190,7 +194,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/publish.py",
         old="        if (damaged.state, damaged.fence) == (UnitState.DONE, verified.fence):\n",
         new="        if damaged.state == UnitState.DONE:\n",
-        tests=(f"{_SERVICES}/test_work.py::test_redone_unit_is_kept_when_a_verification_reports_late",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_redone_unit_is_kept_when_a_verification_reports_late",),
     ),
     Patch(
         name="finished units are leased again",
@@ -198,7 +202,7 @@ WORK_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/claim.py",
         old="    free = Q(state=UnitState.PENDING) | Q(state=UnitState.LEASED) & (\n",
         new="    free = Q(state=UnitState.PENDING) | (\n",
-        tests=(f"{_SERVICES}/test_work.py::test_finished_units_are_kept_when_their_container_died",),
+        tests=(f"{_SERVICES}/test_container_api.py::test_finished_units_are_kept_when_their_container_died",),
     ),
     Patch(
         name="a job is retried while another attempt is live",

@@ -1,4 +1,4 @@
-"""The end-to-end path on real processes, hop by hop, as shown by rows and by AWS Batch's answers over boto3."""
+"""The end-to-end path on real processes, hop by hop, as shown by rows and by AWS Batch's responses over boto3."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.files.storage import default_storage
 from django.db import transaction
+from tests.integration.batch_responses import describe, log_lines
 
 from tasks.models import Attempt, Event, Job, Unit, Video
 from tests.docker_engine import image_under_test
-from tests.integration.batch_answers import describe, log_lines
 from tests.integration.docker_site import bucket_storages, make_bucket, register_docker_definition
-from tests.integration.path_videos import event_kinds, upload, wait_for_attempt, wait_for_end
+from tests.integration.pipeline_videos import event_kinds, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
 from tests.polling import wait_for
 
@@ -149,13 +149,13 @@ def assert_publication_is_complete(video: Video, job: Job) -> None:
     """Assert that the video shows the job, all objects in the manifest exist, and the playlists reference them."""
     assert video.published_job_id == job.pk
     assert default_storage.exists(job.poster_key)
-    folder = posixpath.dirname(job.manifest_key)
+    folder = posixpath.dirname(job.playlist_key)
     manifest: Any = job.manifest
     assert [rung["height_px"] for rung in manifest["rungs"]] == [480, 360, 240]
     assert manifest["audio"]
     for entry in manifest["objects"]:
         assert default_storage.size(posixpath.normpath(f"{folder}/{entry['url']}")) == entry["bytes"]
-    master = read_playlist(job.manifest_key)
+    master = read_playlist(job.playlist_key)
     variants = [line for line in master if not line.startswith("#")]
     assert variants == [rung["playlist"] for rung in manifest["rungs"]]
     for variant in variants:

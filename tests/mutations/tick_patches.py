@@ -7,7 +7,7 @@ from tests.mutations.patch import Patch
 _SERVICES = "tests/database/services"
 _FAULTS = "tests/integration/faults"
 
-WATCH_PATCHES: tuple[Patch, ...] = (
+TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="ticks do not run their body",
         promise=1,
@@ -55,15 +55,15 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         name="missing heartbeats are not detected",
         promise=5,
         file="tasks/services/ticks/rescue.py",
-        old="(_silent(conf, continuous_since) | _stuck(conf, continuous_since))",
-        new="_stuck(conf, continuous_since)",
+        old="(_silent(conf, continuous_since) | _stalled(conf, continuous_since))",
+        new="_stalled(conf, continuous_since)",
         tests=(f"{_SERVICES}/test_rescue.py::test_dead_container_is_replaced_when_its_heartbeat_stops",),
     ),
     Patch(
         name="stalled containers are not detected",
         promise=5,
         file="tasks/services/ticks/rescue.py",
-        old="(_silent(conf, continuous_since) | _stuck(conf, continuous_since))",
+        old="(_silent(conf, continuous_since) | _stalled(conf, continuous_since))",
         new="_silent(conf, continuous_since)",
         tests=(f"{_SERVICES}/test_rescue.py::test_stalled_container_is_replaced_when_its_heartbeat_is_fresh",),
     ),
@@ -71,7 +71,7 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         name="heartbeat timeouts ignore gaps between ticks",
         promise=5,
         file="tasks/services/ticks/rescue.py",
-        old="    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.stuck_threshold_s)\n",
+        old="    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.silence_threshold_s)\n",
         new="    return Q(heartbeat_at__lt=deadline)\n",
         tests=(f"{_SERVICES}/test_rescue.py::test_containers_are_not_replaced_when_our_own_ticks_had_a_gap",),
     ),
@@ -238,11 +238,11 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SERVICES}/test_tick_guards.py::test_lease_of_the_next_tick_is_kept_when_a_late_tick_returns",),
     ),
     Patch(
-        name="a single missing answer loses the attempt",
+        name="a single missing response loses the attempt",
         promise=9,
         file="tasks/services/ticks/observe.py",
-        old="        attempt.missing_answers >= conf.missing_answers_limit\n",
-        new="        attempt.missing_answers >= 0\n",
+        old="        attempt.missing_responses >= conf.missing_responses_limit\n",
+        new="        attempt.missing_responses >= 0\n",
         tests=(f"{_FAULTS}/test_unknown_is_not_failed.py::test_attempt_is_not_lost_when_one_response_is_empty",),
     ),
     Patch(
@@ -262,12 +262,12 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SERVICES}/test_reconcile.py::test_reconcile_changes_nothing_when_apply_is_not_given",),
     ),
     Patch(
-        name="missing_answers is never reset",
+        name="missing_responses is never reset",
         promise=9,
         file="tasks/services/ticks/observe.py",
-        old='            "missing_answers": 0,\n',
+        old='            "missing_responses": 0,\n',
         new="",
-        tests=(f"{_SERVICES}/test_observe.py::test_missing_answers_are_reset_when_the_batch_job_reappears",),
+        tests=(f"{_SERVICES}/test_observe.py::test_missing_responses_are_reset_when_the_batch_job_reappears",),
     ),
     Patch(
         name="a young Batch job can be lost",
@@ -283,7 +283,9 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/ticks/observe.py",
         old="seen.status is BatchStatus.SUCCEEDED and _grace_is_over(attempt)",
         new="seen.status is BatchStatus.SUCCEEDED",
-        tests=(f"{_SERVICES}/test_observe.py::test_succeeded_batch_job_is_retried_after_a_grace_when_its_job_is_open",),
+        tests=(
+            f"{_SERVICES}/test_observe.py::test_succeeded_batch_job_is_retried_after_a_grace_period_when_its_job_is_active",
+        ),
     ),
     Patch(
         name="objects are purged while a container can still write",
@@ -310,7 +312,7 @@ WATCH_PATCHES: tuple[Patch, ...] = (
         old="    if not _differs(attempt, seen) and not _is_due_for_conclusion(attempt, seen):\n        return False\n",
         new="",
         tests=(
-            "tests/integration/test_path_once.py::test_tick_makes_three_calls_and_no_write_when_250_jobs_are_unchanged",
+            "tests/integration/test_pipeline_once.py::test_tick_makes_three_calls_and_no_write_when_250_jobs_are_unchanged",
         ),
     ),
     Patch(

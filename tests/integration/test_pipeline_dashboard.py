@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 from project.local.servers.ports import free_port
-from tests.integration.path_videos import upload, wait_for_attempt
+from tests.integration.pipeline_videos import upload, wait_for_attempt
 from tests.polling import wait_for
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from project.local.servers.redis import redis_url
 from tasks.models import Attempt, Job, Tick, Video
 from tests.integration.broker_messages import queued_messages, unacked_count
 from tests.integration.dedicated_redis import worker_has_ended
-from tests.integration.path_videos import JOB_LIMIT_S, event_kinds, upload
+from tests.integration.pipeline_videos import JOB_LIMIT_S, event_kinds, upload
 from tests.polling import wait_for
 from tests.wakeup_broker import assert_no_wait_for_redis
 
@@ -81,7 +81,7 @@ def _unfinished_ids(log: str) -> set[str]:
 
 @contextmanager
 def unresponsive_redis() -> Iterator[str]:
-    """Yield the URL of a server that accepts all connections, and neither reads nor answers."""
+    """Yield the URL of a server that accepts all connections, and neither reads nor responses."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         yield redis_url(silent.getsockname()[1])
 
@@ -106,7 +106,7 @@ def test_saved_video_is_submitted_by_the_next_tick_when_redis_was_down(
 
 
 @pytest.mark.usefixtures("fast_settings")
-def test_save_is_fast_and_succeeds_when_redis_does_not_answer(short_clip: Path) -> None:
+def test_save_is_fast_and_succeeds_when_redis_does_not_respond(short_clip: Path) -> None:
     videos: list[Video] = []
 
     def save() -> None:

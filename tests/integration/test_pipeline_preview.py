@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 
 from tasks.models import Job, Unit, Video
 from tests.integration.container_processes import EncoderBrake, container_pid
-from tests.integration.path_videos import event_kinds, upload, wait_for_attempt, wait_for_end
+from tests.integration.pipeline_videos import event_kinds, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import ffmpeg, make_clip
 from tests.polling import wait_for
 
@@ -58,7 +58,7 @@ def test_preview_is_watchable_before_the_ladder_when_source_is_compatible(
     assert Unit.objects.filter(job=job, kind="video").exclude(state="DONE").exists(), (
         "the ladder was finished before the preview"
     )
-    preview_key = job.manifest_key
+    preview_key = job.playlist_key
     frames = ffmpeg("-i", str(settings.MEDIA_ROOT / preview_key), "-map", "0:v", "-c", "copy", "-f", "framecrc", "-")
     assert len([line for line in frames.splitlines() if not line.startswith(b"#")]) == FRAMES
 
@@ -69,5 +69,5 @@ def test_preview_is_watchable_before_the_ladder_when_source_is_compatible(
     assert event_kinds(job).index("job.preview") < event_kinds(job).index("job.publish")
     # A viewer who started with the preview can watch it to the end.
     assert default_storage.exists(preview_key)
-    assert job.manifest_key != preview_key
+    assert job.playlist_key != preview_key
     assert Video.objects.get().published_job_id == job.pk

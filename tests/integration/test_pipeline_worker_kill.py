@@ -15,7 +15,7 @@ from tests.contract.jobs import Jobs
 from tests.docker_engine import image_under_test
 from tests.integration.batch_proxy import BatchProxy, Withheld
 from tests.integration.celery_nodes import NodeContainer, NodeProcess, StackBroker, beat_process, worker_process
-from tests.integration.path_videos import event_kinds, upload, wait_for_attempt, wait_for_end
+from tests.integration.pipeline_videos import event_kinds, upload, wait_for_attempt, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from tasks.models import Unit
 from tasks.services.requests.cancel import cancel_job
 from tests.factories import submitted_attempt
 from tests.integration.container_processes import hold_encoder
-from tests.integration.path_videos import upload
+from tests.integration.pipeline_videos import upload
 from tests.media.clips import ffmpeg, make_clip
 from tests.polling import wait_for
 from tests.processes import is_alive

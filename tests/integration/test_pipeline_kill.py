@@ -11,7 +11,7 @@ from django.core.files.storage import default_storage
 
 from tasks.models import Attempt, Job, Unit, Video
 from tests.integration.container_processes import EncoderBrake, container_pid
-from tests.integration.path_videos import event_kinds, upload, wait_for_attempt, wait_for_end
+from tests.integration.pipeline_videos import event_kinds, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
 from tests.processes import is_alive
 
@@ -64,7 +64,7 @@ def test_finished_units_are_kept_when_a_container_is_killed_in_mid_encode(brake:
     assert_second_did_the_remainder(job, second, done_before=sum(unit["kind"] == "video" for unit in kept))
     assert event_kinds(job).count("job.publish") == 1
     assert Video.objects.get(pk=video.pk).published_job_id == job.pk
-    assert default_storage.exists(job.manifest_key)
+    assert default_storage.exists(job.playlist_key)
 
 
 def assert_second_did_the_remainder(job: Job, second: Attempt, *, done_before: int) -> None:
