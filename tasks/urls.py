@@ -17,6 +17,7 @@ urlpatterns = [
     path("uploads/<uuid:video_id>/complete/", direct_upload.complete, name="complete-direct-upload"),
     path("progress/", progress.progress, name="progress"),
     path("videos/<uuid:video_id>/", pages.video_page, name="video"),
+    path("videos/<uuid:video_id>/source/", media.source, name="source"),
     path("videos/<uuid:video_id>/retry/", pages.retry, name="retry"),
     path("videos/<uuid:video_id>/delete/", pages.delete, name="delete"),
     path("videos/<uuid:video_id>/delete/confirm/", pages.confirm_delete, name="confirm-delete"),

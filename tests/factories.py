@@ -102,7 +102,7 @@ def leased(claim: Claim) -> Lease:
     return lease
 
 
-def planned(claim: Claim, *, video_units: int = 2, audio: bool = True) -> None:
+def planned(claim: Claim, *, video_units: int = 2, audio: bool = True, plays_directly: bool = False) -> None:
     """Finish the plan unit of the claim's job."""
     lease = leased(claim)
     assert lease.kind is UnitKind.PLAN
@@ -112,7 +112,7 @@ def planned(claim: Claim, *, video_units: int = 2, audio: bool = True) -> None:
     ]
     if audio:
         units.append(PlannedUnit(kind=UnitKind.AUDIO, index=0, first_frame=0, end_frame=120, weight_frames=6))
-    finish_plan(claim, lease, plan={"made": "by a test"}, units=units)
+    finish_plan(claim, lease, plan={"made": "by a test"}, units=units, plays_directly=plays_directly)
 
 
 def finished_media(claim: Claim) -> None:

@@ -88,7 +88,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         "unit_counts",
         "newest_log",
         "playlist_key",
-        "level",
+        "source_playable_at",
         "created_at",
         "finished_at",
         "event_history",

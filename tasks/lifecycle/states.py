@@ -47,21 +47,13 @@ class UnitState(enum.StrEnum):
 class UnitKind(enum.StrEnum):
     """Kind of a unit.
 
-    The plan comes first, then a preview if there is one; video and audio are media; publishing is last.
+    The plan comes first; video and audio are media; publishing is last.
     """
 
     PLAN = "plan"
-    PREVIEW = "preview"
     VIDEO = "video"
     AUDIO = "audio"
     PUBLISH = "publish"
-
-
-class PublicationLevel(enum.IntEnum):
-    """How much of a video a publication offers. `level` in its manifest has the same value."""
-
-    PREVIEW = 0
-    FULL = 1
 
 
 ACTIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRY_WAIT})
@@ -79,7 +71,6 @@ class JobEvent(enum.StrEnum):
     GRANT = "job.grant"
     CLAIM = "job.claim"
     RETRY = "job.retry"
-    PREVIEW = "job.preview"
     PUBLISH = "job.publish"
     REJECT = "job.reject"
     DEAD = "job.dead"
@@ -115,7 +106,6 @@ TRANSITIONS: Mapping[AnyEvent, Mapping[str, str]] = MappingProxyType(
         JobEvent.GRANT: {_J.QUEUED: _J.QUEUED, _J.RETRY_WAIT: _J.QUEUED},
         JobEvent.CLAIM: {_J.QUEUED: _J.RUNNING},
         JobEvent.RETRY: {_J.QUEUED: _J.RETRY_WAIT, _J.RUNNING: _J.RETRY_WAIT},
-        JobEvent.PREVIEW: {_J.RUNNING: _J.RUNNING},
         JobEvent.PUBLISH: {_J.RUNNING: _J.SUCCEEDED},
         JobEvent.REJECT: {_J.RUNNING: _J.FAILED},
         JobEvent.DEAD: {_J.QUEUED: _J.DEAD, _J.RETRY_WAIT: _J.DEAD},

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ('manifest', models.JSONField(blank=True, null=True)),
                 ('playlist_key', models.CharField(blank=True, help_text='Storage name of the master playlist.', max_length=500)),
                 ('poster_key', models.CharField(blank=True, max_length=500)),
-                ('level', models.PositiveSmallIntegerField(blank=True, help_text='0 is a preview, 1 is the full ladder.', null=True)),
+                ('source_playable_at', models.DateTimeField(blank=True, help_text='When the plan showed that browsers can play the source as it is; empty if they cannot.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('superseded_at', models.DateTimeField(blank=True, help_text='Set once a newer job of the video has succeeded.', null=True)),
@@ -151,7 +151,7 @@ class Migration(migrations.Migration):
             name='Unit',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('plan', 'plan'), ('preview', 'preview'), ('video', 'video'), ('audio', 'audio'), ('publish', 'publish')], max_length=8)),
+                ('kind', models.CharField(choices=[('plan', 'plan'), ('video', 'video'), ('audio', 'audio'), ('publish', 'publish')], max_length=8)),
                 ('index', models.PositiveIntegerField(default=0)),
                 ('first_frame', models.PositiveBigIntegerField(default=0)),
                 ('end_frame', models.PositiveBigIntegerField(default=0, help_text='The frame after the last one.')),
@@ -281,7 +281,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='unit',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['plan', 'preview', 'video', 'audio', 'publish'])), name='unit_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['plan', 'video', 'audio', 'publish'])), name='unit_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='unit',

@@ -35,7 +35,11 @@ class Job(models.Model):
     manifest = models.JSONField(null=True, blank=True)
     playlist_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
     poster_key = models.CharField(max_length=500, blank=True)
-    level = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 is a preview, 1 is the full ladder.")
+    source_playable_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the plan showed that browsers can play the source as it is; empty if they cannot.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
     superseded_at = models.DateTimeField(

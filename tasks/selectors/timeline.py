@@ -19,7 +19,7 @@ EVENT_LABELS: dict[str, str] = {
     JobEvent.GRANT: "A new attempt was scheduled",
     JobEvent.CLAIM: "A container started the job",
     JobEvent.RETRY: "The job is waiting for another attempt",
-    JobEvent.PREVIEW: "A preview was published: the file as uploaded",
+    "job.source_playable": "The uploaded file can already be watched",
     JobEvent.PUBLISH: "The video was published",
     JobEvent.REJECT: "The file was rejected",
     JobEvent.DEAD: "The job stopped after too many attempts",
@@ -49,7 +49,7 @@ EVENT_LABELS: dict[str, str] = {
     "tick.recovered": "A scheduled task works again",
 }
 
-_GOOD = frozenset({JobEvent.PREVIEW, JobEvent.PUBLISH, AttemptEvent.SUCCEED, "tick.recovered"})
+_GOOD = frozenset({"job.source_playable", JobEvent.PUBLISH, AttemptEvent.SUCCEED, "tick.recovered"})
 _BAD = frozenset(
     {
         JobEvent.REJECT,

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _LARGE = ("plan", "manifest")
 """Columns of a job that may contain a megabyte and are not shown on any page."""
 
+SOURCE = "source"
+"""The uploaded file itself is what can be watched, because browsers can play it as it is."""
+
 _MESSAGES = {
     VideoStatus.UPLOADING: "The file is being uploaded.",
     VideoStatus.WAITING: "The video is waiting to be processed.",
@@ -47,6 +50,13 @@ class VideoOverview:
     progress: JobProgress
     retry: RetryOffer
     newest_job: Job | None
+    watchable: str
+    """What can be watched: the id of the published job, SOURCE, or empty for nothing."""
+
+    @property
+    def source_is_watchable(self) -> bool:
+        """Whether only the uploaded file itself can be watched."""
+        return self.watchable == SOURCE
 
     @property
     def is_active(self) -> bool:
@@ -81,6 +91,7 @@ def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
             progress=progress[job.pk] if job else JobProgress(),
             retry=retry_offer(status, JobState(job.state) if job else None),
             newest_job=job,
+            watchable=_watchable(video, job),
         )
     return found
 
@@ -96,6 +107,11 @@ def can_retry(video: Video) -> RetryOffer:
     return retry_offer(_status(video, job), JobState(job.state) if job else None)
 
 
+def plays_directly(video: Video) -> bool:
+    """Return whether the job of the video's source showed that browsers can play it as it is."""
+    return video.jobs.filter(source_name=str(video.source), source_playable_at__isnull=False).exists()
+
+
 def _newest_jobs(video_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Job]:
     jobs = Job.objects.filter(video_id__in=list(video_ids)).defer(*_LARGE)
     return {job.video_id: job for job in jobs.order_by("video_id", "-created_at").distinct("video_id")}
@@ -105,14 +121,16 @@ def _status(video: Video, newest: Job | None) -> VideoStatus:
     return video_status(
         deleted=video.deleted_at is not None,
         source_complete=video.source_complete and bool(video.source),
-        published=video.published_job_id is not None and not _is_preview(video, newest),
+        published=video.published_job_id is not None,
         newest_job=JobState(newest.state) if newest else None,
     )
 
 
-def _is_preview(video: Video, newest: Job | None) -> bool:
-    """Return whether only the preview of the newest, unfinished job can be watched."""
-    return newest is not None and newest.pk == video.published_job_id and newest.state != JobState.SUCCEEDED
+def _watchable(video: Video, newest: Job | None) -> str:
+    if video.published_job_id is not None:
+        return str(video.published_job_id)
+    plays = newest is not None and newest.source_playable_at is not None and newest.source_name == str(video.source)
+    return SOURCE if plays else ""
 
 
 def _message(status: VideoStatus, newest: Job | None) -> str:

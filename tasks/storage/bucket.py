@@ -188,9 +188,13 @@ class Bucket:
             except BucketError as error:
                 deadline.wait_or_raise(error)
 
-    def presigned_url(self, key: str) -> str:
-        """Return the presigned URL of the object, which anyone may GET for `signed_url_ttl_s`."""
-        return str(self._storage.url(key, expire=_ttl_s()))
+    def presigned_url(self, key: str, *, content_type: str = "") -> str:
+        """Return the presigned URL of the object, which anyone may GET for `signed_url_ttl_s`.
+
+        With `content_type`, the response has that type, whatever the object's own.
+        """
+        parameters = {"ResponseContentType": content_type} if content_type else None
+        return str(self._storage.url(key, parameters=parameters, expire=_ttl_s()))
 
     def _place(self, key: str) -> dict[str, str]:
         located: str = self._storage._normalize_name(key)  # noqa: SLF001 - adds the storage's `location` prefix, as for all its objects

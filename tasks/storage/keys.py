@@ -16,7 +16,8 @@ from typing import Protocol
 SOURCES = "sources"
 PUBLISHED = "published"
 PUBLISHED_PREFIX = f"{PUBLISHED}/"
-"""Browsers may read objects below this prefix only; sources are never served."""
+"""Browsers may read objects below this prefix by key. A source is served only by its video's id, and
+only if it plays directly."""
 
 SITE_DOCTOR_FOLDER = "doctor"
 CONTAINER_DOCTOR_FOLDER = f"{PUBLISHED}/doctor"

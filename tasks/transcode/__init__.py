@@ -9,7 +9,6 @@ database, queue or cloud service; `python -m tasks.transcode` runs it on its own
 from __future__ import annotations
 
 from .encode.audio import encode_audio
-from .encode.remux import remux
 from .encode.video import encode_video
 from .errors import (
     AUDIO_UNIT,
@@ -23,7 +22,6 @@ from .errors import (
 )
 from .outputs import MediaFile, SeamSums, Segment, UnitOutput
 from .package.manifest import Publication, PublishedFile
-from .package.preview import build_preview
 from .package.publication import build_publication
 from .plan.ladder import Rung
 from .plan.plan import AudioPlan, Plan, VideoUnit
@@ -63,13 +61,11 @@ __all__ = [
     "UnitKey",
     "UnitOutput",
     "VideoUnit",
-    "build_preview",
     "build_publication",
     "encode_audio",
     "encode_video",
     "make_plan",
     "probe_source",
-    "remux",
     "site_profiles",
     "undecodable_units",
     "verify_playlists",

@@ -8,10 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 UnitKey = int | str
-"""Identifies a unit of a plan: the index of a video unit, AUDIO_UNIT or PREVIEW_UNIT."""
+"""Identifies a unit of a plan: the index of a video unit, or AUDIO_UNIT."""
 
 AUDIO_UNIT = "audio"
-PREVIEW_UNIT = "preview"
 
 
 class TranscodeError(Exception):

@@ -76,10 +76,8 @@ class SourceInfo:
     """Whether each frame consists of two fields captured one after the other."""
     upright: bool
     """Whether frames are displayed as stored, neither rotated nor mirrored."""
-    closed_gops: bool
-    """Whether no frame is displayed before a key frame that precedes it in decoding order, so
-    playback can start at each.
-    """
+    indexed: bool
+    """Whether one sample index describes the whole file; False for anything but MP4 and MOV."""
     bit_rate_bps: int
     """Of the whole file, over the duration of its video."""
     audio: AudioSource | None

@@ -1,5 +1,7 @@
 """Published objects for players: a folder's files with byte ranges, a private bucket's playlists with presigned URLs.
 
+A source that plays directly is served the same way until something is published.
+
 With MEDIA_BASE_URL (a CDN or a public bucket), browsers use that URL and never request these views.
 """
 
@@ -16,7 +18,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from ..selectors.videos import videos_for
+from ..selectors.videos import plays_directly, videos_for
 from ..storage.bucket import Bucket, default_bucket
 from ..storage.keys import PUBLISHED_PREFIX
 from .access import json_view
@@ -31,6 +33,9 @@ _CONTENT_TYPES = {
     ".jpg": "image/jpeg",
     ".json": "application/json",
 }
+
+_SOURCE_TYPE = "video/mp4"
+"""Also for MOV: Chrome and Firefox reject `video/quicktime`, and play the same file as MP4."""
 
 _BLOCK_BYTES = 256 * 1024
 
@@ -47,7 +52,30 @@ def media(request: HttpRequest, key: str) -> HttpResponseBase:
     """Respond with the object or the requested range (200, 206, 404 or 416), or redirect to a bucket (302)."""
     _require_allowed(request, key)
     bucket = default_bucket()
-    return _from_folder(request, key) if bucket is None else _from_bucket(request, key, bucket)
+    return (
+        _from_folder(request, key, content_type=_content_type(key), cache=_CACHE)
+        if bucket is None
+        else _from_bucket(request, key, bucket)
+    )
+
+
+@require_safe
+@json_view
+def source(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
+    """Respond with the uploaded file (200, 206 or 416), or redirect to it in the bucket (302).
+
+    404 if it does not play directly. Always `video/mp4`: nobody chooses the type of what this site
+    serves by the name of an upload.
+    """
+    video = videos_for(request.user).filter(pk=video_id).first()
+    if video is None or not plays_directly(video):
+        raise Http404
+    bucket, key = default_bucket(), str(video.source)
+    if bucket is None:
+        return _from_folder(request, key, content_type=_SOURCE_TYPE, cache=_NO_CACHE)
+    response = HttpResponseRedirect(bucket.presigned_url(key, content_type=_SOURCE_TYPE))
+    response["Cache-Control"] = _NO_CACHE
+    return response
 
 
 def _require_allowed(request: HttpRequest, key: str) -> None:
@@ -86,7 +114,7 @@ def _content_type(key: str) -> str:
     return _CONTENT_TYPES.get(posixpath.splitext(key)[1], "application/octet-stream")
 
 
-def _from_folder(request: HttpRequest, key: str) -> HttpResponseBase:
+def _from_folder(request: HttpRequest, key: str, *, content_type: str, cache: str) -> HttpResponseBase:
     file = _open(key)
     size_bytes = Path(file.name).stat().st_size
     # Ranges are defined for GET only (RFC 9110, 14.2).
@@ -102,9 +130,10 @@ def _from_folder(request: HttpRequest, key: str) -> HttpResponseBase:
     else:
         response["Content-Length"] = str(part.length_bytes)
         response["Content-Range"] = f"bytes {part.first}-{part.last}/{size_bytes}"
-    response["Content-Type"] = _content_type(key)
+    response["Content-Type"] = content_type
+    response["X-Content-Type-Options"] = "nosniff"
     response["Accept-Ranges"] = "bytes"
-    response["Cache-Control"] = _CACHE
+    response["Cache-Control"] = cache
     return response
 
 

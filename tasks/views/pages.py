@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from ..lifecycle.errors import BatchreelError, NotFoundError
-from ..lifecycle.states import JobState
 from ..selectors.media_urls import media_url
 from ..selectors.timeline import video_timeline
 from ..selectors.videos import overviews, video_overview, videos_for
@@ -90,7 +89,6 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
         "overview": video_overview(video),
         "playlist_url": media_url(published.playlist_key) if published else "",
         "poster_url": media_url(published.poster_key) if published else "",
-        "is_preview": published is not None and published.state != JobState.SUCCEEDED,
         "warnings": (published.manifest or {}).get("warnings", []) if published else [],
         "timeline": video_timeline(video.pk),
     }

@@ -24,9 +24,7 @@ def progress(request: HttpRequest) -> HttpResponseBase:
     response = JsonResponse(
         {
             "videos": {
-                text: _as_json(overview_by_id[video_id], str(videos[video_id].published_job_id or ""))
-                if video_id in overview_by_id
-                else None
+                text: _as_json(overview_by_id[video_id]) if video_id in overview_by_id else None
                 for text, video_id in requested.items()
             }
         }
@@ -35,7 +33,7 @@ def progress(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def _as_json(overview: VideoOverview, published_job: str) -> dict[str, Any]:
+def _as_json(overview: VideoOverview) -> dict[str, Any]:
     progress = overview.progress
     return {
         "status": overview.status,
@@ -47,7 +45,7 @@ def _as_json(overview: VideoOverview, published_job: str) -> dict[str, Any]:
         "attempt": progress.attempt_number,
         "remaining_s": progress.remaining_s,
         "active": overview.is_active,
-        "published_job": published_job,
+        "watchable": overview.watchable,
     }
 
 

@@ -13,7 +13,7 @@ from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.states import ACTIVE_JOB_STATES
 from tasks.models import Job, Video
 from tasks.services.requests.request import request_again
-from tests.factories import submitted_attempt
+from tests.factories import claimed, planned, submitted_attempt
 from tests.media.clips import ffmpeg
 
 if TYPE_CHECKING:
@@ -144,6 +144,20 @@ def test_upload_plays_to_its_end_when_a_container_has_transcoded_it(
     play_to_the_end(browsing)
     # hls.js reports each load that a rung switch aborts, so problems are no longer checked.
     choose_smaller_rung(browsing)
+
+
+def test_uploaded_file_plays_and_seeks_when_nothing_is_published(browsing: Browsing, clip: Path) -> None:
+    video = upload(browsing, clip)
+    planned(claimed(submitted_attempt(video)), plays_directly=True)
+    page = browsing.page
+    # The page notices that there is something to watch without a reload by hand.
+    page.wait_for_selector("#player")
+    wait_until_fully_buffered(browsing)
+    page.evaluate("() => { player.muted = true; player.currentTime = 10; return player.play(); }")
+    browsing.wait_until("player.currentTime > 11")
+    assert page.evaluate("player.duration") == pytest.approx(CLIP_S, abs=0.1)
+    assert page.locator(".badge").inner_text() == "Processing"
+    assert browsing.problems == []
 
 
 def test_playback_continues_when_a_new_version_is_published(

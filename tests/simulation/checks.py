@@ -25,7 +25,7 @@ _READ = """
     SELECT json_build_object(
         'videos', (SELECT json_agg(json_build_array(id, published_job_id, deleted_at)) FROM batchreel_video),
         'jobs', (SELECT json_agg(json_build_object('id', id, 'video', video_id, 'state', state, 'budget_from', budget_from,
-                 'level', level, 'made', manifest IS NOT NULL AND playlist_key <> '', 'by', manifest->'by', 'fence', fence,
+                 'made', manifest IS NOT NULL AND playlist_key <> '', 'by', manifest->'by', 'fence', fence,
                  'asked_at', EXTRACT(EPOCH FROM created_at))) FROM batchreel_job),
         'attempts', (SELECT json_agg(json_build_object('job', job_id, 'number', number, 'state', state, 'counted', counted))
                      FROM batchreel_attempt),
@@ -47,8 +47,7 @@ class Watcher:
     """State of each row by its events: (kind of row, job, and number or position) -> state."""
     shown: dict[str, str] = field(default_factory=dict)
     """Video -> the job that it showed last."""
-    levels: dict[str, int] = field(default_factory=dict)
-    publications: Counter[tuple[str, str]] = field(default_factory=Counter)
+    publications: Counter[str] = field(default_factory=Counter)
     submitted_again: Counter[str] = field(default_factory=Counter)
     """Name of a Batch job -> how often two empty lookups made SubmitJob due again."""
 
@@ -82,18 +81,15 @@ class Watcher:
             assert event["from"] == before, f"{event} does not follow on {before}"
             assert TRANSITIONS[kind][event["from"]] == event["to"], event
             self.states[row] = event["to"]
-            if kind in {JobEvent.PUBLISH, JobEvent.PREVIEW}:
-                self.publications[event["job"], event["kind"]] += 1
-                assert self.publications[event["job"], event["kind"]] == 1, f"published twice: {event}"
+            if kind is JobEvent.PUBLISH:
+                self.publications[event["job"]] += 1
+                assert self.publications[event["job"]] == 1, f"published twice: {event}"
 
     def _check_jobs(self, rows: dict[str, Any]) -> None:
         active = Counter(job["video"] for job in rows["jobs"] if job["state"] in ACTIVE_JOB_STATES)
         assert all(count == 1 for count in active.values()), "two active jobs of one video"
         for job in rows["jobs"]:
             assert self.states["job", job["id"]] == job["state"], f"no event led to {job}"
-            level = -1 if job["level"] is None else job["level"]
-            assert level >= self.levels.get(job["id"], -1), f"the level fell: {job}"
-            self.levels[job["id"]] = level
 
     def _check_attempts(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
         may_count: Counter[str] = Counter()
@@ -149,7 +145,6 @@ class Watcher:
             )
             job = jobs[job_id]
             assert job["made"], f"shown without a manifest: {job}"
-            assert job["level"] is not None
             by = [each["state"] for each in rows["attempts"] if each["job"] == job_id and each["number"] == job["by"]]
             assert job["state"] != JobState.SUCCEEDED or by == [AttemptState.SUCCEEDED], (
                 f"no succeeded attempt made it: {job} {by}"

@@ -19,7 +19,6 @@ from tasks.services.container_api.claim import (
 )
 from tasks.services.container_api.finish import PlannedUnit, finish_attempt, finish_plan, finish_unit
 from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbeat
-from tasks.services.container_api.preview import publish_preview
 from tasks.services.container_api.publish import publish
 from tests.simulation.batch import ESSENTIAL, BatchJob
 
@@ -71,11 +70,9 @@ class Container:
         assert claim is not None
         assert lease is not None
         if lease.kind is UnitKind.PLAN:
-            finish_plan(claim, lease, plan={"by": claim.number}, units=_UNITS)
+            finish_plan(claim, lease, plan={"by": claim.number}, units=_UNITS, plays_directly=False)
         elif lease.kind is UnitKind.PUBLISH:
             publish(claim, lease, manifest={"by": claim.number}, playlist_key=f"{lease.key_prefix}/m", poster_key="")
-        elif lease.kind is UnitKind.PREVIEW:
-            publish_preview(claim, lease, manifest={"by": claim.number}, playlist_key=f"{lease.key_prefix}/m")
         else:
             finish_unit(claim, lease, output={"by": claim.number})
 
@@ -95,5 +92,5 @@ class Container:
 
 _UNITS = [
     PlannedUnit(kind=kind, index=index, first_frame=0, end_frame=1, weight_frames=1)
-    for kind, index in [(UnitKind.PREVIEW, 0), (UnitKind.AUDIO, 0), (UnitKind.VIDEO, 0)]
+    for kind, index in [(UnitKind.AUDIO, 0), (UnitKind.VIDEO, 0)]
 ]

@@ -46,7 +46,7 @@ def hops(job: Job) -> list[Hop]:
             f"local AWS Batch: container process started, attempt {attempt.number} claimed",
         ),
         "plan": ("attempt.claim", f"container: planned as {units} units"),
-        "job.preview": ("plan", "container: preview published, the uploaded video can already be watched"),
+        "job.source_playable": ("plan", "container: browsers can play the uploaded file, so it can already be watched"),
         "RUNNING": ("attempt.submit", "Celery worker: DescribeJobs returned RUNNING"),
         "media": ("plan", "container: video and audio encoded and stored; heartbeats and progress in PostgreSQL"),
         "job.publish": ("media", "container: every object read back and verified, then published in one transaction"),
@@ -70,7 +70,7 @@ def _times(job: Job) -> dict[str, datetime]:
     for event in Event.objects.filter(job_id=job.pk).order_by("id"):
         name = event.kind
         if event.kind == "unit.finish":
-            name = {"plan": "plan", "preview": "", "publish": ""}.get(event.text.split()[0], "media")
+            name = {"plan": "plan", "publish": ""}.get(event.text.split()[0], "media")
         elif event.kind == "batch.status":
             name = event.to_state
         if name == "media" or name not in times:

@@ -35,8 +35,6 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
         )
         for unit in plan.video_units
     ]
-    if plan.preview:
-        units.append(PlannedUnit(kind=UnitKind.PREVIEW, index=0, first_frame=0, end_frame=plan.frames, weight_frames=0))
     if plan.has_audio:
         # Without video, the audio is all the work of the job.
         weight = plan.frames // _AUDIO_WEIGHT if plan.video_units else plan.frames
@@ -44,7 +42,17 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
             PlannedUnit(kind=UnitKind.AUDIO, index=0, first_frame=0, end_frame=plan.frames, weight_frames=weight)
         )
     notes = [SOURCE_WARNINGS[code] for code in plan.warnings]
-    context.database(partial(finish_plan, context.claim, lease, plan=plan.to_json(), units=units, notes=notes))
+    context.database(
+        partial(
+            finish_plan,
+            context.claim,
+            lease,
+            plan=plan.to_json(),
+            units=units,
+            plays_directly=plan.plays_directly,
+            notes=notes,
+        )
+    )
     return False
 
 

@@ -1,4 +1,4 @@
-"""Runs one leased unit: plan, preview, video, audio or publish.
+"""Runs one leased unit: plan, video, audio or publish.
 
 The media work comes first, without the database; then one call finishes the unit.
 """
@@ -17,7 +17,6 @@ from ..context import STALE_PLAN, ContainerContext
 from ..files import remove_local
 from .encode import run_audio, run_video
 from .plan import run_plan
-from .preview import run_preview
 from .publish import run_publish
 
 
@@ -43,7 +42,6 @@ def run_unit(context: ContainerContext, lease: Lease, slot: int) -> bool:
 
 _WORK: dict[UnitKind, Callable[[ContainerContext, Lease, int, Path], bool]] = {
     UnitKind.PLAN: run_plan,
-    UnitKind.PREVIEW: run_preview,
     UnitKind.VIDEO: run_video,
     UnitKind.AUDIO: run_audio,
     UnitKind.PUBLISH: run_publish,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, IntegerField, Q, Value, When
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from ...lifecycle.errors import AttemptCancelledError, BatchreelError, FencedError
@@ -194,26 +194,18 @@ def require_running_attempt(job: Job, claim: Claim) -> Attempt | None:
 
 
 def _leasable(job: Job) -> Any:
-    """Return the free units in the order in which to lease them: plan, then media, then publishing.
-
-    Publishing does not wait for the preview, which is pointless once all media units are done.
-    """
+    """Return the free units in the order in which to lease them: plan, then audio, video, publishing."""
     units = Unit.objects.select_for_update(of=("self",)).filter(job=job)
     free = Q(state=UnitState.PENDING) | Q(state=UnitState.LEASED) & (
         Q(attempt=None) | ~Q(attempt__state=AttemptState.RUNNING)
     )
     kinds = [UnitKind.PLAN]
     if not Unit.objects.filter(job=job, kind=UnitKind.PLAN).exclude(state=UnitState.DONE).exists():
-        kinds = [UnitKind.PREVIEW, UnitKind.AUDIO, UnitKind.VIDEO]
+        kinds = [UnitKind.AUDIO, UnitKind.VIDEO]
         if not Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS).exclude(state=UnitState.DONE).exists():
             kinds = [UnitKind.PUBLISH]
-    order = Case(
-        When(kind=UnitKind.PREVIEW, then=Value(0)),
-        When(kind=UnitKind.AUDIO, then=Value(1)),
-        default=Value(2),
-        output_field=IntegerField(),
-    )
-    return units.filter(free, kind__in=kinds).order_by(order, "index")
+    # By name, "audio" comes before "video".
+    return units.filter(free, kind__in=kinds).order_by("kind", "index")
 
 
 def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:

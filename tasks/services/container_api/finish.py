@@ -25,10 +25,10 @@ from ...lifecycle.states import (
     UnitKind,
     UnitState,
 )
-from ...models import Job, Unit, Video
+from ...models import Job, Unit
 from ..state.attempt_end import end_attempt, end_job_attempts, live_attempts
 from ..state.locking import lock_job, read_attempt
-from ..state.transition import transition
+from ..state.transition import append_event, transition
 from .claim import Claim, Lease, require_running_attempt
 
 
@@ -55,16 +55,25 @@ def finish_unit(claim: Claim, lease: Lease, *, output: dict[str, Any]) -> None:
 
 @transaction.atomic
 def finish_plan(
-    claim: Claim, lease: Lease, *, plan: dict[str, Any], units: Sequence[PlannedUnit], notes: Sequence[str] = ()
+    claim: Claim,
+    lease: Lease,
+    *,
+    plan: dict[str, Any],
+    units: Sequence[PlannedUnit],
+    plays_directly: bool,
+    notes: Sequence[str] = (),
 ) -> None:
     """Mark the plan unit DONE and insert the planned units and the publish unit, in one transaction.
 
-    `notes` describe peculiarities of the source; they become part of the event's text.
+    If the source plays directly, pages offer it from now on. `notes` describe peculiarities of the
+    source; they become part of the event's text.
     """
     job = lock_job(claim.job_id)
     if not _finish(job, claim, lease, output={"units": len(units)}, notes=notes):
         return
     Job.objects.filter(pk=job.pk).update(plan=plan)
+    if plays_directly and Job.objects.filter(pk=job.pk, source_playable_at=None).update(source_playable_at=Now()):
+        append_event("job.source_playable", job=job, attempt_number=claim.number)
     Unit.objects.bulk_create(
         [
             Unit(
@@ -76,15 +85,9 @@ def finish_plan(
                 weight_frames=unit.weight_frames,
             )
             for unit in units
-            if unit.kind is not UnitKind.PREVIEW or _may_have_preview(job)
         ]
         + [Unit(job=job, kind=UnitKind.PUBLISH)]
     )
-
-
-def _may_have_preview(job: Job) -> bool:
-    """Return whether the video shows nothing yet: a preview never replaces anything."""
-    return job.level is None and Video.objects.filter(pk=job.video_id, published_job=None).exists()
 
 
 @transaction.atomic

@@ -21,7 +21,6 @@ from ...lifecycle.states import (
     AttemptEvent,
     JobEvent,
     JobState,
-    PublicationLevel,
     UnitEvent,
     UnitKind,
     UnitState,
@@ -92,7 +91,6 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], playlist_ke
         manifest=manifest,
         playlist_key=playlist_key,
         poster_key=poster_key,
-        level=PublicationLevel.FULL,
         reason="",
         finished_at=Now(),
     )
@@ -103,12 +101,10 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], playlist_ke
 
 
 def _mark_superseded(job: Job) -> None:
-    """Start the retention period of the older publication or preview: it may have had viewers until now."""
-    others = Job.objects.filter(video_id=job.video_id, superseded_at=None)
-    succeeded = Q(state=JobState.SUCCEEDED)
-    shown = Q(pk__in=Video.objects.filter(pk=job.video_id).values("published_job"))
-    others.filter(succeeded | shown, created_at__lt=job.created_at).update(superseded_at=Now())
-    if others.filter(succeeded, created_at__gt=job.created_at).exists():
+    """Start the retention period of the older publication: it may have had viewers until now."""
+    others = Job.objects.filter(video_id=job.video_id, state=JobState.SUCCEEDED, superseded_at=None)
+    others.filter(created_at__lt=job.created_at).update(superseded_at=Now())
+    if others.filter(created_at__gt=job.created_at).exists():
         Job.objects.filter(pk=job.pk).update(superseded_at=Now())
 
 

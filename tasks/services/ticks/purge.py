@@ -1,8 +1,7 @@
 """Pruning and purging of stored objects that are no longer needed.
 
-Ended jobs are pruned: a successful one keeps the objects of its finished units except the preview,
-any other keeps none. Superseded publications and deleted videos are purged: objects first, then
-rows. What a video shows is never removed.
+Ended jobs are pruned: a successful one keeps the objects of its finished units, any other keeps
+none. Superseded publications and deleted videos are purged: objects first, then rows. What a video shows is never removed.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from django.db.models.functions import Now
 
 from ...conf import bridge_settings
 from ...lifecycle.observation import FINAL_STATUSES
-from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitKind, UnitState
+from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitState
 from ...models import Attempt, DirectUpload, Job, Unit, Video
 from ...storage.bucket import default_bucket
 from ...storage.keys import job_folder, published_folder, sources_folder, unit_folder
@@ -39,23 +38,15 @@ _FAILED_LAST = F("purge_failed_at").asc(nulls_first=True)
 
 
 def prune_jobs(*, limit: int) -> int:
-    """Remove previews and objects of superseded leases of ended jobs. Return the number of pruned jobs.
+    """Remove objects of superseded leases of ended jobs. Return the number of pruned jobs.
 
     At most `limit` jobs in a final state and `limit` DEAD ones: each kind has its own index.
     """
-    old = _retention_cutoff()
-    shown = Video.objects.filter(published_job=OuterRef("pk"))
-    preview = Unit.objects.filter(job=OuterRef("pk"), kind=UnitKind.PREVIEW, state=UnitState.DONE)
-    # A preview may have viewers while it is shown and for a while afterwards.
-    unwatched = ~Exists(shown) & (Q(superseded_at=None) | Q(superseded_at__lt=old))
     # A DEAD job can no longer be revived once its video has a newer one.
     newer = Job.objects.filter(video=OuterRef("video"), created_at__gt=OuterRef("created_at"))
     unpruned = Job.objects.filter(pruned_at=None, purged_at=None)
-    ended = unpruned.filter(state__in=[JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED]).filter(
-        Q(state=JobState.SUCCEEDED) & (~Exists(preview) | Q(finished_at__lt=old))
-        | Q(state__in=[JobState.FAILED, JobState.CANCELLED]) & unwatched
-    )
-    dead = unpruned.filter(unwatched, Exists(newer), state=JobState.DEAD)
+    ended = unpruned.filter(state__in=[JobState.CANCELLED, JobState.FAILED, JobState.SUCCEEDED])
+    dead = unpruned.filter(Exists(newer), state=JobState.DEAD)
     return _purge_each(chain.from_iterable(_without_containers(jobs)[:limit] for jobs in (ended, dead)), _prune)
 
 
@@ -137,7 +128,7 @@ def _purge_video(video: Video) -> None:
 
 
 def _prune(job: Job) -> None:
-    finished = Unit.objects.filter(job=job, state=UnitState.DONE).exclude(kind=UnitKind.PREVIEW)
+    finished = Unit.objects.filter(job=job, state=UnitState.DONE)
     keep = {unit_folder(unit) for unit in finished} if job.state == JobState.SUCCEEDED else set()
     prefix = job_folder(job)
     for folder in _folders(default_storage, prefix):

@@ -33,7 +33,7 @@
   function show(block, video) {
     const part = (name) => block.querySelector(`[data-part=${name}]`);
     const ended = "active" in block.dataset && !video.active;
-    if (ended || video.published_job !== block.dataset.published) {
+    if (ended || video.watchable !== block.dataset.watchable) {
       // The player, the retry button or the history has changed: only a new page from the server shows that.
       if (!isWatching()) return location.reload();
       video.message += " Reload the page to see what has changed.";

@@ -17,16 +17,10 @@ if TYPE_CHECKING:
     from ..outputs import MediaFile
     from .hls import Track
 
-MANIFEST_VERSION = 3
+MANIFEST_VERSION = 4
 """Incremented when the meaning of the manifest changes."""
 
 MANIFEST_NAME = "manifest.json"
-
-PREVIEW_LEVEL = 0
-"""The preview: the source's own streams, offered while the ladder is encoded."""
-
-FULL_LEVEL = 1
-"""The whole ladder."""
 
 
 class PublishedFile(NamedTuple):

@@ -22,7 +22,6 @@ from .hls import (
     media_playlist,
 )
 from .manifest import (
-    FULL_LEVEL,
     MANIFEST_VERSION,
     Publication,
     PublishedFile,
@@ -145,7 +144,6 @@ def _manifest(
     objects = [described_object(unit, file, url_of(unit, file)) for unit in units for file in outputs[unit].files]
     return {
         "version": MANIFEST_VERSION,
-        "level": FULL_LEVEL,
         "engine": plan.engine,
         "profile": plan.profile,
         "warnings": [{"code": code, "message": SOURCE_WARNINGS[code]} for code in plan.warnings],

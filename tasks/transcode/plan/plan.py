@@ -14,7 +14,7 @@ from ..errors import EncodeError
 from .ladder import Rung
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 6
+PLAN_VERSION = 7
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)
@@ -62,14 +62,6 @@ class AudioPlan:
     sample_rate_hz: int
     cuts: tuple[int, ...]
     """First AAC frame of each segment, ascending from 0."""
-
-
-@dataclass(frozen=True)
-class PreviewPlan:
-    """Preview of the source's own streams: its frame size, both stored and displayed."""
-
-    width_px: int
-    height_px: int
 
 
 @dataclass(frozen=True)
@@ -128,10 +120,8 @@ class Plan:
     thumbnails: ThumbnailPlan | None
     """None for an audio-only source."""
     captions: tuple[CaptionTrack, ...]
-    preview: PreviewPlan | None
-    """Set if the source's own streams can be offered unchanged, before anything is encoded; else
-    None.
-    """
+    plays_directly: bool
+    """Whether browsers can play the source as it is, before anything is encoded."""
     warnings: tuple[str, ...]
     """Codes from SOURCE_WARNINGS, whose messages are for the file's owner."""
 
@@ -190,7 +180,6 @@ class Plan:
                     VideoUnit(**unit | {"seeks_s": tuple(unit["seeks_s"])}) for unit in form["video_units"]
                 ),
                 "audio": audio,
-                "preview": PreviewPlan(**form["preview"]) if form["preview"] else None,
                 "warnings": tuple(form["warnings"]),
             }
         )

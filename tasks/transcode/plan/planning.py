@@ -16,10 +16,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..captions import plan_captions
+from .direct_play import plays_directly
 from .frame_rate import choose_rate
 from .ladder import choose_rungs
-from .plan import AudioPlan, Plan, PreviewPlan, VideoUnit, segment_starts
-from .preview_rule import can_preview
+from .plan import AudioPlan, Plan, VideoUnit, segment_starts
 from .thumbnails import plan_thumbnails
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
     Pure function: the same arguments give the same plan.
     """
     rate = _rate(source)
+    direct = plays_directly(source)
     source, lead_in_frames = _with_lead_in(source, rate)
     grid = _Grid(source, rate)
     gop_frames = max(1, round(rate * Fraction(profile.gop_s)))
@@ -90,7 +91,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         poster_rung=_poster_rung(rungs),
         thumbnails=plan_thumbnails(rungs[-1], rate, profile.thumbnail_s) if rungs else None,
         captions=plan_captions(source.captions, start_s=source.start_s, duration_s=grid.frames / rate),
-        preview=PreviewPlan(source.width_px, source.height_px) if can_preview(source) and not lead_in_frames else None,
+        plays_directly=direct,
         warnings=source.warnings,
     )
 

@@ -11,6 +11,7 @@ import struct
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -22,6 +23,7 @@ from ..source import AudioSource, SourceInfo
 from .captions import CaptionPackets
 from .checks import check_size, check_span, check_start, check_times, check_unencrypted
 from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
+from .sample_index import has_sample_index
 from .streams import choose_audio, choose_video, is_cover
 
 if TYPE_CHECKING:
@@ -89,7 +91,8 @@ def probe(path: str, demuxer: str) -> SourceInfo:
             )
         else:
             source = _describe_audio_only(container, audio_packets, warnings, demuxer)
-        return replace(source, captions=captions.sources())
+        indexed = demuxer == "mov" and has_sample_index(Path(path))
+        return replace(source, captions=captions.sources(), indexed=indexed)
 
 
 def _read(
@@ -184,7 +187,7 @@ def _describe(
         transfer=_HDR_TRANSFERS.get(int(first.color_trc), ""),
         interlaced=bool(first.interlaced_frame) or int(stream.codec_context.field_order) in _FIELD_ORDERS,
         upright=_is_upright(first),
-        closed_gops=video.closed_gops,
+        indexed=False,
         bit_rate_bps=round(container.size * 8 / ((end - first_pts) * time_base)),
         audio=audio,
         declared_duration_s=declared_s,
@@ -227,7 +230,7 @@ def _describe_audio_only(
         transfer="",
         interlaced=False,
         upright=True,
-        closed_gops=True,
+        indexed=False,
         bit_rate_bps=round(container.size * 8 / (audio.end_s - audio.start_s)),
         audio=audio,
         declared_duration_s=declared_s,

@@ -51,8 +51,6 @@ class VideoPackets:
         self.repeated = 0
         """Number of packets whose dts is before the latest dts: the clock started over."""
         self._latest_dts: int | None = None
-        self.closed_gops = True
-        """Whether no frame is displayed before a key frame that precedes it in decoding order."""
 
     def take(self, packet: Any) -> None:
         """Process one packet of the stream, or the empty packet at the end.
@@ -67,8 +65,6 @@ class VideoPackets:
             if not self.times and packet.size:
                 self._untimed_durations.append(max(0, _duration_of(packet)))
             return
-        if self.keys and not packet.is_keyframe and pts < self.keys[-1].pts:
-            self.closed_gops = False
         if packet.is_keyframe:
             self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts)))
         if not packet.is_discard:

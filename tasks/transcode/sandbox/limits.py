@@ -67,17 +67,6 @@ def probe_limits(source_bytes: int) -> ChildLimits:
     return ChildLimits(memory_bytes=3072 * _MIB, cpu_s=int(deadline_s), file_bytes=0, deadline_s=deadline_s)
 
 
-def preview_limits(source_bytes: int) -> ChildLimits:
-    """Return limits for copying the streams of a file once, as the preview does."""
-    limits = probe_limits(source_bytes)
-    return ChildLimits(
-        memory_bytes=limits.memory_bytes,
-        cpu_s=limits.cpu_s,
-        file_bytes=64 * _MIB + 2 * source_bytes,
-        deadline_s=limits.deadline_s,
-    )
-
-
 def decode_limits(media_s: float) -> ChildLimits:
     """Return limits for decoding `media_s` seconds of our own output.
 

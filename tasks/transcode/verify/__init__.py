@@ -33,8 +33,7 @@ In a container the publish unit does all this, once all media units are DONE.
 tasks/container/units/publish.py builds the playlists (1, 2), stores them, and calls verification.py
 next to it, which reads back from the storage (3 to 5). Only then does one transaction make the job
 SUCCEEDED and point the video at it. The playlists are stored first, but under keys that no row
-refers to until then. A preview (preview.py there) is read back too (3, 4), but not decoded, and its
-frames are on no GOP grid; a bad preview is not published, and the job continues without it.
+refers to until then.
 
 Bad units of 1, 2, 4 and 5 are redone, and only they (`redo_units` in
 tasks/services/container_api/publish.py). Each becomes PENDING, its next lease has a higher fence

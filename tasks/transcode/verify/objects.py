@@ -10,7 +10,6 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..mp4.boxes import Fragment, FragmentReader, InvalidBoxError
-from ..package.manifest import PREVIEW_LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,9 +87,6 @@ def _breaks(manifest: Mapping[str, Any]) -> dict[UnitKey, str]:
             if start != expected:
                 bad.setdefault(entry["unit"], f"{entry['url']}: it begins at tick {start}, not at {expected}")
             expected = last[2] + last[3]
-        if entries[-1]["role"] == "audio" and manifest["level"] == PREVIEW_LEVEL:
-            # It has the length of the source's audio.
-            continue
         # A video's length is no multiple of an AAC frame: the audio may be off by one frame of
         # 1,024 samples.
         slack_s = 1024 / entries[-1]["timescale"] if entries[-1]["role"] == "audio" else 1e-6
@@ -101,7 +97,7 @@ def _breaks(manifest: Mapping[str, Any]) -> dict[UnitKey, str]:
     return bad
 
 
-def _check_object(entry: Mapping[str, Any], gop_ticks: int | None, read: Callable[[str], Iterator[bytes]]) -> None:
+def _check_object(entry: Mapping[str, Any], gop_ticks: int, read: Callable[[str], Iterator[bytes]]) -> None:
     try:
         blocks = read(entry["url"])
         if entry["role"] in _STILLS:
@@ -117,8 +113,7 @@ def _check_object(entry: Mapping[str, Any], gop_ticks: int | None, read: Callabl
         raise _BadObjectError(reason="the checksum of its init segment does not match")
     _check_segments(entry["segments"], fragments)
     if entry["role"] == "video":
-        if gop_ticks is not None:
-            _check_key_frames(fragments, gop_ticks)
+        _check_key_frames(fragments, gop_ticks)
         _check_first_frames(entry["key_frames"], fragments)
 
 

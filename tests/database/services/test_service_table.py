@@ -41,7 +41,6 @@ from tasks.services.container_api.finish import (
     reject_input,
 )
 from tasks.services.container_api.heartbeat import send_heartbeat
-from tasks.services.container_api.preview import publish_preview
 from tasks.services.container_api.publish import publish
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.request import revive
@@ -99,7 +98,7 @@ class Call:
 
 def _finish_plan(case: Case) -> None:
     units = [PlannedUnit(kind=UnitKind.AUDIO, index=9, first_frame=0, end_frame=1, weight_frames=1)]
-    finish_plan(case.claim, case.lease, plan={}, units=units)
+    finish_plan(case.claim, case.lease, plan={}, units=units, plays_directly=False)
 
 
 def _rescue(case: Case) -> None:
@@ -166,13 +165,6 @@ CALLS = [
             ("unit.finish", "job.publish", "attempt.succeed") if _finishes(c) and c.job_state == J.RUNNING else ()
         ),
         unit_kind=UnitKind.PUBLISH,
-        unit_states=tuple(UnitState),
-    ),
-    Call(
-        name="publish_preview",
-        run=lambda c: publish_preview(c.claim, c.lease, manifest={}, playlist_key="k"),
-        does=lambda c: ("unit.finish", "job.preview") if _finishes(c) and c.job_state == J.RUNNING else (),
-        unit_kind=UnitKind.PREVIEW,
         unit_states=tuple(UnitState),
     ),
     Call(

@@ -58,8 +58,7 @@ def held_in_media_work(container: ContainerRun, attempt: Attempt, brake: Encoder
 
 
 def after_verify_before_commit(container: ContainerRun, attempt: Attempt, brake: EncoderBrake) -> None:
-    # Once the media units are encoded, the preview is done, and only the last transaction touches
-    # the video's row.
+    # Only the last transaction touches the video's row.
     encoder = held_in_media_work(container, attempt, brake)
     with row_locked(Video, attempt.job.video_id) as holder:
         os.kill(encoder, signal.SIGCONT)

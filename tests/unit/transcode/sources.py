@@ -34,7 +34,7 @@ def make_source(*, frames: int = 300, rate: Fraction | int = 30, key_every: int 
         transfer="",
         interlaced=False,
         upright=True,
-        closed_gops=True,
+        indexed=True,
         bit_rate_bps=3_000_000,
         audio=None,
         declared_duration_s=0.0,

@@ -1,0 +1,52 @@
+"""Rule for direct play: whether browsers can play a source as it is, by a plain `<video src>`.
+
+Such a source is offered to viewers as soon as the plan exists, while the ladder is being encoded.
+Nothing is copied or converted for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from .ladder import MAX_FRAME_PX
+
+if TYPE_CHECKING:
+    from ..source import SourceInfo
+
+_MAX_GOP_S = 20
+"""A seek decodes from the key frame before it. Decoders run at ten times real time or faster, so
+that is two seconds at most.
+"""
+
+_MAX_BIT_RATE_BPS = 10_000_000
+"""About twice the largest rung's ceiling: above it, a viewer would wait more than watch."""
+
+
+def plays_directly(source: SourceInfo) -> bool:
+    """Return whether every browser plays the file itself, with seeking.
+
+    That is MP4 or MOV with a sample index for the whole file, 8-bit 4:2:0 H.264 without HDR,
+    rotation, fields or non-square pixels, and either no audio or AAC in mono or stereo. Chrome,
+    Firefox and Safari agree on nothing beyond that. A file with a warning does not qualify.
+    """
+    return (
+        (source.demuxer, source.indexed) == ("mov", True)
+        and (source.codec, source.pixel_format, source.transfer) == ("h264", "yuv420p", "")
+        and source.upright
+        and source.sample_aspect == 1
+        and not source.interlaced
+        and source.width_px * source.height_px <= MAX_FRAME_PX
+        and source.bit_rate_bps <= _MAX_BIT_RATE_BPS
+        and _longest_gop_s(source) <= _MAX_GOP_S
+        and not source.warnings
+        and (source.audio is None or (source.audio.codec == "aac" and source.audio.channels <= 2))  # noqa: PLR2004  # stereo
+    )
+
+
+def _longest_gop_s(source: SourceInfo) -> Fraction:
+    keys = [key.pts for key in source.keys]
+    if not keys or keys[0] > source.first_pts:
+        return Fraction(source.end_pts - source.first_pts) * source.time_base
+    return max(later - earlier for earlier, later in itertools.pairwise([*keys, source.end_pts])) * source.time_base
