@@ -62,9 +62,17 @@ class BridgeSettings:
     """Factor on the memory of an attempt that follows an out-of-memory failure: by default 4096,
     6144, 9216, 13824 MiB and then `memory_cap_mib`."""
 
-    attempt_timeout_s: int = 6 * 3600
-    """Seconds from its start after which AWS Batch terminates an attempt; Batch rejects less than
-    60. Six hours limit the cost of one run, and the next attempt keeps the finished units."""
+    attempt_timeout_s: int = 24 * 3600
+    """Maximum number of seconds from its start after which AWS Batch terminates an attempt; Batch
+    rejects less than 60. Heartbeats and stage limits find what hangs; this is for what they miss."""
+
+    attempt_timeout_factor: float = 3
+    """Factor on the estimated time of the work that is left, once a plan exists: hyperthreads are half
+    as fast as the cores of the estimate, and some sources take more. An hour is added for the start."""
+
+    max_encode_cpu_h: float = 250
+    """CPU hours of encoding beyond which a source is rejected when it is planned. The longest video,
+    12 h at 60 frames per second, takes about 110 with the standard ladder, and 8K adds 100."""
 
     # Media.
     profile: str = "standard"
@@ -92,7 +100,15 @@ class BridgeSettings:
     by default nine."""
 
     stage_limits_s: dict[str, float] = field(
-        default_factory=lambda: {"claim": 300, "fetch": 600, "plan": 900, "encode": 600, "store": 600, "publish": 900}
+        default_factory=lambda: {
+            "claim": 300,
+            "reserve": 300,
+            "fetch": 600,
+            "plan": 900,
+            "encode": 600,
+            "store": 600,
+            "publish": 900,
+        }
     )
     """Stage -> seconds without progress after which a container is replaced although it sends
     heartbeats. None should be less than `silence_threshold_s`; those of fetch, store and publish must
@@ -238,8 +254,21 @@ class BridgeSettings:
     longer than the credentials that sign them. Players request new ones after they expire."""
 
     scratch_reserve_mib: int = 2048
-    """MiB that must be free on a container's disk in addition to the source: the files of a few
-    units, with every rung."""
+    """MiB that a container reserves on its machine's disk in addition to the source: the files of a
+    few units, with every rung."""
+
+    scratch_floor_mib: int = 2048
+    """MiB that a reservation must leave free on the disk: 32 for each of 64 containers, which is what
+    one may write before its reservation is adjusted (container/scratch/reservation.py)."""
+
+    scratch_hold_s: float = 300
+    """Seconds for which a container stays on a machine without room on its disk although no other
+    container is working there. A machine that fails jobs at once has free places at once, and would
+    draw the whole queue."""
+
+    scratch_wait_s: float = 4 * 3600
+    """Seconds for which a container waits for the room that others on the same machine hold: twice
+    what a 3 h lecture takes."""
 
     storage_retry_s: float = 480
     """Seconds for which a container retries while the storage is unavailable, which costs it time

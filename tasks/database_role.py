@@ -38,7 +38,7 @@ GRANTS = (
         model=Job,
         update=(
             *("state", "reason", "reason_message", "next_attempt_at", "plan", "finished_at", "superseded_at"),
-            *("manifest", "playlist_key", "poster_key", "source_playable_at"),
+            *("manifest", "playlist_key", "poster_key", "source_playable_at", "encode_cost_s"),
         ),
     ),
     TableGrant(
@@ -54,7 +54,7 @@ GRANTS = (
                 "ended_at",
                 "submit_at",
             ),
-            *("claim_id", "batch_job_id", "claimed_at", "heartbeat_at", "progressed_at"),
+            *("claim_id", "machine_id", "batch_job_id", "claimed_at", "heartbeat_at", "progressed_at"),
             *("stage", "count", "encoded_frames"),
         ),
     ),

@@ -112,7 +112,9 @@ def planned(claim: Claim, *, video_units: int = 2, audio: bool = True, plays_dir
     ]
     if audio:
         units.append(PlannedUnit(kind=UnitKind.AUDIO, index=0, first_frame=0, end_frame=120, weight_frames=6))
-    finish_plan(claim, lease, plan={"made": "by a test"}, units=units, plays_directly=plays_directly)
+    finish_plan(
+        claim, lease, plan={"made": "by a test"}, units=units, plays_directly=plays_directly, encode_cost_s=100.0
+    )
 
 
 def finished_media(claim: Claim) -> None:
@@ -159,4 +161,5 @@ def helper_of(claim: Claim) -> Attempt:
         batch_job_id=f"batch-helper-{claim.job_id}",
         vcpus=1,
         memory_mib=1024,
+        timeout_s=3600,
     )

@@ -61,7 +61,7 @@ variable "memory_mib" {
 variable "attempt_timeout_s" {
   description = "Seconds after which AWS Batch ends an attempt."
   type        = number
-  default     = 21600
+  default     = 86400
 
   validation {
     condition     = var.attempt_timeout_s >= 60

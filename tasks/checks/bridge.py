@@ -241,6 +241,13 @@ def _attempt(conf: BridgeSettings) -> Iterator[CheckMessage]:
             hint=f"Set attempt_timeout_s in BATCHREEL to {BATCH_MIN_TIMEOUT_S} or more.",
             id="batchreel.E013",
         )
+    if conf.scratch_wait_s >= conf.attempt_timeout_s:
+        yield Error(
+            f"scratch_wait_s ({conf.scratch_wait_s:g}) is not less than attempt_timeout_s ({conf.attempt_timeout_s}), so"
+            " containers that wait for disk space would time out.",
+            hint="Lower scratch_wait_s or raise attempt_timeout_s in BATCHREEL.",
+            id="batchreel.E030",
+        )
     if conf.memory_cap_mib < conf.memory_mib:
         yield Error(
             f"memory_cap_mib ({conf.memory_cap_mib}) is less than memory_mib ({conf.memory_mib}).",

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
-from ..services.container_api.claim import Claim, Lease
+from ..services.container_api.claim import Claim, Lease, working_neighbours
 from ..services.container_api.publish import read_plan
 from ..transcode import Plan, StoppedError
 from .database import Database
 from .files import fetch_source
 from .progress import Progress
+from .scratch.reservation import Reservation
 
 STALE_PLAN = frozenset({"ENGINE_CHANGED", "PLAN_VERSION"})
 """Error codes of the media engine for a plan of another engine version: there was a deployment between two attempts."""
@@ -26,6 +27,7 @@ class ContainerContext:
     claim: Claim
     folder: Path
     database: Database
+    reservation: Reservation
     progress: Progress
     stop: threading.Event
     _fetching: threading.Lock = field(default_factory=threading.Lock)
@@ -36,9 +38,25 @@ class ContainerContext:
         with self._fetching:
             if self._fetched is None:
                 self.progress.start_stage(slot, "fetch")
-                report = partial(self.progress.advance, slot)
-                self._fetched = fetch_source(self.claim.source_name, self.folder, progress=report, stop=self.stop)
+                self._fetched = fetch_source(
+                    self.claim.source_name,
+                    self.folder,
+                    reserve=partial(self._reserve, slot),
+                    progress=partial(self.progress.advance, slot),
+                    stop=self.stop,
+                )
             return self._fetched
+
+    def _reserve(self, slot: int, path: Path, size_bytes: int) -> None:
+        self.progress.start_stage(slot, "reserve")
+        self.reservation.reserve(
+            path,
+            size_bytes,
+            working_neighbours=lambda: self.database(partial(working_neighbours, self.claim)),
+            progress=partial(self.progress.advance, slot),
+            stop=self.stop,
+        )
+        self.progress.start_stage(slot, "fetch")
 
     @cached_property
     def plan(self) -> Plan:

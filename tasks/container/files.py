@@ -19,7 +19,6 @@ from ..storage.bucket import BucketError, RetryDeadline, bucket_errors, default_
 from ..transcode import StoppedError
 
 _BLOCK_BYTES = 1024 * 1024
-_GIB = 1024**3
 
 Result = TypeVar("Result")
 
@@ -30,17 +29,19 @@ class SourceMissingError(Exception):
     code = "SOURCE_MISSING"
 
 
-class ScratchTooSmallError(Exception):
-    """The local disk does not have enough space for the source and the files made from it."""
-
-    code = "SCRATCH_TOO_SMALL"
-
-
-def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], stop: threading.Event) -> Path:
+def fetch_source(
+    name: str,
+    folder: Path,
+    *,
+    reserve: Callable[[Path, int], None],
+    progress: Callable[[int], None],
+    stop: threading.Event,
+) -> Path:
     """Return the source as a local file: the storage's own, or else a download into `folder`.
 
-    Raises SourceMissingError, ScratchTooSmallError or StoppedError, or the storage's error when the
-    retry deadline has passed.
+    `reserve` is called before the download with the local file and its size in bytes, and gives the
+    file that size on the disk. Raises SourceMissingError, StoppedError, what `reserve` raises, or
+    the storage's error when the retry deadline has passed.
     """
     deadline = _retry_deadline(stop)
     if not _with_retries(lambda: default_storage.exists(name), deadline):
@@ -49,27 +50,18 @@ def fetch_source(name: str, folder: Path, *, progress: Callable[[int], None], st
     path = _local_path(default_storage, name)
     if path is not None:
         return path
-    _require_room(_with_retries(lambda: default_storage.size(name), deadline), folder)
     target = folder / "source"
-    with target.open("wb") as local:
+    reserve(target, _with_retries(lambda: default_storage.size(name), deadline))
+    deadline.renew()
+    # Not "wb", which would release the blocks that `reserve` allocated.
+    with target.open("r+b") as local:
         for block in _blocks(name, deadline):
             if stop.is_set():
                 raise StoppedError
             local.write(block)
             progress(local.tell())
+        local.truncate()
     return target
-
-
-def _require_room(size_bytes: int, folder: Path) -> None:
-    free_bytes = shutil.disk_usage(folder).free
-    needed_bytes = size_bytes + bridge_settings().scratch_reserve_mib * 1024 * 1024
-    if free_bytes < needed_bytes:
-        message = (
-            f"The source has {size_bytes / _GIB:.1f} GiB and needs {needed_bytes / _GIB:.1f} GiB with the files made from it, but the"
-            f" disk at {folder} has only {free_bytes / _GIB:.1f} GiB free. Give containers more scratch space (scratch_gib in"
-            " Terraform), or run fewer of them on each machine."
-        )
-        raise ScratchTooSmallError(message)
 
 
 def _local_path(storage: Storage, name: str) -> Path | None:

@@ -12,8 +12,6 @@ import uuid
 from functools import partial
 from pathlib import Path
 
-from django.core.exceptions import ImproperlyConfigured
-
 from ..conf import bridge_settings
 from ..lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
 from ..lifecycle.exit_codes import ExitCode
@@ -30,14 +28,17 @@ from ..services.container_api.claim import (
 from ..services.container_api.finish import fail_attempt, finish_attempt, reject_input
 from ..services.container_api.heartbeat import HeartbeatReply
 from ..setting_checks import setting_problems
-from ..transcode import InputRejectedError, StoppedError, TranscodeError
+from ..transcode import InputRejectedError, StoppedError
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
-from .files import ScratchTooSmallError, SourceMissingError
+from .failures import failure_of
+from .files import SourceMissingError
 from .heartbeat import Heartbeat
+from .machine import machine_id
 from .memory import oom_kills
 from .outcome import Outcome
 from .progress import Progress
+from .scratch.reservation import Reservation
 from .units.run import run_unit
 
 logger = logging.getLogger(__name__)
@@ -59,13 +60,6 @@ _UNCLAIMED: dict[type[Exception], tuple[str, ExitCode]] = {
     DatabaseUnavailableError: ("BATCH_JOB_FAILED", ExitCode.DATABASE_UNAVAILABLE),
 }
 """Error of a failed claim -> event in the log and exit code."""
-
-_FAILURES: dict[type[Exception], tuple[ExitCode, Reason]] = {
-    ImproperlyConfigured: (ExitCode.MISCONFIGURED, Reason.MISCONFIGURED),
-    ScratchTooSmallError: (ExitCode.FAILED, Reason.SCRATCH_TOO_SMALL),
-    OSError: (ExitCode.FAILED, Reason.STORAGE_FAILED),
-}
-"""Error of a unit, with a message that needs no addition -> exit code and reason of the attempt."""
 
 
 def check_settings() -> bool:
@@ -108,19 +102,34 @@ class Program:
         if isinstance(claim, ExitCode):
             return claim
         logger.info("BATCH_PROCESS_START", extra={**self._log_fields(), "vcpus": claim.vcpus})
+        try:
+            # Whatever cannot be removed at the end goes with the container.
+            folder = tempfile.TemporaryDirectory(prefix="batchreel-", ignore_cleanup_errors=True)
+        except OSError as error:
+            self._on_error(error)
+            return self._exit(claim)
+        with folder:
+            self._run_in(Path(folder.name), claim)
+        return self._exit(claim)
+
+    def _run_in(self, folder: Path, claim: Claim) -> None:
         progress = Progress()
         every_s = bridge_settings().heartbeat_s
         with (
-            tempfile.TemporaryDirectory(prefix="batchreel-") as folder,
+            Reservation(folder) as reservation,
             Heartbeat(claim, progress, every_s=every_s, on_end=self._on_heartbeat),
         ):
             context = ContainerContext(
-                claim=claim, folder=Path(folder), database=self._database, progress=progress, stop=self._stop
+                claim=claim,
+                folder=folder,
+                database=self._database,
+                reservation=reservation,
+                progress=progress,
+                stop=self._stop,
             )
             self._work(context)
             while self._outcome.exit_code is ExitCode.DONE and not self._finish(claim):
                 self._work(context)
-        return self._exit(claim)
 
     def _claim_attempt(self) -> Claim | ExitCode:
         claim = partial(
@@ -129,6 +138,7 @@ class Program:
             number=self._number,
             batch_job_id=self._batch_job_id,
             claim_id=self._claim_id,
+            machine_id=machine_id(),
         )
         try:
             return self._database(claim)
@@ -206,18 +216,13 @@ class Program:
                 outcome.end(ExitCode.FENCED, str(error))
             case DatabaseUnavailableError():
                 outcome.end(ExitCode.DATABASE_UNAVAILABLE, str(error))
-            case ImproperlyConfigured() | ScratchTooSmallError() | OSError():
-                found = (failure for kind, failure in _FAILURES.items() if isinstance(error, kind))
-                outcome.fail(*next(found), str(error))
-            case TranscodeError() if oom_kills() > self._oom_kills_before:
-                # Reported here, because the next attempt, which gets more memory, starts before AWS
-                # Batch reports the cause.
-                outcome.fail(ExitCode.FAILED, Reason.OUT_OF_MEMORY, f"{error.code}: {error.message}")
-            case TranscodeError():
-                outcome.fail(ExitCode.FAILED, Reason.TRANSCODE_FAILED, f"{error.code}: {error.message}")
             case _:
-                logger.error("CONTAINER_ERROR", exc_info=error, extra=self._log_fields())
-                outcome.fail(ExitCode.FAILED, Reason.CONTAINER_ERROR, f"{type(error).__name__}: {error}")
+                # Running out of memory is reported here, because the next attempt, which gets more,
+                # starts before AWS Batch reports the cause.
+                code, reason, text = failure_of(error, was_out_of_memory=oom_kills() > self._oom_kills_before)
+                if reason is Reason.CONTAINER_ERROR:
+                    logger.error("CONTAINER_ERROR", exc_info=error, extra=self._log_fields())
+                outcome.fail(code, reason, text)
 
     def _on_heartbeat(self, reply: HeartbeatReply) -> None:
         if reply is HeartbeatReply.DONE:

@@ -45,6 +45,9 @@ class Reason(enum.StrEnum):
         "The container was unable to reach the database for too long.",
         True,
     )
+    DISK_FULL = "DISK_FULL", Counts.NO, "The machine's disk was full.", True
+    DISK_FAILED = "DISK_FAILED", Counts.NO, "The machine's disk failed or was read-only.", True
+    SCRATCH_TOO_SMALL = "SCRATCH_TOO_SMALL", Counts.NO, "The machine's disk had no room for the source.", True
     # The container ran and ended without finishing: counted.
     OUT_OF_MEMORY = "OUT_OF_MEMORY", Counts.YES, "The container ran out of memory. The next attempt gets more."
     TIMED_OUT = "TIMED_OUT", Counts.YES, "The attempt exceeded its time limit."
@@ -54,7 +57,6 @@ class Reason(enum.StrEnum):
     TRANSCODE_FAILED = "TRANSCODE_FAILED", Counts.YES, "Transcoding failed. Another attempt may succeed."
     CONTAINER_ERROR = "CONTAINER_ERROR", Counts.YES, "The container failed with an unexpected error."
     STORAGE_FAILED = "STORAGE_FAILED", Counts.YES, "An object could not be read from or written to the storage."
-    SCRATCH_TOO_SMALL = "SCRATCH_TOO_SMALL", Counts.YES, "The container has too little disk space for the source."
     MISCONFIGURED = "MISCONFIGURED", Counts.YES, "A setting of the container is missing or invalid."
     INPUT_REJECTED = "INPUT_REJECTED", Counts.YES, "The file cannot be transcoded."
     # Ended before Batch reported why: its final status decides whether the attempt counts.

@@ -26,6 +26,7 @@ class Attempt(models.Model):
     )
     vcpus = models.PositiveSmallIntegerField()
     memory_mib = models.PositiveIntegerField()
+    timeout_s = models.PositiveIntegerField(help_text="Seconds from its start after which AWS Batch terminates it.")
     # Submission.
     batch_job_name = models.CharField(max_length=128, unique=True)
     batch_job_id = models.CharField(max_length=64, null=True, blank=True)
@@ -42,6 +43,9 @@ class Attempt(models.Model):
     lookup_misses = models.PositiveSmallIntegerField(default=0)
     # Reported by the container.
     claim_id = models.UUIDField(null=True, blank=True)
+    machine_id = models.CharField(
+        max_length=64, blank=True, help_text="Same for all containers of one machine since its start."
+    )
     claimed_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     progressed_at = models.DateTimeField(null=True, blank=True, help_text="When (stage, count) last changed.")

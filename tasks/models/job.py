@@ -32,6 +32,9 @@ class Job(models.Model):
     reason = models.CharField(max_length=50, blank=True)
     reason_message = models.TextField(blank=True)
     plan = models.JSONField(null=True, blank=True)
+    encode_cost_s = models.FloatField(
+        null=True, blank=True, help_text="Estimated CPU seconds of all units; empty before the plan."
+    )
     manifest = models.JSONField(null=True, blank=True)
     playlist_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
     poster_key = models.CharField(max_length=500, blank=True)

@@ -23,6 +23,7 @@ from .errors import (
 from .outputs import MediaFile, SeamSums, Segment, UnitOutput
 from .package.manifest import Publication, PublishedFile
 from .package.publication import build_publication
+from .plan.cost import check_cost, encode_cost_s
 from .plan.ladder import Rung
 from .plan.plan import AudioPlan, Plan, VideoUnit
 from .plan.planning import make_plan
@@ -62,7 +63,9 @@ __all__ = [
     "UnitOutput",
     "VideoUnit",
     "build_publication",
+    "check_cost",
     "encode_audio",
+    "encode_cost_s",
     "encode_video",
     "make_plan",
     "probe_source",

@@ -224,9 +224,9 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="out-of-memory kills are not reported",
         promise=6,
-        file="tasks/container/program.py",
-        old="            case TranscodeError() if oom_kills() > self._oom_kills_before:\n",
-        new="            case TranscodeError() if False:\n",
+        file="tasks/container/failures.py",
+        old="Reason.OUT_OF_MEMORY if was_out_of_memory else Reason.TRANSCODE_FAILED",
+        new="Reason.TRANSCODE_FAILED",
         tests=(
             "tests/database/services/test_container_memory.py::test_cause_is_reported_when_the_encoder_was_killed[out of memory]",
         ),
@@ -238,5 +238,69 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         old="        if not may_be_committed(Video.objects.filter(pk=video.pk)):\n",
         new="        if video:\n",
         tests=("tests/database/web/test_lost_commit.py::test_file_is_kept_when_the_response_to_a_commit_was_lost",),
+    ),
+    Patch(
+        name="a container leaves a full machine at once",
+        promise=6,
+        file="tasks/container/scratch/rule.py",
+        old="    if waited_s >= wait_limit_s or (alone_s is not None and alone_s >= hold_s):\n",
+        new="    if free_bytes < needed_bytes:\n",
+        tests=("tests/unit/test_machine_disks.py::test_no_job_is_dead_when_disks_hold_fewer_sources_than_containers",),
+    ),
+    Patch(
+        name="free disk space is checked but not reserved",
+        promise=6,
+        file="tasks/container/scratch/reservation.py",
+        old="            _allocate(target, size_bytes)\n            _allocate(self._ballast, self._wanted_bytes)\n",
+        new="            target.touch()\n            self._ballast.touch()\n",
+        tests=(
+            "tests/contract/test_scratch_space.py::test_containers_share_a_disk_without_filling_it_when_they_start_together",
+        ),
+    ),
+    Patch(
+        name="the ballast stays when units write files",
+        promise=6,
+        file="tasks/container/scratch/reservation.py",
+        old="self._wanted_bytes - AHEAD_BYTES - self._unit_bytes()",
+        new="self._wanted_bytes - AHEAD_BYTES",
+        tests=("tests/contract/test_scratch_space.py::test_ballast_shrinks_and_grows_when_files_of_units_come_and_go",),
+    ),
+    Patch(
+        name="a full disk counts against the job",
+        promise=6,
+        file="tasks/container/failures.py",
+        old="    errno.ENOSPC: Reason.DISK_FULL,\n",
+        new="",
+        tests=(
+            "tests/unit/test_container_failures.py::test_attempt_is_not_counted_when_the_machines_disk_is_at_fault",
+        ),
+    ),
+    Patch(
+        name="an attempt that finished units counts",
+        promise=6,
+        file="tasks/services/state/attempt_end.py",
+        old='    if values["counted"] is not False and finished_media_units(attempt):\n',
+        new="    if False:\n",
+        tests=("tests/database/services/test_attempt_work.py::test_attempt_is_not_counted_when_it_finished_a_unit",),
+    ),
+    Patch(
+        name="the time limit ignores the work that is left",
+        promise=6,
+        file="tasks/services/ticks/submit.py",
+        old="        timeout_s=_timeout_s(job),\n",
+        new="        timeout_s=conf.attempt_timeout_s,\n",
+        tests=(
+            "tests/database/services/test_attempt_work.py::test_time_limit_follows_the_work_that_is_left_when_there_is_a_plan",
+        ),
+    ),
+    Patch(
+        name="a source of any cost is accepted",
+        promise=14,
+        file="tasks/transcode/plan/cost.py",
+        old="    if cost_h > limit_cpu_h:\n",
+        new="    if False:\n",
+        tests=(
+            "tests/unit/transcode/test_cost.py::test_source_is_rejected_with_the_way_out_when_encoding_would_take_too_long",
+        ),
     ),
 )

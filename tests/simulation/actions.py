@@ -257,7 +257,7 @@ class Actions(Bridge):
             number = job.fence + 1
             name = f"batchreel-{job.pk}-{number}"
             Attempt.objects.create(
-                job=job, number=number, batch_job_name=name, vcpus=1, memory_mib=1024, submit_at=Now()
+                job=job, number=number, batch_job_name=name, vcpus=1, memory_mib=1024, timeout_s=3600, submit_at=Now()
             )
 
 

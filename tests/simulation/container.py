@@ -70,7 +70,9 @@ class Container:
         assert claim is not None
         assert lease is not None
         if lease.kind is UnitKind.PLAN:
-            finish_plan(claim, lease, plan={"by": claim.number}, units=_UNITS, plays_directly=False)
+            finish_plan(
+                claim, lease, plan={"by": claim.number}, units=_UNITS, plays_directly=False, encode_cost_s=100.0
+            )
         elif lease.kind is UnitKind.PUBLISH:
             publish(claim, lease, manifest={"by": claim.number}, playlist_key=f"{lease.key_prefix}/m", poster_key="")
         else:

@@ -11,7 +11,15 @@ from ...conf import bridge_settings
 from ...lifecycle.states import UnitKind
 from ...services.container_api.claim import Lease
 from ...services.container_api.finish import PlannedUnit, finish_plan
-from ...transcode import SOURCE_WARNINGS, Profile, make_plan, probe_source, site_profiles
+from ...transcode import (
+    SOURCE_WARNINGS,
+    Profile,
+    check_cost,
+    encode_cost_s,
+    make_plan,
+    probe_source,
+    site_profiles,
+)
 from ..context import ContainerContext
 
 _AUDIO_WEIGHT = 20
@@ -25,6 +33,7 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
     profile = _profile(context.claim.profile)
     source = probe_source(path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
     plan = make_plan(source, profile, threads=bridge_settings().threads_per_unit)
+    check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
     units = [
         PlannedUnit(
             kind=UnitKind.VIDEO,
@@ -50,6 +59,7 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
             plan=plan.to_json(),
             units=units,
             plays_directly=plan.plays_directly,
+            encode_cost_s=encode_cost_s(plan),
             notes=notes,
         )
     )

@@ -9,12 +9,14 @@ from __future__ import annotations
 import enum
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from ...conf import bridge_settings
 from ...lifecycle.errors import AttemptCancelledError, BatchreelError, FencedError
 from ...lifecycle.states import (
     MEDIA_UNIT_KINDS,
@@ -58,6 +60,8 @@ class Claim:
     vcpus: int
     source_name: str
     profile: str
+    machine_id: str = ""
+    """Id of the machine on which the container runs; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,9 @@ class NothingToLease(enum.Enum):
 
 
 @transaction.atomic
-def claim_attempt(*, job_id: uuid.UUID, number: int, batch_job_id: str | None, claim_id: uuid.UUID) -> Claim:
+def claim_attempt(
+    *, job_id: uuid.UUID, number: int, batch_job_id: str | None, claim_id: uuid.UUID, machine_id: str = ""
+) -> Claim:
     """Claim the attempt for this process, which makes it RUNNING.
 
     Repeating the call with the same `claim_id` is a no-op. The Batch job's id is stored if the row
@@ -107,6 +113,7 @@ def claim_attempt(*, job_id: uuid.UUID, number: int, batch_job_id: str | None, c
         AttemptEvent.CLAIM,
         text=batch_job_id or "outside Batch",
         claim_id=claim_id,
+        machine_id=machine_id,
         batch_job_id=batch_job_id or attempt.batch_job_id,
         submit_at=None,
         claimed_at=Now(),
@@ -217,4 +224,17 @@ def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:
         vcpus=attempt.vcpus,
         source_name=attempt.job.source_name,
         profile=attempt.job.profile,
+        machine_id=attempt.machine_id,
     )
+
+
+def working_neighbours(claim: Claim) -> int:
+    """Return the number of other containers that are working on this container's machine.
+
+    One that waits for room on the disk itself is not working. 0 if the machine is unknown.
+    """
+    if not claim.machine_id:
+        return 0
+    recently = Now() - timedelta(seconds=bridge_settings().silence_threshold_s)
+    others = Attempt.objects.filter(state=AttemptState.RUNNING, machine_id=claim.machine_id, heartbeat_at__gt=recently)
+    return others.exclude(pk=claim.attempt_id).exclude(stage__in=["claim", "reserve"]).count()

@@ -9,12 +9,13 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 |---------------------------------------------|-------------------------------|-----------|---------|
 | container: nothing left to do               | SUCCEEDED                     | no        | finish  |
 | container: published the job                | SUCCEEDED                     | no        | publish |
-| container: error                            | FAILED: TRANSCODE_FAILED, ...    | yes       | finish  |
+| container: error                            | FAILED: TRANSCODE_FAILED, ... | yes       | finish  |
+| container: its machine's disk at fault      | FAILED: DISK_FULL, ...        | no        | finish  |
 | container: SIGTERM                          | FAILED: SIGTERM               | undecided | finish  |
 | container: input rejected, job FAILED too   | FAILED: INPUT_REJECTED        | yes       | finish  |
 | Batch: FAILED, container exited             | FAILED: EXIT_CODE, ...        | yes       | observe |
 | Batch: FAILED, attempt timeout              | FAILED: TIMED_OUT             | yes       | observe |
-| Batch: FAILED, machine lost or no start     | FAILED: SPOT_INTERRUPTION, ...     | no        | observe |
+| Batch: FAILED, machine lost or no start     | FAILED: SPOT_INTERRUPTION,... | no        | observe |
 | Batch: FAILED, exit code 31                 | FAILED: DATABASE_UNAVAILABLE  | no        | observe |
 | Batch: FAILED, terminated by an operator    | FAILED: TERMINATED            | no        | observe |
 | Batch: FAILED, terminated by the bridge     | FAILED: REPLACED              | see below | observe |
@@ -34,6 +35,10 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 INPUT_REJECTED need no retry and are written by their modules. A SubmitJob that AWS rejects, denies
 or throttles does not end its attempt: `ticks.submit` repeats it, and `ticks.ambiguous` looks up one
 with unknown effect.
+
+An attempt that finished a video or audio unit never counts, whatever ended it: the job came forward.
+The number of units is finite, and a unit is redone 3 times at most after a failed verification, so
+a job cannot continue like that forever.
 
 REPLACED counts if Batch reports an exit code (a container was there and hung), and does not count
 without one (the machine was already gone). Before `rescue` gives an attempt up it polls Batch,
@@ -74,6 +79,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.retry import backoff_s
 from ...lifecycle.states import (
     LIVE_ATTEMPT_STATES,
+    MEDIA_UNIT_KINDS,
     AttemptEvent,
     AttemptState,
     JobEvent,
@@ -88,17 +94,20 @@ from .transition import transition
 def end_attempt(attempt: Attempt, event: AttemptEvent, *, reason: Reason, text: str = "", **columns: Any) -> None:
     """End a live attempt of a locked job (`attempt.job`), and retry the job if it has no other live attempt.
 
-    `counted` follows from the reason unless `columns` contains it.
+    `counted` follows from the reason unless `columns` contains it, and is False in any case if the
+    attempt finished a media unit.
     """
     units_in_progress = unfinished_units(attempt)
-    transition(
-        attempt,
-        event,
-        reason=reason,
-        text=_with_units(text or reason.message, units_in_progress),
-        **{"counted": reason.counts.value, "units_in_progress": units_in_progress, "ended_at": Now(), **columns},
-    )
+    values = {"counted": reason.counts.value, "units_in_progress": units_in_progress, "ended_at": Now(), **columns}
+    if values["counted"] is not False and finished_media_units(attempt):
+        values["counted"] = False
+    transition(attempt, event, reason=reason, text=_with_units(text or reason.message, units_in_progress), **values)
     retry_if_idle(attempt.job, reason=reason, text=text)
+
+
+def finished_media_units(attempt: Attempt) -> bool:
+    """Return whether the attempt finished a video or audio unit, so that it brought the job forward."""
+    return Unit.objects.filter(attempt=attempt, kind__in=MEDIA_UNIT_KINDS, state=UnitState.DONE).exists()
 
 
 def unfinished_units(attempt: Attempt) -> list[str]:

@@ -1,7 +1,8 @@
 """Pruning and purging of stored objects that are no longer needed.
 
 Ended jobs are pruned: a successful one keeps the objects of its finished units, any other keeps
-none. Superseded publications and deleted videos are purged: objects first, then rows. What a video shows is never removed.
+none. Superseded publications and deleted videos are purged: objects first, then rows. What a video
+shows is never removed.
 """
 
 from __future__ import annotations

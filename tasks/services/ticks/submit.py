@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, Sum
 from django.db.models.functions import Now
 
 from ...batch import definition
@@ -26,8 +26,15 @@ from ...lifecycle.errors import NotFoundError
 from ...lifecycle.observation import TERMINATE_REASON_PREFIX
 from ...lifecycle.reasons import Reason
 from ...lifecycle.retry import Decision
-from ...lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobEvent
-from ...models import Attempt, Job
+from ...lifecycle.states import (
+    LIVE_ATTEMPT_STATES,
+    MEDIA_UNIT_KINDS,
+    AttemptEvent,
+    AttemptState,
+    JobEvent,
+    UnitState,
+)
+from ...models import Attempt, Job, Unit
 from ..state.attempt_end import suspect_units
 from ..state.budget import decide_for, next_final_status_at
 from ..state.locking import lock_job, read_attempt
@@ -35,6 +42,9 @@ from ..state.transition import transition
 from .token_bucket import take_tokens
 
 logger = logging.getLogger(__name__)
+
+_START_S = 3600
+"""Part of an attempt's time limit for everything but encoding: download, plan, verification."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,6 +148,7 @@ def _grant_one(job: Job) -> Attempt | None:
         batch_job_name=f"{conf.job_name_prefix}-{job.pk}-{number}",
         vcpus=conf.vcpus,
         memory_mib=_memory_mib(job),
+        timeout_s=_timeout_s(job),
         submit_called_at=Now(),
     )
 
@@ -159,6 +170,17 @@ def _memory_mib(job: Job) -> int:
     return min(conf.memory_cap_mib, int(ran_out * conf.out_of_memory_factor))
 
 
+def _timeout_s(job: Job) -> int:
+    """Return the attempt's time limit: the maximum, or less if the plan shows how much work is left."""
+    conf = bridge_settings()
+    units = Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS)
+    weights = units.aggregate(all=Sum("weight_frames"), left=Sum("weight_frames", filter=~Q(state=UnitState.DONE)))
+    if job.encode_cost_s is None or not weights["all"]:
+        return conf.attempt_timeout_s
+    left_s: float = job.encode_cost_s * (weights["left"] or 0) / weights["all"] / conf.vcpus
+    return min(conf.attempt_timeout_s, round(_START_S + conf.attempt_timeout_factor * left_s))
+
+
 def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> None:
     job_id = str(attempt.job_id)
     try:
@@ -169,7 +191,7 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
                 environment=definition.environment(job_id=job_id, attempt=attempt.number),
                 vcpus=attempt.vcpus,
                 memory_mib=attempt.memory_mib,
-                timeout_s=bridge_settings().attempt_timeout_s,
+                timeout_s=attempt.timeout_s,
             )
         )
     except BatchAmbiguousError as error:

@@ -101,7 +101,7 @@ def test_units_are_leased_in_order_when_one_container_claims_them() -> None:
     assert lease_unit(claim, lease_id="x") is not None
     assert lease_unit(claim, lease_id="y") is NothingToLease.OWN_WORK_FIRST
     lease = leased_again(claim, "x")
-    finish_plan(claim, lease, plan={}, units=[], plays_directly=False)
+    finish_plan(claim, lease, plan={}, units=[], plays_directly=False, encode_cost_s=100.0)
     assert leased(claim).kind is UnitKind.PUBLISH
 
 

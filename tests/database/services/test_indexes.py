@@ -19,7 +19,9 @@ def test_database_rejects_a_second_automatic_job_when_code_does_not_check() -> N
 
 def test_database_rejects_a_reused_attempt_number_when_code_does_not_check() -> None:
     first = submitted_attempt()
-    duplicate = Attempt(job=first.job, number=first.number, batch_job_name="duplicate", vcpus=1, memory_mib=1024)
+    duplicate = Attempt(
+        job=first.job, number=first.number, batch_job_name="duplicate", vcpus=1, memory_mib=1024, timeout_s=3600
+    )
     with pytest.raises(IntegrityError, match="one_attempt_per_fence"):
         duplicate.save()
 

@@ -104,6 +104,7 @@ def test_waiting_attempts_are_kept_when_one_percent_of_responses_is_empty(
             state="SUBMITTED",
             vcpus=1,
             memory_mib=1024,
+            timeout_s=3600,
             batch_job_name=each.name,
             batch_job_id=each.batch_job_id,
         )

@@ -98,7 +98,7 @@ class Call:
 
 def _finish_plan(case: Case) -> None:
     units = [PlannedUnit(kind=UnitKind.AUDIO, index=9, first_frame=0, end_frame=1, weight_frames=1)]
-    finish_plan(case.claim, case.lease, plan={}, units=units, plays_directly=False)
+    finish_plan(case.claim, case.lease, plan={}, units=units, plays_directly=False, encode_cost_s=100.0)
 
 
 def _rescue(case: Case) -> None:
@@ -244,7 +244,9 @@ def _cases(call: Call) -> Iterator[Case]:
         if call.unit_kind != UnitKind.PLAN
         else []
     )
-    attempt = Attempt.objects.create(job=job, number=1, batch_job_name="name-1", vcpus=2, memory_mib=2048)
+    attempt = Attempt.objects.create(
+        job=job, number=1, batch_job_name="name-1", vcpus=2, memory_mib=2048, timeout_s=3600
+    )
     unit = Unit.objects.create(job=job, kind=call.unit_kind, index=0, done_at=job.created_at)
     for job_state in JobState:
         with _undone():

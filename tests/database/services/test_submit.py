@@ -266,6 +266,7 @@ def test_new_jobs_are_submitted_in_one_run_when_exhausted_jobs_are_due(
             batch_job_name=str(job.pk),
             vcpus=1,
             memory_mib=1,
+            timeout_s=3600,
         )
     age(Job, "next_attempt_at", seconds=60)
     for title in "ab":
@@ -329,7 +330,8 @@ def test_owner_is_not_terminated_when_its_claim_precedes_the_lookup(batch: Scrip
 
 def test_unit_that_fails_every_attempt_is_named_when_the_job_is_dead(batch: ScriptedBatch) -> None:
     video = uploaded_video()
-    for number in range(1, 6):
+    # The first attempt finishes a unit, so it does not count.
+    for number in range(1, 7):
         claim = claimed(submitted_attempt(video, batch=batch))
         if number == 1:
             planned(claim, video_units=2, audio=False)

@@ -46,6 +46,7 @@ def _attempt(state: AttemptState) -> Attempt:
         batch_job_name=f"name-{state}",
         vcpus=2,
         memory_mib=2048,
+        timeout_s=3600,
         **attempt_columns(state),
     )
 

@@ -114,7 +114,7 @@ def test_progress_includes_all_containers_when_several_help() -> None:
     claim = working(video_units=4)
     leased(claim)
     Attempt.objects.create(
-        job_id=claim.job_id, number=2, state="RUNNING", vcpus=1, memory_mib=1, batch_job_name="second",
+        job_id=claim.job_id, number=2, state="RUNNING", vcpus=1, memory_mib=1, timeout_s=3600, batch_job_name="second",
         heartbeat_at=Now(), claimed_at=Now(), encoded_frames=60,
     )  # fmt: skip
     assert report_progress(claim, 60).percent == 50

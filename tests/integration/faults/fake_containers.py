@@ -164,7 +164,9 @@ def _do(claim: Claim, lease: Lease) -> None:
         units = [
             PlannedUnit(kind=UnitKind.VIDEO, index=i, first_frame=i, end_frame=i + 1, weight_frames=1) for i in (0, 1)
         ]
-        finish_plan(claim, lease, plan={"made by": "a fake container"}, units=units, plays_directly=False)
+        finish_plan(
+            claim, lease, plan={"made by": "a fake container"}, units=units, plays_directly=False, encode_cost_s=100.0
+        )
     elif lease.kind is UnitKind.PUBLISH:
         key = f"{lease.key_prefix}/master.m3u8"
         publish(claim, lease, manifest={"objects": []}, playlist_key=key, poster_key="")

@@ -1,0 +1,46 @@
+"""Which reason an error of a container gets: whose fault it was decides whether the attempt counts."""
+
+from __future__ import annotations
+
+import errno
+
+from django.core.exceptions import ImproperlyConfigured
+
+from ..lifecycle.exit_codes import ExitCode
+from ..lifecycle.reasons import Reason
+from ..storage.bucket import BucketError
+from ..transcode import TranscodeError
+from .scratch.reservation import ScratchTooSmallError
+
+_MACHINE_FAULTS = {
+    errno.ENOSPC: Reason.DISK_FULL,
+    errno.EDQUOT: Reason.DISK_FULL,
+    errno.EIO: Reason.DISK_FAILED,
+    errno.EROFS: Reason.DISK_FAILED,
+    errno.ENOMEM: Reason.OUT_OF_MEMORY,
+}
+"""errno(3) of a local file or process -> reason. The bucket's errors are BucketError and have none."""
+
+
+def failure_of(error: BaseException, *, was_out_of_memory: bool) -> tuple[ExitCode, Reason, str]:
+    """Return exit code, reason and text for an error that ends the attempt.
+
+    `was_out_of_memory`: the kernel killed a process of this container for lack of memory.
+    """
+    code, reason, text = ExitCode.FAILED, Reason.CONTAINER_ERROR, str(error)
+    match error:
+        case ImproperlyConfigured():
+            code, reason = ExitCode.MISCONFIGURED, Reason.MISCONFIGURED
+        case ScratchTooSmallError():
+            reason = Reason.SCRATCH_TOO_SMALL
+        case BucketError():
+            reason = Reason.STORAGE_FAILED
+        case OSError():
+            reason = _MACHINE_FAULTS.get(error.errno or 0, Reason.STORAGE_FAILED)
+        case TranscodeError() if error.code == Reason.DISK_FULL:
+            reason = Reason.DISK_FULL
+        case TranscodeError():
+            reason = Reason.OUT_OF_MEMORY if was_out_of_memory else Reason.TRANSCODE_FAILED
+        case _:
+            text = f"{type(error).__name__}: {error}"
+    return code, reason, text

@@ -1,0 +1,181 @@
+"""Reservation of disk space by allocated files, which every process on the machine sees as used.
+
+Two files: the source, allocated in full before the download, and a ballast for the files of units.
+The ballast shrinks as those files grow, so the sum stays the same and the free space on the disk
+belongs to nobody's reservation.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ...conf import bridge_settings
+from ...transcode import StoppedError
+from .rule import Step, next_step
+
+logger = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
+_GIB = 1024**3
+AHEAD_BYTES = 32 * _MIB
+"""Free space that the ballast leaves for what is written until it is adjusted again. Two slots write
+about 10 MB/s with the standard ladder. `scratch_floor_mib` covers this for every container of a
+machine."""
+
+_ADJUST_EVERY_S = 0.5
+_FEWEST_ADJUSTED_BYTES = _MIB
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 20.0
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CANNOT_ALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL})
+
+
+class ScratchTooSmallError(Exception):
+    """The machine's disk has no room for the source and the files made from it."""
+
+    code = "SCRATCH_TOO_SMALL"
+
+
+class Reservation:
+    """Space that a container has reserved in its folder. A context manager that keeps the ballast adjusted."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reserve nothing yet."""
+        self._folder = folder
+        self._ballast = folder / "ballast"
+        self._ballast_bytes = 0
+        self._wanted_bytes = bridge_settings().scratch_reserve_mib * _MIB
+        self._floor_bytes = bridge_settings().scratch_floor_mib * _MIB
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._keep_adjusted, name="ballast", daemon=True)
+
+    def __enter__(self) -> Reservation:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def reserve(
+        self,
+        target: Path,
+        size_bytes: int,
+        *,
+        working_neighbours: Callable[[], int],
+        progress: Callable[[int], None],
+        stop: threading.Event,
+    ) -> None:
+        """Allocate `target` with this size, and the ballast; wait for room if there is none.
+
+        `working_neighbours` returns the number of working containers on the same machine.
+        `progress` is called with a growing number while this waits.
+
+        Raises ScratchTooSmallError if there was no room for too long, or StoppedError.
+        """
+        conf = bridge_settings()
+        needed_bytes = size_bytes + self._wanted_bytes + self._floor_bytes
+        started_s = time.monotonic()
+        alone_since_s: float | None = None
+        pauses = 0
+        while True:
+            free_bytes = shutil.disk_usage(self._folder).free
+            now_s = time.monotonic()
+            is_alone = free_bytes < needed_bytes and not working_neighbours()
+            alone_since_s = (alone_since_s or now_s) if is_alone else None
+            step = next_step(
+                free_bytes=free_bytes,
+                needed_bytes=needed_bytes,
+                waited_s=now_s - started_s,
+                alone_s=None if alone_since_s is None else now_s - alone_since_s,
+                wait_limit_s=conf.scratch_wait_s,
+                hold_s=conf.scratch_hold_s,
+            )
+            if step is Step.LEAVE:
+                raise ScratchTooSmallError(_message(size_bytes, needed_bytes, free_bytes, self._folder))
+            if step is Step.RESERVE and self._allocate(target, size_bytes):
+                return
+            if not pauses:
+                extra = {"free_gib": round(free_bytes / _GIB, 1), "needed_gib": round(needed_bytes / _GIB, 1)}
+                logger.warning("SCRATCH_WAITING", extra=extra)
+            pauses += 1
+            progress(pauses)
+            # Spread, so that waiting containers do not try to allocate at the same moment.
+            if stop.wait(random.uniform(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S)):  # noqa: S311 - guards nothing
+                raise StoppedError
+
+    def _allocate(self, target: Path, size_bytes: int) -> bool:
+        """Allocate both files. Return False, with neither kept, if another container was faster."""
+        try:
+            _allocate(target, size_bytes)
+            _allocate(self._ballast, self._wanted_bytes)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+        else:
+            if shutil.disk_usage(self._folder).free >= self._floor_bytes:
+                self._ballast_bytes = self._wanted_bytes
+                return True
+        for path in (target, self._ballast):
+            path.unlink(missing_ok=True)
+        return False
+
+    def _keep_adjusted(self) -> None:
+        while not self._stopped.wait(_ADJUST_EVERY_S):
+            if self._ballast.exists():
+                self.adjust()
+
+    def adjust(self) -> None:
+        """Make the ballast as large as what is left of the reservation."""
+        target_bytes = max(0, self._wanted_bytes - AHEAD_BYTES - self._unit_bytes())
+        if abs(target_bytes - self._ballast_bytes) < _FEWEST_ADJUSTED_BYTES:
+            return
+        with suppress(OSError):
+            # If there is no room to grow again, the next adjustment tries once more.
+            if target_bytes < self._ballast_bytes:
+                os.truncate(self._ballast, target_bytes)
+            else:
+                _allocate(self._ballast, target_bytes)
+            self._ballast_bytes = target_bytes
+
+    def _unit_bytes(self) -> int:
+        """Return the size of all files in the folders of units."""
+        total = 0
+        for parent, _, names in os.walk(self._folder):
+            if parent == str(self._folder):
+                continue
+            for name in names:
+                with suppress(OSError):  # removed meanwhile
+                    total += Path(parent, name).stat().st_size
+        return total
+
+
+def _allocate(path: Path, size_bytes: int) -> None:
+    """Give the file this size, with blocks on the disk for all of it (posix_fallocate(3)).
+
+    A file system that cannot allocate only gets the size. Raises OSError.
+    """
+    with path.open("ab") as file:
+        try:
+            if size_bytes:
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+        except OSError as error:
+            if error.errno not in _CANNOT_ALLOCATE:
+                raise
+            file.truncate(size_bytes)
+
+
+def _message(size_bytes: int, needed_bytes: int, free_bytes: int, folder: Path) -> str:
+    return (
+        f"The source has {size_bytes / _GIB:.1f} GiB and needs {needed_bytes / _GIB:.1f} GiB with the files made from it and a"
+        f" margin, but the disk at {folder} has only {free_bytes / _GIB:.1f} GiB free, and no other container is going to"
+        " release any. Give machines more scratch space (scratch_gib in Terraform), or run fewer containers on each."
+    )

@@ -1,0 +1,43 @@
+"""Estimated cost of encoding a plan, in CPU seconds.
+
+An estimate for limits and time-outs, not a promise: it is right within a factor of two for the
+standard ladder, and too high for faster presets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import InputRejectedError
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+_ENCODE_S_PER_PX = 40e-9
+"""Per pixel of every rung. A film with much motion took 3.57 CPU seconds per second with the standard
+ladder, 3.7 million pixels per frame (docs/performance.md); a lecture takes a third of it.
+"""
+
+_DECODE_S_PER_PX = 4e-9
+"""Per pixel of the source: 1080p H.264 decodes at about 120 frames per second on one core (measured)."""
+
+_AUDIO_S_PER_S = 0.02
+"""Per second of audio: AAC encodes at 50 times real time or faster (measured)."""
+
+
+def encode_cost_s(plan: Plan) -> float:
+    """Return the estimated CPU seconds for all units of the plan."""
+    rungs_px = sum(rung.width_px * rung.height_px for rung in plan.rungs)
+    frame_s = rungs_px * _ENCODE_S_PER_PX + plan.source_px * _DECODE_S_PER_PX
+    return plan.frames * frame_s * bool(plan.rungs) + plan.duration_s * _AUDIO_S_PER_S * plan.has_audio
+
+
+def check_cost(plan: Plan, *, limit_cpu_h: float) -> None:
+    """Raise InputRejectedError if encoding the plan would take more CPU hours than the limit."""
+    cost_h = encode_cost_s(plan) / 3600
+    if cost_h > limit_cpu_h:
+        raise InputRejectedError(
+            code="TOO_MUCH_WORK",
+            message=f"Processing this video would take about {cost_h:.0f} hours of computing; the limit is {limit_cpu_h:.0f}."
+            " Please cut it into shorter parts, or export it with a smaller frame size or fewer frames per second.",
+        )

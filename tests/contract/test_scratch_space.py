@@ -1,0 +1,164 @@
+"""Containers of one machine reserve space on its disk: a small real file system that several processes fill."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings as django_settings
+
+from tasks.container.scratch.reservation import Reservation, ScratchTooSmallError
+from tasks.transcode import StoppedError
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+MIB = 1024 * 1024
+SOURCE_MIB, RESERVE_MIB, FLOOR_MIB, DISK_MIB = 100, 64, 5 * 32, 512
+CONTAINERS = 4
+FIT = 2
+"""Two reservations leave 512 - 2 * (100 + 64) = 184 MiB, which is no room for a third one and the floor."""
+
+PROGRAM = f"""
+import sys, threading
+from pathlib import Path
+import django
+django.setup()
+from tasks.container.scratch import reservation
+from tasks.container.scratch.reservation import Reservation, ScratchTooSmallError
+
+reservation._SHORTEST_PAUSE_S, reservation._LONGEST_PAUSE_S = 0.1, 0.3
+folder = Path(sys.argv[1])
+folder.mkdir()
+source = folder / "source"
+with Reservation(folder) as reserved:
+    sys.stdin.readline()
+    try:
+        reserved.reserve(source, {SOURCE_MIB * MIB}, working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event())
+    except ScratchTooSmallError:
+        sys.exit(3)
+    print("reserved", flush=True)
+    sys.stdin.readline()
+    # The space is there although everybody wants it.
+    source.open("r+b").write(bytes({SOURCE_MIB * MIB}))
+    (folder / "unit").mkdir()
+    (folder / "unit" / "720p.mp4").write_bytes(bytes({RESERVE_MIB * MIB}))
+    print("written", flush=True)
+"""
+
+
+def mounted(folder: Path, *command: str) -> list[str]:
+    """Return a command that runs `command` in namespaces of its own, with a small disk mounted on the folder."""
+    script = f'mount -t tmpfs -o size={DISK_MIB}m none "$1" && shift && exec "$@"'
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *user, "--mount", "sh", "-c", script, "sh", str(folder), *command]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """Return a folder on which `mounted` can mount a disk."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(mounted(folder, "true"), capture_output=True, check=False, timeout=30).returncode:
+        pytest.skip("this machine allows no mount namespaces")
+    return folder
+
+
+STARTER = f"""
+import subprocess, sys
+program, disk = sys.argv[1:]
+containers = [
+    subprocess.Popen([sys.executable, "-c", program, f"{{disk}}/{{number}}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for number in range({CONTAINERS})
+]
+for each in containers:
+    each.stdin.write("go\\n")
+    each.stdin.flush()
+ends = []
+for each in containers:
+    first = each.stdout.readline().strip()
+    ends.append(first or each.wait())
+holders = [each for each, end in zip(containers, ends) if end == "reserved"]
+for each in holders:
+    each.stdin.write("write\\n")
+    each.stdin.flush()
+print(sorted(map(str, ends)), [each.stdout.readline().strip() for each in holders], [each.wait() for each in holders])
+"""
+
+
+def test_containers_share_a_disk_without_filling_it_when_they_start_together(disk: Path) -> None:
+    numbers = {
+        "scratch_reserve_mib": RESERVE_MIB,
+        "scratch_floor_mib": FLOOR_MIB,
+        "scratch_hold_s": 8,
+    }
+    environment = {**os.environ, "BATCHREEL": json.dumps(numbers)}
+    done = subprocess.run(
+        mounted(disk, sys.executable, "-c", STARTER, PROGRAM, str(disk)),
+        env=environment,
+        cwd=django_settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    left = ["3"] * (CONTAINERS - FIT)
+    assert done.stdout.strip() == f"{[*left, *['reserved'] * FIT]} {['written'] * FIT} {[0] * FIT}", done.stderr
+
+
+def test_ballast_shrinks_and_grows_when_files_of_units_come_and_go(settings: Settings, tmp_path: Path) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": 100, "scratch_floor_mib": 1}
+    reservation = Reservation(tmp_path)
+    reservation.reserve(
+        tmp_path / "source", MIB, working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event()
+    )
+    ballast = tmp_path / "ballast"
+    assert (tmp_path / "source").stat().st_blocks * 512 >= MIB, "the source has no blocks on the disk"
+    assert ballast.stat().st_blocks * 512 >= 100 * MIB
+    unit = tmp_path / "video-0000-1"
+    unit.mkdir()
+    (unit / "720p.mp4").write_bytes(bytes(40 * MIB))
+    reservation.adjust()
+    assert ballast.stat().st_size == (100 - 32 - 40) * MIB
+    (unit / "720p.mp4").unlink()
+    reservation.adjust()
+    assert ballast.stat().st_size == (100 - 32) * MIB
+    (unit / "720p.mp4").write_bytes(bytes(200 * MIB))
+    reservation.adjust()
+    assert ballast.stat().st_size == 0
+
+
+def test_container_waits_when_a_neighbour_holds_the_room(settings: Settings, tmp_path: Path) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": 1024**3, "scratch_hold_s": 0}
+    waited: list[int] = []
+    stop = threading.Event()
+
+    def progress(count: int) -> None:
+        waited.append(count)
+        stop.set()
+
+    with pytest.raises(StoppedError):
+        Reservation(tmp_path).reserve(
+            tmp_path / "source", MIB, working_neighbours=lambda: 1, progress=progress, stop=stop
+        )
+    assert waited == [1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_container_leaves_with_the_figures_when_nobody_will_release_room(settings: Settings, tmp_path: Path) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": 1024**3, "scratch_hold_s": 0}
+    with pytest.raises(ScratchTooSmallError, match=r"needs .* GiB with the files made from it .* GiB free"):
+        Reservation(tmp_path).reserve(
+            tmp_path / "source",
+            MIB,
+            working_neighbours=lambda: 0,
+            progress=lambda _: None,
+            stop=threading.Event(),
+        )
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,45 @@
+"""The estimated cost of an encode, and the limit above which a source is rejected."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from tasks.conf import BridgeSettings
+from tasks.transcode import PROFILES, InputRejectedError, Plan, check_cost, encode_cost_s, make_plan
+from tests.unit.transcode.sources import make_audio, make_source
+
+LIMIT_CPU_H = BridgeSettings().max_encode_cpu_h
+
+
+def plan_of(*, duration_s: int, rate: int, **changes: object) -> Plan:
+    source = make_source(frames=duration_s * rate, rate=rate, key_every=10 * rate, **changes)
+    return make_plan(source, PROFILES["standard"], threads=1)
+
+
+def test_cost_is_within_a_factor_of_two_when_it_was_measured() -> None:
+    """docs/performance.md: a film at 25 frames per second took 3.57 CPU seconds per second."""
+    cost_s = encode_cost_s(plan_of(duration_s=60, rate=25)) / 60
+    assert 3.57 / 2 < cost_s < 3.57 * 2
+
+
+def test_cost_is_small_when_there_is_only_audio() -> None:
+    hour = make_audio(0, 3600)
+    source = make_source(audio=hour, first_pts=0, end_pts=3600 * 90_000, frame_pts=(), keys=(), width_px=0, height_px=0)
+    plan = make_plan(source, PROFILES["standard"], threads=1)
+    assert encode_cost_s(plan) == pytest.approx(72, rel=0.01)
+
+
+def test_longest_videos_are_accepted_when_their_frames_are_large() -> None:
+    per_minute_s = encode_cost_s(plan_of(duration_s=60, rate=60, width_px=7680, height_px=4320))
+    assert per_minute_s * 60 * 12 / 3600 < LIMIT_CPU_H
+
+
+def test_source_is_rejected_with_the_way_out_when_encoding_would_take_too_long() -> None:
+    plan = plan_of(duration_s=60, rate=60)
+    hours = Fraction(encode_cost_s(plan)) / 3600
+    check_cost(plan, limit_cpu_h=float(hours))
+    with pytest.raises(InputRejectedError, match="cut it into shorter parts") as caught:
+        check_cost(plan, limit_cpu_h=float(hours) * 0.99)
+    assert caught.value.code == "TOO_MUCH_WORK"
