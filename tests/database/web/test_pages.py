@@ -259,7 +259,7 @@ def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Cl
     response = staff.get("/progress/", {"video": [str(ready.pk), str(busy.pk), missing, "nonsense", ""]})
     assert response["Cache-Control"] == "no-store"
     videos = response.json()["videos"]
-    assert videos[str(ready.pk)] | {"published_job": ""} == {
+    assert videos[str(ready.pk)] | {"watchable": ""} == {
         "status": "READY",
         "message": "The video is ready to watch.",
         "percent": 100,
@@ -269,9 +269,9 @@ def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Cl
         "attempt": 1,
         "remaining_s": None,
         "active": False,
-        "published_job": "",
+        "watchable": "",
     }
-    assert videos[str(ready.pk)]["published_job"] == str(ready.published_job_id)
+    assert videos[str(ready.pk)]["watchable"] == str(ready.published_job_id)
     assert (videos[str(busy.pk)]["active"], videos[str(busy.pk)]["percent"]) == (True, 0)
     assert videos[missing] is None
     assert "nonsense" not in videos
