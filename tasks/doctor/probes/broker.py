@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 
-import redis
 from django.conf import settings
+from kombu import Connection
+from redis import RedisError
 
 from ...schedule.ticks import ROUTES
 from ..finding import failed, ok, warning
@@ -26,27 +28,70 @@ WAITING_LIMIT = 500
 Four beat entries whose messages expire after one period never get close to it.
 """
 
+_FIXES = {
+    "Hostname mismatch": "Use the host name of the server's certificate in REDIS_URL.",
+    "IP address mismatch": "Use the host name of the server's certificate in REDIS_URL.",
+    "CERTIFICATE_VERIFY_FAILED": "Set REDIS_CA_FILE to the certificate of the authority that signed the server's.",
+    "WRONG_VERSION_NUMBER": "The server does not use TLS on this port: set REDIS_URL to its TLS port, or to redis://.",
+    "No master found": "Check REDIS_SENTINEL_MASTER and REDIS_SENTINEL_PASSWORD, and that the sentinels are running.",
+}
+"""Part of an error's text -> fix."""
+
 
 def check_broker() -> Iterator[Finding]:
-    """Yield one finding for the server and one for the waiting messages."""
-    client: Any = redis.Redis.from_url(
-        settings.CELERY_BROKER_URL, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
-    )
-    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("global_keyprefix", "")
+    """Yield one finding for the server and one for the waiting messages.
+
+    The connection is made by kombu from the same settings as those of web, worker and beat, so TLS
+    and Sentinel have the same effect here as there.
+    """
+    options = {
+        **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
+        "socket_timeout": _TIMEOUT_S,
+        "socket_connect_timeout": _TIMEOUT_S,
+    }
     queues = sorted({route["queue"] for route in ROUTES.values()})
     try:
-        about = client.info()
-        waiting = {queue: client.llen(prefix + queue) for queue in queues}
-    except redis.RedisError as error:
-        yield failed("broker", f"Redis is unavailable: {error}", fix="Check REDIS_URL, and that the server is running.")
+        connection = Connection(
+            settings.CELERY_BROKER_URL, ssl=getattr(settings, "CELERY_BROKER_USE_SSL", False), transport_options=options
+        )
+        channel: Any = connection.transport.create_channel(connection.transport)
+        try:
+            with channel.conn_or_acquire() as client:
+                about = client.info()
+                waiting = {queue: client.llen(queue) for queue in queues}  # kombu adds the prefix of its keys
+                route = _route(client, connection.ssl)
+        finally:
+            channel.close()
+    except (RedisError, OSError) as error:
+        fix = next((fix for text, fix in _FIXES.items() if text in str(error)), "")
+        fix = fix or "Check REDIS_URL, and that the server is running."
+        yield failed("broker", f"Redis is unavailable: {error}", fix=fix)
         return
-    finally:
-        client.close()
-    yield _server(about)
+    except Exception as error:  # noqa: BLE001 - kombu raises many kinds for settings that it cannot use
+        # Without the text, which may contain part of a password.
+        yield failed(
+            "broker",
+            f"Celery cannot use the broker's settings ({type(error).__name__}).",
+            fix="Run `manage.py check`, and correct what it names.",
+        )
+        return
+    yield _server(about, route)
     yield from _waiting(waiting)
 
 
-def _server(about: dict[str, Any]) -> Finding:
+def _route(client: Any, use_ssl: Any) -> str:
+    """Return how the server was reached, as a part of a message."""
+    master = getattr(client.connection_pool, "master_address", None)
+    parts = [f"as the sentinels' master {master[0]}:{master[1]}"] if master else []
+    if isinstance(use_ssl, dict):
+        unchecked = use_ssl.get("ssl_cert_reqs", "required") in {None, "none", ssl.CERT_NONE}
+        parts.append(
+            "over TLS without a check of the certificate" if unchecked else "over TLS with a checked certificate"
+        )
+    return "".join(f" {part}" for part in parts)
+
+
+def _server(about: dict[str, Any], route: str) -> Finding:
     version, policy = str(about["redis_version"]), about.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         return failed(
@@ -56,7 +101,7 @@ def _server(about: dict[str, Any]) -> Finding:
         )
     if tuple(int(number) for number in version.split(".")[:2]) < MINIMUM_VERSION:
         return warning("broker", f"Redis {version} is old.", fix="Use Redis 7 or newer.")
-    return ok("broker", f"Redis {version} is reachable, with maxmemory-policy noeviction.")
+    return ok("broker", f"Redis {version} is reachable{route}, with maxmemory-policy noeviction.")
 
 
 def _waiting(waiting: dict[str, int]) -> Iterator[Finding]:
