@@ -87,7 +87,8 @@ def _send() -> None:
     try:
         current_app.send_task(WAKEUP_TASK, expires=60)
     except (OperationalError, OSError) as error:
-        _give_up(str(error))
+        # If no sentinel names a master, redis-py appends every option of every connection.
+        _give_up(str(error).partition(" : <redis")[0])
     except Exception as error:  # noqa: BLE001 - kombu raises many kinds for broker settings that it cannot use
         # Without the text, which may contain part of a password that is not percent-encoded.
         _give_up(f"{type(error).__name__}; `manage.py check` names a setting of the broker that cannot be used")

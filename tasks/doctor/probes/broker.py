@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from kombu import Connection
-from redis import RedisError
+from redis import Redis, RedisError
+from redis.sentinel import MasterNotFoundError
 
 from ...schedule.ticks import ROUTES
 from ..finding import failed, ok, warning
@@ -22,6 +24,8 @@ _TIMEOUT_S = 3.0
 MINIMUM_VERSION = (6, 2)
 """The oldest Redis version that the stack is tested with."""
 
+DEFAULT_SENTINEL_PORT = 26379
+
 WAITING_LIMIT = 500
 """Messages in one queue.
 
@@ -32,8 +36,8 @@ _FIXES = {
     "Hostname mismatch": "Use the host name of the server's certificate in REDIS_URL.",
     "IP address mismatch": "Use the host name of the server's certificate in REDIS_URL.",
     "CERTIFICATE_VERIFY_FAILED": "Set REDIS_CA_FILE to the certificate of the authority that signed the server's.",
-    "WRONG_VERSION_NUMBER": "The server does not use TLS on this port: set REDIS_URL to its TLS port, or to redis://.",
-    "No master found": "Check REDIS_SENTINEL_MASTER and REDIS_SENTINEL_PASSWORD, and that the sentinels are running.",
+    "Authentication required": "Set the password in REDIS_URL, and that of the sentinels in REDIS_SENTINEL_PASSWORD.",
+    "invalid username-password pair": "Correct the password in REDIS_URL, and that of the sentinels in REDIS_SENTINEL_PASSWORD.",
 }
 """Part of an error's text -> fix."""
 
@@ -54,18 +58,12 @@ def check_broker() -> Iterator[Finding]:
         connection = Connection(
             settings.CELERY_BROKER_URL, ssl=getattr(settings, "CELERY_BROKER_USE_SSL", False), transport_options=options
         )
-        channel: Any = connection.transport.create_channel(connection.transport)
-        try:
-            with channel.conn_or_acquire() as client:
-                about = client.info()
-                waiting = {queue: client.llen(queue) for queue in queues}  # kombu adds the prefix of its keys
-                route = _route(client, connection.ssl)
-        finally:
-            channel.close()
+        about, waiting, route = _ask(connection, queues)
+    except MasterNotFoundError:
+        yield _no_master(connection, options)
+        return
     except (RedisError, OSError) as error:
-        fix = next((fix for text, fix in _FIXES.items() if text in str(error)), "")
-        fix = fix or "Check REDIS_URL, and that the server is running."
-        yield failed("broker", f"Redis is unavailable: {error}", fix=fix)
+        yield failed("broker", f"Redis is unavailable: {error}", fix=_fix(str(error), uses_tls=bool(connection.ssl)))
         return
     except Exception as error:  # noqa: BLE001 - kombu raises many kinds for settings that it cannot use
         # Without the text, which may contain part of a password.
@@ -77,6 +75,41 @@ def check_broker() -> Iterator[Finding]:
         return
     yield _server(about, route)
     yield from _waiting(waiting)
+
+
+def _ask(connection: Connection, queues: list[str]) -> tuple[dict[str, Any], dict[str, int], str]:
+    """Return what the server reports about itself, the messages in each queue, and how the server was reached."""
+    channel: Any = connection.transport.create_channel(connection.transport)
+    try:
+        with channel.conn_or_acquire() as client:
+            waiting = {queue: client.llen(queue) for queue in queues}  # kombu adds the prefix of its keys
+            return client.info(), waiting, _route(client, connection.ssl)
+    finally:
+        channel.close()
+
+
+def _no_master(connection: Connection, options: dict[str, Any]) -> Finding:
+    """Return why no sentinel names a master, which the error of redis-py does not contain."""
+    causes = []
+    for url in connection.alt or [connection.as_uri()]:
+        parts = urlsplit(url)
+        address = (parts.hostname or "127.0.0.1", parts.port or DEFAULT_SENTINEL_PORT)
+        try:
+            with Redis(*address, **(options.get("sentinel_kwargs") or {})) as sentinel:
+                sentinel.ping()
+        except (RedisError, OSError) as error:
+            causes.append(f"{address[0]}:{address[1]}: {error}")
+    name = options.get("master_name")
+    why = f"No sentinel has a master {name}. {' '.join(causes)}".strip()
+    fix = "Set REDIS_SENTINEL_MASTER to the name in the sentinels' configuration, and check that the master is running."
+    return failed("broker", why, fix=_fix(why, uses_tls=bool(connection.ssl)) if causes else fix)
+
+
+def _fix(why: str, *, uses_tls: bool) -> str:
+    tls = "that it uses TLS on this port" if uses_tls else "whether it requires TLS (rediss://)"
+    return next(
+        (fix for text, fix in _FIXES.items() if text in why), f"Check REDIS_URL, that the server is running, and {tls}."
+    )
 
 
 def _route(client: Any, use_ssl: Any) -> str:
