@@ -52,7 +52,7 @@ def redis_broker(
     of their URLs has, credentials or a database, applies to all. The timeouts are those of the
     connections to sentinels, which have their own.
     """
-    is_sentinel = url.startswith("sentinel://")
+    is_sentinel = url.lower().startswith("sentinel://")
     try:
         urls = [urlsplit(each) for each in _single_urls(url)]
     except ValueError:
@@ -81,7 +81,7 @@ def redis_broker(
 def _single_urls(url: str) -> list[str]:
     """Return the URLs between the semicolons; a sentinel may be just host and port."""
     each_url = [each.strip() for each in url.split(";") if each.strip()]
-    if url.startswith("sentinel://"):
+    if url.lower().startswith("sentinel://"):
         each_url = [each if "://" in each else f"sentinel://{each}" for each in each_url]
     return each_url
 

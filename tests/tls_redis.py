@@ -106,8 +106,8 @@ class TlsProxy:
             for each in both:
                 each.cancel()
             await asyncio.gather(*both, return_exceptions=True)
-            for each in (writer, server_writer):
-                each.transport.abort()
+            writer.transport.abort()
+            server_writer.transport.abort()
 
     @staticmethod
     async def _end(server: asyncio.Server) -> None:

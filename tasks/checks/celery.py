@@ -158,9 +158,12 @@ def _is_database(virtual_host: str | None) -> bool:
 def _tls(server: str, options: Any) -> Iterator[CheckMessage]:
     """Check redis-py's options for a connection to `server`."""
     try:
+        if not isinstance(options, dict):
+            message = f"kombu ignores {options!r}, which is not a dictionary, and connects without TLS"
+            raise TypeError(message)  # noqa: TRY301 - one of several faults with one message
         tls = SSLConnection(**{name: value for name, value in options.items() if name.startswith("ssl_")})
         ssl.create_default_context(cafile=tls.ca_certs, capath=tls.ca_path, cadata=tls.ca_data)
-    except (AttributeError, TypeError, OSError, RedisError) as error:
+    except (TypeError, ValueError, OSError, RedisError) as error:
         yield Error(
             f"The TLS options of the connection to {server} cannot be used: {error}.",
             hint="Set REDIS_CA_FILE to a readable file with PEM certificates; on your own site, CELERY_BROKER_USE_SSL to a"

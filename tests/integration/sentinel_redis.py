@@ -83,7 +83,8 @@ class SentinelRedis:
     def master_port(self) -> int:
         """Return the port of the server that the sentinels regard as the master, or 0 if there is none now."""
         running = [(LOOPBACK, port) for port in self.sentinel_ports if port in self._services]
-        with Sentinel(running, sentinel_kwargs={"password": SENTINEL_PASSWORD, "socket_timeout": 2}) as sentinel:
+        options = {"password": SENTINEL_PASSWORD, "socket_timeout": 2}
+        with Sentinel(running, sentinel_kwargs=options) as sentinel:  # type: ignore[no-untyped-call]
             try:
                 return int(sentinel.discover_master(MASTER_NAME)[1])
             except MasterNotFoundError:
