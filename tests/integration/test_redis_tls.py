@@ -14,7 +14,7 @@ from tests.integration.celery_nodes import NodeProcess, beat_process, worker_pro
 from tests.integration.manage_command import manage
 from tests.polling import wait_for
 from tests.tls_redis import TlsProxy, make_authority
-from tests.wakeup_broker import BOUND_S, send_wakeups_to
+from tests.wakeup_broker import BOUND_S, finish_wakeups, send_wakeups_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,7 @@ class TestRightAuthority:
         wait_for(lambda: Tick.objects.filter(name="submit", fence__gt=0).exists(), what="a submit tick")
         with send_wakeups_to(tls_redis.url, ca_file=site_environment["REDIS_CA_FILE"]):
             wakeup.send_wakeup()
+            finish_wakeups()
         wait_for(lambda: "Task batchreel.wake[" in running_site.worker.logs(), what="the wake-up")
         assert tls_redis.accepted >= 3  # worker, beat, and this process
         assert "insecure" not in running_site.worker.logs() + running_site.beat.logs()
