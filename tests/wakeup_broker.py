@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from pytest_django import Settings
+
 BOUND_S = 2.5
 """Maximum time that one request waits for Redis in total: promise 7."""
 
@@ -37,6 +39,13 @@ def send_wakeups_to(url: str, **options: str) -> Iterator[None]:
         yield
     finally:
         _set_broker(before)
+
+
+def set_broker(settings: Settings, broker: RedisBroker) -> None:
+    """Set Django's settings of the broker, which the doctor and the system checks read."""
+    settings.CELERY_BROKER_URL, settings.CELERY_BROKER_USE_SSL = broker.url, broker.use_ssl
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**options, **broker.transport_options}
 
 
 def finish_wakeups() -> None:

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks import wakeup
+from tasks.broker import redis_broker
+from tasks.doctor.probes.broker import check_broker
 from tasks.models import Tick
 from tests.integration.dedicated_redis import worker_has_ended
-from tests.integration.manage_command import manage
 from tests.integration.sentinel_redis import MASTER_NAME, SENTINEL_PASSWORD, SentinelRedis
 from tests.polling import wait_for
-from tests.wakeup_broker import finish_wakeups, send_wakeups_to
+from tests.wakeup_broker import finish_wakeups, send_wakeups_to, set_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pytest_django import Settings
 
     from tests.integration.celery_nodes import RunningSite
 
@@ -45,7 +48,7 @@ def submit_ticks() -> int:
 
 @pytest.mark.usefixtures("wakeups_are_sent")
 def test_ticks_and_wakeups_continue_when_the_master_and_a_sentinel_are_killed(
-    sentinel_redis: SentinelRedis, running_site: RunningSite, site_environment: dict[str, str]
+    sentinel_redis: SentinelRedis, running_site: RunningSite, settings: Settings
 ) -> None:
     wait_for(lambda: submit_ticks() >= 2, what="ticks through the first master")
     first_master = sentinel_redis.master_port()
@@ -67,5 +70,6 @@ def test_ticks_and_wakeups_continue_when_the_master_and_a_sentinel_are_killed(
         wakeup.send_wakeup()
         finish_wakeups()
     wait_for(lambda: "Task batchreel.wake[" in running_site.worker.logs(), what="the wake-up")
-    doctor = manage("doctor", environment=site_environment)
-    assert f"as the sentinels' master 127.0.0.1:{sentinel_redis.master_port()}" in doctor.stdout
+    set_broker(settings, redis_broker(sentinel_redis.url, **options))
+    server, *_ = check_broker()
+    assert f"is reachable as the sentinels' master 127.0.0.1:{sentinel_redis.master_port()}" in server.why

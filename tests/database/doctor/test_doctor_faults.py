@@ -23,7 +23,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django import Settings
 
 from tasks.batch.definition import render
-from tasks.broker import RedisBroker, redis_broker
+from tasks.broker import redis_broker
 from tasks.conf import bridge_settings
 from tasks.doctor.finding import Finding, Status
 from tasks.doctor.runner import run_probes
@@ -39,6 +39,7 @@ from tests.batch_faults import Faults
 from tests.buckets import use_new_bucket
 from tests.factories import age, published, submitted_attempt, uploaded_video
 from tests.tls_redis import TlsProxy, make_authority
+from tests.wakeup_broker import set_broker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -130,23 +131,18 @@ def redis_is_unreachable(site: Site) -> None:
 def redis_has_another_authority(site: Site) -> Iterator[None]:
     ours, theirs = make_authority(site.tmp_path), make_authority(site.tmp_path, name="theirs")
     with TlsProxy(django_settings.CELERY_BROKER_URL, theirs).running() as proxy:
-        use_broker(site, redis_broker(proxy.url, ca_file=str(ours.ca_file)))
+        set_broker(site.settings, redis_broker(proxy.url, ca_file=str(ours.ca_file)))
         yield
 
 
 def sentinels_are_unreachable(site: Site) -> None:
-    use_broker(site, redis_broker("sentinel://127.0.0.1:1/0;sentinel://127.0.0.1:2", sentinel_master="lectures"))
+    set_broker(
+        site.settings, redis_broker("sentinel://127.0.0.1:1/0;sentinel://127.0.0.1:2", sentinel_master="lectures")
+    )
 
 
 def sentinel_master_is_not_named(site: Site) -> None:
-    use_broker(site, redis_broker("sentinel://127.0.0.1:1/0"))
-
-
-def use_broker(site: Site, broker: RedisBroker) -> None:
-    site.settings.CELERY_BROKER_URL = broker.url
-    site.settings.CELERY_BROKER_USE_SSL = broker.use_ssl
-    options = django_settings.CELERY_BROKER_TRANSPORT_OPTIONS
-    site.settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**options, **broker.transport_options}
+    set_broker(site.settings, redis_broker("sentinel://127.0.0.1:1/0"))
 
 
 @contextmanager
