@@ -6,7 +6,6 @@ from tests.mutations.patch import Patch
 
 _WAKEUP = "tests/database/services/test_wakeup.py"
 _TLS = "tests/integration/test_redis_tls.py"
-_SENTINEL = "tests/integration/test_redis_sentinel.py"
 _CHECKS = "tests/unit/test_system_checks.py"
 _DOCTOR = "tests/database/doctor/test_doctor_faults.py"
 
@@ -81,6 +80,6 @@ BROKER_PATCHES: tuple[Patch, ...] = (
         file="tasks/broker.py",
         old='            **({"password": sentinel_password} if sentinel_password else {}),\n',
         new="",
-        tests=(f"{_SENTINEL}::test_ticks_and_wakeups_continue_when_the_master_and_a_sentinel_are_killed",),
+        tests=("tests/unit/test_broker.py",),
     ),
 )
