@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import environ
 
+from tasks.broker import redis_broker
 from tasks.schedule.ticks import QUEUES, ROUTES, SUBMIT
 from tasks.storage.bucket import client_config
 
@@ -187,7 +188,16 @@ BATCHREEL = env.json("BATCHREEL", default={})
 # Celery on Redis. A message is only a wake-up, so nothing here tries to make Redis reliable; the
 # timeouts keep it from blocking callers.
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
-CELERY_BROKER_URL = REDIS_URL
+REDIS_SOCKET_TIMEOUT_S = env.float("REDIS_SOCKET_TIMEOUT_S", default=2)
+broker = redis_broker(
+    REDIS_URL,
+    ca_file=env.str("REDIS_CA_FILE", default=""),
+    sentinel_master=env.str("REDIS_SENTINEL_MASTER", default=""),
+    sentinel_password=env.str("REDIS_SENTINEL_PASSWORD", default=""),
+    socket_timeout_s=REDIS_SOCKET_TIMEOUT_S,
+)
+CELERY_BROKER_URL = broker.url
+CELERY_BROKER_USE_SSL = broker.use_ssl
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -219,10 +229,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 1,
-    "socket_timeout": env.float("REDIS_SOCKET_TIMEOUT_S", default=2),
+    "socket_timeout": REDIS_SOCKET_TIMEOUT_S,
     "socket_keepalive": True,
     "health_check_interval": 10,
     "global_keyprefix": "batchreel:",
+    **broker.transport_options,
 }
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 CELERY_TIMEZONE = "UTC"

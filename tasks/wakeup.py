@@ -73,7 +73,11 @@ def send_wakeup() -> None:
     if not circuit_breaker.is_closed():
         return
     sending = threading.Thread(target=_send, name="wakeup", daemon=True)
-    sending.start()
+    try:
+        sending.start()
+    except RuntimeError as error:
+        _give_up(f"the process has no thread left: {error}")
+        return
     sending.join(timeout=bridge_settings().broker_timeout_s)
     if sending.is_alive():
         _give_up("the broker did not answer")
@@ -83,7 +87,11 @@ def _send() -> None:
     try:
         current_app.send_task(WAKEUP_TASK, expires=60)
     except (OperationalError, OSError) as error:
-        _give_up(str(error))
+        # If no sentinel names a master, redis-py appends every option of every connection.
+        _give_up(str(error).partition(" : <redis")[0])
+    except Exception as error:  # noqa: BLE001 - kombu raises many kinds for broker settings that it cannot use
+        # Without the text, which may contain part of a password that is not percent-encoded.
+        _give_up(f"{type(error).__name__}; `manage.py check` names a setting of the broker that cannot be used")
 
 
 def _give_up(why: str) -> None:

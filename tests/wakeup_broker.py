@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from project.celery import app as celery_app
 from tasks import wakeup
+from tasks.broker import RedisBroker, redis_broker
 from tests.polling import assert_quick_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+    from pytest_django import Settings
 
 BOUND_S = 2.5
 """Maximum time that one request waits for Redis in total: promise 7."""
@@ -22,18 +25,27 @@ _JOIN_TIMEOUT_S = 30.0
 
 
 @contextmanager
-def send_wakeups_to(url: str) -> Iterator[None]:
-    """Send this process's wake-ups to another Redis.
+def send_wakeups_to(url: str, **options: str) -> Iterator[None]:
+    """Send this process's wake-ups to another Redis. `options` are those of `redis_broker`.
 
     The project's Celery app sends them, in a separate thread; in the test's thread,
     `celery.current_app` is another app.
     """
-    before = celery_app.conf.broker_url
+    conf = celery_app.conf
+    before = RedisBroker(conf.broker_url, conf.broker_use_ssl, conf.broker_transport_options)
+    broker = redis_broker(url, **options)
     try:
-        _set_broker(url)
+        _set_broker(broker._replace(transport_options={**before.transport_options, **broker.transport_options}))
         yield
     finally:
         _set_broker(before)
+
+
+def set_broker(settings: Settings, broker: RedisBroker) -> None:
+    """Set Django's settings of the broker, which the doctor and the system checks read."""
+    settings.CELERY_BROKER_URL, settings.CELERY_BROKER_USE_SSL = broker.url, broker.use_ssl
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**options, **broker.transport_options}
 
 
 def finish_wakeups() -> None:
@@ -62,9 +74,9 @@ def assert_no_wait_for_redis(
     assert_quick_once(once, limit_s=BOUND_S)
 
 
-def _set_broker(url: str) -> None:
-    celery_app.conf.broker_url = url
+def _set_broker(broker: RedisBroker) -> None:
+    conf = celery_app.conf
+    conf.broker_url, conf.broker_use_ssl, conf.broker_transport_options = broker
     celery_app._pool = None  # type: ignore[attr-defined]
     celery_app.amqp._producer_pool = None  # type: ignore[attr-defined]
-    goes_to = celery_app.connection_for_write().as_uri(include_password=True)
-    assert goes_to == url, f"wake-ups go to {goes_to}"
+    assert conf.broker_write_url == broker.url

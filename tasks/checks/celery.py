@@ -5,11 +5,14 @@ See tasks/checks/bridge.py for the bridge's own settings.
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
-from django.db import connection
+from django.db import connection as database
+from kombu import Connection
+from redis import RedisError, SSLConnection
 
 from ..schedule.ticks import ENTRY_PREFIX
 
@@ -26,13 +29,16 @@ VISIBILITY_TIMEOUT_FACTOR = 4
 Redis redelivers a message after its visibility timeout, even while the Celery task is running.
 """
 
+REDIS_TRANSPORTS = frozenset({"redis", "rediss", "sentinel"})
+"""Names of kombu's transports for Redis. The bridge uses no other broker."""
+
 DATABASE_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 
 @register("batchreel")
 def check_celery(**_: Any) -> list[CheckMessage]:
     """Check Celery's settings."""
-    return [*_time_limits(), *_delivery(), *_broker(), *_beat()]
+    return [*_time_limits(), *_delivery(), *_broker(), *_broker_url(), *_beat()]
 
 
 @register(Tags.database)
@@ -105,6 +111,80 @@ def _broker() -> Iterator[CheckMessage]:
                 hint=f"Set CELERY_BROKER_TRANSPORT_OPTIONS['{name}'] to 2 or less.",
                 id="batchreel.E026",
             )
+    sentinel = _transport().get("sentinel_kwargs")
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        if sentinel is not None and not sentinel.get(name):
+            yield Error(
+                f"The sentinels' {name} is not set, so a web request could wait forever for one that does not answer.",
+                hint=f"Set CELERY_BROKER_TRANSPORT_OPTIONS['sentinel_kwargs']['{name}'] to 2 or less.",
+                id="batchreel.E026",
+            )
+
+
+def _broker_url() -> Iterator[CheckMessage]:
+    url, use_ssl = getattr(settings, "CELERY_BROKER_URL", ""), getattr(settings, "CELERY_BROKER_USE_SSL", False)
+    try:
+        # Opens no connection: it only reads the URL as Celery will.
+        connection = Connection(url, ssl=use_ssl, transport_options=_transport())
+        usable = connection.transport_cls in REDIS_TRANSPORTS and _is_database(connection.virtual_host)
+    except Exception:  # noqa: BLE001 - kombu raises many kinds, with texts that may contain part of a password
+        usable = False
+    if not usable:
+        yield Error(
+            "Celery cannot use CELERY_BROKER_URL.",
+            hint="Set REDIS_URL to redis://:password@host:6379/0, with rediss:// for TLS, or sentinel://host:26379 for"
+            " Redis Sentinel. Percent-encode special characters of the password.",
+            id="batchreel.E040",
+        )
+        return
+    if connection.transport_cls == "sentinel" and not _transport().get("master_name"):
+        yield Error(
+            "CELERY_BROKER_URL leads to Redis Sentinel, but no master is named, so Celery could not connect.",
+            hint="Set REDIS_SENTINEL_MASTER, or `master_name` in CELERY_BROKER_TRANSPORT_OPTIONS, to the name that follows"
+            " `sentinel monitor` in the sentinels' configuration.",
+            id="batchreel.E041",
+        )
+    sentinel = _transport().get("sentinel_kwargs") or {}
+    for name, options in (("Redis", connection.ssl), ("the sentinels", sentinel if sentinel.get("ssl") else None)):
+        if options:
+            yield from _tls(name, options)
+
+
+def _is_database(virtual_host: str | None) -> bool:
+    number = str(virtual_host or "").strip("/")
+    return not number or number.isdecimal()
+
+
+def _tls(server: str, options: Any) -> Iterator[CheckMessage]:
+    """Check redis-py's options for a connection to `server`."""
+    try:
+        if not isinstance(options, dict):
+            message = f"kombu ignores {options!r}, which is not a dictionary, and connects without TLS"
+            raise TypeError(message)  # noqa: TRY301 - one of several faults with one message
+        tls = SSLConnection(**{name: value for name, value in options.items() if name.startswith("ssl_")})
+        ssl.create_default_context(cafile=tls.ca_certs, capath=tls.ca_path, cadata=tls.ca_data)
+    except (TypeError, ValueError, OSError, RedisError) as error:
+        yield Error(
+            f"The TLS options of the connection to {server} cannot be used: {error}.",
+            hint="Set REDIS_CA_FILE to a readable file with PEM certificates; on your own site, CELERY_BROKER_USE_SSL to a"
+            " dictionary of redis-py's options. Correct the `ssl_...` options in REDIS_URL.",
+            id="batchreel.E042",
+        )
+        return
+    if tls.cert_reqs == ssl.CERT_NONE:
+        yield Error(
+            f"The connection to {server} uses TLS without checking the certificate, so anyone on the way can read and change"
+            " messages.",
+            hint="Remove `ssl_cert_reqs` from REDIS_URL, and set REDIS_CA_FILE if a private authority signed the certificate;"
+            " on your own site, set CELERY_BROKER_USE_SSL to {'ssl_cert_reqs': 'required'}.",
+            id="batchreel.E043",
+        )
+    elif not tls.check_hostname:
+        yield Warning(
+            f"The connection to {server} accepts a certificate for any host name.",
+            hint="Remove `ssl_check_hostname` from REDIS_URL, and use the host name of the certificate.",
+            id="batchreel.W044",
+        )
 
 
 def _beat() -> Iterator[CheckMessage]:
@@ -129,7 +209,7 @@ def _beat() -> Iterator[CheckMessage]:
 def _beat_rows() -> Iterator[CheckMessage]:
     from django_celery_beat.models import PeriodicTask  # noqa: PLC0415 - models exist only once the apps are ready
 
-    if PeriodicTask._meta.db_table not in connection.introspection.table_names():  # noqa: SLF001 - documented API
+    if PeriodicTask._meta.db_table not in database.introspection.table_names():  # noqa: SLF001 - documented API
         return
     for row in PeriodicTask.objects.filter(name__startswith=ENTRY_PREFIX, enabled=True).order_by("name"):
         if row.expires is not None or row.expire_seconds is None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import Now
 
+from ..lifecycle.reasons import Counts, Reason
 from ..lifecycle.states import MEDIA_UNIT_KINDS, AttemptState, JobState, UnitState
 from ..models import Attempt, Job, Unit
 
@@ -130,11 +131,17 @@ def _percent(job: Job, reached_frames: int, total_frames: int) -> int:
     return min(MAX_UNFINISHED_PERCENT, 100 * reached_frames // total_frames) if total_frames else 0
 
 
+def is_interrupted(job: Job) -> bool:
+    """Return whether a job in RETRY_WAIT waits because a machine was lost, and not because an attempt failed."""
+    reason = Reason.__members__.get(job.reason)
+    return reason is None or reason.counts is not Counts.YES
+
+
 def _stage_label(job: Job, newest: list[Attempt]) -> str:
     if label := _ENDED_LABELS.get(JobState(job.state)):
         return label
     if job.state == JobState.RETRY_WAIT:
-        return "Interrupted; continues automatically"
+        return "Interrupted; continues automatically" if is_interrupted(job) else "An attempt failed; the next follows"
     for attempt in newest:
         if attempt.state == AttemptState.RUNNING:
             return _STAGE_LABELS.get(attempt.stage, attempt.stage)

@@ -16,7 +16,7 @@ from ..lifecycle.retry_offer import RetryOffer, retry_offer
 from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
 from ..lifecycle.video_status import VideoStatus, video_status
 from ..models import Job, Video
-from .progress import JobProgress, job_progress
+from .progress import JobProgress, is_interrupted, job_progress
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -38,7 +38,7 @@ _MESSAGES = {
     VideoStatus.CANCELLED: "Processing was cancelled.",
     VideoStatus.DELETED: "The video was deleted.",
 }
-"""FAILED is missing: its message is the job's own."""
+"""FAILED is missing: its message is the job's own. So is that of DEAD, if the job has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,14 @@ def _message(status: VideoStatus, newest: Job | None) -> str:
     if status is VideoStatus.READY and newest and newest.state == JobState.FAILED:
         return f"{_MESSAGES[status]} A newer version could not be processed: {newest.reason_message}"
     if status is VideoStatus.READY and newest and newest.state == JobState.DEAD:
-        return f"{_MESSAGES[status]} A newer version could not be processed after several attempts."
+        return f"{_MESSAGES[status]} A newer version could not be processed. {newest.reason_message}".rstrip()
+    if status is VideoStatus.DEAD and newest:
+        return newest.reason_message or _MESSAGES[status]
     if status is VideoStatus.WAITING and newest and newest.state == JobState.RETRY_WAIT:
-        return "Processing was interrupted. It continues automatically; there is nothing you need to do."
+        what = (
+            "Processing was interrupted. It continues"
+            if is_interrupted(newest)
+            else "An attempt failed. The next follows"
+        )
+        return f"{what} automatically; there is nothing you need to do."
     return _MESSAGES[status]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.files.storage import default_storage
 from django.db import transaction
-from tests.integration.batch_responses import describe, log_lines
 
 from tasks.models import Attempt, Event, Job, Unit, Video
 from tests.docker_engine import image_under_test
+from tests.integration.batch_responses import describe, log_lines
 from tests.integration.docker_site import bucket_storages, make_bucket, register_docker_definition
 from tests.integration.pipeline_videos import event_kinds, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.core.files.base import ContentFile
-from tests.integration.batch_responses import log_lines, wait_for_final_detail
 
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Attempt, Job, Video
 from tasks.tasks import observe_tick, rescue_tick, submit_tick, wake
+from tests.integration.batch_responses import log_lines, wait_for_final_detail
 from tests.integration.pipeline_videos import event_kinds, upload, wait_for_end
 
 if TYPE_CHECKING:

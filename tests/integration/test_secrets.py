@@ -14,9 +14,9 @@ from django.conf import settings as site_settings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.urls import reverse
-from tests.integration.batch_responses import describe, log_lines
 
 from tasks.models import Attempt, Event, Job, Video
+from tests.integration.batch_responses import describe, log_lines
 from tests.integration.celery_nodes import worker_process
 from tests.integration.pipeline_videos import upload, wait_for_end
 from tests.polling import wait_for

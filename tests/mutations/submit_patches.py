@@ -225,4 +225,30 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
             "tests/integration/test_pipeline_once.py::test_tick_makes_three_calls_and_no_write_when_250_jobs_are_unchanged",
         ),
     ),
+    Patch(
+        name="the last of several causes is named as the only one",
+        promise=6,
+        file="tasks/lifecycle/dead_message.py",
+        old="    elif len({explain(each) for each in causes}) == 1:\n",
+        new="    elif True:\n",
+        tests=("tests/unit/lifecycle/test_dead_message.py",),
+    ),
+    Patch(
+        name="attempts that did not count are causes of death",
+        promise=6,
+        file="tasks/services/state/dead_job.py",
+        old="newest_first.exclude(counted=False)",
+        new="newest_first",
+        tests=(
+            f"{_SERVICES}/test_dead_job.py::test_uncounted_attempts_are_ignored_when_the_counted_ones_failed_the_same_way",
+        ),
+    ),
+    Patch(
+        name="the owner of a dead job is not given its cause",
+        promise=6,
+        file="tasks/selectors/videos.py",
+        old="        return newest.reason_message or _MESSAGES[status]\n",
+        new="        return _MESSAGES[status]\n",
+        tests=(f"{_SERVICES}/test_dead_job.py::test_owner_reads_the_cause_when_five_attempts_failed_the_same_way",),
+    ),
 )

@@ -67,6 +67,50 @@ WRONG_TRANSPORT: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E026", {"socket_timeout": None}),
     ("batchreel.E026", {"socket_connect_timeout": None}),
 ]
+BROKERS: list[tuple[set[str], dict[str, Any]]] = [
+    (set(), {"CELERY_BROKER_URL": "redis://:pw@127.0.0.1:6379/7"}),
+    (set(), {"CELERY_BROKER_URL": "redis+socket:///run/redis.sock"}),
+    (set(), {"CELERY_BROKER_URL": "rediss://redis/0", "CELERY_BROKER_USE_SSL": {"ssl_cert_reqs": "required"}}),
+    (set(), {"CELERY_BROKER_URL": "rediss://redis/0?ssl_cert_reqs=required"}),
+    ({"batchreel.E040"}, {"CELERY_BROKER_URL": ""}),
+    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "http://redis/0"}),
+    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "amqp://rabbit//"}),
+    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "no.such.module://redis/0"}),
+    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "redis://:half#secret@redis:6379/0"}),
+    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "redis://redis/lectures"}),
+    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "redis://redis/0?no_such_option=1"}),
+    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "rediss://redis/0?ssl_cert_reqs=sometimes"}),
+    ({"batchreel.E041"}, {"CELERY_BROKER_URL": "sentinel://one:26379;sentinel://two:26379"}),
+    # kombu does not check the certificate unless an option asks for it.
+    ({"batchreel.E043"}, {"CELERY_BROKER_URL": "rediss://redis/0"}),
+    ({"batchreel.E043"}, {"CELERY_BROKER_URL": "rediss://redis/0?ssl_cert_reqs=none"}),
+    ({"batchreel.E043"}, {"CELERY_BROKER_USE_SSL": {"ssl_cert_reqs": None}}),
+    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": True}),
+    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": {"ssl_no_such_option": 1}}),
+    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": {"ssl_cert_reqs": "sometimes"}}),
+    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": {"ssl_ca_certs": "/no/such/file"}}),
+    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": {"ssl_ca_certs": __file__}}),
+    ({"batchreel.W044"}, {"CELERY_BROKER_USE_SSL": {"ssl_cert_reqs": "required", "ssl_check_hostname": False}}),
+]
+"""What is found -> settings of Celery."""
+
+SENTINEL_OPTIONS: list[tuple[set[str], dict[str, Any]]] = [
+    (set(), {"master_name": "lectures"}),
+    ({"batchreel.E026"}, {"master_name": "lectures", "sentinel_kwargs": {"password": "pw"}}),
+    (set(), {"master_name": "lectures", "sentinel_kwargs": {"socket_timeout": 2, "socket_connect_timeout": 1}}),
+    (
+        {"batchreel.E043"},
+        {
+            "master_name": "lectures",
+            "sentinel_kwargs": {
+                "socket_timeout": 2,
+                "socket_connect_timeout": 1,
+                "ssl": True,
+                "ssl_cert_reqs": "none",
+            },
+        },
+    ),
+]
 
 
 def messages() -> list[CheckMessage]:
@@ -126,6 +170,27 @@ def test_system_check_reports_the_broker_option_when_it_is_wrong(
 ) -> None:
     settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, **options}
     assert ids() == {expected}
+
+
+@pytest.mark.parametrize(("expected", "changes"), BROKERS, ids=str)
+def test_system_check_reports_the_broker_when_celery_cannot_use_it_safely(
+    settings: Settings, expected: set[str], changes: dict[str, Any]
+) -> None:
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    found = messages()
+    assert {message.id for message in found} == expected
+    assert all(message.hint for message in found)
+    assert "half" not in str(found)
+
+
+@pytest.mark.parametrize(("expected", "options"), SENTINEL_OPTIONS, ids=str)
+def test_system_check_reports_the_sentinels_when_their_options_are_wrong(
+    settings: Settings, expected: set[str], options: dict[str, Any]
+) -> None:
+    settings.CELERY_BROKER_URL = "sentinel://one:26379;sentinel://two:26379"
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, **options}
+    assert ids() == expected
 
 
 def test_system_check_fails_when_the_secret_key_is_empty(settings: Settings) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-import redis
 from django.conf import settings
+from kombu import Connection
+from redis import Redis, RedisError
+from redis.sentinel import MasterNotFoundError
 
 from ...schedule.ticks import ROUTES
 from ..finding import failed, ok, warning
@@ -20,33 +24,107 @@ _TIMEOUT_S = 3.0
 MINIMUM_VERSION = (6, 2)
 """The oldest Redis version that the stack is tested with."""
 
+DEFAULT_SENTINEL_PORT = 26379
+
 WAITING_LIMIT = 500
 """Messages in one queue.
 
 Four beat entries whose messages expire after one period never get close to it.
 """
 
+_FIXES = {
+    "Hostname mismatch": "Use the host name of the server's certificate in REDIS_URL.",
+    "IP address mismatch": "Use the host name of the server's certificate in REDIS_URL.",
+    "CERTIFICATE_VERIFY_FAILED": "Set REDIS_CA_FILE to the certificate of the authority that signed the server's.",
+    "Authentication required": "Set the password in REDIS_URL, and that of the sentinels in REDIS_SENTINEL_PASSWORD.",
+    "invalid username-password pair": "Correct the password in REDIS_URL, and that of the sentinels in REDIS_SENTINEL_PASSWORD.",
+}
+"""Part of an error's text -> fix."""
+
 
 def check_broker() -> Iterator[Finding]:
-    """Yield one finding for the server and one for the waiting messages."""
-    client: Any = redis.Redis.from_url(
-        settings.CELERY_BROKER_URL, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
-    )
-    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("global_keyprefix", "")
+    """Yield one finding for the server and one for the waiting messages.
+
+    The connection is made by kombu from the same settings as those of web, worker and beat, so TLS
+    and Sentinel have the same effect here as there.
+    """
+    options = {
+        **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
+        "socket_timeout": _TIMEOUT_S,
+        "socket_connect_timeout": _TIMEOUT_S,
+    }
     queues = sorted({route["queue"] for route in ROUTES.values()})
     try:
-        about = client.info()
-        waiting = {queue: client.llen(prefix + queue) for queue in queues}
-    except redis.RedisError as error:
-        yield failed("broker", f"Redis is unavailable: {error}", fix="Check REDIS_URL, and that the server is running.")
+        connection = Connection(
+            settings.CELERY_BROKER_URL, ssl=getattr(settings, "CELERY_BROKER_USE_SSL", False), transport_options=options
+        )
+        about, waiting, route = _ask(connection, queues)
+    except MasterNotFoundError:
+        yield _no_master(connection, options)
         return
-    finally:
-        client.close()
-    yield _server(about)
+    except (RedisError, OSError) as error:
+        yield failed("broker", f"Redis is unavailable: {error}", fix=_fix(str(error), uses_tls=bool(connection.ssl)))
+        return
+    except Exception as error:  # noqa: BLE001 - kombu raises many kinds for settings that it cannot use
+        # Without the text, which may contain part of a password.
+        yield failed(
+            "broker",
+            f"Celery cannot use the broker's settings ({type(error).__name__}).",
+            fix="Run `manage.py check`, and correct what it names.",
+        )
+        return
+    yield _server(about, route)
     yield from _waiting(waiting)
 
 
-def _server(about: dict[str, Any]) -> Finding:
+def _ask(connection: Connection, queues: list[str]) -> tuple[dict[str, Any], dict[str, int], str]:
+    """Return what the server reports about itself, the messages in each queue, and how the server was reached."""
+    channel: Any = connection.transport.create_channel(connection.transport)
+    try:
+        with channel.conn_or_acquire() as client:
+            waiting = {queue: client.llen(queue) for queue in queues}  # kombu adds the prefix of its keys
+            return client.info(), waiting, _route(client, connection.ssl)
+    finally:
+        channel.close()
+
+
+def _no_master(connection: Connection, options: dict[str, Any]) -> Finding:
+    """Return why no sentinel names a master, which the error of redis-py does not contain."""
+    causes = []
+    for url in connection.alt or [connection.as_uri()]:
+        parts = urlsplit(url)
+        address = (parts.hostname or "127.0.0.1", parts.port or DEFAULT_SENTINEL_PORT)
+        try:
+            with Redis(*address, **(options.get("sentinel_kwargs") or {})) as sentinel:
+                sentinel.ping()
+        except (RedisError, OSError) as error:
+            causes.append(f"{address[0]}:{address[1]}: {error}")
+    name = options.get("master_name")
+    why = f"No sentinel has a master {name}. {' '.join(causes)}".strip()
+    fix = "Set REDIS_SENTINEL_MASTER to the name in the sentinels' configuration, and check that the master is running."
+    return failed("broker", why, fix=_fix(why, uses_tls=bool(connection.ssl)) if causes else fix)
+
+
+def _fix(why: str, *, uses_tls: bool) -> str:
+    tls = "that it uses TLS on this port" if uses_tls else "whether it requires TLS (rediss://)"
+    return next(
+        (fix for text, fix in _FIXES.items() if text in why), f"Check REDIS_URL, that the server is running, and {tls}."
+    )
+
+
+def _route(client: Any, use_ssl: Any) -> str:
+    """Return how the server was reached, as a part of a message."""
+    master = getattr(client.connection_pool, "master_address", None)
+    parts = [f"as the sentinels' master {master[0]}:{master[1]}"] if master else []
+    if isinstance(use_ssl, dict):
+        unchecked = use_ssl.get("ssl_cert_reqs", "required") in {None, "none", ssl.CERT_NONE}
+        parts.append(
+            "over TLS without a check of the certificate" if unchecked else "over TLS with a checked certificate"
+        )
+    return "".join(f" {part}" for part in parts)
+
+
+def _server(about: dict[str, Any], route: str) -> Finding:
     version, policy = str(about["redis_version"]), about.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         return failed(
@@ -56,7 +134,7 @@ def _server(about: dict[str, Any]) -> Finding:
         )
     if tuple(int(number) for number in version.split(".")[:2]) < MINIMUM_VERSION:
         return warning("broker", f"Redis {version} is old.", fix="Use Redis 7 or newer.")
-    return ok("broker", f"Redis {version} is reachable, with maxmemory-policy noeviction.")
+    return ok("broker", f"Redis {version} is reachable{route}, with maxmemory-policy noeviction.")
 
 
 def _waiting(waiting: dict[str, int]) -> Iterator[Finding]:

@@ -35,8 +35,8 @@ from ...lifecycle.states import (
     UnitState,
 )
 from ...models import Attempt, Job, Unit
-from ..state.attempt_end import suspect_units
 from ..state.budget import decide_for, next_final_status_at
+from ..state.dead_job import explain_dead
 from ..state.locking import lock_job, read_attempt
 from ..state.transition import transition
 from .token_bucket import take_tokens
@@ -154,10 +154,10 @@ def _grant_one(job: Job) -> Attempt | None:
 
 
 def _mark_dead(job: Job, reason: Reason) -> None:
-    suspects = suspect_units(job) if reason is Reason.ATTEMPTS_EXHAUSTED else []
-    text = f"{reason.message} Each of them ended with {' and '.join(suspects)} in progress." if suspects else ""
-    transition(job, JobEvent.DEAD, reason=reason, text=text, next_attempt_at=None, finished_at=Now())
-    extra = {"job": job.pk, "video": job.video_id, "reason": str(reason)}
+    why = explain_dead(job, reason)
+    columns = {"reason_message": why.message, "next_attempt_at": None, "finished_at": Now()}
+    transition(job, JobEvent.DEAD, reason=reason, text=why.event_text, **columns)
+    extra = {"job": job.pk, "video": job.video_id, "reason": str(reason), "cause": why.cause}
     transaction.on_commit(lambda: logger.error("JOB_DEAD", extra=extra))
 
 

@@ -23,6 +23,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django import Settings
 
 from tasks.batch.definition import render
+from tasks.broker import redis_broker
 from tasks.conf import bridge_settings
 from tasks.doctor.finding import Finding, Status
 from tasks.doctor.runner import run_probes
@@ -37,6 +38,8 @@ from tasks.services.ticks.purge import prune_jobs, purge_deleted, purge_supersed
 from tests.batch_faults import Faults
 from tests.buckets import use_new_bucket
 from tests.factories import age, published, submitted_attempt, uploaded_video
+from tests.tls_redis import TlsProxy, make_authority
+from tests.wakeup_broker import set_broker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -122,6 +125,24 @@ def clock_is_wrong(site: Site) -> None:
 
 def redis_is_unreachable(site: Site) -> None:
     site.settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+
+
+@contextmanager
+def redis_has_another_authority(site: Site) -> Iterator[None]:
+    ours, theirs = make_authority(site.tmp_path), make_authority(site.tmp_path, name="theirs")
+    with TlsProxy(django_settings.CELERY_BROKER_URL, theirs).running() as proxy:
+        set_broker(site.settings, redis_broker(proxy.url, ca_file=str(ours.ca_file)))
+        yield
+
+
+def sentinels_are_unreachable(site: Site) -> None:
+    set_broker(
+        site.settings, redis_broker("sentinel://127.0.0.1:1/0;sentinel://127.0.0.1:2", sentinel_master="lectures")
+    )
+
+
+def sentinel_master_is_not_named(site: Site) -> None:
+    set_broker(site.settings, redis_broker("sentinel://127.0.0.1:1/0"))
 
 
 @contextmanager
@@ -378,6 +399,9 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (row_locks_have_no_timeout, "row locks", WARNING, "locked forever", "idle_in_transaction_session_timeout"),
     (clock_is_wrong, "clock", WARNING, "90 s ahead", "time server"),
     (redis_is_unreachable, "broker", FAILED, "Redis is unavailable", "REDIS_URL"),
+    (redis_has_another_authority, "broker", FAILED, "CERTIFICATE_VERIFY_FAILED", "REDIS_CA_FILE"),
+    (sentinels_are_unreachable, "broker", FAILED, "127.0.0.1:2: Error 111", "REDIS_URL"),
+    (sentinel_master_is_not_named, "broker", FAILED, "ValueError", "manage.py check"),
     (redis_evicts, "broker", FAILED, "allkeys-lru", "noeviction"),
     (messages_pile_up, "messages", WARNING, "501 in observe", "Celery workers"),
     (beat_is_stopped, "tick rescue", FAILED, "never run", "celery -A project beat"),
@@ -414,6 +438,8 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
 FURTHER_FINDINGS: dict[Plant, set[str]] = {
     # A missing command also makes the registered definition differ.
     command_is_missing: {"definition"},
+    # A system check names it, too.
+    sentinel_master_is_not_named: {"settings"},
 }
 """Other parts that doctor rightly reports for a fault."""
 

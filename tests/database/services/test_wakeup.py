@@ -17,7 +17,7 @@ from project.local.servers.redis import redis_url
 from tasks import wakeup
 from tasks.models import Job, Video
 from tests.factories import uploaded_video
-from tests.wakeup_broker import BOUND_S, assert_no_wait_for_redis
+from tests.wakeup_broker import BOUND_S, assert_no_wait_for_redis, finish_wakeups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,45 @@ def test_saving_neither_fails_nor_waits_when_redis_does_not_respond() -> None:
 
     assert_no_wait_for_redis(save, redis_away=silent_redis)
     assert Job.objects.filter(video__in=videos).count() == len(videos)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sentinel://127.0.0.1:26379/0",  # names no master
+        "sentinel://127.0.0.1:1;sentinel://127.0.0.1:2",
+        "http://127.0.0.1:6379/0",
+        "zookeeper://127.0.0.1:6379/0",
+        "no.such.module://127.0.0.1:6379/0",
+        "redis://:half#secret@127.0.0.1:6379/0",
+        "redis://127.0.0.1:6379/lectures",
+        "redis://127.0.0.1:6379/0?no_such_option=1",
+        "rediss://127.0.0.1:6379/0?ssl_cert_reqs=sometimes",
+        "rediss://127.0.0.1:6379/0?ssl_no_such_option=1",
+        "rediss://127.0.0.1:6379/0?ssl_ca_certs=/no/such/file",
+    ],
+)
+@pytest.mark.django_db(transaction=True)
+def test_saving_neither_fails_nor_waits_when_the_broker_settings_are_unusable(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    videos: list[Video] = []
+    assert_no_wait_for_redis(lambda: videos.append(uploaded_video()), redis_away=lambda: contextlib.nullcontext(url))
+    finish_wakeups()  # an exception that nothing caught would fail this test
+    assert Job.objects.filter(video__in=videos).count() == len(videos)
+    assert "WAKEUP_FAILED" in caplog.text
+    assert "half" not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_saving_neither_fails_nor_waits_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    wakeup.send_wakeup()
+    assert not wakeup.circuit_breaker.is_closed()
 
 
 @contextlib.contextmanager

@@ -6,12 +6,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.batch_responses import describe
 
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick
 from tests.factories import age, claimed, leased, planned, uploaded_video
+from tests.integration.batch_responses import describe
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import submitted_names
 from tests.integration.faults.tick_rounds import run_round, run_rounds_until

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection, models
-from tests.integration.batch_responses import describe, log_lines
 
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tests.factories import age
+from tests.integration.batch_responses import describe, log_lines
 from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import EncoderBrake, container_pid
 from tests.integration.fast_settings import FAST_SETTINGS

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
-from tests.integration.batch_responses import describe
 
 from tasks.models import Unit
+from tests.integration.batch_responses import describe
 from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import EncoderBrake, container_pid
 from tests.integration.faults.final_state import assert_all_succeeded_once, wait_for_all_ends

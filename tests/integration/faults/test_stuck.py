@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
-from tests.integration.batch_responses import describe
 
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick
@@ -17,6 +16,7 @@ from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbea
 from tasks.services.ticks.lease import TickLease, run_tick
 from tasks.services.ticks.rescue import rescue
 from tests.factories import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
+from tests.integration.batch_responses import describe
 from tests.integration.container_processes import ContainerRun, EncoderBrake
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.final_state import assert_done_once

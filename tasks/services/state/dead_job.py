@@ -1,0 +1,40 @@
+"""Why a job is DEAD, from its attempts: a message for its owner, and the facts for operators."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...conf import bridge_settings
+from ...lifecycle.dead_message import cause_of, dead_message
+from ...lifecycle.reasons import Reason
+from ...models import Job
+from .attempt_end import suspect_units
+from .budget import ended_attempts
+
+
+class DeadJob(NamedTuple):
+    """What a job's death leaves behind for people."""
+
+    message: str
+    """For the owner: `reason_message` of the job."""
+    event_text: str
+    """For operators: the message, the units that all attempts had in progress, and the text of the last attempt."""
+    cause: str
+    """Reason and error code of the last attempt."""
+
+
+def explain_dead(job: Job, reason: Reason) -> DeadJob:
+    """Explain why the locked job is now DEAD with this reason, ATTEMPTS_EXHAUSTED or TOO_MANY_LOSSES."""
+    newest_first = ended_attempts(job).order_by("-number").values_list("reason", "reason_message")
+    limit = bridge_settings().max_consecutive_losses
+    led_to_it = newest_first[:limit] if reason is Reason.TOO_MANY_LOSSES else newest_first.exclude(counted=False)
+    oldest_first = list(led_to_it)[::-1]
+    causes = [cause_of(attempt_reason, text) for attempt_reason, text in oldest_first]
+    message = dead_message(reason, causes)
+    suspects = suspect_units(job) if reason is Reason.ATTEMPTS_EXHAUSTED else []
+    parts = [message]
+    if suspects:
+        parts.append(f"Each of them ended with {' and '.join(suspects)} in progress.")
+    if oldest_first:
+        parts.append(f"Last attempt: {oldest_first[-1][1]}")
+    return DeadJob(message, event_text=" ".join(parts), cause=str(causes[-1]) if causes else "")
