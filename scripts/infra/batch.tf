@@ -62,9 +62,12 @@ resource "aws_launch_template" "machine" {
   }
 }
 
+# SPOT_CAPACITY_OPTIMIZED, although AWS recommends SPOT_PRICE_CAPACITY_OPTIMIZED: version 5 of the provider does not know that AWS Batch can
+# update environments with the latter in place, and replaces them.
+
 locals {
   compute_environments = { for name, each in {
-    spot      = { type = "SPOT", allocation_strategy = "SPOT_PRICE_CAPACITY_OPTIMIZED", max_vcpus = var.spot_max_vcpus }
+    spot      = { type = "SPOT", allocation_strategy = "SPOT_CAPACITY_OPTIMIZED", max_vcpus = var.spot_max_vcpus }
     on-demand = { type = "EC2", allocation_strategy = "BEST_FIT_PROGRESSIVE", max_vcpus = var.on_demand_max_vcpus }
   } : name => each if each.max_vcpus > 0 }
 }

@@ -13,7 +13,10 @@ from django.db import DatabaseError, connection, transaction
 from ...database_role import role_statements, schema_statements
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.db.backends.utils import CursorWrapper
+    from psycopg.sql import Composed
 
 PASSWORD_VARIABLE = "CONTAINER_DATABASE_PASSWORD"  # noqa: S105 - the variable's name
 
@@ -61,8 +64,7 @@ class Command(BaseCommand):
             raise CommandError(message)
         if sql:
             statements = role_statements(role, database=database, password=_PASSWORD_PLACEHOLDER, exists=False)
-            for statement in [*statements, *schema_statements(owner)]:
-                self.stdout.write(f"{statement.as_string(None)};")
+            self._print([*statements, *schema_statements(owner)])
             return
         try:
             with transaction.atomic(), connection.cursor() as cursor:
@@ -93,8 +95,11 @@ class Command(BaseCommand):
                     "It can still create tables, like every role in this database. Have the owner of schema public run:"
                 )
             )
-            for statement in schema_statements(owner):
-                self.stdout.write(f"{statement.as_string(None)};")
+            self._print(schema_statements(owner))
+
+    def _print(self, statements: Iterable[Composed]) -> None:
+        for statement in statements:
+            self.stdout.write(f"{statement.as_string(None)};")
 
     def _show(self, role: str, password: str) -> None:
         database = connection.settings_dict
