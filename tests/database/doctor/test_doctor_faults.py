@@ -278,6 +278,18 @@ def compute_is_too_small(site: Site) -> None:
     compute(site, maxvCpus=1)
 
 
+def compute_is_updating(site: Site) -> None:
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def update(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        response = original(client, operation, arguments)
+        if operation == "DescribeComputeEnvironments":
+            response["computeEnvironments"][0]["status"] = "UPDATING"
+        return response
+
+    site.monkeypatch.setattr(BaseClient, "_make_api_call", update)
+
+
 def instances_are_too_small(site: Site) -> None:
     site.bridge(vcpus=8, memory_mib=16384)
     boto3.client("batch").register_job_definition(**render(bridge_settings(), region="us-east-1"))
@@ -449,6 +461,7 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (bucket_is_missing, "storage", FAILED, "NoSuchBucket", "STORAGE_BUCKET"),
     (queue_is_disabled, "queue", FAILED, "DISABLED", "Enable it"),
     (compute_is_too_small, "compute", FAILED, "at most 1 vCPUs", "maxvCpus"),
+    (compute_is_updating, "compute", WARNING, "is UPDATING", "last container"),
     (instances_are_too_small, "instance types", FAILED, "c5.large, c5.xlarge", "larger size"),
     (
         memory_leaves_vcpus_idle,
