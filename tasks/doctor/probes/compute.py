@@ -116,7 +116,8 @@ def _memory(environment: ComputeEnvironment, machines: Sequence[MachineType], co
             " The other vCPUs are paid for and idle.",
             fix=f"Lower BATCHREEL['memory_mib'] to {most_mib} or less, or list types with more memory for each vCPU (m7i).",
         )
-    return ok("instance types", f"{environment.name}: {len(machines)} types, all of whose vCPUs {size} can use.")
+    usable = [each for each in machines if _fitting(each, conf)]
+    return ok("instance types", f"{environment.name}: {len(usable)} types, all of whose vCPUs {size} can use.")
 
 
 def _disk(environment: ComputeEnvironment, machines: Sequence[MachineType], conf: BridgeSettings) -> Finding:
@@ -174,7 +175,12 @@ def _machine_image(environment: ComputeEnvironment) -> Finding:
     image_id = environment.machine_image_id
     if not image_id:
         if environment.machine_image_status == "UPDATE_AVAILABLE":
-            return warning("machine image", f"AWS has a newer AMI for {environment.name}.", fix=advice)
+            return warning(
+                "machine image",
+                f"AWS has a newer AMI for {environment.name}.",
+                fix=f"Run `aws batch update-compute-environment --compute-environment {environment.name}"
+                " --compute-resources updateToLatestImageVersion=true`.",
+            )
         return ok("machine image", f"{environment.name}: chosen by AWS Batch, which reports no newer one.")
     try:
         created_at = describe_machine_image(image_id)

@@ -472,7 +472,7 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     ),
     (disk_is_too_small_for_its_vcpus, "machine disk", WARNING, "has room for 15 of 64 containers", "scratch_gib"),
     (disk_is_too_small_for_the_largest_upload, "machine disk", WARNING, "largest upload", "upload_limit_bytes"),
-    (machine_image_has_a_newer_one, "machine image", WARNING, "newer AMI", "terraform apply"),
+    (machine_image_has_a_newer_one, "machine image", WARNING, "newer AMI", "updateToLatestImageVersion"),
     (machine_image_is_old, "machine image", WARNING, "61 days old", "terraform apply"),
     (machine_image_is_gone, "machine image", FAILED, "no machine can start", "terraform apply"),
     (machine_reads_are_denied, "machine image", WARNING, "Not checked: DescribeImages", "policy"),
