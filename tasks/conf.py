@@ -51,16 +51,18 @@ class BridgeSettings:
     vcpus: int = 2
     """vCPUs of a container, which runs `vcpus / threads_per_unit` units at a time: two by default."""
 
-    memory_mib: int = 4096
-    """Memory of a container in MiB. The default is 2 GiB for each unit that runs at a time."""
+    memory_mib: int = 3500
+    """Memory of a container in MiB, 1750 for each vCPU. Machines of AWS's `c` families have 2048 for
+    each and register less (up to 7.5 % for the kernel, 32 MiB for the ECS agent), so with more, some
+    of their vCPUs would be paid for and idle. A unit of 1080p takes about 900."""
 
     memory_cap_mib: int = 16384
     """Most memory in MiB for attempts that follow an out-of-memory failure. By default it is
     reached with the fifth attempt, which is the last one."""
 
     out_of_memory_factor: float = 1.5
-    """Factor on the memory of an attempt that follows an out-of-memory failure: by default 4096,
-    6144, 9216, 13824 MiB and then `memory_cap_mib`."""
+    """Factor on the memory of an attempt that follows an out-of-memory failure: by default 3500,
+    5250, 7875, 11812 MiB and then `memory_cap_mib`."""
 
     attempt_timeout_s: int = 24 * 3600
     """Maximum number of seconds from its start after which AWS Batch terminates an attempt; Batch

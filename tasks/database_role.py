@@ -95,6 +95,19 @@ def role_statements(role: str, *, database: str, password: str | None, exists: b
     ]
 
 
+def schema_statements(owner: str) -> list[Composed]:
+    """Return the statements after which only the owner of the tables can create objects in schema public.
+
+    Up to PostgreSQL 14, every role may, as may every role in a database that was upgraded from
+    there. That right comes from PUBLIC, so it cannot be revoked from the containers' role alone; the
+    owner gets it by name, because `migrate` creates tables.
+    """
+    return [
+        SQL("GRANT CREATE ON SCHEMA public TO {}").format(Identifier(owner)),
+        SQL("REVOKE CREATE ON SCHEMA public FROM PUBLIC").format(),
+    ]
+
+
 def renew_grants() -> list[str]:
     """Renew the grants of this database's container roles; return the names of the roles.
 

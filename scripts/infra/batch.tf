@@ -2,25 +2,48 @@
 
 locals {
   job_definition = "${var.name}-transcode"
+  container_uid  = 10001 # of the user in worker_image/Dockerfile
+
+  # `<n>xlarge` has 4 * n vCPUs in every family.
+  vcpus_of_type = {
+    for type in var.instance_types :
+    type => try(4 * tonumber(regex("[.]([0-9]+)xlarge$", type)[0]), endswith(type, ".xlarge") ? 4 : 2)
+  }
+
+  # All sizes share one launch template, so the disk is that of the largest: 20 GiB for its own image and ours, and 8 GiB for each vCPU.
+  # That is 16 GiB for a container of 2 vCPUs: a lecture of 3 hours at 10 Mbit/s has 12.6 GiB, and scratch_reserve_mib adds 2.
+  scratch_gib = coalesce(var.scratch_gib, 20 + 8 * max(values(local.vcpus_of_type)...))
+
+  graviton   = alltrue([for type in var.instance_types : can(regex("^(a1|[a-z]+[0-9]+g[a-z]*)[.]", type))])
+  ami_folder = "/aws/service/ecs/optimized-ami/amazon-linux-2023${local.graviton ? "/arm64" : ""}/recommended"
+}
+
+# AWS Batch never replaces the AMI of an existing compute environment. Named here, each apply brings the machines to the newest one.
+data "aws_ssm_parameter" "machine_image" {
+  count = var.machine_image_id == null ? 1 : 0
+  name  = "${local.ami_folder}/image_id"
 }
 
 resource "aws_launch_template" "machine" {
   name        = "${var.name}-machine"
   description = "Instances that run containers of ${var.name}"
+  user_data = base64encode(templatefile("${path.module}/machine_user_data.tftpl", {
+    container_uid = local.container_uid
+  }))
 
   block_device_mappings {
     device_name = "/dev/xvda"
 
     ebs {
-      volume_size           = var.scratch_gib
+      volume_size           = local.scratch_gib
       volume_type           = "gp3"
+      throughput            = var.scratch_mib_per_s
       encrypted             = true
       delete_on_termination = true
     }
   }
 
-  # A hop limit of 1 keeps containers with their own network from the instance's credentials. AWS Batch runs containers in the
-  # instance's network, which it does not limit: docs/security.md.
+  # The hop limit of 1 is for anything with a network of its own. Containers of AWS Batch use the instance's: the user data rejects them.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
@@ -39,19 +62,24 @@ resource "aws_launch_template" "machine" {
   }
 }
 
+# SPOT_CAPACITY_OPTIMIZED, although AWS recommends SPOT_PRICE_CAPACITY_OPTIMIZED: version 5 of the provider does not know that AWS Batch can
+# update environments with the latter in place, and replaces them.
+
 locals {
   compute_environments = { for name, each in {
-    spot      = { type = "SPOT", allocation_strategy = "SPOT_PRICE_CAPACITY_OPTIMIZED", max_vcpus = var.spot_max_vcpus }
+    spot      = { type = "SPOT", allocation_strategy = "SPOT_CAPACITY_OPTIMIZED", max_vcpus = var.spot_max_vcpus }
     on-demand = { type = "EC2", allocation_strategy = "BEST_FIT_PROGRESSIVE", max_vcpus = var.on_demand_max_vcpus }
   } : name => each if each.max_vcpus > 0 }
 }
 
+# Without service_role, AWS Batch uses its service-linked role AWSServiceRoleForBatch. Only with that one can it change image, launch
+# template and instance types in place (user guide, "Perform infrastructure updates"); with any other role, Terraform would replace the
+# environment, and deleting the old one terminates its instances with all running containers.
 resource "aws_batch_compute_environment" "machines" {
   for_each                        = local.compute_environments
   compute_environment_name_prefix = "${var.name}-${each.key}-"
   type                            = "MANAGED"
   state                           = "ENABLED"
-  service_role                    = aws_iam_role.actors["service"].arn
 
   compute_resources {
     type                = each.value.type
@@ -65,7 +93,8 @@ resource "aws_batch_compute_environment" "machines" {
     tags                = merge({ Name = "${var.name}-${each.key}", application = var.name }, var.tags)
 
     ec2_configuration {
-      image_type = "ECS_AL2023"
+      image_type        = "ECS_AL2023"
+      image_id_override = coalesce(var.machine_image_id, one(data.aws_ssm_parameter.machine_image[*].insecure_value))
     }
     launch_template {
       launch_template_id = aws_launch_template.machine.id
@@ -73,7 +102,18 @@ resource "aws_batch_compute_environment" "machines" {
     }
   }
 
-  # AWS Batch needs the role's permissions until the last instance is terminated.
+  # During an update, running containers may finish on their old instances, for at most this time: the longest that the provider accepts.
+  # New ones start on new instances. One that is still running then ends as HOST_LOST: not counted, and its finished units are kept.
+  dynamic "update_policy" {
+    for_each = var.local_endpoint ? [] : [360]
+
+    content {
+      job_execution_timeout_minutes = update_policy.value
+      terminate_jobs_on_update      = false
+    }
+  }
+
+  # The instances need their role's permissions until the last one is terminated.
   depends_on = [aws_iam_role_policy_attachment.aws_managed]
 
   lifecycle {

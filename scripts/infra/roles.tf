@@ -11,7 +11,6 @@ locals {
     site      = { purpose = "Web, Celery worker and beat of ${var.name}", services = var.site_services }
     container = { purpose = "The program in the containers of ${var.name}", services = ["ecs-tasks.amazonaws.com"] }
     execution = { purpose = "Pulls the image, reads the secrets and writes the logs for containers of ${var.name}", services = ["ecs-tasks.amazonaws.com"] }
-    service   = { purpose = "AWS Batch, which starts and terminates the instances of ${var.name}", services = ["batch.amazonaws.com"] }
     instance  = { purpose = "The ECS agent on the instances of ${var.name}", services = ["ec2.amazonaws.com"] }
   }
 }
@@ -25,17 +24,6 @@ data "aws_iam_policy_document" "trust" {
     principals {
       type        = "Service"
       identifiers = each.value.services
-    }
-
-    # AWS Batch acts for all AWS accounts: it may assume this role only on behalf of this account.
-    dynamic "condition" {
-      for_each = each.key == "service" ? [local.account_id] : []
-
-      content {
-        test     = "StringEquals"
-        variable = "aws:SourceAccount"
-        values   = [condition.value]
-      }
     }
   }
 }
@@ -60,14 +48,13 @@ resource "aws_iam_role_policy" "own" {
 
 resource "aws_iam_role_policy_attachment" "aws_managed" {
   for_each = {
-    service  = "AWSBatchServiceRole"
     instance = "AmazonEC2ContainerServiceforEC2Role"
   }
   role       = aws_iam_role.actors[each.key].name
   policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/${each.value}"
 }
 
-# Containers use the network of their instance, so code in them can obtain these credentials: docs/security.md.
+# For the ECS agent. machine_user_data.tftpl keeps containers, which use the network of their instance, from these credentials.
 resource "aws_iam_instance_profile" "instance" {
   name = "${var.name}-instance"
   role = aws_iam_role.actors["instance"].name
@@ -118,6 +105,9 @@ data "aws_iam_policy_document" "site" {
       "batch:DescribeComputeEnvironments",
       "batch:DescribeJobDefinitions",
       "ec2:DescribeSubnets",
+      "ec2:DescribeInstanceTypes",
+      "ec2:DescribeLaunchTemplateVersions",
+      "ec2:DescribeImages",
     ]
     resources = ["*"]
   }

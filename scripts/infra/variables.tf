@@ -53,9 +53,9 @@ variable "vcpus" {
 }
 
 variable "memory_mib" {
-  description = "Memory of a container's first attempt, in MiB."
+  description = "Memory of a container's first attempt, in MiB. More than 1750 for each vCPU does not fill `c` machines: they have 2048, and register less."
   type        = number
-  default     = 4096
+  default     = 3500
 }
 
 variable "attempt_timeout_s" {
@@ -162,15 +162,33 @@ variable "database_security_group_id" {
 
 # Compute
 
+# Sizes, not families. For a family, AWS Batch may start any size, up to 192 vCPUs, whose containers share one disk and its throughput
+# (user guide, "Compute environment parameters": instanceTypes). The smallest suits a single video, the largest has room for 8 containers.
+# Six families in four sizes are 24 Spot pools in each zone. m costs 13 % more than c for each vCPU, but is another pool.
 variable "instance_types" {
-  description = "Instance types or families, all of the image's architecture. More types mean fewer Spot interruptions."
+  description = "Instance types with their sizes, all of the image's architecture. More types mean fewer Spot interruptions; the largest one determines the disk of all."
   type        = list(string)
-  default     = ["c6i", "c6a", "c7i", "c7a", "m6i", "m6a"]
+  default = [
+    "c6i.large", "c6a.large", "c7i.large", "c7a.large", "m6i.large", "m6a.large",
+    "c6i.xlarge", "c6a.xlarge", "c7i.xlarge", "c7a.xlarge", "m6i.xlarge", "m6a.xlarge",
+    "c6i.2xlarge", "c6a.2xlarge", "c7i.2xlarge", "c7a.2xlarge", "m6i.2xlarge", "m6a.2xlarge",
+    "c6i.4xlarge", "c6a.4xlarge", "c7i.4xlarge", "c7a.4xlarge", "m6i.4xlarge", "m6a.4xlarge",
+  ]
 
   validation {
     condition     = length(var.instance_types) >= 3
-    error_message = "Spot needs alternatives: list at least 3 instance types or families."
+    error_message = "Spot needs alternatives: list at least 3 instance types."
   }
+  validation {
+    condition     = alltrue([for type in var.instance_types : can(regex("^[a-z][a-z0-9-]*[.]([0-9]*xlarge|large)$", type))])
+    error_message = "Name types with their sizes, such as c6i.2xlarge: of a whole family, AWS Batch may start machines whose containers fill the disk."
+  }
+}
+
+variable "machine_image_id" {
+  description = "AMI of the instances. Null uses the newest ECS-optimized Amazon Linux 2023 at each apply; name one to keep it, or to return to it."
+  type        = string
+  default     = null
 }
 
 variable "spot_max_vcpus" {
@@ -186,13 +204,24 @@ variable "on_demand_max_vcpus" {
 }
 
 variable "scratch_gib" {
-  description = "Disk size of each instance, in GiB. All containers on an instance share the disk, and each stores its complete source there."
+  description = "Disk size of each instance, in GiB. All containers on an instance share the disk, and each stores its complete source there. Null means 20 GiB and 8 GiB for each vCPU of the largest instance type: 148 GiB for a 4xlarge."
   type        = number
-  default     = 200
+  default     = null
 
   validation {
-    condition     = var.scratch_gib >= 40
+    condition     = var.scratch_gib == null || coalesce(var.scratch_gib, 0) >= 40
     error_message = "The instance's own image and ours need 20 GiB: set at least 40."
+  }
+}
+
+variable "scratch_mib_per_s" {
+  description = "Throughput of that disk, in MiB/s, shared by all containers on the instance. 125 are free of charge; 250 let 8 containers that start together store sources of 6.75 GB in 4 minutes."
+  type        = number
+  default     = 250
+
+  validation {
+    condition     = var.scratch_mib_per_s >= 125 && var.scratch_mib_per_s <= 750
+    error_message = "gp3 has 125 MiB/s at least, and 750 at most with its 3000 IOPS."
   }
 }
 

@@ -1,4 +1,4 @@
-"""Subnets (EC2) and image (ECR) that AWS Batch depends on, for the doctor.
+"""Subnets, machines (EC2) and image (ECR) that AWS Batch depends on, for the doctor.
 
 Only reads, with bounded time; raises only BatchError.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,15 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineType:
+    """An instance type, with the memory that is installed, not the memory that ECS registers."""
+
+    name: str
+    vcpus: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EcrImage:
     """An image in ECR.
 
@@ -60,6 +70,52 @@ def describe_subnets(subnet_ids: Sequence[str]) -> list[Subnet]:
         # A filter, because unknown ids in `SubnetIds` are an error.
         found = client.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(subnet_ids)}])["Subnets"]
     return [Subnet(subnet_id=each["SubnetId"], free_addresses=each["AvailableIpAddressCount"]) for each in found]
+
+
+def describe_machine_types(types: Sequence[str]) -> list[MachineType]:
+    """Return these instance types, and for a family each of its types, smallest first.
+
+    Types that the region does not have are missing.
+    """
+    client = _client("ec2")
+    patterns = [each if "." in each else f"{each}.*" for each in types]
+    with converted_errors("DescribeInstanceTypes", client):
+        # A filter takes 200 values, and unknown types are no error in it.
+        pages = client.get_paginator("describe_instance_types").paginate(
+            Filters=[{"Name": "instance-type", "Values": patterns[:200]}]
+        )
+        found = [
+            MachineType(
+                name=each["InstanceType"],
+                vcpus=each["VCpuInfo"]["DefaultVCpus"],
+                memory_mib=each["MemoryInfo"]["SizeInMiB"],
+            )
+            for page in pages
+            for each in page["InstanceTypes"]
+        ]
+    return sorted(found, key=lambda machine: (machine.vcpus, machine.name))
+
+
+def describe_disk_gib(template_id: str, version: str) -> int | None:
+    """Return the size of the root disk that a launch template sets, or None if it sets none."""
+    client = _client("ec2")
+    with converted_errors("DescribeLaunchTemplateVersions", client):
+        found = client.describe_launch_template_versions(LaunchTemplateId=template_id, Versions=[version])
+        (template,) = found["LaunchTemplateVersions"]
+        disks = template["LaunchTemplateData"].get("BlockDeviceMappings", [])
+    sizes_gib = [each["Ebs"]["VolumeSize"] for each in disks if each.get("Ebs", {}).get("VolumeSize")]
+    return max(sizes_gib, default=None)
+
+
+def describe_machine_image(image_id: str) -> datetime | None:
+    """Return when an AMI was created, or None if it does not exist any more."""
+    client = _client("ec2")
+    with converted_errors("DescribeImages", client):
+        # A filter, because an unknown id in `ImageIds` is an error. AMIs are deprecated after two years.
+        found = client.describe_images(Filters=[{"Name": "image-id", "Values": [image_id]}], IncludeDeprecated=True)[
+            "Images"
+        ]
+        return datetime.fromisoformat(found[0]["CreationDate"]) if found else None
 
 
 def is_in_ecr(image: str) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mypy_boto3_batch import BatchClient
+    from mypy_boto3_batch.type_defs import ComputeEnvironmentDetailTypeDef
 
 _CONNECT_TIMEOUT_S = 2
 _READ_TIMEOUT_S = 3
@@ -76,6 +77,12 @@ class ComputeEnvironment:
     instance_types: tuple[str, ...]
     """Families, types or `optimal`; empty for Fargate."""
     subnets: tuple[str, ...]
+    machine_image_id: str
+    """AMI that the environment names; empty if AWS Batch chose one."""
+    machine_image_status: str
+    """LATEST or UPDATE_AVAILABLE for an AMI that AWS Batch chose; empty before its first machine."""
+    launch_template_id: str
+    launch_template_version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,19 +122,29 @@ def describe_compute_environments(names: tuple[str, ...]) -> list[ComputeEnviron
     client = _client()
     with converted_errors("DescribeComputeEnvironments", client):
         found = client.describe_compute_environments(computeEnvironments=list(names))["computeEnvironments"]
-    return [
-        ComputeEnvironment(
-            name=each["computeEnvironmentName"],
-            state=each.get("state", ""),
-            status=each.get("status", ""),
-            status_reason=each.get("statusReason", ""),
-            max_vcpus=each.get("computeResources", {}).get("maxvCpus"),
-            kind=each.get("computeResources", {}).get("type", ""),
-            instance_types=tuple(each.get("computeResources", {}).get("instanceTypes", ())),
-            subnets=tuple(each.get("computeResources", {}).get("subnets", ())),
-        )
-        for each in found
-    ]
+    return [_compute_environment(each) for each in found]
+
+
+def _compute_environment(found: ComputeEnvironmentDetailTypeDef) -> ComputeEnvironment:
+    resources = found.get("computeResources", {})
+    images = resources.get("ec2Configuration", [])
+    template = resources.get("launchTemplate", {})
+    return ComputeEnvironment(
+        name=found["computeEnvironmentName"],
+        state=found.get("state", ""),
+        status=found.get("status", ""),
+        status_reason=found.get("statusReason", ""),
+        max_vcpus=resources.get("maxvCpus"),
+        kind=resources.get("type", ""),
+        instance_types=tuple(resources.get("instanceTypes", ())),
+        subnets=tuple(resources.get("subnets", ())),
+        machine_image_id=next((each["imageIdOverride"] for each in images if each.get("imageIdOverride")), "")
+        or resources.get("imageId", ""),
+        # UPDATE_AVAILABLE sorts after LATEST: one old image is enough.
+        machine_image_status=max((each.get("batchImageStatus", "") for each in images), default=""),
+        launch_template_id=template.get("launchTemplateId", ""),
+        launch_template_version=template.get("version", "") or "$Default",
+    )
 
 
 def describe_definition(wanted: DefinitionName) -> dict[str, Any] | None:

@@ -82,6 +82,7 @@ def test_terraform_variables_are_rejected_with_reasons_when_invalid(tmp_path: Pa
         "The container needs DATABASE_URL",
         "together",
         "at least 3",
+        "c6i.2xlarge",
     )
     assert planned.returncode == 1
     assert [reason for reason in reasons if reason not in output] == []
@@ -110,6 +111,12 @@ def test_production_plan_is_complete_when_the_vpc_already_exists(tmp_path: Path)
     assert {each["reason"].partition(":")[0] for each in limits} == {"MISCONFIGURATION", "CAPACITY"}
     assert {(each["state"], each["action"]) for each in limits} == {("RUNNABLE", "CANCEL")}
     assert len(planned["aws_s3_bucket_policy"]) == 1
+    environments = planned["aws_batch_compute_environment"]
+    policies = [policy for each in environments for policy in each["update_policy"]]
+    assert policies == 2 * [{"job_execution_timeout_minutes": 360, "terminate_jobs_on_update": False}]
+    sizes = {size for each in environments for size in each["compute_resources"][0]["instance_type"]}
+    assert all("." in size for size in sizes), "families have sizes of up to 192 vCPUs"
+    assert planned["aws_launch_template"][0]["block_device_mappings"][0]["ebs"][0]["volume_size"] == 148
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ from tasks.services.requests.delete import delete_video
 from tests.infra.filter_patterns import matches
 from tests.infra.terraform_runs import Terraform
 from tests.infra.test_infra_files import PATTERNS
+from tests.infra.test_machine_user_data import user_data
 from tests.integration.celery_nodes import beat_process, worker_process
 from tests.integration.container_processes import container_pid
 from tests.integration.fast_settings import FAST_SETTINGS
@@ -288,8 +290,48 @@ def test_queue_falls_back_to_on_demand_when_spot_has_no_capacity(applied: Applie
         for name in names
     ]
     assert [each["type"] for each in kinds] == ["SPOT", "EC2"]
-    assert kinds[0]["allocationStrategy"] == "SPOT_PRICE_CAPACITY_OPTIMIZED"
+    assert kinds[0]["allocationStrategy"] == "SPOT_CAPACITY_OPTIMIZED"
     assert len(kinds[0]["instanceTypes"]) >= 3
+
+
+def test_machines_are_updated_in_place_when_the_configuration_changes(applied: Applied, tmp_path: Path) -> None:
+    # Replacing an environment would terminate all running containers.
+    image, types, disk = (
+        "-var=machine_image_id=ami-0123456789abcdef0",
+        '-var=instance_types=["c6i.large","c6a.large","c7i.large"]',
+        "-var=scratch_gib=300",
+    )
+    applied.terraform.run_checked("plan", "-input=false", f"-out={tmp_path / 'planned'}", image, types, disk)
+    planned = json.loads(applied.terraform.run_checked("show", "-json", str(tmp_path / "planned")))
+    changes = {each["address"]: each["change"] for each in planned["resource_changes"]}
+    environments = {
+        address: change["actions"]
+        for address, change in changes.items()
+        if address.startswith("aws_batch_compute_environment")
+    }
+    assert environments == {
+        f'aws_batch_compute_environment.machines["{name}"]': ["update"] for name in ("spot", "on-demand")
+    }
+    assert changes["aws_launch_template.machine"]["actions"] == ["update"]
+
+
+def test_machines_get_image_disk_and_user_data_when_they_are_applied(applied: Applied) -> None:
+    parameter = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
+    image_id = applied.client("ssm").get_parameter(Name=parameter)["Parameter"]["Value"]
+    environments = [
+        each["computeResources"]
+        for each in applied.client("batch").describe_compute_environments()["computeEnvironments"]
+        if each["computeEnvironmentName"].startswith(NAME)
+    ]
+    assert {each["ec2Configuration"][0]["imageIdOverride"] for each in environments} == {image_id}
+    template = {"LaunchTemplateId": environments[0]["launchTemplate"]["launchTemplateId"], "Versions": ["$Latest"]}
+    versions = applied.client("ec2").describe_launch_template_versions(**template)["LaunchTemplateVersions"]
+    data = versions[0]["LaunchTemplateData"]
+    disk = data["BlockDeviceMappings"][0]["Ebs"]
+    assert (disk["VolumeSize"], disk["Throughput"], disk["VolumeType"]) == (148, 250, "gp3")
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    assert data["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+    assert base64.b64decode(data["UserData"]).decode() == user_data()
 
 
 def test_role_policies_allow_only_listed_actions_when_they_are_applied(applied: Applied) -> None:
@@ -298,6 +340,7 @@ def test_role_policies_allow_only_listed_actions_when_they_are_applied(applied: 
         *("batch:DescribeJobQueues", "batch:DescribeComputeEnvironments", "batch:DescribeJobDefinitions"),
         *("logs:GetLogEvents", "s3:ListBucket", "s3:GetObject", "s3:DeleteObject", "s3:PutObject"),
         *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "ec2:DescribeSubnets", "ecr:BatchGetImage"),
+        *("ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeImages"),
     }
     storage = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
     assert applied.actions("container") == storage

@@ -96,6 +96,43 @@ def test_excess_privilege_is_revoked_when_container_role_runs_again(as_container
 
 
 @pytest.mark.django_db
+def test_container_role_cannot_create_tables_when_every_role_could() -> None:
+    # As in PostgreSQL 14, where every role has this right.
+    with connection.cursor() as cursor:
+        cursor.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        assert may_create(CONTAINER_ROLE)
+        output = io.StringIO()
+        call_command("container_role", CONTAINER_ROLE, stdout=output)
+        assert not may_create(CONTAINER_ROLE)
+        assert "can still create tables" not in output.getvalue()
+        cursor.execute(
+            "SELECT grantee::regrole::text, privilege_type FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'public'"
+        )
+        assert (str(connection.settings_dict["USER"]), "CREATE") in cursor.fetchall(), "migrate could not create tables"
+
+
+@pytest.mark.django_db
+def test_operator_gets_the_statements_when_the_schema_has_another_owner() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE schema_owner")
+        cursor.execute("ALTER SCHEMA public OWNER TO schema_owner")
+        cursor.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        cursor.execute("CREATE ROLE site_owner CREATEROLE IN ROLE CURRENT_ROLE")
+        cursor.execute("SET LOCAL ROLE site_owner")
+        output = io.StringIO()
+        call_command("container_role", "another_role", stdout=output)
+        cursor.execute("RESET ROLE")
+    assert may_create("another_role")
+    assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC;" in output.getvalue()
+
+
+def may_create(role: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_schema_privilege(%s, 'public', 'CREATE')", [role])
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db
 def test_new_roles_password_is_shown_once_when_none_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CONTAINER_PASSWORD_VARIABLE)
     first, second = io.StringIO(), io.StringIO()
@@ -110,6 +147,7 @@ def test_role_statements_are_only_printed_when_sql_is_requested() -> None:
     printed = io.StringIO()
     call_command("container_role", "role_of_tomorrow", "--sql", stdout=printed)
     assert 'CREATE ROLE "role_of_tomorrow" LOGIN' in printed.getvalue()
+    assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC;" in printed.getvalue()
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'role_of_tomorrow'")
         assert cursor.fetchone() == (0,)

@@ -48,7 +48,7 @@ def test_definition_is_registered_only_when_it_changed(dedicated_definition: dic
     shown = manage("register_job_definition", "--dry-run", environment=changed)
     assert len(revisions(changed)) == 1
     difference = [line.strip() for line in shown.stdout.splitlines()[1:4]]
-    assert difference == ["containerProperties.resourceRequirements[MEMORY].value", "- 4096", "+ 3000"]
+    assert difference == ["containerProperties.resourceRequirements[MEMORY].value", "- 3500", "+ 3000"]
     manage("register_job_definition", environment=changed)
     assert sorted(each["revision"] for each in revisions(changed)) == [1, 2]
 
@@ -108,7 +108,7 @@ def test_doctor_names_the_definition_when_it_differs_from_the_code(dedicated_def
         containerProperties={
             "image": "old",
             "command": ["python", "-m", "tasks.gone", "Ref::job_id"],
-            "resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "4096"}],
+            "resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "3500"}],
         },
     )
     ran = manage("doctor", "--json", environment=dedicated_definition)

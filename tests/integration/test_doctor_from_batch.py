@@ -102,6 +102,13 @@ def test_doctor_from_batch_reports_it_when_role_privileges_are_wrong(
     finally:
         call_command("container_role", CONTAINER_ROLE, stdout=io.StringIO())
     assert "lacks 1 privileges, such as UPDATE batchreel_job.state" in found["container: database"]["why"]
+    with connection.cursor() as cursor:
+        cursor.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    try:
+        found = from_batch(definition_with())
+    finally:
+        call_command("container_role", CONTAINER_ROLE, stdout=io.StringIO())
+    assert "can create tables in schema public" in found["container: database"]["why"]
 
 
 @pytest.mark.django_db(transaction=True)

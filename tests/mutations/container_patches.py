@@ -109,6 +109,24 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SAFETY}::test_encode_rejects_a_plan_when_it_was_made_for_another_engine",),
     ),
     Patch(
+        name="containers reach the credentials of their machine",
+        promise=14,
+        file="scripts/infra/machine_user_data.tftpl",
+        old="reject iptables 169.254.169.254\n",
+        new="",
+        tests=("tests/infra/test_machine_user_data.py::test_metadata_is_rejected_once_when_a_machine_boots_again",),
+    ),
+    Patch(
+        name="the containers' role can create tables",
+        promise=14,
+        file="tasks/management/commands/container_role.py",
+        old="                    for statement in schema_statements(owner):\n                        cursor.execute(statement)\n",
+        new="                    pass\n",
+        tests=(
+            "tests/integration/test_container_role.py::test_container_role_cannot_create_tables_when_every_role_could",
+        ),
+    ),
+    Patch(
         name="ffmpeg inherits the environment",
         promise=14,
         file="tasks/transcode/sandbox/process.py",

@@ -21,6 +21,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 
 from project.local.aws.server import PROJECT_ROOT
+from project.local.aws.service_role import use_service_linked_role
 from project.local.batch.api import JobPlane
 from project.local.batch.container_logs import ContainerLogs
 from project.local.batch.control_plane import ControlPlane
@@ -134,6 +135,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, _exit_now)
+    use_service_linked_role()
     server = AwsServer(arguments.port)
     server.start_containers()
     server.serve_forever()

@@ -18,7 +18,7 @@ from ...batch.definition import render
 from ...batch.definition_diff import differences
 from ...batch.errors import BatchError
 from ...conf import bridge_settings
-from ..finding import failed, ok, unknown
+from ..finding import failed, ok, unknown, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,9 +85,12 @@ def check_definition() -> Iterator[Finding]:
 def _enabled_and_valid(part: str, name: str, *, state: str, status: str, reason: str) -> Finding:
     if state != "ENABLED":
         return failed(part, f"{name} is {state}.", fix="Enable it in AWS Batch.")
+    text = f"{name} is {status or 'without status'}: {reason or 'AWS gives no reason'}."
+    if status in {"CREATING", "UPDATING"}:
+        advice = "Wait. An update of the machines takes until the last container on the old ones has ended."
+        return warning(part, text, fix=advice)
     if status != "VALID":
-        text = f"{name} is {status or 'without status'}: {reason or 'AWS gives no reason'}."
-        return failed(part, text, fix="Fix the cause that AWS reports. UPDATING and CREATING resolve by themselves.")
+        return failed(part, text, fix="Fix the cause that AWS reports.")
     return ok(part, f"{name} is ENABLED and VALID.")
 
 

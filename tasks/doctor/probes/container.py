@@ -52,8 +52,11 @@ def _database() -> Iterator[Finding]:
             cursor.execute("SELECT current_user")
             (role,) = cursor.fetchone()
             missing = [privilege for privilege in _required_privileges() if not _has(privilege)]
-            cursor.execute("SELECT has_table_privilege(to_regclass('auth_user'), 'SELECT')")
-            (reads_accounts,) = cursor.fetchone()
+            cursor.execute(
+                "SELECT has_table_privilege(to_regclass('auth_user'), 'SELECT'),"
+                " has_schema_privilege('public', 'CREATE')"
+            )
+            reads_accounts, creates_tables = cursor.fetchone()
     except DatabaseError as error:
         text = str(error).strip().splitlines()[0]
         advice = "Check the secret DATABASE_URL, and that the containers' subnets and security groups allow access to the database."
@@ -64,6 +67,12 @@ def _database() -> Iterator[Finding]:
         yield failed("database", f"Role {role} lacks {len(missing)} privileges, such as {examples}.", fix=_ROLE_FIX)
     elif reads_accounts:
         yield warning("database", f"Reachable, but role {role} can read the site's user accounts.", fix=_ROLE_FIX)
+    elif creates_tables:
+        yield warning(
+            "database",
+            f"Reachable, but role {role} can create tables in schema public.",
+            fix="Run `manage.py container_role` with its name again, which revokes that right or names who can.",
+        )
     else:
         yield ok("database", f"Reachable, and role {role} has exactly the privileges that containers need.")
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, transaction
 
-from ...database_role import role_statements
+from ...database_role import role_statements, schema_statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.backends.utils import CursorWrapper
+    from psycopg.sql import Composed
 
 PASSWORD_VARIABLE = "CONTAINER_DATABASE_PASSWORD"  # noqa: S105 - the variable's name
 
 _PASSWORD_PLACEHOLDER = "..."  # noqa: S105 - to be replaced by the administrator
+
+
+def _may_create(role: str, cursor: CursorWrapper) -> bool:
+    """Return whether the role may create objects in schema public; `public` stands for every role."""
+    cursor.execute("SELECT has_schema_privilege(%s, 'public', 'CREATE')", [role])
+    return bool(cursor.fetchone()[0])
 
 
 class Command(BaseCommand):
@@ -46,12 +58,13 @@ class Command(BaseCommand):
         """
         given = os.environ.get(PASSWORD_VARIABLE) or None
         database = str(connection.settings_dict["NAME"])
-        if role == connection.settings_dict["USER"]:
+        owner = str(connection.settings_dict["USER"])
+        if role == owner:
             message = f"{role} is the role that this command connects as: it owns the tables. Choose another name."
             raise CommandError(message)
         if sql:
-            for statement in role_statements(role, database=database, password=_PASSWORD_PLACEHOLDER, exists=False):
-                self.stdout.write(f"{statement.as_string(None)};")
+            statements = role_statements(role, database=database, password=_PASSWORD_PLACEHOLDER, exists=False)
+            self._print([*statements, *schema_statements(owner)])
             return
         try:
             with transaction.atomic(), connection.cursor() as cursor:
@@ -60,8 +73,11 @@ class Command(BaseCommand):
                 password = given or (None if exists else secrets.token_urlsafe(24))
                 for statement in role_statements(role, database=database, password=password, exists=exists):
                     cursor.execute(statement)
-                cursor.execute("SELECT has_schema_privilege(%s, 'public', 'CREATE')", [role])
-                may_create = cursor.fetchone()[0]
+                if _may_create("public", cursor):
+                    # Without the right to do so, PostgreSQL only warns: the result is checked below.
+                    for statement in schema_statements(owner):
+                        cursor.execute(statement)
+                may_create = _may_create(role, cursor)
         except DatabaseError as error:
             first_line = str(error).splitlines()[0]
             message = (
@@ -75,9 +91,15 @@ class Command(BaseCommand):
             self._show(role, password)
         if may_create:
             self.stdout.write(
-                "It can still create tables, like every role in this database. To prevent that, run "
-                "REVOKE CREATE ON SCHEMA public FROM PUBLIC."
+                self.style.WARNING(
+                    "It can still create tables, like every role in this database. Have the owner of schema public run:"
+                )
             )
+            self._print(schema_statements(owner))
+
+    def _print(self, statements: Iterable[Composed]) -> None:
+        for statement in statements:
+            self.stdout.write(f"{statement.as_string(None)};")
 
     def _show(self, role: str, password: str) -> None:
         database = connection.settings_dict

@@ -267,13 +267,28 @@ def compute(site: Site, *, queue_state: str = "ENABLED", **resources: Any) -> No
     site.settings.VIDEO_BATCH_JOB_QUEUE = name
 
 
-def ec2(site: Site, *instance_types: str) -> None:
-    """Use EC2 compute with these instance types."""
+def ec2(site: Site, *instance_types: str, disk_gib: int = 200, image: dict[str, Any] | None = None) -> None:
+    """Use EC2 compute with these instance types, and with disk and AMI in order unless others are given."""
     iam = boto3.client("iam")
     name = f"instance-{uuid.uuid4().hex[:8]}"
     iam.create_instance_profile(InstanceProfileName=name)
     profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Arn"]
-    compute(site, type="EC2", minvCpus=0, instanceTypes=list(instance_types), instanceRole=profile)
+    disk = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": disk_gib}}
+    template = boto3.client("ec2").create_launch_template(
+        LaunchTemplateName=name, LaunchTemplateData={"BlockDeviceMappings": [disk]}
+    )
+    compute(
+        site,
+        type="EC2",
+        minvCpus=0,
+        instanceTypes=list(instance_types),
+        instanceRole=profile,
+        launchTemplate={
+            "launchTemplateId": template["LaunchTemplate"]["LaunchTemplateId"],
+            "version": "1",
+        },
+        ec2Configuration=[{"imageType": "ECS_AL2023", **(image or {"batchImageStatus": "LATEST"})}],
+    )
 
 
 def queue_is_disabled(site: Site) -> None:
@@ -284,10 +299,57 @@ def compute_is_too_small(site: Site) -> None:
     compute(site, maxvCpus=1)
 
 
+def compute_is_updating(site: Site) -> None:
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def update(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        response = original(client, operation, arguments)
+        if operation == "DescribeComputeEnvironments":
+            response["computeEnvironments"][0]["status"] = "UPDATING"
+        return response
+
+    site.monkeypatch.setattr(BaseClient, "_make_api_call", update)
+
+
 def instances_are_too_small(site: Site) -> None:
     site.bridge(vcpus=8, memory_mib=16384)
     boto3.client("batch").register_job_definition(**render(bridge_settings(), region="us-east-1"))
     ec2(site, "c5.large", "c5.xlarge")
+
+
+def memory_leaves_vcpus_idle(site: Site) -> None:
+    site.bridge(memory_mib=4096)
+    register_again(site)
+    ec2(site, "c6i.large", "c6i.2xlarge", "m6i.2xlarge")
+
+
+def disk_is_too_small_for_its_vcpus(site: Site) -> None:
+    ec2(site, "c6i.large", "c6i")
+
+
+def disk_is_too_small_for_the_largest_upload(site: Site) -> None:
+    ec2(site, "c6i.large", disk_gib=60)
+
+
+def machine_image_has_a_newer_one(site: Site) -> None:
+    ec2(site, "c6i.large", image={"batchImageStatus": "UPDATE_AVAILABLE"})
+
+
+def machine_image_is_old(site: Site) -> None:
+    client = boto3.client("ec2")
+    image_id = client.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    ec2(site, "c6i.large", image={"imageIdOverride": image_id})
+    later = SimpleNamespace(now=lambda zone: datetime.now(zone) + timedelta(days=61))
+    site.monkeypatch.setattr("tasks.doctor.probes.compute.datetime", later)
+
+
+def machine_image_is_gone(site: Site) -> None:
+    ec2(site, "c6i.large", image={"imageIdOverride": "ami-0123456789abcdef0"})
+
+
+def machine_reads_are_denied(site: Site) -> None:
+    ec2(site, "c6i.large", image={"imageIdOverride": "ami-0123456789abcdef0"})
+    deny_calls(site, "DescribeImages")
 
 
 def architectures_are_mixed(site: Site) -> None:
@@ -345,7 +407,7 @@ def image_is_missing(site: Site) -> None:
 
 def image_is_for_another_architecture(site: Site) -> None:
     ecr_image(site, "arm64")
-    ec2(site, "c5")
+    ec2(site, "c5.large")
 
 
 def reads_are_denied(site: Site) -> None:
@@ -358,10 +420,15 @@ def submits_are_denied(site: Site) -> None:
 
 def multipart_uploads_are_denied(site: Site) -> None:
     use_new_bucket(site.settings)
+    deny_calls(site, "CreateMultipartUpload")
+
+
+def deny_calls(site: Site, denied: str) -> None:
+    """Answer every call of one operation as AWS does if no policy allows it."""
     original = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def deny(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
-        if operation != "CreateMultipartUpload":
+        if operation != denied:
             return original(client, operation, arguments)
         response = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
         raise ClientError(response, operation)
@@ -418,7 +485,21 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (bucket_is_missing, "storage", FAILED, "NoSuchBucket", "STORAGE_BUCKET"),
     (queue_is_disabled, "queue", FAILED, "DISABLED", "Enable it"),
     (compute_is_too_small, "compute", FAILED, "at most 1 vCPUs", "maxvCpus"),
+    (compute_is_updating, "compute", WARNING, "is UPDATING", "last container"),
     (instances_are_too_small, "instance types", FAILED, "c5.large, c5.xlarge", "larger size"),
+    (
+        memory_leaves_vcpus_idle,
+        "instance types",
+        WARNING,
+        "c6i.large has room for 0 of 1, c6i.2xlarge",
+        "to 3756 or less",
+    ),
+    (disk_is_too_small_for_its_vcpus, "machine disk", WARNING, "has room for 15 of 64 containers", "scratch_gib"),
+    (disk_is_too_small_for_the_largest_upload, "machine disk", WARNING, "largest upload", "upload_limit_bytes"),
+    (machine_image_has_a_newer_one, "machine image", WARNING, "newer AMI", "updateToLatestImageVersion"),
+    (machine_image_is_old, "machine image", WARNING, "61 days old", "terraform apply"),
+    (machine_image_is_gone, "machine image", FAILED, "no machine can start", "terraform apply"),
+    (machine_reads_are_denied, "machine image", WARNING, "Not checked: DescribeImages", "policy"),
     (architectures_are_mixed, "instance types", FAILED, "mixes amd64 and arm64", "one architecture"),
     (definition_is_missing, "definition", FAILED, "no active job definition", "register_job_definition"),
     (definition_has_drifted, "definition", FAILED, "timeout", "register_job_definition"),
