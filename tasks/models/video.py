@@ -73,6 +73,7 @@ class Video(models.Model):
         indexes = [
             models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="video_deleted"),
             models.Index(fields=["created_at"], condition=NEEDS_JOB, name="video_needs_job"),
+            models.Index(fields=["-created_at"], condition=Q(deleted_at=None), name="video_shown"),
         ]
 
     def __str__(self) -> str:

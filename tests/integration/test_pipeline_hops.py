@@ -15,7 +15,7 @@ from tests.integration.batch_responses import describe, log_lines
 from tasks.models import Attempt, Event, Job, Unit, Video
 from tests.docker_engine import image_under_test
 from tests.integration.docker_site import bucket_storages, make_bucket, register_docker_definition
-from tests.integration.pipeline_videos import event_kinds, upload, wait_for_attempt, wait_for_end
+from tests.integration.pipeline_videos import event_kinds, read_manifest, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
 from tests.polling import wait_for
 
@@ -150,7 +150,7 @@ def assert_publication_is_complete(video: Video, job: Job) -> None:
     assert video.published_job_id == job.pk
     assert default_storage.exists(job.poster_key)
     folder = posixpath.dirname(job.playlist_key)
-    manifest: Any = job.manifest
+    manifest = read_manifest(job)
     assert [rung["height_px"] for rung in manifest["rungs"]] == [480, 360, 240]
     assert manifest["audio"]
     for entry in manifest["objects"]:

@@ -72,7 +72,7 @@ class Container:
         if lease.kind is UnitKind.PLAN:
             finish_plan(claim, lease, plan={"by": claim.number}, units=_UNITS, plays_directly=False)
         elif lease.kind is UnitKind.PUBLISH:
-            publish(claim, lease, manifest={"by": claim.number}, playlist_key=f"{lease.key_prefix}/m", poster_key="")
+            publish(claim, lease, playlist_key=f"{lease.key_prefix}/m{claim.number}", poster_key="", duration_s=4.0)
         else:
             finish_unit(claim, lease, output={"by": claim.number})
 

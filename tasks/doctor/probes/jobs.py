@@ -6,19 +6,24 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
 from ...lifecycle.states import JobState
 from ...models import Attempt, Event, Job, Video
 from ...services.ticks.alerts import OVERDUE_S, overdue_jobs
+from ...services.ticks.purge import superseded_publications
+from ...services.ticks.reap import POLL_ENDED_FOR
 from ..finding import failed, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..finding import Finding
+
+REMOVED_WITHIN = timedelta(hours=1)
+"""A purge tick runs every minute, so what waits for longer is not being removed."""
 
 _OVERDUE_FIX = "See `tick submit` above. If it runs, raise BATCHREEL['submit_per_s'] and BATCHREEL['submit_limit']."
 
@@ -79,15 +84,37 @@ def _not_started() -> Iterator[Finding]:
 
 
 def _not_removed() -> Iterator[Finding]:
-    videos = Video.objects.filter(deleted_at__isnull=False, purge_failed_at__isnull=False)
-    jobs = Job.objects.filter(purge_failed_at__isnull=False, purged_at=None)
-    count = videos.count() + jobs.count()
-    if not count:
-        yield ok("removal", "All deleted objects were removed.")
+    """Yield a finding for what was not removed in time, whether or not a tick has tried."""
+    late = Now() - REMOVED_WITHIN
+    videos = Video.objects.filter(deleted_at__lt=late)
+    publications = superseded_publications(older_than=REMOVED_WITHIN)
+    ended = Job.objects.filter(
+        state__in=["CANCELLED", "FAILED", "SUCCEEDED"],
+        pruned_at=None,
+        purged_at=None,
+        finished_at__lt=late - POLL_ENDED_FOR,
+    )
+    counts = {
+        "deleted videos": videos.count(),
+        "superseded publications": publications.count(),
+        "ended jobs": ended.count(),
+    }
+    if not any(counts.values()):
+        yield ok("removal", "What was deleted, superseded or has ended was removed.")
         return
-    newest = Event.objects.filter(kind="purge.failed").order_by("-id").values_list("text", flat=True).first()
+    waiting = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    failed_before = Q(purge_failed_at__isnull=False)
+    if any(rows.filter(failed_before).exists() for rows in (videos, publications, ended)):
+        newest = Event.objects.filter(kind="purge.failed").order_by("-id").values_list("text", flat=True).first()
+        yield warning(
+            "removal",
+            f"Objects or rows of {waiting} were not removed within an hour: {newest or 'see the log'}.",
+            fix="Each PURGE_FAILED line in the log gives the cause. Every purge tick tries again.",
+        )
+        return
     yield warning(
         "removal",
-        f"Objects or rows of {count} deleted videos and ended jobs could not be removed: {newest or 'see the log'}.",
-        fix="Each PURGE_FAILED line in the log gives the cause. Every reap tick tries again.",
+        f"Objects or rows of {waiting} were not removed within an hour.",
+        fix="See `tick purge` above. If it runs, there are more than it can remove: raise BATCHREEL['purge_limit'], or wait"
+        " for the containers of these jobs to end.",
     )

@@ -38,9 +38,13 @@ def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], None]) -
 
     Return False if a tick is running or the last one started less than half a period ago. A
     BatchError ends the tick and is stored as its error, with an event when it first occurs but none
-    while it lasts. Any other error is stored as well and raised again.
+    while it lasts. Any other error is stored as well and raised again; its log line raises an alarm.
     """
-    lease = take_lease(name, period_s=period_s)
+    try:
+        lease = take_lease(name, period_s=period_s)
+    except Exception as error:
+        logger.error("TICK_FAILED %s: %s: %s", name, type(error).__name__, error)  # noqa: TRY400 - Celery logs the traceback
+        raise
     if lease is None:
         return False
     try:
@@ -49,7 +53,8 @@ def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], None]) -
         logger.warning("TICK_AWS_ERROR %s: %s", name, error)
         _release(lease, error_code=error.code, text=str(error))
     except Exception as error:
-        # Celery logs the error. Release the lease, so that the next tick need not wait for it to expire.
+        logger.error("TICK_FAILED %s: %s: %s", name, type(error).__name__, error)  # noqa: TRY400 - see below
+        # Celery logs the traceback. Release the lease, so that the next tick need not wait for it to expire.
         with suppress(DatabaseError):
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()

@@ -167,6 +167,6 @@ def _do(claim: Claim, lease: Lease) -> None:
         finish_plan(claim, lease, plan={"made by": "a fake container"}, units=units, plays_directly=False)
     elif lease.kind is UnitKind.PUBLISH:
         key = f"{lease.key_prefix}/master.m3u8"
-        publish(claim, lease, manifest={"objects": []}, playlist_key=key, poster_key="")
+        publish(claim, lease, duration_s=4.0, playlist_key=key, poster_key="")
     else:
         finish_unit(claim, lease, output={"folder": lease.key_prefix, "media": {}})
