@@ -30,12 +30,15 @@ class ScriptedBatch:
 
     submit_error: BatchError | None = None
     describe_error: BatchError | None = None
+    list_error: BatchError | None = None
     terminate_error: BatchError | None = None
+    page_jobs: int = 1000
     observations: dict[str, Observation] = field(default_factory=dict)
     found: list[ListedJob] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
     terminated: list[str] = field(default_factory=list)
     described: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
 
     def submit(self, submission: Submission) -> str:
         self.submissions.append(submission)
@@ -56,7 +59,13 @@ class ScriptedBatch:
         return [each for each in self.found if each.name == name]
 
     def list_active(self, *, position: str) -> ListedPage:
-        return ListedPage(jobs=self.found, next_position="")
+        self.listed.append(position)
+        if self.list_error:
+            raise self.list_error
+        first = int(position or 0)
+        after = first + self.page_jobs
+        next_position = str(after) if after < len(self.found) else ""
+        return ListedPage(jobs=self.found[first:after], next_position=next_position)
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         assert reason
