@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
@@ -84,37 +84,32 @@ def _not_started() -> Iterator[Finding]:
 
 
 def _not_removed() -> Iterator[Finding]:
-    """Yield a finding for what was not removed in time, whether or not a tick has tried."""
+    """Yield a finding for what could not be removed, or was not in time, whether or not a tick has tried."""
     late = Now() - REMOVED_WITHIN
-    videos = Video.objects.filter(deleted_at__lt=late)
-    publications = superseded_publications(older_than=REMOVED_WITHIN)
-    ended = Job.objects.filter(
-        state__in=["CANCELLED", "FAILED", "SUCCEEDED"],
-        pruned_at=None,
-        purged_at=None,
-        finished_at__lt=late - POLL_ENDED_FOR,
-    )
+    ended = Job.objects.filter(state__in=["CANCELLED", "FAILED", "SUCCEEDED"], pruned_at=None, purged_at=None)
     counts = {
-        "deleted videos": videos.count(),
-        "superseded publications": publications.count(),
-        "ended jobs": ended.count(),
+        "deleted videos": Video.objects.filter(deleted_at__lt=late).count(),
+        "superseded publications": superseded_publications(older_than=REMOVED_WITHIN).count(),
+        # Containers of an ended job may run for a day, as far as AWS Batch says.
+        "ended jobs": ended.filter(finished_at__lt=late - POLL_ENDED_FOR).count(),
     }
-    if not any(counts.values()):
-        yield ok("removal", "What was deleted, superseded or has ended was removed.")
-        return
-    waiting = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    failed_before = Q(purge_failed_at__isnull=False)
-    if any(rows.filter(failed_before).exists() for rows in (videos, publications, ended)):
+    failed_ones = Video.objects.filter(deleted_at__isnull=False, purge_failed_at__isnull=False).count()
+    failed_ones += Job.objects.filter(purge_failed_at__isnull=False, purged_at=None).count()
+    backlog = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    if failed_ones:
         newest = Event.objects.filter(kind="purge.failed").order_by("-id").values_list("text", flat=True).first()
         yield warning(
             "removal",
-            f"Objects or rows of {waiting} were not removed within an hour: {newest or 'see the log'}.",
+            f"Objects or rows of {failed_ones} deleted videos and ended jobs could not be removed:"
+            f" {newest or 'see the log'}. Not removed within an hour: {backlog or 'none'}.",
             fix="Each PURGE_FAILED line in the log gives the cause. Every purge tick tries again.",
         )
-        return
-    yield warning(
-        "removal",
-        f"Objects or rows of {waiting} were not removed within an hour.",
-        fix="See `tick purge` above. If it runs, there are more than it can remove: raise BATCHREEL['purge_limit'], or wait"
-        " for the containers of these jobs to end.",
-    )
+    elif backlog:
+        yield warning(
+            "removal",
+            f"Not removed within an hour: {backlog}.",
+            fix="See `tick purge` above. If it runs, there is more than it can remove: raise BATCHREEL['purge_limit'], or"
+            " wait until AWS Batch reports that the containers of these jobs have ended.",
+        )
+    else:
+        yield ok("removal", "What was deleted, superseded or has ended was removed.")

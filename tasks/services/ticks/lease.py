@@ -74,6 +74,8 @@ def take_lease(name: str, *, period_s: float) -> TickLease | None:
     tick = Tick.objects.select_for_update(skip_locked=True).filter(free, due, name=name).first()
     if tick is None:
         return None
+    if tick.leased_until is not None:
+        logger.error("TICK_FAILED %s: its last run never ended: it hung, or its worker was killed", name)
     is_continuous = continuous_since(name, period_s=period_s) is not None
     mine = Tick.objects.filter(name=name)
     mine.update(
