@@ -19,7 +19,7 @@ class VideoQuerySet(models.QuerySet["Video"]):
     """Videos. `delete` requests a deletion that a service performs; rows stay until their work has ended."""
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Request the deletion of the videos. Their jobs end now; the reap tick removes objects, then rows."""
+        """Request the deletion of the videos. Their jobs end now; the purge tick removes objects, then rows."""
         video_ids = list(self.values_list("pk", flat=True))
         for video_id in video_ids:
             deletion_requested.send(Video, video_id=video_id)
