@@ -244,7 +244,7 @@ class BridgeSettings:
 
     event_retention_s: float = 7 * 86400
     """Seconds for which events stay if their job has ended. They are most of what a video leaves in the
-    database, about 70 KB for three hours, and are read while somebody asks why; a week covers that."""
+    database, about 70 KB for three hours, and operators read them within days."""
 
     # Uploads and viewers.
     upload_limit_bytes: int = 50 * 1024**3

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from datetime import timedelta
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from django.apps import apps
@@ -36,13 +38,14 @@ from tasks.transcode.plan.thumbnails import make_sprite
 from tests.unit.transcode.sources import make_audio, make_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tasks.transcode.plan.plan import AudioPlan
 
 HOURS = 3
 RATE = 30
 MONTH = timedelta(days=31)
+_SIZES = random.Random(0)  # noqa: S311 - sizes, not secrets
 
 
 def measured(videos: int) -> list[dict[str, Any]]:
@@ -97,10 +100,7 @@ def _outputs(plan: Plan) -> list[UnitOutput]:
         tail = tail if unit.end_frame < plan.frames else None
         found.append(UnitOutput(unit.index, tuple(files), 141.5, head=head, tail=tail))
     audio = cast("AudioPlan", plan.audio)
-    cuts = (*audio.cuts, audio.aac_frames)
-    segments = tuple(
-        Segment(800 + 98_765 * n, 98_765, 1024 * cuts[n], 1024 * (cuts[n + 1] - cuts[n])) for n in range(len(cuts) - 1)
-    )
+    segments = _segments([1024 * cut for cut in (*audio.cuts, audio.aac_frames)])
     found.append(
         UnitOutput(AUDIO_UNIT, (_file("audio.mp4", "audio", None, 48_000, "mp4a.40.2", segments=segments),), 60.0)
     )
@@ -109,12 +109,18 @@ def _outputs(plan: Plan) -> list[UnitOutput]:
 
 def _ranges(first: int, end: int, every: int, plan: Plan) -> tuple[Segment, ...]:
     starts = [*segment_starts(first, end, segment_frames=every, rate=plan.rate), end]
-    return tuple(
-        Segment(
-            800 + 754_321 * n, 754_321, starts[n] * plan.frame_ticks, (starts[n + 1] - starts[n]) * plan.frame_ticks
-        )
-        for n in range(len(starts) - 1)
-    )
+    ticks = [start * plan.frame_ticks for start in starts]
+    return _segments(ticks)
+
+
+def _segments(ticks: Sequence[int]) -> tuple[Segment, ...]:
+    """Return segments between these times, with random sizes: equal ones would be compressed too well."""
+    found, offset = [], 800
+    for start, end in pairwise(ticks):
+        size = _SIZES.randint(100_000, 999_999)
+        found.append(Segment(offset, size, start, end - start))
+        offset += size
+    return tuple(found)
 
 
 def _file(name: str, role: Any, rung: str | None, timescale: int, codec: str, **ranges: Any) -> MediaFile:

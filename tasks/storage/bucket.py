@@ -186,15 +186,15 @@ class Bucket:
         `before_call` is called before each of these calls; if it raises, the remaining objects stay.
         """
         remaining = iter(full_keys)
-        while chunk := list(islice(remaining, DELETE_LIMIT_KEYS)):
+        while keys := list(islice(remaining, DELETE_LIMIT_KEYS)):
             before_call()
             with bucket_errors():
                 response = self._client.delete_objects(
-                    Bucket=self._storage.bucket_name, Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True}
+                    Bucket=self._storage.bucket_name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
                 )
             if errors := response.get("Errors"):
                 code, key = errors[0].get("Code", ""), errors[0].get("Key", "")
-                message = f"{len(errors)} of {len(chunk)} objects were not deleted, the first is {key}: {code}"
+                message = f"{len(errors)} of {len(keys)} objects were not deleted, the first is {key}: {code}"
                 raise _ERRORS.get(code, BucketError)(message)
 
     def size_bytes(self, key: str) -> int | None:

@@ -24,7 +24,7 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SERVICES}/test_purge_bucket.py::test_video_is_kept_when_the_bucket_reports_that_one_object_stays",),
     ),
     Patch(
-        name="a folder's neighbours are deleted with it",
+        name="what is next to a folder is deleted with it",
         promise=11,
         file="tasks/storage/bucket.py",
         old="Prefix=f\"{where['Key']}/\"",

@@ -90,7 +90,7 @@ def _not_removed() -> Iterator[Finding]:
     counts = {
         "deleted videos": Video.objects.filter(deleted_at__lt=late).count(),
         "superseded publications": superseded_publications(older_than=REMOVED_WITHIN).count(),
-        # Containers of an ended job may run for a day, as far as AWS Batch says.
+        # Until AWS Batch reports their end, containers of an ended job count as running for a day.
         "ended jobs": ended.filter(finished_at__lt=late - POLL_ENDED_FOR).count(),
     }
     failed_ones = Video.objects.filter(deleted_at__isnull=False, purge_failed_at__isnull=False).count()

@@ -6,7 +6,7 @@ people then still see of a job follows from its row: when it was requested, and 
 
 Events are numbered in the order in which they are appended, so each page of them is a range of the
 primary key, and the first young event is the end. Events that stay do not delay the others:
-`Tick.position` is the last number that was looked at, and the next tick continues there.
+`Tick.position` is the last number that was read, and the next tick continues there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...models import Event, Job, Tick
 from ...schedule.ticks import PURGE
 
 _PAGE_EVENTS = 1000
-"""Events per statement: it takes a few milliseconds, and locks nothing that anybody waits for."""
+"""Events per statement: it takes a few milliseconds, and no other transaction waits for its locks."""
 
 
 def expire_events() -> int:

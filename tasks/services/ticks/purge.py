@@ -173,7 +173,7 @@ def _prune(job: Job, check_time: _CheckTime) -> None:
     finished = Unit.objects.filter(job=job, state=UnitState.DONE).only("kind", "index", "fence", "lease_id")
     keep = {f"{prefix}/{unit_folder(unit)}" for unit in finished} if job.state == JobState.SUCCEEDED else set()
     if keep or job.state != JobState.SUCCEEDED:
-        # A publication whose units are gone was pruned before: without them, nothing tells which objects it needs.
+        # A publication whose units are gone was pruned before: without them, it is unknown which objects it needs.
         remove_folders(prefix, keep=keep, before_call=check_time)
     with transaction.atomic():
         current = lock_job(job.pk)

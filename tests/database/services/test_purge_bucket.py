@@ -1,4 +1,4 @@
-"""Removing objects from a bucket: few calls, nothing beyond the folder, no error overlooked, and in time."""
+"""Removing objects from a bucket: few calls, nothing beyond the folder, no error missed, and in time."""
 
 from __future__ import annotations
 

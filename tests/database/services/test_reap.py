@@ -45,7 +45,7 @@ def cancelled_attempts(number: int) -> list[str]:
 
 
 def slow_calls(monkeypatch: pytest.MonkeyPatch, *, calls: int) -> None:
-    """Let the time limit pass after this many looks at the clock."""
+    """Let the time limit pass after the clock was read this often."""
     passed_s = count(step=bridge_settings().reap_time_limit_s / calls)
     monkeypatch.setattr("tasks.services.ticks.reap.time", SimpleNamespace(monotonic=lambda: next(passed_s)))
 
