@@ -146,8 +146,10 @@ _ACTIVE = (BatchStatus.SUBMITTED, BatchStatus.PENDING, BatchStatus.RUNNABLE, Bat
 def _list_page(status: str, token: str) -> tuple[list[ListedJob], str]:
     client = batch_client(retry=True)
     with converted_errors("ListJobs", client):
-        request: Any = {"jobQueue": bridge_settings().job_queue, "jobStatus": status}
-        response = client.list_jobs(**request, **({"nextToken": token} if token else {}))
+        request: dict[str, Any] = {"jobQueue": bridge_settings().job_queue, "jobStatus": status}
+        if token:
+            request["nextToken"] = token
+        response = client.list_jobs(**request)
         return [_found(summary) for summary in response["jobSummaryList"]], response.get("nextToken") or ""
 
 

@@ -122,7 +122,9 @@ def _request_and_end(job: Job) -> Iterator[Event]:
     yield Event(
         kind="job.request", job_id=job.pk, created_at=job.created_at, text="automatic" if job.automatic else "manual"
     )
-    ended = Event(job_id=job.pk, created_at=job.finished_at, reason=job.reason, text=job.reason_message)
+    ended = Event(
+        job_id=job.pk, created_at=job.finished_at or job.created_at, reason=job.reason, text=job.reason_message
+    )
     ended.kind = _ENDS[JobState(job.state)]
     yield ended
 
