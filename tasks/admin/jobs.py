@@ -165,7 +165,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         counts = Unit.objects.filter(job=job).order_by("kind", "state").values_list("kind", "state")
         return (
             ", ".join(f"{kind} {state}: {number}" for kind, state, number in counts.annotate(number=Count("pk")))
-            or "none yet"
+            or ("removed: the job has ended" if job.pruned_at else "none yet")
         )
 
     @admin.display(description="log")
