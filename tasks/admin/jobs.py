@@ -163,10 +163,9 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
     def unit_counts(self, job: Job) -> str:
         """Return the number of units of each kind in each state."""
         counts = Unit.objects.filter(job=job).order_by("kind", "state").values_list("kind", "state")
-        return (
-            ", ".join(f"{kind} {state}: {number}" for kind, state, number in counts.annotate(number=Count("pk")))
-            or ("removed: the job has ended" if job.pruned_at else "none yet")
-        )
+        return ", ".join(
+            f"{kind} {state}: {number}" for kind, state, number in counts.annotate(number=Count("pk"))
+        ) or ("removed: the job has ended" if job.pruned_at else "none yet")
 
     @admin.display(description="log")
     def newest_log(self, job: Job) -> str:
