@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections import Counter
@@ -29,14 +30,17 @@ CANCELLED, ORPHANS = 20, 10
 FOLDER_OBJECTS = 6
 """A unit of the standard ladder: five rungs and the thumbnails."""
 THREADS = 8
+BATCH_ROWS = 500
 PERIOD_S = 60
 MAX_TICKS = 20
 
 
 def measured(active: int, objects: int) -> list[dict[str, Any]]:
-    """Return a row for each reap tick until all orphans have ended, and one for the removal of a video."""
+    """Return a row for the removal of a video, and one for each reap tick until all orphans have ended."""
     migrate()
-    return [*_reaped(active), _purged(objects)]
+    rows = [_purged(objects)]
+    sys.stderr.write(f"{rows[0]}\n")
+    return [*rows, *_reaped(active)]
 
 
 def _reaped(active: int) -> list[dict[str, Any]]:
@@ -69,24 +73,27 @@ def _submitted(number: int) -> list[str]:
         Video(pk=uuid.uuid4(), title=str(n), source=f"sources/{n}", requested_source=f"sources/{n}")
         for n in range(number)
     ]
-    Video.objects.bulk_create(videos)
+    Video.objects.bulk_create(videos, batch_size=BATCH_ROWS)
     jobs = [Job(pk=uuid.uuid4(), video=v, source_name=str(v.source), profile="standard", fence=1) for v in videos]
     for job in jobs:
         job.state, job.next_attempt_at = "RUNNING", None
-    Job.objects.bulk_create(jobs)
+    Job.objects.bulk_create(jobs, batch_size=BATCH_ROWS)
     with ThreadPoolExecutor(THREADS) as pool:
         ids = list(pool.map(lambda job: _submit(job.pk), jobs))
     Attempt.objects.bulk_create(
-        Attempt(
-            job=job,
-            number=1,
-            state="SUBMITTED",
-            vcpus=2,
-            memory_mib=512,
-            batch_job_name=_name(job.pk),
-            batch_job_id=batch_job_id,
-        )
-        for job, batch_job_id in zip(jobs, ids, strict=True)
+        [
+            Attempt(
+                job=job,
+                number=1,
+                state="SUBMITTED",
+                vcpus=2,
+                memory_mib=512,
+                batch_job_name=_name(job.pk),
+                batch_job_id=batch_job_id,
+            )
+            for job, batch_job_id in zip(jobs, ids, strict=True)
+        ],
+        batch_size=BATCH_ROWS,
     )
     return ids
 
