@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import environ
 
 from tasks.broker import redis_broker
-from tasks.schedule.ticks import QUEUES, ROUTES, SUBMIT
+from tasks.schedule.ticks import PURGE, QUEUES, ROUTES, SUBMIT
 from tasks.storage.bucket import client_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -239,6 +239,14 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+# Beat's other entries are rows that tasks/schedule/ticks.py defines.
+CELERY_BEAT_SCHEDULE = {
+    "project: clear expired sessions": {
+        "task": "project.clear_sessions",
+        "schedule": 86_400,
+        "options": {"queue": PURGE.queue, "expire_seconds": 86_400},
+    }
+}
 
 # Celery logs three lines per tick. In production the alarms count them; on a developer's machine
 # they bury everything else.

@@ -128,7 +128,10 @@ class BridgeSettings:
     """Seconds between two rescue ticks: the longest delay beyond its threshold before a dead container is noticed."""
 
     reap_tick_s: float = 60
-    """Seconds between two reap ticks, the least urgent ones."""
+    """Seconds between two reap ticks: Batch jobs that nobody needs cost money until then."""
+
+    purge_tick_s: float = 60
+    """Seconds between two purge ticks, the least urgent ones."""
 
     tick_lease_s: float = 26
     """Seconds after which the next tick takes over a lease that was never given back. At least
@@ -233,15 +236,33 @@ class BridgeSettings:
     """Minimum age in seconds, by the database's clock, of a Batch job without a live attempt before
     it is terminated. The same settling time as `submit_lookup_delay_s`."""
 
-    reap_limit: int = 50
-    """Maximum number of terminations, and of purges of each kind, in one reap tick."""
+    reap_limit: int = 100
+    """Maximum number of terminations in one reap tick, of Batch jobs with ended attempts and again of
+    orphans. A call takes about 50 ms, so `reap_time_limit_s` is reached before."""
+
+    reap_time_limit_s: float = 8
+    """Seconds of a reap tick after which no further call to AWS starts. One more call takes 12 s at
+    most: together not more than Celery's soft time limit (20 s)."""
+
+    list_limit_pages: int = 10
+    """Maximum number of ListJobs calls in one reap tick, which look for orphans; the next tick
+    continues. AWS returns up to 1,000 Batch jobs per call, so a queue of 10,000 takes two ticks."""
+
+    # Purging.
+    purge_limit: int = 100
+    """Maximum number of rows of each kind that one purge tick removes: deleted videos, superseded
+    publications, ended jobs. 100,000 videos a month are less than three a minute."""
 
     purge_time_limit_s: float = 4
-    """Seconds of a reap tick after which no further row of a kind is purged. There are three kinds,
-    so purging takes about 12 s of Celery's 20 s."""
+    """Seconds of a purge tick for each kind of row, after which the next tick continues. With events
+    there are four kinds, so purging takes about 16 s of Celery's 20 s."""
 
     superseded_retention_s: float = 7 * 86400
     """Seconds for which a publication stays after a newer one replaced it, for viewers who are in the middle of it."""
+
+    event_retention_s: float = 7 * 86400
+    """Seconds for which events stay if their job has ended. They are most of what a video leaves in the
+    database, about 70 KB for three hours, and operators read them within days."""
 
     # Uploads and viewers.
     upload_limit_bytes: int = 50 * 1024**3

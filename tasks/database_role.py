@@ -38,7 +38,7 @@ GRANTS = (
         model=Job,
         update=(
             *("state", "reason", "reason_message", "next_attempt_at", "plan", "finished_at", "superseded_at"),
-            *("manifest", "playlist_key", "poster_key", "source_playable_at", "encode_cost_s"),
+            *("playlist_key", "poster_key", "duration_s", "warnings", "source_playable_at", "encode_cost_s"),
         ),
     ),
     TableGrant(

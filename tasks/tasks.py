@@ -15,12 +15,13 @@ from celery import shared_task
 
 from .batch.aws import aws_batch
 from .conf import bridge_settings
-from .schedule.ticks import OBSERVE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
+from .schedule.ticks import OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
 from .services.requests.request import request_missing_jobs
 from .services.ticks.alerts import alert_overdue, alert_stuck_runnable
 from .services.ticks.ambiguous import resolve_ambiguous
 from .services.ticks.lease import TickLease, run_tick
 from .services.ticks.observe import observe
+from .services.ticks.purge import purge
 from .services.ticks.reap import reap
 from .services.ticks.rescue import rescue
 from .services.ticks.resume import resume_idle
@@ -79,5 +80,11 @@ def rescue_tick(lease: TickLease) -> None:
 
 @tick(REAP)
 def reap_tick(_: TickLease) -> None:
-    """Terminate orphaned Batch jobs; purge objects and rows that are no longer needed."""
+    """Terminate Batch jobs whose attempts have ended, and orphans."""
     reap(batch=aws_batch())
+
+
+@tick(PURGE)
+def purge_tick(_: TickLease) -> None:
+    """Remove objects and rows that are no longer needed."""
+    purge()

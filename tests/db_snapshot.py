@@ -44,7 +44,7 @@ def job_columns(state: JobState) -> dict[str, Any]:
         "state": state,
         "reason": "CANCELLED" if state in _ENDED_BADLY else "",
         "next_attempt_at": Now() if waiting else None,
-        "manifest": {} if state == JobState.SUCCEEDED else None,
+        "finished_at": Now() if state == JobState.SUCCEEDED or state in _ENDED_BADLY else None,
         "playlist_key": "k" if state == JobState.SUCCEEDED else "",
     }
 

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.db.models import F
 
 from tasks.batch.errors import BatchError
-from tasks.batch.port import ListedJob, Submission
+from tasks.batch.port import ListedJob, ListedPage, Submission
 from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.states import UnitKind
 from tasks.models import Attempt, Job, Tick, TokenBucket, Unit, Video
@@ -30,12 +30,15 @@ class ScriptedBatch:
 
     submit_error: BatchError | None = None
     describe_error: BatchError | None = None
+    list_error: BatchError | None = None
     terminate_error: BatchError | None = None
+    page_jobs: int = 1000
     observations: dict[str, Observation] = field(default_factory=dict)
     found: list[ListedJob] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
     terminated: list[str] = field(default_factory=list)
     described: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
 
     def submit(self, submission: Submission) -> str:
         self.submissions.append(submission)
@@ -55,8 +58,14 @@ class ScriptedBatch:
     def find(self, *, name: str) -> list[ListedJob]:
         return [each for each in self.found if each.name == name]
 
-    def list_active(self, *, prefix: str) -> list[ListedJob]:
-        return [each for each in self.found if each.name.startswith(prefix)]
+    def list_active(self, *, position: str) -> ListedPage:
+        self.listed.append(position)
+        if self.list_error:
+            raise self.list_error
+        first = int(position or 0)
+        after = first + self.page_jobs
+        next_position = str(after) if after < len(self.found) else ""
+        return ListedPage(jobs=self.found[first:after], next_position=next_position)
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         assert reason
@@ -125,14 +134,15 @@ def finished_media(claim: Claim) -> None:
         finish_unit(claim, lease, output={"folder": lease.key_prefix, "media": {}})
 
 
-def published(video: Video | None = None) -> Video:
+def published(video: Video | None = None, *, warnings: Sequence[dict[str, str]] = ()) -> Video:
     """Return a video whose job has succeeded and published."""
     video = video or uploaded_video()
     claim = claimed(submitted_attempt(video))
     planned(claim)
     finished_media(claim)
     lease = leased(claim)
-    publish(claim, lease, manifest={"objects": []}, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
+    key = f"{lease.key_prefix}/master.m3u8"
+    publish(claim, lease, playlist_key=key, poster_key="", duration_s=4.0, warnings=warnings)
     video.refresh_from_db()
     return video
 

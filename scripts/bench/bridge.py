@@ -26,6 +26,9 @@ ticks        Cost of one run of each tick, with a short and a long history of pu
 submits      Eight processes submit jobs against AWS's quota of 50 SubmitJob calls per second (enforced by the local endpoint).
 reads        DescribeJobs calls per minute with thousands of active jobs with fresh heartbeats, compared with one call per
              job and period.
+rows         KiB that a video of three hours takes in the database: at its end, pruned, and after the retention of events.
+removals     Calls to AWS and seconds of each reap tick with thousands of active Batch jobs, 20 cancelled jobs and 10 orphans, and
+             of the removal of one video from a bucket.
 heartbeats   Heartbeats per second, on a new connection each, as containers send them, and on a persistent connection.
 rivals       DescribeJobs calls per minute, and the delay until the end of a job after a Spot interruption is detected: this bridge,
              a bridge with one call per job, and Airflow's hook, all on the same local endpoint. For Airflow, pass an
@@ -39,6 +42,8 @@ def main() -> int:
     if os.environ.get("BENCH_DATABASE") != "own":
         return _in_own_stack(options.measure)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    if options.measure == "removals":
+        os.environ["STORAGE_BUCKET"] = "bench"
     import django  # noqa: PLC0415 - after DJANGO_SETTINGS_MODULE is set
 
     django.setup()
@@ -49,7 +54,7 @@ def main() -> int:
     return 0
 
 
-def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
+def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:  # noqa: PLR0911 - one for each measurement
     # Imported here because the models need Django set up.
     if options.measure == "ticks":
         import tick_cost  # noqa: PLC0415
@@ -67,6 +72,14 @@ def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
         import rival_bridges  # noqa: PLC0415
 
         return rival_bridges.measured(options.jobs, seconds=options.seconds, airflow=options.airflow)
+    if options.measure == "rows":
+        import rows_of_a_video  # noqa: PLC0415
+
+        return rows_of_a_video.measured(options.videos)
+    if options.measure == "removals":
+        import removals  # noqa: PLC0415
+
+        return removals.measured(options.active, options.objects)
     import heartbeat_rate  # noqa: PLC0415
 
     return heartbeat_rate.measured()
@@ -96,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     submits.add_argument("--jobs", type=int, default=1_000, metavar="N", help="jobs to submit (default: 1000)")
     reads = measures.add_parser("reads", help="DescribeJobs calls per minute")
     reads.add_argument("--active", type=int, default=10_000, metavar="N", help="active jobs (default: 10000)")
+    rows = measures.add_parser("rows", help="size of a video's rows")
+    rows.add_argument("--videos", type=int, default=20, metavar="N", help="videos of three hours (default: 20)")
+    removals = measures.add_parser("removals", help="calls and seconds of reaping and purging")
+    removals.add_argument("--active", type=int, default=10_000, metavar="N", help="active Batch jobs (default: 10000)")
+    removals.add_argument("--objects", type=int, default=558, metavar="N", help="objects of the video (default: 558)")
     measures.add_parser("heartbeats", help="heartbeats per second")
     rivals = measures.add_parser("rivals", help="this bridge compared with others")
     rivals.add_argument("--jobs", type=int, default=50, metavar="N", help="jobs per bridge (default: 50)")
@@ -108,9 +126,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _in_own_stack(measure: str) -> int:
     """Run this program again with its own PostgreSQL, Redis and local AWS endpoint."""
-    # Submits: use the whole AWS quota, and request more vCPUs than the endpoint has, so that
+    # Submits and removals: use the whole AWS quota, and request more vCPUs than the endpoint has, so that
     # submitted jobs wait and use no CPU time.
-    settings = {"submit_per_s": 50, "submit_burst": 25, "vcpus": 64} if measure == "submits" else {}
+    waiting = measure in {"submits", "removals"}
+    settings = {"submit_per_s": 50, "submit_burst": 25, "vcpus": 64} if waiting else {}
     environment = {**os.environ, "BENCH_DATABASE": "own", "SECRET_KEY": "bench" * 12, "LOG_LEVEL": "ERROR"}
     environment["BATCHREEL"] = json.dumps(settings)
     with tempfile.TemporaryDirectory(prefix="bench-") as state:

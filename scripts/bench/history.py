@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models.functions import Now
 
+from tasks.batch.port import ListedPage
 from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.states import AttemptState, JobState, UnitState
 from tasks.models import Tick
@@ -31,8 +32,8 @@ class AtOnce:
     def find(self, *, name: str) -> list[ListedJob]:
         return []
 
-    def list_active(self, *, prefix: str) -> list[ListedJob]:
-        return []
+    def list_active(self, *, position: str) -> ListedPage:
+        return ListedPage(jobs=[], next_position="")
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """Do nothing: there are no Batch jobs."""
@@ -46,9 +47,9 @@ _INSERTS = (
     """,
     """
     INSERT INTO batchreel_job (id, video_id, source_name, profile, automatic, state, fence, budget_from, next_attempt_at, reason,
-        reason_message, manifest, playlist_key, poster_key, created_at, finished_at, pruned_at)
+        reason_message, playlist_key, poster_key, created_at, finished_at, pruned_at)
     SELECT md5('job' || n)::uuid, md5('video' || n)::uuid, 'sources/' || n || '.mp4', 'standard', true, %(job_state)s, 1, 0, NULL, '',
-        '', '{}', 'master.m3u8', '', now() - %(age)s, CASE WHEN %(is_over)s THEN now() - %(age)s END,
+        '', 'master.m3u8', '', now() - %(age)s, CASE WHEN %(is_over)s THEN now() - %(age)s END,
         CASE WHEN %(is_over)s THEN now() - %(age)s END
     FROM generate_series(%(first)s, %(last)s) n
     """,

@@ -18,6 +18,7 @@ from tasks.services.requests.request import request_missing_jobs
 from tasks.services.ticks.alerts import alert_overdue, alert_stuck_runnable
 from tasks.services.ticks.ambiguous import resolve_ambiguous
 from tasks.services.ticks.observe import observe
+from tasks.services.ticks.purge import purge
 from tasks.services.ticks.reap import reap
 from tasks.services.ticks.rescue import rescue
 from tasks.services.ticks.resume import resume_idle
@@ -60,6 +61,7 @@ def _ticks() -> dict[str, Callable[[], object]]:
             alert_overdue(),
         ),
         "reap": lambda: reap(batch=batch),
+        "purge": purge,
     }
 
 

@@ -30,6 +30,10 @@ locals {
       threshold   = 10
       period_s    = 600
     })
+    tick-error = merge(local.one_line, {
+      pattern     = "{ $.event = \"TICK_FAILED *\" }"
+      description = "A tick ended with an error or was killed: what it does is not done."
+    })
   }
   container_alarms = {
     jobs-failed = merge(local.one_line, {

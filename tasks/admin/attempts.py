@@ -13,10 +13,7 @@ from django.utils.safestring import SafeString
 
 from ..lifecycle.states import LIVE_ATTEMPT_STATES
 from ..models import Attempt, Unit
-from .widgets import ReadOnlyAdmin, badge
-
-_LARGE = ("job__plan", "job__manifest")
-"""Columns of a job that may contain a megabyte and are not shown on any page."""
+from .widgets import ReadOnlyAdmin, ReasonFilter, badge
 
 
 def with_heartbeat_age(attempts: QuerySet[Any]) -> QuerySet[Any]:
@@ -44,14 +41,13 @@ class AttemptAdmin(ReadOnlyAdmin):
     """One container run, which is one Batch job."""
 
     list_display = ("job_id", "number", "state_badge", "reason", "counted", "batch_status", "heartbeat", "ended_at")
-    list_filter = ("state", "reason", "counted", "batch_status")
+    list_filter = ("state", ReasonFilter)
     search_fields = ("job__id", "batch_job_id", "batch_job_name")
     ordering = ("-id",)
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Add the heartbeat's age, and the job without its large columns."""
-        return with_heartbeat_age(super().get_queryset(request).select_related("job").defer(*_LARGE))
+        return with_heartbeat_age(super().get_queryset(request).select_related("job").defer("job__plan"))
 
     @admin.display(description="heartbeat", ordering="heartbeat_at")
     def heartbeat(self, attempt: Attempt) -> str:
@@ -72,11 +68,10 @@ class UnitAdmin(ReadOnlyAdmin):
     list_filter = ("kind", "state")
     search_fields = ("job__id",)
     ordering = ("-id",)
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Add the job, without its large columns."""
-        return super().get_queryset(request).select_related("job", "attempt").defer(*_LARGE)
+        return super().get_queryset(request).select_related("job", "attempt").defer("job__plan")
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, unit: Unit) -> SafeString:

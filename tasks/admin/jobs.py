@@ -23,7 +23,7 @@ from ..selectors.timeline import job_timeline
 from .actions import cancel, for_each, retry, revive_job, transcode_again
 from .attempts import heartbeat_label, with_heartbeat_age
 from .page_actions import PageActions
-from .widgets import EMPTY_VALUE, ReadOnlyAdmin, ReadOnlyInline, badge, page_link, progress_bar, timeline
+from .widgets import EMPTY_VALUE, ReadOnlyAdmin, ReadOnlyInline, ReasonFilter, badge, page_link, progress_bar, timeline
 
 
 class AttemptsOfJob(ReadOnlyInline):
@@ -69,7 +69,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
     """A job with its attempts and its timeline. It can only be changed through its actions."""
 
     list_display = ("short_id", "video", "state_badge", "progress", "fence", "reason", "created_at", "finished_at")
-    list_filter = ("state", "reason", "automatic", "profile")
+    list_filter = ("state", ReasonFilter)
     list_select_related = ("video",)
     search_fields = ("id", "video__title", "video__id", "attempts__batch_job_id")
     actions = ("retry", "transcode_again", "revive", "cancel")
@@ -105,7 +105,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave out the large columns."""
-        return super().get_queryset(request).defer("plan", "manifest")
+        return super().get_queryset(request).defer("plan")
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Add the progress to each job of the page, in a fixed number of queries."""
@@ -163,10 +163,9 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
     def unit_counts(self, job: Job) -> str:
         """Return the number of units of each kind in each state."""
         counts = Unit.objects.filter(job=job).order_by("kind", "state").values_list("kind", "state")
-        return (
-            ", ".join(f"{kind} {state}: {number}" for kind, state, number in counts.annotate(number=Count("pk")))
-            or "none yet"
-        )
+        return ", ".join(
+            f"{kind} {state}: {number}" for kind, state, number in counts.annotate(number=Count("pk"))
+        ) or ("removed: the job has ended" if job.pruned_at else "none yet")
 
     @admin.display(description="log")
     def newest_log(self, job: Job) -> str:

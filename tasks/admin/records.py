@@ -35,7 +35,6 @@ class EventAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "kind", "job_id", "attempt_number", "from_state", "to_state", "reason", "text")
     list_filter = (KindFilter,)
     search_fields = ("job_id", "video_id", "reason", "text")
-    show_full_result_count = False
 
 
 @admin.register(Tick)

@@ -17,7 +17,7 @@ from ..selectors.timeline import video_timeline
 from ..selectors.videos import VideoOverview, overviews, shown_videos, video_overview
 from .actions import cancel, for_each, retry, transcode_again
 from .page_actions import PageActions
-from .widgets import EMPTY_VALUE, ReadOnlyInline, badge, page_link, progress_bar, timeline
+from .widgets import EMPTY_VALUE, BoundedPaginator, ReadOnlyInline, badge, page_link, progress_bar, timeline
 
 
 class JobsOfVideo(ReadOnlyInline):
@@ -28,7 +28,7 @@ class JobsOfVideo(ReadOnlyInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave out the large columns."""
-        return super().get_queryset(request).defer("plan", "manifest")
+        return super().get_queryset(request).defer("plan")
 
     @admin.display(description="job")
     def job(self, job: Job) -> SafeString:
@@ -44,6 +44,9 @@ class VideoAdmin(PageActions):
     the storage.
     """
 
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_display = ("title_or_id", "status", "progress", "published", "created_at")
     search_fields = ("title", "id")
     actions = ("retry", "transcode_again", "cancel")
@@ -132,7 +135,7 @@ class VideoAdmin(PageActions):
     @admin.action(description="Cancel the active job", permissions=["change"])
     def cancel(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
         """Cancel the active job of each video."""
-        active = Job.objects.filter(video__in=videos, state__in=ACTIVE_JOB_STATES).defer("plan", "manifest")
+        active = Job.objects.filter(video__in=videos, state__in=ACTIVE_JOB_STATES).defer("plan")
         for_each(self, request, active, cancel, success_label="Jobs cancelled")
 
     def get_deleted_objects(

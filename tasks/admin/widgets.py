@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from ..selectors.distinct import distinct_values
 from ..selectors.progress import JobProgress
 from ..selectors.timeline import TimelineEntry
 
@@ -37,8 +41,42 @@ _COLOURS = {
 }
 
 
+MAX_COUNTED_ROWS = 10_000
+"""Lists of the admin count and show no more rows: a filter or a search finds older ones."""
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs only
+    """Paginator that never counts a whole table."""
+
+    @cached_property
+    def count(self) -> int:
+        """Return the number of rows, at most MAX_COUNTED_ROWS."""
+        rows: Any = self.object_list
+        counted: int = rows.order_by()[:MAX_COUNTED_ROWS].count()
+        return counted
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    """Filter by reason. Only reasons that occur are shown, each found by one step in the index."""
+
+    title = "reason"
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the reasons that occur in the table."""
+        return [(reason, reason) for reason in distinct_values(model_admin.model, "reason") if reason]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows with the selected reason."""
+        return queryset.filter(reason=self.value()) if self.value() else queryset
+
+
 class ReadOnlyAdmin(AnyAdmin):
     """Read-only admin for rows that only services write."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: rows cannot be added by hand."""

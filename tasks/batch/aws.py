@@ -18,14 +18,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ..conf import bridge_settings
 from ..lifecycle.observation import BatchStatus, Observation
-from .errors import BatchAmbiguousError, convert_error
+from .errors import BatchAmbiguousError, BatchRejectedError, convert_error
 from .port import (
     CONNECT_TIMEOUT_S,
     DESCRIBE_LIMIT_IDS,
     READ_TIMEOUT_S,
+    READ_TRIES,
     SUBMIT_TIMEOUT_S,
     BatchPort,
     ListedJob,
+    ListedPage,
     Submission,
 )
 
@@ -43,7 +45,7 @@ def batch_client(*, retry: bool) -> BatchClient:
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S if retry else SUBMIT_TIMEOUT_S,
-        retries={"total_max_attempts": 2 if retry else 1, "mode": "standard"},
+        retries={"total_max_attempts": READ_TRIES if retry else 1, "mode": "standard"},
     )
     try:
         return boto3.client("batch", config=config)
@@ -111,13 +113,24 @@ class AwsBatch:
 
         AWS's JOB_NAME filter ignores case and status, so names are compared exactly here.
         """
-        listed = _list_jobs({"filters": [{"name": "JOB_NAME", "values": [name]}]})
+        listed = _list_by_name(name)
         return [each for each in listed if each.name == name]
 
-    def list_active(self, *, prefix: str) -> list[ListedJob]:
-        """See BatchPort."""
-        listed = (each for status in _ACTIVE for each in _list_jobs({"jobStatus": status.value}))
-        return [each for each in listed if each.name.startswith(prefix)]
+    def list_active(self, *, position: str) -> ListedPage:
+        """See BatchPort. A position is a status, a space and AWS's nextToken, if there is one."""
+        name, _, token = position.partition(" ")
+        turn = _ACTIVE.index(BatchStatus(name)) if name in _ACTIVE else 0
+        status = _ACTIVE[turn].value
+        try:
+            jobs, token = _list_page(status, token)
+        except BatchRejectedError:
+            if not token:
+                raise
+            # AWS does not say how long a token is valid: this status begins again.
+            jobs, token = _list_page(status, "")
+        if token:
+            return ListedPage(jobs=jobs, next_position=f"{status} {token}")
+        return ListedPage(jobs=jobs, next_position="".join(_ACTIVE[turn + 1 : turn + 2]))
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """See BatchPort."""
@@ -127,12 +140,25 @@ class AwsBatch:
 
 
 _ACTIVE = (BatchStatus.SUBMITTED, BatchStatus.PENDING, BatchStatus.RUNNABLE, BatchStatus.STARTING, BatchStatus.RUNNING)
+"""The statuses in the order in which a Batch job has them: one that moves on during a listing is met later."""
 
 
-def _list_jobs(which: dict[str, Any]) -> list[ListedJob]:
+def _list_page(status: str, token: str) -> tuple[list[ListedJob], str]:
     client = batch_client(retry=True)
     with converted_errors("ListJobs", client):
-        pages = client.get_paginator("list_jobs").paginate(jobQueue=bridge_settings().job_queue, **which)
+        request: dict[str, Any] = {"jobQueue": bridge_settings().job_queue, "jobStatus": status}
+        if token:
+            request["nextToken"] = token
+        response = client.list_jobs(**request)
+        return [_found(summary) for summary in response["jobSummaryList"]], response.get("nextToken") or ""
+
+
+def _list_by_name(name: str) -> list[ListedJob]:
+    client = batch_client(retry=True)
+    with converted_errors("ListJobs", client):
+        pages = client.get_paginator("list_jobs").paginate(
+            jobQueue=bridge_settings().job_queue, filters=[{"name": "JOB_NAME", "values": [name]}]
+        )
         return [_found(summary) for page in pages for summary in page["jobSummaryList"]]
 
 

@@ -20,7 +20,10 @@ time limit.
 """
 
 READ_TIMEOUT_S = 4
-"""All other calls may be sent twice: 12 s at most, in a rescue tick after up to `rescue_api_time_limit_s`."""
+READ_TRIES = 2
+MAX_READ_S = READ_TRIES * (CONNECT_TIMEOUT_S + READ_TIMEOUT_S)
+"""All other calls may be sent twice: 12 s at most, in a rescue tick after up to `rescue_api_time_limit_s`,
+in a reap tick after up to `reap_time_limit_s`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,14 @@ class ListedJob:
     created_at_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPage:
+    """One page of a listing. `next_position` is empty after the last page."""
+
+    jobs: list[ListedJob]
+    next_position: str
+
+
 class BatchPort(Protocol):
     """The bridge's interface to AWS Batch.
 
@@ -69,10 +80,12 @@ class BatchPort(Protocol):
     def find(self, *, name: str) -> list[ListedJob]:
         """Return the queue's Batch jobs with exactly this name, in any status."""
 
-    def list_active(self, *, prefix: str) -> list[ListedJob]:
-        """Return the queue's Batch jobs that have not ended and whose names start with the prefix.
+    def list_active(self, *, position: str) -> ListedPage:
+        """Call ListJobs once: return a page of the queue's Batch jobs that have not ended.
 
-        The number of jobs read does not grow with history.
+        An empty position is the beginning; each page names the position of the next one. A Batch job
+        that moves to a later status in the meantime is not missed. The number of pages does not grow
+        with history.
         """
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
 
-from ..batch.port import CONNECT_TIMEOUT_S, SUBMIT_TIMEOUT_S
+from ..batch.port import CONNECT_TIMEOUT_S, MAX_READ_S, SUBMIT_TIMEOUT_S
 from ..conf import BridgeSettings, bridge_settings
 from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
@@ -32,6 +32,9 @@ MAX_SIGNED_URL_TTL_S = 7 * 86400
 """Maximum validity of a presigned URL: seven days with Signature Version 4 (Amazon S3, "Sharing
 objects with presigned URLs")."""
 
+PURGED_KINDS = 4
+"""Kinds of row of a purge tick: events, deleted videos, superseded publications, ended jobs."""
+
 _ABOVE_ZERO = (
     *(tick.period_setting for tick in TICKS),
     "vcpus",
@@ -49,6 +52,9 @@ _ABOVE_ZERO = (
     "rescue_limit",
     "max_attempts",
     "reap_limit",
+    "list_limit_pages",
+    "purge_limit",
+    "event_retention_s",
     "upload_limit_bytes",
     "signed_url_ttl_s",
 )
@@ -211,6 +217,21 @@ def _ticks(conf: BridgeSettings) -> Iterator[CheckMessage]:
                 hint=f"Lower {name} in BATCHREEL.",
                 id="batchreel.E011",
             )
+    soft_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
+    if soft_s and conf.reap_time_limit_s + MAX_READ_S > soft_s:
+        yield Error(
+            f"reap_time_limit_s ({conf.reap_time_limit_s:g}) plus one call to AWS Batch ({MAX_READ_S} s) is more than"
+            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a reap tick could be stopped during a call.",
+            hint="Lower reap_time_limit_s in BATCHREEL.",
+            id="batchreel.E046",
+        )
+    if soft_s and PURGED_KINDS * conf.purge_time_limit_s >= soft_s:
+        yield Error(
+            f"purge_time_limit_s ({conf.purge_time_limit_s:g}) for each of {PURGED_KINDS} kinds of row is not less than"
+            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a purge tick could be stopped before it ends.",
+            hint="Lower purge_time_limit_s in BATCHREEL.",
+            id="batchreel.E047",
+        )
     limit_s = getattr(settings, "CELERY_TASK_TIME_LIMIT", None)
     if limit_s and conf.tick_lease_s < limit_s:
         yield Error(

@@ -29,16 +29,17 @@ class Migration(migrations.Migration):
                 ('next_attempt_at', models.DateTimeField(blank=True, db_default=django.db.models.functions.datetime.Now(), null=True)),
                 ('reason', models.CharField(blank=True, max_length=50)),
                 ('reason_message', models.TextField(blank=True)),
-                ('plan', models.JSONField(blank=True, null=True)),
+                ('plan', models.JSONField(blank=True, help_text='What the containers do. Removed when the ended job is pruned.', null=True)),
                 ('encode_cost_s', models.FloatField(blank=True, help_text='Estimated CPU seconds of all units; empty before the plan.', null=True)),
-                ('manifest', models.JSONField(blank=True, null=True)),
                 ('playlist_key', models.CharField(blank=True, help_text='Storage name of the master playlist.', max_length=500)),
                 ('poster_key', models.CharField(blank=True, max_length=500)),
+                ('warnings', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list, help_text='Warnings about the source, for its page.')),
+                ('duration_s', models.FloatField(blank=True, help_text='Length of what was published.', null=True)),
                 ('source_playable_at', models.DateTimeField(blank=True, help_text='When the plan showed that browsers can play the source as it is; empty if they cannot.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('superseded_at', models.DateTimeField(blank=True, help_text='Set once a newer job of the video has succeeded.', null=True)),
-                ('pruned_at', models.DateTimeField(blank=True, help_text='When objects of superseded fences were removed.', null=True)),
+                ('pruned_at', models.DateTimeField(blank=True, help_text='When its plan, its units and the objects of superseded leases were removed.', null=True)),
                 ('purged_at', models.DateTimeField(blank=True, help_text='When all of its objects were removed.', null=True)),
                 ('purge_failed_at', models.DateTimeField(blank=True, editable=False, help_text='When pruning or purging it last failed; others are tried first.', null=True)),
             ],
@@ -55,6 +56,7 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('continuous_since', models.DateTimeField(blank=True, help_text='Start of the current series of ticks without a gap.', null=True)),
+                ('position', models.TextField(blank=True, db_default='', default='', help_text='Where the next tick continues; empty for the beginning.')),
                 ('error_code', models.CharField(blank=True, help_text='Code of the error that ended the last tick.', max_length=50)),
                 ('error_message', models.TextField(blank=True)),
             ],
@@ -163,7 +165,7 @@ class Migration(migrations.Migration):
                 ('fence', models.PositiveIntegerField(default=0, help_text='Increases with each lease.')),
                 ('redo_count', models.PositiveSmallIntegerField(db_default=0, default=0, help_text='Redos after a failed verification since the job was requested or revived.')),
                 ('lease_id', models.CharField(blank=True, max_length=32)),
-                ('output', models.JSONField(blank=True, null=True)),
+                ('output', models.JSONField(blank=True, help_text='What publishing needs of it. The rows of units go when the ended job is pruned.', null=True)),
                 ('leased_at', models.DateTimeField(blank=True, null=True)),
                 ('done_at', models.DateTimeField(blank=True, null=True)),
                 ('attempt', models.ForeignKey(blank=True, help_text='The attempt that holds or finished it.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='units', to='batchreel.attempt')),
@@ -195,6 +197,10 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(models.Q(('requested_source', models.F('source')), _negated=True), ('deleted_at', None), ('source_complete', True), models.Q(('source', ''), _negated=True)), fields=['created_at'], name='video_needs_job'),
         ),
         migrations.AddIndex(
+            model_name='video',
+            index=models.Index(condition=models.Q(('deleted_at', None)), fields=['-created_at'], name='video_shown'),
+        ),
+        migrations.AddIndex(
             model_name='job',
             index=models.Index(condition=models.Q(('next_attempt_at__isnull', False)), fields=['next_attempt_at'], name='job_due'),
         ),
@@ -209,6 +215,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='job',
             index=models.Index(condition=models.Q(('purged_at', None)), fields=['superseded_at'], name='job_superseded'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(fields=['-created_at'], name='job_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(fields=['state', '-created_at'], name='job_state_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(fields=['reason', '-created_at'], name='job_reason_newest'),
         ),
         migrations.AddConstraint(
             model_name='job',
@@ -232,7 +250,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'SUCCEEDED'), _negated=True), models.Q(('manifest__isnull', False), models.Q(('playlist_key', ''), _negated=True)), _connector='OR'), name='succeeded_has_manifest'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'SUCCEEDED'), _negated=True), models.Q(('finished_at__isnull', False), models.Q(('playlist_key', ''), _negated=True)), _connector='OR'), name='succeeded_has_playlist'),
         ),
         migrations.AddConstraint(
             model_name='job',
@@ -249,6 +267,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='attempt',
             index=models.Index(condition=models.Q(('batch_job_id__isnull', False), ('ended_at__isnull', False), models.Q(('batch_status__in', ['FAILED', 'SUCCEEDED']), _negated=True)), fields=['ended_at'], name='attempt_without_final_status'),
+        ),
+        migrations.AddIndex(
+            model_name='attempt',
+            index=models.Index(fields=['state', '-id'], name='attempt_state_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='attempt',
+            index=models.Index(fields=['reason', '-id'], name='attempt_reason_newest'),
         ),
         migrations.AddConstraint(
             model_name='attempt',

@@ -100,6 +100,9 @@ class Attempt(models.Model):
                 & ~Q(batch_status__in=["FAILED", "SUCCEEDED"]),
                 name="attempt_without_final_status",
             ),
+            # Filters of the admin.
+            models.Index(fields=["state", "-id"], name="attempt_state_newest"),
+            models.Index(fields=["reason", "-id"], name="attempt_reason_newest"),
         ]
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
@@ -31,13 +31,21 @@ class Job(models.Model):
     next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
     reason = models.CharField(max_length=50, blank=True)
     reason_message = models.TextField(blank=True)
-    plan = models.JSONField(null=True, blank=True)
+    plan = models.JSONField(
+        null=True, blank=True, help_text="What the containers do. Removed when the ended job is pruned."
+    )
     encode_cost_s = models.FloatField(
         null=True, blank=True, help_text="Estimated CPU seconds of all units; empty before the plan."
     )
-    manifest = models.JSONField(null=True, blank=True)
     playlist_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
     poster_key = models.CharField(max_length=500, blank=True)
+    warnings = models.JSONField(
+        default=list,
+        blank=True,
+        db_default=Value([], models.JSONField()),
+        help_text="Warnings about the source, for its page.",
+    )
+    duration_s = models.FloatField(null=True, blank=True, help_text="Length of what was published.")
     source_playable_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -48,7 +56,11 @@ class Job(models.Model):
     superseded_at = models.DateTimeField(
         null=True, blank=True, help_text="Set once a newer job of the video has succeeded."
     )
-    pruned_at = models.DateTimeField(null=True, blank=True, help_text="When objects of superseded fences were removed.")
+    pruned_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When its plan, its units and the objects of superseded leases were removed.",
+    )
     purged_at = models.DateTimeField(null=True, blank=True, help_text="When all of its objects were removed.")
     purge_failed_at = models.DateTimeField(
         null=True,
@@ -77,8 +89,8 @@ class Job(models.Model):
                 condition=~Q(state="RETRY_WAIT") | Q(next_attempt_at__isnull=False), name="retry_wait_has_due_time"
             ),
             models.CheckConstraint(
-                condition=~Q(state="SUCCEEDED") | (Q(manifest__isnull=False) & ~Q(playlist_key="")),
-                name="succeeded_has_manifest",
+                condition=~Q(state="SUCCEEDED") | Q(finished_at__isnull=False) & ~Q(playlist_key=""),
+                name="succeeded_has_playlist",
             ),
             models.CheckConstraint(
                 condition=~Q(state__in=["FAILED", "DEAD", "CANCELLED"]) | ~Q(reason=""), name="ended_has_reason"
@@ -97,6 +109,10 @@ class Job(models.Model):
                 name="job_dead_unpruned",
             ),
             models.Index(fields=["superseded_at"], condition=Q(purged_at=None), name="job_superseded"),
+            # Lists of the admin, and their filters.
+            models.Index(fields=["-created_at"], name="job_newest"),
+            models.Index(fields=["state", "-created_at"], name="job_state_newest"),
+            models.Index(fields=["reason", "-created_at"], name="job_reason_newest"),
         ]
 
     def __str__(self) -> str:

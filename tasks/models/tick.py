@@ -17,6 +17,9 @@ class Tick(models.Model):
     continuous_since = models.DateTimeField(
         null=True, blank=True, help_text="Start of the current series of ticks without a gap."
     )
+    position = models.TextField(
+        blank=True, default="", db_default="", help_text="Where the next tick continues; empty for the beginning."
+    )
     error_code = models.CharField(max_length=50, blank=True, help_text="Code of the error that ended the last tick.")
     error_message = models.TextField(blank=True)
 

@@ -36,7 +36,11 @@ class Unit(models.Model):
         help_text="The attempt that holds or finished it.",
     )
     lease_id = models.CharField(max_length=32, blank=True)
-    output = models.JSONField(null=True, blank=True)
+    output = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What publishing needs of it. The rows of units go when the ended job is pruned.",
+    )
     leased_at = models.DateTimeField(null=True, blank=True)
     done_at = models.DateTimeField(null=True, blank=True)
 

@@ -19,7 +19,7 @@ class VideoQuerySet(models.QuerySet["Video"]):
     """Videos. `delete` requests a deletion that a service performs; rows stay until their work has ended."""
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Request the deletion of the videos. Their jobs end now; the reap tick removes objects, then rows."""
+        """Request the deletion of the videos. Their jobs end now; the purge tick removes objects, then rows."""
         video_ids = list(self.values_list("pk", flat=True))
         for video_id in video_ids:
             deletion_requested.send(Video, video_id=video_id)
@@ -73,6 +73,7 @@ class Video(models.Model):
         indexes = [
             models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="video_deleted"),
             models.Index(fields=["created_at"], condition=NEEDS_JOB, name="video_needs_job"),
+            models.Index(fields=["-created_at"], condition=Q(deleted_at=None), name="video_shown"),
         ]
 
     def __str__(self) -> str:

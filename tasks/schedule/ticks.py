@@ -64,10 +64,16 @@ REAP = Tick(
     name="reap",
     queue="maintain",
     period_setting="reap_tick_s",
-    purpose="Terminate orphaned Batch jobs; purge superseded objects and deleted videos.",
+    purpose="Terminate Batch jobs whose attempts have ended, and orphans.",
+)
+PURGE = Tick(
+    name="purge",
+    queue="maintain",
+    period_setting="purge_tick_s",
+    purpose="Remove deleted videos, superseded publications, and what ended jobs no longer need.",
 )
 
-TICKS = (SUBMIT, OBSERVE, RESCUE, REAP)
+TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE)
 
 WAKEUP_TASK = f"{TASK_PREFIX}wake"
 """The Celery task that a wake-up message runs: submit what is due now, instead of at the next tick."""

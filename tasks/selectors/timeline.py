@@ -1,15 +1,21 @@
-"""Timelines: the events of a job or a video as readable entries, newest first."""
+"""Timelines: the events of a job or a video as readable entries, newest first.
+
+When the events of an ended job have expired, two entries remain, which follow from the job's row: when it was
+requested, and how and when it ended.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet
+
 from ..lifecycle.reasons import Reason
-from ..lifecycle.states import AttemptEvent, JobEvent, UnitEvent
-from ..models import Event
+from ..lifecycle.states import AttemptEvent, JobEvent, JobState, UnitEvent
+from ..models import Event, Job
 
 TIMELINE_LIMIT = 200
 """Maximum number of entries. A job that failed 20 times has about 150 events, not counting those of its units."""
@@ -63,6 +69,13 @@ _BAD = frozenset(
         "tick.failed",
     }
 )
+_ENDS = {
+    JobState.SUCCEEDED: JobEvent.PUBLISH,
+    JobState.FAILED: JobEvent.REJECT,
+    JobState.CANCELLED: JobEvent.CANCEL,
+    JobState.DEAD: JobEvent.DEAD,
+}
+_OF_ENDED = ("created_at", "finished_at", "automatic", "state", "reason", "reason_message")
 _EVERYDAY = (UnitEvent.LEASE, UnitEvent.FINISH)
 """Two events per minute of video. The units' own table is the better place for them."""
 
@@ -81,12 +94,39 @@ class TimelineEntry:
 
 def job_timeline(job_id: uuid.UUID) -> list[TimelineEntry]:
     """Return the events of a job, its attempts and their Batch jobs, newest first, at most TIMELINE_LIMIT entries."""
-    return _entries(Event.objects.filter(job_id=job_id).exclude(kind__in=_EVERYDAY)[:TIMELINE_LIMIT])
+    events = Event.objects.filter(job_id=job_id).exclude(kind__in=_EVERYDAY)[:TIMELINE_LIMIT]
+    return _with_expired(list(events), Job.objects.filter(pk=job_id))
 
 
 def video_timeline(video_id: uuid.UUID) -> list[TimelineEntry]:
     """Return the events of a video and all its jobs, newest first, at most TIMELINE_LIMIT entries."""
-    return _entries(Event.objects.filter(video_id=video_id).exclude(kind__in=_EVERYDAY)[:TIMELINE_LIMIT])
+    events = Event.objects.filter(video_id=video_id).exclude(kind__in=_EVERYDAY)[:TIMELINE_LIMIT]
+    return _with_expired(list(events), Job.objects.filter(video=video_id))
+
+
+def _with_expired(events: list[Event], jobs: QuerySet[Job]) -> list[TimelineEntry]:
+    """Return the entries of the events, and those that follow from the rows of jobs whose events have expired."""
+    present = {(event.job_id, event.kind) for event in events}
+    expired = [
+        event
+        for job in jobs.filter(finished_at__isnull=False).only(*_OF_ENDED)
+        for event in _request_and_end(job)
+        if (event.job_id, event.kind) not in present
+    ]
+    if expired:
+        events = sorted([*events, *expired], key=lambda event: event.created_at, reverse=True)
+    return _entries(events[:TIMELINE_LIMIT])
+
+
+def _request_and_end(job: Job) -> Iterator[Event]:
+    yield Event(
+        kind="job.request", job_id=job.pk, created_at=job.created_at, text="automatic" if job.automatic else "manual"
+    )
+    ended = Event(
+        job_id=job.pk, created_at=job.finished_at or job.created_at, reason=job.reason, text=job.reason_message
+    )
+    ended.kind = _ENDS[JobState(job.state)]
+    yield ended
 
 
 def _entries(events: Iterable[Event]) -> list[TimelineEntry]:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
 
-_LARGE = ("plan", "manifest")
-"""Columns of a job that may contain a megabyte and are not shown on any page."""
-
 SOURCE = "source"
 """The uploaded file itself is what can be watched, because browsers can play it as it is."""
 
@@ -66,8 +63,7 @@ class VideoOverview:
 
 def shown_videos() -> QuerySet[Video]:
     """Return the videos that are not deleted, newest first, each with its published job."""
-    videos = Video.objects.filter(deleted_at=None).select_related("published_job")
-    return videos.defer(*(f"published_job__{column}" for column in _LARGE))
+    return Video.objects.filter(deleted_at=None).select_related("published_job").defer("published_job__plan")
 
 
 def videos_for(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Video]:
@@ -113,7 +109,7 @@ def plays_directly(video: Video) -> bool:
 
 
 def _newest_jobs(video_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Job]:
-    jobs = Job.objects.filter(video_id__in=list(video_ids)).defer(*_LARGE)
+    jobs = Job.objects.filter(video_id__in=list(video_ids)).defer("plan")
     return {job.video_id: job for job in jobs.order_by("video_id", "-created_at").distinct("video_id")}
 
 

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.db.models.signals import post_save
 
 from ..batch.errors import BatchError
-from ..batch.port import BatchPort, ListedJob, Submission
+from ..batch.port import BatchPort, ListedJob, ListedPage, Submission
 from ..conf import bridge_settings
 from ..lifecycle.observation import Observation
 from ..lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
@@ -75,9 +75,9 @@ class _Snapshot:
         """See BatchPort."""
         return self.found.get(name, [])
 
-    def list_active(self, *, prefix: str) -> list[ListedJob]:
+    def list_active(self, *, position: str) -> ListedPage:
         """See BatchPort."""
-        return [each for each in self.active if each.name.startswith(prefix)]
+        return ListedPage(jobs=self.active, next_position="")
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """Record the Batch job and the reason."""
@@ -140,9 +140,18 @@ def _take_snapshot(batch: BatchPort) -> _Snapshot:
     ambiguous = Attempt.objects.filter(state=AttemptState.SUBMITTING, batch_job_id=None, submit_at=None)
     return _Snapshot(
         observations={seen.batch_job_id: seen for seen in batch.describe([str(each) for each in ids[:_LIMIT]])},
-        active=batch.list_active(prefix=f"{bridge_settings().job_name_prefix}-"),
+        active=_list_all_active(batch),
         found={name: batch.find(name=name) for name in ambiguous.values_list("batch_job_name", flat=True)[:_LIMIT]},
     )
+
+
+def _list_all_active(batch: BatchPort) -> list[ListedJob]:
+    page = batch.list_active(position="")
+    jobs = page.jobs
+    while page.next_position:
+        page = batch.list_active(position=page.next_position)
+        jobs += page.jobs
+    return jobs
 
 
 def _live() -> QuerySet[Attempt]:

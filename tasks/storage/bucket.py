@@ -6,11 +6,14 @@ created, so S3, R2 and others need no settings besides the storage's own.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from boto3.exceptions import Boto3Error
@@ -28,6 +31,9 @@ ones lose less when a connection breaks."""
 
 MAX_PARTS = 10_000
 """Maximum number of parts (Amazon S3, "Multipart upload limits"). R2 has the same limit."""
+
+DELETE_LIMIT_KEYS = 1000
+"""Maximum number of keys of one DeleteObjects (Amazon S3, API reference). R2 has the same limit."""
 
 MAX_OBJECT_BYTES = 5 * 1024**4
 """Maximum size of an object: 5 TiB (same source)."""
@@ -117,6 +123,7 @@ class Bucket:
     def __init__(self, storage: Any) -> None:
         self._storage = storage
         self._client = storage.connection.meta.client
+        self._client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5, unique_id=_add_content_md5)
 
     def begin_multipart_upload(self, key: str, *, content_type: str) -> str:
         """Start a multipart upload and return its id."""
@@ -154,6 +161,41 @@ class Bucket:
                 self._client.abort_multipart_upload(**self._place(key), UploadId=upload_id)
         except NoSuchUploadError:
             return
+
+    def keys_under(self, folder: str) -> Iterator[str]:
+        """Yield the full keys of all objects in the folder, also in those below it: a call for 1,000 of them.
+
+        Raises ValueError for an empty folder name, which would be the whole bucket.
+        """
+        if not folder:
+            message = "the folder has no name"
+            raise ValueError(message)
+        where = self._place(folder)
+        with bucket_errors():
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=where["Bucket"], Prefix=f"{where['Key']}/"):
+                yield from (entry["Key"] for entry in page.get("Contents", []))
+
+    def full_key(self, key: str) -> str:
+        """Return the key with the storage's own prefix, as `keys_under` yields it."""
+        return self._place(key)["Key"]
+
+    def delete_objects(self, full_keys: Iterable[str], *, before_call: Callable[[], object]) -> None:
+        """Delete the objects: a call for 1,000 of them. Objects that do not exist are not an error.
+
+        `before_call` is called before each of these calls; if it raises, the remaining objects stay.
+        """
+        remaining = iter(full_keys)
+        while keys := list(islice(remaining, DELETE_LIMIT_KEYS)):
+            before_call()
+            with bucket_errors():
+                response = self._client.delete_objects(
+                    Bucket=self._storage.bucket_name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+                )
+            if errors := response.get("Errors"):
+                code, key = errors[0].get("Code", ""), errors[0].get("Key", "")
+                message = f"{len(errors)} of {len(keys)} objects were not deleted, the first is {key}: {code}"
+                raise _ERRORS.get(code, BucketError)(message)
 
     def size_bytes(self, key: str) -> int | None:
         """Return the size of an object, or None if it does not exist."""
@@ -199,6 +241,15 @@ class Bucket:
     def _place(self, key: str) -> dict[str, str]:
         located: str = self._storage._normalize_name(key)  # noqa: SLF001 - adds the storage's `location` prefix, as for all its objects
         return {"Bucket": self._storage.bucket_name, "Key": located}
+
+
+def _add_content_md5(params: dict[str, Any], **_: object) -> None:
+    """Add Content-MD5 to DeleteObjects.
+
+    boto3 sends a CRC32 alone since 1.36. S3 accepts either, some other stores only the older header.
+    """
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
 
 
 def _ttl_s() -> int:

@@ -89,7 +89,7 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
         "overview": video_overview(video),
         "playlist_url": media_url(published.playlist_key) if published else "",
         "poster_url": media_url(published.poster_key) if published else "",
-        "warnings": (published.manifest or {}).get("warnings", []) if published else [],
+        "warnings": published.warnings if published else [],
         "timeline": video_timeline(video.pk),
     }
     return render(request, "batchreel/video.html", context)

@@ -55,7 +55,7 @@ SUBMISSION = Submission(name="batchreel-x-1", parameters={}, environment={}, vcp
         lambda batch: batch.submit(SUBMISSION),
         lambda batch: batch.describe(["5c0c7aed-c67d-4925-9f79-0a6ed3a3c4a1"]),
         lambda batch: batch.find(name="batchreel-x-1"),
-        lambda batch: batch.list_active(prefix="batchreel-"),
+        lambda batch: batch.list_active(position=""),
     ],
     ids=["SubmitJob", "DescribeJobs", "ListJobs by name", "ListJobs"],
 )

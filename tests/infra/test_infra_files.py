@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings as django_settings
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
 from scripts.infra.render_job_definition import TEMPLATE, template
@@ -22,7 +24,7 @@ from tasks.json_logs import JsonFormatter
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, JobState
-from tasks.models import Attempt, Job
+from tasks.models import Attempt, Job, Tick
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.alerts import alert_overdue, alert_stuck_runnable
@@ -164,6 +166,25 @@ def test_alarm_filter_counts_the_line_when_aws_denies_a_ticks_call(caplog: pytes
 
     run_tick("observe", period_s=15, body=body)
     assert counted_by_log(caplog) == {"tick-failed"}
+
+
+@pytest.mark.django_db
+def test_alarm_filter_counts_the_line_when_a_tick_fails_or_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    def body(_: TickLease) -> None:
+        raise SoftTimeLimitExceeded
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        run_tick("purge", period_s=60, body=body)
+    assert counted_by_log(caplog) == {"tick-error"}
+    caplog.clear()
+    age(Tick, "started_at", seconds=61)
+    Tick.objects.update(leased_until=F("started_at"))
+    assert run_tick("purge", period_s=60, body=lambda _: None)
+    assert counted_by_log(caplog) == {"tick-error"}
+    caplog.clear()
+    age(Tick, "started_at", seconds=61)
+    assert run_tick("purge", period_s=60, body=lambda _: None)
+    assert counted_by_log(caplog) == set()
 
 
 def test_alarm_filter_counts_the_line_when_a_container_is_misconfigured() -> None:

@@ -92,6 +92,7 @@ ALLOWED_BY = {
     "s3:HeadObject": "s3:GetObject",
     "s3:ListObjects": "s3:ListBucket",
     "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:DeleteObjects": "s3:DeleteObject",
     "s3:CreateMultipartUpload": "s3:PutObject",
     "s3:UploadPart": "s3:PutObject",
     "s3:ListParts": "s3:ListMultipartUploadParts",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import posixpath
+from typing import TYPE_CHECKING, Any
 
 from django.core.files import File
+from django.core.files.storage import default_storage
 from django.db import transaction
 
 from tasks.lifecycle.reasons import Reason
@@ -55,3 +58,10 @@ def lose_attempt(attempt: Attempt) -> None:
     with transaction.atomic():
         current = read_attempt(lock_job(attempt.job_id), attempt.number)
         end_attempt(current, AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)
+
+
+def read_manifest(job: Job) -> dict[str, Any]:
+    """Return the manifest of the job's publication, which is in the storage only."""
+    with default_storage.open(posixpath.join(posixpath.dirname(job.playlist_key), "manifest.json"), "rb") as file:
+        manifest: dict[str, Any] = json.load(file)
+    return manifest

@@ -166,7 +166,7 @@ def test_late_container_exits_with_0_when_its_successor_has_published(run: Run, 
     successor = claimed(submitted_attempt(video))
     finished_media(successor)
     lease = leased(successor)
-    publish(successor, lease, manifest={"objects": []}, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
+    publish(successor, lease, duration_s=4.0, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
     before = rows()
 
     os.kill(container.pid, signal.SIGCONT)

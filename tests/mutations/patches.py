@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.mutations.broker_patches import BROKER_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
+from tests.mutations.removal_patches import REMOVAL_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
@@ -23,6 +24,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *BROKER_PATCHES,
             *CONTAINER_API_PATCHES,
             *TICK_PATCHES,
+            *REMOVAL_PATCHES,
             *CONTAINER_PATCHES,
             *SIMULATION_PATCHES,
         ),

@@ -23,6 +23,7 @@ from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.delete import delete_video
 from tasks.services.requests.request import request_again, revive
 from tasks.services.ticks.ambiguous import resolve_ambiguous
+from tasks.services.ticks.purge import purge
 from tasks.services.ticks.reap import reap
 from tasks.services.ticks.submit import submit_due
 from tests.db_snapshot import snapshot
@@ -142,6 +143,8 @@ class Actions(Bridge):
         with self.healthy_containers_survive(), suppress(BatchError):
             reap(batch=self.batch)
         self.batch.read_fault = False
+        with self.healthy_containers_survive():
+            purge()
 
     def database_is_unavailable(self, seconds: float, number: int) -> None:
         """Let time pass without heartbeats and ticks; ticks resume before the first heartbeat."""

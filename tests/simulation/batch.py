@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tasks.batch.errors import BatchAmbiguousError, BatchError, BatchRejectedError, BatchThrottledError
-from tasks.batch.port import ListedJob, Submission
+from tasks.batch.port import ListedJob, ListedPage, Submission
 from tasks.lifecycle.observation import FINAL_STATUSES, BatchStatus, Observation
 from tests.simulation.virtual_clock import VirtualClock
 
@@ -91,10 +91,10 @@ class SimulatedBatch:
         self._read()
         return [self._found(each) for each in self.jobs.values() if each.name == name and each.listed]
 
-    def list_active(self, *, prefix: str) -> list[ListedJob]:
+    def list_active(self, *, position: str) -> ListedPage:
         self._read()
         active = [each for each in self.jobs.values() if each.listed and not each.is_over and not each.forgotten]
-        return [self._found(each) for each in active if each.name.startswith(prefix)]
+        return ListedPage(jobs=[self._found(each) for each in active], next_position="")
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         if self.terminate_fault:

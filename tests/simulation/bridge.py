@@ -24,6 +24,7 @@ from tasks.services.container_api.heartbeat import HeartbeatReply
 from tasks.services.requests.request import request_missing_jobs
 from tasks.services.ticks.ambiguous import resolve_ambiguous
 from tasks.services.ticks.observe import observe
+from tasks.services.ticks.purge import purge
 from tasks.services.ticks.reap import reap, reap_batch_jobs
 from tasks.services.ticks.rescue import rescue
 from tasks.services.ticks.resume import resume_idle
@@ -47,8 +48,9 @@ SETTINGS = {
     "missing_responses_limit": 2,
     "submit_burst": 100_000,
     "submit_per_s": 100_000,
+    "event_retention_s": 600,
 }
-"""Low limits of attempts and missing responses, so that they are often reached, and no rate limit."""
+"""Low limits of attempts, missing responses and retention, so that they are often reached, and no rate limit."""
 
 
 class Bridge:
@@ -223,6 +225,7 @@ class Bridge:
         for number in range(MAX_ROUNDS):
             if self.is_over():
                 reap(batch=self.batch)
+                purge()
                 self.promises_hold()
                 return
             self.time_passes(seconds=120.0, ticks_paused=False)

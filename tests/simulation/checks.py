@@ -25,11 +25,12 @@ _READ = """
     SELECT json_build_object(
         'videos', (SELECT json_agg(json_build_array(id, published_job_id, deleted_at)) FROM batchreel_video),
         'jobs', (SELECT json_agg(json_build_object('id', id, 'video', video_id, 'state', state, 'budget_from', budget_from,
-                 'made', manifest IS NOT NULL AND playlist_key <> '', 'by', manifest->'by', 'fence', fence,
+                 'made', playlist_key <> '', 'by', substring(playlist_key FROM '[0-9]+$')::int, 'fence', fence,
+                 'planned', plan IS NOT NULL, 'pruned', pruned_at IS NOT NULL,
                  'asked_at', EXTRACT(EPOCH FROM created_at))) FROM batchreel_job),
         'attempts', (SELECT json_agg(json_build_object('job', job_id, 'number', number, 'state', state, 'counted', counted))
                      FROM batchreel_attempt),
-        'units', (SELECT json_agg(json_build_array(job_id, kind, index, state)) FROM batchreel_unit),
+        'units', (SELECT json_agg(json_build_array(job_id, kind, index, state, output IS NOT NULL)) FROM batchreel_unit),
         'events', (SELECT json_agg(json_build_object('id', id, 'kind', kind, 'job', job_id, 'number', attempt_number,
                    'from', from_state, 'to', to_state, 'reason', reason, 'text', text) ORDER BY id) FROM batchreel_event WHERE id > %s))
 """
@@ -63,6 +64,7 @@ class Watcher:
         self._check_attempts(rows, jobs)
         self._check_dead_jobs(rows, jobs)
         self._check_units(rows)
+        self._check_work(rows, jobs)
         self._check_publications(rows, jobs)
         return rows
 
@@ -124,13 +126,26 @@ class Watcher:
             assert used >= limit, f"DEAD too early: {event} {attempts}"
 
     def _check_units(self, rows: dict[str, Any]) -> None:
-        for job_id, kind, index, state in rows["units"]:
+        for job_id, kind, index, state, _ in rows["units"]:
             assert self.states.get(("unit", job_id, f"{kind} {index}"), "PENDING") == state, (
                 job_id,
                 kind,
                 index,
                 state,
             )
+
+    def _check_work(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
+        """Assert that a job has what its next container needs as long as it may get one, and nothing afterwards."""
+        units = Counter(unit[0] for unit in rows["units"])
+        for job_id, kind, _, state, has_output in rows["units"]:
+            if state == "DONE":
+                assert has_output, f"the output of a finished unit is missing: {jobs[job_id]}"
+                assert kind != "plan" or jobs[job_id]["planned"], f"the plan is missing: {jobs[job_id]}"
+        for job in rows["jobs"]:
+            if job["pruned"]:
+                assert job["state"] not in ACTIVE_JOB_STATES, f"pruned while active: {job}"
+                assert not units[job["id"]], f"pruned, but has units: {job}"
+                assert not job["planned"], f"pruned, but has a plan: {job}"
 
     def _check_publications(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
         for video_id, job_id, deleted_at in rows["videos"]:
@@ -144,7 +159,7 @@ class Watcher:
                 f"the newest publication is not shown: {jobs[job_id]} {done}"
             )
             job = jobs[job_id]
-            assert job["made"], f"shown without a manifest: {job}"
+            assert job["made"], f"shown without a playlist: {job}"
             by = [each["state"] for each in rows["attempts"] if each["job"] == job_id and each["number"] == job["by"]]
             assert job["state"] != JobState.SUCCEEDED or by == [AttemptState.SUCCEEDED], (
                 f"no succeeded attempt made it: {job} {by}"

@@ -74,7 +74,7 @@ class Container:
                 claim, lease, plan={"by": claim.number}, units=_UNITS, plays_directly=False, encode_cost_s=100.0
             )
         elif lease.kind is UnitKind.PUBLISH:
-            publish(claim, lease, manifest={"by": claim.number}, playlist_key=f"{lease.key_prefix}/m", poster_key="")
+            publish(claim, lease, playlist_key=f"{lease.key_prefix}/m{claim.number}", poster_key="", duration_s=4.0)
         else:
             finish_unit(claim, lease, output={"by": claim.number})
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import posixpath
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +16,8 @@ from rich.table import Table
 
 from project.local.running_site import WEB_URL
 from project.local.site import WEB_PORT
-from tasks.models import Attempt, Event, Job, Unit
+from tasks.models import Attempt, Event, Job
+from tasks.transcode.package.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +38,8 @@ class Hop:
 def hops(job: Job) -> list[Hop]:
     """Return the job's steps in the order of their first occurrence, from database rows only."""
     attempt = Attempt.objects.filter(job=job).earliest("number")
-    units = Unit.objects.filter(job=job).count()
+    # Their rows may be removed already: the job has ended.
+    units = Event.objects.filter(job_id=job.pk, kind="unit.finish").count()
     # Name of the step -> the step that caused it, and its description.
     steps = {
         "upload": ("upload", "Django: upload saved, as a row in PostgreSQL"),
@@ -92,7 +96,7 @@ def print_publication(job: Job, console: Console) -> None:
     console.print(_rungs(job))
     running = os.environ.get(WEB_URL)
     page = f"{running or f'http://127.0.0.1:{WEB_PORT}'}{reverse('batchreel:video', args=[job.video_id])}"
-    console.print(f"\nPlayable: {job.video} ({(job.manifest or {})['duration_s']:.1f} s)", style="bold green")
+    console.print(f"\nPlayable: {job.video} ({job.duration_s or 0:.1f} s)", style="bold green")
     console.print(f"  playlist  {default_storage.path(job.playlist_key)}")
     console.print("\nNext: watch it")
     start = "log in" if running else "run scripts/dev, log in"
@@ -101,7 +105,8 @@ def print_publication(job: Job, console: Console) -> None:
 
 
 def _rungs(job: Job) -> Table:
-    manifest = job.manifest or {}
+    with default_storage.open(posixpath.join(posixpath.dirname(job.playlist_key), MANIFEST_NAME), "rb") as file:
+        manifest = json.load(file)
     table = Table("rung", "size", "bitrate", "peak", "segments", "MB", title="Published", title_justify="left")
     for rung in manifest["rungs"]:
         size = f"{rung['width_px']} x {rung['height_px']}"

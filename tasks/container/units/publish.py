@@ -57,9 +57,10 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
             publish,
             context.claim,
             lease,
-            manifest=manifest,
             playlist_key=f"{lease.key_prefix}/{manifest['master']}",
             poster_key=object_key(lease, manifest["poster"]),
+            duration_s=manifest["duration_s"],
+            warnings=manifest["warnings"],
         )
     )
     return True

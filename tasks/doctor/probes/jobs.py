@@ -13,12 +13,17 @@ from ...conf import bridge_settings
 from ...lifecycle.states import JobState
 from ...models import Attempt, Event, Job, Video
 from ...services.ticks.alerts import OVERDUE_S, overdue_jobs
+from ...services.ticks.purge import superseded_publications
+from ...services.ticks.reap import POLL_ENDED_FOR
 from ..finding import failed, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..finding import Finding
+
+REMOVED_WITHIN = timedelta(hours=1)
+"""A purge tick runs every minute, so what waits for longer is not being removed."""
 
 _OVERDUE_FIX = "See `tick submit` above. If it runs, raise BATCHREEL['submit_per_s'] and BATCHREEL['submit_limit']."
 
@@ -79,15 +84,32 @@ def _not_started() -> Iterator[Finding]:
 
 
 def _not_removed() -> Iterator[Finding]:
-    videos = Video.objects.filter(deleted_at__isnull=False, purge_failed_at__isnull=False)
-    jobs = Job.objects.filter(purge_failed_at__isnull=False, purged_at=None)
-    count = videos.count() + jobs.count()
-    if not count:
-        yield ok("removal", "All deleted objects were removed.")
-        return
-    newest = Event.objects.filter(kind="purge.failed").order_by("-id").values_list("text", flat=True).first()
-    yield warning(
-        "removal",
-        f"Objects or rows of {count} deleted videos and ended jobs could not be removed: {newest or 'see the log'}.",
-        fix="Each PURGE_FAILED line in the log gives the cause. Every reap tick tries again.",
-    )
+    """Yield a finding for what could not be removed, or was not in time, whether or not a tick has tried."""
+    late = Now() - REMOVED_WITHIN
+    ended = Job.objects.filter(state__in=["CANCELLED", "FAILED", "SUCCEEDED"], pruned_at=None, purged_at=None)
+    counts = {
+        "deleted videos": Video.objects.filter(deleted_at__lt=late).count(),
+        "superseded publications": superseded_publications(older_than=REMOVED_WITHIN).count(),
+        # Until AWS Batch reports their end, containers of an ended job count as running for a day.
+        "ended jobs": ended.filter(finished_at__lt=late - POLL_ENDED_FOR).count(),
+    }
+    failed_ones = Video.objects.filter(deleted_at__isnull=False, purge_failed_at__isnull=False).count()
+    failed_ones += Job.objects.filter(purge_failed_at__isnull=False, purged_at=None).count()
+    backlog = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    if failed_ones:
+        newest = Event.objects.filter(kind="purge.failed").order_by("-id").values_list("text", flat=True).first()
+        yield warning(
+            "removal",
+            f"Objects or rows of {failed_ones} deleted videos and ended jobs could not be removed:"
+            f" {newest or 'see the log'}. Not removed within an hour: {backlog or 'none'}.",
+            fix="Each PURGE_FAILED line in the log gives the cause. Every purge tick tries again.",
+        )
+    elif backlog:
+        yield warning(
+            "removal",
+            f"Not removed within an hour: {backlog}.",
+            fix="See `tick purge` above. If it runs, there is more than it can remove: raise BATCHREEL['purge_limit'], or"
+            " wait until AWS Batch reports that the containers of these jobs have ended.",
+        )
+    else:
+        yield ok("removal", "What was deleted, superseded or has ended was removed.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 
+from ...storage.folders import remove_folders
 from ...storage.keys import SITE_DOCTOR_FOLDER
 from ..finding import failed, ok, warning
 
@@ -54,7 +55,8 @@ def try_storage(folder: str, *, cleanup: bool, fix: str) -> Finding | None:
                 same = stored.read() == content
         finally:
             if cleanup:
-                default_storage.delete(name)
+                # As the purge tick deletes: some stores refuse DeleteObjects although they allow DeleteObject.
+                remove_folders(names=[name], before_call=_unlimited)
     except Exception as error:  # noqa: BLE001 - each storage raises its own errors, and all mean the same here
         return failed("storage", f"Cannot be used: {' '.join(str(error).split())}", fix=fix)
     if same:
@@ -64,6 +66,10 @@ def try_storage(folder: str, *, cleanup: bool, fix: str) -> Finding | None:
         "Reading back returned other content than was written.",
         fix="Check for caches in front of the storage.",
     )
+
+
+def _unlimited() -> None:
+    """Set no time limit."""
 
 
 def _aws_is_local() -> bool:

@@ -1,6 +1,7 @@
 """Publishing, after every object was stored and verified.
 
-One transaction sets the manifest, the job's state and the video's pointer.
+One transaction sets what pages need, the job's state and the video's pointer. The manifest is in the
+storage only, next to the playlists.
 """
 
 from __future__ import annotations
@@ -45,29 +46,47 @@ class FinishedUnit:
 
 
 def finished_units(job_id: uuid.UUID) -> list[FinishedUnit]:
-    """Return the job's finished media units."""
+    """Return the job's finished media units.
+
+    Raises FencedError if they were removed, because the job has ended.
+    """
     units = Unit.objects.filter(job_id=job_id, kind__in=MEDIA_UNIT_KINDS, state=UnitState.DONE).order_by(
         "kind", "index"
     )
-    return [
+    finished = [
         FinishedUnit(
             kind=UnitKind(u.kind), index=u.index, fence=u.fence, redo_count=u.redo_count, output=u.output or {}
         )
         for u in units
     ]
+    if not finished:
+        message = f"job {job_id} has no finished units: it has ended, and was pruned"
+        raise FencedError(message)
+    return finished
 
 
 def read_plan(job_id: uuid.UUID) -> dict[str, Any]:
-    """Return the job's plan as the planning container stored it. Raises FencedError if there is none."""
-    plan = Job.objects.values_list("plan", flat=True).get(pk=job_id)
+    """Return the job's plan as the planning container stored it.
+
+    Raises FencedError if it was removed, because the job has ended.
+    """
+    plan = Job.objects.filter(pk=job_id).values_list("plan", flat=True).first()
     if plan is None:
-        message = f"job {job_id} has no plan, although its plan unit is DONE"
+        message = f"job {job_id} has no plan: it has ended, and was pruned"
         raise FencedError(message)
     return dict(plan)
 
 
 @transaction.atomic
-def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], playlist_key: str, poster_key: str) -> None:
+def publish(
+    claim: Claim,
+    lease: Lease,
+    *,
+    playlist_key: str,
+    poster_key: str,
+    duration_s: float,
+    warnings: Sequence[dict[str, str]] = (),
+) -> None:
     """Mark the job SUCCEEDED, and point the video at it unless it was deleted or already shows a newer job.
 
     Repeating the call, after a lost response, is a no-op. Raises FencedError or
@@ -88,9 +107,10 @@ def publish(claim: Claim, lease: Lease, *, manifest: dict[str, Any], playlist_ke
     transition(
         job,
         JobEvent.PUBLISH,
-        manifest=manifest,
         playlist_key=playlist_key,
         poster_key=poster_key,
+        duration_s=duration_s,
+        warnings=list(warnings),
         reason="",
         finished_at=Now(),
     )

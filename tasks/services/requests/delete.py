@@ -1,6 +1,6 @@
 """Deleting a video.
 
-Its jobs end immediately. The reap tick purges the objects and then the rows, once no container can
+Its jobs end immediately. The purge tick removes the objects and then the rows, once no container can
 write any more.
 """
 

@@ -14,9 +14,9 @@ from ...models import Attempt, Job, Video
 def lock_job(job_id: Any) -> Job:
     """Lock the job's row until the transaction ends, and return the job. Raises NotFoundError.
 
-    `plan` and `manifest` are deferred because they are large.
+    `plan` is deferred because it is large.
     """
-    job = Job.objects.select_for_update(of=("self",)).defer("plan", "manifest").filter(pk=job_id).first()
+    job = Job.objects.select_for_update(of=("self",)).defer("plan").filter(pk=job_id).first()
     if job is None:
         message = f"no job {job_id}"
         raise NotFoundError(message)

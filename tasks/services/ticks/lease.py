@@ -38,9 +38,13 @@ def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], None]) -
 
     Return False if a tick is running or the last one started less than half a period ago. A
     BatchError ends the tick and is stored as its error, with an event when it first occurs but none
-    while it lasts. Any other error is stored as well and raised again.
+    while it lasts. Any other error is stored as well and raised again; its log line raises an alarm.
     """
-    lease = take_lease(name, period_s=period_s)
+    try:
+        lease = take_lease(name, period_s=period_s)
+    except Exception as error:
+        logger.error("TICK_FAILED %s: %s: %s", name, type(error).__name__, error)  # noqa: TRY400 - Celery logs the traceback
+        raise
     if lease is None:
         return False
     try:
@@ -49,7 +53,8 @@ def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], None]) -
         logger.warning("TICK_AWS_ERROR %s: %s", name, error)
         _release(lease, error_code=error.code, text=str(error))
     except Exception as error:
-        # Celery logs the error. Release the lease, so that the next tick need not wait for it to expire.
+        logger.error("TICK_FAILED %s: %s: %s", name, type(error).__name__, error)  # noqa: TRY400 - see below
+        # Celery logs the traceback. Release the lease, so that the next tick need not wait for it to expire.
         with suppress(DatabaseError):
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
@@ -69,6 +74,8 @@ def take_lease(name: str, *, period_s: float) -> TickLease | None:
     tick = Tick.objects.select_for_update(skip_locked=True).filter(free, due, name=name).first()
     if tick is None:
         return None
+    if tick.leased_until is not None:
+        logger.error("TICK_FAILED %s: its last run never ended: it hung, or its worker was killed", name)
     is_continuous = continuous_since(name, period_s=period_s) is not None
     mine = Tick.objects.filter(name=name)
     mine.update(

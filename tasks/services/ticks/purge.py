@@ -1,8 +1,9 @@
-"""Pruning and purging of stored objects that are no longer needed.
+"""Pruning and purging: removal of stored objects and rows that are no longer needed.
 
 Ended jobs are pruned: a successful one keeps the objects of its finished units, any other keeps
-none. Superseded publications and deleted videos are purged: objects first, then rows. What a video
-shows is never removed.
+none, and none keeps its plan and its units. Superseded publications and deleted videos are purged:
+objects first, then rows. What a video shows is never removed. A removal that does not end in time is
+continued by the next tick, from where it stopped.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 from typing import Any
 
-from django.core.files.storage import Storage, default_storage
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
@@ -25,21 +26,53 @@ from ...lifecycle.observation import FINAL_STATUSES
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitState
 from ...models import Attempt, DirectUpload, Job, Unit, Video
 from ...storage.bucket import default_bucket
+from ...storage.folders import remove_folders
 from ...storage.keys import job_folder, published_folder, sources_folder, unit_folder
+from ..requests.direct_upload import delete_abandoned_uploads
 from ..state.locking import lock_job
 from ..state.transition import append_event
+from .expire import expire_events
+from .reap import POLL_ENDED_FOR
 
 logger = logging.getLogger(__name__)
-
-POLL_ENDED_FOR = timedelta(days=1)
-"""How long the Batch job of an ended attempt is polled. AWS keeps ended Batch jobs for longer than that."""
 
 _FAILED_LAST = F("purge_failed_at").asc(nulls_first=True)
 """Rows that could not be purged are retried after all others."""
 
+_CheckTime = Callable[[], None]
+"""Raises _TimeIsUpError once the time limit has passed."""
+
+
+class _TimeIsUpError(Exception):
+    """The tick has no time left for this row. The next one continues."""
+
+
+@dataclass(slots=True, kw_only=True)
+class PurgeSummary:
+    """Counts for one run."""
+
+    expired_events: int = 0
+    purged_videos: int = 0
+    purged_jobs: int = 0
+    pruned: int = 0
+
+
+def purge() -> PurgeSummary:
+    """Remove what is no longer needed, each kind within its limits.
+
+    Rows that no storage is needed for come first, then what people deleted.
+    """
+    limit = bridge_settings().purge_limit
+    summary = PurgeSummary(expired_events=expire_events())
+    delete_abandoned_uploads(limit=limit)
+    summary.purged_videos = purge_deleted(limit=limit)
+    summary.purged_jobs = purge_superseded(limit=limit)
+    summary.pruned = prune_jobs(limit=limit)
+    return summary
+
 
 def prune_jobs(*, limit: int) -> int:
-    """Remove objects of superseded leases of ended jobs. Return the number of pruned jobs.
+    """Remove plan, units and objects of superseded leases of ended jobs. Return the number of pruned jobs.
 
     At most `limit` jobs in a final state and `limit` DEAD ones: each kind has its own index.
     """
@@ -51,42 +84,47 @@ def prune_jobs(*, limit: int) -> int:
     return _purge_each(chain.from_iterable(_without_containers(jobs)[:limit] for jobs in (ended, dead)), _prune)
 
 
+def superseded_publications(*, older_than: timedelta = timedelta()) -> QuerySet[Job]:
+    """Return the publications whose retention has been over for `older_than` and that are not shown."""
+    shown = Video.objects.filter(published_job=OuterRef("pk"))
+    old = Now() - timedelta(seconds=bridge_settings().superseded_retention_s) - older_than
+    return Job.objects.filter(~Exists(shown), superseded_at__lt=old, state=JobState.SUCCEEDED, purged_at=None)
+
+
 def purge_superseded(*, limit: int) -> int:
     """Remove publications that were superseded longer than their retention ago. Return their number."""
-    shown = Video.objects.filter(published_job=OuterRef("pk"))
-    old = _retention_cutoff()
-    superseded = Job.objects.filter(~Exists(shown), superseded_at__lt=old, state=JobState.SUCCEEDED, purged_at=None)
-    return _purge_each(_without_containers(superseded)[:limit], _purge_publication)
+    return _purge_each(_without_containers(superseded_publications())[:limit], _purge_publication)
 
 
 def purge_deleted(*, limit: int) -> int:
     """Remove deleted videos without running containers, and return their number.
 
-    Source and published objects go first, then the rows. Events stay.
+    Source and published objects go first, then the rows. Events stay until they expire.
     """
     busy = _with_containers(Attempt.objects.filter(job__video=OuterRef("pk")))
     deleted = Video.objects.filter(~Exists(busy), deleted_at__isnull=False)
     return _purge_each(deleted.order_by(_FAILED_LAST, "deleted_at")[:limit], _purge_video)
 
 
-def _retention_cutoff() -> Any:
-    """Return the time before which a superseded publication is assumed to have no viewers left."""
-    return Now() - timedelta(seconds=bridge_settings().superseded_retention_s)
-
-
-def _purge_each(rows: Iterable[Any], purge_row: Callable[[Any], None]) -> int:
-    """Purge each row, and return the number of rows purged.
+def _purge_each(rows: Iterable[Any], purge_row: Callable[[Any, _CheckTime], None]) -> int:
+    """Purge each row until `purge_time_limit_s` has passed, and return the number of rows purged.
 
     A row that cannot be purged is recorded, and from then on retried after all others.
     """
     purged = 0
     stop_at_s = time.monotonic() + bridge_settings().purge_time_limit_s
-    for row in rows:
+
+    def check_time() -> None:
         if time.monotonic() > stop_at_s:
-            break
+            raise _TimeIsUpError
+
+    for row in rows:
         try:
-            purge_row(row)
+            check_time()
+            purge_row(row, check_time)
             purged += 1
+        except _TimeIsUpError:
+            break
         except Exception as error:  # storages and a site's own foreign keys may raise anything
             if time.monotonic() > stop_at_s:
                 # Celery's soft time limit may have interrupted it, which is not the row's fault.
@@ -110,37 +148,49 @@ def _record_failure(row: Video | Job, text: str) -> None:
         )
 
 
-def _purge_publication(job: Job) -> None:
-    remove_folder(job_folder(job))
-    Job.objects.filter(pk=job.pk).update(purged_at=Now())
-    append_event("job.purge", job=job, text="superseded publication")
+def _purge_publication(job: Job, check_time: _CheckTime) -> None:
+    remove_folders(job_folder(job), before_call=check_time)
+    with transaction.atomic():
+        _remove_work(job)
+        Job.objects.filter(pk=job.pk).update(purged_at=Now())
+        append_event("job.purge", job=job, text="superseded publication")
 
 
-def _purge_video(video: Video) -> None:
+def _purge_video(video: Video, check_time: _CheckTime) -> None:
     upload, bucket = DirectUpload.objects.filter(video=video).first(), default_bucket()
     if upload and bucket:
         bucket.abort_upload(str(video.source), upload.upload_id)
-    remove_folder(published_folder(video))
     # Earlier uploads too: each job names the source that it was requested for.
-    for source in {str(video.source), *video.jobs.values_list("source_name", flat=True)} - {""}:
-        default_storage.delete(source)
-    remove_folder(sources_folder(video))
+    sources = {str(video.source), *video.jobs.values_list("source_name", flat=True)} - {""}
+    folder = sources_folder(video)
+    elsewhere = [source for source in sources if not source.startswith(f"{folder}/")]
+    remove_folders(published_folder(video), folder, names=elsewhere, before_call=check_time)
     _remove_rows(video.pk)
 
 
-def _prune(job: Job) -> None:
-    finished = Unit.objects.filter(job=job, state=UnitState.DONE)
-    keep = {unit_folder(unit) for unit in finished} if job.state == JobState.SUCCEEDED else set()
+def _prune(job: Job, check_time: _CheckTime) -> None:
     prefix = job_folder(job)
-    for folder in _folders(default_storage, prefix):
-        if folder not in keep:
-            remove_folder(f"{prefix}/{folder}")
-    Job.objects.filter(pk=job.pk, state=job.state).update(pruned_at=Now(), purge_failed_at=None)
+    finished = Unit.objects.filter(job=job, state=UnitState.DONE).only("kind", "index", "fence", "lease_id")
+    keep = {f"{prefix}/{unit_folder(unit)}" for unit in finished} if job.state == JobState.SUCCEEDED else set()
+    if keep or job.state != JobState.SUCCEEDED:
+        # A publication whose units are gone was pruned before: without them, it is unknown which objects it needs.
+        remove_folders(prefix, keep=keep, before_call=check_time)
+    with transaction.atomic():
+        current = lock_job(job.pk)
+        if current.state == job.state:
+            _remove_work(current)
+            Job.objects.filter(pk=job.pk).update(pruned_at=Now(), purge_failed_at=None)
+
+
+def _remove_work(job: Job) -> None:
+    """Remove the rows by which containers worked. No container can read or write them any more."""
+    Unit.objects.filter(job=job).delete()
+    Job.objects.filter(pk=job.pk).update(plan=None)
 
 
 def _without_containers(jobs: Any) -> Any:
     busy = _with_containers(Attempt.objects.filter(job=OuterRef("pk")))
-    return jobs.filter(~Exists(busy)).order_by(_FAILED_LAST, "finished_at")
+    return jobs.filter(~Exists(busy)).defer("plan").order_by(_FAILED_LAST, "finished_at")
 
 
 def _with_containers(attempts: Any) -> Any:
@@ -166,28 +216,3 @@ def _remove_rows(video_id: uuid.UUID) -> None:
     video = Video.objects.filter(pk=video_id, deleted_at__isnull=False)
     removed = video._raw_delete(video.db)  # noqa: SLF001 - delete() of this model only marks
     append_event("video.purge", video_id=video_id, text="" if removed else "the row no longer existed")
-
-
-def remove_folder(prefix: str) -> None:
-    """Delete every object under the prefix. Objects that no longer exist are not an error."""
-    for name in _files(default_storage, prefix):
-        default_storage.delete(name)
-    for folder in _folders(default_storage, prefix):
-        remove_folder(f"{prefix}/{folder}")
-    # A directory, now empty, in a file system. An object store has none and ignores this.
-    default_storage.delete(prefix)
-
-
-def _files(storage: Storage, prefix: str) -> Iterable[str]:
-    return [f"{prefix}/{name}" for name in _listed(storage, prefix)[1]]
-
-
-def _folders(storage: Storage, prefix: str) -> list[str]:
-    return _listed(storage, prefix)[0]
-
-
-def _listed(storage: Storage, prefix: str) -> tuple[list[str], list[str]]:
-    try:
-        return storage.listdir(prefix)
-    except FileNotFoundError:
-        return [], []

@@ -1,13 +1,17 @@
-"""Reaping: terminates orphans, which are Batch jobs without a live attempt. Bounded in each tick.
+"""Reaping: terminates Batch jobs whose attempts have ended, then orphans, which no attempt has.
 
-`tasks.services.ticks.purge` removes objects and rows.
+What the rows contain comes first. Orphans are found by listing the queue, and each tick lists only a
+few pages: a long queue takes several ticks, and `Tick.position` is where the next one continues.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import re
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import connection
@@ -15,81 +19,123 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from ...batch.errors import BatchError
-from ...batch.port import BatchPort
+from ...batch.port import DESCRIBE_LIMIT_IDS, BatchPort, ListedJob
 from ...conf import bridge_settings
 from ...lifecycle.observation import FINAL_STATUSES, TERMINATE_REASON_PREFIX, BatchStatus
 from ...lifecycle.states import LIVE_ATTEMPT_STATES
-from ...models import Attempt
-from ..requests.direct_upload import delete_abandoned_uploads
-from . import purge
+from ...models import Attempt, Tick
+from ...schedule.ticks import REAP
 from .observe import apply_observation
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(slots=True, kw_only=True)
-class ReapSummary:
-    """Counts for one run."""
-
-    terminated: int = 0
-    pruned: int = 0
-    purged_jobs: int = 0
-    purged_videos: int = 0
+POLL_ENDED_FOR = timedelta(days=1)
+"""How long the Batch job of an ended attempt is polled. AWS keeps ended Batch jobs for longer than that."""
 
 
-def reap(*, batch: BatchPort) -> ReapSummary:
-    """Terminate orphans, then prune and purge.
+def reap(*, batch: BatchPort) -> int:
+    """Terminate as many Batch jobs as a tick has time for, and return their number.
 
-    Raises BatchError after everything else was done, even if only some of the terminations failed.
+    Raises BatchError at the end if a call failed.
     """
-    limit = bridge_settings().reap_limit
-    summary = ReapSummary()
-    failure: BatchError | None = None
-    try:
-        summary.terminated = reap_batch_jobs(batch=batch, limit=limit)
-    except BatchError as error:
-        failure = error
-    # After the Batch jobs, which cost money while they run: slow storage may use up the remainder of the tick.
-    summary.pruned = purge.prune_jobs(limit=limit)
-    summary.purged_jobs = purge.purge_superseded(limit=limit)
-    delete_abandoned_uploads(limit=limit)
-    summary.purged_videos = purge.purge_deleted(limit=limit)
-    if failure:
-        raise failure
-    return summary
+    conf = bridge_settings()
+    run = _Run(batch=batch, limit=conf.reap_limit, stop_at_s=time.monotonic() + conf.reap_time_limit_s)
+    run.terminate_ended()
+    row = Tick.objects.filter(name=REAP.name)
+    before = row.values_list("position", flat=True).first() or ""
+    after = run.terminate_orphans(position=before, pages=conf.list_limit_pages)
+    if after != before:
+        row.update(position=after)
+    if run.failure:
+        raise run.failure
+    return run.terminated
 
 
 def reap_batch_jobs(*, batch: BatchPort, limit: int) -> int:
-    """Terminate Batch jobs without a live attempt, and return their number.
+    """Terminate Batch jobs without a live attempt, in the whole queue, and return their number.
 
-    Raises BatchError at the end if any could not be terminated.
+    Raises BatchError at the end if a call failed.
     """
-    reasons = _batch_jobs_of_ended_attempts(batch, limit) | _orphans(batch, limit)
-    terminated = 0
+    run = _Run(batch=batch, limit=limit, stop_at_s=math.inf)
+    run.terminate_ended()
+    run.terminate_orphans(position="", pages=math.inf)
+    if run.failure:
+        raise run.failure
+    return run.terminated
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One run: at most `limit` terminations of each kind, and none after `stop_at_s`.
+
+    `failure` is the error of the last failed call. Others may succeed, and every tick tries again.
+    """
+
+    batch: BatchPort
+    limit: int
+    stop_at_s: float
+    terminated: int = 0
+    called_for: set[str] = field(default_factory=set)
     failure: BatchError | None = None
-    for batch_job_id, why in reasons.items():
+
+    def terminate_ended(self) -> None:
+        """Terminate the Batch jobs that have not ended although their attempts have."""
+        left = self.limit
+        attempts = list(ended_without_final_status()[: bridge_settings().describe_limit_ids])
+        for first in range(0, len(attempts), DESCRIBE_LIMIT_IDS):
+            by_id = {str(attempt.batch_job_id): attempt for attempt in attempts[first : first + DESCRIBE_LIMIT_IDS]}
+            try:
+                observations = self.batch.describe(list(by_id))
+            except BatchError as error:
+                self.failure = error
+                return
+            for seen in observations:
+                attempt = by_id[seen.batch_job_id]
+                apply_observation(attempt, seen)
+                if seen.status in FINAL_STATUSES | {BatchStatus.ABSENT}:
+                    continue
+                if not left or self._is_late():
+                    return
+                self._terminate(seen.batch_job_id, attempt.reason or "the attempt ended")
+                left -= 1
+
+    def terminate_orphans(self, *, position: str, pages: float) -> str:
+        """Terminate the orphans on the next pages of the queue's listing. Return where to continue.
+
+        A page on which the limits were reached is listed again.
+        """
+        left = self.limit
+        while pages > 0 and not self._is_late():
+            try:
+                # Listed before the rows are read: an attempt is committed before its SubmitJob, so no owner is missed.
+                page = self.batch.list_active(position=position)
+            except BatchError as error:
+                self.failure = error
+                return position
+            for batch_job_id in _orphans(page.jobs):
+                if batch_job_id in self.called_for:
+                    continue
+                if not left or self._is_late():
+                    return position
+                self._terminate(batch_job_id, "no live attempt has this Batch job")
+                left -= 1
+            pages -= 1
+            position = page.next_position
+            if not position:
+                break
+        return position
+
+    def _terminate(self, batch_job_id: str, why: str) -> None:
         logger.info("REAP_TERMINATE %s: %s", batch_job_id, why)
+        self.called_for.add(batch_job_id)
         try:
-            batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON_PREFIX} {why}")
-            terminated += 1
+            self.batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON_PREFIX} {why}")
+            self.terminated += 1
         except BatchError as error:
-            # The next one may succeed. All failed ones are retried at the next tick.
-            failure = error
-    if failure:
-        raise failure
-    return terminated
+            self.failure = error
 
-
-def _batch_jobs_of_ended_attempts(batch: BatchPort, limit: int) -> dict[str, str]:
-    """Return the Batch jobs that have not ended although their attempts have: id -> reason to terminate it."""
-    by_id = {str(attempt.batch_job_id): attempt for attempt in ended_without_final_status()[:limit]}
-    reasons = {}
-    for seen in batch.describe(list(by_id)):
-        attempt = by_id[seen.batch_job_id]
-        apply_observation(attempt, seen)
-        if seen.status not in FINAL_STATUSES | {BatchStatus.ABSENT}:
-            reasons[seen.batch_job_id] = attempt.reason or "the attempt ended"
-    return reasons
+    def _is_late(self) -> bool:
+        return time.monotonic() > self.stop_at_s
 
 
 def ended_without_final_status() -> QuerySet[Attempt]:
@@ -97,7 +143,7 @@ def ended_without_final_status() -> QuerySet[Attempt]:
     return (
         Attempt.objects.filter(
             batch_job_id__isnull=False,
-            ended_at__gt=Now() - purge.POLL_ENDED_FOR,
+            ended_at__gt=Now() - POLL_ENDED_FOR,
             missing_responses__lt=bridge_settings().missing_responses_limit,
         )
         .exclude(state__in=LIVE_ATTEMPT_STATES)
@@ -118,25 +164,22 @@ def _exiting() -> Q:
     )
 
 
-def _orphans(batch: BatchPort, limit: int) -> dict[str, str]:
-    """Return orphans under our name prefix that are older than `orphan_grace_s`: id -> reason to terminate it."""
+def _orphans(listed: Iterable[ListedJob]) -> list[str]:
+    """Return the ids of the orphans under our name prefix that are older than `orphan_grace_s`."""
     conf = bridge_settings()
-    # Listed before the rows are read: an attempt is committed before its SubmitJob, so no owner can be missed.
-    active = batch.list_active(prefix=f"{conf.job_name_prefix}-")
     ours = re.compile(rf"{re.escape(conf.job_name_prefix)}-[0-9a-f-]{{36}}-[0-9]+")
-    active = [each for each in active if ours.fullmatch(each.name)]
+    active = [each for each in listed if ours.fullmatch(each.name)]
     # A single query: between two, a claim could set the id of an attempt that was matched only by name.
     owners = Attempt.objects.filter(
         Q(state__in=LIVE_ATTEMPT_STATES) | _exiting(), batch_job_name__in=[each.name for each in active]
     )
     owned = dict(owners.values_list("batch_job_name", "batch_job_id"))
     old_ms = _database_now_ms() - conf.orphan_grace_s * 1000
-    orphans = [
+    return [
         each.batch_job_id
         for each in active
         if owned.get(each.name, "nobody") not in {None, each.batch_job_id} and each.created_at_ms < old_ms
     ]
-    return dict.fromkeys(orphans[:limit], "no live attempt has this Batch job")
 
 
 def _database_now_ms() -> float:

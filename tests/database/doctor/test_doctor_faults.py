@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from django.conf import settings as django_settings
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.db.models import F
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django import Settings
 
@@ -28,7 +29,7 @@ from tasks.conf import bridge_settings
 from tasks.doctor.finding import Finding, Status
 from tasks.doctor.runner import run_probes
 from tasks.management.commands.doctor import PROBES
-from tasks.models import Attempt, Job, Tick
+from tasks.models import Attempt, Job, Tick, Video
 from tasks.schedule.sync import sync_entries
 from tasks.schedule.ticks import TICKS
 from tasks.services.requests.delete import delete_video
@@ -221,6 +222,19 @@ def removal_fails(site: Site) -> None:
     delete_video(video_id=video.pk)
     with no_object_can_be_removed(site):
         purge_deleted(limit=1)
+
+
+def removal_was_never_tried(site: Site) -> None:
+    video = uploaded_video()
+    delete_video(video_id=video.pk)
+    Video.objects.update(deleted_at=F("deleted_at") - timedelta(hours=2))
+
+
+def old_publication_is_still_there(site: Site) -> None:
+    video = published()
+    request_again(video_id=video.pk)
+    published(video)
+    age(Job, "superseded_at", seconds=8 * 86400)
 
 
 def old_publication_cannot_be_removed(site: Site) -> None:
@@ -479,6 +493,8 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (job_is_dead, "jobs", WARNING, "1 for ATTEMPTS_EXHAUSTED", "revive"),
     (job_is_overdue, "due jobs", FAILED, "not submitted", "submit_per_s"),
     (removal_fails, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
+    (removal_was_never_tried, "removal", WARNING, "1 deleted videos", "tick purge"),
+    (old_publication_is_still_there, "removal", WARNING, "1 superseded publications", "tick purge"),
     (old_publication_cannot_be_removed, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
     (attempt_stays_runnable, "starting", WARNING, "JOB_RESOURCE_REQUIREMENT", "compute environment"),
     (storage_cannot_be_written, "storage", FAILED, "Cannot be used", "MEDIA_ROOT"),

@@ -18,6 +18,7 @@ from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.container_api.finish import fail_attempt
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.request import request_again
+from tasks.services.ticks.purge import purge
 from tasks.services.ticks.reap import reap
 from tasks.storage.keys import job_folder, unit_folder
 from tests.factories import ScriptedBatch, age, claimed, published, submitted_attempt, uploaded_video
@@ -47,11 +48,11 @@ def test_batch_job_is_terminated_until_it_ends_when_its_job_is_cancelled(batch: 
     attempt = submitted_attempt()
     claimed(attempt)
     cancel_job(job_id=attempt.job_id)
-    assert reap(batch=batch).terminated == 1
-    assert reap(batch=batch).terminated == 1
+    assert reap(batch=batch) == 1
+    assert reap(batch=batch) == 1
     batch.set_observation(attempt, BatchStatus.FAILED, status_reason="Batchreel: CANCELLED", started=True)
-    assert reap(batch=batch).terminated == 0
-    assert reap(batch=batch).terminated == 0
+    assert reap(batch=batch) == 0
+    assert reap(batch=batch) == 0
     assert batch.described.count(str(attempt.batch_job_id)) == 3
 
 
@@ -59,9 +60,9 @@ def test_container_is_not_terminated_when_it_exits_after_its_failure(batch: Scri
     attempt = submitted_attempt()
     fail_attempt(claimed(attempt), reason=Reason.SIGTERM, text="SIGTERM", exit_code=30)
     batch.set_observation(attempt, BatchStatus.RUNNING, started=True)
-    assert reap(batch=batch).terminated == 0, "its container is exiting"
+    assert reap(batch=batch) == 0, "its container is exiting"
     age(Attempt, "ended_at", seconds=61)
-    assert reap(batch=batch).terminated == 1, "its container did not exit"
+    assert reap(batch=batch) == 1, "its container did not exit"
 
 
 def test_objects_of_a_dead_job_are_pruned_when_it_cannot_be_revived(batch: ScriptedBatch) -> None:
@@ -70,9 +71,9 @@ def test_objects_of_a_dead_job_are_pruned_when_it_cannot_be_revived(batch: Scrip
     key = _stored(f"{job_folder(job)}/video-0000-f1-x/360p.mp4")
     Attempt.objects.update(state="FAILED", reason="EXIT_CODE", ended_at=Now(), batch_status="FAILED", counted=True)
     Job.objects.update(state="DEAD", reason="ATTEMPTS_EXHAUSTED", finished_at=Now())
-    assert reap(batch=batch).pruned == 0, "an operator may revive it"
+    assert purge().pruned == 0, "an operator may revive it"
     request_again(video_id=job.video_id)
-    assert reap(batch=batch).pruned == 1
+    assert purge().pruned == 1
     assert not default_storage.exists(key)
 
 
@@ -125,10 +126,10 @@ def test_objects_of_losing_fences_are_pruned_when_the_job_succeeded(batch: Scrip
     kept = _stored(f"{job_folder(job)}/video-0000-f1-{unit.lease_id}/720p.mp4")
     lost = _stored(f"{job_folder(job)}/video-0000-f0-abc/720p.mp4")
     Attempt.objects.update(batch_status="SUCCEEDED")
-    assert reap(batch=batch).pruned == 1
+    assert purge().pruned == 1
     assert default_storage.exists(kept)
     assert not default_storage.exists(lost)
-    assert reap(batch=batch).pruned == 0
+    assert purge().pruned == 0
 
 
 def test_superseded_publication_is_purged_when_its_retention_has_passed(batch: ScriptedBatch) -> None:
@@ -137,15 +138,15 @@ def test_superseded_publication_is_purged_when_its_retention_has_passed(batch: S
     key = _stored(f"{job_folder(old)}/{unit_folder(Unit.objects.get(job=old, kind='publish'))}/master.m3u8")
     Attempt.objects.update(batch_status="SUCCEEDED")
     age(Job, "finished_at", "superseded_at", seconds=30 * 86400)
-    assert reap(batch=batch).purged_jobs == 0
+    assert purge().purged_jobs == 0
     request_again(video_id=video.pk)
     new = Job.objects.get(pk=published(video).published_job_id)
     Attempt.objects.update(batch_status="SUCCEEDED")
     assert new.pk != old.pk
-    assert reap(batch=batch).purged_jobs == 0, "viewers may still watch the old one"
+    assert purge().purged_jobs == 0, "viewers may still watch the old one"
     assert default_storage.exists(key)
     age(Job, "finished_at", "superseded_at", seconds=8 * 86400)
-    assert reap(batch=batch).purged_jobs == 1
+    assert purge().purged_jobs == 1
     assert not default_storage.exists(key)
     assert Job.objects.get(pk=new.pk).purged_at is None
 
@@ -163,10 +164,11 @@ def test_deleted_video_loses_jobs_objects_and_rows_when_containers_ended(how: st
         Video.objects.filter(pk=video.pk).delete()
     job = Job.objects.get(video_id=video.pk)
     assert (job.state, job.reason) == ("CANCELLED", Reason.VIDEO_DELETED)
-    assert reap(batch=batch).purged_videos == 0, "its container may still write"
+    assert purge().purged_videos == 0, "its container may still write"
     assert default_storage.exists(object_key)
     batch.set_observation(attempt, BatchStatus.FAILED, started=True)
-    assert reap(batch=batch).purged_videos == 1
+    reap(batch=batch)
+    assert purge().purged_videos == 1
     assert not default_storage.exists(object_key)
     assert not default_storage.exists(source)
     assert not Video.objects.filter(pk=video.pk).exists()
@@ -182,13 +184,13 @@ def test_deleted_video_is_not_published_when_a_container_runs() -> None:
 
 
 def test_purge_continues_when_one_video_cannot_be_purged(batch: ScriptedBatch, settings: Settings) -> None:
-    settings.BATCHREEL = {"reap_limit": 1}
+    settings.BATCHREEL = {"purge_limit": 1}
     failing, other = uploaded_video(title="failing"), uploaded_video(title="other")
     # The storage rejects names outside of its folder.
     Video.objects.filter(pk=failing.pk).update(source="../outside.mp4")
     failing.delete()
     other.delete()
-    assert [reap(batch=batch).purged_videos for _ in range(3)] == [0, 1, 0]
+    assert [purge().purged_videos for _ in range(3)] == [0, 1, 0]
     assert list(Video.objects.all()) == [failing]
     assert Event.objects.filter(kind="purge.failed", video_id=failing.pk).count() == 1
 

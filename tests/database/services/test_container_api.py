@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from django.core.files.base import ContentFile
+from django.db.models.functions import Now
 
 from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
 from tasks.lifecycle.reasons import Reason
@@ -174,7 +175,7 @@ def test_publishing_is_idempotent_when_its_response_was_lost() -> None:
     finished_media(claim)
     lease = leased(claim)
     for key in ("first", "second"):
-        publish(claim, lease, manifest={"objects": []}, playlist_key=key, poster_key="")
+        publish(claim, lease, duration_s=4.0, playlist_key=key, poster_key="")
     assert Job.objects.get(pk=claim.job_id).playlist_key == "first"
     assert Event.objects.filter(kind="job.publish").count() == 1
 
@@ -188,10 +189,10 @@ def test_zombie_publishes_nothing_when_its_successor_has_leased_the_unit() -> No
     winner = _next_claim(zombie)
     lease = leased(winner)
     with pytest.raises(FencedError):
-        publish(zombie, late, manifest={}, playlist_key="late", poster_key="")
-    publish(winner, lease, manifest={}, playlist_key="winner", poster_key="")
+        publish(zombie, late, duration_s=4.0, playlist_key="late", poster_key="")
+    publish(winner, lease, duration_s=4.0, playlist_key="winner", poster_key="")
     with pytest.raises(FencedError):
-        publish(zombie, late, manifest={}, playlist_key="late", poster_key="")
+        publish(zombie, late, duration_s=4.0, playlist_key="late", poster_key="")
     assert Job.objects.get(pk=winner.job_id).playlist_key == "winner"
 
 
@@ -202,7 +203,7 @@ def test_pointer_never_moves_to_an_older_job_when_jobs_finish_out_of_order() -> 
     finished_media(older)
     lease = leased(older)
     Video.objects.filter(pk=video.pk).update(published_job=_newer_succeeded(video))
-    publish(older, lease, manifest={}, playlist_key="older", poster_key="")
+    publish(older, lease, duration_s=4.0, playlist_key="older", poster_key="")
     video.refresh_from_db()
     assert video.published_job_id != older.job_id
 
@@ -213,7 +214,7 @@ def _newer_succeeded(video: Video) -> Job:
         source_name="newer",
         profile="standard",
         state="SUCCEEDED",
-        manifest={},
+        finished_at=Now(),
         playlist_key="newer",
         next_attempt_at=None,
     )
@@ -242,8 +243,8 @@ def test_only_the_bad_unit_is_redone_when_verification_fails() -> None:
     publishing = leased(claim)
     assert (publishing.kind, publishing.fence) == (UnitKind.PUBLISH, 2)
     with pytest.raises(FencedError):
-        publish(claim, lease, manifest={}, playlist_key="stale lease", poster_key="")
-    publish(claim, publishing, manifest={}, playlist_key="redone", poster_key="")
+        publish(claim, lease, duration_s=4.0, playlist_key="stale lease", poster_key="")
+    publish(claim, publishing, duration_s=4.0, playlist_key="redone", poster_key="")
 
 
 def test_job_is_planned_again_when_a_deployment_changed_the_engine() -> None:

@@ -17,8 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from tasks.conf import bridge_settings
 from tasks.models import Attempt, Job, Tick, Video
 from tasks.services.requests.request import request_again
-from tasks.services.ticks.purge import prune_jobs
-from tasks.services.ticks.reap import reap
+from tasks.services.ticks.purge import prune_jobs, purge
 from tasks.storage.keys import job_folder
 from tests.factories import age, published
 
@@ -40,7 +39,7 @@ def test_shown_publication_is_not_purged_when_a_newer_one_exists(batch: Scripted
     Video.objects.update(published_job=shown)
     Attempt.objects.update(batch_status="SUCCEEDED")
     age(Job, "finished_at", "superseded_at", seconds=30 * 86400)
-    assert reap(batch=batch).purged_jobs == 0
+    assert purge().purged_jobs == 0
     assert default_storage.exists(key)
 
 

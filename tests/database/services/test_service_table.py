@@ -160,7 +160,7 @@ CALLS = [
     ),
     Call(
         name="publish",
-        run=lambda c: publish(c.claim, c.lease, manifest={}, playlist_key="k", poster_key=""),
+        run=lambda c: publish(c.claim, c.lease, duration_s=4.0, playlist_key="k", poster_key=""),
         does=lambda c: (
             ("unit.finish", "job.publish", "attempt.succeed") if _finishes(c) and c.job_state == J.RUNNING else ()
         ),

@@ -61,7 +61,7 @@ _NEEDED: dict[str, dict[str, object]] = {
     JobEvent.GRANT: {"next_attempt_at": None},
     JobEvent.CLAIM: {"next_attempt_at": None},
     JobEvent.RETRY: {"next_attempt_at": Now()},
-    JobEvent.PUBLISH: {"manifest": {}, "playlist_key": "k", "next_attempt_at": None},
+    JobEvent.PUBLISH: {"playlist_key": "k", "finished_at": Now(), "next_attempt_at": None},
     JobEvent.REJECT: {"reason": Reason.INPUT_REJECTED, "next_attempt_at": None},
     JobEvent.DEAD: {"reason": Reason.ATTEMPTS_EXHAUSTED, "next_attempt_at": None},
     JobEvent.CANCEL: {"reason": Reason.CANCELLED, "next_attempt_at": None},
@@ -136,7 +136,7 @@ def test_superseded_writer_changes_nothing_when_the_fence_has_increased() -> Non
 
 def test_superseded_writer_changes_nothing_when_the_state_has_changed() -> None:
     job = _job(JobState.RUNNING)
-    Job.objects.filter(pk=job.pk).update(state=JobState.SUCCEEDED, manifest={}, playlist_key="k")
+    Job.objects.filter(pk=job.pk).update(state=JobState.SUCCEEDED, finished_at=Now(), playlist_key="k")
     with pytest.raises(FencedError):
         transition(job, JobEvent.CANCEL, reason=Reason.CANCELLED)
     assert Job.objects.get(pk=job.pk).state == JobState.SUCCEEDED
@@ -160,7 +160,7 @@ def test_database_rejects_a_second_active_job_when_code_does_not_check() -> None
     [
         ({"state": "SOMEWHERE"}, "job_state_known"),
         ({"state": "RETRY_WAIT", "next_attempt_at": None}, "retry_wait_has_due_time"),
-        ({"state": "SUCCEEDED"}, "succeeded_has_manifest"),
+        ({"state": "SUCCEEDED"}, "succeeded_has_playlist"),
         ({"state": "DEAD"}, "ended_has_reason"),
         ({"next_attempt_at": Now()}, "due_only_when_waiting"),
     ],

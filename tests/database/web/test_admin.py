@@ -21,7 +21,7 @@ from pytest_django import DjangoAssertNumQueries
 from tasks.batch.logs import TAIL_LINES, _client, log_tail
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
-from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState, JobState
+from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptState, JobState
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tests.factories import age, claimed, finished_media, planned, published, submitted_attempt, uploaded_video
 
@@ -48,7 +48,7 @@ def _job_in(state: JobState) -> Job:
         state=state,
         next_attempt_at=Now() if waits else None,
         reason=Reason.ATTEMPTS_EXHAUSTED if state in (JobState.FAILED, JobState.DEAD, JobState.CANCELLED) else "",
-        manifest={},
+        finished_at=None if state in ACTIVE_JOB_STATES else Now(),
         playlist_key="k",
     )
     return Job.objects.get(video=video)

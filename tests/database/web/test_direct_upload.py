@@ -19,11 +19,9 @@ from django.db.models import F
 from tasks.models import DirectUpload, Event, Job, Video
 from tasks.services.requests.direct_upload import delete_abandoned_uploads
 from tasks.services.state.locking import lock_video
-from tasks.services.ticks.purge import purge_deleted
-from tasks.services.ticks.reap import reap
+from tasks.services.ticks.purge import purge, purge_deleted
 from tasks.storage.bucket import MIN_PART_BYTES, Bucket, BucketError, part_size_bytes
 from tests.buckets import use_new_bucket
-from tests.factories import ScriptedBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +182,7 @@ def test_old_upload_is_removed_when_it_is_never_completed(lecturer: Client, buck
     young = begun(lecturer)
     old = DirectUpload.objects.exclude(video=young["video"])
     old.update(created_at=F("created_at") - timedelta(days=8))
-    reap(batch=ScriptedBatch())
+    purge()
     assert [str(each.video_id) for each in DirectUpload.objects.all()] == [young["video"]]
     assert len(bucket.unfinished()) == 1
 

@@ -36,7 +36,7 @@ def planned_claim(video: Video, *, plays_directly: bool = True) -> Claim:
 def finished(claim: Claim) -> None:
     finished_media(claim)
     lease = leased(claim)
-    publish(claim, lease, manifest={"objects": []}, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
+    publish(claim, lease, duration_s=4.0, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
 
 
 def test_page_plays_the_source_when_nothing_is_published(staff: Client) -> None:

@@ -169,6 +169,6 @@ def _do(claim: Claim, lease: Lease) -> None:
         )
     elif lease.kind is UnitKind.PUBLISH:
         key = f"{lease.key_prefix}/master.m3u8"
-        publish(claim, lease, manifest={"objects": []}, playlist_key=key, poster_key="")
+        publish(claim, lease, duration_s=4.0, playlist_key=key, poster_key="")
     else:
         finish_unit(claim, lease, output={"folder": lease.key_prefix, "media": {}})

@@ -82,7 +82,7 @@ def new_lease(claim: Claim) -> Lease | NothingToLease:
 
 
 def publish_unit(claim: Claim, lease: Lease) -> None:
-    publish(claim, lease, manifest={"objects": []}, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
+    publish(claim, lease, duration_s=4.0, playlist_key=f"{lease.key_prefix}/master.m3u8", poster_key="")
 
 
 def finish_and_publish(claim: Claim, lease: Lease) -> None:

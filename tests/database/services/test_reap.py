@@ -1,0 +1,131 @@
+"""Reaping a long queue: own rows first, orphans page by page over several ticks, and always in time."""
+
+from __future__ import annotations
+
+import uuid
+from itertools import count
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.batch.errors import BatchDeniedError, BatchError
+from tasks.batch.port import ListedJob
+from tasks.conf import bridge_settings
+from tasks.lifecycle.observation import BatchStatus
+from tasks.models import Attempt, Tick
+from tasks.services.requests.cancel import cancel_job
+from tasks.services.ticks.reap import reap
+from tests.factories import ScriptedBatch, claimed, refill_tokens, submitted_attempt, uploaded_video
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _tick() -> None:
+    Tick.objects.get_or_create(name="reap")
+
+
+def orphan(batch_job_id: str) -> ListedJob:
+    name = f"batchreel-{uuid.uuid4()}-1"
+    return ListedJob(batch_job_id=batch_job_id, name=name, status=BatchStatus.RUNNING, created_at_ms=1)
+
+
+def cancelled_attempts(number: int) -> list[str]:
+    """Return the Batch jobs of this many cancelled jobs."""
+    refill_tokens()
+    attempts = [submitted_attempt(uploaded_video(title=str(each))) for each in range(number)]
+    for attempt in attempts:
+        claimed(attempt)
+        cancel_job(job_id=attempt.job_id)
+    return [str(attempt.batch_job_id) for attempt in attempts]
+
+
+def slow_calls(monkeypatch: pytest.MonkeyPatch, *, calls: int) -> None:
+    """Let the time limit pass after the clock was read this often."""
+    passed_s = count(step=bridge_settings().reap_time_limit_s / calls)
+    monkeypatch.setattr("tasks.services.ticks.reap.time", SimpleNamespace(monotonic=lambda: next(passed_s)))
+
+
+@pytest.mark.parametrize("failing", ["list_error", "describe_error"])
+def test_reap_continues_when_aws_denies_one_of_its_reads(failing: str, batch: ScriptedBatch) -> None:
+    own = cancelled_attempts(1)
+    batch.found = [orphan("orphan")]
+    setattr(batch, failing, BatchDeniedError("no"))
+    with pytest.raises(BatchDeniedError):
+        reap(batch=batch)
+    assert batch.terminated == (own if failing == "list_error" else ["orphan"])
+
+
+def test_cancelled_jobs_are_terminated_first_when_the_queue_is_long(
+    batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = cancelled_attempts(2)
+    batch.found = [orphan("orphan")]
+    slow_calls(monkeypatch, calls=2)
+    reap(batch=batch)
+    assert set(batch.terminated) <= set(own)
+    assert batch.terminated
+
+
+def test_orphans_are_terminated_by_several_ticks_when_the_queue_is_long(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"list_limit_pages": 2}
+    batch.page_jobs = 1
+    batch.found = [orphan(each) for each in "abcde"]
+    terminated = []
+    for _ in range(4):
+        reap(batch=batch)
+        terminated.append("".join(batch.terminated))
+        batch.terminated.clear()
+    assert terminated == ["ab", "cd", "e", "ab"]
+    assert batch.listed[:5] == ["", "1", "2", "3", "4"]
+
+
+def test_page_is_listed_again_when_a_limit_was_reached_on_it(batch: ScriptedBatch, settings: Settings) -> None:
+    settings.BATCHREEL = {"reap_limit": 2}
+    batch.page_jobs = 3
+    batch.found = [orphan(each) for each in "abcd"]
+    reap(batch=batch)
+    assert batch.terminated == ["a", "b"]
+    batch.found = [orphan(each) for each in "cd"]  # AWS no longer lists the two
+    reap(batch=batch)
+    assert batch.terminated == ["a", "b", "c", "d"]
+    assert batch.listed == ["", ""]
+
+
+def test_reap_stops_in_time_when_every_call_is_slow(batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch.page_jobs = 1
+    batch.found = [orphan(str(each)) for each in range(50)]
+    slow_calls(monkeypatch, calls=10)
+    reap(batch=batch)
+    assert 0 < len(batch.terminated) < 10
+    assert Tick.objects.get(name="reap").position == str(len(batch.terminated))
+
+
+def test_position_is_kept_when_a_page_cannot_be_listed(batch: ScriptedBatch, settings: Settings) -> None:
+    settings.BATCHREEL = {"list_limit_pages": 1}
+    batch.page_jobs = 1
+    batch.found = [orphan("a"), orphan("b")]
+    reap(batch=batch)
+    batch.list_error = BatchError("no response")
+    with pytest.raises(BatchError):
+        reap(batch=batch)
+    batch.list_error = None
+    reap(batch=batch)
+    assert batch.terminated == ["a", "b"]
+
+
+def test_all_cancelled_jobs_are_polled_when_the_oldest_ones_keep_running(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"reap_limit": 2}
+    own = cancelled_attempts(3)
+    assert reap(batch=batch) == 2
+    batch.set_observation(Attempt.objects.get(batch_job_id=own[0]), BatchStatus.FAILED, started=True)
+    assert reap(batch=batch) == 2
+    assert set(batch.terminated) == set(own)
