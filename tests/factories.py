@@ -14,7 +14,7 @@ from tasks.batch.errors import BatchError
 from tasks.batch.port import ListedJob, Submission
 from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.states import UnitKind
-from tasks.models import Attempt, Job, Tick, TokenBucket, Unit, Video
+from tasks.models import Attempt, Job, Tick, Unit, Video
 from tasks.services.container_api.claim import Claim, Lease, claim_attempt, lease_unit
 from tasks.services.container_api.finish import PlannedUnit, finish_plan, finish_unit
 from tasks.services.container_api.publish import publish
@@ -36,6 +36,8 @@ class ScriptedBatch:
     submissions: list[Submission] = field(default_factory=list)
     terminated: list[str] = field(default_factory=list)
     described: list[str] = field(default_factory=list)
+    vcpus: int | None = None
+    queue_reads: int = 0
 
     def submit(self, submission: Submission) -> str:
         self.submissions.append(submission)
@@ -57,6 +59,12 @@ class ScriptedBatch:
 
     def list_active(self, *, prefix: str) -> list[ListedJob]:
         return [each for each in self.found if each.name.startswith(prefix)]
+
+    def queue_vcpus(self) -> int | None:
+        self.queue_reads += 1
+        if self.describe_error:
+            raise self.describe_error
+        return self.vcpus
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         assert reason
@@ -80,7 +88,6 @@ def uploaded_video(*, title: str = "Lecture 1", content: bytes = b"not decoded b
 def submitted_attempt(video: Video | None = None, *, batch: ScriptedBatch | None = None) -> Attempt:
     """Submit due jobs and return the video's attempt, which has a Batch job."""
     video = video or uploaded_video()
-    refill_tokens()
     submit_due(batch=batch or ScriptedBatch())
     return newest_attempt(video)
 
@@ -141,11 +148,6 @@ def age(rows: type[Job] | type[Attempt] | type[Tick], *columns: str, seconds: fl
     The database's clock cannot be set, so the times that are compared with it move instead.
     """
     rows.objects.update(**{column: F(column) - timedelta(seconds=seconds) for column in columns})
-
-
-def refill_tokens() -> None:
-    """Delete the token buckets, which earlier tests may have emptied."""
-    TokenBucket.objects.all().delete()
 
 
 def helper_of(claim: Claim) -> Attempt:

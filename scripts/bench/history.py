@@ -34,6 +34,9 @@ class AtOnce:
     def list_active(self, *, prefix: str) -> list[ListedJob]:
         return []
 
+    def queue_vcpus(self) -> int | None:
+        return None
+
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """Do nothing: there are no Batch jobs."""
 

@@ -119,6 +119,23 @@ class AwsBatch:
         listed = (each for status in _ACTIVE for each in _list_jobs({"jobStatus": status.value}))
         return [each for each in listed if each.name.startswith(prefix)]
 
+    def queue_vcpus(self) -> int | None:
+        """See BatchPort."""
+        client = batch_client(retry=True)
+        with converted_errors("DescribeJobQueues", client):
+            queues = client.describe_job_queues(jobQueues=[bridge_settings().job_queue])["jobQueues"]
+        names = [each["computeEnvironment"] for queue in queues for each in queue["computeEnvironmentOrder"]]
+        if not names:
+            return None
+        with converted_errors("DescribeComputeEnvironments", client):
+            environments = client.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
+        limits = [
+            each.get("computeResources", {}).get("maxvCpus", 0)
+            for each in environments
+            if each.get("state") == "ENABLED"
+        ]
+        return sum(limits) or None
+
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """See BatchPort."""
         client = batch_client(retry=True)

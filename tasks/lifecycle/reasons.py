@@ -45,6 +45,12 @@ class Reason(enum.StrEnum):
         "The container was unable to reach the database for too long.",
         True,
     )
+    CONNECTION_LOST = (
+        "CONNECTION_LOST",
+        Counts.NO,
+        "The container was silent during a break between containers and database.",
+        True,
+    )
     # The container ran and ended without finishing: counted.
     OUT_OF_MEMORY = "OUT_OF_MEMORY", Counts.YES, "The container ran out of memory. The next attempt gets more."
     TIMED_OUT = "TIMED_OUT", Counts.YES, "The attempt exceeded its time limit."

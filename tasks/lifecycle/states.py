@@ -57,6 +57,16 @@ class UnitKind(enum.StrEnum):
     PUBLISH = "publish"
 
 
+class JobPriority(enum.StrEnum):
+    """Who waits for a job: a person at a page, or nobody in particular.
+
+    `tasks.lifecycle.turns` explains the order that follows from it.
+    """
+
+    UPLOAD = "upload"
+    BULK = "bulk"
+
+
 class PublicationLevel(enum.IntEnum):
     """How much of a video a publication offers. `level` in its manifest has the same value."""
 

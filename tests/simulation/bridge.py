@@ -45,10 +45,10 @@ SETTINGS = {
     "max_attempts": MAX_ATTEMPTS,
     "max_consecutive_losses": MAX_LOSSES,
     "missing_responses_limit": 2,
-    "submit_burst": 100_000,
-    "submit_per_s": 100_000,
+    "max_in_batch": 12,
+    "database_retry_s": 900,
 }
-"""Low limits of attempts and missing responses, so that they are often reached, and no rate limit."""
+"""Low limits, so that they are often reached: attempts, missing responses, live attempts, retries of the database."""
 
 
 class Bridge:

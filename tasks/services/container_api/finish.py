@@ -64,7 +64,7 @@ def finish_plan(
     job = lock_job(claim.job_id)
     if not _finish(job, claim, lease, output={"units": len(units)}, notes=notes):
         return
-    Job.objects.filter(pk=job.pk).update(plan=plan)
+    Job.objects.filter(pk=job.pk).update(plan=plan, engine=plan.get("engine", ""))
     Unit.objects.bulk_create(
         [
             Unit(
