@@ -49,17 +49,22 @@ _CONDITIONS = {
 
 _NEXT = """
     SELECT id, owner FROM (
-        SELECT job.id, owner.key AS owner, COALESCE(served.number, 0) AS served, job.next_attempt_at,
-               row_number() OVER (PARTITION BY owner.key ORDER BY job.next_attempt_at, job.id) AS place
-          FROM batchreel_job AS job
-          JOIN batchreel_video AS video ON video.id = job.video_id
-         CROSS JOIN LATERAL (SELECT COALESCE(video.owner_id::text, '') AS key) AS owner
-          LEFT JOIN batchreel_ownerturn AS served ON served.owner = owner.key AND served.turn = %(turn)s
-         WHERE job.next_attempt_at <= statement_timestamp() AND {condition}
+        SELECT id, owner, next_attempt_at, row_number() OVER (PARTITION BY owner ORDER BY next_attempt_at, id) AS place
+          FROM (SELECT job.id, job.next_attempt_at,
+                       COALESCE((SELECT owner_id::text FROM batchreel_video WHERE id = job.video_id), '') AS owner
+                  FROM batchreel_job AS job
+                 WHERE job.next_attempt_at <= statement_timestamp() AND {condition}) AS due
     ) AS waiting
-    ORDER BY place, served, next_attempt_at, id LIMIT %(limit)s
+     WHERE place <= %(limit)s
+     ORDER BY place,
+           COALESCE((SELECT number FROM batchreel_ownerturn AS served
+                      WHERE served.owner = waiting.owner AND served.turn = %(turn)s), 0),
+           next_attempt_at, id
+     LIMIT %(limit)s
 """
-"""The next jobs of a turn: each owner's oldest, in the order in which the owners were last served; then the second ones."""
+"""The next jobs of a turn: each owner's oldest, in the order in which the owners were last served,
+then each owner's second oldest, and so on. Subqueries instead of joins: just after an import, when
+PostgreSQL's statistics still show empty tables, it joined by comparing each job with each video."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -386,7 +386,7 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (entry_is_disabled, "tick reap", WARNING, "disabled", "Enable it in the admin"),
     (tick_fails, "tick observe", FAILED, "DescribeJobs: not allowed", "Fix the cause"),
     (job_is_dead, "jobs", WARNING, "1 for ATTEMPTS_EXHAUSTED", "revive"),
-    (job_is_overdue, "due jobs", FAILED, "not submitted", "submit_per_s"),
+    (job_is_overdue, "due jobs", FAILED, "not submitted", "submit_limit"),
     (removal_fails, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
     (old_publication_cannot_be_removed, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
     (attempt_stays_runnable, "starting", WARNING, "JOB_RESOURCE_REQUIREMENT", "compute environment"),
