@@ -29,7 +29,7 @@ def bulk_videos() -> set[str]:
 
 @pytest.fixture
 def videos() -> dict[str, Video]:
-    """Published videos of the current and of an older engine, one in progress, and an incomplete one."""
+    """Return published videos of the current and of an older engine, one in progress, and an incomplete one."""
     found = {title: published(uploaded_video(title=title)) for title in ("current", "older")}
     Job.objects.filter(video=found["current"]).update(engine=engine_id())
     Job.objects.filter(video=found["older"]).update(engine="0/old", profile="fast")
