@@ -27,13 +27,13 @@ from ..lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
 from ..models import Attempt, Event, Job
 from ..schedule.ticks import RESCUE
 from .requests.request import request_missing_job, videos_needing_job
-from .ticks.alerts import alert_stuck_runnable
+from .ticks.alerts import alert_stuck_runnable, stuck_runnable
 from .ticks.ambiguous import resolve_ambiguous
 from .ticks.hold import cut_off
 from .ticks.lease import continuous_since
-from .ticks.observe import apply_observation
+from .ticks.observe import apply_observation, is_news
 from .ticks.reap import ended_without_final_status, reap_batch_jobs
-from .ticks.rescue import rescue
+from .ticks.rescue import rescue, suspects
 from .ticks.resume import idle_jobs, resume
 
 _LIMIT = 1000
@@ -161,7 +161,7 @@ def _fix(snapshot: _Snapshot, *, apply_changes: bool) -> None:
     since = continuous_since(RESCUE.name, period_s=bridge_settings().rescue_tick_s)
     # Decided for all of them together, so not job by job.
     spared = frozenset(cut_off())
-    job_ids = _jobs_to_fix()
+    job_ids = _jobs_to_fix(snapshot, rescued_since=since)
     for job_id in job_ids:
         with _step(apply_changes=apply_changes):
             _fix_job(job_id, snapshot.of_job(job_id), rescued_since=since, spared=spared)
@@ -181,12 +181,16 @@ def _fix_job(job_id: uuid.UUID, snapshot: _Snapshot, *, rescued_since: datetime 
     reap_batch_jobs(batch=snapshot, limit=_LIMIT)
 
 
-def _jobs_to_fix() -> list[uuid.UUID]:
+def _jobs_to_fix(snapshot: _Snapshot, *, rescued_since: datetime | None) -> list[uuid.UUID]:
     """Return the jobs that one of the repairs may change, oldest first."""
-    ended = ended_without_final_status().order_by().values_list("job_id", flat=True)[:_LIMIT]
-    live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES).order_by().values_list("job_id", flat=True)
-    idle = idle_jobs().values_list("pk", flat=True)[:_LIMIT]
-    job_ids = {*ended, *live, *idle}
+    seen = snapshot.observations
+    known = _live().filter(batch_job_id__in=list(seen))
+    ambiguous = Attempt.objects.filter(batch_job_name__in=list(snapshot.found))
+    late = suspects(rescued_since) if rescued_since else Attempt.objects.none()
+    job_ids = {attempt.job_id for attempt in known if is_news(attempt, seen[str(attempt.batch_job_id)])}
+    for attempts in (ambiguous, late, stuck_runnable(), ended_without_final_status().order_by()):
+        job_ids |= set(attempts.values_list("job_id", flat=True)[:_LIMIT])
+    job_ids |= set(idle_jobs().values_list("pk", flat=True)[:_LIMIT])
     return list(Job.objects.filter(pk__in=job_ids).order_by("created_at", "pk").values_list("pk", flat=True))
 
 

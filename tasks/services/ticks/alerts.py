@@ -33,14 +33,8 @@ def alert_stuck_runnable(*, limit: int = 50, only_job: uuid.UUID | None = None) 
 
     There is one event per attempt. Return the number of new ones.
     """
-    threshold = timedelta(seconds=bridge_settings().runnable_alert_s)
-    alerted = Event.objects.filter(kind=EVENT, job_id=OuterRef("job_id"), attempt_number=OuterRef("number"))
-    waiting = Attempt.objects.filter(
-        ~Exists(alerted),
-        state=AttemptState.SUBMITTED,
-        batch_status=BatchStatus.RUNNABLE,
-        batch_status_at__lt=Now() - threshold,
-    ).select_related("job")
+    threshold = _threshold()
+    waiting = stuck_runnable().select_related("job")
     if only_job is not None:
         waiting = waiting.filter(job=only_job)
     alerts = waiting[:limit]
@@ -54,6 +48,21 @@ def alert_stuck_runnable(*, limit: int = 50, only_job: uuid.UUID | None = None) 
         extra = {"job": attempt.job_id, "attempt": attempt.number, "batch_reason": attempt.batch_status_reason}
         logger.warning("BATCH_JOB_WAITING", extra=extra)
     return len(alerts)
+
+
+def stuck_runnable() -> QuerySet[Attempt]:
+    """Return the attempts that have been in RUNNABLE for too long, without those that have their event."""
+    alerted = Event.objects.filter(kind=EVENT, job_id=OuterRef("job_id"), attempt_number=OuterRef("number"))
+    return Attempt.objects.filter(
+        ~Exists(alerted),
+        state=AttemptState.SUBMITTED,
+        batch_status=BatchStatus.RUNNABLE,
+        batch_status_at__lt=Now() - _threshold(),
+    )
+
+
+def _threshold() -> timedelta:
+    return timedelta(seconds=bridge_settings().runnable_alert_s)
 
 
 def overdue_jobs() -> QuerySet[Job]:

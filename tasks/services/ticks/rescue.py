@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import BooleanField, ExpressionWrapper, Q, Value
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Value
 from django.db.models.functions import Now
 from django.db.models.lookups import GreaterThan
 
@@ -66,10 +66,10 @@ def rescue(
     summary = RescueSummary()
     limit = limit or bridge_settings().rescue_limit
     no_calls_after_s = time.monotonic() + bridge_settings().rescue_api_time_limit_s
-    suspects = Attempt.objects.filter(_suspect(continuous_since)).exclude(pk__in=spared or [])
+    to_replace = suspects(continuous_since).exclude(pk__in=spared or [])
     if only_job is not None:
-        suspects = suspects.filter(job=only_job)
-    found = list(suspects.order_by("heartbeat_at")[:limit])
+        to_replace = to_replace.filter(job=only_job)
+    found = list(to_replace.order_by("heartbeat_at")[:limit])
     summary.suspects = len(found)
     if found and time.monotonic() < no_calls_after_s:
         _observe(found, batch=batch)
@@ -82,6 +82,11 @@ def rescue(
             summary.terminate_failures += not _terminate(attempt, batch=batch)
         summary.rescued += _fence(attempt, continuous_since)
     return summary
+
+
+def suspects(continuous_since: datetime) -> QuerySet[Attempt]:
+    """Return the attempts that are silent, stalled or late to start."""
+    return Attempt.objects.filter(_suspect(continuous_since))
 
 
 def _suspect(continuous_since: datetime) -> Q:
