@@ -116,6 +116,18 @@ class BridgeSettings:
     heartbeats. None should be less than `silence_threshold_s`; those of fetch, store and publish must
     also cover `storage_retry_s` and one call to the storage."""
 
+    database_retry_s: float = 3600
+    """Seconds for which a container retries a database call, which costs it time but not its work. The
+    rescue tick spares silent containers for that long while a break keeps many of them from the database."""
+
+    break_share: float = 0.33
+    """Share of the running containers that must become silent within `silence_threshold_s`, while AWS
+    Batch reports them as RUNNING, to be a break between containers and database. Machines that hang
+    by themselves are far fewer."""
+
+    break_min_containers: int = 3
+    """Least number of such containers. One or two of a few may hang by chance."""
+
     # Ticks: the periods of the beat entries.
     submit_tick_s: float = 15
     """Seconds between two submit ticks: the longest wait of a due job whose wake-up is lost."""
@@ -138,25 +150,22 @@ class BridgeSettings:
     Celery's hard time limit (25 s in project/settings.py), so that two ticks never overlap."""
 
     # Submitting.
+    max_in_batch: int = 0
+    """Maximum number of live attempts, which are in AWS Batch or about to be. The other jobs wait in
+    the rows, where uploads can overtake a backlog. 0 means twice what the queue can run: its
+    compute environments' vCPUs divided by `vcpus`, times two; 100 until AWS has reported them."""
+
     submit_limit: int = 100
     """Maximum number of SubmitJob calls in one run, which is a submit tick or a wake-up. A backlog
     drains by up to 400 per minute."""
 
-    submit_max_rejections: int = 3
-    """Number of rejected SubmitJob calls in one run after which the remaining attempts wait for the
-    next run. A single rejection may be due to that attempt's request only."""
+    submit_max_failures: int = 3
+    """Number of rejected or ambiguous SubmitJob calls in one run after which the remaining attempts
+    wait for the next run. A single one may be due to that attempt's request only."""
 
     submit_time_limit_s: float = 10
     """Seconds of a run after which no further SubmitJob starts. Together with the timeouts of one
     call (10 s) it is not more than Celery's soft time limit (20 s)."""
-
-    submit_per_s: float = 20
-    """SubmitJob calls per second of all Celery workers together. AWS allows 50 for the account and
-    region; the remainder is for other users of the account."""
-
-    submit_burst: int = 20
-    """Size of the token bucket: SubmitJob calls that may go out together after a pause. The default
-    is what `submit_per_s` refills in one second."""
 
     submit_lookup_delay_s: float = 60
     """Seconds before each lookup of the Batch job of an ambiguous submission, because ListJobs lags

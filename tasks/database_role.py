@@ -37,7 +37,7 @@ GRANTS = (
     TableGrant(
         model=Job,
         update=(
-            *("state", "reason", "reason_message", "next_attempt_at", "plan", "finished_at", "superseded_at"),
+            *("state", "reason", "reason_message", "next_attempt_at", "plan", "engine", "finished_at", "superseded_at"),
             *("playlist_key", "poster_key", "duration_s", "warnings", "source_playable_at", "encode_cost_s"),
         ),
     ),

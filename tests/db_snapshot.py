@@ -25,7 +25,7 @@ Snapshot = dict[tuple[str, str], str]
 def snapshot() -> Snapshot:
     """Return every row of the tables that services write: (table, id) -> columns as text.
 
-    Token buckets are left out.
+    The grants' own counters are left out.
     """
     with connection.cursor() as cursor:
         cursor.execute(_ALL_ROWS)

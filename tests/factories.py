@@ -14,7 +14,7 @@ from tasks.batch.errors import BatchError
 from tasks.batch.port import ListedJob, ListedPage, Submission
 from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.states import UnitKind
-from tasks.models import Attempt, Job, Tick, TokenBucket, Unit, Video
+from tasks.models import Attempt, Job, Tick, Unit, Video
 from tasks.services.container_api.claim import Claim, Lease, claim_attempt, lease_unit
 from tasks.services.container_api.finish import PlannedUnit, finish_plan, finish_unit
 from tasks.services.container_api.publish import publish
@@ -39,6 +39,8 @@ class ScriptedBatch:
     terminated: list[str] = field(default_factory=list)
     described: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
+    vcpus: int | None = None
+    queue_reads: int = 0
 
     def submit(self, submission: Submission) -> str:
         self.submissions.append(submission)
@@ -67,6 +69,12 @@ class ScriptedBatch:
         next_position = str(after) if after < len(self.found) else ""
         return ListedPage(jobs=self.found[first:after], next_position=next_position)
 
+    def queue_vcpus(self) -> int | None:
+        self.queue_reads += 1
+        if self.describe_error:
+            raise self.describe_error
+        return self.vcpus
+
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         assert reason
         self.terminated.append(batch_job_id)
@@ -89,7 +97,6 @@ def uploaded_video(*, title: str = "Lecture 1", content: bytes = b"not decoded b
 def submitted_attempt(video: Video | None = None, *, batch: ScriptedBatch | None = None) -> Attempt:
     """Submit due jobs and return the video's attempt, which has a Batch job."""
     video = video or uploaded_video()
-    refill_tokens()
     submit_due(batch=batch or ScriptedBatch())
     return newest_attempt(video)
 
@@ -153,11 +160,6 @@ def age(rows: type[Job] | type[Attempt] | type[Tick], *columns: str, seconds: fl
     The database's clock cannot be set, so the times that are compared with it move instead.
     """
     rows.objects.update(**{column: F(column) - timedelta(seconds=seconds) for column in columns})
-
-
-def refill_tokens() -> None:
-    """Delete the token buckets, which earlier tests may have emptied."""
-    TokenBucket.objects.all().delete()
 
 
 def helper_of(claim: Claim) -> Attempt:

@@ -23,6 +23,8 @@ ticks        Cost of one run of each tick, with a short and a long history of pu
                blocks       pages of 8 KiB that PostgreSQL touched; unlike time, independent of the machine's load
                ms           median time of one run
              A tick whose blocks grow with the history would eventually take longer than its period.
+backlog      Cost of a submit run while thousands of bulk jobs wait in the rows: with no room for them, with an upload, and after
+             containers have ended.
 submits      Eight processes submit jobs against AWS's quota of 50 SubmitJob calls per second (enforced by the local endpoint).
 reads        DescribeJobs calls per minute with thousands of active jobs with fresh heartbeats, compared with one call per
              job and period.
@@ -60,6 +62,10 @@ def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:  # noqa: PLR
         import tick_cost  # noqa: PLC0415
 
         return tick_cost.measured(options.finished)
+    if options.measure == "backlog":
+        import backlog_cost  # noqa: PLC0415
+
+        return backlog_cost.measured(options.jobs)
     if options.measure == "submits":
         import submit_rate  # noqa: PLC0415
 
@@ -105,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="sizes of the history, in finished jobs (default: 1000 100000)",
     )
+    backlog = measures.add_parser("backlog", help="database cost of submitting while a backlog waits")
+    backlog.add_argument("--jobs", type=int, default=20_000, metavar="N", help="waiting bulk jobs (default: 20000)")
     submits = measures.add_parser("submits", help="SubmitJob rate at the account's quota")
     submits.add_argument("--jobs", type=int, default=1_000, metavar="N", help="jobs to submit (default: 1000)")
     reads = measures.add_parser("reads", help="DescribeJobs calls per minute")
@@ -129,7 +137,7 @@ def _in_own_stack(measure: str) -> int:
     # Submits and removals: use the whole AWS quota, and request more vCPUs than the endpoint has, so that
     # submitted jobs wait and use no CPU time.
     waiting = measure in {"submits", "removals"}
-    settings = {"submit_per_s": 50, "submit_burst": 25, "vcpus": 64} if waiting else {}
+    settings = {"max_in_batch": 100_000, "vcpus": 64} if waiting else {}
     environment = {**os.environ, "BENCH_DATABASE": "own", "SECRET_KEY": "bench" * 12, "LOG_LEVEL": "ERROR"}
     environment["BATCHREEL"] = json.dumps(settings)
     with tempfile.TemporaryDirectory(prefix="bench-") as state:

@@ -35,6 +35,9 @@ class AtOnce:
     def list_active(self, *, position: str) -> ListedPage:
         return ListedPage(jobs=[], next_position="")
 
+    def queue_vcpus(self) -> int | None:
+        return None
+
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """Do nothing: there are no Batch jobs."""
 

@@ -18,6 +18,10 @@ locals {
       pattern     = "{ $.event = \"JOBS_OVERDUE\" }"
       description = "Jobs are overdue: no submit tick submits them."
     })
+    containers-cut-off = merge(local.one_line, {
+      pattern     = "{ $.event = \"CONTAINERS_CUT_OFF\" }"
+      description = "Many containers are silent at once: they cannot reach the database."
+    })
     no-tick = merge(local.one_line, {
       pattern     = "{ $.logger = \"celery.app.trace\" && $.level = \"INFO\" && $.event = \"Task batchreel.submit*\" }"
       description = "No submit tick has run for 5 minutes: beat, worker, Redis or the database is down."

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from ..lifecycle.errors import BatchreelError
 from ..models import Job, Video
 from ..services.requests.cancel import cancel_job
-from ..services.requests.request import request_again, retry_video, revive
+from ..services.requests.request import move_to_front, request_again, retry_video, revive
 from .widgets import AnyAdmin
 
 
@@ -52,6 +52,11 @@ def transcode_again(video: Video) -> str | None:
 def cancel(job: Job) -> str | None:
     """Cancel the job."""
     return None if cancel_job(job_id=job.pk) else f"It is {job.state} and can no longer be cancelled."
+
+
+def to_front(job: Job) -> str | None:
+    """Give the bulk job the priority of an upload."""
+    return None if move_to_front(job_id=job.pk) else "It is not an active bulk job."
 
 
 def revive_job(job: Job) -> str | None:

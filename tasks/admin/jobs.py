@@ -20,7 +20,7 @@ from ..batch.logs import log_tail
 from ..models import Attempt, Job, Unit
 from ..selectors.progress import JobProgress, job_progress
 from ..selectors.timeline import job_timeline
-from .actions import cancel, for_each, retry, revive_job, transcode_again
+from .actions import cancel, for_each, retry, revive_job, to_front, transcode_again
 from .attempts import heartbeat_label, with_heartbeat_age
 from .page_actions import PageActions
 from .widgets import EMPTY_VALUE, ReadOnlyAdmin, ReadOnlyInline, ReasonFilter, badge, page_link, progress_bar, timeline
@@ -68,20 +68,32 @@ class AttemptsOfJob(ReadOnlyInline):
 class JobAdmin(PageActions, ReadOnlyAdmin):
     """A job with its attempts and its timeline. It can only be changed through its actions."""
 
-    list_display = ("short_id", "video", "state_badge", "progress", "fence", "reason", "created_at", "finished_at")
-    list_filter = ("state", ReasonFilter)
+    list_display = (
+        "short_id",
+        "video",
+        "state_badge",
+        "priority",
+        "progress",
+        "fence",
+        "reason",
+        "created_at",
+        "finished_at",
+    )
+    list_filter = ("state", "priority", ReasonFilter)
     list_select_related = ("video",)
     search_fields = ("id", "video__title", "video__id", "attempts__batch_job_id")
-    actions = ("retry", "transcode_again", "revive", "cancel")
+    actions = ("retry", "transcode_again", "revive", "to_front", "cancel")
     fields = (
         "id",
         "video_page",
         "state_badge",
+        "priority",
         "progress",
         "reason",
         "reason_message",
         "source_name",
         "profile",
+        "engine",
         "automatic",
         "fence",
         "next_attempt_at",
@@ -191,6 +203,11 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
     def revive(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """Revive each DEAD job."""
         for_each(self, request, jobs, revive_job, success_label="Jobs revived")
+
+    @admin.action(description="Move to the front (a bulk job gets the priority of an upload)", permissions=["operate"])
+    def to_front(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        """Give each bulk job the priority of an upload."""
+        for_each(self, request, jobs, to_front, success_label="Jobs moved")
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:

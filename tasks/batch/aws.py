@@ -132,6 +132,23 @@ class AwsBatch:
             return ListedPage(jobs=jobs, next_position=f"{status} {token}")
         return ListedPage(jobs=jobs, next_position="".join(_ACTIVE[turn + 1 : turn + 2]))
 
+    def queue_vcpus(self) -> int | None:
+        """See BatchPort."""
+        client = batch_client(retry=True)
+        with converted_errors("DescribeJobQueues", client):
+            queues = client.describe_job_queues(jobQueues=[bridge_settings().job_queue])["jobQueues"]
+        names = [each["computeEnvironment"] for queue in queues for each in queue["computeEnvironmentOrder"]]
+        if not names:
+            return None
+        with converted_errors("DescribeComputeEnvironments", client):
+            environments = client.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
+        limits = [
+            each.get("computeResources", {}).get("maxvCpus", 0)
+            for each in environments
+            if each.get("state") == "ENABLED"
+        ]
+        return sum(limits) or None
+
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """See BatchPort."""
         client = batch_client(retry=True)

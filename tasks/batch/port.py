@@ -88,5 +88,11 @@ class BatchPort(Protocol):
         with history.
         """
 
+    def queue_vcpus(self) -> int | None:
+        """Return the vCPUs that the job queue's enabled compute environments may have together.
+
+        None if AWS limits none of them, or there is no such queue.
+        """
+
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """Call TerminateJob. Terminating a Batch job that has ended is not an error."""

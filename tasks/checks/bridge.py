@@ -46,8 +46,8 @@ _ABOVE_ZERO = (
     "missing_heartbeat_s",
     "tick_lease_s",
     "submit_limit",
-    "submit_per_s",
-    "submit_burst",
+    "break_share",
+    "break_min_containers",
     "describe_limit_ids",
     "rescue_limit",
     "max_attempts",
@@ -187,6 +187,13 @@ def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
                 hint=f"Raise {name} or lower heartbeat_s in BATCHREEL.",
                 id="batchreel.E010",
             )
+    if conf.database_retry_s < conf.silence_threshold_s:
+        yield Error(
+            f"database_retry_s ({conf.database_retry_s:g}) is less than silence_threshold_s"
+            f" ({conf.silence_threshold_s:g}), so containers would give up before a break is noticed.",
+            hint="Raise database_retry_s or lower silence_threshold_s in BATCHREEL.",
+            id="batchreel.E031",
+        )
     stages = set(BridgeSettings().stage_limits_s)
     if wrong := set(conf.stage_limits_s) ^ stages:
         yield Error(

@@ -43,9 +43,6 @@ from .units.run import run_unit
 
 logger = logging.getLogger(__name__)
 
-_DATABASE_RETRY_S = 3600
-"""A database outage of up to an hour costs a container time, but not its work."""
-
 _SHUTDOWN_TIMEOUT_S = 10
 """How long database calls are retried after SIGTERM. Batch sends SIGKILL 30 s after SIGTERM."""
 
@@ -88,7 +85,9 @@ class Program:
         self._outcome = Outcome(stop=self._stop)
         self._oom_kills_before = oom_kills()
         self._database = Database(
-            retry_s=_DATABASE_RETRY_S, shutting_down=self._shutting_down, shutdown_timeout_s=_SHUTDOWN_TIMEOUT_S
+            retry_s=bridge_settings().database_retry_s,
+            shutting_down=self._shutting_down,
+            shutdown_timeout_s=_SHUTDOWN_TIMEOUT_S,
         )
 
     def terminate(self) -> None:

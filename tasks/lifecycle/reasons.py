@@ -45,6 +45,12 @@ class Reason(enum.StrEnum):
         "The container was unable to reach the database for too long.",
         True,
     )
+    CONNECTION_LOST = (
+        "CONNECTION_LOST",
+        Counts.NO,
+        "The container was silent during a break between containers and database.",
+        True,
+    )
     DISK_FULL = "DISK_FULL", Counts.NO, "The machine's disk was full.", True
     DISK_FAILED = "DISK_FAILED", Counts.NO, "The machine's disk failed or was read-only.", True
     SCRATCH_TOO_SMALL = "SCRATCH_TOO_SMALL", Counts.NO, "The machine's disk had no room for the source.", True

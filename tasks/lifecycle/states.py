@@ -56,6 +56,16 @@ class UnitKind(enum.StrEnum):
     PUBLISH = "publish"
 
 
+class JobPriority(enum.StrEnum):
+    """Who waits for a job: a person at a page, or nobody in particular.
+
+    `tasks.lifecycle.turns` explains the order that follows from it.
+    """
+
+    UPLOAD = "upload"
+    BULK = "bulk"
+
+
 ACTIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRY_WAIT})
 """States in which a job continues without user action. A video has at most one such job."""
 

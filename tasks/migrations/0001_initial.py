@@ -17,12 +17,22 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='GrantCounter',
+            fields=[
+                ('name', models.CharField(max_length=30, primary_key=True, serialize=False)),
+                ('granted', models.PositiveBigIntegerField(default=0, help_text='Number of attempts granted so far.')),
+                ('queue_vcpus', models.PositiveIntegerField(blank=True, help_text="vCPUs that the job queue's compute environments may have. Empty if unknown.", null=True)),
+                ('queue_read_at', models.DateTimeField(blank=True, help_text='When AWS was last asked for them.', null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Job',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('source_name', models.CharField(help_text="Storage name of the source file, which identifies the video's version.", max_length=500)),
                 ('profile', models.CharField(max_length=50)),
                 ('automatic', models.BooleanField(default=True, help_text='Requested by a signal or a tick, not by a person.')),
+                ('priority', models.CharField(choices=[('upload', 'upload'), ('bulk', 'bulk')], db_default='upload', default='upload', help_text="Jobs of uploads are submitted before those of bulk requests; a job's retries come before both.", max_length=8)),
                 ('state', models.CharField(choices=[('QUEUED', 'QUEUED'), ('RUNNING', 'RUNNING'), ('RETRY_WAIT', 'RETRY_WAIT'), ('SUCCEEDED', 'SUCCEEDED'), ('FAILED', 'FAILED'), ('CANCELLED', 'CANCELLED'), ('DEAD', 'DEAD')], default='QUEUED', max_length=12)),
                 ('fence', models.PositiveIntegerField(default=0, help_text='Number of the newest attempt.')),
                 ('budget_from', models.PositiveIntegerField(default=0, help_text='Attempts up to this number no longer count, because the job was revived after them.')),
@@ -30,6 +40,7 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(blank=True, max_length=50)),
                 ('reason_message', models.TextField(blank=True)),
                 ('plan', models.JSONField(blank=True, help_text='What the containers do. Removed when the ended job is pruned.', null=True)),
+                ('engine', models.CharField(blank=True, db_default='', help_text='Engine id of the plan.', max_length=64)),
                 ('encode_cost_s', models.FloatField(blank=True, help_text='Estimated CPU seconds of all units; empty before the plan.', null=True)),
                 ('playlist_key', models.CharField(blank=True, help_text='Storage name of the master playlist.', max_length=500)),
                 ('poster_key', models.CharField(blank=True, max_length=500)),
@@ -59,14 +70,6 @@ class Migration(migrations.Migration):
                 ('position', models.TextField(blank=True, db_default='', default='', help_text='Where the next tick continues; empty for the beginning.')),
                 ('error_code', models.CharField(blank=True, help_text='Code of the error that ended the last tick.', max_length=50)),
                 ('error_message', models.TextField(blank=True)),
-            ],
-        ),
-        migrations.CreateModel(
-            name='TokenBucket',
-            fields=[
-                ('name', models.CharField(max_length=30, primary_key=True, serialize=False)),
-                ('tokens', models.FloatField()),
-                ('refilled_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
         migrations.CreateModel(
@@ -134,6 +137,7 @@ class Migration(migrations.Migration):
                 ('machine_id', models.CharField(blank=True, help_text='Same for all containers of one machine since its start.', max_length=64)),
                 ('claimed_at', models.DateTimeField(blank=True, null=True)),
                 ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
+                ('held_at', models.DateTimeField(blank=True, help_text='When rescue last spared it, because many containers were silent at once.', null=True)),
                 ('progressed_at', models.DateTimeField(blank=True, help_text='When (stage, count) last changed.', null=True)),
                 ('stage', models.CharField(blank=True, max_length=20)),
                 ('count', models.PositiveBigIntegerField(default=0, help_text='Increases with any progress within the stage.')),
@@ -150,6 +154,18 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['job', 'number'],
+            },
+        ),
+        migrations.CreateModel(
+            name='OwnerTurn',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('owner', models.CharField(help_text='Primary key of the owner as text; empty for videos without one.', max_length=64)),
+                ('turn', models.CharField(max_length=8)),
+                ('number', models.PositiveBigIntegerField(help_text='Number of the grant, as in GrantCounter.')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('owner', 'turn'), name='one_row_per_owner_and_turn')],
             },
         ),
         migrations.CreateModel(
@@ -206,6 +222,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
+            index=models.Index(condition=models.Q(('next_attempt_at__isnull', False), models.Q(('fence__gt', 0), ('priority', 'upload'), _connector='OR')), fields=['next_attempt_at'], name='job_due_before_bulk'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
             index=models.Index(condition=models.Q(('pruned_at', None), ('purged_at', None), ('state__in', ['CANCELLED', 'FAILED', 'SUCCEEDED'])), fields=['finished_at'], name='job_unpruned'),
         ),
         migrations.AddIndex(
@@ -231,6 +251,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='job',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['QUEUED', 'RUNNING', 'RETRY_WAIT', 'SUCCEEDED', 'FAILED', 'CANCELLED', 'DEAD'])), name='job_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='job',
+            constraint=models.CheckConstraint(condition=models.Q(('priority__in', ['upload', 'bulk'])), name='job_priority_known'),
         ),
         migrations.AddConstraint(
             model_name='job',

@@ -6,7 +6,7 @@ from .attempt import Attempt
 from .direct_upload import DirectUpload
 from .event import Event
 from .job import Job
-from .tick import Tick, TokenBucket
+from .tick import GrantCounter, OwnerTurn, Tick
 from .unit import Unit
 from .video import NEEDS_JOB, Video, VideoQuerySet
 
@@ -15,9 +15,10 @@ __all__ = [
     "Attempt",
     "DirectUpload",
     "Event",
+    "GrantCounter",
     "Job",
+    "OwnerTurn",
     "Tick",
-    "TokenBucket",
     "Unit",
     "Video",
     "VideoQuerySet",

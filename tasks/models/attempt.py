@@ -48,6 +48,11 @@ class Attempt(models.Model):
     )
     claimed_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
+    held_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When rescue last spared it, because many containers were silent at once.",
+    )
     progressed_at = models.DateTimeField(null=True, blank=True, help_text="When (stage, count) last changed.")
     stage = models.CharField(max_length=20, blank=True)
     count = models.PositiveBigIntegerField(default=0, help_text="Increases with any progress within the stage.")

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Now
 
-from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
+from ..lifecycle.states import ACTIVE_JOB_STATES, JobPriority, JobState
 from .choices import choices, values_of
 from .video import Video
 
@@ -23,6 +23,13 @@ class Job(models.Model):
     )
     profile = models.CharField(max_length=50)
     automatic = models.BooleanField(default=True, help_text="Requested by a signal or a tick, not by a person.")
+    priority = models.CharField(
+        max_length=8,
+        choices=choices(JobPriority),
+        default=JobPriority.UPLOAD.value,
+        db_default=JobPriority.UPLOAD.value,
+        help_text="Jobs of uploads are submitted before those of bulk requests; a job's retries come before both.",
+    )
     state = models.CharField(max_length=12, choices=choices(JobState), default=JobState.QUEUED.value)
     fence = models.PositiveIntegerField(default=0, help_text="Number of the newest attempt.")
     budget_from = models.PositiveIntegerField(
@@ -34,6 +41,7 @@ class Job(models.Model):
     plan = models.JSONField(
         null=True, blank=True, help_text="What the containers do. Removed when the ended job is pruned."
     )
+    engine = models.CharField(max_length=64, blank=True, db_default="", help_text="Engine id of the plan.")
     encode_cost_s = models.FloatField(
         null=True, blank=True, help_text="Estimated CPU seconds of all units; empty before the plan."
     )
@@ -73,6 +81,7 @@ class Job(models.Model):
         ordering = ["-created_at"]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=[s.value for s in JobState]), name="job_state_known"),
+            models.CheckConstraint(condition=Q(priority__in=[p.value for p in JobPriority]), name="job_priority_known"),
             models.UniqueConstraint(
                 fields=["video"], condition=Q(state__in=values_of(ACTIVE_JOB_STATES)), name="one_active_job_per_video"
             ),
@@ -98,6 +107,11 @@ class Job(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="job_due"),
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(next_attempt_at__isnull=False) & (Q(fence__gt=0) | Q(priority="upload")),
+                name="job_due_before_bulk",
+            ),
             models.Index(
                 fields=["finished_at"],
                 condition=Q(state__in=["CANCELLED", "FAILED", "SUCCEEDED"], pruned_at=None, purged_at=None),

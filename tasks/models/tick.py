@@ -1,9 +1,8 @@
-"""State that the workers share between ticks: who runs a tick, and how many API calls are left."""
+"""State that the workers share between ticks: who runs a tick, and which owner is served next."""
 
 from __future__ import annotations
 
 from django.db import models
-from django.db.models.functions import Now
 
 
 class Tick(models.Model):
@@ -27,12 +26,29 @@ class Tick(models.Model):
         return self.name
 
 
-class TokenBucket(models.Model):
-    """Rate limit shared by all workers, for an AWS API that has a limit per account."""
+class GrantCounter(models.Model):
+    """The single row that all grants lock: how many there were, and how much the job queue can run."""
 
     name = models.CharField(max_length=30, primary_key=True)
-    tokens = models.FloatField()
-    refilled_at = models.DateTimeField(db_default=Now())
+    granted = models.PositiveBigIntegerField(default=0, help_text="Number of attempts granted so far.")
+    queue_vcpus = models.PositiveIntegerField(
+        null=True, blank=True, help_text="vCPUs that the job queue's compute environments may have. Empty if unknown."
+    )
+    queue_read_at = models.DateTimeField(null=True, blank=True, help_text="When AWS was last asked for them.")
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.tokens:.1f}"
+        return f"{self.name}: {self.granted}"
+
+
+class OwnerTurn(models.Model):
+    """When an owner's jobs of one turn (`tasks.lifecycle.turns`) were last served. One row for each owner and turn."""
+
+    owner = models.CharField(max_length=64, help_text="Primary key of the owner as text; empty for videos without one.")
+    turn = models.CharField(max_length=8)
+    number = models.PositiveBigIntegerField(help_text="Number of the grant, as in GrantCounter.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "turn"], name="one_row_per_owner_and_turn")]
+
+    def __str__(self) -> str:
+        return f"{self.turn} of {self.owner or 'nobody'}: {self.number}"

@@ -31,6 +31,7 @@ EVENT_LABELS: dict[str, str] = {
     JobEvent.DEAD: "The job stopped after too many attempts",
     JobEvent.CANCEL: "The job was cancelled",
     JobEvent.REVIVE: "The job was revived",
+    "job.priority": "The job was moved before all bulk jobs",
     "job.purge": "The job's objects were removed",
     AttemptEvent.SUBMIT: "Submitted to AWS Batch",
     AttemptEvent.CLAIM: "The container started",
@@ -44,6 +45,7 @@ EVENT_LABELS: dict[str, str] = {
     "batch.status": "AWS Batch reported a new status",
     "batch.stuck_runnable": "The attempt has been waiting in AWS Batch for a long time",
     "rescue.terminate_failed": "A Batch job could not be terminated",
+    "containers.cut_off": "Many containers could not reach the database",
     UnitEvent.LEASE: "A unit was started",
     UnitEvent.FINISH: "A unit was finished",
     UnitEvent.REDO: "A unit is being redone",
@@ -65,6 +67,7 @@ _BAD = frozenset(
         UnitEvent.REDO,
         "rescue.terminate_failed",
         "batch.stuck_runnable",
+        "containers.cut_off",
         "purge.failed",
         "tick.failed",
     }

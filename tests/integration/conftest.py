@@ -16,7 +16,6 @@ from project.celery import app as celery_app
 from tasks import wakeup
 from tasks.batch.definition import render
 from tasks.conf import BridgeSettings, bridge_settings
-from tasks.models import TokenBucket
 from tests.contract.jobs import Jobs, unfinished_job_ids
 from tests.integration.batch_proxy import BatchProxy
 from tests.integration.broker_messages import clear_messages
@@ -76,7 +75,6 @@ def fast_settings(
     settings.BATCHREEL = FAST_SETTINGS
     settings.VIDEO_BATCH_JOB_DEFINITION = fast_definition
     wakeup.circuit_breaker.reset()  # a slow wake-up in another test would suppress those of this one
-    TokenBucket.objects.all().delete()
     clear_messages()
     yield bridge_settings()
     end_batch_jobs(batch_client, bridge_settings().job_queue)

@@ -9,6 +9,7 @@ FAST_SETTINGS: dict[str, Any] = {
     "vcpus": 1,
     "memory_mib": 512,
     "heartbeat_s": 0.1,
+    "max_in_batch": 10_000,
     "submit_tick_s": 1,
     "observe_tick_s": 1,
     "rescue_tick_s": 1,

@@ -43,7 +43,7 @@ def counting_proxy(
 ) -> Iterator[BatchProxy]:
     """Count this process's calls to AWS Batch, on a queue that has too few vCPUs to start any of its jobs."""
     settings.VIDEO_BATCH_JOB_QUEUE = dedicated_queue.queue
-    settings.BATCHREEL = {**FAST_SETTINGS, "vcpus": 64, "submit_limit": 300, "submit_per_s": 1000, "submit_burst": 1000}
+    settings.BATCHREEL = {**FAST_SETTINGS, "vcpus": 64, "submit_limit": 300}
     settings.BATCHREEL |= {"submit_time_limit_s": 120}  # on a slow machine 250 calls take longer than one tick allows
     with BatchProxy(os.environ["AWS_ENDPOINT_URL"]).running() as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", proxy.url)

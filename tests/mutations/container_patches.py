@@ -14,8 +14,8 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="containers do not retry database errors",
         promise=1,
         file="tasks/container/program.py",
-        old="_DATABASE_RETRY_S = 3600\n",
-        new="_DATABASE_RETRY_S = 0\n",
+        old="            retry_s=bridge_settings().database_retry_s,\n",
+        new="            retry_s=0.0,\n",
         tests=(f"{_FAULTS}/test_database_dies.py",),
     ),
     Patch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.mutations.backlog_patches import BACKLOG_PATCHES
 from tests.mutations.broker_patches import BROKER_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
@@ -21,6 +22,7 @@ PATCHES: tuple[Patch, ...] = tuple(
         (
             *REQUEST_PATCHES,
             *SUBMIT_PATCHES,
+            *BACKLOG_PATCHES,
             *BROKER_PATCHES,
             *CONTAINER_API_PATCHES,
             *TICK_PATCHES,

@@ -32,8 +32,8 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
         name="in simulations: heartbeat timeouts ignore gaps between ticks",
         promise=5,
         file="tasks/services/ticks/rescue.py",
-        old="    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.silence_threshold_s)\n",
-        new="    return Q(heartbeat_at__lt=deadline)\n",
+        old="    return silent & _watched_for(continuous_since, conf.silence_threshold_s)\n",
+        new="    return silent\n",
         tests=(f"{_BY_SEED}[1]",),
     ),
     Patch(

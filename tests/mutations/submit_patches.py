@@ -61,7 +61,7 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="memory is not increased after an out-of-memory failure",
         promise=6,
-        file="tasks/services/ticks/submit.py",
+        file="tasks/services/ticks/grant.py",
         old="    return min(conf.memory_cap_mib, int(ran_out * conf.out_of_memory_factor))\n",
         new="    return conf.memory_mib\n",
         tests=(f"{_SERVICES}/test_submit.py::test_next_attempt_has_more_memory_when_one_ran_out",),
@@ -95,9 +95,9 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="due jobs are not locked",
         promise=8,
-        file="tasks/services/ticks/submit.py",
-        old='_due_jobs().select_for_update(skip_locked=True, of=("self",))',
-        new="_due_jobs()",
+        file="tasks/services/ticks/grant.py",
+        old='due_jobs().select_for_update(skip_locked=True, of=("self",))',
+        new="due_jobs()",
         tests=(
             f"{_SERVICES}/test_submit_concurrency.py::test_due_job_is_skipped_when_another_process_is_about_to_submit_it",
         ),
@@ -105,9 +105,9 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="locked due jobs are waited for",
         promise=8,
-        file="tasks/services/ticks/submit.py",
-        old='_due_jobs().select_for_update(skip_locked=True, of=("self",))',
-        new='_due_jobs().select_for_update(of=("self",))',
+        file="tasks/services/ticks/grant.py",
+        old='due_jobs().select_for_update(skip_locked=True, of=("self",))',
+        new='due_jobs().select_for_update(of=("self",))',
         tests=(
             f"{_SERVICES}/test_submit_concurrency.py::test_due_job_is_skipped_when_another_process_is_about_to_submit_it",
         ),
@@ -211,8 +211,8 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         name="jobs without attempts left use up the tick's limit",
         promise=13,
         file="tasks/services/ticks/submit.py",
-        old="    while len(attempts) < tokens and examined < limit:\n",
-        new="    while len(attempts) < tokens and not examined:\n",
+        old="    while len(attempts) < wanted and examined < limit:\n",
+        new="    while len(attempts) < wanted and not examined:\n",
         tests=(f"{_SERVICES}/test_submit.py::test_new_jobs_are_submitted_in_one_run_when_exhausted_jobs_are_due",),
     ),
     Patch(

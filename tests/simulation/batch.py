@@ -52,6 +52,7 @@ class SimulatedBatch:
     submit_fault: str = ""
     read_fault: bool = False
     terminate_fault: bool = False
+    vcpus: int | None = None
     jobs: dict[str, BatchJob] = field(default_factory=dict)
 
     def submit(self, submission: Submission) -> str:
@@ -95,6 +96,10 @@ class SimulatedBatch:
         self._read()
         active = [each for each in self.jobs.values() if each.listed and not each.is_over and not each.forgotten]
         return ListedPage(jobs=[self._found(each) for each in active], next_position="")
+
+    def queue_vcpus(self) -> int | None:
+        self._read()
+        return self.vcpus
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         if self.terminate_fault:

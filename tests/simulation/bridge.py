@@ -46,11 +46,11 @@ SETTINGS = {
     "max_attempts": MAX_ATTEMPTS,
     "max_consecutive_losses": MAX_LOSSES,
     "missing_responses_limit": 2,
-    "submit_burst": 100_000,
-    "submit_per_s": 100_000,
+    "max_in_batch": 12,
+    "database_retry_s": 900,
     "event_retention_s": 600,
 }
-"""Low limits of attempts, missing responses and retention, so that they are often reached, and no rate limit."""
+"""Low limits, so that they are often reached: attempts, missing responses, live attempts, database retries, retention."""
 
 
 class Bridge:

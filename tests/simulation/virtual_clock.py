@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from django.db import connection, models
 
-from tasks.models import Attempt, Event, Job, Tick, TokenBucket, Unit, Video
+from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 
 _SCHEMA = "simulated"
 _FUNCTIONS = ("statement_timestamp", "clock_timestamp")
 """Functions that the services call. They never call `now()`, the start of the transaction."""
-_MODELS: tuple[type[models.Model], ...] = (Video, Job, Attempt, Unit, Event, Tick, TokenBucket)
+_MODELS: tuple[type[models.Model], ...] = (Video, Job, Attempt, Unit, Event, Tick)
 
 
 def _defaults() -> list[str]:

@@ -39,10 +39,13 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E001", {"stage_limits_s": LIMITS_S | {"fetch": "600"}}),
     ("batchreel.E001", {"stage_limits_s": LIMITS_S | {"fetch": 0}}),
     ("batchreel.E017", {"stage_limits_s": {"encode": 900}}),
+    ("batchreel.E031", {"database_retry_s": 179}),
+    ("batchreel.E001", {"max_in_batch": -1}),
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [
     {},
     {"silence_threshold_s": 80},
+    {"database_retry_s": 180},
     {"rescue_tick_s": 180},
     {"tick_lease_s": 25},
     {"attempt_timeout_s": 60, "scratch_wait_s": 1},

@@ -13,6 +13,7 @@ from ...conf import bridge_settings
 from ...lifecycle.states import JobState
 from ...models import Attempt, Event, Job, Video
 from ...services.ticks.alerts import OVERDUE_S, overdue_jobs
+from ...services.ticks.hold import held_attempts
 from ...services.ticks.purge import superseded_publications
 from ...services.ticks.reap import POLL_ENDED_FOR
 from ..finding import failed, ok, warning
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 REMOVED_WITHIN = timedelta(hours=1)
 """A purge tick runs every minute, so what waits for longer is not being removed."""
 
-_OVERDUE_FIX = "See `tick submit` above. If it runs, raise BATCHREEL['submit_per_s'] and BATCHREEL['submit_limit']."
+_OVERDUE_FIX = "See `tick submit` above. If it runs, raise BATCHREEL['submit_limit']."
 
 
 def check_jobs() -> Iterator[Finding]:
@@ -34,6 +35,7 @@ def check_jobs() -> Iterator[Finding]:
         yield from _dead()
         yield from _overdue()
         yield from _not_started()
+        yield _cut_off()
         yield from _not_removed()
     finally:
         connection.close()
@@ -80,6 +82,17 @@ def _not_started() -> Iterator[Finding]:
         "starting",
         f"{waiting.count()} attempts have waited for more than {alert_after_s / 60:g} min; the oldest is {oldest.batch_status}: {reason}.",
         fix="Check the compute environment: capacity, subnets, instance types, maxvCpus.",
+    )
+
+
+def _cut_off() -> Finding:
+    count = held_attempts().count()
+    if not count:
+        return ok("containers", "No break between containers and database.")
+    return failed(
+        "containers",
+        f"{count} containers became silent together, but AWS Batch reports them as RUNNING: they cannot reach the database.",
+        fix="Check the containers' security group and routes, the pooler, max_connections and the containers' role.",
     )
 
 

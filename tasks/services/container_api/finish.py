@@ -73,7 +73,7 @@ def finish_plan(
     job = lock_job(claim.job_id)
     if not _finish(job, claim, lease, output={"units": len(units)}, notes=notes):
         return
-    Job.objects.filter(pk=job.pk).update(plan=plan, encode_cost_s=encode_cost_s)
+    Job.objects.filter(pk=job.pk).update(plan=plan, engine=plan.get("engine", ""), encode_cost_s=encode_cost_s)
     if plays_directly and Job.objects.filter(pk=job.pk, source_playable_at=None).update(source_playable_at=Now()):
         append_event("job.source_playable", job=job, attempt_number=claim.number)
     Unit.objects.bulk_create(

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError, NotFoundError
 from ...lifecycle.reasons import Reason
-from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobState
+from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobPriority, JobState
 from ...models import NEEDS_JOB, Job, Unit, Video
 from ...selectors.videos import can_retry
 from ...wakeup import wake_on_commit
@@ -43,31 +43,31 @@ class RequestResult:
 
 
 @transaction.atomic
-def request_automatically(*, video_id: uuid.UUID) -> RequestResult | None:
+def request_automatically(*, video_id: uuid.UUID, priority: JobPriority = JobPriority.UPLOAD) -> RequestResult | None:
     """Request a job for an upload. Return None if the source is incomplete or was requested before.
 
     An active job for an older source of the video is cancelled: its output would never be shown.
     """
-    if not _videos_needing_job().filter(pk=video_id).exists():
+    if not videos_needing_job().filter(pk=video_id).exists():
         return None
     # Read again under the lock: another source may have replaced this one in the meantime.
     video = lock_video(video_id)
-    if video is None or not _videos_needing_job().filter(pk=video_id).exists():
+    if video is None or not videos_needing_job().filter(pk=video_id).exists():
         return None
     if Job.objects.filter(video=video, source_name=str(video.source)).exists():
         _record_request(video)
         return None
     for older in Job.objects.filter(video=video, state__in=ACTIVE_JOB_STATES).exclude(source_name=str(video.source)):
         cancel_locked(lock_job(older.pk), reason=Reason.SUPERSEDED)
-    return _insert(video, automatic=True)
+    return insert_job(video, automatic=True, priority=priority)
 
 
 @transaction.atomic
 def request_again(*, video_id: uuid.UUID) -> RequestResult:
     """Request a job regardless of earlier ones: retry and re-transcode on the page and in the admin.
 
-    Return the active job if there is one. Raises NotFoundError, or ConflictError with a message for
-    the user.
+    Return the active job if there is one; a bulk request's becomes one that a person waits for.
+    Raises NotFoundError, or ConflictError with a message for the user.
     """
     video = lock_video(video_id)
     if video is None:
@@ -76,22 +76,43 @@ def request_again(*, video_id: uuid.UUID) -> RequestResult:
     if not video.source or not video.source_complete:
         message = "The upload is not complete. Upload the file again."
         raise ConflictError(message)
-    return _insert(video, automatic=False)
+    result = insert_job(video, automatic=False, priority=JobPriority.UPLOAD)
+    if not result.created:
+        move_to_front(job_id=result.job_id)
+    return result
+
+
+@transaction.atomic
+def move_to_front(*, job_id: uuid.UUID) -> bool:
+    """Make an active job of a bulk request one that a person waits for. Return False if it is none."""
+    job = lock_job(job_id)
+    if job.state not in ACTIVE_JOB_STATES or job.priority != JobPriority.BULK:
+        return False
+    Job.objects.filter(pk=job.pk).update(priority=JobPriority.UPLOAD)
+    append_event("job.priority", job=job, text=f"{JobPriority.BULK} to {JobPriority.UPLOAD}")
+    wake_on_commit()
+    return True
 
 
 def request_missing_jobs(*, limit: int) -> int:
-    """Request jobs for complete videos without one, and return their number: bulk creates send no signal."""
-    requested = 0
-    for video_id in _videos_needing_job().values_list("pk", flat=True)[:limit]:
-        try:
-            requested += request_automatically(video_id=video_id) is not None
-        except (DatabaseError, ConflictError) as error:
-            # A row that another transaction has locked must not block the others. The next tick finds it again.
-            logger.warning("REQUEST_FAILED %s: %s", video_id, error)
-    return requested
+    """Request jobs for complete videos without one, and return their number: bulk creates send no signal.
+
+    They are bulk jobs: an upload has requested its job itself, so these videos were imported.
+    """
+    return sum(request_missing_job(video_id) for video_id in videos_needing_job().values_list("pk", flat=True)[:limit])
 
 
-def _videos_needing_job() -> QuerySet[Video]:
+def request_missing_job(video_id: uuid.UUID) -> bool:
+    """Request the job of one such video. Return False if it needs none, or cannot get one now."""
+    try:
+        return request_automatically(video_id=video_id, priority=JobPriority.BULK) is not None
+    except (DatabaseError, ConflictError) as error:
+        # A row that another transaction has locked must not block the others. The next tick finds it again.
+        logger.warning("REQUEST_FAILED %s: %s", video_id, error)
+        return False
+
+
+def videos_needing_job() -> QuerySet[Video]:
     """Return complete videos whose source is not recorded as requested.
 
     A job may exist nevertheless, created by code that did not record it.
@@ -145,8 +166,15 @@ def _record_request(video: Video) -> None:
     Video.objects.filter(pk=video.pk).update(requested_source=str(video.source))
 
 
-def _insert(video: Video, *, automatic: bool) -> RequestResult:
-    job = Job(video=video, source_name=str(video.source), profile=bridge_settings().profile, automatic=automatic)
+def insert_job(video: Video, *, automatic: bool, priority: JobPriority, profile: str | None = None) -> RequestResult:
+    """Insert a job for the locked video, or return the one that stands in its way. Raises ConflictError."""
+    job = Job(
+        video=video,
+        source_name=str(video.source),
+        profile=profile or bridge_settings().profile,
+        automatic=automatic,
+        priority=priority,
+    )
     Job.objects.bulk_create([job], ignore_conflicts=True)
     if not Job.objects.filter(pk=job.pk).exists():
         standing = Job.objects.filter(video=video).order_by("-created_at").first()
@@ -156,5 +184,7 @@ def _insert(video: Video, *, automatic: bool) -> RequestResult:
         return RequestResult(job_id=standing.pk, created=False)
     _record_request(video)
     append_event("job.request", job=job, to_state=job.state, text="automatic" if automatic else "manual")
-    wake_on_commit()
+    # Nobody waits for a bulk job, and thousands of them need no message each: the next tick submits it.
+    if priority is not JobPriority.BULK:
+        wake_on_commit()
     return RequestResult(job_id=job.pk, created=True)

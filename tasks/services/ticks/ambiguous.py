@@ -9,6 +9,7 @@ only one of the two can claim the attempt, and the reap tick terminates the othe
 from __future__ import annotations
 
 import logging
+import uuid
 from contextlib import suppress
 from datetime import timedelta
 
@@ -32,8 +33,8 @@ LOOKUP_MISSES = 2
 """Number of lookup misses, a settle window apart, before SubmitJob is called again."""
 
 
-def resolve_ambiguous(*, batch: BatchPort, limit: int = 20) -> int:
-    """Look up the Batch jobs of ambiguous submissions, and return the number of lookups.
+def resolve_ambiguous(*, batch: BatchPort, limit: int = 20, only_job: uuid.UUID | None = None) -> int:
+    """Look up the Batch jobs of ambiguous submissions, of one job or of all, and return the number of lookups.
 
     Raises BatchError if AWS cannot be queried: the remainder waits for the next run.
     """
@@ -47,10 +48,12 @@ def resolve_ambiguous(*, batch: BatchPort, limit: int = 20) -> int:
             submit_called_at__lte=settled,
         )
         .select_related("job")
-        .order_by("lookup_at", "pk")[:limit]
+        .order_by("lookup_at", "pk")
     )
+    if only_job is not None:
+        ambiguous = ambiguous.filter(job=only_job)
     lookups = 0
-    for attempt in ambiguous:
+    for attempt in ambiguous[:limit]:
         found = batch.find(name=attempt.batch_job_name)
         lookups += 1
         if found:

@@ -94,7 +94,7 @@ def apply_observation(attempt: Attempt, seen: Observation) -> bool:
 
     Return False if nothing was written.
     """
-    if not _differs(attempt, seen) and not _is_due_for_conclusion(attempt, seen):
+    if not is_news(attempt, seen):
         return False
     with transaction.atomic():
         try:
@@ -113,6 +113,11 @@ def apply_observation(attempt: Attempt, seen: Observation) -> bool:
             if current.counted is None:
                 _decide_counted(current, seen)
     return True
+
+
+def is_news(attempt: Attempt, seen: Observation) -> bool:
+    """Return whether applying the observation may change the attempt."""
+    return _differs(attempt, seen) or _is_due_for_conclusion(attempt, seen)
 
 
 def _differs(attempt: Attempt, seen: Observation) -> bool:

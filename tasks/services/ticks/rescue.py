@@ -2,20 +2,23 @@
 
 Silence is measured from the later of the last heartbeat and the start of the unbroken run of this
 tick. An outage of the site's own database, workers or beat is therefore never mistaken for dead
-containers: after it, every container has the full threshold to send a heartbeat. `attempt_end`
-explains which of the rescued attempts count.
+containers: after it, every container has the full threshold to send a heartbeat. A break between
+the containers and the database is recognised by their number (`ticks.hold`). `attempt_end` explains
+which of the rescued attempts count.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import BooleanField, ExpressionWrapper, Q, Value
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Value
 from django.db.models.functions import Now
 from django.db.models.lookups import GreaterThan
 
@@ -29,6 +32,7 @@ from ...models import Attempt
 from ..state.attempt_end import end_attempt
 from ..state.locking import lock_job
 from ..state.transition import append_event
+from .hold import held, hold_fire, not_held_for
 from .observe import apply_observation
 
 logger = logging.getLogger(__name__)
@@ -39,29 +43,50 @@ class RescueSummary:
     """Counts of attempts for one run."""
 
     suspects: int = 0
+    held: int = 0
     rescued: int = 0
     terminate_failures: int = 0
 
 
-def rescue(*, batch: BatchPort, continuous_since: datetime, limit: int | None = None) -> RescueSummary:
+def rescue(
+    *,
+    batch: BatchPort,
+    continuous_since: datetime,
+    limit: int | None = None,
+    only_job: uuid.UUID | None = None,
+    spared: Collection[int] | None = None,
+) -> RescueSummary:
     """Replace containers that are silent, stalled or late to start: at most `limit`, by default `rescue_limit`.
 
-    Each one is polled, terminated and fenced (ended in its row), in this order. It is fenced even
-    if the calls to AWS fail. After `rescue_api_time_limit_s` the remaining ones are only fenced.
+    All of them are polled. Each one is then terminated and fenced (ended in its row), in this order.
+    It is fenced even if the calls to AWS fail. After `rescue_api_time_limit_s` the remaining ones are
+    only fenced. `only_job` restricts the run to one job; `spared` are the attempts that the caller
+    found to be cut off, instead of holding them here.
     """
     summary = RescueSummary()
     limit = limit or bridge_settings().rescue_limit
     no_calls_after_s = time.monotonic() + bridge_settings().rescue_api_time_limit_s
-    for attempt in Attempt.objects.filter(_suspect(continuous_since)).order_by("heartbeat_at")[:limit]:
-        summary.suspects += 1
-        if time.monotonic() < no_calls_after_s:
-            _observe(attempt, batch=batch)
-            if not Attempt.objects.filter(_suspect(continuous_since), pk=attempt.pk).exists():
-                continue
+    to_replace = suspects(continuous_since).exclude(pk__in=spared or [])
+    if only_job is not None:
+        to_replace = to_replace.filter(job=only_job)
+    found = list(to_replace.order_by("heartbeat_at")[:limit])
+    summary.suspects = len(found)
+    if found and time.monotonic() < no_calls_after_s:
+        _observe(found, batch=batch)
+    if spared is None:
+        summary.held = hold_fire()
+    for attempt in found:
+        if not Attempt.objects.filter(_suspect(continuous_since), pk=attempt.pk).exists():
+            continue
         if time.monotonic() < no_calls_after_s:
             summary.terminate_failures += not _terminate(attempt, batch=batch)
         summary.rescued += _fence(attempt, continuous_since)
     return summary
+
+
+def suspects(continuous_since: datetime) -> QuerySet[Attempt]:
+    """Return the attempts that are silent, stalled or late to start."""
+    return Attempt.objects.filter(_suspect(continuous_since))
 
 
 def _suspect(continuous_since: datetime) -> Q:
@@ -73,14 +98,16 @@ def _suspect(continuous_since: datetime) -> Q:
 
 def _silent(conf: BridgeSettings, continuous_since: datetime) -> Q:
     deadline: Any = Now() - timedelta(seconds=conf.silence_threshold_s)
-    return Q(heartbeat_at__lt=deadline) & _watched_for(continuous_since, conf.silence_threshold_s)
+    silent = Q(heartbeat_at__lt=deadline) & not_held_for(conf.silence_threshold_s)
+    return silent & _watched_for(continuous_since, conf.silence_threshold_s)
 
 
 def _stalled(conf: BridgeSettings, continuous_since: datetime) -> Q:
     stalled = Q(pk__in=[])
     for stage, limit_s in conf.stage_limits_s.items():
         deadline: Any = Now() - timedelta(seconds=limit_s)
-        stalled |= Q(stage=stage, progressed_at__lt=deadline) & _watched_for(continuous_since, limit_s)
+        late = Q(stage=stage, progressed_at__lt=deadline) & not_held_for(limit_s)
+        stalled |= late & _watched_for(continuous_since, limit_s)
     return stalled
 
 
@@ -89,7 +116,7 @@ def _start_timed_out(conf: BridgeSettings, continuous_since: datetime) -> Q:
     deadline: Any = Now() - timedelta(seconds=conf.start_timeout_s)
     begun = [BatchStatus.STARTING.value, BatchStatus.RUNNING.value]
     unclaimed = Q(state=AttemptState.SUBMITTED, batch_status__in=begun, batch_status_at__lt=deadline)
-    return unclaimed & _watched_for(continuous_since, conf.start_timeout_s)
+    return unclaimed & not_held_for(conf.silence_threshold_s) & _watched_for(continuous_since, conf.start_timeout_s)
 
 
 def _watched_for(continuous_since: datetime, threshold_s: float) -> Q:
@@ -100,14 +127,13 @@ def _watched_for(continuous_since: datetime, threshold_s: float) -> Q:
     return Q(watched)
 
 
-def _observe(attempt: Attempt, *, batch: BatchPort) -> None:
-    if attempt.batch_job_id is None:
-        return
+def _observe(attempts: list[Attempt], *, batch: BatchPort) -> None:
+    by_id = {attempt.batch_job_id: attempt for attempt in attempts if attempt.batch_job_id is not None}
     try:
-        for seen in batch.describe([attempt.batch_job_id]):
-            apply_observation(attempt, seen)
+        for seen in batch.describe(list(by_id)):
+            apply_observation(by_id[seen.batch_job_id], seen)
     except BatchError as error:
-        logger.warning("RESCUE_OBSERVE_FAILED %s: %s", attempt, error)
+        logger.warning("RESCUE_OBSERVE_FAILED %s", error)
 
 
 def _terminate(attempt: Attempt, *, batch: BatchPort) -> bool:
@@ -139,6 +165,8 @@ def _fence(attempt: Attempt, continuous_since: datetime) -> bool:
 
 
 def _reason(attempt: Attempt, continuous_since: datetime) -> Reason:
+    if Attempt.objects.filter(held(), pk=attempt.pk).exists():
+        return Reason.CONNECTION_LOST
     if attempt.state != AttemptState.RUNNING:
         return Reason.START_TIMEOUT
     silent = Attempt.objects.filter(_silent(bridge_settings(), continuous_since), pk=attempt.pk).exists()

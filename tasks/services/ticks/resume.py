@@ -20,18 +20,20 @@ from ..state.locking import lock_job
 
 def resume_idle(*, limit: int = 50) -> int:
     """Move idle jobs to RETRY_WAIT, and return their number."""
-    return sum(_resume(job_id) for job_id in _idle().values_list("pk", flat=True)[:limit])
+    return sum(resume(job_id) for job_id in idle_jobs().values_list("pk", flat=True)[:limit])
 
 
-def _idle() -> Any:
+def idle_jobs() -> Any:
+    """Return active jobs that have neither a live attempt nor a due time."""
     live = Attempt.objects.filter(job=OuterRef("pk"), state__in=LIVE_ATTEMPT_STATES)
     return Job.objects.filter(~Exists(live), state__in=[JobState.QUEUED, JobState.RUNNING], next_attempt_at=None)
 
 
 @transaction.atomic
-def _resume(job_id: Any) -> bool:
+def resume(job_id: Any) -> bool:
+    """Move the job to RETRY_WAIT if it is idle. Raises NotFoundError."""
     job = lock_job(job_id)
-    if not _idle().filter(pk=job.pk).exists():
+    if not idle_jobs().filter(pk=job.pk).exists():
         return False
     retry_if_idle(job, reason=Reason.NO_LIVE_ATTEMPT)
     return True

@@ -1,4 +1,4 @@
-"""Submitting: each due job gets an attempt, and each attempt one SubmitJob that takes effect.
+"""Submitting: each attempt that was granted gets one SubmitJob that takes effect.
 
 SubmitJob has no idempotency token. The order is therefore: commit the attempt with its number and
 the Batch job's name, call SubmitJob once, record the id. After a crash or a lost response in
@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Q, Sum
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from ...batch import definition
@@ -24,27 +24,16 @@ from ...batch.port import BatchPort, Submission
 from ...conf import bridge_settings
 from ...lifecycle.errors import NotFoundError
 from ...lifecycle.observation import TERMINATE_REASON_PREFIX
-from ...lifecycle.reasons import Reason
-from ...lifecycle.retry import Decision
-from ...lifecycle.states import (
-    LIVE_ATTEMPT_STATES,
-    MEDIA_UNIT_KINDS,
-    AttemptEvent,
-    AttemptState,
-    JobEvent,
-    UnitState,
-)
-from ...models import Attempt, Job, Unit
-from ..state.budget import decide_for, next_final_status_at
-from ..state.dead_job import explain_dead
+from ...lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState
+from ...models import Attempt
 from ..state.locking import lock_job, read_attempt
 from ..state.transition import transition
-from .token_bucket import take_tokens
+from .grant import grant_due
 
 logger = logging.getLogger(__name__)
 
-_START_S = 3600
-"""Part of an attempt's time limit for everything but encoding: download, plan, verification."""
+_AT_A_TIME = 20
+"""Attempts that a run takes at a time. Granting them holds a lock that other runs wait for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,16 +51,17 @@ class SubmitSummary:
 def submit_due(*, batch: BatchPort) -> SubmitSummary:
     """Submit what is due. Both the tick and the wake-up call this, and may do so concurrently.
 
-    The account's SubmitJob rate is shared a few calls at a time: a run repeatedly takes as many attempts
-    as there are tokens, up to `submit_limit`. An attempt that was taken but not submitted within
-    the run's time limit is deferred, since SubmitJob was certainly not called for it.
+    A run takes a few attempts at a time, up to `submit_limit`. An attempt that was taken but not
+    submitted, because the run's time is over or too many calls failed, is deferred, since SubmitJob
+    was certainly not called for it.
     """
     conf = bridge_settings()
     summary = SubmitSummary()
     deadline_s = time.monotonic() + conf.submit_time_limit_s
 
     def is_over() -> bool:
-        return time.monotonic() > deadline_s or summary.rejections >= conf.submit_max_rejections
+        failures = summary.rejections + summary.ambiguous
+        return time.monotonic() > deadline_s or failures >= conf.submit_max_failures
 
     left = conf.submit_limit
     while left > 0 and (taken := take_due(limit=left)):
@@ -90,19 +80,16 @@ def submit_due(*, batch: BatchPort) -> SubmitSummary:
 
 def take_due(*, limit: int) -> list[Attempt]:
     """Return attempts that only this caller may submit now: deferred ones first, then new ones for due jobs."""
-    waiting = _deferred().count() + _due_jobs().count()
-    tokens = take_tokens("SubmitJob", wanted=min(waiting, limit)) if waiting else 0
-    if not tokens:
-        return []
-    attempts = _take_deferred(limit=tokens)
+    wanted = min(limit, _AT_A_TIME)
+    attempts = _take_deferred(limit=wanted)
     examined = 0
     # A job that gets no attempt, because its attempts are exhausted, must not displace another one.
-    while len(attempts) < tokens and examined < limit:
-        decided = _grant(limit=tokens - len(attempts))
-        if not decided:
+    while len(attempts) < wanted and examined < limit:
+        summary = grant_due(limit=wanted - len(attempts))
+        if not summary.examined:
             break
-        examined += len(decided)
-        attempts += filter(None, decided)
+        examined += summary.examined
+        attempts += summary.attempts
     return attempts
 
 
@@ -110,75 +97,14 @@ def _deferred() -> Any:
     return Attempt.objects.filter(state=AttemptState.SUBMITTING, submit_at__lte=Now())
 
 
-def _due_jobs() -> Any:
-    return Job.objects.filter(next_attempt_at__lte=Now())
-
-
 @transaction.atomic
 def _take_deferred(*, limit: int) -> list[Attempt]:
     chosen = list(_deferred().select_for_update(skip_locked=True, of=("self",)).order_by("submit_at")[:limit])
+    if not chosen:
+        return []
     Attempt.objects.filter(pk__in=[each.pk for each in chosen]).update(submit_at=None, submit_called_at=Now())
     taken = {each.pk: each for each in Attempt.objects.filter(pk__in=[c.pk for c in chosen]).select_related("job")}
     return [taken[each.pk] for each in chosen]
-
-
-@transaction.atomic
-def _grant(*, limit: int) -> list[Attempt | None]:
-    """Create an attempt for each due job, at most `limit`; None stands for a job that is now DEAD or has to wait."""
-    due = _due_jobs().select_for_update(skip_locked=True, of=("self",)).order_by("next_attempt_at")[:limit]
-    return [_grant_one(job) for job in due]
-
-
-def _grant_one(job: Job) -> Attempt | None:
-    decision = decide_for(job)
-    if decision is Decision.WAIT_FOR_FINAL_STATUS:
-        Job.objects.filter(pk=job.pk).update(next_attempt_at=next_final_status_at(job))
-        return None
-    if decision is not Decision.GRANT:
-        _mark_dead(
-            job, Reason.ATTEMPTS_EXHAUSTED if decision is Decision.ATTEMPTS_EXHAUSTED else Reason.TOO_MANY_LOSSES
-        )
-        return None
-    number = job.fence + 1
-    transition(job, JobEvent.GRANT, text=f"attempt {number}", fence=number, next_attempt_at=None)
-    conf = bridge_settings()
-    return Attempt.objects.create(
-        job=job,
-        number=number,
-        batch_job_name=f"{conf.job_name_prefix}-{job.pk}-{number}",
-        vcpus=conf.vcpus,
-        memory_mib=_memory_mib(job),
-        timeout_s=_timeout_s(job),
-        submit_called_at=Now(),
-    )
-
-
-def _mark_dead(job: Job, reason: Reason) -> None:
-    why = explain_dead(job, reason)
-    columns = {"reason_message": why.message, "next_attempt_at": None, "finished_at": Now()}
-    transition(job, JobEvent.DEAD, reason=reason, text=why.event_text, **columns)
-    extra = {"job": job.pk, "video": job.video_id, "reason": str(reason), "cause": why.cause}
-    transaction.on_commit(lambda: logger.error("JOB_DEAD", extra=extra))
-
-
-def _memory_mib(job: Job) -> int:
-    """Return the configured memory, or more if an attempt of this job ran out of memory."""
-    conf = bridge_settings()
-    ran_out = Attempt.objects.filter(job=job, reason=Reason.OUT_OF_MEMORY).aggregate(most=Max("memory_mib"))["most"]
-    if ran_out is None:
-        return conf.memory_mib
-    return min(conf.memory_cap_mib, int(ran_out * conf.out_of_memory_factor))
-
-
-def _timeout_s(job: Job) -> int:
-    """Return the attempt's time limit: the maximum, or less if the plan shows how much work is left."""
-    conf = bridge_settings()
-    units = Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS)
-    weights = units.aggregate(all=Sum("weight_frames"), left=Sum("weight_frames", filter=~Q(state=UnitState.DONE)))
-    if job.encode_cost_s is None or not weights["all"]:
-        return conf.attempt_timeout_s
-    left_s: float = job.encode_cost_s * (weights["left"] or 0) / weights["all"] / conf.vcpus
-    return min(conf.attempt_timeout_s, round(_START_S + conf.attempt_timeout_factor * left_s))
 
 
 def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> None:

@@ -491,7 +491,7 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (entry_is_disabled, "tick reap", WARNING, "disabled", "Enable it in the admin"),
     (tick_fails, "tick observe", FAILED, "DescribeJobs: not allowed", "Fix the cause"),
     (job_is_dead, "jobs", WARNING, "1 for ATTEMPTS_EXHAUSTED", "revive"),
-    (job_is_overdue, "due jobs", FAILED, "not submitted", "submit_per_s"),
+    (job_is_overdue, "due jobs", FAILED, "not submitted", "submit_limit"),
     (removal_fails, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
     (removal_was_never_tried, "removal", WARNING, "1 deleted videos", "tick purge"),
     (old_publication_is_still_there, "removal", WARNING, "1 superseded publications", "tick purge"),

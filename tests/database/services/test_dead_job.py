@@ -17,7 +17,7 @@ from tasks.services.requests.request import request_again
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.submit import submit_due
-from tests.factories import age, claimed, newest_attempt, published, refill_tokens, submitted_attempt, uploaded_video
+from tests.factories import age, claimed, newest_attempt, published, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
     from tests.factories import ScriptedBatch
@@ -40,7 +40,6 @@ def lose(video: Video, batch: ScriptedBatch, *, reason: Reason) -> None:
 
 
 def dead_job(video: Video, batch: ScriptedBatch) -> Job:
-    refill_tokens()
     submit_due(batch=batch)
     job = Job.objects.filter(video=video).latest("created_at")
     assert job.state == "DEAD"

@@ -51,7 +51,7 @@ class ForgetfulBatch(SimulatedBatch):
 def test_job_is_resubmitted_in_three_minutes_when_its_batch_job_vanished(
     running: bool, age_s: int, settings: Settings
 ) -> None:
-    settings.BATCHREEL = {"submit_burst": 1000, "submit_per_s": 1000}
+    settings.BATCHREEL = {"max_in_batch": 1000}
     bridge = Bridge()
     for _ in range(VANISHED):
         bridge.upload(with_signal=True)
@@ -85,7 +85,7 @@ def test_job_is_resubmitted_in_three_minutes_when_its_batch_job_vanished(
 def test_waiting_attempts_are_kept_when_one_percent_of_responses_is_empty(
     observations: int, settings: Settings
 ) -> None:
-    settings.BATCHREEL = {"submit_burst": 10_000, "submit_per_s": 10_000, "poll_running_s": TICK_S}
+    settings.BATCHREEL = {"max_in_batch": 10_000, "poll_running_s": TICK_S}
     batch = ForgetfulBatch(VirtualClock())
     videos = Video.objects.bulk_create(Video(title="v", source=f"sources/{number}.mp4") for number in range(WAITING))
     jobs = Job.objects.bulk_create(

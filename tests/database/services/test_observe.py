@@ -73,7 +73,7 @@ def test_urgent_attempt_is_polled_when_the_poll_limit_is_tiny(
 
 
 def test_every_attempt_is_polled_in_turn_when_there_are_too_many(batch: ScriptedBatch, settings: Settings) -> None:
-    settings.BATCHREEL = {"describe_limit_ids": 8, "submit_burst": 100}
+    settings.BATCHREEL = {"describe_limit_ids": 8}
     for number in range(59):
         uploaded_video(title=str(number))
     submitted_attempt(batch=batch)

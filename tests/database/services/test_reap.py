@@ -16,7 +16,7 @@ from tasks.lifecycle.observation import BatchStatus
 from tasks.models import Attempt, Tick
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.ticks.reap import reap
-from tests.factories import ScriptedBatch, claimed, refill_tokens, submitted_attempt, uploaded_video
+from tests.factories import ScriptedBatch, claimed, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -36,7 +36,6 @@ def orphan(batch_job_id: str) -> ListedJob:
 
 def cancelled_attempts(number: int) -> list[str]:
     """Return the Batch jobs of this many cancelled jobs."""
-    refill_tokens()
     attempts = [submitted_attempt(uploaded_video(title=str(each))) for each in range(number)]
     for attempt in attempts:
         claimed(attempt)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from tasks.batch.errors import BatchDeniedError
@@ -22,7 +23,7 @@ from tasks.schedule.ticks import OBSERVE
 from tasks.services import reconcile as service
 from tasks.services.reconcile import reconcile
 from tasks.services.ticks.observe import observe
-from tasks.services.ticks.resume import resume_idle
+from tasks.services.ticks.resume import resume
 from tests.factories import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
 
 pytestmark = pytest.mark.django_db
@@ -150,16 +151,43 @@ def test_reconcile_continues_when_a_batch_job_cannot_be_terminated(inconsistent:
 def test_reconcile_omits_events_of_ticks_when_they_run_at_the_same_time(
     inconsistent: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def resume_while_a_tick_runs(*, limit: int) -> int:
+    def resume_while_a_tick_runs(job_id: uuid.UUID) -> bool:
         thread = threading.Thread(target=append_event_elsewhere)
         thread.start()
         thread.join()
-        return resume_idle(limit=limit)
+        return resume(job_id)
 
-    monkeypatch.setattr(service, "resume_idle", resume_while_a_tick_runs)
+    monkeypatch.setattr(service, "resume", resume_while_a_tick_runs)
     report = reconcile(batch=inconsistent, apply_changes=False)
-    assert Event.objects.filter(kind="tick.failed").count() == 1
+    assert Event.objects.filter(kind="tick.failed").exists()
     assert {event.kind for event in report.events} & {"job.retry", "tick.failed"} == {"job.retry"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("apply_changes", [False, True])
+def test_other_jobs_are_not_locked_when_one_is_reconciled(
+    apply_changes: bool, inconsistent: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked_elsewhere: list[int] = []
+
+    def resume_while_others_are_locked(job_id: uuid.UUID) -> bool:
+        with ThreadPoolExecutor(1) as threads:
+            locked_elsewhere.append(threads.submit(lock_other_jobs, job_id).result(timeout=20))
+        return resume(job_id)
+
+    monkeypatch.setattr(service, "resume", resume_while_others_are_locked)
+    reconcile(batch=inconsistent, apply_changes=apply_changes)
+    # Four jobs had attempts. With --apply, the imported video has one, too.
+    assert locked_elsewhere == [3 + apply_changes] * 4
+
+
+def lock_other_jobs(job_id: uuid.UUID) -> int:
+    """Lock all other jobs in another connection, and return their number; it fails if it would have to wait."""
+    try:
+        with transaction.atomic():
+            return len(Job.objects.select_for_update(nowait=True).exclude(pk=job_id))
+    finally:
+        connection.close()
 
 
 def append_event_elsewhere() -> None:

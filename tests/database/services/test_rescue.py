@@ -49,7 +49,7 @@ def test_dead_container_is_replaced_when_its_heartbeat_stops(batch: ScriptedBatc
 def test_all_containers_are_replaced_by_one_tick_when_a_zone_is_cut_off(
     batch: ScriptedBatch, settings: Settings
 ) -> None:
-    settings.BATCHREEL = {"submit_burst": 100, "rescue_api_time_limit_s": 0}
+    settings.BATCHREEL = {"rescue_api_time_limit_s": 0}
     for number in range(50):
         uploaded_video(title=str(number))
     submitted_attempt(batch=batch)

@@ -19,7 +19,7 @@ from tasks.batch.port import ListedJob, Submission
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, UnitKind
-from tasks.models import Attempt, Event, Job, Tick, TokenBucket
+from tasks.models import Attempt, Event, Job, Tick
 from tasks.services.container_api.finish import fail_attempt, finish_unit
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.state.attempt_end import end_attempt
@@ -28,7 +28,6 @@ from tasks.services.ticks.ambiguous import resolve_ambiguous
 from tasks.services.ticks.observe import observe
 from tasks.services.ticks.purge import purge_deleted
 from tasks.services.ticks.submit import record_submitted, submit_due, take_due
-from tasks.services.ticks.token_bucket import take_tokens
 from tests.factories import (
     ScriptedBatch,
     age,
@@ -36,7 +35,6 @@ from tests.factories import (
     leased,
     newest_attempt,
     planned,
-    refill_tokens,
     submitted_attempt,
     uploaded_video,
 )
@@ -151,7 +149,6 @@ def test_submit_continues_when_a_video_is_purged_during_it() -> None:
             return super().submit(submission)
 
     batch = _Purges()
-    refill_tokens()
     assert submit_due(batch=batch).submitted == 2
     assert batch.terminated == [f"batch-{batch.submissions[0].name}"]
     assert newest_attempt(other).state == "SUBMITTED"
@@ -160,7 +157,6 @@ def test_submit_continues_when_a_video_is_purged_during_it() -> None:
 def test_lookup_continues_when_the_video_of_a_submission_was_purged(batch: ScriptedBatch) -> None:
     batch.submit_error = BatchAmbiguousError("read timed out")
     purged = [uploaded_video(title="found"), uploaded_video(title="not found")]
-    refill_tokens()
     submit_due(batch=batch)
     age(Attempt, "submit_called_at", seconds=61)
 
@@ -231,27 +227,29 @@ def test_submission_waits_longer_when_it_was_denied_than_when_throttled(
     assert submit_due(batch=batch).submitted == 2
 
 
-def test_submit_rate_is_kept_when_many_workers_submit(settings: Settings) -> None:
-    refill_tokens()
-    settings.BATCHREEL = {"submit_per_s": 1e-9}
-    assert [take_tokens("SubmitJob", wanted=15) for _ in range(3)] == [15, 5, 0]
-    settings.BATCHREEL = {}
-    age(TokenBucket, "refilled_at", seconds=10)  # type: ignore[arg-type] # any model with a time column
-    assert take_tokens("SubmitJob", wanted=100) == 20
-
-
-def test_backlog_is_submitted_in_one_run_when_tokens_are_refilled(batch: ScriptedBatch, settings: Settings) -> None:
-    settings.BATCHREEL = {"submit_burst": 2, "submit_per_s": 1_000_000, "submit_limit": 5}
-    for number in range(7):
+def test_run_submits_up_to_its_limit_when_more_jobs_are_due(batch: ScriptedBatch, settings: Settings) -> None:
+    settings.BATCHREEL = {"submit_limit": 25}
+    for number in range(30):
         uploaded_video(title=str(number))
-    refill_tokens()
-    assert [submit_due(batch=batch).submitted for _ in range(3)] == [5, 2, 0]
+    assert [submit_due(batch=batch).submitted for _ in range(3)] == [25, 5, 0]
+
+
+def test_run_stops_after_a_few_calls_when_each_response_is_lost(batch: ScriptedBatch) -> None:
+    for number in range(10):
+        uploaded_video(title=str(number))
+    batch.submit_error = BatchAmbiguousError("500 for every call")
+    assert submit_due(batch=batch).ambiguous == 3
+    assert len(batch.submissions) == 3
+    # The others were not called at all, so they need no lookup.
+    assert Attempt.objects.filter(state="SUBMITTING", submit_at__isnull=False).count() == 7
+    batch.submit_error = None
+    assert submit_due(batch=batch).submitted == 7
 
 
 def test_new_jobs_are_submitted_in_one_run_when_exhausted_jobs_are_due(
     batch: ScriptedBatch, settings: Settings
 ) -> None:
-    settings.BATCHREEL = {"submit_burst": 2, "submit_per_s": 1e-9, "max_attempts": 1}
+    settings.BATCHREEL = {"max_in_batch": 2, "max_attempts": 1}
     for number in range(7):
         uploaded_video(title=f"exhausted {number}")
     Job.objects.update(fence=1)
@@ -271,7 +269,6 @@ def test_new_jobs_are_submitted_in_one_run_when_exhausted_jobs_are_due(
     age(Job, "next_attempt_at", seconds=60)
     for title in "ab":
         uploaded_video(title=title)
-    refill_tokens()
     assert submit_due(batch=batch).submitted == 2
     assert Job.objects.filter(state="DEAD").count() == 7
 

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from tasks.models import Attempt, Job
 from tasks.services.ticks.submit import defer_submission, take_due
-from tests.factories import refill_tokens, uploaded_video
+from tests.factories import uploaded_video
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +31,6 @@ def _taken_by_another_process() -> list[int]:
 
 def test_due_job_is_skipped_when_another_process_is_about_to_submit_it() -> None:
     uploaded_video()
-    refill_tokens()
     with transaction.atomic():
         Job.objects.select_for_update().get()
         assert _taken_by_another_process() == []
@@ -40,7 +39,6 @@ def test_due_job_is_skipped_when_another_process_is_about_to_submit_it() -> None
 
 def test_deferred_attempt_is_skipped_when_another_process_submits_it() -> None:
     uploaded_video()
-    refill_tokens()
     (attempt,) = take_due(limit=10)
     defer_submission(attempt, wait_s=0)
     with transaction.atomic():

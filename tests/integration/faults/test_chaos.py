@@ -45,8 +45,7 @@ END_LIMIT_S = 180.0
 BUSY = {
     **FAST_SETTINGS,
     "tick_lease_s": 2,
-    "submit_per_s": 200,
-    "submit_burst": 200,
+    "max_in_batch": 10_000,
     "silence_threshold_s": 4,
     "start_timeout_s": 20,
     "backoff_cap_s": 2,

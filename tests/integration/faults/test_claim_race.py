@@ -61,7 +61,7 @@ class Submitters:
 @pytest.fixture
 def environment(program_environment: dict[str, str]) -> dict[str, str]:
     """Return an environment without a SubmitJob rate limit, which other tests check."""
-    return {**program_environment, "BATCHREEL": json.dumps({"submit_burst": 1_000_000, "submit_per_s": 1_000_000})}
+    return {**program_environment, "BATCHREEL": json.dumps({"max_in_batch": 1_000_000})}
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ SUBMITTED_LIMIT_S = 60.0
 @pytest.fixture
 def site_environment(site_environment: dict[str, str], dedicated_redis: DedicatedRedis) -> dict[str, str]:
     """Return the environment of the fast site on the dedicated Redis, whose jobs need more vCPUs than the queue has."""
-    unthrottled = {"vcpus": 64, "submit_per_s": 1000, "submit_burst": 1000}
+    unthrottled = {"vcpus": 64, "max_in_batch": 1000}
     return {
         **site_environment,
         "REDIS_URL": dedicated_redis.url,

@@ -131,7 +131,7 @@ def test_containers_survive_when_the_database_is_down_beyond_the_threshold(
     short_clip: Path,
     tmp_path: Path,
 ) -> None:
-    settings.BATCHREEL = {**FAST_SETTINGS, "silence_threshold_s": OUTAGE_THRESHOLD_S, "submit_burst": containers}
+    settings.BATCHREEL = {**FAST_SETTINGS, "silence_threshold_s": OUTAGE_THRESHOLD_S}
     brake = EncoderBrake(tmp_path)
     environment = {
         **program_environment,
