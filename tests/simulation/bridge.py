@@ -50,7 +50,7 @@ SETTINGS = {
     "database_retry_s": 900,
     "event_retention_s": 600,
 }
-"""Low limits, so that they are often reached: attempts, missing responses, live attempts, database retries, retention."""
+"""Low limits, so that they are often reached."""
 
 
 class Bridge:
