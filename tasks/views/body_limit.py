@@ -1,8 +1,8 @@
 """Middleware that refuses large request bodies before anything reads them.
 
 Django stores the files of a form on disk as soon as something reads the form, and its CSRF check
-reads the form of every POST. So without a limit, anyone can fill the disk of a web process, whoever
-they are and whatever the view would respond. A small body stays in memory.
+reads the form of every POST. So without a limit, a visitor who is not signed in can fill the disk of
+a web process, at any URL. A small body stays in memory.
 
 It belongs after AuthenticationMiddleware: middleware before that reads no bodies, and the CSRF
 check runs after all middleware has been entered. Under ASGI, Django stores a body on disk before
