@@ -42,7 +42,7 @@ _RECEIVE_BYTES = 64 * 1024
 _LINGER_S = 2.0
 _HEAD_END = b"\r\n\r\n"
 _HEALTH = b"GET /health/ "
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n)", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d+)[ \t]*(?=\r\n)", re.IGNORECASE)
 _TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _EXPECTS_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 
@@ -151,10 +151,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     def _read_head(self, conn: TConn, incoming: _Incoming) -> bool:
         """Set `whole_bytes` from the header. Return False if that is not possible, or nothing is left to do."""
-        # Empty lines before a request have no meaning (RFC 9112, 2.2), but would look like the end of its header.
-        while incoming.data.startswith(b"\r\n"):
-            del incoming.data[:2]
-            self._buffered_bytes -= 2
         head_bytes = incoming.data.find(_HEAD_END) + len(_HEAD_END)
         if head_bytes < len(_HEAD_END):
             if len(incoming.data) > MAX_HEAD_BYTES:
@@ -164,7 +160,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         if head.startswith(_HEALTH):
             self._reply(conn, "200 OK", b"ok")
             return False
-        body_bytes = max((int(length) for length in _LENGTH.findall(head)), default=0)
+        # Eighteen digits are more than any limit, and int() refuses thousands.
+        body_bytes = max((int(length[:18]) for length in _LENGTH.findall(head)), default=0)
         if body_bytes > MAX_BODY_BYTES or _TRANSFER_ENCODING.search(head):
             self._pass_on(conn, is_whole=False)
             return False

@@ -17,14 +17,6 @@ WEB_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SLOW}::test_pages_and_health_respond_when_clients_send_slowly",),
     ),
     Patch(
-        name="empty lines before a request hide it",
-        promise=16,
-        file="project/web_worker.py",
-        old='        while incoming.data.startswith(b"\\r\\n"):\n',
-        new="        while False:\n",
-        tests=(f"{_SLOW}::test_pages_and_health_respond_when_clients_send_slowly",),
-    ),
-    Patch(
         name="health needs a thread",
         promise=16,
         file="project/web_worker.py",
