@@ -140,7 +140,7 @@ def test_uploads_are_refused_when_too_many_are_being_received(
     rf: RequestFactory, lecturer_user: User, settings: Settings
 ) -> None:
     settings.BATCHREEL = {"large_bodies_per_process": 1}
-    responses = []
+    responses: list[Any] = []
 
     @accepts_large_bodies()
     def attach(_: HttpRequest) -> HttpResponse:
