@@ -41,6 +41,7 @@ SIGNED_IN = frozenset({"/"})
 PERIOD_S = 0.2
 """Seconds between two requests of a measuring thread."""
 LIMIT_S = 30.0
+START_LIMIT_S = 120.0
 
 
 class SlowClients(threading.Thread):
@@ -224,7 +225,7 @@ def web_server(folder: Path) -> Iterator[int]:
     with (folder.parent / "web.log").open("wb") as log:
         server = subprocess.Popen(shlex.split(line), cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + LIMIT_S
+        deadline = time.monotonic() + START_LIMIT_S
         while True:
             try:
                 get(port, "/login/", session="")
