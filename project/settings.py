@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ import environ
 
 from tasks.broker import redis_broker
 from tasks.schedule.ticks import PURGE, QUEUES, ROUTES, SUBMIT
-from tasks.storage.bucket import client_config
+from tasks.storage.bucket import CONTAINER_TIMEOUTS, SITE_TIMEOUTS, client_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = BASE_DIR / ".local"
@@ -52,6 +53,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Before anything reads the body of a request.
+    "tasks.views.body_limit.BodyLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -143,7 +146,12 @@ STORAGES = {
             "secret_key": env.str("STORAGE_SECRET_ACCESS_KEY", default=None),
             # On AWS, use the bucket's regional host name: requests signed for the global name fail
             # if AWS redirects them, as for a new bucket.
-            "client_config": client_config(addressing_style="auto" if STORAGE_ENDPOINT_URL else "virtual"),
+            # A container waits for the storage for minutes, which costs it time. In a web process or
+            # Celery worker, each call that waits holds a thread.
+            "client_config": client_config(
+                addressing_style="auto" if STORAGE_ENDPOINT_URL else "virtual",
+                timeouts=CONTAINER_TIMEOUTS if "AWS_BATCH_JOB_ID" in os.environ else SITE_TIMEOUTS,
+            ),
             "file_overwrite": False,
             "default_acl": None,
         },

@@ -283,7 +283,34 @@ class BridgeSettings:
 
     signed_url_ttl_s: float = 6 * 3600
     """Seconds for which the presigned URLs of a private bucket are valid. At most 7 days, and not
-    longer than the credentials that sign them. Players request new ones after they expire."""
+    longer than the credentials that sign them. A playlist is signed once for half of this time, so
+    its URLs are valid for at least the other half. Players request new ones after they expire."""
+
+    body_limit_bytes: int = 1024 * 1024
+    """Size in bytes of the largest request body that everyone may send. Forms and the endpoints of
+    uploads need some kilobytes."""
+
+    large_bodies_per_process: int = 4
+    """Maximum number of larger bodies that one web process receives at a time: half of the threads
+    in project/web_server.py, so that slow uploads through the site leave the other half."""
+
+    # Quotas of an owner; 0 is no limit. Users with the permission `batchreel.exceed_quotas` have none.
+    owner_open_uploads: int = 20
+    """Maximum number of incomplete direct uploads of one owner. A browser has one for each tab."""
+
+    owner_open_upload_bytes: int = 200 * 1024**3
+    """Maximum size in bytes of the files of these uploads together: four of the largest files."""
+
+    owner_stored_bytes: int = 0
+    """Maximum size in bytes of all files that one owner has uploaded and not deleted. Without a
+    limit by default, because only the site can say what an owner may keep."""
+
+    owner_active_jobs: int = 100
+    """Maximum number of active jobs of one owner, above which new uploads and retries are refused:
+    a course of a hundred lectures at once."""
+
+    owner_retries_per_day: int = 20
+    """Maximum number of retries by one owner within 24 hours. A retry may cost `max_attempts` more attempts."""
 
     scratch_reserve_mib: int = 2048
     """MiB that a container reserves on its machine's disk in addition to the source: the files of a

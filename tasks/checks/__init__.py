@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import bridge, celery
+from . import bridge, celery, web
 
-__all__ = ["bridge", "celery"]
+__all__ = ["bridge", "celery", "web"]

@@ -57,6 +57,8 @@ _ABOVE_ZERO = (
     "event_retention_s",
     "upload_limit_bytes",
     "signed_url_ttl_s",
+    "body_limit_bytes",
+    "large_bodies_per_process",
 )
 _SEE = "See docs/reference/settings.md for every name, its unit and its default."
 

@@ -98,15 +98,17 @@ class Migration(migrations.Migration):
                 ('title', models.CharField(blank=True, max_length=200)),
                 ('source', models.FileField(max_length=500, upload_to=source_key)),
                 ('source_complete', models.BooleanField(default=True, help_text='False while a direct upload to the storage is in progress.')),
+                ('source_bytes', models.PositiveBigIntegerField(blank=True, editable=False, help_text='Size of a file that was uploaded on the pages.', null=True)),
                 ('requested_source', models.CharField(blank=True, db_default='', editable=False, help_text='The source for which a job was last requested.', max_length=500)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('purge_failed_at', models.DateTimeField(blank=True, editable=False, help_text='When purging it last failed; others are tried first.', null=True)),
-                ('owner', models.ForeignKey(blank=True, help_text='The person who uploaded it. Only they and staff can see it on the pages.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('owner', models.ForeignKey(blank=True, help_text='The person who uploaded it. On the pages, only they and users who may view all videos see it.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('published_job', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='batchreel.job')),
             ],
             options={
                 'ordering': ['-created_at'],
+                'permissions': [('exceed_quotas', 'Can exceed the quotas of an owner')],
             },
         ),
         migrations.AddField(

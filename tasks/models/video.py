@@ -45,12 +45,15 @@ class Video(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
-        help_text="The person who uploaded it. Only they and staff can see it on the pages.",
+        help_text="The person who uploaded it. On the pages, only they and users who may view all videos see it.",
     )
     title = models.CharField(max_length=200, blank=True)
     source = models.FileField(upload_to=source_key, max_length=500)
     source_complete = models.BooleanField(
         default=True, help_text="False while a direct upload to the storage is in progress."
+    )
+    source_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, editable=False, help_text="Size of a file that was uploaded on the pages."
     )
     requested_source = models.CharField(
         max_length=500,
@@ -75,6 +78,7 @@ class Video(models.Model):
             models.Index(fields=["created_at"], condition=NEEDS_JOB, name="video_needs_job"),
             models.Index(fields=["-created_at"], condition=Q(deleted_at=None), name="video_shown"),
         ]
+        permissions = [("exceed_quotas", "Can exceed the quotas of an owner")]
 
     def __str__(self) -> str:
         return self.title or str(self.pk)

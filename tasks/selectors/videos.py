@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from django.db.models import QuerySet
 
@@ -66,11 +66,23 @@ def shown_videos() -> QuerySet[Video]:
     return Video.objects.filter(deleted_at=None).select_related("published_job").defer("published_job__plan")
 
 
-def videos_for(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Video]:
-    """Return the videos that this user may see and change: their own, all for staff, none if not signed in."""
+def videos_for(
+    user: AbstractBaseUser | AnonymousUser, action: Literal["view", "change", "delete"] = "view"
+) -> QuerySet[Video]:
+    """Return the videos with which this user may do this: their own, or all with the model's permission.
+
+    The permissions are those of the admin, such as `batchreel.view_video`; superusers have all of
+    them. Staff status alone opens no video.
+    """
     if not user.is_active:
         return shown_videos().none()
-    return shown_videos() if getattr(user, "is_staff", False) else shown_videos().filter(owner=user.pk)
+    return shown_videos() if may_for_all(user, action) else shown_videos().filter(owner=user.pk)
+
+
+def may_for_all(user: AbstractBaseUser | AnonymousUser, action: Literal["view", "change", "delete"]) -> bool:
+    """Return whether this user may do this with everyone's videos."""
+    has_perm = getattr(user, "has_perm", None)
+    return has_perm is not None and bool(has_perm(f"batchreel.{action}_video"))
 
 
 def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:

@@ -38,11 +38,25 @@ DELETE_LIMIT_KEYS = 1000
 MAX_OBJECT_BYTES = 5 * 1024**4
 """Maximum size of an object: 5 TiB (same source)."""
 
-_CONNECT_TIMEOUT_S = 10
-_READ_TIMEOUT_S = 60
-_TRIES = 2
-MAX_CALL_S = _TRIES * _READ_TIMEOUT_S
-"""Maximum duration of one call through a client with `client_config` if the storage does not respond."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Limits of one call to the storage."""
+
+    connect_s: float
+    read_s: float
+    tries: int = 2
+
+
+SITE_TIMEOUTS = Timeouts(connect_s=2, read_s=5)
+"""For web processes and Celery workers, where a call that waits holds a thread and a person. If a
+call fails, the user tries again, or the next tick does."""
+
+CONTAINER_TIMEOUTS = Timeouts(connect_s=10, read_s=60)
+"""For containers, where it only costs time. Shorter than what the stages of a container can wait."""
+
+MAX_CALL_S = round(CONTAINER_TIMEOUTS.tries * CONTAINER_TIMEOUTS.read_s)
+"""Maximum duration of one call of a container if the storage does not respond."""
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 16.0
@@ -67,17 +81,16 @@ class NoSuchUploadError(BucketError):
     code = "NO_SUCH_UPLOAD"
 
 
-def client_config(*, addressing_style: Literal["auto", "virtual", "path"] = "auto") -> Config:
-    """Return the client configuration of the storage, for `client_config` in STORAGES.
-
-    Its timeouts are shorter than the time that the stages of a container can wait.
-    """
+def client_config(
+    *, addressing_style: Literal["auto", "virtual", "path"] = "auto", timeouts: Timeouts = SITE_TIMEOUTS
+) -> Config:
+    """Return the client configuration of the storage, for `client_config` in STORAGES."""
     return Config(
         signature_version="s3v4",
         s3={"addressing_style": addressing_style},
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=_READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": _TRIES},
+        connect_timeout=timeouts.connect_s,
+        read_timeout=timeouts.read_s,
+        retries={"mode": "standard", "total_max_attempts": timeouts.tries},
     )
 
 
@@ -125,15 +138,28 @@ class Bucket:
         self._client = storage.connection.meta.client
         self._client.meta.events.register("before-call.s3.DeleteObjects", _add_content_md5, unique_id=_add_content_md5)
 
+    @property
+    def name(self) -> str:
+        """Return the bucket's name."""
+        return str(self._storage.bucket_name)
+
     def begin_multipart_upload(self, key: str, *, content_type: str) -> str:
         """Start a multipart upload and return its id."""
         with bucket_errors():
             response = self._client.create_multipart_upload(**self._place(key), ContentType=content_type)
             return str(response["UploadId"])
 
-    def presigned_part_url(self, key: str, upload_id: str, number: int) -> str:
-        """Return the presigned URL to which a browser PUTs a part, valid for `signed_url_ttl_s`."""
-        parameters = {**self._place(key), "UploadId": upload_id, "PartNumber": number}
+    def presigned_part_url(self, key: str, upload_id: str, number: int, *, size_bytes: int) -> str:
+        """Return the presigned URL to which a browser PUTs a part, valid for `signed_url_ttl_s`.
+
+        The length is signed, so the bucket rejects a part of another size before it stores it.
+        """
+        parameters = {
+            **self._place(key),
+            "UploadId": upload_id,
+            "PartNumber": number,
+            "ContentLength": size_bytes,
+        }
         return str(self._client.generate_presigned_url("upload_part", Params=parameters, ExpiresIn=_ttl_s()))
 
     def parts(self, key: str, upload_id: str) -> list[Part]:

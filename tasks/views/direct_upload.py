@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import uuid
-from typing import Any
+from typing import Any, Literal
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -20,20 +21,25 @@ from ..models import DirectUpload
 from ..selectors.videos import videos_for
 from ..services.requests.delete import delete_video
 from ..services.requests.direct_upload import (
+    IdTakenError,
     PartsMissingError,
     UploadLostError,
     begin_direct_upload,
     complete_direct_upload,
     missing_parts,
 )
+from ..services.requests.quota import QuotaError
 from ..storage.bucket import Bucket, BucketError, NoSuchUploadError, default_bucket
-from .access import json_view
+from .access import QUOTA_STATUS, json_error, json_view
 from .upload import short_name, size_problem
 
 logger = logging.getLogger(__name__)
 
 MAX_URLS = 50
 """Maximum number of URLs per response. A script requests more when it needs them."""
+
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+"""What PostgreSQL cannot store in a text: NUL, and halves of surrogate pairs, which JSON can contain."""
 
 _UNAVAILABLE = "The storage is temporarily unavailable. The parts uploaded so far are kept. Try again in a few seconds."
 
@@ -68,6 +74,8 @@ def begin(request: HttpRequest) -> HttpResponseBase:
             content_type=content_type,
             video_id=video_id,
         )
+    except (IdTakenError, QuotaError) as error:
+        return json_error(QUOTA_STATUS if isinstance(error, QuotaError) else 409, error.code, str(error))
     except BucketError as error:
         return _unavailable(error)
     return JsonResponse(_as_json(upload, list(range(1, upload.parts + 1))), status=201)
@@ -76,9 +84,11 @@ def begin(request: HttpRequest) -> HttpResponseBase:
 def _problem(title: str, name: str, content_type: str, size_bytes: int) -> str:
     if not name:
         return "Choose a video file."
+    if _NOT_STORABLE.search(title + name):
+        return "The title and the name must not contain NUL or incomplete characters."
     if len(title) > 200:  # noqa: PLR2004 - the column's length
         return "The title can have at most 200 characters."
-    if len(content_type) > 100 or not content_type.isascii():  # noqa: PLR2004 - no registered type is longer
+    if len(content_type) > 100 or not (content_type.isascii() and content_type.isprintable()):  # noqa: PLR2004 - no registered type is longer
         return "The type must be a media type such as video/mp4."
     return size_problem(size_bytes)
 
@@ -87,7 +97,7 @@ def _problem(title: str, name: str, content_type: str, size_bytes: int) -> str:
 @json_view
 def upload(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """GET: return what is left to upload, even after the browser was closed. DELETE: abort the upload."""
-    row = _row(request, video_id)
+    row = _row(request, video_id, "delete" if request.method == "DELETE" else "view")
     if request.method == "DELETE":
         delete_video(video_id=row.video_id)
         return HttpResponse(status=204)
@@ -110,9 +120,11 @@ def part_urls(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     if not good or not all(type(number) is int and 1 <= number <= row.parts for number in numbers or []):
         return _bad_request(f"numbers must be up to {MAX_URLS} whole numbers from 1 to {row.parts}.")
     bucket, key = _bucket(), str(row.video.source)
-    return JsonResponse(
-        {"urls": {str(number): bucket.presigned_part_url(key, row.upload_id, number) for number in numbers or []}}
-    )
+    urls = {
+        str(number): bucket.presigned_part_url(key, row.upload_id, number, size_bytes=row.bytes_of(number))
+        for number in numbers or []
+    }
+    return JsonResponse({"urls": urls})
 
 
 @require_POST
@@ -123,21 +135,23 @@ def complete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     Responds with 200 and the URL of the video's page, 409 and the numbers of missing parts, or 410 if the
     upload has to start again from the beginning.
     """
-    video = get_object_or_404(videos_for(request.user), pk=video_id)
+    video = get_object_or_404(videos_for(request.user, "change"), pk=video_id)
     try:
         complete_direct_upload(bucket=_bucket(), video_id=video.pk)
     except PartsMissingError as error:
-        return JsonResponse({"errors": [str(error)], "missing": error.numbers}, status=409)
+        return json_error(409, error.code, str(error), missing=error.numbers)
     except (UploadLostError, NotFoundError) as error:
-        return JsonResponse({"errors": [str(error)]}, status=410)
+        return json_error(410, error.code, str(error))
     except BucketError as error:
         return _unavailable(error)
     return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])})
 
 
-def _row(request: HttpRequest, video_id: uuid.UUID) -> DirectUpload:
-    """Return the upload of a video that this user may change. Raises Http404 otherwise."""
-    allowed = videos_for(request.user).filter(pk=video_id)
+def _row(
+    request: HttpRequest, video_id: uuid.UUID, action: Literal["view", "change", "delete"] = "change"
+) -> DirectUpload:
+    """Return the upload of a video with which this user may do this. Raises Http404 otherwise."""
+    allowed = videos_for(request.user, action).filter(pk=video_id)
     return get_object_or_404(DirectUpload.objects.select_related("video"), video__in=allowed)
 
 
@@ -168,9 +182,9 @@ def _as_json(row: DirectUpload, missing: list[int]) -> dict[str, Any]:
 
 
 def _bad_request(message: str) -> JsonResponse:
-    return JsonResponse({"errors": [message]}, status=400)
+    return json_error(400, "INVALID", message)
 
 
 def _unavailable(error: BucketError) -> JsonResponse:
     logger.warning("STORAGE_UNAVAILABLE %s", error)
-    return JsonResponse({"errors": [_UNAVAILABLE]}, status=503)
+    return json_error(503, "STORAGE_UNAVAILABLE", _UNAVAILABLE)

@@ -7,6 +7,7 @@ With MEDIA_BASE_URL (a CDN or a public bucket), browsers use that URL and never 
 
 from __future__ import annotations
 
+import gzip
 import posixpath
 import uuid
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import IO
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.views.decorators.gzip import gzip_page
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from ..selectors.videos import plays_directly, videos_for
@@ -23,7 +24,8 @@ from ..storage.bucket import Bucket, default_bucket
 from ..storage.keys import PUBLISHED_PREFIX
 from .access import json_view
 from .byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
-from .signed import SIGNED_SUFFIXES, sign
+from .signed import SIGNED_SUFFIXES
+from .signed_texts import accepts_gzip, signed_gzip
 
 _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -98,14 +100,16 @@ def _from_bucket(request: HttpRequest, key: str, bucket: Bucket) -> HttpResponse
     return response
 
 
-@gzip_page
-def _signed_text(_: HttpRequest, key: str, bucket: Bucket) -> HttpResponse:
+def _signed_text(request: HttpRequest, key: str, bucket: Bucket) -> HttpResponse:
     try:
-        with default_storage.open(key, "rb") as file:
-            text = file.read().decode()
+        packed = signed_gzip(bucket, key)
     except FileNotFoundError:
         raise Http404 from None
-    response = HttpResponse(sign(text, key=key, url_of=bucket.presigned_url), content_type=_content_type(key))
+    if accepts_gzip(request):
+        response = HttpResponse(packed, content_type=_content_type(key), headers={"Content-Encoding": "gzip"})
+    else:
+        response = HttpResponse(gzip.decompress(packed), content_type=_content_type(key))
+    patch_vary_headers(response, ["Accept-Encoding"])
     response["Cache-Control"] = _NO_CACHE
     return response
 

@@ -17,9 +17,11 @@ from ..selectors.media_urls import media_url
 from ..selectors.timeline import video_timeline
 from ..selectors.videos import overviews, video_overview, videos_for
 from ..services.requests.delete import delete_video
+from ..services.requests.quota import QuotaError
 from ..services.requests.request import RetryNotOfferedError, retry_video
 from ..storage.bucket import default_bucket
-from .access import html_view
+from .access import QUOTA_STATUS, html_view, json_error, json_view, wants_json
+from .body_limit import accepts_large_bodies
 from .upload import UploadForm
 
 PAGE_VIDEOS = 24
@@ -33,24 +35,26 @@ def video_list(request: HttpRequest) -> HttpResponse:
     return _list_page(request, UploadForm())
 
 
+@accepts_large_bodies(if_true=lambda: default_bucket() is None)
 @require_POST
 def upload(request: HttpRequest) -> HttpResponseBase:
-    """Accept an upload.
+    """Accept an upload: of any size if the storage is a folder, otherwise of a small file.
 
     The response to a script (Accept: application/json) is JSON with the video's URL or the errors; the
     response to a form is a page.
     """
-    wants_json = request.accepts("application/json") and not request.accepts("text/html")
-    if wants_json and not request.user.is_active:
-        return JsonResponse({"errors": ["You have been signed out. Sign in, then upload the file again."]}, status=403)
-    return _upload_json(request) if wants_json else _upload_page(request)
+    return _upload_json(request) if wants_json(request) else _upload_page(request)
 
 
+@json_view
 def _upload_json(request: HttpRequest) -> JsonResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
-        return JsonResponse({"errors": [error for errors in form.errors.values() for error in errors]}, status=400)
-    video = form.save(owner=request.user)
+        return json_error(400, "INVALID", *(str(error) for errors in form.errors.values() for error in errors))
+    try:
+        video = form.save(owner=request.user)
+    except QuotaError as error:
+        return json_error(QUOTA_STATUS, error.code, str(error))
     return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])}, status=201)
 
 
@@ -59,7 +63,12 @@ def _upload_page(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         return _list_page(request, form, status=400)
-    return redirect("batchreel:video", form.save(owner=request.user).pk)
+    try:
+        video = form.save(owner=request.user)
+    except QuotaError as error:
+        form.add_error("source", f"{error} ({error.code})")
+        return _list_page(request, form, status=QUOTA_STATUS)
+    return redirect("batchreel:video", video.pk)
 
 
 def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> HttpResponse:
@@ -102,11 +111,13 @@ def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
 
     A DEAD job continues where it stopped; otherwise a new job starts from the beginning.
     """
-    video = get_object_or_404(videos_for(request.user), pk=video_id)
+    video = get_object_or_404(videos_for(request.user, "change"), pk=video_id)
     try:
-        retry_video(video_id=video.pk)
+        retry_video(video_id=video.pk, owner=request.user if video.owner_id == request.user.pk else None)
     except RetryNotOfferedError as error:
         messages.info(request, str(error))
+    except QuotaError as error:
+        messages.error(request, f"{error} ({error.code})")
     except BatchreelError as error:
         messages.error(request, str(error))
     else:
@@ -118,7 +129,7 @@ def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
 @html_view
 def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     """Delete the video: its jobs end now, its files are removed soon after."""
-    video = get_object_or_404(videos_for(request.user), pk=video_id)
+    video = get_object_or_404(videos_for(request.user, "delete"), pk=video_id)
     with suppress(NotFoundError):  # deleted concurrently, and its rows are already gone
         delete_video(video_id=video.pk)
     messages.success(request, f"“{video}” was deleted.")
@@ -129,5 +140,5 @@ def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
 @html_view
 def confirm_delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     """Ask for confirmation before deleting."""
-    video = get_object_or_404(videos_for(request.user), pk=video_id)
+    video = get_object_or_404(videos_for(request.user, "delete"), pk=video_id)
     return render(request, "batchreel/delete.html", {"video": video})

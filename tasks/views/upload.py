@@ -11,6 +11,7 @@ from django.db import transaction
 
 from ..conf import bridge_settings
 from ..models import Video
+from ..services.requests.quota import check_upload, lock_owner
 from ..services.state.lost_commit import may_be_committed
 
 _GIB = 1024**3
@@ -46,13 +47,16 @@ class UploadForm(forms.Form):
 def store_upload(*, title: str, file: UploadedFile[bytes], owner: Any = None) -> Video:
     """Store the file, then save and return the video, so that no transaction waits for the storage.
 
-    If the row cannot be saved, the file is deleted.
+    If the row cannot be saved, the file is deleted. Raises QuotaError.
     """
-    name = file.name or "video"
-    video = Video(owner=owner, title=title or posixpath.splitext(name)[0][:200])
+    name, size_bytes = file.name or "video", file.size or 0
+    check_upload(owner, size_bytes=size_bytes, direct=False)
+    video = Video(owner=owner, title=title or posixpath.splitext(name)[0][:200], source_bytes=size_bytes)
     video.source.save(short_name(name), file, save=False)
     try:
         with transaction.atomic():
+            lock_owner(owner)
+            check_upload(owner, size_bytes=size_bytes, direct=False)
             video.save(force_insert=True)
     except BaseException:
         if not may_be_committed(Video.objects.filter(pk=video.pk)):

@@ -15,10 +15,13 @@ from tasks.models import Job, Video
 from tasks.services.requests.request import request_again
 from tests.factories import claimed, planned, submitted_attempt
 from tests.media.clips import ffmpeg
+from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from playwright.sync_api import Route
 
     from tests.browser.browsing import Browsing
 
@@ -180,6 +183,65 @@ def test_playback_continues_when_a_new_version_is_published(
     assert str(again.job_id) in str(page.get_attribute("#player", "data-playlist"))
     # The container runs during playback and may stall it; that must not interrupt the viewer.
     assert set(browsing.problems) <= STALLED
+
+
+class Outage:
+    """The site answers requests for media with 503, beyond what was loaded before it began."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self.refused = 0
+        self._ranges: dict[str, set[str]] = {}
+
+    def handle(self, route: Route) -> None:
+        """Let the first two ranges of each file pass: what describes the track, and its first segment."""
+        ranges = self._ranges.setdefault(route.request.url, set())
+        if len(ranges) < 2:
+            ranges.add(route.request.headers.get("range", ""))
+        if self.is_over or route.request.headers.get("range", "") in ranges:
+            route.continue_()
+        else:
+            self.refused += 1
+            route.fulfill(status=503, body="unavailable")
+
+
+def fatal_errors(browsing: Browsing) -> int:
+    browsing.page.evaluate("0")  # Playwright passes on events during its own calls
+    return sum("fatal" in each for each in browsing.problems)
+
+
+def test_playback_continues_where_it_was_when_the_server_was_unavailable(
+    browsing: Browsing, clip: Path, program_environment: dict[str, str]
+) -> None:
+    page, outage = browsing.page, Outage()
+    video = upload(browsing, clip)
+    page.goto("about:blank")
+    run_container(video, program_environment)
+    page.route("**/media/**/*.mp4", outage.handle)
+    browsing.open(f"/videos/{video.pk}/")
+    browsing.wait_until("player.buffered.length && player.buffered.end(0) > 1")
+    page.evaluate("() => { player.muted = true; player.currentTime = 10; return void player.play(); }")
+    # hls.js gives up twice, and is started again.
+    wait_for(lambda: fatal_errors(browsing) > 1, what="two fatal errors of hls.js")
+    assert page.inner_text("#player-error").startswith("The server cannot be reached.")
+    assert page.evaluate("[player.currentTime, player.seeking]") == [10, True]
+    outage.is_over = True
+    browsing.wait_until("player.currentTime > 11")
+    assert page.is_hidden("#player-error")
+    assert outage.refused > 0
+
+
+def test_player_gives_up_when_the_media_are_gone(
+    browsing: Browsing, clip: Path, program_environment: dict[str, str]
+) -> None:
+    page = browsing.page
+    video = upload(browsing, clip)
+    page.goto("about:blank")
+    run_container(video, program_environment)
+    page.route("**/media/**/*.m3u8", lambda route: route.fulfill(status=404, body="gone"))
+    browsing.open(f"/videos/{video.pk}/")
+    page.wait_for_selector("#player-error", state="visible")
+    assert page.inner_text("#player-error") == "The video could not be loaded. Reload the page to try again."
 
 
 def test_page_names_the_missing_library_when_hls_js_is_not_installed(

@@ -73,7 +73,7 @@ upload = begin_direct_upload(
     bucket=bucket, owner=None, title="", name=path.name, size_bytes=path.stat().st_size, content_type="video/mp4"
 )
 assert upload.parts == 1
-url = bucket.presigned_part_url(str(upload.video.source), upload.upload_id, 1)
+url = bucket.presigned_part_url(str(upload.video.source), upload.upload_id, 1, size_bytes=upload.size_bytes)
 plain = {"Content-Type": "application/octet-stream"}
 part = urllib.request.Request(url, data=path.read_bytes(), method="PUT", headers=plain)
 urllib.request.urlopen(part, timeout=30).close()

@@ -13,6 +13,7 @@ from tests.mutations.request_patches import REQUEST_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
 from tests.mutations.tick_patches import TICK_PATCHES
+from tests.mutations.web_patches import WEB_PATCHES
 
 if TYPE_CHECKING:
     from tests.mutations.patch import Patch
@@ -29,6 +30,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *REMOVAL_PATCHES,
             *CONTAINER_PATCHES,
             *SIMULATION_PATCHES,
+            *WEB_PATCHES,
         ),
         key=lambda patch: patch.promise,
     )

@@ -20,6 +20,8 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E001", {"max_attempts": 0}),
     ("batchreel.E001", {"submit_lookup_delay_s": -1}),
     ("batchreel.E001", {"vcpus": 1.5}),
+    ("batchreel.E001", {"large_bodies_per_process": 0}),
+    ("batchreel.W052", {"body_limit_bytes": 2_621_441}),
     ("batchreel.E001", {"image": 7}),
     ("batchreel.E019", {"signed_url_ttl_s": 604_801}),
     ("batchreel.E001", {"secrets": "arn"}),
@@ -209,3 +211,15 @@ def test_system_check_fails_when_the_database_is_not_postgresql(monkeypatch: pyt
 def test_system_check_fails_when_no_database_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(django_settings.DATABASES["default"], "NAME", "")
     assert ids() == {"batchreel.E008"}
+
+
+@pytest.mark.parametrize(("expected", "place"), [("batchreel.W050", None), ("batchreel.E051", 0)])
+def test_system_check_reports_the_body_limit_when_it_cannot_work(
+    settings: Settings, expected: str, place: int | None
+) -> None:
+    limit = "tasks.views.body_limit.BodyLimitMiddleware"
+    others = [name for name in settings.MIDDLEWARE if name != limit]
+    settings.MIDDLEWARE = others if place is None else [*others[:place], limit, *others[place:]]
+    (found,) = messages()
+    assert found.id == expected
+    assert limit in str(found.hint)

@@ -23,6 +23,13 @@ from ..state.locking import lock_video
 from ..state.lost_commit import may_be_committed
 from ..state.transition import append_event
 from .delete import delete_video
+from .quota import check_upload, lock_owner
+
+
+class IdTakenError(ConflictError):
+    """Another video or upload has the requested id."""
+
+    code = "ID_TAKEN"
 
 
 class PartsMissingError(ConflictError):
@@ -55,7 +62,7 @@ def begin_direct_upload(
     """Begin the upload of a file, and create its video with an incomplete source.
 
     If `video_id` names an unfinished upload of the same owner and size, return that one: the first
-    response was lost. Raises BucketError; no row is left then.
+    response was lost. Raises IdTakenError, QuotaError or BucketError; no row is left then.
     """
     if video_id is not None:
         known = DirectUpload.objects.select_related("video").filter(
@@ -63,16 +70,23 @@ def begin_direct_upload(
         )
         if upload := known.first():
             return upload
+        if Video.objects.filter(pk=video_id).exists():
+            message = "Another upload has this id. Begin again with a new one."
+            raise IdTakenError(message)
+    check_upload(owner, size_bytes=size_bytes, direct=True)
     video = Video(
         pk=video_id or uuid.uuid4(),
         owner=owner,
         title=title or posixpath.splitext(name)[0][:200],
         source_complete=False,
+        source_bytes=size_bytes,
     )
     video.source.name = key = video.source.field.generate_filename(video, name)
     upload_id = bucket.begin_multipart_upload(key, content_type=content_type)
     try:
         with transaction.atomic():
+            lock_owner(owner)
+            check_upload(owner, size_bytes=size_bytes, direct=True)
             video.save(force_insert=True)
             return DirectUpload.objects.create(
                 video=video, upload_id=upload_id, size_bytes=size_bytes, part_bytes=part_size_bytes(size_bytes)

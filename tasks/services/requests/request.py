@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
@@ -24,6 +25,7 @@ from ...wakeup import wake_on_commit
 from ..state.locking import lock_job, lock_video, lock_video_of
 from ..state.transition import append_event, transition
 from .cancel import cancel_locked
+from .quota import check_retry, lock_owner
 
 logger = logging.getLogger(__name__)
 
@@ -142,12 +144,13 @@ def revive(*, job_id: uuid.UUID) -> None:
 
 
 @transaction.atomic
-def retry_video(*, video_id: uuid.UUID) -> RequestResult:
+def retry_video(*, video_id: uuid.UUID, owner: Any = None) -> RequestResult:
     """Continue the video's DEAD job where it stopped, or start a new job after any other unsuccessful end.
 
-    Raises NotFoundError, RetryNotOfferedError (being processed, ready, or not uploaded yet) or
-    ConflictError.
+    `owner` is the user whose quotas apply, or None for operators. Raises NotFoundError,
+    RetryNotOfferedError (being processed, ready, or not uploaded yet), QuotaError or ConflictError.
     """
+    lock_owner(owner)
     video = lock_video(video_id)
     if video is None:
         message = "The video was deleted or does not exist."
@@ -155,6 +158,7 @@ def retry_video(*, video_id: uuid.UUID) -> RequestResult:
     offer = can_retry(video)
     if not offer.possible:
         raise RetryNotOfferedError(offer.message)
+    check_retry(owner)
     newest = Job.objects.filter(video=video).order_by("-created_at").first()
     if newest is not None and newest.state == JobState.DEAD:
         revive(job_id=newest.pk)

@@ -1,4 +1,4 @@
-"""Row locks, always in the same order: the video's if it is needed, then the job's.
+"""Row locks, always in the same order: the owner's for a quota, the video's if it is needed, then the job's.
 
 The holder of a job's lock may change the job's attempts and units.
 """

@@ -5,20 +5,73 @@
   const MEDIA_TYPE = "application/vnd.apple.mpegurl";
   const MAX_RECOVERIES = 3;
   const MIN_RENEWAL_INTERVAL_MS = 60000;
+  const FIRST_PAUSE_MS = 1000;
+  const MAX_PAUSE_MS = 10000;
+  const GIVE_UP_AFTER_MS = 30 * 60 * 1000;
+  const FAILED = "The video could not be loaded. Reload the page to try again.";
+  const INTERRUPTED = "The server cannot be reached. Playback will continue here as soon as it can.";
   const video = document.getElementById("player");
   if (!video) return;
   const errorBox = document.getElementById("player-error");
   const rungs = document.getElementById("rungs");
   const rungSelect = document.getElementById("rung");
 
-  function showError(message) {
+  function showError(message, kind = "error") {
+    errorBox.className = `message ${kind}`;
     errorBox.textContent = message;
     errorBox.hidden = false;
   }
 
+  // A deployment or an overloaded storage makes the server unavailable for minutes. Meanwhile `resume` is called after growing
+  // pauses; the player keeps its position.
+  function outageHandler(resume) {
+    let sinceMs = null;
+    let pauseMs = FIRST_PAUSE_MS;
+    let timer = 0;
+    return {
+      interrupted() {
+        clearTimeout(timer);
+        sinceMs ??= performance.now();
+        if (performance.now() - sinceMs > GIVE_UP_AFTER_MS) return showError(FAILED);
+        showError(INTERRUPTED, "info");
+        timer = setTimeout(resume, pauseMs);
+        pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS);
+      },
+      over() {
+        if (sinceMs === null) return;
+        clearTimeout(timer);
+        sinceMs = null;
+        pauseMs = FIRST_PAUSE_MS;
+        errorBox.hidden = true;
+      },
+    };
+  }
+
   function playNatively() {
+    let positionS = 0;
+    let isPaused = true;
+    const outage = outageHandler(() => {
+      video.load();
+      video.addEventListener("loadedmetadata", () => { video.currentTime = positionS; }, { once: true });
+      if (!isPaused) video.play().catch(() => {});
+    });
     video.src = video.dataset.playlist;
-    video.addEventListener("error", () => showError("The video could not be loaded. Reload the page to try again."));
+    video.addEventListener("playing", outage.over);
+    video.addEventListener("error", () => {
+      if (video.error.code !== MediaError.MEDIA_ERR_NETWORK) return showError(FAILED);
+      if (video.currentTime > 0) [positionS, isPaused] = [video.currentTime, video.paused];
+      outage.interrupted();
+    });
+  }
+
+  // Fewer retries than by default: outageHandler makes the others, and shows a message meanwhile.
+  function withOneRetry({ default: policy }) {
+    return { default: { ...policy, errorRetry: { ...policy.errorRetry, maxNumRetry: 1 } } };
+  }
+
+  function isOutage(error) {
+    const status = error.response?.code;
+    return !status || status >= 500 || status === 408 || status === 429;
   }
 
   function showRungMenu(hls) {
@@ -33,10 +86,17 @@
   }
 
   function playWithHls(Hls) {
-    const hls = new Hls();
+    const { fragLoadPolicy, playlistLoadPolicy, manifestLoadPolicy } = Hls.DefaultConfig;
+    const hls = new Hls({
+      fragLoadPolicy: withOneRetry(fragLoadPolicy),
+      playlistLoadPolicy: withOneRetry(playlistLoadPolicy),
+      manifestLoadPolicy: withOneRetry(manifestLoadPolicy),
+    });
+    const outage = outageHandler(() => (hls.levels.length ? hls.startLoad() : hls.loadSource(video.dataset.playlist)));
     let recoveries = 0;
     let renewedAt = -Infinity;
     hls.on(Hls.Events.MANIFEST_PARSED, () => showRungMenu(hls));
+    hls.on(Hls.Events.FRAG_LOADED, outage.over);
     hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => {
       const now = hls.levels[level];
       rungSelect.options[0].textContent = hls.autoLevelEnabled ? `Automatic (${Math.min(now.width, now.height)}p)` : "Automatic";
@@ -52,12 +112,16 @@
         return;
       }
       if (!error.fatal) return;
+      if (error.type === Hls.ErrorTypes.NETWORK_ERROR && isOutage(error)) {
+        outage.interrupted();
+        return;
+      }
       recoveries += 1;
       if (error.type === Hls.ErrorTypes.MEDIA_ERROR && recoveries <= MAX_RECOVERIES) {
         hls.recoverMediaError();
       } else {
-        hls.destroy();
-        showError("The video could not be loaded. Reload the page to try again.");
+        hls.stopLoad();
+        showError(FAILED);
       }
     });
     hls.loadSource(video.dataset.playlist);

@@ -9,9 +9,12 @@ import http.client
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
+import boto3
 import pytest
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db.models import F
@@ -80,6 +83,24 @@ def put(url: str, content: bytes) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def signature_is_valid(url: str, *, content_length: int) -> bool:
+    """Sign a PUT of this length as S3 does to verify it, and compare (Amazon S3, "Authenticating Requests").
+
+    The local endpoint verifies no signature.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    signature = query.pop("X-Amz-Signature")
+    signed = [parts.scheme + "://" + parts.netloc + parts.path, urlencode(query, quote_via=quote)]
+    request = AWSRequest("PUT", "?".join(signed), headers={"Host": parts.netloc, "Content-Length": str(content_length)})
+    request.context["timestamp"] = query["X-Amz-Date"]
+    _, _, region, _, _ = query["X-Amz-Credential"].split("/")
+    credentials = boto3.Session().get_credentials().get_frozen_credentials()
+    auth = S3SigV4QueryAuth(credentials, "s3", region, expires=int(query["X-Amz-Expires"]))
+    text = auth.string_to_sign(request, auth.canonical_request(request))
+    return bool(auth.signature(text, request) == signature)
 
 
 def put_parts(browser: Client, upload: dict[str, Any], numbers: list[int], content: bytes = CONTENT) -> None:
@@ -222,7 +243,10 @@ def test_completing_an_upload_fails_when_its_video_was_deleted(
     put_parts(lecturer, upload, [1, 2, 3])
     monkeypatch.setattr("tasks.services.requests.direct_upload.lock_video", lambda _: None)
     response = complete(lecturer, upload)
-    assert (response.status_code, response.json()) == (410, {"errors": ["The video was deleted in the meantime."]})
+    assert (response.status_code, response.json()) == (
+        410,
+        {"errors": ["The video was deleted in the meantime."], "code": "NOT_FOUND"},
+    )
     assert lecturer.get(upload["url"].replace(upload["video"], str(uuid.uuid4()))).json()["errors"]
 
 
@@ -235,13 +259,16 @@ def test_completing_an_upload_fails_when_its_video_was_deleted(
         ({"size_bytes": True}, "The request needs a title, a name, a type and size_bytes."),
         ({"name": ""}, "Choose a video file."),
         ({"title": "x" * 201}, "The title can have at most 200 characters."),
+        ({"title": "a\0b"}, "The title and the name must not contain NUL or incomplete characters."),
+        ({"title": "\ud83d"}, "The title and the name must not contain NUL or incomplete characters."),
+        ({"type": "video/mp4\r\nX-Other: 1"}, "The type must be a media type such as video/mp4."),
     ],
 )
 def test_multipart_upload_returns_the_reason_when_it_is_rejected(
     changes: dict[str, object], message: str, lecturer: Client, bucket: PrivateBucket
 ) -> None:
     response = begin(lecturer, **changes)
-    assert (response.status_code, response.json()) == (400, {"errors": [message]})
+    assert (response.status_code, response.json()) == (400, {"errors": [message], "code": "INVALID"})
     assert not Video.objects.exists()
     assert bucket.unfinished() == []
 
@@ -253,10 +280,46 @@ def test_part_url_is_rejected_when_the_part_does_not_exist(numbers: Any, lecture
     assert response.status_code == 400
 
 
-def test_second_upload_is_aborted_when_its_id_is_taken(lecturer: Client, bucket: PrivateBucket) -> None:
+def test_second_upload_is_refused_when_its_id_is_taken(lecturer: Client, bucket: PrivateBucket) -> None:
     first = begun(lecturer)
-    assert begin(lecturer, id=first["video"], size_bytes=1).status_code == 503
+    response = begin(lecturer, id=first["video"], size_bytes=1)
+    # 503 would make the page's script repeat it for half an hour.
+    assert (response.status_code, response.json()["code"]) == (409, "ID_TAKEN")
     assert len(bucket.unfinished()) == 1
+
+
+def test_second_upload_is_aborted_when_its_id_is_taken_meanwhile(
+    lecturer: Client, bucket: PrivateBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = uuid.uuid4()
+    original = Bucket.begin_multipart_upload
+
+    def take_the_id(*arguments: Any, **options: Any) -> str:
+        monkeypatch.undo()
+        assert begin(lecturer, id=str(chosen), size_bytes=1).status_code == 201
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(Bucket, "begin_multipart_upload", take_the_id)
+    response = begin(lecturer, id=str(chosen))
+    assert (response.status_code, response.json()["code"]) == (409, "CONFLICT")
+    assert len(bucket.unfinished()) == 1
+
+
+@pytest.mark.parametrize("name", ["..", "/", "a\0.mp4"])
+def test_upload_is_rejected_when_its_name_cannot_be_stored(name: str, lecturer: Client, bucket: PrivateBucket) -> None:
+    response = begin(lecturer, name=name)
+    assert (response.status_code, response.json()["code"]) == (400, "INVALID")
+    assert bucket.unfinished() == []
+
+
+def test_part_url_signs_the_length_of_its_part_when_it_is_given_out(lecturer: Client) -> None:
+    upload = begun(lecturer)
+    response = lecturer.post(f"{upload['url']}urls/", {"numbers": [1, PARTS]}, content_type="application/json")
+    for number, size_bytes in ((1, MIN_PART_BYTES), (PARTS, len(b"the rest"))):
+        url = response.json()["urls"][str(number)]
+        assert parse_qs(urlsplit(url).query)["X-Amz-SignedHeaders"] == ["content-length;host"]
+        assert signature_is_valid(url, content_length=size_bytes)
+        assert not signature_is_valid(url, content_length=size_bytes + 1)
 
 
 def test_upload_leaves_nothing_in_the_bucket_when_its_row_fails(

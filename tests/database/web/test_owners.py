@@ -1,10 +1,11 @@
-"""Videos are private to their owner: other users see no page, URL or file; staff see all."""
+"""Videos are private to their owner: others see no page, URL or file, unless they have the permission."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -18,14 +19,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
+PERMISSIONS = {"operator": ["view_video", "change_video", "delete_video"], "viewer": ["view_video"]}
+
 
 @pytest.fixture
 def people(django_user_model: type[User]) -> dict[str, Client]:
-    """Browsers of a lecturer, another lecturer, a staff member, and a visitor who is not signed in."""
+    """Browsers of lecturers, staff without and with permissions, a superuser, and a visitor who is not signed in."""
     browsers = {"stranger": Client()}
-    for name in ("lecturer", "other", "staff"):
+    for name in ("lecturer", "other", "blogger", "operator", "viewer", "superuser"):
         browsers[name] = Client()
-        browsers[name].force_login(django_user_model.objects.create_user(name, is_staff=name == "staff"))
+        user = django_user_model.objects.create_user(
+            name, is_staff=name in {"blogger", "operator"}, is_superuser=name == "superuser"
+        )
+        user.user_permissions.add(*Permission.objects.filter(codename__in=PERMISSIONS.get(name, [])))
+        browsers[name].force_login(user)
     return browsers
 
 
@@ -50,8 +57,8 @@ def paths(video: Video) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("who", ["lecturer", "staff"])
-def test_owner_and_staff_can_use_a_video_when_signed_in(who: str, people: dict[str, Client], video: Video) -> None:
+@pytest.mark.parametrize("who", ["lecturer", "operator", "superuser"])
+def test_owner_and_operators_can_use_a_video_when_signed_in(who: str, people: dict[str, Client], video: Video) -> None:
     assert b"Mine" in people[who].get("/").content
     assert people[who].get("/progress/", {"video": video.pk}).json()["videos"][str(video.pk)] is not None
     for method, path in paths(video):
@@ -62,8 +69,11 @@ def test_owner_and_staff_can_use_a_video_when_signed_in(who: str, people: dict[s
     assert video.deleted_at is not None, "the last request deletes it"
 
 
-def test_video_does_not_exist_for_users_when_they_do_not_own_it(people: dict[str, Client], video: Video) -> None:
-    other = people["other"]
+@pytest.mark.parametrize("who", ["other", "blogger"])
+def test_video_does_not_exist_for_users_when_they_do_not_own_it(
+    who: str, people: dict[str, Client], video: Video
+) -> None:
+    other = people[who]
     assert b"Mine" not in other.get("/").content
     assert other.get("/progress/", {"video": video.pk}).json() == {"videos": {str(video.pk): None}}
     for method, path in paths(video):
@@ -71,6 +81,16 @@ def test_video_does_not_exist_for_users_when_they_do_not_own_it(people: dict[str
     video.refresh_from_db()
     assert video.deleted_at is None
     assert Job.objects.count() == 1
+
+
+def test_viewer_cannot_change_or_delete_a_video_when_permitted_to_view_all(
+    people: dict[str, Client], video: Video
+) -> None:
+    for method, path in paths(video):
+        expected = 200 if method != "post" and "delete" not in path else 404
+        assert getattr(people["viewer"], method)(path).status_code == expected, path
+    video.refresh_from_db()
+    assert video.deleted_at is None
 
 
 def test_visitor_is_redirected_to_the_login_when_not_signed_in(people: dict[str, Client], video: Video) -> None:
@@ -81,9 +101,9 @@ def test_visitor_is_redirected_to_the_login_when_not_signed_in(people: dict[str,
     assert people["stranger"].get("/progress/", {"video": video.pk}).status_code == 403
 
 
-def test_video_is_visible_to_staff_only_when_it_has_no_owner(people: dict[str, Client]) -> None:
+def test_video_is_visible_to_operators_only_when_it_has_no_owner(people: dict[str, Client]) -> None:
     video = uploaded_video(title="From a script")
-    assert people["staff"].get(f"/videos/{video.pk}/").status_code == 200
+    assert people["operator"].get(f"/videos/{video.pk}/").status_code == 200
     assert people["lecturer"].get(f"/videos/{video.pk}/").status_code == 404
 
 

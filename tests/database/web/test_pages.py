@@ -87,12 +87,10 @@ def test_pages_redirect_to_the_login_when_a_visitor_is_not_signed_in(client: Cli
 
 
 def test_scripts_get_a_json_error_when_signed_out(client: Client) -> None:
-    assert client.get("/progress/").json() == {"errors": ["You have been signed out. Sign in again."]}
+    signed_out = {"errors": ["You have been signed out. Sign in again."], "code": "SIGNED_OUT"}
+    assert client.get("/progress/").json() == signed_out
     response = client.post("/upload/", upload(), headers=JSON)
-    assert (response.status_code, response.json()["errors"]) == (
-        403,
-        ["You have been signed out. Sign in, then upload the file again."],
-    )
+    assert (response.status_code, response.json()) == (403, signed_out)
     assert not Video.objects.exists()
 
 
@@ -143,7 +141,7 @@ def test_upload_creates_a_video_when_sent_by_a_plain_form(staff: Client) -> None
 )
 def test_upload_shows_the_error_when_it_is_rejected(staff: Client, fields: dict[str, object], error: str) -> None:
     by_script = staff.post("/upload/", fields, headers=JSON)
-    assert (by_script.status_code, by_script.json()) == (400, {"errors": [error]})
+    assert (by_script.status_code, by_script.json()) == (400, {"errors": [error], "code": "INVALID"})
     if file := fields.get("source"):
         file.seek(0)  # type: ignore[attr-defined]  # the form is sent a second time
     by_form = staff.post("/upload/", fields)
@@ -162,11 +160,10 @@ def test_upload_is_stored_when_its_name_is_too_long_for_file_systems(staff: Clie
 
 @pytest.mark.django_db(transaction=True)
 def test_uploaded_file_is_removed_when_its_row_cannot_be_saved(staff: Client) -> None:
-    staff.raise_request_exception = False
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE batchreel_video ADD CONSTRAINT nothing_fits CHECK (title <> 'refused') NOT VALID")
     try:
-        assert staff.post("/upload/", {**upload(), "title": "refused"}, headers=JSON).status_code == 500
+        assert staff.post("/upload/", {**upload(), "title": "refused"}, headers=JSON).status_code == 409
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE batchreel_video DROP CONSTRAINT nothing_fits")
@@ -287,7 +284,10 @@ def test_progress_returns_503_when_the_database_is_unreachable(staff: Client) ->
     finally:
         connection.settings_dict["PORT"] = port
     assert (response.status_code, response["Retry-After"], response["Cache-Control"]) == (503, "5", "no-store")
-    assert response.json() == {"errors": ["Temporarily unavailable. Try again in a few seconds."]}
+    assert response.json() == {
+        "errors": ["Temporarily unavailable. Try again in a few seconds."],
+        "code": "UNAVAILABLE",
+    }
 
 
 # Buttons.

@@ -5,6 +5,7 @@ The site serves playlists with presigned URLs, which work for a while without si
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import posixpath
 import re
@@ -15,6 +16,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from tasks.conf import bridge_settings
 from tasks.selectors.media_urls import media_url
 from tasks.views.signed import sign
 from tests.buckets import use_new_bucket
@@ -149,3 +151,48 @@ def test_presigned_urls_stay_in_the_publication_when_an_mpd_is_served(staff: Cli
     assert all(
         posixpath.normpath(path).partition("/published/")[2].startswith(folder.partition("/")[2]) for path in paths
     )
+
+
+def test_playlist_is_signed_once_when_many_viewers_request_it(
+    staff: Client, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_texts = count_signed_texts(monkeypatch)
+    url = media_url(f"{folder}/publish/720p.m3u8")
+    plain = {staff.get(url).content for _ in range(3)}
+    packed = staff.get(url, headers={"Accept-Encoding": "gzip"})
+    assert {gzip.decompress(packed.content)} == plain
+    assert (packed["Vary"], len(signed_texts)) == ("Accept-Encoding, Cookie", 1)
+
+
+def test_playlist_is_signed_again_when_half_of_the_lifetime_has_passed(
+    staff: Client, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_texts = count_signed_texts(monkeypatch)
+    url = media_url(f"{folder}/publish/720p.m3u8")
+    half_s = bridge_settings().signed_url_ttl_s / 2
+    for now_s in (10 * half_s, 11 * half_s - 1, 11 * half_s):
+        monkeypatch.setattr("tasks.views.signed_texts.time.time", lambda now_s=now_s: now_s)
+        assert staff.get(url).status_code == 200
+    assert len(signed_texts) == 2
+
+
+def test_playlist_is_signed_again_when_the_credentials_have_changed(
+    staff: Client, folder: str, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    url = media_url(f"{folder}/publish/720p.m3u8")
+    assert b"another-key" not in staff.get(url).content
+    options = {**settings.STORAGES["default"]["OPTIONS"], "access_key": "another-key", "secret_key": "secret"}
+    settings.STORAGES = {**settings.STORAGES, "default": {**settings.STORAGES["default"], "OPTIONS": options}}
+    assert b"another-key" in staff.get(url).content
+
+
+def count_signed_texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which each text that is signed from now on is added."""
+    texts: list[str] = []
+
+    def counted(text: str, **options: Any) -> str:
+        texts.append(text)
+        return sign(text, **options)
+
+    monkeypatch.setattr("tasks.views.signed_texts.sign", counted)
+    return texts

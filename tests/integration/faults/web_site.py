@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import requests
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
+from honcho.environ import parse_procfile
 
 from project.local.servers.lifeline import lifeline_command
 from project.local.servers.ports import free_port
@@ -28,15 +30,16 @@ _ANSWER_LIMIT_S = 30.0
 class WebSite:
     """The site's web server as the Procfile runs it; `kill` ends its arbiter and its workers at once."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}/"
-        command = [sys.executable, "-m", "gunicorn", "project.wsgi", "--worker-class", "gthread", "--threads", "8"]
+    def __init__(self, environment: Mapping[str, str], folder: Path, *options: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        program, *line = shlex.split(parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes["web"])
+        command = [sys.executable, "-m", program, *line, *options]
         with (folder / "web.log").open("ab") as log:
             self._process = subprocess.Popen(
                 # This lifeline kills all processes below it at once.
                 lifeline_command(
-                    [*command, "--bind", f"127.0.0.1:{port}", "--no-control-socket"],
+                    [*command, "--bind", f"127.0.0.1:{self.port}"],
                     stop_signal=signal.SIGKILL,
                     grace_s=0,
                     orphan_grace_s=0,

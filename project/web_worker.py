@@ -1,0 +1,234 @@
+"""Gunicorn worker that gives a thread only to requests that have arrived.
+
+With Gunicorn's own `gthread` worker, a thread reads the request from the socket, so a few clients
+that send their bodies slowly hold all threads. Load balancers of AWS pass bodies on as they arrive.
+This worker's event loop receives header and body first, up to MAX_BODY_BYTES, and answers /health/
+itself, so that a load balancer gets a response while every thread is busy.
+
+It does not limit how long a view may take, nor how slowly a client reads its response. A body above
+MAX_BODY_BYTES is left to the thread: tasks.views.body_limit decides who may send one, and how many
+at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import selectors
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Largest body that is received before a thread gets the request: the default of `body_limit_bytes`."""
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Largest request line and header. Browsers send less than 16 KiB."""
+
+MAX_BUFFERED_BYTES = 64 * 1024 * 1024
+"""What a process buffers for all incomplete requests together, in addition to SMALL_BYTES for each connection."""
+
+SMALL_BYTES = 16 * 1024
+"""An incomplete request of this size is kept even when MAX_BUFFERED_BYTES is used up."""
+
+_RECEIVE_BYTES = 64 * 1024
+_LINGER_S = 2.0
+_HEAD_END = b"\r\n\r\n"
+_HEALTH = b"GET /health/ "
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d+)[ \t]*(?=\r\n)", re.IGNORECASE)
+_TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
+_EXPECTS_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """A request that has not arrived completely. `whole_bytes` is None until its header has."""
+
+    data: bytearray
+    deadline_s: float
+    whole_bytes: int | None = None
+
+
+class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
+    """A `gthread` worker whose threads never wait for the request of a slow client."""
+
+    request_limit_s = 30.0
+    """Seconds from the first byte of a request to its last, for what the event loop receives."""
+
+    def init_process(self) -> None:
+        """Prepare the tables of connections. Called by Gunicorn in the new process."""
+        self._incoming: dict[TConn, _Incoming] = {}
+        self._closing: dict[TConn, float] = {}
+        self._buffered_bytes = 0
+        self._expired_at_s = 0.0
+        super().init_process()
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Receive the connection's next request, then pass it to a thread.
+
+        Gunicorn calls this for new connections, and for kept ones when they become readable.
+        """
+        if self.cfg.is_ssl:
+            super().enqueue_req(conn)
+            return
+        conn.init()
+        conn.sock.settimeout(0)
+        # For bodies that a thread reads: reading fails after this time without a byte.
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", round(self.request_limit_s), 0))
+        # A client may have sent the beginning of this request along with the previous one.
+        received = conn.parser.unreader.take_buffered()
+        limit_s = self.request_limit_s if received else self.cfg.keepalive
+        self._incoming[conn] = _Incoming(bytearray(received), time.monotonic() + limit_s)
+        self._buffered_bytes += len(received)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._receive, conn))
+        if received:
+            self._pass_on_if_whole(conn)
+        else:
+            self._receive(conn)
+
+    def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
+        """Keep the connection, or close it. Gunicorn would wait here for the client's end of the connection."""
+        if self.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():
+            super().finish_request(conn, fs)
+        else:
+            self._close(conn)
+
+    def murder_pending(self) -> None:
+        """Close connections whose time is up. Gunicorn calls this at least once a second."""
+        super().murder_pending()
+        now_s = time.monotonic()
+        if now_s - self._expired_at_s < 1:
+            return
+        self._expired_at_s = now_s
+        for conn, incoming in list(self._incoming.items()):
+            is_idle = not incoming.data
+            if is_idle and (now_s > incoming.deadline_s or not self.alive):
+                self._drop(conn)
+            elif now_s > incoming.deadline_s:
+                self._refuse(conn, "408 Request Timeout")
+        for conn, deadline_s in list(self._closing.items()):
+            if now_s > deadline_s:
+                self._closed(conn)
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001 - Gunicorn's signature
+        """Close the connection unless the whole request was received: Gunicorn would read the remainder first."""
+        return bool(conn.is_whole and super()._keepalive_after(conn, keepalive))
+
+    def _receive(self, conn: TConn, _socket: object = None) -> None:
+        incoming = self._incoming[conn]
+        try:
+            data = conn.sock.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(conn)
+            return
+        if not data:
+            self._drop(conn)
+            return
+        if not incoming.data:
+            incoming.deadline_s = time.monotonic() + self.request_limit_s
+        incoming.data += data
+        self._buffered_bytes += len(data)
+        self._pass_on_if_whole(conn)
+
+    def _pass_on_if_whole(self, conn: TConn) -> None:
+        incoming = self._incoming[conn]
+        if incoming.whole_bytes is None and not self._read_head(conn, incoming):
+            return
+        whole_bytes = incoming.whole_bytes or 0
+        if len(incoming.data) >= whole_bytes:
+            self._pass_on(conn, is_whole=True)
+        elif self._buffered_bytes > MAX_BUFFERED_BYTES and len(incoming.data) > SMALL_BYTES:
+            self._refuse(conn, "503 Service Unavailable")
+
+    def _read_head(self, conn: TConn, incoming: _Incoming) -> bool:
+        """Set `whole_bytes` from the header. Return False if that is not possible, or nothing is left to do."""
+        head_bytes = incoming.data.find(_HEAD_END) + len(_HEAD_END)
+        if head_bytes < len(_HEAD_END):
+            if len(incoming.data) > MAX_HEAD_BYTES:
+                self._refuse(conn, "431 Request Header Fields Too Large")
+            return False
+        head = bytes(incoming.data[:head_bytes])
+        if head.startswith(_HEALTH):
+            self._reply(conn, "200 OK", b"ok")
+            return False
+        # Eighteen digits are more than any limit, and int() refuses thousands.
+        body_bytes = max((int(length[:18]) for length in _LENGTH.findall(head)), default=0)
+        if body_bytes > MAX_BODY_BYTES or _TRANSFER_ENCODING.search(head):
+            self._pass_on(conn, is_whole=False)
+            return False
+        incoming.whole_bytes = head_bytes + body_bytes
+        if len(incoming.data) < incoming.whole_bytes and _EXPECTS_CONTINUE.search(head):
+            self._send(conn, b"HTTP/1.1 100 Continue\r\n\r\n")
+        return True
+
+    def _pass_on(self, conn: TConn, *, is_whole: bool) -> None:
+        conn.is_whole = is_whole
+        conn.parser.unreader.unread(bytes(self._forget(conn).data))
+        super().enqueue_req(conn)
+
+    def _refuse(self, conn: TConn, status: str) -> None:
+        self.log.warning("REQUEST_REFUSED %s %s", status, conn.client)
+        self._reply(conn, status, status.encode())
+
+    def _reply(self, conn: TConn, status: str, body: bytes) -> None:
+        self._forget(conn)
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self._send(conn, head.encode() + body)
+        self._close(conn)
+
+    def _send(self, conn: TConn, data: bytes) -> None:
+        """Send a few bytes, which fit into the socket's buffer. A client that is gone is noticed elsewhere."""
+        try:
+            conn.sock.send(data)
+        except OSError as error:
+            self.log.debug("Ignoring %s", error)
+
+    def _forget(self, conn: TConn) -> _Incoming:
+        self.poller.unregister(conn.sock)
+        incoming = self._incoming.pop(conn)
+        self._buffered_bytes -= len(incoming.data)
+        return incoming
+
+    def _drop(self, conn: TConn) -> None:
+        self._forget(conn)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _close(self, conn: TConn) -> None:
+        """Close the connection once the client has read the response: RFC 9112, 9.6."""
+        try:
+            conn.sock.settimeout(0)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.nr_conns -= 1
+            conn.close()
+            return
+        self._closing[conn] = time.monotonic() + _LINGER_S
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._discard, conn))
+
+    def _discard(self, conn: TConn, _socket: object) -> None:
+        try:
+            if conn.sock.recv(_RECEIVE_BYTES):
+                return
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.log.debug("Ignoring %s", error)
+        self._closed(conn)
+
+    def _closed(self, conn: TConn) -> None:
+        self.poller.unregister(conn.sock)
+        del self._closing[conn]
+        self.nr_conns -= 1
+        conn.close()

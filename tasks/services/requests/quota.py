@@ -1,0 +1,118 @@
+"""Quotas of an owner: how many files, bytes, jobs and retries one account may have at a time.
+
+They are for requests of people on the pages. Jobs of videos that the site's own code saves have
+none.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Now
+
+from ...conf import bridge_settings
+from ...lifecycle.errors import ConflictError
+from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent
+from ...models import DirectUpload, Event, Job, Video
+
+EXEMPT = "batchreel.exceed_quotas"
+"""The permission of users without quotas. Superusers have it."""
+
+_GIB = 1024**3
+_DAY = timedelta(days=1)
+
+
+class Quota(enum.StrEnum):
+    """The quotas, by their stable codes."""
+
+    OPEN_UPLOADS = "QUOTA_OPEN_UPLOADS"
+    OPEN_UPLOAD_BYTES = "QUOTA_OPEN_UPLOAD_BYTES"
+    STORED_BYTES = "QUOTA_STORED_BYTES"
+    ACTIVE_JOBS = "QUOTA_ACTIVE_JOBS"
+    RETRIES = "QUOTA_RETRIES"
+
+
+class QuotaError(ConflictError):
+    """The owner's quota is used up; `code` names it."""
+
+    def __init__(self, quota: Quota, message: str) -> None:
+        """Store the code."""
+        super().__init__(message)
+        self.code = quota.value
+
+
+def lock_owner(owner: Any) -> None:
+    """Lock the owner's row until the transaction ends, so that two requests cannot both take the last place.
+
+    Take this lock before the video's. A no-op for None.
+    """
+    if owner is not None:
+        get_user_model().objects.select_for_update(no_key=True, of=("self",)).filter(pk=owner.pk).first()
+
+
+def check_upload(owner: Any, *, size_bytes: int, direct: bool) -> None:
+    """Raise QuotaError if the owner may not upload a file of this size now.
+
+    `direct` is whether it is a direct upload, which is open until its last part has arrived.
+    """
+    if not _has_quotas(owner):
+        return
+    conf = bridge_settings()
+    if direct:
+        found = DirectUpload.objects.filter(video__owner=owner.pk, video__deleted_at=None).aggregate(
+            number=Count("pk"), size_bytes=Sum("size_bytes", default=0)
+        )
+        if 0 < conf.owner_open_uploads <= found["number"]:
+            message = f"You have {found['number']} uploads that are not complete. Continue them with the same files, or delete them."
+            raise QuotaError(Quota.OPEN_UPLOADS, message)
+        if 0 < conf.owner_open_upload_bytes < found["size_bytes"] + size_bytes:
+            message = (
+                f"Your uploads that are not complete have {found['size_bytes'] / _GIB:.1f} GiB. With this file they would"
+                f" have more than {conf.owner_open_upload_bytes / _GIB:g} GiB. Complete or delete one of them."
+            )
+            raise QuotaError(Quota.OPEN_UPLOAD_BYTES, message)
+    if conf.owner_stored_bytes:
+        stored_bytes = Video.objects.filter(owner=owner.pk, deleted_at=None).aggregate(
+            size_bytes=Sum("source_bytes", default=0)
+        )["size_bytes"]
+        if stored_bytes + size_bytes > conf.owner_stored_bytes:
+            message = (
+                f"Your files have {stored_bytes / _GIB:.1f} GiB. With this one they would have more than"
+                f" {conf.owner_stored_bytes / _GIB:g} GiB. Delete videos that you do not need."
+            )
+            raise QuotaError(Quota.STORED_BYTES, message)
+    _check_active_jobs(owner)
+
+
+def check_retry(owner: Any) -> None:
+    """Raise QuotaError if the owner may not retry a video now."""
+    if not _has_quotas(owner):
+        return
+    limit = bridge_settings().owner_retries_per_day
+    if limit and _retries_today(owner) >= limit:
+        message = f"You have retried {limit} times within 24 hours. Try again tomorrow, or ask an operator for help."
+        raise QuotaError(Quota.RETRIES, message)
+    _check_active_jobs(owner)
+
+
+def _check_active_jobs(owner: Any) -> None:
+    limit = bridge_settings().owner_active_jobs
+    if limit and Job.objects.filter(video__owner=owner.pk, state__in=ACTIVE_JOB_STATES).count() >= limit:
+        message = f"{limit} of your videos are being processed. Try again when one of them is ready."
+        raise QuotaError(Quota.ACTIVE_JOBS, message)
+
+
+def _retries_today(owner: Any) -> int:
+    requested_again = Q(kind="job.request", text="manual") | Q(kind=str(JobEvent.REVIVE))
+    own = Video.objects.filter(owner=owner.pk).values("pk")
+    return Event.objects.filter(requested_again, video_id__in=own, created_at__gt=Now() - _DAY).count()
+
+
+def _has_quotas(owner: Any) -> bool:
+    """Return False for None, which is a script, and for users with the permission."""
+    has_perm = getattr(owner, "has_perm", None)
+    return owner is not None and not (has_perm and has_perm(EXEMPT))

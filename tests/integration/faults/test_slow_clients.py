@@ -1,0 +1,182 @@
+"""Clients that send slowly hold no thread of the web server, and /health/ needs none."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+import requests
+from django.db import connection
+
+from tests.integration.faults.web_site import WebSite
+from tests.polling import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+THREADS = 2
+SLOW_CLIENTS = 4 * THREADS
+LIMIT_S = 20
+"""A thread that waits for a slow client would wait for much longer."""
+FORM = b"username=nobody&password=wrong"
+HEAD = (
+    "POST /login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    f"Content-Length: {len(FORM)}\r\n"
+).encode()
+
+
+@pytest.fixture(scope="module")
+def web(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
+    """One web process with two threads."""
+    # The lock of a test must not time out.
+    environment = {**program_environment, "WEB_CONCURRENCY": "1", "DATABASE_SESSION_OPTIONS": "-c lock_timeout=120000"}
+    web = WebSite(environment, tmp_path_factory.mktemp("web"), "--threads", str(THREADS))
+    web.wait_until_it_responses()
+    yield web
+    web.kill()
+
+
+@pytest.fixture
+def connections() -> Iterator[ExitStack]:
+    """Yield a stack that closes the test's connections."""
+    with ExitStack() as connections:
+        yield connections
+
+
+def connect(web: WebSite, connections: ExitStack) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", web.port), timeout=LIMIT_S)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connections.enter_context(closing(client))
+
+
+def received(client: socket.socket, pattern: bytes) -> bytes:
+    """Return what the server has sent once it contains the pattern."""
+    data = b""
+
+    def look() -> bool:
+        nonlocal data
+        data += client.recv(65536)
+        return re.search(pattern, data, re.DOTALL) is not None
+
+    wait_for(look, limit_s=LIMIT_S, what=f"{pattern!r} from the server")
+    return data
+
+
+def is_waiting(client: socket.socket) -> bool:
+    """Return whether the connection is open and the server has sent nothing."""
+    client.settimeout(0)
+    try:
+        client.recv(1)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def assert_site_responds(web: WebSite) -> None:
+    for path in ("health/", "login/", "health/"):
+        assert requests.get(web.url + path, timeout=LIMIT_S).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [HEAD + b"\r\n" + FORM[:10], HEAD, b"POST /login/", b"", HEAD[:-4] + b"0" * 30 + b"9\r\n\r\nu"],
+    ids=["body", "header", "line", "nothing", "long length"],
+)
+def test_pages_and_health_respond_when_clients_send_slowly(sent: bytes, web: WebSite, connections: ExitStack) -> None:
+    slow = [connect(web, connections) for _ in range(SLOW_CLIENTS)]
+    for client in slow:
+        client.sendall(sent)
+    assert_site_responds(web)
+    assert all(is_waiting(client) for client in slow)
+
+
+@pytest.mark.parametrize("end", [b"\r\n\r\n", b"\r\n", b"\n\n"])
+def test_pages_and_health_respond_when_a_header_seems_to_end(end: bytes, web: WebSite, connections: ExitStack) -> None:
+    # What looks like the end of a header goes to a thread, which must not wait for more.
+    for _ in range(SLOW_CLIENTS):
+        connect(web, connections).sendall(end + HEAD[:20] + end)
+    assert_site_responds(web)
+
+
+def test_slow_client_gets_its_response_when_it_has_sent_everything(web: WebSite, connections: ExitStack) -> None:
+    client = connect(web, connections)
+    for piece in (HEAD[:20], HEAD[20:], b"\r\n", FORM[:5], FORM[5:]):
+        assert is_waiting(client)
+        client.settimeout(LIMIT_S)
+        client.sendall(piece)
+    # Without a token, the CSRF check reads the form and refuses it.
+    assert b"HTTP/1.1 403" in received(client, rb"CSRF verification failed.*</html>")
+
+
+def test_both_requests_are_answered_when_a_client_sends_them_together(web: WebSite, connections: ExitStack) -> None:
+    client = connect(web, connections)
+    get = b"GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    client.sendall(get + get[:10])
+    received(client, rb"HTTP/1.1 302.*\r\n\r\n")
+    client.sendall(get[10:])
+    received(client, rb"HTTP/1.1 302.*\r\n\r\n")
+
+
+def test_body_is_requested_when_a_client_waits_for_the_permission(web: WebSite, connections: ExitStack) -> None:
+    client = connect(web, connections)
+    client.sendall(HEAD + b"Expect: 100-continue\r\n\r\n")
+    received(client, rb"HTTP/1.1 100 Continue\r\n\r\n")
+    client.sendall(FORM)
+    received(client, rb"HTTP/1.1 403.*</html>")
+
+
+def test_large_body_is_refused_and_its_connection_closed_when_it_is_announced(
+    web: WebSite, connections: ExitStack
+) -> None:
+    clients = [connect(web, connections) for _ in range(3 * SLOW_CLIENTS)]
+    for client in clients:
+        client.sendall(HEAD.replace(str(len(FORM)).encode(), b"60000000") + b"Accept: application/json\r\n\r\nx")
+    give_up_at_s = time.monotonic() + LIMIT_S
+    for client in clients:
+        received(client, b'"code": "BODY_TOO_LARGE"')
+        wait_for(lambda client=client: client.recv(65536) == b"", limit_s=LIMIT_S, what="the end of the connection")
+    # None of them has closed its own end, for which Gunicorn would wait two seconds each, one after the other.
+    assert time.monotonic() < give_up_at_s
+
+
+def test_health_responds_when_every_thread_waits_for_the_database(
+    web: WebSite, program_environment: dict[str, str]
+) -> None:
+    session = {"sessionid": "a" * 32}
+    with ThreadPoolExecutor(2 * THREADS) as executor:
+        with psycopg.connect(program_environment["DATABASE_URL"]) as locker, locker.transaction():
+            locker.execute("LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE")
+            pending = [executor.submit(requests.get, web.url, cookies=session, timeout=120) for _ in range(2 * THREADS)]
+            wait_for(lambda: waiting_sessions() == THREADS, what="the wait of all threads for the table")
+            response = requests.get(f"{web.url}health/", timeout=LIMIT_S)
+            assert (response.status_code, response.text) == (HTTPStatus.OK, "ok")
+            assert not any(each.done() for each in pending)
+        assert {each.result().status_code for each in pending} == {HTTPStatus.OK}, "the login page"
+
+
+def waiting_sessions() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'django_session'::regclass")
+        (found,) = cursor.fetchone()
+    return int(found)
+
+
+def test_slow_client_is_dropped_when_its_time_is_up(
+    program_environment: dict[str, str], connections: ExitStack, tmp_path: Any
+) -> None:
+    environment = {**program_environment, "WEB_CONCURRENCY": "1"}
+    web = WebSite(environment, tmp_path, "--worker-class", "tests.integration.faults.hasty_worker.HastyWorker")
+    connections.callback(web.kill)
+    web.wait_until_it_responses()
+    client = connect(web, connections)
+    client.sendall(HEAD + b"\r\n" + FORM[:10])
+    received(client, rb"HTTP/1.1 408 Request Timeout\r\n.*Connection: close")
