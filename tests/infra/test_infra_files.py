@@ -28,9 +28,10 @@ from tasks.models import Attempt, Job, Tick
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.alerts import alert_overdue, alert_stuck_runnable
+from tasks.services.ticks.hold import hold_fire
 from tasks.services.ticks.lease import TickLease, run_tick
 from tasks.services.ticks.submit import submit_due
-from tests.factories import ScriptedBatch, age, submitted_attempt
+from tests.factories import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
 from tests.infra.filter_patterns import matches
 from tests.infra.terraform_runs import INFRA, Terraform, infra_text
 
@@ -119,6 +120,19 @@ def test_production_plan_is_complete_when_the_vpc_already_exists(tmp_path: Path)
     sizes = {size for each in environments for size in each["compute_resources"][0]["instance_type"]}
     assert all("." in size for size in sizes), "families have sizes of up to 192 vCPUs"
     assert planned["aws_launch_template"][0]["block_device_mappings"][0]["ebs"][0]["volume_size"] == 148
+
+
+@pytest.mark.django_db(transaction=True)
+def test_alarm_filter_counts_the_line_when_containers_are_cut_off(
+    caplog: pytest.LogCaptureFixture, settings: Settings, tmp_path: Path
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    for number in range(3):
+        claimed(submitted_attempt(uploaded_video(title=str(number))))
+    Attempt.objects.update(batch_status=BatchStatus.RUNNING)
+    age(Attempt, "heartbeat_at", seconds=200)
+    assert hold_fire() == 3
+    assert counted_by_log(caplog) == {"containers-cut-off"}
 
 
 @pytest.mark.django_db(transaction=True)
