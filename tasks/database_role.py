@@ -54,8 +54,8 @@ GRANTS = (
                 "ended_at",
                 "submit_at",
             ),
-            *("claim_id", "batch_job_id", "claimed_at", "heartbeat_at", "progressed_at"),
-            *("stage", "count", "encoded_frames"),
+            *("claim_id", "batch_job_id", "machine_id", "claimed_at", "heartbeat_at", "progressed_at"),
+            *("stage", "count", "encoded_frames", "error_code"),
         ),
     ),
     # Units are deleted when a plan of another engine version is replaced by a new plan.

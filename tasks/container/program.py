@@ -29,12 +29,14 @@ from ..services.container_api.claim import (
 )
 from ..services.container_api.finish import fail_attempt, finish_attempt, reject_input
 from ..services.container_api.heartbeat import HeartbeatReply
+from ..services.container_api.suspect import suspect_input
 from ..setting_checks import setting_problems
-from ..transcode import InputRejectedError, StoppedError, TranscodeError
+from ..transcode import InputRejectedError, InputSuspectError, StoppedError, TranscodeError
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
 from .files import ScratchTooSmallError, SourceMissingError
 from .heartbeat import Heartbeat
+from .machine import machine_id
 from .memory import oom_kills
 from .outcome import Outcome
 from .progress import Progress
@@ -129,6 +131,7 @@ class Program:
             number=self._number,
             batch_job_id=self._batch_job_id,
             claim_id=self._claim_id,
+            machine_id=machine_id(),
         )
         try:
             return self._database(claim)
@@ -213,6 +216,8 @@ class Program:
                 # Reported here, because the next attempt, which gets more memory, starts before AWS
                 # Batch reports the cause.
                 outcome.fail(ExitCode.FAILED, Reason.OUT_OF_MEMORY, f"{error.code}: {error.message}")
+            case InputSuspectError():
+                outcome.suspect_input(error.code, error.message)
             case TranscodeError():
                 outcome.fail(ExitCode.FAILED, Reason.TRANSCODE_FAILED, f"{error.code}: {error.message}")
             case _:
@@ -242,11 +247,14 @@ class Program:
     def _exit(self, claim: Claim) -> ExitCode:
         """Write a failure to the attempt's row, log the result, and return the exit code."""
         outcome = self._outcome
-        code = outcome.exit_code
+        code, text = outcome.exit_code, outcome.text
         try:
             if code is ExitCode.INPUT_REJECTED:
                 reject = partial(reject_input, claim, code=outcome.code, message=outcome.text, exit_code=int(code))
                 self._database(reject)
+            elif outcome.reason is Reason.INPUT_SUSPECT:
+                text = f"{outcome.code}: {outcome.text}"
+                code = self._database(partial(suspect_input, claim, code=outcome.code, message=outcome.text))
             elif outcome.reason is not None:
                 fail = partial(fail_attempt, claim, reason=outcome.reason, text=outcome.text, exit_code=int(code))
                 self._database(fail)
@@ -254,7 +262,7 @@ class Program:
             logger.warning("RESULT_NOT_RECORDED", extra={**self._log_fields(), "error": str(error)})
         event = outcome.event
         level = logging.INFO if code is ExitCode.DONE else logging.ERROR
-        logger.log(level, event, extra={**self._log_fields(), "exit_code": int(code), "text": outcome.text})
+        logger.log(level, event, extra={**self._log_fields(), "exit_code": int(code), "text": text})
         return code
 
     def _log_fields(self) -> dict[str, object]:

@@ -45,6 +45,14 @@ class Reason(enum.StrEnum):
         "The container was unable to reach the database for too long.",
         True,
     )
+    # The machine or the file is at fault, which only another machine can tell: not counted, or a bad machine would use
+    # up the attempts of good files; a loss, so that it cannot go on forever.
+    INPUT_SUSPECT = (
+        "INPUT_SUSPECT",
+        Counts.NO,
+        "Reading the file failed on this machine. Another machine tries before the file is rejected.",
+        True,
+    )
     # The container ran and ended without finishing: counted.
     OUT_OF_MEMORY = "OUT_OF_MEMORY", Counts.YES, "The container ran out of memory. The next attempt gets more."
     TIMED_OUT = "TIMED_OUT", Counts.YES, "The attempt exceeded its time limit."

@@ -50,6 +50,14 @@ class Attempt(models.Model):
     encoded_frames = models.PositiveBigIntegerField(
         default=0, help_text="Total work done, in frames, including units in progress."
     )
+    machine_id = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="The kernel's boot id: the same for all containers of a machine until it restarts.",
+    )
+    error_code = models.CharField(
+        max_length=50, blank=True, help_text="The media engine's code for why this machine could not read the file."
+    )
     exit_code = models.SmallIntegerField(null=True, blank=True)
     units_in_progress = models.JSONField(
         default=list, blank=True, help_text="Names of the units that it held, unfinished, when it ended."

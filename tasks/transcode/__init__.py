@@ -16,6 +16,7 @@ from .errors import (
     EncodeError,
     InconsistentOutputError,
     InputRejectedError,
+    InputSuspectError,
     SeamMismatchError,
     StoppedError,
     TranscodeError,
@@ -30,6 +31,7 @@ from .plan.plan import AudioPlan, Plan, VideoUnit
 from .plan.planning import make_plan
 from .plan.profile import PROFILES, Profile, ProfileRung, site_profiles
 from .probe.probe import probe_source
+from .sandbox.walls import Walls, landlock_abi, try_walls
 from .source import AudioSource, KeyFrame, SourceInfo
 from .source_warnings import SOURCE_WARNINGS
 from .verify.decode import undecodable_units
@@ -46,6 +48,7 @@ __all__ = [
     "EncodeError",
     "InconsistentOutputError",
     "InputRejectedError",
+    "InputSuspectError",
     "KeyFrame",
     "MediaFile",
     "Plan",
@@ -63,14 +66,17 @@ __all__ = [
     "UnitKey",
     "UnitOutput",
     "VideoUnit",
+    "Walls",
     "build_preview",
     "build_publication",
     "encode_audio",
     "encode_video",
+    "landlock_abi",
     "make_plan",
     "probe_source",
     "remux",
     "site_profiles",
+    "try_walls",
     "undecodable_units",
     "verify_playlists",
     "verify_publication",

@@ -87,8 +87,12 @@ class NothingToLease(enum.Enum):
 
 
 @transaction.atomic
-def claim_attempt(*, job_id: uuid.UUID, number: int, batch_job_id: str | None, claim_id: uuid.UUID) -> Claim:
+def claim_attempt(
+    *, job_id: uuid.UUID, number: int, batch_job_id: str | None, claim_id: uuid.UUID, machine_id: str = ""
+) -> Claim:
     """Claim the attempt for this process, which makes it RUNNING.
+
+    `machine_id` is the same for all containers of one machine; empty if unknown.
 
     Repeating the call with the same `claim_id` is a no-op. The Batch job's id is stored if the row
     does not contain it yet. Raises NotFoundError, JobAlreadyDoneError, AttemptCancelledError,
@@ -108,6 +112,7 @@ def claim_attempt(*, job_id: uuid.UUID, number: int, batch_job_id: str | None, c
         text=batch_job_id or "outside Batch",
         claim_id=claim_id,
         batch_job_id=batch_job_id or attempt.batch_job_id,
+        machine_id=machine_id,
         submit_at=None,
         claimed_at=Now(),
         heartbeat_at=Now(),

@@ -54,6 +54,8 @@ def remux(
             on_line=lambda _: None,
             on_wait=lambda _: progress(sum(copy.stat().st_size for copy in copies.values() if copy.exists())),
             stop=stop,
+            reads=[path],
+            writes_below=output_dir,
         )
         files = tuple(
             _segmented(copy, output_dir / f"{role}.mp4", role, progress=progress, stop=stop)

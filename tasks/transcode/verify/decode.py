@@ -115,6 +115,7 @@ def _decode(
             on_line=lambda _: None,
             on_wait=lambda _: None,
             stop=stop,
+            reads=paths,
         )
     finally:
         for path in paths:
