@@ -212,17 +212,22 @@ class Program:
             case ImproperlyConfigured() | ScratchTooSmallError() | OSError():
                 found = (failure for kind, failure in _FAILURES.items() if isinstance(error, kind))
                 outcome.fail(*next(found), str(error))
-            case TranscodeError() if oom_kills() > self._oom_kills_before:
-                # Reported here, because the next attempt, which gets more memory, starts before AWS
-                # Batch reports the cause.
-                outcome.fail(ExitCode.FAILED, Reason.OUT_OF_MEMORY, f"{error.code}: {error.message}")
-            case InputSuspectError():
-                outcome.suspect_input(error.code, error.message)
             case TranscodeError():
-                outcome.fail(ExitCode.FAILED, Reason.TRANSCODE_FAILED, f"{error.code}: {error.message}")
+                self._on_engine_error(error)
             case _:
                 logger.error("CONTAINER_ERROR", exc_info=error, extra=self._log_fields())
                 outcome.fail(ExitCode.FAILED, Reason.CONTAINER_ERROR, f"{type(error).__name__}: {error}")
+
+    def _on_engine_error(self, error: TranscodeError) -> None:
+        text = f"{error.code}: {error.message}"
+        if oom_kills() > self._oom_kills_before:
+            # Reported here, because the next attempt, which gets more memory, starts before AWS
+            # Batch reports the cause.
+            self._outcome.fail(ExitCode.FAILED, Reason.OUT_OF_MEMORY, text)
+        elif isinstance(error, InputSuspectError):
+            self._outcome.suspect_input(error.code, error.message)
+        else:
+            self._outcome.fail(ExitCode.FAILED, Reason.TRANSCODE_FAILED, text)
 
     def _on_heartbeat(self, reply: HeartbeatReply) -> None:
         if reply is HeartbeatReply.DONE:

@@ -1,4 +1,4 @@
-"""A slow machine is not a damaged file: only a child that does nothing is ended, and no reading of a file on time alone."""
+"""A slow machine is not a damaged file: a child is ended if it does nothing, but never because of time alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import pytest
 
 from tasks.transcode import EncodeError, InputSuspectError, probe_source
 from tasks.transcode.probe import child, source_file
-from tasks.transcode.sandbox import idle
 from tasks.transcode.sandbox.idle import IdleWatch
 from tasks.transcode.sandbox.limits import ChildLimits, probe_limits
 from tasks.transcode.sandbox.process import ChildResult, run_child
@@ -37,7 +36,9 @@ PROBE = "tasks.transcode.probe.probe"
 
 def _run(program: str, *, on_wait: Callable[[int], None] = lambda _: None, **options: Any) -> tuple[int, str]:
     printed = bytearray()
-    end = run_child([sys.executable, "-c", program], limits=LIMITS, on_output=printed.extend, on_wait=on_wait, **options)
+    end = run_child(
+        [sys.executable, "-c", program], limits=LIMITS, on_output=printed.extend, on_wait=on_wait, **options
+    )
     return end.returncode, printed.decode()
 
 
@@ -129,7 +130,7 @@ def test_time_in_which_the_whole_machine_stood_still_is_not_counted(monkeypatch:
         wait_for(is_idle, what="a sleeping child")
         idle_s = watch.idle_s
         now_s = time.monotonic() + 1_000
-        monkeypatch.setattr(idle.time, "monotonic", lambda: now_s)
+        monkeypatch.setattr("tasks.transcode.sandbox.idle.time.monotonic", lambda: now_s)
         watch.look()
         assert idle_s < watch.idle_s <= idle_s + 1
     finally:
@@ -226,5 +227,3 @@ def test_file_is_not_rejected_when_the_disk_cannot_be_read(
     monkeypatch.setattr(f"{PROBE}.run_child", run)
     with pytest.raises(EncodeError, match="SOURCE_UNREADABLE"):
         probe_source(clip)
-
-
