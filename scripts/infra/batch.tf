@@ -20,7 +20,7 @@ resource "aws_launch_template" "machine" {
   }
 
   # A hop limit of 1 keeps containers with their own network from the instance's credentials. AWS Batch runs containers in the
-  # instance's network, which it does not limit: docs/security.md.
+  # instance's network, which it does not limit. What decodes uploaded files in them can open no socket: docs/security.md.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"

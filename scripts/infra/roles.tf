@@ -67,7 +67,8 @@ resource "aws_iam_role_policy_attachment" "aws_managed" {
   policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/${each.value}"
 }
 
-# Containers use the network of their instance, so code in them can obtain these credentials: docs/security.md.
+# Containers use the network of their instance, so their program can obtain these credentials, but what decodes uploaded files in
+# them cannot: docs/security.md.
 resource "aws_iam_instance_profile" "instance" {
   name = "${var.name}-instance"
   role = aws_iam_role.actors["instance"].name

@@ -46,7 +46,7 @@ class Reason(enum.StrEnum):
         True,
     )
     # The machine or the file is at fault, which only another machine can tell: not counted, or a bad machine would use
-    # up the attempts of good files; a loss, so that it cannot go on forever.
+    # up the attempts of good files; a loss, so that it cannot be repeated forever.
     INPUT_SUSPECT = (
         "INPUT_SUSPECT",
         Counts.NO,

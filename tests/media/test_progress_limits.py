@@ -63,6 +63,7 @@ class Later:
             self._act()
 
 
+@pytest.mark.timeout(30)
 def test_child_is_ended_when_it_sleeps_without_progress() -> None:
     with pytest.raises(EncodeError, match="NO_PROGRESS"):
         _run("import signal; signal.pause()")
@@ -73,13 +74,13 @@ def test_child_is_ended_when_all_of_its_threads_wait_for_each_other() -> None:
         _run("import threading; threading.Thread(target=threading.Event().wait).start()")
 
 
-def test_child_goes_on_when_it_was_stopped_for_longer_than_it_may_sleep() -> None:
-    resume = Later(lambda: os.kill(_child_with("went on"), signal.SIGCONT), after_s=HELD_S)
-    result = _run("import os, signal; os.kill(os.getpid(), signal.SIGSTOP); print('went on')", on_wait=resume)
-    assert (result, resume.has_acted) == ((0, "went on\n"), True)
+def test_child_continues_when_it_was_stopped_for_longer_than_it_may_sleep() -> None:
+    resume = Later(lambda: os.kill(_child_with("continued"), signal.SIGCONT), after_s=HELD_S)
+    result = _run("import os, signal; os.kill(os.getpid(), signal.SIGSTOP); print('continued')", on_wait=resume)
+    assert (result, resume.has_acted) == ((0, "continued\n"), True)
 
 
-def test_child_goes_on_when_it_waited_for_a_disk_for_longer_than_it_may_sleep(tmp_path: Path) -> None:
+def test_child_continues_when_it_waited_for_a_disk_for_longer_than_it_may_sleep(tmp_path: Path) -> None:
     # A parent that waits for its vfork child is in the same state of the kernel as one that waits for a disk.
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -87,15 +88,15 @@ def test_child_goes_on_when_it_waited_for_a_disk_for_longer_than_it_may_sleep(tm
 import os
 action = (os.POSIX_SPAWN_OPEN, 0, {str(fifo)!r}, os.O_RDONLY, 0)
 os.waitpid(os.posix_spawn("/usr/bin/true", ["true"], {{}}, file_actions=[action]), 0)
-print("went on")
+print("continued")
 """
     answer = Later(lambda: os.close(os.open(fifo, os.O_WRONLY)), after_s=HELD_S)
     result = _run(program, on_wait=answer, paths={"read": [fifo]})
-    assert (result, answer.has_acted) == ((0, "went on\n"), True)
+    assert (result, answer.has_acted) == ((0, "continued\n"), True)
 
 
 @pytest.mark.parametrize("sign", ["reading", "writing", "computing", "printing"])
-def test_child_goes_on_when_it_makes_progress_of_any_kind(sign: str, tmp_path: Path) -> None:
+def test_child_continues_when_it_makes_progress_of_any_kind(sign: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x")
     act = {
@@ -104,7 +105,7 @@ def test_child_goes_on_when_it_makes_progress_of_any_kind(sign: str, tmp_path: P
         "computing": "sum(range(3_000_000))",
         "printing": "print('x', flush=True)",
     }[sign]
-    program = f"import time\nfor _ in range({int(HELD_S / 0.2)}):\n    {act}\n    time.sleep(0.2)\nprint('went on')"
+    program = f"import time\nfor _ in range({int(HELD_S / 0.2)}):\n    {act}\n    time.sleep(0.2)\nprint('continued')"
     limits = replace(LIMITS, file_bytes=MIB)
     printed = bytearray()
     end = run_child(
@@ -114,7 +115,7 @@ def test_child_goes_on_when_it_makes_progress_of_any_kind(sign: str, tmp_path: P
         paths={"read": [path], "write": [tmp_path]},
     )
     assert end.returncode == 0
-    assert printed.endswith(b"went on\n")
+    assert printed.endswith(b"continued\n")
 
 
 def test_time_in_which_the_whole_machine_stood_still_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,7 @@ attempt("read output", lambda: open({str(output / "a")!r}).read())
 attempt("remove output", lambda: os.remove({str(output / "a")!r}))
 attempt("read secret", lambda: open({str(secret)!r}).read())
 attempt("list", lambda: os.listdir({str(tmp_path)!r}))
-attempt("make beside", lambda: open({str(tmp_path / "b")!r}, "w"))
+attempt("make elsewhere", lambda: open({str(tmp_path / "b")!r}, "w"))
 attempt("link", lambda: os.symlink({str(secret)!r}, {str(output / "l")!r}))
 attempt("parent", lambda: open(f"/proc/{{os.getppid()}}/environ").read())
 attempt("signal", lambda: os.kill(os.getppid(), 0))
@@ -170,7 +170,7 @@ attempt("signal", lambda: os.kill(os.getppid(), 0))
         paths={"read": [source], "write": [output]},
     )
     expected = dict.fromkeys(("read source", "write output", "read output", "remove output"), "allowed")
-    denied = ("write source", "read secret", "list", "make beside", "link", "parent")
+    denied = ("write source", "read secret", "list", "make elsewhere", "link", "parent")
     expected |= dict.fromkeys(denied, "PermissionError")
     if landlock_abi() >= 6:
         expected["signal"] = "PermissionError"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
+from tests.mutations.sandbox_patches import SANDBOX_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
 from tests.mutations.tick_patches import TICK_PATCHES
@@ -22,6 +23,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *CONTAINER_API_PATCHES,
             *TICK_PATCHES,
             *CONTAINER_PATCHES,
+            *SANDBOX_PATCHES,
             *SIMULATION_PATCHES,
         ),
         key=lambda patch: patch.promise,

@@ -46,7 +46,7 @@ def probe_source(
         output.extend(block)
         if len(output) > PROBE_OUTPUT_BYTES:
             # The number of packets follows from the file's bytes, on any machine.
-            raise InputRejectedError(**_TOO_DEMANDING)
+            raise InputRejectedError(code="TOO_DEMANDING", message=_TOO_DEMANDING)
 
     try:
         end = run_child(
@@ -59,7 +59,7 @@ def probe_source(
             paths={"run": [_PACKAGE], "list": [_PACKAGE_ROOT], "read": [path]},
         )
     except EncodeError as error:
-        raise InputSuspectError(**_TOO_DEMANDING) from error
+        raise InputSuspectError(code="TOO_DEMANDING", message=_TOO_DEMANDING) from error
     if end.returncode != 0:
         raise _failure(end)
     result = json.loads(output)
@@ -73,11 +73,10 @@ def probe_source(
     return SourceInfo.from_json(result["source"] | {"engine": engine_id()})
 
 
-_TOO_DEMANDING = {
-    "code": "TOO_DEMANDING",
-    "message": "Reading this file takes more time or memory than a video of its size should. It is probably damaged: "
-    "please export it again as an MP4 file, and upload that.",
-}
+_TOO_DEMANDING = (
+    "Reading this file takes more time or memory than a video of its size should. It is probably damaged: "
+    "please export it again as an MP4 file, and upload that."
+)
 _CRASHES = frozenset({-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL})
 
 
@@ -89,6 +88,6 @@ def _failure(end: ChildResult) -> Exception:
             "Please export the video again as an MP4 file, and upload that.",
         )
     if end.returncode == -signal.SIGXCPU or "MemoryError" in end.stderr or "Cannot allocate memory" in end.stderr:
-        return InputSuspectError(**_TOO_DEMANDING)
+        return InputSuspectError(code="TOO_DEMANDING", message=_TOO_DEMANDING)
     last_line = end.stderr.splitlines()[-1][:300] if end.stderr else "no error output"
     return EncodeError(code="PROBE_FAILED", message=f"The probe ended with exit code {end.returncode} ({last_line}).")

@@ -72,9 +72,9 @@ class ChildLimits:
 def probe_limits(source_bytes: int) -> ChildLimits:
     """Return limits for reading a whole file once.
 
-    Measured: 0.5 CPU s to start, then up to 0.7 s for each GB and 15 s for each million packets.
-    Twelve hours at 120 frames per second have 5.2 million frames. Three minutes plus a second per
-    5 MB allow for cores that are several times slower.
+    Measured: 0.4 CPU s to start, 1.4 s for each GB of MP4 and 3.5 s of MPEG-TS, 11 s for each
+    million packets. Twelve hours at 120 frames per second have 5.2 million frames. Three minutes
+    plus a second per 5 MB allow for cores that are several times slower.
     """
     return ChildLimits(memory_bytes=3072 * _MIB, cpu_s=180 + source_bytes // 5_000_000, file_bytes=0)
 
@@ -87,7 +87,7 @@ def preview_limits(source_bytes: int) -> ChildLimits:
 def decode_limits(media_s: float) -> ChildLimits:
     """Return limits for decoding `media_s` seconds of our own output.
 
-    That is at most 1080p at 60 frames per second, which takes less than 1 CPU s per second.
+    That is at most 1080p at 60 frames per second: 16 CPU s per second are 30 ms for each frame.
     """
     return ChildLimits(memory_bytes=3072 * _MIB, cpu_s=120 + int(16 * media_s), file_bytes=0)
 
@@ -95,10 +95,10 @@ def decode_limits(media_s: float) -> ChildLimits:
 def encode_limits(*, media_s: float, source_px: int, output_bps: int) -> ChildLimits:
     """Return limits for encoding `media_s` seconds of a source with `source_px` pixels per frame.
 
-    A 1080p ladder of four rungs was measured at 1.01 CPU s per media second and 0.9 GiB, a film at
-    60 frames per second at 7.1 CPU s. Eighty times the former allow for slower cores, and as much
-    again for each further 1080p of a larger frame. Memory is limited as address space, most of
-    which is never touched.
+    A 1080p ladder of four rungs was measured at 1.01 CPU s per media second and 0.9 GiB; a film at
+    60 frames per second takes seven times as much. Eighty times the former allow for slower cores,
+    and as much again for each further 1080p of a larger frame. Memory is limited as address space,
+    most of which is never touched.
     """
     return ChildLimits(
         memory_bytes=6144 * _MIB + 96 * source_px,

@@ -1,4 +1,4 @@
-"""A file is bad only if two machines say so, or several containers of the only one."""
+"""A file is rejected only if two machines fail to read it, or several containers of the only one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _suspects(video: Video, machine_id: str, code: str = "UNREADABLE") -> str:
     return Job.objects.get(video=video).state
 
 
-def test_owner_is_not_told_that_the_file_is_bad_when_one_machine_failed_to_read_it(video: Video) -> None:
+def test_owner_gets_no_message_when_one_machine_failed_to_read_the_file(video: Video) -> None:
     assert _suspects(video, "a") == "RETRY_WAIT"
     attempt, job = Attempt.objects.get(), Job.objects.get()
     assert (attempt.state, attempt.reason, attempt.counted) == ("FAILED", "INPUT_SUSPECT", False)
@@ -54,7 +54,7 @@ def test_job_fails_with_the_message_when_a_second_machine_agrees(video: Video) -
     assert (attempt.reason, attempt.counted, attempt.exit_code) == ("INPUT_REJECTED", True, ExitCode.INPUT_REJECTED)
 
 
-def test_job_goes_on_when_a_second_machine_reads_the_file(video: Video) -> None:
+def test_job_continues_when_a_second_machine_reads_the_file(video: Video) -> None:
     _suspects(video, "a")
     planned(_next_claim(video, "b"))
     assert Job.objects.get().state == "RUNNING"
