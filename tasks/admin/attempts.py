@@ -45,7 +45,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     list_display = ("job_id", "number", "state_badge", "reason", "counted", "batch_status", "heartbeat", "ended_at")
     list_filter = ("state", "reason", "counted", "batch_status")
-    search_fields = ("job__id", "batch_job_id", "batch_job_name")
+    search_fields = ("job__id", "batch_job_id", "batch_job_name", "machine_id")
     ordering = ("-id",)
     show_full_result_count = False
 

@@ -36,7 +36,8 @@ def main() -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, which a filter requires
     if os.geteuid() == 0:
-        _open_way_to(libc, Path(sys.base_prefix))
+        _open_way_to(libc, {Path(sys.base_prefix), Path(sys.prefix), cwd := Path.cwd()})
+        os.chdir(cwd)
         os.setgroups([])
         os.setgid(UID)
         os.setuid(UID)
@@ -45,10 +46,10 @@ def main() -> None:
     os.execv(command[0], command)  # noqa: S606 - replacing this process is the purpose
 
 
-def _open_way_to(libc: ctypes.CDLL, folder: Path) -> None:
-    """Let other users reach a Python in root's home: mount it, for this process, in an empty folder in its place."""
-    closed = [parent for parent in reversed(folder.parents) if not parent.stat().st_mode & 0o001]
-    if not closed:
+def _open_way_to(libc: ctypes.CDLL, folders: set[Path]) -> None:
+    """Let other users reach folders below root's own: mount them, for this process, in empty folders in their place."""
+    closed_by = {folder: closed for folder in folders if (closed := _first_closed(folder)) is not None}
+    if not closed_by:
         return
 
     def mount(source: Path | str, target: Path | str, kind: str, flags: int, options: str | None = None) -> None:
@@ -58,11 +59,18 @@ def _open_way_to(libc: ctypes.CDLL, folder: Path) -> None:
     bind, recursive, private = 4096, 16384, 1 << 18
     assert libc.unshare(0x20000) == 0  # CLONE_NEWNS
     mount("none", "/", "", recursive | private)
-    held = os.open(folder, os.O_PATH)
-    mount("none", closed[0], "tmpfs", 0, "mode=755")
-    folder.mkdir(parents=True)
-    mount(f"/proc/self/fd/{held}", folder, "", bind | recursive)
-    os.close(held)
+    held = {folder: os.open(folder, os.O_PATH) for folder in closed_by}
+    for closed in set(closed_by.values()):
+        mount("none", closed, "tmpfs", 0, "mode=755")
+    for folder, descriptor in sorted(held.items()):
+        folder.mkdir(parents=True, exist_ok=True)
+        mount(f"/proc/self/fd/{descriptor}", folder, "", bind | recursive)
+        os.close(descriptor)
+
+
+def _first_closed(folder: Path) -> Path | None:
+    """Return the outermost folder above this one that only its owner may enter."""
+    return next((parent for parent in reversed(folder.parents) if not parent.stat().st_mode & 0o001), None)
 
 
 def _filter(without: list[str]) -> list[bytes]:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,3 +229,52 @@ def test_file_is_not_rejected_when_the_disk_cannot_be_read(
     monkeypatch.setattr(f"{PROBE}.run_child", run)
     with pytest.raises(EncodeError, match="SOURCE_UNREADABLE"):
         probe_source(clip)
+
+
+class SlowDisk:
+    """A control group whose processes read this slowly from the disk of a folder (blkio of cgroup v1, io of v2)."""
+
+    def __init__(self, folder: Path, *, bytes_per_s: int) -> None:
+        device = f"{os.major(folder.stat().st_dev)}:{os.minor(folder.stat().st_dev)}"
+        name = f"batchreel-test-{os.getpid()}"
+        self._group = Path("/sys/fs/cgroup/blkio", name)
+        limit, value = "blkio.throttle.read_bps_device", f"{device} {bytes_per_s}"
+        if not self._group.parent.is_dir():
+            self._group, limit, value = Path("/sys/fs/cgroup", name), "io.max", f"{device} rbps={bytes_per_s}"
+        try:
+            self._group.mkdir()
+            (self._group / limit).write_text(value)
+        except OSError as error:
+            with suppress(OSError):
+                self._group.rmdir()
+            pytest.skip(f"reading cannot be slowed down here, which takes root and a controller of disks: {error}")
+
+    def admit(self, pid: int) -> None:
+        (self._group / "cgroup.procs").write_text(str(pid))
+
+    def remove(self) -> None:
+        wait_for(lambda: not (self._group / "cgroup.procs").read_text(), what="the end of the slow processes")
+        self._group.rmdir()
+
+
+def test_good_file_is_described_when_its_disk_is_starved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{PROBE}.probe_limits", lambda size: replace(probe_limits(size), idle_s=IDLE_S))
+    clip = make_clip(
+        tmp_path / "a.mp4", frames=30, filters="noise=alls=100:allf=t", codec=("-c:v", "mpeg4", "-q:v", "1")
+    )
+    with clip.open("rb+") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    disk = SlowDisk(tmp_path, bytes_per_s=clip.stat().st_size // 8)
+    admitted: list[float] = []
+
+    def admit(_: int) -> None:
+        if not admitted:
+            disk.admit(_child_with("probe.child"))
+            admitted.append(time.monotonic())
+
+    try:
+        assert len(probe_source(clip, reading=admit).frame_pts) == 30
+        assert time.monotonic() - admitted[0] > 4
+    finally:
+        disk.remove()
