@@ -170,7 +170,7 @@ SANDBOX_PATCHES: tuple[Patch, ...] = (
         old="            self._outcome.suspect_input(error.code, error.message)\n",
         new="            self._outcome.reject_input(error.code, error.message)\n",
         tests=(
-            "tests/integration/test_suspect_input.py::test_file_is_rejected_by_the_third_container_when_each_probe_crashes",
+            "tests/integration/test_pipeline_suspect.py::test_file_is_rejected_by_the_third_container_when_each_probe_crashes",
         ),
     ),
 )
