@@ -50,7 +50,7 @@ class Reason(enum.StrEnum):
     INPUT_SUSPECT = (
         "INPUT_SUSPECT",
         Counts.NO,
-        "Reading the file failed on this machine. Another machine tries before the file is rejected.",
+        "Reading the file failed on one machine. Another machine tries.",
         True,
     )
     # The container ran and ended without finishing: counted.
