@@ -233,6 +233,10 @@ class BridgeSettings:
     """Number of consecutive lost machines, without a finished unit, after which a job is DEAD. More
     than `max_attempts`, because losing a machine is not the job's fault."""
 
+    one_machine_verdicts: int = 3
+    """Number of containers of one machine that must fail in the same way to read a file before the
+    file is rejected, if no other machine has worked on the job. Two machines suffice in any case."""
+
     backoff_first_s: float = 10
     """Seconds before the second attempt; they double with each failure in a row, with jitter.
     Short, because most retries follow the loss of a machine."""

@@ -105,10 +105,14 @@ def newest_attempt(video: Video) -> Attempt:
     return Attempt.objects.filter(job__video=video).select_related("job").latest("pk")
 
 
-def claimed(attempt: Attempt) -> Claim:
-    """Claim the attempt as a container does; it is RUNNING afterwards."""
+def claimed(attempt: Attempt, *, machine_id: str = "") -> Claim:
+    """Claim the attempt as a container of a machine does; it is RUNNING afterwards."""
     return claim_attempt(
-        job_id=attempt.job_id, number=attempt.number, batch_job_id=attempt.batch_job_id, claim_id=uuid.uuid4()
+        job_id=attempt.job_id,
+        number=attempt.number,
+        batch_job_id=attempt.batch_job_id,
+        claim_id=uuid.uuid4(),
+        machine_id=machine_id,
     )
 
 

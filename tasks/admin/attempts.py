@@ -42,7 +42,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     list_display = ("job_id", "number", "state_badge", "reason", "counted", "batch_status", "heartbeat", "ended_at")
     list_filter = ("state", ReasonFilter)
-    search_fields = ("job__id", "batch_job_id", "batch_job_name")
+    search_fields = ("job__id", "batch_job_id", "batch_job_name", "machine_id")
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -51,6 +51,7 @@ _ABOVE_ZERO = (
     "describe_limit_ids",
     "rescue_limit",
     "max_attempts",
+    "one_machine_verdicts",
     "reap_limit",
     "list_limit_pages",
     "purge_limit",
@@ -82,6 +83,7 @@ def check_bridge(**_: Any) -> list[CheckMessage]:
         *_names(conf),
         *_profiles(conf),
         *_rescue(conf),
+        *_children(conf),
         *_ticks(conf),
         *_submitting(conf),
         *_attempt(conf),
@@ -160,7 +162,7 @@ def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
 
 
 def _profiles(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    from ..transcode.plan.profile import site_profiles  # noqa: PLC0415 - only this check loads media code
+    from ..transcode.plan.profile import site_profiles  # noqa: PLC0415 - only the checks that need it load media code
 
     try:
         profiles = site_profiles(conf.profiles)
@@ -213,6 +215,20 @@ def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
                 " be replaced.",
                 hint=f"Lower storage_retry_s or raise the limit of {stage!r} in BATCHREEL.",
                 id="batchreel.E007",
+            )
+
+
+def _children(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    from ..transcode.sandbox.limits import MAX_IDLE_S  # noqa: PLC0415 - as in _profiles
+
+    for stage in ("plan", "encode", "publish"):
+        limit_s = conf.stage_limits_s.get(stage)
+        if limit_s is not None and limit_s < 2 * MAX_IDLE_S:
+            yield Error(
+                f"stage_limits_s[{stage!r}] ({limit_s:g}) is less than twice the {MAX_IDLE_S:g} s after which a container"
+                " ends an ffmpeg that hangs, so the container would be replaced before it can report that.",
+                hint=f"Raise the limit of {stage!r} in BATCHREEL to {2 * MAX_IDLE_S:g} or more.",
+                id="batchreel.E032",
             )
 
 

@@ -13,6 +13,7 @@ import sys
 import uuid
 
 from ..lifecycle.exit_codes import ExitCode
+from ..transcode.sandbox.privacy import hide_process
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,6 +62,8 @@ def _report_unreadable(error: Exception) -> None:
 
 def main() -> int:
     """Run the container program and return its exit code."""
+    # First of all: the environment contains credentials, and every child decodes a stranger's file.
+    hide_process()
     arguments = _arguments()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     os.environ.setdefault("LOG_FORMAT", "json")
@@ -72,9 +75,11 @@ def main() -> int:
         _report_unreadable(error)
         return int(ExitCode.MISCONFIGURED)
     from .program import Program, check_settings  # noqa: PLC0415 - needs Django set up
+    from .walls import log_walls  # noqa: PLC0415 - its logger needs Django set up
 
     if not check_settings():
         return int(ExitCode.MISCONFIGURED)
+    log_walls()
     program = Program(
         job_id=arguments.job_id, number=arguments.attempt, batch_job_id=os.environ.get("AWS_BATCH_JOB_ID") or None
     )

@@ -21,6 +21,9 @@ _MACHINE_FAULTS = {
 }
 """errno(3) of a local file or process -> reason. The bucket's errors are BucketError and have none."""
 
+_ENGINE_FAULTS = {"DISK_FULL": Reason.DISK_FULL, "SOURCE_UNREADABLE": Reason.DISK_FAILED}
+"""Error codes of the media engine that are the machine's fault."""
+
 
 def failure_of(error: BaseException, *, was_out_of_memory: bool) -> tuple[ExitCode, Reason, str]:
     """Return exit code, reason and text for an error that ends the attempt.
@@ -37,8 +40,8 @@ def failure_of(error: BaseException, *, was_out_of_memory: bool) -> tuple[ExitCo
             reason = Reason.STORAGE_FAILED
         case OSError():
             reason = _MACHINE_FAULTS.get(error.errno or 0, Reason.STORAGE_FAILED)
-        case TranscodeError() if error.code == Reason.DISK_FULL:
-            reason = Reason.DISK_FULL
+        case TranscodeError() if error.code in _ENGINE_FAULTS:
+            reason = _ENGINE_FAULTS[error.code]
         case TranscodeError():
             reason = Reason.OUT_OF_MEMORY if was_out_of_memory else Reason.TRANSCODE_FAILED
         case _:

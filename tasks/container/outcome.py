@@ -43,6 +43,10 @@ class Outcome:
         """Reject the input, which cannot be transcoded."""
         self._decide(ExitCode.INPUT_REJECTED, code=code, text=message)
 
+    def suspect_input(self, code: str, message: str) -> None:
+        """Fail the attempt, or the job if other machines have failed in the same way: the row decides."""
+        self._decide(ExitCode.FAILED, reason=Reason.INPUT_SUSPECT, code=code, text=message)
+
     def end(self, exit_code: ExitCode, text: str) -> None:
         """End the run without a result to write: the attempt's row has one already, or the database is unavailable."""
         self._decide(exit_code, text=text)

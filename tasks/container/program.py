@@ -27,8 +27,9 @@ from ..services.container_api.claim import (
 )
 from ..services.container_api.finish import fail_attempt, finish_attempt, reject_input
 from ..services.container_api.heartbeat import HeartbeatReply
+from ..services.container_api.suspect import suspect_input
 from ..setting_checks import setting_problems
-from ..transcode import InputRejectedError, StoppedError
+from ..transcode import InputRejectedError, InputSuspectError, StoppedError
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
 from .failures import failure_of
@@ -215,6 +216,8 @@ class Program:
                 outcome.end(ExitCode.FENCED, str(error))
             case DatabaseUnavailableError():
                 outcome.end(ExitCode.DATABASE_UNAVAILABLE, str(error))
+            case InputSuspectError() if oom_kills() == self._oom_kills_before:
+                outcome.suspect_input(error.code, error.message)
             case _:
                 # Running out of memory is reported here, because the next attempt, which gets more,
                 # starts before AWS Batch reports the cause.
@@ -246,11 +249,14 @@ class Program:
     def _exit(self, claim: Claim) -> ExitCode:
         """Write a failure to the attempt's row, log the result, and return the exit code."""
         outcome = self._outcome
-        code = outcome.exit_code
+        code, text = outcome.exit_code, outcome.text
         try:
             if code is ExitCode.INPUT_REJECTED:
                 reject = partial(reject_input, claim, code=outcome.code, message=outcome.text, exit_code=int(code))
                 self._database(reject)
+            elif outcome.reason is Reason.INPUT_SUSPECT:
+                text = f"{outcome.code}: {outcome.text}"
+                code = self._database(partial(suspect_input, claim, code=outcome.code, message=outcome.text))
             elif outcome.reason is not None:
                 fail = partial(fail_attempt, claim, reason=outcome.reason, text=outcome.text, exit_code=int(code))
                 self._database(fail)
@@ -258,7 +264,7 @@ class Program:
             logger.warning("RESULT_NOT_RECORDED", extra={**self._log_fields(), "error": str(error)})
         event = outcome.event
         level = logging.INFO if code is ExitCode.DONE else logging.ERROR
-        logger.log(level, event, extra={**self._log_fields(), "exit_code": int(code), "text": outcome.text})
+        logger.log(level, event, extra={**self._log_fields(), "exit_code": int(code), "text": text})
         return code
 
     def _log_fields(self) -> dict[str, object]:

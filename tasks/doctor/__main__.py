@@ -10,9 +10,13 @@ import os
 import sys
 from dataclasses import asdict
 
+from ..transcode.sandbox.privacy import hide_process
+
 
 def main() -> int:
     """Run the checks, write the findings to stdout, and return the exit code."""
+    # As the container program does: the probe of the sandbox tries to read this process's environment.
+    hide_process()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     os.environ.setdefault("LOG_FORMAT", "json")
     import django  # noqa: PLC0415 - after DJANGO_SETTINGS_MODULE is set

@@ -54,6 +54,14 @@ class Reason(enum.StrEnum):
     DISK_FULL = "DISK_FULL", Counts.NO, "The machine's disk was full.", True
     DISK_FAILED = "DISK_FAILED", Counts.NO, "The machine's disk failed or was read-only.", True
     SCRATCH_TOO_SMALL = "SCRATCH_TOO_SMALL", Counts.NO, "The machine's disk had no room for the source.", True
+    # The machine or the file is at fault, which only another machine can show: not counted, or a bad machine would use
+    # up the attempts of good files; a loss, so that it cannot be repeated forever.
+    INPUT_SUSPECT = (
+        "INPUT_SUSPECT",
+        Counts.NO,
+        "Reading the file failed on one machine. Another machine tries.",
+        True,
+    )
     # The container ran and ended without finishing: counted.
     OUT_OF_MEMORY = "OUT_OF_MEMORY", Counts.YES, "The container ran out of memory. The next attempt gets more."
     TIMED_OUT = "TIMED_OUT", Counts.YES, "The attempt exceeded its time limit."

@@ -43,9 +43,6 @@ class Attempt(models.Model):
     lookup_misses = models.PositiveSmallIntegerField(default=0)
     # Reported by the container.
     claim_id = models.UUIDField(null=True, blank=True)
-    machine_id = models.CharField(
-        max_length=64, blank=True, help_text="Same for all containers of one machine since its start."
-    )
     claimed_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     held_at = models.DateTimeField(
@@ -58,6 +55,14 @@ class Attempt(models.Model):
     count = models.PositiveBigIntegerField(default=0, help_text="Increases with any progress within the stage.")
     encoded_frames = models.PositiveBigIntegerField(
         default=0, help_text="Total work done, in frames, including units in progress."
+    )
+    machine_id = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="The kernel's boot id: the same for all containers of a machine until it restarts.",
+    )
+    error_code = models.CharField(
+        max_length=50, blank=True, help_text="The media engine's code for why this machine could not read the file."
     )
     exit_code = models.SmallIntegerField(null=True, blank=True)
     units_in_progress = models.JSONField(

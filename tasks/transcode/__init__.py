@@ -15,6 +15,7 @@ from .errors import (
     EncodeError,
     InconsistentOutputError,
     InputRejectedError,
+    InputSuspectError,
     SeamMismatchError,
     StoppedError,
     TranscodeError,
@@ -29,6 +30,7 @@ from .plan.plan import AudioPlan, Plan, VideoUnit
 from .plan.planning import make_plan
 from .plan.profile import PROFILES, Profile, ProfileRung, site_profiles
 from .probe.probe import probe_source
+from .sandbox.walls import Walls, landlock_abi, try_walls
 from .source import AudioSource, KeyFrame, SourceInfo
 from .source_warnings import SOURCE_WARNINGS
 from .verify.decode import undecodable_units
@@ -45,6 +47,7 @@ __all__ = [
     "EncodeError",
     "InconsistentOutputError",
     "InputRejectedError",
+    "InputSuspectError",
     "KeyFrame",
     "MediaFile",
     "Plan",
@@ -62,14 +65,17 @@ __all__ = [
     "UnitKey",
     "UnitOutput",
     "VideoUnit",
+    "Walls",
     "build_publication",
     "check_cost",
     "encode_audio",
     "encode_cost_s",
     "encode_video",
+    "landlock_abi",
     "make_plan",
     "probe_source",
     "site_profiles",
+    "try_walls",
     "undecodable_units",
     "verify_playlists",
     "verify_publication",

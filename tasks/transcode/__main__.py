@@ -16,6 +16,7 @@ from .cli.local_run import finish_run, start_run
 from .cli.progress_line import ProgressLine
 from .errors import InputRejectedError, StoppedError, TranscodeError
 from .plan.profile import PROFILES
+from .sandbox.privacy import hide_process
 from .source_warnings import SOURCE_WARNINGS
 
 if TYPE_CHECKING:
@@ -198,4 +199,5 @@ def _print(text: str) -> None:
 
 
 if __name__ == "__main__":
+    hide_process()
     sys.exit(main())

@@ -31,6 +31,13 @@ class InputRejectedError(TranscodeError):
     """The file cannot be transcoded on any machine; the message states what its owner can do."""
 
 
+class InputSuspectError(TranscodeError):
+    """Reading the file failed in a way that may be the fault of the file or of this machine.
+
+    The message is for the file's owner, but only once another machine has failed in the same way.
+    """
+
+
 class EncodeError(TranscodeError):
     """Processing failed this time; a retry may succeed, here or on another machine."""
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 
+from tasks.models import Attempt
 from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from tasks.models import Attempt
 
 _PROGRAM = b"tasks.container"
 
@@ -68,12 +67,13 @@ class Run(Protocol):
 
 def container_pid(batch_job_id: str | None) -> int:
     """Wait for the container program of a Batch job, and return its process id, not that of its lifeline."""
-    mark = f"AWS_BATCH_JOB_ID={batch_job_id}".encode()
+    attempt = Attempt.objects.get(batch_job_id=batch_job_id)
+    words = [b"-m", _PROGRAM, str(attempt.job_id).encode(), str(attempt.number).encode()]
 
     def poll() -> int | None:
         for process in Path("/proc").glob("[0-9]*"):
-            command = _nul_separated(process / "cmdline")
-            if command[1:3] == [b"-m", _PROGRAM] and mark in _nul_separated(process / "environ"):
+            # Its environment is no mark: the program hides it.
+            if _nul_separated(process / "cmdline")[1:5] == words:
                 return int(process.name)
         return None
 

@@ -61,6 +61,7 @@ def test_doctor_from_batch_reports_ok_when_the_container_works(
         "container: database": "ok",
         "container: storage": "ok",
         "container: ffmpeg": "ok",
+        "container: sandbox": "ok",
         "container: scratch": "ok",
     }
     assert "has exactly the privileges that containers need" in found["container: database"]["why"]

@@ -149,13 +149,14 @@ def _decoded(path: Path, kind: str) -> int:
     The engine's limits apply.
     """
     lines = bytearray()
-    limits = ChildLimits(memory_bytes=4 << 30, cpu_s=20, file_bytes=0, deadline_s=30)
+    limits = ChildLimits(memory_bytes=4 << 30, cpu_s=20, file_bytes=0)
     command = [ffmpeg_binary(), "-nostdin", "-v", "quiet", "-protocol_whitelist", "file", "-i", str(path.absolute())]
     with suppress(TranscodeError):
         run_child(
             [*command, "-map", f"0:{kind}:0", "-t", "10", "-f", "framecrc", "pipe:1"],
             limits=limits,
             on_output=lines.extend,
+            paths={"read": [path]},
         )
     return sum(1 for line in lines.splitlines() if not line.startswith(b"#"))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks.transcode import StoppedError, undecodable_units
+from tasks.transcode import EncodeError, StoppedError, undecodable_units
 from tests.media.clips import make_clip
 from tests.media.runs import Transcode, Transcoded
 
@@ -83,3 +83,15 @@ def test_decode_check_ends_when_stop_is_set(done: Transcoded, tmp_path: Path) ->
     stop.set()
     with pytest.raises(StoppedError):
         undecodable_units(done.publication.manifest, Storage(done).read, tmp_path, whole=True, stop=stop)
+
+
+@pytest.mark.parametrize("code", ["NO_PROGRESS", "DISK_FULL"])
+def test_no_unit_is_named_when_the_machine_is_at_fault(
+    code: str, done: Transcoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> float:
+        raise EncodeError(code=code, message="The machine failed.")
+
+    monkeypatch.setattr("tasks.transcode.verify.decode.run_ffmpeg", fail)
+    with pytest.raises(EncodeError, match=code):
+        _found(done, Storage(done), tmp_path)

@@ -88,7 +88,8 @@ def test_index_is_found_when_the_media_data_is_larger_than_four_gibibytes(tmp_pa
         file.write(clip[:moov_at][:32] + b"\0\0\0\1mdat" + size_bytes.to_bytes(8, "big"))
         file.seek(size_bytes - 16, 1)
         file.write(clip[moov_at:])
-    assert has_sample_index(path)
+    with path.open("rb") as file:
+        assert has_sample_index(file)
 
 
 @pytest.mark.parametrize("kept", [0, 4, 40])
@@ -96,4 +97,5 @@ def test_index_is_not_found_when_the_file_ends_early(kept: int, tmp_path: Path) 
     clip = make_clip(tmp_path / "a.mp4", frames=30, codec=H264).read_bytes()
     path = tmp_path / "cut.mp4"
     path.write_bytes(clip[:kept])
-    assert not has_sample_index(path)
+    with path.open("rb") as file:
+        assert not has_sample_index(file)

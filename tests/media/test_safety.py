@@ -39,7 +39,7 @@ def _watched_ffmpeg(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Replace ffmpeg by a script that writes its environment and process id into files and then executes ffmpeg."""
     script = folder / "ffmpeg"
     script.write_text(
-        f'#!/bin/sh\ntr "\\0" "\\n" </proc/$$/environ >"{folder}/environment"\necho $$ >"{folder}/pid.new"\n'
+        f'#!/bin/sh\nenv >"{folder}/environment"\necho $$ >"{folder}/pid.new"\n'
         f'mv "{folder}/pid.new" "{folder}/pid"\nexec "{ffmpeg_binary()}" "$@"\n'
     )
     script.chmod(0o755)
@@ -126,26 +126,28 @@ def test_ffmpeg_and_probe_get_no_credentials_when_started(tmp_path: Path, monkey
     plan = make_plan(probe_source(clip), SMALL, threads=1)
     encode_video(clip, plan, 0, tmp_path, progress=lambda _: None, stop=threading.Event())
     names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
-    assert names == {"LC_ALL", "MALLOC_ARENA_MAX"}
+    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"LC_ALL", "MALLOC_ARENA_MAX"}  # the others are the shell's own
 
     printed = bytearray()
     report = "import os; print(sorted(set(os.environ.values()) & {'canary'}), len(os.environ))"
-    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0, deadline_s=20)
+    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0)
     run_child([sys.executable, "-c", report], limits=limits, on_output=printed.extend)
     assert printed.startswith(b"[] ")
 
 
-def _network_can_be_left() -> bool:
-    flags = "0x40000000" if os.geteuid() == 0 else "0x50000000"
-    leave = f"import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare({flags}) != 0)"
-    return sys.platform == "linux" and subprocess.run([sys.executable, "-c", leave], check=False).returncode == 0
-
-
-def test_read_bytes_are_reported_when_a_child_prints_nothing() -> None:
-    program = "import time\nfile = open('/dev/zero', 'rb')\nfor _ in range(10): file.read(1 << 20); time.sleep(0.1)"
-    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=30, file_bytes=0, deadline_s=60)
+def test_read_bytes_are_reported_when_a_child_prints_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(10 * MIB))
+    program = f"import time\nfile = open({str(path)!r}, 'rb')\nfor _ in range(10): file.read(1 << 20); time.sleep(0.1)"
+    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=30, file_bytes=0)
     reported: list[int] = []
-    run_child([sys.executable, "-c", program], limits=limits, on_output=print, on_wait=reported.append)
+    run_child(
+        [sys.executable, "-c", program],
+        limits=limits,
+        on_output=print,
+        on_wait=reported.append,
+        paths={"read": [path]},
+    )
     grown = [later - earlier for earlier, later in itertools.pairwise(reported) if later > earlier]
     assert sum(grown) >= 5 * MIB
     assert len(grown) >= 2
@@ -171,9 +173,7 @@ def test_read_bytes_are_reported_when_frames_before_a_unit_are_dropped(
     assert max(reported) > 0
 
 
-def test_child_has_no_network_and_keeps_its_user_when_the_kernel_allows(tmp_path: Path) -> None:
-    if not _network_can_be_left():
-        pytest.skip("this kernel does not let a process leave its network namespace")
+def test_child_has_no_network_and_keeps_its_user_when_it_connects_to_a_server(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0)
@@ -186,8 +186,11 @@ except OSError:
     print("no network")
 """
         printed = bytearray()
-        limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=MIB, deadline_s=20)
-        assert run_child([sys.executable, "-c", call], limits=limits, on_output=printed.extend).returncode == 0
+        limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=MIB)
+        end = run_child(
+            [sys.executable, "-c", call], limits=limits, on_output=printed.extend, paths={"write": [tmp_path]}
+        )
+        assert end.returncode == 0, end.stderr
         with pytest.raises(BlockingIOError):
             listener.accept()
     assert printed == b"no network\n"
@@ -232,7 +235,7 @@ def test_silent_child_ends_when_its_parent_is_killed() -> None:
     inner = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
     outer = (
         "import sys; from tasks.transcode.sandbox.limits import ChildLimits; from tasks.transcode.sandbox.process import run_child; "
-        "limits = ChildLimits(memory_bytes=2**29, cpu_s=10, file_bytes=0, deadline_s=60); "
+        "limits = ChildLimits(memory_bytes=2**29, cpu_s=10, file_bytes=0); "
         f"run_child([sys.executable, '-c', {inner!r}], limits=limits, "
         "on_output=lambda printed: print(printed.decode(), flush=True))"
     )
@@ -244,20 +247,17 @@ def test_silent_child_ends_when_its_parent_is_killed() -> None:
     wait_for(lambda: _ended(pid), limit_s=10, what="the child's end")
 
 
-def test_child_is_ended_with_a_reason_when_its_deadline_passes() -> None:
-    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0, deadline_s=0.5)
-    with pytest.raises(EncodeError, match="DEADLINE_PASSED"):
-        run_child([sys.executable, "-c", "import signal; signal.pause()"], limits=limits, on_output=print)
-
-
 def test_child_fails_alone_when_it_exceeds_its_limits(tmp_path: Path) -> None:
     def outcome(program: str, **changes: int) -> int:
-        limits = ChildLimits(**{"memory_bytes": 512 * MIB, "cpu_s": 10, "file_bytes": MIB, "deadline_s": 30} | changes)
-        return run_child([sys.executable, "-c", program], limits=limits, on_output=lambda _: None).returncode
+        limits = ChildLimits(**{"memory_bytes": 512 * MIB, "cpu_s": 10, "file_bytes": MIB} | changes)
+        end = run_child(
+            [sys.executable, "-c", program], limits=limits, on_output=lambda _: None, paths={"write": [tmp_path]}
+        )
+        return end.returncode
 
     assert outcome("pass") == 0
     assert outcome(f"bytearray({1024 * MIB})") == 1
-    assert outcome("while True: pass", cpu_s=1) in {-signal.SIGXCPU, -signal.SIGKILL}
+    assert outcome("while True: pass", cpu_s=1) == -signal.SIGXCPU
     assert outcome(f"open({str(tmp_path / 'large')!r}, 'wb').write(bytes({2 * MIB}))") != 0
     assert (tmp_path / "large").stat().st_size <= MIB
 

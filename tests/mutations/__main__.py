@@ -60,7 +60,8 @@ def main() -> int:
         parser.error(f"there is no patch named {', '.join(sorted(unknown))}")
     chosen = [patch for patch in PATCHES if not names or patch.name in names]
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
-        copy = Path(folder)
+        # Not the folder itself, which only its owner may enter: some tests run as another user.
+        copy = Path(folder, "project")
         copy_project(copy)
         print(f"{len(chosen)} patches. First, all their tests on the unpatched copy ...", flush=True)
         for long in (False, True):

@@ -146,8 +146,8 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="child processes have no limits",
         promise=14,
         file="tasks/transcode/sandbox/process.py",
-        old="json.dumps(limits.as_rlimits())",
-        new="json.dumps({})",
+        old='        "limits": limits.as_rlimits(),\n',
+        new='        "limits": {},\n',
         tests=(f"{_SAFETY}::test_child_fails_alone_when_it_exceeds_its_limits",),
     ),
     Patch(

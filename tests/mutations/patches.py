@@ -10,6 +10,7 @@ from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
 from tests.mutations.removal_patches import REMOVAL_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
+from tests.mutations.sandbox_patches import SANDBOX_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
 from tests.mutations.tick_patches import TICK_PATCHES
@@ -29,6 +30,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *TICK_PATCHES,
             *REMOVAL_PATCHES,
             *CONTAINER_PATCHES,
+            *SANDBOX_PATCHES,
             *SIMULATION_PATCHES,
             *WEB_PATCHES,
         ),

@@ -26,7 +26,8 @@ def _documented(heading: str) -> set[str]:
 
 
 def test_every_input_error_is_documented_when_one_is_added() -> None:
-    refusals = [call for call in _calls() if isinstance(call.func, ast.Name) and call.func.id == "InputRejectedError"]
+    kinds = {"InputRejectedError", "InputSuspectError"}
+    refusals = [call for call in _calls() if isinstance(call.func, ast.Name) and call.func.id in kinds]
     codes = [keyword.value for call in refusals for keyword in call.keywords if keyword.arg == "code"]
     # The call without a code re-raises the error of the probe's process.
     assert len(codes) == len(refusals) - 1

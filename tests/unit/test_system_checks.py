@@ -43,6 +43,8 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E017", {"stage_limits_s": {"encode": 900}}),
     ("batchreel.E031", {"database_retry_s": 179}),
     ("batchreel.E001", {"max_in_batch": -1}),
+    ("batchreel.E032", {"stage_limits_s": LIMITS_S | {"encode": 239}}),
+    ("batchreel.E001", {"one_machine_verdicts": 0}),
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [
     {},
@@ -55,6 +57,7 @@ RIGHT_NUMBERS: list[dict[str, Any]] = [
     {"threads_per_unit": 2},
     {"final_status_wait_s": 120},
     {"submit_lookup_delay_s": 0, "orphan_grace_s": 0.5},
+    {"stage_limits_s": LIMITS_S | {"plan": 240, "encode": 240}},
 ]
 WRONG_CELERY: list[tuple[str, str, Any]] = [
     ("batchreel.E020", "CELERY_TASK_TIME_LIMIT", None),

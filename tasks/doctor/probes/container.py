@@ -1,4 +1,4 @@
-"""Checks from inside a container: settings, database role, storage, ffmpeg and disk.
+"""Checks from inside a container: settings, database role, storage, ffmpeg, sandbox and disk.
 
 `python -m tasks.doctor` runs them. `manage.py doctor --from-batch` submits that command as a Batch
 job and reads its log, because what works on the site's machine may not work on AWS Batch.
@@ -18,6 +18,7 @@ from ...conf import bridge_settings
 from ...database_role import GRANTS
 from ...setting_checks import setting_problems
 from ...storage.keys import CONTAINER_DOCTOR_FOLDER
+from ...transcode import landlock_abi, try_walls
 from ..finding import failed, ok, warning
 from .media import check_ffmpeg
 from .storage import try_storage
@@ -37,6 +38,7 @@ def check_from_container() -> Iterator[Finding]:
     yield from (failed("settings", f"{each.text} ({each.code})", fix=each.hint) for each in problems)
     yield from _database()
     yield from check_ffmpeg()
+    yield _sandbox()
     if problems:
         # The settings choose the storage and the disk: with wrong settings, these checks would test
         # the wrong place.
@@ -95,6 +97,34 @@ def _has(privilege: tuple[str, str, str]) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT has_column_privilege(%s, %s, %s)", [table, column, right])
         return bool(cursor.fetchone()[0])
+
+
+def _sandbox() -> Finding:
+    walls = try_walls()
+    if walls.environment_bytes:
+        return failed(
+            "sandbox",
+            f"ffmpeg can read {walls.environment_bytes} bytes of the container's environment, which has its credentials.",
+            fix="Run the image as its own user (10001), not as root or privileged, and without CAP_SYS_PTRACE.",
+        )
+    if walls.sockets or walls.metadata:
+        reach = ", and reaches the credentials of the machine's role" if walls.metadata else ""
+        return failed(
+            "sandbox",
+            f"ffmpeg can open {walls.sockets} kinds of sockets{reach}: the kernel refused the seccomp filter.",
+            fix="Run containers with Docker or containerd on x86_64 or arm64, on a kernel with seccomp filters.",
+        )
+    if "files" in walls.breaches:
+        return warning(
+            "sandbox",
+            "ffmpeg has no network and sees no credentials, but it can use all files of its container: the kernel has no"
+            " Landlock.",
+            fix="Use a machine image with Linux 5.13 or newer whose `lsm` list contains landlock.",
+        )
+    return ok(
+        "sandbox",
+        f"ffmpeg has no network, sees no credentials and uses only its own files (Landlock {landlock_abi()}).",
+    )
 
 
 def _storage() -> Finding:

@@ -96,6 +96,8 @@ def claim_attempt(
 ) -> Claim:
     """Claim the attempt for this process, which makes it RUNNING.
 
+    `machine_id` is the same for all containers of one machine; empty if unknown.
+
     Repeating the call with the same `claim_id` is a no-op. The Batch job's id is stored if the row
     does not contain it yet. Raises NotFoundError, JobAlreadyDoneError, AttemptCancelledError,
     FencedError (the attempt has ended) or NotClaimableError.

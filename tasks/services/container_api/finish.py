@@ -25,7 +25,7 @@ from ...lifecycle.states import (
     UnitKind,
     UnitState,
 )
-from ...models import Job, Unit
+from ...models import Attempt, Job, Unit
 from ..state.attempt_end import end_attempt, end_job_attempts, live_attempts
 from ..state.locking import lock_job, read_attempt
 from ..state.transition import append_event, transition
@@ -181,8 +181,12 @@ def reject_input(claim: Claim, *, code: str, message: str, exit_code: int) -> No
     """
     job = lock_job(claim.job_id)
     attempt = require_running_attempt(job, claim)
-    if attempt is None or job.state != JobState.RUNNING:
-        return
+    if attempt is not None and job.state == JobState.RUNNING:
+        fail_job(job, attempt, code=code, message=message, exit_code=exit_code)
+
+
+def fail_job(job: Job, attempt: Attempt, *, code: str, message: str, exit_code: int) -> None:
+    """Fail the locked RUNNING job and its attempt because of the input, and end the job's other attempts."""
     transition(
         attempt,
         AttemptEvent.FAIL,

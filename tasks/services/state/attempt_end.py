@@ -13,6 +13,7 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 | container: its machine's disk at fault      | FAILED: DISK_FULL, ...        | no        | finish  |
 | container: SIGTERM                          | FAILED: SIGTERM               | undecided | finish  |
 | container: input rejected, job FAILED too   | FAILED: INPUT_REJECTED        | yes       | finish  |
+| container: input suspected                  | FAILED: INPUT_SUSPECT         | no        | suspect |
 | Batch: FAILED, container exited             | FAILED: EXIT_CODE, ...        | yes       | observe |
 | Batch: FAILED, attempt timeout              | FAILED: TIMED_OUT             | yes       | observe |
 | Batch: FAILED, machine lost or no start     | FAILED: SPOT_INTERRUPTION,... | no        | observe |
@@ -44,6 +45,11 @@ a job cannot continue like that forever.
 REPLACED counts if Batch reports an exit code (a container was there and hung), and does not count
 without one (the machine was already gone). Before `rescue` gives an attempt up it polls Batch,
 whose final status then takes precedence.
+
+INPUT_SUSPECT: reading the file crashed, hung, or used up its CPU time or memory, which the file or the
+machine may have caused. It does not count, or a machine with bad memory, which fails fast and so draws
+the next job, would use up the attempts of good files. It is a loss, so that it cannot be repeated
+forever. `container_api.suspect` rejects the input once machines agree.
 
 Undecided attempts: the observe and reap ticks keep polling their Batch jobs. The final status
 decides `counted` by the rules above; the reason stays. If no final status with a known cause

@@ -76,7 +76,7 @@ class _AudioEncoder:
         unsegmented = _unsegmented_path(self._output_dir)
         try:
             self._ffmpeg(
-                _arguments(path, demuxer, self._plan, audio, self._output_dir), output_bps=4 * audio.bit_rate_bps
+                path, _arguments(path, demuxer, self._plan, audio, self._output_dir), output_bps=4 * audio.bit_rate_bps
             )
             return _regroup(unsegmented, self._output_dir / "audio.mp4", audio)
         except InvalidBoxError as error:
@@ -89,13 +89,13 @@ class _AudioEncoder:
         samples = self._output_dir / "audio.samples"
         try:
             self._ffmpeg(
-                _pcm_arguments(path, demuxer, self._audio, samples), output_bps=32 * self._audio.sample_rate_hz
+                path, _pcm_arguments(path, demuxer, self._audio, samples), output_bps=32 * self._audio.sample_rate_hz
             )
             return self.encode(samples, _SAMPLES_FORMAT, replace(self._audio, stream=0))
         finally:
             samples.unlink(missing_ok=True)
 
-    def _ffmpeg(self, arguments: list[str], *, output_bps: int) -> None:
+    def _ffmpeg(self, source: Path, arguments: list[str], *, output_bps: int) -> None:
         clock = _Clock(self._progress)
         self.cpu_s += run_ffmpeg(
             arguments,
@@ -103,6 +103,8 @@ class _AudioEncoder:
             on_line=clock.take,
             on_wait=lambda _: clock.report(),
             stop=self._stop,
+            reads=[source],
+            writes_below=self._output_dir,
         )
 
 

@@ -79,6 +79,8 @@ def encode_video(
                     on_line=checks.take,
                     on_wait=report,
                     stop=stop,
+                    reads=[path],
+                    writes_below=output_dir,
                 )
             if checks.are_complete():
                 break

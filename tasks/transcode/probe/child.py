@@ -11,7 +11,6 @@ import struct
 import sys
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -24,6 +23,7 @@ from .captions import CaptionPackets
 from .checks import check_size, check_span, check_start, check_times, check_unencrypted
 from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
 from .sample_index import has_sample_index
+from .source_file import SourceFile
 from .streams import choose_audio, choose_video, is_cover
 
 if TYPE_CHECKING:
@@ -55,14 +55,15 @@ which field is first.
 """
 
 
-def probe(path: str, demuxer: str) -> SourceInfo:
-    """Read every packet of `path` and describe the file.
+def probe(file: SourceFile, demuxer: str) -> SourceInfo:
+    """Read every packet of the file and describe it.
 
-    Raises InputRejectedError with a message for the file's owner.
+    Raises InputRejectedError with a message for the file's owner. Its cause may be an error of the
+    disk, which libav does not tell from the end of the file: see `SourceFile.error`.
     """
     options = {"protocol_whitelist": "file", "format_whitelist": demuxer}
     try:
-        container = av.open(f"file:{path}", format=demuxer, options=options, metadata_errors="replace")
+        container = av.open(file, format=demuxer, options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise InputRejectedError(
             code="DAMAGED",
@@ -91,7 +92,7 @@ def probe(path: str, demuxer: str) -> SourceInfo:
             )
         else:
             source = _describe_audio_only(container, audio_packets, warnings, demuxer)
-        indexed = demuxer == "mov" and has_sample_index(Path(path))
+        indexed = demuxer == "mov" and has_sample_index(file)
         return replace(source, captions=captions.sources(), indexed=indexed)
 
 
@@ -291,12 +292,16 @@ def _audio(audio_packets: AudioPackets | None) -> AudioSource | None:
 
 
 def main() -> None:
-    """Write `{"source": ...}` or `{"rejected": {"code", "message"}}` to standard output."""
+    """Write `{"source": ...}`, `{"rejected": {"code", "message"}}` or `{"unreadable": TEXT}` to standard output."""
     av.logging.set_level(av.logging.PANIC)
-    try:
-        result: dict[str, Any] = {"source": probe(sys.argv[1], sys.argv[2]).to_json()}
-    except InputRejectedError as error:
-        result = {"rejected": {"code": error.code, "message": error.message}}
+    result: dict[str, Any]
+    with SourceFile(sys.argv[1]) as file:
+        try:
+            result = {"source": probe(file, sys.argv[2]).to_json()}
+        except InputRejectedError as error:
+            result = {"rejected": {"code": error.code, "message": error.message}}
+        if file.error is not None:
+            result = {"unreadable": file.error.strerror or str(file.error)}
     json.dump(result, sys.stdout, separators=(",", ":"))
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import EncodeError, InputRejectedError
+from ..errors import EncodeError, InputRejectedError, InputSuspectError
 from ..sandbox.ffmpeg import engine_id
 from ..sandbox.limits import PROBE_OUTPUT_BYTES, probe_limits
 from ..sandbox.process import ChildResult, run_child
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
+_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def probe_source(
@@ -33,7 +34,9 @@ def probe_source(
     All packets are read, but only the first ones are decoded.
 
     `reading` receives the number of bytes read so far. Raises InputRejectedError if the file is not
-    a video or is damaged beyond use; EncodeError if the probe itself failed; StoppedError once
+    a video or is damaged beyond use, as its bytes show. Raises InputSuspectError if reading it
+    crashed, hung, or used up its CPU time or memory: a machine with bad memory or a broken disk
+    does that, too. Raises EncodeError if the disk or the probe itself failed; StoppedError once
     `stop` is set.
     """
     demuxer = sniff_demuxer(path)
@@ -42,7 +45,8 @@ def probe_source(
     def collect(block: bytes) -> None:
         output.extend(block)
         if len(output) > PROBE_OUTPUT_BYTES:
-            raise _too_demanding()
+            # The number of packets follows from the file's bytes, on any machine.
+            raise InputRejectedError(code="TOO_DEMANDING", message=_TOO_DEMANDING)
 
     try:
         end = run_child(
@@ -52,34 +56,38 @@ def probe_source(
             on_wait=reading,
             stop=stop,
             environment={"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            paths={"run": [_PACKAGE], "list": [_PACKAGE_ROOT], "read": [path]},
         )
     except EncodeError as error:
-        raise _too_demanding() from error
+        raise InputSuspectError(code="TOO_DEMANDING", message=_TOO_DEMANDING) from error
     if end.returncode != 0:
         raise _failure(end)
     result = json.loads(output)
+    if "unreadable" in result:
+        raise EncodeError(
+            code="SOURCE_UNREADABLE",
+            message=f"This machine cannot read its copy of the source: {result['unreadable']}.",
+        )
     if "rejected" in result:
         raise InputRejectedError(**result["rejected"])
     return SourceInfo.from_json(result["source"] | {"engine": engine_id()})
 
 
-def _too_demanding() -> InputRejectedError:
-    return InputRejectedError(
-        code="TOO_DEMANDING",
-        message="Reading this file takes more time or memory than a video of its size should. It is probably damaged: "
-        "please export it again as an MP4 file, and upload that.",
-    )
+_TOO_DEMANDING = (
+    "Reading this file takes more time or memory than a video of its size should. It is probably damaged: "
+    "please export it again as an MP4 file, and upload that."
+)
+_CRASHES = frozenset({-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL})
 
 
 def _failure(end: ChildResult) -> Exception:
-    crash_signals = {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL}
-    if end.returncode in crash_signals:
-        return InputRejectedError(
+    if end.returncode in _CRASHES:
+        return InputSuspectError(
             code="UNREADABLE",
             message="The file is damaged in a way that crashes the program reading it. "
             "Please export the video again as an MP4 file, and upload that.",
         )
     if end.returncode == -signal.SIGXCPU or "MemoryError" in end.stderr or "Cannot allocate memory" in end.stderr:
-        return _too_demanding()
+        return InputSuspectError(code="TOO_DEMANDING", message=_TOO_DEMANDING)
     last_line = end.stderr.splitlines()[-1][:300] if end.stderr else "no error output"
     return EncodeError(code="PROBE_FAILED", message=f"The probe ended with exit code {end.returncode} ({last_line}).")

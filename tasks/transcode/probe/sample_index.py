@@ -6,12 +6,10 @@ Without one, in a fragmented file, browsers know neither its duration nor where 
 from __future__ import annotations
 
 import struct
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO
 
 _HEADER = struct.Struct(">I4s")
 _LONG_SIZE = struct.Struct(">Q")
@@ -21,20 +19,24 @@ its movie box, which answers the question, is always one of the first.
 """
 
 
-def has_sample_index(path: Path) -> bool:
+class _File(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+
+def has_sample_index(file: _File) -> bool:
     """Return whether the file's movie box (`moov`) announces no fragments (`mvex`).
 
     False if there is no movie box. Reads box headers only.
     """
-    with path.open("rb") as file:
-        end = file.seek(0, 2)
-        for kind, start, stop in _boxes(file, 0, end):
-            if kind == b"moov":
-                return all(inner != b"mvex" for inner, _, _ in _boxes(file, start, stop))
+    for kind, start, stop in _boxes(file, 0, file.seek(0, 2)):
+        if kind == b"moov":
+            return all(inner != b"mvex" for inner, _, _ in _boxes(file, start, stop))
     return False
 
 
-def _boxes(file: IO[bytes], start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(file: _File, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, first byte of the content and end of each box from `start` to `stop`."""
     for _ in range(_MAX_BOXES):
         file.seek(start)

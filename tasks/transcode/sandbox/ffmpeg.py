@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -100,11 +101,14 @@ def run_ffmpeg(
     on_line: Callable[[str], None],
     on_wait: Callable[[int], None],
     stop: threading.Event,
+    reads: Sequence[Path] = (),
+    writes_below: Path | None = None,
 ) -> float:
     """Run ffmpeg until it ends and return its CPU seconds.
 
-    `on_line` receives each line of its standard output. `on_wait` is called about every
-    PROGRESS_PERIOD_S with the number of bytes that ffmpeg has read so far.
+    It may read the files `reads`, and make files in the folder `writes_below`. `on_line` receives
+    each line of its standard output. `on_wait` is called about every PROGRESS_PERIOD_S with the
+    number of bytes that ffmpeg has read so far.
 
     Raises StoppedError, or EncodeError with a line of ffmpeg's error output in the message.
     """
@@ -116,6 +120,7 @@ def run_ffmpeg(
         on_output=lines.take,
         on_wait=throttle.call,
         stop=stop,
+        paths={"read": reads, "write": [] if writes_below is None else [writes_below]},
     )
     if end.returncode != 0:
         raise _failure(end.returncode, end.stderr)
@@ -126,6 +131,8 @@ def _failure(returncode: int, stderr: str) -> EncodeError:
     cause = _cause(stderr)
     if "No space left on device" in stderr:
         return EncodeError(code="DISK_FULL", message=f"The disk to which the output is written is full ({cause}).")
+    if returncode == -signal.SIGXCPU:
+        return EncodeError(code="CPU_TIME_EXCEEDED", message=f"ffmpeg used up its CPU time ({cause}).")
     if returncode < 0:
         return EncodeError(code="ENCODER_KILLED", message=f"ffmpeg was killed by signal {-returncode} ({cause}).")
     return EncodeError(code="ENCODER_FAILED", message=f"ffmpeg failed with exit code {returncode} ({cause}).")

@@ -1,9 +1,8 @@
-"""Launcher that applies limits and then execs a program.
+"""Launcher that confines itself and then execs a program: limits, namespaces, Landlock, seccomp.
 
-Usage: `python -I -S launcher.py PARENT_PID LIMITS_JSON PROGRAM ARGUMENT...`.
-
-It exists because setting limits between fork and exec in a multithreaded Python process can
-deadlock.
+It exists because confining a process between fork and exec in a multithreaded Python process can
+deadlock. `command` returns how to run it: without site-packages and with few imports, since it
+runs before every ffmpeg.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ import os
 import resource
 import signal
 import sys
-from contextlib import suppress
-from pathlib import Path
+
+from . import landlock, seccomp
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -24,13 +23,17 @@ PR_SET_NO_NEW_PRIVS = 38
 NOT_STARTED = 120
 """Exit code if the program could not be started."""
 
+_CPU_GRACE_S = 5
+"""CPU seconds between SIGXCPU, which names the cause, and SIGKILL."""
+
 
 def main() -> None:
-    """Leave the network, request SIGKILL on the parent's death, apply the limits, exec the program.
+    """Apply the walls in `sys.argv`: PARENT_PID CONFINEMENT_JSON PROGRAM ARGUMENT...; then exec the program.
 
-    The first two steps exist on Linux only, and failures of these system calls are ignored.
+    Each wall that the kernel does not have is left out: `walls` finds out which ones hold. The
+    order matters: Landlock and seccomp deny what the earlier steps need.
     """
-    parent_pid, limits, program = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
+    parent_pid, confinement, program = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         _leave_network(libc)
@@ -40,16 +43,23 @@ def main() -> None:
         # If the parent died before the prctl call, no signal will come.
         if os.getppid() != parent_pid:
             sys.exit(NOT_STARTED)
-    for name, value in limits.items():
-        kind = getattr(resource, name)
-        hard = resource.getrlimit(kind)[1]
-        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (allowed, allowed))
+        landlock.restrict(libc, confinement["paths"])
+    for name, value in confinement["limits"].items():
+        _limit(getattr(resource, name), value)
+    if sys.platform == "linux":
+        seccomp.install_filter(libc)
     try:
         os.execv(program[0], program)  # noqa: S606  # replacing this process without a shell is the purpose
     except OSError as error:
         sys.stderr.write(f"cannot start {program[0]}: {error.strerror}\n")
         sys.exit(NOT_STARTED)
+
+
+def _limit(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    wanted = value + _CPU_GRACE_S if kind == resource.RLIMIT_CPU else value
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(kind, (min(value, allowed), allowed))
 
 
 def _leave_network(libc: ctypes.CDLL) -> None:
@@ -64,9 +74,8 @@ def _leave_network(libc: ctypes.CDLL) -> None:
     elif libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0:
         # Each id is mapped to itself, so that files keep their owner (user_namespaces(7)).
         for name, line in (("uid_map", f"{uid} {uid} 1"), ("setgroups", "deny"), ("gid_map", f"{gid} {gid} 1")):
-            with suppress(OSError):
-                Path("/proc/self", name).write_text(line)
-
-
-if __name__ == "__main__":
-    main()
+            try:
+                with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123 - as in landlock
+                    file.write(line)
+            except OSError:
+                continue

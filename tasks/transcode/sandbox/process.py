@@ -1,4 +1,4 @@
-"""Running one child process on untrusted input, with limits, a bare environment and a deadline."""
+"""Running one child process on untrusted input: confined, with limits and a bare environment."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EncodeError, StoppedError
+from .command import module_command, program_paths
+from .idle import IdleWatch
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from .limits import ChildLimits
 
-_LAUNCHER = Path(__file__).with_name("launcher.py")
 _POLL_S = 0.25
 _STDERR_BYTES = 4096
 """Number of bytes of standard error kept from the beginning, and as many from the end."""
@@ -48,6 +47,7 @@ def run_child(
     on_wait: Callable[[int], None] = lambda _: None,
     stop: threading.Event | None = None,
     environment: Mapping[str, str] | None = None,
+    paths: Mapping[str, Sequence[Path]] | None = None,
 ) -> ChildResult:
     """Run `program` (its first item is an absolute path) until it ends, and return how it ended.
 
@@ -56,14 +56,25 @@ def run_child(
     distinguishes a running child from a hung one.
 
     The child inherits none of this process's environment variables, so none of the credentials in
-    them; it gets `environment` and two fixed variables. It runs as the same user, with the same
-    access to files.
+    them; it gets `environment` and two fixed variables. It runs as the same user, but without
+    sockets, and with access only to what it needs to start and to `paths`: files that it may
+    `read`, folders that it may `list`, folders below which it may `write`, and folders from which
+    it may `run` programs and libraries. `launcher` applies these walls as far as the kernel has
+    them.
 
-    Raises StoppedError once `stop` is set, EncodeError at the deadline, and passes on what a
-    callback raises; before that it sends SIGKILL to the child's process group and reaps the child.
+    Raises StoppedError once `stop` is set, EncodeError NO_PROGRESS if the child hangs, and passes on
+    what a callback raises; before that it sends SIGKILL to the child's process group and reaps the
+    child.
     """
+    confinement = {
+        "limits": limits.as_rlimits(),
+        "paths": {
+            "run": [*program_paths(program[0]), *_absolute((paths or {}).get("run", ()))],
+            **{kind: _absolute(given) for kind, given in (paths or {}).items() if kind != "run"},
+        },
+    }
     child = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), json.dumps(limits.as_rlimits()), *program],
+        [*module_command("launcher"), str(os.getpid()), json.dumps(confinement), *program],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -71,7 +82,7 @@ def run_child(
         process_group=0,
     )
     try:
-        stderr = _follow(child, limits.deadline_s, on_output, on_wait, stop)
+        stderr = _follow(child, limits.idle_s, on_output, on_wait, stop)
         return _wait(child, stderr)
     finally:
         if child.returncode is None:
@@ -83,9 +94,13 @@ def run_child(
                 pipe.close()
 
 
+def _absolute(paths: Sequence[Path]) -> list[str]:
+    return [str(path.absolute()) for path in paths]
+
+
 def _follow(
     child: subprocess.Popen[bytes],
-    deadline_s: float,
+    idle_limit_s: float,
     on_output: Callable[[bytes], None],
     on_wait: Callable[[int], None],
     stop: threading.Event | None,
@@ -94,7 +109,7 @@ def _follow(
 
     Return the start and the end of its standard error.
     """
-    end = time.monotonic() + deadline_s
+    watch = IdleWatch(child.pid)
     head, tail = b"", b""
     with selectors.DefaultSelector() as selector:
         for pipe in (child.stdout, child.stderr):
@@ -105,33 +120,23 @@ def _follow(
                 block = os.read(key.fd, 65536)
                 if not block:
                     selector.unregister(key.fileobj)
-                elif key.fileobj is child.stdout:
+                    continue
+                watch.reset()
+                if key.fileobj is child.stdout:
                     on_output(block)
                 else:
                     room = _STDERR_BYTES - len(head)
                     head, tail = head + block[:room], (tail + block[room:])[-_STDERR_BYTES:]
             if stop is not None and stop.is_set():
                 raise StoppedError
-            if time.monotonic() > end:
+            watch.look()
+            if watch.idle_s > idle_limit_s:
                 raise EncodeError(
-                    code="DEADLINE_PASSED",
-                    message=f"The process did not finish within {deadline_s:.0f} s and was killed.",
+                    code="NO_PROGRESS",
+                    message=f"The process made no progress for {idle_limit_s:.0f} s and was killed.",
                 )
-            on_wait(_read_bytes(child))
+            on_wait(watch.read_bytes)
     return (head + tail).decode(errors="replace").strip()
-
-
-def _read_bytes(child: subprocess.Popen[bytes]) -> int:
-    """Return how many bytes the child has read (rchar in proc_pid_io(5)).
-
-    Return 0 if the child has ended or the kernel does not provide the value.
-    """
-    with suppress(OSError):
-        for line in Path(f"/proc/{child.pid}/io").read_text().splitlines():
-            name, _, value = line.partition(": ")
-            if name == "rchar":
-                return int(value)
-    return 0
 
 
 def _is_running(child: subprocess.Popen[bytes]) -> bool:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ..errors import UnitKey
 
 
+_NOT_THE_UNITS_FAULT = frozenset({"DISK_FULL", "NO_PROGRESS"})
+"""Codes of runs that failed because of the machine. Encoding the unit again would not help."""
+
+
 def undecodable_units(
     manifest: Mapping[str, Any],
     read: Callable[[str], Iterator[bytes]],
@@ -35,7 +39,7 @@ def undecodable_units(
     Decodes the first and the last segment of each rung and of the audio, or every segment if
     `whole`. `read` yields an object's bytes in blocks. `folder` temporarily holds those first and
     last segments, or one object at a time. `progress` gets the number of excerpts decoded. Raises
-    StoppedError.
+    StoppedError, or EncodeError if the machine is at fault.
     """
     excerpts = list(_chosen(manifest, whole=whole))
     if not whole:
@@ -52,6 +56,8 @@ def undecodable_units(
         try:
             _decode([excerpt], read, folder, stop)
         except EncodeError as error:
+            if error.code in _NOT_THE_UNITS_FAULT:
+                raise
             bad.setdefault(excerpt.entry["unit"], f"{excerpt.entry['url']}: it cannot be decoded: {error.message}")
         progress(done)
     return tuple(BadUnit(unit, reason) for unit, reason in bad.items())
@@ -115,6 +121,7 @@ def _decode(
             on_line=lambda _: None,
             on_wait=lambda _: None,
             stop=stop,
+            reads=paths,
         )
     finally:
         for path in paths:

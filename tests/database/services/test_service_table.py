@@ -42,6 +42,7 @@ from tasks.services.container_api.finish import (
 )
 from tasks.services.container_api.heartbeat import send_heartbeat
 from tasks.services.container_api.publish import publish
+from tasks.services.container_api.suspect import suspect_input
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.request import revive
 from tasks.services.ticks.observe import apply_observation
@@ -224,6 +225,11 @@ CALLS = [
         name="reject_input",
         run=lambda c: reject_input(c.claim, code="NOT_A_VIDEO", message="No.", exit_code=20),
         does=lambda c: ("attempt.fail", "job.reject") if c.holds and c.job_state == J.RUNNING else (),
+    ),
+    Call(
+        name="suspect_input",
+        run=lambda c: suspect_input(c.claim, code="UNREADABLE", message="It crashes."),
+        does=lambda c: ("attempt.fail", *c.retried) if c.holds and c.job_state == J.RUNNING else (),
     ),
 ]
 

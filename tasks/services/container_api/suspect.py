@@ -1,0 +1,59 @@
+"""A file that a machine failed to read, which may be the fault of the file or of the machine.
+
+A decoder that crashes, hangs or uses up its CPU time or memory may have met a damaged file, or bad
+memory or a dying disk. So one machine's word fails only its attempt. If another machine fails in
+the same way, it is the file, and the job fails with the message for its owner.
+
+A site with a single machine, such as a laptop, has no second one to ask. There, the agreement of
+several containers is enough (`one_machine_verdicts`).
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from ...conf import bridge_settings
+from ...lifecycle.exit_codes import ExitCode
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import AttemptEvent, JobState
+from ...models import Attempt, Job
+from ..state.attempt_end import end_attempt
+from ..state.budget import ended_attempts
+from ..state.locking import lock_job
+from .claim import Claim, require_running_attempt
+from .finish import fail_job
+
+
+@transaction.atomic
+def suspect_input(claim: Claim, *, code: str, message: str) -> ExitCode:
+    """Fail the attempt, and the job as well if it is certain that the file is bad. Return the container's exit code.
+
+    `message` is for the person who uploaded the file, and is shown only in the latter case. Raises
+    FencedError, AttemptCancelledError or NotFoundError.
+    """
+    job = lock_job(claim.job_id)
+    attempt = require_running_attempt(job, claim)
+    if attempt is None or job.state != JobState.RUNNING:
+        return ExitCode.FAILED
+    if _is_certain(job, attempt, code):
+        exit_code = ExitCode.INPUT_REJECTED
+        fail_job(job, attempt, code=code, message=message, exit_code=int(exit_code))
+        return exit_code
+    end_attempt(
+        attempt,
+        AttemptEvent.FAIL,
+        reason=Reason.INPUT_SUSPECT,
+        error_code=code,
+        exit_code=int(ExitCode.FAILED),
+    )
+    return ExitCode.FAILED
+
+
+def _is_certain(job: Job, attempt: Attempt, code: str) -> bool:
+    same = ended_attempts(job).filter(reason=Reason.INPUT_SUSPECT, error_code=code)
+    if attempt.machine_id and same.exclude(machine_id__in=["", attempt.machine_id]).exists():
+        return True
+    ran_elsewhere = Attempt.objects.filter(job=job, number__gt=job.budget_from, claimed_at__isnull=False).exclude(
+        machine_id=attempt.machine_id
+    )
+    return not ran_elsewhere.exists() and same.count() + 1 >= bridge_settings().one_machine_verdicts

@@ -1,0 +1,53 @@
+"""The source as libav reads it, so that an error of the disk is not mistaken for a damaged file.
+
+libav returns the same error number for both, and treats either as the end of the file. Runs only in
+the probe's child process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class SourceFile:
+    """A file for av.open(): `read`, `seek` and `tell`, and the first error of the operating system.
+
+    None of them raises OSError: PyAV would raise it again later, where libav on its own tolerates a
+    failed seek.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = f"file:{path}"
+        """What libav takes for the URL."""
+        self.error: OSError | None = None
+        self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by __exit__; libav has a buffer of its own
+
+    def __enter__(self) -> SourceFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; none at the end, and after an error."""
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.error = self.error or error
+            return b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to an offset and return it, or -1 if a damaged index contains an impossible one."""
+        try:
+            return self._file.seek(offset, whence)
+        except OSError:
+            return -1
+
+    def tell(self) -> int:
+        """Return the offset."""
+        return self._file.tell()

@@ -1,0 +1,142 @@
+"""The seccomp filter around a child: no sockets, no access to other processes, no new namespaces.
+
+It needs no privileges and no namespaces, so it also holds where user namespaces are denied, as in
+Docker with its default profile. Everything that ffmpeg and PyAV do remains possible; anything else
+here fails with EPERM. See seccomp(2) and, for the numbers, the kernel's arch/x86/entry/syscalls/
+syscall_64.tbl and include/uapi/asm-generic/unistd.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+_PR_SET_SECCOMP = 22
+_SECCOMP_MODE_FILTER = 2
+
+_ALLOW = 0x7FFF0000
+_EPERM = 0x00050000 | 1
+_ENOSYS = 0x00050000 | 38
+"""SECCOMP_RET_ERRNO with the error number."""
+
+_LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+"""BPF instructions: load 32 bits of `struct seccomp_data`, three conditional jumps, return."""
+
+_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+"""Offsets in `struct seccomp_data`. Both architectures are little-endian."""
+
+_AUDIT_ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+
+_FIRST_X32 = 0x40000000
+"""On x86_64, numbers from here on are the x32 entries to the same system calls."""
+
+_NEW_NAMESPACES = 0x7E020000
+"""All CLONE_NEW* flags of clone(2), except CLONE_NEWTIME, which only unshare and clone3 accept."""
+
+_CLONE = {"x86_64": 56, "aarch64": 220}
+_CLONE3 = 435
+"""Its flags are in memory, where a filter cannot read them. With ENOSYS, the C library falls back
+to clone.
+"""
+
+_DENIED: dict[str, tuple[int, int]] = {
+    # The network, and every other way out: sockets of any family.
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+    "bind": (49, 200),
+    "listen": (50, 201),
+    "accept": (43, 202),
+    "accept4": (288, 242),
+    "connect": (42, 203),
+    "sendto": (44, 206),
+    "recvfrom": (45, 207),
+    "sendmsg": (46, 211),
+    "recvmsg": (47, 212),
+    "sendmmsg": (307, 269),
+    "recvmmsg": (299, 243),
+    # io_uring opens sockets and files without those system calls.
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    # Memory and files of other processes of the same user.
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "kcmp": (312, 272),
+    "pidfd_getfd": (438, 438),
+    # Parts of the kernel that a decoder never needs, and where flaws were found.
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    # Mounts and namespaces.
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "setns": (308, 268),
+    "unshare": (272, 97),
+    "open_by_handle_at": (304, 265),
+}
+"""System call -> its numbers on x86_64 and aarch64."""
+
+
+def install_filter(libc: ctypes.CDLL) -> bool:
+    """Deny these system calls to this process and all its children, forever.
+
+    Requires PR_SET_NO_NEW_PRIVS. Return False if the kernel or the architecture has no support.
+    """
+    machine = os.uname().machine
+    return machine in _AUDIT_ARCHES and install_program(libc, _program(machine))
+
+
+def install_program(libc: ctypes.CDLL, program: list[bytes]) -> bool:
+    """Install a BPF program as a seccomp filter. Return False if the kernel refuses it."""
+    instructions = ctypes.create_string_buffer(b"".join(program))
+    # struct sock_fprog: the number of instructions and their address.
+    header = ctypes.create_string_buffer(struct.pack("HP", len(program), ctypes.addressof(instructions)))
+    return bool(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header, 0, 0) == 0)
+
+
+def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    """Return one BPF instruction (struct sock_filter); jumps skip that many instructions."""
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+def _program(machine: str) -> list[bytes]:
+    """Return the filter: other entries to the kernel and denied calls get EPERM, all else is allowed."""
+    column = list(_AUDIT_ARCHES).index(machine)
+    denied = [numbers[column] for numbers in _DENIED.values()]
+    # A 32-bit entry (int 0x80) has another architecture and other numbers: all of it is denied.
+    checks = [(_IF_AT_LEAST, _FIRST_X32), *((_IF_EQUAL, number) for number in denied)]
+    end = [
+        instruction(_IF_EQUAL, _CLONE3, 4, 0),
+        instruction(_IF_EQUAL, _CLONE[machine], 0, 2),
+        instruction(_LOAD, _FIRST_ARGUMENT_AT),
+        instruction(_IF_ANY_BIT, _NEW_NAMESPACES, 2, 0),
+        instruction(_RETURN, _ALLOW),
+        instruction(_RETURN, _ENOSYS),
+        instruction(_RETURN, _EPERM),
+    ]
+    to_eperm = len(end) - 1
+    return [
+        instruction(_LOAD, _ARCH_AT),
+        instruction(_IF_EQUAL, _AUDIT_ARCHES[machine], 0, 1 + len(checks) + to_eperm),
+        instruction(_LOAD, _NUMBER_AT),
+        *(
+            instruction(code, value, len(checks) - 1 - index + to_eperm, 0)
+            for index, (code, value) in enumerate(checks)
+        ),
+        *end,
+    ]

@@ -1,0 +1,99 @@
+"""A file is rejected only if two machines fail to read it, or several containers of the only one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.lifecycle.exit_codes import ExitCode
+from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.states import AttemptEvent
+from tasks.models import Attempt, Event, Job, Video
+from tasks.services.container_api.claim import Claim
+from tasks.services.container_api.suspect import suspect_input
+from tasks.services.requests.request import revive
+from tasks.services.state.attempt_end import end_attempt
+from tasks.services.state.locking import lock_job, read_attempt
+from tasks.services.ticks.submit import submit_due
+from tests.factories import ScriptedBatch, age, claimed, planned, submitted_attempt, uploaded_video
+
+pytestmark = pytest.mark.django_db
+
+MESSAGE = "The file crashes the program reading it. Please export it again."
+
+
+@pytest.fixture
+def video() -> Video:
+    return uploaded_video()
+
+
+def _next_claim(video: Video, machine_id: str) -> Claim:
+    age(Job, "next_attempt_at", seconds=601)
+    return claimed(submitted_attempt(video), machine_id=machine_id)
+
+
+def _suspects(video: Video, machine_id: str, code: str = "UNREADABLE") -> str:
+    """Let a container of this machine fail to read the file, and return the job's state afterwards."""
+    suspect_input(_next_claim(video, machine_id), code=code, message=MESSAGE)
+    return Job.objects.get(video=video).state
+
+
+def test_owner_gets_no_message_when_one_machine_failed_to_read_the_file(video: Video) -> None:
+    assert _suspects(video, "a") == "RETRY_WAIT"
+    attempt, job = Attempt.objects.get(), Job.objects.get()
+    assert (attempt.state, attempt.reason, attempt.counted) == ("FAILED", "INPUT_SUSPECT", False)
+    assert (attempt.error_code, attempt.exit_code) == ("UNREADABLE", ExitCode.FAILED)
+    assert job.next_attempt_at is not None
+    texts = [job.reason_message, attempt.reason_message, *Event.objects.values_list("text", flat=True)]
+    assert not [text for text in texts if "export" in text or "crash" in text]
+
+
+def test_job_fails_with_the_message_when_a_second_machine_agrees(video: Video) -> None:
+    assert [_suspects(video, machine) for machine in ("a", "b")] == ["RETRY_WAIT", "FAILED"]
+    job, attempt = Job.objects.get(), Attempt.objects.get(number=2)
+    assert (job.reason, job.reason_message, job.next_attempt_at) == ("UNREADABLE", MESSAGE, None)
+    assert (attempt.reason, attempt.counted, attempt.exit_code) == ("INPUT_REJECTED", True, ExitCode.INPUT_REJECTED)
+
+
+def test_job_continues_when_a_second_machine_reads_the_file(video: Video) -> None:
+    _suspects(video, "a")
+    planned(_next_claim(video, "b"))
+    assert Job.objects.get().state == "RUNNING"
+
+
+def test_job_is_retried_when_the_second_machine_fails_in_another_way(video: Video) -> None:
+    states = [_suspects(video, "a", "UNREADABLE"), _suspects(video, "b", "TOO_DEMANDING")]
+    assert states == ["RETRY_WAIT", "RETRY_WAIT"]
+    assert _suspects(video, "c", "TOO_DEMANDING") == "FAILED"
+
+
+def test_job_fails_when_three_containers_of_the_only_machine_agree(video: Video) -> None:
+    assert [_suspects(video, "a") for _ in range(3)] == ["RETRY_WAIT", "RETRY_WAIT", "FAILED"]
+
+
+def test_job_fails_when_three_containers_agree_and_no_machine_has_an_id(video: Video) -> None:
+    assert [_suspects(video, "") for _ in range(3)] == ["RETRY_WAIT", "RETRY_WAIT", "FAILED"]
+
+
+def test_one_machine_is_not_enough_when_another_one_has_worked_on_the_job(video: Video) -> None:
+    lost = _next_claim(video, "b")
+    end_attempt(read_attempt(lock_job(lost.job_id), lost.number), AttemptEvent.LOSE, reason=Reason.HOST_LOST)
+    assert {_suspects(video, "a") for _ in range(4)} == {"RETRY_WAIT"}
+    assert _suspects(video, "b") == "FAILED"
+
+
+def test_suspicions_are_forgotten_when_the_job_is_revived(video: Video) -> None:
+    _suspects(video, "a")
+    Job.objects.update(state="DEAD", next_attempt_at=None)
+    revive(job_id=Job.objects.get().pk)
+    assert _suspects(video, "b") == "RETRY_WAIT"
+
+
+def test_job_is_dead_when_its_machines_never_agree(video: Video, batch: ScriptedBatch) -> None:
+    lost = _next_claim(video, "b")
+    end_attempt(read_attempt(lock_job(lost.job_id), lost.number), AttemptEvent.LOSE, reason=Reason.HOST_LOST)
+    for _ in range(19):
+        _suspects(video, "a")
+    age(Job, "next_attempt_at", seconds=601)
+    submit_due(batch=batch)
+    job = Job.objects.get()
+    assert (job.state, job.reason, Attempt.objects.count()) == ("DEAD", "TOO_MANY_LOSSES", 20)

@@ -1,0 +1,216 @@
+"""A decoder gets nothing of its container, on machines like those of AWS Batch: each wall is tried from inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tasks.transcode import landlock_abi, try_walls
+from tasks.transcode.sandbox.limits import ChildLimits
+from tasks.transcode.sandbox.process import run_child
+from tests.media.as_in_batch import COMMAND, UID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+MIB = 1024 * 1024
+SECRET = "postgres://role:canary@database/videos"
+CONTAINER = """
+import json, sys
+from dataclasses import asdict
+from tasks.transcode import try_walls
+from tasks.transcode.sandbox.privacy import hide_process
+hide_process()
+walls = try_walls(metadata=(sys.argv[1], int(sys.argv[2])))
+print(json.dumps({**asdict(walls), "breaches": walls.breaches}))
+"""
+"""What the container program does first, and then a child that tries to break out."""
+UNCONFINED = """
+import json, subprocess, sys
+from tasks.transcode.sandbox.command import module_command
+subprocess.run([*module_command("breakout"), *sys.argv[1:]], check=True)
+"""
+"""The same child without any wall."""
+
+
+@pytest.fixture
+def metadata_service() -> Iterator[tuple[str, int]]:
+    """Yield the address of a local server that stands for the instance metadata service."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()
+
+
+def _as_in_batch(program: str, *arguments: object, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    ran = subprocess.run(
+        [*COMMAND, *without, "--", sys.executable, "-c", program, *map(str, arguments)],
+        cwd=ROOT,
+        env={"DATABASE_URL": SECRET, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return dict(json.loads(ran.stdout))
+
+
+def test_child_gets_nothing_of_its_container_when_user_namespaces_are_denied(
+    metadata_service: tuple[str, int],
+) -> None:
+    assert landlock_abi() > 0, "this kernel has no Landlock, so one of the walls cannot be tested"
+    assert _as_in_batch(CONTAINER, *metadata_service) == {
+        "environment_bytes": 0,
+        "sockets": 0,
+        "metadata": False,
+        "foreign_bytes": 0,
+        "foreign_writes": False,
+        "breaches": [],
+    }
+
+
+def test_child_has_neither_network_nor_credentials_when_the_kernel_has_no_landlock(
+    metadata_service: tuple[str, int],
+) -> None:
+    found = _as_in_batch(CONTAINER, *metadata_service, without=("landlock",))
+    assert (found["environment_bytes"], found["sockets"], found["metadata"]) == (0, 0, False)
+    assert found["breaches"] == ["files"]
+
+
+def test_child_reaches_no_server_when_the_runtime_denies_seccomp_filters(metadata_service: tuple[str, int]) -> None:
+    assert landlock_abi() >= 4, "this kernel's Landlock does not restrict TCP"
+    found = _as_in_batch(CONTAINER, *metadata_service, without=("seccomp",))
+    assert found["breaches"] == ["network"]
+    assert (found["environment_bytes"], found["metadata"]) == (0, False)
+
+
+def test_every_breach_is_detected_when_there_are_no_walls(metadata_service: tuple[str, int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)  # noqa: S103, PTH101 - for the user of the image
+        secret = Path(folder, "secret")
+        secret.write_bytes(b"secret")
+        found = _as_in_batch(UNCONFINED, *metadata_service, secret, folder)
+    assert found["environment_bytes"] >= len(SECRET)
+    assert found["sockets"] >= 3
+    assert (found["metadata"], found["foreign_bytes"], found["foreign_writes"]) == (True, 6, True)
+
+
+def test_walls_hold_when_they_are_tried_on_this_machine(metadata_service: tuple[str, int]) -> None:
+    assert try_walls(metadata=metadata_service).breaches == ()
+
+
+OTHER_ENTRIES = r"""
+import ctypes, errno, mmap
+libc = ctypes.CDLL(None, use_errno=True)
+found = {}
+for name, number in (("x32 socket", 41 | 0x40000000), ("x32 getpid", 39 | 0x40000000), ("ptrace", 101), ("io_uring", 425)):
+    found[name] = -ctypes.get_errno() if libc.syscall(number, 2, 1, 0) < 0 else 0
+print(found)
+# socket(AF_INET, SOCK_STREAM, 0) by its 32-bit number: push rbx; mov eax, 359; mov ebx, 2; mov ecx, 1; xor edx, edx;
+# int 0x80; pop rbx; ret
+code = bytes.fromhex("53 b867010000 bb02000000 b901000000 31d2 cd80 5b c3")
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page.write(code)
+call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+print("32-bit socket", call())
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers and the machine code are those of x86_64")
+def test_child_opens_no_socket_when_it_calls_the_kernel_by_another_entry() -> None:
+    printed = bytearray()
+    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0)
+    end = run_child([sys.executable, "-c", OTHER_ENTRIES], limits=limits, on_output=printed.extend)
+    assert end.returncode == 0, end.stderr
+    first, second = printed.decode().splitlines()
+    assert first == "{'x32 socket': -1, 'x32 getpid': -1, 'ptrace': -1, 'io_uring': -1}"
+    assert second == "32-bit socket -1"
+
+
+def test_child_sees_only_its_own_files_when_it_looks_around(tmp_path: Path) -> None:
+    source, secret, output = tmp_path / "source", tmp_path / "secret", tmp_path / "output"
+    source.write_bytes(b"source")
+    secret.write_bytes(b"secret")
+    output.mkdir()
+    program = f"""
+import os
+def attempt(name, act):
+    try:
+        act()
+    except OSError as error:
+        print(name, type(error).__name__)
+    else:
+        print(name, "allowed")
+attempt("read source", lambda: open({str(source)!r}).read())
+attempt("write source", lambda: open({str(source)!r}, "a"))
+attempt("write output", lambda: open({str(output / "a")!r}, "w"))
+attempt("read output", lambda: open({str(output / "a")!r}).read())
+attempt("remove output", lambda: os.remove({str(output / "a")!r}))
+attempt("read secret", lambda: open({str(secret)!r}).read())
+attempt("list", lambda: os.listdir({str(tmp_path)!r}))
+attempt("make elsewhere", lambda: open({str(tmp_path / "b")!r}, "w"))
+attempt("link", lambda: os.symlink({str(secret)!r}, {str(output / "l")!r}))
+attempt("parent", lambda: open(f"/proc/{{os.getppid()}}/environ").read())
+attempt("signal", lambda: os.kill(os.getppid(), 0))
+"""
+    printed = bytearray()
+    run_child(
+        [sys.executable, "-c", program],
+        limits=ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=MIB),
+        on_output=printed.extend,
+        paths={"read": [source], "write": [output]},
+    )
+    expected = dict.fromkeys(("read source", "write output", "read output", "remove output"), "allowed")
+    denied = ("write source", "read secret", "list", "make elsewhere", "link", "parent")
+    expected |= dict.fromkeys(denied, "PermissionError")
+    if landlock_abi() >= 6:
+        expected["signal"] = "PermissionError"
+    found = dict(line.rsplit(" ", 1) for line in printed.decode().splitlines())
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        pytest.param(("test_hostile_pointers.py",), id="pointers"),
+        pytest.param(("test_hostile.py", "test_safety.py"), id="all others", marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.timeout(1_200)
+def test_hostile_files_do_no_harm_when_they_are_decoded_as_in_batch(
+    modules: tuple[str, ...], record_property: Callable[[str, object], None]
+) -> None:
+    folder = tempfile.mkdtemp(prefix="as-in-batch-")
+    if os.geteuid() == 0:
+        os.chown(folder, UID, UID)
+    ran = subprocess.run(
+        [
+            *(*COMMAND, "--", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"),
+            *("-o", "addopts=", "-m", "not long", f"--basetemp={folder}/tests"),
+            *(str(ROOT / "tests" / "media" / name) for name in modules),
+        ],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "SECRET_KEY": "of this test",
+            "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1_100,
+    )
+    summary = ran.stdout.splitlines()[-1]
+    record_property("tests", summary)
+    assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-2000:]
+    assert re.fullmatch(r"\d+ passed(, \d+ deselected)? in .*", summary), summary
