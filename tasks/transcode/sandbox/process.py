@@ -133,7 +133,7 @@ def _follow(
             if watch.idle_s > idle_limit_s:
                 raise EncodeError(
                     code="NO_PROGRESS",
-                    message=f"The process made no progress for {idle_limit_s:.0f} s and was killed.",
+                    message=f"The process made no progress for {idle_limit_s:g} s and was killed.",
                 )
             on_wait(watch.read_bytes)
     return (head + tail).decode(errors="replace").strip()
