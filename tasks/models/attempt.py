@@ -55,6 +55,9 @@ class Attempt(models.Model):
         default=list, blank=True, help_text="Names of the units that it held, unfinished, when it ended."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
+    tallied = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="Whether the counters include its end."
+    )
     # Reported by AWS (the observation).
     batch_status = models.CharField(max_length=12, blank=True)
     batch_status_reason = models.TextField(blank=True)
@@ -95,6 +98,11 @@ class Attempt(models.Model):
                 condition=Q(batch_job_id__isnull=False, ended_at__isnull=False)
                 & ~Q(batch_status__in=["FAILED", "SUCCEEDED"]),
                 name="attempt_without_final_status",
+            ),
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(tallied=False, ended_at__isnull=False),
+                name="attempt_untallied",
             ),
         ]
 

@@ -67,7 +67,14 @@ REAP = Tick(
     purpose="Terminate orphaned Batch jobs; purge superseded objects and deleted videos.",
 )
 
-TICKS = (SUBMIT, OBSERVE, RESCUE, REAP)
+METRICS = Tick(
+    name="metrics",
+    queue="maintain",
+    period_setting="metrics_tick_s",
+    purpose="Add what has ended to the counters, and log the metrics.",
+)
+
+TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, METRICS)
 
 WAKEUP_TASK = f"{TASK_PREFIX}wake"
 """The Celery task that a wake-up message runs: submit what is due now, instead of at the next tick."""
