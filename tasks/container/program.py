@@ -5,9 +5,11 @@ It claims the attempt; then each slot claims, runs and finishes units until none
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import tempfile
 import threading
+import time
 import uuid
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,7 @@ from ..services.container_api.claim import (
 from ..services.container_api.finish import fail_attempt, finish_attempt, reject_input
 from ..services.container_api.heartbeat import HeartbeatReply
 from ..setting_checks import setting_problems
+from ..tracing import span
 from ..transcode import InputRejectedError, StoppedError, TranscodeError
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
@@ -104,13 +107,16 @@ class Program:
 
     def run(self) -> ExitCode:
         """Claim the attempt, run units, write the result to the attempt's row, and return the exit code."""
+        start_ns = time.time_ns()
         claim = self._claim_attempt()
         if isinstance(claim, ExitCode):
             return claim
         logger.info("BATCH_PROCESS_START", extra={**self._log_fields(), "vcpus": claim.vcpus})
         progress = Progress()
         every_s = bridge_settings().heartbeat_s
+        names = {"job_id": self._job_id, "attempt": self._number, "batch_job_id": self._batch_job_id}
         with (
+            span("batchreel.attempt", traceparent=claim.traceparent, start_ns=start_ns, **names),
             tempfile.TemporaryDirectory(prefix="batchreel-") as folder,
             Heartbeat(claim, progress, every_s=every_s, on_end=self._on_heartbeat),
         ):
@@ -142,7 +148,11 @@ class Program:
         """Run units in as many slots as the attempt's vCPUs allow."""
         slots = max(1, context.claim.vcpus // bridge_settings().threads_per_unit)
         threads = [
-            threading.Thread(target=self._slot, args=(context, slot), name=f"slot-{slot}") for slot in range(slots)
+            # A copy of the context, so that the spans of units belong to the span of the attempt.
+            threading.Thread(
+                target=contextvars.copy_context().run, args=(self._slot, context, slot), name=f"slot-{slot}"
+            )
+            for slot in range(slots)
         ]
         for thread in threads:
             thread.start()
@@ -172,7 +182,9 @@ class Program:
         logger.info("UNIT_START", extra=names)
         finished_frames = 0
         try:
-            if run_unit(context, lease, slot):
+            with span(f"batchreel.unit.{lease.kind}", index=lease.index, fence=lease.fence):
+                is_published = run_unit(context, lease, slot)
+            if is_published:
                 self._outcome.record_published()
             finished_frames = lease.weight_frames
         finally:

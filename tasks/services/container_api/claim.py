@@ -58,6 +58,7 @@ class Claim:
     vcpus: int
     source_name: str
     profile: str
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,4 +226,5 @@ def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:
         vcpus=attempt.vcpus,
         source_name=attempt.job.source_name,
         profile=attempt.job.profile,
+        traceparent=attempt.job.traceparent,
     )

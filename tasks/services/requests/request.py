@@ -20,6 +20,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobState
 from ...models import NEEDS_JOB, Job, Unit, Video
 from ...selectors.videos import can_retry
+from ...tracing import current_traceparent
 from ...wakeup import wake_on_commit
 from ..state.locking import lock_job, lock_video, lock_video_of
 from ..state.transition import append_event, transition
@@ -114,7 +115,13 @@ def revive(*, job_id: uuid.UUID) -> None:
         message = "This video has a newer job. Retry that one instead."
         raise ConflictError(message)
     transition(
-        job, JobEvent.REVIVE, reason=Reason.REVIVED, budget_from=F("fence"), next_attempt_at=Now(), finished_at=None
+        job,
+        JobEvent.REVIVE,
+        reason=Reason.REVIVED,
+        budget_from=F("fence"),
+        next_attempt_at=Now(),
+        finished_at=None,
+        tallied=False,
     )
     Unit.objects.filter(job=job).update(redo_count=0)
     wake_on_commit()
@@ -146,7 +153,13 @@ def _record_request(video: Video) -> None:
 
 
 def _insert(video: Video, *, automatic: bool) -> RequestResult:
-    job = Job(video=video, source_name=str(video.source), profile=bridge_settings().profile, automatic=automatic)
+    job = Job(
+        video=video,
+        source_name=str(video.source),
+        profile=bridge_settings().profile,
+        automatic=automatic,
+        traceparent=current_traceparent(),
+    )
     Job.objects.bulk_create([job], ignore_conflicts=True)
     if not Job.objects.filter(pk=job.pk).exists():
         standing = Job.objects.filter(video=video).order_by("-created_at").first()
@@ -156,5 +169,7 @@ def _insert(video: Video, *, automatic: bool) -> RequestResult:
         return RequestResult(job_id=standing.pk, created=False)
     _record_request(video)
     append_event("job.request", job=job, to_state=job.state, text="automatic" if automatic else "manual")
+    extra = {"job_id": job.pk, "video": video.pk}
+    transaction.on_commit(lambda: logger.info("JOB_REQUESTED", extra=extra))
     wake_on_commit()
     return RequestResult(job_id=job.pk, created=True)

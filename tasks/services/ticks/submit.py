@@ -28,6 +28,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.retry import Decision
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobEvent
 from ...models import Attempt, Job
+from ...tracing import traced_attempt
 from ..state.attempt_end import suspect_units
 from ..state.budget import decide_for, next_final_status_at
 from ..state.locking import lock_job, read_attempt
@@ -159,6 +160,7 @@ def _memory_mib(job: Job) -> int:
     return min(conf.memory_cap_mib, int(ran_out * conf.out_of_memory_factor))
 
 
+@traced_attempt("batchreel.submit")
 def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> None:
     job_id = str(attempt.job_id)
     try:
@@ -184,7 +186,8 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         summary.is_stopped = not isinstance(error, BatchRejectedError)
         summary.error = error
     else:
-        logger.info("BATCH_SUBMIT %s %s", attempt.batch_job_name, batch_job_id)
+        extra = {"job_id": job_id, "attempt": attempt.number, "batch_job_id": batch_job_id}
+        logger.info("BATCH_SUBMIT %s %s", attempt.batch_job_name, batch_job_id, extra=extra)
         summary.submitted += 1
         record_submitted(attempt, batch_job_id=batch_job_id, batch=batch)
 
