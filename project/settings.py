@@ -231,8 +231,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 
-# Celery logs three lines per tick. In production the alarms count them; on a developer's machine
-# they bury everything else.
+# Celery logs three lines per tick. On a developer's machine they bury everything else.
 _TICK_LOGGERS = (
     {}
     if env.bool("LOG_TICKS", default=True)

@@ -2,7 +2,7 @@
 
 Only the API is a dependency. It does nothing until the site or the image installs and configures an
 SDK. The trace crosses the queue in the job's row, `traceparent`: it is private, it survives every
-retry, and AWS Batch shows the environment of its jobs to whoever may describe them.
+retry, and DescribeJobs shows everyone the environment of a Batch job.
 """
 
 from __future__ import annotations

@@ -97,6 +97,34 @@ resource "aws_cloudwatch_metric_alarm" "no_tick" {
   ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
+# What only a container can see is in the containers' log: the line SANDBOX, at WARNING if a wall around ffmpeg does not hold.
+resource "aws_cloudwatch_log_metric_filter" "sandbox" {
+  name           = "${var.name}-sandbox"
+  log_group_name = aws_cloudwatch_log_group.containers.name
+  pattern        = "{ $.event = \"SANDBOX\" && $.level = \"WARNING\" }"
+
+  metric_transformation {
+    name      = "sandbox"
+    namespace = var.name
+    value     = "1"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "sandbox" {
+  alarm_name          = "${var.name}-sandbox"
+  alarm_description   = "A container's machine lacks a wall around ffmpeg, which decodes files of strangers."
+  namespace           = var.name
+  metric_name         = aws_cloudwatch_log_metric_filter.sandbox.metric_transformation[0].name
+  statistic           = "Sum"
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  period              = 900
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
 resource "aws_sns_topic" "alarms" {
   name = "${var.name}-alarms"
 }

@@ -33,8 +33,9 @@ class RowsCollector:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT_S}s'")
             readings = read_gauges()
-            counters = {metric: counter_values(metric) for metric in COUNTERS}
-            histograms = [_histogram(duration) for duration in DURATIONS]
+            parts = [part for duration in DURATIONS for part in (duration.bucket, duration.sum)]
+            counters = counter_values(*COUNTERS, *parts)
+        histograms = [_histogram(each, counters.pop(each.bucket), counters.pop(each.sum)) for each in DURATIONS]
         for metric in (TICK_RUNS, TICK_FAILURES):
             counters[metric] = readings.pop(metric)
         for metric, series in {**readings, **read_broker()}.items():
@@ -50,13 +51,12 @@ def _filled(family: GaugeMetricFamily | CounterMetricFamily, series: dict[Labels
     return family
 
 
-def _histogram(duration: Duration) -> Family:
-    inside = counter_values(duration.bucket)
+def _histogram(duration: Duration, inside: dict[Labels, float], sums: dict[Labels, float]) -> Family:
     total = 0.0
     buckets = []
     for limit in sorted(inside, key=lambda labels: float(labels[0])):
         total += inside[limit]
         buckets.append((limit[0] if limit[0] == OVER else f"{float(limit[0]):.1f}", total))
     family = HistogramMetricFamily(PREFIX + duration.name, duration.about)
-    family.add_metric([], buckets=buckets, sum_value=counter_values(duration.sum)[()])
+    family.add_metric([], buckets=buckets, sum_value=sums[()])
     return family

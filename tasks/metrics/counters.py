@@ -63,11 +63,14 @@ def record_calls() -> None:
         logger.warning("CALLS_NOT_RECORDED %s", error)
 
 
-def counter_values(metric: Metric) -> dict[Labels, float]:
-    """Return the value of each series of a counter."""
-    return dict.fromkeys(metric.zeros, 0.0) | {
-        _labels(metric, row.labels): row.value for row in Counter.objects.filter(name=metric.name)
-    }
+def counter_values(*metrics: Metric) -> dict[Metric, dict[Labels, float]]:
+    """Return the value of each series of these counters."""
+    values = {metric: dict.fromkeys(metric.zeros, 0.0) for metric in metrics}
+    by_name = {metric.name: metric for metric in metrics}
+    for row in Counter.objects.filter(name__in=by_name):
+        metric = by_name[row.name]
+        values[metric][_labels(metric, row.labels)] = row.value
+    return values
 
 
 @transaction.atomic

@@ -46,7 +46,7 @@ UNITS = {
 }
 """Metric -> unit. Each costs the same a month, whatever its unit: docs/monitoring.md has the meanings."""
 
-DISK_FULL_REASONS = frozenset({Reason.SCRATCH_TOO_SMALL})
+DISK_FULL_REASONS = frozenset({"SCRATCH_TOO_SMALL", "DISK_FULL", "DISK_FAILED"})
 """Reasons of attempts for which a machine's disk had no room."""
 
 LATE_PERIODS = 4

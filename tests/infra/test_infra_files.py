@@ -28,6 +28,7 @@ from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.lease import TickLease, run_tick
 from tasks.services.ticks.submit import submit_due
 from tests.factories import ScriptedBatch, age, claimed, refill_tokens, submitted_attempt
+from tests.infra.filter_patterns import matches
 from tests.infra.terraform_runs import INFRA, Terraform, infra_text
 
 if TYPE_CHECKING:
@@ -134,6 +135,15 @@ def test_alarms_read_metrics_that_the_line_has_when_one_is_renamed() -> None:
         "failed_jobs_per_hour": 5,
         "failed_attempts_per_hour": 5,
     }
+
+
+def test_alarm_filter_counts_the_line_when_a_wall_around_ffmpeg_is_missing() -> None:
+    (text,) = re.findall(r'pattern +=\s"(.*)"$', (INFRA / "alarms.tf").read_text(), flags=re.MULTILINE)
+    pattern = re.sub(r"\\(.)", r"\1", text)
+    counted = {
+        level: matches(pattern, json.dumps({"level": level, "event": "SANDBOX"})) for level in ("INFO", "WARNING")
+    }
+    assert counted == {"INFO": False, "WARNING": True}
 
 
 def _defaults() -> dict[str, str]:

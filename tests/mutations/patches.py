@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
+from tests.mutations.metrics_patches import METRICS_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
@@ -21,6 +22,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *SUBMIT_PATCHES,
             *CONTAINER_API_PATCHES,
             *TICK_PATCHES,
+            *METRICS_PATCHES,
             *CONTAINER_PATCHES,
             *SIMULATION_PATCHES,
         ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
+from copy import copy
 from typing import Any
 
 import jsonschema
@@ -86,7 +88,7 @@ def failed(attempt: Attempt, reason: Reason = Reason.EXIT_CODE, **columns: objec
 
 def values(metric: definitions.Metric) -> dict[tuple[str, ...], float]:
     """Return the series of a counter that are not 0."""
-    return {labels: value for labels, value in counters.counter_values(metric).items() if value}
+    return {labels: value for labels, value in counters.counter_values(metric)[metric].items() if value}
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
@@ -164,8 +166,10 @@ def test_job_is_counted_again_when_it_ends_after_it_was_revived() -> None:
 
 
 def test_series_exist_with_zero_when_nothing_has_happened() -> None:
-    assert counters.counter_values(definitions.ATTEMPTS_ENDED)["SCRATCH_TOO_SMALL", "yes"] == 0
-    assert counters.counter_values(definitions.AWS_CALLS)["SubmitJob", "throttled"] == 0
+    found = counters.counter_values(definitions.ATTEMPTS_ENDED, definitions.AWS_CALLS)
+    reason = Reason.SCRATCH_TOO_SMALL
+    assert found[definitions.ATTEMPTS_ENDED][reason, "yes" if reason.counts.value else "no"] == 0
+    assert found[definitions.AWS_CALLS]["SubmitJob", "throttled"] == 0
 
 
 def test_nothing_is_stuck_when_a_container_runs_and_others_wait() -> None:
@@ -272,6 +276,36 @@ def test_statements_do_not_grow_when_there_are_more_rows() -> None:
     with CaptureQueriesContext(connection) as more:
         read_gauges()
     assert len(more) == len(few) <= 10
+
+
+def test_gauges_use_their_indexes_when_there_are_many_rows() -> None:
+    job = Job.objects.get(video=published())
+    attempt = Attempt.objects.get(job=job)
+    jobs = [copy(job) for _ in range(3000)]
+    for each in jobs:
+        each.pk, each.automatic = uuid.uuid4(), False
+    Job.objects.bulk_create(jobs)
+    attempts = [copy(attempt) for _ in jobs]
+    for each, of in zip(attempts, jobs, strict=True):
+        each.pk, each.job, each.batch_job_name, each.batch_job_id = None, of, str(of.pk), str(of.pk)
+    Attempt.objects.bulk_create(attempts)
+    tally_ended()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE batchreel_job, batchreel_attempt, batchreel_video")
+    with CaptureQueriesContext(connection) as queries:
+        read_gauges()
+        tally_ended()
+    read = [each["sql"] for each in queries if each["sql"].startswith("SELECT") and "batchreel_" in each["sql"]]
+    plans = []
+    for sql in read:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {sql}")
+            plans.append("\n".join(line for (line,) in cursor.fetchall()))
+    indexes = ("job_open", "job_due", "job_untallied", "attempt_live", "attempt_undecided", "attempt_untallied")
+    assert {index: any(f" {index} " in plan for plan in plans) for index in indexes} == dict.fromkeys(indexes, True)
+    assert not [
+        plan for plan in plans if "Seq Scan on batchreel_job" in plan or "Seq Scan on batchreel_attempt" in plan
+    ]
 
 
 def test_counters_are_rows_when_two_callers_add_to_the_same() -> None:
