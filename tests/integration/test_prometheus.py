@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.contract.jobs import Jobs
+
 LIMIT_S = 300
 """An alert fires within five minutes of its cause."""
 
@@ -98,9 +100,22 @@ def token() -> str:
 
 
 @pytest.fixture
-def site_environment(transactional_db: None, program_environment: dict[str, str], token: str) -> dict[str, str]:
+def site_environment(
+    transactional_db: None,
+    program_environment: dict[str, str],
+    token: str,
+    dedicated_queue: Jobs,
+    fast_definition: str,
+) -> dict[str, str]:
     """Environment of a site whose Batch jobs wait forever, since the queue has fewer vCPUs than a container needs."""
-    return {**program_environment, "METRICS_TOKEN": token, "BATCHREEL": json.dumps({"vcpus": 64}), "LOG_FORMAT": "json"}
+    return {
+        **program_environment,
+        "BATCHREEL": json.dumps({"vcpus": 64}),
+        "LOG_FORMAT": "json",
+        "METRICS_TOKEN": token,
+        "VIDEO_BATCH_JOB_DEFINITION": fast_definition,
+        "VIDEO_BATCH_JOB_QUEUE": dedicated_queue.queue,
+    }
 
 
 @pytest.fixture
@@ -134,7 +149,7 @@ def test_alerts_fire_within_five_minutes_when_queue_disk_or_beat_fail(
 
         began_s = time.monotonic()
         _fill_a_disk()
-        waiting = wait_for(_waiting_attempt, limit_s=60, what="an attempt that waits in AWS Batch")
+        waiting = wait_for(_waiting_attempt, limit_s=90, what="an attempt that waits in AWS Batch")
         age(Attempt, "created_at", seconds=3600)
         for alert in ("BatchreelDiskFull", "BatchreelQueueStuck"):
             wait_for(lambda alert=alert: alert in prometheus.firing(), limit_s=LIMIT_S, what=alert)
