@@ -286,8 +286,8 @@ def test_gauges_use_their_indexes_when_there_are_many_rows() -> None:
         each.pk, each.automatic = uuid.uuid4(), False
     Job.objects.bulk_create(jobs)
     attempts = [copy(attempt) for _ in jobs]
-    for each, of in zip(attempts, jobs, strict=True):
-        each.pk, each.job, each.batch_job_name, each.batch_job_id = None, of, str(of.pk), str(of.pk)
+    for clone, of in zip(attempts, jobs, strict=True):
+        clone.pk, clone.job, clone.batch_job_name, clone.batch_job_id = None, of, str(of.pk), str(of.pk)
     Attempt.objects.bulk_create(attempts)
     tally_ended()
     with connection.cursor() as cursor:
