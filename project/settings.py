@@ -192,6 +192,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 VIDEO_BATCH_JOB_QUEUE = env.str("VIDEO_BATCH_JOB_QUEUE", default="")
 VIDEO_BATCH_JOB_DEFINITION = env.str("VIDEO_BATCH_JOB_DEFINITION", default="")
 BATCHREEL = env.json("BATCHREEL", default={})
+# Bearer token for Prometheus. Without one, there is no /metrics.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # Celery on Redis. A message is only a wake-up, so nothing here tries to make Redis reliable; the
 # timeouts keep it from blocking callers.
@@ -256,8 +258,7 @@ CELERY_BEAT_SCHEDULE = {
     }
 }
 
-# Celery logs three lines per tick. In production the alarms count them; on a developer's machine
-# they bury everything else.
+# Celery logs three lines per tick. On a developer's machine they bury everything else.
 _TICK_LOGGERS = (
     {}
     if env.bool("LOG_TICKS", default=True)

@@ -145,6 +145,9 @@ class BridgeSettings:
     purge_tick_s: float = 60
     """Seconds between two purge ticks, the least urgent ones."""
 
+    metrics_tick_s: float = 60
+    """Seconds between two metrics ticks, each of which writes one METRICS line: CloudWatch's resolution."""
+
     tick_lease_s: float = 26
     """Seconds after which the next tick takes over a lease that was never given back. At least
     Celery's hard time limit (25 s in project/settings.py), so that two ticks never overlap."""

@@ -15,7 +15,10 @@ from celery import shared_task
 
 from .batch.aws import aws_batch
 from .conf import bridge_settings
-from .schedule.ticks import OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
+from .metrics.counters import record_calls
+from .metrics.log_line import log_metrics
+from .metrics.tally import tally_ended
+from .schedule.ticks import METRICS, OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
 from .services.requests.request import request_missing_jobs
 from .services.ticks.alerts import alert_overdue, alert_stuck_runnable
 from .services.ticks.ambiguous import resolve_ambiguous
@@ -39,7 +42,10 @@ def tick(definition: Tick) -> Callable[[Callable[[TickLease], None]], Any]:
         @shared_task(name=definition.task)
         @functools.wraps(body)
         def run() -> None:
-            run_tick(definition.name, period_s=definition.period_s(bridge_settings()), body=body)
+            try:
+                run_tick(definition.name, period_s=definition.period_s(bridge_settings()), body=body)
+            finally:
+                record_calls()
 
         return run
 
@@ -49,7 +55,10 @@ def tick(definition: Tick) -> Callable[[Callable[[TickLease], None]], Any]:
 @shared_task(name=WAKEUP_TASK)
 def wake() -> None:
     """Submit what is due now, instead of at the next tick."""
-    submit_due(batch=aws_batch())
+    try:
+        submit_due(batch=aws_batch())
+    finally:
+        record_calls()
 
 
 @tick(SUBMIT)
@@ -91,3 +100,9 @@ def reap_tick(_: TickLease) -> None:
 def purge_tick(_: TickLease) -> None:
     """Remove objects and rows that are no longer needed."""
     purge()
+
+
+@tick(METRICS)
+def metrics_tick(_: TickLease) -> None:
+    """Add what has ended to the counters, and log the metrics."""
+    log_metrics(tally_ended())

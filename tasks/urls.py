@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import direct_upload, media, pages, progress
+from .tracing import traced
+from .views import direct_upload, media, metrics, pages, progress
 
 app_name = "batchreel"
 
 urlpatterns = [
     path("", pages.video_list, name="list"),
-    path("upload/", pages.upload, name="upload"),
+    path("upload/", traced("batchreel.upload", pages.upload), name="upload"),
     path("uploads/", direct_upload.begin, name="begin-direct-upload"),
     path("uploads/<uuid:video_id>/", direct_upload.upload, name="direct-upload"),
     path("uploads/<uuid:video_id>/urls/", direct_upload.part_urls, name="part-urls"),
-    path("uploads/<uuid:video_id>/complete/", direct_upload.complete, name="complete-direct-upload"),
+    path(
+        "uploads/<uuid:video_id>/complete/",
+        traced("batchreel.complete_upload", direct_upload.complete),
+        name="complete-direct-upload",
+    ),
     path("progress/", progress.progress, name="progress"),
     path("videos/<uuid:video_id>/", pages.video_page, name="video"),
     path("videos/<uuid:video_id>/source/", media.source, name="source"),
@@ -22,4 +27,5 @@ urlpatterns = [
     path("videos/<uuid:video_id>/delete/", pages.delete, name="delete"),
     path("videos/<uuid:video_id>/delete/confirm/", pages.confirm_delete, name="confirm-delete"),
     path("media/<path:key>", media.media, name="media"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -25,6 +25,7 @@ ticks        Cost of one run of each tick, with a short and a long history of pu
              A tick whose blocks grow with the history would eventually take longer than its period.
 backlog      Cost of a submit run while thousands of bulk jobs wait in the rows: with no room for them, with an upload, and after
              containers have ended.
+scrapes      Cost of one scrape of /metrics, with the same histories, and with 20,000 jobs that wait in the rows.
 submits      Eight processes submit jobs against AWS's quota of 50 SubmitJob calls per second (enforced by the local endpoint).
 reads        DescribeJobs calls per minute with thousands of active jobs with fresh heartbeats, compared with one call per
              job and period.
@@ -66,6 +67,10 @@ def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:  # noqa: PLR
         import backlog_cost  # noqa: PLC0415
 
         return backlog_cost.measured(options.jobs)
+    if options.measure == "scrapes":
+        import scrape_cost  # noqa: PLC0415
+
+        return scrape_cost.measured(options.finished)
     if options.measure == "submits":
         import submit_rate  # noqa: PLC0415
 
@@ -103,14 +108,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     measures = parser.add_subparsers(dest="measure", required=True, metavar="MEASUREMENT")
     ticks = measures.add_parser("ticks", help="database cost of each tick")
-    ticks.add_argument(
-        "--finished",
-        type=int,
-        nargs="+",
-        default=[1_000, 100_000],
-        metavar="N",
-        help="sizes of the history, in finished jobs (default: 1000 100000)",
-    )
+    scrapes = measures.add_parser("scrapes", help="cost of one scrape by Prometheus")
+    for each in (ticks, scrapes):
+        each.add_argument(
+            "--finished",
+            type=int,
+            nargs="+",
+            default=[1_000, 100_000],
+            metavar="N",
+            help="sizes of the history, in finished jobs (default: 1000 100000)",
+        )
     backlog = measures.add_parser("backlog", help="database cost of submitting while a backlog waits")
     backlog.add_argument("--jobs", type=int, default=20_000, metavar="N", help="waiting bulk jobs (default: 20000)")
     submits = measures.add_parser("submits", help="SubmitJob rate at the account's quota")

@@ -50,19 +50,19 @@ _INSERTS = (
     """,
     """
     INSERT INTO batchreel_job (id, video_id, source_name, profile, automatic, state, fence, budget_from, next_attempt_at, reason,
-        reason_message, playlist_key, poster_key, created_at, finished_at, pruned_at)
+        reason_message, playlist_key, poster_key, created_at, finished_at, pruned_at, tallied)
     SELECT md5('job' || n)::uuid, md5('video' || n)::uuid, 'sources/' || n || '.mp4', 'standard', true, %(job_state)s, 1, 0, NULL, '',
         '', 'master.m3u8', '', now() - %(age)s, CASE WHEN %(is_over)s THEN now() - %(age)s END,
-        CASE WHEN %(is_over)s THEN now() - %(age)s END
+        CASE WHEN %(is_over)s THEN now() - %(age)s END, %(is_over)s
     FROM generate_series(%(first)s, %(last)s) n
     """,
     """
     INSERT INTO batchreel_attempt (job_id, number, state, reason, reason_message, counted, vcpus, memory_mib, batch_job_name, batch_job_id,
         created_at, lookup_misses, claimed_at, heartbeat_at, progressed_at, stage, count, encoded_frames, units_in_progress,
-        ended_at, batch_status, batch_status_reason, batch_log_stream, missing_responses)
+        ended_at, batch_status, batch_status_reason, batch_log_stream, missing_responses, tallied)
     SELECT md5('job' || n)::uuid, 1, %(attempt_state)s, '', '', %(counted)s, 2, 4096, 'batchreel-' || n, 'batch-' || n,
         now() - %(age)s, 0, now() - %(age)s, now() - %(age)s, now() - %(age)s, 'encode', 1, 1, '[]',
-        CASE WHEN %(is_over)s THEN now() - %(age)s END, %(batch_status)s, '', '', 0
+        CASE WHEN %(is_over)s THEN now() - %(age)s END, %(batch_status)s, '', '', 0, %(is_over)s
     FROM generate_series(%(first)s, %(last)s) n
     """,
     """
@@ -118,3 +118,21 @@ def _add(first: int, last: int, *, is_over: bool) -> None:
     with connection.cursor() as cursor:
         for insert in _INSERTS:
             cursor.execute(insert, columns)
+
+
+def add_backlog(jobs: int) -> None:
+    """Add videos whose jobs are due and have no attempt, as after an import."""
+    ids = {"first": -1_000_000 - jobs, "last": -1_000_001, "is_over": False, "age": timedelta(hours=1)}
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERTS[0], ids)
+        cursor.execute(_INSERTS[1], {**ids, "job_state": JobState.QUEUED})
+        cursor.execute("UPDATE batchreel_job SET fence = 0, next_attempt_at = created_at WHERE state = 'QUEUED'")
+        cursor.execute("VACUUM ANALYZE")
+
+
+def blocks() -> int:
+    """Return the number of pages that statements in this database have touched so far."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()")
+        cursor.execute("SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
-from history import AtOnce, add_history, migrate
+from history import AtOnce, add_history, blocks, migrate
 
 from tasks.conf import bridge_settings
+from tasks.metrics.log_line import log_metrics
+from tasks.metrics.tally import tally_ended
 from tasks.models import Tick
 from tasks.services.requests.request import request_missing_jobs
 from tasks.services.ticks.alerts import alert_overdue, alert_stuck_runnable
@@ -62,6 +64,7 @@ def _ticks() -> dict[str, Callable[[], object]]:
         ),
         "reap": lambda: reap(batch=batch),
         "purge": purge,
+        "metrics": lambda: log_metrics(tally_ended()),
     }
 
 
@@ -73,15 +76,7 @@ def _cost(body: Callable[[], object]) -> dict[str, Any]:
         body()
         times_ms.append((time.perf_counter() - began) * 1000)
     with CaptureQueriesContext(connection) as statements:
-        before = _blocks()
+        before = blocks()
         body()
-        blocks = _blocks() - before
-    return {"statements": len(statements) - 2, "blocks": blocks, "ms": round(statistics.median(times_ms), 1)}
-
-
-def _blocks() -> int:
-    """Return the number of pages that statements in this database have touched so far."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()")
-        cursor.execute("SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()")
-        return int(cursor.fetchone()[0])
+        touched = blocks() - before
+    return {"statements": len(statements) - 2, "blocks": touched, "ms": round(statistics.median(times_ms), 1)}

@@ -1,66 +1,124 @@
-# Alarms on log lines of the code: JSON, from the containers and from the site's Celery worker. docs/operations.md explains each alarm and
-# what to do about it.
+# Alarms on the metrics that the metrics tick writes to the site's log once a minute (tasks/metrics/log_line.py); CloudWatch reads them from
+# the line METRICS. docs/operations.md explains each alarm and what to do about it.
 
 locals {
-  # Most alarms fire on one matching line. With `fewer`, an alarm fires on too few lines.
-  one_line = { threshold = 1, period_s = 900, fewer = false }
+  # Most alarms fire as soon as their value is reached once.
+  once = { statistic = "Sum", at_least = 1, period_s = 900, periods = 1, of_periods = 1 }
+  # Values that a healthy site may reach for a minute.
+  lasting = { statistic = "Maximum", at_least = 1, period_s = 60, periods = 3, of_periods = 5 }
 
   site_alarms = {
-    jobs-dead = merge(local.one_line, {
-      pattern     = "{ $.event = \"JOB_DEAD\" }"
+    tick-failed = merge(local.lasting, {
+      metric      = "FailingTicks"
+      description = "A tick fails or does not run: submit, observe, rescue, or one that removes what is no longer needed."
+    })
+    queue-stuck = merge(local.lasting, {
+      metric      = "StuckSeconds"
+      description = "Work has waited for half an hour, and no container runs."
+      at_least    = 1800
+    })
+    uploads-waiting = merge(local.lasting, {
+      metric      = "OldestWaitingUploadSeconds"
+      description = "An upload waits for its first container for longer than upload_wait_s."
+      at_least    = var.upload_wait_s
+    })
+    jobs-dead = merge(local.once, {
+      metric      = "JobsDead"
       description = "A job is DEAD: its attempts are exhausted, and an operator has to act."
     })
-    jobs-waiting = merge(local.one_line, {
-      pattern     = "{ $.event = \"BATCH_JOB_WAITING\" }"
-      description = "AWS Batch has not started an attempt in time."
+    disk-full = merge(local.once, {
+      metric      = "DisksFull"
+      description = "A container found too little room on its machine's disk."
     })
-    jobs-overdue = merge(local.one_line, {
-      pattern     = "{ $.event = \"JOBS_OVERDUE\" }"
-      description = "Jobs are overdue: no submit tick submits them."
+    heartbeats-late = merge(local.lasting, {
+      metric      = "LateHeartbeats"
+      description = "Several containers cannot reach the database, or were lost at the same time."
+      at_least    = var.late_heartbeats
     })
-    containers-cut-off = merge(local.one_line, {
-      pattern     = "{ $.event = \"CONTAINERS_CUT_OFF\" }"
-      description = "Many containers are silent at once: they cannot reach the database."
-    })
-    no-tick = merge(local.one_line, {
-      pattern     = "{ $.logger = \"celery.app.trace\" && $.level = \"INFO\" && $.event = \"Task batchreel.submit*\" }"
-      description = "No submit tick has run for 5 minutes: beat, worker, Redis or the database is down."
-      period_s    = 300
-      fewer       = true
-    })
-    tick-failed = merge(local.one_line, {
-      pattern     = "{ $.event = \"TICK_AWS_ERROR*\" }"
-      description = "Ticks run, but AWS Batch denies or throttles their calls, or is unreachable."
-      threshold   = 10
+    aws-calls-failed = merge(local.once, {
+      metric      = "AwsCallsFailed"
+      description = "AWS Batch denies or throttles the site's calls, or is unreachable."
+      at_least    = 10
       period_s    = 600
     })
-    tick-error = merge(local.one_line, {
-      pattern     = "{ $.event = \"TICK_FAILED *\" }"
-      description = "A tick ended with an error or was killed: what it does is not done."
-    })
-  }
-  container_alarms = {
-    jobs-failed = merge(local.one_line, {
-      pattern     = "{ $.event = \"BATCH_JOB_FAILED\" && $.exit_code = 20 }"
+    jobs-failed = merge(local.once, {
+      metric      = "JobsRejected"
       description = "Many uploads were rejected because they cannot be transcoded."
-      threshold   = var.failed_jobs_per_hour
+      at_least    = var.failed_jobs_per_hour
       period_s    = 3600
     })
-    attempts-failed = merge(local.one_line, {
-      pattern     = "{ $.event = \"BATCH_JOB_FAILED\" && $.exit_code != 20 }"
+    attempts-failed = merge(local.once, {
+      metric      = "AttemptsFailed"
       description = "Many containers failed: storage, database, settings or the encoder."
-      threshold   = var.failed_attempts_per_hour
+      at_least    = var.failed_attempts_per_hour
       period_s    = 3600
+    })
+    database-large = merge(local.lasting, {
+      metric      = "DatabaseBytes"
+      description = "The database is larger than database_alarm_gib."
+      at_least    = var.database_alarm_gib * 1024 * 1024 * 1024
     })
   }
-  alarms_on = merge(
-    { for name, alarm in local.container_alarms : name => merge(alarm, { log_group = aws_cloudwatch_log_group.containers.name }) },
-    { for name, alarm in local.site_alarms : name => merge(alarm, { log_group = aws_cloudwatch_log_group.site.name }) if var.site_alarms },
+}
+
+resource "aws_cloudwatch_metric_alarm" "alarms" {
+  for_each            = var.site_alarms ? local.site_alarms : {}
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.description
+  namespace           = "Batchreel"
+  metric_name         = each.value.metric
+  dimensions          = { Site = local.bridge_settings.job_name_prefix }
+  statistic           = each.value.statistic
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = each.value.at_least
+  period              = each.value.period_s
+  evaluation_periods  = each.value.of_periods
+  datapoints_to_alarm = each.value.periods
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+# The only alarm that missing metrics raise. The others then have no data.
+resource "aws_cloudwatch_metric_alarm" "no_tick" {
+  count               = var.site_alarms ? 1 : 0
+  alarm_name          = "${var.name}-no-tick"
+  alarm_description   = "No metrics tick has run for 5 minutes: beat, worker, Redis or the database is down."
+  namespace           = "Batchreel"
+  metric_name         = "FailingTicks"
+  dimensions          = { Site = local.bridge_settings.job_name_prefix }
+  statistic           = "SampleCount"
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  period              = 300
+  evaluation_periods  = 1
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+# What no metric has is a line in a log: what only a container can see, and what the rescue tick notices.
+locals {
+  line_alarms = merge(
+    {
+      sandbox = {
+        log_group   = aws_cloudwatch_log_group.containers.name
+        pattern     = "{ $.event = \"SANDBOX\" && $.level = \"WARNING\" }"
+        description = "A container's machine lacks a wall around ffmpeg, which decodes files of strangers."
+      }
+    },
+    var.site_alarms ? {
+      containers-cut-off = {
+        log_group   = aws_cloudwatch_log_group.site.name
+        pattern     = "{ $.event = \"CONTAINERS_CUT_OFF\" }"
+        description = "Many containers are silent at once: they cannot reach the database."
+      }
+    } : {},
   )
 }
 
-resource "aws_cloudwatch_log_metric_filter" "alarms" {
-  for_each       = local.alarms_on
+resource "aws_cloudwatch_log_metric_filter" "lines" {
+  for_each       = local.line_alarms
   name           = "${var.name}-${each.key}"
   log_group_name = each.value.log_group
   pattern        = each.value.pattern
@@ -72,18 +130,18 @@ resource "aws_cloudwatch_log_metric_filter" "alarms" {
   }
 }
 
-resource "aws_cloudwatch_metric_alarm" "alarms" {
-  for_each            = local.alarms_on
+resource "aws_cloudwatch_metric_alarm" "lines" {
+  for_each            = local.line_alarms
   alarm_name          = "${var.name}-${each.key}"
   alarm_description   = each.value.description
   namespace           = var.name
-  metric_name         = aws_cloudwatch_log_metric_filter.alarms[each.key].metric_transformation[0].name
+  metric_name         = aws_cloudwatch_log_metric_filter.lines[each.key].metric_transformation[0].name
   statistic           = "Sum"
-  comparison_operator = each.value.fewer ? "LessThanThreshold" : "GreaterThanOrEqualToThreshold"
-  threshold           = each.value.threshold
-  period              = each.value.period_s
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  period              = 900
   evaluation_periods  = 1
-  treat_missing_data  = each.value.fewer ? "breaching" : "notBreaching"
+  treat_missing_data  = "notBreaching"
   alarm_actions       = [aws_sns_topic.alarms.arn]
   ok_actions          = [aws_sns_topic.alarms.arn]
 }

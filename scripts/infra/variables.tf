@@ -328,8 +328,26 @@ variable "failed_attempts_per_hour" {
   default     = 5
 }
 
+variable "upload_wait_s" {
+  description = "Seconds for which an upload may wait for its first container before the alarm `uploads-waiting`. A backlog of bulk jobs does not count."
+  type        = number
+  default     = 7200
+}
+
+variable "late_heartbeats" {
+  description = "Number of running containers without a recent heartbeat that raises the alarm `heartbeats-late`. Single ones are replaced."
+  type        = number
+  default     = 3
+}
+
+variable "database_alarm_gib" {
+  description = "Size of the database in GiB that raises the alarm `database-large`: about three quarters of its disk."
+  type        = number
+  default     = 15
+}
+
 variable "site_alarms" {
-  description = "Whether to create the alarms on the site's log. Enable it once the worker writes there, because missing lines also raise an alarm."
+  description = "Whether to create the alarms on the metrics in the site's log. Enable it once the worker writes there, because missing lines also raise an alarm."
   type        = bool
   default     = true
 }

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ..conf import bridge_settings
 from ..lifecycle.observation import BatchStatus, Observation
+from .calls import count_calls
 from .errors import BatchAmbiguousError, BatchRejectedError, convert_error
 from .port import (
     CONNECT_TIMEOUT_S,
@@ -48,9 +49,11 @@ def batch_client(*, retry: bool) -> BatchClient:
         retries={"total_max_attempts": READ_TRIES if retry else 1, "mode": "standard"},
     )
     try:
-        return boto3.client("batch", config=config)
+        client = boto3.client("batch", config=config)
     except BotoCoreError as error:
         raise convert_error(error, call="Creating a client", where="this machine's AWS configuration") from error
+    count_calls(client)
+    return client
 
 
 @contextmanager

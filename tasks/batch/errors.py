@@ -77,10 +77,11 @@ def convert_error(error: ClientError | BotoCoreError, *, call: str, where: str) 
     `where` (region or endpoint) becomes part of the text, because a wrong one looks like a 403.
     """
     text = f"{call} at {where}: {error}"
-    return _kind(error)(text)
+    return kind_of(error)(text)
 
 
-def _kind(error: ClientError | BotoCoreError) -> type[BatchError]:
+def kind_of(error: ClientError | BotoCoreError) -> type[BatchError]:
+    """Return the class of our error for an error of boto3."""
     if isinstance(error, ClientError):
         return _kind_of_response(error)
     by_class: dict[type[BotoCoreError], type[BatchError]] = {

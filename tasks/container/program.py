@@ -5,9 +5,11 @@ It claims the attempt; then each slot claims, runs and finishes units until none
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import tempfile
 import threading
+import time
 import uuid
 from functools import partial
 from pathlib import Path
@@ -29,6 +31,7 @@ from ..services.container_api.finish import fail_attempt, finish_attempt, reject
 from ..services.container_api.heartbeat import HeartbeatReply
 from ..services.container_api.suspect import suspect_input
 from ..setting_checks import setting_problems
+from ..tracing import span
 from ..transcode import InputRejectedError, InputSuspectError, StoppedError
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
@@ -98,6 +101,7 @@ class Program:
 
     def run(self) -> ExitCode:
         """Claim the attempt, run units, write the result to the attempt's row, and return the exit code."""
+        start_ns = time.time_ns()
         claim = self._claim_attempt()
         if isinstance(claim, ExitCode):
             return claim
@@ -108,7 +112,8 @@ class Program:
         except OSError as error:
             self._on_error(error)
             return self._exit(claim)
-        with folder:
+        names = {"job_id": self._job_id, "attempt": self._number, "batch_job_id": self._batch_job_id}
+        with folder, span("batchreel.attempt", traceparent=claim.traceparent, start_ns=start_ns, **names):
             self._run_in(Path(folder.name), claim)
         return self._exit(claim)
 
@@ -152,7 +157,11 @@ class Program:
         """Run units in as many slots as the attempt's vCPUs allow."""
         slots = max(1, context.claim.vcpus // bridge_settings().threads_per_unit)
         threads = [
-            threading.Thread(target=self._slot, args=(context, slot), name=f"slot-{slot}") for slot in range(slots)
+            # A copy of the context, so that the spans of units belong to the span of the attempt.
+            threading.Thread(
+                target=contextvars.copy_context().run, args=(self._slot, context, slot), name=f"slot-{slot}"
+            )
+            for slot in range(slots)
         ]
         for thread in threads:
             thread.start()
@@ -182,7 +191,9 @@ class Program:
         logger.info("UNIT_START", extra=names)
         finished_frames = 0
         try:
-            if run_unit(context, lease, slot):
+            with span(f"batchreel.unit.{lease.kind}", index=lease.index, fence=lease.fence):
+                is_published = run_unit(context, lease, slot)
+            if is_published:
                 self._outcome.record_published()
             finished_frames = lease.weight_frames
         finally:

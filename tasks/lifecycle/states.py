@@ -69,6 +69,9 @@ class JobPriority(enum.StrEnum):
 ACTIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRY_WAIT})
 """States in which a job continues without user action. A video has at most one such job."""
 
+OPEN_JOB_STATES = ACTIVE_JOB_STATES | {JobState.DEAD}
+"""States in which someone still has to act on a job: the bridge, or for a DEAD one an operator."""
+
 LIVE_ATTEMPT_STATES = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, AttemptState.RUNNING})
 """States in which an attempt may have a container, or may still get one."""
 

@@ -49,6 +49,8 @@ class Migration(migrations.Migration):
                 ('source_playable_at', models.DateTimeField(blank=True, help_text='When the plan showed that browsers can play the source as it is; empty if they cannot.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('tallied', models.BooleanField(db_default=False, default=False, editable=False, help_text='Whether the counters include its end.')),
+                ('traceparent', models.CharField(blank=True, db_default='', default='', editable=False, help_text='The trace of the request, in the format of W3C Trace Context; empty without OpenTelemetry.', max_length=55)),
                 ('superseded_at', models.DateTimeField(blank=True, help_text='Set once a newer job of the video has succeeded.', null=True)),
                 ('pruned_at', models.DateTimeField(blank=True, help_text='When its plan, its units and the objects of superseded leases were removed.', null=True)),
                 ('purged_at', models.DateTimeField(blank=True, help_text='When all of its objects were removed.', null=True)),
@@ -70,7 +72,21 @@ class Migration(migrations.Migration):
                 ('position', models.TextField(blank=True, db_default='', default='', help_text='Where the next tick continues; empty for the beginning.')),
                 ('error_code', models.CharField(blank=True, help_text='Code of the error that ended the last tick.', max_length=50)),
                 ('error_message', models.TextField(blank=True)),
+                ('failures', models.PositiveBigIntegerField(db_default=0, default=0, help_text='Number of ticks so far that ended with an error, or were killed.')),
             ],
+        ),
+        migrations.CreateModel(
+            name='Counter',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=60)),
+                ('labels', models.JSONField(blank=True, default=dict, help_text='What is counted: names and short texts.')),
+                ('value', models.FloatField(default=0)),
+                ('reported', models.FloatField(default=0, help_text='Its value in the last METRICS line of the log.')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('name', 'labels'), name='one_counter_per_series')],
+            },
         ),
         migrations.CreateModel(
             name='Event',
@@ -148,6 +164,7 @@ class Migration(migrations.Migration):
                 ('exit_code', models.SmallIntegerField(blank=True, null=True)),
                 ('units_in_progress', models.JSONField(blank=True, default=list, help_text='Names of the units that it held, unfinished, when it ended.')),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('tallied', models.BooleanField(db_default=False, default=False, editable=False, help_text='Whether the counters include its end.')),
                 ('batch_status', models.CharField(blank=True, max_length=12)),
                 ('batch_status_reason', models.TextField(blank=True)),
                 ('batch_log_stream', models.CharField(blank=True, max_length=512)),
@@ -251,6 +268,14 @@ class Migration(migrations.Migration):
             model_name='job',
             index=models.Index(fields=['reason', '-created_at'], name='job_reason_newest'),
         ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('state__in', ['DEAD', 'QUEUED', 'RETRY_WAIT', 'RUNNING'])), fields=['state', 'created_at'], name='job_open'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('finished_at__isnull', False), ('tallied', False)), fields=['finished_at'], name='job_untallied'),
+        ),
         migrations.AddConstraint(
             model_name='job',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['QUEUED', 'RUNNING', 'RETRY_WAIT', 'SUCCEEDED', 'FAILED', 'CANCELLED', 'DEAD'])), name='job_state_known'),
@@ -302,6 +327,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='attempt',
             index=models.Index(fields=['reason', '-id'], name='attempt_reason_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='attempt',
+            index=models.Index(condition=models.Q(('ended_at__isnull', False), ('tallied', False)), fields=['ended_at'], name='attempt_untallied'),
         ),
         migrations.AddConstraint(
             model_name='attempt',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .attempt import Attempt
+from .counter import Counter
 from .direct_upload import DirectUpload
 from .event import Event
 from .job import Job
@@ -13,6 +14,7 @@ from .video import NEEDS_JOB, Video, VideoQuerySet
 __all__ = [
     "NEEDS_JOB",
     "Attempt",
+    "Counter",
     "DirectUpload",
     "Event",
     "GrantCounter",

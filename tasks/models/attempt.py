@@ -69,6 +69,9 @@ class Attempt(models.Model):
         default=list, blank=True, help_text="Names of the units that it held, unfinished, when it ended."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
+    tallied = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="Whether the counters include its end."
+    )
     # Reported by AWS (the observation).
     batch_status = models.CharField(max_length=12, blank=True)
     batch_status_reason = models.TextField(blank=True)
@@ -113,6 +116,11 @@ class Attempt(models.Model):
             # Filters of the admin.
             models.Index(fields=["state", "-id"], name="attempt_state_newest"),
             models.Index(fields=["reason", "-id"], name="attempt_reason_newest"),
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(tallied=False, ended_at__isnull=False),
+                name="attempt_untallied",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Now
 
-from ..lifecycle.states import ACTIVE_JOB_STATES, JobPriority, JobState
+from ..lifecycle.states import ACTIVE_JOB_STATES, OPEN_JOB_STATES, JobPriority, JobState
 from .choices import choices, values_of
 from .video import Video
 
@@ -61,6 +61,17 @@ class Job(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
+    tallied = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="Whether the counters include its end."
+    )
+    traceparent = models.CharField(
+        max_length=55,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The trace of the request, in the format of W3C Trace Context; empty without OpenTelemetry.",
+    )
     superseded_at = models.DateTimeField(
         null=True, blank=True, help_text="Set once a newer job of the video has succeeded."
     )
@@ -127,6 +138,14 @@ class Job(models.Model):
             models.Index(fields=["-created_at"], name="job_newest"),
             models.Index(fields=["state", "-created_at"], name="job_state_newest"),
             models.Index(fields=["reason", "-created_at"], name="job_reason_newest"),
+            models.Index(
+                fields=["state", "created_at"], condition=Q(state__in=values_of(OPEN_JOB_STATES)), name="job_open"
+            ),
+            models.Index(
+                fields=["finished_at"],
+                condition=Q(tallied=False, finished_at__isnull=False),
+                name="job_untallied",
+            ),
         ]
 
     def __str__(self) -> str:

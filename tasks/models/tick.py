@@ -21,6 +21,9 @@ class Tick(models.Model):
     )
     error_code = models.CharField(max_length=50, blank=True, help_text="Code of the error that ended the last tick.")
     error_message = models.TextField(blank=True)
+    failures = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="Number of ticks so far that ended with an error, or were killed."
+    )
 
     def __str__(self) -> str:
         return self.name

@@ -73,7 +73,14 @@ PURGE = Tick(
     purpose="Remove deleted videos, superseded publications, and what ended jobs no longer need.",
 )
 
-TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE)
+METRICS = Tick(
+    name="metrics",
+    queue="maintain",
+    period_setting="metrics_tick_s",
+    purpose="Add what has ended to the counters, and log the metrics.",
+)
+
+TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE, METRICS)
 
 WAKEUP_TASK = f"{TASK_PREFIX}wake"
 """The Celery task that a wake-up message runs: submit what is due now, instead of at the next tick."""

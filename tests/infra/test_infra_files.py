@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from celery.exceptions import SoftTimeLimitExceeded
-from django.conf import settings as django_settings
 from django.db import transaction
-from django.db.models import F
 from django.db.models.functions import Now
 
 from scripts.infra.render_job_definition import TEMPLATE, template
 from tasks.batch.errors import BatchDeniedError
+from tasks.conf import bridge_settings
 from tasks.json_logs import JsonFormatter
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, JobState
-from tasks.models import Attempt, Job, Tick
+from tasks.metrics.log_line import DIMENSION, NAMESPACE, UNITS, log_metrics
+from tasks.metrics.tally import tally_ended
+from tasks.models import Attempt, Job
+from tasks.models import Tick as TickRow
+from tasks.schedule.ticks import TICKS, Tick
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
-from tasks.services.ticks.alerts import alert_overdue, alert_stuck_runnable
 from tasks.services.ticks.hold import hold_fire
 from tasks.services.ticks.lease import TickLease, run_tick
 from tasks.services.ticks.submit import submit_due
@@ -40,13 +38,33 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-_ALARM = re.compile(r"^    ([a-z-]+) = merge\(local\.one_line, \{\n      pattern +=\s\"(.*)\"\n", flags=re.MULTILINE)
-PATTERNS = {name: re.sub(r"\\(.)", r"\1", text) for name, text in _ALARM.findall((INFRA / "alarms.tf").read_text())}
-
-
-def counted_by(line: str) -> set[str]:
-    """Return the alarms whose filter counts the line."""
-    return {name for name, pattern in PATTERNS.items() if matches(pattern, line)}
+_ALARM = re.compile(
+    r"^    ([a-z-]+) = merge\(local\.(once|lasting), \{\n      metric +=\s\"(.*)\"\n(?:.*\n)*?    \}\)",
+    flags=re.MULTILINE,
+)
+METRICS = {found[1]: found[3] for found in _ALARM.finditer((INFRA / "alarms.tf").read_text())}
+"""Alarm -> metric of the METRICS line."""
+LINE_PATTERNS = {
+    name: re.sub(r"\\(.)", r"\1", pattern)
+    for name, pattern in re.findall(
+        r'^      ([a-z-]+) = \{\n(?:.*\n)?        pattern +=\s"(.*)"$',
+        (INFRA / "alarms.tf").read_text(),
+        flags=re.MULTILINE,
+    )
+}
+"""Alarm -> pattern of the log line that raises it."""
+_LIMITS = {
+    found[1]: int(limit[1]) if (limit := re.search(r"at_least += (\d+)$", found[0], flags=re.MULTILINE)) else 1
+    for found in _ALARM.finditer((INFRA / "alarms.tf").read_text())
+}
+_VARIABLES = {
+    "uploads-waiting": 7200,
+    "heartbeats-late": 3,
+    "jobs-failed": 5,
+    "attempts-failed": 5,
+    "database-large": 15 * 2**30,
+}
+"""Alarm -> default of the variable that is its limit."""
 
 
 def test_terraform_files_are_formatted_and_valid_when_checked(tmp_path: Path) -> None:
@@ -132,85 +150,99 @@ def test_alarm_filter_counts_the_line_when_containers_are_cut_off(
     Attempt.objects.update(batch_status=BatchStatus.RUNNING)
     age(Attempt, "heartbeat_at", seconds=200)
     assert hold_fire() == 3
-    assert counted_by_log(caplog) == {"containers-cut-off"}
+    (record,) = [each for each in caplog.records if each.getMessage() == "CONTAINERS_CUT_OFF"]
+    line = JsonFormatter().format(record)
+    assert {name for name, pattern in LINE_PATTERNS.items() if matches(pattern, line)} == {"containers-cut-off"}
+
+
+def test_alarms_read_metrics_that_the_line_has_when_one_is_renamed() -> None:
+    assert len(METRICS) >= 10
+    assert set(METRICS.values()) <= set(UNITS)
+    text = (INFRA / "alarms.tf").read_text()
+    assert set(re.findall(r'namespace += "(.*)"', text)) == {NAMESPACE}
+    assert set(LINE_PATTERNS) == {"sandbox", "containers-cut-off"}
+    assert set(re.findall(r"dimensions += \{ (\w+) = ", text)) == {DIMENSION}
+    described = {name: int(default) for name, default in _defaults().items()}
+    assert described == {
+        "upload_wait_s": 7200,
+        "late_heartbeats": 3,
+        "failed_jobs_per_hour": 5,
+        "failed_attempts_per_hour": 5,
+    }
+
+
+def test_alarm_filter_counts_the_line_when_a_wall_around_ffmpeg_is_missing() -> None:
+    pattern = LINE_PATTERNS["sandbox"]
+    counted = {
+        level: matches(pattern, json.dumps({"level": level, "event": "SANDBOX"})) for level in ("INFO", "WARNING")
+    }
+    assert counted == {"INFO": False, "WARNING": True}
+
+
+def _defaults() -> dict[str, str]:
+    names = "upload_wait_s|late_heartbeats|failed_jobs_per_hour|failed_attempts_per_hour"
+    pattern = rf'^variable "({names})" \{{\n(?:  .*\n)*?  default +=\s(\d+)$'
+    return dict(re.findall(pattern, infra_text(), flags=re.MULTILINE))
 
 
 @pytest.mark.django_db(transaction=True)
-def test_alarm_filters_count_log_lines_when_jobs_need_an_operator(
+def test_alarms_are_raised_by_the_line_when_jobs_need_an_operator(
     caplog: pytest.LogCaptureFixture, settings: Settings, tmp_path: Path
 ) -> None:
     settings.MEDIA_ROOT = tmp_path
+    _let_all_ticks_run()
     attempt = submitted_attempt()
-    alert_stuck_runnable()
-    alert_overdue()
-    assert counted_by_log(caplog) == set()
-    Attempt.objects.update(batch_status=BatchStatus.RUNNABLE, batch_status_at=Now())
-    age(Attempt, "batch_status_at", seconds=7200)
-    alert_stuck_runnable()
-    assert counted_by_log(caplog) == {"jobs-waiting"}
-    _fail(attempt)
+    assert raised_by_line(caplog) == set()
+    age(Attempt, "created_at", seconds=7200)
+    assert raised_by_line(caplog) == {"queue-stuck"}
+    running = claimed(submitted_attempt())
+    assert raised_by_line(caplog) == set(), "a backlog is no alarm while containers run"
+    _fail(attempt, reason=Reason.SCRATCH_TOO_SMALL)
     age(Job, "next_attempt_at", seconds=7200)
-    alert_overdue()
-    assert counted_by_log(caplog) == {"jobs-waiting", "jobs-overdue"}
-    while Job.objects.get().state != JobState.DEAD:
+    assert raised_by_line(caplog) == {"disk-full"}
+    Job.objects.filter(pk=running.job_id).update(created_at=Now() - timedelta(days=1))
+    Job.objects.filter(pk=attempt.job_id).update(created_at=Now() - timedelta(days=1))
+    assert raised_by_line(caplog) == {"uploads-waiting"}
+    while Job.objects.get(pk=attempt.job_id).state != JobState.DEAD:
         submit_due(batch=ScriptedBatch())
-        for live in Attempt.objects.filter(ended_at=None):
+        for live in Attempt.objects.filter(ended_at=None, job=attempt.job_id):
             _fail(live)
         age(Job, "next_attempt_at", seconds=7200)
-    assert counted_by_log(caplog) == {"jobs-waiting", "jobs-overdue", "jobs-dead"}
+    assert "jobs-dead" in raised_by_line(caplog)
 
 
-def _fail(attempt: Attempt) -> None:
+def _let_all_ticks_run() -> None:
+    for tick in TICKS:
+        run_tick(tick.name, period_s=tick.period_s(bridge_settings()), body=lambda _: None)
+
+
+def _fail(attempt: Attempt, *, reason: Reason = Reason.HEARTBEAT_TIMEOUT) -> None:
     with transaction.atomic():
         job = lock_job(attempt.job_id)
-        end_attempt(read_attempt(job, attempt.number), AttemptEvent.LOSE, reason=Reason.HEARTBEAT_TIMEOUT)
-    Attempt.objects.update(counted=True)
+        end_attempt(read_attempt(job, attempt.number), AttemptEvent.LOSE, reason=reason)
+    Attempt.objects.filter(pk=attempt.pk).update(counted=True)
 
 
-def counted_by_log(caplog: pytest.LogCaptureFixture) -> set[str]:
-    """Return the alarms whose filters count a line of this test's log."""
-    return {alarm for record in caplog.records for alarm in counted_by(JsonFormatter().format(record))}
+def raised_by_line(caplog: pytest.LogCaptureFixture) -> set[str]:
+    """Log the metrics, and return the alarms whose limit a value of the line reaches."""
+    log_metrics(tally_ended())
+    record = [each for each in caplog.records if each.getMessage() == "METRICS"][-1]
+    line = json.loads(JsonFormatter().format(record))
+    limits = {**_LIMITS, **_VARIABLES}
+    return {alarm for alarm, metric in METRICS.items() if line.get(metric, 0) >= limits[alarm]}
 
 
 @pytest.mark.django_db
-def test_alarm_filter_counts_the_line_when_aws_denies_a_ticks_call(caplog: pytest.LogCaptureFixture) -> None:
-    def body(_: TickLease) -> None:
+@pytest.mark.parametrize("tick", TICKS, ids=lambda tick: tick.name)
+def test_alarm_is_raised_by_the_line_when_a_tick_of_any_kind_fails(
+    tick: Tick, caplog: pytest.LogCaptureFixture
+) -> None:
+    def denied(_: TickLease) -> None:
         message = "not allowed"
         raise BatchDeniedError(message)
 
-    run_tick("observe", period_s=15, body=body)
-    assert counted_by_log(caplog) == {"tick-failed"}
-
-
-@pytest.mark.django_db
-def test_alarm_filter_counts_the_line_when_a_tick_fails_or_hangs(caplog: pytest.LogCaptureFixture) -> None:
-    def body(_: TickLease) -> None:
-        raise SoftTimeLimitExceeded
-
-    with pytest.raises(SoftTimeLimitExceeded):
-        run_tick("purge", period_s=60, body=body)
-    assert counted_by_log(caplog) == {"tick-error"}
-    caplog.clear()
-    age(Tick, "started_at", seconds=61)
-    Tick.objects.update(leased_until=F("started_at"))
-    assert run_tick("purge", period_s=60, body=lambda _: None)
-    assert counted_by_log(caplog) == {"tick-error"}
-    caplog.clear()
-    age(Tick, "started_at", seconds=61)
-    assert run_tick("purge", period_s=60, body=lambda _: None)
-    assert counted_by_log(caplog) == set()
-
-
-def test_alarm_filter_counts_the_line_when_a_container_is_misconfigured() -> None:
-    environment = {**os.environ, "LOG_FORMAT": "json", "BATCHREEL": '{"no_such_setting": 1}'}
-    container = subprocess.run(
-        [sys.executable, "-m", "tasks.container", str(uuid.uuid4()), "1"],
-        cwd=django_settings.BASE_DIR,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    lines = (container.stdout + container.stderr).splitlines()
-    assert [counted_by(line) for line in lines if "BATCH_JOB_FAILED" in line] == [{"attempts-failed"}], lines
+    _let_all_ticks_run()
+    age(TickRow, "started_at", seconds=60)
+    assert raised_by_line(caplog) == set()
+    run_tick(tick.name, period_s=tick.period_s(bridge_settings()), body=denied)
+    assert raised_by_line(caplog) == {"tick-failed"}

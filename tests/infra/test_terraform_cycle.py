@@ -23,12 +23,11 @@ from django.db import OperationalError
 from project.local.aws.server import start_aws, wait_for_aws
 from project.local.servers.ports import LOOPBACK, free_port
 from tasks.batch.definition_diff import differences
+from tasks.metrics.log_line import DIMENSION
 from tasks.models import Attempt, Job, Video
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.delete import delete_video
-from tests.infra.filter_patterns import matches
 from tests.infra.terraform_runs import Terraform
-from tests.infra.test_infra_files import PATTERNS
 from tests.infra.test_machine_user_data import user_data
 from tests.integration.celery_nodes import beat_process, worker_process
 from tests.integration.container_processes import container_pid
@@ -409,10 +408,10 @@ def test_video_is_transcoded_when_the_site_uses_terraforms_resources(applied: Ap
     finally:
         for process in (beat, worker):
             process.teardown()
-    assert any(matches(PATTERNS["no-tick"], line) for line in worker_log.splitlines()), worker_log[-4000:]
-    lines = container_lines(applied)
-    assert sum(matches(PATTERNS["jobs-failed"], line) for line in lines) == 1, lines
-    assert not [line for line in lines if matches(PATTERNS["attempts-failed"], line)]
+    lines = [json.loads(line) for line in worker_log.splitlines() if '"METRICS"' in line]
+    assert lines[-1][DIMENSION] == NAME, worker_log[-4000:]
+    assert sum(each["JobsRejected"] for each in lines) == 1
+    assert sum(each["AttemptsFailed"] for each in lines) == 0
     for who, implied in IMPLIED.items():
         assert not applied.called(who) - applied.actions(who), "called, but not allowed"
         assert applied.actions(who) - applied.called(who) == implied, "allowed, but never called"
@@ -435,9 +434,3 @@ def cancel_stopped_container(applied: Applied, folder: Path) -> None:
         return False
 
     wait_for(cancel, limit_s=60, what="the cancellation")
-
-
-def container_lines(applied: Applied) -> list[str]:
-    """Return all messages in the containers' log group."""
-    events = applied.client("logs").filter_log_events(logGroupName=f"/{NAME}/containers")["events"]
-    return [each["message"] for each in events]

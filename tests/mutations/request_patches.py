@@ -122,8 +122,8 @@ REQUEST_PATCHES: tuple[Patch, ...] = (
         name="a revived job keeps its used attempts",
         promise=6,
         file="tasks/services/requests/request.py",
-        old='reason=Reason.REVIVED, budget_from=F("fence"),',
-        new="reason=Reason.REVIVED,",
+        old='        budget_from=F("fence"),\n',
+        new="",
         tests=(f"{_SERVICES}/test_request.py::test_dead_job_gets_all_attempts_again_when_an_operator_revives_it",),
     ),
     Patch(

@@ -62,6 +62,7 @@ class Claim:
     profile: str
     machine_id: str = ""
     """Id of the machine on which the container runs; empty if unknown."""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +228,7 @@ def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:
         source_name=attempt.job.source_name,
         profile=attempt.job.profile,
         machine_id=attempt.machine_id,
+        traceparent=attempt.job.traceparent,
     )
 
 

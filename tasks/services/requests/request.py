@@ -21,6 +21,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobPriority, JobState
 from ...models import NEEDS_JOB, Job, Unit, Video
 from ...selectors.videos import can_retry
+from ...tracing import current_traceparent
 from ...wakeup import wake_on_commit
 from ..state.locking import lock_job, lock_video, lock_video_of
 from ..state.transition import append_event, transition
@@ -137,7 +138,13 @@ def revive(*, job_id: uuid.UUID) -> None:
         message = "This video has a newer job. Retry that one instead."
         raise ConflictError(message)
     transition(
-        job, JobEvent.REVIVE, reason=Reason.REVIVED, budget_from=F("fence"), next_attempt_at=Now(), finished_at=None
+        job,
+        JobEvent.REVIVE,
+        reason=Reason.REVIVED,
+        budget_from=F("fence"),
+        next_attempt_at=Now(),
+        finished_at=None,
+        tallied=False,
     )
     Unit.objects.filter(job=job).update(redo_count=0)
     wake_on_commit()
@@ -178,6 +185,7 @@ def insert_job(video: Video, *, automatic: bool, priority: JobPriority, profile:
         profile=profile or bridge_settings().profile,
         automatic=automatic,
         priority=priority,
+        traceparent=current_traceparent(),
     )
     Job.objects.bulk_create([job], ignore_conflicts=True)
     if not Job.objects.filter(pk=job.pk).exists():
@@ -188,6 +196,8 @@ def insert_job(video: Video, *, automatic: bool, priority: JobPriority, profile:
         return RequestResult(job_id=standing.pk, created=False)
     _record_request(video)
     append_event("job.request", job=job, to_state=job.state, text="automatic" if automatic else "manual")
+    extra = {"job_id": job.pk, "video": video.pk}
+    transaction.on_commit(lambda: logger.info("JOB_REQUESTED", extra=extra))
     # Nobody waits for a bulk job, and thousands of them need no message each: the next tick submits it.
     if priority is not JobPriority.BULK:
         wake_on_commit()

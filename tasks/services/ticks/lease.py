@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ...batch.errors import BatchError
@@ -82,6 +82,8 @@ def take_lease(name: str, *, period_s: float) -> TickLease | None:
         fence=tick.fence + 1,
         started_at=Now(),
         leased_until=Now() + timedelta(seconds=bridge_settings().tick_lease_s),
+        # A lease that was never released is that of a worker that was killed.
+        failures=tick.failures + int(tick.leased_until is not None),
     )
     if not is_continuous:
         mine.update(continuous_since=Now())
@@ -103,7 +105,7 @@ def _release(lease: TickLease, *, error_code: str = "", text: str = "") -> None:
         append_event("tick.recovered", text=f"{lease.name}: {mine.error_code} no longer occurs")
     mine.leased_until, mine.error_code, mine.error_message = None, error_code, text
     mine.save(update_fields=["leased_until", "error_code", "error_message"])
-    Tick.objects.filter(pk=mine.pk).update(finished_at=Now())
+    Tick.objects.filter(pk=mine.pk).update(finished_at=Now(), failures=F("failures") + int(bool(error_code)))
 
 
 def continuous_since(name: str, *, period_s: float) -> datetime | None:

@@ -26,6 +26,7 @@ from ...lifecycle.errors import NotFoundError
 from ...lifecycle.observation import TERMINATE_REASON_PREFIX
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState
 from ...models import Attempt
+from ...tracing import traced_attempt
 from ..state.locking import lock_job, read_attempt
 from ..state.transition import transition
 from .grant import grant_due
@@ -107,6 +108,7 @@ def _take_deferred(*, limit: int) -> list[Attempt]:
     return [taken[each.pk] for each in chosen]
 
 
+@traced_attempt("batchreel.submit")
 def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> None:
     job_id = str(attempt.job_id)
     try:
@@ -132,7 +134,8 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         summary.is_stopped = not isinstance(error, BatchRejectedError)
         summary.error = error
     else:
-        logger.info("BATCH_SUBMIT %s %s", attempt.batch_job_name, batch_job_id)
+        extra = {"job_id": job_id, "attempt": attempt.number, "batch_job_id": batch_job_id}
+        logger.info("BATCH_SUBMIT %s %s", attempt.batch_job_name, batch_job_id, extra=extra)
         summary.submitted += 1
         record_submitted(attempt, batch_job_id=batch_job_id, batch=batch)
 

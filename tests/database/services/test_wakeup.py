@@ -32,7 +32,7 @@ def test_wakeup_is_sent_once_when_a_transaction_saves_many_videos(
     with django_capture_on_commit_callbacks() as callbacks, transaction.atomic():
         for number in range(5):
             uploaded_video(title=str(number))
-    assert callbacks == [wakeup.send_wakeup]
+    assert callbacks.count(wakeup.send_wakeup) == 1
 
 
 class _RollbackError(Exception):
@@ -54,7 +54,7 @@ def test_wakeup_is_sent_when_the_first_savepoint_is_rolled_back(
             _upload_and_roll_back()
         with transaction.atomic():
             uploaded_video(title="kept")
-    assert callbacks == [wakeup.send_wakeup]
+    assert callbacks.count(wakeup.send_wakeup) == 1
 
 
 @pytest.mark.django_db(transaction=True)

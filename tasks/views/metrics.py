@@ -1,0 +1,36 @@
+"""`metrics`: the metrics of tasks/metrics in the format of Prometheus."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import Error as DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client.exposition import choose_encoder
+
+from ..metrics.collector import RowsCollector
+
+logger = logging.getLogger(__name__)
+
+
+@require_safe
+@never_cache
+@login_not_required
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Respond with all metrics to a request with the bearer token METRICS_TOKEN; 404 unless the site has one."""
+    token = getattr(settings, "METRICS_TOKEN", "")
+    if not token:
+        raise Http404
+    if not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {token}"):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    try:
+        return HttpResponse(encode(RowsCollector()), content_type=content_type)
+    except DatabaseError as error:
+        logger.warning("DATABASE_UNAVAILABLE %s: %s", request.path, error)
+        return HttpResponse("The database is unavailable.\n", status=503, content_type="text/plain")

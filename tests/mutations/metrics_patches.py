@@ -1,0 +1,76 @@
+"""Mutations of the metrics."""
+
+from __future__ import annotations
+
+from tests.mutations.patch import Patch
+
+_TESTS = "tests/database/services/test_metrics.py"
+
+METRICS_PATCHES: tuple[Patch, ...] = (
+    Patch(
+        name="an ended attempt is tallied by each tick",
+        promise=8,
+        file="tasks/metrics/tally.py",
+        old="    ended.model.objects.filter(pk__in=[row.pk for row in rows]).update(tallied=True)\n",
+        new="",
+        tests=(f"{_TESTS}::test_ended_attempt_is_counted_once_when_two_ticks_follow",),
+    ),
+    Patch(
+        name="a tally that fails leaves its rows out",
+        promise=8,
+        file="tasks/metrics/tally.py",
+        old="@transaction.atomic\ndef _tally_attempts",
+        new="def _tally_attempts",
+        tests=(f"{_TESTS}::test_ended_attempt_is_counted_later_when_the_tick_fails",),
+    ),
+    Patch(
+        name="undecided attempts are tallied at once",
+        promise=8,
+        file="tasks/metrics/tally.py",
+        old="Attempt.objects.filter(decided, ended_at__isnull=False)",
+        new="Attempt.objects.filter(ended_at__isnull=False)",
+        tests=(
+            f"{_TESTS}::test_undecided_attempt_is_counted_only_once_decided_when_a_final_status_comes_late[False-no]",
+        ),
+    ),
+    Patch(
+        name="a revived job is not tallied again",
+        promise=8,
+        file="tasks/services/requests/request.py",
+        old="        tallied=False,\n",
+        new="",
+        tests=(f"{_TESTS}::test_job_is_counted_again_when_it_ends_after_it_was_revived",),
+    ),
+    Patch(
+        name="a killed tick is no failure",
+        promise=8,
+        file="tasks/services/ticks/lease.py",
+        old="        failures=tick.failures + int(tick.leased_until is not None),\n",
+        new="",
+        tests=(f"{_TESTS}::test_tick_is_failing_when_its_last_run_failed_or_was_killed",),
+    ),
+    Patch(
+        name="calls to AWS are lost while the database is unavailable",
+        promise=9,
+        file="tasks/metrics/counters.py",
+        old="        give_back(counts)\n",
+        new="",
+        tests=(f"{_TESTS}::test_calls_are_added_later_when_the_database_was_unavailable",),
+    ),
+    Patch(
+        name="a backlog behind running containers is stuck",
+        promise=9,
+        file="tasks/metrics/readings.py",
+        old="        return 0.0\n    return max(readings[metric.OLDEST_DUE]",
+        new="        pass\n    return max(readings[metric.OLDEST_DUE]",
+        tests=(f"{_TESTS}::test_nothing_is_stuck_when_a_container_runs_and_others_wait",),
+    ),
+    Patch(
+        name="gauges read jobs that are over",
+        promise=13,
+        file="tasks/metrics/readings.py",
+        old="        Job.objects.filter(state__in=OPEN_JOB_STATES)\n",
+        new="        Job.objects.all()\n",
+        tests=(f"{_TESTS}::test_gauges_use_their_indexes_when_there_are_many_rows",),
+    ),
+)
