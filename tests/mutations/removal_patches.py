@@ -107,9 +107,7 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/ticks/expire.py",
         old="~Exists(in_use), _is_old()",
         new="_is_old()",
-        tests=(
-            f"{_SERVICES}/test_growth.py::test_events_are_removed_when_their_job_ended_longer_than_the_retention_ago",
-        ),
+        tests=(f"{_SERVICES}/test_growth.py::test_events_are_kept_when_their_old_job_was_not_pruned_yet",),
     ),
     Patch(
         name="events that stay hide the ones after them",

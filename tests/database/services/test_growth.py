@@ -148,6 +148,7 @@ def test_events_are_removed_when_their_job_ended_longer_than_the_retention_ago()
     assert expire_events() > 10
     left = set(Event.objects.values_list("video_id", flat=True))
     assert left == {active.pk, young.pk}
+    assert Event.objects.filter(video_id=active.pk, kind="job.request").exists()
     assert ended.pk not in left
 
 
