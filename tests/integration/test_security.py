@@ -190,7 +190,7 @@ def test_request_is_rejected_when_its_form_fields_are_too_large(
 ) -> None:
     settings.STATIC_ROOT = tmp_path  # WhiteNoise warns about a missing folder
     fields = "title=" + "x" * (django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-    assert client.post("/login/", fields, content_type="application/x-www-form-urlencoded").status_code == 400
+    assert client.post("/login/", fields, content_type="application/x-www-form-urlencoded").status_code == 413
 
 
 @pytest.mark.parametrize(
