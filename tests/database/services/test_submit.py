@@ -228,7 +228,7 @@ def test_submission_waits_longer_when_it_was_denied_than_when_throttled(
 
 
 def test_run_submits_up_to_its_limit_when_more_jobs_are_due(batch: ScriptedBatch, settings: Settings) -> None:
-    settings.BATCHREEL = {"submit_limit": 25}
+    settings.BATCHREEL = {"submit_limit": 25, "submit_time_limit_s": 100}
     for number in range(30):
         uploaded_video(title=str(number))
     assert [submit_due(batch=batch).submitted for _ in range(3)] == [25, 5, 0]
@@ -249,7 +249,7 @@ def test_run_stops_after_a_few_calls_when_each_response_is_lost(batch: ScriptedB
 def test_new_jobs_are_submitted_in_one_run_when_exhausted_jobs_are_due(
     batch: ScriptedBatch, settings: Settings
 ) -> None:
-    settings.BATCHREEL = {"max_attempts": 1}
+    settings.BATCHREEL = {"max_attempts": 1, "submit_time_limit_s": 100}
     exhausted = 25
     jobs = [Job.objects.get(video=uploaded_video(title=str(number))) for number in range(exhausted + 2)]
     for number, job in enumerate(jobs):
