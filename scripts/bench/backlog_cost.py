@@ -32,7 +32,7 @@ _BACKLOG = """
 
 
 def measured(jobs: int) -> list[dict[str, Any]]:
-    """Return one row per case: statements, and fewest milliseconds of five runs, while `jobs` bulk jobs of 50 owners wait."""
+    """Return one row per case, with `jobs` bulk jobs of 50 owners waiting: statements, fewest milliseconds."""
     migrate()
     add_history(first=0, until=1000, active=0)
     batch = AtOnce()

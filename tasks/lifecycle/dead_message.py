@@ -69,6 +69,8 @@ _BY_REASON = {
     Reason.NOT_STARTED: Explanation("no machine was started", _ASK_OPERATOR),
     Reason.START_TIMEOUT: Explanation("the program that processes videos did not start in time", _ASK_OPERATOR),
     Reason.DATABASE_UNAVAILABLE: Explanation("the machine could not reach the site's database", _ASK_OPERATOR),
+    Reason.CONNECTION_LOST: Explanation("the machine lost its connection to the site's database", _ASK_OPERATOR),
+    Reason.INPUT_SUSPECT: Explanation("the file could not be read to its end", _EXPORT_AGAIN),
     Reason.DISK_FULL: Explanation("the machine's disk was full", _ASK_OPERATOR),
     Reason.DISK_FAILED: Explanation("the machine's disk failed", _RETRY_LATER),
     Reason.HEARTBEAT_TIMEOUT: Explanation("the machine stopped responding", _RETRY_LATER),

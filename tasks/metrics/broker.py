@@ -20,7 +20,11 @@ def read_broker() -> Readings:
     prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("global_keyprefix", "")
     try:
         client: Any = redis.Redis.from_url(
-            settings.CELERY_BROKER_URL, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
+            settings.CELERY_BROKER_URL,
+            socket_connect_timeout=_TIMEOUT_S,
+            socket_timeout=_TIMEOUT_S,
+            # Celery's TLS options have the names that redis-py expects.
+            **(getattr(settings, "CELERY_BROKER_USE_SSL", None) or {}),
         )
     except ValueError:  # another kind of broker, such as Sentinel
         return {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..batch.calls import OUTCOMES
 from ..lifecycle.reasons import Counts, Reason
-from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, JobState
+from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, JobPriority, JobState
 
 PREFIX = "batchreel_"
 
@@ -40,12 +40,12 @@ def _each(values: object) -> tuple[Labels, ...]:
 # Gauges, read from the rows.
 JOBS = Metric(
     name="jobs",
-    about="Jobs that are not over, by state. DEAD ones wait for an operator.",
-    labels=("state",),
-    zeros=_each(OPEN_JOB_STATES),
+    about="Jobs that are not over, by state and priority. DEAD ones wait for an operator.",
+    labels=("state", "priority"),
+    zeros=tuple((state.value, priority.value) for state in sorted(OPEN_JOB_STATES) for priority in JobPriority),
 )
 OLDEST_JOB = Metric(
-    name="oldest_job_seconds", about="Seconds since the oldest job in this state was requested.", labels=("state",)
+    name="oldest_job_seconds", about="Seconds since the oldest such job was requested.", labels=("state", "priority")
 )
 DUE_JOBS = Metric(name="due_jobs", about="Jobs whose next attempt is due.", zeros=((),))
 OLDEST_DUE = Metric(name="oldest_due_seconds", about="Seconds since the first of them was due.", zeros=((),))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from ..conf import bridge_settings
@@ -74,10 +75,12 @@ def _metadata(names: object) -> dict[str, object]:
 
 
 def _gauges(readings: Readings) -> dict[str, float]:
-    jobs = readings[metric.JOBS]
+    jobs: Counter[str] = Counter()
+    for (state, _), count in readings[metric.JOBS].items():
+        jobs[state] += int(count)
     return {
-        "JobsWaiting": jobs[JobState.QUEUED,] + jobs[JobState.RETRY_WAIT,],
-        "JobsRunning": jobs[JobState.RUNNING,],
+        "JobsWaiting": jobs[JobState.QUEUED] + jobs[JobState.RETRY_WAIT],
+        "JobsRunning": jobs[JobState.RUNNING],
         "OldestWaitingUploadSeconds": readings[metric.OLDEST_WAITING_UPLOAD][()],
         "StuckSeconds": readings[metric.STUCK][()],
         "LateHeartbeats": readings[metric.LATE_HEARTBEATS][()],

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Count, Min, Q, Sum
 
 from ..conf import bridge_settings
-from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, JobState
+from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, JobPriority, JobState
 from ..models import Attempt, DirectUpload, Job, Tick, Video
 from ..schedule.ticks import TICKS
 from . import definitions as metric
@@ -53,19 +53,25 @@ def _table_bytes() -> dict[Labels, float]:
 
 
 def _jobs(now: datetime) -> Readings:
-    unplanned = Q(state__in=[JobState.QUEUED, JobState.RETRY_WAIT], automatic=True, budget_from=0, plan__isnull=True)
+    unplanned = Q(
+        state__in=[JobState.QUEUED, JobState.RETRY_WAIT],
+        automatic=True,
+        priority=JobPriority.UPLOAD,
+        budget_from=0,
+        plan__isnull=True,
+    )
     rows = (
         Job.objects.filter(state__in=OPEN_JOB_STATES)
         .order_by()
-        .values_list("state")
+        .values_list("state", "priority")
         .annotate(jobs=Count("pk"), since=Min("created_at"), waiting_since=Min("created_at", filter=unplanned))
     )
     jobs: dict[Labels, float] = dict.fromkeys(metric.JOBS.zeros, 0.0)
     oldest: dict[Labels, float] = {}
     waiting_s = 0.0
-    for state, count, since, waiting_since in rows:
-        jobs[state,] = count
-        oldest[state,] = _age_s(since, now)
+    for state, priority, count, since, waiting_since in rows:
+        jobs[state, priority] = count
+        oldest[state, priority] = _age_s(since, now)
         waiting_s = max(waiting_s, _age_s(waiting_since, now))
     return {metric.JOBS: jobs, metric.OLDEST_JOB: oldest, metric.OLDEST_WAITING_UPLOAD: {(): waiting_s}}
 

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from ..conf import bridge_settings
-from ..lifecycle.states import AttemptState, JobState
+from ..lifecycle.states import AttemptState, JobPriority, JobState
 from ..models import Attempt, Job
 from .counters import Amounts, add
 from .definitions import (
@@ -63,12 +63,12 @@ def _tally_jobs() -> list[float]:
     ended = Job.objects.filter(finished_at__isnull=False)
     amounts = Amounts()
     ready_s: list[float] = []
-    for job in _take(ended, "finished_at", "created_at", "state", "reason", "automatic"):
+    for job in _take(ended, "finished_at", "created_at", "state", "reason", "automatic", "priority"):
         amounts[JOBS_ENDED, (job.state,)] += 1
         if job.state == JobState.FAILED:
             amounts[INPUTS_REJECTED, (job.reason,)] += 1
-        # A job that a person requested does not begin with an upload.
-        if job.state == JobState.SUCCEEDED and job.automatic:
+        # A job that a person or an import requested does not begin with an upload.
+        if job.state == JobState.SUCCEEDED and job.automatic and job.priority == JobPriority.UPLOAD:
             ready_s.append((job.finished_at - job.created_at).total_seconds())
     for seconds in ready_s:
         amounts.observe(READY, seconds)

@@ -270,7 +270,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('state__in', ['DEAD', 'QUEUED', 'RETRY_WAIT', 'RUNNING'])), fields=['state', 'created_at'], name='job_open'),
+            index=models.Index(condition=models.Q(('state__in', ['DEAD', 'QUEUED', 'RETRY_WAIT', 'RUNNING'])), fields=['state', 'priority', 'created_at'], name='job_open'),
         ),
         migrations.AddIndex(
             model_name='job',

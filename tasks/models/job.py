@@ -139,7 +139,9 @@ class Job(models.Model):
             models.Index(fields=["state", "-created_at"], name="job_state_newest"),
             models.Index(fields=["reason", "-created_at"], name="job_reason_newest"),
             models.Index(
-                fields=["state", "created_at"], condition=Q(state__in=values_of(OPEN_JOB_STATES)), name="job_open"
+                fields=["state", "priority", "created_at"],
+                condition=Q(state__in=values_of(OPEN_JOB_STATES)),
+                name="job_open",
             ),
             models.Index(
                 fields=["finished_at"],

@@ -1,8 +1,9 @@
 """Granting: due jobs get their next attempt, in the order of `tasks.lifecycle.turns`, up to a limit.
 
 All grants lock one row (GrantCounter) for the length of a short transaction, so the limit is exact
-and owners take turns, however many submit ticks and wake-ups run at a time. Due jobs that another
-transaction has locked are skipped. A turn's jobs are read only when it is served: while BULK has no
+and owners take turns, however many submit ticks and wake-ups run at a time. A run that finds the row
+locked grants nothing: the other run, or the next tick, does. Due jobs that another transaction has
+locked are skipped. A turn's jobs are read only when it is served: while BULK has no
 room, a backlog of any size costs nothing.
 """
 
@@ -111,7 +112,10 @@ def grant_due(*, limit: int) -> GrantSummary:
 
 @transaction.atomic
 def _grant(limit: int) -> GrantSummary:
-    counter = GrantCounter.objects.select_for_update().get(name=_COUNTER)
+    counter = GrantCounter.objects.select_for_update(skip_locked=True).filter(name=_COUNTER).first()
+    if counter is None:
+        # Another run grants now, and continues until nothing is left to grant.
+        return GrantSummary()
     limits = current_limits(counter)
     live = live_attempts_count()
     summary = GrantSummary()

@@ -34,7 +34,7 @@ from .grant import grant_due
 logger = logging.getLogger(__name__)
 
 _AT_A_TIME = 20
-"""Attempts that a run takes at a time. Granting them holds a lock that other runs wait for."""
+"""Attempts that a run takes at a time. While it grants them, other runs grant nothing."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -228,7 +228,7 @@ def test_submission_waits_longer_when_it_was_denied_than_when_throttled(
 
 
 def test_run_submits_up_to_its_limit_when_more_jobs_are_due(batch: ScriptedBatch, settings: Settings) -> None:
-    settings.BATCHREEL = {"submit_limit": 25}
+    settings.BATCHREEL = {"submit_limit": 25, "submit_time_limit_s": 100}
     for number in range(30):
         uploaded_video(title=str(number))
     assert [submit_due(batch=batch).submitted for _ in range(3)] == [25, 5, 0]
@@ -249,28 +249,25 @@ def test_run_stops_after_a_few_calls_when_each_response_is_lost(batch: ScriptedB
 def test_new_jobs_are_submitted_in_one_run_when_exhausted_jobs_are_due(
     batch: ScriptedBatch, settings: Settings
 ) -> None:
-    settings.BATCHREEL = {"max_in_batch": 2, "max_attempts": 1}
-    for number in range(7):
-        uploaded_video(title=f"exhausted {number}")
-    Job.objects.update(fence=1)
-    for job in Job.objects.all():
+    settings.BATCHREEL = {"max_attempts": 1, "submit_time_limit_s": 100}
+    exhausted = 25
+    jobs = [Job.objects.get(video=uploaded_video(title=str(number))) for number in range(exhausted + 2)]
+    for number, job in enumerate(jobs):
         Attempt.objects.create(
             job=job,
             number=1,
             state="FAILED",
             reason="EXIT_CODE",
-            counted=True,
+            counted=number < exhausted,
             ended_at=job.created_at,
             batch_job_name=str(job.pk),
             vcpus=1,
             memory_mib=1,
             timeout_s=3600,
         )
-    age(Job, "next_attempt_at", seconds=60)
-    for title in "ab":
-        uploaded_video(title=title)
+    Job.objects.update(fence=1)
     assert submit_due(batch=batch).submitted == 2
-    assert Job.objects.filter(state="DEAD").count() == 7
+    assert Job.objects.filter(state="DEAD").count() == exhausted
 
 
 def test_attempts_are_deferred_unsubmitted_when_the_tick_takes_too_long(

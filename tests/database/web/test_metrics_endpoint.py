@@ -47,7 +47,7 @@ def test_metrics_show_the_rows_when_prometheus_scrapes(client: Client, accepted:
     submitted_attempt()
     tally_ended()
     samples = scraped(client, Accept=accepted)
-    assert samples["batchreel_jobs[QUEUED]"] == 1
+    assert samples["batchreel_jobs[upload][QUEUED]"] == 1
     assert samples["batchreel_attempts[SUBMITTED]"] == 1
     assert samples["batchreel_attempts_ended_total[no][SUCCEEDED]"] == 1
     assert samples["batchreel_ready_seconds_bucket[60.0]"] == 1
@@ -85,7 +85,7 @@ def test_metrics_have_all_rows_when_redis_is_unavailable(client: Client, setting
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     samples = scraped(client)
     assert samples["batchreel_broker_up"] == 0
-    assert "batchreel_jobs[QUEUED]" in samples
+    assert "batchreel_jobs[upload][QUEUED]" in samples
     settings.CELERY_BROKER_URL = "sentinel://127.0.0.1:1"
     assert broker.read_broker() == {}
 
