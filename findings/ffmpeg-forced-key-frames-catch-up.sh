@@ -5,7 +5,7 @@
 # Expected: with expr:gte(t,n_forced*2), the usual way to ask for a key frame every two seconds, the first frame after a gap is one
 #           key frame, and the next follows two seconds later.
 # Seen:     every key frame that was due during the gap is made up for, on consecutive frames: after a gap of 8 s, five in a row. Each
-#           one costs as much as a whole picture, and segments that are cut at key frames get one frame each. A list of times
+#           one costs as much as a whole image, and segments that are cut at key frames get one frame each. A list of times
 #           (0,2,4,...) does the same.
 # So:       with sparse frames (slides, screen recordings, dropped copies), choose key frames by yourself, or encode at a constant
 #           rate.

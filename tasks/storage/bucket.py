@@ -22,21 +22,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import default_storage
 
 from ..conf import bridge_settings
+from .parts import Part
 
 logger = logging.getLogger(__name__)
 
-MIN_PART_BYTES = 16 * 1024 * 1024
-"""Minimum part size. S3 accepts parts of 5 MiB or more; larger parts need fewer requests, smaller
-ones lose less when a connection breaks."""
-
-MAX_PARTS = 10_000
-"""Maximum number of parts (Amazon S3, "Multipart upload limits"). R2 has the same limit."""
-
 DELETE_LIMIT_KEYS = 1000
 """Maximum number of keys of one DeleteObjects (Amazon S3, API reference). R2 has the same limit."""
-
-MAX_OBJECT_BYTES = 5 * 1024**4
-"""Maximum size of an object: 5 TiB (same source)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,15 +110,6 @@ class RetryDeadline:
         logger.warning("STORAGE_UNAVAILABLE %s: next try in %g s", error, self._pause_s)
         self._wait(self._pause_s)
         self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A part that the bucket has stored."""
-
-    number: int
-    etag: str
-    size_bytes: int
 
 
 class Bucket:
@@ -326,12 +308,3 @@ def bucket_errors() -> Iterator[None]:
 def default_bucket() -> Bucket | None:
     """Return the bucket of the default storage, or None if that is not a bucket, such as a folder on a laptop."""
     return Bucket(default_storage) if hasattr(default_storage, "bucket_name") else None
-
-
-def part_size_bytes(size_bytes: int) -> int:
-    """Return the part size for a file, in bytes.
-
-    It is the smallest number of whole MiB that MAX_PARTS allows, and at least MIN_PART_BYTES.
-    """
-    mib = 1024 * 1024
-    return max(MIN_PART_BYTES, -(-size_bytes // MAX_PARTS // mib) * mib)

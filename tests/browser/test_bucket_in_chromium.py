@@ -23,7 +23,7 @@ from django.core.files.storage import default_storage
 
 from project.local.servers.ports import free_port
 from tasks.models import DirectUpload, Video
-from tasks.storage.bucket import MIN_PART_BYTES
+from tasks.storage.parts import MIN_PART_BYTES
 from tests.browser.conftest import browsing_on, gunicorn
 from tests.buckets import new_bucket, use_bucket
 from tests.cutting_proxy import CuttingProxy

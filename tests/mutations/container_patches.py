@@ -304,8 +304,8 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the time limit ignores the work that is left",
         promise=6,
-        file="tasks/services/ticks/submit.py",
-        old="        timeout_s=_timeout_s(job),\n",
+        file="tasks/services/ticks/grant.py",
+        old="        timeout_s=timeout_s(job),\n",
         new="        timeout_s=conf.attempt_timeout_s,\n",
         tests=(
             "tests/database/services/test_attempt_work.py::test_time_limit_follows_the_work_that_is_left_when_there_is_a_plan",

@@ -167,8 +167,8 @@ SANDBOX_PATCHES: tuple[Patch, ...] = (
         name="containers reject a file on their own",
         promise=6,
         file="tasks/container/program.py",
-        old="            self._outcome.suspect_input(error.code, error.message)\n",
-        new="            self._outcome.reject_input(error.code, error.message)\n",
+        old="                outcome.suspect_input(error.code, error.message)\n",
+        new="                outcome.reject_input(error.code, error.message)\n",
         tests=(
             "tests/integration/test_pipeline_suspect.py::test_file_is_rejected_by_the_third_container_when_each_probe_crashes",
         ),

@@ -61,7 +61,7 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="memory is not increased after an out-of-memory failure",
         promise=6,
-        file="tasks/services/ticks/grant.py",
+        file="tasks/services/state/resources.py",
         old="    return min(conf.memory_cap_mib, int(ran_out * conf.out_of_memory_factor))\n",
         new="    return conf.memory_mib\n",
         tests=(f"{_SERVICES}/test_submit.py::test_next_attempt_has_more_memory_when_one_ran_out",),

@@ -18,7 +18,8 @@ from django.db.models.functions import Now
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError, NotFoundError
 from ...models import DirectUpload, Video
-from ...storage.bucket import Bucket, NoSuchUploadError, part_size_bytes
+from ...storage.bucket import Bucket, NoSuchUploadError
+from ...storage.parts import part_size_bytes
 from ..state.locking import lock_video
 from ..state.lost_commit import may_be_committed
 from ..state.transition import append_event

@@ -23,7 +23,8 @@ from tasks.models import DirectUpload, Event, Job, Video
 from tasks.services.requests.direct_upload import delete_abandoned_uploads
 from tasks.services.state.locking import lock_video
 from tasks.services.ticks.purge import purge, purge_deleted
-from tasks.storage.bucket import MIN_PART_BYTES, Bucket, BucketError, part_size_bytes
+from tasks.storage.bucket import Bucket, BucketError
+from tasks.storage.parts import MIN_PART_BYTES, part_size_bytes
 from tests.buckets import use_new_bucket
 
 if TYPE_CHECKING:

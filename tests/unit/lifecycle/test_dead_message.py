@@ -63,7 +63,7 @@ def test_cause_has_the_error_code_when_the_media_engine_gave_one(reason: Reason,
         ),
         (
             Reason.ATTEMPTS_EXHAUSTED,
-            [Cause(FAILED, "ENCODER_FAILED")] * 4 + [Cause(FAILED, "DISK_FULL")],
+            [Cause(FAILED, "ENCODER_FAILED")] * 4 + [Cause(Reason.DISK_FULL, "")],
             "5 attempts failed, not all the same way. The last one: the machine's disk was full.",
             "Ask an operator",
         ),
