@@ -49,15 +49,17 @@ _ADD = """
     INSERT INTO batchreel_job (id, video_id, source_name, profile, automatic, priority, state, fence, budget_from,
         next_attempt_at, reason, reason_message, playlist_key, poster_key)
     SELECT gen_random_uuid(), id, 'sources/old.mp4', 'standard', true, %(priority)s, 'QUEUED', %(fence)s, 0,
-        now() - interval '1 h' + title::int * interval '1 ms', '', '', '', ''
+        now() - %(hours)s * interval '1 h' + title::int * interval '1 ms', '', '', '', ''
     FROM videos RETURNING id, next_attempt_at
 """
 
 
-def add_jobs(owner: User | None, count: int, *, priority: str = "bulk", fence: int = 0) -> list[Any]:
+def add_jobs(owner: User | None, count: int, *, priority: str = "bulk", fence: int = 0, hours: int = 1) -> list[Any]:
     """Add due jobs as an import or its retries leave them, and return their ids, the oldest first."""
     with connection.cursor() as cursor:
-        cursor.execute(_ADD, {"owner": owner and owner.pk, "count": count, "priority": priority, "fence": fence})
+        cursor.execute(
+            _ADD, {"owner": owner and owner.pk, "count": count, "priority": priority, "fence": fence, "hours": hours}
+        )
         return [job_id for job_id, _ in sorted(cursor.fetchall(), key=lambda row: row[1])]
 
 
@@ -73,8 +75,8 @@ def imported(settings: Settings, batch: ScriptedBatch) -> list[User]:
     """20,000 imported lectures of four owners, one of whom has most of them; as many in Batch as bulk may have."""
     settings.BATCHREEL = {"max_in_batch": IN_BATCH}
     owners = accounts(OWNERS)
-    for owner, jobs in zip(owners, (IMPORTED - 3000, 1000, 1000, 1000), strict=True):
-        add_jobs(owner, jobs)
+    for owner, jobs, hours in zip(owners, (IMPORTED - 3000, 1000, 1000, 1000), (4, 3, 2, 1), strict=True):
+        add_jobs(owner, jobs, hours=hours)
     while submit_due(batch=batch).submitted:
         pass
     return owners
