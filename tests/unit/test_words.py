@@ -54,6 +54,7 @@ QUOTED = {
     "execution = ": "as above",
     "document.execution": "as above",
     "execution resource retrieval": "a text of ECS",
+    "Execution Time": "a key of PostgreSQL",
     "flags=neighbor": "a scaler of ffmpeg",
     "socket_keepalive": "a name of redis-py",
     '"keep-alive"': "a header of HTTP",
