@@ -55,6 +55,7 @@ QUOTED = {
     "Execution Time": "PostgreSQL's name for the time of a query",
     "document.execution": "as above",
     "execution resource retrieval": "a text of ECS",
+    "Execution Time": "a key of PostgreSQL",
     "flags=neighbor": "a scaler of ffmpeg",
     "socket_keepalive": "a name of redis-py",
     '"keep-alive"': "a header of HTTP",
