@@ -57,10 +57,10 @@ _INSERTS = (
     FROM generate_series(%(first)s, %(last)s) n
     """,
     """
-    INSERT INTO batchreel_attempt (job_id, number, state, reason, reason_message, counted, vcpus, memory_mib, batch_job_name, batch_job_id,
-        created_at, lookup_misses, claimed_at, heartbeat_at, progressed_at, stage, count, encoded_frames, units_in_progress,
+    INSERT INTO batchreel_attempt (job_id, number, state, reason, reason_message, counted, vcpus, memory_mib, timeout_s, batch_job_name,
+        batch_job_id, created_at, lookup_misses, claimed_at, heartbeat_at, progressed_at, stage, count, encoded_frames, units_in_progress,
         ended_at, batch_status, batch_status_reason, batch_log_stream, missing_responses, tallied)
-    SELECT md5('job' || n)::uuid, 1, %(attempt_state)s, '', '', %(counted)s, 2, 4096, 'batchreel-' || n, 'batch-' || n,
+    SELECT md5('job' || n)::uuid, 1, %(attempt_state)s, '', '', %(counted)s, 2, 3500, 86400, 'batchreel-' || n, 'batch-' || n,
         now() - %(age)s, 0, now() - %(age)s, now() - %(age)s, now() - %(age)s, 'encode', 1, 1, '[]',
         CASE WHEN %(is_over)s THEN now() - %(age)s END, %(batch_status)s, '', '', 0, %(is_over)s
     FROM generate_series(%(first)s, %(last)s) n

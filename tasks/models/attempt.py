@@ -59,10 +59,14 @@ class Attempt(models.Model):
     machine_id = models.CharField(
         max_length=64,
         blank=True,
+        db_default="",
         help_text="The kernel's boot id: the same for all containers of a machine until it restarts.",
     )
     error_code = models.CharField(
-        max_length=50, blank=True, help_text="The media engine's code for why this machine could not read the file."
+        max_length=50,
+        blank=True,
+        db_default="",
+        help_text="The media engine's code for why this machine could not read the file.",
     )
     exit_code = models.SmallIntegerField(null=True, blank=True)
     units_in_progress = models.JSONField(

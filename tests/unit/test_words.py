@@ -52,7 +52,6 @@ WHERE = re.compile(r"\b(None|True|False|empty|Error) where\b", re.IGNORECASE)
 QUOTED = {
     '"execution"': "the key of ECS's execution role in Terraform",
     "execution = ": "as above",
-    "Execution Time": "PostgreSQL's name for the time of a query",
     "document.execution": "as above",
     "execution resource retrieval": "a text of ECS",
     "Execution Time": "a key of PostgreSQL",

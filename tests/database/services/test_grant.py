@@ -152,7 +152,7 @@ def test_no_job_starves_and_owners_take_turns_when_jobs_never_end(rounds: int, l
 def add_live_attempt() -> None:
     (job,) = add_jobs(None, 1)
     Job.objects.filter(pk=job).update(fence=1, next_attempt_at=None)
-    Attempt.objects.create(job_id=job, number=1, batch_job_name="live", vcpus=1, memory_mib=1)
+    Attempt.objects.create(job_id=job, number=1, batch_job_name="live", vcpus=1, memory_mib=1, timeout_s=60)
 
 
 def put_back(attempt: Attempt, *, fence: int) -> None:

@@ -60,7 +60,9 @@ def weeks_pass() -> None:
 
 def test_plan_and_units_are_removed_when_the_job_was_published(staff: Client) -> None:
     video = published(warnings=[WARNING])
-    zombie = Attempt(job=Job.objects.get(), number=2, state="LOST", reason="HEARTBEAT_TIMEOUT", vcpus=1, memory_mib=1)
+    zombie = Attempt(
+        job=Job.objects.get(), number=2, state="LOST", reason="HEARTBEAT_TIMEOUT", vcpus=1, memory_mib=1, timeout_s=60
+    )
     zombie.batch_job_name = zombie.batch_job_id = "zombie"
     zombie.claimed_at, zombie.ended_at, zombie.batch_status = Now(), Now(), "RUNNING"
     zombie.save()

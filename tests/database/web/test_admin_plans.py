@@ -33,11 +33,11 @@ _INSERTS = """
            CASE WHEN n = {rows} THEN 'FAILED' ELSE 'SUCCEEDED' END, 1, 0, NULL,
            CASE WHEN n = {rows} THEN 'NOT_A_VIDEO' ELSE '' END, '', 'm', '', now() - n * interval '1 minute', now(), now()
       FROM generate_series(1, {rows}) n;
-    INSERT INTO batchreel_attempt (job_id, number, state, reason, reason_message, counted, vcpus, memory_mib, batch_job_name,
+    INSERT INTO batchreel_attempt (job_id, number, state, reason, reason_message, counted, vcpus, memory_mib, timeout_s, batch_job_name,
            batch_job_id, created_at, lookup_misses, stage, count, encoded_frames, units_in_progress, ended_at, batch_status,
            batch_status_reason, batch_log_stream, missing_responses)
     SELECT md5('j' || n)::uuid, 1, CASE WHEN n = 1 THEN 'LOST' ELSE 'SUCCEEDED' END, CASE WHEN n = 1 THEN 'STALLED' ELSE '' END,
-           '', false, 2, 4096, 'b-' || n, 'b-' || n, now(), 0, '', 0, 0, '[]', now(), 'SUCCEEDED', '', '', 0
+           '', false, 2, 3500, 86400, 'b-' || n, 'b-' || n, now(), 0, '', 0, 0, '[]', now(), 'SUCCEEDED', '', '', 0
       FROM generate_series(1, {rows}) n;
     INSERT INTO batchreel_event (created_at, kind, video_id, job_id, from_state, to_state, reason, text)
     SELECT now(), CASE WHEN n = 1 THEN 'job.dead' ELSE 'job.grant' END, md5('v' || n)::uuid, md5('j' || n)::uuid, '', '', '', ''
