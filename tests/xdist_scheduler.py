@@ -21,6 +21,8 @@ SIMULATIONS = (
     "tests/database/services/test_state_machine.py",
     "tests/database/services/test_reconcile_histories.py",
     "tests/database/services/test_simulator.py",
+    "tests/database/services/test_submit_ambiguous_storm.py",
+    "tests/database/services/test_missing_batch_jobs.py",
 )
 """The first of them contains the longest test, so it is assigned first."""
 
