@@ -45,9 +45,10 @@ class ContainerRun:
         return self._process.poll() is None
 
     def wait(self, *, limit_s: float = 40.0) -> tuple[int, list[dict[str, Any]]]:
-        """Wait for the end, and return the exit code and the parsed JSON lines of the log."""
+        """Wait for the end, and return the exit code and the parsed JSON lines of the log, without SANDBOX."""
         _, errors = self._process.communicate(timeout=limit_s)
-        return self._process.returncode, [json.loads(line) for line in errors.splitlines()]
+        lines = [json.loads(line) for line in errors.splitlines()]
+        return self._process.returncode, [line for line in lines if line["event"] != "SANDBOX"]
 
     def end(self) -> None:
         """Kill the program and its encoders if they still run, and close the pipe."""

@@ -129,7 +129,7 @@ def assert_batch_job_matches(batch: BatchClient, attempt: Attempt) -> None:
 def assert_log_shows_units(logs: CloudWatchLogsClient, detail: Any) -> None:
     """Assert that CloudWatch has the container's log lines: the start, each unit once, the end."""
     lines = log_lines(logs, detail, last_event="BATCH_JOB_COMPLETED")
-    assert lines[0]["event"] == "BATCH_PROCESS_START"
+    assert [line["event"] for line in lines[:2]] == ["SANDBOX", "BATCH_PROCESS_START"]
     assert (lines[-1]["exit_code"], lines[-1]["text"]) == (0, "published")
     for event in ("UNIT_START", "UNIT_DONE"):
         kinds = [line["kind"] for line in lines if line["event"] == event]
