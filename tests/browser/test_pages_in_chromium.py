@@ -155,7 +155,7 @@ def test_uploaded_file_plays_and_seeks_when_nothing_is_published(browsing: Brows
     page = browsing.page
     # The page notices that there is something to watch without a reload by hand.
     page.wait_for_selector("#player")
-    wait_until_fully_buffered(browsing)
+    browsing.wait_until("player.readyState >= 1")
     page.evaluate("() => { player.muted = true; player.currentTime = 10; return player.play(); }")
     browsing.wait_until("player.currentTime > 11")
     assert page.evaluate("player.duration") == pytest.approx(CLIP_S, abs=0.1)
