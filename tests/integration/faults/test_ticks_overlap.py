@@ -15,6 +15,7 @@ import pytest
 from django.db import connection
 
 from tasks.models import Attempt, Tick
+from tasks.schedule.ticks import TICKS
 from tasks.services.ticks.lease import run_tick
 from tests.factories import age, uploaded_video
 from tests.integration.batch_proxy import BatchProxy, Withheld
@@ -133,7 +134,7 @@ def watch_ticks(*, bodies: int, limit_s: float = 60) -> dict[str, dict[int, date
     def poll() -> bool:
         for name, number, started_at in Tick.objects.values_list("name", "fence", "started_at"):
             starts[name][number] = started_at
-        return len(starts) == 4 and all(len(numbers) > bodies for numbers in starts.values())
+        return len(starts) == len(TICKS) and all(len(numbers) > bodies for numbers in starts.values())
 
     wait_for(poll, limit_s=limit_s, what=f"{bodies} ticks of each kind")
     return dict(starts)
