@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -38,6 +39,19 @@ rivals       DescribeJobs calls per minute, and the delay until the end of a job
              interpreter that has the package apache-airflow-providers-amazon.
 """
 
+_MEASURES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ticks": ("tick_cost", ("finished",)),
+    "backlog": ("backlog_cost", ("jobs",)),
+    "scrapes": ("scrape_cost", ("finished",)),
+    "submits": ("submit_rate", ("jobs",)),
+    "reads": ("read_rate", ("active",)),
+    "rows": ("rows_of_a_video", ("videos",)),
+    "removals": ("removals", ("active", "objects")),
+    "heartbeats": ("heartbeat_rate", ()),
+    "rivals": ("rival_bridges", ("jobs", "seconds", "airflow")),
+}
+"""Measurement -> module in `measures`, and the options that its function `measured` takes."""
+
 
 def main() -> int:
     """Run one measurement in its own stack."""
@@ -57,43 +71,12 @@ def main() -> int:
     return 0
 
 
-def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:  # noqa: PLR0911 - one for each measurement
+def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
+    module, names = _MEASURES[options.measure]
     # Imported here because the models need Django set up.
-    if options.measure == "ticks":
-        import tick_cost  # noqa: PLC0415
-
-        return tick_cost.measured(options.finished)
-    if options.measure == "backlog":
-        import backlog_cost  # noqa: PLC0415
-
-        return backlog_cost.measured(options.jobs)
-    if options.measure == "scrapes":
-        import scrape_cost  # noqa: PLC0415
-
-        return scrape_cost.measured(options.finished)
-    if options.measure == "submits":
-        import submit_rate  # noqa: PLC0415
-
-        return [submit_rate.measured(options.jobs)]
-    if options.measure == "reads":
-        import read_rate  # noqa: PLC0415
-
-        return [read_rate.measured(options.active)]
-    if options.measure == "rivals":
-        import rival_bridges  # noqa: PLC0415
-
-        return rival_bridges.measured(options.jobs, seconds=options.seconds, airflow=options.airflow)
-    if options.measure == "rows":
-        import rows_of_a_video  # noqa: PLC0415
-
-        return rows_of_a_video.measured(options.videos)
-    if options.measure == "removals":
-        import removals  # noqa: PLC0415
-
-        return removals.measured(options.active, options.objects)
-    import heartbeat_rate  # noqa: PLC0415
-
-    return heartbeat_rate.measured()
+    measured = importlib.import_module(f"scripts.bench.measures.{module}").measured
+    rows: list[dict[str, Any]] = measured(**{name: getattr(options, name) for name in names})
+    return rows
 
 
 def _parser() -> argparse.ArgumentParser:

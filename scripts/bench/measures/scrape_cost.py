@@ -13,7 +13,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from history import add_backlog, add_history, blocks, migrate
+
+from scripts.bench.measures.history import add_backlog, add_history, blocks, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,14 +24,14 @@ BACKLOG_JOBS = 20_000
 RUNS = 20
 
 
-def measured(histories_jobs: Iterable[int]) -> list[dict[str, Any]]:
+def measured(finished: Iterable[int]) -> list[dict[str, Any]]:
     """Return one row for each size of history (in finished jobs), and one for the last with a backlog of due jobs."""
     migrate()
     settings.METRICS_TOKEN = secrets.token_urlsafe(24)
     settings.ALLOWED_HOSTS = ["*"]
     rows: list[dict[str, Any]] = []
     present = 0
-    for jobs in sorted(histories_jobs):
+    for jobs in sorted(finished):
         sys.stderr.write(f"Measuring with {jobs} finished jobs ...\n")
         add_history(first=present, until=jobs, active=ACTIVE_JOBS if present == 0 else 0)
         present = jobs

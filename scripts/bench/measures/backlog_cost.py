@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
-from history import AtOnce, add_history, migrate
 
+from scripts.bench.measures.history import AtOnce, add_history, migrate
 from tasks.services.ticks.submit import submit_due
 
 if TYPE_CHECKING:

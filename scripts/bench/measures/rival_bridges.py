@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 import boto3
 from django.db.models.functions import Now
-from history import migrate
 
+from scripts.bench.measures.history import migrate
 from tasks.batch.aws import aws_batch, batch_client
 from tasks.conf import bridge_settings
 from tasks.lifecycle.states import AttemptState

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-from history import migrate
-from in_processes import in_processes
 
+from scripts.bench.measures.history import migrate
+from scripts.bench.measures.in_processes import in_processes
 from tasks.batch.aws import aws_batch
 from tasks.batch.definition import render
 from tasks.conf import bridge_settings
@@ -28,7 +28,7 @@ QUOTA_PER_S = 50
 _PAUSE_S = 0.2
 
 
-def measured(jobs: int) -> dict[str, Any]:
+def measured(jobs: int) -> list[dict[str, Any]]:
     """Submit `jobs` jobs from eight processes.
 
     Return the rate, the throttled share, and whether each was submitted once.
@@ -44,14 +44,16 @@ def measured(jobs: int) -> dict[str, Any]:
     took_s = max(ended for _, ended in spans) - min(began for began, _ in spans)
     throttled = {each["fault_id"]: each["applied"] for each in _local_batch("GET")["faults"]}[quota["fault_id"]]
     names = _submitted_names()
-    return {
-        "jobs": jobs,
-        "workers": WORKERS,
-        "quota_per_s": QUOTA_PER_S,
-        "submitted_per_s": round(jobs / took_s, 1),
-        "throttled_share": round(throttled / (throttled + len(names)), 4),
-        "submitted_once": len(names) == len(set(names)) == jobs,
-    }
+    return [
+        {
+            "jobs": jobs,
+            "workers": WORKERS,
+            "quota_per_s": QUOTA_PER_S,
+            "submitted_per_s": round(jobs / took_s, 1),
+            "throttled_share": round(throttled / (throttled + len(names)), 4),
+            "submitted_once": len(names) == len(set(names)) == jobs,
+        }
+    ]
 
 
 def _submit_all(_: int) -> tuple[float, float]:

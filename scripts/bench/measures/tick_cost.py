@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
-from history import AtOnce, add_history, blocks, migrate
 
+from scripts.bench.measures.history import AtOnce, add_history, blocks, migrate
 from tasks.conf import bridge_settings
 from tasks.metrics.log_line import log_metrics
 from tasks.metrics.tally import tally_ended
@@ -33,12 +33,12 @@ ACTIVE_JOBS = 200
 RUNS = 5
 
 
-def measured(histories_jobs: Iterable[int]) -> list[dict[str, Any]]:
+def measured(finished: Iterable[int]) -> list[dict[str, Any]]:
     """Return one row per tick and size of history (in finished jobs): statements, blocks and milliseconds."""
     migrate()
     rows: list[dict[str, Any]] = []
     present = 0
-    for jobs in sorted(histories_jobs):
+    for jobs in sorted(finished):
         sys.stderr.write(f"Measuring with {jobs} finished jobs ...\n")
         add_history(first=present, until=jobs, active=ACTIVE_JOBS if present == 0 else 0)
         present = jobs

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from django.apps import apps
 from django.db import connection
 from django.db.models import F
-from history import AtOnce, migrate
 
+from scripts.bench.measures.history import AtOnce, migrate
 from tasks.lifecycle.states import UnitKind
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.container_api.claim import Claim, Lease, claim_attempt, lease_unit

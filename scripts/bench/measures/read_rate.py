@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from django.db.models.functions import Now
-from history import AtOnce, add_history, migrate
 
+from scripts.bench.measures.history import AtOnce, add_history, migrate
 from tasks.conf import bridge_settings
 from tasks.models import Attempt
 from tasks.services.ticks.observe import observe
@@ -43,7 +43,7 @@ class Counting(AtOnce):
         return max(waits, default=ticks)
 
 
-def measured(active: int) -> dict[str, Any]:
+def measured(active: int) -> list[dict[str, Any]]:
     """Run ten minutes of observe ticks with `active` jobs with fresh heartbeats.
 
     Return the result.
@@ -57,10 +57,12 @@ def measured(active: int) -> dict[str, Any]:
         batch.tick = number
         observe(batch=batch, tick=number)
     naive = active * 60 / bridge_settings().observe_tick_s
-    return {
-        "active_jobs": active,
-        "describe_calls_per_min": round(batch.calls / 10, 1),
-        "attempts_described": len(batch.reads),
-        "longest_wait_between_reads_s": round(batch.longest_wait_ticks(ticks) * bridge_settings().observe_tick_s),
-        "one_call_per_job_and_period_per_min": round(naive),
-    }
+    return [
+        {
+            "active_jobs": active,
+            "describe_calls_per_min": round(batch.calls / 10, 1),
+            "attempts_described": len(batch.reads),
+            "longest_wait_between_reads_s": round(batch.longest_wait_ticks(ticks) * bridge_settings().observe_tick_s),
+            "one_call_per_job_and_period_per_min": round(naive),
+        }
+    ]

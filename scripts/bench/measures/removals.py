@@ -14,8 +14,8 @@ import boto3
 from django.core.files.storage import default_storage
 from django.db.models import F
 from django.db.models.functions import Now
-from history import migrate
 
+from scripts.bench.measures.history import migrate
 from tasks.batch.aws import aws_batch, batch_client
 from tasks.batch.errors import BatchError
 from tasks.batch.port import Submission

@@ -8,9 +8,9 @@ import uuid
 from typing import Any
 
 from django.db import connection
-from history import add_history, migrate
-from in_processes import in_processes
 
+from scripts.bench.measures.history import add_history, migrate
+from scripts.bench.measures.in_processes import in_processes
 from tasks.models import Attempt
 from tasks.services.container_api.claim import Claim
 from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbeat
