@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-QUICK_SEEDS, QUICK_STEPS = 50, 24
+QUICK_SEEDS, QUICK_STEPS = 20, 24
 LONG_SEEDS, LONG_STEPS = 1000, 45
 SEEDS_OF_A_TEST = 25
 FAILED_ONCE: tuple[int, ...] = ()
