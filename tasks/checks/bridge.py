@@ -13,11 +13,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
 
-from ..batch.port import CONNECT_TIMEOUT_S, MAX_READ_S, SUBMIT_TIMEOUT_S
 from ..conf import BridgeSettings, bridge_settings
 from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
 from ..storage.bucket import MAX_CALL_S
+from .ticks import check_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 MIN_MISSED_HEARTBEATS = 4
 """Minimum number of missed heartbeats before a container may count as dead."""
 
+DAY_S = 86_400
+
 BATCH_MIN_TIMEOUT_S = 60
 """AWS Batch rejects a shorter attemptDurationSeconds (user guide, "Job timeouts")."""
 
 MAX_SIGNED_URL_TTL_S = 7 * 86400
 """Maximum validity of a presigned URL: seven days with Signature Version 4 (Amazon S3, "Sharing
 objects with presigned URLs")."""
-
-PURGED_KINDS = 4
-"""Kinds of row of a purge tick: events, deleted videos, superseded publications, ended jobs."""
 
 _ABOVE_ZERO = (
     *(tick.period_setting for tick in TICKS),
@@ -84,9 +83,9 @@ def check_bridge(**_: Any) -> list[CheckMessage]:
         *_profiles(conf),
         *_rescue(conf),
         *_children(conf),
-        *_ticks(conf),
-        *_submitting(conf),
+        *check_ticks(conf),
         *_attempt(conf),
+        *_quotas(conf),
         *_signed_urls(conf),
     ]
 
@@ -181,6 +180,16 @@ def _profiles(conf: BridgeSettings) -> Iterator[CheckMessage]:
         )
 
 
+def _quotas(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    if conf.owner_retries_per_day and conf.event_retention_s < DAY_S:
+        yield Error(
+            f"event_retention_s ({conf.event_retention_s:g}) is less than a day, so retries would expire before"
+            " owner_retries_per_day could count them.",
+            hint="Raise event_retention_s to 86400 or more, or set owner_retries_per_day to 0, in BATCHREEL.",
+            id="batchreel.E053",
+        )
+
+
 def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
     least_s = MIN_MISSED_HEARTBEATS * conf.heartbeat_s
     for name in ("silence_threshold_s", "missing_heartbeat_s"):
@@ -230,53 +239,6 @@ def _children(conf: BridgeSettings) -> Iterator[CheckMessage]:
                 hint=f"Raise the limit of {stage!r} in BATCHREEL to {2 * MAX_IDLE_S:g} or more.",
                 id="batchreel.E032",
             )
-
-
-def _ticks(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    for tick in TICKS:
-        name, period_s = tick.period_setting, tick.period_s(conf)
-        if period_s > conf.silence_threshold_s:
-            yield Error(
-                f"{name} ({period_s:g}) is longer than silence_threshold_s ({conf.silence_threshold_s:g}),"
-                " so dead containers would be noticed late.",
-                hint=f"Lower {name} in BATCHREEL.",
-                id="batchreel.E011",
-            )
-    soft_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
-    if soft_s and conf.reap_time_limit_s + MAX_READ_S > soft_s:
-        yield Error(
-            f"reap_time_limit_s ({conf.reap_time_limit_s:g}) plus one call to AWS Batch ({MAX_READ_S} s) is more than"
-            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a reap tick could be stopped during a call.",
-            hint="Lower reap_time_limit_s in BATCHREEL.",
-            id="batchreel.E046",
-        )
-    if soft_s and PURGED_KINDS * conf.purge_time_limit_s >= soft_s:
-        yield Error(
-            f"purge_time_limit_s ({conf.purge_time_limit_s:g}) for each of {PURGED_KINDS} kinds of row is not less than"
-            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a purge tick could be stopped before it ends.",
-            hint="Lower purge_time_limit_s in BATCHREEL.",
-            id="batchreel.E047",
-        )
-    limit_s = getattr(settings, "CELERY_TASK_TIME_LIMIT", None)
-    if limit_s and conf.tick_lease_s < limit_s:
-        yield Error(
-            f"tick_lease_s ({conf.tick_lease_s:g}) is less than CELERY_TASK_TIME_LIMIT ({limit_s:g}),"
-            " so two ticks could run at the same time.",
-            hint=f"Set tick_lease_s in BATCHREEL to {limit_s:g} or more.",
-            id="batchreel.E012",
-        )
-
-
-def _submitting(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    limit_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
-    call_s = CONNECT_TIMEOUT_S + SUBMIT_TIMEOUT_S
-    if limit_s and conf.submit_time_limit_s + call_s > limit_s:
-        yield Error(
-            f"submit_time_limit_s ({conf.submit_time_limit_s:g}) plus one SubmitJob call ({call_s:g} s) is more than"
-            f" CELERY_TASK_SOFT_TIME_LIMIT ({limit_s:g}), so a submit tick could be stopped during a call.",
-            hint="Lower submit_time_limit_s in BATCHREEL.",
-            id="batchreel.E018",
-        )
 
 
 def _attempt(conf: BridgeSettings) -> Iterator[CheckMessage]:

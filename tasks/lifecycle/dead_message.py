@@ -95,10 +95,10 @@ class Cause(NamedTuple):
         return f"{self.reason} {self.code}".strip()
 
 
-def cause_of(reason: str, text: str) -> Cause:
-    """Return the cause of an attempt with this reason and text. The text of TRANSCODE_FAILED begins with the code."""
-    code = re.match(r"([A-Z][A-Z_]+): ", text) if reason == Reason.TRANSCODE_FAILED else None
-    return Cause(reason, code[1] if code else "")
+def cause_of(reason: str, text: str, error_code: str = "") -> Cause:
+    """Return the cause of an attempt. Without an error code, the text of TRANSCODE_FAILED begins with it."""
+    found = re.match(r"([A-Z][A-Z_]+): ", text) if reason == Reason.TRANSCODE_FAILED and not error_code else None
+    return Cause(reason, found[1] if found else error_code)
 
 
 def explain(cause: Cause) -> Explanation:

@@ -123,3 +123,13 @@ def is_loss(code: str) -> bool:
     """Return whether the reason with this code means that a host or container was lost."""
     reason = Reason.__members__.get(code)
     return reason is not None and reason.is_loss
+
+
+FAULTS = frozenset(reason for reason in Reason if reason.counts is Counts.YES) - {Reason.INPUT_REJECTED} | {
+    Reason.DATABASE_UNAVAILABLE,
+    Reason.UNKNOWN_CAUSE,
+}
+"""Reasons with which an attempt failed that neither lost its machine nor had a bad file, whether or not it counts.
+
+An attempt that finished a unit before it failed does not count, so `counted` alone would hide most failures.
+"""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
 
-import redis
-from django.conf import settings
+from redis import RedisError
 
+from ..broker_client import broker_connection, redis_client
 from ..schedule.ticks import QUEUES
-from .definitions import BROKER_MESSAGES, BROKER_UP
+from .definitions import BROKER_MESSAGES, BROKER_UP, Labels
 from .readings import Readings
+
+logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 1.0
 """Seconds to connect, and for each response: Prometheus waits 10 s for all metrics."""
@@ -17,27 +19,13 @@ _TIMEOUT_S = 1.0
 
 def read_broker() -> Readings:
     """Return the length of each queue. If Redis cannot be reached, only that it is not up."""
-    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("global_keyprefix", "")
     try:
-        client: Any = redis.Redis.from_url(
-            settings.CELERY_BROKER_URL,
-            socket_connect_timeout=_TIMEOUT_S,
-            socket_timeout=_TIMEOUT_S,
-            # Celery's TLS options have the names that redis-py expects.
-            **(getattr(settings, "CELERY_BROKER_USE_SSL", None) or {}),
-        )
-    except ValueError:  # another kind of broker, such as Sentinel
-        return {}
-    try:
-        with client.pipeline(transaction=False) as pipeline:
-            for queue in QUEUES:
-                pipeline.llen(prefix + queue)
-            lengths = pipeline.execute()
-    except redis.RedisError:
+        with redis_client(broker_connection(timeout_s=_TIMEOUT_S)) as client:
+            lengths: dict[Labels, float] = {(queue,): float(client.llen(queue)) for queue in QUEUES}
+    except (RedisError, OSError):
         return {BROKER_UP: {(): 0.0}}
-    finally:
-        client.close()
-    return {
-        BROKER_UP: {(): 1.0},
-        BROKER_MESSAGES: {(queue,): float(length) for queue, length in zip(QUEUES, lengths, strict=True)},
-    }
+    except Exception as error:  # noqa: BLE001 - kombu raises many kinds for settings that it cannot use
+        # Without the text, which may contain part of a password.
+        logger.warning("BROKER_SETTINGS_INVALID %s", type(error).__name__)
+        return {BROKER_UP: {(): 0.0}}
+    return {BROKER_UP: {(): 1.0}, BROKER_MESSAGES: lengths}

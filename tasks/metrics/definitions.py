@@ -106,14 +106,18 @@ TICK_FAILURES = Metric(
 
 
 def _ended_attempts() -> tuple[Labels, ...]:
-    may_count = {Counts.YES: (YES,), Counts.NO: (NO,), Counts.UNDECIDED: (YES, NO)}
+    # An attempt that finished a unit does not count, whatever its reason.
+    may_count = {Counts.YES: (YES, NO), Counts.NO: (NO,), Counts.UNDECIDED: (YES, NO)}
     return (
         (SUCCEEDED, NO),
         *((reason.value, counted) for reason in Reason for counted in may_count[reason.counts]),
     )
 
 
-_CALLS = ("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob")
+_CALLS = (
+    *("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob"),
+    *("DescribeJobQueues", "DescribeComputeEnvironments"),
+)
 
 # Counters, each series a row.
 ATTEMPTS_ENDED = Metric(

@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..conf import bridge_settings
-from ..lifecycle.reasons import Reason
+from ..lifecycle.reasons import FAULTS
 from ..lifecycle.states import JobState
 from . import definitions as metric
 from .counters import take_increase
-from .definitions import YES
 from .readings import Readings, read_gauges
 
 logger = logging.getLogger(__name__)
@@ -104,9 +103,9 @@ def _increases() -> dict[str, float]:
     )
     for (name, labels), increase in found.items():
         if name == metric.ATTEMPTS_ENDED.name:
-            reason, counted = labels
+            reason, _ = labels
             sums["DisksFull"] += increase * (reason in DISK_FULL_REASONS)
-            sums["AttemptsFailed"] += increase * (counted == YES and reason != Reason.INPUT_REJECTED)
+            sums["AttemptsFailed"] += increase * (reason in FAULTS)
         elif name == metric.JOBS_ENDED.name:
             sums["JobsRejected"] += increase * (labels == (JobState.FAILED,))
             sums["JobsDead"] += increase * (labels == (JobState.DEAD,))

@@ -59,6 +59,8 @@ def _jobs(now: datetime) -> Readings:
         priority=JobPriority.UPLOAD,
         budget_from=0,
         plan__isnull=True,
+        # A container that discards a plan leaves its estimate.
+        encode_cost_s__isnull=True,
     )
     rows = (
         Job.objects.filter(state__in=OPEN_JOB_STATES)

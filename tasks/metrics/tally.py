@@ -80,7 +80,7 @@ def _take(ended: Any, *columns: str) -> list[Any]:
     """Return rows that the counters do not include yet, the first to end first, and mark them.
 
     A locked row is left for the next run. The first of `columns` is the time of the end; others are not
-    read, because plans and manifests are large.
+    read, because plans are large.
     """
     left = ended.filter(tallied=False).select_for_update(skip_locked=True).order_by(columns[0])
     rows = list(left.only(*columns)[:LIMIT])

@@ -22,8 +22,9 @@ _LEAST_SHARE_FOR_ESTIMATE = 0.03
 _LEAST_ELAPSED_FOR_ESTIMATE = timedelta(seconds=10)
 """Below this, the speed of the containers is not known well enough for an estimate."""
 
-_STAGE_LABELS = {
+STAGE_LABELS = {
     "claim": "Getting ready",
+    "reserve": "Waiting for room on the machine",
     "fetch": "Fetching the file",
     "plan": "Analysing the file",
     "encode": "Encoding",
@@ -144,7 +145,7 @@ def _stage_label(job: Job, newest: list[Attempt]) -> str:
         return "Interrupted; continues automatically" if is_interrupted(job) else "An attempt failed; the next follows"
     for attempt in newest:
         if attempt.state == AttemptState.RUNNING:
-            return _STAGE_LABELS.get(attempt.stage, attempt.stage)
+            return STAGE_LABELS.get(attempt.stage, attempt.stage)
         if attempt.batch_job_id:
             return _BATCH_LABELS.get(attempt.batch_status, "Waiting for a machine")
     return "Waiting in the queue"

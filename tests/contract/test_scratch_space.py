@@ -153,12 +153,14 @@ def test_container_waits_when_a_neighbour_holds_the_room(settings: Settings, tmp
 
 def test_container_leaves_with_the_figures_when_nobody_will_release_room(settings: Settings, tmp_path: Path) -> None:
     settings.BATCHREEL = {"scratch_reserve_mib": 1024**3, "scratch_hold_s": 0}
+    reservation = Reservation(tmp_path)
     with pytest.raises(ScratchTooSmallError, match=r"needs .* GiB with the files made from it .* GiB free"):
-        Reservation(tmp_path).reserve(
+        reservation.reserve(
             tmp_path / "source",
             MIB,
             working_neighbours=lambda: 0,
             progress=lambda _: None,
             stop=threading.Event(),
         )
+    reservation.adjust()
     assert not list(tmp_path.iterdir())

@@ -9,6 +9,8 @@ import pytest
 from tasks import wakeup
 from tasks.broker import redis_broker
 from tasks.doctor.probes.broker import check_broker
+from tasks.metrics import broker
+from tasks.metrics.definitions import BROKER_UP
 from tasks.models import Tick
 from tests.integration.dedicated_redis import worker_has_ended
 from tests.integration.sentinel_redis import MASTER_NAME, SENTINEL_PASSWORD, SentinelRedis
@@ -71,5 +73,6 @@ def test_ticks_and_wakeups_continue_when_the_master_and_a_sentinel_are_killed(
         finish_wakeups()
     wait_for(lambda: "Task batchreel.wake[" in running_site.worker.logs(), what="the wake-up")
     set_broker(settings, redis_broker(sentinel_redis.url, **options))
+    assert broker.read_broker()[BROKER_UP] == {(): 1}
     server, *_ = check_broker()
     assert f"is reachable as the sentinels' master 127.0.0.1:{sentinel_redis.master_port()}" in server.why

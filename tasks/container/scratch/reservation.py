@@ -52,6 +52,8 @@ class Reservation:
         self._folder = folder
         self._ballast = folder / "ballast"
         self._ballast_bytes = 0
+        self._is_reserved = threading.Event()
+        """Set once both files are allocated: until then, the ballast is not adjusted."""
         self._wanted_bytes = bridge_settings().scratch_reserve_mib * _MIB
         self._floor_bytes = bridge_settings().scratch_floor_mib * _MIB
         self._stopped = threading.Event()
@@ -123,6 +125,7 @@ class Reservation:
         else:
             if shutil.disk_usage(self._folder).free >= self._floor_bytes:
                 self._ballast_bytes = self._wanted_bytes
+                self._is_reserved.set()
                 return True
         for path in (target, self._ballast):
             path.unlink(missing_ok=True)
@@ -130,11 +133,12 @@ class Reservation:
 
     def _keep_adjusted(self) -> None:
         while not self._stopped.wait(_ADJUST_EVERY_S):
-            if self._ballast.exists():
-                self.adjust()
+            self.adjust()
 
     def adjust(self) -> None:
-        """Make the ballast as large as what is left of the reservation."""
+        """Make the ballast as large as what is left of the reservation. A no-op until `reserve` has returned."""
+        if not self._is_reserved.is_set():
+            return
         target_bytes = max(0, self._wanted_bytes - AHEAD_BYTES - self._unit_bytes())
         if abs(target_bytes - self._ballast_bytes) < _FEWEST_ADJUSTED_BYTES:
             return

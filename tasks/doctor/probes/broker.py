@@ -6,16 +6,17 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from django.conf import settings
-from kombu import Connection
 from redis import Redis, RedisError
 from redis.sentinel import MasterNotFoundError
 
+from ...broker_client import broker_connection, redis_client
 from ...schedule.ticks import ROUTES
 from ..finding import failed, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from kombu import Connection
 
     from ..finding import Finding
 
@@ -43,24 +44,13 @@ _FIXES = {
 
 
 def check_broker() -> Iterator[Finding]:
-    """Yield one finding for the server and one for the waiting messages.
-
-    The connection is made by kombu from the same settings as those of web, worker and beat, so TLS
-    and Sentinel have the same effect here as there.
-    """
-    options = {
-        **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
-        "socket_timeout": _TIMEOUT_S,
-        "socket_connect_timeout": _TIMEOUT_S,
-    }
+    """Yield one finding for the server and one for the waiting messages."""
     queues = sorted({route["queue"] for route in ROUTES.values()})
     try:
-        connection = Connection(
-            settings.CELERY_BROKER_URL, ssl=getattr(settings, "CELERY_BROKER_USE_SSL", False), transport_options=options
-        )
+        connection = broker_connection(timeout_s=_TIMEOUT_S)
         about, waiting, route = _ask(connection, queues)
     except MasterNotFoundError:
-        yield _no_master(connection, options)
+        yield _no_master(connection)
         return
     except (RedisError, OSError) as error:
         yield failed("broker", f"Redis is unavailable: {error}", fix=_fix(str(error), uses_tls=bool(connection.ssl)))
@@ -79,17 +69,14 @@ def check_broker() -> Iterator[Finding]:
 
 def _ask(connection: Connection, queues: list[str]) -> tuple[dict[str, Any], dict[str, int], str]:
     """Return what the server reports about itself, the messages in each queue, and how the server was reached."""
-    channel: Any = connection.transport.create_channel(connection.transport)
-    try:
-        with channel.conn_or_acquire() as client:
-            waiting = {queue: client.llen(queue) for queue in queues}  # kombu adds the prefix of its keys
-            return client.info(), waiting, _route(client, connection.ssl)
-    finally:
-        channel.close()
+    with redis_client(connection) as client:
+        waiting = {queue: client.llen(queue) for queue in queues}
+        return client.info(), waiting, _route(client, connection.ssl)
 
 
-def _no_master(connection: Connection, options: dict[str, Any]) -> Finding:
+def _no_master(connection: Connection) -> Finding:
     """Return why no sentinel names a master, which the error of redis-py does not contain."""
+    options: dict[str, Any] = connection.transport_options or {}
     causes = []
     for url in connection.alt or [connection.as_uri()]:
         parts = urlsplit(url)

@@ -11,8 +11,9 @@ from django.db.models.functions import Now
 
 from ...conf import bridge_settings
 from ...lifecycle.states import JobState
-from ...models import Attempt, Event, Job, Video
+from ...models import Attempt, Event, GrantCounter, Job, Video
 from ...services.ticks.alerts import OVERDUE_S, overdue_jobs
+from ...services.ticks.grant import UNKNOWN_QUEUE, current_limits
 from ...services.ticks.hold import held_attempts
 from ...services.ticks.purge import superseded_publications
 from ...services.ticks.reap import POLL_ENDED_FOR
@@ -35,6 +36,7 @@ def check_jobs() -> Iterator[Finding]:
         yield from _dead()
         yield from _overdue()
         yield from _not_started()
+        yield _limit()
         yield _cut_off()
         yield from _not_removed()
     finally:
@@ -82,6 +84,19 @@ def _not_started() -> Iterator[Finding]:
         "starting",
         f"{waiting.count()} attempts have waited for more than {alert_after_s / 60:g} min; the oldest is {oldest.batch_status}: {reason}.",
         fix="Check the compute environment: capacity, subnets, instance types, maxvCpus.",
+    )
+
+
+def _limit() -> Finding:
+    """Return how many attempts may be in AWS Batch, with a warning if that cannot follow the queue's vCPUs."""
+    counter = GrantCounter.objects.filter(queue_read_at__isnull=False).first()
+    if bridge_settings().max_in_batch or counter is None or counter.queue_vcpus is not None:
+        return ok("attempts in Batch", f"At most {current_limits().total} at a time.")
+    return warning(
+        "attempts in Batch",
+        f"The worker could not read the queue's vCPUs yet, so at most {UNKNOWN_QUEUE} attempts are in AWS Batch at a time.",
+        fix="Allow batch:DescribeJobQueues and batch:DescribeComputeEnvironments for the worker's role, or set"
+        " BATCHREEL['max_in_batch']. QUEUE_NOT_READ in its log has the cause.",
     )
 
 

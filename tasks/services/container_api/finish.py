@@ -67,8 +67,8 @@ def finish_plan(
     """Mark the plan unit DONE and insert the planned units and the publish unit, in one transaction.
 
     If the source plays directly, pages offer it from now on. `encode_cost_s` is the estimated cost of
-    all units in CPU seconds. `notes` describe peculiarities of the
-    source; they become part of the event's text.
+    all units in CPU seconds. `notes` describe peculiarities of the source; they become part of the
+    event's text.
     """
     job = lock_job(claim.job_id)
     if not _finish(job, claim, lease, output={"units": len(units)}, notes=notes):
@@ -177,9 +177,11 @@ def fail_attempt(claim: Claim, *, reason: Reason, text: str, exit_code: int) -> 
 def reject_input(claim: Claim, *, code: str, message: str, exit_code: int) -> None:
     """Fail the job after a single attempt because the input cannot be transcoded.
 
-    `message` is for the person who uploaded it.
+    `message` is for the person who uploaded it. Repeating the call, after a lost response, is a no-op.
     """
     job = lock_job(claim.job_id)
+    if has_failed(job, claim):
+        return
     attempt = require_running_attempt(job, claim)
     if attempt is not None and job.state == JobState.RUNNING:
         fail_job(job, attempt, code=code, message=message, exit_code=exit_code)
@@ -198,6 +200,12 @@ def fail_job(job: Job, attempt: Attempt, *, code: str, message: str, exit_code: 
     )
     transition(job, JobEvent.REJECT, reason=code, text=message, finished_at=Now())
     end_job_attempts(job, reason=Reason.JOB_ENDED)
+
+
+def has_failed(job: Job, claim: Claim) -> bool:
+    """Return whether the claim's attempt is already FAILED, as after a first call whose response was lost."""
+    attempt = read_attempt(job, claim.number)
+    return attempt.state == AttemptState.FAILED and attempt.claim_id == claim.claim_id
 
 
 def has_live_siblings(job: Job, claim: Claim) -> bool:

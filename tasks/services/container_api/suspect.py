@@ -21,17 +21,20 @@ from ..state.attempt_end import end_attempt
 from ..state.budget import ended_attempts
 from ..state.locking import lock_job
 from .claim import Claim, require_running_attempt
-from .finish import fail_job
+from .finish import fail_job, has_failed
 
 
 @transaction.atomic
 def suspect_input(claim: Claim, *, code: str, message: str) -> ExitCode:
     """Fail the attempt, and the job as well if it is certain that the file is bad. Return the container's exit code.
 
-    `message` is for the person who uploaded the file, and is shown only in the latter case. Raises
-    FencedError, AttemptCancelledError or NotFoundError.
+    `message` is for the person who uploaded the file, and is shown only in the latter case. Repeating
+    the call, after a lost response, changes nothing. Raises FencedError, AttemptCancelledError or
+    NotFoundError.
     """
     job = lock_job(claim.job_id)
+    if has_failed(job, claim):
+        return ExitCode.INPUT_REJECTED if job.state == JobState.FAILED else ExitCode.FAILED
     attempt = require_running_attempt(job, claim)
     if attempt is None or job.state != JobState.RUNNING:
         return ExitCode.FAILED

@@ -1,7 +1,7 @@
 """Quotas of an owner: how many files, bytes, jobs and retries one account may have at a time.
 
 They are for requests of people on the pages. Jobs of videos that the site's own code saves have
-none.
+none, and the jobs of an import count for nobody.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError
-from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent
+from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobPriority
 from ...models import DirectUpload, Event, Job, Video
 
 EXEMPT = "batchreel.exceed_quotas"
@@ -101,7 +101,8 @@ def check_retry(owner: Any) -> None:
 
 def _check_active_jobs(owner: Any) -> None:
     limit = bridge_settings().owner_active_jobs
-    if limit and Job.objects.filter(video__owner=owner.pk, state__in=ACTIVE_JOB_STATES).count() >= limit:
+    active = Job.objects.filter(video__owner=owner.pk, state__in=ACTIVE_JOB_STATES, priority=JobPriority.UPLOAD)
+    if limit and active.count() >= limit:
         message = f"{limit} of your videos are being processed. Try again when one of them is ready."
         raise QuotaError(Quota.ACTIVE_JOBS, message)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -91,7 +92,8 @@ def move_to_front(*, job_id: uuid.UUID) -> bool:
     job = lock_job(job_id)
     if job.state not in ACTIVE_JOB_STATES or job.priority != JobPriority.BULK:
         return False
-    Job.objects.filter(pk=job.pk).update(priority=JobPriority.UPLOAD)
+    # No longer one that an upload began: the metrics measure waiting from the upload.
+    Job.objects.filter(pk=job.pk).update(priority=JobPriority.UPLOAD, automatic=False)
     append_event("job.priority", job=job, text=f"{JobPriority.BULK} to {JobPriority.UPLOAD}")
     wake_on_commit()
     return True
@@ -173,6 +175,12 @@ def retry_video(*, video_id: uuid.UUID, owner: Any = None) -> RequestResult:
     return request_again(video_id=video_id)
 
 
+def _source_playable_at(video: Video) -> datetime | None:
+    """Return when an earlier job's plan showed that browsers can play the video's source as it is, or None."""
+    known = video.jobs.filter(source_name=str(video.source), source_playable_at__isnull=False)
+    return known.values_list("source_playable_at", flat=True).order_by("source_playable_at").first()
+
+
 def _record_request(video: Video) -> None:
     Video.objects.filter(pk=video.pk).update(requested_source=str(video.source))
 
@@ -186,6 +194,7 @@ def insert_job(video: Video, *, automatic: bool, priority: JobPriority, profile:
         automatic=automatic,
         priority=priority,
         traceparent=current_traceparent(),
+        source_playable_at=_source_playable_at(video),
     )
     Job.objects.bulk_create([job], ignore_conflicts=True)
     if not Job.objects.filter(pk=job.pk).exists():

@@ -25,11 +25,11 @@ class DeadJob(NamedTuple):
 
 def explain_dead(job: Job, reason: Reason) -> DeadJob:
     """Explain why the locked job is now DEAD with this reason, ATTEMPTS_EXHAUSTED or TOO_MANY_LOSSES."""
-    newest_first = ended_attempts(job).order_by("-number").values_list("reason", "reason_message")
+    newest_first = ended_attempts(job).order_by("-number").values_list("reason", "reason_message", "error_code")
     limit = bridge_settings().max_consecutive_losses
     led_to_it = newest_first[:limit] if reason is Reason.TOO_MANY_LOSSES else newest_first.exclude(counted=False)
     oldest_first = list(led_to_it)[::-1]
-    causes = [cause_of(attempt_reason, text) for attempt_reason, text in oldest_first]
+    causes = [cause_of(*attempt) for attempt in oldest_first]
     message = dead_message(reason, causes)
     suspects = suspect_units(job) if reason is Reason.ATTEMPTS_EXHAUSTED else []
     parts = [message]

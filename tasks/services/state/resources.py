@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from django.db.models import Max, Q, Sum
 
 from ...conf import bridge_settings
@@ -10,7 +12,7 @@ from ...lifecycle.states import MEDIA_UNIT_KINDS, UnitState
 from ...models import Attempt, Job, Unit
 
 _START_S = 3600
-"""Part of an attempt's time limit for everything but encoding: download, plan, verification."""
+"""Part of an attempt's time limit for download, plan and verification."""
 
 
 def memory_mib(job: Job) -> int:
@@ -23,11 +25,15 @@ def memory_mib(job: Job) -> int:
 
 
 def timeout_s(job: Job) -> int:
-    """Return the attempt's time limit: the maximum, or less if the plan shows how much work is left."""
+    """Return the attempt's time limit: the maximum, or less if the plan shows how much work is left.
+
+    A container may also wait for disk space and for the database, each up to its own limit.
+    """
     conf = bridge_settings()
     units = Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS)
     weights = units.aggregate(all=Sum("weight_frames"), left=Sum("weight_frames", filter=~Q(state=UnitState.DONE)))
-    if job.encode_cost_s is None or not weights["all"]:
+    if job.encode_cost_s is None or not math.isfinite(job.encode_cost_s) or not weights["all"]:
         return conf.attempt_timeout_s
     left_s: float = job.encode_cost_s * (weights["left"] or 0) / weights["all"] / conf.vcpus
-    return min(conf.attempt_timeout_s, round(_START_S + conf.attempt_timeout_factor * left_s))
+    waits_s = conf.scratch_wait_s + conf.database_retry_s
+    return min(conf.attempt_timeout_s, round(_START_S + waits_s + conf.attempt_timeout_factor * left_s))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -39,6 +39,9 @@ UNKNOWN_QUEUE = 100
 
 QUEUE_READ_EACH_S = 300
 """Seconds between two reads of the queue's vCPUs, which an operator changes rarely."""
+
+_PUT_BACK_S = 600
+"""Seconds until a job is due again that could not be granted because of what its rows contain."""
 
 _COUNTER = "grants"
 
@@ -128,7 +131,7 @@ def _grant(limit: int) -> GrantSummary:
             break
         job, owner = waiting.take(turn)
         summary.examined += 1
-        if attempt := _grant_one(job):
+        if attempt := _grant_or_put_back(job):
             summary.attempts.append(attempt)
             served[owner, turn] = granted + 1
     if summary.attempts:
@@ -167,6 +170,19 @@ class _Waiting:
         locked = due_jobs().select_for_update(skip_locked=True, of=("self",)).defer("plan")
         jobs = {job.pk: job for job in locked.filter(pk__in=list(owners))}
         return [(jobs[pk], owner) for pk, owner in owners.items() if pk in jobs]
+
+
+def _grant_or_put_back(job: Job) -> Attempt | None:
+    """Grant the job, or delay it if its row cannot be granted, so that all others still get their turn."""
+    try:
+        with transaction.atomic():
+            return _grant_one(job)
+    except OperationalError:
+        raise
+    except (DatabaseError, ArithmeticError, ValueError):
+        logger.exception("GRANT_FAILED %s", job)
+        Job.objects.filter(pk=job.pk).update(next_attempt_at=Now() + timedelta(seconds=_PUT_BACK_S))
+        return None
 
 
 def _grant_one(job: Job) -> Attempt | None:
@@ -228,6 +244,6 @@ def waits_for_room() -> Q:
     """
     limits, live = current_limits(), live_attempts_count()
     if 4 * live >= 3 * limits.total:
-        return Q()
+        return Q(pk__isnull=False)
     is_bulk = Q(fence=0, priority=JobPriority.BULK)
     return is_bulk if 4 * live >= 3 * limits.bulk else Q(pk__in=[])

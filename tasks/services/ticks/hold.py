@@ -52,7 +52,7 @@ def cut_off() -> list[int]:
     if not is_break(
         since,
         running=_running().count(),
-        is_held=any(_is_held(each) for each in silent),
+        is_held=_silent().filter(held()).exists(),
         share=conf.break_share,
         at_least=conf.break_min_containers,
         within_s=conf.silence_threshold_s,
@@ -106,10 +106,6 @@ def _silent_since(attempt: Attempt) -> datetime:
     if attempt.state == AttemptState.RUNNING:
         return _known(attempt.heartbeat_at) + timedelta(seconds=conf.silence_threshold_s)
     return _known(attempt.batch_status_at) + timedelta(seconds=conf.start_timeout_s)
-
-
-def _is_held(attempt: Attempt) -> bool:
-    return attempt.held_at is not None and (attempt.heartbeat_at is None or attempt.held_at > attempt.heartbeat_at)
 
 
 def _known(at: datetime | None) -> datetime:

@@ -9,17 +9,19 @@ import pytest
 from django.conf import settings as django_settings
 from django_celery_beat.models import PeriodicTask
 
+from tasks.batch.errors import BatchDeniedError
 from tasks.doctor.finding import Finding, Status, ok
 from tasks.doctor.probes.database import check_database
 from tasks.doctor.probes.jobs import check_jobs
 from tasks.doctor.probes.storage import check_storage
 from tasks.doctor.probes.ticks import check_ticks
 from tasks.doctor.runner import Probe, run_probes
-from tasks.models import Job, Tick
+from tasks.models import GrantCounter, Job, Tick
 from tasks.schedule.ticks import TICKS
 from tasks.services.requests.request import request_again
+from tasks.services.ticks.grant import read_queue
 from tasks.services.ticks.lease import run_tick
-from tests.factories import age, uploaded_video
+from tests.factories import ScriptedBatch, age, uploaded_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -132,6 +134,16 @@ def test_dead_job_is_not_reported_when_its_video_has_a_newer_job() -> None:
     assert "1 DEAD" in _finding("jobs").why
     request_again(video_id=video.pk)
     assert _finding("jobs").status is Status.OK
+
+
+@pytest.mark.django_db(transaction=True)
+def test_limit_is_a_warning_when_the_queue_could_never_be_read(batch: ScriptedBatch) -> None:
+    assert _finding("attempts in Batch").status is Status.OK
+    batch.describe_error = BatchDeniedError("AccessDenied")
+    read_queue(batch=batch)
+    assert "batch:DescribeJobQueues" in _finding("attempts in Batch").fix
+    GrantCounter.objects.update(queue_vcpus=64)
+    assert "At most 64" in _finding("attempts in Batch").why
 
 
 def _finding(part: str) -> Finding:

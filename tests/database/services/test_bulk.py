@@ -106,3 +106,4 @@ def test_bulk_job_overtakes_the_others_when_a_person_requests_its_video() -> Non
     assert not result.created
     assert Event.objects.filter(job_id=result.job_id, kind="job.priority").count() == 1
     assert grant_due(limit=1).attempts[0].job_id == result.job_id
+    assert not Job.objects.get(pk=result.job_id).automatic, "its age is not the wait of an upload"

@@ -13,6 +13,7 @@ from tasks.models import Event, Job, Video
 from tasks.selectors.timeline import video_timeline
 from tasks.selectors.videos import video_overview
 from tasks.services.container_api.finish import fail_attempt
+from tasks.services.container_api.suspect import suspect_input
 from tasks.services.requests.request import request_again
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
@@ -20,6 +21,8 @@ from tasks.services.ticks.submit import submit_due
 from tests.factories import age, claimed, newest_attempt, published, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
+    from pytest_django import Settings
+
     from tests.factories import ScriptedBatch
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +67,17 @@ def test_owner_reads_the_cause_when_five_attempts_failed_the_same_way(
     assert newest_attempt(video).reason_message == FFMPEG
     (line,) = [record for record in caplog.records if record.message == "JOB_DEAD"]
     assert line.cause == "TRANSCODE_FAILED ENCODER_FAILED"  # type: ignore[attr-defined]
+
+
+def test_owner_reads_the_cause_when_every_machine_suspected_the_file(batch: ScriptedBatch, settings: Settings) -> None:
+    settings.BATCHREEL = {"max_consecutive_losses": 2, "one_machine_verdicts": 3}
+    video = uploaded_video()
+    for _ in range(2):
+        suspect_input(claimed(submitted_attempt(video, batch=batch)), code="DEADLINE_PASSED", message="")
+        age(Job, "next_attempt_at", seconds=601)
+    job = dead_job(video, batch)
+    assert job.reason == Reason.TOO_MANY_LOSSES
+    assert "a step took longer than it should for a file of this size" in job.reason_message
 
 
 def test_owner_reads_only_the_last_cause_when_attempts_failed_in_different_ways(batch: ScriptedBatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ from tasks.lifecycle.turns import ROUND
 from tasks.models import Attempt, GrantCounter, Job, OwnerTurn, Tick, Video
 from tasks.services.requests.request import request_missing_jobs
 from tasks.services.ticks.alerts import overdue_jobs
-from tasks.services.ticks.grant import UNKNOWN_QUEUE, current_limits, grant_due, read_queue
+from tasks.services.ticks.grant import UNKNOWN_QUEUE, current_limits, due_jobs, grant_due, read_queue
 from tasks.services.ticks.observe import observe
 from tasks.services.ticks.submit import submit_due
 from tests.factories import ScriptedBatch, age, uploaded_video
@@ -241,8 +242,34 @@ def test_waiting_backlog_is_not_overdue_when_batch_is_full(batch: ScriptedBatch,
     add_jobs(None, 1, priority="upload")
     age(Job, "next_attempt_at", seconds=601)
     assert overdue_jobs().get().priority == "upload"
+    submit_due(batch=batch)
+    add_jobs(None, 5, priority="upload")
+    submit_due(batch=batch)
+    age(Job, "next_attempt_at", seconds=601)
+    assert Attempt.objects.count() == 8, "the limit is reached"
+    assert overdue_jobs().count() == 0
     Attempt.objects.all().delete()
-    assert overdue_jobs().count() == 16
+    assert overdue_jobs().count() == due_jobs().count() > 10
+
+
+def test_others_are_granted_when_a_jobs_rows_cannot_be_used(caplog: pytest.LogCaptureFixture) -> None:
+    bad, *good = add_jobs(None, 3, priority="upload")
+    Attempt.objects.create(
+        job_id=bad,
+        number=1,
+        batch_job_name="taken",
+        vcpus=2,
+        memory_mib=1,
+        timeout_s=60,
+        state="FAILED",
+        reason="EXIT_CODE",
+        ended_at=Now(),
+    )
+    summary = grant_due(limit=10)
+    assert [attempt.job_id for attempt in summary.attempts] == good
+    assert "GRANT_FAILED" in caplog.text
+    assert due_jobs().count() == 0, "the bad one waits"
+    assert Job.objects.filter(pk=bad, next_attempt_at__gt=Now() + timedelta(seconds=500)).exists()
 
 
 @pytest.mark.usefixtures("imported")

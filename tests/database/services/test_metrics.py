@@ -23,11 +23,12 @@ from tasks.metrics import counters, definitions, log_line
 from tasks.metrics.readings import read_gauges
 from tasks.metrics.tally import tally_ended
 from tasks.models import Attempt, Counter, Job, Tick
+from tasks.services.container_api.finish import finish_unit, replan
 from tasks.services.requests.request import revive
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.lease import run_tick, take_lease
-from tests.factories import age, claimed, published, submitted_attempt
+from tests.factories import age, claimed, leased, planned, published, submitted_attempt
 
 pytestmark = pytest.mark.django_db
 
@@ -192,6 +193,15 @@ def test_due_job_is_stuck_when_no_tick_submits_it() -> None:
     assert readings[definitions.DUE_JOBS] == {(): 1}
 
 
+def test_upload_no_longer_waits_when_its_plan_was_discarded() -> None:
+    claim = claimed(submitted_attempt())
+    planned(claim)
+    replan(claim, leased(claim), why="another engine")
+    failed(Attempt.objects.get())
+    age(Job, "created_at", seconds=5000)
+    assert read_gauges()[definitions.OLDEST_WAITING_UPLOAD] == {(): 0}
+
+
 def test_late_heartbeat_is_reported_when_a_container_is_silent() -> None:
     claimed(submitted_attempt())
     assert read_gauges()[definitions.LATE_HEARTBEATS] == {(): 0}
@@ -253,6 +263,19 @@ def test_line_for_cloudwatch_follows_its_format_when_everything_has_happened(cap
     assert abs(line["_aws"]["Timestamp"] - time.time() * 1000) < 60_000
     assert (line["DisksFull"], line["AttemptsFailed"]) == (1, 0), "the machine's fault does not count"
     assert len(json.dumps(line)) < 4096
+
+
+def test_failure_is_in_the_line_when_the_attempt_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
+    claim = claimed(submitted_attempt())
+    planned(claim)
+    finish_unit(claim, leased(claim), output={})
+    failed(Attempt.objects.get(), Reason.TRANSCODE_FAILED)
+    log_line.log_metrics(tally_ended())
+    assert Attempt.objects.get().counted is False
+    assert logged(caplog)["AttemptsFailed"] == 1
+    series = counters.counter_values(definitions.ATTEMPTS_ENDED)[definitions.ATTEMPTS_ENDED]
+    assert ("TRANSCODE_FAILED", "no") in definitions.ATTEMPTS_ENDED.zeros
+    assert series["TRANSCODE_FAILED", "no"] == 1
 
 
 def test_line_has_the_increase_only_when_another_one_follows(caplog: pytest.LogCaptureFixture) -> None:

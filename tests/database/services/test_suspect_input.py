@@ -54,6 +54,16 @@ def test_job_fails_with_the_message_when_a_second_machine_agrees(video: Video) -
     assert (attempt.reason, attempt.counted, attempt.exit_code) == ("INPUT_REJECTED", True, ExitCode.INPUT_REJECTED)
 
 
+def test_result_is_the_same_when_a_container_repeats_the_call(video: Video) -> None:
+    codes = []
+    for machine in ("a", "b"):
+        claim = _next_claim(video, machine)
+        codes.append([suspect_input(claim, code="UNREADABLE", message=MESSAGE) for _ in range(2)])
+    assert codes == [[ExitCode.FAILED] * 2, [ExitCode.INPUT_REJECTED] * 2]
+    events = Event.objects.values_list("kind", flat=True)
+    assert (list(events).count("attempt.fail"), list(events).count("job.reject")) == (2, 1)
+
+
 def test_job_continues_when_a_second_machine_reads_the_file(video: Video) -> None:
     _suspects(video, "a")
     planned(_next_claim(video, "b"))

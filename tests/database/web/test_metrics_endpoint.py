@@ -11,10 +11,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
+from tasks.broker import redis_broker
 from tasks.metrics import broker
 from tasks.metrics.collector import RowsCollector
 from tasks.metrics.tally import tally_ended
 from tests.factories import published, submitted_attempt
+from tests.wakeup_broker import set_broker
 
 pytestmark = pytest.mark.django_db
 
@@ -86,8 +88,20 @@ def test_metrics_have_all_rows_when_redis_is_unavailable(client: Client, setting
     samples = scraped(client)
     assert samples["batchreel_broker_up"] == 0
     assert "batchreel_jobs[upload][QUEUED]" in samples
-    settings.CELERY_BROKER_URL = "sentinel://127.0.0.1:1"
-    assert broker.read_broker() == {}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sentinel://127.0.0.1:1",
+        "redis://127.0.0.1:1/0?ssl_cert_reqs=required",
+        "rediss://127.0.0.1:1/0?ssl_cert_reqs=none",
+        "unknown://127.0.0.1:1",
+    ],
+)
+def test_broker_is_reported_as_down_when_its_url_is_of_any_kind(url: str, settings: Settings) -> None:
+    set_broker(settings, redis_broker(url, sentinel_master="main"))
+    assert {metric.name: set(values.values()) for metric, values in broker.read_broker().items()} == {"broker_up": {0}}
 
 
 def test_collector_queries_nothing_when_a_site_registers_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,11 @@ import pytest
 from django.conf import settings
 from django.db.models.functions import Now
 
+from tasks.conf import BridgeSettings
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, JobEvent, UnitEvent, UnitKind
 from tasks.models import Attempt, Job, Unit
-from tasks.selectors.progress import JobProgress, job_progress
+from tasks.selectors.progress import STAGE_LABELS, JobProgress, job_progress
 from tasks.selectors.timeline import EVENT_LABELS, job_timeline
 from tasks.services.container_api.claim import Claim
 from tasks.services.container_api.finish import finish_unit
@@ -39,6 +40,10 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
+
+
+def test_every_stage_has_a_label_when_one_is_added() -> None:
+    assert set(STAGE_LABELS) == set(BridgeSettings().stage_limits_s)
 
 
 def progress_of(job_id: object) -> JobProgress:

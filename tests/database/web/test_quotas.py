@@ -14,7 +14,7 @@ from django.test import Client
 from tasks.models import DirectUpload, Job, Video
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.quota import Quota
-from tasks.services.requests.request import retry_video
+from tasks.services.requests.request import request_missing_jobs, retry_video
 from tests.buckets import use_new_bucket
 
 if TYPE_CHECKING:
@@ -114,6 +114,16 @@ def test_form_upload_is_refused_when_too_many_jobs_are_active(browser: Client, s
     assert Video.objects.count() == 1
     cancel_job(job_id=Job.objects.get().pk)
     assert send_form(browser, headers=JSON).status_code == 201
+
+
+def test_upload_is_accepted_when_only_an_imports_jobs_are_active(
+    browser: Client, user: User, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"owner_active_jobs": 1}
+    Video.objects.bulk_create([Video(title="old", source="sources/old.mp4", owner=user)])
+    assert request_missing_jobs(limit=10) == 1
+    assert send_form(browser, headers=JSON).status_code == 201
+    assert refused(send_form(browser, headers=JSON)) is Quota.ACTIVE_JOBS
 
 
 def test_form_upload_is_refused_when_the_stored_bytes_are_used_up(browser: Client, settings: Settings) -> None:

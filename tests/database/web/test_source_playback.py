@@ -11,8 +11,9 @@ from django.utils.html import escape
 
 from tasks.models import Event, Job, Video
 from tasks.selectors.videos import video_overview
-from tasks.services.container_api.finish import replan
+from tasks.services.container_api.finish import reject_input, replan
 from tasks.services.container_api.publish import publish
+from tasks.services.requests.request import request_again
 from tests.factories import claimed, finished_media, leased, planned, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
@@ -62,6 +63,14 @@ def test_source_is_not_offered_when_it_was_not_shown_to_play(staff: Client, plan
     assert "<video" not in staff.get(f"/videos/{video.pk}/").content.decode()
     assert staff.get(f"/videos/{video.pk}/source/").status_code == 404
     assert video_overview(video).watchable == ""
+
+
+def test_source_is_still_offered_when_a_new_job_was_requested_for_it() -> None:
+    video = uploaded_video()
+    reject_input(planned_claim(video), code="UNREADABLE", message="The file ends early.", exit_code=20)
+    assert video_overview(video).watchable == "source"
+    request_again(video_id=video.pk)
+    assert video_overview(video).watchable == "source"
 
 
 def test_source_is_served_as_mp4_when_its_name_says_otherwise(staff: Client) -> None:

@@ -1,0 +1,75 @@
+"""System checks of ticks: each must end within Celery's time limits, and run often enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+
+from ..batch.port import CONNECT_TIMEOUT_S, MAX_READ_S, SUBMIT_TIMEOUT_S
+from ..conf import BridgeSettings
+from ..schedule.ticks import TICKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PURGED_KINDS = 4
+"""Kinds of row of a purge tick: events, deleted videos, superseded publications, ended jobs."""
+
+
+def check_ticks(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    """Check periods and time limits of the ticks."""
+    yield from _periods(conf)
+    yield from _time_limits(conf)
+    yield from _submitting(conf)
+
+
+def _periods(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    for tick in TICKS:
+        name, period_s = tick.period_setting, tick.period_s(conf)
+        if period_s > conf.silence_threshold_s:
+            yield Error(
+                f"{name} ({period_s:g}) is longer than silence_threshold_s ({conf.silence_threshold_s:g}),"
+                " so dead containers would be noticed late.",
+                hint=f"Lower {name} in BATCHREEL.",
+                id="batchreel.E011",
+            )
+
+
+def _time_limits(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    soft_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
+    if soft_s and conf.reap_time_limit_s + MAX_READ_S > soft_s:
+        yield Error(
+            f"reap_time_limit_s ({conf.reap_time_limit_s:g}) plus one call to AWS Batch ({MAX_READ_S} s) is more than"
+            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a reap tick could be stopped during a call.",
+            hint="Lower reap_time_limit_s in BATCHREEL.",
+            id="batchreel.E046",
+        )
+    if soft_s and PURGED_KINDS * conf.purge_time_limit_s >= soft_s:
+        yield Error(
+            f"purge_time_limit_s ({conf.purge_time_limit_s:g}) for each of {PURGED_KINDS} kinds of row is not less than"
+            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a purge tick could be stopped before it ends.",
+            hint="Lower purge_time_limit_s in BATCHREEL.",
+            id="batchreel.E047",
+        )
+    limit_s = getattr(settings, "CELERY_TASK_TIME_LIMIT", None)
+    if limit_s and conf.tick_lease_s < limit_s:
+        yield Error(
+            f"tick_lease_s ({conf.tick_lease_s:g}) is less than CELERY_TASK_TIME_LIMIT ({limit_s:g}),"
+            " so two ticks could run at the same time.",
+            hint=f"Set tick_lease_s in BATCHREEL to {limit_s:g} or more.",
+            id="batchreel.E012",
+        )
+
+
+def _submitting(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    limit_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
+    call_s = CONNECT_TIMEOUT_S + SUBMIT_TIMEOUT_S
+    if limit_s and conf.submit_time_limit_s + call_s > limit_s:
+        yield Error(
+            f"submit_time_limit_s ({conf.submit_time_limit_s:g}) plus one SubmitJob call ({call_s:g} s) is more than"
+            f" CELERY_TASK_SOFT_TIME_LIMIT ({limit_s:g}), so a submit tick could be stopped during a call.",
+            hint="Lower submit_time_limit_s in BATCHREEL.",
+            id="batchreel.E018",
+        )
