@@ -179,4 +179,20 @@ BACKLOG_PATCHES: tuple[Patch, ...] = (
         new="    return limits_of(max_in_batch=UNKNOWN_QUEUE)\n",
         tests=(f"{_SERVICES}/test_grant.py::test_limit_follows_the_queue_when_aws_reports_its_vcpus",),
     ),
+    Patch(
+        name="a full AWS Batch is an alarm",
+        promise=9,
+        file=_GRANT,
+        old="        return Q(pk__isnull=False)\n",
+        new="        return Q()\n",
+        tests=(f"{_SERVICES}/test_grant.py::test_waiting_backlog_is_not_overdue_when_batch_is_full",),
+    ),
+    Patch(
+        name="one job that cannot be granted stops all others",
+        promise=1,
+        file=_GRANT,
+        old="    except (DatabaseError, ArithmeticError, ValueError):\n",
+        new="    except ZeroDivisionError:\n",
+        tests=(f"{_SERVICES}/test_grant.py::test_others_are_granted_when_a_jobs_rows_cannot_be_used",),
+    ),
 )

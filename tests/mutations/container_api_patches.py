@@ -198,4 +198,22 @@ CONTAINER_API_PATCHES: tuple[Patch, ...] = (
         new=":\n",
         tests=(f"{_SERVICES}/test_attempt_limit.py::test_job_keeps_running_when_one_of_its_two_containers_died",),
     ),
+    Patch(
+        name="a new job hides the file that could already be watched",
+        promise=16,
+        file="tasks/services/requests/request.py",
+        old="        source_playable_at=_source_playable_at(video),\n",
+        new="",
+        tests=(
+            "tests/database/web/test_source_playback.py::test_source_is_still_offered_when_a_new_job_was_requested_for_it",
+        ),
+    ),
+    Patch(
+        name="a repeated rejection is an error",
+        promise=15,
+        file="tasks/services/container_api/finish.py",
+        old="    return attempt.state == AttemptState.FAILED and attempt.claim_id == claim.claim_id\n",
+        new="    return attempt.state == AttemptState.LOST\n",
+        tests=(f"{_SERVICES}/test_suspect_input.py::test_result_is_the_same_when_a_container_repeats_the_call",),
+    ),
 )

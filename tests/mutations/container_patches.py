@@ -321,4 +321,14 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
             "tests/unit/transcode/test_cost.py::test_source_is_rejected_with_the_way_out_when_encoding_would_take_too_long",
         ),
     ),
+    Patch(
+        name="the time limit ignores what a container may wait for",
+        promise=5,
+        file="tasks/services/state/resources.py",
+        old="    waits_s = conf.scratch_wait_s + conf.database_retry_s\n",
+        new="    waits_s = 0\n",
+        tests=(
+            "tests/database/services/test_attempt_work.py::test_time_limit_follows_the_work_that_is_left_when_there_is_a_plan",
+        ),
+    ),
 )

@@ -73,4 +73,12 @@ METRICS_PATCHES: tuple[Patch, ...] = (
         new="        Job.objects.all()\n",
         tests=(f"{_TESTS}::test_gauges_use_their_indexes_when_there_are_many_rows",),
     ),
+    Patch(
+        name="failures after a finished unit are in no alarm",
+        promise=9,
+        file="tasks/metrics/log_line.py",
+        old="            reason, _ = labels\n",
+        new='            reason, counted = labels\n            increase *= counted == "yes"\n',
+        tests=(f"{_TESTS}::test_failure_is_in_the_line_when_the_attempt_does_not_count",),
+    ),
 )
