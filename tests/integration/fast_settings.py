@@ -14,7 +14,7 @@ FAST_SETTINGS: dict[str, Any] = {
     "observe_tick_s": 1,
     "rescue_tick_s": 1,
     "reap_tick_s": 1,
-    "purge_tick_s": 600,
+    "purge_tick_s": 150,
     "metrics_tick_s": 1,
     "poll_running_s": 1,
     "submit_lookup_delay_s": 1,
