@@ -14,7 +14,7 @@ FAST_SETTINGS: dict[str, Any] = {
     "observe_tick_s": 1,
     "rescue_tick_s": 1,
     "reap_tick_s": 1,
-    "purge_tick_s": 150,
+    "purge_tick_s": 1,
     "metrics_tick_s": 1,
     "poll_running_s": 1,
     "submit_lookup_delay_s": 1,
@@ -23,7 +23,4 @@ FAST_SETTINGS: dict[str, Any] = {
     "succeeded_grace_s": 1,
     "backoff_first_s": 0.1,
 }
-"""Periods and waits of a second or less instead of production's many; the order of events stays the same.
-
-Only the purge waits: tests read the units of jobs that have just ended.
-"""
+"""Periods and waits of a second or less instead of production's many; the order of events stays the same."""

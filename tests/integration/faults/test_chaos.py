@@ -20,7 +20,12 @@ from tests.factories import uploaded_video
 from tests.integration.celery_nodes import NodeProcess, beat_process, worker_process
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.fake_containers import FakeContainers
-from tests.integration.faults.final_state import submitted_names, unfinished_batch_jobs, wait_for_all_ends
+from tests.integration.faults.final_state import (
+    finished_units,
+    submitted_names,
+    unfinished_batch_jobs,
+    wait_for_all_ends,
+)
 from tests.polling import wait_for
 from tests.wakeup_broker import send_wakeups_to
 
@@ -218,7 +223,7 @@ def test_every_job_succeeds_once_when_everything_dies_at_random(
     counts = Counter(Event.objects.values_list("job_id", "kind"))
     assert all(counts[job.pk, "job.request"] == counts[job.pk, "job.publish"] == 1 for job in jobs)
     assert not Unit.objects.exclude(state="DONE").exists()
-    assert set(_finished_units().values()) == {1}, "a unit was finished twice"
+    assert set(finished_units(job.pk for job in jobs).values()) == {1}, "a unit was finished twice"
     wait_for(lambda: not unfinished_batch_jobs(batch_client), limit_s=STEP_LIMIT_S, what="the end of all Batch jobs")
     resubmitted = Counter(Event.objects.filter(kind="attempt.resubmit").values_list("job_id", "attempt_number"))
     names = Counter(submitted_names(batch_client, [job.pk for job in jobs]))
@@ -234,12 +239,6 @@ def test_every_job_succeeds_once_when_everything_dies_at_random(
     acts = sum(act not in AWS_ACTS for act in ACTS)
     for name, count in {"faults": acts, "lost": 0, "doubled": 0, "recovered": recovered}.items():
         record_property(name, count)
-
-
-def _finished_units() -> Counter[tuple[object, str]]:
-    """Return how often each unit was finished, by job and position. The rows of an ended job's units are removed."""
-    finished = Event.objects.filter(kind="unit.finish").values_list("job_id", "text")
-    return Counter((job_id, " ".join(text.split(" ")[:2])) for job_id, text in finished)
 
 
 def _has_progressed(world: World, due: int) -> bool:
