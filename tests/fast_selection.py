@@ -1,4 +1,4 @@
-"""pytest plugin: `--fast` selects the quick tests, `--not-fast` all others.
+"""pytest plugin: `--fast` selects the quick tests.
 
 Loaded by `-p tests.fast_selection`. Quick tests are unit tests and tests of single calls on
 PostgreSQL. Simulations are not, although they need nothing else: they compute for minutes.
@@ -8,29 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.xdist_scheduler import SIMULATIONS
+from tests.xdist_scheduler import FAST_FOLDERS, SIMULATIONS
 
 if TYPE_CHECKING:
     import pytest
 
-FAST_FOLDERS = ("tests/unit/", "tests/database/")
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --fast and --not-fast."""
+    """Add --fast."""
     parser.addoption("--fast", action="store_true", help="run only unit tests and tests of services on PostgreSQL")
-    parser.addoption("--not-fast", action="store_true", help="run all tests except those of --fast")
-
-
-def is_fast(nodeid: str) -> bool:
-    """Return whether `--fast` runs this test."""
-    return nodeid.startswith(FAST_FOLDERS) and not nodeid.startswith(SIMULATIONS)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that were not requested."""
-    for option, wanted in (("--fast", True), ("--not-fast", False)):
-        if config.getoption(option):
-            deselected = [item for item in items if is_fast(item.nodeid) is not wanted]
-            config.hook.pytest_deselected(items=deselected)
-            items[:] = [item for item in items if is_fast(item.nodeid) is wanted]
+    """Deselect the tests that are not quick, if that was requested."""
+    if config.getoption("--fast"):
+        fast = [
+            item for item in items if item.nodeid.startswith(FAST_FOLDERS) and not item.nodeid.startswith(SIMULATIONS)
+        ]
+        chosen = set(fast)
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = fast

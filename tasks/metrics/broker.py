@@ -6,7 +6,7 @@ import logging
 
 from redis import RedisError
 
-from ..broker_client import broker_connection, redis_client
+from ..broker.client import broker_connection, redis_client
 from ..schedule.ticks import QUEUES
 from .definitions import BROKER_MESSAGES, BROKER_UP, Labels
 from .readings import Readings

@@ -8,10 +8,12 @@ something, for IPv4 and IPv6.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
 import sys
+import time
 
 _TIMEOUT_S = 10
 
@@ -42,6 +44,20 @@ def reaches(address: str) -> bool:
     return True
 
 
+def wait_for_route(address: str) -> None:
+    """Wait until the kernel has a route to a new address, which may be a moment after `ip` has returned."""
+    until_s = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            reaches(address)
+        except OSError as error:
+            if error.errno != errno.ENETUNREACH or time.monotonic() > until_s:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 def report(name: str, *, uid: int, addresses: list[str]) -> None:
     """Print what a process of the user reaches."""
     sys.stdout.flush()
@@ -60,6 +76,8 @@ def main(boothook: str, uid: int, addresses: list[str]) -> None:
     """Print the lines."""
     run("ip", "link", "set", "lo", "up")
     sockets = [listen(address) for address in addresses]
+    for address in addresses:
+        wait_for_route(address)
     report("before", uid=uid, addresses=addresses)
     for _ in range(2):
         run("/bin/sh", "-c", boothook)

@@ -29,7 +29,7 @@ BROKER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="Redis's certificate is not checked by default",
         promise=7,
-        file="tasks/broker.py",
+        file="tasks/broker/settings.py",
         old='    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, ',
         new='    return {"ssl_cert_reqs": ssl.CERT_NONE, ',
         tests=(f"{_TLS}::test_no_program_sends_anything_when_the_certificate_is_not_trusted",),
@@ -45,9 +45,9 @@ BROKER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the doctor ignores the TLS options",
         promise=7,
-        file="tasks/doctor/probes/broker.py",
-        old='ssl=getattr(settings, "CELERY_BROKER_USE_SSL", False), ',
-        new="",
+        file="tasks/broker/client.py",
+        old='    use_ssl = getattr(settings, "CELERY_BROKER_USE_SSL", False)\n',
+        new="    use_ssl = False\n",
         tests=(f"{_DOCTOR}::test_doctor_reports_a_fault_and_its_fix_when_it_is_injected[redis_has_another_authority]",),
     ),
     Patch(
@@ -69,7 +69,7 @@ BROKER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="only the first sentinel's URL has the password",
         promise=7,
-        file="tasks/broker.py",
+        file="tasks/broker/settings.py",
         old="        urls = _same_for_all(urls)\n",
         new="",
         tests=("tests/unit/test_broker.py",),
@@ -77,7 +77,7 @@ BROKER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the sentinels' password is not used",
         promise=7,
-        file="tasks/broker.py",
+        file="tasks/broker/settings.py",
         old='            **({"password": sentinel_password} if sentinel_password else {}),\n',
         new="",
         tests=("tests/unit/test_broker.py",),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pytest
 
 JOBS = 20
+"""Largest number from which a job is picked."""
+
 _PROGRESS_WEIGHT = 2
 """Weight of actions without faults; others have 1. Jobs must make progress to be disturbed."""
 
@@ -61,9 +63,9 @@ _OFTEN = ("bridge_runs", "container_advances", "all_advance", "container_works")
 class Simulator(Actions):
     """One history. `run` plays it; `log` contains each step and the resulting states."""
 
-    max_videos = JOBS + 5
-
-    def __init__(self, seed: int, patching: pytest.MonkeyPatch) -> None:
+    def __init__(self, seed: int, patching: pytest.MonkeyPatch, *, jobs: int) -> None:
+        self.max_videos = jobs + 5
+        self._jobs = jobs
         self._random = random.Random(seed)  # histories, not secrets
         self._seed = seed
         seed_chance(seed, patching)
@@ -73,12 +75,12 @@ class Simulator(Actions):
         """Number of steps that were a fault or a person's action."""
 
     def run(self, *, steps: int) -> None:
-        """Start with 20 videos, run `steps` steps with faults, and then let every job end.
+        """Start with a video for each job, run `steps` steps with faults, and then let every job end.
 
         An AssertionError has a note with the last steps.
         """
         try:
-            for number in range(JOBS):
+            for number in range(self._jobs):
                 self.upload(with_signal=number % 4 != 0)
             self.promises_hold()
             for _ in range(steps):

@@ -1,4 +1,4 @@
-"""The real pytest-xdist distributes tests by file, and histories to the low-priority process."""
+"""The real pytest-xdist distributes tests by file, and those that only compute to the low-priority process."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from tests.xdist_scheduler import SIMULATIONS
 
 ROOT = Path(__file__).parents[2]
 NICE = 10
-OTHERS = (
-    "tests/database/services/test_one.py",
-    "tests/database/services/test_two.py",
-    "tests/database/services/test_three.py",
-)
+QUICK = ("tests/database/services/test_one.py", "tests/unit/test_two.py")
+OTHERS = ("tests/integration/test_one.py", "tests/media/test_two.py", "tests/browser/test_three.py")
 
 _TEST = """
 import os, pytest
@@ -31,7 +28,7 @@ def test_it(turn):
 @pytest.fixture
 def distributed(tmp_path: Path) -> list[tuple[str, str, int]]:
     """File, process and priority of each test of a small project, in the order in which they ran."""
-    for name in (*SIMULATIONS, *OTHERS):
+    for name in (*SIMULATIONS, *QUICK, *OTHERS):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(_TEST)
     processes = ["--tx", "2*popen", "--tx", f"popen//nice={NICE}", "--dist", "loadfile", "--no-loadscope-reorder"]
@@ -63,10 +60,10 @@ def distributed(tmp_path: Path) -> list[tuple[str, str, int]]:
 def test_scheduler_keeps_files_in_one_process_when_it_distributes_tests(
     distributed: list[tuple[str, str, int]],
 ) -> None:
-    assert len(distributed) == 6 * len({*SIMULATIONS, *OTHERS})
-    for file in OTHERS:
+    assert len(distributed) == 6 * len({*SIMULATIONS, *QUICK, *OTHERS})
+    for file in (*QUICK, *OTHERS):
         assert len({process for name, process, _ in distributed if name == file}) == 1, distributed
     base = os.nice(0)
     low = [name for name, _, nice in distributed if nice == base + NICE]
     assert low[0] == SIMULATIONS[0]
-    assert set(low) <= set(SIMULATIONS)
+    assert set(low) <= {*SIMULATIONS, *QUICK}

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from redis import Redis, RedisError
 from redis.sentinel import MasterNotFoundError
 
-from ...broker_client import broker_connection, redis_client
+from ...broker.client import broker_connection, redis_client
 from ...schedule.ticks import ROUTES
 from ..finding import failed, ok, warning
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-QUICK_SEEDS, QUICK_STEPS = 3, 24
+QUICK_SEEDS, QUICK_STEPS = 2, 24
 LONG_SEEDS, LONG_STEPS = 100, 45
+JOBS = 20
 PAUSES_S = (0.0, 0.0, 20.0, 200.0, 901.0)
 """How long the ticks have been paused when the operator reconciles, before the next tick."""
 
@@ -33,7 +34,7 @@ class _WithOperator(Simulator):
     """
 
     def __init__(self, seed: int, patching: pytest.MonkeyPatch) -> None:
-        super().__init__(seed, patching)
+        super().__init__(seed, patching, jobs=JOBS)
         self._visits = random.Random(seed)
         self.changes = 0
 

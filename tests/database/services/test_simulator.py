@@ -1,4 +1,4 @@
-"""Random histories of twenty jobs with all faults, by seed.
+"""Random histories of several jobs with all faults, by seed.
 
 Nothing is lost or doubled, and every job ends when the faults stop.
 """
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-QUICK_SEEDS, QUICK_STEPS = 20, 24
-LONG_SEEDS, LONG_STEPS = 1000, 45
+QUICK_SEEDS, QUICK_STEPS, QUICK_JOBS = 50, 20, 6
+LONG_SEEDS, LONG_STEPS, LONG_JOBS = 1000, 45, 20
 SEEDS_OF_A_TEST = 25
 FAILED_ONCE: tuple[int, ...] = ()
 """Seeds that found a bug, kept forever."""
@@ -40,7 +40,7 @@ def _small_budget(settings: Settings) -> None:
 def test_jobs_are_not_lost_or_doubled_when_faults_are_drawn_by_seed(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    _count(record_property, play(seed, steps=QUICK_STEPS))
+    _count(record_property, play(seed, steps=QUICK_STEPS, jobs=QUICK_JOBS))
 
 
 @pytest.mark.long
@@ -51,7 +51,7 @@ def test_jobs_are_not_lost_or_doubled_when_histories_are_a_thousand(
     first: int, record_property: Callable[[str, object], None]
 ) -> None:
     for seed in range(first, first + SEEDS_OF_A_TEST):
-        _count(record_property, play(seed, steps=LONG_STEPS))
+        _count(record_property, play(seed, steps=LONG_STEPS, jobs=LONG_JOBS))
 
 
 def _count(record_property: Callable[[str, object], None], simulator: Simulator) -> None:
@@ -60,17 +60,17 @@ def _count(record_property: Callable[[str, object], None], simulator: Simulator)
         record_property(name, count)
 
 
-def play(seed: int, *, steps: int) -> Simulator:
+def play(seed: int, *, steps: int, jobs: int) -> Simulator:
     """Play one history and roll back its rows."""
     with pytest.MonkeyPatch.context() as patching, transaction.atomic():
-        simulator = Simulator(seed, patching)
+        simulator = Simulator(seed, patching, jobs=jobs)
         simulator.run(steps=steps)
         transaction.set_rollback(True)
     return simulator
 
 
 def test_history_is_the_same_when_the_seed_is_the_same() -> None:
-    once, again, other = (play(seed, steps=QUICK_STEPS // 2).log for seed in (7, 7, 8))
+    once, again, other = (play(seed, steps=QUICK_STEPS // 2, jobs=QUICK_JOBS).log for seed in (7, 7, 8))
     assert once == again != other
 
 
