@@ -30,13 +30,24 @@ _NEW_NAMESPACES = 0x7E020000
 _PR_SET_SECCOMP = 22
 
 
+def is_possible() -> bool:
+    """Return False for root in a chroot whose project is in a folder that only root may enter.
+
+    There, "/" is no mount point, so nothing can be mounted for one process alone.
+    """
+    mount_points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    closed = any(_first_closed(folder) for folder in _folders())
+    return os.geteuid() != 0 or "/" in mount_points or not closed
+
+
 def main() -> None:
     separator = sys.argv.index("--")
     without, command = sys.argv[1:separator], sys.argv[separator + 1 :]
     libc = ctypes.CDLL(None)
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, which a filter requires
     if os.geteuid() == 0:
-        _open_way_to(libc, {Path(sys.base_prefix), Path(sys.prefix), cwd := Path.cwd()})
+        cwd = Path.cwd()
+        _open_way_to(libc, _folders())
         os.chdir(cwd)
         os.setgroups([])
         os.setgid(UID)
@@ -66,6 +77,10 @@ def _open_way_to(libc: ctypes.CDLL, folders: set[Path]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         mount(f"/proc/self/fd/{descriptor}", folder, "", bind | recursive)
         os.close(descriptor)
+
+
+def _folders() -> set[Path]:
+    return {Path(sys.base_prefix), Path(sys.prefix), Path.cwd()}
 
 
 def _first_closed(folder: Path) -> Path | None:
