@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tasks.transcode import landlock_abi, try_walls
+from tasks.transcode.sandbox import command
 from tasks.transcode.sandbox.limits import ChildLimits
 from tasks.transcode.sandbox.process import run_child
 from tests.media.as_in_batch import COMMAND, UID, is_possible
@@ -99,6 +101,16 @@ def test_child_reaches_no_server_when_the_runtime_denies_seccomp_filters(metadat
     found = _as_in_batch(CONTAINER, *metadata_service, without=("seccomp",))
     assert found["breaches"] == ["network"]
     assert (found["environment_bytes"], found["metadata"]) == (0, False)
+
+
+def test_child_leaves_no_bytecode_when_its_code_has_none_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "sandbox"
+    shutil.copytree(Path(command.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(command, "_FOLDER", package)
+    monkeypatch.setattr(command, "SEARCHED", tmp_path)
+    # Without arguments it fails, after it was imported.
+    subprocess.run(command.module_command("breakout"), capture_output=True, timeout=60, check=False)
+    assert not list(package.rglob("*.pyc"))
 
 
 @_AS_IN_BATCH

@@ -18,10 +18,12 @@ def module_command(name: str) -> list[str]:
     """Return the command that runs `main` of a module of this package, without site-packages.
 
     This folder becomes a package of its own: importing it through its parents would import the
-    whole engine.
+    whole engine. No bytecode is written: a child whose file sizes are limited would leave an
+    incomplete file, which Python 3.11 then fails to import in every later process
+    (github.com/python/cpython, issue 126606).
     """
     start = f"import sys; sys.path.append({str(SEARCHED)!r}); from {_FOLDER.name}.{name} import main; main()"
-    return [sys.executable, "-I", "-S", "-c", start]
+    return [sys.executable, "-I", "-S", "-B", "-c", start]
 
 
 @functools.cache
