@@ -173,7 +173,7 @@ def completed_observe_ticks(site: RunningSite) -> int:
 
 
 def test_stale_ticks_are_discarded_when_workers_were_down(running_site: RunningSite) -> None:
-    wait_for(lambda: Tick.objects.exclude(finished_at=None).count() == 4, what="the first ticks")
+    wait_for(lambda: Tick.objects.exclude(finished_at=None).count() == len(TICKS), what="the first ticks")
     running_site.worker.kill("SIGKILL")
     wait_for(lambda: len(queued_messages()) >= 10, what="ten ticks that no worker fetches")
     running_site.beat.kill("SIGKILL")
