@@ -26,7 +26,7 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
         new="    return attempt\n",
-        tests=(f"{_BY_SEED}[1]",),
+        tests=(f"{_BY_SEED}[3]",),
     ),
     Patch(
         name="in simulations: heartbeat timeouts ignore gaps between ticks",
@@ -34,7 +34,7 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/ticks/rescue.py",
         old="    return silent & _watched_for(continuous_since, conf.silence_threshold_s)\n",
         new="    return silent\n",
-        tests=(f"{_BY_SEED}[1]",),
+        tests=(f"{_BY_SEED}[5]",),
     ),
     Patch(
         name="in simulations: ticks that have stopped count as continuous",
@@ -74,7 +74,7 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/state/budget.py",
         old="    return decide(budget_usage(job), max_attempts=conf.max_attempts,",
         new="    return decide(budget_usage(job), max_attempts=conf.max_attempts + 1,",
-        tests=(f"{_BY_SEED}[1]",),
+        tests=(f"{_BY_SEED}[2]",),
     ),
     Patch(
         name="in simulations: SubmitJob is repeated without a lookup",
@@ -82,6 +82,6 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/ticks/submit.py",
         old="        summary.ambiguous += 1\n",
         new="        defer_submission(attempt, wait_s=0)\n        summary.ambiguous += 1\n",
-        tests=(f"{_BY_SEED}[3]",),
+        tests=(f"{_BY_SEED}[2]",),
     ),
 )

@@ -190,11 +190,11 @@ TICK_PATCHES: tuple[Patch, ...] = (
         ),
     ),
     Patch(
-        name="only undecided attempts can make a waiting job due",
+        name="only the first wait that runs out can make a waiting job due",
         promise=6,
         file="tasks/services/state/budget.py",
-        old='for ended_at in ended_attempts(job).values_list("ended_at", flat=True)]\n',
-        new='for ended_at in ended_attempts(job).filter(counted=None).values_list("ended_at", flat=True)]\n',
+        old='for ended_at in undecided.values_list("ended_at", flat=True)]\n',
+        new='for ended_at in undecided.values_list("ended_at", flat=True)[:0]]\n',
         tests=(f"{_SERVICES}/test_attempt_limit.py::test_job_is_due_at_once_when_an_earlier_final_status_came_first",),
     ),
     Patch(

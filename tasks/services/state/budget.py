@@ -46,8 +46,9 @@ def next_final_status_at(job: Job) -> Any:
 
 
 def final_status_deadlines(job: Job) -> list[datetime]:
-    """Return every time that `next_final_status_at` may have returned for this job until now."""
-    return [ended_at + _final_status_wait() for ended_at in ended_attempts(job).values_list("ended_at", flat=True)]
+    """Return when the waits for the final status of the undecided attempts run out."""
+    undecided = ended_attempts(job).filter(counted=None)
+    return [ended_at + _final_status_wait() for ended_at in undecided.values_list("ended_at", flat=True)]
 
 
 def ended_attempts(job: Job) -> Any:
