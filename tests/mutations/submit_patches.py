@@ -118,8 +118,9 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         file="tasks/batch/aws.py",
         old='            with converted_errors("DescribeJobs", client):\n                response = client.describe_jobs(jobs=page)\n',
         new=(
-            "            try:\n                response = client.describe_jobs(jobs=page)\n"
-            '            except ClientError:\n                response = {"jobs": []}\n'
+            "            found: dict[str, Observation] = {}\n            try:\n"
+            "                response = client.describe_jobs(jobs=page)\n            except ClientError:\n"
+            '                response = {"jobs": []}\n            if True:\n'
         ),
         tests=(
             f"{_FAULTS}/test_unknown_is_not_failed.py::test_state_is_unchanged_and_event_written_once_when_aws_rejects_reads",
