@@ -67,7 +67,7 @@ class Later:
 @pytest.mark.timeout(30)
 def test_child_is_ended_when_it_sleeps_without_progress() -> None:
     with pytest.raises(EncodeError, match="NO_PROGRESS"):
-        _run("import signal; signal.pause()")
+        _run("import signal; signal.alarm(20); signal.pause()")
 
 
 def test_child_is_ended_when_all_of_its_threads_wait_for_each_other() -> None:
