@@ -2,7 +2,8 @@
 
 The patches are applied to a copy of the project in a temporary folder. The project itself is never
 changed, and production code has no switch for this. First the named tests run in the unpatched
-copy, where they must pass. The run ends with a table; the exit code is 1 if a patch was not caught.
+copy, where they must pass. Then two patches are tried at a time, each in a copy of its own. The run
+ends with a table; the exit code is 1 if a patch was not caught.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from tests.mutations.failures import FAILURES_FILE, PROMISE
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 900.0
+UNPATCHED_LIMIT_S = 3600.0
+COPIES = 2
+"""Patches tried at a time. A test needs about one core with its PostgreSQL and Redis."""
 PYTEST_TESTS_FAILED = 1
 """docs.pytest.org, "Exit codes": some tests failed. Codes of 2 and above are other errors."""
 
@@ -61,17 +67,18 @@ def main() -> int:
     chosen = [patch for patch in PATCHES if not names or patch.name in names]
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         # Not the folder itself, which only its owner may enter: some tests run as another user.
-        copy = Path(folder, "project")
-        copy_project(copy)
+        copies = [Path(folder, f"project-{number}") for number in range(COPIES)]
+        for copy in copies:
+            copy_project(copy)
         print(f"{len(chosen)} patches. First, all their tests on the unpatched copy ...", flush=True)
         for long in (False, True):
             tests = sorted({test for patch in chosen if patch.long is long for test in patch.tests})
-            ran = run_tests(copy, tests, long=long) if tests else None
+            ran = run_unpatched(copies[0], tests, long=long) if tests else None
             if ran is not None and ran.returncode:
                 print(ran.output)
                 print(f"These tests fail without a patch ({ran.failure}), so no patch can be tried.")
                 return 1
-        results = [try_patch(copy, patch) for patch in chosen]
+        results = try_patches(copies, chosen)
     show_table(results)
     return 0 if all(result.is_caught for result in results) else 1
 
@@ -88,6 +95,30 @@ def copy_project(folder: Path) -> None:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+
+
+def run_unpatched(copy: Path, tests: Iterable[str], *, long: bool) -> PytestRun:
+    """Run tests in the unpatched copy, in as many processes as patches are tried at a time."""
+    return run_tests(
+        copy, ("--tx", f"{COPIES}*popen", "--dist", "loadfile", *tests), long=long, limit_s=UNPATCHED_LIMIT_S
+    )
+
+
+def try_patches(copies: Sequence[Path], patches: Iterable[Patch]) -> list[Result]:
+    """Try each patch in the next free copy."""
+    free: SimpleQueue[Path] = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+
+    def try_in_free_copy(patch: Patch) -> Result:
+        copy = free.get()
+        try:
+            return try_patch(copy, patch)
+        finally:
+            free.put(copy)
+
+    with ThreadPoolExecutor(len(copies)) as threads:
+        return list(threads.map(try_in_free_copy, patches))
 
 
 def try_patch(copy: Path, patch: Patch) -> Result:
@@ -109,8 +140,8 @@ def try_patch(copy: Path, patch: Patch) -> Result:
     return result
 
 
-def run_tests(copy: Path, tests: Iterable[str], *, long: bool) -> PytestRun:
-    """Run tests in the copy, on a separate stack, until the first failure."""
+def run_tests(copy: Path, tests: Iterable[str], *, long: bool, limit_s: float = LIMIT_S) -> PytestRun:
+    """Run tests in the copy, on a separate stack, until the first failure. Further options may be among `tests`."""
     quiet = ("-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "tests.mutations.failures")
     command = [sys.executable, "-B", "-m", "pytest", *quiet, *(["--long"] if long else []), *tests]
     with tempfile.NamedTemporaryFile(mode="r", prefix="mutations-failures-") as failures:
@@ -123,12 +154,12 @@ def run_tests(copy: Path, tests: Iterable[str], *, long: bool) -> PytestRun:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=LIMIT_S,
+                timeout=limit_s,
                 check=False,
             )
         except subprocess.TimeoutExpired:
             # Inconclusive: a test that hangs does not show what it would have found.
-            return PytestRun(returncode=-1, output="", failure=f"not done within {LIMIT_S:g} s")
+            return PytestRun(returncode=-1, output="", failure=f"not done within {limit_s:g} s")
         first, _, _ = failures.readline().partition("\t")
     return PytestRun(returncode=ran.returncode, output=ran.stdout, failure=first or f"exit code {ran.returncode}")
 
