@@ -92,6 +92,21 @@ class BridgeSettings:
     """Whether everything is decoded once more before it is published. By default only the first and
     the last segment of each track are."""
 
+    # Helpers: more containers for one job.
+    helper_queue: str = ""
+    """Name or ARN of the helpers' job queue. VIDEO_BATCH_HELPER_QUEUE, unless BATCHREEL sets it. If
+    empty, helpers use `job_queue`."""
+
+    max_helpers: int = 31
+    """Most helpers of one job, next to its lead. 0: each job has one container."""
+
+    helper_target_s: float = 300
+    """Seconds of work that each container should have. A machine takes two to four minutes to start,
+    so with less, more of the price is for starting."""
+
+    helper_min_work_s: float = 600
+    """Seconds of work for one slot below which a job gets no helpers."""
+
     # Heartbeat and rescue.
     heartbeat_s: float = 20
     """Seconds between two heartbeats of a container. Each opens a database connection: at 20 s, two
@@ -349,6 +364,15 @@ class BridgeSettings:
     """Seconds for which a process sends no wake-ups after one failed, so that a request that saves
     many videos waits for an unavailable broker only once."""
 
+    def queue_of(self, *, is_helper: bool) -> str:
+        """Return the job queue for a lead, or for a helper."""
+        return (is_helper and self.helper_queue) or self.job_queue
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The job queues that have Batch jobs of ours, each once."""
+        return tuple(dict.fromkeys((self.job_queue, self.queue_of(is_helper=True))))
+
 
 @cache
 def bridge_settings() -> BridgeSettings:
@@ -362,11 +386,12 @@ def bridge_settings() -> BridgeSettings:
         message = f"BATCHREEL has no setting named {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
         raise ImproperlyConfigured(message)
     overrides.setdefault("job_queue", getattr(settings, "VIDEO_BATCH_JOB_QUEUE", ""))
+    overrides.setdefault("helper_queue", getattr(settings, "VIDEO_BATCH_HELPER_QUEUE", ""))
     overrides.setdefault("job_definition", getattr(settings, "VIDEO_BATCH_JOB_DEFINITION", ""))
     return BridgeSettings(**overrides)
 
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: object) -> None:
-    if setting in {"BATCHREEL", "VIDEO_BATCH_JOB_QUEUE", "VIDEO_BATCH_JOB_DEFINITION"}:
+    if setting in {"BATCHREEL", "VIDEO_BATCH_JOB_QUEUE", "VIDEO_BATCH_HELPER_QUEUE", "VIDEO_BATCH_JOB_DEFINITION"}:
         bridge_settings.cache_clear()

@@ -22,7 +22,7 @@ from .schedule.ticks import METRICS, OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEU
 from .services.requests.request import request_missing_jobs
 from .services.ticks.alerts import alert_overdue, alert_stuck_runnable
 from .services.ticks.ambiguous import resolve_ambiguous
-from .services.ticks.grant import read_queue
+from .services.ticks.grant import read_queues
 from .services.ticks.lease import TickLease, run_tick
 from .services.ticks.observe import observe
 from .services.ticks.purge import purge
@@ -78,7 +78,7 @@ def observe_tick(lease: TickLease) -> None:
     """Ask DescribeJobs for the status of attempts, and now and then how much the queue can run."""
     batch = aws_batch()
     observe(batch=batch, tick=lease.number)
-    read_queue(batch=batch)
+    read_queues(batch=batch)
 
 
 @tick(RESCUE)

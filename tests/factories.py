@@ -69,7 +69,7 @@ class ScriptedBatch:
         next_position = str(after) if after < len(self.found) else ""
         return ListedPage(jobs=self.found[first:after], next_position=next_position)
 
-    def queue_vcpus(self) -> int | None:
+    def queue_vcpus(self, queue: str) -> int | None:
         self.queue_reads += 1
         if self.describe_error:
             raise self.describe_error
@@ -122,7 +122,14 @@ def leased(claim: Claim) -> Lease:
     return lease
 
 
-def planned(claim: Claim, *, video_units: int = 2, audio: bool = True, plays_directly: bool = False) -> None:
+def planned(
+    claim: Claim,
+    *,
+    video_units: int = 2,
+    audio: bool = True,
+    plays_directly: bool = False,
+    encode_cost_s: float = 100.0,
+) -> None:
     """Finish the plan unit of the claim's job."""
     lease = leased(claim)
     assert lease.kind is UnitKind.PLAN
@@ -133,7 +140,12 @@ def planned(claim: Claim, *, video_units: int = 2, audio: bool = True, plays_dir
     if audio:
         units.append(PlannedUnit(kind=UnitKind.AUDIO, index=0, first_frame=0, end_frame=120, weight_frames=6))
     finish_plan(
-        claim, lease, plan={"made": "by a test"}, units=units, plays_directly=plays_directly, encode_cost_s=100.0
+        claim,
+        lease,
+        plan={"made": "by a test"},
+        units=units,
+        plays_directly=plays_directly,
+        encode_cost_s=encode_cost_s,
     )
 
 
@@ -172,6 +184,7 @@ def helper_of(claim: Claim) -> Attempt:
     return Attempt.objects.create(
         job_id=claim.job_id,
         number=claim.number + 1,
+        helps=claim.number,
         state="SUBMITTED",
         batch_job_name=f"helper-{claim.job_id}",
         batch_job_id=f"batch-helper-{claim.job_id}",

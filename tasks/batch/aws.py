@@ -82,7 +82,7 @@ class AwsBatch:
         with converted_errors("SubmitJob", client):
             return client.submit_job(
                 jobName=submission.name,
-                jobQueue=conf.job_queue,
+                jobQueue=submission.queue,
                 jobDefinition=conf.job_definition,
                 parameters=dict(submission.parameters),
                 retryStrategy={"attempts": 1},
@@ -120,26 +120,29 @@ class AwsBatch:
         return [each for each in listed if each.name == name]
 
     def list_active(self, *, position: str) -> ListedPage:
-        """See BatchPort. A position is a status, a space and AWS's nextToken, if there is one."""
-        name, _, token = position.partition(" ")
-        turn = _ACTIVE.index(BatchStatus(name)) if name in _ACTIVE else 0
-        status = _ACTIVE[turn].value
+        """See BatchPort. A position is the queue's number, a status, and AWS's nextToken if there is one."""
+        turns = [f"{number} {status}" for number in range(len(bridge_settings().queues)) for status in _ACTIVE]
+        number, _, rest = position.partition(" ")
+        status, _, token = rest.partition(" ")
+        turn = turns.index(f"{number} {status}") if f"{number} {status}" in turns else 0
+        number, _, status = turns[turn].partition(" ")
+        queue = bridge_settings().queues[int(number)]
         try:
-            jobs, token = _list_page(status, token)
+            jobs, token = _list_page(queue, status, token)
         except BatchRejectedError:
             if not token:
                 raise
             # AWS does not say how long a token is valid: this status begins again.
-            jobs, token = _list_page(status, "")
+            jobs, token = _list_page(queue, status, "")
         if token:
-            return ListedPage(jobs=jobs, next_position=f"{status} {token}")
-        return ListedPage(jobs=jobs, next_position="".join(_ACTIVE[turn + 1 : turn + 2]))
+            return ListedPage(jobs=jobs, next_position=f"{turns[turn]} {token}")
+        return ListedPage(jobs=jobs, next_position="".join(turns[turn + 1 : turn + 2]))
 
-    def queue_vcpus(self) -> int | None:
+    def queue_vcpus(self, queue: str) -> int | None:
         """See BatchPort."""
         client = batch_client(retry=True)
         with converted_errors("DescribeJobQueues", client):
-            queues = client.describe_job_queues(jobQueues=[bridge_settings().job_queue])["jobQueues"]
+            queues = client.describe_job_queues(jobQueues=[queue])["jobQueues"]
         names = [each["computeEnvironment"] for queue in queues for each in queue["computeEnvironmentOrder"]]
         if not names:
             return None
@@ -163,10 +166,10 @@ _ACTIVE = (BatchStatus.SUBMITTED, BatchStatus.PENDING, BatchStatus.RUNNABLE, Bat
 """The statuses in the order in which a Batch job has them: one that moves on during a listing is met later."""
 
 
-def _list_page(status: str, token: str) -> tuple[list[ListedJob], str]:
+def _list_page(queue: str, status: str, token: str) -> tuple[list[ListedJob], str]:
     client = batch_client(retry=True)
     with converted_errors("ListJobs", client):
-        request: dict[str, Any] = {"jobQueue": bridge_settings().job_queue, "jobStatus": status}
+        request: dict[str, Any] = {"jobQueue": queue, "jobStatus": status}
         if token:
             request["nextToken"] = token
         response = client.list_jobs(**request)
@@ -175,11 +178,14 @@ def _list_page(status: str, token: str) -> tuple[list[ListedJob], str]:
 
 def _list_by_name(name: str) -> list[ListedJob]:
     client = batch_client(retry=True)
-    with converted_errors("ListJobs", client):
-        pages = client.get_paginator("list_jobs").paginate(
-            jobQueue=bridge_settings().job_queue, filters=[{"name": "JOB_NAME", "values": [name]}]
-        )
-        return [_found(summary) for page in pages for summary in page["jobSummaryList"]]
+    found: list[ListedJob] = []
+    for queue in bridge_settings().queues:
+        with converted_errors("ListJobs", client):
+            pages = client.get_paginator("list_jobs").paginate(
+                jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [name]}]
+            )
+            found += [_found(summary) for page in pages for summary in page["jobSummaryList"]]
+    return found
 
 
 def _found(summary: Any) -> ListedJob:

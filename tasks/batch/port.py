@@ -28,12 +28,10 @@ in a reap tick after up to `reap_time_limit_s`."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Arguments of one SubmitJob that differ between attempts.
-
-    Queue and definition come from the settings.
-    """
+    """Arguments of one SubmitJob that differ between attempts. The definition comes from the settings."""
 
     name: str
+    queue: str
     parameters: Mapping[str, str]
     environment: Mapping[str, str]
     vcpus: int
@@ -78,18 +76,18 @@ class BatchPort(Protocol):
         """
 
     def find(self, *, name: str) -> list[ListedJob]:
-        """Return the queue's Batch jobs with exactly this name, in any status."""
+        """Return the Batch jobs of our queues with exactly this name, in any status."""
 
     def list_active(self, *, position: str) -> ListedPage:
-        """Call ListJobs once: return a page of the queue's Batch jobs that have not ended.
+        """Call ListJobs once: return a page of our queues' Batch jobs that have not ended.
 
         An empty position is the beginning; each page names the position of the next one. A Batch job
         that moves to a later status in the meantime is not missed. The number of pages does not grow
         with history.
         """
 
-    def queue_vcpus(self) -> int | None:
-        """Return the vCPUs that the job queue's enabled compute environments may have together.
+    def queue_vcpus(self, queue: str) -> int | None:
+        """Return the vCPUs that the queue's enabled compute environments may have together.
 
         None if AWS limits none of them, or there is no such queue.
         """

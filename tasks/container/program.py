@@ -172,10 +172,15 @@ class Program:
                 thread.join(timeout=0.2)
 
     def _slot(self, context: ContainerContext, slot: int) -> None:
+        # A plan that makes no progress for this long is taken over, so a longer wait would be for nothing.
+        plan_until_s = time.monotonic() + 2 * bridge_settings().stage_limits_s["plan"]
         try:
             while not self._stop.is_set():
                 lease = self._database(partial(lease_unit, context.claim, lease_id=uuid.uuid4().hex[:12]))
                 if lease is NothingToLease.OWN_WORK_FIRST:
+                    self._wait_for_other_slot()
+                elif lease is NothingToLease.PLAN_FIRST and time.monotonic() < plan_until_s:
+                    context.progress.start_stage(slot, "plan")
                     self._wait_for_other_slot()
                 elif isinstance(lease, Lease):
                     self._do(context, lease, slot)

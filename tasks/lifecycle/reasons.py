@@ -100,6 +100,8 @@ class Reason(enum.StrEnum):
     SUPERSEDED = "SUPERSEDED", Counts.NO, "Replaced by a newer request."
     VIDEO_DELETED = "VIDEO_DELETED", Counts.NO, "The video was deleted."
     JOB_ENDED = "JOB_ENDED", Counts.NO, "Another attempt ended the job."
+    ROUND_ENDED = "ROUND_ENDED", Counts.NO, "No container worked on the job any more when this helper still waited."
+    NOT_NEEDED = "NOT_NEEDED", Counts.NO, "Too little work was left for this helper, which still waited for a machine."
     NO_LIVE_ATTEMPT = (
         "NO_LIVE_ATTEMPT",
         Counts.NO,

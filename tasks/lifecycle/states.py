@@ -82,6 +82,7 @@ class JobEvent(enum.StrEnum):
     """Events of a job."""
 
     GRANT = "job.grant"
+    HELP = "job.help"
     CLAIM = "job.claim"
     RETRY = "job.retry"
     PUBLISH = "job.publish"
@@ -117,6 +118,7 @@ _J, _A, _U = JobState, AttemptState, UnitState
 TRANSITIONS: Mapping[AnyEvent, Mapping[str, str]] = MappingProxyType(
     {
         JobEvent.GRANT: {_J.QUEUED: _J.QUEUED, _J.RETRY_WAIT: _J.QUEUED},
+        JobEvent.HELP: {_J.QUEUED: _J.QUEUED, _J.RUNNING: _J.RUNNING},
         JobEvent.CLAIM: {_J.QUEUED: _J.RUNNING},
         JobEvent.RETRY: {_J.QUEUED: _J.RETRY_WAIT, _J.RUNNING: _J.RETRY_WAIT},
         JobEvent.PUBLISH: {_J.RUNNING: _J.SUCCEEDED},

@@ -137,6 +137,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.PositiveIntegerField()),
+                ('helps', models.PositiveIntegerField(blank=True, help_text='Number of the lead that this attempt helps; empty for a lead.', null=True)),
                 ('state', models.CharField(choices=[('SUBMITTING', 'SUBMITTING'), ('SUBMITTED', 'SUBMITTED'), ('RUNNING', 'RUNNING'), ('SUCCEEDED', 'SUCCEEDED'), ('FAILED', 'FAILED'), ('LOST', 'LOST'), ('CANCELLED', 'CANCELLED')], default='SUBMITTING', max_length=12)),
                 ('reason', models.CharField(blank=True, max_length=50)),
                 ('reason_message', models.TextField(blank=True)),
@@ -159,6 +160,7 @@ class Migration(migrations.Migration):
                 ('stage', models.CharField(blank=True, max_length=20)),
                 ('count', models.PositiveBigIntegerField(default=0, help_text='Increases with any progress within the stage.')),
                 ('encoded_frames', models.PositiveBigIntegerField(default=0, help_text='Total work done, in frames, including units in progress.')),
+                ('units_done', models.PositiveIntegerField(db_default=0, default=0, help_text='Video and audio units that it finished.')),
                 ('machine_id', models.CharField(blank=True, db_default='', help_text="The kernel's boot id: the same for all containers of a machine until it restarts.", max_length=64)),
                 ('error_code', models.CharField(blank=True, db_default='', help_text="The media engine's code for why this machine could not read the file.", max_length=50)),
                 ('exit_code', models.SmallIntegerField(blank=True, null=True)),
@@ -359,6 +361,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='attempt',
             constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='attempt_number_from_one'),
+        ),
+        migrations.AddConstraint(
+            model_name='attempt',
+            constraint=models.CheckConstraint(condition=models.Q(('helps__isnull', True), models.Q(('helps__gte', 1), ('helps__lt', models.F('number'))), _connector='OR'), name='helper_follows_its_lead'),
         ),
         migrations.AddConstraint(
             model_name='unit',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ..lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
@@ -16,6 +16,9 @@ class Attempt(models.Model):
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
+    helps = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Number of the lead that this attempt helps; empty for a lead."
+    )
     state = models.CharField(max_length=12, choices=choices(AttemptState), default=AttemptState.SUBMITTING.value)
     reason = models.CharField(max_length=50, blank=True)
     reason_message = models.TextField(blank=True)
@@ -55,6 +58,9 @@ class Attempt(models.Model):
     count = models.PositiveBigIntegerField(default=0, help_text="Increases with any progress within the stage.")
     encoded_frames = models.PositiveBigIntegerField(
         default=0, help_text="Total work done, in frames, including units in progress."
+    )
+    units_done = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Video and audio units that it finished."
     )
     machine_id = models.CharField(
         max_length=64,
@@ -103,6 +109,9 @@ class Attempt(models.Model):
                 condition=~Q(state__in=["FAILED", "LOST", "CANCELLED"]) | ~Q(reason=""), name="attempt_ended_has_reason"
             ),
             models.CheckConstraint(condition=Q(number__gte=1), name="attempt_number_from_one"),
+            models.CheckConstraint(
+                condition=Q(helps__isnull=True) | Q(helps__gte=1, helps__lt=F("number")), name="helper_follows_its_lead"
+            ),
         ]
         indexes = [
             models.Index(fields=["id"], condition=Q(state__in=values_of(LIVE_ATTEMPT_STATES)), name="attempt_live"),
@@ -129,3 +138,13 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id} #{self.number} {self.state}"
+
+    @property
+    def is_helper(self) -> bool:
+        """Whether the attempt helps a lead."""
+        return self.helps is not None
+
+    @property
+    def round(self) -> int:
+        """Number of the lead of the attempt's round, which is its own for a lead."""
+        return self.helps or self.number

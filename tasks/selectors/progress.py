@@ -55,6 +55,9 @@ class JobProgress:
     units_done: int = 0
     units_total: int = 0
     attempt_number: int = 0
+    """Number of the round: how often the job has begun, or begun again."""
+    containers: int = 0
+    """Containers that work on the job now."""
     remaining_s: int | None = None
 
 
@@ -99,11 +102,14 @@ def _work(job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, _Work]:
 
 
 def _attempts(job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Attempt]]:
-    """Return each job's running attempts and newest attempt, newest first. `elapsed` is by the database's clock."""
+    """Return each job's leads, and its running and newest attempt, newest first.
+
+    `elapsed` is by the database's clock.
+    """
     found: dict[uuid.UUID, list[Attempt]] = defaultdict(list)
     attempts = (
         Attempt.objects.filter(job_id__in=list(job_ids))
-        .filter(Q(state=AttemptState.RUNNING) | Q(number=F("job__fence")))
+        .filter(Q(state=AttemptState.RUNNING) | Q(number=F("job__fence")) | Q(helps=None))
         .annotate(elapsed=ExpressionWrapper(Now() - F("claimed_at"), output_field=DurationField()))
         .order_by("-number")
     )
@@ -118,10 +124,11 @@ def _progress(job: Job, work: _Work, attempts: list[Attempt]) -> JobProgress:
     reached_frames = min(work.total_frames, work.done_frames + in_flight_frames)
     return JobProgress(
         percent=_percent(job, reached_frames, work.total_frames),
-        stage_label=_stage_label(job, (running or attempts)[:1]),
+        stage_label=_stage_label(job, _furthest(running) or attempts[:1]),
         units_done=work.units_done,
         units_total=work.units_total,
-        attempt_number=job.fence,
+        attempt_number=sum(not each.is_helper for each in attempts),
+        containers=len(running),
         remaining_s=_remaining_s(work, running, work.total_frames - reached_frames),
     )
 
@@ -136,6 +143,12 @@ def is_interrupted(job: Job) -> bool:
     """Return whether a job in RETRY_WAIT waits because a machine was lost, and not because an attempt failed."""
     reason = Reason.__members__.get(job.reason)
     return reason is None or reason.counts is not Counts.YES
+
+
+def _furthest(running: list[Attempt]) -> list[Attempt]:
+    """Return the container that is in the last stage: helpers that still fetch the file do not hold the others up."""
+    stages = list(STAGE_LABELS)
+    return sorted(running, key=lambda each: stages.index(each.stage) if each.stage in stages else 0)[-1:]
 
 
 def _stage_label(job: Job, newest: list[Attempt]) -> str:
@@ -153,11 +166,12 @@ def _stage_label(job: Job, newest: list[Attempt]) -> str:
 
 def _remaining_s(work: _Work, running: list[Attempt], left_frames: int) -> int | None:
     """Return the seconds until the last frame, at the running attempts' average speed so far."""
-    frames_per_s = 0.0
+    frames_per_s, all_frames = 0.0, 0
     for attempt in running:
         elapsed: timedelta = attempt.elapsed  # type: ignore[attr-defined]  # annotated in _attempts
         did_frames = max(attempt.encoded_frames, work.done_by_attempt[attempt.pk])
-        known = did_frames >= _LEAST_SHARE_FOR_ESTIMATE * work.total_frames and elapsed > _LEAST_ELAPSED_FOR_ESTIMATE
-        if known:
+        all_frames += did_frames
+        if elapsed > _LEAST_ELAPSED_FOR_ESTIMATE:
             frames_per_s += did_frames / elapsed.total_seconds()
-    return round(left_frames / frames_per_s) if frames_per_s and left_frames else None
+    known = all_frames >= _LEAST_SHARE_FOR_ESTIMATE * work.total_frames
+    return round(left_frames / frames_per_s) if known and frames_per_s and left_frames else None

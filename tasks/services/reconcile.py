@@ -102,7 +102,7 @@ class _Snapshot:
         """See BatchPort."""
         return ListedPage(jobs=self.active, next_position="")
 
-    def queue_vcpus(self) -> int | None:
+    def queue_vcpus(self, queue: str) -> int | None:
         """Raise AssertionError: only the observe tick reads the queue."""
         message = "the queue was about to be read"
         raise AssertionError(message)

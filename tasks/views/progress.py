@@ -42,6 +42,7 @@ def _as_json(overview: VideoOverview) -> dict[str, Any]:
         "stage": progress.stage_label,
         "units_done": progress.units_done,
         "units_total": progress.units_total,
+        "containers": progress.containers,
         "attempt": progress.attempt_number,
         "remaining_s": progress.remaining_s,
         "active": overview.is_active,

@@ -15,7 +15,7 @@ from tasks.batch.errors import BatchError
 from tasks.lifecycle.errors import BatchreelError
 from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
-from tasks.lifecycle.states import LIVE_ATTEMPT_STATES, UnitKind
+from tasks.lifecycle.states import UnitKind
 from tasks.models import Attempt, Job, Tick, Video
 from tasks.services.container_api.finish import fail_attempt, reject_input
 from tasks.services.container_api.publish import finished_units, redo_units
@@ -28,7 +28,7 @@ from tasks.services.ticks.reap import reap
 from tasks.services.ticks.submit import submit_due
 from tests.db_snapshot import snapshot
 from tests.simulation.batch import ESSENTIAL
-from tests.simulation.bridge import MAX_ATTEMPTS, Bridge
+from tests.simulation.bridge import Bridge
 
 OPERATOR = "a reason given by an operator"
 PICKS = range(6)
@@ -247,20 +247,22 @@ class Actions(Bridge):
             self.ticks(container.claim.attempt_id if container.claim else 0)
 
     def helper_is_granted(self, pick: int) -> None:
-        """Create a second attempt next to a live one, if the attempt limit allows it.
-
-        The next tick submits its Batch job.
-        """
+        """Create one more helper than the rule wants. The next tick submits its Batch job."""
         job = Job.objects.get(pk=self.pick(self.claimed_containers(), pick).job_id)
-        attempts = Attempt.objects.filter(job=job, number__gt=job.budget_from)
-        may_count = attempts.exclude(counted=False, ended_at__isnull=False)
-        live = attempts.filter(state__in=LIVE_ATTEMPT_STATES)
-        if job.state == "RUNNING" and live.exists() and may_count.count() < MAX_ATTEMPTS:
+        working = Attempt.objects.filter(job=job, state="RUNNING").first()
+        if job.state == "RUNNING" and working is not None:
             Job.objects.filter(pk=job.pk).update(fence=F("fence") + 1)
             number = job.fence + 1
             name = f"batchreel-{job.pk}-{number}"
             Attempt.objects.create(
-                job=job, number=number, batch_job_name=name, vcpus=1, memory_mib=1024, timeout_s=3600, submit_at=Now()
+                job=job,
+                number=number,
+                helps=working.round,
+                batch_job_name=name,
+                vcpus=1,
+                memory_mib=1024,
+                timeout_s=3600,
+                submit_at=Now(),
             )
 
 

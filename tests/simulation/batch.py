@@ -97,7 +97,7 @@ class SimulatedBatch:
         active = [each for each in self.jobs.values() if each.listed and not each.is_over and not each.forgotten]
         return ListedPage(jobs=[self._found(each) for each in active], next_position="")
 
-    def queue_vcpus(self) -> int | None:
+    def queue_vcpus(self, queue: str) -> int | None:
         self._read()
         return self.vcpus
 

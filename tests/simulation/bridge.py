@@ -49,6 +49,10 @@ SETTINGS = {
     "max_in_batch": 12,
     "database_retry_s": 900,
     "event_retention_s": 600,
+    "vcpus": 1,
+    "max_helpers": 3,
+    "helper_target_s": 1,
+    "helper_min_work_s": 1,
 }
 """Low limits, so that they are often reached."""
 

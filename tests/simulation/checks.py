@@ -28,7 +28,8 @@ _READ = """
                  'made', playlist_key <> '', 'by', substring(playlist_key FROM '[0-9]+$')::int, 'fence', fence,
                  'planned', plan IS NOT NULL, 'pruned', pruned_at IS NOT NULL,
                  'asked_at', EXTRACT(EPOCH FROM created_at))) FROM batchreel_job),
-        'attempts', (SELECT json_agg(json_build_object('job', job_id, 'number', number, 'state', state, 'counted', counted))
+        'attempts', (SELECT json_agg(json_build_object('job', job_id, 'number', number, 'round', coalesce(helps, number),
+                      'state', state, 'counted', counted, 'progressed', units_done > 0))
                      FROM batchreel_attempt),
         'units', (SELECT json_agg(json_build_array(job_id, kind, index, state, output IS NOT NULL)) FROM batchreel_unit),
         'events', (SELECT json_agg(json_build_object('id', id, 'kind', kind, 'job', job_id, 'number', attempt_number,
@@ -94,7 +95,7 @@ class Watcher:
             assert self.states["job", job["id"]] == job["state"], f"no event led to {job}"
 
     def _check_attempts(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
-        may_count: Counter[str] = Counter()
+        may_count: set[tuple[str, int]] = set()
         for attempt in rows["attempts"]:
             job = jobs[attempt["job"]]
             followed = self.states.get(("attempt", attempt["job"], attempt["number"]), AttemptState.SUBMITTING)
@@ -102,10 +103,11 @@ class Watcher:
             if attempt["state"] in LIVE_ATTEMPT_STATES:
                 assert job["state"] in {JobState.QUEUED, JobState.RUNNING}, f"{attempt} is live, but its job is {job}"
             counts = attempt["counted"] is not False or attempt["state"] in LIVE_ATTEMPT_STATES
-            may_count[job["id"]] += counts and attempt["number"] > job["budget_from"]
-        assert all(count <= self.max_attempts for count in may_count.values()), (
-            f"more attempts than the limit: {may_count}"
-        )
+            if counts and attempt["number"] > job["budget_from"]:
+                may_count.add((job["id"], attempt["round"]))
+        may_count -= {(each["job"], each["round"]) for each in rows["attempts"] if each["progressed"]}
+        rounds = Counter(job_id for job_id, _ in may_count)
+        assert all(count <= self.max_attempts for count in rounds.values()), f"more rounds than the limit: {rounds}"
 
     def _check_dead_jobs(self, rows: dict[str, Any], jobs: dict[str, Any]) -> None:
         """Assert that no job became DEAD early.
@@ -120,8 +122,9 @@ class Watcher:
             attempts = [
                 each for each in rows["attempts"] if each["job"] == job["id"] and each["number"] > job["budget_from"]
             ]
-            counted = sum(each["counted"] is not False for each in attempts) + uncounted[job["id"]]
-            used = counted if event["reason"] == Reason.ATTEMPTS_EXHAUSTED else len(attempts)
+            counted = len({each["round"] for each in attempts if each["counted"] is not False}) + uncounted[job["id"]]
+            rounds = {each["round"] for each in attempts}
+            used = counted if event["reason"] == Reason.ATTEMPTS_EXHAUSTED else len(rounds)
             limit = self.max_attempts if event["reason"] == Reason.ATTEMPTS_EXHAUSTED else self.max_losses
             assert used >= limit, f"DEAD too early: {event} {attempts}"
 

@@ -61,6 +61,8 @@ class Container:
         claimed = lease_unit(claim, lease_id=uuid.uuid4().hex[:12])
         if isinstance(claimed, Lease):
             self.lease = claimed
+        elif claimed is NothingToLease.PLAN_FIRST:
+            pass  # It asks again in its next step.
         elif claimed is NothingToLease.JOB_DONE or finish_attempt(claim):
             self.leave(0)
 
@@ -94,5 +96,5 @@ class Container:
 
 _UNITS = [
     PlannedUnit(kind=kind, index=index, first_frame=0, end_frame=1, weight_frames=1)
-    for kind, index in [(UnitKind.AUDIO, 0), (UnitKind.VIDEO, 0)]
+    for kind, index in [(UnitKind.AUDIO, 0), (UnitKind.VIDEO, 0), (UnitKind.VIDEO, 1)]
 ]

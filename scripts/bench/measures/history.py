@@ -35,7 +35,7 @@ class AtOnce:
     def list_active(self, *, position: str) -> ListedPage:
         return ListedPage(jobs=[], next_position="")
 
-    def queue_vcpus(self) -> int | None:
+    def queue_vcpus(self, queue: str) -> int | None:
         return None
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:

@@ -88,6 +88,7 @@ class NothingToLease(enum.Enum):
 
     JOB_DONE = "the job has succeeded"
     HELD_BY_OTHERS = "another live attempt holds the remaining units"
+    PLAN_FIRST = "another live attempt is making the plan"
     OWN_WORK_FIRST = "the remaining units wait for units that this attempt holds"
 
 
@@ -159,8 +160,10 @@ def lease_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToLease:
         return _lease(taken, job)
     unit = _leasable(job).first()
     if unit is None:
-        own = Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt).exists()
-        return NothingToLease.OWN_WORK_FIRST if own else NothingToLease.HELD_BY_OTHERS
+        if Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt).exists():
+            return NothingToLease.OWN_WORK_FIRST
+        planning = Unit.objects.filter(job=job, kind=UnitKind.PLAN).exclude(state=UnitState.DONE)
+        return NothingToLease.PLAN_FIRST if planning.exists() else NothingToLease.HELD_BY_OTHERS
     unit.job = job
     transition(
         unit,

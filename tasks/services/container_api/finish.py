@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
 from ...lifecycle.errors import FencedError
@@ -17,6 +18,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.states import (
     ACTIVE_JOB_STATES,
     LIVE_ATTEMPT_STATES,
+    MEDIA_UNIT_KINDS,
     AttemptEvent,
     AttemptState,
     JobEvent,
@@ -130,6 +132,8 @@ def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any], not
         output=output,
         done_at=Now(),
     )
+    if unit.kind in MEDIA_UNIT_KINDS:
+        Attempt.objects.filter(pk=attempt.pk).update(units_done=F("units_done") + 1)
     return True
 
 
@@ -151,14 +155,13 @@ def finish_attempt(claim: Claim) -> bool:
     """Mark the attempt SUCCEEDED before its container exits with code 0.
 
     The job is done, or other attempts hold the remaining units. Return False if those attempts have
-    ended in the meantime: this is now the only live one, and its container must continue to claim
-    units.
+    ended in the meantime: this is now the only container at work, and must continue to claim units.
     """
     job = lock_job(claim.job_id)
     attempt = read_attempt(job, claim.number)
     if attempt.state != AttemptState.RUNNING or attempt.claim_id != claim.claim_id:
         return True
-    if job.state in ACTIVE_JOB_STATES and not has_live_siblings(job, claim):
+    if job.state in ACTIVE_JOB_STATES and not has_working_siblings(job, claim):
         return False
     transition(attempt, AttemptEvent.SUCCEED, counted=False, exit_code=0, ended_at=Now())
     return True
@@ -208,6 +211,6 @@ def has_failed(job: Job, claim: Claim) -> bool:
     return attempt.state == AttemptState.FAILED and attempt.claim_id == claim.claim_id
 
 
-def has_live_siblings(job: Job, claim: Claim) -> bool:
-    """Return whether the job has another live attempt."""
-    return bool(live_attempts(job).exclude(number=claim.number).exists())
+def has_working_siblings(job: Job, claim: Claim) -> bool:
+    """Return whether another container works on the job."""
+    return bool(live_attempts(job).filter(state=AttemptState.RUNNING).exclude(number=claim.number).exists())

@@ -18,8 +18,8 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.states import AttemptEvent, JobState
 from ...models import Attempt, Job
 from ..state.attempt_end import end_attempt
-from ..state.budget import ended_attempts
 from ..state.locking import lock_job
+from ..state.rounds import ended_attempts
 from .claim import Claim, require_running_attempt
 from .finish import fail_job, has_failed
 

@@ -30,6 +30,8 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 | job cancelled by a person                   | CANCELLED: CANCELLED          | no        | cancel  |
 | job replaced by one for a newer source      | CANCELLED: SUPERSEDED         | no        | request |
 | video deleted                               | CANCELLED: VIDEO_DELETED      | no        | delete  |
+| helper waiting, and its round is over       | CANCELLED: ROUND_ENDED        | no        | retry   |
+| helper waiting, and little work is left     | CANCELLED: NOT_NEEDED         | no        | helpers |
 | job published by another attempt            | CANCELLED: JOB_ENDED          | no        | publish |
 | job failed by another attempt               | CANCELLED: JOB_ENDED          | no        | finish  |
 
@@ -37,6 +39,10 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 INPUT_REJECTED need no retry and are written by their modules. A SubmitJob that AWS rejects, denies
 or throttles does not end its attempt: `ticks.submit` repeats it, and `ticks.ambiguous` looks up one
 with unknown effect.
+
+A job's first container is its lead, others help it (`lifecycle.helpers`). A lead and its helpers are
+a round. The attempt limit is one of rounds: a round counts if one of its attempts counts and none
+finished a video or audio unit, and it is a loss if all of its attempts are.
 
 An attempt that finished a video or audio unit never counts, whatever ended it: the job came forward.
 The number of units is finite, and a unit is redone 3 times at most after a failed verification, so
@@ -60,17 +66,17 @@ of unknown cause is never replaced by another.
 A final status of OUT_OF_MEMORY becomes the reason of any FAILED or LOST attempt, decided or not,
 because the memory of the next attempt depends on it.
 
-The job: when its last live attempt has ended, an active job enters RETRY_WAIT (`retry_if_idle`)
-with a backoff that grows with the attempts since the last finished unit. Once it is due, the submit
-tick applies `lifecycle.retry.decide` to the attempts since the job was created or last revived, in
-this order:
+The job: when its last container has ended and no lead waits for a machine, an active job enters
+RETRY_WAIT (`retry_if_idle`) with a backoff that grows with the rounds since the last finished unit.
+Once it is due, the submit tick applies `lifecycle.retry.decide` to the rounds since the job was
+created or last revived, in this order:
 
-1. `max_attempts` counted attempts: DEAD, reason ATTEMPTS_EXHAUSTED.
-2. The newest `max_consecutive_losses` attempts were losses (`Reason.is_loss`, counted or not) and
+1. `max_attempts` counted rounds: DEAD, reason ATTEMPTS_EXHAUSTED.
+2. The newest `max_consecutive_losses` rounds were losses (`Reason.is_loss`, counted or not) and
    finished no unit: DEAD, reason TOO_MANY_LOSSES.
-3. Counted and undecided attempts together reach `max_attempts`: the job waits until one of them
-   is decided, or until the first wait for a final status runs out.
-4. Otherwise: another attempt.
+3. Counted and undecided rounds together reach `max_attempts`: the job waits until one of them is
+   decided, or until the first wait for a final status runs out.
+4. Otherwise: another round, which begins with a lead.
 """
 
 from __future__ import annotations
@@ -79,6 +85,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import Max, Q
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
@@ -86,7 +93,6 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.retry import backoff_s
 from ...lifecycle.states import (
     LIVE_ATTEMPT_STATES,
-    MEDIA_UNIT_KINDS,
     AttemptEvent,
     AttemptState,
     JobEvent,
@@ -94,7 +100,7 @@ from ...lifecycle.states import (
     UnitState,
 )
 from ...models import Attempt, Job, Unit
-from .budget import ended_attempts
+from .rounds import ROUND, ended_rounds
 from .transition import transition
 
 
@@ -106,15 +112,10 @@ def end_attempt(attempt: Attempt, event: AttemptEvent, *, reason: Reason, text: 
     """
     units_in_progress = unfinished_units(attempt)
     values = {"counted": reason.counts.value, "units_in_progress": units_in_progress, "ended_at": Now(), **columns}
-    if values["counted"] is not False and finished_media_units(attempt):
+    if values["counted"] is not False and attempt.units_done:
         values["counted"] = False
     transition(attempt, event, reason=reason, text=_with_units(text or reason.message, units_in_progress), **values)
     retry_if_idle(attempt.job, reason=reason, text=text)
-
-
-def finished_media_units(attempt: Attempt) -> bool:
-    """Return whether the attempt finished a video or audio unit, so that it brought the job forward."""
-    return Unit.objects.filter(attempt=attempt, kind__in=MEDIA_UNIT_KINDS, state=UnitState.DONE).exists()
 
 
 def unfinished_units(attempt: Attempt) -> list[str]:
@@ -128,20 +129,26 @@ def _with_units(text: str, units_in_progress: list[str]) -> str:
 
 
 def suspect_units(job: Job) -> list[str]:
-    """Return the units that every counted or undecided attempt had in progress when it ended.
+    """Return the units that some container of every counted or undecided round had in progress when it ended.
 
     One of them may be what makes the containers fail.
     """
-    held = ended_attempts(job).exclude(counted=False).values_list("units_in_progress", flat=True)
-    if not held:
-        return []
-    return sorted(set.intersection(*(set(names) for names in held)))
+    held = [
+        {name for attempt in each.attempts if attempt.counted is not False for name in attempt.units_in_progress}
+        for each in ended_rounds(job)
+        if each.counted or each.undecided
+    ]
+    return sorted(set.intersection(*held)) if held else []
 
 
 def retry_if_idle(job: Job, *, reason: Reason, text: str = "") -> None:
-    """Move the job to RETRY_WAIT, with a backoff, if it is QUEUED or RUNNING and has no live attempt."""
-    if job.state not in (JobState.QUEUED, JobState.RUNNING) or live_attempts(job).exists():
+    """Move the job to RETRY_WAIT, with a backoff, if it is QUEUED or RUNNING and nobody works on it.
+
+    That ends the round: helpers that still wait for a machine are cancelled.
+    """
+    if job.state not in (JobState.QUEUED, JobState.RUNNING) or at_work(job).exists():
         return
+    _cancel(live_attempts(job), job, reason=Reason.ROUND_ENDED)
     wait_s = backoff_s(
         failures_in_a_row=attempts_since_progress(job),
         first_s=bridge_settings().backoff_first_s,
@@ -159,7 +166,11 @@ def retry_if_idle(job: Job, *, reason: Reason, text: str = "") -> None:
 
 def end_job_attempts(job: Job, *, reason: Reason) -> None:
     """Cancel all live attempts of a locked job that has itself ended. Their containers stop at the next heartbeat."""
-    for attempt in live_attempts(job):
+    _cancel(live_attempts(job), job, reason=reason)
+
+
+def _cancel(attempts: Any, job: Job, *, reason: Reason) -> None:
+    for attempt in attempts:
         attempt.job = job
         transition(attempt, AttemptEvent.CANCEL, reason=reason, counted=False, ended_at=Now())
 
@@ -169,17 +180,21 @@ def live_attempts(job: Job) -> Any:
     return Attempt.objects.filter(job=job, state__in=LIVE_ATTEMPT_STATES)
 
 
+def at_work(job: Any) -> Any:
+    """Return the attempts that keep a job going: its containers, and a lead that waits for a machine.
+
+    A helper that waits may wait for hours, so it keeps nothing going.
+    """
+    working = Q(state=AttemptState.RUNNING) | Q(state__in=LIVE_ATTEMPT_STATES, helps=None)
+    return Attempt.objects.filter(working, job=job)
+
+
 def attempts_since_progress(job: Job) -> int:
-    """Return the number of attempts that ended without success since the last one that finished a unit.
+    """Return the number of rounds that ended without success since the last one that finished a unit.
 
     The backoff grows with it.
     """
-    last_with_progress = (
-        Unit.objects.filter(job=job, state=UnitState.DONE, attempt__isnull=False)
-        .order_by("-attempt__number")
-        .values_list("attempt__number", flat=True)
-        .first()
-    )
-    since = max(last_with_progress or 0, job.budget_from)
-    ended = Attempt.objects.filter(job=job, number__gt=since).exclude(state__in=LIVE_ATTEMPT_STATES)
-    return ended.exclude(state=AttemptState.SUCCEEDED).count()
+    rounds = Attempt.objects.filter(job=job, number__gt=job.budget_from).annotate(round_number=ROUND)
+    last_with_progress = rounds.filter(units_done__gt=0).aggregate(last=Max("round_number"))["last"] or 0
+    ended = rounds.exclude(state__in=LIVE_ATTEMPT_STATES | {AttemptState.SUCCEEDED})
+    return ended.filter(round_number__gt=last_with_progress).values("round_number").distinct().count()

@@ -9,7 +9,7 @@ from ...lifecycle.dead_message import cause_of, dead_message
 from ...lifecycle.reasons import Reason
 from ...models import Job
 from .attempt_end import suspect_units
-from .budget import ended_attempts
+from .rounds import ended_rounds
 
 
 class DeadJob(NamedTuple):
@@ -25,16 +25,16 @@ class DeadJob(NamedTuple):
 
 def explain_dead(job: Job, reason: Reason) -> DeadJob:
     """Explain why the locked job is now DEAD with this reason, ATTEMPTS_EXHAUSTED or TOO_MANY_LOSSES."""
-    newest_first = ended_attempts(job).order_by("-number").values_list("reason", "reason_message", "error_code")
+    rounds = ended_rounds(job)
     limit = bridge_settings().max_consecutive_losses
-    led_to_it = newest_first[:limit] if reason is Reason.TOO_MANY_LOSSES else newest_first.exclude(counted=False)
-    oldest_first = list(led_to_it)[::-1]
-    causes = [cause_of(*attempt) for attempt in oldest_first]
+    led_to_it = rounds[-limit:] if reason is Reason.TOO_MANY_LOSSES else [each for each in rounds if each.counted]
+    ends = [each.last for each in led_to_it]
+    causes = [cause_of(each.reason, each.reason_message, each.error_code) for each in ends]
     message = dead_message(reason, causes)
     suspects = suspect_units(job) if reason is Reason.ATTEMPTS_EXHAUSTED else []
     parts = [message]
     if suspects:
         parts.append(f"Each of them ended with {' and '.join(suspects)} in progress.")
-    if oldest_first:
-        parts.append(f"Last attempt: {oldest_first[-1][1]}")
+    if ends:
+        parts.append(f"Last attempt: {ends[-1].reason_message}")
     return DeadJob(message, event_text=" ".join(parts), cause=str(causes[-1]) if causes else "")

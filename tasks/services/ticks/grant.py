@@ -45,6 +45,8 @@ _PUT_BACK_S = 600
 
 _COUNTER = "grants"
 
+HELPER_COUNTER = "helpers"
+
 _CONDITIONS = {
     Turn.RETRY: "job.fence > 0",
     Turn.UPLOAD: "job.fence = 0 AND job.priority = 'upload'",
@@ -85,9 +87,9 @@ def due_jobs() -> Any:
     return Job.objects.filter(next_attempt_at__lte=Now())
 
 
-def live_attempts_count() -> int:
-    """Return the number of attempts that are in AWS Batch or about to be submitted."""
-    return Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES).count()
+def live_leads_count() -> int:
+    """Return the number of leads that are in AWS Batch or about to be submitted. Helpers have their own limit."""
+    return Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, helps=None).count()
 
 
 def current_limits(counter: GrantCounter | None = None) -> Limits:
@@ -120,7 +122,7 @@ def _grant(limit: int) -> GrantSummary:
         # Another run grants now, and continues until nothing is left to grant.
         return GrantSummary()
     limits = current_limits(counter)
-    live = live_attempts_count()
+    live = live_leads_count()
     summary = GrantSummary()
     waiting = _Waiting(limit=limit)
     served: dict[tuple[str, Turn], int] = {}
@@ -197,13 +199,19 @@ def _grant_one(job: Job) -> Attempt | None:
         return None
     number = job.fence + 1
     transition(job, JobEvent.GRANT, text=f"attempt {number}", fence=number, next_attempt_at=None)
+    return create_attempt(job, number=number, memory=memory_mib(job))
+
+
+def create_attempt(job: Job, *, number: int, memory: int, helps: int | None = None) -> Attempt:
+    """Create an attempt with this memory in MiB for a locked job. `helps` is the number of a helper's lead."""
     conf = bridge_settings()
     return Attempt.objects.create(
         job=job,
         number=number,
+        helps=helps,
         batch_job_name=f"{conf.job_name_prefix}-{job.pk}-{number}",
         vcpus=conf.vcpus,
-        memory_mib=memory_mib(job),
+        memory_mib=memory,
         timeout_s=timeout_s(job),
         submit_called_at=Now(),
     )
@@ -217,24 +225,30 @@ def _mark_dead(job: Job, reason: Reason) -> None:
     transaction.on_commit(lambda: logger.error("JOB_DEAD", extra=extra))
 
 
-def read_queue(*, batch: BatchPort) -> None:
-    """Ask AWS how many vCPUs the job queue may have, every `QUEUE_READ_EACH_S`, unless `max_in_batch` is set.
+def read_queues(*, batch: BatchPort) -> None:
+    """Ask AWS how many vCPUs the job queues may have, every `QUEUE_READ_EACH_S`.
 
     If AWS does not answer, the last known number stays. Raises no BatchError.
     """
-    if bridge_settings().max_in_batch:
-        return
-    GrantCounter.objects.bulk_create([GrantCounter(name=_COUNTER)], ignore_conflicts=True)
+    conf = bridge_settings()
+    if not conf.max_in_batch:
+        _read_queue(_COUNTER, conf.job_queue, batch=batch)
+    if conf.max_helpers:
+        _read_queue(HELPER_COUNTER, conf.queue_of(is_helper=True), batch=batch)
+
+
+def _read_queue(name: str, queue: str, *, batch: BatchPort) -> None:
+    GrantCounter.objects.bulk_create([GrantCounter(name=name)], ignore_conflicts=True)
     stale = Q(queue_read_at=None) | Q(queue_read_at__lte=Now() - timedelta(seconds=QUEUE_READ_EACH_S))
     # Written first, so that a call that hangs is not repeated by the next tick.
-    if not GrantCounter.objects.filter(stale, name=_COUNTER).update(queue_read_at=Now()):
+    if not GrantCounter.objects.filter(stale, name=name).update(queue_read_at=Now()):
         return
     try:
-        vcpus = batch.queue_vcpus()
+        vcpus = batch.queue_vcpus(queue)
     except BatchError as error:
         logger.warning("QUEUE_NOT_READ %s", error)
         return
-    GrantCounter.objects.filter(name=_COUNTER).update(queue_vcpus=vcpus)
+    GrantCounter.objects.filter(name=name).update(queue_vcpus=vcpus)
 
 
 def waits_for_room() -> Q:
@@ -242,7 +256,7 @@ def waits_for_room() -> Q:
 
     With less than three quarters of a limit in use, a job waits for something else.
     """
-    limits, live = current_limits(), live_attempts_count()
+    limits, live = current_limits(), live_leads_count()
     if 4 * live >= 3 * limits.total:
         return Q(pk__isnull=False)
     is_bulk = Q(fence=0, priority=JobPriority.BULK)

@@ -1,4 +1,4 @@
-"""Resuming: an active job without a live attempt and without a due time is made due.
+"""Resuming: an active job that nobody works on and that has no due time is made due.
 
 This is the last safety net of promise 1. No code path leaves such a job behind, but restoring a
 backup or editing a row by hand may.
@@ -12,9 +12,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from ...lifecycle.reasons import Reason
-from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState
-from ...models import Attempt, Job
-from ..state.attempt_end import retry_if_idle
+from ...lifecycle.states import JobState
+from ...models import Job
+from ..state.attempt_end import at_work, retry_if_idle
 from ..state.locking import lock_job
 
 
@@ -24,9 +24,10 @@ def resume_idle(*, limit: int = 50) -> int:
 
 
 def idle_jobs() -> Any:
-    """Return active jobs that have neither a live attempt nor a due time."""
-    live = Attempt.objects.filter(job=OuterRef("pk"), state__in=LIVE_ATTEMPT_STATES)
-    return Job.objects.filter(~Exists(live), state__in=[JobState.QUEUED, JobState.RUNNING], next_attempt_at=None)
+    """Return active jobs that nobody works on and that have no due time."""
+    return Job.objects.filter(
+        ~Exists(at_work(OuterRef("pk"))), state__in=[JobState.QUEUED, JobState.RUNNING], next_attempt_at=None
+    )
 
 
 @transaction.atomic

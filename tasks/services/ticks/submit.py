@@ -30,6 +30,7 @@ from ...tracing import traced_attempt
 from ..state.locking import lock_job, read_attempt
 from ..state.transition import transition
 from .grant import grant_due
+from .helpers import grant_helpers
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,9 @@ def take_due(*, limit: int) -> list[Attempt]:
             break
         examined += summary.examined
         attempts += summary.attempts
+    # Helpers get what is left: a job without any container comes first.
+    if len(attempts) < wanted:
+        attempts += grant_helpers(limit=wanted - len(attempts))
     return attempts
 
 
@@ -115,6 +119,7 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         batch_job_id = batch.submit(
             Submission(
                 name=attempt.batch_job_name,
+                queue=bridge_settings().queue_of(is_helper=attempt.is_helper),
                 parameters=definition.parameters(job_id=job_id, attempt=attempt.number),
                 environment=definition.environment(job_id=job_id, attempt=attempt.number),
                 vcpus=attempt.vcpus,

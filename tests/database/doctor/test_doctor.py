@@ -19,7 +19,7 @@ from tasks.doctor.runner import Probe, run_probes
 from tasks.models import GrantCounter, Job, Tick
 from tasks.schedule.ticks import TICKS
 from tasks.services.requests.request import request_again
-from tasks.services.ticks.grant import read_queue
+from tasks.services.ticks.grant import read_queues
 from tasks.services.ticks.lease import run_tick
 from tests.factories import ScriptedBatch, age, uploaded_video
 
@@ -140,7 +140,7 @@ def test_dead_job_is_not_reported_when_its_video_has_a_newer_job() -> None:
 def test_limit_is_a_warning_when_the_queue_could_never_be_read(batch: ScriptedBatch) -> None:
     assert _finding("attempts in Batch").status is Status.OK
     batch.describe_error = BatchDeniedError("AccessDenied")
-    read_queue(batch=batch)
+    read_queues(batch=batch)
     assert "batch:DescribeJobQueues" in _finding("attempts in Batch").fix
     GrantCounter.objects.update(queue_vcpus=64)
     assert "At most 64" in _finding("attempts in Batch").why

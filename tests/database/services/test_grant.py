@@ -21,7 +21,7 @@ from tasks.lifecycle.turns import ROUND
 from tasks.models import Attempt, GrantCounter, Job, OwnerTurn, Tick, Video
 from tasks.services.requests.request import request_missing_jobs
 from tasks.services.ticks.alerts import overdue_jobs
-from tasks.services.ticks.grant import UNKNOWN_QUEUE, current_limits, due_jobs, grant_due, read_queue
+from tasks.services.ticks.grant import UNKNOWN_QUEUE, current_limits, due_jobs, grant_due, read_queues
 from tasks.services.ticks.observe import observe
 from tasks.services.ticks.submit import submit_due
 from tests.factories import ScriptedBatch, age, uploaded_video
@@ -206,7 +206,7 @@ def test_limit_is_exact_when_many_runs_grant_at_once(settings: Settings) -> None
 def test_limit_follows_the_queue_when_aws_reports_its_vcpus(batch: ScriptedBatch, settings: Settings) -> None:
     assert current_limits().total == UNKNOWN_QUEUE
     batch.vcpus = 288
-    read_queue(batch=batch)
+    read_queues(batch=batch)
     assert (current_limits().total, current_limits().bulk) == (288, 158)
     settings.BATCHREEL = {"vcpus": 8}
     assert current_limits().total == 72
@@ -217,12 +217,12 @@ def test_limit_follows_the_queue_when_aws_reports_its_vcpus(batch: ScriptedBatch
 def test_last_known_queue_stays_when_aws_denies_reading_it(batch: ScriptedBatch) -> None:
     batch.vcpus = 64
     for _ in range(2):
-        read_queue(batch=batch)
+        read_queues(batch=batch)
     assert batch.queue_reads == 1
     batch.describe_error = BatchDeniedError("AccessDenied")
     age(GrantCounter, "queue_read_at", seconds=301)
-    read_queue(batch=batch)
-    read_queue(batch=batch)
+    read_queues(batch=batch)
+    read_queues(batch=batch)
     assert (batch.queue_reads, current_limits().total) == (2, 64)
 
 

@@ -1,0 +1,205 @@
+"""Helpers: more containers for jobs with much work left, as many as `lifecycle.helpers` wants.
+
+Decided again by each submit tick. Jobs are helped in the order in which they were requested, uploads
+before bulk, as far as the helpers' queue has room. Helpers that still wait for a machine when little
+work is left are cancelled.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, F, Max, Q, Sum
+from django.db.models.functions import Extract, Now
+
+from ...conf import BridgeSettings, bridge_settings
+from ...lifecycle.helpers import HelperRule, Work, missing_helpers, surplus_helpers, wanted_helpers, work_left_s
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import (
+    LIVE_ATTEMPT_STATES,
+    MEDIA_UNIT_KINDS,
+    AttemptEvent,
+    AttemptState,
+    JobEvent,
+    JobState,
+    UnitState,
+)
+from ...models import Attempt, GrantCounter, Job, Unit
+from ..state.locking import lock_job
+from ..state.rounds import ROUND
+from ..state.transition import transition
+from .grant import HELPER_COUNTER, UNKNOWN_QUEUE, create_attempt
+
+logger = logging.getLogger(__name__)
+
+_JOBS = 100
+"""Most jobs for which one run computes the work that is left."""
+
+_FAILED_HELPERS_LIMIT = 5
+"""Helpers of a round that may fail without having finished a unit. Whatever fails them would fail the next one."""
+
+_LOST_HELPERS_FACTOR = 2
+"""Times `max_helpers` that helpers of a round may be lost without having finished a unit."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Help:
+    """What a job has and needs."""
+
+    job_id: uuid.UUID
+    lead: int
+    wanted: int
+    running: int
+    waiting: int
+
+
+@transaction.atomic
+def grant_helpers(*, limit: int) -> list[Attempt]:
+    """Create up to `limit` helpers, and cancel those that are not needed any more.
+
+    A run that finds the counter's row locked does nothing: the other run does it.
+    """
+    conf = bridge_settings()
+    if not conf.max_helpers:
+        return []
+    GrantCounter.objects.bulk_create([GrantCounter(name=HELPER_COUNTER)], ignore_conflicts=True)
+    counter = GrantCounter.objects.select_for_update(skip_locked=True).filter(name=HELPER_COUNTER).first()
+    if counter is None:
+        return []
+    room = _room(counter, conf)
+    granted: list[Attempt] = []
+    for help_ in _needs(conf):
+        surplus = surplus_helpers(wanted=help_.wanted, running=help_.running, waiting=help_.waiting)
+        if surplus:
+            _cancel_waiting(help_.job_id, surplus)
+            continue
+        left = limit - len(granted)
+        live = help_.running + help_.waiting
+        missing = missing_helpers(wanted=help_.wanted, live=live, room=room - len(granted))
+        granted += _grant(help_, number=min(left, missing))
+        if len(granted) >= limit:
+            break
+    return granted
+
+
+def _room(counter: GrantCounter, conf: BridgeSettings) -> int:
+    """Return how many more containers the helpers' queue can run: AWS starts what is beyond that much later."""
+    can_run = UNKNOWN_QUEUE if counter.queue_vcpus is None else counter.queue_vcpus // conf.vcpus
+    live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)
+    shares_queue = conf.queue_of(is_helper=True) == conf.queue_of(is_helper=False)
+    return max(0, can_run - (live if shares_queue else live.filter(helps__isnull=False)).count())
+
+
+def _needs(conf: BridgeSettings) -> list[_Help]:
+    """Return the jobs at work in the order in which they are helped, with what they have and need."""
+    at_work = Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING], fence__gt=0)
+    # "bulk" comes before "upload" by name.
+    jobs = list(at_work.order_by("-priority", "created_at").defer("plan")[:_JOBS])
+    ids = [job.pk for job in jobs]
+    attempts = _attempts(ids)
+    work = _work(jobs, conf)
+    rule = HelperRule(
+        target_s=conf.helper_target_s,
+        min_work_s=conf.helper_min_work_s,
+        max_helpers=conf.max_helpers,
+        slots=max(1, conf.vcpus // conf.threads_per_unit),
+    )
+    return [
+        _Help(job_id=job.pk, lead=lead, wanted=wanted_helpers(work[job.pk], rule), running=running, waiting=waiting)
+        for job in jobs
+        for lead, running, waiting in [attempts[job.pk]]
+        if lead
+    ]
+
+
+def _attempts(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[int, int, int]]:
+    """Return the number of the newest round, and its running and waiting helpers, of each job."""
+    is_helper = Q(helps__isnull=False)
+    rows = (
+        Attempt.objects.filter(job__in=ids)
+        .order_by()
+        .values_list("job")
+        .annotate(
+            newest=Max(ROUND),
+            running=Count("pk", filter=is_helper & Q(state=AttemptState.RUNNING)),
+            waiting=Count("pk", filter=is_helper & Q(state__in=LIVE_ATTEMPT_STATES - {AttemptState.RUNNING})),
+        )
+    )
+    return defaultdict(lambda: (0, 0, 0), {job: (newest, running, waiting) for job, newest, running, waiting in rows})
+
+
+def _work(jobs: Sequence[Job], conf: BridgeSettings) -> dict[uuid.UUID, Work]:
+    """Return what is left to do of each job, by its plan and what the finished units took."""
+    done = Q(state=UnitState.DONE)
+    took: Any = Extract(F("done_at") - F("leased_at"), "epoch")
+    rows = (
+        Unit.objects.filter(job__in=[job.pk for job in jobs], kind__in=MEDIA_UNIT_KINDS)
+        .order_by()
+        .values_list("job")
+        .annotate(
+            left=Count("pk", filter=~done),
+            all_frames=Sum("weight_frames"),
+            done_frames=Sum("weight_frames", filter=done, default=0),
+            measured_s=Sum(took, filter=done, default=0.0),
+        )
+    )
+    by_job = {job: values for job, *values in rows}
+    found: dict[uuid.UUID, Work] = {}
+    for job in jobs:
+        cost_s = job.encode_cost_s if job.encode_cost_s and math.isfinite(job.encode_cost_s) else 0.0
+        left, all_frames, done_frames, measured_s = by_job.get(job.pk, (0, 0, 0, 0.0))
+        found[job.pk] = Work(
+            left_s=work_left_s(
+                planned_s=cost_s / conf.threads_per_unit,
+                done_frames=done_frames,
+                all_frames=all_frames,
+                measured_s=float(measured_s),
+            )
+            if left
+            else 0.0,
+            units_left=left,
+        )
+    return found
+
+
+@transaction.atomic
+def _grant(help_: _Help, *, number: int) -> list[Attempt]:
+    if number <= 0:
+        return []
+    job = lock_job(help_.job_id)
+    lead = Attempt.objects.filter(job=job, number=help_.lead).first()
+    if job.state not in (JobState.QUEUED, JobState.RUNNING) or lead is None or _gives_up(lead):
+        return []
+    granted = []
+    for _ in range(number):
+        fence = job.fence + 1
+        transition(job, JobEvent.HELP, text=f"attempt {fence} helps {lead.number}", fence=fence)
+        # The lead's memory: a round that runs out of it raises it once, for the next round.
+        granted.append(create_attempt(job, number=fence, helps=lead.number, memory=lead.memory_mib))
+    return granted
+
+
+def _gives_up(lead: Attempt) -> bool:
+    """Return whether too many helpers of this round ended without having finished a unit."""
+    idle = Attempt.objects.filter(job=lead.job, helps=lead.number, ended_at__isnull=False, units_done=0)
+    idle = idle.exclude(state__in=[AttemptState.SUCCEEDED, AttemptState.CANCELLED])
+    counts = idle.aggregate(failed=Count("pk", filter=Q(counted=True)), all=Count("pk"))
+    lost_limit = _LOST_HELPERS_FACTOR * bridge_settings().max_helpers
+    return bool(counts["failed"] >= _FAILED_HELPERS_LIMIT or counts["all"] >= lost_limit)
+
+
+@transaction.atomic
+def _cancel_waiting(job_id: uuid.UUID, number: int) -> None:
+    """Cancel the helpers that were granted last. The reap tick terminates their Batch jobs."""
+    job = lock_job(job_id)
+    waiting = Attempt.objects.filter(job=job, state__in=LIVE_ATTEMPT_STATES - {AttemptState.RUNNING})
+    for attempt in waiting.filter(helps__isnull=False).order_by("-number")[:number]:
+        attempt.job = job
+        transition(attempt, AttemptEvent.CANCEL, reason=Reason.NOT_NEEDED, counted=False, ended_at=Now())
