@@ -19,13 +19,13 @@ from .metrics.counters import record_calls
 from .metrics.log_line import log_metrics
 from .metrics.tally import tally_ended
 from .schedule.ticks import METRICS, OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
+from .services.removal.purge import purge
 from .services.requests.request import request_missing_jobs
 from .services.ticks.alerts import alert_overdue, alert_stuck_runnable
 from .services.ticks.ambiguous import resolve_ambiguous
 from .services.ticks.grant import read_queues
 from .services.ticks.lease import TickLease, run_tick
 from .services.ticks.observe import observe
-from .services.ticks.purge import purge
 from .services.ticks.reap import reap
 from .services.ticks.rescue import rescue
 from .services.ticks.resume import resume_idle

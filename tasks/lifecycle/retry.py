@@ -27,7 +27,7 @@ class Decision(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetUsage:
-    """Rounds that a job has used since it was created or revived (`lifecycle.helpers`)."""
+    """Rounds that a job has used since it was created or revived (`lifecycle.scaling`)."""
 
     counted: int
     undecided: int

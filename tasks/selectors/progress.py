@@ -57,7 +57,7 @@ class JobProgress:
     attempt_number: int = 0
     """Number of the round: how often the job has begun, or begun again."""
     containers: int = 0
-    """Containers that work on the job now."""
+    """Containers that run now."""
     remaining_s: int | None = None
 
 

@@ -23,6 +23,7 @@ TIMELINE_LIMIT = 200
 EVENT_LABELS: dict[str, str] = {
     "job.request": "Processing was requested",
     JobEvent.GRANT: "A new attempt was scheduled",
+    JobEvent.HELP: "A helper was scheduled",
     JobEvent.CLAIM: "A container started the job",
     JobEvent.RETRY: "The job is waiting for another attempt",
     "job.source_playable": "The uploaded file can already be watched",

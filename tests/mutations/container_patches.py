@@ -297,7 +297,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="an attempt that finished units counts",
         promise=6,
         file="tasks/services/state/attempt_end.py",
-        old='    if values["counted"] is not False and finished_media_units(attempt):\n',
+        old='    if values["counted"] is not False and attempt.units_done:\n',
         new="    if False:\n",
         tests=("tests/database/services/test_attempt_work.py::test_attempt_is_not_counted_when_it_finished_a_unit",),
     ),

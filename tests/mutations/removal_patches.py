@@ -10,7 +10,7 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a publication without units is emptied",
         promise=2,
-        file="tasks/services/ticks/purge.py",
+        file="tasks/services/removal/purge.py",
         old="    if keep or job.state != JobState.SUCCEEDED:\n",
         new="    if True:\n",
         tests=(f"{_SERVICES}/test_growth.py::test_publication_is_kept_when_its_units_were_removed_before",),
@@ -44,7 +44,7 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="too little time counts as a failed purge",
         promise=11,
-        file="tasks/services/ticks/purge.py",
+        file="tasks/services/removal/purge.py",
         old="        except _TimeIsUpError:\n            break\n",
         new="        except _TimeIsUpError as error:\n            _record_failure(row, str(error))\n",
         tests=(
@@ -86,7 +86,7 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="units of ended jobs stay in the database",
         promise=13,
-        file="tasks/services/ticks/purge.py",
+        file="tasks/services/removal/purge.py",
         old="            _remove_work(current)\n",
         new="            pass\n",
         tests=(f"{_SERVICES}/test_growth.py::test_plan_and_units_are_removed_when_the_job_was_published",),
@@ -94,7 +94,7 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="events stay in the database",
         promise=13,
-        file="tasks/services/ticks/expire.py",
+        file="tasks/services/removal/expire.py",
         old="            expired += _remove(first_id=old[0], last_id=old[-1])\n",
         new="            pass\n",
         tests=(
@@ -104,7 +104,7 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="events of active jobs are removed",
         promise=13,
-        file="tasks/services/ticks/expire.py",
+        file="tasks/services/removal/expire.py",
         old="~Exists(in_use), _is_old()",
         new="_is_old()",
         tests=(f"{_SERVICES}/test_growth.py::test_events_are_kept_when_their_old_job_was_not_pruned_yet",),
@@ -112,7 +112,7 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="events that stay hide the ones after them",
         promise=13,
-        file="tasks/services/ticks/expire.py",
+        file="tasks/services/removal/expire.py",
         old="        row.update(position=after)\n",
         new="        pass\n",
         tests=(f"{_SERVICES}/test_growth.py::test_expiry_reaches_all_events_when_those_that_stay_come_first",),

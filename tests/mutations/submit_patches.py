@@ -11,9 +11,9 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="an overdue final status still counts as undecided",
         promise=1,
-        file="tasks/services/state/budget.py",
-        old="undecided=ended.filter(counted=None).exclude(overdue).count()",
-        new="undecided=ended.filter(counted=None).count()",
+        file="tasks/services/state/rounds.py",
+        old="        if self.has_progressed or self.counted:\n",
+        new="        if self.has_progressed:\n",
         tests=(
             f"{_SERVICES}/test_attempt_limit.py::test_job_gets_another_attempt_when_a_few_final_statuses_never_come",
         ),
@@ -53,9 +53,9 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a finished unit does not reset host losses in a row",
         promise=6,
-        file="tasks/services/state/budget.py",
-        old="        if finished_a_unit or not is_loss(reason):\n",
-        new="        if not is_loss(reason):\n",
+        file="tasks/services/state/rounds.py",
+        old="        return not self.has_progressed and bool(ran) and",
+        new="        return bool(ran) and",
         tests=(f"{_FAULTS}/test_budget.py::test_job_survives_25_host_losses_when_a_unit_was_finished_in_between",),
     ),
     Patch(
@@ -69,16 +69,16 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="an overdue final status is not counted",
         promise=6,
-        file="tasks/services/state/budget.py",
-        old="filter(Q(counted=True) | overdue)",
-        new="filter(counted=True)",
+        file="tasks/services/state/rounds.py",
+        old="any(each.counted or each.is_overdue for each",
+        new="any(each.counted for each",
         tests=(f"{_SERVICES}/test_attempt_limit.py::test_job_is_dead_when_batch_never_reports_the_final_status",),
     ),
     Patch(
         name="a job waits for final statuses that are already overdue",
         promise=6,
         file="tasks/services/state/budget.py",
-        old=", ended_at__gt=Now() - _final_status_wait())\n",
+        old=", ended_at__gt=Now() - final_status_wait())\n",
         new=")\n",
         tests=(
             f"{_SERVICES}/test_attempt_limit.py::test_job_is_not_due_again_at_once_when_it_waits_for_final_statuses",
@@ -238,8 +238,8 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         name="attempts that did not count are causes of death",
         promise=6,
         file="tasks/services/state/dead_job.py",
-        old="newest_first.exclude(counted=False)",
-        new="newest_first",
+        old="else [each for each in rounds if each.counted]\n",
+        new="else rounds\n",
         tests=(
             f"{_SERVICES}/test_dead_job.py::test_uncounted_attempts_are_ignored_when_the_counted_ones_failed_the_same_way",
         ),

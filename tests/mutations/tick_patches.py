@@ -36,7 +36,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="objects of finished units are pruned",
         promise=2,
-        file="tasks/services/ticks/purge.py",
+        file="tasks/services/removal/purge.py",
         old="    remove_folders(prefix, keep=keep, before",
         new="    remove_folders(prefix, before",
         tests=(
@@ -46,7 +46,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the published job is purged",
         promise=2,
-        file="tasks/services/ticks/purge.py",
+        file="tasks/services/removal/purge.py",
         old="Job.objects.filter(~Exists(shown), ",
         new="Job.objects.filter(",
         tests=(f"{_SERVICES}/test_purge.py::test_shown_publication_is_not_purged_when_a_newer_one_exists",),
@@ -290,7 +290,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="objects are purged while a container can still write",
         promise=11,
-        file="tasks/services/ticks/purge.py",
+        file="tasks/services/removal/purge.py",
         old="    return attempts.filter(live | exiting)\n",
         new="    return attempts.filter(live)\n",
         tests=(

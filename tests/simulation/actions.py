@@ -19,11 +19,11 @@ from tasks.lifecycle.states import UnitKind
 from tasks.models import Attempt, Job, Tick, Video
 from tasks.services.container_api.finish import fail_attempt, reject_input
 from tasks.services.container_api.publish import finished_units, redo_units
+from tasks.services.removal.purge import purge
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.delete import delete_video
 from tasks.services.requests.request import request_again, revive
 from tasks.services.ticks.ambiguous import resolve_ambiguous
-from tasks.services.ticks.purge import purge
 from tasks.services.ticks.reap import reap
 from tasks.services.ticks.submit import submit_due
 from tests.db_snapshot import snapshot

@@ -21,10 +21,10 @@ from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, Attem
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.schedule.ticks import OBSERVE
 from tasks.services.container_api.heartbeat import HeartbeatReply
+from tasks.services.removal.purge import purge
 from tasks.services.requests.request import request_missing_jobs
 from tasks.services.ticks.ambiguous import resolve_ambiguous
 from tasks.services.ticks.observe import observe
-from tasks.services.ticks.purge import purge
 from tasks.services.ticks.reap import reap, reap_batch_jobs
 from tasks.services.ticks.rescue import rescue
 from tasks.services.ticks.resume import resume_idle

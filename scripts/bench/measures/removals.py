@@ -21,8 +21,8 @@ from tasks.batch.errors import BatchError
 from tasks.batch.port import Submission
 from tasks.conf import bridge_settings
 from tasks.models import Attempt, Job, Tick, Video
+from tasks.services.removal.purge import purge_deleted
 from tasks.services.ticks.lease import run_tick
-from tasks.services.ticks.purge import purge_deleted
 from tasks.services.ticks.reap import reap
 from tasks.storage.keys import job_folder, sources_folder
 

@@ -19,8 +19,8 @@ from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.container_api.claim import Claim, Lease, claim_attempt, lease_unit
 from tasks.services.container_api.finish import PlannedUnit, finish_plan, finish_unit
 from tasks.services.container_api.publish import publish
+from tasks.services.removal.purge import purge
 from tasks.services.requests.request import request_missing_jobs
-from tasks.services.ticks.purge import purge
 from tasks.services.ticks.submit import submit_due
 from tasks.transcode import (
     AUDIO_UNIT,

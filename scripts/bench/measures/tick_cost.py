@@ -16,11 +16,11 @@ from tasks.conf import bridge_settings
 from tasks.metrics.log_line import log_metrics
 from tasks.metrics.tally import tally_ended
 from tasks.models import Tick
+from tasks.services.removal.purge import purge
 from tasks.services.requests.request import request_missing_jobs
 from tasks.services.ticks.alerts import alert_overdue, alert_stuck_runnable
 from tasks.services.ticks.ambiguous import resolve_ambiguous
 from tasks.services.ticks.observe import observe
-from tasks.services.ticks.purge import purge
 from tasks.services.ticks.reap import reap
 from tasks.services.ticks.rescue import rescue
 from tasks.services.ticks.resume import resume_idle

@@ -13,7 +13,9 @@ from ...services.container_api.claim import Lease
 from ...services.container_api.finish import PlannedUnit, finish_plan
 from ...transcode import (
     SOURCE_WARNINGS,
+    Plan,
     Profile,
+    SourceInfo,
     check_cost,
     encode_cost_s,
     make_plan,
@@ -32,7 +34,7 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
     context.progress.start_stage(slot, "plan")
     profile = _profile(context.claim.profile)
     source = probe_source(path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
-    plan = make_plan(source, profile, threads=bridge_settings().threads_per_unit)
+    plan = _plan(source, profile)
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
     units = [
         PlannedUnit(
@@ -64,6 +66,14 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
         )
     )
     return False
+
+
+def _plan(source: SourceInfo, profile: Profile) -> Plan:
+    """Return the plan, with shorter units if the work is enough for helpers."""
+    conf = bridge_settings()
+    plan = make_plan(source, profile, threads=conf.threads_per_unit)
+    has_helpers = conf.max_helpers > 0 and encode_cost_s(plan) >= conf.helper_min_work_s * conf.threads_per_unit
+    return make_plan(source, profile, threads=conf.threads_per_unit, shared=True) if has_helpers else plan
 
 
 def _profile(name: str) -> Profile:

@@ -12,10 +12,10 @@ from django.db.models.functions import Now
 from ...conf import bridge_settings
 from ...lifecycle.states import JobState
 from ...models import Attempt, Event, GrantCounter, Job, Video
+from ...services.removal.purge import superseded_publications
 from ...services.ticks.alerts import OVERDUE_S, overdue_jobs
 from ...services.ticks.grant import UNKNOWN_QUEUE, current_limits
 from ...services.ticks.hold import held_attempts
-from ...services.ticks.purge import superseded_publications
 from ...services.ticks.reap import POLL_ENDED_FOR
 from ..finding import failed, ok, warning
 

@@ -155,7 +155,7 @@ def finish_attempt(claim: Claim) -> bool:
     """Mark the attempt SUCCEEDED before its container exits with code 0.
 
     The job is done, or other attempts hold the remaining units. Return False if those attempts have
-    ended in the meantime: this is now the only container at work, and must continue to claim units.
+    ended in the meantime: this is now the only container of the job, and must continue to claim units.
     """
     job = lock_job(claim.job_id)
     attempt = read_attempt(job, claim.number)

@@ -40,7 +40,7 @@ INPUT_REJECTED need no retry and are written by their modules. A SubmitJob that 
 or throttles does not end its attempt: `ticks.submit` repeats it, and `ticks.ambiguous` looks up one
 with unknown effect.
 
-A job's first container is its lead, others help it (`lifecycle.helpers`). A lead and its helpers are
+A job's first container is its lead, others help it (`lifecycle.scaling`). A lead and its helpers are
 a round. The attempt limit is one of rounds: a round counts if one of its attempts counts and none
 finished a video or audio unit, and it is a loss if all of its attempts are.
 

@@ -1,4 +1,4 @@
-"""Rounds of a job: a lead and the helpers that were granted while it worked (`lifecycle.helpers`).
+"""Rounds of a job: a lead and the helpers that were granted while it worked (`lifecycle.scaling`).
 
 The attempt limit is a limit of rounds, so this is where attempts become what the limit counts.
 """

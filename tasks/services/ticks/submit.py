@@ -30,7 +30,7 @@ from ...tracing import traced_attempt
 from ..state.locking import lock_job, read_attempt
 from ..state.transition import transition
 from .grant import grant_due
-from .helpers import grant_helpers
+from .scale import grant_helpers
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@
     const parts = [video.stage];
     if (video.units_total) parts.push(`${video.units_done} of ${video.units_total} units`);
     if (video.attempt > 1) parts.push(`attempt ${video.attempt}`);
-    if (video.containers > 1) parts.push(`${video.containers} machines at work`);
+    if (video.containers > 1) parts.push(`${video.containers} machines running`);
     if (video.remaining_s !== null) parts.push(video.remaining_s < 90 ? "about a minute left" : `about ${Math.round(video.remaining_s / 60)} minutes left`);
     return parts.filter(Boolean).join(" · ");
   }

@@ -43,16 +43,20 @@ meanwhile. Less is cut off.
 _FEWEST_AAC_FRAMES = 2
 """The first AAC frame is encoder priming. A video too short for another one loses its audio."""
 
+_RAMP_SEGMENTS = (2, 4, 8)
+"""Lengths of the first units."""
+
 _POSTER_SHARE = 10
 _POSTER_LATEST_S = 60
 _POSTER_SHORT_SIDE_PX = 720
 _HD_SHORT_SIDE_PX = 720
 
 
-def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
+def make_plan(source: SourceInfo, profile: Profile, *, threads: int, shared: bool = False) -> Plan:
     """Return the plan for `source` with `profile`; `threads` is the number of threads per encoder.
 
-    Pure function: the same arguments give the same plan.
+    `shared` is whether several containers may work on it. Pure function: the same arguments give the
+    same plan.
     """
     rate = _rate(source)
     direct = plays_directly(source)
@@ -83,7 +87,13 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int) -> Plan:
         preset=profile.preset,
         threads=threads,
         rungs=rungs,
-        video_units=_units(grid, segment_frames, profile, warm_up_frames=gop_frames * profile.warm_up_gops)
+        video_units=_units(
+            grid,
+            segment_frames,
+            unit_segments=profile.shared_unit_segments if shared else profile.unit_segments,
+            ramp=_RAMP_SEGMENTS if profile.is_ramped else (),
+            warm_up_frames=gop_frames * profile.warm_up_gops,
+        )
         if rungs
         else (),
         audio=_audio(source, profile, grid, segment_frames),
@@ -173,19 +183,34 @@ def _microseconds_up(seconds: Fraction) -> str:
     return str(exact.quantize(Decimal("0.000001"), rounding=ROUND_CEILING))
 
 
-def _units(grid: _Grid, segment_frames: int, profile: Profile, *, warm_up_frames: int) -> tuple[VideoUnit, ...]:
-    """Divide the grid into the fewest possible units, whose lengths differ by at most a segment.
+def _units(
+    grid: _Grid, segment_frames: int, *, unit_segments: int, ramp: tuple[int, ...], warm_up_frames: int
+) -> tuple[VideoUnit, ...]:
+    """Divide the grid into units: those of the ramp, and then the fewest possible of equal length.
 
-    A remainder shorter than a segment becomes part of the last unit.
+    Equal is to within a segment. A remainder shorter than a segment becomes part of the last unit.
     """
     segments = max(1, grid.frames // segment_frames)
-    count = -(-segments // profile.unit_segments)
-    starts = [-(-segments * index // count) * segment_frames for index in range(count)]
+    firsts = _ramp(segments, unit_segments, ramp)
+    rest = segments - firsts[-1]
+    count = -(-rest // unit_segments)
+    firsts[-1:] = [firsts[-1] - (-rest * index // count) for index in range(count)]
+    starts = [first * segment_frames for first in firsts]
     ends = [*starts[1:], grid.frames]
     return tuple(
         VideoUnit(index, first, end, grid.seeks_s(first - warm_up_frames))
         for index, (first, end) in enumerate(zip(starts, ends, strict=True))
     )
+
+
+def _ramp(segments: int, unit_segments: int, ramp: tuple[int, ...]) -> list[int]:
+    """Return the first segment of each unit of the ramp, and of what follows: a unit that is as long at least."""
+    firsts = [0]
+    for length in ramp:
+        if length >= unit_segments or segments - firsts[-1] < 2 * length:
+            break
+        firsts.append(firsts[-1] + length)
+    return firsts
 
 
 def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: int) -> AudioPlan | None:

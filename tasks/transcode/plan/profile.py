@@ -45,6 +45,14 @@ class Profile:
     """Maximum number of segments per unit: about two minutes, at which warm-up and look-ahead
     frames cost 6 %.
     """
+    shared_unit_segments: int = 10
+    """The same where several containers may work on the video: about one minute, so that each slot
+    of many gets one.
+    """
+    is_ramped: bool = True
+    """Whether the first units are short (12, 24 and 48 s by default), so that the first seconds can
+    be watched early.
+    """
     audio_bps: int = 128_000
     thumbnail_s: float = 10.0
     """Interval between the thumbnails of the seek bar."""
@@ -68,6 +76,7 @@ FAST = Profile(
     warm_up_gops=1,
     look_ahead_frames=10,
     unit_segments=10,
+    is_ramped=False,
     audio_bps=96_000,
 )
 """A small, quickly encoded ladder in units of one minute, for trying out the whole pipeline."""
@@ -87,6 +96,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "gop_s": (0.5, 10),
     "segment_gops": (1, 10),
     "unit_segments": (1, 1000),
+    "shared_unit_segments": (1, 1000),
     "audio_bps": (32_000, 320_000),
     "thumbnail_s": (1, 600),
 }

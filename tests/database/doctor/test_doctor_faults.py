@@ -32,10 +32,10 @@ from tasks.management.commands.doctor import PROBES
 from tasks.models import Attempt, Job, Tick, Video
 from tasks.schedule.sync import sync_entries
 from tasks.schedule.ticks import TICKS
+from tasks.services.removal.purge import prune_jobs, purge_deleted, purge_superseded
 from tasks.services.requests.delete import delete_video
 from tasks.services.requests.request import request_again
 from tasks.services.ticks.lease import run_tick
-from tasks.services.ticks.purge import prune_jobs, purge_deleted, purge_superseded
 from tests.batch_faults import Faults
 from tests.buckets import use_new_bucket
 from tests.factories import age, published, submitted_attempt, uploaded_video

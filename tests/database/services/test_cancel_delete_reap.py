@@ -16,9 +16,9 @@ from tasks.lifecycle.observation import BatchStatus
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.container_api.finish import fail_attempt
+from tasks.services.removal.purge import purge
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.request import request_again
-from tasks.services.ticks.purge import purge
 from tasks.services.ticks.reap import reap
 from tasks.storage.keys import job_folder, unit_folder
 from tests.factories import ScriptedBatch, age, claimed, published, submitted_attempt, uploaded_video

@@ -218,12 +218,12 @@ def test_last_known_queue_stays_when_aws_denies_reading_it(batch: ScriptedBatch)
     batch.vcpus = 64
     for _ in range(2):
         read_queues(batch=batch)
-    assert batch.queue_reads == 1
+    assert batch.queue_reads == 2, "the leads' queue and the helpers'"
     batch.describe_error = BatchDeniedError("AccessDenied")
     age(GrantCounter, "queue_read_at", seconds=301)
     read_queues(batch=batch)
     read_queues(batch=batch)
-    assert (batch.queue_reads, current_limits().total) == (2, 64)
+    assert (batch.queue_reads, current_limits().total) == (4, 64)
 
 
 def test_imported_video_is_a_bulk_job_when_only_a_tick_found_it() -> None:
@@ -276,7 +276,7 @@ def test_others_are_granted_when_a_jobs_rows_cannot_be_used(caplog: pytest.LogCa
 def test_full_batch_costs_few_statements_when_20000_jobs_wait(batch: ScriptedBatch) -> None:
     with CaptureQueriesContext(connection) as statements:
         assert submit_due(batch=batch).submitted == 0
-    assert len(statements) <= 12, [each["sql"][:80] for each in statements]
+    assert len(statements) <= 20, [each["sql"][:80] for each in statements]
     assert not [each for each in statements if "'bulk'" in each["sql"] and "row_number" in each["sql"]]
 
 

@@ -20,9 +20,9 @@ from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.selectors.timeline import job_timeline, video_timeline
 from tasks.services.container_api.finish import reject_input
 from tasks.services.container_api.publish import finished_units, read_plan
+from tasks.services.removal.expire import expire_events
+from tasks.services.removal.purge import prune_jobs, purge, purge_superseded
 from tasks.services.requests.request import request_again, revive
-from tasks.services.ticks.expire import expire_events
-from tasks.services.ticks.purge import prune_jobs, purge, purge_superseded
 from tasks.storage.keys import job_folder
 from tests.factories import age, claimed, finished_media, planned, published, submitted_attempt, uploaded_video
 
@@ -177,9 +177,9 @@ def test_expiry_reaches_all_events_when_those_that_stay_come_first(monkeypatch: 
     containers_are_gone()
     prune_jobs(limit=10)
     weeks_pass()
-    monkeypatch.setattr("tasks.services.ticks.expire._PAGE_EVENTS", 3)
+    monkeypatch.setattr("tasks.services.removal.expire._PAGE_EVENTS", 3)
     passed_s = count(step=bridge_settings().purge_time_limit_s * 0.6)
-    monkeypatch.setattr("tasks.services.ticks.expire.time", SimpleNamespace(monotonic=lambda: next(passed_s)))
+    monkeypatch.setattr("tasks.services.removal.expire.time", SimpleNamespace(monotonic=lambda: next(passed_s)))
     for _ in range(20):
         expire_events()
     assert not Event.objects.filter(video_id=ended.pk).exists()

@@ -16,8 +16,8 @@ from django.test.utils import CaptureQueriesContext
 
 from tasks.conf import bridge_settings
 from tasks.models import Attempt, Job, Tick, Video
+from tasks.services.removal.purge import prune_jobs, purge
 from tasks.services.requests.request import request_again
-from tasks.services.ticks.purge import prune_jobs, purge
 from tasks.storage.keys import job_folder
 from tests.factories import age, published
 
@@ -71,6 +71,6 @@ def test_pruning_stops_in_time_when_each_job_takes_long(monkeypatch: pytest.Monk
     request_again(video_id=video.pk)
     Attempt.objects.update(batch_status="SUCCEEDED")
     passed_s = count(step=bridge_settings().purge_time_limit_s * 0.75)
-    monkeypatch.setattr("tasks.services.ticks.purge.time", SimpleNamespace(monotonic=lambda: next(passed_s)))
+    monkeypatch.setattr("tasks.services.removal.purge.time", SimpleNamespace(monotonic=lambda: next(passed_s)))
     assert prune_jobs(limit=10) == 1, "the next tick prunes the second job"
     assert prune_jobs(limit=10) == 1

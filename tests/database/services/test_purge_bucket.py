@@ -14,7 +14,7 @@ from django.core.files.storage import default_storage
 
 from tasks.conf import bridge_settings
 from tasks.models import Attempt, Job, Tick, Unit, Video
-from tasks.services.ticks.purge import prune_jobs, purge_deleted
+from tasks.services.removal.purge import prune_jobs, purge_deleted
 from tasks.storage.bucket import BucketError, default_bucket
 from tasks.storage.folders import remove_folders
 from tasks.storage.keys import job_folder, unit_folder
@@ -101,7 +101,7 @@ def test_deletion_continues_at_the_next_tick_when_it_does_not_end_in_time(monkey
     stored(*(f"published/{video.pk}/j/unit-{number}/360p.mp4" for number in range(10)))
     video.delete()
     passed_s = count(step=bridge_settings().purge_time_limit_s * 0.4)
-    monkeypatch.setattr("tasks.services.ticks.purge.time", SimpleNamespace(monotonic=lambda: next(passed_s)))
+    monkeypatch.setattr("tasks.services.removal.purge.time", SimpleNamespace(monotonic=lambda: next(passed_s)))
     left, ticks = [len(objects())], 0
     while Video.objects.exists():
         assert Video.objects.get().purge_failed_at is None, "too little time is no failure"

@@ -21,12 +21,12 @@ from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, UnitKind
 from tasks.models import Attempt, Event, Job, Tick
 from tasks.services.container_api.finish import fail_attempt, finish_unit
+from tasks.services.removal.purge import purge_deleted
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.ambiguous import resolve_ambiguous
 from tasks.services.ticks.observe import observe
-from tasks.services.ticks.purge import purge_deleted
 from tasks.services.ticks.submit import record_submitted, submit_due, take_due
 from tests.factories import (
     ScriptedBatch,

@@ -20,9 +20,9 @@ from django.core.files.storage import default_storage
 from django.db.models import F
 
 from tasks.models import DirectUpload, Event, Job, Video
+from tasks.services.removal.purge import purge, purge_deleted
 from tasks.services.requests.direct_upload import delete_abandoned_uploads
 from tasks.services.state.locking import lock_video
-from tasks.services.ticks.purge import purge, purge_deleted
 from tasks.storage.bucket import Bucket, BucketError
 from tasks.storage.parts import MIN_PART_BYTES, part_size_bytes
 from tests.buckets import use_new_bucket

@@ -263,6 +263,7 @@ def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Cl
         "stage": "Done",
         "units_done": 3,
         "units_total": 3,
+        "containers": 0,
         "attempt": 1,
         "remaining_s": None,
         "active": False,

@@ -66,7 +66,13 @@ def test_progress_includes_frames_in_flight_when_no_unit_is_done() -> None:
     claim = working()
     leased(claim)
     assert report_progress(claim, 30) == JobProgress(
-        percent=25, stage_label="Encoding", units_done=0, units_total=2, attempt_number=1, remaining_s=None
+        percent=25,
+        stage_label="Encoding",
+        units_done=0,
+        units_total=2,
+        attempt_number=1,
+        containers=1,
+        remaining_s=None,
     )
 
 

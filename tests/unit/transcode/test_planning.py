@@ -22,12 +22,13 @@ SHORT = dataclasses.replace(STANDARD, unit_segments=1, warm_up_gops=1)
     frames=st.integers(1, 20_000),
     rate=st.sampled_from([Fraction(30), Fraction(30000, 1001), Fraction(25), Fraction(24000, 1001), Fraction(60)]),
     unit_segments=st.integers(1, 10),
+    is_ramped=st.booleans(),
 )
 @settings(deadline=None)
 def test_units_cover_every_frame_once_when_length_and_rate_vary(
-    frames: int, rate: Fraction, unit_segments: int
+    frames: int, rate: Fraction, unit_segments: int, is_ramped: bool
 ) -> None:
-    profile = dataclasses.replace(STANDARD, unit_segments=unit_segments)
+    profile = dataclasses.replace(STANDARD, unit_segments=unit_segments, is_ramped=is_ramped)
     plan = make_plan(make_source(frames=frames, rate=rate), profile, threads=1)
     assert plan.frames == frames
     units = plan.video_units
@@ -37,10 +38,20 @@ def test_units_cover_every_frame_once_when_length_and_rate_vary(
     assert all(unit.first_frame % plan.segment_frames == 0 for unit in units)
     lengths = [-(-(unit.end_frame - unit.first_frame) // plan.segment_frames) for unit in units]
     assert max(lengths) <= unit_segments + 1
-    # No unit is much longer than another, so that no container waits long for the last one.
-    assert len(units) == 1 or (max(lengths) - min(lengths) <= 2 and min(lengths) >= 1)
+    # After the ramp, no unit is much longer than another, so that no container waits long for the last one.
+    ramp = len([each for each in (2, 4, 8) if is_ramped and each in lengths[:3]])
+    rest = lengths[ramp:] or lengths[-1:]
+    assert len(units) == 1 or (max(rest) - min(rest) <= 2 and min(lengths) >= 1)
     assert 0 <= plan.poster_frame < plan.frames
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+@pytest.mark.parametrize(("shared", "lengths_s"), [(False, [12, 24, 48, 120, 120]), (True, [12, 24, 48, 60, 60])])
+def test_first_units_are_short_when_the_video_is_long(shared: bool, lengths_s: list[int]) -> None:
+    plan = make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1, shared=shared)
+    lengths = [(unit.end_frame - unit.first_frame) // 30 for unit in plan.video_units]
+    assert lengths[:5] == lengths_s
+    assert max(lengths) == lengths_s[-1]
 
 
 def test_last_slide_is_shown_when_it_has_hardly_any_duration() -> None:

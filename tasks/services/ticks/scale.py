@@ -1,4 +1,4 @@
-"""Helpers: more containers for jobs with much work left, as many as `lifecycle.helpers` wants.
+"""Helpers: more containers for jobs with much work left, as many as `lifecycle.scaling` wants.
 
 Decided again by each submit tick. Jobs are helped in the order in which they were requested, uploads
 before bulk, as far as the helpers' queue has room. Helpers that still wait for a machine when little
@@ -20,8 +20,8 @@ from django.db.models import Count, F, Max, Q, Sum
 from django.db.models.functions import Extract, Now
 
 from ...conf import BridgeSettings, bridge_settings
-from ...lifecycle.helpers import HelperRule, Work, missing_helpers, surplus_helpers, wanted_helpers, work_left_s
 from ...lifecycle.reasons import Reason
+from ...lifecycle.scaling import HelperRule, Work, missing_helpers, surplus_helpers, wanted_helpers, work_left_s
 from ...lifecycle.states import (
     LIVE_ATTEMPT_STATES,
     MEDIA_UNIT_KINDS,
@@ -83,7 +83,8 @@ def grant_helpers(*, limit: int) -> list[Attempt]:
         left = limit - len(granted)
         live = help_.running + help_.waiting
         missing = missing_helpers(wanted=help_.wanted, live=live, room=room - len(granted))
-        granted += _grant(help_, number=min(left, missing))
+        if number := min(left, missing):
+            granted += _grant(help_, number=number)
         if len(granted) >= limit:
             break
     return granted
@@ -98,7 +99,7 @@ def _room(counter: GrantCounter, conf: BridgeSettings) -> int:
 
 
 def _needs(conf: BridgeSettings) -> list[_Help]:
-    """Return the jobs at work in the order in which they are helped, with what they have and need."""
+    """Return the active jobs in the order in which they are helped, with what they have and need."""
     at_work = Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING], fence__gt=0)
     # "bulk" comes before "upload" by name.
     jobs = list(at_work.order_by("-priority", "created_at").defer("plan")[:_JOBS])
@@ -171,8 +172,6 @@ def _work(jobs: Sequence[Job], conf: BridgeSettings) -> dict[uuid.UUID, Work]:
 
 @transaction.atomic
 def _grant(help_: _Help, *, number: int) -> list[Attempt]:
-    if number <= 0:
-        return []
     job = lock_job(help_.job_id)
     lead = Attempt.objects.filter(job=job, number=help_.lead).first()
     if job.state not in (JobState.QUEUED, JobState.RUNNING) or lead is None or _gives_up(lead):

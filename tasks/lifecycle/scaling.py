@@ -1,4 +1,4 @@
-"""How many containers work on one job at a time. Pure.
+"""Scaling: how many containers work on one job at a time. Pure.
 
 A job's first container is its lead. While much work is left, others help it: each leases units like
 the lead, so who does which unit makes no difference. A lead and its helpers are a round, which has

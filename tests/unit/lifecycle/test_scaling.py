@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.lifecycle.helpers import (
+from tasks.lifecycle.scaling import (
     HelperRule,
     Work,
     missing_helpers,

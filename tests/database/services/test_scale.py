@@ -18,8 +18,8 @@ from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.budget import budget_usage
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.grant import read_queues
-from tasks.services.ticks.helpers import grant_helpers
 from tasks.services.ticks.resume import resume_idle
+from tasks.services.ticks.scale import grant_helpers
 from tasks.services.ticks.submit import submit_due
 from tests.factories import (
     ScriptedBatch,
@@ -187,7 +187,7 @@ def test_job_goes_on_when_a_helper_outlives_the_lead(lead: Claim, batch: Scripte
     job = Job.objects.get()
     assert (job.state, resume_idle()) == ("RUNNING", 0)
     submit_due(batch=batch)
-    assert len(helpers()) == 21, "the round goes on, and so do its helpers"
+    assert len(helpers()) == 21, "the round continues, with all its helpers"
     finished_media(helper)
     assert leased(helper).kind == "publish", "the last one out publishes"
 

@@ -31,8 +31,8 @@ from ...storage.keys import job_folder, published_folder, sources_folder, unit_f
 from ..requests.direct_upload import delete_abandoned_uploads
 from ..state.locking import lock_job
 from ..state.transition import append_event
+from ..ticks.reap import POLL_ENDED_FOR
 from .expire import expire_events
-from .reap import POLL_ENDED_FOR
 
 logger = logging.getLogger(__name__)
 

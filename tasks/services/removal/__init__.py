@@ -1,0 +1,3 @@
+"""Removal of rows and objects: what people deleted, what is superseded or ended, and old events."""
+
+from __future__ import annotations
