@@ -46,7 +46,9 @@ def empty_response_batch(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsBatch]:
     server.server_close()
 
 
-SUBMISSION = Submission(name="batchreel-x-1", parameters={}, environment={}, vcpus=1, memory_mib=512, timeout_s=60)
+SUBMISSION = Submission(
+    name="batchreel-x-1", queue="none", parameters={}, environment={}, vcpus=1, memory_mib=512, timeout_s=60
+)
 
 
 @pytest.mark.parametrize(

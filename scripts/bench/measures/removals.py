@@ -102,6 +102,7 @@ def _submit(job_id: uuid.UUID) -> str:
     conf = bridge_settings()
     submission = Submission(
         name=_name(job_id),
+        queue=conf.job_queue,
         parameters={},
         environment={},
         vcpus=conf.vcpus,

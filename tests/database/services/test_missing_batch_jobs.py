@@ -94,7 +94,13 @@ def test_waiting_attempts_are_kept_when_one_percent_of_responses_is_empty(
     for job in jobs:
         batch.submit(
             Submission(
-                name=f"batchreel-{job.pk}-1", parameters={}, environment={}, vcpus=1, memory_mib=1024, timeout_s=60
+                name=f"batchreel-{job.pk}-1",
+                queue="q",
+                parameters={},
+                environment={},
+                vcpus=1,
+                memory_mib=1024,
+                timeout_s=60,
             )
         )
     Attempt.objects.bulk_create(

@@ -154,7 +154,9 @@ def test_progress_shows_what_a_job_waits_for_when_no_container_runs(batch_status
 
 def test_progress_is_zero_when_there_is_no_plan_or_it_has_no_frames() -> None:
     claim = claimed(submitted_attempt(uploaded_video()))
-    assert progress_of(claim.job_id) == JobProgress(percent=0, stage_label="Getting ready", attempt_number=1)
+    assert progress_of(claim.job_id) == JobProgress(
+        percent=0, stage_label="Getting ready", attempt_number=1, containers=1
+    )
     planned(claim, video_units=1, audio=False)
     Unit.objects.update(weight_frames=0)
     assert progress_of(claim.job_id).percent == 0
