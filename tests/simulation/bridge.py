@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from tasks.batch.errors import BatchError
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptState
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.schedule.ticks import OBSERVE
@@ -190,7 +191,11 @@ class Bridge:
         healthy = {pk: job for pk, job in self._waiting_for_a_host() if not job.forgotten}
         healthy.update({each.claim.attempt_id: each.batch_job for each in self._alive_by_heartbeat() if each.claim})
         yield
+        # A helper that waits for a machine may become superfluous.
+        superfluous = Attempt.objects.filter(reason__in=[Reason.ROUND_ENDED, Reason.NOT_NEEDED], claimed_at=None)
         states = dict(Attempt.objects.filter(pk__in=healthy).values_list("pk", "state"))
+        for pk in set(superfluous.values_list("pk", flat=True)) & set(healthy):
+            del healthy[pk]
         for pk, job in healthy.items():
             assert states[pk] in LIVE_ATTEMPT_STATES, f"a healthy attempt was ended: {Attempt.objects.get(pk=pk)}"
             assert not job.is_over, f"a healthy container's Batch job was ended: {job}"
