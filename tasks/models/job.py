@@ -53,7 +53,7 @@ class Job(models.Model):
         db_default=Value([], models.JSONField()),
         help_text="Warnings about the source, for its page.",
     )
-    duration_s = models.FloatField(null=True, blank=True, help_text="Length of what was published.")
+    duration_s = models.FloatField(null=True, blank=True, help_text="Length of the output, by the plan.")
     source_playable_at = models.DateTimeField(
         null=True,
         blank=True,

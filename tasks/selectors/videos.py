@@ -16,6 +16,8 @@ from ..lifecycle.retry_offer import RetryOffer, retry_offer
 from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
 from ..lifecycle.video_status import VideoStatus, video_status
 from ..models import Job, Video
+from .growing import GROWING_KEY, Playable, playable
+from .media_urls import media_url
 from .progress import JobProgress, is_interrupted, job_progress
 
 if TYPE_CHECKING:
@@ -48,12 +50,28 @@ class VideoOverview:
     retry: RetryOffer
     newest_job: Job | None
     watchable: str
-    """What can be watched: the id of the published job, SOURCE, or empty for nothing."""
+    """What can be watched: the id of the published job, SOURCE, the key of a growing playlist, or empty for nothing."""
+    playlist_url: str
+    """URL of the playlist that can be watched; empty if there is none."""
+    playable_s: float | None
+    """Seconds from the beginning that can be watched; None if nothing can be, or only the uploaded file."""
 
     @property
     def source_is_watchable(self) -> bool:
         """Whether only the uploaded file itself can be watched."""
         return self.watchable == SOURCE
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether what can be watched is a growing playlist."""
+        return self.watchable.startswith(GROWING_KEY)
+
+    @property
+    def playable_clock(self) -> str:
+        """How far the video can be watched, as 1:02:03 or 2:03."""
+        minutes, seconds = divmod(int(self.playable_s or 0), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
     @property
     def is_active(self) -> bool:
@@ -86,20 +104,24 @@ def may_for_all(user: AbstractBaseUser | AnonymousUser, action: Literal["view", 
 
 
 def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
-    """Return the overview of each video, by video id, in three queries."""
+    """Return the overview of each video, by video id, in four queries."""
     newest = _newest_jobs(video.pk for video in videos)
     progress = job_progress(newest.values())
+    grown = playable(newest.values())
     found = {}
     for video in videos:
         job = newest.get(video.pk)
         status = _status(video, job)
+        watchable, playlist_url, playable_s = _watchable(video, job, grown.get(job.pk) if job else None)
         found[video.pk] = VideoOverview(
             status=status,
             message=_message(status, job),
             progress=progress[job.pk] if job else JobProgress(),
             retry=retry_offer(status, JobState(job.state) if job else None),
             newest_job=job,
-            watchable=_watchable(video, job),
+            watchable=watchable,
+            playlist_url=playlist_url,
+            playable_s=playable_s,
         )
     return found
 
@@ -134,11 +156,16 @@ def _status(video: Video, newest: Job | None) -> VideoStatus:
     )
 
 
-def _watchable(video: Video, newest: Job | None) -> str:
-    if video.published_job_id is not None:
-        return str(video.published_job_id)
-    plays = newest is not None and newest.source_playable_at is not None and newest.source_name == str(video.source)
-    return SOURCE if plays else ""
+def _watchable(video: Video, newest: Job | None, grown: Playable | None) -> tuple[str, str, float | None]:
+    """Return what can be watched, the URL of its playlist, and how many seconds."""
+    if video.published_job is not None:
+        job = video.published_job
+        return str(job.pk), media_url(job.playlist_key), job.duration_s
+    if newest is not None and newest.source_playable_at is not None and newest.source_name == str(video.source):
+        return SOURCE, "", None
+    if grown is not None:
+        return grown.key, grown.playlist_url, grown.seconds
+    return "", "", None
 
 
 def _message(status: VideoStatus, newest: Job | None) -> str:

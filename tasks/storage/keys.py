@@ -4,6 +4,7 @@ The folders of every object that the app writes, reads or deletes are defined he
 
 sources/<video>/<random>/<file name>            an upload: a name is one version of the source
 published/<video>/<job>/<unit folder>/<file>    what a job made; browsers may read below this prefix only
+published/<video>/<job>/growing-f<fence>/<file> playlists that the site renders from rows: nothing is stored there
 doctor/<random>                                 what `manage.py doctor` writes and removes again
 published/doctor/<random>                       the same, written in a container by `doctor --from-batch`
 """
@@ -18,6 +19,8 @@ PUBLISHED = "published"
 PUBLISHED_PREFIX = f"{PUBLISHED}/"
 """Browsers may read objects below this prefix by key. A source is served only by its video's id, and
 only if it plays directly."""
+
+GROWING_PREFIX = "growing-f"
 
 SITE_DOCTOR_FOLDER = "doctor"
 CONTAINER_DOCTOR_FOLDER = f"{PUBLISHED}/doctor"
@@ -62,6 +65,15 @@ def published_folder(video: _Video) -> str:
 def job_folder(job: _Job) -> str:
     """Return the folder of everything that a job made."""
     return f"{PUBLISHED}/{job.video_id}/{job.pk}"
+
+
+def growing_folder(job: _Job, *, plan_fence: int) -> str:
+    """Return the folder of a job's growing playlists, next to those of its units.
+
+    Names in them, and in the published playlists, are relative, so they mean the same objects. A plan that
+    is made again has another fence, and so another folder: its segments do not continue the earlier ones.
+    """
+    return f"{job_folder(job)}/{GROWING_PREFIX}{plan_fence}"
 
 
 def unit_folder(unit: _Unit) -> str:

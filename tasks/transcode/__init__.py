@@ -20,13 +20,15 @@ from .errors import (
     StoppedError,
     TranscodeError,
     UnitKey,
+    audio_unit,
 )
 from .outputs import MediaFile, SeamSums, Segment, UnitOutput
+from .package.growing import GROWING_NAME, Growing, grow
 from .package.manifest import Publication, PublishedFile
 from .package.publication import build_publication
 from .plan.cost import check_cost, encode_cost_s
 from .plan.ladder import Rung
-from .plan.plan import AudioPlan, Plan, VideoUnit
+from .plan.plan import AudioPlan, AudioUnit, Plan, VideoUnit
 from .plan.planning import make_plan
 from .plan.profile import PROFILES, Profile, ProfileRung, site_profiles
 from .probe.probe import probe_source
@@ -38,13 +40,16 @@ from .verify.objects import BadPlaylist, BadUnit, verify_playlists, verify_publi
 
 __all__ = [
     "AUDIO_UNIT",
+    "GROWING_NAME",
     "PROFILES",
     "SOURCE_WARNINGS",
     "AudioPlan",
     "AudioSource",
+    "AudioUnit",
     "BadPlaylist",
     "BadUnit",
     "EncodeError",
+    "Growing",
     "InconsistentOutputError",
     "InputRejectedError",
     "InputSuspectError",
@@ -66,11 +71,13 @@ __all__ = [
     "UnitOutput",
     "VideoUnit",
     "Walls",
+    "audio_unit",
     "build_publication",
     "check_cost",
     "encode_audio",
     "encode_cost_s",
     "encode_video",
+    "grow",
     "landlock_abi",
     "make_plan",
     "probe_source",

@@ -8,9 +8,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 UnitKey = int | str
-"""Identifies a unit of a plan: the index of a video unit, or AUDIO_UNIT."""
+"""Identifies a unit of a plan: the index of a video unit, or the name of an audio unit."""
 
 AUDIO_UNIT = "audio"
+"""The first audio unit; in most plans, the only one."""
+
+
+def audio_unit(index: int) -> UnitKey:
+    """Return the key of an audio unit."""
+    return f"{AUDIO_UNIT}-{index}" if index else AUDIO_UNIT
 
 
 class TranscodeError(Exception):

@@ -24,6 +24,7 @@ from ..storage.bucket import Bucket, default_bucket
 from ..storage.keys import PUBLISHED_PREFIX
 from .access import json_view
 from .byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
+from .growing import growing_place, growing_playlist
 from .signed import SIGNED_SUFFIXES
 from .signed_texts import accepts_gzip, signed_gzip
 
@@ -51,8 +52,13 @@ _NO_CACHE = "no-store"
 @require_safe
 @json_view
 def media(request: HttpRequest, key: str) -> HttpResponseBase:
-    """Respond with the object or the requested range (200, 206, 404 or 416), or redirect to a bucket (302)."""
+    """Respond with the object or the requested range (200, 206, 404 or 416), or redirect to a bucket (302).
+
+    The playlists of a video that is still being made are rendered (200, 404 or 410).
+    """
     _require_allowed(request, key)
+    if place := growing_place(key):
+        return growing_playlist(request, key, place, content_type=_content_type(key))
     bucket = default_bucket()
     return (
         _from_folder(request, key, content_type=_content_type(key), cache=_CACHE)

@@ -90,13 +90,14 @@ def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> 
 @require_safe
 @html_view
 def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
-    """Show one video: status, progress, timeline, and the player once it is published."""
+    """Show one video: status, progress, timeline, and the player once something can be watched."""
     video = get_object_or_404(videos_for(request.user), pk=video_id)
     published = video.published_job
+    overview = video_overview(video)
     context = {
         "video": video,
-        "overview": video_overview(video),
-        "playlist_url": media_url(published.playlist_key) if published else "",
+        "overview": overview,
+        "playlist_url": overview.playlist_url,
         "poster_url": media_url(published.poster_key) if published else "",
         "warnings": published.warnings if published else [],
         "timeline": video_timeline(video.pk),

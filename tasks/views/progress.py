@@ -47,6 +47,8 @@ def _as_json(overview: VideoOverview) -> dict[str, Any]:
         "remaining_s": progress.remaining_s,
         "active": overview.is_active,
         "watchable": overview.watchable,
+        "playable_s": overview.playable_s,
+        "playlist": overview.playlist_url,
     }
 
 

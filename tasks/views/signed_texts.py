@@ -16,17 +16,43 @@ from django.core.files.storage import default_storage
 from django.http import HttpRequest
 
 from ..conf import bridge_settings
-from ..storage.bucket import Bucket
+from ..storage.bucket import Bucket, default_bucket
 from .signed import sign
 
 KEPT_TEXTS = 128
 """Number of texts that a process keeps: of 25 videos with five rungs, up to 10 MB."""
 
 
+KEPT_URLS = 2048
+"""Number of presigned URLs that a process keeps, of growing playlists: of 4 videos with five rungs."""
+
+
 def signed_gzip(bucket: Bucket, key: str) -> bytes:
     """Return the object `key` with presigned URLs, compressed. Raises FileNotFoundError."""
     window_s = bridge_settings().signed_url_ttl_s / 2
     return _signed_gzip(bucket.name, key, _credential(bucket.presigned_url(key)), time.time() // window_s)
+
+
+def signing_window(key: str) -> tuple[str, float] | None:
+    """Return what changes whenever URLs are signed again; None if the storage is no bucket."""
+    bucket = default_bucket()
+    if bucket is None:
+        return None
+    return _credential(bucket.presigned_url(key)), time.time() // (bridge_settings().signed_url_ttl_s / 2)
+
+
+def presigned_url(key: str) -> str:
+    """Return the presigned URL of an object in the bucket, which stays the same for half of `signed_url_ttl_s`.
+
+    Players that read a growing playlist again find the URLs that they have.
+    """
+    bucket = Bucket(default_storage)
+    return _presigned_url(bucket.name, key, *(signing_window(key) or ("", 0.0)))
+
+
+@lru_cache(maxsize=KEPT_URLS)
+def _presigned_url(_bucket: str, key: str, _credential: str, _window: float) -> str:
+    return Bucket(default_storage).presigned_url(key)
 
 
 def accepts_gzip(request: HttpRequest) -> bool:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import array
+import dataclasses
+import random
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks.transcode import encode_audio, make_plan, probe_source
 from tasks.transcode.mp4.fragments import read_fragments
 from tasks.transcode.mp4.init_segment import read_init
 from tests.media.clips import H264, ffmpeg, make_clip, numbers_filter
+from tests.media.runs import SMALL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,3 +125,61 @@ def test_audio_is_complete_and_in_sync_when_its_format_changes_midway(tmp_path: 
     assert len(samples) / RATE_HZ == pytest.approx(6.0, abs=0.05)
     beep_at = next(at for at, level in enumerate(samples) if abs(level) > 4000)
     assert beep_at / RATE_HZ == pytest.approx(4.5, abs=0.010)
+
+
+def _aac_frames(path: Path) -> list[bytes]:
+    """Return the AAC frames of a file."""
+    content = path.read_bytes()
+    frames = []
+    for fragment in read_fragments(path)[1]:
+        at = fragment.offset + fragment.size_bytes - sum(fragment.sample_sizes)
+        for size in fragment.sample_sizes:
+            frames.append(content[at : at + size])
+            at += size
+    return frames
+
+
+def test_audio_has_the_same_frames_when_it_is_encoded_in_two_units(tmp_path: Path) -> None:
+    # Clicks, so that the encoder has to choose windows with the next frames in view.
+    rng = random.Random(5)  # the clicks need no secure randomness
+    clicks = "+".join(f"between(t\\,{(at := rng.uniform(0, 20)):.3f}\\,{at + 0.002:.3f})" for _ in range(60))
+    source = tmp_path / "a.mkv"
+    ffmpeg(
+        *(
+            "-f",
+            "lavfi",
+            "-i",
+            numbers_filter("30"),
+            "-f",
+            "lavfi",
+            "-i",
+            f"aevalsrc=0.2*sin(900*t)+0.6*({clicks}):d=20",
+        ),
+        *("-vf", "trim=end_frame=600", *H264, "-c:a", "pcm_s16le", str(source)),
+    )
+    info = probe_source(source)
+    whole = make_plan(info, SMALL, threads=1)
+    split = make_plan(info, dataclasses.replace(SMALL, audio_head_s=3), threads=1)
+    made: list[list[bytes]] = []
+    for plan in (whole, split):
+        frames = []
+        for unit in plan.audio_units:
+            folder = tmp_path / f"{len(made)}-{unit.key}"
+            folder.mkdir()
+            output = encode_audio(source, plan, unit.index, folder, progress=lambda _: None, stop=threading.Event())
+            found = _aac_frames(folder / output.files[0].name)
+            assert len(found) == unit.end_aac - unit.first_aac
+            frames += found
+        made.append(frames)
+    assert [unit.first_frame for unit in split.audio_units] == [0, 90]
+    assert made[0] == made[1]
+
+
+def test_output_is_complete_when_its_audio_has_two_units(tmp_path: Path, transcode: Transcode) -> None:
+    clip = make_clip(tmp_path / "a.mp4", frames=300, audio_s=10.0)
+    done = transcode(clip, dataclasses.replace(SMALL, audio_head_s=2))
+    assert [entry["unit"] for entry in done.publication.manifest["objects"] if entry["role"] == "audio"] == [
+        "audio",
+        "audio-1",
+    ]
+    assert len(_samples(done.joined("audio"))) / RATE_HZ == pytest.approx(10.0, abs=1024 / RATE_HZ)

@@ -53,7 +53,7 @@ def _engine_reads(path: Path, plan: Plan, folder: Path, *, demuxers: tuple[str, 
     def encode(plan: Plan) -> None:
         callbacks = {"progress": lambda _: None, "stop": threading.Event()}
         _try(lambda: encode_video(path, plan, 0, folder, **callbacks))
-        _try(lambda: encode_audio(path, plan, folder, **callbacks))
+        _try(lambda: encode_audio(path, plan, 0, folder, **callbacks))
 
     _try(lambda: encode(make_plan(probe_source(path), SMALL, threads=1)))
     for demuxer in demuxers:

@@ -36,8 +36,8 @@ def run_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) 
 def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
     path, plan = context.source(slot), context.plan
     context.progress.start_stage(slot, "encode")
-    report = context.media_progress(slot, lease, round(plan.duration_s * 1000))
-    output = encode_audio(path, plan, folder, progress=report, stop=context.stop)
+    report = context.media_progress(slot, lease, round(plan.audio_end_s(lease.index) * 1000))
+    output = encode_audio(path, plan, lease.index, folder, progress=report, stop=context.stop)
     return _store_and_finish(context, lease, slot, folder, output)
 
 

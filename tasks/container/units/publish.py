@@ -11,13 +11,13 @@ from ...lifecycle.states import UnitKind
 from ...services.container_api.claim import Lease
 from ...services.container_api.publish import FinishedUnit, finished_units, publish, redo_units
 from ...transcode import (
-    AUDIO_UNIT,
     InconsistentOutputError,
     MediaFile,
     Publication,
     TranscodeError,
     UnitKey,
     UnitOutput,
+    audio_unit,
     build_publication,
 )
 from ..context import ContainerContext
@@ -67,7 +67,7 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
 
 
 def _key(unit: FinishedUnit) -> UnitKey:
-    return unit.index if unit.kind is UnitKind.VIDEO else AUDIO_UNIT
+    return unit.index if unit.kind is UnitKind.VIDEO else audio_unit(unit.index)
 
 
 def _build(context: ContainerContext, made: Mapping[UnitKey, FinishedUnit]) -> Publication:

@@ -207,7 +207,10 @@ def require_running_attempt(job: Job, claim: Claim) -> Attempt | None:
 
 
 def _leasable(job: Job) -> Any:
-    """Return the free units in the order in which to lease them: plan, then audio, video, publishing."""
+    """Return the free units in the order in which to lease them: plan, then media, publishing.
+
+    The first units of audio and video come first, because a growing playlist begins with them.
+    """
     units = Unit.objects.select_for_update(of=("self",)).filter(job=job)
     free = Q(state=UnitState.PENDING) | Q(state=UnitState.LEASED) & (
         Q(attempt=None) | ~Q(attempt__state=AttemptState.RUNNING)
@@ -218,7 +221,7 @@ def _leasable(job: Job) -> Any:
         if not Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS).exclude(state=UnitState.DONE).exists():
             kinds = [UnitKind.PUBLISH]
     # By name, "audio" comes before "video".
-    return units.filter(free, kind__in=kinds).order_by("kind", "index")
+    return units.filter(free, kind__in=kinds).order_by("index", "kind")
 
 
 def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:

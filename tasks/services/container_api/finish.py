@@ -64,18 +64,21 @@ def finish_plan(
     units: Sequence[PlannedUnit],
     plays_directly: bool,
     encode_cost_s: float,
+    duration_s: float | None = None,
     notes: Sequence[str] = (),
 ) -> None:
     """Mark the plan unit DONE and insert the planned units and the publish unit, in one transaction.
 
     If the source plays directly, pages offer it from now on. `encode_cost_s` is the estimated cost of
-    all units in CPU seconds. `notes` describe peculiarities of the source; they become part of the
-    event's text.
+    all units in CPU seconds, `duration_s` the length of the output. `notes` describe peculiarities of
+    the source; they become part of the event's text.
     """
     job = lock_job(claim.job_id)
     if not _finish(job, claim, lease, output={"units": len(units)}, notes=notes):
         return
-    Job.objects.filter(pk=job.pk).update(plan=plan, engine=plan.get("engine", ""), encode_cost_s=encode_cost_s)
+    Job.objects.filter(pk=job.pk).update(
+        plan=plan, engine=plan.get("engine", ""), encode_cost_s=encode_cost_s, duration_s=duration_s
+    )
     if plays_directly and Job.objects.filter(pk=job.pk, source_playable_at=None).update(source_playable_at=Now()):
         append_event("job.source_playable", job=job, attempt_number=claim.number)
     Unit.objects.bulk_create(

@@ -157,7 +157,8 @@ def redo_units(claim: Claim, lease: Lease, *, bad: Sequence[tuple[FinishedUnit, 
                 text=f"{verified.kind} {verified.index}: {problem}",
                 redo_count=damaged.redo_count + 1,
                 attempt=None,
-                output={"problem": problem},
+                # Growing playlists list the old objects until the new ones are there: they must not shrink.
+                output={**(damaged.output or {}), "problem": problem},
                 done_at=None,
             )
     Unit.objects.filter(pk=unit.pk, fence=unit.fence).update(attempt=None)

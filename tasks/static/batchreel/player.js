@@ -1,4 +1,5 @@
-// Plays the published video with hls.js, or natively if hls.js is not supported (Safari on iPhones).
+// Plays the published video, or one that is still being made, with hls.js, or natively if hls.js is not supported
+// (Safari on iPhones).
 "use strict";
 
 (() => {
@@ -12,6 +13,9 @@
   const INTERRUPTED = "The server cannot be reached. Playback will continue here as soon as it can.";
   const video = document.getElementById("player");
   if (!video) return;
+  // Its playlist is read again and again, until it is whole or its job has ended.
+  const isGrowing = "growing" in video.dataset;
+  const ENDED_STATUSES = [403, 404, 410];
   const errorBox = document.getElementById("player-error");
   const rungs = document.getElementById("rungs");
   const rungSelect = document.getElementById("rung");
@@ -47,6 +51,19 @@
     };
   }
 
+  // What was loaded can still be watched.
+  function onStopped(stop) {
+    document.addEventListener("batchreel:stopped", ({ detail }) => stop(`${detail} What follows cannot be watched.`));
+  }
+
+  function messageOf(error) {
+    try {
+      return JSON.parse(error.response.text).errors.join(" ");
+    } catch {
+      return FAILED;
+    }
+  }
+
   function playNatively() {
     let positionS = 0;
     let isPaused = true;
@@ -55,9 +72,15 @@
       video.addEventListener("loadedmetadata", () => { video.currentTime = positionS; }, { once: true });
       if (!isPaused) video.play().catch(() => {});
     });
+    let isStopped = false;
+    onStopped((message) => {
+      isStopped = true;
+      showError(message, "info");
+    });
     video.src = video.dataset.playlist;
     video.addEventListener("playing", outage.over);
     video.addEventListener("error", () => {
+      if (isStopped) return;
       if (video.error.code !== MediaError.MEDIA_ERR_NETWORK) return showError(FAILED);
       if (video.currentTime > 0) [positionS, isPaused] = [video.currentTime, video.paused];
       outage.interrupted();
@@ -91,6 +114,7 @@
       fragLoadPolicy: withOneRetry(fragLoadPolicy),
       playlistLoadPolicy: withOneRetry(playlistLoadPolicy),
       manifestLoadPolicy: withOneRetry(manifestLoadPolicy),
+      ...(isGrowing ? { startPosition: 0 } : {}),
     });
     const outage = outageHandler(() => (hls.levels.length ? hls.startLoad() : hls.loadSource(video.dataset.playlist)));
     let recoveries = 0;
@@ -111,8 +135,14 @@
         hls.loadSource(video.dataset.playlist);
         return;
       }
+      if (isGrowing && !error.frag && ENDED_STATUSES.includes(error.response?.code)) {
+        hls.stopLoad();
+        showError(messageOf(error), "info");
+        return;
+      }
       if (!error.fatal) return;
-      if (error.type === Hls.ErrorTypes.NETWORK_ERROR && isOutage(error)) {
+      // A unit may be made again, so what is missing or damaged now may be there when the playlist was read again.
+      if (error.type === Hls.ErrorTypes.NETWORK_ERROR && (isOutage(error) || (isGrowing && error.frag))) {
         outage.interrupted();
         return;
       }
@@ -123,6 +153,11 @@
         hls.stopLoad();
         showError(FAILED);
       }
+    });
+    onStopped((message) => {
+      outage.over();
+      hls.stopLoad();
+      showError(message, "info");
     });
     hls.loadSource(video.dataset.playlist);
     hls.attachMedia(video);

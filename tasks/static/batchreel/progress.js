@@ -11,18 +11,38 @@
 
   const blocks = () => [...document.querySelectorAll(".progress[data-active], .progress[data-status=WAITING], .progress[data-status=UPLOADING]")];
 
+  const isGrowing = (watchable) => watchable.startsWith("growing-");
+
+  function clock(seconds) {
+    const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds % 60)];
+    const two = (number) => String(number).padStart(2, "0");
+    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+  }
+
+  function remainingOf(video) {
+    const minutes = Math.max(1, Math.round(video.remaining_s / 60));
+    if (isGrowing(video.watchable)) return `whole in about ${minutes} min`;
+    return video.remaining_s < 90 ? "about a minute left" : `about ${minutes} minutes left`;
+  }
+
   function detailsOf(video) {
     const parts = [video.stage];
     if (video.units_total) parts.push(`${video.units_done} of ${video.units_total} units`);
     if (video.attempt > 1) parts.push(`attempt ${video.attempt}`);
+    if (isGrowing(video.watchable)) parts.push(`playable up to ${clock(video.playable_s)}`);
     if (video.containers > 1) parts.push(`${video.containers} machines running`);
-    if (video.remaining_s !== null) parts.push(video.remaining_s < 90 ? "about a minute left" : `about ${Math.round(video.remaining_s / 60)} minutes left`);
+    if (video.remaining_s !== null) parts.push(remainingOf(video));
     return parts.filter(Boolean).join(" · ");
   }
 
   // Writes only changes, because screen readers announce a live region each time it is written.
   function write(part, text) {
     if (part.textContent !== text) part.textContent = text;
+  }
+
+  // The player of a growing video would ask in vain for what is not made any more.
+  function stopPlayer(message) {
+    document.dispatchEvent(new CustomEvent("batchreel:stopped", { detail: message }));
   }
 
   // A reload must not interrupt playback.
@@ -34,9 +54,15 @@
   function show(block, video) {
     const part = (name) => block.querySelector(`[data-part=${name}]`);
     const ended = "active" in block.dataset && !video.active;
-    if (ended || video.watchable !== block.dataset.watchable) {
+    const grew = isGrowing(block.dataset.watchable);
+    if (grew && ended && video.watchable && !isGrowing(video.watchable)) {
+      // The player continues: what it plays has the same URL as before.
+      block.dataset.watchable = video.watchable;
+      document.getElementById("growing")?.remove();
+    } else if (ended || video.watchable !== block.dataset.watchable) {
       // The player, the retry button or the history has changed: only a new page from the server shows that.
       if (!isWatching()) return location.reload();
+      if (grew) stopPlayer(video.message);
       video.message += " Reload the page to see what has changed.";
     }
     block.dataset.status = video.status;
@@ -63,8 +89,13 @@
         const { videos } = await response.json();
         for (const block of shown) {
           const video = videos[block.dataset.video];
-          if (video === null) return location.reload();
-          show(block, video);
+          if (video !== null) {
+            show(block, video);
+          } else if (isGrowing(block.dataset.watchable) && isWatching()) {
+            return stopPlayer("The video was deleted.");
+          } else {
+            return location.reload();
+          }
         }
         failures = 0;
       } catch {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..encode.audio import encode_audio
 from ..encode.video import encode_video
-from ..errors import AUDIO_UNIT, EncodeError, InconsistentOutputError, SeamMismatchError
+from ..errors import EncodeError, InconsistentOutputError, SeamMismatchError
 from ..outputs import UnitOutput
 from ..package.manifest import MANIFEST_NAME
 from ..package.publication import MASTER_NAME, build_publication
@@ -52,15 +52,18 @@ class LocalRun:
 
     def units(self) -> list[UnitKey]:
         """Return all units, the audio first because it takes longest."""
-        video: list[UnitKey] = [unit.index for unit in self.plan.video_units]
-        return [AUDIO_UNIT, *video] if self.plan.has_audio else video
+        return [*(unit.key for unit in self.plan.audio_units), *(unit.index for unit in self.plan.video_units)]
 
     def length_s(self, unit: UnitKey) -> float:
         """Return the seconds of media in a unit."""
         if isinstance(unit, str):
-            return self.plan.duration_s
+            return self.plan.audio_end_s(self.audio_index(unit))
         video = self.plan.video_units[unit]
         return float((video.end_frame - video.first_frame) / self.plan.rate)
+
+    def audio_index(self, key: str) -> int:
+        """Return the index of the audio unit with this key."""
+        return next(unit.index for unit in self.plan.audio_units if unit.key == key)
 
     def finished(self, unit: UnitKey) -> UnitOutput | None:
         """Return a unit's output if an earlier run finished it and its files still have their sizes."""
@@ -217,6 +220,7 @@ def _encode(run: LocalRun, unit: UnitKey, options: _RunOptions) -> UnitOutput:
         output = encode_audio(
             run.source,
             run.plan,
+            run.audio_index(unit),
             folder,
             progress=lambda done_ms: options.progress(unit, done_ms / 1000),
             stop=options.stop,

@@ -7,8 +7,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from ..errors import AUDIO_UNIT
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,7 +29,7 @@ class ProgressLine:
         self._stream, self._clock, self._live = stream, clock, stream.isatty()
         self._lock = threading.Lock()
         video_cost = float(plan.rate) * sum(rung.width_px * rung.height_px for rung in plan.rungs)
-        self._cost = {unit: _AUDIO_COST_PX if unit == AUDIO_UNIT else video_cost for unit in run.units()}
+        self._cost = {unit: _AUDIO_COST_PX if isinstance(unit, str) else video_cost for unit in run.units()}
         self._length_s = {unit: run.length_s(unit) for unit in run.units()}
         self._done_s = {
             unit: length_s if run.resumed and run.finished(unit) else 0.0 for unit, length_s in self._length_s.items()
@@ -64,7 +62,7 @@ class ProgressLine:
 
     def _media_done_s(self) -> float:
         """Return the seconds done of the video, or of the audio if there is no video."""
-        video = [done_s for unit, done_s in self._done_s.items() if unit != AUDIO_UNIT]
+        video = [done_s for unit, done_s in self._done_s.items() if not isinstance(unit, str)]
         return sum(video) if video else sum(self._done_s.values())
 
     def _text(self, share: float) -> str:

@@ -1,11 +1,15 @@
-"""Audio encoding: the whole audio is encoded once, then cut into segments that match the video's."""
+"""Audio encoding: from the beginning to the end of a unit, then cut into segments that match the video's.
+
+An encoder's state depends on all samples before, so each unit is encoded from the beginning of the
+audio, and what belongs to earlier units is dropped. Audio is cheap, and there are two units at most.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import AUDIO_UNIT, EncodeError
+from ..errors import EncodeError
 from ..mp4.boxes import InvalidBoxError
 from ..mp4.fragments import MediaWriter, build_moof, read_fragments
 from ..outputs import UnitOutput
@@ -23,36 +27,42 @@ if TYPE_CHECKING:
 
     from ..mp4.boxes import Fragment
     from ..outputs import MediaFile
-    from ..plan.plan import AudioPlan, Plan
+    from ..plan.plan import AudioPlan, AudioUnit, Plan
 
 _FRAME_TICKS = 1024
 """Samples in an AAC frame; the track's timescale is its sample rate."""
+
+_LOOK_AHEAD_AAC = 8
+"""Frames encoded beyond the end of a unit and dropped: the encoder decides about a frame with the next ones in view."""
 
 
 def encode_audio(
     path: Path,
     plan: Plan,
+    index: int,
     output_dir: Path,
     *,
     progress: Callable[[int], None],
     stop: threading.Event,
 ) -> UnitOutput:
-    """Encode the plan's audio into `output_dir` (which must exist) and describe the file.
+    """Encode audio unit `index` of `plan` into `output_dir` (which must exist) and describe the file.
 
     If there is no video stream, write and describe the poster too. `progress` gets the milliseconds
-    of media encoded so far, at least every 5 s. Raises EncodeError or StoppedError.
+    of media encoded so far, from the beginning of the audio to the unit's end, at least every 5 s.
+    Raises EncodeError or StoppedError.
     """
     check_engine(plan)
     if plan.audio is None:
         raise EncodeError(code="NO_AUDIO", message="The plan has no audio to encode.")
-    encoder = _AudioEncoder(plan, plan.audio, output_dir, progress, stop)
+    unit = plan.audio_units[index]
+    encoder = _AudioEncoder(plan, unit, output_dir, progress, stop)
     try:
         file = encoder.encode(path, plan.demuxer, plan.audio)
     except _FormatChangedError:
-        file = encoder.encode_via_pcm(path, plan.demuxer)
-    progress(round(plan.duration_s * 1000))
+        file = encoder.encode_via_pcm(path, plan.demuxer, plan.audio)
+    progress(round(plan.audio_end_s(index) * 1000))
     posters = [] if plan.rungs else [describe_still(output_dir, "poster")]
-    return UnitOutput(AUDIO_UNIT, (file, *posters), encoder.cpu_s)
+    return UnitOutput(unit.key, (file, *posters), encoder.cpu_s)
 
 
 class _FormatChangedError(EncodeError):
@@ -63,35 +73,37 @@ class _FormatChangedError(EncodeError):
 
 
 class _AudioEncoder:
-    """The encoding of one audio stream, in one step or in two."""
+    """The encoding of one unit, in one step or in two."""
 
     def __init__(
-        self, plan: Plan, audio: AudioPlan, output_dir: Path, progress: Callable[[int], None], stop: threading.Event
+        self, plan: Plan, unit: AudioUnit, output_dir: Path, progress: Callable[[int], None], stop: threading.Event
     ) -> None:
-        self._plan, self._audio, self._output_dir, self._progress, self._stop = plan, audio, output_dir, progress, stop
+        self._plan, self._unit, self._output_dir, self._progress, self._stop = plan, unit, output_dir, progress, stop
         self.cpu_s = 0.0
 
     def encode(self, path: Path, demuxer: str, audio: AudioPlan) -> MediaFile:
         """Encode stream `audio.stream` of a file. Raises _FormatChangedError, EncodeError or StoppedError."""
         unsegmented = _unsegmented_path(self._output_dir)
+        encoded_aac = min(audio.aac_frames, self._unit.end_aac + _LOOK_AHEAD_AAC)
+        graph = audio_graph(audio, end_aac=encoded_aac, with_poster=not self._plan.rungs)
         try:
             self._ffmpeg(
-                path, _arguments(path, demuxer, self._plan, audio, self._output_dir), output_bps=4 * audio.bit_rate_bps
+                path,
+                _arguments(path, demuxer, self._plan, graph, self._output_dir),
+                output_bps=4 * audio.bit_rate_bps,
             )
-            return _regroup(unsegmented, self._output_dir / "audio.mp4", audio)
+            return _regroup(unsegmented, self._output_dir / "audio.mp4", audio, self._unit, encoded_aac)
         except InvalidBoxError as error:
             raise EncodeError(code="FRAGMENTS", message=f"ffmpeg wrote a file that cannot be read: {error}.") from error
         finally:
             unsegmented.unlink(missing_ok=True)
 
-    def encode_via_pcm(self, path: Path, demuxer: str) -> MediaFile:
+    def encode_via_pcm(self, path: Path, demuxer: str, audio: AudioPlan) -> MediaFile:
         """Decode everything to samples of one format, then encode those. Raises the same errors as `encode`."""
         samples = self._output_dir / "audio.samples"
         try:
-            self._ffmpeg(
-                path, _pcm_arguments(path, demuxer, self._audio, samples), output_bps=32 * self._audio.sample_rate_hz
-            )
-            return self.encode(samples, _SAMPLES_FORMAT, replace(self._audio, stream=0))
+            self._ffmpeg(path, _pcm_arguments(path, demuxer, audio, samples), output_bps=32 * audio.sample_rate_hz)
+            return self.encode(samples, _SAMPLES_FORMAT, replace(audio, stream=0))
         finally:
             samples.unlink(missing_ok=True)
 
@@ -135,12 +147,12 @@ def _pcm_arguments(path: Path, demuxer: str, audio: AudioPlan, samples: Path) ->
     ]
 
 
-def _arguments(path: Path, demuxer: str, plan: Plan, audio: AudioPlan, output_dir: Path) -> list[str]:
-    graph = audio_graph(audio, with_poster=not plan.rungs)
+def _arguments(path: Path, demuxer: str, plan: Plan, graph: str, output_dir: Path) -> list[str]:
+    bit_rate_bps = plan.audio.bit_rate_bps if plan.audio else 0
     return [
         *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, demuxer)),
         *("-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[audio]"),
-        *("-c:a", "aac", "-b:a", str(audio.bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
+        *("-c:a", "aac", "-b:a", str(bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),
         *(
             "-frag_duration",
@@ -157,19 +169,24 @@ def _unsegmented_path(output_dir: Path) -> Path:
     return output_dir / "audio.whole"
 
 
-def _regroup(unsegmented: Path, segmented: Path, audio: AudioPlan) -> MediaFile:
-    """Rewrite the frames of ffmpeg's fragments as one fragment for each segment."""
+def _regroup(unsegmented: Path, segmented: Path, audio: AudioPlan, unit: AudioUnit, encoded_aac: int) -> MediaFile:
+    """Rewrite the unit's frames in ffmpeg's fragments as one fragment for each segment."""
     init, fragments = read_fragments(unsegmented)
     frames = _frames(fragments)
-    if len(frames) != audio.aac_frames:
+    if len(frames) != encoded_aac:
         raise _FormatChangedError(
-            code="AUDIO_FRAMES", message=f"ffmpeg wrote {len(frames)} audio frames instead of {audio.aac_frames}."
+            code="AUDIO_FRAMES", message=f"ffmpeg wrote {len(frames)} audio frames instead of {encoded_aac}."
         )
+    ends = [*audio.cuts[1:], audio.aac_frames]
+    segments = [
+        (number, start, end)
+        for number, (start, end) in enumerate(zip(audio.cuts, ends, strict=True), start=1)
+        if unit.first_aac <= start < unit.end_aac
+    ]
     writer = MediaWriter(segmented, init)
     try:
         with unsegmented.open("rb") as file:
-            ends = [*audio.cuts[1:], audio.aac_frames]
-            for number, (start, end) in enumerate(zip(audio.cuts, ends, strict=True), start=1):
+            for number, start, end in segments:
                 pieces = _segment(file, number, start * _FRAME_TICKS, frames[start:end])
                 writer.add_segment(pieces, start * _FRAME_TICKS, (end - start) * _FRAME_TICKS)
     finally:

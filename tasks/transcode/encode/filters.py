@@ -128,8 +128,8 @@ def _next_scale(rung: Rung) -> str:
     return f"zscale={rung.width_px}:{rung.height_px}:filter=bicubic:param_a=0:param_b=0.6,setsar=1,format=yuv420p"
 
 
-def audio_graph(audio: AudioPlan, *, with_poster: bool) -> str:
-    """Return the graph for the audio: on the grid's clock, gaps filled, stereo, exactly as long as planned.
+def audio_graph(audio: AudioPlan, *, end_aac: int, with_poster: bool) -> str:
+    """Return the graph for the first `end_aac` AAC frames: on the grid's clock, gaps filled, stereo, exactly so long.
 
     It starts one AAC frame in: the encoder prepends one priming frame, so media time 0 is presented
     at 0.
@@ -138,7 +138,7 @@ def audio_graph(audio: AudioPlan, *, with_poster: bool) -> str:
     chain = (
         f"[0:{audio.stream}]asetpts=PTS-{start}/TB,"
         f"aresample={audio.sample_rate_hz}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,"
-        f"apad,atrim=start_sample=1024:end_sample={audio.aac_frames * 1024}"
+        f"apad,atrim=start_sample=1024:end_sample={end_aac * 1024}"
     )
     return f"{chain},asplit[audio][waveform];{_audio_poster(audio)}" if with_poster else f"{chain}[audio]"
 

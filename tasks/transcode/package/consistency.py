@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ..errors import AUDIO_UNIT, InconsistentOutputError, SeamMismatchError
+from ..errors import InconsistentOutputError, SeamMismatchError
 from ..plan.thumbnails import make_sprite
 
 if TYPE_CHECKING:
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 
     from ..errors import UnitKey
     from ..outputs import Role, Segment, UnitOutput
-    from ..plan.plan import Plan, VideoUnit
+    from ..plan.plan import AudioUnit, Plan, VideoUnit
 
 
 def check_outputs(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
     """Raise InconsistentOutputError or SeamMismatchError, with the units to redo, unless all outputs fit together."""
     wanted: list[UnitKey] = [unit.index for unit in plan.video_units]
-    if plan.has_audio:
-        wanted.append(AUDIO_UNIT)
+    wanted += [unit.key for unit in plan.audio_units]
     missing = [unit for unit in wanted if unit not in outputs]
     if missing:
         raise InconsistentOutputError(
@@ -37,30 +36,40 @@ def check_outputs(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
 def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
     """Raise InconsistentOutputError unless every unit has the files of the plan.
 
-    A video unit has one file for each rung, as long as the unit, and its stills. The audio has one
+    A video unit has one file for each rung, as long as the unit, and its stills. An audio unit has one
     file, and the poster if there is no video stream.
     """
-    wrong: list[UnitKey] = []
-    for unit in plan.video_units:
-        span = (unit.first_frame * plan.frame_ticks, unit.end_frame * plan.frame_ticks)
-        files = [file for file in outputs[unit.index].files if file.role == "video"]
-        stills = [file.role for file in outputs[unit.index].files if file.role in {"poster", "sprite"}]
-        if (
-            [file.rung for file in files] != [rung.name for rung in plan.rungs]
-            or any(file.timescale != plan.timescale or _span(file.segments) != span for file in files)
-            or any(_span(file.key_frames) != span for file in files)
-            or stills != _wanted_stills(plan, unit)
-        ):
-            wrong.append(unit.index)
-    if plan.audio is not None:
-        audio = outputs[AUDIO_UNIT].files
-        roles = ["audio"] if plan.rungs else ["audio", "poster"]
-        if [file.role for file in audio] != roles or _span(audio[0].segments) != (0, plan.audio.aac_frames * 1024):
-            wrong.append(AUDIO_UNIT)
+    wrong: list[UnitKey] = [unit.index for unit in plan.video_units if not video_fits(plan, unit, outputs[unit.index])]
+    wrong += [unit.key for unit in plan.audio_units if not audio_fits(plan, unit, outputs[unit.key])]
     if wrong:
         raise InconsistentOutputError(
             code="FILES", message=f"The files of {_named(wrong)} do not match the plan.", units=wrong
         )
+
+
+def video_fits(plan: Plan, unit: VideoUnit, output: UnitOutput) -> bool:
+    """Return whether the output of a video unit has the files of the plan."""
+    span = (unit.first_frame * plan.frame_ticks, unit.end_frame * plan.frame_ticks)
+    files = [file for file in output.files if file.role == "video"]
+    stills = [file.role for file in output.files if file.role in {"poster", "sprite"}]
+    return (
+        [file.rung for file in files] == [rung.name for rung in plan.rungs]
+        and all(file.timescale == plan.timescale and _span(file.segments) == span for file in files)
+        and all(_span(file.key_frames) == span for file in files)
+        and stills == _wanted_stills(plan, unit)
+    )
+
+
+def audio_fits(plan: Plan, unit: AudioUnit, output: UnitOutput) -> bool:
+    """Return whether the output of an audio unit has the files of the plan."""
+    roles = ["audio"] if plan.rungs else ["audio", "poster"]
+    span = (unit.first_aac * 1024, unit.end_aac * 1024)
+    return [file.role for file in output.files] == roles and _span(output.files[0].segments) == span
+
+
+def seam_fits(before: UnitOutput, after: UnitOutput) -> bool:
+    """Return whether two consecutive video units decoded the same frames around their boundary."""
+    return before.tail is not None and before.tail == after.head
 
 
 def _wanted_stills(plan: Plan, unit: VideoUnit) -> list[Role]:
@@ -80,18 +89,23 @@ def _span(segments: Sequence[Segment]) -> tuple[int, int] | None:
 
 
 def _check_inits(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
-    """Raise InconsistentOutputError unless all files of a rung have the same init segment.
+    """Raise InconsistentOutputError unless all files of a rung, or of the audio, have the same init segment.
 
     Players load it once. The units that differ from the majority are the wrong ones.
     """
     wrong: set[UnitKey] = set()
-    for rung in plan.rungs:
-        inits = {
+    tracks: list[dict[UnitKey, str]] = [
+        {
             unit.index: file.init_sha256
             for unit in plan.video_units
             for file in outputs[unit.index].files
             if file.rung == rung.name
         }
+        for rung in plan.rungs
+    ]
+    if plan.has_audio:
+        tracks.append({unit.key: outputs[unit.key].files[0].init_sha256 for unit in plan.audio_units})
+    for inits in tracks:
         usual = Counter(inits.values()).most_common(1)[0][0]
         wrong |= {index for index, init in inits.items() if init != usual}
     if wrong:
@@ -105,7 +119,7 @@ def _check_seams(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
     """Raise SeamMismatchError unless any two consecutive units decoded the same frames around their boundary."""
     wrong: list[UnitKey] = []
     for before, after in zip(plan.video_units, plan.video_units[1:], strict=False):
-        if outputs[before.index].tail is None or outputs[before.index].tail != outputs[after.index].head:
+        if not seam_fits(outputs[before.index], outputs[after.index]):
             wrong += [index for index in (before.index, after.index) if index not in wrong]
     if wrong:
         raise SeamMismatchError(

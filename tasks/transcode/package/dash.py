@@ -11,7 +11,6 @@ from ..captions import WEBVTT_CONTENT_TYPE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..outputs import Segment
     from .hls import PlacedCaptions, Track, Variant
 
 DASH_CONTENT_TYPE = "application/dash+xml"
@@ -26,21 +25,44 @@ _STARTS_WITH_KEY_FRAME = "1"
 """SAP type 1, ISO/IEC 14496-12 annex I: every segment decodes on its own, and its first frame is shown first."""
 
 
+_UTC_SCHEME = "urn:mpeg:dash:utc:direct:2014"
+_LONG_AGO = "1970-01-01T00:00:00Z"
+_UPDATE_S = Fraction(4)
+"""How often players read a growing manifest again."""
+
+
 def dash_manifest(
-    variants: Sequence[Variant], audio: Track | None, captions: Sequence[PlacedCaptions], *, duration_s: Fraction
+    variants: Sequence[Variant],
+    audio: Track | None,
+    captions: Sequence[PlacedCaptions],
+    *,
+    duration_s: Fraction,
+    growing_at: str = "",
 ) -> str:
-    """Return the MPD that offers all rungs, with the audio and captions they share, for `duration_s` seconds."""
+    """Return the MPD that offers all rungs, with the audio and captions they share, for `duration_s` seconds.
+
+    With `growing_at`, the time now (ISO 8601), it is dynamic: players read it again until it is static.
+    """
     tracks = [variant.track for variant in variants] + ([audio] if audio is not None else [])
     root = ET.Element(
         "MPD",
         {
             "xmlns": _NAMESPACE,
             "profiles": _PROFILE,
-            "type": "static",
+            "type": "dynamic" if growing_at else "static",
             "mediaPresentationDuration": _duration(duration_s),
             "minBufferTime": _duration(_min_buffer_s(tracks)),
         },
     )
+    if growing_at:
+        # The clock says nothing about how far a video is made, so by the clock all of it is available,
+        # and the delay makes players begin at the start.
+        root.attrib |= {
+            "availabilityStartTime": _LONG_AGO,
+            "publishTime": growing_at,
+            "minimumUpdatePeriod": _duration(_UPDATE_S),
+            "suggestedPresentationDelay": _duration(duration_s),
+        }
     period = ET.SubElement(root, "Period", {"id": "0", "start": "PT0S", "duration": _duration(duration_s)})
     if variants:
         _add_video(period, variants)
@@ -48,6 +70,8 @@ def dash_manifest(
         _add_audio(period, audio)
     for number, each in enumerate(captions, start=2):
         _add_captions(period, str(number), each, duration_s)
+    if growing_at:
+        ET.SubElement(root, "UTCTiming", {"schemeIdUri": _UTC_SCHEME, "value": growing_at})
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
@@ -57,7 +81,7 @@ def _min_buffer_s(tracks: Sequence[Track]) -> Fraction:
 
     Once that much is buffered, `bandwidth`, the peak over segments, is enough to keep playing.
     """
-    return max(duration_s for track in tracks for duration_s, _ in track.segments)
+    return max(track.longest_s for track in tracks)
 
 
 def _add_video(period: ET.Element, variants: Sequence[Variant]) -> None:
@@ -104,8 +128,7 @@ def _add_representation(parent: ET.Element, track: Track) -> ET.Element:
 def _add_segments(representation: ET.Element, track: Track) -> None:
     """Add the time and byte range of every segment. All files of the track share the first file's init segment."""
     first = track.files[0]
-    segments = [segment for placed in track.files for segment in placed.file.segments]
-    attributes = {"timescale": str(first.file.timescale), "duration": str(_nominal_ticks(segments))}
+    attributes = {"timescale": str(first.file.timescale), "duration": str(_nominal_ticks(track.times))}
     segment_list = ET.SubElement(representation, "SegmentList", attributes)
     ET.SubElement(segment_list, "Initialization", {"sourceURL": first.url, "range": _range(0, first.file.init_bytes)})
     for placed in track.files:
@@ -114,7 +137,7 @@ def _add_segments(representation: ET.Element, track: Track) -> None:
             ET.SubElement(segment_list, "SegmentURL", {"media": placed.url, "mediaRange": media_range})
 
 
-def _nominal_ticks(segments: Sequence[Segment]) -> int:
+def _nominal_ticks(times: Sequence[tuple[int, int]]) -> int:
     """Return the duration of all segments but the last.
 
     It is exact for video; audio can only be cut between AAC frames, so its segments differ by up to
@@ -122,9 +145,8 @@ def _nominal_ticks(segments: Sequence[Segment]) -> int:
     SegmentTimeline would be exact for audio too, but dash.js 5.2 ignores it in a SegmentList: it
     plays the first segment again and again.
     """
-    if len(segments) == 1:
-        return segments[0].duration_ticks
-    return round(Fraction(segments[-1].start_ticks - segments[0].start_ticks, len(segments) - 1))
+    (first, duration), (last, _) = times[0], times[-1]
+    return duration if len(times) == 1 else round(Fraction(last - first, len(times) - 1))
 
 
 def _range(offset: int, size_bytes: int) -> str:

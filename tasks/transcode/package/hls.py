@@ -16,6 +16,11 @@ HLS_CONTENT_TYPE = "application/vnd.apple.mpegurl"
 _VERSION = 7
 """RFC 8216bis, section 8: EXT-X-MAP needs 6 in playlists that are not I-frames only; its examples declare 7."""
 
+WHOLE_TYPE = "#EXT-X-PLAYLIST-TYPE:VOD"
+GROWING_TYPE = "#EXT-X-PLAYLIST-TYPE:EVENT"
+_FROM_START = "#EXT-X-START:TIME-OFFSET=0"
+"""Without it, players begin a growing playlist near its end."""
+
 _SHORTEST_PEAK = Fraction(1, 2)
 _LONGEST_PEAK = Fraction(3, 2)
 """Shortest and longest run of segments that counts for the peak bit rate, in target durations: RFC 8216, 4.3.4.2."""
@@ -30,11 +35,37 @@ class PlacedFile:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """What a track will be that is not complete yet, so that its playlists declare what those of the whole will."""
+
+    times: tuple[tuple[int, int], ...]
+    """(start, duration) of all segments, in ticks."""
+    peak_bps: int
+    """Upper limit of the peak bit rate."""
+
+
+@dataclass(frozen=True)
 class Track:
-    """All files of one rung, or of the audio, in chronological order."""
+    """The files of one rung, or of the audio, in chronological order."""
 
     name: str
     files: tuple[PlacedFile, ...]
+    planned: Planned | None = None
+    """None if the track is complete."""
+
+    @property
+    def times(self) -> Sequence[tuple[int, int]]:
+        """(start, duration) of each segment of the complete track, in ticks."""
+        if self.planned is not None:
+            return self.planned.times
+        return [
+            (segment.start_ticks, segment.duration_ticks) for placed in self.files for segment in placed.file.segments
+        ]
+
+    @property
+    def longest_s(self) -> Fraction:
+        """Seconds of the longest segment of the complete track."""
+        return Fraction(max(duration for _, duration in self.times), self.files[0].file.timescale)
 
     @property
     def codec(self) -> str:
@@ -62,7 +93,12 @@ class Track:
 
     @property
     def peak_bps(self) -> int:
-        """Largest bit rate of any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216, 4.3.4.2)."""
+        """Largest bit rate of any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216, 4.3.4.2).
+
+        Its limit if the track is not complete.
+        """
+        if self.planned is not None:
+            return max(self.planned.peak_bps, self.average_bps)
         segments, target_s = self.segments, target_duration_s(self)
         peak = Fraction(self.average_bps)
         for start in range(len(segments)):
@@ -100,8 +136,7 @@ class PlacedCaptions:
 
 def target_duration_s(track: Track) -> int:
     """Return the longest segment's duration, rounded to whole seconds as in RFC 8216, 4.3.3.1; at least 1."""
-    longest_s = max(duration_s for duration_s, _ in track.segments)
-    return max(1, int(longest_s + Fraction(1, 2)))
+    return max(1, int(track.longest_s + Fraction(1, 2)))
 
 
 def key_frame_track(track: Track) -> Track:
@@ -123,14 +158,17 @@ def media_playlist(track: Track) -> str:
 
 
 def _playlist(track: Track, type_tag: str) -> str:
-    """Return the playlist of a track. All files of the track share the first file's init segment."""
-    first = track.files[0]
+    """Return the playlist of a track. All files of the track share the first file's init segment.
+
+    An incomplete track's playlist only grows (RFC 8216, 4.3.3.5).
+    """
+    first, is_growing = track.files[0], track.planned is not None
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{_VERSION}",
         f"#EXT-X-TARGETDURATION:{target_duration_s(track)}",
         "#EXT-X-MEDIA-SEQUENCE:0",
-        "#EXT-X-PLAYLIST-TYPE:VOD",
+        *((GROWING_TYPE, _FROM_START) if is_growing else (WHOLE_TYPE,)),
         type_tag,
         f'#EXT-X-MAP:URI="{first.url}",BYTERANGE="{first.file.init_bytes}@0"',
     ]
@@ -141,7 +179,7 @@ def _playlist(track: Track, type_tag: str) -> str:
                 f"#EXT-X-BYTERANGE:{segment.bytes}@{segment.offset}",
                 placed.url,
             ]
-    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+    return "\n".join([*lines, "" if is_growing else "#EXT-X-ENDLIST\n"])
 
 
 def caption_playlist(url: str, duration_s: Fraction) -> str:
@@ -151,7 +189,7 @@ def caption_playlist(url: str, duration_s: Fraction) -> str:
         f"#EXT-X-VERSION:{_VERSION}",
         f"#EXT-X-TARGETDURATION:{max(1, int(duration_s + Fraction(1, 2)))}",
         "#EXT-X-MEDIA-SEQUENCE:0",
-        "#EXT-X-PLAYLIST-TYPE:VOD",
+        WHOLE_TYPE,
         f"#EXTINF:{float(duration_s):.6f},",
         url,
         "#EXT-X-ENDLIST",
@@ -164,7 +202,10 @@ def master_playlist(
     variants: Sequence[Variant], audio: Track | None, audio_playlist: str, captions: Sequence[PlacedCaptions]
 ) -> str:
     """Return the playlist that offers all rungs, with the audio and captions they share, or the audio alone."""
+    tracks = [variant.track for variant in variants] + ([audio] if audio is not None else [])
+    is_growing = any(track.planned is not None for track in tracks)
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines += [_FROM_START] if is_growing else []
     if audio is not None and variants:
         lines.append(
             '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Audio",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",'
@@ -190,7 +231,8 @@ def master_playlist(
         lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", variant.playlist]
     if audio is not None and not variants:
         lines += [f"#EXT-X-STREAM-INF:{_audio_only_attributes(audio, captions)}", audio_playlist]
-    lines += [_i_frame_line(variant) for variant in variants]
+    # Scrubbing can wait until everything is there.
+    lines += [] if is_growing else [_i_frame_line(variant) for variant in variants]
     return "\n".join([*lines, ""])
 
 

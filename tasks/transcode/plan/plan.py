@@ -10,11 +10,11 @@ from fractions import Fraction
 from typing import Any
 
 from ..captions import CaptionTrack
-from ..errors import EncodeError
+from ..errors import EncodeError, UnitKey, audio_unit
 from .ladder import Rung
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 7
+PLAN_VERSION = 8
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)
@@ -48,6 +48,25 @@ class VideoUnit:
 
 
 @dataclass(frozen=True)
+class AudioUnit:
+    """Part of the audio track: AAC frames from `first_aac` up to, but not including, `end_aac`.
+
+    `first_frame` and `end_frame` are the grid frames of the same time.
+    """
+
+    index: int
+    first_aac: int
+    end_aac: int
+    first_frame: int
+    end_frame: int
+
+    @property
+    def key(self) -> UnitKey:
+        """Return the unit's key."""
+        return audio_unit(self.index)
+
+
+@dataclass(frozen=True)
 class AudioPlan:
     """The whole audio as one AAC track on the grid's clock."""
 
@@ -62,6 +81,8 @@ class AudioPlan:
     sample_rate_hz: int
     cuts: tuple[int, ...]
     """First AAC frame of each segment, ascending from 0."""
+    unit_segments: tuple[int, ...]
+    """First segment of each audio unit, ascending from 0."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +152,26 @@ class Plan:
         return self.audio is not None
 
     @property
+    def audio_units(self) -> tuple[AudioUnit, ...]:
+        """The audio units in chronological order; none without audio."""
+        audio = self.audio
+        if audio is None:
+            return ()
+        starts = [(audio.cuts[first], first * self.segment_frames) for first in audio.unit_segments]
+        ends = [*starts[1:], (audio.aac_frames, self.frames)]
+        return tuple(
+            AudioUnit(index, first_aac, end_aac, first_frame, end_frame)
+            for index, ((first_aac, first_frame), (end_aac, end_frame)) in enumerate(zip(starts, ends, strict=True))
+        )
+
+    @property
     def duration_s(self) -> float:
         """Duration of the output in seconds."""
         return float(self.frames / self.rate)
+
+    def audio_end_s(self, index: int) -> float:
+        """Return the end of an audio unit in seconds, to which it is encoded from the beginning."""
+        return float(self.audio_units[index].end_frame / self.rate)
 
     @property
     def timescale(self) -> int:
@@ -167,7 +205,14 @@ class Plan:
         fields = {name: value for name, value in form.items() if name != "version"}
         audio = form["audio"]
         if audio is not None:
-            audio = AudioPlan(**audio | {"start_s": Fraction(audio["start_s"]), "cuts": tuple(audio["cuts"])})
+            audio = AudioPlan(
+                **audio
+                | {
+                    "start_s": Fraction(audio["start_s"]),
+                    "cuts": tuple(audio["cuts"]),
+                    "unit_segments": tuple(audio["unit_segments"]),
+                }
+            )
         return cls(
             **fields
             | {

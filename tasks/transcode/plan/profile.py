@@ -54,6 +54,10 @@ class Profile:
     be watched early.
     """
     audio_bps: int = 128_000
+    audio_head_s: float = 60.0
+    """Minimum length of the first audio unit of a long video: it is done before the other one, so that the
+    video can be watched while it is made.
+    """
     thumbnail_s: float = 10.0
     """Interval between the thumbnails of the seek bar."""
 
@@ -98,6 +102,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "unit_segments": (1, 1000),
     "shared_unit_segments": (1, 1000),
     "audio_bps": (32_000, 320_000),
+    "audio_head_s": (1, 3600),
     "thumbnail_s": (1, 600),
 }
 """Field -> least and greatest value."""

@@ -1,0 +1,80 @@
+"""The playlists of one output, complete or growing: all rungs, the audio and the captions."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from ..captions import WEBVTT_CONTENT_TYPE, webvtt
+from .dash import DASH_CONTENT_TYPE, dash_manifest
+from .hls import (
+    HLS_CONTENT_TYPE,
+    PlacedCaptions,
+    Variant,
+    caption_playlist,
+    i_frame_playlist,
+    master_playlist,
+    media_playlist,
+)
+from .manifest import PublishedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..plan.plan import Plan
+    from .hls import Track
+
+MASTER_NAME = "master.m3u8"
+DASH_NAME = "manifest.mpd"
+AUDIO_NAME = "audio"
+AUDIO_PLAYLIST_NAME = f"{AUDIO_NAME}.m3u8"
+
+_CONTENT_TYPES = {".m3u8": HLS_CONTENT_TYPE, ".mpd": DASH_CONTENT_TYPE, ".vtt": WEBVTT_CONTENT_TYPE}
+
+
+def playlist_writers(
+    plan: Plan, rungs: Sequence[Track], audio: Track | None, *, growing_at: str = ""
+) -> dict[str, Callable[[], str]]:
+    """Return a function for each playlist and caption file, by name, that returns its text.
+
+    `growing_at` is the time now (ISO 8601) if the tracks are not complete.
+    """
+    variants = [
+        Variant(track, f"{rung.name}.m3u8", i_frame_name(track), rung.width_px, rung.height_px, plan.rate)
+        for rung, track in zip(plan.rungs, rungs, strict=True)
+    ]
+    duration_s = plan.frames / plan.rate
+    captions = [
+        PlacedCaptions(
+            track, f"{caption_name(number)}.vtt", f"{caption_name(number)}.m3u8", len(webvtt(track).encode())
+        )
+        for number, track in enumerate(plan.captions)
+    ]
+    writers = {MASTER_NAME: partial(master_playlist, variants, audio, AUDIO_PLAYLIST_NAME, captions)}
+    writers |= {f"{track.name}.m3u8": partial(media_playlist, track) for track in rungs}
+    if not growing_at:
+        writers |= {i_frame_name(track): partial(i_frame_playlist, track) for track in rungs}
+    if audio is not None:
+        writers[AUDIO_PLAYLIST_NAME] = partial(media_playlist, audio)
+    writers |= {each.playlist: partial(caption_playlist, each.url, duration_s) for each in captions}
+    writers[DASH_NAME] = partial(dash_manifest, variants, audio, captions, duration_s=duration_s, growing_at=growing_at)
+    return writers | {each.url: partial(webvtt, each.track) for each in captions}
+
+
+def playlists(plan: Plan, rungs: Sequence[Track], audio: Track | None) -> tuple[PublishedFile, ...]:
+    """Return all playlists and captions of complete tracks."""
+    return tuple(
+        PublishedFile(name, _CONTENT_TYPES[PurePosixPath(name).suffix], write().encode())
+        for name, write in playlist_writers(plan, rungs, audio).items()
+    )
+
+
+def caption_name(number: int) -> str:
+    """Return the name of a caption track's files, without suffix."""
+    return f"captions-{number}"
+
+
+def i_frame_name(track: Track) -> str:
+    """Return the name of a rung's I-frame playlist."""
+    return f"{track.name}-iframes.m3u8"

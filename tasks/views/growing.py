@@ -1,0 +1,130 @@
+"""Growing playlists: what players read of a video that is still being made.
+
+They are served next to the folders of the units, so the names in them are those of the published
+playlists. Once the job has published, the same URL has the published ones, and players that began before
+continue without a break. If the job ends otherwise, the response is 410, and players stop.
+"""
+
+from __future__ import annotations
+
+import gzip
+import posixpath
+import re
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import patch_vary_headers
+
+from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
+from ..models import Job
+from ..selectors.growing import ListedUnits, growing, listed_units
+from ..selectors.media_urls import media_url
+from ..storage.bucket import default_bucket
+from ..storage.keys import GROWING_PREFIX, PUBLISHED_PREFIX
+from ..transcode.package.hls import GROWING_TYPE, WHOLE_TYPE
+from .access import json_error
+from .signed import SIGNED_SUFFIXES, sign
+from .signed_texts import accepts_gzip, presigned_url, signing_window
+
+_PLACE = re.compile(
+    rf"{re.escape(PUBLISHED_PREFIX)}[^/]+/(?P<job>[0-9a-f-]{{36}})/{re.escape(GROWING_PREFIX)}(?P<fence>\d{{1,9}})/(?P<name>[^/]+)"
+)
+
+_KEPT_TEXTS = 64
+"""Playlists that a process keeps, compressed: of a dozen videos that are watched while they are made."""
+
+
+class Place(NamedTuple):
+    """What the key of a growing playlist names."""
+
+    job_id: uuid.UUID
+    plan_fence: int
+    name: str
+
+
+def growing_place(key: str) -> Place | None:
+    """Return what the key names, or None if it is not one of a growing playlist."""
+    found = _PLACE.fullmatch(key)
+    try:
+        return Place(uuid.UUID(found["job"]), int(found["fence"]), found["name"]) if found else None
+    except ValueError:
+        return None
+
+
+def growing_playlist(request: HttpRequest, key: str, place: Place, *, content_type: str) -> HttpResponseBase:
+    """Respond with a playlist as far as the job is now, or with the published one (200).
+
+    404 if nothing can be played yet, or the job has no such playlist; 410 if the job has ended without a
+    publication, or was planned again: a player then stops.
+    """
+    video_id = key.split("/")[1]
+    job = Job.objects.filter(pk=place.job_id, video_id=video_id).defer("plan").first()
+    if job is None or posixpath.splitext(place.name)[1] not in SIGNED_SUFFIXES:
+        raise Http404
+    if job.state == JobState.SUCCEEDED:
+        packed = _published(job, key, place.name, signing_window(key))
+    elif job.state not in ACTIVE_JOB_STATES:
+        message = "Processing has ended before the video was complete."
+        return json_error(410, "PROCESSING_ENDED", f"{message} {job.reason_message}".rstrip())
+    else:
+        listed = listed_units(job.pk)
+        if listed is None or listed.plan_fence != place.plan_fence:
+            return json_error(410, "PLANNED_AGAIN", "Processing has started over. Reload the page.")
+        packed = _rendered(listed, key, place.name, signing_window(key))
+    return _response(request, packed, content_type)
+
+
+def _response(request: HttpRequest, packed: bytes, content_type: str) -> HttpResponse:
+    is_packed = accepts_gzip(request)
+    body = packed if is_packed else gzip.decompress(packed)
+    # Not every WSGI server drops the body of a response to HEAD.
+    response = HttpResponse(b"" if request.method == "HEAD" else body, content_type=content_type)
+    response["Content-Length"] = str(len(body))
+    if is_packed:
+        response["Content-Encoding"] = "gzip"
+    patch_vary_headers(response, ["Accept-Encoding"])
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@lru_cache(maxsize=_KEPT_TEXTS)
+def _rendered(listed: ListedUnits, key: str, name: str, _window: object) -> bytes:
+    tracks = growing(listed)
+    if tracks is None:
+        raise Http404
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    text = tracks.text(name, now=now)
+    if text is None:
+        raise Http404
+    return _packed(text, key)
+
+
+def _published(job: Job, key: str, name: str, window: object) -> bytes:
+    try:
+        return _published_text(f"{posixpath.dirname(job.playlist_key)}/{name}", key, window)
+    except FileNotFoundError:
+        raise Http404 from None
+
+
+@lru_cache(maxsize=_KEPT_TEXTS)
+def _published_text(published_key: str, key: str, _window: object) -> bytes:
+    """Return a published text for players that began with a growing one, whose type must not change."""
+    with default_storage.open(published_key, "rb") as file:
+        text = file.read().decode()
+    return _packed(text.replace(WHOLE_TYPE, GROWING_TYPE, 1), key)
+
+
+def _packed(text: str, key: str) -> bytes:
+    """Return the text, compressed, with the URLs from which a browser can read the media."""
+    url_of: Callable[[str], str] | None = None
+    if getattr(settings, "MEDIA_BASE_URL", ""):
+        url_of = media_url
+    elif default_bucket() is not None:
+        url_of = presigned_url
+    return gzip.compress((sign(text, key=key, url_of=url_of) if url_of else text).encode(), compresslevel=6, mtime=0)
