@@ -40,10 +40,10 @@ _MAX_AUDIO_LEAD_IN_S = Fraction(1, 2)
 meanwhile. Less is cut off.
 """
 
-_AUDIO_HEAD_SHARE = 20
-"""The first audio unit is a twentieth of the audio. Each unit is encoded from the beginning, at 50 times
-real time or faster: the second one takes less than half of the time for which the first one lasts, and
-the first one takes 3 CPU seconds for an hour of audio.
+_AUDIO_HEAD_SHARE = 30
+"""The first audio unit is a thirtieth of the audio. Each unit is encoded from the beginning, at 56 times
+real time (measured): the second one takes half of the time for which the first one lasts, and the first
+one takes 2 CPU seconds for an hour of audio.
 """
 
 _FEWEST_AUDIO_HEADS = 5
