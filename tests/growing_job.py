@@ -21,6 +21,7 @@ from tests.unit.transcode.sources import make_audio, make_source
 if TYPE_CHECKING:
     from tasks.services.container_api.claim import Claim, Lease
     from tasks.transcode import MediaFile, UnitOutput
+    from tasks.transcode.cli.local_run import LocalRun
 
 PROFILE = dataclasses.replace(PROFILES["fast"], unit_segments=2, audio_head_s=12)
 """Segments of 6 s in units of 12 s; the first audio unit ends after 12 s."""
@@ -36,11 +37,15 @@ def example_plan() -> Plan:
 class GrowingJob:
     """A video whose job has a plan, and one container that holds all of its units."""
 
-    def __init__(self, *, plays_directly: bool = False) -> None:
+    def __init__(self, run: LocalRun | None = None, *, plays_directly: bool = False) -> None:
+        """With `run`, a finished run of the engine, units have its files; otherwise nothing can decode them."""
         self.video: Video = uploaded_video()
         self.claim: Claim = claimed(submitted_attempt(self.video))
-        self.plan = example_plan()
-        self.outputs: dict[UnitKey, UnitOutput] = made_outputs(self.plan)
+        self.run = run
+        self.plan = run.plan if run else example_plan()
+        self.outputs: dict[UnitKey, UnitOutput] = (
+            {unit: output for unit in run.units() if (output := run.finished(unit))} if run else made_outputs(self.plan)
+        )
         self.leases: dict[UnitKey, Lease] = {}
         self.make_plan(plays_directly=plays_directly)
 
@@ -66,7 +71,7 @@ class GrowingJob:
             encode_cost_s=100,
             duration_s=self.plan.duration_s,
         )
-        for _ in UNITS:
+        for _ in units:
             self.lease()
 
     @property
@@ -85,7 +90,8 @@ class GrowingJob:
         for key in keys:
             lease, output = self.leases[key], self.outputs[key]
             for file in output.files:
-                default_storage.save(f"{lease.key_prefix}/{file.name}", ContentFile(b"media"))
+                content = (self.run.unit_folder(key) / file.name).read_bytes() if self.run else b"media"
+                default_storage.save(f"{lease.key_prefix}/{file.name}", ContentFile(content))
             made = {"folder": posixpath.basename(lease.key_prefix), "media": output.to_json()}
             finish_unit(self.claim, lease, output=made)
 

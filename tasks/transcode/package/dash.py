@@ -27,8 +27,6 @@ _STARTS_WITH_KEY_FRAME = "1"
 
 _UTC_SCHEME = "urn:mpeg:dash:utc:direct:2014"
 _LONG_AGO = "1970-01-01T00:00:00Z"
-_UPDATE_S = Fraction(4)
-"""How often players read a growing manifest again."""
 
 
 def dash_manifest(
@@ -60,7 +58,8 @@ def dash_manifest(
         root.attrib |= {
             "availabilityStartTime": _LONG_AGO,
             "publishTime": growing_at,
-            "minimumUpdatePeriod": _duration(_UPDATE_S),
+            # As often as players of HLS read a growing playlist.
+            "minimumUpdatePeriod": _duration(_min_buffer_s(tracks)),
             "suggestedPresentationDelay": _duration(duration_s),
         }
     period = ET.SubElement(root, "Period", {"id": "0", "start": "PT0S", "duration": _duration(duration_s)})
@@ -126,13 +125,20 @@ def _add_representation(parent: ET.Element, track: Track) -> ET.Element:
 
 
 def _add_segments(representation: ET.Element, track: Track) -> None:
-    """Add the time and byte range of every segment. All files of the track share the first file's init segment."""
+    """Add the time and byte range of every segment. All files of the track share the first file's init segment.
+
+    The last one of an output is left out while the manifest is dynamic. Its end is not a multiple of the
+    nominal duration, and Shaka Player 5.2 moves it there only if it is added when the manifest is static;
+    otherwise it waits for more, and never ends.
+    """
     first = track.files[0]
     attributes = {"timescale": str(first.file.timescale), "duration": str(_nominal_ticks(track.times))}
     segment_list = ET.SubElement(representation, "SegmentList", attributes)
     ET.SubElement(segment_list, "Initialization", {"sourceURL": first.url, "range": _range(0, first.file.init_bytes)})
     for placed in track.files:
         for segment in placed.file.segments:
+            if track.planned is not None and segment.start_ticks >= track.times[-1][0]:
+                break
             media_range = _range(segment.offset, segment.bytes)
             ET.SubElement(segment_list, "SegmentURL", {"media": placed.url, "mediaRange": media_range})
 

@@ -142,9 +142,13 @@ async function seek(to, bits) {
 // at that moment.
 const playedOut = () => video.ended || video.duration - video.currentTime < 0.25;
 
+// Where a video that is still being made ends now. A player may wait a little before that.
+let edgeS = Infinity;
+const EDGE_S = 1;
+
 function countStalls() {
   video.addEventListener("waiting", () => {
-    if (!playedOut()) stalls += 1;
+    if (!video.seeking && !playedOut() && video.currentTime < edgeS - EDGE_S) stalls += 1;
   });
 }
 
