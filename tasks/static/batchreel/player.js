@@ -58,7 +58,8 @@
 
   function messageOf(error) {
     try {
-      return JSON.parse(error.response.text).errors.join(" ");
+      const { code, errors } = JSON.parse(error.networkDetails.responseText);
+      return code === "NOT_FOUND" ? "The video is no longer available." : errors.join(" ");
     } catch {
       return FAILED;
     }

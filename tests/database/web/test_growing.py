@@ -74,6 +74,10 @@ def test_video_is_playable_as_far_as_its_units_are_finished_when_they_finish_in_
     assert "#EXT-X-ENDLIST" not in text(staff, growing.url("480p.m3u8"))
 
 
+def test_first_units_of_audio_and_video_are_leased_first_when_the_audio_has_two() -> None:
+    assert tuple(GrowingJob().leases) == UNITS == ("audio", 0, "audio-1", 1, 2, 3, 4)
+
+
 def test_published_playlists_take_over_at_the_same_url_when_the_job_succeeds(staff: Client) -> None:
     growing = GrowingJob()
     growing.finish(*UNITS)

@@ -93,6 +93,7 @@ def test_playlists_only_gain_lines_until_they_are_published_when_units_finish_on
             assert text.startswith(before.get(name, ""))
             assert _entries(published[name])[: len(_entries(text))] == _entries(text)
             head = text[: text.index("#EXTINF")].splitlines()
+            assert "#EXT-X-START:TIME-OFFSET=0" in head
             expected = published[name][: published[name].index("#EXTINF")].splitlines()
             assert [line for line in head if line != "#EXT-X-START:TIME-OFFSET=0"] == [
                 line.replace("TYPE:VOD", "TYPE:EVENT") for line in expected
@@ -152,6 +153,10 @@ def test_manifest_is_dynamic_with_the_published_timing_when_units_are_missing() 
         assert few.attrib == all_.attrib
         assert few[0].attrib == all_[0].attrib
         assert [each.attrib for each in few[1:]] == [each.attrib for each in all_[1:3]]
+    # Shaka Player never ends if the last segment is not new in the static manifest.
+    everything = ET.fromstring(_text(_grow(plan, outputs), "manifest.mpd"))  # noqa: S314 - our own
+    for most, all_ in zip(everything.iter(f"{space}SegmentList"), lists[1], strict=True):
+        assert len(most) == len(all_) - 1
     for tag in ("AdaptationSet", "Representation"):
         assert [each.get("id") for each in growing.iter(f"{space}{tag}")] == [
             each.get("id") for each in whole.iter(f"{space}{tag}")

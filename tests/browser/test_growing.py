@@ -1,14 +1,16 @@
-"""A video that is still being made, in three independent players: from its start, as far as it is made, to its end."""
+"""A video that is still being made, on its page and in three players: from its start, as far as it is made."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from project.local.frontend import install_frontend
+from tasks.services.requests.cancel import cancel_job
+from tests.browser.test_pages_in_chromium import STALLED
 from tests.browser.test_players import HERE, INSTALLED
 from tests.growing_job import GrowingJob
 from tests.media.clips import BITS, ffmpeg, numbers_filter
@@ -46,22 +48,26 @@ PLAYERS = {
 }
 
 
-@pytest.fixture(
-    params=["HEVC", pytest.param("VP9", marks=pytest.mark.long), pytest.param("ProRes", marks=pytest.mark.long)]
-)
-def transcoded(request: pytest.FixtureRequest, tmp_path: Path) -> Transcoded:
-    """Transcode numbered frames with a tone from a source that no browser plays as it is."""
-    name, *codec = SOURCES[request.param]
-    length_s = str(UNITS * UNIT_S)
-    tone = ("-f", "lavfi", "-i", "sine=440:r=48000")
-    ffmpeg(
-        *("-f", "lavfi", "-i", numbers_filter(str(RATE), "320x180"), *tone, "-t", length_s, *codec),
-        str(tmp_path / name),
-    )
-    done = Transcode(tmp_path)(tmp_path / name, PROFILE, checked=False)
-    assert not done.plan.plays_directly
-    assert (len(done.plan.video_units), len(done.plan.audio_units), len(done.plan.rungs)) == (UNITS, 2, 3)
-    return done
+@pytest.fixture(scope="module")
+def transcoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Transcoded]:
+    """Return a callable that transcodes numbered frames with a tone from a source that no browser plays as it is."""
+
+    @cache
+    def made(kind: str) -> Transcoded:
+        folder = tmp_path_factory.mktemp("growing")
+        name, *codec = SOURCES[kind]
+        length_s = str(UNITS * UNIT_S)
+        tone = ("-f", "lavfi", "-i", "sine=440:r=48000")
+        ffmpeg(
+            *("-f", "lavfi", "-i", numbers_filter(str(RATE), "320x180"), *tone, "-t", length_s, *codec),
+            str(folder / name),
+        )
+        done = Transcode(folder)(folder / name, PROFILE, checked=False)
+        assert not done.plan.plays_directly
+        assert (len(done.plan.video_units), len(done.plan.audio_units), len(done.plan.rungs)) == (UNITS, 2, 3)
+        return done
+
+    return made
 
 
 @pytest.fixture
@@ -118,16 +124,22 @@ def grow(pages: dict[str, Page], growing: GrowingJob, *units: UnitKey) -> None:
     until(pages, f"bufferedAheadS() > {edge_s} - video.currentTime - 0.2")
 
 
+@pytest.mark.parametrize(
+    "source", ["HEVC", pytest.param("VP9", marks=pytest.mark.long), pytest.param("ProRes", marks=pytest.mark.long)]
+)
 def test_players_play_a_growing_video_from_its_start_to_its_end_when_it_is_published_meanwhile(
-    open_players: Callable[[Callable[[str], str]], dict[str, Page]], transcoded: Transcoded
+    source: str,
+    open_players: Callable[[Callable[[str], str]], dict[str, Page]],
+    transcoded: Callable[[str], Transcoded],
 ) -> None:
-    growing = GrowingJob(transcoded.run)
+    done = transcoded(source)
+    growing = GrowingJob(done.run)
     growing.finish("audio", 0)
     pages = open_players(growing.url)
     until(pages, "video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA")
     for label, page in pages.items():
         assert page.evaluate("video.currentTime") < 0.2, label
-        assert page.evaluate("control.heights()") == sorted(rung.height_px for rung in transcoded.plan.rungs)
+        assert page.evaluate("control.heights()") == sorted(rung.height_px for rung in done.plan.rungs)
         page.evaluate(f"() => {{ edgeS = {UNIT_S}; pacePlaybackByBuffer(); void video.play(); }}")
     grow(pages, growing, 1, 2, "audio-1")
     # Seeks in what is made, forwards and back.
@@ -146,3 +158,74 @@ def test_players_play_a_growing_video_from_its_start_to_its_end_when_it_is_publi
     until(pages, "playedOut()")
     for label, page in pages.items():
         assert page.evaluate("control.problems()") == {"errors": [], "stalls": 0}, label
+
+
+def open_growing_page(browsing: Browsing, growing: GrowingJob) -> Page:
+    """Open the page of a video of which nothing is made, make its beginning, and play it."""
+    page = browsing.page
+    browsing.open(f"/videos/{growing.video.pk}/")
+    assert page.locator("#player").count() == 0
+    growing.finish("audio", 0)
+    # The page notices that there is something to watch without a reload by hand.
+    page.wait_for_selector("#player")
+    assert "playable up to 0:03" in page.inner_text("[data-part=details]")
+    browsing.wait_until("player.readyState >= 3")
+    page.evaluate("() => { window.isSamePage = true; player.muted = true; return player.play(); }")
+    browsing.wait_until("player.currentTime > 0")
+    return page
+
+
+def test_page_plays_a_growing_video_to_its_end_when_it_is_published_meanwhile(
+    browsing: Browsing, transcoded: Callable[[str], Transcoded]
+) -> None:
+    growing = GrowingJob(transcoded("HEVC").run)
+    page = open_growing_page(browsing, growing)
+    assert page.evaluate("player.currentTime") < 3
+    growing.finish(1, 2, "audio-1")
+    # The seek bar shows how far it is made.
+    browsing.wait_until("Math.abs(player.duration - 9) < 0.5 && player.buffered.end(0) > 8.9")
+    page.wait_for_selector("text=playable up to 0:09")
+    growing.finish(*range(3, UNITS))
+    browsing.wait_until("player.buffered.end(0) > 23.9")
+    at_s = page.evaluate("player.currentTime")
+    growing.publish()
+    page.wait_for_selector(".badge.ready")
+    browsing.wait_until("player.duration === 24")
+    assert page.is_hidden("#growing")
+    assert page.evaluate("player.currentTime") >= at_s
+    page.evaluate("() => { player.playbackRate = 8; }")
+    browsing.wait_until("player.ended")
+    assert page.evaluate("[window.isSamePage, player.played.length, player.played.start(0)]") == [True, 1, 0]
+    assert set(browsing.problems) <= STALLED
+
+
+def cancel(growing: GrowingJob) -> set[str]:
+    cancel_job(job_id=growing.claim.job_id)
+    return {
+        "Processing was cancelled. What follows cannot be watched.",
+        "Processing has ended before the video was complete. Cancelled manually.",
+    }
+
+
+def delete(growing: GrowingJob) -> set[str]:
+    growing.video.delete()
+    return {"The video was deleted. What follows cannot be watched.", "The video is no longer available."}
+
+
+@pytest.mark.parametrize("end", [cancel, delete])
+def test_page_stops_the_player_with_a_message_when_the_job_ends_before_the_video_is_made(
+    end: Callable[[GrowingJob], set[str]], browsing: Browsing, transcoded: Callable[[str], Transcoded]
+) -> None:
+    growing = GrowingJob(transcoded("HEVC").run)
+    page = open_growing_page(browsing, growing)
+    requested: list[str] = []
+    messages = end(growing)
+    page.wait_for_selector("#player-error", state="visible")
+    page.on("request", lambda request: requested.append(request.url))
+    # Of the progress or of the playlist, whichever is read first.
+    assert page.inner_text("#player-error") in messages
+    # What is loaded can be watched to its end, which takes longer than the player waits between two requests.
+    browsing.wait_until("player.currentTime > 2.8")
+    assert [url for url in requested if "/media/" in url] == []
+    assert page.evaluate("[window.isSamePage, player.error]") == [True, None]
+    assert sum("/media/" in problem for problem in browsing.problems) <= 2
