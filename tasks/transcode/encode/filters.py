@@ -129,7 +129,7 @@ def _next_scale(rung: Rung) -> str:
 
 
 def audio_graph(audio: AudioPlan, *, end_aac: int, with_poster: bool) -> str:
-    """Return the graph for the first `end_aac` AAC frames: on the grid's clock, gaps filled, stereo, exactly so long.
+    """Return the graph for the first `end_aac` AAC frames: on the grid's clock, gaps filled, stereo, exactly that long.
 
     It starts one AAC frame in: the encoder prepends one priming frame, so media time 0 is presented
     at 0.

@@ -53,7 +53,7 @@ def dash_manifest(
         },
     )
     if growing_at:
-        # The clock says nothing about how far a video is made, so by the clock all of it is available,
+        # How far a video is made does not follow the clock. So by the clock all of it is available,
         # and the delay makes players begin at the start.
         root.attrib |= {
             "availabilityStartTime": _LONG_AGO,
