@@ -104,7 +104,7 @@ def may_for_all(user: AbstractBaseUser | AnonymousUser, action: Literal["view", 
 
 
 def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
-    """Return the overview of each video, by video id, in four queries."""
+    """Return the overview of each video, by video id, in four queries; in three if none is being made."""
     newest = _newest_jobs(video.pk for video in videos)
     progress = job_progress(newest.values())
     grown = playable(newest.values())

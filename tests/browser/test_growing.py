@@ -154,7 +154,7 @@ def test_players_play_a_growing_video_from_its_start_to_its_end_when_it_is_publi
     growing.publish()
     until(pages, f"Math.abs(video.duration - {UNITS * UNIT_S}) < 0.1")
     for page in pages.values():
-        page.evaluate(f"() => {{ edgeS = {UNITS * UNIT_S}; playAtRate(4); }}")
+        page.evaluate(f"() => {{ edgeS = {UNITS * UNIT_S - 1}; playAtRate(4); }}")
     until(pages, "playedOut()")
     for label, page in pages.items():
         assert page.evaluate("control.problems()") == {"errors": [], "stalls": 0}, label

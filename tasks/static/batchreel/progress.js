@@ -55,8 +55,8 @@
     const part = (name) => block.querySelector(`[data-part=${name}]`);
     const ended = "active" in block.dataset && !video.active;
     const grew = isGrowing(block.dataset.watchable);
-    if (grew && ended && video.watchable && !isGrowing(video.watchable)) {
-      // The player continues: what it plays has the same URL as before.
+    if (grew && video.watchable && !isGrowing(video.watchable) && block.dataset.watchable.includes(video.watchable)) {
+      // Its job has published. The player continues: what it plays has the same URL as before.
       block.dataset.watchable = video.watchable;
       document.getElementById("growing")?.remove();
     } else if (ended || video.watchable !== block.dataset.watchable) {
