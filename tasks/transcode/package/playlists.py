@@ -51,7 +51,9 @@ def playlist_writers(
         )
         for number, track in enumerate(plan.captions)
     ]
-    writers = {MASTER_NAME: partial(master_playlist, variants, audio, AUDIO_PLAYLIST_NAME, captions)}
+    writers: dict[str, Callable[[], str]] = {
+        MASTER_NAME: partial(master_playlist, variants, audio, AUDIO_PLAYLIST_NAME, captions)
+    }
     writers |= {f"{track.name}.m3u8": partial(media_playlist, track) for track in rungs}
     if not growing_at:
         writers |= {i_frame_name(track): partial(i_frame_playlist, track) for track in rungs}

@@ -256,7 +256,7 @@ def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Cl
     response = staff.get("/progress/", {"video": [str(ready.pk), str(busy.pk), missing, "nonsense", ""]})
     assert response["Cache-Control"] == "no-store"
     videos = response.json()["videos"]
-    assert videos[str(ready.pk)] | {"watchable": ""} == {
+    assert videos[str(ready.pk)] | {"watchable": "", "playlist": ""} == {
         "status": "READY",
         "message": "The video is ready to watch.",
         "percent": 100,
@@ -268,8 +268,11 @@ def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Cl
         "remaining_s": None,
         "active": False,
         "watchable": "",
+        "playable_s": 4.0,
+        "playlist": "",
     }
     assert videos[str(ready.pk)]["watchable"] == str(ready.published_job_id)
+    assert videos[str(ready.pk)]["playlist"].endswith("/master.m3u8")
     assert (videos[str(busy.pk)]["active"], videos[str(busy.pk)]["percent"]) == (True, 0)
     assert videos[missing] is None
     assert "nonsense" not in videos
