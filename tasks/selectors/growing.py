@@ -51,7 +51,8 @@ class ListedUnit(NamedTuple):
 
     pk: int
     kind: str
-    index: int
+    number: int
+    """Its index among the units of its kind."""
     fence: int
     is_done: bool
 
@@ -133,7 +134,7 @@ def growing(listed: ListedUnits) -> Growing | None:
 
 
 def _key(unit: ListedUnit) -> UnitKey:
-    return unit.index if unit.kind == UnitKind.VIDEO else audio_unit(unit.index)
+    return unit.number if unit.kind == UnitKind.VIDEO else audio_unit(unit.number)
 
 
 @lru_cache(maxsize=_KEPT_JOBS)

@@ -15,7 +15,8 @@ from ..encode.video import encode_video
 from ..errors import EncodeError, InconsistentOutputError, SeamMismatchError
 from ..outputs import UnitOutput
 from ..package.manifest import MANIFEST_NAME
-from ..package.publication import MASTER_NAME, build_publication
+from ..package.playlists import MASTER_NAME
+from ..package.publication import build_publication
 from ..plan.planning import make_plan
 from ..probe.probe import probe_source
 from ..verify.decode import undecodable_units
