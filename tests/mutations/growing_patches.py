@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.mutations.patch import Patch
 
-_ENGINE = "tests/unit/transcode/test_growing.py"
-_WEB = "tests/database/web/test_growing.py"
+_ENGINE = "tests/unit/transcode/test_growing_playlists.py"
+_WEB = "tests/database/web/test_growing_video.py"
 
 GROWING_PATCHES: tuple[Patch, ...] = (
     Patch(
