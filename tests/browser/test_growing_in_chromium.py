@@ -58,12 +58,16 @@ def transcoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Tran
         name, *codec = SOURCES[kind]
         length_s = str(UNITS * UNIT_S)
         tone = ("-f", "lavfi", "-i", "sine=440:r=48000")
+        captions = folder / "captions.srt"
+        captions.write_text("1\n00:00:01,000 --> 00:00:02,500\nHello\n")
+        streams = ("-map", "0", "-map", "1", "-map", "2", "-c:s", "webvtt" if name.endswith("webm") else "mov_text")
         ffmpeg(
-            *("-f", "lavfi", "-i", numbers_filter(str(RATE), "320x180"), *tone, "-t", length_s, *codec),
-            str(folder / name),
+            *("-f", "lavfi", "-i", numbers_filter(str(RATE), "320x180"), *tone, "-i", str(captions), *streams),
+            *(*codec, "-t", length_s, str(folder / name)),
         )
         done = Transcode(folder)(folder / name, PROFILE, checked=False)
         assert not done.plan.plays_directly
+        assert len(done.plan.captions) == 1
         assert (len(done.plan.video_units), len(done.plan.audio_units), len(done.plan.rungs)) == (UNITS, 2, 3)
         return done
 
@@ -140,7 +144,10 @@ def test_players_play_a_growing_video_from_its_start_to_its_end_when_it_is_publi
     for label, page in pages.items():
         assert page.evaluate("video.currentTime") < 0.2, label
         assert page.evaluate("control.heights()") == sorted(rung.height_px for rung in done.plan.rungs)
-        page.evaluate(f"() => {{ edgeS = {UNIT_S}; pacePlaybackByBuffer(); void video.play(); }}")
+        # Captions have one segment from the start to the end, whose playlist must not keep the others from growing.
+        page.evaluate(
+            f"() => {{ control.showCaptions(); edgeS = {UNIT_S}; pacePlaybackByBuffer(); void video.play(); }}"
+        )
     grow(pages, growing, 1, 2, "audio-1")
     # Seeks in what is made, forwards and back.
     for number in (75, 12, 33):
@@ -151,6 +158,7 @@ def test_players_play_a_growing_video_from_its_start_to_its_end_when_it_is_publi
         for page in pages.values():
             page.evaluate(f"control.choose({place})")
         grow(pages, growing, *units)
+    until(pages, "cues().length === 1")
     growing.publish()
     until(pages, f"Math.abs(video.duration - {UNITS * UNIT_S}) < 0.1")
     for page in pages.values():

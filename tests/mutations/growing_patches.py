@@ -41,6 +41,14 @@ GROWING_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_ENGINE}::test_manifest_is_dynamic_with_the_published_timing_when_units_are_missing",),
     ),
     Patch(
+        name="captions end while the video grows",
+        promise=2,
+        file="tasks/transcode/package/playlists.py",
+        old="is_growing=bool(growing_at)",
+        new="is_growing=False",
+        tests=(f"{_ENGINE}::test_master_offers_the_published_tracks_when_one_unit_is_done",),
+    ),
+    Patch(
         name="a redone unit loses its output",
         promise=2,
         file="tasks/services/container_api/publish.py",

@@ -59,7 +59,9 @@ def playlist_writers(
         writers |= {i_frame_name(track): partial(i_frame_playlist, track) for track in rungs}
     if audio is not None:
         writers[AUDIO_PLAYLIST_NAME] = partial(media_playlist, audio)
-    writers |= {each.playlist: partial(caption_playlist, each.url, duration_s) for each in captions}
+    writers |= {
+        each.playlist: partial(caption_playlist, each.url, duration_s, is_growing=bool(growing_at)) for each in captions
+    }
     writers[DASH_NAME] = partial(dash_manifest, variants, audio, captions, duration_s=duration_s, growing_at=growing_at)
     return writers | {each.url: partial(webvtt, each.track) for each in captions}
 

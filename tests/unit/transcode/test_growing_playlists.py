@@ -126,6 +126,10 @@ def test_master_offers_the_published_tracks_when_one_unit_is_done() -> None:
     assert "#EXT-X-START:TIME-OFFSET=0" in growing
     for rung, line in zip(plan.rungs, re.findall(r"[:,]BANDWIDTH=(\d+)", growing), strict=True):
         assert int(line) >= rung.maxrate_bps
+    captions = _text(_grow(plan, _only(outputs, 0, "audio")), "captions-0.m3u8")
+    assert "#EXT-X-PLAYLIST-TYPE:EVENT" in captions
+    # Shaka Player reads none of the playlists again if one of them has an end.
+    assert "#EXT-X-ENDLIST" not in captions
     assert _text(_grow(plan, _only(outputs, 0, "audio")), "captions-0.vtt").startswith("WEBVTT")
 
 
