@@ -356,6 +356,13 @@ class BridgeSettings:
     but not its attempt. With one call (120 s) it equals the limits of fetch and store, so the
     container exits before it would be replaced."""
 
+    fetch_connections: int = 8
+    """Number of connections over which a container fetches its source at a time. One has about 90 MB/s,
+    and a machine with two vCPUs a multiple of that for some minutes. At most 10, botocore's pool."""
+
+    fetch_range_mib: int = 16
+    """MiB of each request. Amazon S3 advises 8 to 16 ("Performance design patterns")."""
+
     # Wake-ups.
     broker_timeout_s: float = 1.0
     """Maximum number of seconds that a request waits for the broker to accept a wake-up."""

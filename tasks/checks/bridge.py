@@ -59,6 +59,8 @@ _ABOVE_ZERO = (
     "signed_url_ttl_s",
     "body_limit_bytes",
     "large_bodies_per_process",
+    "fetch_connections",
+    "fetch_range_mib",
 )
 _SEE = "See docs/reference/settings.md for every name, its unit and its default."
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from ..services.container_api.claim import Claim, Lease, working_neighbours
 from ..services.container_api.publish import read_plan
-from ..transcode import Plan, StoppedError
+from ..transcode import ByteRanges, Plan, StoppedError
 from .database import Database
-from .files import fetch_source
 from .progress import Progress
 from .scratch.reservation import Reservation
+from .source import LocalSource, SourceCopy
 
 STALE_PLAN = frozenset({"ENGINE_CHANGED", "PLAN_VERSION"})
 """Error codes of the media engine for a plan of another engine version: there was a deployment between two attempts."""
@@ -31,27 +31,32 @@ class ContainerContext:
     progress: Progress
     stop: threading.Event
     _fetching: threading.Lock = field(default_factory=threading.Lock)
-    _fetched: Path | None = None
 
-    def source(self, slot: int) -> Path:
-        """Return the source as a local file, downloaded once for all slots."""
+    def source(self, slot: int, wanted: ByteRanges | None = None, *, size_bytes: int | None = None) -> LocalSource:
+        """Return the source as a local file with at least these byte ranges, or all of it for None.
+
+        The slots share one file, and each byte of it is fetched once. `size_bytes` is the size of the
+        file for which the ranges were computed.
+        """
         with self._fetching:
-            if self._fetched is None:
-                self.progress.start_stage(slot, "fetch")
-                self._fetched = fetch_source(
-                    self.claim.source_name,
-                    self.folder,
-                    reserve=partial(self._reserve, slot),
-                    progress=partial(self.progress.advance, slot),
-                    stop=self.stop,
-                )
-            return self._fetched
+            self.progress.start_stage(slot, "fetch")
+            return self._copy.fetch(
+                wanted,
+                size_bytes=size_bytes,
+                reserve=partial(self._reserve, slot),
+                progress=partial(self.progress.advance, slot),
+                stop=self.stop,
+            )
 
-    def _reserve(self, slot: int, path: Path, size_bytes: int) -> None:
+    @cached_property
+    def _copy(self) -> SourceCopy:
+        return SourceCopy(self.claim.source_name, self.folder)
+
+    def _reserve(self, slot: int, path: Path, ranges: ByteRanges) -> None:
         self.progress.start_stage(slot, "reserve")
         self.reservation.reserve(
             path,
-            size_bytes,
+            ranges,
             working_neighbours=lambda: self.database(partial(working_neighbours, self.claim)),
             progress=partial(self.progress.advance, slot),
             stop=self.stop,

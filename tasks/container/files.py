@@ -1,6 +1,6 @@
-"""The container's files: downloads the source from the storage and uploads the results.
+"""The container's files in the storage: uploads the results, and reads them back.
 
-Both report the bytes transferred.
+Both report the bytes transferred. `source` fetches the source.
 """
 
 from __future__ import annotations
@@ -12,63 +12,15 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from django.core.files import File
-from django.core.files.storage import Storage, default_storage
+from django.core.files.storage import default_storage
 
 from ..conf import bridge_settings
 from ..storage.bucket import BucketError, RetryDeadline, bucket_errors, default_bucket
 from ..transcode import StoppedError
 
-_BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 
 Result = TypeVar("Result")
-
-
-class SourceMissingError(Exception):
-    """The source does not exist in the storage."""
-
-    code = "SOURCE_MISSING"
-
-
-def fetch_source(
-    name: str,
-    folder: Path,
-    *,
-    reserve: Callable[[Path, int], None],
-    progress: Callable[[int], None],
-    stop: threading.Event,
-) -> Path:
-    """Return the source as a local file: the storage's own, or else a download into `folder`.
-
-    `reserve` is called before the download with the local file and its size in bytes, and gives the
-    file that size on the disk. Raises SourceMissingError, StoppedError, what `reserve` raises, or
-    the storage's error when the retry deadline has passed.
-    """
-    deadline = _retry_deadline(stop)
-    if not _with_retries(lambda: default_storage.exists(name), deadline):
-        message = f"the storage has no object {name}"
-        raise SourceMissingError(message)
-    path = _local_path(default_storage, name)
-    if path is not None:
-        return path
-    target = folder / "source"
-    reserve(target, _with_retries(lambda: default_storage.size(name), deadline))
-    deadline.renew()
-    # Not "wb", which would release the blocks that `reserve` allocated.
-    with target.open("r+b") as local:
-        for block in _blocks(name, deadline):
-            if stop.is_set():
-                raise StoppedError
-            local.write(block)
-            progress(local.tell())
-        local.truncate()
-    return target
-
-
-def _local_path(storage: Storage, name: str) -> Path | None:
-    try:
-        return Path(storage.path(name))
-    except NotImplementedError:
-        return None
 
 
 class _Watched:
@@ -98,7 +50,7 @@ def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: t
     Raises StoppedError or any error of the storage. If the storage is unavailable, its error is
     raised `storage_retry_s` after it last accepted new bytes.
     """
-    deadline = _retry_deadline(stop)
+    deadline = retry_deadline(stop)
     most_bytes = 0
 
     def accepted(done_bytes: int) -> None:
@@ -131,10 +83,11 @@ def _save(path: Path, key: str, *, progress: Callable[[int], None], stop: thread
 
 
 def _is_stored(key: str, size_bytes: int, deadline: RetryDeadline) -> bool:
-    return _with_retries(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, deadline)
+    return with_retries(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, deadline)
 
 
-def _with_retries(call: Callable[[], Result], deadline: RetryDeadline) -> Result:
+def with_retries(call: Callable[[], Result], deadline: RetryDeadline) -> Result:
+    """Return the result of `call`, which is repeated while the storage is unavailable, until the deadline."""
     while True:
         try:
             with bucket_errors():
@@ -143,7 +96,9 @@ def _with_retries(call: Callable[[], Result], deadline: RetryDeadline) -> Result
             deadline.wait_or_raise(error)
 
 
-def _retry_deadline(stop: threading.Event) -> RetryDeadline:
+def retry_deadline(stop: threading.Event) -> RetryDeadline:
+    """Return a deadline of `storage_retry_s` from now. Its waits raise StoppedError once `stop` is set."""
+
     def wait(seconds: float) -> None:
         if stop.wait(seconds):
             raise StoppedError
@@ -156,17 +111,13 @@ def read_object(key: str, *, stop: threading.Event) -> Iterator[bytes]:
 
     Raises FileNotFoundError, StoppedError or any error of the storage.
     """
-    return _blocks(key, _retry_deadline(stop))
-
-
-def _blocks(key: str, deadline: RetryDeadline) -> Iterator[bytes]:
     if bucket := default_bucket():
         # django-storages would first download the whole file to a temporary file: no progress, no
         # stop, and twice the disk space.
-        yield from bucket.read(key, block_bytes=_BLOCK_BYTES, deadline=deadline)
+        yield from bucket.read(key, block_bytes=BLOCK_BYTES, deadline=retry_deadline(stop))
         return
     with default_storage.open(key, "rb") as file:
-        yield from file.chunks(_BLOCK_BYTES)
+        yield from file.chunks(BLOCK_BYTES)
 
 
 def remove_local(folder: Path) -> None:

@@ -36,13 +36,13 @@ from ..transcode import InputRejectedError, InputSuspectError, StoppedError
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
 from .failures import failure_of
-from .files import SourceMissingError
 from .heartbeat import Heartbeat
 from .machine import machine_id
 from .memory import oom_kills
 from .outcome import Outcome
 from .progress import Progress
 from .scratch.reservation import Reservation
+from .source import SourceMissingError
 from .units.run import run_unit
 
 logger = logging.getLogger(__name__)

@@ -85,6 +85,14 @@ def client_config(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it was found. Another one under the same key has another `etag`."""
+
+    size_bytes: int
+    etag: str
+
+
 class RetryDeadline:
     """Retries with backoff until the bucket has been unavailable for `limit_s`.
 
@@ -207,30 +215,48 @@ class Bucket:
 
     def size_bytes(self, key: str) -> int | None:
         """Return the size of an object, or None if it does not exist."""
+        found = self.find(key)
+        return None if found is None else found.size_bytes
+
+    def find(self, key: str) -> StoredObject | None:
+        """Return what the bucket has under this key, or None."""
         try:
             with bucket_errors():
-                return int(self._client.head_object(**self._place(key))["ContentLength"])
+                response = self._client.head_object(**self._place(key))
+                return StoredObject(int(response["ContentLength"]), str(response["ETag"]))
         except _NoSuchObjectError:
             return None
 
-    def read(self, key: str, *, block_bytes: int, deadline: RetryDeadline) -> Iterator[bytes]:
-        """Yield the object in blocks.
+    def read(
+        self,
+        key: str,
+        *,
+        block_bytes: int,
+        deadline: RetryDeadline,
+        byte_range: tuple[int, int] | None = None,
+        etag: str = "",
+    ) -> Iterator[bytes]:
+        """Yield the object, or a range of it (first byte, end), in blocks.
 
         If the connection breaks, resume from the last byte until the deadline.
 
         Raises FileNotFoundError. Raises BucketError when no bytes have arrived until the deadline,
-        or immediately if the object was replaced.
+        or immediately if the object was replaced: since the first byte, or since it had `etag`.
         """
-        done_bytes, etag = 0, ""
-        while True:
-            resume = {"Range": f"bytes={done_bytes}-", "IfMatch": etag} if done_bytes else {}
+        at, end = byte_range or (0, None)
+        while end is None or at < end:
+            part = {"Range": f"bytes={at}-{'' if end is None else end - 1}"} if at or end is not None else {}
+            same = {"IfMatch": etag} if etag else {}
             try:
                 with bucket_errors():
-                    response = self._client.get_object(**self._place(key), **resume)
+                    response = self._client.get_object(**self._place(key), **part, **same)
+                    if part and not str(response.get("ContentRange", "")).startswith(f"bytes {at}-"):
+                        message = f"{key}: asked for {part['Range']}, the storage returned another part"
+                        raise _RejectedError(message)
                     etag = response["ETag"]
                     for block in response["Body"].iter_chunks(block_bytes):
                         yield block
-                        done_bytes += len(block)
+                        at += len(block)
                         deadline.renew()
                     return
             except _NoSuchObjectError as error:

@@ -8,6 +8,7 @@ database, queue or cloud service; `python -m tasks.transcode` runs it on its own
 
 from __future__ import annotations
 
+from .byte_ranges import ByteRange, ByteRanges, merged, missing, pieces, total_bytes
 from .encode.audio import encode_audio
 from .encode.video import encode_video
 from .errors import (
@@ -31,7 +32,9 @@ from .plan.ladder import Rung
 from .plan.plan import AudioPlan, AudioUnit, Plan, VideoUnit
 from .plan.planning import make_plan
 from .plan.profile import PROFILES, Profile, ProfileRung, site_profiles
+from .plan.source_reads import SourceReads, with_reads
 from .probe.probe import probe_source
+from .sandbox.read_guard import HOLE_READ, READS_UNWATCHED, can_guard_reads
 from .sandbox.walls import Walls, landlock_abi, try_walls
 from .source import AudioSource, KeyFrame, SourceInfo
 from .source_warnings import SOURCE_WARNINGS
@@ -41,13 +44,17 @@ from .verify.objects import BadPlaylist, BadUnit, verify_playlists, verify_publi
 __all__ = [
     "AUDIO_UNIT",
     "GROWING_NAME",
+    "HOLE_READ",
     "PROFILES",
+    "READS_UNWATCHED",
     "SOURCE_WARNINGS",
     "AudioPlan",
     "AudioSource",
     "AudioUnit",
     "BadPlaylist",
     "BadUnit",
+    "ByteRange",
+    "ByteRanges",
     "EncodeError",
     "Growing",
     "InconsistentOutputError",
@@ -65,6 +72,7 @@ __all__ = [
     "SeamSums",
     "Segment",
     "SourceInfo",
+    "SourceReads",
     "StoppedError",
     "TranscodeError",
     "UnitKey",
@@ -73,6 +81,7 @@ __all__ = [
     "Walls",
     "audio_unit",
     "build_publication",
+    "can_guard_reads",
     "check_cost",
     "encode_audio",
     "encode_cost_s",
@@ -80,10 +89,15 @@ __all__ = [
     "grow",
     "landlock_abi",
     "make_plan",
+    "merged",
+    "missing",
+    "pieces",
     "probe_source",
     "site_profiles",
+    "total_bytes",
     "try_walls",
     "undecodable_units",
     "verify_playlists",
     "verify_publication",
+    "with_reads",
 ]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from .byte_ranges import ByteRanges
 from .captions import CaptionSource
 
 
@@ -19,6 +20,16 @@ class KeyFrame:
     pts: int
     seek: int
     """The smaller of its pts and dts: the seek target that makes a demuxer land on this packet."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """About a second of consecutive video packets, in the order in which a demuxer returns them."""
+
+    dts: int
+    """Of its first packet, in the time base of the video stream."""
+    ranges: ByteRanges
+    """The bytes of the file that have its packets."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,11 @@ class SourceInfo:
     warnings: tuple[str, ...]
     """Codes from SOURCE_WARNINGS for problems that do not prevent transcoding."""
     captions: tuple[CaptionSource, ...] = ()
+    size_bytes: int = 0
+    stretches: tuple[Stretch, ...] = ()
+    """The whole video stream; empty if it is not known where its packets are."""
+    audio_ranges: ByteRanges = ()
+    """The bytes of the file that have the audio's packets; empty if that is not known."""
 
     @property
     def has_video(self) -> bool:
@@ -117,6 +133,7 @@ class SourceInfo:
         form["sample_aspect"] = str(self.sample_aspect)
         form["declared_rates"] = [str(rate) for rate in self.declared_rates]
         form["keys"] = [[key.pts, key.seek] for key in self.keys]
+        form["stretches"] = [[each.dts, each.ranges] for each in self.stretches]
         if self.audio is not None:
             form["audio"] |= {"start_s": str(self.audio.start_s), "end_s": str(self.audio.end_s)}
         return form
@@ -137,6 +154,12 @@ class SourceInfo:
                 "frame_pts": tuple(form["frame_pts"]),
                 "audio": audio,
                 "warnings": tuple(form["warnings"]),
+                "stretches": tuple(Stretch(dts, _ranges(ranges)) for dts, ranges in form["stretches"]),
+                "audio_ranges": _ranges(form["audio_ranges"]),
                 "captions": tuple(CaptionSource.from_json(each) for each in form["captions"]),
             }
         )
+
+
+def _ranges(form: list[list[int]]) -> ByteRanges:
+    return tuple((first, end) for first, end in form)

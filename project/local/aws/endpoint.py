@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from project.local.aws.served_bytes import ServedBytes
 from project.local.aws.server import PROJECT_ROOT
 from project.local.aws.service_role import use_service_linked_role
 from project.local.batch.api import JobPlane
@@ -51,7 +52,8 @@ class AwsServer(ThreadedWSGIServer):
         self.faults = FaultTable()
         self.job_plane = FaultyJobPlane(JobPlane(self.table, control_plane), self.table, self.faults)
         self.logs = ContainerLogs(moto_lock)
-        super().__init__(LOOPBACK, port, _LockedMoto(moto_lock), handler=_RequestHandler)
+        moto = ServedBytes(_LockedMoto(moto_lock))
+        super().__init__(LOOPBACK, port, moto, handler=_RequestHandler)
 
     def start_containers(self) -> None:
         """Start running submitted jobs."""

@@ -1,12 +1,13 @@
 """Reservation of disk space by allocated files, which every process on the machine sees as used.
 
-Two files: the source, allocated in full before the download, and a ballast for the files of units.
-The ballast shrinks as those files grow, so the sum stays the same and the free space on the disk
-belongs to nobody's reservation.
+Two files: the source, of which each range is allocated before it is fetched, and a ballast for the
+files of units. The ballast shrinks as those files grow, so the sum stays the same and the free space
+on the disk belongs to nobody's reservation.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import logging
 import os
@@ -19,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...conf import bridge_settings
-from ...transcode import StoppedError
+from ...transcode import ByteRanges, StoppedError, total_bytes
 from .rule import Step, next_step
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ _FEWEST_ADJUSTED_BYTES = _MIB
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 20.0
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CANNOT_ALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL})
+_PUNCH_HOLE = 0x03
+"""FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE."""
 
 
 class ScratchTooSmallError(Exception):
@@ -70,21 +73,23 @@ class Reservation:
     def reserve(
         self,
         target: Path,
-        size_bytes: int,
+        ranges: ByteRanges,
         *,
         working_neighbours: Callable[[], int],
         progress: Callable[[int], None],
         stop: threading.Event,
     ) -> None:
-        """Allocate `target` with this size, and the ballast; wait for room if there is none.
+        """Allocate these ranges of `target`, and the ballast with the first ones; wait for room if there is none.
 
-        `working_neighbours` returns the number of working containers on the same machine.
+        The ranges must not be allocated yet. `working_neighbours` returns the number of working
+        containers on the same machine.
         `progress` is called with a growing number while this waits.
 
         Raises ScratchTooSmallError if there was no room for too long, or StoppedError.
         """
         conf = bridge_settings()
-        needed_bytes = size_bytes + self._wanted_bytes + self._floor_bytes
+        size_bytes = total_bytes(ranges)
+        needed_bytes = size_bytes + self._floor_bytes + (0 if self._is_reserved.is_set() else self._wanted_bytes)
         started_s = time.monotonic()
         alone_since_s: float | None = None
         pauses = 0
@@ -103,7 +108,7 @@ class Reservation:
             )
             if step is Step.LEAVE:
                 raise ScratchTooSmallError(_message(size_bytes, needed_bytes, free_bytes, self._folder))
-            if step is Step.RESERVE and self._allocate(target, size_bytes):
+            if step is Step.RESERVE and self._allocate(target, ranges):
                 return
             if not pauses:
                 extra = {"free_gib": round(free_bytes / _GIB, 1), "needed_gib": round(needed_bytes / _GIB, 1)}
@@ -114,21 +119,26 @@ class Reservation:
             if stop.wait(random.uniform(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S)):  # noqa: S311 - guards nothing
                 raise StoppedError
 
-    def _allocate(self, target: Path, size_bytes: int) -> bool:
-        """Allocate both files. Return False, with neither kept, if another container was faster."""
+    def _allocate(self, target: Path, ranges: ByteRanges) -> bool:
+        """Allocate everything. Return False, with nothing of it kept, if another container was faster."""
         try:
-            _allocate(target, size_bytes)
-            _allocate(self._ballast, self._wanted_bytes)
+            _allocate(target, ranges)
+            if not self._is_reserved.is_set():
+                _allocate(self._ballast, ((0, self._wanted_bytes),))
         except OSError as error:
             if error.errno not in _FULL:
                 raise
         else:
             if shutil.disk_usage(self._folder).free >= self._floor_bytes:
-                self._ballast_bytes = self._wanted_bytes
-                self._is_reserved.set()
+                if not self._is_reserved.is_set():
+                    self._ballast_bytes = self._wanted_bytes
+                    self._is_reserved.set()
                 return True
-        for path in (target, self._ballast):
-            path.unlink(missing_ok=True)
+        if self._is_reserved.is_set():
+            _release(target, ranges)
+        else:
+            for path in (target, self._ballast):
+                path.unlink(missing_ok=True)
         return False
 
     def _keep_adjusted(self) -> None:
@@ -147,7 +157,7 @@ class Reservation:
             if target_bytes < self._ballast_bytes:
                 os.truncate(self._ballast, target_bytes)
             else:
-                _allocate(self._ballast, target_bytes)
+                _allocate(self._ballast, ((0, target_bytes),))
             self._ballast_bytes = target_bytes
 
     def _unit_bytes(self) -> int:
@@ -162,24 +172,34 @@ class Reservation:
         return total
 
 
-def _allocate(path: Path, size_bytes: int) -> None:
-    """Give the file this size, with blocks on the disk for all of it (posix_fallocate(3)).
+def _allocate(path: Path, ranges: ByteRanges) -> None:
+    """Give these ranges of the file blocks on the disk (posix_fallocate(3)), and the file at least their size.
 
     A file system that cannot allocate only gets the size. Raises OSError.
     """
     with path.open("ab") as file:
-        try:
-            if size_bytes:
-                os.posix_fallocate(file.fileno(), 0, size_bytes)
-        except OSError as error:
-            if error.errno not in _CANNOT_ALLOCATE:
-                raise
-            file.truncate(size_bytes)
+        for first, end in ranges:
+            try:
+                if first < end:
+                    os.posix_fallocate(file.fileno(), first, end - first)
+            except OSError as error:
+                if error.errno not in _CANNOT_ALLOCATE:
+                    raise
+                file.truncate(max(end, path.stat().st_size))
+
+
+def _release(path: Path, ranges: ByteRanges) -> None:
+    """Make holes of these ranges (fallocate(2)). A file system without holes keeps the blocks."""
+    fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    with path.open("r+b") as file:
+        for first, end in ranges:
+            fallocate(file.fileno(), _PUNCH_HOLE, first, end - first)
 
 
 def _message(size_bytes: int, needed_bytes: int, free_bytes: int, folder: Path) -> str:
     return (
-        f"The source has {size_bytes / _GIB:.1f} GiB and needs {needed_bytes / _GIB:.1f} GiB with the files made from it and a"
-        f" margin, but the disk at {folder} has only {free_bytes / _GIB:.1f} GiB free, and no other container is going to"
+        f"The source takes {size_bytes / _GIB:.1f} GiB here, and needs {needed_bytes / _GIB:.1f} GiB with the files made from it"
+        f" and a margin, but the disk at {folder} has only {free_bytes / _GIB:.1f} GiB free, and no other container is going to"
         " release any. Give machines more scratch space (scratch_gib in Terraform), or run fewer containers on each."
     )

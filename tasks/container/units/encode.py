@@ -2,43 +2,82 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from ...services.container_api.claim import Lease
 from ...services.container_api.finish import finish_unit
-from ...transcode import UnitOutput, encode_audio, encode_video
+from ...transcode import (
+    HOLE_READ,
+    READS_UNWATCHED,
+    ByteRanges,
+    EncodeError,
+    UnitOutput,
+    can_guard_reads,
+    encode_audio,
+    encode_video,
+)
 from ..context import ContainerContext
 from ..files import store_file
+from ..source import LocalSource
+
+logger = logging.getLogger(__name__)
 
 
 def run_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
-    path, plan = context.source(slot), context.plan
+    plan = context.plan
     unit = plan.video_units[lease.index]
-    context.progress.start_stage(slot, "encode")
     report = context.media_progress(slot, lease, unit.end_frame - unit.first_frame)
-    # A mismatch at a unit boundary may come from wrong key frame flags in the source; then it must
-    # be read from its start.
-    output = encode_video(
-        path,
-        plan,
-        lease.index,
-        folder,
-        progress=report,
-        stop=context.stop,
-        reading=partial(context.progress.advance_read, slot),
-        from_beginning=lease.is_redo,
-    )
-    return _store_and_finish(context, lease, slot, folder, output)
+
+    def encode(source: LocalSource) -> UnitOutput:
+        # A mismatch at a unit boundary may come from wrong key frame flags in the source; then it
+        # must be read from its start.
+        return encode_video(
+            source.path,
+            plan,
+            lease.index,
+            folder,
+            progress=report,
+            stop=context.stop,
+            reading=partial(context.progress.advance_read, slot),
+            from_beginning=lease.is_redo,
+            present=source.present,
+        )
+
+    reads = None if plan.reads is None or lease.is_redo else plan.reads.of_video(lease.index)
+    return _store_and_finish(context, lease, slot, folder, _encode(context, slot, reads, encode))
 
 
 def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
-    path, plan = context.source(slot), context.plan
-    context.progress.start_stage(slot, "encode")
+    plan = context.plan
     report = context.media_progress(slot, lease, round(plan.audio_end_s(lease.index) * 1000))
-    output = encode_audio(path, plan, lease.index, folder, progress=report, stop=context.stop)
-    return _store_and_finish(context, lease, slot, folder, output)
+
+    def encode(source: LocalSource) -> UnitOutput:
+        return encode_audio(source.path, plan, lease.index, folder, progress=report, stop=context.stop, present=source.present)
+
+    reads = None if plan.reads is None or lease.is_redo else plan.reads.of_audio()
+    return _store_and_finish(context, lease, slot, folder, _encode(context, slot, reads, encode))
+
+
+def _encode(
+    context: ContainerContext, slot: int, reads: ByteRanges | None, encode: Callable[[LocalSource], UnitOutput]
+) -> UnitOutput:
+    """Fetch what the unit reads and encode it; if it needs another byte, fetch the whole source and encode it again."""
+    size_bytes = context.plan.reads.size_bytes if context.plan.reads else None
+    source = context.source(slot, reads if can_guard_reads() else None, size_bytes=size_bytes)
+    context.progress.start_stage(slot, "encode")
+    try:
+        return encode(source)
+    except EncodeError as error:
+        if error.code not in (HOLE_READ, READS_UNWATCHED):
+            raise
+        logger.warning("SOURCE_HOLE", extra={"code": error.code, "text": error.message})
+    source = context.source(slot)
+    context.progress.start_stage(slot, "encode")
+    return encode(source)
 
 
 def _store_and_finish(context: ContainerContext, lease: Lease, slot: int, folder: Path, output: UnitOutput) -> bool:

@@ -21,6 +21,7 @@ from ...transcode import (
     make_plan,
     probe_source,
     site_profiles,
+    with_reads,
 )
 from ..context import ContainerContext
 
@@ -30,12 +31,13 @@ seconds per second). Each audio unit is encoded from the beginning."""
 
 
 def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> bool:
-    path = context.source(slot)
+    path = context.source(slot).path
     context.progress.start_stage(slot, "plan")
     profile = _profile(context.claim.profile)
     source = probe_source(path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
     plan = _plan(source, profile)
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
+    plan = with_reads(plan, source, path, stop=context.stop)
     units = [
         PlannedUnit(
             kind=UnitKind.VIDEO,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from ..byte_ranges import ByteRanges
     from ..mp4.boxes import Fragment
     from ..outputs import MediaFile
     from ..plan.plan import AudioPlan, AudioUnit, Plan
@@ -44,12 +45,14 @@ def encode_audio(
     *,
     progress: Callable[[int], None],
     stop: threading.Event,
+    present: ByteRanges | None = None,
 ) -> UnitOutput:
     """Encode audio unit `index` of `plan` into `output_dir` (which must exist) and describe the file.
 
     If there is no video stream, write and describe the poster too. `progress` gets the milliseconds
     of media encoded so far, from the beginning of the audio to the unit's end, at least every 5 s.
-    Raises EncodeError or StoppedError.
+    `present` are the byte ranges that the file has, or None for all of it. Raises EncodeError or
+    StoppedError; EncodeError HOLE_READ if the audio needs the whole file.
     """
     check_engine(plan)
     if plan.audio is None:
@@ -57,9 +60,9 @@ def encode_audio(
     unit = plan.audio_units[index]
     encoder = _AudioEncoder(plan, unit, output_dir, progress, stop)
     try:
-        file = encoder.encode(path, plan.demuxer, plan.audio)
+        file = encoder.encode(path, plan.demuxer, plan.audio, present)
     except _FormatChangedError:
-        file = encoder.encode_via_pcm(path, plan.demuxer, plan.audio)
+        file = encoder.encode_via_pcm(path, plan.demuxer, plan.audio, present)
     progress(round(plan.audio_end_s(index) * 1000))
     posters = [] if plan.rungs else [describe_still(output_dir, "poster")]
     return UnitOutput(unit.key, (file, *posters), encoder.cpu_s)
@@ -81,33 +84,31 @@ class _AudioEncoder:
         self._plan, self._unit, self._output_dir, self._progress, self._stop = plan, unit, output_dir, progress, stop
         self.cpu_s = 0.0
 
-    def encode(self, path: Path, demuxer: str, audio: AudioPlan) -> MediaFile:
+    def encode(self, path: Path, demuxer: str, audio: AudioPlan, present: ByteRanges | None = None) -> MediaFile:
         """Encode stream `audio.stream` of a file. Raises _FormatChangedError, EncodeError or StoppedError."""
         unsegmented = _unsegmented_path(self._output_dir)
         encoded_aac = min(audio.aac_frames, self._unit.end_aac + _LOOK_AHEAD_AAC)
         graph = audio_graph(audio, end_aac=encoded_aac, with_poster=not self._plan.rungs)
         try:
-            self._ffmpeg(
-                path,
-                _arguments(path, demuxer, self._plan, graph, self._output_dir),
-                output_bps=4 * audio.bit_rate_bps,
-            )
+            arguments = _arguments(path, demuxer, self._plan, graph, self._output_dir)
+            self._ffmpeg(path, arguments, output_bps=4 * audio.bit_rate_bps, present=present)
             return _regroup(unsegmented, self._output_dir / "audio.mp4", audio, self._unit, encoded_aac)
         except InvalidBoxError as error:
             raise EncodeError(code="FRAGMENTS", message=f"ffmpeg wrote a file that cannot be read: {error}.") from error
         finally:
             unsegmented.unlink(missing_ok=True)
 
-    def encode_via_pcm(self, path: Path, demuxer: str, audio: AudioPlan) -> MediaFile:
+    def encode_via_pcm(self, path: Path, demuxer: str, audio: AudioPlan, present: ByteRanges | None) -> MediaFile:
         """Decode everything to samples of one format, then encode those. Raises the same errors as `encode`."""
         samples = self._output_dir / "audio.samples"
         try:
-            self._ffmpeg(path, _pcm_arguments(path, demuxer, audio, samples), output_bps=32 * audio.sample_rate_hz)
+            arguments = _pcm_arguments(path, demuxer, audio, samples)
+            self._ffmpeg(path, arguments, output_bps=32 * audio.sample_rate_hz, present=present)
             return self.encode(samples, _SAMPLES_FORMAT, replace(audio, stream=0))
         finally:
             samples.unlink(missing_ok=True)
 
-    def _ffmpeg(self, source: Path, arguments: list[str], *, output_bps: int) -> None:
+    def _ffmpeg(self, source: Path, arguments: list[str], *, output_bps: int, present: ByteRanges | None) -> None:
         clock = _Clock(self._progress)
         self.cpu_s += run_ffmpeg(
             arguments,
@@ -116,6 +117,7 @@ class _AudioEncoder:
             on_wait=lambda _: clock.report(),
             stop=self._stop,
             reads=[source],
+            present=present,
             writes_below=self._output_dir,
         )
 

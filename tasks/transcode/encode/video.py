@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ..byte_ranges import ByteRanges
     from ..outputs import MediaFile
     from ..plan.ladder import Rung
     from ..plan.plan import Plan, VideoUnit
@@ -46,6 +47,7 @@ def encode_video(
     stop: threading.Event,
     reading: Callable[[int], None] = lambda _: None,
     from_beginning: bool = False,
+    present: ByteRanges | None = None,
 ) -> UnitOutput:
     """Encode unit `index` of `plan` into `output_dir` (which must exist) and describe its files.
 
@@ -55,7 +57,9 @@ def encode_video(
     dropped.
 
     With `from_beginning` the source is read from its start, which never fails but takes longer: for
-    the units of a SeamMismatchError, where seeking went wrong. Raises EncodeError or StoppedError.
+    the units of a SeamMismatchError, where seeking went wrong. `present` are the byte ranges that
+    the file has, or None for all of it. Raises EncodeError or StoppedError; EncodeError HOLE_READ
+    if the unit needs the whole file.
     """
     check_engine(plan)
     unit = plan.video_units[index]
@@ -80,6 +84,7 @@ def encode_video(
                     on_wait=report,
                     stop=stop,
                     reads=[path],
+                    present=present,
                     writes_below=output_dir,
                 )
             if checks.are_complete():

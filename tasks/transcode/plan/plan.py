@@ -12,6 +12,7 @@ from typing import Any
 from ..captions import CaptionTrack
 from ..errors import EncodeError, UnitKey, audio_unit
 from .ladder import Rung
+from .source_reads import SourceReads
 from .thumbnails import ThumbnailPlan
 
 PLAN_VERSION = 8
@@ -145,6 +146,10 @@ class Plan:
     """Whether browsers can play the source as it is, before anything is encoded."""
     warnings: tuple[str, ...]
     """Codes from SOURCE_WARNINGS, whose messages are for the file's owner."""
+    reads: SourceReads | None = None
+    """Which bytes of the source each unit reads; None if that was not found out. Affects what is
+    fetched, not output bytes.
+    """
 
     @property
     def has_audio(self) -> bool:
@@ -226,5 +231,6 @@ class Plan:
                 ),
                 "audio": audio,
                 "warnings": tuple(form["warnings"]),
+                "reads": SourceReads.from_json(form["reads"]) if form["reads"] else None,
             }
         )

@@ -93,7 +93,14 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
         else:
             source = _describe_audio_only(container, audio_packets, warnings, demuxer)
         indexed = demuxer == "mov" and has_sample_index(file)
-        return replace(source, captions=captions.sources(), indexed=indexed)
+        return replace(
+            source,
+            captions=captions.sources(),
+            indexed=indexed,
+            size_bytes=file.seek(0, 2),
+            stretches=video.positions.stretches() if video is not None else (),
+            audio_ranges=audio_packets.positions.ranges() if audio_packets is not None else (),
+        )
 
 
 def _read(

@@ -6,6 +6,7 @@ Runs only in the probe's child process.
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import Any
 
 import av.error
@@ -13,6 +14,7 @@ import av.error
 from ..errors import InputRejectedError
 from ..sandbox.limits import MAX_FRAMES
 from ..source import KeyFrame
+from .positions import Positions, VideoPositions
 
 CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
 """Advice for the owner of a damaged file."""
@@ -34,6 +36,7 @@ class VideoPackets:
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
+        self.positions = VideoPositions(Fraction(stream.time_base))
         self.times: list[int] = []
         self.keys: list[KeyFrame] = []
         self.last: tuple[int, int] | None = None
@@ -58,6 +61,7 @@ class VideoPackets:
         Raises InputRejectedError if there are too many.
         """
         pts = packet.pts if packet.pts is not None else packet.dts
+        self.positions.take(packet)
         if self.first is None and (pts is not None or self._untimed_first is None):
             self._decode(packet)
         self._follow_clock(packet.dts)
@@ -121,6 +125,7 @@ class AudioPackets:
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
+        self.positions = Positions()
         self.start: int | None = None
         self.end = 0
         self.decodes = False
@@ -128,6 +133,7 @@ class AudioPackets:
 
     def take(self, packet: Any) -> None:
         """Process one packet of the stream, or the empty packet at the end."""
+        self.positions.take(packet)
         if not self.decodes and self._tries < self._TRIES:
             self._tries += 1
             try:

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 _PACKAGE = Path(__file__).resolve().parents[2]
 
+CHILD_ENVIRONMENT = {"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+"""Environment of a child that runs a module of this package."""
+
+
+def child_paths(source: Path) -> dict[str, list[Path]]:
+    """Return the paths that such a child needs, to read `source`."""
+    return {"run": [_PACKAGE], "list": [_PACKAGE_ROOT], "read": [source]}
+
 
 def probe_source(
     path: Path, *, stop: threading.Event | None = None, reading: Callable[[int], None] = lambda _: None
@@ -55,8 +63,8 @@ def probe_source(
             on_output=collect,
             on_wait=reading,
             stop=stop,
-            environment={"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-            paths={"run": [_PACKAGE], "list": [_PACKAGE_ROOT], "read": [path]},
+            environment=CHILD_ENVIRONMENT,
+            paths=child_paths(path),
         )
     except EncodeError as error:
         raise InputSuspectError(code="TOO_DEMANDING", message=_TOO_DEMANDING) from error

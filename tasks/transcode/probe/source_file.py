@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
 
 class SourceFile:
@@ -25,7 +26,7 @@ class SourceFile:
         self.error: OSError | None = None
         self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by __exit__; libav has a buffer of its own
 
-    def __enter__(self) -> SourceFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

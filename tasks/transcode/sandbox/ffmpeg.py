@@ -17,12 +17,14 @@ import imageio_ffmpeg
 from ..errors import EncodeError
 from .limits import MAX_SOURCE_PX
 from .process import run_child
+from .read_guard import PartialFile
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ..byte_ranges import ByteRanges
     from .limits import ChildLimits
 
 ENGINE_VERSION = 6
@@ -102,15 +104,18 @@ def run_ffmpeg(
     on_wait: Callable[[int], None],
     stop: threading.Event,
     reads: Sequence[Path] = (),
+    present: ByteRanges | None = None,
     writes_below: Path | None = None,
 ) -> float:
     """Run ffmpeg until it ends and return its CPU seconds.
 
-    It may read the files `reads`, and make files in the folder `writes_below`. `on_line` receives
+    It may read the files `reads`, and make files in the folder `writes_below`. `present` are the
+    byte ranges that the first of these files has, or None for all of it. `on_line` receives
     each line of its standard output. `on_wait` is called about every PROGRESS_PERIOD_S with the
     number of bytes that ffmpeg has read so far.
 
-    Raises StoppedError, or EncodeError with a line of ffmpeg's error output in the message.
+    Raises StoppedError, or EncodeError with a line of ffmpeg's error output in the message;
+    HOLE_READ if ffmpeg needs a byte that is not present.
     """
     lines = _Lines(on_line)
     throttle = _Throttle(PROGRESS_PERIOD_S, on_wait)
@@ -121,6 +126,7 @@ def run_ffmpeg(
         on_wait=throttle.call,
         stop=stop,
         paths={"read": reads, "write": [] if writes_below is None else [writes_below]},
+        partial_file=None if present is None else PartialFile(reads[0], present),
     )
     if end.returncode != 0:
         raise _failure(end.returncode, end.stderr)

@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import signal
+import struct
 import sys
 
 from . import landlock, seccomp
@@ -47,12 +48,29 @@ def main() -> None:
     for name, value in confinement["limits"].items():
         _limit(getattr(resource, name), value)
     if sys.platform == "linux":
+        if (guard := confinement.get("guard")) is not None:
+            _let_reads_be_watched(libc, guard)
         seccomp.install_filter(libc)
     try:
         os.execv(program[0], program)  # noqa: S606  # replacing this process without a shell is the purpose
     except OSError as error:
         sys.stderr.write(f"cannot start {program[0]}: {error.strerror}\n")
         sys.exit(NOT_STARTED)
+
+
+def _let_reads_be_watched(libc: ctypes.CDLL, descriptor: int) -> None:
+    """Send the listener of `seccomp.watch_reads` to the parent, over the socket with this descriptor; or exit.
+
+    Without it, nobody answers the program's reads, and they would wait forever.
+    """
+    import socket  # noqa: PLC0415 - most children have no guard, and importing it takes as long as all the rest
+
+    with socket.socket(fileno=descriptor) as parent:
+        listener = seccomp.watch_reads(libc)
+        if listener < 0:
+            sys.exit(NOT_STARTED)
+        parent.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))])
+    os.close(listener)
 
 
 def _limit(kind: int, value: int) -> None:

@@ -7,13 +7,14 @@ import os
 import selectors
 import signal
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import EncodeError, StoppedError
 from .command import module_command, program_paths
 from .idle import IdleWatch
+from .read_guard import ReadGuard
 
 if TYPE_CHECKING:
     import threading
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .limits import ChildLimits
+    from .read_guard import PartialFile
 
 _POLL_S = 0.25
 _STDERR_BYTES = 4096
@@ -48,6 +50,7 @@ def run_child(
     stop: threading.Event | None = None,
     environment: Mapping[str, str] | None = None,
     paths: Mapping[str, Sequence[Path]] | None = None,
+    partial_file: PartialFile | None = None,
 ) -> ChildResult:
     """Run `program` (its first item is an absolute path) until it ends, and return how it ended.
 
@@ -60,30 +63,66 @@ def run_child(
     sockets, and with access only to what it needs to start and to `paths`: files that it may
     `read`, folders that it may `list`, folders below which it may `write`, and folders from which
     it may `run` programs and libraries. `launcher` applies these walls as far as the kernel has
-    them.
+    them. Of `partial_file`, it can read only what is present.
 
-    Raises StoppedError once `stop` is set, EncodeError NO_PROGRESS if the child hangs, and passes on
-    what a callback raises; before that it sends SIGKILL to the child's process group and reaps the
-    child.
+    Raises StoppedError once `stop` is set, EncodeError NO_PROGRESS if the child hangs, HOLE_READ or
+    READS_UNWATCHED (see `read_guard`), and passes on what a callback raises; before that it sends
+    SIGKILL to the child's process group and reaps the child.
     """
+    with ExitStack() as cleanup:
+        guard = None if partial_file is None else cleanup.enter_context(ReadGuard(partial_file))
+        return _run(
+            program,
+            limits=limits,
+            on_output=on_output,
+            on_wait=on_wait,
+            stop=stop,
+            environment=environment or {},
+            paths=paths or {},
+            guard=guard,
+        )
+
+
+def _run(
+    program: Sequence[str],
+    *,
+    limits: ChildLimits,
+    on_output: Callable[[bytes], None],
+    on_wait: Callable[[int], None],
+    stop: threading.Event | None,
+    environment: Mapping[str, str],
+    paths: Mapping[str, Sequence[Path]],
+    guard: ReadGuard | None,
+) -> ChildResult:
+    inherited = () if guard is None else (guard.child_socket.fileno(),)
     confinement = {
         "limits": limits.as_rlimits(),
         "paths": {
-            "run": [*program_paths(program[0]), *_absolute((paths or {}).get("run", ()))],
-            **{kind: _absolute(given) for kind, given in (paths or {}).items() if kind != "run"},
+            "run": [*program_paths(program[0]), *_absolute(paths.get("run", ()))],
+            **{kind: _absolute(given) for kind, given in paths.items() if kind != "run"},
         },
+        "guard": next(iter(inherited), None),
     }
     child = subprocess.Popen(
         [*module_command("launcher"), str(os.getpid()), json.dumps(confinement), *program],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"LC_ALL": "C", "MALLOC_ARENA_MAX": "2", **(environment or {})},
+        env={"LC_ALL": "C", "MALLOC_ARENA_MAX": "2", **environment},
         process_group=0,
+        pass_fds=inherited,
     )
     try:
-        stderr = _follow(child, limits.idle_s, on_output, on_wait, stop)
-        return _wait(child, stderr)
+        if guard is not None:
+            # So that the guard notices if the child ends before it has sent its listener.
+            guard.child_socket.close()
+        stderr = _follow(
+            child, idle_limit_s=limits.idle_s, on_output=on_output, on_wait=on_wait, stop=stop, guard=guard
+        )
+        result = _wait(child, stderr)
+        if guard is not None:
+            guard.raise_unless_all_was_present()
+        return result
     finally:
         if child.returncode is None:
             with suppress(ProcessLookupError):
@@ -100,10 +139,12 @@ def _absolute(paths: Sequence[Path]) -> list[str]:
 
 def _follow(
     child: subprocess.Popen[bytes],
+    *,
     idle_limit_s: float,
     on_output: Callable[[bytes], None],
     on_wait: Callable[[int], None],
     stop: threading.Event | None,
+    guard: ReadGuard | None,
 ) -> str:
     """Pass on output until the pipes are closed and the child has ended.
 
@@ -129,6 +170,8 @@ def _follow(
                     head, tail = head + block[:room], (tail + block[room:])[-_STDERR_BYTES:]
             if stop is not None and stop.is_set():
                 raise StoppedError
+            if guard is not None:
+                guard.raise_if_hole_was_read()
             watch.look()
             if watch.idle_s > idle_limit_s:
                 raise EncodeError(

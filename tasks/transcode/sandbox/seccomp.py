@@ -1,4 +1,4 @@
-"""The seccomp filter around a child: no sockets, no access to other processes, no new namespaces.
+"""The seccomp filters of a child: no sockets, no access to other processes, no new namespaces; reads that are watched.
 
 It needs no privileges and no namespaces, so it also holds where user namespaces are denied, as in
 Docker with its default profile. Everything that ffmpeg and PyAV do remains possible; anything else
@@ -23,7 +23,7 @@ _ENOSYS = 0x00050000 | 38
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 """BPF instructions: load 32 bits of `struct seccomp_data`, three conditional jumps, return."""
 
-_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _FIFTH_ARGUMENT_AT = 0, 4, 16, 48
 """Offsets in `struct seccomp_data`. Both architectures are little-endian."""
 
 _AUDIT_ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -92,6 +92,70 @@ _DENIED: dict[str, tuple[int, int]] = {
 """System call -> its numbers on x86_64 and aarch64."""
 
 
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_SET_MODE_FILTER, _GET_ACTION_AVAILABLE = 1, 2
+_NEW_LISTENER = 1 << 3
+_NOTIFY = 0x7FC00000
+"""SECCOMP_RET_USER_NOTIF: the call waits until the holder of the listener has answered."""
+
+READS: dict[str, tuple[int, int]] = {
+    "read": (0, 63),
+    "pread64": (17, 67),
+    "readv": (19, 65),
+    "preadv": (295, 69),
+    "preadv2": (327, 286),
+    "sendfile": (40, 71),
+    "splice": (275, 76),
+    "copy_file_range": (326, 285),
+    "mmap": (9, 222),
+}
+"""Every system call that gets bytes out of a file, by its numbers on x86_64 and aarch64. io_uring is denied."""
+
+_NO_FILE = 0xFFFFFFFF
+"""The file descriptor -1 as the lower half of a register: memory that is mapped without a file."""
+
+
+def can_watch_reads(libc: ctypes.CDLL) -> bool:
+    """Return whether this kernel can hand the reads of a child to another process (Linux 5.0, seccomp(2))."""
+    machine = os.uname().machine
+    if machine not in _SECCOMP:
+        return False
+    action = ctypes.c_uint32(_NOTIFY)
+    return bool(libc.syscall(_SECCOMP[machine], _GET_ACTION_AVAILABLE, 0, ctypes.byref(action)) == 0)
+
+
+def watch_reads(libc: ctypes.CDLL) -> int:
+    """Let each of READS, by this process and all its children, wait for an answer, forever.
+
+    Return the listener, a file descriptor at which another process receives and answers them (see
+    `read_guard`); -1 if the kernel refuses. Requires PR_SET_NO_NEW_PRIVS. Install it before
+    `install_filter`, while the listener can still be sent to that process.
+    """
+    machine = os.uname().machine
+    if machine not in _SECCOMP:
+        return -1
+    column = list(_AUDIT_ARCHES).index(machine)
+    *others, mmap = (numbers[column] for numbers in READS.values())
+    to_notify = 4
+    program = [
+        instruction(_LOAD, _ARCH_AT),
+        instruction(_IF_EQUAL, _AUDIT_ARCHES[machine], 1, 0),
+        instruction(_RETURN, _ALLOW),  # another entry to the kernel, which `install_filter` denies
+        instruction(_LOAD, _NUMBER_AT),
+        *(
+            instruction(_IF_EQUAL, number, len(others) - 1 - index + to_notify, 0)
+            for index, number in enumerate(others)
+        ),
+        instruction(_IF_EQUAL, mmap, 0, 2),
+        instruction(_LOAD, _FIFTH_ARGUMENT_AT),
+        instruction(_IF_EQUAL, _NO_FILE, 0, 1),
+        instruction(_RETURN, _ALLOW),
+        instruction(_RETURN, _NOTIFY),
+    ]
+    header, _kept = _program_header(program)
+    return int(libc.syscall(_SECCOMP[machine], _SET_MODE_FILTER, _NEW_LISTENER, header))
+
+
 def install_filter(libc: ctypes.CDLL) -> bool:
     """Deny these system calls to this process and all its children, forever.
 
@@ -103,10 +167,14 @@ def install_filter(libc: ctypes.CDLL) -> bool:
 
 def install_program(libc: ctypes.CDLL, program: list[bytes]) -> bool:
     """Install a BPF program as a seccomp filter. Return False if the kernel refuses it."""
-    instructions = ctypes.create_string_buffer(b"".join(program))
-    # struct sock_fprog: the number of instructions and their address.
-    header = ctypes.create_string_buffer(struct.pack("HP", len(program), ctypes.addressof(instructions)))
+    header, _kept = _program_header(program)
     return bool(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header, 0, 0) == 0)
+
+
+def _program_header(program: list[bytes]) -> tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]]:
+    """Return struct sock_fprog, which has the address of the instructions, and these, which must be kept."""
+    instructions = ctypes.create_string_buffer(b"".join(program))
+    return ctypes.create_string_buffer(struct.pack("HP", len(program), ctypes.addressof(instructions))), instructions
 
 
 def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
