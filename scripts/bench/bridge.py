@@ -34,6 +34,8 @@ rows         KiB that a video of three hours takes in the database: at its end, 
 removals     Calls to AWS and seconds of each reap tick with thousands of active Batch jobs, 20 cancelled jobs and 10 orphans, and
              of the removal of one video from a bucket.
 heartbeats   Heartbeats per second, on a new connection each, as containers send them, and on a persistent connection.
+fetches      Bytes that one of four containers fetches of a large source, by format, and whether its units have the same bytes as
+             those made from the whole file.
 rivals       DescribeJobs calls per minute, and the delay until the end of a job after a Spot interruption is detected: this bridge,
              a bridge with one call per job, and Airflow's hook, all on the same local endpoint. For Airflow, pass an
              interpreter that has the package apache-airflow-providers-amazon.
@@ -48,6 +50,7 @@ _MEASURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "rows": ("rows_of_a_video", ("videos",)),
     "removals": ("removals", ("active", "objects")),
     "heartbeats": ("heartbeat_rate", ()),
+    "fetches": ("fetched_bytes", ("megabytes",)),
     "rivals": ("rival_bridges", ("jobs", "seconds", "airflow")),
 }
 """Measurement -> module in `measures`, and the options that its function `measured` takes."""
@@ -59,7 +62,7 @@ def main() -> int:
     if os.environ.get("BENCH_DATABASE") != "own":
         return _in_own_stack(options.measure)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-    if options.measure == "removals":
+    if options.measure in {"removals", "fetches"}:
         os.environ["STORAGE_BUCKET"] = "bench"
     import django  # noqa: PLC0415 - after DJANGO_SETTINGS_MODULE is set
 
@@ -113,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     removals.add_argument("--active", type=int, default=10_000, metavar="N", help="active Batch jobs (default: 10000)")
     removals.add_argument("--objects", type=int, default=558, metavar="N", help="objects of the video (default: 558)")
     measures.add_parser("heartbeats", help="heartbeats per second")
+    fetches = measures.add_parser("fetches", help="bytes of the source that containers fetch")
+    fetches.add_argument("--megabytes", type=int, default=2000, metavar="N", help="size of each file (default: 2000)")
     rivals = measures.add_parser("rivals", help="this bridge compared with others")
     rivals.add_argument("--jobs", type=int, default=50, metavar="N", help="jobs per bridge (default: 50)")
     rivals.add_argument("--seconds", type=float, default=600, metavar="S", help="duration in seconds (default: 600)")

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -250,14 +250,15 @@ class Bucket:
             try:
                 with bucket_errors():
                     response = self._client.get_object(**self._place(key), **part, **same)
-                    if part and not str(response.get("ContentRange", "")).startswith(f"bytes {at}-"):
-                        message = f"{key}: asked for {part['Range']}, the storage returned another part"
-                        raise _RejectedError(message)
-                    etag = response["ETag"]
-                    for block in response["Body"].iter_chunks(block_bytes):
-                        yield block
-                        at += len(block)
-                        deadline.renew()
+                    with closing(response["Body"]) as body:
+                        if part and not str(response.get("ContentRange", "")).startswith(f"bytes {at}-"):
+                            message = f"{key}: asked for {part['Range']}, the storage returned another part"
+                            raise _RejectedError(message)
+                        etag = response["ETag"]
+                        for block in body.iter_chunks(block_bytes):
+                            yield block
+                            at += len(block)
+                            deadline.renew()
                     return
             except _NoSuchObjectError as error:
                 raise FileNotFoundError(key) from error

@@ -1,24 +1,22 @@
-"""The container's files in a bucket are streamed: progress is reported from the first block on, and a stop ends it."""
+"""The container's files in a bucket are streamed, and calls are repeated while the bucket is unavailable."""
 
 from __future__ import annotations
 
 import os
 import threading
 from types import SimpleNamespace
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import pytest
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from storages.backends.s3 import S3File
 
 from tasks.conf import bridge_settings
-from tasks.container.files import SourceMissingError, fetch_source, read_object, store_file
+from tasks.container.files import read_object, store_file
 from tasks.storage.bucket import MAX_CALL_S, BucketError
-from tasks.transcode import StoppedError
 from tests.buckets import use_new_bucket
+from tests.contract.storage_faults import fail_calls, shorten_retry_pauses, use_proxy
 from tests.cutting_proxy import CuttingProxy
 
 if TYPE_CHECKING:
@@ -45,60 +43,10 @@ def source(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> bytes:
     return content
 
 
-def allocated(path: Path, size_bytes: int) -> None:
-    """Give the file its size, as a reservation does."""
-    path.touch()
-    os.truncate(path, size_bytes)
-
-
-def test_download_reports_progress_per_block_when_source_is_in_a_bucket(source: bytes, tmp_path: Path) -> None:
-    reported_bytes: list[int] = []
-    path = fetch_source("source", tmp_path, reserve=allocated, progress=reported_bytes.append, stop=threading.Event())
-    assert path.read_bytes() == source
-    assert reported_bytes[0] <= BLOCK_BYTES
-    assert reported_bytes[-1] == len(source)
-    assert b"".join(read_object("source", stop=threading.Event())) == source
-
-
-def test_download_ends_at_once_when_the_container_is_stopped(source: bytes, tmp_path: Path) -> None:
-    stop = threading.Event()
-    with pytest.raises(StoppedError):
-        fetch_source("source", tmp_path, reserve=allocated, progress=lambda _: stop.set(), stop=stop)
-    assert not (tmp_path / "source").read_bytes().startswith(source), "the download did not end"
-
-
-@pytest.mark.usefixtures("source")
-def test_missing_source_is_recognized_when_the_bucket_responds(tmp_path: Path) -> None:
-    with pytest.raises(SourceMissingError):
-        fetch_source("another", tmp_path, reserve=allocated, progress=lambda _: None, stop=threading.Event())
-
-
-def shorten_retry_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the pauses between retries short."""
-    monkeypatch.setattr("tasks.storage.bucket._FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr("tasks.storage.bucket._LONGEST_PAUSE_S", 0.01)
-
-
-def use_proxy(settings: Settings, proxy: CuttingProxy) -> None:
-    """Make the default storage reach its bucket through the proxy from now on."""
-    storage = settings.STORAGES["default"]
-    options = {**storage["OPTIONS"], "endpoint_url": proxy.url}
-    settings.STORAGES = {**settings.STORAGES, "default": {**storage, "OPTIONS": options}}
-
-
-def test_download_resumes_when_the_connection_is_cut_repeatedly(
-    source: bytes, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shorten_retry_pauses(monkeypatch)
-    reported_bytes: list[int] = []
-    with CuttingProxy(os.environ["AWS_ENDPOINT_URL"], cut_after_bytes=2 * BLOCK_BYTES).running() as proxy:
-        use_proxy(settings, proxy)
-        path = fetch_source(
-            "source", tmp_path, reserve=allocated, progress=reported_bytes.append, stop=threading.Event()
-        )
-        assert proxy.connections > SIZE_BYTES // (2 * BLOCK_BYTES)
-    assert path.read_bytes() == source
-    assert reported_bytes == sorted(reported_bytes), "something was fetched twice"
+def test_object_is_read_in_blocks_when_it_is_in_a_bucket(source: bytes) -> None:
+    blocks = list(read_object("source", stop=threading.Event()))
+    assert b"".join(blocks) == source
+    assert max(map(len, blocks)) <= BLOCK_BYTES
 
 
 @pytest.mark.usefixtures("source")
@@ -126,40 +74,6 @@ def test_download_fails_when_the_object_was_replaced_meanwhile(
             list(blocks)
 
 
-def fail_calls(
-    monkeypatch: pytest.MonkeyPatch, operation: str, *, times: int, status: int, code: str, after_effect: bool = False
-) -> list[str]:
-    """Fail the next `times` calls of one operation with an error, and return the growing list of its calls."""
-    real_call, calls = BaseClient._make_api_call, []  # type: ignore[attr-defined]
-
-    def response(client: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
-        if name != operation:
-            return real_call(client, name, arguments)
-        calls.append(name)
-        if len(calls) > times:
-            return real_call(client, name, arguments)
-        if after_effect:
-            real_call(client, name, arguments)
-        response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-        raise ClientError(response, name)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", response)
-    return calls
-
-
-@pytest.mark.parametrize("operation", ["HeadObject", "GetObject"])
-@pytest.mark.parametrize("error", [(503, "SlowDown"), (500, "InternalError"), (429, ""), (400, "RequestTimeout")])
-def test_source_is_fetched_when_the_bucket_was_unavailable_for_a_while(
-    operation: str, error: tuple[int, str], source: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shorten_retry_pauses(monkeypatch)
-    status, code = error
-    calls = fail_calls(monkeypatch, operation, times=9, status=status, code=code)
-    path = fetch_source("source", tmp_path, reserve=allocated, progress=lambda _: None, stop=threading.Event())
-    assert path.read_bytes() == source
-    assert len(calls) > 9
-
-
 @pytest.mark.usefixtures("source")
 @pytest.mark.parametrize("after_effect", [False, True], ids=["before its effect", "after its effect"])
 def test_file_is_stored_once_when_the_buckets_responses_are_lost(
@@ -180,17 +94,6 @@ def test_upload_fails_without_retry_when_the_bucket_denies_it(tmp_path: Path, mo
     with pytest.raises(BucketError, match="AccessDenied"):
         store_file(tmp_path / "made", "folder/made", progress=lambda _: None, stop=threading.Event())
     assert len(calls) == 1
-
-
-@pytest.mark.usefixtures("source")
-def test_bucket_retry_ends_at_once_when_the_container_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop = threading.Event()
-    stop.set()
-    fail_calls(monkeypatch, "HeadObject", times=9, status=503, code="")
-    with pytest.raises(StoppedError):
-        fetch_source("source", tmp_path, reserve=allocated, progress=lambda _: None, stop=stop)
 
 
 class SlowStorage:

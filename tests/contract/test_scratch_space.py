@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ source = folder / "source"
 with Reservation(folder) as reserved:
     sys.stdin.readline()
     try:
-        reserved.reserve(source, {SOURCE_MIB * MIB}, working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event())
+        reserved.reserve(source, ((0, {SOURCE_MIB * MIB}),), working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event())
     except ScratchTooSmallError:
         sys.exit(3)
     print("reserved", flush=True)
@@ -116,7 +117,7 @@ def test_ballast_shrinks_and_grows_when_files_of_units_come_and_go(settings: Set
     settings.BATCHREEL = {"scratch_reserve_mib": 100, "scratch_floor_mib": 1}
     reservation = Reservation(tmp_path)
     reservation.reserve(
-        tmp_path / "source", MIB, working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event()
+        tmp_path / "source", ((0, MIB),), working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event()
     )
     ballast = tmp_path / "ballast"
     assert (tmp_path / "source").stat().st_blocks * 512 >= MIB, "the source has no blocks on the disk"
@@ -145,7 +146,7 @@ def test_container_waits_when_a_neighbour_holds_the_room(settings: Settings, tmp
 
     with pytest.raises(StoppedError):
         Reservation(tmp_path).reserve(
-            tmp_path / "source", MIB, working_neighbours=lambda: 1, progress=progress, stop=stop
+            tmp_path / "source", ((0, MIB),), working_neighbours=lambda: 1, progress=progress, stop=stop
         )
     assert waited == [1]
     assert not list(tmp_path.iterdir())
@@ -157,10 +158,44 @@ def test_container_leaves_with_the_figures_when_nobody_will_release_room(setting
     with pytest.raises(ScratchTooSmallError, match=r"needs .* GiB with the files made from it .* GiB free"):
         reservation.reserve(
             tmp_path / "source",
-            MIB,
+            ((0, MIB),),
             working_neighbours=lambda: 0,
             progress=lambda _: None,
             stop=threading.Event(),
         )
     reservation.adjust()
     assert not list(tmp_path.iterdir())
+
+
+def test_only_fetched_ranges_take_room_when_the_source_is_sparse(settings: Settings, tmp_path: Path) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": 1, "scratch_floor_mib": 1}
+    reservation, source = Reservation(tmp_path), tmp_path / "source"
+    terabyte = 1024**4
+    reserve = partial(
+        reservation.reserve, source, working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event()
+    )
+    reserve(((0, MIB), (terabyte - MIB, terabyte)))
+    assert source.stat().st_size == terabyte
+    assert 2 * MIB <= source.stat().st_blocks * 512 < 3 * MIB
+    reserve(((MIB, 5 * MIB),))
+    assert 6 * MIB <= source.stat().st_blocks * 512 < 7 * MIB
+
+
+def test_room_is_released_when_more_of_the_source_does_not_fit(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": 1, "scratch_floor_mib": 1, "scratch_hold_s": 0}
+    reservation, source = Reservation(tmp_path), tmp_path / "source"
+    reserve = partial(
+        reservation.reserve, source, working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event()
+    )
+    reserve(((0, MIB),))
+    source.write_bytes(b"x" * MIB)
+    with pytest.raises(ScratchTooSmallError):
+        reserve(((MIB, 1024**5),))
+    # Another container was faster: the room was there when this one looked, and is not any more.
+    monkeypatch.setattr(reservation, "_floor_bytes", 1024**6)
+    assert not reservation._allocate(source, ((2 * MIB, 4 * MIB),))
+    assert source.stat().st_blocks * 512 < 2 * MIB
+    assert source.read_bytes()[:MIB] == b"x" * MIB
+    assert (tmp_path / "ballast").exists()

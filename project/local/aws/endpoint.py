@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from project.local.aws.ranged_reads import RangedReads, read_ranges_alone
 from project.local.aws.served_bytes import ServedBytes
 from project.local.aws.server import PROJECT_ROOT
 from project.local.aws.service_role import use_service_linked_role
@@ -52,7 +53,7 @@ class AwsServer(ThreadedWSGIServer):
         self.faults = FaultTable()
         self.job_plane = FaultyJobPlane(JobPlane(self.table, control_plane), self.table, self.faults)
         self.logs = ContainerLogs(moto_lock)
-        moto = ServedBytes(_LockedMoto(moto_lock))
+        moto = ServedBytes(RangedReads(_LockedMoto(moto_lock)))
         super().__init__(LOOPBACK, port, moto, handler=_RequestHandler)
 
     def start_containers(self) -> None:
@@ -138,6 +139,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, _exit_now)
     use_service_linked_role()
+    read_ranges_alone()
     server = AwsServer(arguments.port)
     server.start_containers()
     server.serve_forever()

@@ -40,8 +40,11 @@ _READ_AHEAD_FRAMES = 48
 """Frames after a unit's last one that ffmpeg may have read when it has written that one: those in the
 decoder, in the filter graph, and in the queues between its threads."""
 
+_BUFFER_BYTES = 64 * 1024
+"""After each range: a demuxer fills a buffer of 32 KiB at a time."""
+
 _MARGIN_BYTES = 192 * 1024
-"""After each range, for the buffer that is being filled (32 KiB), and for what is between two packets."""
+"""After what was read by the probe or in the trial, whose libav may be another version than ffmpeg's."""
 
 _JOINED_BYTES = 512 * 1024
 """Ranges closer together than this are fetched as one."""
@@ -88,7 +91,7 @@ class SourceReads:
 
     def of_audio(self) -> ByteRanges | None:
         """Return what the audio unit reads, or None for the whole file."""
-        return None if self.whole or not self.audio else merged((*self.opening, *self.audio), gap_bytes=_JOINED_BYTES)
+        return None if self.whole or not self.audio else merged((*self.opening, *self.audio))
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> SourceReads:
@@ -196,9 +199,11 @@ def _audio(source: SourceInfo) -> ByteRanges:
     """Return what reading the audio from the beginning reads; empty if that is most of the file."""
     if source.demuxer in _SEQUENTIAL:
         return ()
-    ranges = merged(_padded(source.audio_ranges, source.size_bytes))
+    ranges = merged(_padded(source.audio_ranges, source.size_bytes, _BUFFER_BYTES))
     return ranges if total_bytes(ranges) < source.size_bytes / 2 else ()
 
 
-def _padded(ranges: Sequence[tuple[int, int]], size_bytes: int) -> list[tuple[int, int]]:
-    return [(first, min(end + _MARGIN_BYTES, size_bytes)) for first, end in ranges]
+def _padded(
+    ranges: Sequence[tuple[int, int]], size_bytes: int, margin_bytes: int = _MARGIN_BYTES
+) -> list[tuple[int, int]]:
+    return [(first, min(end + margin_bytes, size_bytes)) for first, end in ranges]
