@@ -357,8 +357,9 @@ class BridgeSettings:
     container exits before it would be replaced."""
 
     fetch_connections: int = 8
-    """Number of connections over which a container fetches its source at a time. One has about 90 MB/s,
-    and a machine with two vCPUs a multiple of that for some minutes. At most 10, botocore's pool."""
+    """Maximum number of connections over which a container fetches its source at a time, because one
+    rarely fills a machine's network. Beyond 10, the size of botocore's pool, each request opens a
+    new one."""
 
     fetch_range_mib: int = 16
     """MiB of each request. Amazon S3 advises 8 to 16 ("Performance design patterns")."""

@@ -8,6 +8,7 @@ from tests.mutations.backlog_patches import BACKLOG_PATCHES
 from tests.mutations.broker_patches import BROKER_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
+from tests.mutations.fetch_patches import FETCH_PATCHES
 from tests.mutations.growing_patches import GROWING_PATCHES
 from tests.mutations.metrics_patches import METRICS_PATCHES
 from tests.mutations.removal_patches import REMOVAL_PATCHES
@@ -34,6 +35,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *METRICS_PATCHES,
             *GROWING_PATCHES,
             *CONTAINER_PATCHES,
+            *FETCH_PATCHES,
             *SANDBOX_PATCHES,
             *SIMULATION_PATCHES,
             *WEB_PATCHES,

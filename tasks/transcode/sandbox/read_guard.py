@@ -33,6 +33,7 @@ from . import seccomp
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+    from typing import IO
 
     from ..byte_ranges import ByteRange, ByteRanges
 
@@ -81,7 +82,8 @@ class ReadGuard:
         self._socket, self.child_socket = socket.socketpair()
         """The child sends its listener through `child_socket`, before it executes its program."""
         self._ended = threading.Event()
-        self._error: EncodeError | None = EncodeError(READS_UNWATCHED, "The reads of the process were not watched.")
+        self._hole: EncodeError | None = None
+        self._unwatched: EncodeError | None = EncodeError(READS_UNWATCHED, "Not all reads of the process were watched.")
         self._thread = threading.Thread(target=self._run, name="read-guard", daemon=True)
 
     def __enter__(self) -> ReadGuard:
@@ -93,41 +95,41 @@ class ReadGuard:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        self._socket.close()
         self.child_socket.close()
 
     def raise_if_hole_was_read(self) -> None:
         """Raise EncodeError if the child tried to read what is not present."""
-        if self._error is not None and self._error.code == HOLE_READ:
-            raise self._error
+        if self._hole is not None:
+            raise self._hole
 
     def raise_unless_all_was_present(self) -> None:
         """Raise EncodeError unless every read was watched and found present. Call when the child has ended."""
-        if self._error is not None:
-            raise self._error
+        self._ended.set()
+        self._thread.join()
+        if (error := self._hole or self._unwatched) is not None:
+            raise error
 
     def _run(self) -> None:
-        listener = self._receive_listener()
-        if listener is None:
-            return
-        self._error = None
         try:
-            self._answer_until_end(listener)
+            # Closing the listener, or the socket in which it is, makes all further reads fail.
+            with self._socket, self._listener() as listener:
+                self._answer_until_end(listener.fileno())
         except OSError as error:
-            self._error = self._error or EncodeError(
-                READS_UNWATCHED, f"The reads of the process cannot be watched: {error.strerror}."
-            )
-        finally:
-            # From now on, the child's reads fail.
-            os.close(listener)
+            text = f"The reads of the process cannot be watched: {error.strerror}."
+            self._unwatched = EncodeError(READS_UNWATCHED, text)
+        else:
+            self._unwatched = None
 
-    def _receive_listener(self) -> int | None:
+    def _listener(self) -> IO[bytes]:
+        """Return what the child sends, as a file. Raises OSError if it ended before, or this guard did."""
         self._socket.settimeout(_POLL_MS / 1000)
         while not self._ended.is_set():
             with suppress(TimeoutError):
                 _, ancillary, _, _ = self._socket.recvmsg(1, socket.CMSG_SPACE(_DESCRIPTOR.size))
-                return _DESCRIPTOR.unpack(ancillary[0][2])[0] if ancillary else None
-        return None
+                if not ancillary:
+                    break
+                return open(_DESCRIPTOR.unpack(ancillary[0][2])[0], "rb", buffering=0)  # noqa: PTH123 - a descriptor
+        raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
     def _answer_until_end(self, listener: int) -> None:
         poll = select.poll()
@@ -147,10 +149,10 @@ class ReadGuard:
                 return  # the process was killed meanwhile
             raise
         number, thread, _, call, _, _, *arguments = _NOTIFICATION.unpack(buffer)
-        hole = self._hole(thread, self._calls[call], arguments)
-        if hole is not None and self._error is None:
+        hole = self._missing(thread, self._calls[call], arguments)
+        if hole is not None:
             text = f"The process read bytes {hole[0]} to {hole[1]} of the source, which are not all present."
-            self._error = EncodeError(HOLE_READ, text)
+            self._hole = EncodeError(HOLE_READ, text)
         response = _RESPONSE.pack(number, 0, *((0, _CONTINUE) if hole is None else (-errno.EIO, 0)))
         try:
             fcntl.ioctl(listener, _ANSWER, response)
@@ -158,7 +160,7 @@ class ReadGuard:
             if error.errno != errno.ENOENT:
                 raise
 
-    def _hole(self, thread: int, call: str, arguments: list[int]) -> ByteRange | None:
+    def _missing(self, thread: int, call: str, arguments: list[int]) -> ByteRange | None:
         """Return what a call is going to read of the guarded file if not all of it is present."""
         descriptor = arguments[_FILE_ARGUMENTS.get(call, 0)] & 0xFFFFFFFF
         try:
