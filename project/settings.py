@@ -13,7 +13,8 @@ import environ
 
 from tasks.broker import redis_broker
 from tasks.schedule.ticks import PURGE, QUEUES, ROUTES, SUBMIT
-from tasks.storage.bucket import CONTAINER_TIMEOUTS, SITE_TIMEOUTS, client_config
+from tasks.storage.bucket import client_config
+from tasks.storage.timeouts import CONTAINER_TIMEOUTS, SITE_TIMEOUTS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = BASE_DIR / ".local"

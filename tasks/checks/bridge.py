@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ..conf import BridgeSettings, bridge_settings
 from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
-from ..storage.bucket import MAX_CALL_S
+from ..storage.timeouts import MAX_CALL_S
 from .ticks import check_ticks
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ..transcode import ByteRanges, Plan, StoppedError
 from .database import Database
 from .progress import Progress
 from .scratch.reservation import Reservation
-from .source import LocalSource, SourceCopy
+from .scratch.source import LocalSource, SourceCopy
 
 STALE_PLAN = frozenset({"ENGINE_CHANGED", "PLAN_VERSION"})
 """Error codes of the media engine for a plan of another engine version: there was a deployment between two attempts."""

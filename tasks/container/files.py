@@ -1,6 +1,6 @@
 """The container's files in the storage: uploads the results, and reads them back.
 
-Both report the bytes transferred. `source` fetches the source.
+Both report the bytes transferred. `scratch.source` fetches the source.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ from .memory import oom_kills
 from .outcome import Outcome
 from .progress import Progress
 from .scratch.reservation import Reservation
-from .source import SourceMissingError
+from .scratch.source import SourceMissingError
 from .units.run import run_unit
 
 logger = logging.getLogger(__name__)

@@ -23,31 +23,13 @@ from django.core.files.storage import default_storage
 
 from ..conf import bridge_settings
 from .parts import Part
+from .timeouts import SITE_TIMEOUTS, Timeouts
 
 logger = logging.getLogger(__name__)
 
 DELETE_LIMIT_KEYS = 1000
 """Maximum number of keys of one DeleteObjects (Amazon S3, API reference). R2 has the same limit."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """Limits of one call to the storage."""
-
-    connect_s: float
-    read_s: float
-    tries: int = 2
-
-
-SITE_TIMEOUTS = Timeouts(connect_s=2, read_s=5)
-"""For web processes and Celery workers, where a call that waits holds a thread and a person. If a
-call fails, the user tries again, or the next tick does."""
-
-CONTAINER_TIMEOUTS = Timeouts(connect_s=10, read_s=60)
-"""For containers, where it only costs time. Shorter than what the stages of a container can wait."""
-
-MAX_CALL_S = round(CONTAINER_TIMEOUTS.tries * CONTAINER_TIMEOUTS.read_s)
-"""Maximum duration of one call of a container if the storage does not respond."""
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 16.0

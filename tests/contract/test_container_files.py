@@ -14,7 +14,8 @@ from storages.backends.s3 import S3File
 
 from tasks.conf import bridge_settings
 from tasks.container.files import read_object, store_file
-from tasks.storage.bucket import MAX_CALL_S, BucketError
+from tasks.storage.bucket import BucketError
+from tasks.storage.timeouts import MAX_CALL_S
 from tests.buckets import use_new_bucket
 from tests.contract.storage_faults import fail_calls, shorten_retry_pauses, use_proxy
 from tests.cutting_proxy import CuttingProxy

@@ -16,7 +16,7 @@ from django.core.files.storage import default_storage
 from storages.backends.s3 import S3File
 
 from project.local.aws.served_bytes import SERVED_BYTES_PATH
-from tasks.container.source import LocalSource, SourceCopy, SourceMissingError
+from tasks.container.scratch.source import LocalSource, SourceCopy, SourceMissingError
 from tasks.storage.bucket import BucketError
 from tasks.transcode import StoppedError
 from tests.buckets import use_new_bucket

@@ -35,7 +35,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
 
 
 def make_recording(path: Path, *, seconds: int, rate_bps: int = 3_500_000, arguments: tuple[str, ...] = ()) -> Path:
-    """Write a recording with sound, key frames each two seconds, reordered frames, and about this bit rate."""
+    """Write a recording with audio, key frames each two seconds, reordered frames, and about this bit rate."""
     ffmpeg(
         *("-f", "lavfi", "-i", f"nullsrc=s=160x90:r=30:d={seconds},geq=random(1)*255:128:128"),
         *("-f", "lavfi", "-i", f"sine=r=48000:d={seconds}"),

@@ -41,7 +41,7 @@ READS = {
 }
 OTHER_FILE = {"another file": "print(len(os.read(other, 9)), len(mmap.mmap(other, 5, prot=mmap.PROT_READ)[:]))"}
 RANGED = {"read", "read of a copy of the descriptor", "pread"}
-"""Calls whose range is looked at; all others may not be used on a file with holes."""
+"""Calls whose range is checked; all others may not be used on a file with holes."""
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_child_reads_other_files_undisturbed_when_one_is_guarded(file: Path) -> 
     assert read_in_child(file, "another file", 0, 0, present=()) == "5 5"
 
 
-def test_child_does_not_go_on_when_nobody_watches_its_reads(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_does_not_continue_when_nobody_watches_its_reads(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_guard, "_RECEIVE", 0)
     with pytest.raises(EncodeError, match="READS_UNWATCHED"):
         read_in_child(file, "read", 0, KIB)

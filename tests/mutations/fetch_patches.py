@@ -68,7 +68,7 @@ FETCH_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="parts of two objects become one source",
         promise=12,
-        file="tasks/container/source.py",
+        file="tasks/container/scratch/source.py",
         old="            etag=self._stored.etag,\n",
         new="",
         tests=(f"{_SOURCE}::test_download_fails_when_the_object_is_another_one_than_before",),
@@ -84,7 +84,7 @@ FETCH_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a part of a source reserves room for all of it",
         promise=6,
-        file="tasks/container/source.py",
+        file="tasks/container/scratch/source.py",
         old="            reserve(self._path, lacking)\n",
         new="            reserve(self._path, everything)\n",
         tests=(f"{_SOURCE}::test_only_wanted_bytes_are_fetched_when_units_read_a_part",),

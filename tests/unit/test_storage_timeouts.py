@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.storage.bucket import CONTAINER_TIMEOUTS, SITE_TIMEOUTS, Timeouts
+from tasks.storage.timeouts import CONTAINER_TIMEOUTS, SITE_TIMEOUTS, Timeouts
 
 ROOT = Path(__file__).parents[2]
 PRINT_LIMITS = """

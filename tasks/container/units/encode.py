@@ -22,7 +22,7 @@ from ...transcode import (
 )
 from ..context import ContainerContext
 from ..files import store_file
-from ..source import LocalSource
+from ..scratch.source import LocalSource
 
 logger = logging.getLogger(__name__)
 

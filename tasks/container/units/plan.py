@@ -37,7 +37,7 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
     source = probe_source(path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
     plan = _plan(source, profile)
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
-    plan = with_reads(plan, source, path, stop=context.stop)
+    plan = with_reads(plan, source, path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
     units = [
         PlannedUnit(
             kind=UnitKind.VIDEO,

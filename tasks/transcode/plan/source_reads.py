@@ -23,7 +23,7 @@ from ..probe.trial import try_seeks
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ..byte_ranges import ByteRanges
@@ -116,13 +116,17 @@ def with_reads(
     path: Path,
     *,
     stop: threading.Event,
+    reading: Callable[[int], None] = lambda _: None,
     whole_below_bytes: int = WHOLE_BELOW_BYTES,
     most_read: float = MOST_READ,
 ) -> Plan:
-    """Return the plan with the bytes that each unit reads. Opens the file in a child process. Raises StoppedError."""
+    """Return the plan with the bytes that each unit reads. Opens the file in a child process.
+
+    `reading` receives the number of bytes read so far. Raises StoppedError.
+    """
     reads = SourceReads(source.size_bytes, whole=_why_whole(plan, source, whole_below_bytes))
     if not reads.whole:
-        reads = _reads(plan, source, _trial(plan, path, stop))
+        reads = _reads(plan, source, _trial(plan, path, stop, reading))
     read_bytes = sum(total_bytes(reads.of_video(index) or ()) for index in range(len(reads.units)))
     if read_bytes > most_read * reads.size_bytes:
         reads = SourceReads(source.size_bytes, whole=Whole.TOO_MUCH)
@@ -137,10 +141,10 @@ def _why_whole(plan: Plan, source: SourceInfo, whole_below_bytes: int) -> str:
     return "" if plan.video_units and source.stretches else Whole.POSITIONS
 
 
-def _trial(plan: Plan, path: Path, stop: threading.Event) -> Trial | None:
+def _trial(plan: Plan, path: Path, stop: threading.Event, reading: Callable[[int], None]) -> Trial | None:
     seeks_s = [seek_s for unit in plan.video_units if (seek_s := unit.seeks_s[0]) is not None]
     try:
-        return try_seeks(path, plan.demuxer, stream=plan.stream, seeks_s=seeks_s, stop=stop)
+        return try_seeks(path, plan.demuxer, stream=plan.stream, seeks_s=seeks_s, stop=stop, reading=reading)
     except EncodeError:
         # It only saves transfers; if the machine is at fault, encoding fails in the same way.
         return None

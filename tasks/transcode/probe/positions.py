@@ -59,7 +59,8 @@ class VideoPositions:
     """The stretches of a video stream: at most a second each, and a new one at key frames."""
 
     def __init__(self, time_base: Fraction) -> None:
-        self._longest, self._shortest = int(_STRETCH_S / time_base), int(_SHORTEST_STRETCH_S / time_base)
+        self._longest = max(1, int(_STRETCH_S / time_base))
+        self._shortest = max(1, int(_SHORTEST_STRETCH_S / time_base))
         self._stretches: list[tuple[int, Positions]] = []
         self._latest: int | None = None
         self._ordered = True

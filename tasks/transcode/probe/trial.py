@@ -13,7 +13,7 @@ from .probe import CHILD_ENVIRONMENT, child_paths
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ..byte_ranges import ByteRanges
@@ -35,10 +35,18 @@ class Trial:
     seeks: tuple[SeekTrial, ...]
 
 
-def try_seeks(path: Path, demuxer: str, *, stream: int, seeks_s: Sequence[str], stop: threading.Event) -> Trial | None:
+def try_seeks(
+    path: Path,
+    demuxer: str,
+    *,
+    stream: int,
+    seeks_s: Sequence[str],
+    stop: threading.Event,
+    reading: Callable[[int], None],
+) -> Trial | None:
     """Open the file and seek to each of `seeks_s` (seconds, as ffmpeg gets them). None if that fails.
 
-    Raises StoppedError or EncodeError.
+    `reading` receives the number of bytes read so far. Raises StoppedError or EncodeError.
     """
     output = bytearray()
     seeks_us = [round(float(seek_s) * 1_000_000) for seek_s in seeks_s]
@@ -49,6 +57,7 @@ def try_seeks(path: Path, demuxer: str, *, stream: int, seeks_s: Sequence[str], 
         ],
         limits=probe_limits(path.stat().st_size),
         on_output=output.extend,
+        on_wait=reading,
         stop=stop,
         environment=CHILD_ENVIRONMENT,
         paths=child_paths(path),

@@ -69,7 +69,10 @@ def _let_reads_be_watched(libc: ctypes.CDLL, descriptor: int) -> None:
         listener = seccomp.watch_reads(libc)
         if listener < 0:
             sys.exit(NOT_STARTED)
-        parent.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))])
+        try:
+            parent.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))])
+        except OSError:
+            os._exit(NOT_STARTED)  # anything else may read a file, and wait for itself to answer
     os.close(listener)
 
 

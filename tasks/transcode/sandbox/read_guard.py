@@ -2,7 +2,7 @@
 
 A hole in a sparse file reads as zeros, which a demuxer may skip without an error. So the kernel asks
 this process before each read of the child (seccomp_unotify(2)): the read waits, its file and offset
-are looked up in /proc, and it goes on only if all of its bytes are present. There is no other way to
+are looked up in /proc, and it is allowed only if all of its bytes are present. There is no other way to
 the bytes: all calls that read or map files are watched, io_uring is denied, and if nobody answers,
 the child's reads fail.
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from django.core.files.storage import Storage, default_storage
 
-from ..conf import bridge_settings
-from ..storage.bucket import Bucket, StoredObject, default_bucket
-from ..transcode import ByteRange, ByteRanges, StoppedError, merged, missing, pieces
-from .files import BLOCK_BYTES, retry_deadline, with_retries
+from ...conf import bridge_settings
+from ...storage.bucket import Bucket, StoredObject, default_bucket
+from ...transcode import ByteRange, ByteRanges, StoppedError, merged, missing, pieces
+from ..files import BLOCK_BYTES, retry_deadline, with_retries
 
 _MIB = 1024 * 1024
 
