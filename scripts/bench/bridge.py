@@ -62,7 +62,7 @@ def main() -> int:
     if os.environ.get("BENCH_DATABASE") != "own":
         return _in_own_stack(options.measure)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-    if options.measure in {"removals", "fetches"}:
+    if options.measure == "removals":
         os.environ["STORAGE_BUCKET"] = "bench"
     import django  # noqa: PLC0415 - after DJANGO_SETTINGS_MODULE is set
 

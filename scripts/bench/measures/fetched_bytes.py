@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import http.client
-import json
-import os
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from unittest.mock import patch
 
-import boto3
-from botocore.config import Config
-from django.core.files.storage import default_storage
-
-from project.local.aws.served_bytes import SERVED_BYTES_PATH
+from tasks.container.scratch import source as container_source
 from tasks.container.scratch.source import SourceCopy
+from tasks.storage.bucket import StoredObject
 from tasks.transcode import PROFILES, ProfileRung, encode_video, make_plan, probe_source, with_reads
 from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 
 if TYPE_CHECKING:
-    from tasks.transcode import ByteRanges, Plan
+    from collections.abc import Iterator
+
+    from tasks.transcode import ByteRange, ByteRanges, Plan
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "index first.mp4": ("-movflags", "+faststart"),
@@ -48,7 +45,6 @@ _CLIP_S, _CLIP_BPS = 60, 5_000_000
 
 def measured(megabytes: int) -> list[dict[str, Any]]:
     """Return one row per format: what a container that does each fourth unit fetches."""
-    boto3.client("s3").create_bucket(Bucket=os.environ["STORAGE_BUCKET"])
     with tempfile.TemporaryDirectory(prefix="fetched-") as folder:
         clip = Path(folder) / "clip.mp4"
         _ffmpeg(
@@ -60,20 +56,42 @@ def measured(megabytes: int) -> list[dict[str, Any]]:
         return [_row(clip, name, arguments, loops, Path(folder)) for name, arguments in FORMATS.items()]
 
 
+class _FileBucket:
+    """A bucket with one object, which is a file. The local storage would keep gigabytes of it in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self.served_bytes = 0
+
+    def find(self, _: str) -> StoredObject:
+        return StoredObject(self._path.stat().st_size, "etag")
+
+    def read(self, _: str, *, block_bytes: int, byte_range: ByteRange, **__: object) -> Iterator[bytes]:
+        at, end = byte_range
+        with self._path.open("rb") as file:
+            file.seek(at)
+            while block := file.read(min(block_bytes, end - file.tell())):
+                with self._lock:
+                    self.served_bytes += len(block)
+                yield block
+
+
 def _row(clip: Path, name: str, arguments: tuple[str, ...], loops: int, folder: Path) -> dict[str, Any]:
     path = folder / name
     _ffmpeg("-stream_loop", str(loops - 1), "-i", str(clip), "-c", "copy", *arguments, str(path))
-    # moto takes a while to put the parts of a large object together.
-    patient = boto3.client("s3", config=Config(read_timeout=600, retries={"total_max_attempts": 1}))
-    patient.upload_file(str(path), os.environ["STORAGE_BUCKET"], name)
-    try:
-        return {"format": name, **_fetched(path, name, folder)}
-    finally:
-        default_storage.delete(name)
-        path.unlink()
+    bucket = _FileBucket(path)
+    with (
+        patch.object(container_source, "default_bucket", lambda: bucket),
+        patch.object(container_source, "_local_path", lambda *_: None),
+    ):
+        row = {"format": name, **_fetched(path, bucket, folder)}
+    path.unlink()
+    sys.stderr.write(f"{row}\n")
+    return row
 
 
-def _fetched(path: Path, name: str, folder: Path) -> dict[str, Any]:
+def _fetched(path: Path, bucket: _FileBucket, folder: Path) -> dict[str, Any]:
     source = probe_source(path)
     plan = make_plan(source, PROFILE, threads=1)
     began_s = time.monotonic()
@@ -83,10 +101,8 @@ def _fetched(path: Path, name: str, folder: Path) -> dict[str, Any]:
     indexes = range(CONTAINERS // 2, len(plan.video_units), CONTAINERS)
     frames = sum(plan.video_units[index].end_frame - plan.video_units[index].first_frame for index in indexes)
     share_bytes = source.size_bytes * frames / plan.frames
-    before = _served_bytes()
     with tempfile.TemporaryDirectory(dir=folder) as own:
-        copy = SourceCopy(name, Path(own))
-        began_s = time.monotonic()
+        copy = SourceCopy("source", Path(own))
         present: dict[int, ByteRanges | None] = {}
         for index in indexes:
             present[index] = copy.fetch(
@@ -96,8 +112,7 @@ def _fetched(path: Path, name: str, folder: Path) -> dict[str, Any]:
                 progress=lambda _: None,
                 stop=threading.Event(),
             ).present
-        fetch_s = time.monotonic() - began_s
-        fetched_bytes = _served_bytes() - before
+        fetched_bytes = bucket.served_bytes
         checked = [indexes[0], indexes[len(indexes) // 2], indexes[-1]]
         same = all(
             _encoded(Path(own) / "source", plan, index, Path(own), present[index])
@@ -115,7 +130,6 @@ def _fetched(path: Path, name: str, folder: Path) -> dict[str, Any]:
         "of_limit": round(fetched_bytes / limit_bytes, 2),
         "same_bytes": same,
         "trial_s": round(trial_s, 1),
-        "fetch_s": round(fetch_s, 1),
     }
 
 
@@ -127,14 +141,6 @@ def _encoded(path: Path, plan: Plan, index: int, folder: Path, present: ByteRang
 def _make_room(path: Path, ranges: ByteRanges) -> None:
     with path.open("ab") as file:
         file.truncate(max(path.stat().st_size, *(end for _, end in ranges)))
-
-
-def _served_bytes() -> int:
-    connection = http.client.HTTPConnection(urlsplit(os.environ["AWS_ENDPOINT_URL"]).netloc, timeout=60)
-    connection.request("GET", SERVED_BYTES_PATH)
-    served = json.load(connection.getresponse())
-    connection.close()
-    return sum(served.values())
 
 
 def _ffmpeg(*arguments: str) -> None:
