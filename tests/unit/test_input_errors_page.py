@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from tasks.container.files import SourceMissingError
+from tasks.container.scratch.source import SourceMissingError
 from tasks.transcode import SOURCE_WARNINGS
 
 ROOT = Path(__file__).parents[2]

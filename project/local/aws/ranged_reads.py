@@ -59,4 +59,5 @@ def read_ranges_alone() -> None:
     def value(key: FakeKey) -> Any:
         return _StoredValue(key) if getattr(_request, "has_range", False) else _whole_value.fget(key)
 
-    FakeKey.value = property(value, _whole_value.fset)
+    key_class: Any = FakeKey
+    key_class.value = property(value, _whole_value.fset)
