@@ -16,10 +16,11 @@ from tasks.container.progress import Progress
 from tasks.container.scratch import source as container_source
 from tasks.container.units import encode as encode_units
 from tasks.container.units.encode import run_audio, run_video
+from tasks.container.units.plan import run_plan
 from tasks.lifecycle.states import UnitKind
 from tasks.services.container_api.claim import Claim, Lease
 from tasks.storage.bucket import StoredObject
-from tasks.transcode import missing, total_bytes
+from tasks.transcode import Plan, missing, total_bytes
 from tests.buckets import use_new_bucket
 from tests.contract.test_container_source import served_bytes
 from tests.media.partial_sources import FORMATS, PROFILE, encoded, make_recording, planned, remuxed
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from tasks.transcode import ByteRange, Plan
+    from tasks.transcode import ByteRange
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +75,22 @@ class Container:
         )
         self.context.__dict__["plan"] = plan
 
+    def plan(self) -> dict[str, Any]:
+        """Run the plan unit, and return the plan as it is stored."""
+        run_plan(self.context, self._lease(UnitKind.PLAN, 0), 0, self._folder)
+        form: dict[str, Any] = self.finished[-1].keywords["plan"]
+        return form
+
     def run(self, kind: UnitKind, index: int, *, is_redo: bool = False) -> dict[str, Any]:
         """Run a media unit, and return the checksums of its files by their names."""
         folder = self._folder / f"{kind}-{index}-{len(self.finished)}"
         folder.mkdir()
-        lease = Lease(
+        run = run_video if kind is UnitKind.VIDEO else run_audio
+        run(self.context, self._lease(kind, index, is_redo=is_redo), 0, folder)
+        return {each["name"]: each["sha256"] for each in self.finished[-1].keywords["output"]["media"]["files"]}
+
+    def _lease(self, kind: UnitKind, index: int, *, is_redo: bool = False) -> Lease:
+        return Lease(
             unit_id=1,
             kind=kind,
             index=index,
@@ -88,9 +100,6 @@ class Container:
             key_prefix=f"jobs/{uuid.uuid4()}",
             is_redo=is_redo,
         )
-        run = run_video if kind is UnitKind.VIDEO else run_audio
-        run(self.context, lease, 0, folder)
-        return {each["name"]: each["sha256"] for each in self.finished[-1].keywords["output"]["media"]["files"]}
 
 
 class Always:
@@ -114,6 +123,16 @@ def test_container_fetches_only_what_its_unit_reads_when_it_did_not_make_the_pla
     assert container.run(UnitKind.VIDEO, index) == expected(source, plan, index, tmp_path / "whole")
     assert served_bytes() - before == total_bytes(plan.reads.of_video(index) or ()) < source.stat().st_size
     # The audio is everywhere in this file, and of what is there nothing is fetched again.
+    container.run(UnitKind.AUDIO, 0)
+    assert served_bytes() - before == source.stat().st_size
+
+
+def test_source_is_fetched_once_when_the_container_makes_the_plan(source: Path, tmp_path: Path) -> None:
+    before = served_bytes()
+    container = Container(planned(source), tmp_path / "container")
+    made = container.plan()
+    assert made["reads"]["whole"] == "SMALL"
+    container.context.__dict__["plan"] = Plan.from_json(made)
     container.run(UnitKind.AUDIO, 0)
     assert served_bytes() - before == source.stat().st_size
 
