@@ -192,6 +192,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 # other setting.
 VIDEO_BATCH_JOB_QUEUE = env.str("VIDEO_BATCH_JOB_QUEUE", default="")
 VIDEO_BATCH_HELPER_QUEUE = env.str("VIDEO_BATCH_HELPER_QUEUE", default="")
+VIDEO_BATCH_EVENT_QUEUE_URL = env.str("VIDEO_BATCH_EVENT_QUEUE_URL", default="")
 VIDEO_BATCH_JOB_DEFINITION = env.str("VIDEO_BATCH_JOB_DEFINITION", default="")
 BATCHREEL = env.json("BATCHREEL", default={})
 # Bearer token for Prometheus. Without one, there is no /metrics.

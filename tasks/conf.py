@@ -107,6 +107,23 @@ class BridgeSettings:
     helper_min_work_s: float = 600
     """Seconds of work for one slot below which a job gets no helpers."""
 
+    # Events.
+    event_queue_url: str = ""
+    """URL of the SQS queue to which EventBridge sends AWS Batch's events. VIDEO_BATCH_EVENT_QUEUE_URL,
+    unless BATCHREEL sets it. If empty, there are none, and attempts are only polled."""
+
+    audit_s: float = 300
+    """Seconds between two polls of an attempt with a fresh heartbeat while events arrive. The audit
+    finds what an event should have reported and did not: 10,000 attempts take 20 calls per minute."""
+
+    push_timeout_s: float = 60
+    """Seconds without a sign of a listener, or for which an event waited in the queue, after which
+    attempts are polled every `poll_running_s` again. Three long polls of 20 s."""
+
+    event_time_limit_s: float = 5
+    """Maximum number of seconds for one event. Most of it would be a wait for a row's lock; the queue
+    delivers the event again. Ten of them, one read, must end within the queue's visibility timeout."""
+
     # Heartbeat and rescue.
     heartbeat_s: float = 20
     """Seconds between two heartbeats of a container. Each opens a database connection: at 20 s, two
@@ -395,11 +412,12 @@ def bridge_settings() -> BridgeSettings:
         raise ImproperlyConfigured(message)
     overrides.setdefault("job_queue", getattr(settings, "VIDEO_BATCH_JOB_QUEUE", ""))
     overrides.setdefault("helper_queue", getattr(settings, "VIDEO_BATCH_HELPER_QUEUE", ""))
+    overrides.setdefault("event_queue_url", getattr(settings, "VIDEO_BATCH_EVENT_QUEUE_URL", ""))
     overrides.setdefault("job_definition", getattr(settings, "VIDEO_BATCH_JOB_DEFINITION", ""))
     return BridgeSettings(**overrides)
 
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: object) -> None:
-    if setting in {"BATCHREEL", "VIDEO_BATCH_JOB_QUEUE", "VIDEO_BATCH_HELPER_QUEUE", "VIDEO_BATCH_JOB_DEFINITION"}:
+    if setting == "BATCHREEL" or setting.startswith("VIDEO_BATCH_"):
         bridge_settings.cache_clear()

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from project.local.accounts import ACCOUNTS, ADMIN, ensure_accounts, write_login_file
+from project.local.aws.resources import ensure_event_queue
 from project.local.demo.videos import ensure_demo_videos
 from project.local.environment import STATE_DIR, caller_path, site_environment
 from project.local.errors import StackError
@@ -83,6 +84,8 @@ def _run(state_dir: Path, port: int, *, empty: bool) -> int:
     Path(environment["STATIC_ROOT"]).mkdir(parents=True, exist_ok=True)
     print("Starting PostgreSQL, Redis and a local AWS endpoint on loopback.")
     with running_stack(state_dir / "stack", report=print) as stack:
+        if "AWS_ACCESS_KEY_ID" in stack:  # the endpoint is ours
+            stack["VIDEO_BATCH_EVENT_QUEUE_URL"] = ensure_event_queue(stack)
         os.environ.update(stack)
         prepare_site()
         password = ensure_accounts(state_dir)
@@ -131,7 +134,7 @@ def _run_programs(environment: Mapping[str, str]) -> int:
 
     honcho prefixes each log line with the name of its program.
     """
-    honcho = [sys.executable, "-m", "honcho", "start", "web", "worker", "beat", "flower"]
+    honcho = [sys.executable, "-m", "honcho", "start", "web", "worker", "beat", "listen", "flower"]
     command = lifeline_command(honcho, stop_signal=signal.SIGTERM, grace_s=_STOP_GRACE_S, orphan_grace_s=_STOP_GRACE_S)
     programs = subprocess.Popen(
         command, stdin=subprocess.PIPE, env=dict(environment), cwd=_ROOT, start_new_session=True

@@ -1,6 +1,9 @@
 output "site_environment" {
-  description = "Environment of web, Celery worker and beat, in addition to DATABASE_URL, REDIS_URL, SECRET_KEY, ALLOWED_HOSTS and MEDIA_BASE_URL."
-  value       = merge(local.container_settings, { LOG_FORMAT = "json" })
+  description = "Environment of web, Celery worker, beat and listener, in addition to DATABASE_URL, REDIS_URL, SECRET_KEY, ALLOWED_HOSTS and MEDIA_BASE_URL."
+  value = merge(local.container_settings, {
+    LOG_FORMAT                  = "json"
+    VIDEO_BATCH_EVENT_QUEUE_URL = aws_sqs_queue.events.url
+  })
 }
 
 output "repository_url" {
@@ -24,7 +27,7 @@ output "bucket" {
 }
 
 output "site_role_arn" {
-  description = "ARN of the role for web, Celery worker and beat."
+  description = "ARN of the role for web, Celery worker, beat and listener."
   value       = aws_iam_role.actors["site"].arn
 }
 
@@ -34,7 +37,7 @@ output "execution_role_arn" {
 }
 
 output "site_log_group" {
-  description = "Log group for web, worker, beat and Flower. The site's alarms use it."
+  description = "Log group for web, worker, beat, listener and Flower. The site's alarms use it."
   value       = aws_cloudwatch_log_group.site.name
 }
 

@@ -8,7 +8,7 @@ locals {
   secret_object_arn = [for arn in local.secret_arns : join(":", slice(split(":", arn), 0, 7))]
 
   actors = {
-    site      = { purpose = "Web, Celery worker and beat of ${var.name}", services = var.site_services }
+    site      = { purpose = "Web, Celery worker, beat and listener of ${var.name}", services = var.site_services }
     container = { purpose = "The program in the containers of ${var.name}", services = ["ecs-tasks.amazonaws.com"] }
     execution = { purpose = "Pulls the image, reads the secrets and writes the logs for containers of ${var.name}", services = ["ecs-tasks.amazonaws.com"] }
     instance  = { purpose = "The ECS agent on the instances of ${var.name}", services = ["ec2.amazonaws.com"] }
@@ -60,7 +60,7 @@ resource "aws_iam_instance_profile" "instance" {
   role = aws_iam_role.actors["instance"].name
 }
 
-# Site: web, Celery worker and beat
+# Site: web, Celery worker, beat and listener
 
 data "aws_iam_policy_document" "site" {
   statement {
@@ -117,6 +117,31 @@ data "aws_iam_policy_document" "site" {
     sid       = "DescribeImage"
     actions   = ["ecr:BatchGetImage"]
     resources = [aws_ecr_repository.image.arn]
+  }
+
+  statement {
+    sid       = "Listen"
+    actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
+    resources = [aws_sqs_queue.events.arn]
+  }
+
+  # The doctor checks the queues and what sends to them. EventBridge allows the search by target on "*" only.
+  statement {
+    sid       = "DescribeEventQueues"
+    actions   = ["sqs:GetQueueAttributes"]
+    resources = [aws_sqs_queue.events.arn, aws_sqs_queue.dead_events.arn]
+  }
+
+  statement {
+    sid       = "FindEventRules"
+    actions   = ["events:ListRuleNamesByTarget"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "DescribeEventRules"
+    actions   = ["events:DescribeRule"]
+    resources = [for rule in aws_cloudwatch_event_rule.events : rule.arn]
   }
 
   statement {

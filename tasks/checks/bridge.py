@@ -17,6 +17,7 @@ from ..conf import BridgeSettings, bridge_settings
 from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
 from ..storage.timeouts import MAX_CALL_S
+from .push import check_push
 from .ticks import check_ticks
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ _ABOVE_ZERO = (
     "large_bodies_per_process",
     "fetch_connections",
     "fetch_range_mib",
+    "push_timeout_s",
+    "event_time_limit_s",
 )
 _SEE = "See docs/reference/settings.md for every name, its unit and its default."
 
@@ -86,6 +89,7 @@ def check_bridge(**_: Any) -> list[CheckMessage]:
         *_rescue(conf),
         *_children(conf),
         *check_ticks(conf),
+        *check_push(conf),
         *_attempt(conf),
         *_quotas(conf),
         *_signed_urls(conf),

@@ -19,16 +19,24 @@ logger = logging.getLogger(__name__)
 class Heartbeat:
     """Sends heartbeats until stopped.
 
-    Calls `on_end` once, with the reply, when the container has to stop.
+    Calls `on_end` once, with the reply, when the container has to stop, and `on_leave` when it may
+    not lease any more units.
     """
 
     def __init__(
-        self, claim: Claim, progress: Progress, *, every_s: float, on_end: Callable[[HeartbeatReply], None]
+        self,
+        claim: Claim,
+        progress: Progress,
+        *,
+        every_s: float,
+        on_end: Callable[[HeartbeatReply], None],
+        on_leave: Callable[[], None],
     ) -> None:
         self._claim = claim
         self._progress = progress
         self._every_s = every_s
         self._on_end = on_end
+        self._on_leave = on_leave
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -43,7 +51,9 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):
             reply = self._beat()
-            if reply is not HeartbeatReply.ALIVE and not self._stopped.is_set():
+            if reply is HeartbeatReply.LEAVING:
+                self._on_leave()
+            elif reply is not HeartbeatReply.ALIVE and not self._stopped.is_set():
                 self._on_end(reply)
                 return
 

@@ -47,6 +47,11 @@ class Outcome:
         """Fail the attempt, or the job if other machines have failed in the same way: the row decides."""
         self._decide(ExitCode.FAILED, reason=Reason.INPUT_SUSPECT, code=code, text=message)
 
+    def leave(self) -> None:
+        """End the run early: EC2 takes the machine back, and no other container works on the job."""
+        reason = Reason.SPOT_INTERRUPTION
+        self._decide(ExitCode.TERMINATED, reason=reason, text=reason.message)
+
     def end(self, exit_code: ExitCode, text: str) -> None:
         """End the run without a result to write: the attempt's row has one already, or the database is unavailable."""
         self._decide(exit_code, text=text)

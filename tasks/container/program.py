@@ -85,6 +85,7 @@ class Program:
         self._claim_id = uuid.uuid4()
         self._stop = threading.Event()
         self._shutting_down = threading.Event()
+        self._leaving = threading.Event()
         self._slot_ended = threading.Condition()
         self._outcome = Outcome(stop=self._stop)
         self._oom_kills_before = oom_kills()
@@ -122,7 +123,7 @@ class Program:
         every_s = bridge_settings().heartbeat_s
         with (
             Reservation(folder) as reservation,
-            Heartbeat(claim, progress, every_s=every_s, on_end=self._on_heartbeat),
+            Heartbeat(claim, progress, every_s=every_s, on_end=self._on_heartbeat, on_leave=self._leave),
         ):
             context = ContainerContext(
                 claim=claim,
@@ -134,7 +135,10 @@ class Program:
             )
             self._work(context)
             while self._outcome.exit_code is ExitCode.DONE and not self._finish(claim):
-                self._work(context)
+                if self._leaving.is_set():
+                    self._outcome.leave()
+                else:
+                    self._work(context)
 
     def _claim_attempt(self) -> Claim | ExitCode:
         claim = partial(
@@ -175,7 +179,7 @@ class Program:
         # A plan that makes no progress for this long is taken over, so a longer wait would be for nothing.
         plan_until_s = time.monotonic() + 2 * bridge_settings().stage_limits_s["plan"]
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self._leaving.is_set():
                 lease = self._database(partial(lease_unit, context.claim, lease_id=uuid.uuid4().hex[:12]))
                 if lease is NothingToLease.OWN_WORK_FIRST:
                     self._wait_for_other_slot()
@@ -249,6 +253,13 @@ class Program:
         else:
             code = ExitCode.CANCELLED if reply is HeartbeatReply.CANCELLED else ExitCode.FENCED
             self._outcome.end(code, reply.value)
+
+    def _leave(self) -> None:
+        """Lease no more units: EC2 takes the machine back. Units in progress continue as long as they can."""
+        if not self._leaving.is_set():
+            logger.warning("MACHINE_LEAVING", extra=self._log_fields())
+            self._leaving.set()
+            self._notify_slots()
 
     def _finish(self, claim: Claim) -> bool:
         """Record in the attempt's row that nothing is left for this container.

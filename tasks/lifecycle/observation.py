@@ -31,13 +31,24 @@ class BatchStatus(enum.StrEnum):
 
 FINAL_STATUSES = frozenset({BatchStatus.SUCCEEDED, BatchStatus.FAILED})
 
+_RANKS = {
+    BatchStatus.SUBMITTED: 0,
+    BatchStatus.PENDING: 1,
+    BatchStatus.RUNNABLE: 2,
+    BatchStatus.STARTING: 3,
+    BatchStatus.RUNNING: 4,
+    BatchStatus.SUCCEEDED: 5,
+    BatchStatus.FAILED: 5,
+}
+"""The order in which a Batch job has its statuses. It never goes back: AWS Batch starts each only once."""
+
 TERMINATE_REASON_PREFIX = "Batchreel:"
 """Prefix of the reason of every TerminateJob call of the bridge, to distinguish it from an operator's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """The part of one DescribeJobs response that concerns one Batch job. Never the source of truth."""
+    """What one DescribeJobs response, or one event, reports about one Batch job. Never the source of truth."""
 
     batch_job_id: str
     status: BatchStatus
@@ -48,6 +59,8 @@ class Observation:
     started: bool = False
     terminated: bool = False
     """TerminateJob or CancelJob was called. AWS reports this separately from the caller's reason."""
+    pushed: bool = False
+    """It is from an event, which may be late or repeated, and not from a response of DescribeJobs."""
 
 
 _BY_TEXT: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
@@ -78,6 +91,18 @@ _BY_EXIT_CODE: dict[int, Reason] = {
     ExitCode.MISCONFIGURED: Reason.MISCONFIGURED,
 }
 """Reasons that a container can report only by exit code: it could not write them to its row."""
+
+
+def goes_back(known: str, seen: BatchStatus) -> bool:
+    """Return whether a Batch job whose status was `known` cannot have the status `seen` any more.
+
+    Events are repeated and arrive in any order, and a response may be older than an event. `known`
+    is empty before the first observation.
+    """
+    if not known or seen is BatchStatus.ABSENT or known == seen:
+        return False
+    before = BatchStatus(known)
+    return before in FINAL_STATUSES or _RANKS[seen] < _RANKS[before]
 
 
 def failure_reason(observation: Observation) -> Reason:

@@ -7,6 +7,7 @@ from .counter import Counter
 from .direct_upload import DirectUpload
 from .event import Event
 from .job import Job
+from .listener import Listener
 from .tick import GrantCounter, OwnerTurn, Tick
 from .unit import Unit
 from .video import NEEDS_JOB, Video, VideoQuerySet
@@ -19,6 +20,7 @@ __all__ = [
     "Event",
     "GrantCounter",
     "Job",
+    "Listener",
     "OwnerTurn",
     "Tick",
     "Unit",

@@ -68,6 +68,12 @@ class Attempt(models.Model):
         db_default="",
         help_text="The kernel's boot id: the same for all containers of a machine until it restarts.",
     )
+    ec2_instance_id = models.CharField(
+        max_length=32, blank=True, db_default="", help_text="Id of the EC2 machine that runs the container, if known."
+    )
+    leaving_at = models.DateTimeField(
+        null=True, blank=True, help_text="When EC2 announced that it takes the machine back: the container leaves."
+    )
     error_code = models.CharField(
         max_length=50,
         blank=True,

@@ -43,6 +43,7 @@ EVENT_LABELS: dict[str, str] = {
     "attempt.reason": "AWS Batch reported that the container ran out of memory",
     "attempt.counted": "AWS Batch reported why the attempt ended",
     "attempt.resubmit": "AWS Batch has no job for the attempt; it is submitted again",
+    "attempt.leaving": "EC2 announced that it takes the machine back",
     "batch.status": "AWS Batch reported a new status",
     "batch.stuck_runnable": "The attempt has been waiting in AWS Batch for a long time",
     "rescue.terminate_failed": "A Batch job could not be terminated",

@@ -23,13 +23,14 @@ from django.db import OperationalError
 from project.local.aws.server import start_aws, wait_for_aws
 from project.local.servers.ports import LOOPBACK, free_port
 from tasks.batch.definition_diff import differences
+from tasks.batch.event_queue import VISIBILITY_TIMEOUT_S
 from tasks.metrics.log_line import DIMENSION
 from tasks.models import Attempt, Job, Video
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.delete import delete_video
 from tests.infra.terraform_runs import Terraform
 from tests.infra.test_machine_user_data import user_data
-from tests.integration.celery_nodes import beat_process, worker_process
+from tests.integration.celery_nodes import beat_process, listener_process, worker_process
 from tests.integration.container_processes import container_pid
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.media.clips import make_clip
@@ -96,6 +97,7 @@ ALLOWED_BY = {
     "s3:UploadPart": "s3:PutObject",
     "s3:ListParts": "s3:ListMultipartUploadParts",
     "s3:CompleteMultipartUpload": "s3:PutObject",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
 }
 """The IAM action of a call, if its name differs (Amazon S3: required permissions for API operations)."""
 
@@ -258,6 +260,7 @@ def remaining_resources(endpoint_url: str) -> list[str]:
         *(each["AlarmName"] for each in client("cloudwatch").describe_alarms()["MetricAlarms"]),
         *(each["TopicArn"] for each in client("sns").list_topics()["Topics"]),
         *(each["Name"] for each in client("events").list_rules()["Rules"]),
+        *client("sqs").list_queues().get("QueueUrls", ()),
         *(each["Name"] for each in client("ssm").describe_parameters()["Parameters"]),
         *(each["RoleName"] for each in iam.list_roles()["Roles"]),
         *(each["InstanceProfileName"] for each in iam.list_instance_profiles()["InstanceProfiles"]),
@@ -341,6 +344,8 @@ def test_role_policies_allow_only_listed_actions_when_they_are_applied(applied: 
         *("logs:GetLogEvents", "s3:ListBucket", "s3:GetObject", "s3:DeleteObject", "s3:PutObject"),
         *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "ec2:DescribeSubnets", "ecr:BatchGetImage"),
         *("ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeImages"),
+        *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+        *("events:ListRuleNamesByTarget", "events:DescribeRule"),
     }
     storage = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
     assert applied.actions("container") == storage
@@ -384,7 +389,9 @@ def test_video_is_transcoded_when_the_site_uses_terraforms_resources(applied: Ap
     damaged.write_bytes(os.urandom(4096))
     synced = applied.manage("sync_schedule")
     assert synced.returncode == 0, synced.stderr
-    worker, beat = (start(applied.environment, tmp_path) for start in (worker_process, beat_process))
+    worker, beat, listener = (
+        start(applied.environment, tmp_path) for start in (worker_process, beat_process, listener_process)
+    )
     try:
         good, bad = (applied.upload(code, path) for code, path in ((UPLOAD_IN_PARTS, clip), (UPLOAD, damaged)))
         ended = {good: "SUCCEEDED", bad: "FAILED"}
@@ -406,7 +413,7 @@ def test_video_is_transcoded_when_the_site_uses_terraforms_resources(applied: Ap
         )
         worker_log = worker.logs()
     finally:
-        for process in (beat, worker):
+        for process in (beat, worker, listener):
             process.teardown()
     lines = [json.loads(line) for line in worker_log.splitlines() if '"METRICS"' in line]
     assert lines[-1][DIMENSION] == NAME, worker_log[-4000:]
@@ -415,6 +422,21 @@ def test_video_is_transcoded_when_the_site_uses_terraforms_resources(applied: Ap
     for who, implied in IMPLIED.items():
         assert not applied.called(who) - applied.actions(who), "called, but not allowed"
         assert applied.actions(who) - applied.called(who) == implied, "allowed, but never called"
+
+
+def test_events_reach_the_queue_only_from_our_rules_when_they_are_applied(applied: Applied) -> None:
+    sqs, events = applied.client("sqs"), applied.client("events")
+    url = applied.outputs["site_environment"]["VIDEO_BATCH_EVENT_QUEUE_URL"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    (statement,) = json.loads(queue["Policy"])["Statement"]
+    rules = {name: events.describe_rule(Name=f"{NAME}-events-{name}") for name in ("batch", "spot")}
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert set(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == {each["Arn"] for each in rules.values()}
+    assert json.loads(queue["RedrivePolicy"])["maxReceiveCount"] == 3
+    assert queue["SqsManagedSseEnabled"] == "true"
+    assert int(queue["VisibilityTimeout"]) == VISIBILITY_TIMEOUT_S
+    queue_arn = applied.client("batch").describe_job_queues(jobQueues=[NAME])["jobQueues"][0]["jobQueueArn"]
+    assert json.loads(rules["batch"]["EventPattern"])["detail"] == {"jobQueue": [queue_arn]}
 
 
 def cancel_stopped_container(applied: Applied, folder: Path) -> None:

@@ -209,6 +209,24 @@ def beat_process(environment: Mapping[str, str], folder: Path, *, name: str = "b
     )
 
 
+class ManageProcess(NodeProcess):
+    """A command of manage.py that runs until it is stopped."""
+
+    def _command_for(self, arguments: list[str]) -> list[str]:
+        return [sys.executable, "manage.py", *arguments]
+
+
+def listener_process(environment: Mapping[str, str], folder: Path, *, name: str = "listener") -> ManageProcess:
+    """Start a listener on the queue in the environment. Its health file is in `folder`."""
+    return ManageProcess(
+        name=name,
+        arguments=["listen", "--health-file", str(folder / f"{name}.health")],
+        environment=environment,
+        log_path=folder / f"{name}.log",
+        ready_line="LISTENER_STARTED",
+    )
+
+
 class RunningSite(NamedTuple):
     """The Celery programs of a site."""
 

@@ -26,7 +26,7 @@ def commands(line: str) -> list[list[str]]:
 
 
 def test_procfile_has_a_line_for_every_process_when_one_is_added() -> None:
-    assert set(PROCESSES) == {"release", "web", "worker", "beat", "flower"}
+    assert set(PROCESSES) == {"release", "web", "worker", "beat", "listen", "flower"}
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -48,7 +48,7 @@ def test_procfile_commands_exist_when_code_moves(name: str) -> None:
                 pytest.fail(f"an unknown program: {program} {rest}")
 
 
-@pytest.mark.parametrize("name", ["web", "worker", "beat", "flower"])
+@pytest.mark.parametrize("name", ["web", "worker", "beat", "listen", "flower"])
 def test_procfile_line_needs_no_shell_when_a_container_runs_it(name: str) -> None:
     # A container gets the words of the line: a leading variable would be taken for the program.
     assert not re.search(r"[;&|<>$]", PROCESSES[name])

@@ -1,4 +1,6 @@
-"""The local AWS endpoint: moto's server (S3, Logs, IAM, EC2, Batch's control plane) with our own job plane.
+"""The local AWS endpoint: moto's server with our own job plane of AWS Batch.
+
+moto serves S3, Logs, IAM, EC2, EventBridge, SQS and Batch's control plane.
 
 Unmodified boto3 uses it through AWS_ENDPOINT_URL. moto's own job plane is replaced because it is
 not thread-safe, reports no exit codes and iterates over all jobs for each describe. All state is in
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from project.local.aws.long_poll import RECEIVE_TARGET, release_lock_in_long_polls
 from project.local.aws.ranged_reads import RangedReads, read_ranges_alone
 from project.local.aws.served_bytes import ServedBytes
 from project.local.aws.server import PROJECT_ROOT
@@ -27,6 +30,7 @@ from project.local.aws.service_role import use_service_linked_role
 from project.local.batch.api import JobPlane
 from project.local.batch.container_logs import ContainerLogs
 from project.local.batch.control_plane import ControlPlane
+from project.local.batch.event_bus import EventBus
 from project.local.batch.faults.plan import FAULTS_PATH, FaultTable
 from project.local.batch.faults.responses import FaultyJobPlane
 from project.local.batch.jobs import JobTable
@@ -53,6 +57,9 @@ class AwsServer(ThreadedWSGIServer):
         self.faults = FaultTable()
         self.job_plane = FaultyJobPlane(JobPlane(self.table, control_plane), self.table, self.faults)
         self.logs = ContainerLogs(moto_lock)
+        self.events = EventBus(moto_lock, self.faults)
+        self.table.publish_to(self.events.publish)
+        release_lock_in_long_polls(moto_lock)
         moto = ServedBytes(RangedReads(_LockedMoto(moto_lock)))
         super().__init__(LOOPBACK, port, moto, handler=_RequestHandler)
 
@@ -68,13 +75,14 @@ class AwsServer(ThreadedWSGIServer):
             docker_image=os.environ.get("LOCAL_BATCH_DOCKER_IMAGE", ""),
         )
         threading.Thread(target=runner.start_jobs_forever, name="start-jobs", daemon=True).start()
+        threading.Thread(target=self.events.send_forever, name="send-events", daemon=True).start()
 
 
 class _LockedMoto:
     """moto as a WSGI application that serves one request at a time: its state is in plain dicts without locks.
 
     S3 requests are not serialized, so that a long upload blocks nothing. Two clients never write
-    the same object here.
+    the same object here. A long poll of SQS takes the lock by itself, for moments.
     """
 
     def __init__(self, moto_lock: threading.RLock) -> None:
@@ -83,7 +91,10 @@ class _LockedMoto:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        with nullcontext() if scope is None or scope["service"] == "s3" else self._lock:
+        is_unlocked = (
+            scope is None or scope["service"] == "s3" or environ.get("HTTP_X_AMZ_TARGET", "") == RECEIVE_TARGET
+        )
+        with nullcontext() if is_unlocked else self._lock:
             response: Iterable[bytes] = self._moto(environ, start_response)
         return response
 

@@ -1,4 +1,4 @@
-"""The AWS resources that the project requires, created in the local endpoint: role, compute, queue.
+"""The AWS resources that the project requires, created in the local endpoint: role, compute, queues, rules.
 
 The job definition is not created here: `manage.py register_job_definition` registers it, locally as
 in production.
@@ -21,6 +21,15 @@ JOB_QUEUE = "batchreel"
 JOB_DEFINITION = "batchreel-transcode"
 COMPUTE_ENVIRONMENT = "batchreel"
 ROLE = "batchreel-batch"
+
+EVENT_QUEUE = "batchreel-events"
+EVENT_RECEIVES = 3
+"""Number of receives after which a message goes to the dead-letter queue."""
+
+EVENT_RULES = (
+    ("batch", "aws.batch", ["Batch Job State Change", "Batch Job Queue Blocked"]),
+    ("spot", "aws.ec2", ["EC2 Spot Instance Interruption Warning"]),
+)
 
 QUEUE_VCPUS = 16
 """More than most laptops have, so that a container that requests 8 vCPUs starts there as well, if slowly."""
@@ -63,6 +72,40 @@ def ensure_job_queue(environment: Mapping[str, str]) -> None:
         priority=1,
         computeEnvironmentOrder=[{"order": 1, "computeEnvironment": COMPUTE_ENVIRONMENT}],
     )
+
+
+def ensure_event_queue(environment: Mapping[str, str], *, name: str = EVENT_QUEUE, visibility_s: int = 60) -> str:
+    """Create the queue of AWS Batch's events with its dead-letter queue and rules, and return its URL.
+
+    Calling it again changes nothing. scripts/infra/events.tf creates the same on AWS.
+    """
+    sqs, events = _client("sqs", environment), _client("events", environment)
+    dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    dead_arn = _queue_arn(sqs, dead)
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": EVENT_RECEIVES})
+    attributes = {"VisibilityTimeout": str(visibility_s), "RedrivePolicy": redrive}
+    url: str = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    arn = _queue_arn(sqs, url)
+    rules = []
+    for suffix, source, kinds in EVENT_RULES:
+        pattern = json.dumps({"source": [source], "detail-type": kinds})
+        rules.append(events.put_rule(Name=f"{name}-{suffix}", EventPattern=pattern)["RuleArn"])
+        events.put_targets(Rule=f"{name}-{suffix}", Targets=[{"Id": "queue", "Arn": arn}])
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rules}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    return url
+
+
+def _queue_arn(sqs: Any, url: str) -> str:
+    arn: str = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    return arn
 
 
 def _ensure_role(environment: Mapping[str, str]) -> str:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from project.local.batch.control_plane import Compute, Queue
     from project.local.batch.submission import Submission
 
+STATE_CHANGE = "Batch Job State Change"
+QUEUE_BLOCKED = "Batch Job Queue Blocked"
+"""docs.aws.amazon.com/batch/latest/userguide/batch_job_events.html, batch-job-queue-blocked-events.html"""
+
 TOO_BIG = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that "
     "can be met by the CE(s) attached to the job queue."
@@ -51,6 +55,12 @@ class JobTable:
         self._may_place = False
         self._sequence = itertools.count()
         self._held_back: Callable[[str], str | None] = lambda _: None
+        self._publish: Callable[[str, BatchJob], None] = lambda _kind, _job: None
+
+    def publish_to(self, publish: Callable[[str, BatchJob], None]) -> None:
+        """Call `publish` from now on with the kind of each event and its job. It must not block."""
+        with self._changed:
+            self._publish = publish
 
     def submit(self, submission: Submission) -> BatchJob:
         """Add a job with status SUBMITTED."""
@@ -177,7 +187,7 @@ class JobTable:
             run.started_at_ms = _now_ms()
             run.log_stream_name = log_stream_name
             run.stop = stop
-            job.status = BatchStatus.RUNNING
+            self._enter(job, BatchStatus.RUNNING)
             terminated = job.is_terminated
         if terminated:
             stop()
@@ -211,7 +221,7 @@ class JobTable:
             if exit_code == 0 and not job.is_terminated and not run.timed_out:
                 self._finish(job, BatchStatus.SUCCEEDED, at_ms=run.stopped_at_ms)
             elif self._starts_again(job, run):
-                job.status = BatchStatus.RUNNABLE
+                self._enter(job, BatchStatus.RUNNABLE)
                 self._waiting_of_queue[job.submission.queue].append(job)
             else:
                 self._finish(job, BatchStatus.FAILED, at_ms=run.stopped_at_ms)
@@ -233,7 +243,7 @@ class JobTable:
             self._may_place = False
             for job in self._submitted:
                 if job.status is BatchStatus.SUBMITTED:
-                    job.status = BatchStatus.RUNNABLE
+                    self._enter(job, BatchStatus.RUNNABLE)
                     self._waiting_of_queue[job.submission.queue].append(job)
             self._submitted.clear()
             return [queue for queue, waiting in self._waiting_of_queue.items() if waiting]
@@ -251,7 +261,7 @@ class JobTable:
             if job.status in FINISHED:
                 continue
             if reason := self._held_back(job.submission.name):
-                job.status_reason = reason
+                self._block(job, reason)
                 held.append(job)
                 continue
             compute_arn = self._compute_with_room(job, choices)
@@ -259,9 +269,9 @@ class JobTable:
                 waiting.appendleft(job)
                 break
             self._vcpus_in_use[compute_arn] += job.submission.vcpus
-            job.status = BatchStatus.STARTING
             job.status_reason = ""
             job.run = ContainerRun(number=len(job.ended_runs) + 1, compute_arn=compute_arn)
+            self._enter(job, BatchStatus.STARTING)
             placed.append(job)
         waiting.extendleft(reversed(held))
         return placed
@@ -271,7 +281,7 @@ class JobTable:
             if self._vcpus_in_use[compute.arn] + job.submission.vcpus <= compute.max_vcpus:
                 return compute.arn
         if all(job.submission.vcpus > compute.max_vcpus for compute in choices):
-            job.status_reason = TOO_BIG
+            self._block(job, TOO_BIG)
         return None
 
     def _starts_again(self, job: BatchJob, run: ContainerRun) -> bool:
@@ -287,10 +297,19 @@ class JobTable:
         self._finish(job, BatchStatus.FAILED, at_ms=_now_ms())
         self._place_soon()
 
-    @staticmethod
-    def _finish(job: BatchJob, status: BatchStatus, *, at_ms: int) -> None:
-        job.status = status
+    def _finish(self, job: BatchJob, status: BatchStatus, *, at_ms: int) -> None:
         job.stopped_at_ms = at_ms
+        self._enter(job, status)
+
+    def _enter(self, job: BatchJob, status: BatchStatus) -> None:
+        job.status = status
+        self._publish(STATE_CHANGE, job)
+
+    def _block(self, job: BatchJob, reason: str) -> None:
+        """Record why the job at the head of its queue cannot start."""
+        if job.status_reason != reason:
+            job.status_reason = reason
+            self._publish(QUEUE_BLOCKED, job)
 
 
 def _current_run(job: BatchJob) -> ContainerRun:

@@ -20,6 +20,7 @@ from ...doctor.probes.jobs import check_jobs
 from ...doctor.probes.media import check_ffmpeg, check_player
 from ...doctor.probes.old_system import check_legacy
 from ...doctor.probes.permissions import check_permissions
+from ...doctor.probes.push import check_push
 from ...doctor.probes.settings import check_settings
 from ...doctor.probes.storage import check_storage
 from ...doctor.probes.ticks import check_ticks
@@ -42,6 +43,7 @@ PROBES = (
     Probe("permissions", check_permissions),
     Probe("ffmpeg", check_ffmpeg),
     Probe("player", check_player),
+    Probe("events", check_push),
     Probe("jobs", check_jobs),
     Probe("legacy", check_legacy),
 )

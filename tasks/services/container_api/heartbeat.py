@@ -16,6 +16,7 @@ class HeartbeatReply(enum.Enum):
     """The result of a heartbeat."""
 
     ALIVE = "continue"
+    LEAVING = "EC2 takes the machine back: finish what is in progress, and lease no more"
     CANCELLED = "the attempt was cancelled"
     FENCED = "the attempt was superseded"
     DONE = "the job or the attempt has succeeded"
@@ -29,15 +30,18 @@ def send_heartbeat(claim: Claim, *, stage: str, count: int, encoded_frames: int)
     """
     mine = Attempt.objects.filter(pk=claim.attempt_id, claim_id=claim.claim_id)
     same = Q(stage=stage, count=count)
-    written = mine.filter(state=AttemptState.RUNNING).update(
-        heartbeat_at=Now(),
-        progressed_at=Case(When(same, then=F("progressed_at")), default=Now()),
-        stage=Value(stage),
-        count=Value(count),
-        encoded_frames=Greatest(F("encoded_frames"), Value(encoded_frames)),
-    )
-    if written:
+    columns = {
+        "heartbeat_at": Now(),
+        "progressed_at": Case(When(same, then=F("progressed_at")), default=Now()),
+        "stage": Value(stage),
+        "count": Value(count),
+        "encoded_frames": Greatest(F("encoded_frames"), Value(encoded_frames)),
+    }
+    running = mine.filter(state=AttemptState.RUNNING)
+    if running.filter(leaving_at=None).update(**columns):
         return HeartbeatReply.ALIVE
+    if running.update(**columns):
+        return HeartbeatReply.LEAVING
     row = mine.values_list("state", "job__state").first()
     if row is None:
         return HeartbeatReply.FENCED

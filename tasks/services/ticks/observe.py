@@ -1,9 +1,13 @@
 """Polling DescribeJobs: its responses become columns of the attempt, and end it only if that is certain.
 
-`attempt_end` explains when that is, and which attempts count. The heartbeat is the push channel, so
-most attempts are polled rarely. Which ones a tick polls follows from their age, their last
-heartbeat and the tick's number, so no record of the last poll has to be written; nor are rows that
-did not change.
+`attempt_end` explains when that is, and which attempts count. Heartbeats show that a container is
+alive, so most attempts are polled rarely, and even more rarely while a listener receives AWS
+Batch's events (`state.push`). Which ones a tick polls follows from their age, their last heartbeat
+and the tick's number, so no record of the last poll has to be written; nor are rows that did not
+change.
+
+An event is an observation like a response (`services.events`), but it may be late or repeated: no
+observation returns a Batch job to an earlier status.
 """
 
 from __future__ import annotations
@@ -20,7 +24,14 @@ from django.db.models.functions import Mod, Now
 from ...batch.port import BatchPort
 from ...conf import bridge_settings
 from ...lifecycle.errors import NotFoundError
-from ...lifecycle.observation import FINAL_STATUSES, TERMINATE_REASON_PREFIX, BatchStatus, Observation, failure_reason
+from ...lifecycle.observation import (
+    FINAL_STATUSES,
+    TERMINATE_REASON_PREFIX,
+    BatchStatus,
+    Observation,
+    failure_reason,
+    goes_back,
+)
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, AttemptEvent, AttemptState, JobState
 from ...models import Attempt, Job
@@ -28,6 +39,7 @@ from ...schedule.ticks import OBSERVE
 from ..state.attempt_end import end_attempt
 from ..state.budget import final_status_deadlines
 from ..state.locking import lock_job
+from ..state.push import is_push_healthy
 from ..state.transition import append_event
 from .lease import had_gap
 
@@ -59,15 +71,19 @@ def observe(*, batch: BatchPort, tick: int) -> ObserveSummary:
 def attempts_to_poll(tick: int) -> Iterable[Attempt]:
     """Return the attempts that tick number `tick` polls, silent ones first, at most `describe_limit_ids`.
 
-    Attempts that may change at any time are polled at each tick, the others every `poll_running_s`.
-    If there are too many for that, each is polled less often; none is skipped.
+    Attempts that may change at any time are polled at each tick, the others every `poll_running_s`,
+    or every `audit_s` while events are received. If there are too many for that, each is polled less
+    often; none is skipped.
     """
     conf = bridge_settings()
+    every_s = conf.audit_s if is_push_healthy() else conf.poll_running_s
     fresh = Now() - timedelta(seconds=2 * conf.heartbeat_s)
     urgent = (
         Q(state=AttemptState.RUNNING, heartbeat_at__lt=fresh)
         | Q(state__in=[AttemptState.SUBMITTED], created_at__gt=Now() - timedelta(seconds=conf.poll_fast_until_s))
         | Q(missing_responses__gt=0)
+        # A container that succeeded has a grace period, at whose end nothing else is observed.
+        | Q(state__in=LIVE_ATTEMPT_STATES, batch_status__in=FINAL_STATUSES)
     )
     live = Q(state__in=LIVE_ATTEMPT_STATES)
     awaits_final_status = Q(ended_at__gt=Now() - timedelta(seconds=conf.final_status_wait_s)) & ~Q(
@@ -78,7 +94,7 @@ def attempts_to_poll(tick: int) -> Iterable[Attempt]:
     of_urgent = max(1, int(conf.describe_limit_ids * _URGENT_SHARE))
     of_others = max(1, conf.describe_limit_ids - min(counts["urgent"], of_urgent))
     every_urgent = max(1, -(-counts["urgent"] // of_urgent))
-    every = max(1, round(conf.poll_running_s / conf.observe_tick_s), -(-counts["all"] // of_others))
+    every = max(1, round(every_s / conf.observe_tick_s), -(-counts["all"] // of_others))
     urgency = Case(When(urgent, then=0), When(awaits_final_status, then=1), default=2, output_field=IntegerField())
     return (
         candidates.annotate(
@@ -104,6 +120,8 @@ def apply_observation(attempt: Attempt, seen: Observation) -> bool:
         current = Attempt.objects.filter(pk=attempt.pk, batch_job_id=seen.batch_job_id).first()
         if current is None:
             return False
+        if not is_news(current, seen):  # another observation was applied since the row was read
+            return False
         current.job = job
         _write(current, seen)
         if current.state in LIVE_ATTEMPT_STATES:
@@ -117,12 +135,19 @@ def apply_observation(attempt: Attempt, seen: Observation) -> bool:
 
 def is_news(attempt: Attempt, seen: Observation) -> bool:
     """Return whether applying the observation may change the attempt."""
+    if goes_back(attempt.batch_status, seen.status):
+        return False
     return _differs(attempt, seen) or _is_due_for_conclusion(attempt, seen)
 
 
 def _differs(attempt: Attempt, seen: Observation) -> bool:
     if seen.status is BatchStatus.ABSENT:
         return attempt.missing_responses < bridge_settings().missing_responses_limit
+    if seen.pushed and attempt.batch_status == seen.status:
+        # A repeated event may lack what a later one contained, so it only adds.
+        return seen.status_reason not in {"", attempt.batch_status_reason} or bool(
+            seen.log_stream and not attempt.batch_log_stream
+        )
     return (attempt.batch_status, attempt.batch_status_reason, attempt.batch_log_stream) != (
         seen.status,
         seen.status_reason,
@@ -150,8 +175,11 @@ def _write(attempt: Attempt, seen: Observation) -> None:
             "batch_status": seen.status.value,
             "batch_status_reason": seen.status_reason,
             "batch_log_stream": seen.log_stream or attempt.batch_log_stream,
-            "missing_responses": 0,
         }
+        if not seen.pushed:  # an event may be older than the responses in which the Batch job was missing
+            columns["missing_responses"] = 0
+        elif attempt.batch_status == seen.status:
+            columns["batch_status_reason"] = seen.status_reason or attempt.batch_status_reason
         if attempt.exit_code is None:
             columns["exit_code"] = seen.exit_code
     if attempt.batch_status != columns.get("batch_status", attempt.batch_status):
@@ -165,7 +193,9 @@ def _write(attempt: Attempt, seen: Observation) -> None:
             text=seen.status_reason,
         )
     Attempt.objects.filter(pk=attempt.pk).update(**columns)
-    attempt.refresh_from_db(fields=list(columns))
+    for name, value in columns.items():
+        if name != "batch_status_at":
+            setattr(attempt, name, value)
 
 
 def _conclude(attempt: Attempt, seen: Observation) -> None:

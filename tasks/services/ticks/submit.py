@@ -162,7 +162,7 @@ def record_submitted(attempt: Attempt, *, batch_job_id: str, batch: BatchPort) -
     If the attempt has ended in the meantime or has another Batch job, terminate this one immediately.
     """
     try:
-        recorded = _record(attempt, batch_job_id)
+        recorded = record_batch_job(attempt, batch_job_id)
     except NotFoundError:  # its video was deleted, and purged
         recorded = False
     if not recorded:
@@ -178,7 +178,11 @@ def terminate_orphan(batch_job_id: str, *, batch: BatchPort, why: str) -> None:
 
 
 @transaction.atomic
-def _record(attempt: Attempt, batch_job_id: str) -> bool:
+def record_batch_job(attempt: Attempt, batch_job_id: str) -> bool:
+    """Record the Batch job's id if it is still NULL. Return whether the attempt is live and this is its Batch job.
+
+    Raises NotFoundError.
+    """
     job = lock_job(attempt.job_id)
     current = read_attempt(job, attempt.number)
     if current.state == AttemptState.SUBMITTING and current.batch_job_id is None:

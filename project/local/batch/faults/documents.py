@@ -6,16 +6,27 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from project.local.batch.errors import reject
-from project.local.batch.faults.plan import CALL_KINDS, INCOMPLETE_READ_KINDS, JOB_KINDS, OPERATIONS, Fault, FaultKind
+from project.local.batch.faults.plan import (
+    CALL_KINDS,
+    EVENT_KINDS,
+    INCOMPLETE_READ_KINDS,
+    JOB_KINDS,
+    OPERATIONS,
+    Fault,
+    FaultKind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 _FIELDS_OF_CALLS = frozenset({"operation", "times", "share", "seed"})
 _FIELDS_OF_LOSSES = frozenset({"job_id", "hold_s"})
+_FIELDS_OF_EVENTS = frozenset({"job_name", "times", "share", "seed"})
 _FIELDS: Mapping[str, Collection[str]] = {
     **dict.fromkeys(CALL_KINDS, _FIELDS_OF_CALLS),
     **dict.fromkeys(JOB_KINDS, _FIELDS_OF_LOSSES),
+    **dict.fromkeys(EVENT_KINDS, _FIELDS_OF_EVENTS),
+    FaultKind.EVENT_LATE: {*_FIELDS_OF_EVENTS, "hold_s"},
     FaultKind.QUOTA: {"operation", "per_s"},
     FaultKind.VANISH: {"job_id"},
     FaultKind.HANG_BEFORE: {*_FIELDS_OF_CALLS, "hold_s"},
@@ -36,7 +47,7 @@ Faults of SubmitJob can also have `job_name`.
 """
 
 _LASTING = frozenset({FaultKind.STUCK_RUNNABLE, FaultKind.QUOTA, FaultKind.LAG, FaultKind.RETENTION})
-_NEEDS_HOLD = frozenset({FaultKind.LAG, FaultKind.RETENTION, FaultKind.SLOW_START})
+_NEEDS_HOLD = frozenset({FaultKind.LAG, FaultKind.RETENTION, FaultKind.SLOW_START, FaultKind.EVENT_LATE})
 _READS = frozenset({"DescribeJobs", "ListJobs"})
 
 

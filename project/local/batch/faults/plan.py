@@ -62,6 +62,12 @@ class FaultKind(StrEnum):
     START_HANG = "start_hang"
     SLOW_START = "slow_start"
     STUCK_RUNNABLE = "stuck_runnable"
+    # Faults of the events of jobs whose names begin with `job_name`: lost, sent twice, sent after the
+    # next one, sent `hold_s` later.
+    EVENT_DROPPED = "event_dropped"
+    EVENT_DOUBLED = "event_doubled"
+    EVENT_REORDERED = "event_reordered"
+    EVENT_LATE = "event_late"
 
 
 CALL_KINDS = frozenset(
@@ -85,6 +91,9 @@ CALL_KINDS = frozenset(
 )
 INCOMPLETE_READ_KINDS = frozenset({FaultKind.EMPTY, FaultKind.PARTIAL, FaultKind.LAG, FaultKind.RETENTION})
 JOB_KINDS = frozenset({FaultKind.VANISH, FaultKind.SPOT_INTERRUPTION, FaultKind.HOST_LOSS, FaultKind.OUT_OF_MEMORY})
+EVENT_KINDS = frozenset(
+    {FaultKind.EVENT_DROPPED, FaultKind.EVENT_DOUBLED, FaultKind.EVENT_REORDERED, FaultKind.EVENT_LATE}
+)
 OPERATIONS = frozenset({"SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob", "TerminateJobs"})
 
 
