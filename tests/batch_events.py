@@ -53,10 +53,8 @@ def spot_event(instance_id: str) -> str:
     )
 
 
-class TestQueue:
+class BatchEventQueue:
     """A queue with its dead-letter queue and rules in the local endpoint, removed by `remove`."""
-
-    __test__ = False
 
     def __init__(self, *, visibility_s: int = 60) -> None:
         self.name = f"events-{uuid.uuid4().hex[:12]}"

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.batch_events import TestQueue
+from tests.batch_events import BatchEventQueue
 from tests.polling import wait_for
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ ORDER = ["RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED"]
 
 
 @pytest.fixture
-def events() -> Iterator[TestQueue]:
-    queue = TestQueue()
+def events() -> Iterator[BatchEventQueue]:
+    queue = BatchEventQueue()
     yield queue
     queue.remove()
 
 
-def received(events: TestQueue, job_id: str, *, count: int) -> list[dict[str, Any]]:
+def received(events: BatchEventQueue, job_id: str, *, count: int) -> list[dict[str, Any]]:
     """Return the details of the job's first events, as they arrived."""
     found: list[dict[str, Any]] = []
 
@@ -39,18 +39,18 @@ def received(events: TestQueue, job_id: str, *, count: int) -> list[dict[str, An
     return found
 
 
-def statuses(events: TestQueue, job_id: str, *, count: int) -> list[str]:
+def statuses(events: BatchEventQueue, job_id: str, *, count: int) -> list[str]:
     return [each["status"] for each in received(events, job_id, count=count)]
 
 
-def test_every_change_is_an_event_like_the_description_when_a_job_runs(jobs: Jobs, events: TestQueue) -> None:
+def test_every_change_is_an_event_like_the_description_when_a_job_runs(jobs: Jobs, events: BatchEventQueue) -> None:
     job_id = jobs.submit("true", jobName="announced")
     details = received(events, job_id, count=4)
     assert [each["status"] for each in details] == ORDER
     assert details[-1] == jobs.wait_for_end(job_id)
 
 
-def test_event_has_its_envelope_when_it_arrives(jobs: Jobs, events: TestQueue) -> None:
+def test_event_has_its_envelope_when_it_arrives(jobs: Jobs, events: BatchEventQueue) -> None:
     jobs.submit_waiting("waits")
     (event,) = wait_for(events.receive, limit_s=20, what="an event")[:1]
     assert (event["source"], event["detail-type"]) == ("aws.batch", "Batch Job State Change")
@@ -58,7 +58,9 @@ def test_event_has_its_envelope_when_it_arrives(jobs: Jobs, events: TestQueue) -
     assert event["time"].endswith("Z")
 
 
-def test_reason_is_an_event_of_its_own_when_the_queue_is_blocked(jobs: Jobs, events: TestQueue, faults: Faults) -> None:
+def test_reason_is_an_event_of_its_own_when_the_queue_is_blocked(
+    jobs: Jobs, events: BatchEventQueue, faults: Faults
+) -> None:
     faults.inject("stuck_runnable", job_name="stuck", reason="CAPACITY:none")
     job_id = jobs.submit("true", jobName="stuck-1")
     seen = received(events, job_id, count=2)
@@ -68,31 +70,31 @@ def test_reason_is_an_event_of_its_own_when_the_queue_is_blocked(jobs: Jobs, eve
     ]
 
 
-def test_event_is_lost_when_its_fault_says_so(jobs: Jobs, events: TestQueue, faults: Faults) -> None:
+def test_event_is_lost_when_its_fault_says_so(jobs: Jobs, events: BatchEventQueue, faults: Faults) -> None:
     fault = faults.inject("event_dropped", job_name="unlucky", times=2)
     assert statuses(events, jobs.submit("true", jobName="unlucky-1"), count=2) == ["RUNNING", "SUCCEEDED"]
     assert faults.applied(fault) == 2
 
 
-def test_event_arrives_twice_when_its_fault_says_so(jobs: Jobs, events: TestQueue, faults: Faults) -> None:
+def test_event_arrives_twice_when_its_fault_says_so(jobs: Jobs, events: BatchEventQueue, faults: Faults) -> None:
     faults.inject("event_doubled", job_name="twice", times=1)
     assert statuses(events, jobs.submit("true", jobName="twice-1"), count=5) == ["RUNNABLE", *ORDER]
 
 
-def test_event_is_overtaken_when_its_fault_says_so(jobs: Jobs, events: TestQueue, faults: Faults) -> None:
+def test_event_is_overtaken_when_its_fault_says_so(jobs: Jobs, events: BatchEventQueue, faults: Faults) -> None:
     faults.inject("event_reordered", job_name="slow", times=1)
     job_id = jobs.submit("true", jobName="slow-1")
     assert statuses(events, job_id, count=4) == ["STARTING", "RUNNABLE", "RUNNING", "SUCCEEDED"]
 
 
-def test_event_is_late_when_its_fault_says_so(jobs: Jobs, events: TestQueue, faults: Faults) -> None:
+def test_event_is_late_when_its_fault_says_so(jobs: Jobs, events: BatchEventQueue, faults: Faults) -> None:
     faults.inject("event_late", job_name="late", times=2, hold_s=2)
     job_id = jobs.submit("true", jobName="late-1")
     assert sorted(statuses(events, job_id, count=2)) == ["RUNNING", "SUCCEEDED"]
     assert sorted(statuses(events, job_id, count=2)) == ["RUNNABLE", "STARTING"]
 
 
-def test_other_calls_are_answered_when_a_listener_polls_for_long(jobs: Jobs, events: TestQueue) -> None:
+def test_other_calls_are_answered_when_a_listener_polls_for_long(jobs: Jobs, events: BatchEventQueue) -> None:
     # moto serves one request at a time, and would wait inside a long poll.
     polling = boto3.client("sqs", config=Config(read_timeout=30))
     events.receive(wait_s=0)

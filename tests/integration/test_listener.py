@@ -1,4 +1,4 @@
-"""`manage.py listen` as a process: bad messages, hangs, SIGTERM, several listeners, a database that is away."""
+"""`manage.py listen` as a process: bad messages, hangs, SIGTERM, several listeners, an unavailable database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.listener import is_alive
 from tasks.models import Attempt, Event, Job, Listener
 from tasks.services.state.push import is_push_healthy
 from tasks.services.ticks.submit import submit_due
-from tests.batch_events import TestQueue, job_event
+from tests.batch_events import BatchEventQueue, job_event
 from tests.factories import newest_attempt, submitted_attempt, uploaded_video
 from tests.integration.celery_nodes import ManageProcess, listener_process
 from tests.polling import wait_for
@@ -40,15 +40,15 @@ VISIBILITY_S = 2
 
 
 @pytest.fixture
-def events(settings: Settings) -> Iterator[TestQueue]:
-    queue = TestQueue(visibility_s=VISIBILITY_S)
+def events(settings: Settings) -> Iterator[BatchEventQueue]:
+    queue = BatchEventQueue(visibility_s=VISIBILITY_S)
     settings.VIDEO_BATCH_EVENT_QUEUE_URL = queue.url
     yield queue
     queue.remove()
 
 
 @pytest.fixture
-def listen(events: TestQueue, program_environment: dict[str, str], tmp_path: Path) -> Iterator[Any]:
+def listen(events: BatchEventQueue, program_environment: dict[str, str], tmp_path: Path) -> Iterator[Any]:
     """Start listeners on the test's queue, and end them afterwards."""
     started: list[ManageProcess] = []
 
@@ -76,7 +76,7 @@ def status_is(attempt: Attempt, status: str) -> Callable[[], bool]:
     return Attempt.objects.filter(pk=attempt.pk, batch_status=status).exists
 
 
-def is_empty(events: TestQueue, url: str = "") -> Callable[[], bool]:
+def is_empty(events: BatchEventQueue, url: str = "") -> Callable[[], bool]:
     return lambda: events.counts(url) == (0, 0)
 
 
@@ -86,7 +86,7 @@ def connections_of(name: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-def test_event_is_applied_and_deleted_when_a_listener_receives_it(listen: Any, events: TestQueue) -> None:
+def test_event_is_applied_and_deleted_when_a_listener_receives_it(listen: Any, events: BatchEventQueue) -> None:
     attempt = submitted_attempt()
     listen()
     events.send(job_event(attempt, "STARTING"), json.dumps({"detail-type": "of next year"}))
@@ -95,7 +95,7 @@ def test_event_is_applied_and_deleted_when_a_listener_receives_it(listen: Any, e
     wait_for(is_push_healthy, what="a healthy listener")
 
 
-def test_listener_continues_when_messages_are_bad(listen: Any, events: TestQueue) -> None:
+def test_listener_continues_when_messages_are_bad(listen: Any, events: BatchEventQueue) -> None:
     attempt = submitted_attempt()
     process = listen()
     events.send("not JSON", json.dumps({"detail-type": "Batch Job State Change", "detail": {"status": 7}}))
@@ -106,7 +106,7 @@ def test_listener_continues_when_messages_are_bad(listen: Any, events: TestQueue
     assert process.status == "running"
 
 
-def test_event_is_delivered_again_when_its_row_was_locked_for_too_long(listen: Any, events: TestQueue) -> None:
+def test_event_is_delivered_again_when_its_row_was_locked_for_too_long(listen: Any, events: BatchEventQueue) -> None:
     attempt, other = submitted_attempt(), submitted_attempt()
     # Neither lock_timeout nor the pooler ends the wait: only the listener's own limit does.
     limits = {"event_time_limit_s": 0.5, "push_timeout_s": 60}
@@ -122,7 +122,7 @@ def test_event_is_delivered_again_when_its_row_was_locked_for_too_long(listen: A
     assert events.counts(events.dead_url) == (0, 0)
 
 
-def test_listener_exits_in_seconds_when_it_gets_sigterm_in_a_long_poll(listen: Any, events: TestQueue) -> None:
+def test_listener_exits_in_seconds_when_it_gets_sigterm_in_a_long_poll(listen: Any, events: BatchEventQueue) -> None:
     process = listen()
     events.send(json.dumps({"detail-type": "of next year"}))
     wait_for(Listener.objects.exists, what="the first read of the queue")
@@ -135,7 +135,7 @@ def test_listener_exits_in_seconds_when_it_gets_sigterm_in_a_long_poll(listen: A
 
 
 def test_listener_is_noticed_dead_when_it_is_killed(
-    listen: Any, events: TestQueue, settings: Settings, tmp_path: Path
+    listen: Any, events: BatchEventQueue, settings: Settings, tmp_path: Path
 ) -> None:
     settings.BATCHREEL = {**settings.BATCHREEL, "push_timeout_s": 1}
     process = listen()
@@ -152,7 +152,7 @@ def test_listener_is_noticed_dead_when_it_is_killed(
     assert ran.returncode == 1
 
 
-def test_each_event_is_written_once_when_three_listeners_receive_them(listen: Any, events: TestQueue) -> None:
+def test_each_event_is_written_once_when_three_listeners_receive_them(listen: Any, events: BatchEventQueue) -> None:
     attempts = [submitted_attempt() for _ in range(8)]
     for number in range(3):
         listen(f"listener-{number}")
@@ -171,7 +171,7 @@ def test_each_event_is_written_once_when_three_listeners_receive_them(listen: An
         assert states == sorted(set(states), key=order.index), states
 
 
-def test_events_wait_in_the_queue_when_the_database_is_unavailable(listen: Any, events: TestQueue) -> None:
+def test_events_wait_in_the_queue_when_the_database_is_unavailable(listen: Any, events: BatchEventQueue) -> None:
     attempt = submitted_attempt()
     process = listen(DATABASE_URL="postgres://nobody@127.0.0.1:1/none")
     events.send(job_event(attempt, "RUNNING"))
@@ -180,7 +180,7 @@ def test_events_wait_in_the_queue_when_the_database_is_unavailable(listen: Any, 
     assert process.status == "running"
 
 
-def test_error_is_shown_when_the_queue_cannot_be_read(listen: Any, events: TestQueue) -> None:
+def test_error_is_shown_when_the_queue_cannot_be_read(listen: Any, events: BatchEventQueue) -> None:
     process = listen(VIDEO_BATCH_EVENT_QUEUE_URL=f"{events.url}-missing")
     wait_for(Listener.objects.exclude(error_code="").exists, what="the error in the row")
     assert "EVENT_QUEUE_FAILED" in process.logs()
@@ -207,7 +207,7 @@ def test_listener_only_waits_when_there_is_no_queue(program_environment: dict[st
 
 
 def test_status_is_in_the_row_within_seconds_when_batch_job_changes(
-    fast_settings: BridgeSettings, listen: Any, events: TestQueue, faults: Faults
+    fast_settings: BridgeSettings, listen: Any, events: BatchEventQueue, faults: Faults
 ) -> None:
     # Real Batch jobs and no tick: only events can have written the status.
     faults.inject("event_dropped", share=0.05, seed=1, times=None)

@@ -265,8 +265,8 @@ TICK_PATCHES: tuple[Patch, ...] = (
         name="missing_responses is never reset",
         promise=9,
         file="tasks/services/ticks/observe.py",
-        old='            "missing_responses": 0,\n',
-        new="",
+        old='            columns["missing_responses"] = 0\n',
+        new="            pass\n",
         tests=(f"{_SERVICES}/test_observe.py::test_missing_responses_are_reset_when_the_batch_job_reappears",),
     ),
     Patch(

@@ -47,10 +47,17 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E001", {"max_in_batch": -1}),
     ("batchreel.E032", {"stage_limits_s": LIMITS_S | {"encode": 239}}),
     ("batchreel.E001", {"one_machine_verdicts": 0}),
+    ("batchreel.E001", {"event_time_limit_s": 0}),
+    ("batchreel.E060", {"audit_s": 59}),
+    ("batchreel.E061", {"push_timeout_s": 39}),
+    ("batchreel.E062", {"event_time_limit_s": 6}),
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [
     {},
     {"silence_threshold_s": 80},
+    {"audit_s": 60},
+    {"push_timeout_s": 40},
+    {"event_time_limit_s": 5.9},
     {"database_retry_s": 180},
     {"rescue_tick_s": 180},
     {"event_retention_s": 86_400},

@@ -17,7 +17,7 @@ from moto.events.models import events_backends
 
 from project.local.batch.control_plane import ACCOUNT_ID
 from project.local.batch.faults.plan import FaultKind
-from project.local.batch.jobs import QUEUE_BLOCKED
+from project.local.batch.job import QUEUE_BLOCKED
 
 if TYPE_CHECKING:
     from threading import RLock

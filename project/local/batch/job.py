@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 CONTAINER_EXITED = "Essential container in task exited"
 """Batch's statusReason for a container that exited by itself, with any exit code."""
+STATE_CHANGE = "Batch Job State Change"
+QUEUE_BLOCKED = "Batch Job Queue Blocked"
+"""Kinds of Batch's events (user guide, "AWS Batch events")."""
 START_FAILED = "Task failed to start"
 TIMED_OUT = "Job attempt duration exceeded timeout"
 

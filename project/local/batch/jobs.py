@@ -17,6 +17,8 @@ from project.local.batch.job import (
     CONTAINER_EXITED,
     FINISHED,
     NOT_STARTED,
+    QUEUE_BLOCKED,
+    STATE_CHANGE,
     TIMED_OUT,
     BatchJob,
     BatchStatus,
@@ -29,10 +31,6 @@ if TYPE_CHECKING:
 
     from project.local.batch.control_plane import Compute, Queue
     from project.local.batch.submission import Submission
-
-STATE_CHANGE = "Batch Job State Change"
-QUEUE_BLOCKED = "Batch Job Queue Blocked"
-"""docs.aws.amazon.com/batch/latest/userguide/batch_job_events.html, batch-job-queue-blocked-events.html"""
 
 TOO_BIG = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that "

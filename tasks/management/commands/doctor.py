@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ...batch.aws import aws_batch
+from ...doctor.events import check_events
 from ...doctor.finding import Status
 from ...doctor.from_batch import check_from_batch
 from ...doctor.probes.batch import check_definition, check_queue
@@ -20,7 +21,6 @@ from ...doctor.probes.jobs import check_jobs
 from ...doctor.probes.media import check_ffmpeg, check_player
 from ...doctor.probes.old_system import check_legacy
 from ...doctor.probes.permissions import check_permissions
-from ...doctor.probes.push import check_push
 from ...doctor.probes.settings import check_settings
 from ...doctor.probes.storage import check_storage
 from ...doctor.probes.ticks import check_ticks
@@ -43,7 +43,7 @@ PROBES = (
     Probe("permissions", check_permissions),
     Probe("ffmpeg", check_ffmpeg),
     Probe("player", check_player),
-    Probe("events", check_push),
+    Probe("events", check_events),
     Probe("jobs", check_jobs),
     Probe("legacy", check_legacy),
 )

@@ -29,16 +29,18 @@ from tasks.conf import bridge_settings
 from tasks.doctor.finding import Finding, Status
 from tasks.doctor.runner import run_probes
 from tasks.management.commands.doctor import PROBES
-from tasks.models import Attempt, Job, Tick, Video
+from tasks.models import Attempt, Job, Listener, Tick, Video
 from tasks.schedule.sync import sync_entries
 from tasks.schedule.ticks import TICKS
 from tasks.services.removal.purge import prune_jobs, purge_deleted, purge_superseded
 from tasks.services.requests.delete import delete_video
 from tasks.services.requests.request import request_again
+from tasks.services.state.push import record_read, record_read_error
 from tasks.services.ticks.lease import run_tick
+from tests.batch_events import BatchEventQueue
 from tests.batch_faults import Faults
 from tests.buckets import use_new_bucket
-from tests.factories import age, published, submitted_attempt, uploaded_video
+from tests.factories import age, claimed, published, submitted_attempt, uploaded_video
 from tests.tls_redis import TlsProxy, make_authority
 from tests.wakeup_broker import set_broker
 
@@ -450,6 +452,104 @@ def deny_calls(site: Site, denied: str) -> None:
     site.monkeypatch.setattr(BaseClient, "_make_api_call", deny)
 
 
+# Events.
+
+
+@contextmanager
+def events_arrive(site: Site, *, visibility_s: int = 60) -> Iterator[BatchEventQueue]:
+    """Use a healthy queue of events, which a listener has just read."""
+    queue = BatchEventQueue(visibility_s=visibility_s)
+    site.settings.VIDEO_BATCH_EVENT_QUEUE_URL = queue.url
+    record_read(received=1, oldest_s=0.5)
+    yield queue
+    queue.remove()
+
+
+@contextmanager
+def event_rule_is_missing(site: Site) -> Iterator[None]:
+    with events_arrive(site) as queue:
+        queue.events.remove_targets(Rule=f"{queue.name}-spot", Ids=["queue"])
+        yield
+
+
+@contextmanager
+def event_rule_is_disabled(site: Site) -> Iterator[None]:
+    with events_arrive(site) as queue:
+        queue.events.disable_rule(Name=f"{queue.name}-batch")
+        yield
+
+
+@contextmanager
+def event_rules_may_not_send(site: Site) -> Iterator[None]:
+    with events_arrive(site) as queue:
+        queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"Policy": ""})
+        yield
+
+
+@contextmanager
+def event_queue_is_missing(site: Site) -> Iterator[None]:
+    with events_arrive(site) as queue:
+        site.settings.VIDEO_BATCH_EVENT_QUEUE_URL = f"{queue.url}-missing"
+        yield
+
+
+@contextmanager
+def event_queue_is_denied(site: Site) -> Iterator[None]:
+    with events_arrive(site):
+        deny_calls(site, "GetQueueAttributes")
+        yield
+
+
+@contextmanager
+def event_is_in_progress_for_too_long(site: Site) -> Iterator[None]:
+    with events_arrive(site, visibility_s=50):
+        yield
+
+
+@contextmanager
+def dead_letters_are_filled(site: Site) -> Iterator[None]:
+    with events_arrive(site) as queue:
+        queue.sqs.send_message(QueueUrl=queue.dead_url, MessageBody="not JSON")
+        yield
+
+
+@contextmanager
+def listener_was_never_started(site: Site) -> Iterator[None]:
+    with events_arrive(site):
+        Listener.objects.all().delete()
+        yield
+
+
+@contextmanager
+def listener_is_dead(site: Site) -> Iterator[None]:
+    with events_arrive(site):
+        Listener.objects.update(seen_at=F("seen_at") - timedelta(seconds=90))
+        yield
+
+
+@contextmanager
+def listener_is_denied(site: Site) -> Iterator[None]:
+    with events_arrive(site):
+        record_read_error(code="BATCH_DENIED", message="ReceiveMessage: not allowed")
+        yield
+
+
+@contextmanager
+def events_are_old(site: Site) -> Iterator[None]:
+    with events_arrive(site):
+        record_read(received=1, oldest_s=90)
+        yield
+
+
+@contextmanager
+def events_do_not_arrive(site: Site) -> Iterator[None]:
+    with events_arrive(site):
+        claimed(submitted_attempt())
+        age(Attempt, "claimed_at", seconds=90)
+        Listener.objects.update(event_at=F("event_at") - timedelta(hours=1))
+        yield
+
+
 # Media and legacy settings.
 
 
@@ -496,6 +596,18 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (removal_was_never_tried, "removal", WARNING, "1 deleted videos", "tick purge"),
     (old_publication_is_still_there, "removal", WARNING, "1 superseded publications", "tick purge"),
     (old_publication_cannot_be_removed, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
+    (event_rule_is_missing, "event rules", FAILED, "EC2 Spot Instance Interruption Warning", "events.tf"),
+    (event_rule_is_disabled, "event rules", FAILED, "is disabled", "EventBridge"),
+    (event_rules_may_not_send, "event rules", FAILED, "policy does not let EventBridge send", "aws:SourceArn"),
+    (event_queue_is_missing, "event queue", Status.UNKNOWN, "does not exist", "setting"),
+    (event_queue_is_denied, "event queue", FAILED, "AccessDenied", "roles.tf"),
+    (event_is_in_progress_for_too_long, "event queue", FAILED, "50 s", "visibility timeout"),
+    (dead_letters_are_filled, "dead letters", WARNING, "1 events could not", "EVENT_FAILED"),
+    (listener_was_never_started, "listener", FAILED, "ever read", "manage.py listen"),
+    (listener_is_dead, "listener", FAILED, " s ago", "manage.py listen"),
+    (listener_is_denied, "listener", FAILED, "ReceiveMessage: not allowed", "roles.tf"),
+    (events_are_old, "listener", WARNING, "more than 60 s", "more listeners"),
+    (events_do_not_arrive, "listener", FAILED, "no events arrive", "rule"),
     (attempt_stays_runnable, "starting", WARNING, "JOB_RESOURCE_REQUIREMENT", "compute environment"),
     (storage_cannot_be_written, "storage", FAILED, "Cannot be used", "MEDIA_ROOT"),
     (bucket_is_missing, "storage", FAILED, "NoSuchBucket", "STORAGE_BUCKET"),
@@ -544,6 +656,8 @@ FURTHER_FINDINGS: dict[Plant, set[str]] = {
 def test_check_finds_nothing_when_everything_is_good(site: Site) -> None:
     assert site.settings
     assert findings() == {}
+    with events_arrive(site):
+        assert findings() == {}
 
 
 @pytest.mark.parametrize(("plant", "part", "status", "why", "fix"), FAULTS, ids=[fault[0].__name__ for fault in FAULTS])

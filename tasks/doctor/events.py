@@ -9,31 +9,31 @@ from django.db import connection
 from django.db.models import DurationField, Exists, ExpressionWrapper, F
 from django.db.models.functions import Now
 
-from ...batch.control import error_line, suggested_fix
-from ...batch.errors import BatchDeniedError, BatchError
-from ...batch.event_queue import (
+from ..batch.control import error_line, suggested_fix
+from ..batch.errors import BatchDeniedError, BatchError
+from ..batch.event_queue import (
     MESSAGES,
     dead_letter_url,
     describe_event_queue,
     rules_of_queue,
 )
-from ...batch.events import KINDS
-from ...conf import bridge_settings
-from ...models import Listener
-from ...services.state.push import NAME, unannounced
-from ..finding import failed, ok, unknown, warning
+from ..batch.events import KINDS
+from ..conf import bridge_settings
+from ..models import Listener
+from ..services.state.push import NAME, unannounced
+from .finding import failed, ok, unknown, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ...batch.event_queue import QueueState, Rule
-    from ..finding import Finding
+    from ..batch.event_queue import QueueState, Rule
+    from .finding import Finding
 
 _FOR_ROLE = "Allow it in the policy of the site's role: scripts/infra/roles.tf has the least privilege policy."
 _CREATE = "Create it as scripts/infra/events.tf does."
 
 
-def check_push() -> Iterator[Finding]:
+def check_events() -> Iterator[Finding]:
     """Yield findings for the way of an event from AWS Batch to its attempt, or one if no queue is set."""
     url = bridge_settings().event_queue_url
     if not url:
