@@ -30,6 +30,8 @@ scrapes      Cost of one scrape of /metrics, with the same histories, and with 2
 submits      Eight processes submit jobs against AWS's quota of 50 SubmitJob calls per second (enforced by the local endpoint).
 reads        DescribeJobs calls per minute with thousands of active jobs with fresh heartbeats, compared with one call per
              job and period.
+push         Seconds from a change of a Batch job's status until its row shows it: by polling only, and by events with and without
+             losses.
 rows         KiB that a video of three hours takes in the database: at its end, pruned, and after the retention of events.
 removals     Calls to AWS and seconds of each reap tick with thousands of active Batch jobs, 20 cancelled jobs and 10 orphans, and
              of the removal of one video from a bucket.
@@ -47,6 +49,7 @@ _MEASURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "scrapes": ("scrape_cost", ("finished",)),
     "submits": ("submit_rate", ("jobs",)),
     "reads": ("read_rate", ("active",)),
+    "push": ("push_latency", ("jobs",)),
     "rows": ("rows_of_a_video", ("videos",)),
     "removals": ("removals", ("active", "objects")),
     "heartbeats": ("heartbeat_rate", ()),
@@ -110,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     submits.add_argument("--jobs", type=int, default=1_000, metavar="N", help="jobs to submit (default: 1000)")
     reads = measures.add_parser("reads", help="DescribeJobs calls per minute")
     reads.add_argument("--active", type=int, default=10_000, metavar="N", help="active jobs (default: 10000)")
+    push = measures.add_parser("push", help="delay until a row shows a change, by events and by polling")
+    push.add_argument("--jobs", type=int, default=200, metavar="N", help="Batch jobs of each way (default: 200)")
     rows = measures.add_parser("rows", help="size of a video's rows")
     rows.add_argument("--videos", type=int, default=20, metavar="N", help="videos of three hours (default: 20)")
     removals = measures.add_parser("removals", help="calls and seconds of reaping and purging")

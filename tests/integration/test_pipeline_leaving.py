@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 MACHINE = "i-0123456789abcdef0"
 
 
-@pytest.fixture
-def long_clip(tmp_path: Path) -> Path:
-    """Return three minutes of small video without audio: several units, but little work."""
-    return make_clip(tmp_path / "long.mp4", frames=1800, rate="10", size="320x180")
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return two minutes of small video without audio: several units, but little work."""
+    return make_clip(tmp_path_factory.mktemp("clips") / "long.mp4", frames=600, rate="5", size="160x90")
 
 
 def take_back(attempt: Attempt) -> None:

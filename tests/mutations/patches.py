@@ -11,6 +11,7 @@ from tests.mutations.container_patches import CONTAINER_PATCHES
 from tests.mutations.fetch_patches import FETCH_PATCHES
 from tests.mutations.growing_patches import GROWING_PATCHES
 from tests.mutations.metrics_patches import METRICS_PATCHES
+from tests.mutations.push_patches import PUSH_PATCHES
 from tests.mutations.removal_patches import REMOVAL_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
 from tests.mutations.sandbox_patches import SANDBOX_PATCHES
@@ -32,6 +33,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *CONTAINER_API_PATCHES,
             *TICK_PATCHES,
             *REMOVAL_PATCHES,
+            *PUSH_PATCHES,
             *METRICS_PATCHES,
             *GROWING_PATCHES,
             *CONTAINER_PATCHES,

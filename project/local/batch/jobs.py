@@ -1,8 +1,7 @@
 """The job table of the local AWS Batch: all jobs by id, their state transitions, and their placement.
 
 All methods are thread-safe: one lock covers the table, and no method blocks while it holds the
-lock. The cost of a describe depends on the number of ids in the request, not on the number of jobs
-in the table.
+lock. The cost of a describe depends on the number of ids in the request, not of jobs in the table.
 """
 
 from __future__ import annotations

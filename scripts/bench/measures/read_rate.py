@@ -6,11 +6,13 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db.models.functions import Now
 
 from scripts.bench.measures.history import AtOnce, add_history, migrate
 from tasks.conf import bridge_settings
 from tasks.models import Attempt
+from tasks.services.state.push import record_read
 from tasks.services.ticks.observe import observe
 
 if TYPE_CHECKING:
@@ -44,25 +46,32 @@ class Counting(AtOnce):
 
 
 def measured(active: int) -> list[dict[str, Any]]:
-    """Run ten minutes of observe ticks with `active` jobs with fresh heartbeats.
+    """Run ten minutes of observe ticks with `active` jobs with fresh heartbeats, without and with push.
 
-    Return the result.
+    Return the results.
     """
     migrate()
     add_history(first=0, until=0, active=active)
+    return [_ten_minutes(active, push=push) for push in (False, True)]
+
+
+def _ten_minutes(active: int, *, push: bool) -> dict[str, Any]:
+    settings.VIDEO_BATCH_EVENT_QUEUE_URL = "https://sqs.invalid/1/events" if push else ""
+    bridge_settings.cache_clear()
     ticks = round(600 / bridge_settings().observe_tick_s)
     batch = Counting()
     for number in range(ticks):
         Attempt.objects.filter(state="RUNNING").update(heartbeat_at=Now())
+        if push:
+            record_read(received=1, oldest_s=0)
         batch.tick = number
         observe(batch=batch, tick=number)
     naive = active * 60 / bridge_settings().observe_tick_s
-    return [
-        {
-            "active_jobs": active,
-            "describe_calls_per_min": round(batch.calls / 10, 1),
-            "attempts_described": len(batch.reads),
-            "longest_wait_between_reads_s": round(batch.longest_wait_ticks(ticks) * bridge_settings().observe_tick_s),
-            "one_call_per_job_and_period_per_min": round(naive),
-        }
-    ]
+    return {
+        "active_jobs": active,
+        "push": push,
+        "describe_calls_per_min": round(batch.calls / 10, 1),
+        "attempts_described": len(batch.reads),
+        "longest_wait_between_reads_s": round(batch.longest_wait_ticks(ticks) * bridge_settings().observe_tick_s),
+        "one_call_per_job_and_period_per_min": round(naive),
+    }
