@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
-from project.local.aws.long_poll import RECEIVE_TARGET, release_lock_in_long_polls
+from project.local.aws.event_queue import RECEIVE_TARGET, correct_queues
 from project.local.aws.ranged_reads import RangedReads, read_ranges_alone
 from project.local.aws.served_bytes import ServedBytes
 from project.local.aws.server import PROJECT_ROOT
@@ -59,7 +59,7 @@ class AwsServer(ThreadedWSGIServer):
         self.logs = ContainerLogs(moto_lock)
         self.events = EventBus(moto_lock, self.faults)
         self.table.publish_to(self.events.publish)
-        release_lock_in_long_polls(moto_lock)
+        correct_queues(moto_lock)
         moto = ServedBytes(RangedReads(_LockedMoto(moto_lock)))
         super().__init__(LOOPBACK, port, moto, handler=_RequestHandler)
 
