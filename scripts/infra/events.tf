@@ -22,13 +22,19 @@ locals {
   }
 }
 
+# The policies are part of the queues, with ARNs from names: as resources of their own, each would wait half a minute for SQS.
+locals {
+  event_queue_names = { events = "${var.name}-events", dead_events = "${var.name}-events-dead" }
+}
+
 # SSE-SQS, because EventBridge may not use AWS's own KMS key. The events contain the containers' environment, which has no secrets.
 resource "aws_sqs_queue" "events" {
-  name                       = "${var.name}-events"
+  name                       = local.event_queue_names.events
   visibility_timeout_seconds = 60 # above ten times event_time_limit_s
   message_retention_seconds  = 86400
   receive_wait_time_seconds  = 20
   sqs_managed_sse_enabled    = true
+  policy                     = data.aws_iam_policy_document.event_queues["events"].json
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.dead_events.arn
     maxReceiveCount     = 3
@@ -37,18 +43,19 @@ resource "aws_sqs_queue" "events" {
 
 # What no listener could apply, and what EventBridge could not deliver.
 resource "aws_sqs_queue" "dead_events" {
-  name                      = "${var.name}-events-dead"
+  name                      = local.event_queue_names.dead_events
   message_retention_seconds = 1209600
   sqs_managed_sse_enabled   = true
+  policy                    = data.aws_iam_policy_document.event_queues["dead_events"].json
 }
 
 data "aws_iam_policy_document" "event_queues" {
-  for_each = { events = aws_sqs_queue.events.arn, dead_events = aws_sqs_queue.dead_events.arn }
+  for_each = local.event_queue_names
 
   statement {
     sid       = "FromOurRules"
     actions   = ["sqs:SendMessage"]
-    resources = [each.value]
+    resources = ["arn:${local.partition}:sqs:${var.region}:${local.account_id}:${each.value}"]
 
     principals {
       type        = "Service"
@@ -57,19 +64,9 @@ data "aws_iam_policy_document" "event_queues" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [for rule in aws_cloudwatch_event_rule.events : rule.arn]
+      values   = [for name in keys(local.event_rules) : "arn:${local.partition}:events:${var.region}:${local.account_id}:rule/${var.name}-events-${name}"]
     }
   }
-}
-
-resource "aws_sqs_queue_policy" "events" {
-  queue_url = aws_sqs_queue.events.id
-  policy    = data.aws_iam_policy_document.event_queues["events"].json
-}
-
-resource "aws_sqs_queue_policy" "dead_events" {
-  queue_url = aws_sqs_queue.dead_events.id
-  policy    = data.aws_iam_policy_document.event_queues["dead_events"].json
 }
 
 resource "aws_cloudwatch_event_rule" "events" {

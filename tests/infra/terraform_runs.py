@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 INFRA = Path(__file__).parents[2] / "scripts" / "infra"
 
-_LIMIT_S = 200
+_LIMIT_S = 300
 _NO_PROVIDER = ("Failed to query available provider packages", "Failed to install provider")
 
 
