@@ -180,6 +180,10 @@ class BridgeSettings:
     metrics_tick_s: float = 60
     """Seconds between two metrics ticks, each of which writes one METRICS line: CloudWatch's resolution."""
 
+    cost_tick_s: float = 60
+    """Seconds between two cost ticks. A machine is described once, within that time after its first
+    container started; AWS Batch keeps one for some minutes after its last."""
+
     tick_lease_s: float = 26
     """Seconds after which the next tick takes over a lease that was never given back. At least
     Celery's hard time limit (25 s in project/settings.py), so that two ticks never overlap."""
@@ -311,6 +315,25 @@ class BridgeSettings:
     event_retention_s: float = 7 * 86400
     """Seconds for which events stay if their job has ended. They are most of what a video leaves in the
     database, about 70 KB for three hours, and operators read them within days."""
+
+    # Costs.
+    spot_vcpu_h_usd: float = 0.018
+    """Price in US dollars of a vCPU for an hour on a Spot machine, if AWS does not report it: that of
+    an m6a.large in us-east-1 in early 2025."""
+
+    on_demand_vcpu_h_usd: float = 0.0432
+    """The same on an On-Demand machine, on Fargate, and on a machine of unknown kind."""
+
+    cost_limit: int = 1000
+    """Maximum number of attempts whose cost one cost tick works out."""
+
+    cost_time_limit_s: float = 8
+    """Seconds of a cost tick after which no further call to AWS starts. One more call takes 12 s at
+    most: together not more than Celery's soft time limit (20 s)."""
+
+    cost_wait_s: float = 3600
+    """Seconds after the end of an attempt for which its machine or its price may be unknown because
+    AWS does not respond. Then the setting above is its price, for good."""
 
     # Uploads and viewers.
     upload_limit_bytes: int = 50 * 1024**3

@@ -56,6 +56,7 @@ GRANTS = (
             ),
             *("claim_id", "machine_id", "batch_job_id", "claimed_at", "heartbeat_at", "progressed_at"),
             *("stage", "count", "encoded_frames", "units_done", "error_code"),
+            *("finished_work_s", "lost_work_s"),
         ),
     ),
     # Units are deleted when a plan of another engine version is replaced by a new plan.

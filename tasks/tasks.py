@@ -14,11 +14,13 @@ from typing import Any
 from celery import shared_task
 
 from .batch.aws import aws_batch
+from .batch.machines import aws_machines
 from .conf import bridge_settings
 from .metrics.counters import record_calls
 from .metrics.log_line import log_metrics
 from .metrics.tally import tally_ended
-from .schedule.ticks import METRICS, OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
+from .schedule.ticks import COST, METRICS, OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
+from .services.costs.ended import work_out_costs
 from .services.removal.purge import purge
 from .services.requests.request import request_missing_jobs
 from .services.ticks.alerts import alert_overdue, alert_stuck_runnable
@@ -106,3 +108,9 @@ def purge_tick(_: TickLease) -> None:
 def metrics_tick(_: TickLease) -> None:
     """Add what has ended to the counters, and log the metrics."""
     log_metrics(tally_ended())
+
+
+@tick(COST)
+def cost_tick(_: TickLease) -> None:
+    """Work out what attempts that have ended cost."""
+    work_out_costs(machines=aws_machines())

@@ -35,6 +35,17 @@ from .port import (
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
+READ_CONFIG = Config(
+    connect_timeout=CONNECT_TIMEOUT_S,
+    read_timeout=READ_TIMEOUT_S,
+    retries={"total_max_attempts": READ_TRIES, "mode": "standard"},
+)
+_SUBMIT_CONFIG = Config(
+    connect_timeout=CONNECT_TIMEOUT_S,
+    read_timeout=SUBMIT_TIMEOUT_S,
+    retries={"total_max_attempts": 1, "mode": "standard"},
+)
+
 
 @cache
 def batch_client(*, retry: bool) -> BatchClient:
@@ -43,13 +54,8 @@ def batch_client(*, retry: bool) -> BatchClient:
     With `retry=False` each call is sent at most once. Raises BatchError if it cannot be
     configured.
     """
-    config = Config(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S if retry else SUBMIT_TIMEOUT_S,
-        retries={"total_max_attempts": READ_TRIES if retry else 1, "mode": "standard"},
-    )
     try:
-        client = boto3.client("batch", config=config)
+        client = boto3.client("batch", config=READ_CONFIG if retry else _SUBMIT_CONFIG)
     except BotoCoreError as error:
         raise convert_error(error, call="Creating a client", where="this machine's AWS configuration") from error
     count_calls(client)
@@ -94,7 +100,7 @@ class AwsBatch:
                         {"type": "MEMORY", "value": str(submission.memory_mib)},
                     ],
                 },
-                tags={"application": conf.job_name_prefix},
+                tags={"application": conf.job_name_prefix, **submission.tags},
             )["jobId"]
 
     def describe(self, batch_job_ids: Sequence[str]) -> list[Observation]:
@@ -207,8 +213,20 @@ def _observation(job: Any) -> Observation:
         exit_code=container.get("exitCode"),
         log_stream=container.get("logStreamName", ""),
         started=bool(job.get("startedAt")),
+        started_at_ms=job.get("startedAt"),
+        stopped_at_ms=job.get("stoppedAt"),
+        machine_arn=_machine_arn(container),
         terminated=bool(job.get("isTerminated") or job.get("isCancelled")),
     )
+
+
+def _machine_arn(container: Any) -> str:
+    """Return the ARN of a Batch job's machine: its container instance, else the cluster of its task."""
+    if instance := container.get("containerInstanceArn"):
+        return str(instance)
+    prefix, _, path = str(container.get("taskArn") or "").partition(":task/")
+    cluster = path.partition("/")[0] if "/" in path else ""
+    return f"{prefix}:cluster/{cluster}" if cluster else ""
 
 
 def aws_batch() -> BatchPort:

@@ -29,6 +29,14 @@ def environment(*, job_id: str, attempt: int) -> dict[str, str]:
     return {"VIDEO_JOB_ID": job_id, "VIDEO_JOB_ATTEMPT": str(attempt)}
 
 
+def tags(*, video_id: str, job_id: str) -> dict[str, str]:
+    """Return the tags of one Batch job, by which AWS's bill can be divided (docs/costs.md).
+
+    The definition copies them to the ECS task, which is what AWS divides the machine's price among.
+    """
+    return {"video": video_id, "job": job_id}
+
+
 def render(conf: BridgeSettings, *, region: str) -> dict[str, Any]:
     """Return the arguments of RegisterJobDefinition.
 

@@ -19,6 +19,8 @@ _DENIALS = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "UnauthorizedOperation",  # EC2's
+        "AuthFailure",
         "ExpiredToken",
         "ExpiredTokenException",
         "UnrecognizedClientException",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from ..lifecycle.observation import BatchStatus, Observation
@@ -34,6 +36,8 @@ class Submission:
     queue: str
     parameters: Mapping[str, str]
     environment: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """In addition to `application`, by which the bridge recognises its Batch jobs."""
     vcpus: int
     memory_mib: int
     timeout_s: int
@@ -94,3 +98,33 @@ class BatchPort(Protocol):
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """Call TerminateJob. Terminating a Batch job that has ended is not an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenMachine:
+    """A machine as ECS describes it. Empty texts, or 0 vCPUs, if AWS does not name them."""
+
+    arn: str
+    ec2_instance_id: str
+    instance_type: str
+    availability_zone: str
+    vcpus: float
+
+
+class MachinePort(Protocol):
+    """What costs are worked out from. Every method raises only BatchError."""
+
+    def purchases(self) -> dict[str, str]:
+        """Return how machines are paid for (`lifecycle.cost.Purchase`), by the name of their ECS cluster.
+
+        AWS Batch makes a cluster for each compute environment, so this takes two calls for all of our queues.
+        """
+
+    def describe(self, arns: Sequence[str]) -> list[SeenMachine]:
+        """Call DescribeContainerInstances, 100 per call. Machines that ECS has forgotten are missing."""
+
+    def spot_price(self, instance_type: str, zone: str, at: datetime) -> Decimal | None:
+        """Return the Spot price in US dollars of a machine for an hour, as it was at a time; None if there is none."""
+
+    def list_price(self, instance_type: str) -> Decimal | None:
+        """Return the On-Demand price in US dollars of a machine for an hour; None if the list has none."""

@@ -55,6 +55,7 @@ _ABOVE_ZERO = (
     "reap_limit",
     "list_limit_pages",
     "purge_limit",
+    "cost_limit",
     "event_retention_s",
     "upload_limit_bytes",
     "signed_url_ttl_s",
@@ -92,6 +93,7 @@ def check_bridge(**_: Any) -> list[CheckMessage]:
         *check_push(conf),
         *_attempt(conf),
         *_quotas(conf),
+        *_prices(conf),
         *_signed_urls(conf),
     ]
 
@@ -193,6 +195,16 @@ def _quotas(conf: BridgeSettings) -> Iterator[CheckMessage]:
             " owner_retries_per_day could count them.",
             hint="Raise event_retention_s to 86400 or more, or set owner_retries_per_day to 0, in BATCHREEL.",
             id="batchreel.E053",
+        )
+
+
+def _prices(conf: BridgeSettings) -> Iterator[CheckMessage]:
+    if conf.spot_vcpu_h_usd > conf.on_demand_vcpu_h_usd:
+        yield Warning(
+            f"spot_vcpu_h_usd ({conf.spot_vcpu_h_usd:g}) is more than on_demand_vcpu_h_usd"
+            f" ({conf.on_demand_vcpu_h_usd:g}), but AWS charges less for Spot machines.",
+            hint="Set both in BATCHREEL to the prices of a vCPU for an hour in your region: docs/costs.md.",
+            id="batchreel.W060",
         )
 
 

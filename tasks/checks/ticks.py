@@ -46,6 +46,13 @@ def _time_limits(conf: BridgeSettings) -> Iterator[CheckMessage]:
             hint="Lower reap_time_limit_s in BATCHREEL.",
             id="batchreel.E046",
         )
+    if soft_s and conf.cost_time_limit_s + MAX_READ_S > soft_s:
+        yield Error(
+            f"cost_time_limit_s ({conf.cost_time_limit_s:g}) plus one call to AWS ({MAX_READ_S} s) is more than"
+            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a cost tick could be stopped during a call.",
+            hint="Lower cost_time_limit_s in BATCHREEL.",
+            id="batchreel.E061",
+        )
     if soft_s and PURGED_KINDS * conf.purge_time_limit_s >= soft_s:
         yield Error(
             f"purge_time_limit_s ({conf.purge_time_limit_s:g}) for each of {PURGED_KINDS} kinds of row is not less than"

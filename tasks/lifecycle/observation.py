@@ -57,6 +57,11 @@ class Observation:
     exit_code: int | None = None
     log_stream: str = ""
     started: bool = False
+    started_at_ms: int | None = None
+    stopped_at_ms: int | None = None
+    """When the container started and stopped, in epoch milliseconds, as in AWS's response."""
+    machine_arn: str = ""
+    """The machine: ECS's container instance. Only its cluster if AWS names none, as on Fargate; empty if unknown."""
     terminated: bool = False
     """TerminateJob or CancelJob was called. AWS reports this separately from the caller's reason."""
     pushed: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .attempt import Attempt
+from .cost import DayCost, Machine, MachinePrice
 from .counter import Counter
 from .direct_upload import DirectUpload
 from .event import Event
@@ -16,11 +17,14 @@ __all__ = [
     "NEEDS_JOB",
     "Attempt",
     "Counter",
+    "DayCost",
     "DirectUpload",
     "Event",
     "GrantCounter",
     "Job",
     "Listener",
+    "Machine",
+    "MachinePrice",
     "OwnerTurn",
     "Tick",
     "Unit",

@@ -62,6 +62,12 @@ class Attempt(models.Model):
     units_done = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Video and audio units that it finished."
     )
+    finished_work_s = models.FloatField(
+        default=0, db_default=0, help_text="Seconds for which it held the units that it finished, added up."
+    )
+    lost_work_s = models.FloatField(
+        default=0, db_default=0, help_text="Seconds for which it held the units that it had not finished when it ended."
+    )
     machine_id = models.CharField(
         max_length=64,
         blank=True,
@@ -95,6 +101,42 @@ class Attempt(models.Model):
     batch_status_at = models.DateTimeField(null=True, blank=True, help_text="When the observation last changed.")
     missing_responses = models.PositiveSmallIntegerField(
         default=0, help_text="Consecutive responses in which the Batch job was missing."
+    )
+    started_at = models.DateTimeField(null=True, blank=True, help_text="When the container started.")
+    stopped_at = models.DateTimeField(null=True, blank=True, help_text="When the container stopped.")
+    machine_arn = models.CharField(
+        max_length=512,
+        blank=True,
+        db_default="",
+        help_text="The machine: ECS's container instance, or only its cluster if AWS names none.",
+    )
+    # What it cost. Written by the cost tick: the machine while it is known to ECS, the price once at the end.
+    ec2_instance_id = models.CharField(max_length=32, blank=True, db_default="")
+    instance_type = models.CharField(max_length=32, blank=True, db_default="")
+    availability_zone = models.CharField(max_length=32, blank=True, db_default="")
+    purchase = models.CharField(
+        max_length=12, blank=True, db_default="", help_text="How the machine is paid for; empty if unknown."
+    )
+    price_vcpu_h_usd = models.DecimalField(
+        max_digits=12, decimal_places=8, null=True, blank=True, help_text="Price of a vCPU for an hour, in US dollars."
+    )
+    price_source = models.CharField(max_length=12, blank=True, db_default="", help_text="Where that price comes from.")
+    cost_usd = models.DecimalField(
+        max_digits=14,
+        decimal_places=8,
+        null=True,
+        blank=True,
+        help_text="From start to stop, times vCPUs, times price, in US dollars. Never changes once it is there.",
+    )
+    wasted_usd = models.DecimalField(
+        max_digits=14,
+        decimal_places=8,
+        null=True,
+        blank=True,
+        help_text="The part of it that brought no finished unit.",
+    )
+    wasted_by = models.CharField(
+        max_length=8, blank=True, db_default="", help_text="What that part was lost to; empty for nothing."
     )
 
     class Meta:
@@ -140,6 +182,8 @@ class Attempt(models.Model):
                 condition=Q(tallied=False, ended_at__isnull=False),
                 name="attempt_untallied",
             ),
+            models.Index(fields=["id"], condition=Q(cost_usd__isnull=True), name="attempt_without_cost"),
+            models.Index(fields=["started_at"], condition=Q(cost_usd__gt=0), name="attempt_cost_by_start"),
         ]
 
     def __str__(self) -> str:

@@ -80,7 +80,14 @@ METRICS = Tick(
     purpose="Add what has ended to the counters, and log the metrics.",
 )
 
-TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE, METRICS)
+COST = Tick(
+    name="cost",
+    queue="maintain",
+    period_setting="cost_tick_s",
+    purpose="Work out what attempts that have ended cost.",
+)
+
+TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE, METRICS, COST)
 
 WAKEUP_TASK = f"{TASK_PREFIX}wake"
 """The Celery task that a wake-up message runs: submit what is due now, instead of at the next tick."""

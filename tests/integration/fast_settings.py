@@ -16,6 +16,7 @@ FAST_SETTINGS: dict[str, Any] = {
     "reap_tick_s": 1,
     "purge_tick_s": 1,
     "metrics_tick_s": 1,
+    "cost_tick_s": 1,
     "poll_running_s": 1,
     "submit_lookup_delay_s": 1,
     "missing_heartbeat_s": 1,

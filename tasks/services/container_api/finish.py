@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import DateTimeField, F, Value
+from django.db.models.functions import Extract, Now
 
 from ...lifecycle.errors import FencedError
 from ...lifecycle.reasons import Reason
@@ -135,8 +135,11 @@ def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any], not
         output=output,
         done_at=Now(),
     )
-    if unit.kind in MEDIA_UNIT_KINDS:
-        Attempt.objects.filter(pk=attempt.pk).update(units_done=F("units_done") + 1)
+    held_s: Any = Extract(Now() - Value(unit.leased_at, output_field=DateTimeField()), "epoch")
+    Attempt.objects.filter(pk=attempt.pk).update(
+        finished_work_s=F("finished_work_s") + held_s,
+        units_done=F("units_done") + int(unit.kind in MEDIA_UNIT_KINDS),
+    )
     return True
 
 

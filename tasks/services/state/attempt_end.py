@@ -85,8 +85,8 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Max, Q
-from django.db.models.functions import Now
+from django.db.models import F, Max, Q, Sum
+from django.db.models.functions import Extract, Now
 
 from ...conf import bridge_settings
 from ...lifecycle.reasons import Reason
@@ -111,7 +111,13 @@ def end_attempt(attempt: Attempt, event: AttemptEvent, *, reason: Reason, text: 
     attempt finished a media unit.
     """
     units_in_progress = unfinished_units(attempt)
-    values = {"counted": reason.counts.value, "units_in_progress": units_in_progress, "ended_at": Now(), **columns}
+    values = {
+        "counted": reason.counts.value,
+        "units_in_progress": units_in_progress,
+        "lost_work_s": lost_work_s(attempt),
+        "ended_at": Now(),
+        **columns,
+    }
     if values["counted"] is not False and attempt.units_done:
         values["counted"] = False
     transition(attempt, event, reason=reason, text=_with_units(text or reason.message, units_in_progress), **values)
@@ -122,6 +128,13 @@ def unfinished_units(attempt: Attempt) -> list[str]:
     """Return the names ("video 3") of the units that the attempt holds and has not finished."""
     held = Unit.objects.filter(attempt=attempt, state=UnitState.LEASED).order_by("kind", "index")
     return [f"{kind} {index}" for kind, index in held.values_list("kind", "index")]
+
+
+def lost_work_s(attempt: Attempt) -> float:
+    """Return the seconds for which the attempt has held the units that it has not finished, added up."""
+    held_s: Any = Extract(Now() - F("leased_at"), "epoch")
+    held = Unit.objects.filter(attempt=attempt, state=UnitState.LEASED).aggregate(s=Sum(held_s, default=0.0))
+    return max(0.0, float(held["s"]))
 
 
 def _with_units(text: str, units_in_progress: list[str]) -> str:
@@ -172,7 +185,8 @@ def end_job_attempts(job: Job, *, reason: Reason) -> None:
 def _cancel(attempts: Any, job: Job, *, reason: Reason) -> None:
     for attempt in attempts:
         attempt.job = job
-        transition(attempt, AttemptEvent.CANCEL, reason=reason, counted=False, ended_at=Now())
+        lost_s = lost_work_s(attempt)
+        transition(attempt, AttemptEvent.CANCEL, reason=reason, counted=False, lost_work_s=lost_s, ended_at=Now())
 
 
 def live_attempts(job: Job) -> Any:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -45,6 +45,9 @@ from .lease import had_gap
 
 _URGENT_SHARE = 0.75
 """Share of a tick's poll limit for urgent attempts. The others get the remainder, however many are urgent."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -143,16 +146,33 @@ def is_news(attempt: Attempt, seen: Observation) -> bool:
 def _differs(attempt: Attempt, seen: Observation) -> bool:
     if seen.status is BatchStatus.ABSENT:
         return attempt.missing_responses < bridge_settings().missing_responses_limit
+    kept = _known_from_now(attempt, seen)
     if seen.pushed and attempt.batch_status == seen.status:
         # A repeated event may lack what a later one contained, so it only adds.
-        return seen.status_reason not in {"", attempt.batch_status_reason} or bool(
-            seen.log_stream and not attempt.batch_log_stream
-        )
-    return (attempt.batch_status, attempt.batch_status_reason, attempt.batch_log_stream) != (
-        seen.status,
-        seen.status_reason,
-        seen.log_stream or attempt.batch_log_stream,
-    ) or attempt.missing_responses > 0
+        kept["batch_status_reason"] = seen.status_reason or attempt.batch_status_reason
+        return any(getattr(attempt, name) != value for name, value in kept.items())
+    shown = {"batch_status": seen.status, "batch_status_reason": seen.status_reason, **kept}
+    return attempt.missing_responses > 0 or any(getattr(attempt, name) != value for name, value in shown.items())
+
+
+def _known_from_now(attempt: Attempt, seen: Observation) -> dict[str, Any]:
+    """Return the columns that keep their value once AWS has reported it."""
+    names_machine = seen.machine_arn and (not attempt.machine_arn or ":container-instance/" in seen.machine_arn)
+    return {
+        "batch_log_stream": seen.log_stream or attempt.batch_log_stream,
+        "started_at": _time(seen.started_at_ms) or attempt.started_at,
+        "stopped_at": _time(seen.stopped_at_ms) or attempt.stopped_at,
+        # On EC2, the cluster may be known before the machine.
+        "machine_arn": seen.machine_arn if names_machine else attempt.machine_arn,
+    }
+
+
+def _time(epoch_ms: Any) -> datetime | None:
+    """Return the time, or None for no time and for nonsense, which is no reason to lose the whole observation."""
+    try:
+        return _EPOCH + timedelta(milliseconds=epoch_ms) if epoch_ms and epoch_ms > 0 else None
+    except (TypeError, OverflowError):
+        return None
 
 
 def _is_due_for_conclusion(attempt: Attempt, seen: Observation) -> bool:
@@ -174,7 +194,7 @@ def _write(attempt: Attempt, seen: Observation) -> None:
         columns = {
             "batch_status": seen.status.value,
             "batch_status_reason": seen.status_reason,
-            "batch_log_stream": seen.log_stream or attempt.batch_log_stream,
+            **_known_from_now(attempt, seen),
         }
         if not seen.pushed:  # an event may be older than the responses in which the Batch job was missing
             columns["missing_responses"] = 0

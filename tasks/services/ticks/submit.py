@@ -122,6 +122,7 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
                 queue=bridge_settings().queue_of(is_helper=attempt.is_helper),
                 parameters=definition.parameters(job_id=job_id, attempt=attempt.number),
                 environment=definition.environment(job_id=job_id, attempt=attempt.number),
+                tags=definition.tags(video_id=str(attempt.job.video_id), job_id=job_id),
                 vcpus=attempt.vcpus,
                 memory_mib=attempt.memory_mib,
                 timeout_s=attempt.timeout_s,

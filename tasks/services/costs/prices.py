@@ -1,0 +1,103 @@
+"""The price of a vCPU hour on a machine: AWS's, once for each type, zone and day, else a setting."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from ...batch.errors import BatchDeniedError, BatchError
+from ...batch.port import MachinePort
+from ...conf import bridge_settings
+from ...lifecycle.cost import PriceSource, Purchase
+from ...models import MachinePrice
+
+logger = logging.getLogger(__name__)
+
+_SOURCES = {Purchase.SPOT: PriceSource.SPOT_HISTORY, Purchase.ON_DEMAND: PriceSource.LIST}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """The price of a vCPU for an hour, and where it comes from."""
+
+    vcpu_h_usd: Decimal
+    source: PriceSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """A machine as one attempt used it. Empty texts, or None, for what is unknown."""
+
+    purchase: str
+    instance_type: str
+    zone: str
+    vcpus: float | None
+    at: datetime
+
+
+class Prices:
+    """The prices of one run. A price that AWS has reported is a row, so no later run asks for it again."""
+
+    def __init__(self, machines: MachinePort) -> None:
+        self._machines = machines
+        self._stop_at_s = time.monotonic() + bridge_settings().cost_time_limit_s
+        self._denied: set[PriceSource] = set()
+        self._asked: dict[tuple[object, ...], Decimal | None] = {}
+
+    def of(self, used: Used, *, is_last_time: bool) -> Price | None:
+        """Return the price; None if AWS did not respond, so that a later run has to ask again.
+
+        A setting is the price if the machine is unknown, if AWS denies the call or has no such price, and
+        if `is_last_time`.
+        """
+        source = _SOURCES.get(Purchase(used.purchase)) if used.purchase else None
+        if source and used.instance_type and used.vcpus and source not in self._denied:
+            try:
+                machine_h_usd = self._machine_h_usd(source, used)
+            except BatchDeniedError as error:
+                logger.warning("PRICE_NOT_READ %s", error)
+                self._denied.add(source)
+            except (BatchError, TimeoutError) as error:
+                if not is_last_time:
+                    logger.warning("PRICE_NOT_READ %s", error)
+                    return None
+            else:
+                if machine_h_usd is not None:
+                    return Price(vcpu_h_usd=machine_h_usd / Decimal(str(used.vcpus)), source=source)
+        return _by_setting(used.purchase)
+
+    def _machine_h_usd(self, source: PriceSource, used: Used) -> Decimal | None:
+        """Return the price of the whole machine. Raises BatchError, or TimeoutError if the run has no time left."""
+        zone = used.zone if source is PriceSource.SPOT_HISTORY else ""
+        key = {
+            "day": used.at.astimezone(UTC).date(),
+            "source": source.value,
+            "instance_type": used.instance_type,
+            "availability_zone": zone,
+        }
+        place = tuple(key.values())
+        if place not in self._asked:
+            row = MachinePrice.objects.filter(**key).first()
+            self._asked[place] = row.machine_h_usd if row else self._ask(source, used, zone)
+            if row is None and (machine_h_usd := self._asked[place]) is not None:
+                MachinePrice.objects.bulk_create(
+                    [MachinePrice(**key, machine_h_usd=machine_h_usd)], ignore_conflicts=True
+                )
+        return self._asked[place]
+
+    def _ask(self, source: PriceSource, used: Used, zone: str) -> Decimal | None:
+        if time.monotonic() > self._stop_at_s:
+            message = f"no time left to ask for the price of {used.instance_type}"
+            raise TimeoutError(message)
+        if source is PriceSource.SPOT_HISTORY:
+            return self._machines.spot_price(used.instance_type, zone, used.at)
+        return self._machines.list_price(used.instance_type)
+
+
+def _by_setting(purchase: str) -> Price:
+    conf = bridge_settings()
+    usd = conf.spot_vcpu_h_usd if purchase == Purchase.SPOT else conf.on_demand_vcpu_h_usd
+    return Price(vcpu_h_usd=Decimal(str(usd)), source=PriceSource.SETTING)
