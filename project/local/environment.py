@@ -19,6 +19,7 @@ SHORT_PERIODS = {
     "rescue_tick_s": 10,
     "reap_tick_s": 15,
     "purge_tick_s": 15,
+    "cost_tick_s": 15,
     "poll_running_s": 10,
 }
 """Shorter periods than in production, where a heartbeat every 20 s is enough: here the user is watching."""

@@ -3,8 +3,8 @@
 moto serves S3, Logs, IAM, EC2, EventBridge, SQS and Batch's control plane.
 
 Unmodified boto3 uses it through AWS_ENDPOINT_URL. moto's own job plane is replaced because it is
-not thread-safe, reports no exit codes and iterates over all jobs for each describe. All state is in
-memory and is lost with the process.
+not thread-safe, reports no exit codes and iterates over all jobs for each describe; its prices are
+replaced because they are all the same. All state is in memory and is lost with the process.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 
 from project.local.aws.event_queue import RECEIVE_TARGET, correct_queues
+from project.local.aws.prices import PriceList, use_spot_prices
 from project.local.aws.ranged_reads import RangedReads, read_ranges_alone
 from project.local.aws.served_bytes import ServedBytes
 from project.local.aws.server import PROJECT_ROOT
@@ -40,6 +41,8 @@ from project.local.servers.ports import LOOPBACK
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType
+
+    from project.local.batch.api import Response
 
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _COMPUTE_CHANGES = frozenset({"/v1/createcomputeenvironment", "/v1/updatecomputeenvironment", "/v1/updatejobqueue"})
@@ -116,6 +119,9 @@ class _RequestHandler(MotoRequestHandler):
         if is_batch and self.server.job_plane.handles(self.command, self.path):
             self._respond_from_job_plane(scope["region"] if scope else "")
             return
+        if scope is not None and scope["service"] == "pricing":
+            self._respond(PriceList().respond(self._body()))
+            return
         super().run_wsgi()
         if self.path in _COMPUTE_CHANGES:
             self.server.table.place_again()
@@ -128,11 +134,16 @@ class _RequestHandler(MotoRequestHandler):
         """Log nothing, because polling would fill the log. Errors are logged where they occur."""
 
     def _respond_from_job_plane(self, region: str) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answered = self.server.job_plane.respond(self.command, self.path, body, region=region)
+        answered = self.server.job_plane.respond(self.command, self.path, self._body(), region=region)
         if answered is None:
             self.close_connection = True
-            return
+        else:
+            self._respond(answered)
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _respond(self, answered: Response) -> None:
         status, headers, response = answered
         self.send_response(status)
         for name, value in headers.items():
@@ -151,6 +162,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _exit_now)
     use_service_linked_role()
     read_ranges_alone()
+    use_spot_prices()
     server = AwsServer(arguments.port)
     server.start_containers()
     server.serve_forever()

@@ -9,6 +9,7 @@ from moto.batch.models import BatchBackend, batch_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from project.local.batch.errors import reject
+from project.local.batch.machines import Machines
 
 if TYPE_CHECKING:
     from threading import RLock
@@ -32,6 +33,10 @@ class Compute:
 
     arn: str
     max_vcpus: float
+    cluster: str = ""
+    """Name of its ECS cluster."""
+    machine_arn: str = ""
+    """ARN of the container instance that its containers run on; empty for Fargate."""
 
 
 class ControlPlane:
@@ -39,6 +44,7 @@ class ControlPlane:
 
     def __init__(self, moto_lock: RLock) -> None:
         self._moto_lock = moto_lock
+        self._machines = Machines()
 
     def queue(self, region: str, identifier: str) -> Queue:
         """Return the queue with this name or ARN. Raises ClientException if there is none."""
@@ -53,7 +59,12 @@ class ControlPlane:
         with self._moto_lock:
             found = _backend(queue.region).get_job_queue_by_arn(queue.arn)
             return [
-                Compute(arn=environment.arn, max_vcpus=float(environment.compute_resources["maxvCpus"]))
+                Compute(
+                    arn=environment.arn,
+                    max_vcpus=float(environment.compute_resources["maxvCpus"]),
+                    cluster=environment.ecs_name or "",
+                    machine_arn=self._machines.of(environment, region=queue.region),
+                )
                 for environment in (found.environments if found else ())
                 if environment.state != "DISABLED" and environment.compute_resources
             ]

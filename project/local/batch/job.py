@@ -58,6 +58,8 @@ class ContainerRun:
 
     number: int
     compute_arn: str
+    cluster: str = ""
+    machine_arn: str = ""
     task_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     log_stream_name: str = ""
     started_at_ms: int | None = None
@@ -179,8 +181,9 @@ class BatchJob:
         return shape
 
     def _place(self, run: ContainerRun) -> dict[str, str]:
-        cluster = f"AWSBatch-{run.compute_arn.rpartition('/')[2]}"
-        place = {"taskArn": f"arn:aws:ecs:{self.submission.queue.region}:{ACCOUNT_ID}:task/{cluster}/{run.task_id}"}
+        place = {"taskArn": f"arn:aws:ecs:{self.submission.queue.region}:{ACCOUNT_ID}:task/{run.cluster}/{run.task_id}"}
+        if run.machine_arn:
+            place["containerInstanceArn"] = run.machine_arn
         return place | ({"logStreamName": run.log_stream_name} if run.log_stream_name else {})
 
 

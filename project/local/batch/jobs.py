@@ -261,22 +261,27 @@ class JobTable:
                 self._block(job, reason)
                 held.append(job)
                 continue
-            compute_arn = self._compute_with_room(job, choices)
-            if compute_arn is None:
+            compute = self._compute_with_room(job, choices)
+            if compute is None:
                 waiting.appendleft(job)
                 break
-            self._vcpus_in_use[compute_arn] += job.submission.vcpus
+            self._vcpus_in_use[compute.arn] += job.submission.vcpus
             job.status_reason = ""
-            job.run = ContainerRun(number=len(job.ended_runs) + 1, compute_arn=compute_arn)
+            job.run = ContainerRun(
+                number=len(job.ended_runs) + 1,
+                compute_arn=compute.arn,
+                cluster=compute.cluster,
+                machine_arn=compute.machine_arn,
+            )
             self._enter(job, BatchStatus.STARTING)
             placed.append(job)
         waiting.extendleft(reversed(held))
         return placed
 
-    def _compute_with_room(self, job: BatchJob, choices: Sequence[Compute]) -> str | None:
+    def _compute_with_room(self, job: BatchJob, choices: Sequence[Compute]) -> Compute | None:
         for compute in choices:
             if self._vcpus_in_use[compute.arn] + job.submission.vcpus <= compute.max_vcpus:
-                return compute.arn
+                return compute
         if all(job.submission.vcpus > compute.max_vcpus for compute in choices):
             self._block(job, TOO_BIG)
         return None
