@@ -13,7 +13,8 @@ from django.utils.safestring import SafeString
 
 from ..lifecycle.states import LIVE_ATTEMPT_STATES
 from ..models import Attempt, Unit
-from .widgets import ReadOnlyAdmin, ReasonFilter, badge
+from ..selectors.costs import dollars
+from .widgets import EMPTY_VALUE, ReadOnlyAdmin, ReasonFilter, badge
 
 
 def with_heartbeat_age(attempts: QuerySet[Any]) -> QuerySet[Any]:
@@ -36,13 +37,31 @@ def heartbeat_label(attempt: Attempt) -> str:
     return f"{attempt.heartbeat_at:%Y-%m-%d %H:%M:%S}"
 
 
+def cost_label(attempt: Attempt) -> str:
+    """Return what an attempt cost, and what was lost of it to what; nothing before that is known."""
+    if attempt.cost_usd is None:
+        return EMPTY_VALUE
+    lost = f", {dollars(attempt.wasted_usd)} lost to {attempt.wasted_by}" if attempt.wasted_usd else ""
+    return f"{dollars(attempt.cost_usd)}{lost}"
+
+
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
     """One container run, which is one Batch job."""
 
-    list_display = ("job_id", "number", "state_badge", "reason", "counted", "batch_status", "heartbeat", "ended_at")
+    list_display = (
+        "job_id",
+        "number",
+        "state_badge",
+        "reason",
+        "counted",
+        "batch_status",
+        "heartbeat",
+        "cost",
+        "ended_at",
+    )
     list_filter = ("state", ReasonFilter)
-    search_fields = ("job__id", "batch_job_id", "batch_job_name", "machine_id")
+    search_fields = ("job__id", "batch_job_id", "batch_job_name", "machine_id", "ec2_instance_id")
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -53,6 +72,11 @@ class AttemptAdmin(ReadOnlyAdmin):
     def heartbeat(self, attempt: Attempt) -> str:
         """Return the time or age of the last heartbeat."""
         return heartbeat_label(attempt)
+
+    @admin.display(description="cost")
+    def cost(self, attempt: Attempt) -> str:
+        """Return the cost and the part of it that was lost."""
+        return cost_label(attempt)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, attempt: Attempt) -> SafeString:

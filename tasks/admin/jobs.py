@@ -18,10 +18,11 @@ from django.utils.safestring import SafeString
 
 from ..batch.logs import log_tail
 from ..models import Attempt, Job, Unit
+from ..selectors.costs import costs_of, describe
 from ..selectors.progress import JobProgress, job_progress
 from ..selectors.timeline import job_timeline
 from .actions import cancel, for_each, retry, revive_job, to_front, transcode_again
-from .attempts import heartbeat_label, with_heartbeat_age
+from .attempts import cost_label, heartbeat_label, with_heartbeat_age
 from .page_actions import PageActions
 from .widgets import EMPTY_VALUE, ReadOnlyAdmin, ReadOnlyInline, ReasonFilter, badge, page_link, progress_bar, timeline
 
@@ -39,6 +40,7 @@ class AttemptsOfJob(ReadOnlyInline):
         "batch_status",
         "stage",
         "heartbeat",
+        "cost",
         "ended_at",
         "log",
     )
@@ -57,6 +59,11 @@ class AttemptsOfJob(ReadOnlyInline):
     def heartbeat(self, attempt: Attempt) -> str:
         """Return the time or age of the last heartbeat."""
         return heartbeat_label(attempt)
+
+    @admin.display(description="cost")
+    def cost(self, attempt: Attempt) -> str:
+        """Return the cost and the part of it that was lost."""
+        return cost_label(attempt)
 
     @admin.display(description="log")
     def log(self, attempt: Attempt) -> SafeString:
@@ -98,6 +105,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         "fence",
         "next_attempt_at",
         "unit_counts",
+        "cost",
         "newest_log",
         "playlist_key",
         "source_playable_at",
@@ -178,6 +186,11 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         return ", ".join(
             f"{kind} {state}: {number}" for kind, state, number in counts.annotate(number=Count("pk"))
         ) or ("removed: the job has ended" if job.pruned_at else "none yet")
+
+    @admin.display(description="cost")
+    def cost(self, job: Job) -> str:
+        """Return what the job's containers have cost so far."""
+        return describe(costs_of("job", [job.pk]).get(job.pk))
 
     @admin.display(description="log")
     def newest_log(self, job: Job) -> str:

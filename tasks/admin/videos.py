@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from ..lifecycle.states import ACTIVE_JOB_STATES
 from ..models import Job, Video
+from ..selectors.costs import costs_of, describe
 from ..selectors.timeline import video_timeline
 from ..selectors.videos import VideoOverview, overviews, shown_videos, video_overview
 from .actions import cancel, for_each, retry, transcode_again
@@ -59,10 +60,13 @@ class VideoAdmin(PageActions):
         "page_message",
         "progress",
         "published",
+        "cost",
         "created_at",
         "event_history",
     )
-    readonly_fields = ("source_name", "status", "page_message", "progress", "published", "created_at", "event_history")
+    readonly_fields = (
+        *("source_name", "status", "page_message", "progress", "published", "cost", "created_at", "event_history"),
+    )
     inlines = (JobsOfVideo,)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -116,6 +120,11 @@ class VideoAdmin(PageActions):
             if video.published_job_id
             else EMPTY_VALUE
         )
+
+    @admin.display(description="cost")
+    def cost(self, video: Video) -> str:
+        """Return what the containers of all of the video's jobs have cost so far."""
+        return describe(costs_of("job__video", [video.pk]).get(video.pk))
 
     @admin.display(description="timeline")
     def event_history(self, video: Video) -> SafeString:

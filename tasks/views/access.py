@@ -76,6 +76,11 @@ def json_outage(request: HttpRequest, error: Exception) -> JsonResponse:
     return response
 
 
+def sees_costs(user: Any) -> bool:
+    """Return whether this user sees what videos cost: staff, of the videos that they may see."""
+    return bool(user.is_staff)
+
+
 def wants_json(request: HttpRequest) -> bool:
     """Return whether the client accepts JSON and no page."""
     return request.accepts("application/json") and not request.accepts("text/html")

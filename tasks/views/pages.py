@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from ..lifecycle.errors import BatchreelError, NotFoundError
+from ..selectors.costs import costs_of, describe
 from ..selectors.media_urls import media_url
 from ..selectors.timeline import video_timeline
 from ..selectors.videos import overviews, video_overview, videos_for
@@ -20,7 +21,7 @@ from ..services.requests.delete import delete_video
 from ..services.requests.quota import QuotaError
 from ..services.requests.request import RetryNotOfferedError, retry_video
 from ..storage.bucket import default_bucket
-from .access import QUOTA_STATUS, html_view, json_error, json_view, wants_json
+from .access import QUOTA_STATUS, html_view, json_error, json_view, sees_costs, wants_json
 from .body_limit import accepts_large_bodies
 from .upload import UploadForm
 
@@ -101,6 +102,7 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
         "poster_url": media_url(published.poster_key) if published else "",
         "warnings": published.warnings if published else [],
         "timeline": video_timeline(video.pk),
+        "cost": describe(costs_of("job__video", [video.pk]).get(video.pk)) if sees_costs(request.user) else "",
     }
     return render(request, "batchreel/video.html", context)
 

@@ -8,8 +8,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 
+from ..selectors.costs import Cost, costs_of
 from ..selectors.videos import VideoOverview, overviews, videos_for
-from .access import json_view
+from .access import json_view, sees_costs
 
 MAX_VIDEOS = 50
 
@@ -21,10 +22,13 @@ def progress(request: HttpRequest) -> HttpResponseBase:
     requested = {text: video_id for text in request.GET.getlist("video")[:MAX_VIDEOS] if (video_id := _uuid(text))}
     videos = {video.pk: video for video in videos_for(request.user).filter(pk__in=requested.values())}
     overview_by_id = overviews(list(videos.values()))
+    costs = costs_of("job__video", videos) if sees_costs(request.user) else None
     response = JsonResponse(
         {
             "videos": {
-                text: _as_json(overview_by_id[video_id]) if video_id in overview_by_id else None
+                text: _as_json(overview_by_id[video_id]) | _cost_as_json(costs, video_id)
+                if video_id in overview_by_id
+                else None
                 for text, video_id in requested.items()
             }
         }
@@ -49,6 +53,21 @@ def _as_json(overview: VideoOverview) -> dict[str, Any]:
         "watchable": overview.watchable,
         "playable_s": overview.playable_s,
         "playlist": overview.playlist_url,
+    }
+
+
+def _cost_as_json(costs: dict[uuid.UUID, Cost] | None, video_id: uuid.UUID) -> dict[str, Any]:
+    """Return the cost for staff, with amounts as text, because JSON's numbers are not exact. Empty for others."""
+    if costs is None:
+        return {}
+    cost = costs.get(video_id) or Cost()
+    return {
+        "cost": {
+            "usd": str(cost.usd),
+            "wasted_usd": {cause: str(usd) for cause, usd in cost.wasted.items()},
+            "by_price_source_usd": {source: str(usd) for source, usd in cost.by_source.items()},
+            "containers_not_included": cost.missing,
+        }
     }
 
 
