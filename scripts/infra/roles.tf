@@ -95,7 +95,7 @@ data "aws_iam_policy_document" "site" {
     }
   }
 
-  # AWS Batch and EC2 allow these on "*" only.
+  # AWS Batch, EC2 and the price list allow these on "*" only.
   statement {
     sid = "Describe"
     actions = [
@@ -108,8 +108,17 @@ data "aws_iam_policy_document" "site" {
       "ec2:DescribeInstanceTypes",
       "ec2:DescribeLaunchTemplateVersions",
       "ec2:DescribeImages",
+      "ec2:DescribeSpotPriceHistory",
+      "pricing:GetProducts",
     ]
     resources = ["*"]
+  }
+
+  # What the machines of containers are, for their cost. AWS Batch names the clusters of its compute environments itself.
+  statement {
+    sid       = "DescribeMachines"
+    actions   = ["ecs:DescribeContainerInstances"]
+    resources = ["arn:${local.partition}:ecs:${var.region}:${local.account_id}:container-instance/*"]
   }
 
   # The doctor checks that the containers' image exists, and its architectures.

@@ -346,6 +346,7 @@ def test_role_policies_allow_only_listed_actions_when_they_are_applied(applied: 
         *("ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeImages"),
         *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
         *("events:ListRuleNamesByTarget", "events:DescribeRule"),
+        *("ecs:DescribeContainerInstances", "ec2:DescribeSpotPriceHistory", "pricing:GetProducts"),
     }
     storage = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
     assert applied.actions("container") == storage
@@ -362,7 +363,7 @@ def test_role_policies_allow_only_listed_actions_when_they_are_applied(applied: 
         for action in statement["Action"]
     ]
     unscoped = [action for action in everything if not action.partition(":")[2].startswith(("Describe", "List"))]
-    assert unscoped == ["ecr:GetAuthorizationToken"]
+    assert sorted(unscoped) == ["ecr:GetAuthorizationToken", "pricing:GetProducts"]
 
 
 def test_site_policy_is_limited_to_its_own_jobs_when_it_is_applied(applied: Applied) -> None:
@@ -405,6 +406,13 @@ def test_video_is_transcoded_when_the_site_uses_terraforms_resources(applied: Ap
         assert applied.run("-c", READ_LOG, str(good)).returncode == 0
         delete_video(video_id=bad)
         wait_for(lambda: not Video.objects.filter(pk=bad).exists(), limit_s=60, what="the purge of the deleted video")
+        wait_for(
+            lambda: not Attempt.objects.filter(ended_at__isnull=False, cost_usd=None).exists(),
+            limit_s=60,
+            what="the costs of the ended attempts",
+        )
+        paid = Attempt.objects.filter(job__video=good).values_list("purchase", "price_source").distinct()
+        assert list(paid) == [("spot", "spot-history")]
         cancel_stopped_container(applied, tmp_path)
         wait_for(
             lambda: "batch:TerminateJob" in applied.called("site"),

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from ...batch.control import permission_probes
 from ...batch.errors import BatchDeniedError, BatchError
+from ...batch.machines import price_probes
 from ...conf import bridge_settings
 from ...storage.bucket import BucketDeniedError, BucketError, default_bucket
 from ...storage.keys import SITE_DOCTOR_FOLDER
-from ..finding import failed, ok
+from ..finding import failed, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,8 +47,18 @@ def check_permissions() -> Iterator[Finding]:
         except (BatchError, BucketError):
             # This includes "refused", the expected result of a dry call that is allowed.
             continue
+    prices = price_probes()
+    for action, call in prices.items():
+        try:
+            call()
+        except BatchDeniedError as error:
+            denied += 1
+            text = " ".join(str(error).split())
+            yield warning("permissions", f"{action} is denied, so costs are by the site's settings: {text}", fix=_FIX)
+        except BatchError:
+            continue
     if not denied:
-        yield ok("permissions", f"{len(exercised)} actions were tried, none is denied.")
+        yield ok("permissions", f"{len(exercised) + len(prices)} actions were tried, none is denied.")
 
 
 def _bucket_calls(bucket: Bucket | None) -> dict[str, Callable[[], object]]:
