@@ -17,7 +17,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from ..conf import bridge_settings
-from ..lifecycle.cost import Purchase
+from ..models.cost import Purchase
 from .aws import READ_CONFIG, batch_client, converted_errors
 from .calls import count_calls
 from .errors import BatchRejectedError, convert_error

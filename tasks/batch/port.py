@@ -115,7 +115,7 @@ class MachinePort(Protocol):
     """What costs are worked out from. Every method raises only BatchError."""
 
     def purchases(self) -> dict[str, str]:
-        """Return how machines are paid for (`lifecycle.cost.Purchase`), by the name of their ECS cluster.
+        """Return how machines are paid for (`models.cost.Purchase`), by the name of their ECS cluster.
 
         AWS Batch makes a cluster for each compute environment, so this takes two calls for all of our queues.
         """

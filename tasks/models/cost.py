@@ -2,8 +2,40 @@
 
 from __future__ import annotations
 
+import enum
+
 from django.db import models
 from django.db.models.functions import Now
+
+
+class Purchase(enum.StrEnum):
+    """How a machine is paid for."""
+
+    SPOT = "spot"
+    ON_DEMAND = "on-demand"
+    FARGATE = "fargate"
+
+
+class PriceSource(enum.StrEnum):
+    """Where a price comes from."""
+
+    SPOT_HISTORY = "spot-history"
+    """EC2's history of Spot prices, at the time when the container started."""
+    LIST = "list"
+    """AWS's price list, on the day when the container started."""
+    SETTING = "setting"
+    """`spot_vcpu_h_usd` or `on_demand_vcpu_h_usd`."""
+
+
+class WastedBy(enum.StrEnum):
+    """Why work was lost."""
+
+    SPOT = "spot"
+    """AWS took the machine back."""
+    RETRIES = "retries"
+    """The attempt failed or was lost, so another one repeats what it had not finished."""
+    CANCELS = "cancels"
+    """The job was cancelled, or did not need the container any more."""
 
 
 class Machine(models.Model):
@@ -22,7 +54,7 @@ class Machine(models.Model):
 
 
 class MachinePrice(models.Model):
-    """What AWS charged for a type of machine on a day, as read for the first container that started on it."""
+    """What a type of machine cost for an hour on a day, as read for the first container that started on it."""
 
     instance_type = models.CharField(max_length=32)
     availability_zone = models.CharField(max_length=32, blank=True, help_text="Empty for prices of the whole region.")

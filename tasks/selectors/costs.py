@@ -16,8 +16,8 @@ from typing import Any, Literal
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
 
-from ..lifecycle.cost import PriceSource, WastedBy
 from ..models import Attempt, DayCost, Video
+from ..models.cost import PriceSource, WastedBy
 
 NOT_INCLUDED = "Without the time in which machines start or wait for work, disks, storage and viewers."
 
@@ -40,9 +40,9 @@ class Cost:
     vcpu_h: float = 0.0
     usd: Decimal = Decimal(0)
     wasted: dict[str, Decimal] = field(default_factory=dict)
-    """`lifecycle.cost.WastedBy` -> the part that was lost to it."""
+    """`models.cost.WastedBy` -> the part that was lost to it."""
     by_source: dict[str, Decimal] = field(default_factory=dict)
-    """`lifecycle.cost.PriceSource` -> the part that was worked out with such prices."""
+    """`models.cost.PriceSource` -> the part that was worked out with such prices."""
     missing: int = 0
     """Attempts whose cost is not known yet, most of them because they are live."""
 

@@ -8,6 +8,7 @@ from tests.mutations.backlog_patches import BACKLOG_PATCHES
 from tests.mutations.broker_patches import BROKER_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
+from tests.mutations.cost_patches import COST_PATCHES
 from tests.mutations.fetch_patches import FETCH_PATCHES
 from tests.mutations.growing_patches import GROWING_PATCHES
 from tests.mutations.metrics_patches import METRICS_PATCHES
@@ -36,6 +37,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *PUSH_PATCHES,
             *METRICS_PATCHES,
             *GROWING_PATCHES,
+            *COST_PATCHES,
             *CONTAINER_PATCHES,
             *FETCH_PATCHES,
             *SANDBOX_PATCHES,

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from ...lifecycle.cost import PriceSource, WastedBy
+from ...models.cost import PriceSource, WastedBy
 from ...selectors.costs import NOT_INCLUDED, SOURCE_LABELS, Cost, dollars, month_by_day, month_by_video, share, total
 
 _MONTH = re.compile(r"(?P<year>[12]\d{3})-(?P<month>0[1-9]|1[0-2])")

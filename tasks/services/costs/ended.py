@@ -19,10 +19,11 @@ from django.db.models.functions import Now
 
 from ...batch.port import MachinePort
 from ...conf import bridge_settings
-from ...lifecycle.cost import WastedBy, cost_usd, wasted_by, wasted_share
 from ...lifecycle.observation import FINAL_STATUSES
 from ...models import Attempt, Machine, MachinePrice
+from ...models.cost import WastedBy
 from ..state.rounds import final_status_wait
+from .amounts import cost_usd, wasted_by, wasted_share
 from .machines import learn_machines
 from .prices import Price, Prices, Used
 

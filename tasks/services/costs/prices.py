@@ -11,8 +11,8 @@ from decimal import Decimal
 from ...batch.errors import BatchDeniedError, BatchError
 from ...batch.port import MachinePort
 from ...conf import bridge_settings
-from ...lifecycle.cost import PriceSource, Purchase
 from ...models import MachinePrice
+from ...models.cost import PriceSource, Purchase
 
 logger = logging.getLogger(__name__)
 

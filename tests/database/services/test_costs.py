@@ -204,6 +204,20 @@ def test_machine_and_price_are_asked_for_once_when_many_containers_used_it() -> 
     assert Attempt.objects.filter(cost_usd=Decimal("0.032")).count() == 4
 
 
+def test_cost_is_added_to_its_day_once_when_two_ticks_overlap() -> None:
+    attempt = ended()
+
+    class Overlapped(ScriptedMachines):
+        """While it waits for AWS's response, another tick does all of the work."""
+
+        def spot_price(self, instance_type: str, zone: str, at: datetime) -> Decimal | None:
+            assert work_out_costs(machines=ScriptedMachines(spot_usd=Decimal("0.1"))) == 1
+            return super().spot_price(instance_type, zone, at)
+
+    row = costed(attempt, Overlapped())
+    assert (row.cost_usd, DayCost.objects.get().cost_usd) == (Decimal("0.05"), Decimal("0.05"))
+
+
 def test_nothing_is_asked_when_no_attempt_has_ended() -> None:
     submitted_attempt()
     machines = ScriptedMachines()

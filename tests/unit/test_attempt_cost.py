@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from tasks.lifecycle.cost import WastedBy, cost_usd, wasted_by, wasted_share
+from tasks.models.cost import WastedBy
+from tasks.services.costs.amounts import cost_usd, wasted_by, wasted_share
 
 HOST_TERMINATED = "Host EC2 (instance i-0123456789abcdef0) terminated."
 

@@ -6,49 +6,19 @@ billed too, is not included, and neither are its disk, its IP address and the bu
 
 from __future__ import annotations
 
-import enum
 from datetime import timedelta
 from decimal import Decimal
 
-from .observation import BatchStatus, Observation, failure_reason
-from .reasons import Reason
-from .states import AttemptState
+from ...lifecycle.observation import BatchStatus, Observation, failure_reason
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import AttemptState
+from ...models.cost import Purchase, WastedBy
 
 _HOUR_US = 3600 * 10**6
 _CENT_PARTS = Decimal("1e-8")
 """Amounts are rounded to this part of a dollar: a second of a vCPU costs 0.000005."""
 
 _MACHINE_LOST = frozenset({Reason.SPOT_INTERRUPTION, Reason.HOST_LOST})
-
-
-class Purchase(enum.StrEnum):
-    """How a machine is paid for."""
-
-    SPOT = "spot"
-    ON_DEMAND = "on-demand"
-    FARGATE = "fargate"
-
-
-class PriceSource(enum.StrEnum):
-    """Where a price comes from."""
-
-    SPOT_HISTORY = "spot-history"
-    """EC2's history of Spot prices, at the time when the container started."""
-    LIST = "list"
-    """AWS's price list, on the day when the container started."""
-    SETTING = "setting"
-    """`spot_vcpu_h_usd` or `on_demand_vcpu_h_usd`."""
-
-
-class WastedBy(enum.StrEnum):
-    """Why work was lost."""
-
-    SPOT = "spot"
-    """AWS took the machine back."""
-    RETRIES = "retries"
-    """The attempt failed or was lost, so another one repeats what it had not finished."""
-    CANCELS = "cancels"
-    """The job was cancelled, or did not need the container any more."""
 
 
 def cost_usd(span: timedelta, *, vcpus: int, vcpu_h_usd: Decimal) -> Decimal:
