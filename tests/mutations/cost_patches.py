@@ -70,6 +70,14 @@ COST_PATCHES: tuple[Patch, ...] = (
         ),
     ),
     Patch(
+        name="work that an attempt loses is not recorded",
+        promise=9,
+        file="tasks/services/state/attempt_end.py",
+        old='        "lost_work_s": lost_work_s(attempt),\n',
+        new="",
+        tests=(f"{_COSTS}::test_lost_work_is_that_of_unfinished_units_when_an_attempt_is_lost",),
+    ),
+    Patch(
         name="a cost is lost with its video",
         promise=9,
         file="tasks/services/costs/ended.py",

@@ -256,6 +256,7 @@ def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Cl
     response = staff.get("/progress/", {"video": [str(ready.pk), str(busy.pk), missing, "nonsense", ""]})
     assert response["Cache-Control"] == "no-store"
     videos = response.json()["videos"]
+    assert videos[str(ready.pk)].pop("cost")["containers_not_included"] == 1
     assert videos[str(ready.pk)] | {"watchable": "", "playlist": ""} == {
         "status": "READY",
         "message": "The video is ready to watch.",
