@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from .broker import read_broker
 from .counters import counter_values
-from .definitions import COUNTERS, DURATIONS, OVER, PREFIX, TICK_FAILURES, TICK_RUNS, Duration, Labels
+from .definitions import COUNTERS, DURATIONS, FROM_ROWS, OVER, PREFIX, Duration, Labels
 from .readings import read_gauges
 
 _STATEMENT_TIMEOUT_S = 5
@@ -36,7 +36,7 @@ class RowsCollector:
             parts = [part for duration in DURATIONS for part in (duration.bucket, duration.sum)]
             counters = counter_values(*COUNTERS, *parts)
         histograms = [_histogram(each, counters.pop(each.bucket), counters.pop(each.sum)) for each in DURATIONS]
-        for metric in (TICK_RUNS, TICK_FAILURES):
+        for metric in FROM_ROWS:
             counters[metric] = readings.pop(metric)
         for metric, series in {**readings, **read_broker()}.items():
             yield _filled(GaugeMetricFamily(PREFIX + metric.name, metric.about, labels=metric.labels), series)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ..batch.calls import OUTCOMES
 from ..lifecycle.reasons import Counts, Reason
 from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, JobPriority, JobState
+from ..models.cost import Purchase
 
 PREFIX = "batchreel_"
 
@@ -104,6 +105,16 @@ TICK_FAILURES = Metric(
     name="tick_failures", about="Runs of the tick that ended with an error, or were killed.", labels=("tick",)
 )
 
+# A counter that is the sum of each day's row.
+COST = Metric(
+    name="cost_usd",
+    about="What the containers of ended attempts cost in US dollars, by how their machine is paid for.",
+    labels=("purchase",),
+    zeros=_each((*Purchase, "")),
+)
+FROM_ROWS = (TICK_RUNS, TICK_FAILURES, COST)
+"""Counters that are read like gauges, because something else adds to their rows."""
+
 
 def _ended_attempts() -> tuple[Labels, ...]:
     # An attempt that finished a unit does not count, whatever its reason.
@@ -117,6 +128,7 @@ def _ended_attempts() -> tuple[Labels, ...]:
 _CALLS = (
     *("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob"),
     *("DescribeJobQueues", "DescribeComputeEnvironments"),
+    *("DescribeContainerInstances", "DescribeSpotPriceHistory", "GetProducts"),
 )
 
 # Counters, each series a row.
@@ -143,7 +155,7 @@ INPUTS_REJECTED = Metric(
 )
 AWS_CALLS = Metric(
     name="aws_calls",
-    about="Calls to AWS Batch by Celery workers, by outcome.",
+    about="Calls to AWS by Celery workers, by outcome; without those to the bucket.",
     labels=("call", "outcome"),
     zeros=tuple((call, outcome) for call in _CALLS for outcome in OUTCOMES),
 )

@@ -14,7 +14,7 @@ from django.db.models import Count, Min, Q, Sum
 
 from ..conf import bridge_settings
 from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, JobPriority, JobState
-from ..models import Attempt, DirectUpload, Job, Tick, Video
+from ..models import Attempt, DayCost, DirectUpload, Job, Tick, Video
 from ..schedule.ticks import TICKS
 from . import definitions as metric
 from .definitions import Labels, Metric
@@ -27,11 +27,12 @@ _LATE_HEARTBEATS = 2
 
 
 def read_gauges() -> Readings:
-    """Return the value of each gauge, and of the counters that are columns of a tick."""
+    """Return the value of each gauge, and of the counters `FROM_ROWS`."""
     now, database_bytes = _server()
     readings: Readings = {metric.DATABASE_BYTES: {(): database_bytes}, metric.TABLE_BYTES: _table_bytes()}
     for part in (_jobs, _attempts, _due, _uploads, _ticks):
         readings |= part(now)
+    readings |= {metric.COST: _costs()}
     readings |= {metric.STUCK: {(): _stuck_s(readings)}}
     return readings
 
@@ -131,6 +132,11 @@ def _uploads(now: datetime) -> Readings:
         metric.DELETED_VIDEOS: {(): deleted["videos"]},
         metric.OLDEST_DELETED_VIDEO: {(): _age_s(deleted["since"], now)},
     }
+
+
+def _costs() -> dict[Labels, float]:
+    costs = DayCost.objects.order_by().values_list("purchase").annotate(usd=Sum("cost_usd"))
+    return dict.fromkeys(metric.COST.zeros, 0.0) | {(purchase,): float(usd) for purchase, usd in costs}
 
 
 def _ticks(now: datetime) -> Readings:

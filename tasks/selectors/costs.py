@@ -111,7 +111,7 @@ def month_by_video(year: int, month: int) -> list[Cost]:
     titles = dict(Video.objects.filter(pk__in=by_video).values_list("pk", "title"))
     for video_id, cost in by_video.items():
         cost.label = f"{video_id} {titles.get(video_id, '')}".rstrip()
-    rows = sorted(by_video.values(), key=lambda cost: cost.usd, reverse=True)
+    rows = sorted(by_video.values(), key=lambda cost: (-cost.usd, cost.label))
     if deleted := _difference(month_by_day(year, month), rows):
         rows.append(deleted)
     return rows
@@ -164,11 +164,16 @@ def _parts(cost: Cost) -> Iterator[str]:
         yield "Not known yet: no container has ended." if cost.attempts else "Nothing: no container has started."
         return
     lost = [
-        f"{dollars(cost.wasted[cause])} ({share(cost.wasted[cause], cost.usd)}) {label}"
+        (f"{dollars(usd)} ({share(usd, cost.usd)})", label)
         for cause, label in _WASTED_LABELS.items()
-        if cost.wasted.get(cause)
+        if (usd := cost.wasted.get(cause))
     ]
-    yield f"{dollars(cost.usd)}{', of which ' + ' and '.join(lost) + ' were lost' if lost else ''}."
+    if lost:
+        (amount, label), *others = lost
+        also = "".join(f" and {amount} {label}" for amount, label in others)
+        yield f"{dollars(cost.usd)}, of which {amount} was lost {label}{also}."
+    else:
+        yield f"{dollars(cost.usd)}."
     if cost.by_source:
         labels = [label for source, label in SOURCE_LABELS.items() if source in cost.by_source]
         yield f"By {' and '.join(labels)}."

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from django.db.models.functions import Now
 
 from tasks.batch.aws import aws_batch
@@ -128,9 +130,42 @@ def test_job_costs_what_is_worked_out_by_hand_when_machines_differ_and_one_is_re
     assert cost.by_source == {"spot-history": Decimal("0.04000000"), "list": Decimal("0.08640000")}
     assert costs_of("job__video", [job.video_id])[job.video_id].usd == cost.usd
     assert describe(cost).startswith(
-        "$0.1264, of which $0.0013 (1 %) to Spot and $0.0120 (9 %) to retries were lost."
+        "$0.1264, of which $0.0013 (1 %) was lost to Spot and $0.0120 (9 %) to retries."
         " By AWS's history of Spot prices and AWS's price list."
     )
+
+
+@pytest.mark.parametrize(
+    ("denied", "code"),
+    [
+        ("DescribeContainerInstances", "AccessDeniedException"),
+        # EC2 has a code of its own.
+        ("DescribeSpotPriceHistory", "UnauthorizedOperation"),
+    ],
+)
+def test_cost_is_by_settings_and_shows_that_when_the_role_lacks_a_permission(
+    denied: str, code: str, jobs: Jobs, queues: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def deny(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation == denied:
+            response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+            raise ClientError(response, operation)
+        return original(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", deny)
+    job = Job.objects.get(video=uploaded_video())
+    batch_job_id = jobs.submit("true", jobQueue=queues["SPOT"])
+    jobs.wait_for_end(batch_job_id)
+    attempt = attempt_of(job, 1, batch_job_id, state="SUCCEEDED", counted=False)
+    (seen,) = aws_batch().describe([batch_job_id])
+    apply_observation(attempt, replace(seen, stopped_at_ms=(seen.started_at_ms or 0) + 3_600_000))
+    work_out_costs(machines=aws_machines())
+    row = Attempt.objects.get(pk=attempt.pk)
+    # An hour of 2 vCPUs by spot_vcpu_h_usd: that it is a Spot machine follows from its cluster.
+    assert (row.purchase, row.price_source, row.cost_usd) == ("spot", "setting", Decimal("0.036"))
+    assert describe(costs_of("job", [job.pk])[job.pk]).startswith("$0.0360. By the site's settings.")
 
 
 def test_machine_has_its_own_vcpus_when_its_type_has_others_than_moto_assumes(

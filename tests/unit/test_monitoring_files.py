@@ -16,7 +16,7 @@ from tasks.metrics import definitions, log_line
 
 FOLDER = Path(__file__).parents[2] / "docs" / "monitoring"
 _METRICS = {each for each in vars(definitions).values() if isinstance(each, definitions.Metric)}
-_COUNTERS = {*definitions.COUNTERS, definitions.TICK_RUNS, definitions.TICK_FAILURES}
+_COUNTERS = {*definitions.COUNTERS, *definitions.FROM_ROWS}
 EXPORTED = (
     {f"{definitions.PREFIX}{each.name}" for each in _METRICS - _COUNTERS}
     | {f"{definitions.PREFIX}{each.name}_total" for each in _COUNTERS}

@@ -439,14 +439,18 @@ def multipart_uploads_are_denied(site: Site) -> None:
     deny_calls(site, "CreateMultipartUpload")
 
 
-def deny_calls(site: Site, denied: str) -> None:
+def prices_are_denied(site: Site) -> None:
+    deny_calls(site, "DescribeSpotPriceHistory", code="UnauthorizedOperation")
+
+
+def deny_calls(site: Site, denied: str, *, code: str = "AccessDenied") -> None:
     """Answer every call of one operation as AWS does if no policy allows it."""
     original = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def deny(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
         if operation != denied:
             return original(client, operation, arguments)
-        response = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 403}}
         raise ClientError(response, operation)
 
     site.monkeypatch.setattr(BaseClient, "_make_api_call", deny)
@@ -637,6 +641,7 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (image_is_for_another_architecture, "image", FAILED, "exec format error", "--platform"),
     (reads_are_denied, "permissions", FAILED, "batch:DescribeJobs is denied", "roles.tf"),
     (multipart_uploads_are_denied, "permissions", FAILED, "s3: multipart upload is denied", "roles.tf"),
+    (prices_are_denied, "permissions", WARNING, "ec2:DescribeSpotPriceHistory is denied, so costs are", "roles.tf"),
     (submits_are_denied, "permissions", FAILED, "batch:SubmitJob is denied", "roles.tf"),
     (ffmpeg_does_not_run, "ffmpeg", FAILED, "does not run", "FFMPEG_BINARY"),
     (player_is_missing, "player", WARNING, "not installed", "collectstatic"),

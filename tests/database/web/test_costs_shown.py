@@ -52,7 +52,7 @@ def owner_of(video: Video, client: Client) -> Client:
 
 def test_page_shows_the_cost_to_staff_only_when_a_video_has_one(video: Video, staff: Client) -> None:
     page = staff.get(f"/videos/{video.pk}/").content.decode()
-    assert "Cost: $0.0400, of which $0.0100 (25 %) to Spot were lost." in page
+    assert "Cost: $0.0400, of which $0.0100 (25 %) was lost to Spot." in page
     assert "Without the time in which machines start or wait for work" in page
     assert "Cost:" not in owner_of(video, staff).get(f"/videos/{video.pk}/").content.decode()
 
