@@ -204,7 +204,7 @@ def _prices(conf: BridgeSettings) -> Iterator[CheckMessage]:
             f"spot_vcpu_h_usd ({conf.spot_vcpu_h_usd:g}) is more than on_demand_vcpu_h_usd"
             f" ({conf.on_demand_vcpu_h_usd:g}), but AWS charges less for Spot machines.",
             hint="Set both in BATCHREEL to the prices of a vCPU for an hour in your region: docs/costs.md.",
-            id="batchreel.W060",
+            id="batchreel.W063",
         )
 
 

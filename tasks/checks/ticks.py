@@ -51,7 +51,7 @@ def _time_limits(conf: BridgeSettings) -> Iterator[CheckMessage]:
             f"cost_time_limit_s ({conf.cost_time_limit_s:g}) plus one call to AWS ({MAX_READ_S} s) is more than"
             f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a cost tick could be stopped during a call.",
             hint="Lower cost_time_limit_s in BATCHREEL.",
-            id="batchreel.E061",
+            id="batchreel.E064",
         )
     if soft_s and PURGED_KINDS * conf.purge_time_limit_s >= soft_s:
         yield Error(

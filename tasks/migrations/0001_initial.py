@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
                 ('playlist_key', models.CharField(blank=True, help_text='Storage name of the master playlist.', max_length=500)),
                 ('poster_key', models.CharField(blank=True, max_length=500)),
                 ('warnings', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list, help_text='Warnings about the source, for its page.')),
-                ('duration_s', models.FloatField(blank=True, help_text='Length of what was published.', null=True)),
+                ('duration_s', models.FloatField(blank=True, help_text='Length of the output, by the plan.', null=True)),
                 ('source_playable_at', models.DateTimeField(blank=True, help_text='When the plan showed that browsers can play the source as it is; empty if they cannot.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
@@ -59,6 +59,29 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['-created_at'],
             },
+        ),
+        migrations.CreateModel(
+            name='Listener',
+            fields=[
+                ('name', models.CharField(max_length=30, primary_key=True, serialize=False)),
+                ('seen_at', models.DateTimeField(blank=True, help_text='When a listener last read the queue.', null=True)),
+                ('event_at', models.DateTimeField(blank=True, help_text='When an event was last received.', null=True)),
+                ('late_at', models.DateTimeField(blank=True, help_text='When an event was last received that had waited in the queue for too long.', null=True)),
+                ('error_code', models.CharField(blank=True, db_default='', help_text='Code of the error of the last read of the queue.', max_length=50)),
+                ('error_message', models.TextField(blank=True, db_default='')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Machine',
+            fields=[
+                ('arn', models.CharField(max_length=512, primary_key=True, serialize=False)),
+                ('ec2_instance_id', models.CharField(blank=True, max_length=32)),
+                ('instance_type', models.CharField(blank=True, help_text='Empty if AWS did not name it.', max_length=32)),
+                ('availability_zone', models.CharField(blank=True, max_length=32)),
+                ('vcpus', models.FloatField(blank=True, help_text='vCPUs of the whole machine.', null=True)),
+                ('purchase', models.CharField(blank=True, max_length=12)),
+                ('asked_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
         ),
         migrations.CreateModel(
             name='Tick',
@@ -86,6 +109,24 @@ class Migration(migrations.Migration):
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('name', 'labels'), name='one_counter_per_series')],
+            },
+        ),
+        migrations.CreateModel(
+            name='DayCost',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField(help_text='In UTC.')),
+                ('purchase', models.CharField(blank=True, max_length=12)),
+                ('source', models.CharField(blank=True, help_text='Where the prices come from.', max_length=12)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('vcpu_h', models.FloatField(default=0)),
+                ('cost_usd', models.DecimalField(decimal_places=8, default=0, max_digits=18)),
+                ('spot_usd', models.DecimalField(decimal_places=8, default=0, help_text='Of that, lost to Spot.', max_digits=18)),
+                ('retries_usd', models.DecimalField(decimal_places=8, default=0, help_text='Lost to retries.', max_digits=18)),
+                ('cancels_usd', models.DecimalField(decimal_places=8, default=0, help_text='Lost to cancelled jobs.', max_digits=18)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('day', 'purchase', 'source'), name='one_sum_per_day_and_price')],
             },
         ),
         migrations.CreateModel(
@@ -161,7 +202,11 @@ class Migration(migrations.Migration):
                 ('count', models.PositiveBigIntegerField(default=0, help_text='Increases with any progress within the stage.')),
                 ('encoded_frames', models.PositiveBigIntegerField(default=0, help_text='Total work done, in frames, including units in progress.')),
                 ('units_done', models.PositiveIntegerField(db_default=0, default=0, help_text='Video and audio units that it finished.')),
+                ('finished_work_s', models.FloatField(db_default=0, default=0, help_text='Seconds for which it held the units that it finished, added up.')),
+                ('lost_work_s', models.FloatField(db_default=0, default=0, help_text='Seconds for which it held the units that it had not finished when it ended.')),
                 ('machine_id', models.CharField(blank=True, db_default='', help_text="The kernel's boot id: the same for all containers of a machine until it restarts.", max_length=64)),
+                ('ec2_instance_id', models.CharField(blank=True, db_default='', help_text='Id of the EC2 machine that runs the container, if known.', max_length=32)),
+                ('leaving_at', models.DateTimeField(blank=True, help_text='When EC2 announced that it takes the machine back: the container leaves.', null=True)),
                 ('error_code', models.CharField(blank=True, db_default='', help_text="The media engine's code for why this machine could not read the file.", max_length=50)),
                 ('exit_code', models.SmallIntegerField(blank=True, null=True)),
                 ('units_in_progress', models.JSONField(blank=True, default=list, help_text='Names of the units that it held, unfinished, when it ended.')),
@@ -172,10 +217,35 @@ class Migration(migrations.Migration):
                 ('batch_log_stream', models.CharField(blank=True, max_length=512)),
                 ('batch_status_at', models.DateTimeField(blank=True, help_text='When the observation last changed.', null=True)),
                 ('missing_responses', models.PositiveSmallIntegerField(default=0, help_text='Consecutive responses in which the Batch job was missing.')),
+                ('started_at', models.DateTimeField(blank=True, help_text='When the container started.', null=True)),
+                ('stopped_at', models.DateTimeField(blank=True, help_text='When the container stopped.', null=True)),
+                ('machine_arn', models.CharField(blank=True, db_default='', help_text="The machine: ECS's container instance, or only its cluster if AWS names none.", max_length=512)),
+                ('instance_type', models.CharField(blank=True, db_default='', max_length=32)),
+                ('availability_zone', models.CharField(blank=True, db_default='', max_length=32)),
+                ('purchase', models.CharField(blank=True, db_default='', help_text='How the machine is paid for; empty if unknown.', max_length=12)),
+                ('price_vcpu_h_usd', models.DecimalField(blank=True, decimal_places=8, help_text='Price of a vCPU for an hour, in US dollars.', max_digits=12, null=True)),
+                ('price_source', models.CharField(blank=True, db_default='', help_text='Where that price comes from.', max_length=12)),
+                ('cost_usd', models.DecimalField(blank=True, decimal_places=8, help_text='From start to stop, times vCPUs, times price, in US dollars. Never changes once it is there.', max_digits=14, null=True)),
+                ('wasted_usd', models.DecimalField(blank=True, decimal_places=8, help_text='The part of it that brought no finished unit.', max_digits=14, null=True)),
+                ('wasted_by', models.CharField(blank=True, db_default='', help_text='What that part was lost to; empty for nothing.', max_length=8)),
                 ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='batchreel.job')),
             ],
             options={
                 'ordering': ['job', 'number'],
+            },
+        ),
+        migrations.CreateModel(
+            name='MachinePrice',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('instance_type', models.CharField(max_length=32)),
+                ('availability_zone', models.CharField(blank=True, help_text='Empty for prices of the whole region.', max_length=32)),
+                ('source', models.CharField(max_length=12)),
+                ('day', models.DateField(help_text='In UTC.')),
+                ('machine_h_usd', models.DecimalField(decimal_places=8, help_text='Of the whole machine, for an hour.', max_digits=14)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('day', 'source', 'instance_type', 'availability_zone'), name='one_price_per_machine_and_day')],
             },
         ),
         migrations.CreateModel(
@@ -333,6 +403,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='attempt',
             index=models.Index(condition=models.Q(('ended_at__isnull', False), ('tallied', False)), fields=['ended_at'], name='attempt_untallied'),
+        ),
+        migrations.AddIndex(
+            model_name='attempt',
+            index=models.Index(condition=models.Q(('cost_usd__isnull', True)), fields=['id'], name='attempt_without_cost'),
+        ),
+        migrations.AddIndex(
+            model_name='attempt',
+            index=models.Index(condition=models.Q(('cost_usd__gt', 0)), fields=['started_at'], name='attempt_cost_by_start'),
         ),
         migrations.AddConstraint(
             model_name='attempt',

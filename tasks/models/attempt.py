@@ -111,7 +111,6 @@ class Attempt(models.Model):
         help_text="The machine: ECS's container instance, or only its cluster if AWS names none.",
     )
     # What it cost. Written by the cost tick: the machine while it is known to ECS, the price once at the end.
-    ec2_instance_id = models.CharField(max_length=32, blank=True, db_default="")
     instance_type = models.CharField(max_length=32, blank=True, db_default="")
     availability_zone = models.CharField(max_length=32, blank=True, db_default="")
     purchase = models.CharField(

@@ -79,7 +79,8 @@ def encoded(path: Path, plan: Plan, index: int, folder: Path, present: ByteRange
 
 
 def encoded_audio(path: Path, plan: Plan, folder: Path, present: ByteRanges | None = None) -> UnitOutput:
-    """Encode the audio unit, and return its output without its CPU time."""
+    """Encode the last audio unit, and return its output without its CPU time."""
     folder.mkdir(exist_ok=True)
-    output = encode_audio(path, plan, folder, progress=lambda _: None, stop=threading.Event(), present=present)
+    index = len(plan.audio_units) - 1
+    output = encode_audio(path, plan, index, folder, progress=lambda _: None, stop=threading.Event(), present=present)
     return dataclasses.replace(output, cpu_s=0)

@@ -56,7 +56,9 @@ def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) 
     report = context.media_progress(slot, lease, round(plan.audio_end_s(lease.index) * 1000))
 
     def encode(source: LocalSource) -> UnitOutput:
-        return encode_audio(source.path, plan, lease.index, folder, progress=report, stop=context.stop, present=source.present)
+        return encode_audio(
+            source.path, plan, lease.index, folder, progress=report, stop=context.stop, present=source.present
+        )
 
     reads = None if plan.reads is None or lease.is_redo else plan.reads.of_audio()
     return _store_and_finish(context, lease, slot, folder, _encode(context, slot, reads, encode))

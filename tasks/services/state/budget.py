@@ -46,5 +46,5 @@ def next_final_status_at(job: Job) -> Any:
 
 def final_status_deadlines(job: Job) -> list[datetime]:
     """Return when the waits for the final status of the undecided attempts run out."""
-    undecided = ended_attempts(job).filter(counted=None)
-    return [ended_at + final_status_wait() for ended_at in undecided.values_list("ended_at", flat=True)]
+    ended: list[Any] = list(ended_attempts(job).filter(counted=None).values_list("ended_at", flat=True))
+    return [ended_at + final_status_wait() for ended_at in ended]

@@ -24,11 +24,11 @@ from tasks.models import Attempt, DayCost, Machine, MachinePrice, Unit, Video
 from tasks.selectors.costs import costs_of, month_by_day, month_by_video
 from tasks.services.container_api.finish import finish_unit
 from tasks.services.costs.ended import work_out_costs
+from tasks.services.removal.purge import purge_deleted
 from tasks.services.requests.delete import delete_video
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.observe import observe
-from tasks.services.ticks.purge import purge_deleted
 from tests.factories import (
     ScriptedBatch,
     age,
