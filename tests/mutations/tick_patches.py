@@ -193,8 +193,8 @@ TICK_PATCHES: tuple[Patch, ...] = (
         name="only the first wait that runs out can make a waiting job due",
         promise=6,
         file="tasks/services/state/budget.py",
-        old='for ended_at in undecided.values_list("ended_at", flat=True)]\n',
-        new='for ended_at in undecided.values_list("ended_at", flat=True)[:0]]\n',
+        old="    return [ended_at + final_status_wait() for ended_at in ended]\n",
+        new="    return [ended_at + final_status_wait() for ended_at in ended[:0]]\n",
         tests=(f"{_SERVICES}/test_attempt_limit.py::test_job_is_due_at_once_when_an_earlier_final_status_came_first",),
     ),
     Patch(

@@ -65,5 +65,5 @@ def _keep_policies() -> None:
             found["RedrivePolicy"] = json.dumps(json.loads(found["RedrivePolicy"]), separators=(",", ":"))
         return found
 
-    Queue._set_attributes = set_and_keep_policy  # type: ignore[method-assign] # noqa: SLF001 - as above
+    Queue._set_attributes = set_and_keep_policy  # type: ignore[assignment,method-assign] # noqa: SLF001 - as above
     Queue.attributes = property(compact)  # type: ignore[assignment,method-assign] # on purpose

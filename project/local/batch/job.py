@@ -99,6 +99,14 @@ class BatchJob:
         """Return the job's ARN, in the region of its queue."""
         return f"arn:aws:batch:{self.submission.queue.region}:{ACCOUNT_ID}:job/{self.job_id}"
 
+    @property
+    def placed_run(self) -> ContainerRun:
+        """Return the current or most recent start. Raises RuntimeError if there was none."""
+        if self.run is None:
+            message = f"job {self.job_id} was never placed"
+            raise RuntimeError(message)
+        return self.run
+
     def summary(self) -> dict[str, Any]:
         """Return the JobSummary of ListJobs."""
         shape: dict[str, Any] = {

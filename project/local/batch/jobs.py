@@ -166,7 +166,7 @@ class JobTable:
     def mark_hanging(self, job: BatchJob, *, stop: Callable[[], None]) -> None:
         """Record that the job stays in STARTING. A terminate calls `stop`."""
         with self._changed:
-            _current_run(job).stop = stop
+            job.placed_run.stop = stop
             terminated = job.is_terminated
         if terminated:
             stop()
@@ -179,7 +179,7 @@ class JobTable:
         If the job was terminated in the meantime, stop the process immediately.
         """
         with self._changed:
-            run = _current_run(job)
+            run = job.placed_run
             run.kill = kill
             run.started_at_ms = _now_ms()
             run.log_stream_name = log_stream_name
@@ -192,7 +192,7 @@ class JobTable:
     def mark_timed_out(self, job: BatchJob) -> None:
         """Record that the job's process is being stopped because of its timeout."""
         with self._changed:
-            _current_run(job).timed_out = True
+            job.placed_run.timed_out = True
 
     def mark_ended(
         self, job: BatchJob, *, exit_code: int | None, reason: str = "", status_reason: str = CONTAINER_EXITED
@@ -202,7 +202,7 @@ class JobTable:
         The job becomes SUCCEEDED, FAILED, or RUNNABLE for another run.
         """
         with self._changed:
-            run = _current_run(job)
+            run = job.placed_run
             if run.loss is not None:
                 exit_code, reason, status_reason = run.loss.exit_code, run.loss.reason, run.loss.status_reason
             run.stop = run.kill = None
@@ -267,12 +267,8 @@ class JobTable:
                 break
             self._vcpus_in_use[compute.arn] += job.submission.vcpus
             job.status_reason = ""
-            job.run = ContainerRun(
-                number=len(job.ended_runs) + 1,
-                compute_arn=compute.arn,
-                cluster=compute.cluster,
-                machine_arn=compute.machine_arn,
-            )
+            number = len(job.ended_runs) + 1
+            job.run = ContainerRun(number, compute.arn, cluster=compute.cluster, machine_arn=compute.machine_arn)
             self._enter(job, BatchStatus.STARTING)
             placed.append(job)
         waiting.extendleft(reversed(held))
@@ -312,13 +308,6 @@ class JobTable:
         if job.status_reason != reason:
             job.status_reason = reason
             self._publish(QUEUE_BLOCKED, job)
-
-
-def _current_run(job: BatchJob) -> ContainerRun:
-    if job.run is None:
-        message = f"job {job.job_id} was never placed"
-        raise RuntimeError(message)
-    return job.run
 
 
 def _now_ms() -> int:
