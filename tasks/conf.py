@@ -97,6 +97,16 @@ class BridgeSettings:
     """Name or ARN of the helpers' job queue. VIDEO_BATCH_HELPER_QUEUE, unless BATCHREEL sets it. If
     empty, helpers use `job_queue`."""
 
+    on_demand_queue: str = ""
+    """Name or ARN of a job queue whose machines EC2 does not take back. VIDEO_BATCH_ON_DEMAND_QUEUE,
+    unless BATCHREEL sets it. If empty, every lead uses `job_queue`."""
+
+    reclaims_before_on_demand: int = 2
+    """A lead goes to `on_demand_queue` after this number of reclaimed leads in a row. 0: always."""
+
+    capacity_wait_s: float = 600
+    """A lead goes to `on_demand_queue` after AWS Batch has had no capacity for it for this time."""
+
     max_helpers: int = 31
     """Most helpers of one job, next to its lead. 0: each job has one container."""
 
@@ -412,14 +422,14 @@ class BridgeSettings:
     """Seconds for which a process sends no wake-ups after one failed, so that a request that saves
     many videos waits for an unavailable broker only once."""
 
-    def queue_of(self, *, is_helper: bool) -> str:
+    def queue_of(self, *, is_helper: bool = False, on_demand: bool = False) -> str:
         """Return the job queue for a lead, or for a helper."""
-        return (is_helper and self.helper_queue) or self.job_queue
+        return (is_helper and self.helper_queue) or (on_demand and self.on_demand_queue) or self.job_queue
 
     @property
     def queues(self) -> tuple[str, ...]:
         """The job queues that have Batch jobs of ours, each once."""
-        return tuple(dict.fromkeys((self.job_queue, self.queue_of(is_helper=True))))
+        return tuple(dict.fromkeys(filter(None, (self.job_queue, self.helper_queue, self.on_demand_queue))))
 
 
 @cache
@@ -435,6 +445,7 @@ def bridge_settings() -> BridgeSettings:
         raise ImproperlyConfigured(message)
     overrides.setdefault("job_queue", getattr(settings, "VIDEO_BATCH_JOB_QUEUE", ""))
     overrides.setdefault("helper_queue", getattr(settings, "VIDEO_BATCH_HELPER_QUEUE", ""))
+    overrides.setdefault("on_demand_queue", getattr(settings, "VIDEO_BATCH_ON_DEMAND_QUEUE", ""))
     overrides.setdefault("event_queue_url", getattr(settings, "VIDEO_BATCH_EVENT_QUEUE_URL", ""))
     overrides.setdefault("job_definition", getattr(settings, "VIDEO_BATCH_JOB_DEFINITION", ""))
     return BridgeSettings(**overrides)

@@ -25,6 +25,7 @@ from .services.removal.purge import purge
 from .services.requests.request import request_missing_jobs
 from .services.ticks.alerts import alert_overdue, alert_stuck_runnable
 from .services.ticks.ambiguous import resolve_ambiguous
+from .services.ticks.capacity import leave_spot
 from .services.ticks.grant import read_queues
 from .services.ticks.lease import TickLease, run_tick
 from .services.ticks.observe import observe
@@ -85,8 +86,9 @@ def observe_tick(lease: TickLease) -> None:
 
 @tick(RESCUE)
 def rescue_tick(lease: TickLease) -> None:
-    """Replace dead and stalled containers, reschedule jobs without a live attempt, alert operators."""
+    """Replace dead and stalled containers, leave Spot without capacity, reschedule idle jobs, alert operators."""
     rescue(batch=aws_batch(), continuous_since=lease.continuous_since)
+    leave_spot()
     resume_idle()
     alert_stuck_runnable()
     alert_overdue()

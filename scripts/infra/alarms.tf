@@ -199,7 +199,8 @@ resource "aws_cloudwatch_event_rule" "queue_blocked" {
   event_pattern = jsonencode({
     source        = ["aws.batch"]
     "detail-type" = ["Batch Job Queue Blocked"]
-    resources     = [aws_batch_job_queue.containers.arn]
+    # Without Spot capacity helpers wait, which delays nobody else.
+    resources = [for key, each in aws_batch_job_queue.containers : each.arn if key != "helpers"]
   })
 }
 

@@ -121,13 +121,26 @@ resource "aws_batch_compute_environment" "machines" {
   }
 }
 
+# Leads go to the first queue: Spot, or On-Demand while Spot has no machine. Helpers never wait before a lead: where two queues share an
+# environment, AWS Batch serves the one of higher priority first. The third is for leads that Spot failed.
+locals {
+  job_queues = { for key, each in {
+    leads     = { name = var.name, priority = 10, environments = ["spot", "on-demand"] }
+    helpers   = { name = "${var.name}-helpers", priority = 1, environments = ["spot"] }
+    on-demand = { name = "${var.name}-on-demand", priority = 10, environments = ["on-demand"] }
+    } : key => merge(each, { environments = [for name in each.environments : name if contains(keys(local.compute_environments), name)] })
+    if length(setintersection(each.environments, keys(local.compute_environments))) > 0
+  }
+}
+
 resource "aws_batch_job_queue" "containers" {
-  name     = var.name
+  for_each = local.job_queues
+  name     = each.value.name
   state    = "ENABLED"
-  priority = 1
+  priority = each.value.priority
 
   dynamic "compute_environment_order" {
-    for_each = [for name in ["spot", "on-demand"] : name if contains(keys(local.compute_environments), name)]
+    for_each = each.value.environments
 
     content {
       order               = compute_environment_order.key + 1

@@ -2,13 +2,13 @@
 
 locals {
   event_rules = {
-    # Only the Batch jobs of our queue: the detail is a job as DescribeJobs returns it.
+    # Only the Batch jobs of our queues: the detail is a job as DescribeJobs returns it.
     batch = {
       description = "What happens to the Batch jobs of ${var.name}"
       pattern = {
         source        = ["aws.batch"]
         "detail-type" = ["Batch Job State Change", "Batch Job Queue Blocked"]
-        detail        = { jobQueue = [aws_batch_job_queue.containers.arn] }
+        detail        = { jobQueue = [for each in aws_batch_job_queue.containers : each.arn] }
       }
     }
     # EC2 has no way to filter by owner: the site ignores machines on which it has no container.

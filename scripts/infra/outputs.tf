@@ -3,6 +3,8 @@ output "site_environment" {
   value = merge(local.container_settings, {
     LOG_FORMAT                  = "json"
     VIDEO_BATCH_EVENT_QUEUE_URL = aws_sqs_queue.events.url
+    VIDEO_BATCH_HELPER_QUEUE    = try(aws_batch_job_queue.containers["helpers"].name, "")
+    VIDEO_BATCH_ON_DEMAND_QUEUE = try(aws_batch_job_queue.containers["on-demand"].name, "")
   })
 }
 
@@ -16,9 +18,9 @@ output "job_definition" {
   value       = one([for each in aws_batch_job_definition.transcode : "${each.name}:${each.revision}"])
 }
 
-output "job_queue_arn" {
-  description = "ARN of the job queue."
-  value       = aws_batch_job_queue.containers.arn
+output "job_queue_arns" {
+  description = "ARNs of the job queues, by what they are for."
+  value       = { for key, each in aws_batch_job_queue.containers : key => each.arn }
 }
 
 output "bucket" {

@@ -66,7 +66,7 @@ data "aws_iam_policy_document" "site" {
   statement {
     sid       = "Submit"
     actions   = ["batch:SubmitJob"]
-    resources = [aws_batch_job_queue.containers.arn, local.definition_arn, "${local.definition_arn}:*"]
+    resources = concat([for each in aws_batch_job_queue.containers : each.arn], [local.definition_arn, "${local.definition_arn}:*"])
   }
 
   # SubmitJob with tags requires this permission too.

@@ -21,7 +21,7 @@ locals {
     BATCHREEL                  = jsonencode(local.bridge_settings)
     STORAGE_BUCKET             = aws_s3_bucket.media.id
     VIDEO_BATCH_JOB_DEFINITION = local.job_definition
-    VIDEO_BATCH_JOB_QUEUE      = aws_batch_job_queue.containers.name
+    VIDEO_BATCH_JOB_QUEUE      = aws_batch_job_queue.containers["leads"].name
   }
 
   # Built from names, not from resources, because BATCHREEL contains the ARN of its own parameter.

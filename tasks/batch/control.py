@@ -7,7 +7,7 @@ registration that would only add an equal revision), and raises only BatchError.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -117,8 +117,10 @@ def describe_queue(name: str) -> JobQueue | None:
     )
 
 
-def describe_compute_environments(names: tuple[str, ...]) -> list[ComputeEnvironment]:
+def describe_compute_environments(names: Sequence[str]) -> list[ComputeEnvironment]:
     """Return the compute environments with these names or ARNs, without those that do not exist."""
+    if not names:  # to AWS, no name means all of the account
+        return []
     client = _client()
     with converted_errors("DescribeComputeEnvironments", client):
         found = client.describe_compute_environments(computeEnvironments=list(names))["computeEnvironments"]
@@ -184,19 +186,24 @@ def submit_command(name: str, command: Sequence[str], *, queue: str, definition:
         )["jobId"]
 
 
-def permission_probes(*, queue: str, definition: str) -> dict[str, Callable[[], object]]:
+def permission_probes(*, queues: Sequence[str], definition: str) -> dict[str, Callable[[], object]]:
     """Return IAM action -> a call that requires it and changes nothing.
 
     Each is a read, or a SubmitJob that AWS rejects for its job name if the action is allowed.
     """
-    client = _client()
+    client, first = _client(), queues[0] if queues else ""
+
+    def submit_no_job(queue: str) -> object:
+        return client.submit_job(jobName=_NO_NAME, jobQueue=queue, jobDefinition=definition)
+
     calls: dict[str, Callable[[], object]] = {
         "batch:DescribeJobs": lambda: client.describe_jobs(jobs=["doctor"]),
-        "batch:ListJobs": lambda: client.list_jobs(jobQueue=queue, jobStatus="RUNNING", maxResults=1),
-        "batch:DescribeJobQueues": lambda: client.describe_job_queues(jobQueues=[queue]),
+        "batch:ListJobs": lambda: client.list_jobs(jobQueue=first, jobStatus="RUNNING", maxResults=1),
+        "batch:DescribeJobQueues": lambda: client.describe_job_queues(jobQueues=list(queues)),
         "batch:DescribeComputeEnvironments": lambda: client.describe_compute_environments(maxResults=1),
         "batch:DescribeJobDefinitions": lambda: client.describe_job_definitions(maxResults=1),
-        "batch:SubmitJob": lambda: client.submit_job(jobName=_NO_NAME, jobQueue=queue, jobDefinition=definition),
+        "batch:SubmitJob": lambda: submit_no_job(first),
+        **{f"batch:SubmitJob to {name}": partial(submit_no_job, name) for name in queues[1:]},
     }
 
     def translated_call(action: str, call: Callable[[], object]) -> Callable[[], object]:

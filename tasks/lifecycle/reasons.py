@@ -54,6 +54,12 @@ class Reason(enum.StrEnum):
     DISK_FULL = "DISK_FULL", Counts.NO, "The machine's disk was full.", True
     DISK_FAILED = "DISK_FAILED", Counts.NO, "The machine's disk failed or was read-only.", True
     SCRATCH_TOO_SMALL = "SCRATCH_TOO_SMALL", Counts.NO, "The machine's disk had no room for the source.", True
+    NO_CAPACITY = (
+        "NO_CAPACITY",
+        Counts.NO,
+        "AWS had no Spot machine for too long. The next attempt gets an On-Demand machine.",
+        True,
+    )
     # The machine or the file is at fault, which only another machine can show: not counted, or a bad machine would use
     # up the attempts of good files; a loss, so that it cannot be repeated forever.
     INPUT_SUSPECT = (

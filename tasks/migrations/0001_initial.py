@@ -179,6 +179,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.PositiveIntegerField()),
                 ('helps', models.PositiveIntegerField(blank=True, help_text='Number of the lead that this attempt helps; empty for a lead.', null=True)),
+                ('on_demand', models.BooleanField(db_default=False, default=False, help_text='Whether it was submitted to the queue of On-Demand machines.')),
                 ('state', models.CharField(choices=[('SUBMITTING', 'SUBMITTING'), ('SUBMITTED', 'SUBMITTED'), ('RUNNING', 'RUNNING'), ('SUCCEEDED', 'SUCCEEDED'), ('FAILED', 'FAILED'), ('LOST', 'LOST'), ('CANCELLED', 'CANCELLED')], default='SUBMITTING', max_length=12)),
                 ('reason', models.CharField(blank=True, max_length=50)),
                 ('reason_message', models.TextField(blank=True)),

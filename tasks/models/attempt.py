@@ -19,6 +19,9 @@ class Attempt(models.Model):
     helps = models.PositiveIntegerField(
         null=True, blank=True, help_text="Number of the lead that this attempt helps; empty for a lead."
     )
+    on_demand = models.BooleanField(
+        default=False, db_default=False, help_text="Whether it was submitted to the queue of On-Demand machines."
+    )
     state = models.CharField(max_length=12, choices=choices(AttemptState), default=AttemptState.SUBMITTING.value)
     reason = models.CharField(max_length=50, blank=True)
     reason_message = models.TextField(blank=True)

@@ -297,6 +297,23 @@ def test_queue_falls_back_to_on_demand_when_spot_has_no_capacity(applied: Applie
     assert len(kinds[0]["instanceTypes"]) >= 3
 
 
+def test_leads_never_wait_behind_helpers_when_queues_share_machines(applied: Applied) -> None:
+    batch = applied.client("batch")
+    queues = {each["jobQueueName"]: each for each in batch.describe_job_queues()["jobQueues"]}
+    assert {name: each["priority"] for name, each in queues.items()} == {
+        NAME: 10,
+        f"{NAME}-helpers": 1,
+        f"{NAME}-on-demand": 10,
+    }
+    environments = {name: len(each["computeEnvironmentOrder"]) for name, each in queues.items()}
+    assert environments == {NAME: 2, f"{NAME}-helpers": 1, f"{NAME}-on-demand": 1}
+    site = applied.outputs["site_environment"]
+    assert (site["VIDEO_BATCH_HELPER_QUEUE"], site["VIDEO_BATCH_ON_DEMAND_QUEUE"]) == (
+        f"{NAME}-helpers",
+        f"{NAME}-on-demand",
+    )
+
+
 def test_machines_are_updated_in_place_when_the_configuration_changes(applied: Applied, tmp_path: Path) -> None:
     # Replacing an environment would terminate all running containers.
     image, types, disk = (
@@ -443,8 +460,8 @@ def test_events_reach_the_queue_only_from_our_rules_when_they_are_applied(applie
     assert json.loads(queue["RedrivePolicy"])["maxReceiveCount"] == 3
     assert queue["SqsManagedSseEnabled"] == "true"
     assert int(queue["VisibilityTimeout"]) == VISIBILITY_TIMEOUT_S
-    queue_arn = applied.client("batch").describe_job_queues(jobQueues=[NAME])["jobQueues"][0]["jobQueueArn"]
-    assert json.loads(rules["batch"]["EventPattern"])["detail"] == {"jobQueue": [queue_arn]}
+    queue_arns = {each["jobQueueArn"] for each in applied.client("batch").describe_job_queues()["jobQueues"]}
+    assert set(json.loads(rules["batch"]["EventPattern"])["detail"]["jobQueue"]) == queue_arns
 
 
 def cancel_stopped_container(applied: Applied, folder: Path) -> None:

@@ -214,7 +214,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         promise=6,
         file="tasks/container/files.py",
         old="        if _is_stored(key, path.stat().st_size, deadline):\n",
-        new="        if _is_stored(key, path.stat().st_size, _retry_deadline(stop)):\n",
+        new="        if _is_stored(key, path.stat().st_size, retry_deadline(stop)):\n",
         tests=(
             "tests/contract/test_container_files.py::test_storage_retry_ends_before_the_stage_limit_when_calls_are_slow",
         ),

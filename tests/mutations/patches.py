@@ -16,6 +16,7 @@ from tests.mutations.push_patches import PUSH_PATCHES
 from tests.mutations.removal_patches import REMOVAL_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
 from tests.mutations.sandbox_patches import SANDBOX_PATCHES
+from tests.mutations.scale_patches import SCALE_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
 from tests.mutations.tick_patches import TICK_PATCHES
@@ -29,6 +30,7 @@ PATCHES: tuple[Patch, ...] = tuple(
         (
             *REQUEST_PATCHES,
             *SUBMIT_PATCHES,
+            *SCALE_PATCHES,
             *BACKLOG_PATCHES,
             *BROKER_PATCHES,
             *CONTAINER_API_PATCHES,

@@ -29,31 +29,42 @@ if TYPE_CHECKING:
 REGISTER = "Run `manage.py register_job_definition`."
 
 
-def check_queue() -> Iterator[Finding]:
-    """Yield one finding for the queue and one for each of its compute environments."""
-    name = bridge_settings().job_queue
-    if not name:
+def check_queues() -> Iterator[Finding]:
+    """Yield one finding for each queue and one for each compute environment."""
+    conf = bridge_settings()
+    if not conf.job_queue:
         yield failed("queue", "VIDEO_BATCH_JOB_QUEUE is not set.", fix="Set it to the name of the AWS Batch job queue.")
         return
-    part = "queue"
+    names: list[str] = []
+    for queue in conf.queues:
+        yield from _queue(queue, names)
+    part = "compute"
     try:
-        queue = describe_queue(name)
-        if queue is None:
-            text = f"AWS Batch has no queue {name} in {region()}."
-            yield failed("queue", text, fix="Correct VIDEO_BATCH_JOB_QUEUE or the region, or create the queue.")
-            return
-        yield _enabled_and_valid(
-            "queue", queue.name, state=queue.state, status=queue.status, reason=queue.status_reason
-        )
-        part = "compute"
-        environments = describe_compute_environments(queue.compute_environments)
+        environments = describe_compute_environments(list(dict.fromkeys(names)))
     except BatchError as error:
         yield unknown(part, f"{error_line(error)}.", fix=suggested_fix(error))
         return
-    if not environments:
-        yield failed("compute", f"The queue {name} has no compute environment.", fix="Add one to the queue.")
     for environment in environments:
-        yield _compute(environment, vcpus=bridge_settings().vcpus)
+        yield _compute(environment, vcpus=conf.vcpus)
+
+
+def _queue(name: str, environments: list[str]) -> Iterator[Finding]:
+    """Yield the findings for a queue, and append the names of its compute environments."""
+    try:
+        queue = describe_queue(name)
+    except BatchError as error:
+        yield unknown("queue", f"{error_line(error)}.", fix=suggested_fix(error))
+        return
+    if queue is None:
+        text = f"AWS Batch has no queue {name} in {region()}."
+        yield failed(
+            "queue", text, fix="Correct the variable VIDEO_BATCH_..._QUEUE or the region, or create the queue."
+        )
+        return
+    yield _enabled_and_valid("queue", queue.name, state=queue.state, status=queue.status, reason=queue.status_reason)
+    environments.extend(queue.compute_environments)
+    if not queue.compute_environments:
+        yield failed("compute", f"The queue {name} has no compute environment.", fix="Add one to the queue.")
 
 
 def check_definition() -> Iterator[Finding]:

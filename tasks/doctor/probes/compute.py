@@ -56,12 +56,13 @@ _EXAMPLES = 6
 def check_compute() -> Iterator[Finding]:
     """Yield findings for instance types, disk, subnets and images.
 
-    Yield nothing if the queue cannot be read: its own check reports why.
+    Yield nothing if a queue cannot be read: its own check reports why.
     """
     conf = bridge_settings()
     try:
-        queue = describe_queue(conf.job_queue) if conf.job_queue else None
-        environments = describe_compute_environments(queue.compute_environments) if queue else []
+        queues = [queue for name in conf.queues if (queue := describe_queue(name))]
+        names = dict.fromkeys(name for queue in queues for name in queue.compute_environments)
+        environments = describe_compute_environments(list(names))
     except BatchError:
         return
     for environment in environments:

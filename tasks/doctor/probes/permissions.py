@@ -34,7 +34,7 @@ def check_permissions() -> Iterator[Finding]:
     """
     denied = 0
     bridge = bridge_settings()
-    exercised = permission_probes(queue=bridge.job_queue, definition=bridge.job_definition) | _bucket_calls(
+    exercised = permission_probes(queues=bridge.queues, definition=bridge.job_definition) | _bucket_calls(
         default_bucket()
     )
     for action, call in exercised.items():

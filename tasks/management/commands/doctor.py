@@ -13,7 +13,7 @@ from ...batch.aws import aws_batch
 from ...doctor.events import check_events
 from ...doctor.finding import Status
 from ...doctor.from_batch import check_from_batch
-from ...doctor.probes.batch import check_definition, check_queue
+from ...doctor.probes.batch import check_definition, check_queues
 from ...doctor.probes.broker import check_broker
 from ...doctor.probes.compute import check_compute
 from ...doctor.probes.database import check_database
@@ -37,7 +37,7 @@ PROBES = (
     Probe("broker", check_broker),
     Probe("ticks", check_ticks),
     Probe("storage", check_storage),
-    Probe("queue", check_queue),
+    Probe("queue", check_queues),
     Probe("definition", check_definition),
     Probe("machines", check_compute),
     Probe("permissions", check_permissions),

@@ -25,6 +25,7 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 | Batch: job missing, and no heartbeat        | LOST: BATCH_JOB_MISSING       | undecided | observe |
 | started, but not claimed in time            | LOST: START_TIMEOUT           | no        | rescue  |
 | no heartbeat                                | LOST: HEARTBEAT_TIMEOUT       | undecided | rescue  |
+| Batch: no capacity on Spot for too long     | LOST: NO_CAPACITY             | no        | capacity|
 | silent or not claimed, after a break        | LOST: CONNECTION_LOST         | no        | rescue  |
 | heartbeats, but no progress                 | LOST: STALLED                 | yes       | rescue  |
 | job cancelled by a person                   | CANCELLED: CANCELLED          | no        | cancel  |

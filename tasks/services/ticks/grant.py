@@ -31,6 +31,7 @@ from ..state.budget import decide_for, next_final_status_at
 from ..state.dead_job import explain_dead
 from ..state.resources import memory_mib, timeout_s
 from ..state.transition import transition
+from .capacity import wants_on_demand
 
 logger = logging.getLogger(__name__)
 
@@ -199,16 +200,17 @@ def _grant_one(job: Job) -> Attempt | None:
         return None
     number = job.fence + 1
     transition(job, JobEvent.GRANT, text=f"attempt {number}", fence=number, next_attempt_at=None)
-    return create_attempt(job, number=number, memory=memory_mib(job))
+    return create_attempt(job, number=number, memory=memory_mib(job), on_demand=wants_on_demand(job))
 
 
-def create_attempt(job: Job, *, number: int, memory: int, helps: int | None = None) -> Attempt:
+def create_attempt(job: Job, *, number: int, memory: int, helps: int | None = None, on_demand: bool = False) -> Attempt:
     """Create an attempt with this memory in MiB for a locked job. `helps` is the number of a helper's lead."""
     conf = bridge_settings()
     return Attempt.objects.create(
         job=job,
         number=number,
         helps=helps,
+        on_demand=on_demand,
         batch_job_name=f"{conf.job_name_prefix}-{job.pk}-{number}",
         vcpus=conf.vcpus,
         memory_mib=memory,

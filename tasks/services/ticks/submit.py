@@ -119,7 +119,7 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
         batch_job_id = batch.submit(
             Submission(
                 name=attempt.batch_job_name,
-                queue=bridge_settings().queue_of(is_helper=attempt.is_helper),
+                queue=bridge_settings().queue_of(is_helper=attempt.is_helper, on_demand=attempt.on_demand),
                 parameters=definition.parameters(job_id=job_id, attempt=attempt.number),
                 environment=definition.environment(job_id=job_id, attempt=attempt.number),
                 tags=definition.tags(video_id=str(attempt.job.video_id), job_id=job_id),

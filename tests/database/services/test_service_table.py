@@ -312,6 +312,7 @@ def _put_unit(unit: Unit, state: UnitState, fence: str, attempt: Attempt) -> Lea
         fence=_OUR_FENCE + {"old": 1, "same": 0, "new": -1}[fence],
         lease_id=_LEASE_ID if fence == "same" else "another-lease",
         attempt=None if state == U.PENDING else attempt,
+        leased_at=None if state == U.PENDING else Now(),
     )
     return Lease(
         unit_id=unit.pk,
