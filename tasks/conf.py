@@ -238,7 +238,7 @@ class BridgeSettings:
 
     one_machine_verdicts: int = 3
     """Number of containers of one machine that must fail in the same way to read a file before the
-    file is rejected, if no other machine has worked on the job. Two machines suffice in any case."""
+    file is rejected, if no other machine works for the site. Two machines suffice in any case."""
 
     backoff_first_s: float = 10
     """Seconds before the second attempt; they double with each failure in a row, with jitter.

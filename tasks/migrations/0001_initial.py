@@ -242,7 +242,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('next_attempt_at__isnull', False), models.Q(('fence__gt', 0), ('priority', 'upload'), _connector='OR')), fields=['next_attempt_at'], name='job_due_before_bulk'),
+            index=models.Index(condition=models.Q(('next_attempt_at__isnull', False), ('priority', 'upload')), fields=['next_attempt_at'], name='job_due_before_bulk'),
         ),
         migrations.AddIndex(
             model_name='job',

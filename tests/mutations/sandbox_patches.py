@@ -143,8 +143,8 @@ SANDBOX_PATCHES: tuple[Patch, ...] = (
         name="one machine is enough although others exist",
         promise=6,
         file="tasks/services/container_api/suspect.py",
-        old="    return not ran_elsewhere.exists() and ",
-        new="    return ",
+        old=" and not _has_other_machines(job, attempt)\n",
+        new="\n",
         tests=(f"{_SUSPECT}::test_one_machine_is_not_enough_when_another_one_has_worked_on_the_job",),
     ),
     Patch(

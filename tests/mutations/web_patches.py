@@ -156,8 +156,8 @@ WEB_PATCHES: tuple[Patch, ...] = (
         name="an import uses up the quota of its owners",
         promise=17,
         file="tasks/services/requests/quota.py",
-        old=", state__in=ACTIVE_JOB_STATES, priority=JobPriority.UPLOAD)",
-        new=", state__in=ACTIVE_JOB_STATES)",
+        old="video__owner=owner.pk, priority=JobPriority.UPLOAD)",
+        new="video__owner=owner.pk)",
         tests=(f"{_WEB}/test_quotas.py::test_upload_is_accepted_when_only_an_imports_jobs_are_active",),
     ),
 )

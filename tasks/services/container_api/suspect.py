@@ -5,23 +5,34 @@ memory or a dying disk. So one machine's word fails only its attempt. If another
 the same way, it is the file, and the job fails with the message for its owner.
 
 A site with a single machine, such as a laptop, has no second one to ask. There, the agreement of
-several containers is enough (`one_machine_verdicts`).
+several containers is enough (`one_machine_verdicts`). A machine with bad memory fails so fast that it
+may get all attempts of a job, so what decides is whether the site has another machine, not whether
+the job was there.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from ...conf import bridge_settings
 from ...lifecycle.exit_codes import ExitCode
 from ...lifecycle.reasons import Reason
-from ...lifecycle.states import AttemptEvent, JobState
+from ...lifecycle.states import AttemptEvent, AttemptState, JobState
 from ...models import Attempt, Job
 from ..state.attempt_end import end_attempt
 from ..state.budget import ended_attempts
 from ..state.locking import lock_job
 from .claim import Claim, require_running_attempt
 from .finish import fail_job, has_failed
+
+_RECENTLY = timedelta(hours=1)
+"""A machine that claimed an attempt within this time may be the site's only other one. A laptop's
+machine id changes when it restarts, so an older one proves nothing."""
 
 
 @transaction.atomic
@@ -56,7 +67,13 @@ def _is_certain(job: Job, attempt: Attempt, code: str) -> bool:
     same = ended_attempts(job).filter(reason=Reason.INPUT_SUSPECT, error_code=code)
     if attempt.machine_id and same.exclude(machine_id__in=["", attempt.machine_id]).exists():
         return True
-    ran_elsewhere = Attempt.objects.filter(job=job, number__gt=job.budget_from, claimed_at__isnull=False).exclude(
-        machine_id=attempt.machine_id
-    )
-    return not ran_elsewhere.exists() and same.count() + 1 >= bridge_settings().one_machine_verdicts
+    return same.count() + 1 >= bridge_settings().one_machine_verdicts and not _has_other_machines(job, attempt)
+
+
+def _has_other_machines(job: Job, attempt: Attempt) -> bool:
+    """Return whether another machine worked on this job, or works on any now, or did within the last hour."""
+    this_job = Q(job=job, number__gt=job.budget_from, claimed_at__isnull=False)
+    recent: Any = Now() - _RECENTLY
+    at_any = Q(state=AttemptState.RUNNING) | Q(claimed_at__gt=recent)
+    elsewhere = Attempt.objects.exclude(machine_id=attempt.machine_id)
+    return elsewhere.filter(this_job | (at_any & ~Q(machine_id=""))).exists()

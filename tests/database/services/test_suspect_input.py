@@ -91,6 +91,24 @@ def test_one_machine_is_not_enough_when_another_one_has_worked_on_the_job(video:
     assert _suspects(video, "b") == "FAILED"
 
 
+@pytest.mark.parametrize("other_ended", [False, True])
+def test_one_machine_is_not_enough_when_another_one_works_on_other_jobs(video: Video, other_ended: bool) -> None:
+    other = _next_claim(uploaded_video(title="Lecture 2"), "b")
+    if other_ended:
+        end_attempt(read_attempt(lock_job(other.job_id), other.number), AttemptEvent.LOSE, reason=Reason.HOST_LOST)
+    else:
+        age(Attempt, "claimed_at", seconds=7200)
+    assert {_suspects(video, "a") for _ in range(4)} == {"RETRY_WAIT"}
+    assert _suspects(video, "c") == "FAILED"
+
+
+def test_machines_of_long_ago_do_not_matter_when_one_is_left(video: Video) -> None:
+    other = _next_claim(uploaded_video(title="Lecture 2"), "before the restart")
+    end_attempt(read_attempt(lock_job(other.job_id), other.number), AttemptEvent.LOSE, reason=Reason.HOST_LOST)
+    age(Attempt, "claimed_at", seconds=3601)
+    assert [_suspects(video, "a") for _ in range(3)] == ["RETRY_WAIT", "RETRY_WAIT", "FAILED"]
+
+
 def test_suspicions_are_forgotten_when_the_job_is_revived(video: Video) -> None:
     _suspects(video, "a")
     Job.objects.update(state="DEAD", next_attempt_at=None)
