@@ -198,6 +198,9 @@ def test_alarms_are_raised_by_the_line_when_jobs_need_an_operator(
     running = claimed(submitted_attempt())
     assert raised_by_line(caplog) == set(), "a backlog is no alarm while containers run"
     _fail(attempt, reason=Reason.SCRATCH_TOO_SMALL)
+    assert raised_by_line(caplog) == set(), "a single source may be too large"
+    for each in (submitted_attempt(), submitted_attempt(), submitted_attempt()):
+        _fail(each, reason=Reason.DISK_FULL)
     age(Job, "next_attempt_at", seconds=7200)
     assert raised_by_line(caplog) == {"disk-full"}
     Job.objects.filter(pk=running.job_id).update(created_at=Now() - timedelta(days=1))
