@@ -327,10 +327,10 @@ class BridgeSettings:
     """MiB that a reservation must leave free on the disk: 32 for each of 64 containers, which is what
     one may write before its reservation is adjusted (container/scratch/reservation.py)."""
 
-    scratch_hold_s: float = 300
-    """Seconds for which a container stays on a machine without room on its disk although no other
-    container is working there. A machine that fails jobs at once has free places at once, and would
-    draw the whole queue."""
+    machine_hold_s: float = 300
+    """Seconds for which a container keeps its place on a machine that may be at fault: after the end
+    of its attempt, or before it if the disk has no room and none will be released. A machine that
+    fails jobs at once has free places at once, and would draw the whole queue."""
 
     scratch_wait_s: float = 4 * 3600
     """Seconds for which a container waits for the room that others on the same machine hold: twice

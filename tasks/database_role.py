@@ -55,7 +55,7 @@ GRANTS = (
                 "submit_at",
             ),
             *("claim_id", "machine_id", "batch_job_id", "claimed_at", "heartbeat_at", "progressed_at"),
-            *("stage", "count", "encoded_frames", "error_code"),
+            *("stage", "count", "encoded_frames", "scratch_mib", "error_code"),
         ),
     ),
     # Units are deleted when a plan of another engine version is replaced by a new plan.

@@ -62,11 +62,16 @@ class Attempt(models.Model):
         db_default="",
         help_text="The kernel's boot id: the same for all containers of a machine until it restarts.",
     )
+    scratch_mib = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="MiB of its machine's disk that it holds, or waits for in the stage `reserve`.",
+    )
     error_code = models.CharField(
         max_length=50,
         blank=True,
         db_default="",
-        help_text="The media engine's code for why this machine could not read the file.",
+        help_text="The code of a suspicion: why this machine could not read the file, or that its encoder crashed.",
     )
     exit_code = models.SmallIntegerField(null=True, blank=True)
     units_in_progress = models.JSONField(
