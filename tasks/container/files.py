@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
 from django.core.files.storage import Storage, default_storage
 
@@ -24,9 +25,15 @@ Result = TypeVar("Result")
 
 
 class SourceMissingError(Exception):
-    """The source does not exist in the storage."""
+    """The storage exists, but the source does not exist in it."""
 
     code = "SOURCE_MISSING"
+
+
+class NotMountedError(OSError):
+    """This machine does not have the folder with the sources."""
+
+    code = "NOT_MOUNTED"
 
 
 def fetch_source(
@@ -40,11 +47,12 @@ def fetch_source(
     """Return the source as a local file: the storage's own, or else a download into `folder`.
 
     `reserve` is called before the download with the local file and its size in bytes, and gives the
-    file that size on the disk. Raises SourceMissingError, StoppedError, what `reserve` raises, or
-    the storage's error when the retry deadline has passed.
+    file that size on the disk. Raises SourceMissingError, NotMountedError or ImproperlyConfigured,
+    StoppedError, what `reserve` raises, or the storage's error when the retry deadline has passed.
     """
     deadline = _retry_deadline(stop)
     if not _with_retries(lambda: default_storage.exists(name), deadline):
+        _require_storage(name, deadline)
         message = f"the storage has no object {name}"
         raise SourceMissingError(message)
     path = _local_path(default_storage, name)
@@ -62,6 +70,22 @@ def fetch_source(
             progress(local.tell())
         local.truncate()
     return target
+
+
+def _require_storage(name: str, deadline: RetryDeadline) -> None:
+    """Raise an error if it is not the source that is missing, but the storage. It responds alike to both."""
+    if bucket := default_bucket():
+        if not _with_retries(bucket.exists, deadline):
+            message = f"The bucket {bucket.name} does not exist. Check STORAGE_BUCKET of the containers."
+            raise ImproperlyConfigured(message)
+        return
+    folder = _local_path(default_storage, name.partition("/")[0] if "/" in name else "")
+    if folder is not None and not folder.is_dir():
+        message = (
+            f"This machine has no folder {folder}, so the files of the uploads are probably not mounted on it, or STORAGE_BUCKET"
+            " is not set for the containers."
+        )
+        raise NotMountedError(message)
 
 
 def _local_path(storage: Storage, name: str) -> Path | None:

@@ -35,6 +35,8 @@ _ASK_OPERATOR = "The file is probably not the cause. Ask an operator for help, a
 _BY_CODE = {
     "ENCODER_FAILED": Explanation("the encoder cannot process this file", _EXPORT_AGAIN),
     "ENCODER_KILLED": Explanation("the encoder was stopped before it finished", _PERHAPS_THE_FILE),
+    "ENCODER_CRASHED": Explanation("the encoder crashed", _PERHAPS_THE_FILE),
+    "SOURCE_MISSING": Explanation("the uploaded file is not in the site's storage", "Upload it again."),
     "PROBE_FAILED": Explanation("the file could not be analysed", _EXPORT_AGAIN),
     "DEADLINE_PASSED": Explanation("a step took longer than it should for a file of this size", _PERHAPS_THE_FILE),
     "NO_FFMPEG": Explanation("the encoder is not installed correctly", _ASK_OPERATOR),

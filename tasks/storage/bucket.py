@@ -125,6 +125,15 @@ class Bucket:
         """Return the bucket's name."""
         return str(self._storage.bucket_name)
 
+    def exists(self) -> bool:
+        """Return whether the bucket exists. One that denies this call does."""
+        try:
+            with bucket_errors():
+                self._client.head_bucket(Bucket=self._storage.bucket_name)
+        except (_NoSuchObjectError, BucketDeniedError) as error:
+            return isinstance(error, BucketDeniedError)
+        return True
+
     def begin_multipart_upload(self, key: str, *, content_type: str) -> str:
         """Start a multipart upload and return its id."""
         with bucket_errors():

@@ -13,6 +13,7 @@ from .encode.video import encode_video
 from .errors import (
     AUDIO_UNIT,
     EncodeError,
+    EncoderCrashedError,
     InconsistentOutputError,
     InputRejectedError,
     InputSuspectError,
@@ -45,6 +46,7 @@ __all__ = [
     "BadPlaylist",
     "BadUnit",
     "EncodeError",
+    "EncoderCrashedError",
     "InconsistentOutputError",
     "InputRejectedError",
     "InputSuspectError",

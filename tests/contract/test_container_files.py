@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import threading
+import uuid
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from storages.backends.s3 import S3File
 
 from tasks.conf import bridge_settings
-from tasks.container.files import SourceMissingError, fetch_source, read_object, store_file
+from tasks.container.failures import failure_of
+from tasks.container.files import NotMountedError, SourceMissingError, fetch_source, read_object, store_file
+from tasks.lifecycle.exit_codes import ExitCode
+from tasks.lifecycle.reasons import Reason
 from tasks.storage.bucket import MAX_CALL_S, BucketError
 from tasks.transcode import StoppedError
-from tests.buckets import use_new_bucket
+from tests.buckets import use_bucket, use_new_bucket
 from tests.cutting_proxy import CuttingProxy
 
 if TYPE_CHECKING:
@@ -71,6 +76,37 @@ def test_download_ends_at_once_when_the_container_is_stopped(source: bytes, tmp_
 def test_missing_source_is_recognized_when_the_bucket_responds(tmp_path: Path) -> None:
     with pytest.raises(SourceMissingError):
         fetch_source("another", tmp_path, reserve=allocated, progress=lambda _: None, stop=threading.Event())
+
+
+def test_settings_are_at_fault_when_the_bucket_does_not_exist(settings: Settings, tmp_path: Path) -> None:
+    use_bucket(settings, f"nobody-made-this-{uuid.uuid4().hex}")
+    with pytest.raises(ImproperlyConfigured, match=r"does not exist. Check STORAGE_BUCKET") as caught:
+        fetch_source("sources/v/1/a.mp4", tmp_path, reserve=allocated, progress=lambda _: None, stop=threading.Event())
+    assert failure_of(caught.value, was_out_of_memory=False)[:2] == (ExitCode.MISCONFIGURED, Reason.MISCONFIGURED)
+
+
+def test_source_is_missing_when_the_bucket_denies_to_be_looked_up(
+    source: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert source
+    fail_calls(monkeypatch, "HeadBucket", times=1, status=403, code="403")
+    with pytest.raises(SourceMissingError):
+        fetch_source("another", tmp_path, reserve=allocated, progress=lambda _: None, stop=threading.Event())
+
+
+def test_machine_is_at_fault_when_the_folder_of_the_uploads_is_not_mounted(settings: Settings, tmp_path: Path) -> None:
+    def fetch() -> Path:
+        return fetch_source(
+            "sources/v/1/a.mp4", tmp_path, reserve=allocated, progress=lambda _: None, stop=threading.Event()
+        )
+
+    settings.MEDIA_ROOT = tmp_path / "media"
+    (tmp_path / "media").mkdir()
+    with pytest.raises(NotMountedError, match="not mounted"):
+        fetch()
+    default_storage.save("sources/v/2/b.mp4", ContentFile(b"another upload"))
+    with pytest.raises(SourceMissingError):
+        fetch()
 
 
 def shorten_retry_pauses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from tests.mutations.backlog_patches import BACKLOG_PATCHES
 from tests.mutations.broker_patches import BROKER_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
+from tests.mutations.machine_patches import MACHINE_PATCHES
 from tests.mutations.metrics_patches import METRICS_PATCHES
 from tests.mutations.removal_patches import REMOVAL_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
@@ -32,6 +33,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *REMOVAL_PATCHES,
             *METRICS_PATCHES,
             *CONTAINER_PATCHES,
+            *MACHINE_PATCHES,
             *SANDBOX_PATCHES,
             *SIMULATION_PATCHES,
             *WEB_PATCHES,

@@ -127,8 +127,8 @@ SANDBOX_PATCHES: tuple[Patch, ...] = (
         name="one machine rejects a file on its own",
         promise=6,
         file="tasks/services/container_api/suspect.py",
-        old="    if _is_certain(job, attempt, code):\n",
-        new="    if code:\n",
+        old="    is_certain = _is_certain(job, attempt, code, crashed_unit)\n",
+        new="    is_certain = bool(code)\n",
         tests=(f"{_SUSPECT}::test_owner_gets_no_message_when_one_machine_failed_to_read_the_file",),
     ),
     Patch(

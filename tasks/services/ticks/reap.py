@@ -22,6 +22,7 @@ from ...batch.errors import BatchError
 from ...batch.port import DESCRIBE_LIMIT_IDS, BatchPort, ListedJob
 from ...conf import bridge_settings
 from ...lifecycle.observation import FINAL_STATUSES, TERMINATE_REASON_PREFIX, BatchStatus
+from ...lifecycle.reasons import HELD
 from ...lifecycle.states import LIVE_ATTEMPT_STATES
 from ...models import Attempt, Tick
 from ...schedule.ticks import REAP
@@ -157,11 +158,14 @@ def _exiting() -> Q:
     """Match attempts whose container has reported its result but may not have exited yet.
 
     Terminating the Batch job now would replace AWS's reason, which shows whether the machine was
-    reclaimed.
+    reclaimed, or free the place that the container keeps on a machine at fault.
     """
-    return Q(
-        state__in=["SUCCEEDED", "FAILED"], ended_at__gt=Now() - timedelta(seconds=bridge_settings().succeeded_grace_s)
-    )
+    conf = bridge_settings()
+    exiting = Q(state__in=["SUCCEEDED", "FAILED"], ended_at__gt=Now() - timedelta(seconds=conf.succeeded_grace_s))
+    held_for = timedelta(seconds=conf.machine_hold_s + conf.succeeded_grace_s)
+    # Only a suspicion has a code, whatever its reason.
+    is_held = Q(reason__in=HELD) | ~Q(error_code="")
+    return exiting | is_held & Q(state="FAILED", ended_at__gt=Now() - held_for)
 
 
 def _orphans(listed: Iterable[ListedJob]) -> list[str]:

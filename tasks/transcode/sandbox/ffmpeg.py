@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 
-from ..errors import EncodeError
+from ..errors import EncodeError, EncoderCrashedError
 from .limits import MAX_SOURCE_PX
-from .process import run_child
+from .process import CRASHES, run_child
 
 if TYPE_CHECKING:
     import threading
@@ -110,7 +110,8 @@ def run_ffmpeg(
     each line of its standard output. `on_wait` is called about every PROGRESS_PERIOD_S with the
     number of bytes that ffmpeg has read so far.
 
-    Raises StoppedError, or EncodeError with a line of ffmpeg's error output in the message.
+    Raises StoppedError, or EncodeError with a line of ffmpeg's error output in the message:
+    EncoderCrashedError if a signal ended it that a fault of its own or of the machine raises.
     """
     lines = _Lines(on_line)
     throttle = _Throttle(PROGRESS_PERIOD_S, on_wait)
@@ -127,12 +128,23 @@ def run_ffmpeg(
     return end.cpu_s
 
 
+_BROKEN_DISK = ("Read-only file system", "Structure needs cleaning")
+"""What the kernel returns once a file system has failed. Not "Input/output error", which libav also
+reports for damaged files."""
+
+
 def _failure(returncode: int, stderr: str) -> EncodeError:
     cause = _cause(stderr)
     if "No space left on device" in stderr:
         return EncodeError(code="DISK_FULL", message=f"The disk to which the output is written is full ({cause}).")
+    if any(text in stderr for text in _BROKEN_DISK):
+        return EncodeError(code="DISK_FAILED", message=f"The disk to which the output is written failed ({cause}).")
     if returncode == -signal.SIGXCPU:
         return EncodeError(code="CPU_TIME_EXCEEDED", message=f"ffmpeg used up its CPU time ({cause}).")
+    if returncode in CRASHES:
+        return EncoderCrashedError(
+            code="ENCODER_CRASHED", message=f"ffmpeg crashed with signal {-returncode} ({cause})."
+        )
     if returncode < 0:
         return EncodeError(code="ENCODER_KILLED", message=f"ffmpeg was killed by signal {-returncode} ({cause}).")
     return EncodeError(code="ENCODER_FAILED", message=f"ffmpeg failed with exit code {returncode} ({cause}).")

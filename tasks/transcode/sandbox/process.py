@@ -26,6 +26,9 @@ _POLL_S = 0.25
 _STDERR_BYTES = 4096
 """Number of bytes of standard error kept from the beginning, and as many from the end."""
 
+CRASHES = frozenset({-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL})
+"""Exit codes of a child that crashed: by its own fault, its input's, or that of the machine's memory or disk."""
+
 
 @dataclass(frozen=True)
 class ChildResult:
