@@ -24,7 +24,7 @@ from ..storage.bucket import Bucket, default_bucket
 from ..storage.keys import PUBLISHED_PREFIX
 from .access import json_view
 from .byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
-from .signed import SIGNED_SUFFIXES
+from .signed import contains_names
 from .signed_texts import accepts_gzip, signed_gzip
 
 _CONTENT_TYPES = {
@@ -93,9 +93,9 @@ def _require_allowed(request: HttpRequest, key: str) -> None:
 
 
 def _from_bucket(request: HttpRequest, key: str, bucket: Bucket) -> HttpResponseBase:
-    if posixpath.splitext(key)[1] in SIGNED_SUFFIXES:
+    if contains_names(key):
         return _signed_text(request, key, bucket)
-    response = HttpResponseRedirect(bucket.presigned_url(key))
+    response = HttpResponseRedirect(bucket.presigned_url(key, content_type=_content_type(key)))
     response["Cache-Control"] = _NO_CACHE
     return response
 

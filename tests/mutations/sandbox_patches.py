@@ -72,6 +72,24 @@ SANDBOX_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_WALLS}::test_child_reaches_no_server_when_the_runtime_denies_seccomp_filters",),
     ),
     Patch(
+        name="a caption track may have any number of cues",
+        promise=14,
+        file="tasks/transcode/probe/captions.py",
+        old=" or len(cues) >= MAX_CUES",
+        new="",
+        tests=("tests/media/test_caption_streams.py::test_cues_are_cut_with_a_warning_when_a_track_has_too_many",),
+    ),
+    Patch(
+        name="captions may be of any size",
+        promise=14,
+        file="tasks/transcode/probe/captions.py",
+        old="            self._room_bytes -= len(webvtt_cue(cue).encode())\n",
+        new="",
+        tests=(
+            "tests/media/test_caption_streams.py::test_cues_are_cut_with_a_warning_when_their_files_would_be_too_large",
+        ),
+    ),
+    Patch(
         name="a stopped child counts as hung",
         promise=6,
         file=f"{_SANDBOX}/idle.py",

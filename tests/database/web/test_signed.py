@@ -93,6 +93,7 @@ def folder(settings: Settings, _own_storage: None) -> str:
         "publish/720p.m3u8": PLAYLIST,
         "publish/manifest.mpd": MPD,
         "publish/poster.jpg": "image",
+        "publish/captions-0.vtt": "WEBVTT",
         "video-0/720p.mp4": "media",
     }.items():
         default_storage.save(f"{job}/{name}", ContentFile(content.encode()))
@@ -129,6 +130,14 @@ def test_images_redirect_to_the_bucket_when_a_page_requests_them(staff: Client, 
     response = staff.get(f"/media/{folder}/publish/poster.jpg")
     assert response.status_code == 302
     assert get(response["Location"]) == (200, b"image")
+
+
+def test_captions_redirect_to_the_bucket_when_a_player_requests_them(staff: Client, folder: str) -> None:
+    response = staff.get(f"/media/{folder}/publish/captions-0.vtt")
+    assert response.status_code == 302
+    assert get(response["Location"]) == (200, b"WEBVTT")
+    # The storage may not know the type of such a file.
+    assert parse_qs(urlsplit(response["Location"]).query)["response-content-type"] == ["text/vtt"]
 
 
 def test_presigned_playlist_is_small_when_the_lecture_is_long(staff: Client, folder: str) -> None:
