@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import imageio_ffmpeg
 
 from ..errors import EncodeError, EncoderCrashedError
-from .limits import MAX_SOURCE_PX
+from .limits import MAX_SOURCE_PX, ChildLimits
 from .process import CRASHES, run_child
 
 if TYPE_CHECKING:
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from .limits import ChildLimits
-
 ENGINE_VERSION = 6
 """Increases when the same plan would produce different bytes, or when earlier units lack something
 that publishing needs.
 """
+
+_VERSION_LIMITS = ChildLimits(memory_bytes=3072 * 1024 * 1024, cpu_s=60, file_bytes=0)
 
 PROGRESS_PERIOD_S = 2.0
 """Minimum time between two progress reports while ffmpeg runs."""
@@ -54,11 +53,13 @@ def engine_id() -> str:
 
 @functools.cache
 def _version_of(binary: str) -> str:
+    printed = bytearray()
+    # Like all children, without a deadline: on a stalled disk, it takes as long as it takes.
     with suppress(OSError):
-        result = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False, timeout=60, env={})
-        match result.stdout.split():
-            case ["ffmpeg", "version", version, *_]:
-                return version
+        run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)
+    match printed.decode(errors="replace").split():
+        case ["ffmpeg", "version", version, *_]:
+            return version
     raise EncodeError(code="NO_FFMPEG", message=f"{binary} is not ffmpeg: check FFMPEG_BINARY.")
 
 
