@@ -93,6 +93,16 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         ),
     ),
     Patch(
+        name="SIGTERM is not handled while a container starts",
+        promise=11,
+        file="tasks/container/__main__.py",
+        old="    _end_on_signals()\n",
+        new="",
+        tests=(
+            "tests/integration/test_pipeline_stop.py::test_container_ends_with_its_exit_code_when_it_is_stopped_before_it_has_started",
+        ),
+    ),
+    Patch(
         name="SIGTERM is not handled",
         promise=11,
         file="tasks/container/__main__.py",

@@ -66,8 +66,8 @@ def run_child(
     them.
 
     Raises StoppedError once `stop` is set, EncodeError NO_PROGRESS if the child hangs, and passes on
-    what a callback raises; before that it sends SIGKILL to the child's process group and reaps the
-    child.
+    what a callback raises. However it ends, its process group gets SIGKILL and is reaped, so that it
+    leaves no process behind.
     """
     confinement = {
         "limits": limits.as_rlimits(),
@@ -86,12 +86,10 @@ def run_child(
     )
     try:
         stderr = _follow(child, limits.idle_s, on_output, on_wait, stop)
-        return _wait(child, stderr)
+        return _end(child, stderr)
     finally:
         if child.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            _wait(child, "")
+            _end(child, "")
         for pipe in (child.stdout, child.stderr):
             if pipe:
                 pipe.close()
@@ -147,8 +145,17 @@ def _is_running(child: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
-def _wait(child: subprocess.Popen[bytes], stderr: str) -> ChildResult:
-    """Reap the child with its resource usage, which subprocess itself does not return."""
+def _end(child: subprocess.Popen[bytes], stderr: str) -> ChildResult:
+    """Kill what is left of the child's process group, and reap the child with its resource usage.
+
+    Until it is reaped, no other group can have its number. As process 1 of a container, this process
+    is the parent of the child's orphans, which nobody else would reap.
+    """
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-child.pid, 0)
     return ChildResult(child.returncode, usage.ru_utime + usage.ru_stime, stderr)
