@@ -282,7 +282,8 @@ class BridgeSettings:
 
     # Uploads and viewers.
     upload_limit_bytes: int = 50 * 1024**3
-    """Size in bytes of the largest file that is accepted: five times a lecture of 10 GB."""
+    """Size in bytes of the largest file that is accepted: five times a lecture of 10 GB. A request body
+    may have `body_limit_bytes` more, for the other fields of its form."""
 
     upload_retention_s: float = 7 * 86400
     """Seconds after which an incomplete direct upload is given up. Until then it can be resumed,
@@ -299,7 +300,8 @@ class BridgeSettings:
 
     large_bodies_per_process: int = 4
     """Maximum number of larger bodies that one web process receives at a time: half of the threads
-    in project/web_server.py, so that slow uploads through the site leave the other half."""
+    in project/web_server.py, so that slow uploads through the site leave the other half. One user can
+    have half of them, at least one."""
 
     # Quotas of an owner; 0 is no limit. Users with the permission `batchreel.exceed_quotas` have none.
     owner_open_uploads: int = 20
