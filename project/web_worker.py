@@ -5,9 +5,9 @@ that send their bodies slowly hold all threads. Load balancers of AWS pass bodie
 This worker's event loop receives header and body first, up to MAX_BODY_BYTES, and answers /health/
 itself, so that a load balancer gets a response while every thread is busy.
 
-It does not limit how long a view may take, nor how slowly a client reads its response. A body above
-MAX_BODY_BYTES is left to the thread: tasks.views.body_limit decides who may send one, and how many
-at a time.
+A body above MAX_BODY_BYTES is left to the thread: tasks.views.body_limit decides who may send one,
+and how many at a time. A thread that receives such a body, or sends a response, gives up if the
+client is too slow (`PacedSocket`). How long a view may take is not limited.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from __future__ import annotations
 import re
 import selectors
 import socket
-import struct
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from project.web_pace import PacedSocket
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -42,7 +43,11 @@ _RECEIVE_BYTES = 64 * 1024
 _LINGER_S = 2.0
 _HEAD_END = b"\r\n\r\n"
 _HEALTH = b"GET /health/ "
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d+)[ \t]*(?=\r\n)", re.IGNORECASE)
+_LENGTH_DIGITS = 18
+"""More than any limit has; int() refuses thousands."""
+
+# At most one unbounded repeat in each pattern: two next to each other take time quadratic in the header's size.
+_LENGTH = re.compile(rb"\r\ncontent-length:([^\r\n]*)", re.IGNORECASE)
 _TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _EXPECTS_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 
@@ -53,14 +58,35 @@ class _Incoming:
 
     data: bytearray
     deadline_s: float
+    searched_bytes: int = 0
     whole_bytes: int | None = None
 
 
+def _announced_bytes(head: bytes) -> int | None:
+    """Return the body's length by the header: 0 without one, None if it is malformed or there are several."""
+    lengths = [length.strip(b" \t") for length in _LENGTH.findall(head)]
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or len(lengths[0]) > _LENGTH_DIGITS or not lengths[0].isdigit():
+        return None
+    return int(lengths[0])
+
+
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
-    """A `gthread` worker whose threads never wait for the request of a slow client."""
+    """A `gthread` worker whose threads never wait for the request of a slow client.
+
+    With TLS in Gunicorn itself, it is Gunicorn's own worker.
+    """
 
     request_limit_s = 30.0
     """Seconds from the first byte of a request to its last, for what the event loop receives."""
+
+    pace_window_s = 30.0
+    """Seconds that a thread waits for a client before it looks how much has arrived, or has been sent."""
+
+    least_bytes_per_s = 16 * 1024
+    """Least average in such a window, for bodies that a thread receives and for responses: the scripts
+    of a page arrive in half a minute, and a video of the lowest rung needs more."""
 
     def init_process(self) -> None:
         """Prepare the tables of connections. Called by Gunicorn in the new process."""
@@ -78,10 +104,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         if self.cfg.is_ssl:
             super().enqueue_req(conn)
             return
+        if not conn.initialized:
+            conn.sock = PacedSocket.take_over(conn.sock)
         conn.init()
         conn.sock.settimeout(0)
-        # For bodies that a thread reads: reading fails after this time without a byte.
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", round(self.request_limit_s), 0))
+        conn.sock.begin(window_s=self.pace_window_s, least_bytes_per_s=self.least_bytes_per_s)
         # A client may have sent the beginning of this request along with the previous one.
         received = conn.parser.unreader.take_buffered()
         limit_s = self.request_limit_s if received else self.cfg.keepalive
@@ -97,6 +124,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         """Keep the connection, or close it. Gunicorn would wait here for the client's end of the connection."""
         if self.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():
             super().finish_request(conn, fs)
+            return
+        if conn.sock.is_too_slow:
+            self.log.warning("CLIENT_TOO_SLOW %s", conn.client)
+            self.nr_conns -= 1
+            conn.close()
         else:
             self._close(conn)
 
@@ -119,7 +151,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001 - Gunicorn's signature
         """Close the connection unless the whole request was received: Gunicorn would read the remainder first."""
-        return bool(conn.is_whole and super()._keepalive_after(conn, keepalive))
+        return bool((self.cfg.is_ssl or conn.is_whole) and super()._keepalive_after(conn, keepalive))
 
     def _receive(self, conn: TConn, _socket: object = None) -> None:
         incoming = self._incoming[conn]
@@ -151,8 +183,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     def _read_head(self, conn: TConn, incoming: _Incoming) -> bool:
         """Set `whole_bytes` from the header. Return False if that is not possible, or nothing is left to do."""
-        head_bytes = incoming.data.find(_HEAD_END) + len(_HEAD_END)
+        # Not from the beginning: a client may send its header byte by byte.
+        head_bytes = incoming.data.find(_HEAD_END, incoming.searched_bytes) + len(_HEAD_END)
         if head_bytes < len(_HEAD_END):
+            incoming.searched_bytes = max(0, len(incoming.data) - len(_HEAD_END))
             if len(incoming.data) > MAX_HEAD_BYTES:
                 self._refuse(conn, "431 Request Header Fields Too Large")
             return False
@@ -160,8 +194,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         if head.startswith(_HEALTH):
             self._reply(conn, "200 OK", b"ok")
             return False
-        # Eighteen digits are more than any limit, and int() refuses thousands.
-        body_bytes = max((int(length[:18]) for length in _LENGTH.findall(head)), default=0)
+        body_bytes = _announced_bytes(head)
+        if body_bytes is None:
+            self._refuse(conn, "400 Bad Request")
+            return False
         if body_bytes > MAX_BODY_BYTES or _TRANSFER_ENCODING.search(head):
             self._pass_on(conn, is_whole=False)
             return False

@@ -6,13 +6,14 @@ from tests.mutations.patch import Patch
 
 _WEB = "tests/database/web"
 _SLOW = "tests/integration/faults/test_slow_clients.py"
+_WORKER = "tests/unit/test_web_worker.py"
 
 WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="threads wait for slow clients",
         promise=17,
         file="project/web_worker.py",
-        old="        if self.cfg.is_ssl:\n            super().enqueue_req(conn)\n            return\n        conn.init()\n",
+        old="        # A client may have sent the beginning of this request along with the previous one.\n",
         new="        conn.is_whole = True\n        super().enqueue_req(conn)\n        return\n",
         tests=(f"{_SLOW}::test_pages_and_health_respond_when_clients_send_slowly",),
     ),
@@ -89,6 +90,70 @@ WEB_PATCHES: tuple[Patch, ...] = (
         old="    if accepts:\n        try:\n",
         new="    if False:\n        try:\n",
         tests=(f"{_WEB}/test_body_limit.py::test_form_upload_is_refused_unread_when_its_file_is_above_the_quota",),
+    ),
+    Patch(
+        name="a header's length takes quadratic time",
+        promise=17,
+        file="project/web_worker.py",
+        old='content-length:([^\\r\\n]*)"',
+        new='content-length:[ \\t]*0*(\\d+)[ \\t]*(?=\\r\\n)"',
+        tests=(f"{_WORKER}::test_patterns_never_backtrack_when_a_header_is_long",),
+    ),
+    Patch(
+        name="a request with a malformed length gets a thread",
+        promise=17,
+        file="project/web_worker.py",
+        old="    if len(lengths) > 1 or len(lengths[0]) > _LENGTH_DIGITS or not lengths[0].isdigit():\n",
+        new="    if False:\n",
+        tests=(f"{_SLOW}::test_request_gets_no_thread_when_its_length_is_malformed",),
+    ),
+    Patch(
+        name="a response waits forever for its client",
+        promise=17,
+        file="project/web_pace.py",
+        old="        if self._moved_bytes < self._least_bytes:\n",
+        new="        if False:\n",
+        tests=(f"{_SLOW}::test_pages_respond_when_clients_stop_reading_a_large_file",),
+    ),
+    Patch(
+        name="Python sends files and waits forever",
+        promise=17,
+        file="project/web_pace.py",
+        old="    def sendfile(",
+        new="    def unused(",
+        tests=(f"{_SLOW}::test_pages_respond_when_clients_stop_reading_a_large_file",),
+    ),
+    Patch(
+        name="one byte now and then keeps a thread",
+        promise=17,
+        file="project/web_pace.py",
+        old="        if self._moved_bytes < self._least_bytes:\n",
+        new="        if not self._moved_bytes:\n",
+        tests=(f"{_SLOW}::test_large_body_is_cut_off_when_it_arrives_byte_by_byte",),
+    ),
+    Patch(
+        name="a fast client may stop later",
+        promise=17,
+        file="project/web_pace.py",
+        old="        self._waited_s, self._moved_bytes = 0.0, 0\n",
+        new="        self._waited_s = 0.0\n",
+        tests=(f"{_WORKER}::test_fast_client_gets_no_credit_when_it_stops",),
+    ),
+    Patch(
+        name="the worker takes over connections with TLS",
+        promise=17,
+        file="project/web_worker.py",
+        old="(self.cfg.is_ssl or conn.is_whole) and ",
+        new="conn.is_whole and ",
+        tests=(f"{_SLOW}::test_kept_connection_gets_one_response_for_each_request_when_gunicorn_ends_tls",),
+    ),
+    Patch(
+        name="source maps can be downloaded",
+        promise=17,
+        file="project/static_files.py",
+        old=', "*.map"]',
+        new="]",
+        tests=("tests/unit/test_static_files.py",),
     ),
     Patch(
         name="staff status opens all videos",

@@ -1,25 +1,32 @@
-"""Clients that send slowly hold no thread of the web server, and /health/ needs none."""
+"""Clients that send or read slowly hold no thread of the web server for long, and /health/ needs none."""
 
 from __future__ import annotations
 
+import http.client
+import os
 import re
 import socket
+import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 import requests
+from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 
 from tests.integration.faults.web_site import WebSite
 from tests.polling import wait_for
+from tests.tls_redis import make_authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,14 +39,34 @@ HEAD = (
     "POST /login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     f"Content-Length: {len(FORM)}\r\n"
 ).encode()
+LARGE_FILE = os.urandom(16 * 1024**2)
+"""More than the kernel buffers for a connection."""
 
 
 @pytest.fixture(scope="module")
-def web(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
-    """One web process with two threads."""
+def environment(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of one web process with a large static file."""
+    static = tmp_path_factory.mktemp("static")
+    (static / "large.bin").write_bytes(LARGE_FILE)
     # The lock of a test must not time out.
-    environment = {**program_environment, "WEB_CONCURRENCY": "1", "DATABASE_SESSION_OPTIONS": "-c lock_timeout=120000"}
+    options = {"WEB_CONCURRENCY": "1", "DATABASE_SESSION_OPTIONS": "-c lock_timeout=120000"}
+    return {**program_environment, **options, "STATIC_ROOT": str(static)}
+
+
+@pytest.fixture(scope="module")
+def web(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
+    """One web process with two threads."""
     web = WebSite(environment, tmp_path_factory.mktemp("web"), "--threads", str(THREADS))
+    web.wait_until_it_responses()
+    yield web
+    web.kill()
+
+
+@pytest.fixture(scope="module")
+def hasty_web(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
+    """One web process with two threads and limits of one second."""
+    hasty = ("--worker-class", "tests.integration.faults.hasty_worker.HastyWorker")
+    web = WebSite(environment, tmp_path_factory.mktemp("hasty"), "--threads", str(THREADS), *hasty)
     web.wait_until_it_responses()
     yield web
     web.kill()
@@ -88,7 +115,7 @@ def assert_site_responds(web: WebSite) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [HEAD + b"\r\n" + FORM[:10], HEAD, b"POST /login/", b"", HEAD[:-4] + b"0" * 30 + b"9\r\n\r\nu"],
+    [HEAD + b"\r\n" + FORM[:10], HEAD, b"POST /login/", b"", HEAD[:-4] + b"0" * 17 + b"9\r\n\r\nu"],
     ids=["body", "header", "line", "nothing", "long length"],
 )
 def test_pages_and_health_respond_when_clients_send_slowly(sent: bytes, web: WebSite, connections: ExitStack) -> None:
@@ -170,13 +197,91 @@ def waiting_sessions() -> int:
     return int(found)
 
 
-def test_slow_client_is_dropped_when_its_time_is_up(
-    program_environment: dict[str, str], connections: ExitStack, tmp_path: Any
-) -> None:
-    environment = {**program_environment, "WEB_CONCURRENCY": "1"}
-    web = WebSite(environment, tmp_path, "--worker-class", "tests.integration.faults.hasty_worker.HastyWorker")
-    connections.callback(web.kill)
-    web.wait_until_it_responses()
-    client = connect(web, connections)
+def test_slow_client_is_dropped_when_its_time_is_up(hasty_web: WebSite, connections: ExitStack) -> None:
+    client = connect(hasty_web, connections)
     client.sendall(HEAD + b"\r\n" + FORM[:10])
     received(client, rb"HTTP/1.1 408 Request Timeout\r\n.*Connection: close")
+
+
+@pytest.mark.parametrize("length", [b"-1", b"+9", b"9" * 19, b"9\r\nContent-Length: 9"])
+def test_request_gets_no_thread_when_its_length_is_malformed(
+    length: bytes, web: WebSite, connections: ExitStack
+) -> None:
+    client = connect(web, connections)
+    client.sendall(HEAD.replace(b": %d\r\n" % len(FORM), b": %b\r\n" % length) + b"\r\n")
+    # The thread's own refusal is a page.
+    received(client, rb"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain")
+
+
+@pytest.mark.parametrize("request_range", [b"", b"Range: bytes=1-\r\n"], ids=["file", "part"])
+def test_pages_respond_when_clients_stop_reading_a_large_file(
+    request_range: bytes, hasty_web: WebSite, connections: ExitStack
+) -> None:
+    clients = [connect(hasty_web, connections) for _ in range(2 * THREADS)]
+    for client in clients:
+        client.sendall(b"GET /static/large.bin HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % request_range)
+    assert_site_responds(hasty_web)
+    for client in clients:
+        assert 0 < bytes_until_end(client) < len(LARGE_FILE)
+
+
+def bytes_until_end(client: socket.socket) -> int:
+    """Return the number of bytes that arrive until the server closes the connection."""
+    size_bytes = 0
+    with suppress(ConnectionResetError):
+        while data := client.recv(65536):
+            size_bytes += len(data)
+    return size_bytes
+
+
+def test_large_file_arrives_unchanged_when_its_client_reads_on(web: WebSite) -> None:
+    url = f"{web.url}static/large.bin"
+    assert requests.get(url, timeout=LIMIT_S).content == LARGE_FILE
+    assert requests.get(url, headers={"Range": "bytes=7-"}, timeout=LIMIT_S).content == LARGE_FILE[7:]
+
+
+def test_large_body_is_cut_off_when_it_arrives_byte_by_byte(hasty_web: WebSite, connections: ExitStack) -> None:
+    browser = Client()
+    browser.force_login(User.objects.create_user("sender"))
+    client = connect(hasty_web, connections)
+    client.sendall(
+        b"POST /upload/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        b"Content-Length: 60000000\r\nCookie: sessionid=%b; csrftoken=%b\r\n\r\n"
+        % (browser.cookies["sessionid"].value.encode(), b"a" * 32)
+    )
+
+    def is_cut_off() -> bool:
+        try:
+            client.sendall(b"x")
+        except OSError:
+            return True
+        return False
+
+    wait_for(is_cut_off, limit_s=LIMIT_S, what="the end of the connection")
+
+
+def test_kept_connection_gets_one_response_for_each_request_when_gunicorn_ends_tls(
+    environment: dict[str, str], connections: ExitStack, tmp_path: Path
+) -> None:
+    authority = make_authority(tmp_path)
+    web = WebSite(environment, tmp_path, "--certfile", str(authority.server_file))
+    connections.callback(web.kill)
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    client = connections.enter_context(
+        closing(http.client.HTTPSConnection("127.0.0.1", web.port, context=context, timeout=LIMIT_S))
+    )
+
+    def responds() -> bool:
+        with suppress(OSError):
+            client.connect()
+            return True
+        return False
+
+    wait_for(responds, what="the web server")
+    connected = client.sock
+    for _ in range(3):
+        client.request("GET", "/login/")
+        response = client.getresponse()
+        response.read()
+        assert response.status == HTTPStatus.OK
+        assert client.sock is connected
