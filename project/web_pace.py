@@ -18,6 +18,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+UNSENT_BYTES = 2 * 1024**2
+"""What a thread leaves to the event loop of a response that its client reads slowly. Only media and
+uploaded files are larger."""
+
 _BLOCK_BYTES = 256 * 1024
 
 
@@ -63,10 +67,13 @@ class PacedSocket(socket.socket):
 
     After the first error all of them do, so a view that has not got its request's body sends no
     response to it: the client sees that the connection was lost.
+
+    `unsent` is the end of a response that a thread has left to the event loop.
     """
 
     _reading: Pace
     _writing: Pace
+    unsent: bytearray
     is_too_slow = False
 
     @classmethod
@@ -76,6 +83,7 @@ class PacedSocket(socket.socket):
 
     def begin(self, *, window_s: float, least_bytes_per_s: float) -> None:
         """Begin a request: what the client did before does not count."""
+        self.unsent = bytearray()
         self._reading = Pace(window_s=window_s, least_bytes_per_s=least_bytes_per_s)
         self._writing = Pace(window_s=window_s, least_bytes_per_s=least_bytes_per_s)
 
@@ -94,28 +102,38 @@ class PacedSocket(socket.socket):
         raise TooSlowError
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
-        """Send what there is room for, or wait for room."""
+        """Send everything, as `sendall` does."""
         if self.gettimeout() is not None:
             return super().send(data, flags)
-        while not self.is_too_slow:
-            try:
-                sent_bytes = super().send(data, flags | socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                self._wait(self._writing, select.POLLOUT)
-            else:
-                self._writing.moved(sent_bytes)
-                return sent_bytes
-        raise TooSlowError
+        self.sendall(data)
+        return memoryview(data).nbytes
 
     def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
-        """Send everything."""
+        """Send what there is room for, and keep up to UNSENT_BYTES of the remainder; wait for room if it is more."""
         if self.gettimeout() is not None:
             super().sendall(data, flags)
             return
-        with memoryview(data) as view, view.cast("B") as octets:
-            sent_bytes = 0
-            while sent_bytes < len(octets):
-                sent_bytes += self.send(octets[sent_bytes:], flags)
+        if self.is_too_slow:
+            raise TooSlowError
+        self.unsent += data
+        self.push()
+        while len(self.unsent) > UNSENT_BYTES:
+            self._wait(self._writing, select.POLLOUT)
+            self.push()
+
+    def push(self) -> None:
+        """Send what there is room for now. Raises OSError if the client is gone."""
+        while self.unsent:
+            try:
+                sent_bytes = super().send(bytes(self.unsent[:_BLOCK_BYTES]), socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            del self.unsent[:sent_bytes]
+            self._writing.moved(sent_bytes)
+
+    def wait_elsewhere(self, seconds: float) -> None:
+        """Count a wait of the event loop for room. Raises TooSlowError."""
+        self._count_wait(self._writing, seconds)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a part of a file. Python's own method waits for room without any limit."""
@@ -134,8 +152,11 @@ class PacedSocket(socket.socket):
         ready.register(self, event)
         began_s = time.monotonic()
         ready.poll(1000 * pace.left_s)
+        self._count_wait(pace, time.monotonic() - began_s)
+
+    def _count_wait(self, pace: Pace, seconds: float) -> None:
         try:
-            pace.waited(time.monotonic() - began_s)
+            pace.waited(seconds)
         except TooSlowError:
             self.is_too_slow = True
             # Otherwise the kernel would keep what the client does not read, for minutes.

@@ -6,8 +6,9 @@ This worker's event loop receives header and body first, up to MAX_BODY_BYTES, a
 itself, so that a load balancer gets a response while every thread is busy.
 
 A body above MAX_BODY_BYTES is left to the thread: tasks.views.body_limit decides who may send one,
-and how many at a time. A thread that receives such a body, or sends a response, gives up if the
-client is too slow (`PacedSocket`). How long a view may take is not limited.
+and how many at a time. The event loop also sends the end of each response, up to UNSENT_BYTES, if its
+client reads slowly. A thread that receives a large body, or sends a larger response, gives up if the
+client is too slow, and so does the event loop (`PacedSocket`). How long a view may take is not limited.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from project.web_pace import PacedSocket
+from project.web_pace import PacedSocket, TooSlowError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -85,15 +86,19 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
     """Seconds that a thread waits for a client before it looks how much has arrived, or has been sent."""
 
     least_bytes_per_s = 16 * 1024
-    """Least average in such a window, for bodies that a thread receives and for responses: the scripts
+    """Least average in such a window, for bodies that a thread receives and for all responses: the scripts
     of a page arrive in half a minute, and a video of the lowest rung needs more."""
+
+    unsent_limit_bytes = 64 * 1024 * 1024
+    """What a process keeps of all responses together. Above it, the client that has read for longest is cut off."""
 
     def init_process(self) -> None:
         """Prepare the tables of connections. Called by Gunicorn in the new process."""
         self._incoming: dict[TConn, _Incoming] = {}
         self._closing: dict[TConn, float] = {}
+        self._sending: dict[TConn, Future[Any]] = {}
         self._buffered_bytes = 0
-        self._expired_at_s = 0.0
+        self._expired_at_s = time.monotonic()
         super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -122,15 +127,38 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Keep the connection, or close it. Gunicorn would wait here for the client's end of the connection."""
-        if self.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():
+        if not self.cfg.is_ssl and conn.sock.unsent and not conn.sock.is_too_slow:
+            self._send_later(conn, fs)
+        elif self.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():
             super().finish_request(conn, fs)
-            return
-        if conn.sock.is_too_slow:
-            self.log.warning("CLIENT_TOO_SLOW %s", conn.client)
-            self.nr_conns -= 1
-            conn.close()
+        elif conn.sock.is_too_slow:
+            self._cut_off(conn)
         else:
             self._close(conn)
+
+    def _send_later(self, conn: TConn, fs: Future[Any]) -> None:
+        conn.sock.settimeout(0)
+        self._sending[conn] = fs
+        self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._send_rest, conn))
+        if sum(len(each.sock.unsent) for each in self._sending) > self.unsent_limit_bytes:
+            self._cut_off(next(iter(self._sending)))
+
+    def _send_rest(self, conn: TConn, _socket: object) -> None:
+        try:
+            conn.sock.push()
+        except OSError as error:
+            self.log.debug("Ignoring %s", error)
+            conn.sock.unsent.clear()
+        if not conn.sock.unsent:
+            self.poller.unregister(conn.sock)
+            self.finish_request(conn, self._sending.pop(conn))
+
+    def _cut_off(self, conn: TConn) -> None:
+        self.log.warning("CLIENT_TOO_SLOW %s", conn.client)
+        if self._sending.pop(conn, None):
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def murder_pending(self) -> None:
         """Close connections whose time is up. Gunicorn calls this at least once a second."""
@@ -138,7 +166,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         now_s = time.monotonic()
         if now_s - self._expired_at_s < 1:
             return
-        self._expired_at_s = now_s
+        since_s, self._expired_at_s = now_s - self._expired_at_s, now_s
         for conn, incoming in list(self._incoming.items()):
             is_idle = not incoming.data
             if is_idle and (now_s > incoming.deadline_s or not self.alive):
@@ -148,6 +176,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         for conn, deadline_s in list(self._closing.items()):
             if now_s > deadline_s:
                 self._closed(conn)
+        for conn in list(self._sending):
+            try:
+                conn.sock.wait_elsewhere(since_s)
+            except TooSlowError:
+                self._cut_off(conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001 - Gunicorn's signature
         """Close the connection unless the whole request was received: Gunicorn would read the remainder first."""

@@ -2,10 +2,9 @@
 
     python -m project.local exec -- python scripts/bench/slow_clients.py
 
-It runs the Procfile's own line on a free port of the loopback interface, holds `--clients` connections
-for `--seconds`, and stops everything. The clients send their bodies slowly, or with `--readers` request a
-large file and do not read it. With GUNICORN_CMD_ARGS='--worker-class gthread --workers 1' it
-shows what Gunicorn's own worker does.
+It runs the Procfile's own line on a free port of the loopback interface, and holds `--clients` connections
+for `--seconds`. They send their bodies slowly, or with `--readers` do not read a static file of 1.7 MB.
+With GUNICORN_CMD_ARGS='--worker-class gthread --workers 1' it shows what Gunicorn's own worker does.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 TOKEN = "a" * 32
 LARGE_BYTES = 60 * 1024**2
-LARGE_NAME = "large.bin"
+STATIC_NAME = "script.js"
 SMALL_BYTES = 10_000
 PAGES = ("/login/", "/")
 SIGNED_IN = frozenset({"/"})
@@ -125,7 +124,7 @@ class SlowClients(Clients):
 
 
 class SlowReaders(Clients):
-    """Connections that request a large file and read nothing. They reconnect once the server has closed them."""
+    """Connections that request a static file and read nothing. They reconnect once the server has closed them."""
 
     def run(self) -> None:
         """Hold the connections until `stop`."""
@@ -140,8 +139,10 @@ class SlowReaders(Clients):
 
     def _connect(self) -> socket.socket:
         self.connects += 1
-        connection = socket.create_connection((LOOPBACK, self._port), timeout=LIMIT_S)
-        connection.sendall(f"GET /static/{LARGE_NAME} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        connection = socket.socket()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # so that the kernel buffers little
+        connection.connect((LOOPBACK, self._port))
+        connection.sendall(f"GET /static/{STATIC_NAME} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         return connection
 
 
@@ -252,7 +253,7 @@ def web_server(folder: Path) -> Iterator[int]:
     line = parse_procfile((ROOT / "Procfile").read_text()).processes["web"]
     static = folder.parent / "static"
     static.mkdir()
-    (static / LARGE_NAME).write_bytes(bytes(LARGE_BYTES))
+    (static / STATIC_NAME).write_bytes(bytes(1_700_000))
     environment = {**os.environ, "TMPDIR": str(folder), "STATIC_ROOT": str(static)}
     environment["GUNICORN_CMD_ARGS"] = f"{os.environ.get('GUNICORN_CMD_ARGS', '')} --bind {LOOPBACK}:{port}"
     with (folder.parent / "web.log").open("wb") as log:

@@ -1,4 +1,4 @@
-"""The site's web worker with shorter limits, for tests."""
+"""The site's web worker with lower limits, for tests."""
 
 from __future__ import annotations
 
@@ -10,3 +10,9 @@ class HastyWorker(BufferingWorker):
 
     request_limit_s = 1.0
     pace_window_s = 1.0
+
+
+class ForgetfulWorker(BufferingWorker):
+    """A worker that keeps less than two responses of a megabyte."""
+
+    unsent_limit_bytes = 1024 * 1024

@@ -1,9 +1,8 @@
-"""Clients that send or read slowly hold no thread of the web server for long, and /health/ needs none."""
+"""Clients that send slowly hold no thread of the web server, and /health/ needs none."""
 
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import socket
 import ssl
@@ -20,69 +19,22 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
+from tests.integration.faults.raw_clients import LIMIT_S, THREADS, assert_site_responds, connect
 from tests.integration.faults.web_site import WebSite
 from tests.polling import wait_for
 from tests.tls_redis import make_authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-THREADS = 2
 SLOW_CLIENTS = 4 * THREADS
-LIMIT_S = 20
-"""A thread that waits for a slow client would wait for much longer."""
 FORM = b"username=nobody&password=wrong"
 HEAD = (
     "POST /login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     f"Content-Length: {len(FORM)}\r\n"
 ).encode()
-LARGE_FILE = os.urandom(16 * 1024**2)
-"""More than the kernel buffers for a connection."""
-
-
-@pytest.fixture(scope="module")
-def environment(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment of one web process with a large static file."""
-    static = tmp_path_factory.mktemp("static")
-    (static / "large.bin").write_bytes(LARGE_FILE)
-    # The lock of a test must not time out.
-    options = {"WEB_CONCURRENCY": "1", "DATABASE_SESSION_OPTIONS": "-c lock_timeout=120000"}
-    return {**program_environment, **options, "STATIC_ROOT": str(static)}
-
-
-@pytest.fixture(scope="module")
-def web(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
-    """One web process with two threads."""
-    web = WebSite(environment, tmp_path_factory.mktemp("web"), "--threads", str(THREADS))
-    web.wait_until_it_responses()
-    yield web
-    web.kill()
-
-
-@pytest.fixture(scope="module")
-def hasty_web(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
-    """One web process with two threads and limits of one second."""
-    hasty = ("--worker-class", "tests.integration.faults.hasty_worker.HastyWorker")
-    web = WebSite(environment, tmp_path_factory.mktemp("hasty"), "--threads", str(THREADS), *hasty)
-    web.wait_until_it_responses()
-    yield web
-    web.kill()
-
-
-@pytest.fixture
-def connections() -> Iterator[ExitStack]:
-    """Yield a stack that closes the test's connections."""
-    with ExitStack() as connections:
-        yield connections
-
-
-def connect(web: WebSite, connections: ExitStack) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", web.port), timeout=LIMIT_S)
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connections.enter_context(closing(client))
 
 
 def received(client: socket.socket, pattern: bytes) -> bytes:
@@ -106,11 +58,6 @@ def is_waiting(client: socket.socket) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def assert_site_responds(web: WebSite) -> None:
-    for path in ("health/", "login/", "health/"):
-        assert requests.get(web.url + path, timeout=LIMIT_S).status_code == HTTPStatus.OK
 
 
 @pytest.mark.parametrize(
@@ -213,33 +160,6 @@ def test_request_gets_no_thread_when_its_length_is_malformed(
     received(client, rb"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain")
 
 
-@pytest.mark.parametrize("request_range", [b"", b"Range: bytes=1-\r\n"], ids=["file", "part"])
-def test_pages_respond_when_clients_stop_reading_a_large_file(
-    request_range: bytes, hasty_web: WebSite, connections: ExitStack
-) -> None:
-    clients = [connect(hasty_web, connections) for _ in range(2 * THREADS)]
-    for client in clients:
-        client.sendall(b"GET /static/large.bin HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % request_range)
-    assert_site_responds(hasty_web)
-    for client in clients:
-        assert 0 < bytes_until_end(client) < len(LARGE_FILE)
-
-
-def bytes_until_end(client: socket.socket) -> int:
-    """Return the number of bytes that arrive until the server closes the connection."""
-    size_bytes = 0
-    with suppress(ConnectionResetError):
-        while data := client.recv(65536):
-            size_bytes += len(data)
-    return size_bytes
-
-
-def test_large_file_arrives_unchanged_when_its_client_reads_on(web: WebSite) -> None:
-    url = f"{web.url}static/large.bin"
-    assert requests.get(url, timeout=LIMIT_S).content == LARGE_FILE
-    assert requests.get(url, headers={"Range": "bytes=7-"}, timeout=LIMIT_S).content == LARGE_FILE[7:]
-
-
 def test_large_body_is_cut_off_when_it_arrives_byte_by_byte(hasty_web: WebSite, connections: ExitStack) -> None:
     browser = Client()
     browser.force_login(User.objects.create_user("sender"))
@@ -261,10 +181,10 @@ def test_large_body_is_cut_off_when_it_arrives_byte_by_byte(hasty_web: WebSite, 
 
 
 def test_kept_connection_gets_one_response_for_each_request_when_gunicorn_ends_tls(
-    environment: dict[str, str], connections: ExitStack, tmp_path: Path
+    web_environment: dict[str, str], connections: ExitStack, tmp_path: Path
 ) -> None:
     authority = make_authority(tmp_path)
-    web = WebSite(environment, tmp_path, "--certfile", str(authority.server_file))
+    web = WebSite(web_environment, tmp_path, "--certfile", str(authority.server_file))
     connections.callback(web.kill)
     context = ssl.create_default_context(cafile=str(authority.ca_file))
     client = connections.enter_context(
