@@ -9,6 +9,8 @@ _GRANT = "tasks/services/ticks/grant.py"
 _TURNS = "tasks/lifecycle/turns.py"
 _HOLD = "tasks/services/ticks/hold.py"
 _RESCUE = "tasks/services/ticks/rescue.py"
+_PHASES = f"{_SERVICES}/test_hold_phases.py"
+_NOT_SPLIT = "test_no_container_is_replaced_when_a_tick_comes_while_a_break_silences_one_after_another"
 _NO_STARVING = f"{_SERVICES}/test_grant.py::test_no_job_starves_and_owners_take_turns_when_jobs_never_end"
 _UPLOAD = f"{_SERVICES}/test_grant.py::test_new_upload_is_submitted_within_two_ticks_when_20000_lectures_were_imported"
 
@@ -43,9 +45,49 @@ BACKLOG_PATCHES: tuple[Patch, ...] = (
         name="containers that start during a break are replaced",
         promise=5,
         file=_HOLD,
-        old="    return _running().filter(claimed | unclaimed)\n",
-        new="    return _running().filter(claimed)\n",
+        old="    return _running().filter(Q(state=AttemptState.RUNNING) & claimed | Q(state=AttemptState.SUBMITTED) & unclaimed)\n",
+        new="    return _running().filter(Q(state=AttemptState.RUNNING) & claimed)\n",
         tests=(f"{_SERVICES}/test_hold.py::test_starting_containers_are_held_when_none_of_them_reaches_the_database",),
+    ),
+    Patch(
+        name="a tick sees only the first part of a break",
+        promise=5,
+        file=_HOLD,
+        old="    return conf.silence_threshold_s - _SPREAD_HEARTBEATS * conf.heartbeat_s\n",
+        new="    return conf.silence_threshold_s\n",
+        tests=(f"{_PHASES}::{_NOT_SPLIT}[half]", f"{_PHASES}::{_NOT_SPLIT}[two-fifths]"),
+    ),
+    Patch(
+        name="containers that are almost silent are not held",
+        promise=5,
+        file=_HOLD,
+        old="    count = _almost_silent().filter(",
+        new="    count = _silent().filter(",
+        tests=(f"{_PHASES}::{_NOT_SPLIT}[all]",),
+    ),
+    Patch(
+        name="starting containers show a break only after their own threshold",
+        promise=5,
+        file=_HOLD,
+        old="unclaimed_s=_almost_silent_s())",
+        new="unclaimed_s=bridge_settings().start_timeout_s)",
+        tests=(f"{_PHASES}::test_starting_containers_are_held_when_they_started_one_after_another",),
+    ),
+    Patch(
+        name="containers that have only just started outvote a break",
+        promise=5,
+        file=_HOLD,
+        old="    return _running().exclude(just_started)\n",
+        new="    return _running()\n",
+        tests=(f"{_PHASES}::test_containers_are_held_when_others_have_only_just_started",),
+    ),
+    Patch(
+        name="a few missed heartbeats count as a break",
+        promise=5,
+        file=_HOLD,
+        old="_SPREAD_HEARTBEATS = 2\n",
+        new="_SPREAD_HEARTBEATS = 5\n",
+        tests=(f"{_PHASES}::test_dead_container_is_replaced_when_healthy_ones_have_missed_a_few_heartbeats",),
     ),
     Patch(
         name="a break spares silent containers forever",
