@@ -14,7 +14,7 @@ locals {
     })
     queue-stuck = merge(local.lasting, {
       metric      = "StuckSeconds"
-      description = "Work has waited for half an hour, and no container runs."
+      description = "Work has waited for half an hour, and no container works."
       at_least    = 1800
     })
     uploads-waiting = merge(local.lasting, {

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
-from ...lifecycle.states import AttemptState
+from ...lifecycle.states import WAITING_STAGES, AttemptState
 from ...models import Attempt
 from .claim import Claim
 
@@ -43,7 +43,7 @@ def wait_for_scratch(claim: Claim, *, scratch_mib: int) -> DiskShares:
     rows = list(live.order_by("claimed_at", "pk").values_list("pk", "stage", "scratch_mib"))
     places = [pk for pk, _, _ in rows]
     older = rows[: places.index(claim.attempt_id)] if claim.attempt_id in places else rows
-    held = [mib for pk, stage, mib in rows if stage not in ("claim", WAITING_STAGE) and pk != claim.attempt_id]
+    held = [mib for pk, stage, mib in rows if stage not in WAITING_STAGES and pk != claim.attempt_id]
     return DiskShares(
         held_mib=sum(held) if all(held) else None,
         ahead_mib=tuple(mib for _, stage, mib in older if stage == WAITING_STAGE),
