@@ -184,6 +184,11 @@ class BridgeSettings:
     describe_limit_ids: int = 1000
     """Maximum number of Batch jobs that one observe tick polls: ten DescribeJobs calls."""
 
+    observe_time_limit_s: float = 8
+    """Seconds of an observe tick after which no further DescribeJobs call starts; each page of 100 Batch jobs
+    is applied when it arrives. One more call takes 12 s at most: together not more than Celery's soft time
+    limit (20 s)."""
+
     poll_running_s: float = 60
     """Seconds between two polls of an attempt with a fresh heartbeat, which already shows that it
     is alive. Longer if there are too many attempts for one tick."""
@@ -221,8 +226,9 @@ class BridgeSettings:
     less than `missing_min_age_s` it would count before Batch can report that its host was lost."""
 
     rescue_api_time_limit_s: float = 5
-    """Seconds of a rescue tick after which it stops polling and terminating: it only fences, and the
-    reap tick repeats the terminations. One more call takes 12 s at most."""
+    """Seconds of a rescue tick after which no further call to AWS starts: it only fences, and the reap tick
+    terminates. Suspects are polled 100 at a time. One more call takes 12 s at most, and fencing all of
+    `rescue_limit` about 3 s: together not more than Celery's soft time limit (20 s)."""
 
     rescue_limit: int = 500
     """Maximum number of attempts given up in one tick. The loss of a zone takes many containers at

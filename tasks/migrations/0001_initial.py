@@ -165,6 +165,7 @@ class Migration(migrations.Migration):
                 ('exit_code', models.SmallIntegerField(blank=True, null=True)),
                 ('units_in_progress', models.JSONField(blank=True, default=list, help_text='Names of the units that it held, unfinished, when it ended.')),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('terminate_called_at', models.DateTimeField(blank=True, help_text='When TerminateJob was last called because the attempt had ended.', null=True)),
                 ('tallied', models.BooleanField(db_default=False, default=False, editable=False, help_text='Whether the counters include its end.')),
                 ('batch_status', models.CharField(blank=True, max_length=12)),
                 ('batch_status_reason', models.TextField(blank=True)),

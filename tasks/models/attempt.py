@@ -78,6 +78,9 @@ class Attempt(models.Model):
         default=list, blank=True, help_text="Names of the units that it held, unfinished, when it ended."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
+    terminate_called_at = models.DateTimeField(
+        null=True, blank=True, help_text="When TerminateJob was last called because the attempt had ended."
+    )
     tallied = models.BooleanField(
         default=False, db_default=False, editable=False, help_text="Whether the counters include its end."
     )

@@ -14,6 +14,7 @@ from tests.mutations.removal_patches import REMOVAL_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
 from tests.mutations.sandbox_patches import SANDBOX_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
+from tests.mutations.slow_aws_patches import SLOW_AWS_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
 from tests.mutations.tick_patches import TICK_PATCHES
 from tests.mutations.web_patches import WEB_PATCHES
@@ -30,6 +31,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *BROKER_PATCHES,
             *CONTAINER_API_PATCHES,
             *TICK_PATCHES,
+            *SLOW_AWS_PATCHES,
             *REMOVAL_PATCHES,
             *METRICS_PATCHES,
             *CONTAINER_PATCHES,

@@ -4,11 +4,17 @@
 most attempts are polled rarely. Which ones a tick polls follows from their age, their last
 heartbeat and the tick's number, so no record of the last poll has to be written; nor are rows that
 did not change.
+
+AWS may be slow. Each page of responses is applied before the next call, none starts after the
+tick's time limit, and the pages after the first one come in another order at each tick: so even if
+there is time for a few only, none is left out for good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,7 +23,7 @@ from django.db import transaction
 from django.db.models import Case, Count, F, IntegerField, Q, Value, When
 from django.db.models.functions import Mod, Now
 
-from ...batch.port import BatchPort
+from ...batch.port import DESCRIBE_LIMIT_IDS, BatchPort
 from ...conf import bridge_settings
 from ...lifecycle.errors import NotFoundError
 from ...lifecycle.observation import FINAL_STATUSES, TERMINATE_REASON_PREFIX, BatchStatus, Observation, failure_reason
@@ -37,23 +43,48 @@ _URGENT_SHARE = 0.75
 
 @dataclass(slots=True, kw_only=True)
 class ObserveSummary:
-    """Counts of attempts for one run."""
+    """Counts of attempts for one run. `left` are those for which there was no time."""
 
     asked: int = 0
     changed: int = 0
+    left: int = 0
 
 
 def observe(*, batch: BatchPort, tick: int) -> ObserveSummary:
-    """Poll the attempts that are due in tick number `tick`, and apply the responses.
+    """Poll the attempts that are due in tick number `tick`, and apply the responses, page by page.
 
-    Raises BatchError with nothing changed.
+    Raises BatchError with nothing changed by that page and the ones after it.
     """
-    polled = list(attempts_to_poll(tick))
-    observations = {
-        each.batch_job_id: each for each in batch.describe([a.batch_job_id for a in polled if a.batch_job_id])
-    }
-    changed = sum(1 for attempt in polled if apply_observation(attempt, observations[str(attempt.batch_job_id)]))
-    return ObserveSummary(asked=len(polled), changed=changed)
+    stop_at_s = time.monotonic() + bridge_settings().observe_time_limit_s
+    due = list(attempts_to_poll(tick))
+    summary = ObserveSummary()
+    for attempt, seen in describe(_shuffled(due, tick), batch=batch, stop_at_s=stop_at_s):
+        summary.asked += 1
+        summary.changed += apply_observation(attempt, seen)
+    summary.left = len(due) - summary.asked
+    return summary
+
+
+def describe(
+    attempts: Sequence[Attempt], *, batch: BatchPort, stop_at_s: float
+) -> Iterator[tuple[Attempt, Observation]]:
+    """Yield the attempts with what DescribeJobs returns, by one call per page; none starts after `stop_at_s`.
+
+    The attempts have Batch jobs. `stop_at_s` is a time of the monotonic clock. Raises BatchError.
+    """
+    for first in range(0, len(attempts), DESCRIBE_LIMIT_IDS):
+        if time.monotonic() > stop_at_s:
+            return
+        page = {str(attempt.batch_job_id): attempt for attempt in attempts[first : first + DESCRIBE_LIMIT_IDS]}
+        for seen in batch.describe(list(page)):
+            yield page[seen.batch_job_id], seen
+
+
+def _shuffled(due: list[Attempt], tick: int) -> list[Attempt]:
+    """Keep the first page, which has the most urgent attempts, and shuffle the others."""
+    others = due[DESCRIBE_LIMIT_IDS:]
+    random.Random(tick).shuffle(others)  # noqa: S311 - no secret
+    return due[:DESCRIBE_LIMIT_IDS] + others
 
 
 def attempts_to_poll(tick: int) -> Iterable[Attempt]:
