@@ -18,7 +18,6 @@ from django.db.models.functions import Now
 from ...lifecycle.errors import AttemptCancelledError, BatchreelError, FencedError
 from ...lifecycle.states import (
     MEDIA_UNIT_KINDS,
-    WAITING_STAGES,
     AttemptEvent,
     AttemptState,
     JobEvent,
