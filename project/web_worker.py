@@ -5,9 +5,10 @@ that send their bodies slowly hold all threads. Load balancers of AWS pass bodie
 This worker's event loop receives header and body first, up to MAX_BODY_BYTES, and answers /health/
 itself, so that a load balancer gets a response while every thread is busy.
 
-It does not limit how long a view may take, nor how slowly a client reads its response. A body above
-MAX_BODY_BYTES is left to the thread: tasks.views.body_limit decides who may send one, and how many
-at a time.
+A body above MAX_BODY_BYTES is left to the thread: tasks.views.body_limit decides who may send one,
+and how many at a time. The event loop also sends the end of each response, up to UNSENT_BYTES, if its
+client reads slowly. A thread that receives a large body, or sends a larger response, gives up if the
+client is too slow, and so does the event loop (`PacedSocket`). How long a view may take is not limited.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from __future__ import annotations
 import re
 import selectors
 import socket
-import struct
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from project.web_pace import PacedSocket, TooSlowError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -42,7 +44,11 @@ _RECEIVE_BYTES = 64 * 1024
 _LINGER_S = 2.0
 _HEAD_END = b"\r\n\r\n"
 _HEALTH = b"GET /health/ "
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d+)[ \t]*(?=\r\n)", re.IGNORECASE)
+_LENGTH_DIGITS = 18
+"""More than any limit has; int() refuses thousands."""
+
+# At most one unbounded repeat in each pattern: two next to each other take time quadratic in the header's size.
+_LENGTH = re.compile(rb"\r\ncontent-length:([^\r\n]*)", re.IGNORECASE)
 _TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _EXPECTS_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 
@@ -53,21 +59,46 @@ class _Incoming:
 
     data: bytearray
     deadline_s: float
+    searched_bytes: int = 0
     whole_bytes: int | None = None
 
 
+def _announced_bytes(head: bytes) -> int | None:
+    """Return the body's length by the header: 0 without one, None if it is malformed or there are several."""
+    lengths = [length.strip(b" \t") for length in _LENGTH.findall(head)]
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or len(lengths[0]) > _LENGTH_DIGITS or not lengths[0].isdigit():
+        return None
+    return int(lengths[0])
+
+
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
-    """A `gthread` worker whose threads never wait for the request of a slow client."""
+    """A `gthread` worker whose threads never wait for the request of a slow client.
+
+    With TLS in Gunicorn itself, it is Gunicorn's own worker.
+    """
 
     request_limit_s = 30.0
     """Seconds from the first byte of a request to its last, for what the event loop receives."""
+
+    pace_window_s = 30.0
+    """Seconds that a thread waits for a client before it looks how much has arrived, or has been sent."""
+
+    least_bytes_per_s = 16 * 1024
+    """Least average in such a window, for bodies that a thread receives and for all responses: the scripts
+    of a page arrive in half a minute, and a video of the lowest rung needs more."""
+
+    unsent_limit_bytes = 64 * 1024 * 1024
+    """What a process keeps of all responses together. Above it, the client that has read for longest is cut off."""
 
     def init_process(self) -> None:
         """Prepare the tables of connections. Called by Gunicorn in the new process."""
         self._incoming: dict[TConn, _Incoming] = {}
         self._closing: dict[TConn, float] = {}
+        self._sending: dict[TConn, Future[Any]] = {}
         self._buffered_bytes = 0
-        self._expired_at_s = 0.0
+        self._expired_at_s = time.monotonic()
         super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -78,10 +109,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         if self.cfg.is_ssl:
             super().enqueue_req(conn)
             return
+        if not conn.initialized:
+            conn.sock = PacedSocket.take_over(conn.sock)
         conn.init()
         conn.sock.settimeout(0)
-        # For bodies that a thread reads: reading fails after this time without a byte.
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", round(self.request_limit_s), 0))
+        conn.sock.begin(window_s=self.pace_window_s, least_bytes_per_s=self.least_bytes_per_s)
         # A client may have sent the beginning of this request along with the previous one.
         received = conn.parser.unreader.take_buffered()
         limit_s = self.request_limit_s if received else self.cfg.keepalive
@@ -95,10 +127,38 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Keep the connection, or close it. Gunicorn would wait here for the client's end of the connection."""
-        if self.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():
+        if not self.cfg.is_ssl and conn.sock.unsent and not conn.sock.is_too_slow:
+            self._send_later(conn, fs)
+        elif self.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():
             super().finish_request(conn, fs)
+        elif conn.sock.is_too_slow:
+            self._cut_off(conn)
         else:
             self._close(conn)
+
+    def _send_later(self, conn: TConn, fs: Future[Any]) -> None:
+        conn.sock.settimeout(0)
+        self._sending[conn] = fs
+        self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._send_rest, conn))
+        if sum(len(each.sock.unsent) for each in self._sending) > self.unsent_limit_bytes:
+            self._cut_off(next(iter(self._sending)))
+
+    def _send_rest(self, conn: TConn, _socket: object) -> None:
+        try:
+            conn.sock.push()
+        except OSError as error:
+            self.log.debug("Ignoring %s", error)
+            conn.sock.unsent.clear()
+        if not conn.sock.unsent:
+            self.poller.unregister(conn.sock)
+            self.finish_request(conn, self._sending.pop(conn))
+
+    def _cut_off(self, conn: TConn) -> None:
+        self.log.warning("CLIENT_TOO_SLOW %s", conn.client)
+        if self._sending.pop(conn, None):
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def murder_pending(self) -> None:
         """Close connections whose time is up. Gunicorn calls this at least once a second."""
@@ -106,7 +166,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         now_s = time.monotonic()
         if now_s - self._expired_at_s < 1:
             return
-        self._expired_at_s = now_s
+        since_s, self._expired_at_s = now_s - self._expired_at_s, now_s
         for conn, incoming in list(self._incoming.items()):
             is_idle = not incoming.data
             if is_idle and (now_s > incoming.deadline_s or not self.alive):
@@ -116,10 +176,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         for conn, deadline_s in list(self._closing.items()):
             if now_s > deadline_s:
                 self._closed(conn)
+        for conn in list(self._sending):
+            try:
+                conn.sock.wait_elsewhere(since_s)
+            except TooSlowError:
+                self._cut_off(conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001 - Gunicorn's signature
         """Close the connection unless the whole request was received: Gunicorn would read the remainder first."""
-        return bool(conn.is_whole and super()._keepalive_after(conn, keepalive))
+        return bool((self.cfg.is_ssl or conn.is_whole) and super()._keepalive_after(conn, keepalive))
 
     def _receive(self, conn: TConn, _socket: object = None) -> None:
         incoming = self._incoming[conn]
@@ -151,8 +216,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     def _read_head(self, conn: TConn, incoming: _Incoming) -> bool:
         """Set `whole_bytes` from the header. Return False if that is not possible, or nothing is left to do."""
-        head_bytes = incoming.data.find(_HEAD_END) + len(_HEAD_END)
+        # Not from the beginning: a client may send its header byte by byte.
+        head_bytes = incoming.data.find(_HEAD_END, incoming.searched_bytes) + len(_HEAD_END)
         if head_bytes < len(_HEAD_END):
+            incoming.searched_bytes = max(0, len(incoming.data) - len(_HEAD_END))
             if len(incoming.data) > MAX_HEAD_BYTES:
                 self._refuse(conn, "431 Request Header Fields Too Large")
             return False
@@ -160,8 +227,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         if head.startswith(_HEALTH):
             self._reply(conn, "200 OK", b"ok")
             return False
-        # Eighteen digits are more than any limit, and int() refuses thousands.
-        body_bytes = max((int(length[:18]) for length in _LENGTH.findall(head)), default=0)
+        body_bytes = _announced_bytes(head)
+        if body_bytes is None:
+            self._refuse(conn, "400 Bad Request")
+            return False
         if body_bytes > MAX_BODY_BYTES or _TRANSFER_ENCODING.search(head):
             self._pass_on(conn, is_whole=False)
             return False

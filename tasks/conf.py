@@ -230,6 +230,11 @@ class BridgeSettings:
     describe_limit_ids: int = 1000
     """Maximum number of Batch jobs that one observe tick polls: ten DescribeJobs calls."""
 
+    observe_time_limit_s: float = 8
+    """Seconds of an observe tick after which no further DescribeJobs call starts; each page of 100 Batch jobs
+    is applied when it arrives. One more call takes 12 s at most: together not more than Celery's soft time
+    limit (20 s)."""
+
     poll_running_s: float = 60
     """Seconds between two polls of an attempt with a fresh heartbeat, which already shows that it
     is alive. Longer if there are too many attempts for one tick."""
@@ -267,8 +272,9 @@ class BridgeSettings:
     less than `missing_min_age_s` it would count before Batch can report that its host was lost."""
 
     rescue_api_time_limit_s: float = 5
-    """Seconds of a rescue tick after which it stops polling and terminating: it only fences, and the
-    reap tick repeats the terminations. One more call takes 12 s at most."""
+    """Seconds of a rescue tick after which no further call to AWS starts: it only fences, and the reap tick
+    terminates. Suspects are polled 100 at a time. One more call takes 12 s at most, and fencing all of
+    `rescue_limit` about 3 s: together not more than Celery's soft time limit (20 s)."""
 
     rescue_limit: int = 500
     """Maximum number of attempts given up in one tick. The loss of a zone takes many containers at
@@ -284,7 +290,7 @@ class BridgeSettings:
 
     one_machine_verdicts: int = 3
     """Number of containers of one machine that must fail in the same way to read a file before the
-    file is rejected, if no other machine has worked on the job. Two machines suffice in any case."""
+    file is rejected, if no other machine works for the site. Two machines suffice in any case."""
 
     backoff_first_s: float = 10
     """Seconds before the second attempt; they double with each failure in a row, with jitter.
@@ -347,7 +353,8 @@ class BridgeSettings:
 
     # Uploads and viewers.
     upload_limit_bytes: int = 50 * 1024**3
-    """Size in bytes of the largest file that is accepted: five times a lecture of 10 GB."""
+    """Size in bytes of the largest file that is accepted: five times a lecture of 10 GB. A request body
+    may have `body_limit_bytes` more, for the other fields of its form."""
 
     upload_retention_s: float = 7 * 86400
     """Seconds after which an incomplete direct upload is given up. Until then it can be resumed,
@@ -364,7 +371,8 @@ class BridgeSettings:
 
     large_bodies_per_process: int = 4
     """Maximum number of larger bodies that one web process receives at a time: half of the threads
-    in project/web_server.py, so that slow uploads through the site leave the other half."""
+    in project/web_server.py, so that slow uploads through the site leave the other half. One user can
+    have half of them, at least one."""
 
     # Quotas of an owner; 0 is no limit. Users with the permission `batchreel.exceed_quotas` have none.
     owner_open_uploads: int = 20
@@ -392,10 +400,10 @@ class BridgeSettings:
     """MiB that a reservation must leave free on the disk: 32 for each of 64 containers, which is what
     one may write before its reservation is adjusted (container/scratch/reservation.py)."""
 
-    scratch_hold_s: float = 300
-    """Seconds for which a container stays on a machine without room on its disk although no other
-    container is working there. A machine that fails jobs at once has free places at once, and would
-    draw the whole queue."""
+    machine_hold_s: float = 300
+    """Seconds for which a container keeps its place on a machine that may be at fault: after the end
+    of its attempt, or before it if the disk has no room and none will be released. A machine that
+    fails jobs at once has free places at once, and would draw the whole queue."""
 
     scratch_wait_s: float = 4 * 3600
     """Seconds for which a container waits for the room that others on the same machine hold: twice

@@ -55,7 +55,7 @@ GRANTS = (
                 "submit_at",
             ),
             *("claim_id", "machine_id", "batch_job_id", "claimed_at", "heartbeat_at", "progressed_at"),
-            *("stage", "count", "encoded_frames", "units_done", "error_code"),
+            *("stage", "count", "encoded_frames", "units_done", "scratch_mib", "error_code"),
             *("finished_work_s", "lost_work_s"),
         ),
     ),

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+NO_FOLDER = "batchreel.E009"
+"""Code of the one problem that a single machine may have: the folder of the uploads is not there."""
+
+
 class SettingProblem(NamedTuple):
     """A missing or wrong setting: its code, what is wrong, and the fix.
 
@@ -62,4 +66,4 @@ def _storage_problems() -> Iterator[SettingProblem]:
     if isinstance(storage, FileSystemStorage) and not Path(storage.location).is_dir():
         text = "STORAGE_BUCKET is not set and MEDIA_ROOT does not exist, so no source could be fetched."
         fix = "Set STORAGE_BUCKET to the bucket that contains the uploads, or mount the folder that does."
-        yield SettingProblem("batchreel.E009", text, fix)
+        yield SettingProblem(NO_FOLDER, text, fix)

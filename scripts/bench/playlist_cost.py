@@ -58,8 +58,8 @@ def measured() -> dict[str, Any]:
 
     from tasks.models import Video  # noqa: PLC0415 - as above
     from tasks.storage.bucket import Bucket  # noqa: PLC0415 - as above
-    from tasks.views.signed import sign  # noqa: PLC0415 - as above
-    from tasks.views.signed_texts import signed_gzip  # noqa: PLC0415 - as above
+    from tasks.views.playlists.signed import sign  # noqa: PLC0415 - as above
+    from tasks.views.playlists.signed_texts import signed_gzip  # noqa: PLC0415 - as above
 
     call_command("migrate", verbosity=0, interactive=False)
     owner, _ = get_user_model().objects.get_or_create(username="viewer")

@@ -1,10 +1,10 @@
-"""Benchmark: response times of the web server while clients send their bodies slowly, and what a large body costs.
+"""Benchmark: response times of the web server while clients are slow, and what a large body costs.
 
     python -m project.local exec -- python scripts/bench/slow_clients.py
 
-It runs the Procfile's own line on a free port of the loopback interface, holds `--clients` connections
-for `--seconds`, and stops everything. With GUNICORN_CMD_ARGS='--worker-class gthread --workers 1' it
-shows what Gunicorn's own worker does.
+It runs the Procfile's own line on a free port of the loopback interface, and holds `--clients` connections
+for `--seconds`. They send their bodies slowly, or with `--readers` do not read a static file of 1.7 MB.
+With GUNICORN_CMD_ARGS='--worker-class gthread --workers 1' it shows what Gunicorn's own worker does.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 TOKEN = "a" * 32
 LARGE_BYTES = 60 * 1024**2
+STATIC_NAME = "script.js"
 SMALL_BYTES = 10_000
 PAGES = ("/login/", "/")
 SIGNED_IN = frozenset({"/"})
@@ -44,18 +45,30 @@ LIMIT_S = 30.0
 START_LIMIT_S = 120.0
 
 
-class SlowClients(threading.Thread):
+class Clients(threading.Thread):
+    """A number of connections, held until `stop`."""
+
+    def __init__(self, port: int, number: int) -> None:
+        super().__init__(daemon=True)
+        self._port, self._number = port, number
+        self._stop_requested = threading.Event()
+        self.connects = 0
+
+    def stop(self) -> None:
+        """Close all connections."""
+        self._stop_requested.set()
+        self.join()
+
+
+class SlowClients(Clients):
     """Connections that announce a body, small or large by turns, and send one byte a second.
 
     They reconnect a second after the server has closed them.
     """
 
     def __init__(self, port: int, number: int) -> None:
-        super().__init__(daemon=True)
-        self._port, self._number = port, number
-        self._stop_requested = threading.Event()
+        super().__init__(port, number)
         self._refused: list[tuple[float, int]] = []
-        self.connects = 0
 
     def run(self) -> None:
         """Send until `stop`."""
@@ -75,11 +88,6 @@ class SlowClients(threading.Thread):
                         self._send(selector, key, now)
             for key in list(selector.get_map().values()):
                 key.fileobj.close()
-
-    def stop(self) -> None:
-        """Close all connections."""
-        self._stop_requested.set()
-        self.join()
 
     def _connect(self, selector: selectors.BaseSelector, number: int) -> None:
         self.connects += 1
@@ -113,6 +121,29 @@ class SlowClients(threading.Thread):
         selector.unregister(key.fileobj)
         key.fileobj.close()
         self._refused.append((time.monotonic(), key.data["number"]))
+
+
+class SlowReaders(Clients):
+    """Connections that request a static file and read nothing. They reconnect once the server has closed them."""
+
+    def run(self) -> None:
+        """Hold the connections until `stop`."""
+        connections = [self._connect() for _ in range(self._number)]
+        while not self._stop_requested.wait(1):
+            for place, connection in enumerate(connections):
+                try:
+                    connection.send(b"x")  # fails once the server has closed the connection
+                except OSError:
+                    connection.close()
+                    connections[place] = self._connect()
+
+    def _connect(self) -> socket.socket:
+        self.connects += 1
+        connection = socket.socket()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # so that the kernel buffers little
+        connection.connect((LOOPBACK, self._port))
+        connection.sendall(f"GET /static/{STATIC_NAME} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return connection
 
 
 class Times(threading.Thread):
@@ -220,7 +251,10 @@ def web_server(folder: Path) -> Iterator[int]:
     with socket.create_server((LOOPBACK, 0)) as free:
         port: int = free.getsockname()[1]
     line = parse_procfile((ROOT / "Procfile").read_text()).processes["web"]
-    environment = {**os.environ, "TMPDIR": str(folder)}
+    static = folder.parent / "static"
+    static.mkdir()
+    (static / STATIC_NAME).write_bytes(bytes(1_700_000))
+    environment = {**os.environ, "TMPDIR": str(folder), "STATIC_ROOT": str(static)}
     environment["GUNICORN_CMD_ARGS"] = f"{os.environ.get('GUNICORN_CMD_ARGS', '')} --bind {LOOPBACK}:{port}"
     with (folder.parent / "web.log").open("wb") as log:
         server = subprocess.Popen(shlex.split(line), cwd=ROOT, env=environment, stdout=log, stderr=log)
@@ -256,6 +290,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--readers", action="store_true", help="clients that do not read")
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     sys.path.insert(0, str(ROOT))
@@ -269,7 +304,7 @@ def main() -> None:
         folder.mkdir()
         with web_server(folder) as port:
             print("without slow clients:", *map(json.dumps, times(port, session=session, seconds=10)), sep="\n")
-            slow = SlowClients(port, arguments.clients)
+            slow = (SlowReaders if arguments.readers else SlowClients)(port, arguments.clients)
             slow.start()
             rows = times(port, session=session, seconds=arguments.seconds)
             slow.stop()

@@ -14,7 +14,7 @@ locals {
     })
     queue-stuck = merge(local.lasting, {
       metric      = "StuckSeconds"
-      description = "Work has waited for half an hour, and no container runs."
+      description = "Work has waited for half an hour, and no container works."
       at_least    = 1800
     })
     uploads-waiting = merge(local.lasting, {
@@ -28,7 +28,9 @@ locals {
     })
     disk-full = merge(local.once, {
       metric      = "DisksFull"
-      description = "A container found too little room on its machine's disk."
+      description = "Several containers found no room on the disks of their machines, or the disks failed."
+      at_least    = 3
+      period_s    = 3600
     })
     heartbeats-late = merge(local.lasting, {
       metric      = "LateHeartbeats"

@@ -55,7 +55,9 @@ def render(conf: BridgeSettings, *, region: str) -> dict[str, Any]:
             {"type": "VCPU", "value": str(conf.vcpus)},
             {"type": "MEMORY", "value": str(conf.memory_mib)},
         ],
-        "linuxParameters": {"initProcessEnabled": True},
+        # The program is process 1 and hides its environment. An init process above it would have the
+        # same environment and user, and show it to every decoder.
+        "linuxParameters": {"initProcessEnabled": False},
         # The program writes to one directory only. Docker removes a volume without a source path
         # together with the container.
         "readonlyRootFilesystem": True,

@@ -14,6 +14,7 @@ _DEFAULTS: dict[str, Any] = {
     "propagateTags": False,
     "containerProperties.privileged": False,
     "containerProperties.readonlyRootFilesystem": False,
+    "containerProperties.linuxParameters.initProcessEnabled": False,
 }
 """Values that AWS may return for fields that were not set (API reference, JobDefinition and ContainerProperties)."""
 

@@ -24,8 +24,8 @@ time limit.
 READ_TIMEOUT_S = 4
 READ_TRIES = 2
 MAX_READ_S = READ_TRIES * (CONNECT_TIMEOUT_S + READ_TIMEOUT_S)
-"""All other calls may be sent twice: 12 s at most, in a rescue tick after up to `rescue_api_time_limit_s`,
-in a reap tick after up to `reap_time_limit_s`."""
+"""All other calls may be sent twice: 12 s at most, after up to `observe_time_limit_s`,
+`rescue_api_time_limit_s` or `reap_time_limit_s` of a tick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

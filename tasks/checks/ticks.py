@@ -39,13 +39,14 @@ def _periods(conf: BridgeSettings) -> Iterator[CheckMessage]:
 
 def _time_limits(conf: BridgeSettings) -> Iterator[CheckMessage]:
     soft_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
-    if soft_s and conf.reap_time_limit_s + MAX_READ_S > soft_s:
-        yield Error(
-            f"reap_time_limit_s ({conf.reap_time_limit_s:g}) plus one call to AWS Batch ({MAX_READ_S} s) is more than"
-            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a reap tick could be stopped during a call.",
-            hint="Lower reap_time_limit_s in BATCHREEL.",
-            id="batchreel.E046",
-        )
+    for name in ("observe_time_limit_s", "rescue_api_time_limit_s", "reap_time_limit_s"):
+        if soft_s and getattr(conf, name) + MAX_READ_S > soft_s:
+            yield Error(
+                f"{name} ({getattr(conf, name):g}) plus one call to AWS Batch ({MAX_READ_S} s) is more than"
+                f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a tick could be stopped during a call.",
+                hint=f"Lower {name} in BATCHREEL.",
+                id="batchreel.E046",
+            )
     if soft_s and conf.cost_time_limit_s + MAX_READ_S > soft_s:
         yield Error(
             f"cost_time_limit_s ({conf.cost_time_limit_s:g}) plus one call to AWS ({MAX_READ_S} s) is more than"

@@ -13,7 +13,6 @@ import sys
 import uuid
 
 from ..lifecycle.exit_codes import ExitCode
-from ..transcode.sandbox.privacy import hide_process
 
 
 def _arguments() -> argparse.Namespace:
@@ -60,9 +59,24 @@ def _report_unreadable(error: Exception) -> None:
     sys.stderr.write(json.dumps(line) + "\n")
 
 
+def _end_on_signals() -> None:
+    """End at once on SIGTERM or SIGINT, until there is an attempt to end.
+
+    The kernel drops signals to process 1 of a container that it does not handle (pid_namespaces(7)):
+    a stopped container would start regardless, until SIGKILL.
+    """
+    for each in (signal.SIGTERM, signal.SIGINT):
+        # Not SystemExit, which any import that is interrupted might catch.
+        signal.signal(each, lambda *_: os._exit(ExitCode.TERMINATED))
+
+
 def main() -> int:
     """Run the container program and return its exit code."""
-    # First of all: the environment contains credentials, and every child decodes a stranger's file.
+    # Before the imports that take long, so that a container can always be stopped.
+    _end_on_signals()
+    from ..transcode.sandbox.privacy import hide_process  # noqa: PLC0415 - it imports the whole engine
+
+    # Before any child: the environment contains credentials, and every child decodes a stranger's file.
     hide_process()
     arguments = _arguments()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")

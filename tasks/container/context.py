@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
-from ..services.container_api.claim import Claim, Lease, working_neighbours
+from ..services.container_api.claim import Claim, Lease
 from ..services.container_api.publish import read_plan
+from ..services.container_api.scratch import record_scratch, wait_for_scratch
 from ..transcode import ByteRanges, Plan, StoppedError
 from .database import Database
 from .progress import Progress
@@ -57,11 +58,13 @@ class ContainerContext:
         self.reservation.reserve(
             path,
             ranges,
-            working_neighbours=lambda: self.database(partial(working_neighbours, self.claim)),
+            shares=lambda mib: self.database(partial(wait_for_scratch, self.claim, scratch_mib=mib)),
             progress=partial(self.progress.advance, slot),
             stop=self.stop,
         )
+        # First here, or a heartbeat would set the stage back.
         self.progress.start_stage(slot, "fetch")
+        self.database(partial(record_scratch, self.claim, scratch_mib=self.reservation.held_mib))
 
     @cached_property
     def plan(self) -> Plan:

@@ -11,17 +11,27 @@ from ..lifecycle.reasons import Reason
 from ..storage.bucket import BucketError
 from ..transcode import TranscodeError
 from .scratch.reservation import ScratchTooSmallError
+from .scratch.source import NotMountedError
 
 _MACHINE_FAULTS = {
     errno.ENOSPC: Reason.DISK_FULL,
     errno.EDQUOT: Reason.DISK_FULL,
     errno.EIO: Reason.DISK_FAILED,
     errno.EROFS: Reason.DISK_FAILED,
+    errno.EUCLEAN: Reason.DISK_FAILED,
+    errno.EBADMSG: Reason.DISK_FAILED,
+    errno.ENXIO: Reason.DISK_FAILED,
+    errno.ENODEV: Reason.DISK_FAILED,
     errno.ENOMEM: Reason.OUT_OF_MEMORY,
 }
-"""errno(3) of a local file or process -> reason. The bucket's errors are BucketError and have none."""
+"""errno(3) of a local file or process -> reason. EUCLEAN and EBADMSG mean a damaged file system, ENXIO
+and ENODEV a lost disk. The bucket's errors are BucketError and have none."""
 
-_ENGINE_FAULTS = {"DISK_FULL": Reason.DISK_FULL, "SOURCE_UNREADABLE": Reason.DISK_FAILED}
+_ENGINE_FAULTS = {
+    "DISK_FULL": Reason.DISK_FULL,
+    "DISK_FAILED": Reason.DISK_FAILED,
+    "SOURCE_UNREADABLE": Reason.DISK_FAILED,
+}
 """Error codes of the media engine that are the machine's fault."""
 
 
@@ -36,6 +46,8 @@ def failure_of(error: BaseException, *, was_out_of_memory: bool) -> tuple[ExitCo
             code, reason = ExitCode.MISCONFIGURED, Reason.MISCONFIGURED
         case ScratchTooSmallError():
             reason = Reason.SCRATCH_TOO_SMALL
+        case NotMountedError():
+            reason = Reason.DISK_FAILED
         case BucketError():
             reason = Reason.STORAGE_FAILED
         case OSError():

@@ -33,6 +33,7 @@ class Outcome:
         self.reason: Reason | None = None
         self.code = ""
         self.text = ""
+        self.unit = ""
         self.event = _EVENTS[ExitCode.DONE]
 
     def fail(self, exit_code: ExitCode, reason: Reason, text: str) -> None:
@@ -43,9 +44,12 @@ class Outcome:
         """Reject the input, which cannot be transcoded."""
         self._decide(ExitCode.INPUT_REJECTED, code=code, text=message)
 
-    def suspect_input(self, code: str, message: str) -> None:
-        """Fail the attempt, or the job if other machines have failed in the same way: the row decides."""
-        self._decide(ExitCode.FAILED, reason=Reason.INPUT_SUSPECT, code=code, text=message)
+    def suspect_input(self, code: str, message: str, *, unit: str = "") -> None:
+        """Fail the attempt, or the job if other machines have failed in the same way: the row decides.
+
+        `unit` is the one whose encoder crashed, such as "video 3", if one did.
+        """
+        self._decide(ExitCode.FAILED, reason=Reason.INPUT_SUSPECT, code=code, text=message, unit=unit)
 
     def leave(self) -> None:
         """End the run early: EC2 takes the machine back, and no other container works on the job."""
@@ -79,11 +83,14 @@ class Outcome:
             if not self._set and (replace or not self.text):
                 self.event, self.text = event, text
 
-    def _decide(self, exit_code: ExitCode, *, text: str, reason: Reason | None = None, code: str = "") -> None:
+    def _decide(
+        self, exit_code: ExitCode, *, text: str, reason: Reason | None = None, code: str = "", unit: str = ""
+    ) -> None:
         with self._lock:
             if self._set:
                 return
             self._set = True
             self.exit_code, self.reason, self.code, self.text = exit_code, reason, code, text
+            self.unit = unit
             self.event = _EVENTS.get(exit_code, "BATCH_JOB_FAILED")
         self._stop.set()

@@ -30,14 +30,14 @@ from ..services.container_api.claim import (
 from ..services.container_api.finish import fail_attempt, finish_attempt, reject_input
 from ..services.container_api.heartbeat import HeartbeatReply
 from ..services.container_api.suspect import suspect_input
-from ..setting_checks import setting_problems
+from ..setting_checks import NO_FOLDER, setting_problems
 from ..tracing import span
-from ..transcode import InputRejectedError, InputSuspectError, StoppedError
+from ..transcode import EncoderCrashedError, InputRejectedError, InputSuspectError, StoppedError
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
 from .failures import failure_of
 from .heartbeat import Heartbeat
-from .machine import machine_id
+from .machine import hold_place, machine_id
 from .memory import oom_kills
 from .outcome import Outcome
 from .progress import Progress
@@ -72,6 +72,9 @@ def check_settings() -> bool:
     if problems:
         text = " ".join(f"{each.code}: {each.text} {each.hint}" for each in problems)
         logger.error("BATCH_JOB_FAILED", extra={"exit_code": int(ExitCode.MISCONFIGURED), "text": text})
+        if [each.code for each in problems] == [NO_FOLDER]:
+            # It may be missing on this machine only.
+            hold_place(Reason.MISCONFIGURED, text, shutting_down=threading.Event())
     return not problems
 
 
@@ -176,6 +179,7 @@ class Program:
                 thread.join(timeout=0.2)
 
     def _slot(self, context: ContainerContext, slot: int) -> None:
+        unit = ""
         # A plan that makes no progress for this long is taken over, so a longer wait would be for nothing.
         plan_until_s = time.monotonic() + 2 * bridge_settings().stage_limits_s["plan"]
         try:
@@ -187,12 +191,13 @@ class Program:
                     context.progress.start_stage(slot, "plan")
                     self._wait_for_other_slot()
                 elif isinstance(lease, Lease):
+                    unit = f"{lease.kind} {lease.index}"
                     self._do(context, lease, slot)
                 else:
                     self._outcome.record_nothing_to_lease(lease)
                     return
         except BaseException as error:  # noqa: BLE001 - any error of a slot decides how the container ends
-            self._on_error(error)
+            self._on_error(error, unit=unit)
             self._notify_slots()
 
     def _do(self, context: ContainerContext, lease: Lease, slot: int) -> None:
@@ -221,7 +226,7 @@ class Program:
             if not self._stop.is_set():
                 self._slot_ended.wait(timeout=_WAIT_FOR_OTHER_SLOT_S)
 
-    def _on_error(self, error: BaseException) -> None:
+    def _on_error(self, error: BaseException, *, unit: str = "") -> None:
         outcome = self._outcome
         match error:
             case StoppedError():
@@ -229,7 +234,7 @@ class Program:
             case InputRejectedError():
                 outcome.reject_input(error.code, error.message)
             case SourceMissingError():
-                outcome.reject_input(error.code, "The uploaded file is no longer in the storage. Upload it again.")
+                outcome.suspect_input(error.code, "The uploaded file is no longer in the storage. Upload it again.")
             case AttemptCancelledError():
                 outcome.end(ExitCode.CANCELLED, str(error))
             case FencedError() | NotFoundError():
@@ -238,6 +243,8 @@ class Program:
                 outcome.end(ExitCode.DATABASE_UNAVAILABLE, str(error))
             case InputSuspectError() if oom_kills() == self._oom_kills_before:
                 outcome.suspect_input(error.code, error.message)
+            case EncoderCrashedError() if oom_kills() == self._oom_kills_before:
+                outcome.suspect_input(error.code, error.message, unit=unit)
             case _:
                 # Running out of memory is reported here, because the next attempt, which gets more,
                 # starts before AWS Batch reports the cause.
@@ -274,21 +281,28 @@ class Program:
             return True
 
     def _exit(self, claim: Claim) -> ExitCode:
-        """Write a failure to the attempt's row, log the result, and return the exit code."""
+        """Write a failure to the attempt's row, hold a machine at fault, log the result, and return the exit code."""
         outcome = self._outcome
         code, text = outcome.exit_code, outcome.text
+        reason = outcome.reason
         try:
             if code is ExitCode.INPUT_REJECTED:
                 reject = partial(reject_input, claim, code=outcome.code, message=outcome.text, exit_code=int(code))
                 self._database(reject)
-            elif outcome.reason is Reason.INPUT_SUSPECT:
+            elif reason is Reason.INPUT_SUSPECT:
                 text = f"{outcome.code}: {outcome.text}"
-                code = self._database(partial(suspect_input, claim, code=outcome.code, message=outcome.text))
-            elif outcome.reason is not None:
-                fail = partial(fail_attempt, claim, reason=outcome.reason, text=outcome.text, exit_code=int(code))
+                suspect = partial(
+                    suspect_input, claim, code=outcome.code, message=outcome.text, crashed_unit=outcome.unit
+                )
+                code = self._database(suspect)
+            elif reason is not None:
+                fail = partial(fail_attempt, claim, reason=reason, text=text, exit_code=int(code))
                 self._database(fail)
         except (DatabaseUnavailableError, FencedError, AttemptCancelledError, NotFoundError) as error:
             logger.warning("RESULT_NOT_RECORDED", extra={**self._log_fields(), "error": str(error)})
+            reason = None
+        if code is not ExitCode.INPUT_REJECTED:
+            hold_place(reason, text, shutting_down=self._shutting_down)
         event = outcome.event
         level = logging.INFO if code is ExitCode.DONE else logging.ERROR
         logger.log(level, event, extra={**self._log_fields(), "exit_code": int(code), "text": text})

@@ -11,10 +11,10 @@ def is_break(
 ) -> bool:
     """Return whether the silent containers became silent together.
 
-    `silent_since` is when each of them crossed its threshold, and `running` the number of containers that
-    AWS Batch reports as RUNNING, silent or not. A break begins with more than `share` of them, and at
-    least `at_least`, within `within_s`; once some are held for it (`is_held`), it lasts while that
-    many are silent, since whenever.
+    `silent_since` is when each of them crosses its threshold, which may be some seconds ahead, and `running`
+    the number of containers that AWS Batch reports as RUNNING, silent or not. A break begins with more than
+    `share` of them, and at least `at_least`, within `within_s`; once some are held for it (`is_held`), it
+    lasts while that many are silent, since whenever.
     """
     if len(silent_since) < at_least or len(silent_since) <= share * running:
         return False

@@ -35,6 +35,8 @@ _ASK_OPERATOR = "The file is probably not the cause. Ask an operator for help, a
 _BY_CODE = {
     "ENCODER_FAILED": Explanation("the encoder cannot process this file", _EXPORT_AGAIN),
     "ENCODER_KILLED": Explanation("the encoder was stopped before it finished", _PERHAPS_THE_FILE),
+    "ENCODER_CRASHED": Explanation("the encoder crashed", _PERHAPS_THE_FILE),
+    "SOURCE_MISSING": Explanation("the uploaded file is not in the site's storage", "Upload it again."),
     "PROBE_FAILED": Explanation("the file could not be analysed", _EXPORT_AGAIN),
     "DEADLINE_PASSED": Explanation("a step took longer than it should for a file of this size", _PERHAPS_THE_FILE),
     "NO_FFMPEG": Explanation("the encoder is not installed correctly", _ASK_OPERATOR),
@@ -65,6 +67,7 @@ _BY_REASON = {
     Reason.MISCONFIGURED: Explanation("the site is not set up correctly", _ASK_OPERATOR),
     Reason.SPOT_INTERRUPTION: Explanation("the cloud provider took the machine back", _RETRY_LATER),
     Reason.HOST_LOST: Explanation("the machine was lost", _RETRY_LATER),
+    Reason.NO_CAPACITY: Explanation("no machine was available", _RETRY_LATER),
     Reason.START_FAILED: Explanation("the program that processes videos could not be started", _ASK_OPERATOR),
     Reason.NOT_STARTED: Explanation("no machine was started", _ASK_OPERATOR),
     Reason.START_TIMEOUT: Explanation("the program that processes videos did not start in time", _ASK_OPERATOR),

@@ -11,6 +11,8 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from .exit_codes import ExitCode
 from .reasons import Reason
@@ -66,6 +68,27 @@ class Observation:
     """TerminateJob or CancelJob was called. AWS reports this separately from the caller's reason."""
     pushed: bool = False
     """It is from an event, which may be late or repeated, and not from a response of DescribeJobs."""
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the container started, if AWS has reported it."""
+        return _time(self.started_at_ms)
+
+    @property
+    def stopped_at(self) -> datetime | None:
+        """When the container stopped, if AWS has reported it."""
+        return _time(self.stopped_at_ms)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _time(epoch_ms: Any) -> datetime | None:
+    """Return the time, or None for no time and for nonsense, which is no reason to lose the whole observation."""
+    try:
+        return _EPOCH + timedelta(milliseconds=epoch_ms) if epoch_ms and epoch_ms > 0 else None
+    except (TypeError, OverflowError):
+        return None
 
 
 _BY_TEXT: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(

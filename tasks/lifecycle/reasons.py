@@ -65,7 +65,7 @@ class Reason(enum.StrEnum):
     INPUT_SUSPECT = (
         "INPUT_SUSPECT",
         Counts.NO,
-        "Reading the file failed on one machine. Another machine tries.",
+        "Processing the file failed on one machine. Another machine tries.",
         True,
     )
     # The container ran and ended without finishing: counted.
@@ -132,6 +132,10 @@ def is_loss(code: str) -> bool:
     reason = Reason.__members__.get(code)
     return reason is not None and reason.is_loss
 
+
+HELD = frozenset({Reason.DISK_FULL, Reason.DISK_FAILED, Reason.INPUT_SUSPECT, Reason.MISCONFIGURED})
+"""Reasons with which a container ends within seconds on a machine at fault, but not on others: it keeps its place for
+`machine_hold_s`. SCRATCH_TOO_SMALL has waited before its end."""
 
 FAULTS = frozenset(reason for reason in Reason if reason.counts is Counts.YES) - {Reason.INPUT_REJECTED} | {
     Reason.DATABASE_UNAVAILABLE,

@@ -3,8 +3,8 @@
 AWS Batch's queue is first in, first out: what was submitted cannot be overtaken any more. So the
 backlog waits in the rows, and only about what the queue can run soon is submitted.
 
-A job waits for one of three turns: RETRY if it had an attempt before, else UPLOAD or BULK by its
-priority. Grants are numbered, and repeat in rounds of eight:
+A job waits for one of three turns: BULK if that is its priority, else RETRY if it had an attempt
+before, or UPLOAD. Within BULK, jobs that had an attempt come first. Grants are numbered, and repeat in rounds of eight:
 
 | grant of a round   | order of turns        |
 |--------------------|-----------------------|
@@ -14,13 +14,14 @@ priority. Grants are numbered, and repeat in rounds of eight:
 
 So each turn comes first at least once in a round, and none of them starves, whatever the others
 need. Within a turn, the owner who was served longest ago is next (an owner without an earlier grant
-comes first), and each owner's jobs are served oldest first. While two owners have jobs of a turn
+comes first), and each owner's jobs are served oldest first. While two owners have new jobs of a turn
 waiting, the numbers of their grants in it therefore differ by at most one.
 
 Two limits apply to the live attempts, in any state. `total` is twice what the queue can run. BULK
 stops at `bulk`, which is what the queue can run plus a tenth: enough to replace containers that
 end, and so little that an upload, once submitted, waits behind few others. The remainder is a
-reserve for uploads and retries. Only grant 7 of a round may use it for BULK, so that uploads which
+reserve for uploads and their retries: if a zone is lost, the retries of a hundred bulk jobs do not
+fill it. Only grant 7 of a round may use it for BULK, so that uploads which
 always fill the reserve do not stop a bulk request forever.
 """
 

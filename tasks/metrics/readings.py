@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Count, Min, Q, Sum
 
 from ..conf import bridge_settings
-from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, JobPriority, JobState
+from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, WAITING_STAGES, AttemptState, JobPriority, JobState
 from ..models import Attempt, DayCost, DirectUpload, Job, Tick, Video
 from ..schedule.ticks import TICKS
 from . import definitions as metric
@@ -167,11 +167,12 @@ def _is_failing(row: Tick, now: datetime) -> bool:
 
 
 def _stuck_s(readings: Readings) -> float:
-    """Return how long the oldest work without a container has waited, unless any container runs.
+    """Return how long the oldest due job or attempt has waited, unless any container works.
 
-    While one runs, the remainder waits for its place: a backlog, but nothing is stuck.
+    While one works, the remainder waits for its place: a backlog, but nothing is stuck. One that waits for
+    room on its machine's disk does not work.
     """
-    if readings[metric.ATTEMPTS][AttemptState.RUNNING,]:
+    if Attempt.objects.filter(state=AttemptState.RUNNING).exclude(stage__in=WAITING_STAGES).exists():
         return 0.0
     return max(readings[metric.OLDEST_DUE][()], *readings[metric.OLDEST_ATTEMPT].values(), 0.0)
 

@@ -208,10 +208,12 @@ class Migration(migrations.Migration):
                 ('machine_id', models.CharField(blank=True, db_default='', help_text="The kernel's boot id: the same for all containers of a machine until it restarts.", max_length=64)),
                 ('ec2_instance_id', models.CharField(blank=True, db_default='', help_text='Id of the EC2 machine that runs the container, if known.', max_length=32)),
                 ('leaving_at', models.DateTimeField(blank=True, help_text='When EC2 announced that it takes the machine back: the container leaves.', null=True)),
-                ('error_code', models.CharField(blank=True, db_default='', help_text="The media engine's code for why this machine could not read the file.", max_length=50)),
+                ('scratch_mib', models.PositiveIntegerField(db_default=0, default=0, help_text="MiB of its machine's disk that it holds, or waits for in the stage `reserve`.")),
+                ('error_code', models.CharField(blank=True, db_default='', help_text='The code of a suspicion: why this machine could not read the file, or that its encoder crashed.', max_length=50)),
                 ('exit_code', models.SmallIntegerField(blank=True, null=True)),
                 ('units_in_progress', models.JSONField(blank=True, default=list, help_text='Names of the units that it held, unfinished, when it ended.')),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('terminate_called_at', models.DateTimeField(blank=True, help_text='When TerminateJob was last called because the attempt had ended.', null=True)),
                 ('tallied', models.BooleanField(db_default=False, default=False, editable=False, help_text='Whether the counters include its end.')),
                 ('batch_status', models.CharField(blank=True, max_length=12)),
                 ('batch_status_reason', models.TextField(blank=True)),
@@ -315,7 +317,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('next_attempt_at__isnull', False), models.Q(('fence__gt', 0), ('priority', 'upload'), _connector='OR')), fields=['next_attempt_at'], name='job_due_before_bulk'),
+            index=models.Index(condition=models.Q(('next_attempt_at__isnull', False), ('priority', 'upload')), fields=['next_attempt_at'], name='job_due_before_bulk'),
         ),
         migrations.AddIndex(
             model_name='job',

@@ -83,17 +83,25 @@ class Attempt(models.Model):
     leaving_at = models.DateTimeField(
         null=True, blank=True, help_text="When EC2 announced that it takes the machine back: the container leaves."
     )
+    scratch_mib = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="MiB of its machine's disk that it holds, or waits for in the stage `reserve`.",
+    )
     error_code = models.CharField(
         max_length=50,
         blank=True,
         db_default="",
-        help_text="The media engine's code for why this machine could not read the file.",
+        help_text="The code of a suspicion: why this machine could not read the file, or that its encoder crashed.",
     )
     exit_code = models.SmallIntegerField(null=True, blank=True)
     units_in_progress = models.JSONField(
         default=list, blank=True, help_text="Names of the units that it held, unfinished, when it ended."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
+    terminate_called_at = models.DateTimeField(
+        null=True, blank=True, help_text="When TerminateJob was last called because the attempt had ended."
+    )
     tallied = models.BooleanField(
         default=False, db_default=False, editable=False, help_text="Whether the counters include its end."
     )

@@ -120,7 +120,7 @@ class Job(models.Model):
             models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="job_due"),
             models.Index(
                 fields=["next_attempt_at"],
-                condition=Q(next_attempt_at__isnull=False) & (Q(fence__gt=0) | Q(priority="upload")),
+                condition=Q(next_attempt_at__isnull=False, priority="upload"),
                 name="job_due_before_bulk",
             ),
             models.Index(

@@ -52,6 +52,7 @@ EVENT_LABELS: dict[str, str] = {
     UnitEvent.FINISH: "A unit was finished",
     UnitEvent.REDO: "A unit is being redone",
     "upload.complete": "The upload is complete",
+    "video.retry": "The owner retried the video",
     "video.delete": "The video was deleted",
     "video.purge": "The video's objects and rows were removed",
     "purge.failed": "Objects or rows could not be removed",

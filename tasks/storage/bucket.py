@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
@@ -22,14 +21,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import default_storage
 
 from ..conf import bridge_settings
-from .parts import Part
+from .parts import Part, StoredObject
 from .timeouts import SITE_TIMEOUTS, Timeouts
 
 logger = logging.getLogger(__name__)
 
 DELETE_LIMIT_KEYS = 1000
 """Maximum number of keys of one DeleteObjects (Amazon S3, API reference). R2 has the same limit."""
-
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 16.0
@@ -65,14 +63,6 @@ def client_config(
         read_timeout=timeouts.read_s,
         retries={"mode": "standard", "total_max_attempts": timeouts.tries},
     )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object as it was found. Another one under the same key has another `etag`."""
-
-    size_bytes: int
-    etag: str
 
 
 class RetryDeadline:
@@ -114,6 +104,15 @@ class Bucket:
     def name(self) -> str:
         """Return the bucket's name."""
         return str(self._storage.bucket_name)
+
+    def exists(self) -> bool:
+        """Return whether the bucket exists. One that denies this call does."""
+        try:
+            with bucket_errors():
+                self._client.head_bucket(Bucket=self._storage.bucket_name)
+        except (_NoSuchObjectError, BucketDeniedError) as error:
+            return isinstance(error, BucketDeniedError)
+        return True
 
     def begin_multipart_upload(self, key: str, *, content_type: str) -> str:
         """Start a multipart upload and return its id."""

@@ -1,4 +1,4 @@
-"""The parts of a multipart upload, and their size."""
+"""Objects and the parts of a multipart upload as the bucket has them, and the size of parts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ ones lose less when a connection breaks."""
 
 MAX_PARTS = 10_000
 """Maximum number of parts (Amazon S3, "Multipart upload limits"). R2 has the same limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it was found. Another one under the same key has another `etag`."""
+
+    size_bytes: int
+    etag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from .encode.video import encode_video
 from .errors import (
     AUDIO_UNIT,
     EncodeError,
+    EncoderCrashedError,
     InconsistentOutputError,
     InputRejectedError,
     InputSuspectError,
@@ -56,6 +57,7 @@ __all__ = [
     "ByteRange",
     "ByteRanges",
     "EncodeError",
+    "EncoderCrashedError",
     "Growing",
     "InconsistentOutputError",
     "InputRejectedError",

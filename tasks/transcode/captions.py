@@ -146,18 +146,22 @@ def webvtt(track: CaptionTrack) -> str:
     The timestamp map (RFC 8216, 3.5) maps its time 0 to time 0 of the media.
     """
     head = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n"
-    cues = [f"{_time(cue.start_ms)} --> {_time(cue.end_ms)}\n{_escaped(cue.text)}\n" for cue in track.cues]
-    return "\n".join([head, *cues])
+    return "".join([head, *map(webvtt_cue, track.cues)])
+
+
+def webvtt_cue(cue: Cue) -> str:
+    """Return the cue as it is in a WebVTT file, after the empty line that separates it from the one before."""
+    return f"\n{_time(cue.start_ms)} --> {_time(cue.end_ms)}\n{_escaped(cue.text)}\n"
 
 
 def webvtt_time(seconds: Fraction) -> str:
     """Return the time in WebVTT format, rounded to the millisecond: 01:02:03.450."""
-    minutes, ms = divmod(_milliseconds(seconds), 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"
+    return _time(_milliseconds(seconds))
 
 
 def _time(milliseconds: int) -> str:
-    return webvtt_time(Fraction(milliseconds, 1000))
+    minutes, ms = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"
 
 
 def _escaped(text: str) -> str:

@@ -48,6 +48,10 @@ class EncodeError(TranscodeError):
     """Processing failed this time; a retry may succeed, here or on another machine."""
 
 
+class EncoderCrashedError(EncodeError):
+    """The encoder crashed, which may be the fault of the file or of this machine."""
+
+
 class InconsistentOutputError(TranscodeError):
     """The outputs of a plan's units do not fit together; redoing `units` may fix it."""
 

@@ -11,8 +11,9 @@ any middleware runs: there, the server or a proxy needs the limit.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from threading import BoundedSemaphore
+from threading import Lock
 from typing import NamedTuple
 
 from django.db import DatabaseError
@@ -21,7 +22,8 @@ from django.shortcuts import render
 from django.urls import Resolver404, resolve
 
 from ..conf import bridge_settings
-from .access import View, json_error, json_outage, wants_json
+from ..services.requests.quota import QuotaError
+from .access import QUOTA_STATUS, View, json_error, json_outage, wants_json
 
 _MIB = 1024**2
 _RETRY_AFTER_S = 10
@@ -36,16 +38,56 @@ class _Refusal(NamedTuple):
 _NO_LENGTH = _Refusal(411, "LENGTH_REQUIRED", "The request needs a Content-Length header.")
 _SIGNED_OUT = _Refusal(403, "SIGNED_OUT", "You have been signed out. Sign in, then upload the file again.")
 _BUSY = _Refusal(503, "UPLOADS_BUSY", "Too many files are being uploaded right now. Try again in a few minutes.")
+_BUSY_WITH_OWN = _Refusal(
+    503, "UPLOADS_BUSY", "Your other files are being uploaded. Try again when one of them has arrived."
+)
 
 
-def accepts_large_bodies(*, if_true: Callable[[], bool] = lambda: True) -> Callable[[View], View]:
-    """Let signed-in users send large bodies to the view, as long as `if_true` returns True."""
+def accepts_large_bodies(
+    *,
+    if_true: Callable[[], bool] = lambda: True,
+    check: Callable[[HttpRequest, int], None] = lambda _request, _size_bytes: None,
+) -> Callable[[View], View]:
+    """Let signed-in users send large bodies to the view, as long as `if_true` returns True.
+
+    `check` is called with the announced length in bytes, before anything is read, and may raise QuotaError.
+    """
 
     def mark(view: View) -> View:
         view.accepts_large_body = if_true  # type: ignore[attr-defined]
+        view.check_large_body = check  # type: ignore[attr-defined]
         return view
 
     return mark
+
+
+class _Slots:
+    """The large bodies that a process receives: half of them, or one, are the most that one user can have."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._per_user = max(1, number // 2)
+        self._taken_by_user: Counter[object] = Counter()
+        self._lock = Lock()
+
+    def take(self, user_id: object) -> _Refusal | None:
+        """Take a slot, or return why there is none."""
+        with self._lock:
+            if not self._free:
+                return _BUSY
+            if self._taken_by_user[user_id] >= self._per_user:
+                return _BUSY_WITH_OWN
+            self._free -= 1
+            self._taken_by_user[user_id] += 1
+        return None
+
+    def give_back(self, user_id: object) -> None:
+        """Give back a slot that was taken."""
+        with self._lock:
+            self._free += 1
+            self._taken_by_user[user_id] -= 1
+            # Without the users who have none, the table stays as small as the number of slots.
+            self._taken_by_user = +self._taken_by_user
 
 
 class BodyLimitMiddleware:
@@ -53,12 +95,13 @@ class BodyLimitMiddleware:
 
     Staff may send larger ones everywhere, because they may add files in a site's admin, and other
     signed-in users to views with `accepts_large_bodies`. A slow client holds a thread as long as it
-    sends one, so each process accepts `large_bodies_per_process` at a time.
+    sends one, so each process accepts `large_bodies_per_process` at a time. Nobody may send more
+    than the largest file, `upload_limit_bytes`, in a form with up to `body_limit_bytes` of other fields.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
-        self._slots = BoundedSemaphore(bridge_settings().large_bodies_per_process)
+        self._slots = _Slots(bridge_settings().large_bodies_per_process)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Refuse the request, or pass it on."""
@@ -73,12 +116,13 @@ class BodyLimitMiddleware:
             return json_outage(request, error)
         if refusal:
             return _response(request, refusal)
-        if not self._slots.acquire(blocking=False):
-            return _response(request, _BUSY)
+        user_id = request.user.pk
+        if refusal := self._slots.take(user_id):
+            return _response(request, refusal)
         try:
             return self._get_response(request)
         finally:
-            self._slots.release()
+            self._slots.give_back(user_id)
 
 
 def _length_bytes(request: HttpRequest) -> int:
@@ -91,26 +135,36 @@ def _length_bytes(request: HttpRequest) -> int:
 
 def _refusal(request: HttpRequest, size_bytes: int) -> _Refusal | None:
     """Return why this user may not send a large body to this URL, or None."""
-    accepts = _accepts_large_body(request)
+    view = _view(request)
+    if_true = getattr(view, "accepts_large_body", None)
+    accepts = None if if_true is None else bool(if_true())
     if accepts and not request.user.is_active:
         return _SIGNED_OUT
-    if accepts or (request.user.is_active and getattr(request.user, "is_staff", False)):
-        return None
-    limit_bytes = bridge_settings().body_limit_bytes
-    message = f"The request has {size_bytes / _MIB:.1f} MiB. Up to {limit_bytes / _MIB:g} MiB are accepted here."
-    if accepts is not None:
-        message += " Larger files are uploaded directly to the storage, for which the page needs JavaScript."
-    return _Refusal(413, "BODY_TOO_LARGE", message)
+    conf = bridge_settings()
+    if not accepts and not (request.user.is_active and getattr(request.user, "is_staff", False)):
+        message = _too_large(size_bytes, conf.body_limit_bytes)
+        if accepts is not None:
+            message += " Larger files are uploaded directly to the storage, for which the page needs JavaScript."
+        return _Refusal(413, "BODY_TOO_LARGE", message)
+    if size_bytes > conf.upload_limit_bytes + conf.body_limit_bytes:
+        return _Refusal(413, "BODY_TOO_LARGE", _too_large(size_bytes, conf.upload_limit_bytes))
+    if accepts:
+        try:
+            view.check_large_body(request, size_bytes)  # type: ignore[union-attr]
+        except QuotaError as error:
+            return _Refusal(QUOTA_STATUS, error.code, str(error))
+    return None
 
 
-def _accepts_large_body(request: HttpRequest) -> bool | None:
-    """Return whether the URL's view accepts large bodies now. Return None if it never does."""
+def _too_large(size_bytes: int, limit_bytes: int) -> str:
+    return f"The request has {size_bytes / _MIB:.1f} MiB. Up to {limit_bytes / _MIB:g} MiB are accepted here."
+
+
+def _view(request: HttpRequest) -> View | None:
     try:
-        view = resolve(request.path_info, getattr(request, "urlconf", None)).func
+        return resolve(request.path_info, getattr(request, "urlconf", None)).func
     except Resolver404:
         return None
-    if_true = getattr(view, "accepts_large_body", None)
-    return None if if_true is None else bool(if_true())
 
 
 def _response(request: HttpRequest, refusal: _Refusal) -> HttpResponseBase:

@@ -166,7 +166,7 @@ def _bucket() -> Bucket:
 def _json_body(request: HttpRequest) -> dict[str, Any]:
     try:
         asked = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return asked if isinstance(asked, dict) else {}
 

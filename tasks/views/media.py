@@ -24,9 +24,9 @@ from ..storage.bucket import Bucket, default_bucket
 from ..storage.keys import PUBLISHED_PREFIX
 from .access import json_view
 from .byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
-from .growing import growing_place, growing_playlist
-from .signed import SIGNED_SUFFIXES
-from .signed_texts import accepts_gzip, signed_gzip
+from .playlists.growing import growing_place, growing_playlist
+from .playlists.signed import contains_names
+from .playlists.signed_texts import accepts_gzip, signed_gzip
 
 _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -99,9 +99,9 @@ def _require_allowed(request: HttpRequest, key: str) -> None:
 
 
 def _from_bucket(request: HttpRequest, key: str, bucket: Bucket) -> HttpResponseBase:
-    if posixpath.splitext(key)[1] in SIGNED_SUFFIXES:
+    if contains_names(key):
         return _signed_text(request, key, bucket)
-    response = HttpResponseRedirect(bucket.presigned_url(key))
+    response = HttpResponseRedirect(bucket.presigned_url(key, content_type=_content_type(key)))
     response["Cache-Control"] = _NO_CACHE
     return response
 

@@ -12,13 +12,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from ..conf import bridge_settings
 from ..lifecycle.errors import BatchreelError, NotFoundError
 from ..selectors.costs import costs_of, describe
 from ..selectors.media_urls import media_url
 from ..selectors.timeline import video_timeline
 from ..selectors.videos import overviews, video_overview, videos_for
 from ..services.requests.delete import delete_video
-from ..services.requests.quota import QuotaError
+from ..services.requests.quota import QuotaError, check_upload
 from ..services.requests.request import RetryNotOfferedError, retry_video
 from ..storage.bucket import default_bucket
 from .access import QUOTA_STATUS, html_view, json_error, json_view, sees_costs, wants_json
@@ -36,7 +37,15 @@ def video_list(request: HttpRequest) -> HttpResponse:
     return _list_page(request, UploadForm())
 
 
-@accepts_large_bodies(if_true=lambda: default_bucket() is None)
+def _check_form_upload(request: HttpRequest, size_bytes: int) -> None:
+    """Raise QuotaError if a body of this size has a file that is above the user's quotas.
+
+    The form's other fields have up to `body_limit_bytes`; the file's own size is checked when it has arrived.
+    """
+    check_upload(request.user, size_bytes=size_bytes - bridge_settings().body_limit_bytes, direct=False)
+
+
+@accepts_large_bodies(if_true=lambda: default_bucket() is None, check=_check_form_upload)
 @require_POST
 def upload(request: HttpRequest) -> HttpResponseBase:
     """Accept an upload: of any size if the storage is a folder, otherwise of a small file.

@@ -19,7 +19,7 @@ from tasks.container.units.encode import run_audio, run_video
 from tasks.container.units.plan import run_plan
 from tasks.lifecycle.states import UnitKind
 from tasks.services.container_api.claim import Claim, Lease
-from tasks.storage.bucket import StoredObject
+from tasks.storage.parts import StoredObject
 from tasks.transcode import Plan, missing, total_bytes
 from tests.buckets import use_new_bucket
 from tests.contract.test_container_source import served_bytes
@@ -68,7 +68,7 @@ class Container:
         self.context = ContainerContext(
             claim=claim,
             folder=folder,
-            database=self.finished.append,  # type: ignore[arg-type] # finishing a unit is the only call
+            database=self.finished.append,  # type: ignore[arg-type] # finishing a unit is the last call
             reservation=Always(),  # type: ignore[arg-type] # the disk has room
             progress=Progress(),
             stop=threading.Event(),
@@ -104,6 +104,8 @@ class Container:
 
 class Always:
     """A reservation on an endless disk."""
+
+    held_mib = 0
 
     def reserve(self, path: Path, ranges: Any, **_: Any) -> None:
         with path.open("ab") as file:

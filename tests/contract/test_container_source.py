@@ -6,20 +6,25 @@ import http.client
 import json
 import os
 import threading
+import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 from botocore.client import BaseClient
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from storages.backends.s3 import S3File
 
 from project.local.aws.served_bytes import SERVED_BYTES_PATH
-from tasks.container.scratch.source import LocalSource, SourceCopy, SourceMissingError
+from tasks.container.failures import failure_of
+from tasks.container.scratch.source import LocalSource, NotMountedError, SourceCopy, SourceMissingError
+from tasks.lifecycle.exit_codes import ExitCode
+from tasks.lifecycle.reasons import Reason
 from tasks.storage.bucket import BucketError
 from tasks.transcode import StoppedError
-from tests.buckets import use_new_bucket
+from tests.buckets import use_bucket, use_new_bucket
 from tests.contract.storage_faults import fail_calls, shorten_retry_pauses, use_proxy
 from tests.cutting_proxy import CuttingProxy
 
@@ -169,6 +174,32 @@ def test_download_ends_at_once_when_the_container_is_stopped(source: bytes, tmp_
 def test_missing_source_is_recognized_when_the_bucket_responds(tmp_path: Path) -> None:
     with pytest.raises(SourceMissingError):
         fetch(SourceCopy("another", tmp_path))
+
+
+def test_settings_are_at_fault_when_the_bucket_does_not_exist(settings: Settings, tmp_path: Path) -> None:
+    use_bucket(settings, f"nobody-made-this-{uuid.uuid4().hex}")
+    with pytest.raises(ImproperlyConfigured, match=r"does not exist. Check STORAGE_BUCKET") as caught:
+        fetch(SourceCopy("sources/v/1/a.mp4", tmp_path))
+    assert failure_of(caught.value, was_out_of_memory=False)[:2] == (ExitCode.MISCONFIGURED, Reason.MISCONFIGURED)
+
+
+@pytest.mark.usefixtures("source")
+def test_source_is_missing_when_the_bucket_denies_to_be_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_calls(monkeypatch, "HeadBucket", times=1, status=403, code="403")
+    with pytest.raises(SourceMissingError):
+        fetch(SourceCopy("another", tmp_path))
+
+
+def test_machine_is_at_fault_when_the_folder_of_the_uploads_is_not_mounted(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+    (tmp_path / "media").mkdir()
+    with pytest.raises(NotMountedError, match="not mounted"):
+        fetch(SourceCopy("sources/v/1/a.mp4", tmp_path))
+    default_storage.save("sources/v/2/b.mp4", ContentFile(b"another upload"))
+    with pytest.raises(SourceMissingError):
+        fetch(SourceCopy("sources/v/1/a.mp4", tmp_path))
 
 
 def test_download_resumes_when_the_connection_is_cut_repeatedly(

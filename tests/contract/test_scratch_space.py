@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from tasks.container.scratch.reservation import Reservation, ScratchTooSmallError
+from tasks.services.container_api.scratch import DiskShares
 from tasks.transcode import StoppedError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 SOURCE_MIB, RESERVE_MIB, FLOOR_MIB, DISK_MIB = 100, 64, 5 * 32, 512
 CONTAINERS = 4
+ALONE = DiskShares(held_mib=0, ahead_mib=())
 FIT = 2
 """Two reservations leave 512 - 2 * (100 + 64) = 184 MiB, which is no room for a third one and the floor."""
 
@@ -33,7 +36,9 @@ import django
 django.setup()
 from tasks.container.scratch import reservation
 from tasks.container.scratch.reservation import Reservation, ScratchTooSmallError
+from tasks.services.container_api.scratch import DiskShares
 
+ALONE = DiskShares(held_mib=0, ahead_mib=())
 reservation._SHORTEST_PAUSE_S, reservation._LONGEST_PAUSE_S = 0.1, 0.3
 folder = Path(sys.argv[1])
 folder.mkdir()
@@ -41,7 +46,7 @@ source = folder / "source"
 with Reservation(folder) as reserved:
     sys.stdin.readline()
     try:
-        reserved.reserve(source, ((0, {SOURCE_MIB * MIB}),), working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event())
+        reserved.reserve(source, ((0, {SOURCE_MIB * MIB}),), shares=lambda _: ALONE, progress=lambda _: None, stop=threading.Event())
     except ScratchTooSmallError:
         sys.exit(3)
     print("reserved", flush=True)
@@ -97,7 +102,7 @@ def test_containers_share_a_disk_without_filling_it_when_they_start_together(dis
     numbers = {
         "scratch_reserve_mib": RESERVE_MIB,
         "scratch_floor_mib": FLOOR_MIB,
-        "scratch_hold_s": 8,
+        "machine_hold_s": 8,
     }
     environment = {**os.environ, "BATCHREEL": json.dumps(numbers)}
     done = subprocess.run(
@@ -117,7 +122,7 @@ def test_ballast_shrinks_and_grows_when_files_of_units_come_and_go(settings: Set
     settings.BATCHREEL = {"scratch_reserve_mib": 100, "scratch_floor_mib": 1}
     reservation = Reservation(tmp_path)
     reservation.reserve(
-        tmp_path / "source", ((0, MIB),), working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event()
+        tmp_path / "source", ((0, MIB),), shares=lambda _: ALONE, progress=lambda _: None, stop=threading.Event()
     )
     ballast = tmp_path / "ballast"
     assert (tmp_path / "source").stat().st_blocks * 512 >= MIB, "the source has no blocks on the disk"
@@ -135,8 +140,26 @@ def test_ballast_shrinks_and_grows_when_files_of_units_come_and_go(settings: Set
     assert ballast.stat().st_size == 0
 
 
-def test_container_waits_when_a_neighbour_holds_the_room(settings: Settings, tmp_path: Path) -> None:
-    settings.BATCHREEL = {"scratch_reserve_mib": 1024**3, "scratch_hold_s": 0}
+def _more_than_free_mib(folder: Path) -> int:
+    usage = shutil.disk_usage(folder)
+    return (usage.free + usage.total) // 2 // MIB
+
+
+@pytest.mark.parametrize("held_mib", [2**40, None], ids=["known", "unknown"])
+def test_container_waits_when_a_neighbour_holds_the_room(
+    held_mib: int | None, settings: Settings, tmp_path: Path
+) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": _more_than_free_mib(tmp_path), "machine_hold_s": 0}
+    assert_waits(tmp_path, DiskShares(held_mib=held_mib, ahead_mib=()))
+
+
+def test_container_waits_when_an_earlier_one_waits_for_the_room(settings: Settings, tmp_path: Path) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": 1, "scratch_floor_mib": 1, "machine_hold_s": 0}
+    assert_waits(tmp_path, DiskShares(held_mib=2**40, ahead_mib=(_more_than_free_mib(tmp_path),)))
+
+
+def assert_waits(folder: Path, shares: DiskShares) -> None:
+    """Assert that a container waits, with nothing allocated, although it would leave at once without hope."""
     waited: list[int] = []
     stop = threading.Event()
 
@@ -145,49 +168,63 @@ def test_container_waits_when_a_neighbour_holds_the_room(settings: Settings, tmp
         stop.set()
 
     with pytest.raises(StoppedError):
-        Reservation(tmp_path).reserve(
-            tmp_path / "source", ((0, MIB),), working_neighbours=lambda: 1, progress=progress, stop=stop
+        Reservation(folder).reserve(
+            folder / "source", ((0, MIB),), shares=lambda _: shares, progress=progress, stop=stop
         )
     assert waited == [1]
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
 
 
 def test_container_leaves_with_the_figures_when_nobody_will_release_room(settings: Settings, tmp_path: Path) -> None:
-    settings.BATCHREEL = {"scratch_reserve_mib": 1024**3, "scratch_hold_s": 0}
-    reservation = Reservation(tmp_path)
-    with pytest.raises(ScratchTooSmallError, match=r"needs .* GiB with the files made from it .* GiB free"):
+    settings.BATCHREEL = {"scratch_reserve_mib": _more_than_free_mib(tmp_path), "machine_hold_s": 0}
+    assert_leaves(tmp_path, ALONE)
+
+
+def test_container_leaves_at_once_when_the_whole_disk_is_too_small(settings: Settings, tmp_path: Path) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": shutil.disk_usage(tmp_path).total // MIB + 1}
+    assert_leaves(tmp_path, DiskShares(held_mib=None, ahead_mib=()))
+
+
+def assert_leaves(folder: Path, shares: DiskShares) -> None:
+    """Assert that a container leaves without a pause, with nothing allocated."""
+    reservation = Reservation(folder)
+    stop = threading.Event()
+    with pytest.raises(ScratchTooSmallError, match=r"needs .* GiB with the files made from it .* GiB are free"):
         reservation.reserve(
-            tmp_path / "source",
-            ((0, MIB),),
-            working_neighbours=lambda: 0,
-            progress=lambda _: None,
-            stop=threading.Event(),
+            folder / "source", ((0, MIB),), shares=lambda _: shares, progress=lambda _: stop.set(), stop=stop
         )
     reservation.adjust()
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
 
 
 def test_only_fetched_ranges_take_room_when_the_source_is_sparse(settings: Settings, tmp_path: Path) -> None:
     settings.BATCHREEL = {"scratch_reserve_mib": 1, "scratch_floor_mib": 1}
     reservation, source = Reservation(tmp_path), tmp_path / "source"
     terabyte = 1024**4
-    reserve = partial(
-        reservation.reserve, source, working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event()
-    )
+    wanted: list[int] = []
+
+    def shares(mib: int) -> DiskShares:
+        wanted.append(mib)
+        return ALONE
+
+    reserve = partial(reservation.reserve, source, shares=shares, progress=lambda _: None, stop=threading.Event())
     reserve(((0, MIB), (terabyte - MIB, terabyte)))
     assert source.stat().st_size == terabyte
     assert 2 * MIB <= source.stat().st_blocks * 512 < 3 * MIB
+    assert reservation.held_mib == 3
     reserve(((MIB, 5 * MIB),))
     assert 6 * MIB <= source.stat().st_blocks * 512 < 7 * MIB
+    assert reservation.held_mib == 7
+    assert wanted == [3, 4], "others would wait behind more than it waits for"
 
 
 def test_room_is_released_when_more_of_the_source_does_not_fit(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.BATCHREEL = {"scratch_reserve_mib": 1, "scratch_floor_mib": 1, "scratch_hold_s": 0}
+    settings.BATCHREEL = {"scratch_reserve_mib": 1, "scratch_floor_mib": 1, "machine_hold_s": 0}
     reservation, source = Reservation(tmp_path), tmp_path / "source"
     reserve = partial(
-        reservation.reserve, source, working_neighbours=lambda: 0, progress=lambda _: None, stop=threading.Event()
+        reservation.reserve, source, shares=lambda _: ALONE, progress=lambda _: None, stop=threading.Event()
     )
     reserve(((0, MIB),))
     source.write_bytes(b"x" * MIB)

@@ -24,6 +24,7 @@ from tasks.metrics.tally import tally_ended
 from tasks.models import Attempt, Job
 from tasks.models import Tick as TickRow
 from tasks.schedule.ticks import TICKS, Tick
+from tasks.services.container_api.heartbeat import send_heartbeat
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.hold import hold_fire
@@ -196,8 +197,12 @@ def test_alarms_are_raised_by_the_line_when_jobs_need_an_operator(
     age(Attempt, "created_at", seconds=7200)
     assert raised_by_line(caplog) == {"queue-stuck"}
     running = claimed(submitted_attempt())
-    assert raised_by_line(caplog) == set(), "a backlog is no alarm while containers run"
+    send_heartbeat(running, stage="fetch", count=0, encoded_frames=0)
+    assert raised_by_line(caplog) == set(), "a backlog is no alarm while containers work"
     _fail(attempt, reason=Reason.SCRATCH_TOO_SMALL)
+    assert raised_by_line(caplog) == set(), "a single source may be too large"
+    for each in (submitted_attempt(), submitted_attempt(), submitted_attempt()):
+        _fail(each, reason=Reason.DISK_FULL)
     age(Job, "next_attempt_at", seconds=7200)
     assert raised_by_line(caplog) == {"disk-full"}
     Job.objects.filter(pk=running.job_id).update(created_at=Now() - timedelta(days=1))

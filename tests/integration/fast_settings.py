@@ -23,5 +23,6 @@ FAST_SETTINGS: dict[str, Any] = {
     "missing_responses_limit": 2,
     "succeeded_grace_s": 1,
     "backoff_first_s": 0.1,
+    "machine_hold_s": 0,
 }
 """Periods and waits of a second or less instead of production's many; the order of events stays the same."""

@@ -8,10 +8,10 @@ import pytest
 from django.core.files.base import ContentFile
 
 from tasks.lifecycle.exit_codes import ExitCode
-from tasks.models import Attempt, Job, Video
+from tasks.models import Attempt, Video
 from tasks.tasks import observe_tick, rescue_tick, submit_tick, wake
 from tests.integration.batch_responses import log_lines, wait_for_final_detail
-from tests.integration.pipeline_videos import event_kinds, upload, wait_for_end
+from tests.integration.pipeline_videos import event_kinds, wait_for_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,18 +34,7 @@ def test_job_fails_after_one_attempt_when_the_file_is_corrupt(
     assert_rejected_once(video, batch_client, logs_client)
 
 
-def test_job_fails_after_one_attempt_when_the_source_is_gone(
-    short_clip: Path, batch_client: BatchClient, logs_client: CloudWatchLogsClient
-) -> None:
-    video = upload(short_clip)
-    video.source.storage.delete(str(video.source))
-    wake()
-    job = assert_rejected_once(video, batch_client, logs_client)
-    assert job.reason == "SOURCE_MISSING"
-    assert "Upload it again" in job.reason_message
-
-
-def assert_rejected_once(video: Video, batch: BatchClient, logs: CloudWatchLogsClient) -> Job:
+def assert_rejected_once(video: Video, batch: BatchClient, logs: CloudWatchLogsClient) -> None:
     """Assert that the job FAILED with a readable message after one container reported it, and that no tick retries."""
     job = wait_for_end(video)
     assert job.state == "FAILED"
@@ -67,4 +56,3 @@ def assert_rejected_once(video: Video, batch: BatchClient, logs: CloudWatchLogsC
     assert Attempt.objects.filter(job=job).count() == event_kinds(job).count("job.grant") == 1
     video.refresh_from_db()
     assert video.published_job is None
-    return job

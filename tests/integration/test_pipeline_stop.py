@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from django.conf import settings
 
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.models import Unit
@@ -41,3 +45,21 @@ def test_hanging_encoder_is_killed_within_10_s_when_the_job_is_cancelled(run: Ru
     assert (code, lines[-1]["event"]) == (ExitCode.CANCELLED, "BATCH_JOB_CANCELLED")
     assert not is_alive(encoder)
     assert not units.filter(state="DONE").exists()
+
+
+def test_container_ends_with_its_exit_code_when_it_is_stopped_before_it_has_started(tmp_path: Path) -> None:
+    # As process 1 of a container, it would otherwise ignore the signal.
+    (tmp_path / "settings_that_hang.py").write_text("import signal\nprint(flush=True)\nsignal.pause()\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "tasks.container", str(uuid.uuid4()), "1"],
+        cwd=settings.BASE_DIR,
+        env={"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "settings_that_hang"},
+        stdout=subprocess.PIPE,
+    ) as container:
+        try:
+            assert container.stdout is not None
+            assert container.stdout.readline() == b"\n"
+            container.terminate()
+            assert container.wait(timeout=10) == ExitCode.TERMINATED
+        finally:
+            container.kill()

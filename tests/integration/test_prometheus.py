@@ -171,8 +171,9 @@ def test_alerts_fire_within_five_minutes_when_queue_disk_or_beat_fail(
 
 def _fill_a_disk() -> None:
     with transaction.atomic():  # so that no worker sees the job before its attempt has ended
-        claim = claimed(submitted_attempt())
-        fail_attempt(claim, reason=Reason.SCRATCH_TOO_SMALL, text="no room", exit_code=30)
+        for _ in range(3):
+            claim = claimed(submitted_attempt())
+            fail_attempt(claim, reason=Reason.SCRATCH_TOO_SMALL, text="no room", exit_code=30)
 
 
 def _waiting_attempt() -> Attempt | None:

@@ -1,15 +1,18 @@
 """Runs a command as AWS Batch runs a container: `python -m tests.media.as_in_batch [WITHOUT...] -- COMMAND...`.
 
-As the image's user, 10001, if this process is root; and under a seccomp filter that denies new
-namespaces, as Docker's default profile does for a container without capabilities. WITHOUT
-(`landlock`, `seccomp`) denies that, too, as older kernels and other runtimes do.
+As the image's user, 10001, and as process 1 of its own, if this process is root; and under a
+seccomp filter that denies new namespaces, as Docker's default profile does for a container without
+capabilities. WITHOUT (`landlock`, `seccomp`) denies that, too, as older kernels and other runtimes do.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,14 +50,35 @@ def main() -> None:
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS, which a filter requires
     if os.geteuid() == 0:
         cwd = Path.cwd()
+        _become_process_1(libc)
         _open_way_to(libc, _folders())
         os.chdir(cwd)
         os.setgroups([])
         os.setgid(UID)
         os.setuid(UID)
+        libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG, which setuid clears
     assert install_program(libc, _filter(without))
     assert libc.unshare(0x10000000) == -1, "user namespaces are not denied"
     os.execv(command[0], command)  # noqa: S606 - replacing this process is the purpose
+
+
+@functools.cache
+def has_own_processes() -> bool:
+    """Return whether a command run this way sees no processes but its own, as in a container."""
+    command = [*COMMAND, "--", sys.executable, "-c", "import os; print(os.getpid())"]
+    return is_possible() and subprocess.run(command, capture_output=True, check=False, timeout=60).stdout == b"1\n"
+
+
+def _become_process_1(libc: ctypes.CDLL) -> None:
+    """Continue in a child that sees only itself in /proc, if the kernel allows it; wait for it here."""
+    if libc.unshare(0x20020000) != 0:  # CLONE_NEWPID and CLONE_NEWNS
+        return
+    child = os.fork()
+    if child:
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
+    for shared in (b"/", b"/proc"):  # in a chroot, only the second is a mount point
+        libc.mount(b"none", shared, b"", ctypes.c_ulong(16384 | 1 << 18), None)
+    assert libc.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(0), None) == 0
 
 
 def _open_way_to(libc: ctypes.CDLL, folders: set[Path]) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.transcode import probe_source
-from tasks.transcode.sandbox.limits import MAX_CUE_BYTES
+from tasks.transcode.captions import CaptionTrack, webvtt
+from tasks.transcode.sandbox.limits import MAX_CAPTION_BYTES, MAX_CUE_BYTES, MAX_CUES
 from tests.media.clips import ffmpeg, make_clip
 from tests.media.playlist_parser import hls_attributes, read_webvtt
 
@@ -67,3 +68,19 @@ def test_caption_is_dropped_with_a_warning_when_it_is_too_long(tmp_path: Path) -
     source = probe_source(_captioned(tmp_path, "long.mkv", "srt", text=text))
     assert "CAPTIONS_CUT" in source.warnings
     assert [len(track.cues) for track in source.captions] == [2, 2]
+
+
+def test_cues_are_cut_with_a_warning_when_a_track_has_too_many(tmp_path: Path) -> None:
+    text = "\n".join(f"{number}\n00:00:01,000 --> 00:00:02,000\n{number}\n" for number in range(MAX_CUES + 10))
+    source = probe_source(_captioned(tmp_path, "many.mkv", "srt", text=text))
+    assert "CAPTIONS_CUT" in source.warnings
+    assert [len(track.cues) for track in source.captions] == [MAX_CUES, MAX_CUES]
+
+
+def test_cues_are_cut_with_a_warning_when_their_files_would_be_too_large(tmp_path: Path) -> None:
+    long = "&" * (MAX_CUE_BYTES - 100)  # five bytes each in WebVTT
+    text = "\n".join(f"{number}\n00:00:01,000 --> 00:00:02,000\n{number}{long}\n" for number in range(20))
+    source = probe_source(_captioned(tmp_path, "large.mkv", "srt", text=text))
+    assert "CAPTIONS_CUT" in source.warnings
+    files = [webvtt(CaptionTrack("", "", track.cues)) for track in source.captions]
+    assert MAX_CAPTION_BYTES * 0.9 < sum(map(len, files)) < MAX_CAPTION_BYTES + 200

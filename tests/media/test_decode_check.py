@@ -85,7 +85,7 @@ def test_decode_check_ends_when_stop_is_set(done: Transcoded, tmp_path: Path) ->
         undecodable_units(done.publication.manifest, Storage(done).read, tmp_path, whole=True, stop=stop)
 
 
-@pytest.mark.parametrize("code", ["NO_PROGRESS", "DISK_FULL"])
+@pytest.mark.parametrize("code", ["NO_PROGRESS", "DISK_FULL", "DISK_FAILED"])
 def test_no_unit_is_named_when_the_machine_is_at_fault(
     code: str, done: Transcoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from tasks.transcode import EncodeError, InputSuspectError, probe_source
 from tasks.transcode.probe import child, source_file
+from tasks.transcode.sandbox.ffmpeg import engine_id
 from tasks.transcode.sandbox.idle import IdleWatch
 from tasks.transcode.sandbox.limits import ChildLimits, probe_limits
 from tasks.transcode.sandbox.process import ChildResult, run_child
@@ -94,6 +96,32 @@ print("continued")
     answer = Later(lambda: os.close(os.open(fifo, os.O_WRONLY)), after_s=HELD_S)
     result = _run(program, on_wait=answer, paths={"read": [fifo]})
     assert (result, answer.has_acted) == ((0, "continued\n"), True)
+
+
+def test_version_of_ffmpeg_is_read_when_the_machine_stands_still_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "ffmpeg"
+    script.write_text("#!/bin/sh\nkill -STOP $$\necho ffmpeg version n0.0 of this test\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("FFMPEG_BINARY", str(script))
+
+    def resume() -> None:
+        pid = wait_for(lambda: next(filter(_is_stopped, children_of(os.getpid())), 0), what="a stopped child")
+        since_s = time.monotonic()
+        wait_for(lambda: time.monotonic() > since_s + HELD_S, what="time to pass")
+        os.kill(pid, signal.SIGCONT)
+
+    with ThreadPoolExecutor(1) as threads:
+        resumed = threads.submit(resume)
+        assert engine_id().endswith("/n0.0")
+        resumed.result()
+
+
+def _is_stopped(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return False
 
 
 @pytest.mark.parametrize("sign", ["reading", "writing", "computing", "printing"])

@@ -19,7 +19,7 @@ from tasks.transcode import landlock_abi, try_walls
 from tasks.transcode.sandbox import command
 from tasks.transcode.sandbox.limits import ChildLimits
 from tasks.transcode.sandbox.process import run_child
-from tests.media.as_in_batch import COMMAND, UID, is_possible
+from tests.media.as_in_batch import COMMAND, UID, has_own_processes, is_possible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +48,13 @@ subprocess.run([*module_command("breakout"), *sys.argv[1:]], check=True)
 _AS_IN_BATCH = pytest.mark.skipif(
     not is_possible(), reason="the image's user cannot reach a project below root's own folder in a chroot"
 )
+
+_IN_OWN_PROCESSES = pytest.mark.skipif(
+    not has_own_processes(),
+    reason="only root can leave the processes of this machine, whose environments are no secret",
+)
+BELOW_INIT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CONTAINER!r}, *sys.argv[1:]], check=True)"
+"""The same below an init process, which has the container's environment and does not hide it."""
 
 
 @pytest.fixture
@@ -86,13 +93,22 @@ def test_child_gets_nothing_of_its_container_when_user_namespaces_are_denied(
     }
 
 
-@_AS_IN_BATCH
+@_IN_OWN_PROCESSES
 def test_child_has_neither_network_nor_credentials_when_the_kernel_has_no_landlock(
     metadata_service: tuple[str, int],
 ) -> None:
     found = _as_in_batch(CONTAINER, *metadata_service, without=("landlock",))
     assert (found["environment_bytes"], found["sockets"], found["metadata"]) == (0, 0, False)
     assert found["breaches"] == ["files"]
+
+
+@_IN_OWN_PROCESSES
+def test_environment_of_an_init_process_is_found_when_the_kernel_has_no_landlock(
+    metadata_service: tuple[str, int],
+) -> None:
+    found = _as_in_batch(BELOW_INIT, *metadata_service, without=("landlock",))
+    assert found["environment_bytes"] >= len(SECRET)
+    assert "environment" in found["breaches"]
 
 
 @_AS_IN_BATCH
@@ -197,6 +213,61 @@ attempt("signal", lambda: os.kill(os.getppid(), 0))
         expected["signal"] = "PermissionError"
     found = dict(line.rsplit(" ", 1) for line in printed.decode().splitlines())
     assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "os.truncate(path, 0)",
+        "os.open(path, os.O_RDONLY | os.O_TRUNC)",
+        "os.open(path, os.O_ACCMODE | os.O_TRUNC)",
+        "os.chmod(path, 0o600)",
+        "os.chown(path, os.getuid(), os.getgid())",
+        "os.utime(path)",
+        "os.setxattr(path, 'user.a', b'b')",
+    ],
+)
+def test_child_changes_no_file_by_its_path_when_landlock_would_allow_it(attempt: str, tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    path.write_bytes(b"kept")
+    program = f"import errno, os\npath = {str(path)!r}\ntry: {attempt}\nexcept OSError as error: print(errno.errorcode[error.errno])"
+    printed = bytearray()
+    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=MIB)
+    run_child([sys.executable, "-c", program], limits=limits, on_output=printed.extend, paths={"write": [tmp_path]})
+    # Of the filter: Landlock responds with EACCES.
+    assert (printed, path.read_bytes()) == (b"EPERM\n", b"kept")
+
+
+ORPHANS = """
+import ctypes, sys
+from pathlib import Path
+from tasks.transcode.sandbox.limits import ChildLimits
+from tasks.transcode.sandbox.process import run_child
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come here, as to process 1 of a container
+child = '''
+import os, signal
+for leave in (os.setsid, lambda: os.setpgid(0, 0), lambda: None):
+    if os.fork() == 0:
+        try:
+            leave()
+        except OSError:
+            pass
+        os.closerange(0, 3)
+        signal.pause()
+'''
+limits = ChildLimits(memory_bytes=2**29, cpu_s=10, file_bytes=0)
+end = run_child([sys.executable, "-c", child], limits=limits, on_output=print)
+print(end.returncode, Path("/proc/thread-self/children").read_text())
+"""
+"""A container's process, and a child that ends while processes that it started are waiting."""
+
+
+@pytest.mark.timeout(60)
+def test_child_leaves_no_process_behind_when_it_has_started_some() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", ORPHANS], cwd=ROOT, capture_output=True, text=True, check=True, timeout=50
+    )
+    assert ran.stdout == "0 \n"
 
 
 @pytest.mark.parametrize(

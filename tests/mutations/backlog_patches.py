@@ -9,6 +9,8 @@ _GRANT = "tasks/services/ticks/grant.py"
 _TURNS = "tasks/lifecycle/turns.py"
 _HOLD = "tasks/services/ticks/hold.py"
 _RESCUE = "tasks/services/ticks/rescue.py"
+_PHASES = f"{_SERVICES}/test_hold_phases.py"
+_NOT_SPLIT = "test_no_container_is_replaced_when_a_tick_comes_while_a_break_silences_one_after_another"
 _NO_STARVING = f"{_SERVICES}/test_grant.py::test_no_job_starves_and_owners_take_turns_when_jobs_never_end"
 _UPLOAD = f"{_SERVICES}/test_grant.py::test_new_upload_is_submitted_within_two_ticks_when_20000_lectures_were_imported"
 
@@ -43,9 +45,49 @@ BACKLOG_PATCHES: tuple[Patch, ...] = (
         name="containers that start during a break are replaced",
         promise=5,
         file=_HOLD,
-        old="    return _running().filter(claimed | unclaimed)\n",
-        new="    return _running().filter(claimed)\n",
+        old="    return _running().filter(Q(state=AttemptState.RUNNING) & claimed | Q(state=AttemptState.SUBMITTED) & unclaimed)\n",
+        new="    return _running().filter(Q(state=AttemptState.RUNNING) & claimed)\n",
         tests=(f"{_SERVICES}/test_hold.py::test_starting_containers_are_held_when_none_of_them_reaches_the_database",),
+    ),
+    Patch(
+        name="a tick sees only the first part of a break",
+        promise=5,
+        file=_HOLD,
+        old="    return conf.silence_threshold_s - _SPREAD_HEARTBEATS * conf.heartbeat_s\n",
+        new="    return conf.silence_threshold_s\n",
+        tests=(f"{_PHASES}::{_NOT_SPLIT}[half]", f"{_PHASES}::{_NOT_SPLIT}[two-fifths]"),
+    ),
+    Patch(
+        name="containers that are almost silent are not held",
+        promise=5,
+        file=_HOLD,
+        old="    count = _almost_silent().filter(",
+        new="    count = _silent().filter(",
+        tests=(f"{_PHASES}::{_NOT_SPLIT}[all]",),
+    ),
+    Patch(
+        name="starting containers show a break only after their own threshold",
+        promise=5,
+        file=_HOLD,
+        old="unclaimed_s=_almost_silent_s())",
+        new="unclaimed_s=bridge_settings().start_timeout_s)",
+        tests=(f"{_PHASES}::test_starting_containers_are_held_when_they_started_one_after_another",),
+    ),
+    Patch(
+        name="containers that have only just started outvote a break",
+        promise=5,
+        file=_HOLD,
+        old="    return _running().exclude(just_started)\n",
+        new="    return _running()\n",
+        tests=(f"{_PHASES}::test_containers_are_held_when_others_have_only_just_started",),
+    ),
+    Patch(
+        name="a few missed heartbeats count as a break",
+        promise=5,
+        file=_HOLD,
+        old="_SPREAD_HEARTBEATS = 2\n",
+        new="_SPREAD_HEARTBEATS = 5\n",
+        tests=(f"{_PHASES}::test_dead_container_is_replaced_when_healthy_ones_have_missed_a_few_heartbeats",),
     ),
     Patch(
         name="a break spares silent containers forever",
@@ -103,8 +145,8 @@ BACKLOG_PATCHES: tuple[Patch, ...] = (
         name="retries wait behind uploads",
         promise=16,
         file=_GRANT,
-        old='    Turn.RETRY: "job.fence > 0",\n',
-        new='    Turn.RETRY: "job.fence > 0 AND job.priority IS NULL",\n',
+        old="    Turn.RETRY: \"job.fence > 0 AND job.priority = 'upload'\",\n",
+        new='    Turn.RETRY: "job.priority IS NULL",\n',
         tests=(f"{_SERVICES}/test_grant.py::test_reclaimed_job_is_submitted_next_when_20000_lectures_were_imported",),
     ),
     Patch(
@@ -135,8 +177,8 @@ BACKLOG_PATCHES: tuple[Patch, ...] = (
         name="owners take no turns",
         promise=16,
         file=_GRANT,
-        old="row_number() OVER (PARTITION BY owner ORDER",
-        new="row_number() OVER (ORDER",
+        old="row_number() OVER (PARTITION BY owner, is_new ORDER",
+        new="row_number() OVER (PARTITION BY is_new ORDER",
         tests=(f"{_SERVICES}/test_grant.py::test_owners_turns_differ_by_at_most_one_when_one_has_most_jobs",),
     ),
     Patch(
@@ -194,5 +236,54 @@ BACKLOG_PATCHES: tuple[Patch, ...] = (
         old="    except (DatabaseError, ArithmeticError, ValueError):\n",
         new="    except ZeroDivisionError:\n",
         tests=(f"{_SERVICES}/test_grant.py::test_others_are_granted_when_a_jobs_rows_cannot_be_used",),
+    ),
+    Patch(
+        name="bulk retries use the reserve of uploads",
+        promise=16,
+        file="tasks/services/ticks/grant.py",
+        old="    Turn.RETRY: \"job.fence > 0 AND job.priority = 'upload'\",\n",
+        new='    Turn.RETRY: "job.fence > 0",\n',
+        tests=(
+            "tests/database/services/test_grant_reserve.py::test_upload_is_submitted_next_when_a_zone_lost_a_hundred_bulk_jobs",
+        ),
+    ),
+    Patch(
+        name="reclaimed bulk jobs wait behind the others",
+        promise=16,
+        file="tasks/services/ticks/grant.py",
+        old="     ORDER BY is_new, place,\n",
+        new="     ORDER BY place,\n",
+        tests=(
+            "tests/database/services/test_grant_reserve.py::test_reclaimed_bulk_jobs_are_next_when_other_bulk_jobs_wait",
+        ),
+    ),
+    Patch(
+        name="deleted videos do not count while their containers run",
+        promise=16,
+        file="tasks/services/state/in_batch.py",
+        old="    return Q(state__in=LIVE_ATTEMPT_STATES) | ended\n",
+        new="    return Q(state__in=LIVE_ATTEMPT_STATES)\n",
+        tests=(
+            "tests/database/services/test_grant_reserve.py::test_deleted_video_makes_room_when_its_batch_job_has_ended",
+            "tests/database/web/test_quotas.py::test_upload_is_refused_when_deleted_videos_are_still_in_batch",
+        ),
+    ),
+    Patch(
+        name="requests of operators use up the retries of owners",
+        promise=17,
+        file="tasks/services/requests/request.py",
+        old="    if owner is not None:\n        append_event(RETRY_EVENT",
+        new="    if True:\n        append_event(RETRY_EVENT",
+        tests=("tests/database/web/test_quotas.py::test_owner_can_retry_when_operators_requested_the_video_often",),
+    ),
+    Patch(
+        name="the only machine of a job is taken for the only one of the site",
+        promise=6,
+        file="tasks/services/container_api/suspect.py",
+        old='    return elsewhere.filter(this_job | (at_any & ~Q(machine_id=""))).exists()\n',
+        new="    return elsewhere.filter(this_job).exists()\n",
+        tests=(
+            "tests/database/services/test_suspect_input.py::test_one_machine_is_not_enough_when_another_one_works_on_other_jobs",
+        ),
     ),
 )

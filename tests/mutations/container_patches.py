@@ -93,6 +93,16 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         ),
     ),
     Patch(
+        name="SIGTERM is not handled while a container starts",
+        promise=11,
+        file="tasks/container/__main__.py",
+        old="    _end_on_signals()\n",
+        new="",
+        tests=(
+            "tests/integration/test_pipeline_stop.py::test_container_ends_with_its_exit_code_when_it_is_stopped_before_it_has_started",
+        ),
+    ),
+    Patch(
         name="SIGTERM is not handled",
         promise=11,
         file="tasks/container/__main__.py",
@@ -261,8 +271,8 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="a container leaves a full machine at once",
         promise=6,
         file="tasks/container/scratch/rule.py",
-        old="    if waited_s >= wait_limit_s or (alone_s is not None and alone_s >= hold_s):\n",
-        new="    if free_bytes < needed_bytes:\n",
+        old="    if waited_s >= wait_limit_s or (hopeless_s is not None and hopeless_s >= hold_s):\n",
+        new="    if wanted_bytes:\n",
         tests=("tests/unit/test_machine_disks.py::test_no_job_is_dead_when_disks_hold_fewer_sources_than_containers",),
     ),
     Patch(

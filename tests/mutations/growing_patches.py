@@ -67,7 +67,7 @@ GROWING_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a growing playlist continues with another plan",
         promise=2,
-        file="tasks/views/growing.py",
+        file="tasks/views/playlists/growing.py",
         old="        if listed is None or listed.plan_fence != place.plan_fence:\n",
         new="        if listed is None:\n",
         tests=(f"{_WEB}::test_growing_playlist_ends_when_the_job_is_planned_again",),
@@ -75,7 +75,7 @@ GROWING_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a growing playlist outlives its job",
         promise=2,
-        file="tasks/views/growing.py",
+        file="tasks/views/playlists/growing.py",
         old="    elif job.state not in ACTIVE_JOB_STATES:\n",
         new="    elif False:\n",
         tests=(f"{_WEB}::test_growing_playlist_ends_with_a_message_when_the_job_ends_otherwise",),
@@ -83,7 +83,7 @@ GROWING_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the published playlists do not take over",
         promise=2,
-        file="tasks/views/growing.py",
+        file="tasks/views/playlists/growing.py",
         old="    if job.state == JobState.SUCCEEDED:\n",
         new="    if False:\n",
         tests=(f"{_WEB}::test_published_playlists_take_over_at_the_same_url_when_the_job_succeeds",),
@@ -91,7 +91,7 @@ GROWING_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="browsers may cache growing playlists",
         promise=2,
-        file="tasks/views/growing.py",
+        file="tasks/views/playlists/growing.py",
         old='    response["Cache-Control"] = "no-store"\n',
         new='    response["Cache-Control"] = "private, max-age=60"\n',
         tests=(f"{_WEB}::test_growing_playlist_is_never_cached_when_it_is_requested_in_any_way",),
@@ -99,7 +99,7 @@ GROWING_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="growing playlists of other videos are served",
         promise=17,
-        file="tasks/views/growing.py",
+        file="tasks/views/playlists/growing.py",
         old="filter(pk=place.job_id, video_id=video_id)",
         new="filter(pk=place.job_id)",
         tests=(f"{_WEB}::test_growing_playlist_of_another_videos_job_is_not_found_when_its_key_is_made_up",),

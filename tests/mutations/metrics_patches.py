@@ -63,7 +63,15 @@ METRICS_PATCHES: tuple[Patch, ...] = (
         file="tasks/metrics/readings.py",
         old="        return 0.0\n    return max(readings[metric.OLDEST_DUE]",
         new="        pass\n    return max(readings[metric.OLDEST_DUE]",
-        tests=(f"{_TESTS}::test_nothing_is_stuck_when_a_container_runs_and_others_wait",),
+        tests=(f"{_TESTS}::test_nothing_is_stuck_when_a_container_works_and_others_wait",),
+    ),
+    Patch(
+        name="a container that waits for disk space hides that work is stuck",
+        promise=9,
+        file="tasks/metrics/readings.py",
+        old=".exclude(stage__in=WAITING_STAGES).exists():",
+        new=".exists():",
+        tests=(f"{_TESTS}::test_nothing_is_stuck_when_a_container_works_and_others_wait",),
     ),
     Patch(
         name="gauges read jobs that are over",

@@ -11,6 +11,7 @@ from tests.mutations.container_patches import CONTAINER_PATCHES
 from tests.mutations.cost_patches import COST_PATCHES
 from tests.mutations.fetch_patches import FETCH_PATCHES
 from tests.mutations.growing_patches import GROWING_PATCHES
+from tests.mutations.machine_patches import MACHINE_PATCHES
 from tests.mutations.metrics_patches import METRICS_PATCHES
 from tests.mutations.push_patches import PUSH_PATCHES
 from tests.mutations.removal_patches import REMOVAL_PATCHES
@@ -18,6 +19,7 @@ from tests.mutations.request_patches import REQUEST_PATCHES
 from tests.mutations.sandbox_patches import SANDBOX_PATCHES
 from tests.mutations.scale_patches import SCALE_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
+from tests.mutations.slow_aws_patches import SLOW_AWS_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
 from tests.mutations.tick_patches import TICK_PATCHES
 from tests.mutations.web_patches import WEB_PATCHES
@@ -35,6 +37,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *BROKER_PATCHES,
             *CONTAINER_API_PATCHES,
             *TICK_PATCHES,
+            *SLOW_AWS_PATCHES,
             *REMOVAL_PATCHES,
             *PUSH_PATCHES,
             *METRICS_PATCHES,
@@ -42,6 +45,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *COST_PATCHES,
             *CONTAINER_PATCHES,
             *FETCH_PATCHES,
+            *MACHINE_PATCHES,
             *SANDBOX_PATCHES,
             *SIMULATION_PATCHES,
             *WEB_PATCHES,

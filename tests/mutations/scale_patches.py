@@ -17,6 +17,14 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SCALE}::test_helpers_stop_at_the_queues_size_when_many_jobs_want_them",),
     ),
     Patch(
+        name="helpers of cancelled jobs do not count while they run",
+        promise=16,
+        file="tasks/services/ticks/scale.py",
+        old="    live = Attempt.objects.filter(in_batch())\n",
+        new="    live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)\n",
+        tests=(f"{_SCALE}::test_helpers_of_a_cancelled_job_take_up_room_when_their_batch_jobs_have_not_ended",),
+    ),
+    Patch(
         name="two runs grant the same helpers",
         promise=8,
         file="tasks/services/ticks/scale.py",

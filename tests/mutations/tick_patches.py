@@ -127,9 +127,20 @@ TICK_PATCHES: tuple[Patch, ...] = (
         name="rescue stops after a failed TerminateJob",
         promise=5,
         file="tasks/services/ticks/rescue.py",
-        old="        summary.rescued += _fence(attempt, continuous_since)\n",
-        new="        summary.rescued += not summary.terminate_failures and _fence(attempt, continuous_since)\n",
+        old="        summary.terminate_failures += not _terminate(attempt, batch=batch)\n",
+        new="        summary.terminate_failures += not _terminate(attempt, batch=batch)\n        break\n",
         tests=(f"{_SERVICES}/test_rescue.py::test_rescue_continues_when_terminate_is_denied",),
+    ),
+    Patch(
+        name="rescue terminates containers before it fences them",
+        promise=5,
+        file="tasks/services/ticks/rescue.py",
+        old="    # Without those that returned or are held. `_fence` makes certain of it.\n",
+        new="    [_terminate(each, batch=batch) for each in found if suspects(continuous_since).filter(pk=each.pk)]\n",
+        tests=(
+            f"{_SERVICES}/test_rescue.py::test_silent_container_is_kept_when_a_heartbeat_precedes_the_fence",
+            f"{_SERVICES}/test_rescue.py::test_container_is_given_up_when_aws_does_not_answer_in_time",
+        ),
     ),
     Patch(
         name="a gap does not reset the start of continuous ticks",

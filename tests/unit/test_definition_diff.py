@@ -31,7 +31,8 @@ def as_aws_responses(definition: dict[str, Any]) -> dict[str, Any]:
     }
     container = response["containerProperties"]
     container |= {"ulimits": [], "privileged": False}
-    container["linuxParameters"] |= {"devices": [], "tmpfs": []}
+    # AWS leaves out what is false.
+    container["linuxParameters"] = {"devices": [], "tmpfs": []}
     container["logConfiguration"]["secretOptions"] = []
     container["environment"].reverse()
     container["resourceRequirements"].reverse()

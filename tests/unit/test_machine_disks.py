@@ -9,13 +9,14 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.conf import BridgeSettings
-from tasks.container.scratch.rule import Step, next_step
+from tasks.container.scratch.rule import Disk, Step, next_step
 from tasks.lifecycle.reasons import Counts, Reason
 from tasks.lifecycle.retry import BudgetUsage, Decision, backoff_s, decide
 
@@ -42,21 +43,36 @@ class Machine:
     disk_bytes: int
     leftover_bytes: int = 0
     """Held by a container that was killed, and removed with it after three hours."""
-    working: int = 0
-    used_bytes: int = SYSTEM_BYTES
+    held_bytes: int = 0
+    waiting_bytes: list[list[int]] = field(default_factory=list)
+    """What each waiting container wants, in the order in which they came."""
 
-    @property
-    def free_bytes(self) -> int:
-        return self.disk_bytes - self.used_bytes - self.leftover_bytes
+    def disk(self, me: list[int]) -> Disk:
+        """Return the disk as a waiting container sees it."""
+        return Disk(
+            total_bytes=self.disk_bytes,
+            free_bytes=self.disk_bytes - SYSTEM_BYTES - self.leftover_bytes - self.held_bytes,
+            floor_bytes=CONF.scratch_floor_mib * MIB,
+            held_bytes=self.held_bytes,
+            ahead_bytes=[each for (each,) in self.waiting_bytes[: _place(self.waiting_bytes, me)]],
+        )
+
+
+def _place(waiting: list[list[int]], me: list[int]) -> int:
+    return next(place for place, each in enumerate(waiting) if each is me)
 
 
 @dataclass(eq=False)
 class Job:
     """A job with what its attempts have used up."""
 
+    source_bytes: int = SOURCE_BYTES
     counted: int = 0
     losses: int = 0
     state: str = "QUEUED"
+    ended_s: float = 0
+    waited_s: float = 0
+    """On machines, in all attempts."""
 
 
 @dataclass
@@ -92,29 +108,32 @@ class Cloud:
     def container(self, machine: Machine, job: Job) -> Iterator[float]:
         """Reserve, wait or leave by the rule, then work."""
         yield START_S
-        reserved_bytes = SOURCE_BYTES + CONF.scratch_reserve_mib * MIB
+        wanted_bytes = job.source_bytes + CONF.scratch_reserve_mib * MIB
         began_s = self.now_s
-        alone_since_s: float | None = None
+        hopeless_since_s: float | None = None
+        me = [wanted_bytes]
+        machine.waiting_bytes.append(me)
         while True:
-            alone_since_s = None if machine.working else (self.now_s if alone_since_s is None else alone_since_s)
+            disk = machine.disk(me)
+            hopeless_since_s = None if disk.can_fit(wanted_bytes) else (hopeless_since_s or self.now_s)
             step = next_step(
-                free_bytes=machine.free_bytes,
-                needed_bytes=reserved_bytes + CONF.scratch_floor_mib * MIB,
+                disk,
+                wanted_bytes,
                 waited_s=self.now_s - began_s,
-                alone_s=None if alone_since_s is None else self.now_s - alone_since_s,
+                hopeless_s=None if hopeless_since_s is None else self.now_s - hopeless_since_s,
                 wait_limit_s=CONF.scratch_wait_s,
-                hold_s=CONF.scratch_hold_s,
+                hold_s=CONF.machine_hold_s,
             )
             if step is not Step.WAIT:
                 break
             yield LOOK_S
+        del machine.waiting_bytes[_place(machine.waiting_bytes, me)]
+        job.waited_s += self.now_s - began_s
         if step is Step.RESERVE:
-            machine.working += 1
-            machine.used_bytes += reserved_bytes
+            machine.held_bytes += wanted_bytes
             yield WORK_S
-            machine.working -= 1
-            machine.used_bytes -= reserved_bytes
-            job.state = "SUCCEEDED"
+            machine.held_bytes -= wanted_bytes
+            job.state, job.ended_s = "SUCCEEDED", self.now_s
         else:
             self.end(job, Reason.SCRATCH_TOO_SMALL)
         machine.places += 1
@@ -128,7 +147,7 @@ class Cloud:
         if decide(usage, **limits) is Decision.GRANT:
             self.start(self.backoff(job))
         else:
-            job.state = "DEAD"
+            job.state, job.ended_s = "DEAD", self.now_s
 
     def backoff(self, job: Job) -> Iterator[float]:
         """Put the job into the queue again after its backoff."""
@@ -167,3 +186,51 @@ def test_no_job_is_dead_when_one_machine_is_full_of_leftovers() -> None:
     cloud.start(clean_up())
     cloud.run()
     assert Counter(job.state for job in jobs) == {"SUCCEEDED": 60}
+
+
+def test_large_source_gets_its_turn_when_small_ones_keep_coming() -> None:
+    """Half of the disk is free only if the small ones that come later leave it."""
+    small = [Job(source_bytes=4 * GIB) for _ in range(600)]
+    large = [Job(source_bytes=90 * GIB) for _ in range(4)]
+    jobs = [*small[:60], *large[:2], *small[60:300], *large[2:], *small[300:]]
+    Cloud([Machine(40, 200 * GIB) for _ in range(2)], deque(jobs)).run()
+    assert Counter(job.state for job in jobs) == {"SUCCEEDED": len(jobs)}
+    assert [job.losses for job in large] == [0] * len(large), "it left without its turn"
+    last_small_s = max(job.ended_s for job in small)
+    assert all(job.ended_s < last_small_s for job in large), "it had to wait until nobody else came"
+
+
+@pytest.mark.parametrize(
+    ("source_gib", "limit_s"),
+    [
+        pytest.param(300, 0, id="larger than the disk"),
+        pytest.param(190, CONF.machine_hold_s, id="larger than what is ever free"),
+    ],
+)
+def test_machines_are_not_held_up_when_a_source_can_never_fit(source_gib: int, limit_s: float) -> None:
+    def finished_s(*more: Job) -> float:
+        jobs = [Job(source_bytes=4 * GIB) for _ in range(300)]
+        Cloud([Machine(40, 200 * GIB) for _ in range(2)], deque([*jobs[:30], *more, *jobs[30:]])).run()
+        assert Counter(job.state for job in jobs) == {"SUCCEEDED": len(jobs)}
+        return max(job.ended_s for job in jobs)
+
+    oversized = Job(source_bytes=source_gib * GIB)
+    assert finished_s(oversized) <= finished_s() + WORK_S / 2
+    assert (oversized.state, oversized.counted) == ("DEAD", 0)
+    assert oversized.waited_s <= CONF.max_consecutive_losses * limit_s
+
+
+def test_small_source_gets_its_room_when_one_ahead_can_never_fit() -> None:
+    disk = Disk(
+        total_bytes=200 * GIB, free_bytes=50 * GIB, floor_bytes=GIB, held_bytes=20 * GIB, ahead_bytes=[90 * GIB]
+    )
+    assert disk.has_room(4 * GIB)
+    assert not replace(disk, held_bytes=60 * GIB).has_room(4 * GIB)
+
+
+def test_container_leaves_at_once_when_what_it_holds_and_wants_is_more_than_the_disk() -> None:
+    disk = Disk(total_bytes=200 * GIB, free_bytes=10 * GIB, floor_bytes=GIB, own_bytes=150 * GIB, held_bytes=40 * GIB)
+    now = partial(next_step, waited_s=0, hopeless_s=None, wait_limit_s=CONF.scratch_wait_s, hold_s=CONF.machine_hold_s)
+    assert now(disk, 50 * GIB) is Step.LEAVE
+    assert now(disk, 45 * GIB) is Step.WAIT
+    assert now(disk, 9 * GIB) is Step.RESERVE

@@ -43,6 +43,9 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E017", {"stage_limits_s": {"encode": 900}}),
     ("batchreel.E031", {"database_retry_s": 179}),
     ("batchreel.E053", {"event_retention_s": 86_399}),
+    ("batchreel.E046", {"observe_time_limit_s": 8.1}),
+    ("batchreel.E046", {"rescue_api_time_limit_s": 8.1}),
+    ("batchreel.E046", {"reap_time_limit_s": 8.1}),
     ("batchreel.E047", {"purge_time_limit_s": 5}),
     ("batchreel.E064", {"cost_time_limit_s": 9}),
     ("batchreel.W063", {"spot_vcpu_h_usd": 0.05}),
@@ -54,6 +57,7 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E060", {"audit_s": 59}),
     ("batchreel.E061", {"push_timeout_s": 39}),
     ("batchreel.E062", {"event_time_limit_s": 6}),
+    ("batchreel.E033", {"machine_hold_s": 900}),
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [
     {},

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tasks.batch.definition import COMMAND
+from project.local.batch.docker_container import docker_run
+from tasks.batch.definition import COMMAND, render
+from tasks.conf import BridgeSettings
 from tasks.lifecycle.exit_codes import ExitCode
 
 ROOT = Path(settings.BASE_DIR)
@@ -52,6 +54,13 @@ def test_image_runs_the_container_program_when_no_command_is_given() -> None:
     (command,) = arguments("CMD")
     assert tuple(json.loads(command)) == COMMAND[:3]
     assert arguments("ENTRYPOINT") == []
+
+
+def test_program_is_process_1_when_a_container_starts() -> None:
+    # An init process would have the container's environment, and not hide it.
+    definition = render(BridgeSettings(), region="eu-central-1")
+    assert definition["containerProperties"]["linuxParameters"] == {"initProcessEnabled": False}
+    assert "--init=false" in docker_run("image", name="container", environment={})
 
 
 def test_image_installs_by_hash_and_runs_without_root_when_built() -> None:

@@ -55,7 +55,7 @@ def docker_run(
     """
     variables = [each for each in environment if each not in _HOST_VARIABLES and not each.endswith(_HOST_FILE_SUFFIXES)]
     return [
-        *("docker", "run", "--rm", "--init", "--name", name, "--network", "host"),
+        *("docker", "run", "--rm", "--init=false", "--name", name, "--network", "host"),
         *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *(() if memory_mib is None else ("--memory", f"{memory_mib}m")),
         *(part for each in sorted(variables) for part in ("--env", each)),

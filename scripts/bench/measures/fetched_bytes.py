@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from tasks.container.scratch import source as container_source
 from tasks.container.scratch.source import SourceCopy
-from tasks.storage.bucket import StoredObject
+from tasks.storage.parts import StoredObject
 from tasks.transcode import PROFILES, ProfileRung, encode_video, make_plan, probe_source, with_reads
 from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 

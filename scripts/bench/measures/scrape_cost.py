@@ -5,16 +5,15 @@ from __future__ import annotations
 import secrets
 import statistics
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from scripts.bench.measures.history import add_backlog, add_history, blocks, migrate
+from scripts.bench.measures.database_cost import database_cost
+from scripts.bench.measures.history import add_backlog, add_history, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,23 +50,14 @@ def _cost() -> dict[str, Any]:
         assert response.status_code == 200, response.status_code  # noqa: PLR2004, S101 - a scrape that fails costs nothing
         return len(response.content)
 
-    size_bytes = scrape()
-    times_ms = []
-    for _ in range(RUNS):
-        began = time.perf_counter()
-        scrape()
-        times_ms.append((time.perf_counter() - began) * 1000)
-    with CaptureQueriesContext(connection) as statements:
-        before = blocks()
-        scrape()
-        touched = blocks() - before
+    cost = database_cost(scrape, runs=RUNS)
     return {
-        "statements": len(statements) - 4,
-        "blocks": touched,
-        "ms": round(statistics.median(times_ms), 1),
-        "least_ms": round(min(times_ms), 1),
-        "server_ms": round(_server_ms(statements.captured_queries), 1),
-        "bytes": size_bytes,
+        "statements": len(cost.statements) - 4,
+        "blocks": cost.blocks,
+        "ms": round(statistics.median(cost.times_ms), 1),
+        "least_ms": round(min(cost.times_ms), 1),
+        "server_ms": round(_server_ms(cost.statements), 1),
+        "bytes": scrape(),
     }
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
 from django.db.models.functions import Now
-from django.test.utils import CaptureQueriesContext
 
-from scripts.bench.measures.history import AtOnce, add_history, blocks, migrate
+from scripts.bench.measures.database_cost import database_cost
+from scripts.bench.measures.history import AtOnce, add_history, migrate
 from tasks.conf import bridge_settings
 from tasks.metrics.log_line import log_metrics
 from tasks.metrics.tally import tally_ended
@@ -69,14 +67,9 @@ def _ticks() -> dict[str, Callable[[], object]]:
 
 
 def _cost(body: Callable[[], object]) -> dict[str, Any]:
-    body()  # completes one-off work and warms the cache
-    times_ms = []
-    for _ in range(RUNS):
-        began = time.perf_counter()
-        body()
-        times_ms.append((time.perf_counter() - began) * 1000)
-    with CaptureQueriesContext(connection) as statements:
-        before = blocks()
-        body()
-        touched = blocks() - before
-    return {"statements": len(statements) - 2, "blocks": touched, "ms": round(statistics.median(times_ms), 1)}
+    cost = database_cost(body, runs=RUNS)
+    return {
+        "statements": len(cost.statements) - 2,
+        "blocks": cost.blocks,
+        "ms": round(statistics.median(cost.times_ms), 1),
+    }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import logging
+import math
 import os
 import random
 import shutil
@@ -20,8 +21,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...conf import bridge_settings
+from ...services.container_api.scratch import DiskShares
 from ...transcode import ByteRanges, StoppedError, total_bytes
-from .rule import Step, next_step
+from .rule import Disk, Step, next_step
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class Reservation:
         self._ballast_bytes = 0
         self._is_reserved = threading.Event()
         """Set once both files are allocated: until then, the ballast is not adjusted."""
+        self._held_bytes = 0
         self._wanted_bytes = bridge_settings().scratch_reserve_mib * _MIB
         self._floor_bytes = bridge_settings().scratch_floor_mib * _MIB
         self._stopped = threading.Event()
@@ -75,49 +78,67 @@ class Reservation:
         target: Path,
         ranges: ByteRanges,
         *,
-        working_neighbours: Callable[[], int],
+        shares: Callable[[int], DiskShares],
         progress: Callable[[int], None],
         stop: threading.Event,
     ) -> None:
         """Allocate these ranges of `target`, and the ballast with the first ones; wait for room if there is none.
 
-        The ranges must not be allocated yet. `working_neighbours` returns the number of working
-        containers on the same machine.
-        `progress` is called with a growing number while this waits.
+        The ranges must not be allocated yet. `shares` gets what this container wants now, in MiB, and
+        returns what the others of the machine have. `progress` is called with a growing number while
+        this waits.
 
-        Raises ScratchTooSmallError if there was no room for too long, or StoppedError.
+        Raises ScratchTooSmallError if there was no room for too long or the disk is too small, or
+        StoppedError.
         """
         conf = bridge_settings()
         size_bytes = total_bytes(ranges)
-        needed_bytes = size_bytes + self._floor_bytes + (0 if self._is_reserved.is_set() else self._wanted_bytes)
+        wanted_bytes = size_bytes + (0 if self._is_reserved.is_set() else self._wanted_bytes)
+        needed_bytes = wanted_bytes + self._floor_bytes
         started_s = time.monotonic()
-        alone_since_s: float | None = None
+        hopeless_since_s: float | None = None
         pauses = 0
         while True:
-            free_bytes = shutil.disk_usage(self._folder).free
+            disk = self._disk(shares(-(-wanted_bytes // _MIB)))
             now_s = time.monotonic()
-            is_alone = free_bytes < needed_bytes and not working_neighbours()
-            alone_since_s = (alone_since_s or now_s) if is_alone else None
+            hopeless_since_s = None if disk.can_fit(wanted_bytes) else (hopeless_since_s or now_s)
             step = next_step(
-                free_bytes=free_bytes,
-                needed_bytes=needed_bytes,
+                disk,
+                wanted_bytes,
                 waited_s=now_s - started_s,
-                alone_s=None if alone_since_s is None else now_s - alone_since_s,
+                hopeless_s=None if hopeless_since_s is None else now_s - hopeless_since_s,
                 wait_limit_s=conf.scratch_wait_s,
-                hold_s=conf.scratch_hold_s,
+                hold_s=conf.machine_hold_s,
             )
             if step is Step.LEAVE:
-                raise ScratchTooSmallError(_message(size_bytes, needed_bytes, free_bytes, self._folder))
+                raise ScratchTooSmallError(_message(size_bytes, needed_bytes, disk, self._folder))
             if step is Step.RESERVE and self._allocate(target, ranges):
+                self._held_bytes += wanted_bytes
                 return
             if not pauses:
-                extra = {"free_gib": round(free_bytes / _GIB, 1), "needed_gib": round(needed_bytes / _GIB, 1)}
+                extra = {"free_gib": round(disk.free_bytes / _GIB, 1), "needed_gib": round(needed_bytes / _GIB, 1)}
                 logger.warning("SCRATCH_WAITING", extra=extra)
             pauses += 1
             progress(pauses)
             # Spread, so that waiting containers do not try to allocate at the same moment.
             if stop.wait(random.uniform(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S)):  # noqa: S311 - guards nothing
                 raise StoppedError
+
+    @property
+    def held_mib(self) -> int:
+        """What this container has reserved until now, in MiB."""
+        return -(-self._held_bytes // _MIB)
+
+    def _disk(self, shares: DiskShares) -> Disk:
+        usage = shutil.disk_usage(self._folder)
+        return Disk(
+            total_bytes=usage.total,
+            free_bytes=usage.free,
+            floor_bytes=self._floor_bytes,
+            own_bytes=self._held_bytes,
+            held_bytes=math.inf if shares.held_mib is None else shares.held_mib * _MIB,
+            ahead_bytes=[mib * _MIB for mib in shares.ahead_mib],
+        )
 
     def _allocate(self, target: Path, ranges: ByteRanges) -> bool:
         """Allocate everything. Return False, with nothing of it kept, if another container was faster."""
@@ -197,9 +218,10 @@ def _release(path: Path, ranges: ByteRanges) -> None:
             fallocate(file.fileno(), _PUNCH_HOLE, first, end - first)
 
 
-def _message(size_bytes: int, needed_bytes: int, free_bytes: int, folder: Path) -> str:
+def _message(size_bytes: int, needed_bytes: int, disk: Disk, folder: Path) -> str:
     return (
         f"The source takes {size_bytes / _GIB:.1f} GiB here, and needs {needed_bytes / _GIB:.1f} GiB with the files made from it"
-        f" and a margin, but the disk at {folder} has only {free_bytes / _GIB:.1f} GiB free, and no other container is going to"
-        " release any. Give machines more scratch space (scratch_gib in Terraform), or run fewer containers on each."
+        f" and a margin, but of the {disk.total_bytes / _GIB:.1f} GiB of the disk at {folder}, only"
+        f" {disk.free_bytes / _GIB:.1f} GiB are free, and too little was or will be released. Give machines more scratch"
+        " space (scratch_gib in Terraform), or run fewer containers on each."
     )

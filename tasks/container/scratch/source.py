@@ -13,11 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage, default_storage
 
 from ...conf import bridge_settings
-from ...storage.bucket import Bucket, StoredObject, default_bucket
+from ...storage.bucket import Bucket, RetryDeadline, default_bucket
+from ...storage.parts import StoredObject
 from ...transcode import ByteRange, ByteRanges, StoppedError, merged, missing, pieces
 from ..files import BLOCK_BYTES, retry_deadline, with_retries
 
@@ -27,9 +30,15 @@ Reserve = Callable[[Path, ByteRanges], None]
 
 
 class SourceMissingError(Exception):
-    """The source does not exist in the storage."""
+    """The storage exists, but the source does not exist in it."""
 
     code = "SOURCE_MISSING"
+
+
+class NotMountedError(OSError):
+    """This machine does not have the folder with the sources."""
+
+    code = "NOT_MOUNTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +75,8 @@ class SourceCopy:
         before anything is fetched, with the local file and the ranges that are going to be, and
         allocates them on the disk. `progress` gets a growing number of bytes.
 
-        Raises SourceMissingError, StoppedError, what `reserve` raises, or the storage's error when
-        the retry deadline has passed.
+        Raises SourceMissingError, NotMountedError or ImproperlyConfigured, StoppedError, what `reserve`
+        raises, or the storage's error when the retry deadline has passed.
         """
         if self._whole is None:
             self._whole = self._storages_own(stop)
@@ -93,25 +102,28 @@ class SourceCopy:
 
     def _storages_own(self, stop: threading.Event) -> Path | None:
         path = _local_path(default_storage, self._name)
-        if path is not None and not with_retries(lambda: default_storage.exists(self._name), retry_deadline(stop)):
-            raise self._missing()
+        deadline = retry_deadline(stop)
+        if path is not None and not with_retries(lambda: default_storage.exists(self._name), deadline):
+            self._raise_missing(deadline)
         return path
 
     def _located(self, bucket: Bucket, stop: threading.Event) -> StoredObject:
-        stored = with_retries(lambda: bucket.find(self._name), retry_deadline(stop))
+        deadline = retry_deadline(stop)
+        stored = with_retries(lambda: bucket.find(self._name), deadline)
         if stored is None:
-            raise self._missing()
+            self._raise_missing(deadline)
         return stored
 
-    def _missing(self) -> SourceMissingError:
+    def _raise_missing(self, deadline: RetryDeadline) -> NoReturn:
+        _require_storage(self._name, deadline)
         message = f"the storage has no object {self._name}"
-        return SourceMissingError(message)
+        raise SourceMissingError(message)
 
     def _streamed(self, reserve: Reserve, progress: Callable[[int], None], stop: threading.Event) -> Path:
         """Fetch all of it from a storage that gives no ranges."""
         deadline = retry_deadline(stop)
         if not with_retries(lambda: default_storage.exists(self._name), deadline):
-            raise self._missing()
+            self._raise_missing(deadline)
         reserve(self._path, ((0, with_retries(lambda: default_storage.size(self._name), deadline)),))
         # Not "wb", which would release the blocks that `reserve` allocated.
         with default_storage.open(self._name, "rb") as stored, self._path.open("r+b") as local:
@@ -122,6 +134,22 @@ class SourceCopy:
                 progress(local.tell())
             local.truncate()
         return self._path
+
+
+def _require_storage(name: str, deadline: RetryDeadline) -> None:
+    """Raise an error if it is not the source that is missing, but the storage. It responds alike to both."""
+    if bucket := default_bucket():
+        if not with_retries(bucket.exists, deadline):
+            message = f"The bucket {bucket.name} does not exist. Check STORAGE_BUCKET of the containers."
+            raise ImproperlyConfigured(message)
+        return
+    folder = _local_path(default_storage, name.partition("/")[0] if "/" in name else "")
+    if folder is not None and not folder.is_dir():
+        message = (
+            f"This machine has no folder {folder}, so the files of the uploads are probably not mounted on it, or STORAGE_BUCKET"
+            " is not set for the containers."
+        )
+        raise NotMountedError(message)
 
 
 def _local_path(storage: Storage, name: str) -> Path | None:

@@ -105,7 +105,8 @@ def _sandbox() -> Finding:
         return failed(
             "sandbox",
             f"ffmpeg can read {walls.environment_bytes} bytes of the container's environment, which has its credentials.",
-            fix="Run the image as its own user (10001), not as root or privileged, and without CAP_SYS_PTRACE.",
+            fix="Run the image as its own user (10001), not as root or privileged, without CAP_SYS_PTRACE and without an"
+            " init process (initProcessEnabled, --init).",
         )
     if walls.sockets or walls.metadata:
         reach = ", and reaches the credentials of the machine's role" if walls.metadata else ""

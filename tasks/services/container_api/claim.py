@@ -9,14 +9,12 @@ from __future__ import annotations
 import enum
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from ...conf import bridge_settings
 from ...lifecycle.errors import AttemptCancelledError, BatchreelError, FencedError
 from ...lifecycle.states import (
     MEDIA_UNIT_KINDS,
@@ -236,15 +234,3 @@ def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:
         machine_id=attempt.machine_id,
         traceparent=attempt.job.traceparent,
     )
-
-
-def working_neighbours(claim: Claim) -> int:
-    """Return the number of other containers that are working on this container's machine.
-
-    One that waits for room on the disk itself is not working. 0 if the machine is unknown.
-    """
-    if not claim.machine_id:
-        return 0
-    recently = Now() - timedelta(seconds=bridge_settings().silence_threshold_s)
-    others = Attempt.objects.filter(state=AttemptState.RUNNING, machine_id=claim.machine_id, heartbeat_at__gt=recently)
-    return others.exclude(pk=claim.attempt_id).exclude(stage__in=["claim", "reserve"]).count()

@@ -11,16 +11,20 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError
-from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobPriority
-from ...models import DirectUpload, Event, Job, Video
+from ...lifecycle.states import ACTIVE_JOB_STATES, JobPriority, JobState
+from ...models import Attempt, DirectUpload, Event, Job, Video
+from ..state.in_batch import in_batch
 
 EXEMPT = "batchreel.exceed_quotas"
 """The permission of users without quotas. Superusers have it."""
+
+RETRY_EVENT = "video.retry"
+"""Kind of the event that an owner's retry appends. Those of operators and of bulk requests are not counted."""
 
 _GIB = 1024**3
 _DAY = timedelta(days=1)
@@ -101,16 +105,18 @@ def check_retry(owner: Any) -> None:
 
 def _check_active_jobs(owner: Any) -> None:
     limit = bridge_settings().owner_active_jobs
-    active = Job.objects.filter(video__owner=owner.pk, state__in=ACTIVE_JOB_STATES, priority=JobPriority.UPLOAD)
+    # A cancelled job, of a deleted video for example, counts until its Batch job has ended.
+    still_in_batch = Attempt.objects.filter(in_batch(), job=OuterRef("pk"))
+    counted = Q(state__in=ACTIVE_JOB_STATES) | Q(Exists(still_in_batch), state=JobState.CANCELLED)
+    active = Job.objects.filter(counted, video__owner=owner.pk, priority=JobPriority.UPLOAD)
     if limit and active.count() >= limit:
         message = f"{limit} of your videos are being processed. Try again when one of them is ready."
         raise QuotaError(Quota.ACTIVE_JOBS, message)
 
 
 def _retries_today(owner: Any) -> int:
-    requested_again = Q(kind="job.request", text="manual") | Q(kind=str(JobEvent.REVIVE))
     own = Video.objects.filter(owner=owner.pk).values("pk")
-    return Event.objects.filter(requested_again, video_id__in=own, created_at__gt=Now() - _DAY).count()
+    return Event.objects.filter(kind=RETRY_EVENT, video_id__in=own, created_at__gt=Now() - _DAY).count()
 
 
 def _has_quotas(owner: Any) -> bool:

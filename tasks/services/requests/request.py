@@ -27,7 +27,7 @@ from ...wakeup import wake_on_commit
 from ..state.locking import lock_job, lock_video, lock_video_of
 from ..state.transition import append_event, transition
 from .cancel import cancel_locked
-from .quota import check_retry, lock_owner
+from .quota import RETRY_EVENT, check_retry, lock_owner
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +169,8 @@ def retry_video(*, video_id: uuid.UUID, owner: Any = None) -> RequestResult:
         raise RetryNotOfferedError(offer.message)
     check_retry(owner)
     newest = Job.objects.filter(video=video).order_by("-created_at").first()
+    if owner is not None:
+        append_event(RETRY_EVENT, video_id=video_id)
     if newest is not None and newest.state == JobState.DEAD:
         revive(job_id=newest.pk)
         return RequestResult(job_id=newest.pk, created=False)

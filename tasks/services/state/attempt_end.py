@@ -14,6 +14,7 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 | container: SIGTERM                          | FAILED: SIGTERM               | undecided | finish  |
 | container: input rejected, job FAILED too   | FAILED: INPUT_REJECTED        | yes       | finish  |
 | container: input suspected                  | FAILED: INPUT_SUSPECT         | no        | suspect |
+| container: encoder crashed on two machines  | FAILED: TRANSCODE_FAILED      | yes       | suspect |
 | Batch: FAILED, container exited             | FAILED: EXIT_CODE, ...        | yes       | observe |
 | Batch: FAILED, attempt timeout              | FAILED: TIMED_OUT             | yes       | observe |
 | Batch: FAILED, machine lost or no start     | FAILED: SPOT_INTERRUPTION,... | no        | observe |
@@ -53,10 +54,11 @@ REPLACED counts if Batch reports an exit code (a container was there and hung), 
 without one (the machine was already gone). Before `rescue` gives an attempt up it polls Batch,
 whose final status then takes precedence.
 
-INPUT_SUSPECT: reading the file crashed, hung, or used up its CPU time or memory, which the file or the
-machine may have caused. It does not count, or a machine with bad memory, which fails fast and so draws
-the next job, would use up the attempts of good files. It is a loss, so that it cannot be repeated
-forever. `container_api.suspect` rejects the input once machines agree.
+INPUT_SUSPECT: reading the file crashed, hung, or used up its CPU time or memory, the encoder crashed, or
+the source is missing, which the file or the machine may have caused. It does not count, or a machine
+with bad memory, which fails fast and so draws the next job, would use up the attempts of good files.
+It is a loss, so that it cannot be repeated forever. `container_api.suspect` rejects the input, or
+counts a crash of the encoder, once machines agree.
 
 Undecided attempts: the observe and reap ticks keep polling their Batch jobs. The final status
 decides `counted` by the rules above; the reason stays. If no final status with a known cause

@@ -24,11 +24,12 @@ from ...batch.port import BatchPort
 from ...conf import bridge_settings
 from ...lifecycle.reasons import Reason
 from ...lifecycle.retry import Decision
-from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobEvent, JobPriority
+from ...lifecycle.states import JobEvent, JobPriority
 from ...lifecycle.turns import Limits, Turn, limits_of, next_turn
 from ...models import Attempt, GrantCounter, Job, OwnerTurn
 from ..state.budget import decide_for, next_final_status_at
 from ..state.dead_job import explain_dead
+from ..state.in_batch import in_batch
 from ..state.resources import memory_mib, timeout_s
 from ..state.transition import transition
 from .capacity import wants_on_demand
@@ -49,30 +50,32 @@ _COUNTER = "grants"
 HELPER_COUNTER = "helpers"
 
 _CONDITIONS = {
-    Turn.RETRY: "job.fence > 0",
+    Turn.RETRY: "job.fence > 0 AND job.priority = 'upload'",
     Turn.UPLOAD: "job.fence = 0 AND job.priority = 'upload'",
-    Turn.BULK: "job.fence = 0 AND job.priority = 'bulk'",
+    Turn.BULK: "job.priority = 'bulk'",
 }
 """What makes a due job wait for a turn. The partial index `job_due_before_bulk` covers the first two."""
 
 _NEXT = """
     SELECT id, owner FROM (
-        SELECT id, owner, next_attempt_at, row_number() OVER (PARTITION BY owner ORDER BY next_attempt_at, id) AS place
-          FROM (SELECT job.id, job.next_attempt_at,
+        SELECT id, owner, is_new, next_attempt_at,
+               row_number() OVER (PARTITION BY owner, is_new ORDER BY next_attempt_at, id) AS place
+          FROM (SELECT job.id, job.next_attempt_at, job.fence = 0 AS is_new,
                        COALESCE((SELECT owner_id::text FROM batchreel_video WHERE id = job.video_id), '') AS owner
                   FROM batchreel_job AS job
                  WHERE job.next_attempt_at <= statement_timestamp() AND {condition}) AS due
     ) AS waiting
      WHERE place <= %(limit)s
-     ORDER BY place,
+     ORDER BY is_new, place,
            COALESCE((SELECT number FROM batchreel_ownerturn AS served
                       WHERE served.owner = waiting.owner AND served.turn = %(turn)s), 0),
            next_attempt_at, id
      LIMIT %(limit)s
 """
-"""The next jobs of a turn: each owner's oldest, in the order in which the owners were last served,
-then each owner's second oldest, and so on. Subqueries instead of joins: just after an import, when
-PostgreSQL's statistics still show empty tables, it joined by comparing each job with each video."""
+"""The next jobs of a turn, those that had an attempt first: each owner's oldest, in the order in which
+the owners were last served, then each owner's second oldest, and so on. Subqueries instead of joins:
+just after an import, when PostgreSQL's statistics still show empty tables, it joined by comparing
+each job with each video."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +93,7 @@ def due_jobs() -> Any:
 
 def live_leads_count() -> int:
     """Return the number of leads that are in AWS Batch or about to be submitted. Helpers have their own limit."""
-    return Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, helps=None).count()
+    return Attempt.objects.filter(in_batch(), helps=None).count()
 
 
 def current_limits(counter: GrantCounter | None = None) -> Limits:
@@ -261,5 +264,5 @@ def waits_for_room() -> Q:
     limits, live = current_limits(), live_leads_count()
     if 4 * live >= 3 * limits.total:
         return Q(pk__isnull=False)
-    is_bulk = Q(fence=0, priority=JobPriority.BULK)
+    is_bulk = Q(priority=JobPriority.BULK)
     return is_bulk if 4 * live >= 3 * limits.bulk else Q(pk__in=[])

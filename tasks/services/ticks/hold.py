@@ -5,6 +5,10 @@ They keep working and retry for `database_retry_s`, so ending them would lose wo
 a break lasts, rescue spares them, for as long as they retry and one more threshold. Operators get an
 event and a log line. An attempt that is given up after it was held is not counted.
 
+A break silences all of its containers at once, but each one sent its last heartbeat at another moment,
+and crosses the threshold that much later. So as soon as one is silent, those that are almost silent
+count, and are held, as well: a tick in between never replaces the first of them.
+
 A machine that AWS lost is not affected: AWS Batch reports its Batch jobs as FAILED.
 """
 
@@ -28,16 +32,20 @@ logger = logging.getLogger(__name__)
 
 EVENT = "containers.cut_off"
 
+_SPREAD_HEARTBEATS = 2
+"""Number of heartbeats within which the last ones of all containers were sent before a break: they are up
+to one apart, and the second allows for slow ones. A threshold is at least four (a system check)."""
+
 
 def hold_fire() -> int:
-    """Hold the silent containers if there is a break, and return their number."""
+    """Hold the containers that are cut off if there is a break, and return their number."""
     silent = cut_off()
     if not silent:
         return 0
     was_held = Attempt.objects.filter(pk__in=silent).filter(held()).exists()
     # Repeated under the UPDATE's own lock: a heartbeat may have arrived.
-    count = _silent().filter(pk__in=silent).update(held_at=Now())
-    running = _running().count()
+    count = _almost_silent().filter(pk__in=silent).update(held_at=Now())
+    running = _known_running().count()
     if not was_held:
         append_event(EVENT, text=f"{count} of {running} running containers are silent, but AWS Batch reports RUNNING.")
     logger.error("CONTAINERS_CUT_OFF", extra={"silent": count, "running": running})
@@ -45,14 +53,18 @@ def hold_fire() -> int:
 
 
 def cut_off() -> list[int]:
-    """Return the ids of silent attempts that a break explains; none unless there is a break. Writes nothing."""
+    """Return the ids of attempts that a break keeps from the database. Writes nothing.
+
+    None unless there is a break, and none while nobody is silent for as long as the threshold.
+    """
     conf = bridge_settings()
-    silent = list(_silent())
-    since = [_silent_since(each) for each in silent]
+    if not _silent().exists():
+        return []
+    silent = list(_almost_silent())
     if not is_break(
-        since,
-        running=_running().count(),
-        is_held=_silent().filter(held()).exists(),
+        [_silent_since(each) for each in silent],
+        running=_known_running().count(),
+        is_held=_almost_silent().filter(held()).exists(),
         share=conf.break_share,
         at_least=conf.break_min_containers,
         within_s=conf.silence_threshold_s,
@@ -87,25 +99,44 @@ def _running() -> QuerySet[Attempt]:
     )
 
 
+def _known_running() -> QuerySet[Attempt]:
+    """Leave out those that have only just started: they prove neither a way to the database nor a break."""
+    just_started = Q(state=AttemptState.SUBMITTED, batch_status_at__gte=Now() - timedelta(seconds=_almost_silent_s()))
+    return _running().exclude(just_started)
+
+
 def _silent() -> QuerySet[Attempt]:
-    """Return those of them that are silent, or have not claimed their attempt in time, but may still be retrying."""
+    """Return the running ones that are silent, or have not claimed their attempt in time, but may still be retrying."""
+    conf = bridge_settings()
+    return _without_sign_of_life(claimed_s=conf.silence_threshold_s, unclaimed_s=conf.start_timeout_s)
+
+
+def _almost_silent() -> QuerySet[Attempt]:
+    """Return these, and the ones that a break may have cut off together with them."""
+    return _without_sign_of_life(claimed_s=_almost_silent_s(), unclaimed_s=_almost_silent_s())
+
+
+def _almost_silent_s() -> float:
+    conf = bridge_settings()
+    return conf.silence_threshold_s - _SPREAD_HEARTBEATS * conf.heartbeat_s
+
+
+def _without_sign_of_life(*, claimed_s: float, unclaimed_s: float) -> QuerySet[Attempt]:
     conf = bridge_settings()
     retrying_s = conf.database_retry_s + conf.silence_threshold_s
 
-    def between(column: str, least_s: float) -> Q:
-        newest, oldest = Now() - timedelta(seconds=least_s), Now() - timedelta(seconds=least_s + retrying_s)
+    def between(column: str, least_s: float, most_s: float) -> Q:
+        newest, oldest = Now() - timedelta(seconds=least_s), Now() - timedelta(seconds=most_s)
         return Q(**{f"{column}__lt": newest, f"{column}__gt": oldest})
 
-    claimed = Q(state=AttemptState.RUNNING) & between("heartbeat_at", conf.silence_threshold_s)
-    unclaimed = Q(state=AttemptState.SUBMITTED) & between("batch_status_at", conf.start_timeout_s)
-    return _running().filter(claimed | unclaimed)
+    claimed = between("heartbeat_at", claimed_s, conf.silence_threshold_s + retrying_s)
+    unclaimed = between("batch_status_at", unclaimed_s, conf.start_timeout_s + retrying_s)
+    return _running().filter(Q(state=AttemptState.RUNNING) & claimed | Q(state=AttemptState.SUBMITTED) & unclaimed)
 
 
 def _silent_since(attempt: Attempt) -> datetime:
-    conf = bridge_settings()
-    if attempt.state == AttemptState.RUNNING:
-        return _known(attempt.heartbeat_at) + timedelta(seconds=conf.silence_threshold_s)
-    return _known(attempt.batch_status_at) + timedelta(seconds=conf.start_timeout_s)
+    last_sign = attempt.heartbeat_at if attempt.state == AttemptState.RUNNING else attempt.batch_status_at
+    return _known(last_sign) + timedelta(seconds=bridge_settings().silence_threshold_s)
 
 
 def _known(at: datetime | None) -> datetime:

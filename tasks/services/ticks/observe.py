@@ -1,27 +1,32 @@
 """Polling DescribeJobs: its responses become columns of the attempt, and end it only if that is certain.
 
-`attempt_end` explains when that is, and which attempts count. Heartbeats show that a container is
-alive, so most attempts are polled rarely, and even more rarely while a listener receives AWS
-Batch's events (`state.push`). Which ones a tick polls follows from their age, their last heartbeat
-and the tick's number, so no record of the last poll has to be written; nor are rows that did not
-change.
+`attempt_end` explains when that is, and which attempts count. Heartbeats show that a container is alive, so
+most attempts are polled rarely, and even more rarely while a listener receives AWS Batch's events (`state.push`).
+Which ones a tick polls follows from their age, their last heartbeat and the tick's number, so no record of the
+last poll has to be written; nor are rows that did not change.
 
-An event is an observation like a response (`services.events`), but it may be late or repeated: no
-observation returns a Batch job to an earlier status.
+AWS may be slow. Each page of responses is applied before the next call, none starts after the tick's time limit,
+and the pages after the first one come in another order at each tick: so even if there is time for a few only, none
+is left out for good.
+
+An event is an observation like a response (`services.events`), but it may be late or repeated: no observation
+returns a Batch job to an earlier status.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, Count, F, IntegerField, Q, Value, When
 from django.db.models.functions import Mod, Now
 
-from ...batch.port import BatchPort
+from ...batch.port import DESCRIBE_LIMIT_IDS, BatchPort
 from ...conf import bridge_settings
 from ...lifecycle.errors import NotFoundError
 from ...lifecycle.observation import (
@@ -47,28 +52,50 @@ _URGENT_SHARE = 0.75
 """Share of a tick's poll limit for urgent attempts. The others get the remainder, however many are urgent."""
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 @dataclass(slots=True, kw_only=True)
 class ObserveSummary:
-    """Counts of attempts for one run."""
+    """Counts of attempts for one run. `left` are those for which there was no time."""
 
     asked: int = 0
     changed: int = 0
+    left: int = 0
 
 
 def observe(*, batch: BatchPort, tick: int) -> ObserveSummary:
-    """Poll the attempts that are due in tick number `tick`, and apply the responses.
+    """Poll the attempts that are due in tick number `tick`, and apply the responses, page by page.
 
-    Raises BatchError with nothing changed.
+    Raises BatchError with nothing changed by that page and the ones after it.
     """
-    polled = list(attempts_to_poll(tick))
-    observations = {
-        each.batch_job_id: each for each in batch.describe([a.batch_job_id for a in polled if a.batch_job_id])
-    }
-    changed = sum(1 for attempt in polled if apply_observation(attempt, observations[str(attempt.batch_job_id)]))
-    return ObserveSummary(asked=len(polled), changed=changed)
+    stop_at_s = time.monotonic() + bridge_settings().observe_time_limit_s
+    due = list(attempts_to_poll(tick))
+    summary = ObserveSummary()
+    for attempt, seen in describe(_shuffled(due, tick), batch=batch, stop_at_s=stop_at_s):
+        summary.asked += 1
+        summary.changed += apply_observation(attempt, seen)
+    summary.left = len(due) - summary.asked
+    return summary
+
+
+def describe(
+    attempts: Sequence[Attempt], *, batch: BatchPort, stop_at_s: float
+) -> Iterator[tuple[Attempt, Observation]]:
+    """Yield the attempts with what DescribeJobs returns, by one call per page; none starts after `stop_at_s`.
+
+    The attempts have Batch jobs. `stop_at_s` is a time of the monotonic clock. Raises BatchError.
+    """
+    for first in range(0, len(attempts), DESCRIBE_LIMIT_IDS):
+        if time.monotonic() > stop_at_s:
+            return
+        page = {str(attempt.batch_job_id): attempt for attempt in attempts[first : first + DESCRIBE_LIMIT_IDS]}
+        for seen in batch.describe(list(page)):
+            yield page[seen.batch_job_id], seen
+
+
+def _shuffled(due: list[Attempt], tick: int) -> list[Attempt]:
+    """Keep the first page, which has the most urgent attempts, and shuffle the others."""
+    others = due[DESCRIBE_LIMIT_IDS:]
+    random.Random(tick).shuffle(others)  # noqa: S311 - no secret
+    return due[:DESCRIBE_LIMIT_IDS] + others
 
 
 def attempts_to_poll(tick: int) -> Iterable[Attempt]:
@@ -160,26 +187,15 @@ def _known_from_now(attempt: Attempt, seen: Observation) -> dict[str, Any]:
     names_machine = seen.machine_arn and (not attempt.machine_arn or ":container-instance/" in seen.machine_arn)
     return {
         "batch_log_stream": seen.log_stream or attempt.batch_log_stream,
-        "started_at": _time(seen.started_at_ms) or attempt.started_at,
-        "stopped_at": _time(seen.stopped_at_ms) or attempt.stopped_at,
+        "started_at": seen.started_at or attempt.started_at,
+        "stopped_at": seen.stopped_at or attempt.stopped_at,
         # On EC2, the cluster may be known before the machine.
         "machine_arn": seen.machine_arn if names_machine else attempt.machine_arn,
     }
 
 
-def _time(epoch_ms: Any) -> datetime | None:
-    """Return the time, or None for no time and for nonsense, which is no reason to lose the whole observation."""
-    try:
-        return _EPOCH + timedelta(milliseconds=epoch_ms) if epoch_ms and epoch_ms > 0 else None
-    except (TypeError, OverflowError):
-        return None
-
-
 def _is_due_for_conclusion(attempt: Attempt, seen: Observation) -> bool:
-    """Return whether the Batch job has ended or is missing while its attempt is live.
-
-    A grace period may have expired since the observation was stored.
-    """
+    """Return whether the Batch job has ended or is missing while its attempt is live: a grace period may be over."""
     over = FINAL_STATUSES | {BatchStatus.ABSENT}
     return seen.status in over and attempt.state in LIVE_ATTEMPT_STATES
 

@@ -2,6 +2,10 @@
 
 What the rows contain comes first. Orphans are found by listing the queue, and each tick lists only a
 few pages: a long queue takes several ticks, and `Tick.position` is where the next one continues.
+
+A Batch job may keep running although it was terminated: if a zone is lost, AWS reports its Batch jobs as
+RUNNING for a long time. Terminating them again takes only part of a tick, the ones that were never
+terminated come first, and the listing continues after the last orphan that was.
 """
 
 from __future__ import annotations
@@ -15,22 +19,26 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from ...batch.errors import BatchError
-from ...batch.port import DESCRIBE_LIMIT_IDS, BatchPort, ListedJob
+from ...batch.port import BatchPort, ListedJob
 from ...conf import bridge_settings
 from ...lifecycle.observation import FINAL_STATUSES, TERMINATE_REASON_PREFIX, BatchStatus
+from ...lifecycle.reasons import HELD
 from ...lifecycle.states import LIVE_ATTEMPT_STATES
 from ...models import Attempt, Tick
 from ...schedule.ticks import REAP
-from .observe import apply_observation
+from .observe import apply_observation, describe
 
 logger = logging.getLogger(__name__)
 
 POLL_ENDED_FOR = timedelta(days=1)
 """How long the Batch job of an ended attempt is polled. AWS keeps ended Batch jobs for longer than that."""
+
+_REPEAT_SHARE = 0.5
+"""Share of a tick's limits after which no Batch job is terminated again: the remainder is for orphans."""
 
 
 def reap(*, batch: BatchPort) -> int:
@@ -39,7 +47,7 @@ def reap(*, batch: BatchPort) -> int:
     Raises BatchError at the end if a call failed.
     """
     conf = bridge_settings()
-    run = _Run(batch=batch, limit=conf.reap_limit, stop_at_s=time.monotonic() + conf.reap_time_limit_s)
+    run = _Run(batch=batch, limit=conf.reap_limit, started_s=time.monotonic(), time_limit_s=conf.reap_time_limit_s)
     run.terminate_ended()
     row = Tick.objects.filter(name=REAP.name)
     before = row.values_list("position", flat=True).first() or ""
@@ -56,7 +64,7 @@ def reap_batch_jobs(*, batch: BatchPort, limit: int) -> int:
 
     Raises BatchError at the end if a call failed.
     """
-    run = _Run(batch=batch, limit=limit, stop_at_s=math.inf)
+    run = _Run(batch=batch, limit=limit, started_s=time.monotonic(), time_limit_s=math.inf)
     run.terminate_ended()
     run.terminate_orphans(position="", pages=math.inf)
     if run.failure:
@@ -64,82 +72,111 @@ def reap_batch_jobs(*, batch: BatchPort, limit: int) -> int:
     return run.terminated
 
 
+_AFTER = "\n"
+"""Between a position of the listing and the last orphan that was terminated on that page."""
+
+
+def _joined(page_position: str, last_id: str) -> str:
+    return f"{page_position}{_AFTER}{last_id}" if last_id else page_position
+
+
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """One run: at most `limit` terminations of each kind, and none after `stop_at_s`.
+    """One run: at most `limit` terminations of each kind, and none after `time_limit_s` from its start.
 
     `failure` is the error of the last failed call. Others may succeed, and every tick tries again.
     """
 
     batch: BatchPort
     limit: int
-    stop_at_s: float
+    started_s: float
+    time_limit_s: float
     terminated: int = 0
     called_for: set[str] = field(default_factory=set)
     failure: BatchError | None = None
 
     def terminate_ended(self) -> None:
         """Terminate the Batch jobs that have not ended although their attempts have."""
-        left = self.limit
         attempts = list(ended_without_final_status()[: bridge_settings().describe_limit_ids])
-        for first in range(0, len(attempts), DESCRIBE_LIMIT_IDS):
-            by_id = {str(attempt.batch_job_id): attempt for attempt in attempts[first : first + DESCRIBE_LIMIT_IDS]}
-            try:
-                observations = self.batch.describe(list(by_id))
-            except BatchError as error:
-                self.failure = error
-                return
-            for seen in observations:
-                attempt = by_id[seen.batch_job_id]
+        self._terminate_ended([each for each in attempts if each.terminate_called_at is None])
+        self._terminate_ended([each for each in attempts if each.terminate_called_at], share=_REPEAT_SHARE)
+
+    def _terminate_ended(self, attempts: list[Attempt], *, share: float = 1) -> None:
+        """Poll all of these, and terminate the ones that have not ended, within this share of the limits."""
+        left = max(1, int(share * self.limit))
+        try:
+            for attempt, seen in describe(attempts, batch=self.batch, stop_at_s=self._stop_at_s(share)):
                 apply_observation(attempt, seen)
                 if seen.status in FINAL_STATUSES | {BatchStatus.ABSENT}:
                     continue
-                if not left or self._is_late():
-                    return
-                self._terminate(seen.batch_job_id, attempt.reason or "the attempt ended")
-                left -= 1
+                if left and self._is_late(share):
+                    left = 0
+                if left:
+                    self._terminate(seen.batch_job_id, attempt.reason or "the attempt ended", attempt=attempt)
+                    left -= 1
+        except BatchError as error:
+            self.failure = error
 
     def terminate_orphans(self, *, position: str, pages: float) -> str:
         """Terminate the orphans on the next pages of the queue's listing. Return where to continue.
 
-        A page on which the limits were reached is listed again.
+        A page on which the limits were reached is listed again, and continued after the last orphan that
+        was terminated: it may be listed for long.
         """
         left = self.limit
+        page_position, _, last_id = position.partition(_AFTER)
         while pages > 0 and not self._is_late():
             try:
                 # Listed before the rows are read: an attempt is committed before its SubmitJob, so no owner is missed.
-                page = self.batch.list_active(position=position)
+                page = self.batch.list_active(position=page_position)
             except BatchError as error:
                 self.failure = error
-                return position
-            for batch_job_id in _orphans(page.jobs):
-                if batch_job_id in self.called_for:
+                break
+            for batch_job_id in sorted(_orphans(page.jobs)):
+                if batch_job_id <= last_id or batch_job_id in self.called_for:
                     continue
                 if not left or self._is_late():
-                    return position
+                    return _joined(page_position, last_id)
                 self._terminate(batch_job_id, "no live attempt has this Batch job")
+                last_id = batch_job_id
                 left -= 1
             pages -= 1
-            position = page.next_position
-            if not position:
+            page_position, last_id = page.next_position, ""
+            if not page_position:
                 break
-        return position
+        return _joined(page_position, last_id)
 
-    def _terminate(self, batch_job_id: str, why: str) -> None:
+    def _terminate(self, batch_job_id: str, why: str, *, attempt: Attempt | None = None) -> None:
         logger.info("REAP_TERMINATE %s: %s", batch_job_id, why)
         self.called_for.add(batch_job_id)
         try:
-            self.batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON_PREFIX} {why}")
+            if attempt:
+                terminate(attempt, batch=self.batch, why=why)
+            else:
+                self.batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON_PREFIX} {why}")
             self.terminated += 1
         except BatchError as error:
             self.failure = error
 
-    def _is_late(self) -> bool:
-        return time.monotonic() > self.stop_at_s
+    def _is_late(self, share: float = 1) -> bool:
+        return time.monotonic() > self._stop_at_s(share)
+
+    def _stop_at_s(self, share: float) -> float:
+        return self.started_s + share * self.time_limit_s
+
+
+def terminate(attempt: Attempt, *, batch: BatchPort, why: str) -> None:
+    """Call TerminateJob for an attempt that has ended and has a Batch job. Raises BatchError."""
+    # Written first, so that a Batch job whose call always fails does not stay in front of the others.
+    Attempt.objects.filter(pk=attempt.pk).update(terminate_called_at=Now())
+    batch.terminate(str(attempt.batch_job_id), reason=f"{TERMINATE_REASON_PREFIX} {why}")
 
 
 def ended_without_final_status() -> QuerySet[Attempt]:
-    """Return ended attempts whose Batch job has no final status, unless their container is about to exit."""
+    """Return ended attempts whose Batch job has no final status, unless their container is about to exit.
+
+    Those that were never terminated come first, then those whose last TerminateJob is longest ago.
+    """
     return (
         Attempt.objects.filter(
             batch_job_id__isnull=False,
@@ -149,7 +186,7 @@ def ended_without_final_status() -> QuerySet[Attempt]:
         .exclude(state__in=LIVE_ATTEMPT_STATES)
         .exclude(batch_status__in=FINAL_STATUSES)
         .exclude(_exiting())
-        .order_by("ended_at")
+        .order_by(F("terminate_called_at").asc(nulls_first=True), "ended_at")
     )
 
 
@@ -157,11 +194,14 @@ def _exiting() -> Q:
     """Match attempts whose container has reported its result but may not have exited yet.
 
     Terminating the Batch job now would replace AWS's reason, which shows whether the machine was
-    reclaimed.
+    reclaimed, or free the place that the container keeps on a machine at fault.
     """
-    return Q(
-        state__in=["SUCCEEDED", "FAILED"], ended_at__gt=Now() - timedelta(seconds=bridge_settings().succeeded_grace_s)
-    )
+    conf = bridge_settings()
+    exiting = Q(state__in=["SUCCEEDED", "FAILED"], ended_at__gt=Now() - timedelta(seconds=conf.succeeded_grace_s))
+    held_for = timedelta(seconds=conf.machine_hold_s + conf.succeeded_grace_s)
+    # Only a suspicion has a code, whatever its reason.
+    is_held = Q(reason__in=HELD) | ~Q(error_code="")
+    return exiting | is_held & Q(state="FAILED", ended_at__gt=Now() - held_for)
 
 
 def _orphans(listed: Iterable[ListedJob]) -> list[str]:

@@ -25,7 +25,7 @@ from django.db.models.lookups import GreaterThan
 from ...batch.errors import BatchError
 from ...batch.port import BatchPort
 from ...conf import BridgeSettings, bridge_settings
-from ...lifecycle.observation import TERMINATE_REASON_PREFIX, BatchStatus
+from ...lifecycle.observation import BatchStatus
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import AttemptEvent, AttemptState
 from ...models import Attempt
@@ -33,7 +33,8 @@ from ..state.attempt_end import end_attempt
 from ..state.locking import lock_job
 from ..state.transition import append_event
 from .hold import held, hold_fire, not_held_for
-from .observe import apply_observation
+from .observe import apply_observation, describe
+from .reap import terminate
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +59,11 @@ def rescue(
 ) -> RescueSummary:
     """Replace containers that are silent, stalled or late to start: at most `limit`, by default `rescue_limit`.
 
-    All of them are polled. Each one is then terminated and fenced (ended in its row), in this order.
-    It is fenced even if the calls to AWS fail. After `rescue_api_time_limit_s` the remaining ones are
-    only fenced. `only_job` restricts the run to one job; `spared` are the attempts that the caller
-    found to be cut off, instead of holding them here.
+    All of them are polled. Then each is fenced (ended in its row) if it still is a suspect under the row
+    locks, and only the Batch jobs of those that were fenced are terminated: a container whose heartbeat
+    arrives in the meantime is not touched. After `rescue_api_time_limit_s` there are no more calls to AWS;
+    the reap tick terminates the remaining ones. `only_job` restricts the run to one job; `spared` are the
+    attempts that the caller found to be cut off, instead of holding them here.
     """
     summary = RescueSummary()
     limit = limit or bridge_settings().rescue_limit
@@ -71,16 +73,17 @@ def rescue(
         to_replace = to_replace.filter(job=only_job)
     found = list(to_replace.order_by("heartbeat_at")[:limit])
     summary.suspects = len(found)
-    if found and time.monotonic() < no_calls_after_s:
-        _observe(found, batch=batch)
+    _observe(found, batch=batch, stop_at_s=no_calls_after_s)
     if spared is None:
         summary.held = hold_fire()
-    for attempt in found:
-        if not Attempt.objects.filter(_suspect(continuous_since), pk=attempt.pk).exists():
-            continue
-        if time.monotonic() < no_calls_after_s:
-            summary.terminate_failures += not _terminate(attempt, batch=batch)
-        summary.rescued += _fence(attempt, continuous_since)
+    # Without those that returned or are held. `_fence` makes certain of it.
+    remaining = set(suspects(continuous_since).filter(pk__in=[each.pk for each in found]).values_list("pk", flat=True))
+    fenced = [each for each in found if each.pk in remaining and _fence(each, continuous_since)]
+    summary.rescued = len(fenced)
+    for attempt in fenced:
+        if time.monotonic() > no_calls_after_s:
+            break
+        summary.terminate_failures += not _terminate(attempt, batch=batch)
     return summary
 
 
@@ -127,11 +130,11 @@ def _watched_for(continuous_since: datetime, threshold_s: float) -> Q:
     return Q(watched)
 
 
-def _observe(attempts: list[Attempt], *, batch: BatchPort) -> None:
-    by_id = {attempt.batch_job_id: attempt for attempt in attempts if attempt.batch_job_id is not None}
+def _observe(attempts: list[Attempt], *, batch: BatchPort, stop_at_s: float) -> None:
+    known = [attempt for attempt in attempts if attempt.batch_job_id is not None]
     try:
-        for seen in batch.describe(list(by_id)):
-            apply_observation(by_id[seen.batch_job_id], seen)
+        for attempt, seen in describe(known, batch=batch, stop_at_s=stop_at_s):
+            apply_observation(attempt, seen)
     except BatchError as error:
         logger.warning("RESCUE_OBSERVE_FAILED %s", error)
 
@@ -140,9 +143,7 @@ def _terminate(attempt: Attempt, *, batch: BatchPort) -> bool:
     if attempt.batch_job_id is None:
         return True
     try:
-        batch.terminate(
-            attempt.batch_job_id, reason=f"{TERMINATE_REASON_PREFIX} no start, no heartbeat, or no progress"
-        )
+        terminate(attempt, batch=batch, why="no start, no heartbeat, or no progress")
     except BatchError as error:
         logger.warning("RESCUE_TERMINATE_FAILED %s: %s", attempt, error)
         append_event("rescue.terminate_failed", job=attempt.job, attempt_number=attempt.number, text=str(error))

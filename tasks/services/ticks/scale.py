@@ -32,6 +32,7 @@ from ...lifecycle.states import (
     UnitState,
 )
 from ...models import Attempt, GrantCounter, Job, Unit
+from ..state.in_batch import in_batch
 from ..state.locking import lock_job
 from ..state.rounds import ROUND
 from ..state.transition import transition
@@ -93,7 +94,7 @@ def grant_helpers(*, limit: int) -> list[Attempt]:
 def _room(counter: GrantCounter, conf: BridgeSettings) -> int:
     """Return how many more containers the helpers' queue can run: AWS starts what is beyond that much later."""
     can_run = UNKNOWN_QUEUE if counter.queue_vcpus is None else counter.queue_vcpus // conf.vcpus
-    live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)
+    live = Attempt.objects.filter(in_batch())
     shares_queue = conf.queue_of(is_helper=True) == conf.queue_of(is_helper=False)
     return max(0, can_run - (live if shares_queue else live.filter(helps__isnull=False)).count())
 

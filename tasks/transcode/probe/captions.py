@@ -11,8 +11,8 @@ from typing import Any
 
 import av.error
 
-from ..captions import CaptionSource, Cue
-from ..sandbox.limits import MAX_CAPTION_CHARACTERS, MAX_CAPTION_TRACKS, MAX_CUE_BYTES
+from ..captions import CaptionSource, Cue, webvtt_cue
+from ..sandbox.limits import MAX_CAPTION_BYTES, MAX_CAPTION_TRACKS, MAX_CUE_BYTES, MAX_CUES
 
 _TEXT_CODECS = frozenset({"ass", "mov_text", "srt", "ssa", "subrip", "text", "webvtt"})
 """Text codecs; other subtitle codecs contain bitmaps."""
@@ -39,22 +39,27 @@ class CaptionPackets:
         self.exceeds_limits = len(texts) > MAX_CAPTION_TRACKS
         """Whether anything was left out because of the limits."""
         self._cues: dict[int, list[Cue]] = {stream.index: [] for stream in self.streams}
-        self._characters = 0
+        self._room_bytes = MAX_CAPTION_BYTES
 
     def take(self, packet: Any) -> None:
         """Process one packet of one of the streams, or the empty packet at the end."""
         if packet.pts is None or not packet.size:
             return
-        if packet.size > MAX_CUE_BYTES or self._characters > MAX_CAPTION_CHARACTERS:
+        cues = self._cues[packet.stream.index]
+        if packet.size > MAX_CUE_BYTES or len(cues) >= MAX_CUES or self._room_bytes < 0:
             self.exceeds_limits = True
             return
         text = _text(packet)
         if text:
-            self._characters += len(text)
             time_base = Fraction(packet.stream.time_base)
             end = packet.pts + (packet.duration or _UNTIMED_S / time_base)
             start_ms, end_ms = (round(at * time_base * 1000) for at in (packet.pts, end))
-            self._cues[packet.stream.index].append(Cue(start_ms, end_ms, text))
+            cue = Cue(start_ms, end_ms, text)
+            self._room_bytes -= len(webvtt_cue(cue).encode())
+            if self._room_bytes < 0:
+                self.exceeds_limits = True
+            else:
+                cues.append(cue)
 
     def end_s(self) -> Fraction:
         """Return the latest end time of all cues; 0 if there are none."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import EncodeError, InputRejectedError, InputSuspectError
 from ..sandbox.ffmpeg import engine_id
 from ..sandbox.limits import PROBE_OUTPUT_BYTES, probe_limits
-from ..sandbox.process import ChildResult, run_child
+from ..sandbox.process import CRASHES, ChildResult, run_child
 from ..source import SourceInfo
 from .sniff import sniff_demuxer
 
@@ -85,11 +85,10 @@ _TOO_DEMANDING = (
     "Reading this file takes more time or memory than a video of its size should. It is probably damaged: "
     "please export it again as an MP4 file, and upload that."
 )
-_CRASHES = frozenset({-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL})
 
 
 def _failure(end: ChildResult) -> Exception:
-    if end.returncode in _CRASHES:
+    if end.returncode in CRASHES:
         return InputSuspectError(
             code="UNREADABLE",
             message="The file is damaged in a way that crashes the program reading it. "

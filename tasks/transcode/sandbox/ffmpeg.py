@@ -7,16 +7,15 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 
-from ..errors import EncodeError
-from .limits import MAX_SOURCE_PX
-from .process import run_child
+from ..errors import EncodeError, EncoderCrashedError
+from .limits import MAX_SOURCE_PX, ChildLimits
+from .process import CRASHES, run_child
 from .read_guard import PartialFile
 
 if TYPE_CHECKING:
@@ -25,12 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..byte_ranges import ByteRanges
-    from .limits import ChildLimits
 
 ENGINE_VERSION = 6
 """Increases when the same plan would produce different bytes, or when earlier units lack something
 that publishing needs.
 """
+
+_VERSION_LIMITS = ChildLimits(memory_bytes=3072 * 1024 * 1024, cpu_s=60, file_bytes=0)
 
 PROGRESS_PERIOD_S = 2.0
 """Minimum time between two progress reports while ffmpeg runs."""
@@ -56,11 +56,13 @@ def engine_id() -> str:
 
 @functools.cache
 def _version_of(binary: str) -> str:
+    printed = bytearray()
+    # Like all children, without a deadline: on a stalled disk, it takes as long as it takes.
     with suppress(OSError):
-        result = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False, timeout=60, env={})
-        match result.stdout.split():
-            case ["ffmpeg", "version", version, *_]:
-                return version
+        run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)
+    match printed.decode(errors="replace").split():
+        case ["ffmpeg", "version", version, *_]:
+            return version
     raise EncodeError(code="NO_FFMPEG", message=f"{binary} is not ffmpeg: check FFMPEG_BINARY.")
 
 
@@ -114,8 +116,9 @@ def run_ffmpeg(
     each line of its standard output. `on_wait` is called about every PROGRESS_PERIOD_S with the
     number of bytes that ffmpeg has read so far.
 
-    Raises StoppedError, or EncodeError with a line of ffmpeg's error output in the message;
-    HOLE_READ if ffmpeg needs a byte that is not present.
+    Raises StoppedError, or EncodeError with a line of ffmpeg's error output in the message:
+    EncoderCrashedError if a signal ended it that a fault of its own or of the machine raises, and
+    HOLE_READ if it needs a byte that is not present.
     """
     lines = _Lines(on_line)
     throttle = _Throttle(PROGRESS_PERIOD_S, on_wait)
@@ -133,12 +136,23 @@ def run_ffmpeg(
     return end.cpu_s
 
 
+_BROKEN_DISK = ("Read-only file system", "Structure needs cleaning")
+"""What the kernel returns once a file system has failed. Not "Input/output error", which libav also
+reports for damaged files."""
+
+
 def _failure(returncode: int, stderr: str) -> EncodeError:
     cause = _cause(stderr)
     if "No space left on device" in stderr:
         return EncodeError(code="DISK_FULL", message=f"The disk to which the output is written is full ({cause}).")
+    if any(text in stderr for text in _BROKEN_DISK):
+        return EncodeError(code="DISK_FAILED", message=f"The disk to which the output is written failed ({cause}).")
     if returncode == -signal.SIGXCPU:
         return EncodeError(code="CPU_TIME_EXCEEDED", message=f"ffmpeg used up its CPU time ({cause}).")
+    if returncode in CRASHES:
+        return EncoderCrashedError(
+            code="ENCODER_CRASHED", message=f"ffmpeg crashed with signal {-returncode} ({cause})."
+        )
     if returncode < 0:
         return EncodeError(code="ENCODER_KILLED", message=f"ffmpeg was killed by signal {-returncode} ({cause}).")
     return EncodeError(code="ENCODER_FAILED", message=f"ffmpeg failed with exit code {returncode} ({cause}).")

@@ -24,9 +24,14 @@ MIN_SOURCE_SIDE_PX = 16
 
 MAX_CAPTION_TRACKS = 32
 MAX_CUE_BYTES = 64 * 1024
-MAX_CAPTION_CHARACTERS = 2_000_000
-"""Maximum text of all captions of a source together: 12 h of fast speech is about 650,000
-characters.
+MAX_CUES = MAX_DURATION_S
+"""Maximum number of cues of a caption track: one for each second of the longest video. Subtitles are
+displayed for a second at least, so that people can read them.
+"""
+MAX_CAPTION_BYTES = 4_000_000
+"""Maximum WebVTT of all caption tracks together; in the plan, which is stored in a row, they take
+about as much. Twelve hours of fast speech, with MAX_CUES, are 2 MB; three hours are 300 kB, in a
+dozen languages less than the limit.
 """
 
 PROBE_OUTPUT_BYTES = 256 * 1024 * 1024

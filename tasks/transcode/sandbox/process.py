@@ -28,6 +28,9 @@ _POLL_S = 0.25
 _STDERR_BYTES = 4096
 """Number of bytes of standard error kept from the beginning, and as many from the end."""
 
+CRASHES = frozenset({-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL})
+"""Exit codes of a child that crashed: by its own fault, its input's, or that of the machine's memory or disk."""
+
 
 @dataclass(frozen=True)
 class ChildResult:
@@ -66,8 +69,8 @@ def run_child(
     them. Of `partial_file`, it can read only what is present.
 
     Raises StoppedError once `stop` is set, EncodeError NO_PROGRESS if the child hangs, HOLE_READ or
-    READS_UNWATCHED (see `read_guard`), and passes on what a callback raises; before that it sends
-    SIGKILL to the child's process group and reaps the child.
+    READS_UNWATCHED (see `read_guard`), and passes on what a callback raises. However it ends, its
+    process group gets SIGKILL and is reaped, so that it leaves no process behind.
     """
     with ExitStack() as cleanup:
         guard = None if partial_file is None else cleanup.enter_context(ReadGuard(partial_file))
@@ -119,15 +122,13 @@ def _run(
         stderr = _follow(
             child, idle_limit_s=limits.idle_s, on_output=on_output, on_wait=on_wait, stop=stop, guard=guard
         )
-        result = _wait(child, stderr)
+        result = _end(child, stderr)
         if guard is not None:
             guard.raise_unless_all_was_present()
         return result
     finally:
         if child.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            _wait(child, "")
+            _end(child, "")
         for pipe in (child.stdout, child.stderr):
             if pipe:
                 pipe.close()
@@ -187,8 +188,17 @@ def _is_running(child: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
-def _wait(child: subprocess.Popen[bytes], stderr: str) -> ChildResult:
-    """Reap the child with its resource usage, which subprocess itself does not return."""
+def _end(child: subprocess.Popen[bytes], stderr: str) -> ChildResult:
+    """Kill what is left of the child's process group, and reap the child with its resource usage.
+
+    Until it is reaped, no other group can have its number. As process 1 of a container, this process
+    is the parent of the child's orphans, which nobody else would reap.
+    """
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-child.pid, 0)
     return ChildResult(child.returncode, usage.ru_utime + usage.ru_stime, stderr)

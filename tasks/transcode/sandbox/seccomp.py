@@ -1,4 +1,7 @@
-"""The seccomp filters of a child: no sockets, no access to other processes, no new namespaces; reads that are watched.
+"""The seccomp filters of a child. It can use no sockets, reach no other processes, make no namespaces, change no files.
+
+The last is what Landlock leaves open: attributes of any file, and before its ABI 3 truncation. A second
+filter lets another process watch what it reads.
 
 It needs no privileges and no namespaces, so it also holds where user namespaces are denied, as in
 Docker with its default profile. Everything that ffmpeg and PyAV do remains possible; anything else
@@ -20,10 +23,11 @@ _EPERM = 0x00050000 | 1
 _ENOSYS = 0x00050000 | 38
 """SECCOMP_RET_ERRNO with the error number."""
 
-_LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-"""BPF instructions: load 32 bits of `struct seccomp_data`, three conditional jumps, return."""
+_LOAD, _AND, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
+"""BPF instructions: load 32 bits of `struct seccomp_data`, mask them, three conditional jumps, return."""
 
-_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _FIFTH_ARGUMENT_AT = 0, 4, 16, 48
+_NUMBER_AT, _ARCH_AT, _FIFTH_ARGUMENT_AT = 0, 4, 48
+_ARGUMENTS_AT = (16, 24, 32)
 """Offsets in `struct seccomp_data`. Both architectures are little-endian."""
 
 _AUDIT_ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -39,6 +43,17 @@ _CLONE3 = 435
 """Its flags are in memory, where a filter cannot read them. With ENOSYS, the C library falls back
 to clone.
 """
+
+_OPEN = {"x86_64": 2}
+_OPENAT = {"x86_64": 257, "aarch64": 56}
+_OPENAT2 = 437
+"""As for clone3: its flags are in memory."""
+_ACCESS_MODE, _TRUNCATE = 0o3, 0o1000
+"""O_ACCMODE and O_TRUNC of open(2)."""
+_NOT_FOR_WRITING = (0, 3)
+"""Access modes for which Landlock requires no right to write, although O_TRUNC writes."""
+
+_ABSENT = -1
 
 _DENIED: dict[str, tuple[int, int]] = {
     # The network, and every other way out: sockets of any family.
@@ -88,8 +103,34 @@ _DENIED: dict[str, tuple[int, int]] = {
     "setns": (308, 268),
     "unshare": (272, 97),
     "open_by_handle_at": (304, 265),
+    # Leaving the process group, in which a child and all that it starts are ended.
+    "setsid": (112, 157),
+    "setpgid": (109, 154),
+    # Size and attributes of files by their paths; ftruncate needs a file that is open for writing.
+    "truncate": (76, 45),
+    "chmod": (90, _ABSENT),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, _ABSENT),
+    "fchown": (93, 55),
+    "lchown": (94, _ABSENT),
+    "fchownat": (260, 54),
+    "utime": (132, _ABSENT),
+    "utimes": (235, _ABSENT),
+    "futimesat": (261, _ABSENT),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
 }
-"""System call -> its numbers on x86_64 and aarch64."""
+"""System call -> its numbers on x86_64 and aarch64, which has fewer."""
 
 
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
@@ -185,16 +226,16 @@ def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> b
 def _program(machine: str) -> list[bytes]:
     """Return the filter: other entries to the kernel and denied calls get EPERM, all else is allowed."""
     column = list(_AUDIT_ARCHES).index(machine)
-    denied = [numbers[column] for numbers in _DENIED.values()]
+    denied = [numbers[column] for numbers in _DENIED.values() if numbers[column] != _ABSENT]
     # A 32-bit entry (int 0x80) has another architecture and other numbers: all of it is denied.
     checks = [(_IF_AT_LEAST, _FIRST_X32), *((_IF_EQUAL, number) for number in denied)]
     end = [
-        instruction(_IF_EQUAL, _CLONE3, 4, 0),
-        instruction(_IF_EQUAL, _CLONE[machine], 0, 2),
-        instruction(_LOAD, _FIRST_ARGUMENT_AT),
-        instruction(_IF_ANY_BIT, _NEW_NAMESPACES, 2, 0),
+        *_if_equal(_CLONE3, [instruction(_RETURN, _ENOSYS)]),
+        *_if_equal(_OPENAT2, [instruction(_RETURN, _ENOSYS)]),
+        *_if_equal(_CLONE[machine], _clone_checks()),
+        *(_if_equal(_OPEN[machine], _open_checks(_ARGUMENTS_AT[1])) if machine in _OPEN else []),
+        *_if_equal(_OPENAT[machine], _open_checks(_ARGUMENTS_AT[2])),
         instruction(_RETURN, _ALLOW),
-        instruction(_RETURN, _ENOSYS),
         instruction(_RETURN, _EPERM),
     ]
     to_eperm = len(end) - 1
@@ -207,4 +248,31 @@ def _program(machine: str) -> list[bytes]:
             for index, (code, value) in enumerate(checks)
         ),
         *end,
+    ]
+
+
+def _if_equal(number: int, then: list[bytes]) -> list[bytes]:
+    """Return `then`, which ends with a return, behind a jump over it for other system calls."""
+    return [instruction(_IF_EQUAL, number, 0, len(then)), *then]
+
+
+def _clone_checks() -> list[bytes]:
+    return [
+        instruction(_LOAD, _ARGUMENTS_AT[0]),
+        instruction(_IF_ANY_BIT, _NEW_NAMESPACES, 0, 1),
+        instruction(_RETURN, _EPERM),
+        instruction(_RETURN, _ALLOW),
+    ]
+
+
+def _open_checks(flags_at: int) -> list[bytes]:
+    """Deny truncation of a file that is not opened for writing."""
+    reading, neither = (_TRUNCATE | mode for mode in _NOT_FOR_WRITING)
+    return [
+        instruction(_LOAD, flags_at),
+        instruction(_AND, _TRUNCATE | _ACCESS_MODE),
+        instruction(_IF_EQUAL, reading, 1, 0),
+        instruction(_IF_EQUAL, neither, 0, 1),
+        instruction(_RETURN, _EPERM),
+        instruction(_RETURN, _ALLOW),
     ]

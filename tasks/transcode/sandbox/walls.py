@@ -30,7 +30,7 @@ class Walls:
     """What a child got that tried everything; all zero if the walls hold."""
 
     environment_bytes: int
-    """Of its parent's environment, where a container has its credentials."""
+    """Of the environments of all other processes, of which a container's has its credentials."""
     sockets: int
     """Kinds of sockets that it opened."""
     metadata: bool

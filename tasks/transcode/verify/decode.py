@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..errors import UnitKey
 
 
-_NOT_THE_UNITS_FAULT = frozenset({"DISK_FULL", "NO_PROGRESS"})
+_NOT_THE_UNITS_FAULT = frozenset({"DISK_FULL", "DISK_FAILED", "NO_PROGRESS"})
 """Codes of runs that failed because of the machine. Encoding the unit again would not help."""
 
 

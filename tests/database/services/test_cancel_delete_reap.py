@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from tasks.batch.errors import BatchRejectedError
 from tasks.batch.port import ListedJob
 from tasks.lifecycle.observation import BatchStatus
-from tasks.lifecycle.reasons import Reason
+from tasks.lifecycle.reasons import HELD, Reason
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
 from tasks.services.container_api.finish import fail_attempt
 from tasks.services.removal.purge import purge
@@ -62,6 +62,17 @@ def test_container_is_not_terminated_when_it_exits_after_its_failure(batch: Scri
     batch.set_observation(attempt, BatchStatus.RUNNING, started=True)
     assert reap(batch=batch) == 0, "its container is exiting"
     age(Attempt, "ended_at", seconds=61)
+    assert reap(batch=batch) == 1, "its container did not exit"
+
+
+@pytest.mark.parametrize("reason", sorted(HELD))
+def test_container_keeps_its_place_when_its_machine_may_be_at_fault(reason: Reason, batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    fail_attempt(claimed(attempt), reason=reason, text="a fault", exit_code=1)
+    batch.set_observation(attempt, BatchStatus.RUNNING, started=True)
+    age(Attempt, "ended_at", seconds=301)
+    assert reap(batch=batch) == 0, "the next job would fail in its place"
+    age(Attempt, "ended_at", seconds=60)
     assert reap(batch=batch) == 1, "its container did not exit"
 
 

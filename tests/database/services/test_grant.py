@@ -24,6 +24,7 @@ from tasks.services.ticks.alerts import overdue_jobs
 from tasks.services.ticks.grant import UNKNOWN_QUEUE, current_limits, due_jobs, grant_due, read_queues
 from tasks.services.ticks.observe import observe
 from tasks.services.ticks.submit import submit_due
+from tests.backlog import accounts, add_jobs
 from tests.factories import ScriptedBatch, age, uploaded_video
 
 if TYPE_CHECKING:
@@ -35,33 +36,6 @@ IMPORTED = 20_000
 OWNERS = 4
 IN_BATCH = 40
 QUICK_ROUNDS, LONG_ROUNDS = 120, 10_000
-
-
-def accounts(count: int) -> list[User]:
-    return User.objects.bulk_create(User(username=f"owner {number}") for number in range(count))
-
-
-_ADD = """
-    WITH videos AS (
-        INSERT INTO batchreel_video (id, title, owner_id, source, requested_source, source_complete, created_at)
-        SELECT gen_random_uuid(), n, %(owner)s, 'sources/old.mp4', 'sources/old.mp4', true, now()
-        FROM generate_series(1, %(count)s) n RETURNING id, title
-    )
-    INSERT INTO batchreel_job (id, video_id, source_name, profile, automatic, priority, state, fence, budget_from,
-        next_attempt_at, reason, reason_message, playlist_key, poster_key)
-    SELECT gen_random_uuid(), id, 'sources/old.mp4', 'standard', true, %(priority)s, 'QUEUED', %(fence)s, 0,
-        now() - %(hours)s * interval '1 h' + title::int * interval '1 ms', '', '', '', ''
-    FROM videos RETURNING id, next_attempt_at
-"""
-
-
-def add_jobs(owner: User | None, count: int, *, priority: str = "bulk", fence: int = 0, hours: int = 1) -> list[Any]:
-    """Add due jobs as an import or its retries leave them, and return their ids, the oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _ADD, {"owner": owner and owner.pk, "count": count, "priority": priority, "fence": fence, "hours": hours}
-        )
-        return [job_id for job_id, _ in sorted(cursor.fetchall(), key=lambda row: row[1])]
 
 
 def ticks(count: int, batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +148,7 @@ def test_grants_stop_at_the_limit_when_more_jobs_are_due(batch: ScriptedBatch, s
     submit_due(batch=batch)
     assert Counter(Attempt.objects.values_list("job__priority", flat=True)) == {"upload": 6}
     Attempt.objects.filter(job__priority="upload").update(
-        state="CANCELLED", reason="CANCELLED", counted=False, ended_at=Now()
+        state="CANCELLED", reason="CANCELLED", counted=False, ended_at=Now(), batch_status="FAILED"
     )
     Job.objects.filter(priority="upload").update(state="CANCELLED", reason="CANCELLED", next_attempt_at=None)
     submit_due(batch=batch)

@@ -46,7 +46,9 @@ def cancelled_attempts(number: int) -> list[str]:
 def slow_calls(monkeypatch: pytest.MonkeyPatch, *, calls: int) -> None:
     """Let the time limit pass after the clock was read this often."""
     passed_s = count(step=bridge_settings().reap_time_limit_s / calls)
-    monkeypatch.setattr("tasks.services.ticks.reap.time", SimpleNamespace(monotonic=lambda: next(passed_s)))
+    clock = SimpleNamespace(monotonic=lambda: next(passed_s))
+    monkeypatch.setattr("tasks.services.ticks.reap.time", clock)
+    monkeypatch.setattr("tasks.services.ticks.observe.time", clock)
 
 
 @pytest.mark.parametrize("failing", ["list_error", "describe_error"])
@@ -128,3 +130,38 @@ def test_all_cancelled_jobs_are_polled_when_the_oldest_ones_keep_running(
     batch.set_observation(Attempt.objects.get(batch_job_id=own[0]), BatchStatus.FAILED, started=True)
     assert reap(batch=batch) == 2
     assert set(batch.terminated) == set(own)
+
+
+def test_cancelled_job_is_terminated_by_the_next_tick_when_older_ones_never_end(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    # As in a zone that is lost while AWS reports RUNNING.
+    settings.BATCHREEL = {"reap_limit": 2, "describe_limit_ids": 2}
+    for _ in range(2):
+        own = cancelled_attempts(2)
+        batch.terminated.clear()
+        reap(batch=batch)
+        assert batch.terminated == own
+
+
+def test_orphans_are_terminated_when_own_batch_jobs_never_end(
+    batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = cancelled_attempts(12)
+    batch.found = [orphan("orphan")]
+    for _ in range(3):
+        slow_calls(monkeypatch, calls=12)
+        reap(batch=batch)
+    assert {*own, "orphan"} <= set(batch.terminated)
+
+
+def test_listing_continues_when_the_orphans_on_a_page_never_end(batch: ScriptedBatch, settings: Settings) -> None:
+    settings.BATCHREEL = {"reap_limit": 2}
+    batch.page_jobs = 3
+    batch.found = [orphan(each) for each in "abcdef"]
+    terminated = []
+    for _ in range(4):
+        reap(batch=batch)
+        terminated.append("".join(batch.terminated))
+        batch.terminated.clear()
+    assert terminated == ["ab", "cd", "ef", "ab"]

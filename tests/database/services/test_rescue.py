@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models.functions import Now
+from django.db.models.signals import post_save
 
 from tasks.batch.errors import BatchDeniedError
 from tasks.lifecycle.observation import BatchStatus
@@ -14,6 +17,7 @@ from tasks.models import Attempt, Event, Job, Tick
 from tasks.services.container_api.heartbeat import HeartbeatReply, send_heartbeat
 from tasks.services.ticks.alerts import alert_stuck_runnable
 from tasks.services.ticks.observe import observe
+from tasks.services.ticks.reap import reap
 from tasks.services.ticks.rescue import RescueSummary, rescue
 from tasks.services.ticks.resume import resume_idle
 from tests.factories import ScriptedBatch, age, claimed, submitted_attempt, uploaded_video
@@ -60,11 +64,12 @@ def test_all_containers_are_replaced_by_one_tick_when_a_zone_is_cut_off(
 
 
 def test_rescue_continues_when_terminate_is_denied(batch: ScriptedBatch) -> None:
-    claimed(submitted_attempt())
+    for _ in range(2):
+        claimed(submitted_attempt())
     age(Attempt, "heartbeat_at", seconds=181)
     batch.terminate_error = BatchDeniedError("AccessDenied")
     summary = _rescue(batch)
-    assert (summary.rescued, summary.terminate_failures) == (1, 1)
+    assert (summary.rescued, summary.terminate_failures, len(batch.terminated)) == (2, 2, 2)
 
 
 def test_healthy_container_is_not_replaced_when_it_runs_for_long(batch: ScriptedBatch) -> None:
@@ -117,18 +122,42 @@ def test_rescue_uses_the_cause_of_batch_when_it_reports_one(batch: ScriptedBatch
 
 
 def test_silent_container_is_kept_when_a_heartbeat_precedes_the_fence(batch: ScriptedBatch) -> None:
-    attempt = submitted_attempt()
-    claim = claimed(attempt)
+    dead, healthy = submitted_attempt(), submitted_attempt()
+    claimed(dead)
+    claim = claimed(healthy)
     age(Attempt, "heartbeat_at", seconds=181)
+    Attempt.objects.filter(pk=dead.pk).update(heartbeat_at=Now() - timedelta(seconds=200))
 
-    class _HeartbeatDuringTerminate(ScriptedBatch):
-        def terminate(self, batch_job_id: str, *, reason: str) -> None:
-            assert reason
+    def heartbeat(*, instance: Event, **_: object) -> None:
+        if instance.kind == "attempt.lose":
             send_heartbeat(claim, stage="encode", count=1, encoded_frames=1)
 
-    assert _rescue(_HeartbeatDuringTerminate()).rescued == 0
+    post_save.connect(heartbeat, sender=Event)
+    try:
+        assert _rescue(batch).rescued == 1
+    finally:
+        post_save.disconnect(heartbeat, sender=Event)
+    healthy.refresh_from_db()
+    assert (healthy.state, batch.terminated) == ("RUNNING", [dead.batch_job_id])
+
+
+def test_container_is_given_up_when_aws_does_not_answer_in_time(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    age(Attempt, "heartbeat_at", seconds=181)
+
+    class _KilledDuringTerminate(ScriptedBatch):
+        def terminate(self, batch_job_id: str, *, reason: str) -> None:
+            super().terminate(batch_job_id, reason=reason)
+            raise SoftTimeLimitExceeded
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        _rescue(_KilledDuringTerminate())
     attempt.refresh_from_db()
-    assert attempt.state == "RUNNING"
+    assert attempt.state == "LOST"
+    Tick.objects.get_or_create(name="reap")
+    assert reap(batch=batch) == 1
+    assert batch.terminated == [attempt.batch_job_id]
 
 
 @pytest.mark.parametrize("status", [BatchStatus.STARTING, BatchStatus.RUNNING])

@@ -14,6 +14,7 @@ from tasks.lifecycle.states import AttemptEvent
 from tasks.models import Attempt, Event, GrantCounter, Job, Unit
 from tasks.services.container_api.claim import NothingToLease, lease_unit
 from tasks.services.container_api.finish import fail_attempt, finish_attempt, finish_unit
+from tasks.services.requests.cancel import cancel_job
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.budget import budget_usage
 from tasks.services.state.locking import lock_job, read_attempt
@@ -100,6 +101,23 @@ def test_helpers_stop_at_the_queues_size_when_many_jobs_want_them(
         submit_due(batch=batch)
     assert len(helpers()) == 30
     assert len([each for each in helpers() if each.job_id == lead.job_id]) == 21, "the older upload comes first"
+
+
+def test_helpers_of_a_cancelled_job_take_up_room_when_their_batch_jobs_have_not_ended(
+    lead: Claim, batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.VIDEO_BATCH_HELPER_QUEUE = "helpers"
+    other = claimed(submitted_attempt(uploaded_video(), batch=batch))
+    planned(other, video_units=180, encode_cost_s=LECTURE_S)
+    Attempt.objects.filter(helps__isnull=False).delete()
+    batch.vcpus = 60
+    GrantCounter.objects.update(queue_read_at=None)
+    read_queues(batch=batch)
+    assert {each.job_id for each in map(submitted, grant_helpers(limit=21))} == {lead.job_id}
+    cancel_job(job_id=lead.job_id)
+    assert len(grant_helpers(limit=100)) == 30 - 21
+    Attempt.objects.filter(job=lead.job_id).update(batch_status="FAILED")
+    assert len(grant_helpers(limit=100)) == 21 - 9
 
 
 @pytest.mark.django_db(transaction=True)

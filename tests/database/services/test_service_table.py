@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -102,11 +102,16 @@ def _finish_plan(case: Case) -> None:
     finish_plan(case.claim, case.lease, plan={}, units=units, plays_directly=False, encode_cost_s=100.0)
 
 
+def _heartbeat_instead(_: Sequence[str]) -> list[Observation]:
+    Attempt.objects.update(heartbeat_at=Now(), batch_status_at=Now())
+    return []
+
+
 def _rescue(case: Case) -> None:
-    """Old: a heartbeat arrives during TerminateJob. New: ticks have not run for long enough."""
+    """Old: a heartbeat arrives during DescribeJobs. New: ticks have not run for long enough."""
     batch = ScriptedBatch()
     if case.fence == "old":
-        batch.terminate = lambda _, *, reason: Attempt.objects.update(heartbeat_at=Now(), batch_status_at=Now())  # type: ignore[method-assign, assignment, misc] # a heartbeat during the call
+        batch.describe = _heartbeat_instead  # type: ignore[method-assign] # a heartbeat during the call
     since = Attempt.objects.annotate(now=Now()).values_list("now", "heartbeat_at")[0]
     rescue(batch=batch, continuous_since=since[0] if case.fence == "new" else since[1])
 

@@ -9,12 +9,13 @@ from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent
 from tasks.models import Attempt, Event, Job, Video
 from tasks.services.container_api.claim import Claim
+from tasks.services.container_api.finish import finish_unit
 from tasks.services.container_api.suspect import suspect_input
 from tasks.services.requests.request import revive
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.submit import submit_due
-from tests.factories import ScriptedBatch, age, claimed, planned, submitted_attempt, uploaded_video
+from tests.factories import ScriptedBatch, age, claimed, leased, planned, submitted_attempt, uploaded_video
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +92,24 @@ def test_one_machine_is_not_enough_when_another_one_has_worked_on_the_job(video:
     assert _suspects(video, "b") == "FAILED"
 
 
+@pytest.mark.parametrize("other_ended", [False, True])
+def test_one_machine_is_not_enough_when_another_one_works_on_other_jobs(video: Video, other_ended: bool) -> None:
+    other = _next_claim(uploaded_video(title="Lecture 2"), "b")
+    if other_ended:
+        end_attempt(read_attempt(lock_job(other.job_id), other.number), AttemptEvent.LOSE, reason=Reason.HOST_LOST)
+    else:
+        age(Attempt, "claimed_at", seconds=7200)
+    assert {_suspects(video, "a") for _ in range(4)} == {"RETRY_WAIT"}
+    assert _suspects(video, "c") == "FAILED"
+
+
+def test_machines_of_long_ago_do_not_matter_when_one_is_left(video: Video) -> None:
+    other = _next_claim(uploaded_video(title="Lecture 2"), "before the restart")
+    end_attempt(read_attempt(lock_job(other.job_id), other.number), AttemptEvent.LOSE, reason=Reason.HOST_LOST)
+    age(Attempt, "claimed_at", seconds=3601)
+    assert [_suspects(video, "a") for _ in range(3)] == ["RETRY_WAIT", "RETRY_WAIT", "FAILED"]
+
+
 def test_suspicions_are_forgotten_when_the_job_is_revived(video: Video) -> None:
     _suspects(video, "a")
     Job.objects.update(state="DEAD", next_attempt_at=None)
@@ -107,3 +126,57 @@ def test_job_is_dead_when_its_machines_never_agree(video: Video, batch: Scripted
     submit_due(batch=batch)
     job = Job.objects.get()
     assert (job.state, job.reason, Attempt.objects.count()) == ("DEAD", "TOO_MANY_LOSSES", 20)
+
+
+def _crashes(video: Video, machine_id: str, *, in_progress: int = 1) -> tuple[str, bool | None]:
+    """Let the encoder of a container of this machine crash, and return the attempt's reason and whether it counts."""
+    claim = _next_claim(video, machine_id)
+    if not Job.objects.get(video=video).plan:
+        planned(claim, audio=False)
+    units = [leased(claim) for _ in range(in_progress)]
+    unit = f"{units[-1].kind} {units[-1].index}"
+    code = suspect_input(claim, code="ENCODER_CRASHED", message="ffmpeg crashed with signal 11.", crashed_unit=unit)
+    assert code == ExitCode.FAILED
+    attempt = Attempt.objects.get(pk=claim.attempt_id)
+    assert (attempt.state, attempt.error_code) == ("FAILED", "ENCODER_CRASHED")
+    return attempt.reason, attempt.counted
+
+
+SUSPECTED, COUNTED = ("INPUT_SUSPECT", False), ("TRANSCODE_FAILED", True)
+
+
+def test_attempt_is_not_counted_when_the_encoder_crashed_on_one_machine(video: Video) -> None:
+    assert _crashes(video, "a") == SUSPECTED
+    assert Job.objects.get().state == "RETRY_WAIT"
+    assert not [text for text in Event.objects.values_list("text", flat=True) if "signal" in text]
+
+
+def test_attempts_are_counted_when_the_same_unit_crashed_on_two_machines(video: Video, batch: ScriptedBatch) -> None:
+    ends = [_crashes(video, machine) for machine in "abaab"]
+    assert ends == [SUSPECTED, *[COUNTED] * 4]
+    assert "ffmpeg crashed with signal 11" in Attempt.objects.get(number=2).reason_message
+    _crashes(video, "c")
+    age(Job, "next_attempt_at", seconds=601)
+    submit_due(batch=batch)
+    job = Job.objects.get()
+    assert (job.state, job.reason) == ("DEAD", "ATTEMPTS_EXHAUSTED")
+    assert "each the same way: the encoder crashed" in job.reason_message
+
+
+def test_attempt_is_not_counted_when_another_unit_crashed_on_another_machine(video: Video) -> None:
+    assert _crashes(video, "a") == SUSPECTED
+    claim = _next_claim(video, "b")
+    finish_unit(claim, leased(claim), output={})
+    lost = read_attempt(lock_job(claim.job_id), claim.number)
+    end_attempt(lost, AttemptEvent.LOSE, reason=Reason.HOST_LOST)
+    assert _crashes(video, "b") == SUSPECTED
+
+
+def test_crashes_of_the_only_machine_count_when_three_containers_agree(video: Video) -> None:
+    assert [_crashes(video, "a") for _ in range(4)] == [SUSPECTED, SUSPECTED, COUNTED, COUNTED]
+
+
+def test_suspicion_is_forgotten_when_memory_was_the_cause(video: Video) -> None:
+    _suspects(video, "a")
+    Attempt.objects.update(reason="OUT_OF_MEMORY")
+    assert _suspects(video, "b") == "RETRY_WAIT"

@@ -94,6 +94,32 @@ def test_large_body_is_read_when_a_signed_in_user_uploads_to_a_folder(lecturer: 
     assert (response.status_code, body.reads) == (413, 0)
 
 
+@pytest.mark.parametrize(("limit_mib", "status", "is_read"), [(58, 413, False), (59, 400, True)])
+def test_large_body_is_refused_unread_when_no_file_may_be_so_large(
+    limit_mib: int, status: int, is_read: bool, lecturer: Client, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"upload_limit_bytes": limit_mib * 1024**2}
+    response, body = post(lecturer, "/upload/", HTTP_ACCEPT="application/json")
+    assert (response.status_code, body.reads > 0) == (status, is_read)
+
+
+def test_large_body_of_staff_is_refused_unread_when_no_file_may_be_so_large(staff: Client, settings: Settings) -> None:
+    settings.BATCHREEL = {"upload_limit_bytes": 58 * 1024**2}
+    response, body = post(staff, "/admin/auth/user/add/")
+    assert (response.status_code, body.reads) == (413, 0)
+
+
+@pytest.mark.parametrize(("quota_mib", "status", "is_read"), [(58, 429, False), (59, 400, True)])
+def test_form_upload_is_refused_unread_when_its_file_is_above_the_quota(
+    quota_mib: int, status: int, is_read: bool, lecturer: Client, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"owner_stored_bytes": quota_mib * 1024**2}
+    response, body = post(lecturer, "/upload/", HTTP_ACCEPT="application/json")
+    assert (response.status_code, body.reads > 0) == (status, is_read)
+    page, _ = post(lecturer, "/upload/", HTTP_ACCEPT="text/html")
+    assert (b"QUOTA_STORED_BYTES" in page.content) is not is_read
+
+
 @pytest.mark.usefixtures("_own_storage")
 def test_form_upload_is_refused_unread_when_the_storage_is_a_bucket(lecturer: Client, settings: Settings) -> None:
     use_new_bucket(settings)
@@ -137,7 +163,7 @@ def test_view_of_a_site_gets_large_bodies_when_it_asks_for_them(rf: RequestFacto
 
 
 def test_uploads_are_refused_when_too_many_are_being_received(
-    rf: RequestFactory, lecturer_user: User, settings: Settings
+    rf: RequestFactory, lecturer_user: User, other_user: User, settings: Settings
 ) -> None:
     settings.BATCHREEL = {"large_bodies_per_process": 1}
     responses: list[Any] = []
@@ -147,7 +173,7 @@ def test_uploads_are_refused_when_too_many_are_being_received(
         # Another upload comes while this one is being received.
         if len(responses) == 0:
             responses.append(None)
-            responses.append(middleware(large_request(rf, lecturer_user, [("attach/", attach)])))
+            responses.append(middleware(large_request(rf, other_user, [("attach/", attach)])))
         return HttpResponse()
 
     middleware = BodyLimitMiddleware(attach)
@@ -157,9 +183,36 @@ def test_uploads_are_refused_when_too_many_are_being_received(
     assert middleware(large_request(rf, lecturer_user, urls)).status_code == 200, "the place is free again"
 
 
+def test_upload_of_another_user_is_received_when_one_user_sends_as_many_as_possible(
+    rf: RequestFactory, lecturer_user: User, other_user: User, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"large_bodies_per_process": 4}
+    statuses: list[int] = []
+    senders = [lecturer_user, lecturer_user, other_user]
+
+    @accepts_large_bodies()
+    def attach(_: HttpRequest) -> HttpResponse:
+        # The next upload comes while this one is being received.
+        if senders:
+            statuses.append(middleware(large_request(rf, senders.pop(0), urls)).status_code)
+            if statuses == [503]:
+                attach(_)
+        return HttpResponse()
+
+    middleware = BodyLimitMiddleware(attach)
+    urls = [("attach/", attach)]
+    assert middleware(large_request(rf, lecturer_user, urls)).status_code == 200
+    assert statuses == [503, 200, 200], "the third of one user, the first of another one, the second"
+
+
 @pytest.fixture
 def lecturer_user(django_user_model: type[User]) -> User:
     return django_user_model.objects.create_user("attaching")
+
+
+@pytest.fixture
+def other_user(django_user_model: type[User]) -> User:
+    return django_user_model.objects.create_user("attaching too")
 
 
 def large_request(rf: RequestFactory, user: User, urls: list[tuple[str, Any]]) -> HttpRequest:

@@ -281,6 +281,11 @@ def test_part_url_is_rejected_when_the_part_does_not_exist(numbers: Any, lecture
     assert response.status_code == 400
 
 
+def test_upload_is_rejected_when_its_json_is_nested_too_deeply(lecturer: Client) -> None:
+    response = lecturer.post("/uploads/", b"[" * 100_000, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (400, "INVALID")
+
+
 def test_second_upload_is_refused_when_its_id_is_taken(lecturer: Client, bucket: PrivateBucket) -> None:
     first = begun(lecturer)
     response = begin(lecturer, id=first["video"], size_bytes=1)

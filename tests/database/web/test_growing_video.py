@@ -100,6 +100,15 @@ def test_published_playlists_take_over_at_the_same_url_when_the_job_succeeds(sta
     assert "data-growing" not in text(staff, f"/videos/{growing.video.pk}/")
 
 
+def test_captions_redirect_to_the_published_ones_when_the_job_succeeds(staff: Client) -> None:
+    growing = GrowingJob()
+    growing.finish(*UNITS)
+    lease = growing.publish()
+    response = staff.get(growing.url("captions-1.vtt"))
+    assert (response.status_code, response["Cache-Control"]) == (302, "no-store")
+    assert response["Location"] == f"/media/{lease.key_prefix}/captions-1.vtt"
+
+
 @pytest.mark.parametrize("key", [1, "audio-1"], ids=["video", "audio"])
 def test_growing_playlist_does_not_shrink_when_a_unit_is_redone(staff: Client, key: UnitKey) -> None:
     growing = GrowingJob()

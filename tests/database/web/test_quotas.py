@@ -11,11 +11,15 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 
-from tasks.models import DirectUpload, Job, Video
+from tasks.models import Attempt, DirectUpload, Job, Video
+from tasks.services.requests.bulk import request_in_bulk
 from tasks.services.requests.cancel import cancel_job
+from tasks.services.requests.delete import delete_video
 from tasks.services.requests.quota import Quota
 from tasks.services.requests.request import request_missing_jobs, retry_video
+from tasks.services.ticks.submit import submit_due
 from tests.buckets import use_new_bucket
+from tests.factories import ScriptedBatch
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -146,6 +150,31 @@ def test_retry_is_refused_when_the_owner_has_retried_too_often(browser: Client, 
     assert video.jobs.count() == 3
     retry_video(video_id=video.pk)
     assert video.jobs.count() == 4, "an operator can retry it"
+
+
+def test_owner_can_retry_when_operators_requested_the_video_often(browser: Client, settings: Settings) -> None:
+    settings.BATCHREEL = {"owner_retries_per_day": 1}
+    send_form(browser)
+    video = Video.objects.get()
+    for _ in range(3):
+        cancel_job(job_id=video.jobs.latest("created_at").pk)
+        retry_video(video_id=video.pk)
+        cancel_job(job_id=video.jobs.latest("created_at").pk)
+        request_in_bulk(video_id=video.pk, profile="fast")
+    cancel_job(job_id=video.jobs.latest("created_at").pk)
+    before = video.jobs.count()
+    browser.post(f"/videos/{video.pk}/retry/")
+    assert video.jobs.count() == before + 1
+
+
+def test_upload_is_refused_when_deleted_videos_are_still_in_batch(browser: Client, settings: Settings) -> None:
+    settings.BATCHREEL = {"owner_active_jobs": 1}
+    send_form(browser)
+    submit_due(batch=ScriptedBatch())
+    delete_video(video_id=Video.objects.get().pk)
+    assert refused(send_form(browser, headers=JSON)) is Quota.ACTIVE_JOBS
+    Attempt.objects.update(batch_status="FAILED")
+    assert send_form(browser, headers=JSON).status_code == 201
 
 
 @pytest.mark.django_db(transaction=True)

@@ -18,7 +18,7 @@ from django.core.files.storage import default_storage
 
 from tasks.conf import bridge_settings
 from tasks.selectors.media_urls import media_url
-from tasks.views.signed import sign
+from tasks.views.playlists.signed import sign
 from tests.buckets import use_new_bucket
 from tests.factories import uploaded_video
 
@@ -93,6 +93,7 @@ def folder(settings: Settings, _own_storage: None) -> str:
         "publish/720p.m3u8": PLAYLIST,
         "publish/manifest.mpd": MPD,
         "publish/poster.jpg": "image",
+        "publish/captions-0.vtt": "WEBVTT",
         "video-0/720p.mp4": "media",
     }.items():
         default_storage.save(f"{job}/{name}", ContentFile(content.encode()))
@@ -129,6 +130,14 @@ def test_images_redirect_to_the_bucket_when_a_page_requests_them(staff: Client, 
     response = staff.get(f"/media/{folder}/publish/poster.jpg")
     assert response.status_code == 302
     assert get(response["Location"]) == (200, b"image")
+
+
+def test_captions_redirect_to_the_bucket_when_a_player_requests_them(staff: Client, folder: str) -> None:
+    response = staff.get(f"/media/{folder}/publish/captions-0.vtt")
+    assert response.status_code == 302
+    assert get(response["Location"]) == (200, b"WEBVTT")
+    # The storage may not know the type of such a file.
+    assert parse_qs(urlsplit(response["Location"]).query)["response-content-type"] == ["text/vtt"]
 
 
 def test_presigned_playlist_is_small_when_the_lecture_is_long(staff: Client, folder: str) -> None:
@@ -171,7 +180,7 @@ def test_playlist_is_signed_again_when_half_of_the_lifetime_has_passed(
     url = media_url(f"{folder}/publish/720p.m3u8")
     half_s = bridge_settings().signed_url_ttl_s / 2
     for now_s in (10 * half_s, 11 * half_s - 1, 11 * half_s):
-        monkeypatch.setattr("tasks.views.signed_texts.time.time", lambda now_s=now_s: now_s)
+        monkeypatch.setattr("tasks.views.playlists.signed_texts.time.time", lambda now_s=now_s: now_s)
         assert staff.get(url).status_code == 200
     assert len(signed_texts) == 2
 
@@ -194,5 +203,5 @@ def count_signed_texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         texts.append(text)
         return sign(text, **options)
 
-    monkeypatch.setattr("tasks.views.signed_texts.sign", counted)
+    monkeypatch.setattr("tasks.views.playlists.signed_texts.sign", counted)
     return texts

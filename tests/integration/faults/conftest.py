@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.faults.dedicated_postgres import DedicatedPostgres, use_database
 from tests.integration.faults.fake_containers import FakeContainers
+from tests.integration.faults.raw_clients import LARGE_FILE, SMALL_FILE, THREADS
+from tests.integration.faults.web_site import WebSite
 from tests.media.clips import make_clip
 
 if TYPE_CHECKING:
@@ -74,3 +77,40 @@ def dedicated_postgres(
             yield postgres
     finally:
         postgres.stop()
+
+
+@pytest.fixture(scope="module")
+def web_environment(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of one web process with a large static file."""
+    static = tmp_path_factory.mktemp("static")
+    (static / "large.bin").write_bytes(LARGE_FILE)
+    (static / "small.bin").write_bytes(SMALL_FILE)
+    # The lock of a test must not time out.
+    options = {"WEB_CONCURRENCY": "1", "DATABASE_SESSION_OPTIONS": "-c lock_timeout=120000"}
+    return {**program_environment, **options, "STATIC_ROOT": str(static)}
+
+
+@pytest.fixture(scope="module")
+def web(web_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
+    """One web process with two threads."""
+    web = WebSite(web_environment, tmp_path_factory.mktemp("web"), "--threads", str(THREADS))
+    web.wait_until_it_responses()
+    yield web
+    web.kill()
+
+
+@pytest.fixture(scope="module")
+def hasty_web(web_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
+    """One web process with two threads and limits of one second."""
+    hasty = ("--worker-class", "tests.integration.faults.hasty_worker.HastyWorker")
+    web = WebSite(web_environment, tmp_path_factory.mktemp("hasty"), "--threads", str(THREADS), *hasty)
+    web.wait_until_it_responses()
+    yield web
+    web.kill()
+
+
+@pytest.fixture
+def connections() -> Iterator[ExitStack]:
+    """Yield a stack that closes the test's connections."""
+    with ExitStack() as connections:
+        yield connections

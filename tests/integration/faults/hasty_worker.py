@@ -1,4 +1,4 @@
-"""The site's web worker with a shorter limit, for tests."""
+"""The site's web worker with lower limits, for tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from project.web_worker import BufferingWorker
 
 
 class HastyWorker(BufferingWorker):
-    """A worker that waits one second for a request."""
+    """A worker that waits one second for a request, and for a client that is too slow."""
 
     request_limit_s = 1.0
+    pace_window_s = 1.0
+
+
+class ForgetfulWorker(BufferingWorker):
+    """A worker that keeps less than two responses of a megabyte."""
+
+    unsent_limit_bytes = 1024 * 1024

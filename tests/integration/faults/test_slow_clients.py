@@ -2,60 +2,39 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import socket
+import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 import requests
+from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 
+from tests.integration.faults.raw_clients import LIMIT_S, THREADS, assert_site_responds, connect
 from tests.integration.faults.web_site import WebSite
 from tests.polling import wait_for
+from tests.tls_redis import make_authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-THREADS = 2
 SLOW_CLIENTS = 4 * THREADS
-LIMIT_S = 20
-"""A thread that waits for a slow client would wait for much longer."""
 FORM = b"username=nobody&password=wrong"
 HEAD = (
     "POST /login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     f"Content-Length: {len(FORM)}\r\n"
 ).encode()
-
-
-@pytest.fixture(scope="module")
-def web(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
-    """One web process with two threads."""
-    # The lock of a test must not time out.
-    environment = {**program_environment, "WEB_CONCURRENCY": "1", "DATABASE_SESSION_OPTIONS": "-c lock_timeout=120000"}
-    web = WebSite(environment, tmp_path_factory.mktemp("web"), "--threads", str(THREADS))
-    web.wait_until_it_responses()
-    yield web
-    web.kill()
-
-
-@pytest.fixture
-def connections() -> Iterator[ExitStack]:
-    """Yield a stack that closes the test's connections."""
-    with ExitStack() as connections:
-        yield connections
-
-
-def connect(web: WebSite, connections: ExitStack) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", web.port), timeout=LIMIT_S)
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connections.enter_context(closing(client))
 
 
 def received(client: socket.socket, pattern: bytes) -> bytes:
@@ -81,14 +60,9 @@ def is_waiting(client: socket.socket) -> bool:
     return False
 
 
-def assert_site_responds(web: WebSite) -> None:
-    for path in ("health/", "login/", "health/"):
-        assert requests.get(web.url + path, timeout=LIMIT_S).status_code == HTTPStatus.OK
-
-
 @pytest.mark.parametrize(
     "sent",
-    [HEAD + b"\r\n" + FORM[:10], HEAD, b"POST /login/", b"", HEAD[:-4] + b"0" * 30 + b"9\r\n\r\nu"],
+    [HEAD + b"\r\n" + FORM[:10], HEAD, b"POST /login/", b"", HEAD[:-4] + b"0" * 17 + b"9\r\n\r\nu"],
     ids=["body", "header", "line", "nothing", "long length"],
 )
 def test_pages_and_health_respond_when_clients_send_slowly(sent: bytes, web: WebSite, connections: ExitStack) -> None:
@@ -170,13 +144,64 @@ def waiting_sessions() -> int:
     return int(found)
 
 
-def test_slow_client_is_dropped_when_its_time_is_up(
-    program_environment: dict[str, str], connections: ExitStack, tmp_path: Any
-) -> None:
-    environment = {**program_environment, "WEB_CONCURRENCY": "1"}
-    web = WebSite(environment, tmp_path, "--worker-class", "tests.integration.faults.hasty_worker.HastyWorker")
-    connections.callback(web.kill)
-    web.wait_until_it_responses()
-    client = connect(web, connections)
+def test_slow_client_is_dropped_when_its_time_is_up(hasty_web: WebSite, connections: ExitStack) -> None:
+    client = connect(hasty_web, connections)
     client.sendall(HEAD + b"\r\n" + FORM[:10])
     received(client, rb"HTTP/1.1 408 Request Timeout\r\n.*Connection: close")
+
+
+@pytest.mark.parametrize("length", [b"-1", b"+9", b"9" * 19, b"9\r\nContent-Length: 9"])
+def test_request_gets_no_thread_when_its_length_is_malformed(
+    length: bytes, web: WebSite, connections: ExitStack
+) -> None:
+    client = connect(web, connections)
+    client.sendall(HEAD.replace(b": %d\r\n" % len(FORM), b": %b\r\n" % length) + b"\r\n")
+    # The thread's own refusal is a page.
+    received(client, rb"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain")
+
+
+def test_large_body_is_cut_off_when_it_arrives_byte_by_byte(hasty_web: WebSite, connections: ExitStack) -> None:
+    browser = Client()
+    browser.force_login(User.objects.create_user("sender"))
+    client = connect(hasty_web, connections)
+    client.sendall(
+        b"POST /upload/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        b"Content-Length: 60000000\r\nCookie: sessionid=%b; csrftoken=%b\r\n\r\n"
+        % (browser.cookies["sessionid"].value.encode(), b"a" * 32)
+    )
+
+    def is_cut_off() -> bool:
+        try:
+            client.sendall(b"x")
+        except OSError:
+            return True
+        return False
+
+    wait_for(is_cut_off, limit_s=LIMIT_S, what="the end of the connection")
+
+
+def test_kept_connection_gets_one_response_for_each_request_when_gunicorn_ends_tls(
+    web_environment: dict[str, str], connections: ExitStack, tmp_path: Path
+) -> None:
+    authority = make_authority(tmp_path)
+    web = WebSite(web_environment, tmp_path, "--certfile", str(authority.server_file))
+    connections.callback(web.kill)
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    client = connections.enter_context(
+        closing(http.client.HTTPSConnection("127.0.0.1", web.port, context=context, timeout=LIMIT_S))
+    )
+
+    def responds() -> bool:
+        with suppress(OSError):
+            client.connect()
+            return True
+        return False
+
+    wait_for(responds, what="the web server")
+    connected = client.sock
+    for _ in range(3):
+        client.request("GET", "/login/")
+        response = client.getresponse()
+        response.read()
+        assert response.status == HTTPStatus.OK
+        assert client.sock is connected

@@ -18,18 +18,18 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
 
-from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
-from ..models import Job
-from ..selectors.growing import ListedUnits, growing, listed_units
-from ..selectors.media_urls import media_url
-from ..storage.bucket import default_bucket
-from ..storage.keys import GROWING_PREFIX, PUBLISHED_PREFIX
-from ..transcode.package.hls import GROWING_TYPE, WHOLE_TYPE
-from .access import json_error
-from .signed import SIGNED_SUFFIXES, sign
+from ...lifecycle.states import ACTIVE_JOB_STATES, JobState
+from ...models import Job
+from ...selectors.growing import ListedUnits, growing, listed_units
+from ...selectors.media_urls import media_url
+from ...storage.bucket import default_bucket
+from ...storage.keys import GROWING_PREFIX, PUBLISHED_PREFIX
+from ...transcode.package.hls import GROWING_TYPE, WHOLE_TYPE
+from ..access import json_error
+from .signed import SITE_SUFFIXES, contains_names, sign
 from .signed_texts import accepts_gzip, presigned_url, signing_window
 
 _PLACE = re.compile(
@@ -58,15 +58,18 @@ def growing_place(key: str) -> Place | None:
 
 
 def growing_playlist(request: HttpRequest, key: str, place: Place, *, content_type: str) -> HttpResponseBase:
-    """Respond with a playlist as far as the job is now, or with the published one (200).
+    """Respond with a playlist or captions as far as the job is now, or with the published playlist (200).
 
+    Published captions are a file of any author's size, so that is a redirect to them (302).
     404 if nothing can be played yet, or the job has no such playlist; 410 if the job has ended without a
     publication, or was planned again: a player then stops.
     """
     video_id = key.split("/")[1]
     job = Job.objects.filter(pk=place.job_id, video_id=video_id).defer("plan").first()
-    if job is None or posixpath.splitext(place.name)[1] not in SIGNED_SUFFIXES:
+    if job is None or posixpath.splitext(place.name)[1] not in SITE_SUFFIXES:
         raise Http404
+    if job.state == JobState.SUCCEEDED and not contains_names(key):
+        return HttpResponseRedirect(media_url(_published_key(job, place.name)), headers={"Cache-Control": "no-store"})
     if job.state == JobState.SUCCEEDED:
         packed = _published(job, key, place.name, signing_window(key))
     elif job.state not in ACTIVE_JOB_STATES:
@@ -105,9 +108,13 @@ def _rendered(listed: ListedUnits, key: str, name: str, _window: object) -> byte
     return _packed(text, key)
 
 
+def _published_key(job: Job, name: str) -> str:
+    return f"{posixpath.dirname(job.playlist_key)}/{name}"
+
+
 def _published(job: Job, key: str, name: str, window: object) -> bytes:
     try:
-        return _published_text(f"{posixpath.dirname(job.playlist_key)}/{name}", key, window)
+        return _published_text(_published_key(job, name), key, window)
     except FileNotFoundError:
         raise Http404 from None
 

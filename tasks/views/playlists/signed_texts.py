@@ -15,13 +15,15 @@ from urllib.parse import parse_qs, urlsplit
 from django.core.files.storage import default_storage
 from django.http import HttpRequest
 
-from ..conf import bridge_settings
-from ..storage.bucket import Bucket, default_bucket
+from ...conf import bridge_settings
+from ...storage.bucket import Bucket, default_bucket
+from .kept_texts import KeptTexts
 from .signed import sign
 
-KEPT_TEXTS = 128
-"""Number of texts that a process keeps: of 25 videos with five rungs, up to 10 MB."""
+_KEPT_BYTES = 16 * 1024 * 1024
+"""Compressed texts that a process keeps: those of 40 lectures of three hours with five rungs."""
 
+_kept = KeptTexts(max_bytes=_KEPT_BYTES)
 
 KEPT_URLS = 2048
 """Number of presigned URLs that a process keeps, of growing playlists: of 4 videos with five rungs."""
@@ -30,7 +32,8 @@ KEPT_URLS = 2048
 def signed_gzip(bucket: Bucket, key: str) -> bytes:
     """Return the object `key` with presigned URLs, compressed. Raises FileNotFoundError."""
     window_s = bridge_settings().signed_url_ttl_s / 2
-    return _signed_gzip(bucket.name, key, _credential(bucket.presigned_url(key)), time.time() // window_s)
+    credential = _credential(bucket.presigned_url(key))
+    return _kept.get((bucket.name, key, credential, time.time() // window_s), lambda: _signed_gzip(key))
 
 
 def signing_window(key: str) -> tuple[str, float] | None:
@@ -69,8 +72,7 @@ def _credential(url: str) -> str:
     return "".join(parse_qs(urlsplit(url).query).get("X-Amz-Credential", []))
 
 
-@lru_cache(maxsize=KEPT_TEXTS)
-def _signed_gzip(_bucket: str, key: str, _credential: str, _window: float) -> bytes:
+def _signed_gzip(key: str) -> bytes:
     with default_storage.open(key, "rb") as file:
         text = file.read().decode()
     return gzip.compress(

@@ -1,0 +1,112 @@
+"""Clients that do not read their responses hold no thread of the web server for long."""
+
+from __future__ import annotations
+
+import http.client
+import select
+import socket
+from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from tests.integration.faults.raw_clients import (
+    LARGE_FILE,
+    LIMIT_S,
+    SMALL_FILE,
+    THREADS,
+    assert_site_responds,
+    connect,
+)
+from tests.integration.faults.web_site import WebSite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SLOW_CLIENTS = 4 * THREADS
+GET_SMALL_FILE = b"GET /static/small.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("request_range", [b"", b"Range: bytes=1-\r\n"], ids=["file", "part"])
+def test_pages_respond_when_clients_stop_reading_a_large_file(
+    request_range: bytes, hasty_web: WebSite, connections: ExitStack
+) -> None:
+    clients = [connect(hasty_web, connections) for _ in range(2 * THREADS)]
+    for client in clients:
+        client.sendall(b"GET /static/large.bin HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % request_range)
+    assert_site_responds(hasty_web)
+    for client in clients:
+        assert 0 < bytes_until_end(client) < len(LARGE_FILE)
+
+
+def bytes_until_end(client: socket.socket) -> int:
+    """Return the number of bytes that arrive until the server closes the connection."""
+    size_bytes = 0
+    with suppress(ConnectionResetError):
+        while data := client.recv(65536):
+            size_bytes += len(data)
+    return size_bytes
+
+
+def connect_reader(web: WebSite, connections: ExitStack) -> socket.socket:
+    """Return a connection for which the kernel buffers less than the small file."""
+    client = connections.enter_context(closing(socket.socket()))
+    client.settimeout(LIMIT_S)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    client.connect(("127.0.0.1", web.port))
+    return client
+
+
+def small_file(client: socket.socket) -> bytes:
+    """Return the file that the client gets, which is complete if nothing cuts it off."""
+    response = http.client.HTTPResponse(client)
+    response.begin()
+    with suppress(OSError, http.client.IncompleteRead):
+        return response.read()
+    return b""
+
+
+def test_pages_respond_when_clients_do_not_read_a_small_file(web: WebSite, connections: ExitStack) -> None:
+    clients = [connect_reader(web, connections) for _ in range(SLOW_CLIENTS)]
+    for client in clients:
+        client.sendall(GET_SMALL_FILE)
+    assert_site_responds(web)
+    for client in clients:
+        assert small_file(client) == SMALL_FILE
+    clients[0].sendall(GET_SMALL_FILE)
+    assert small_file(clients[0]) == SMALL_FILE, "the connection was kept"
+
+
+def test_client_is_cut_off_when_it_never_reads_the_end_of_its_response(
+    hasty_web: WebSite, connections: ExitStack
+) -> None:
+    client = connect_reader(hasty_web, connections)
+    client.sendall(GET_SMALL_FILE)
+    hung_up = select.poll()
+    hung_up.register(client, 0)
+    assert hung_up.poll(1000 * LIMIT_S), "the server has closed the connection"
+
+
+def test_longest_reader_is_cut_off_when_too_much_is_unsent(
+    web_environment: dict[str, str], connections: ExitStack, tmp_path: Path
+) -> None:
+    forgetful = ("--worker-class", "tests.integration.faults.hasty_worker.ForgetfulWorker")
+    web = WebSite(web_environment, tmp_path, *forgetful, "--threads", "1")
+    connections.callback(web.kill)
+    web.wait_until_it_responses()
+    clients = [connect_reader(web, connections) for _ in range(3)]
+    for client in clients:
+        client.sendall(GET_SMALL_FILE)
+        client.recv(1, socket.MSG_PEEK)
+    assert_site_responds(web)
+    assert [small_file(client) == SMALL_FILE for client in clients] == [False, False, True]
+
+
+def test_large_file_arrives_unchanged_when_its_client_reads_on(web: WebSite) -> None:
+    url = f"{web.url}static/large.bin"
+    assert requests.get(url, timeout=LIMIT_S).content == LARGE_FILE
+    assert requests.get(url, headers={"Range": "bytes=7-"}, timeout=LIMIT_S).content == LARGE_FILE[7:]

@@ -1,0 +1,68 @@
+"""How ffmpeg ended shows whose fault it may be: the disk's, a crash, or neither."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.container.failures import failure_of
+from tasks.lifecycle.reasons import Reason
+from tasks.transcode import EncodeError, EncoderCrashedError
+from tasks.transcode.sandbox.ffmpeg import run_ffmpeg
+from tasks.transcode.sandbox.limits import encode_limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _failure(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> EncodeError:
+    """Return the error of a run in which a shell script replaces ffmpeg."""
+    binary = folder / "ffmpeg"
+    binary.write_text(f"#!/bin/sh\n{script}\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("FFMPEG_BINARY", str(binary))
+    with pytest.raises(EncodeError) as caught:
+        run_ffmpeg(
+            [],
+            limits=encode_limits(media_s=1, source_px=0, output_bps=1000),
+            on_line=lambda _: None,
+            on_wait=lambda _: None,
+            stop=threading.Event(),
+        )
+    return caught.value
+
+
+@pytest.mark.parametrize("signal", ["SEGV", "BUS", "ILL", "ABRT"])
+def test_encoder_is_only_suspected_when_a_machine_may_have_crashed_it(
+    signal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = _failure(f"kill -{signal} $$", tmp_path, monkeypatch)
+    assert isinstance(error, EncoderCrashedError)
+    assert error.code == "ENCODER_CRASHED"
+
+
+@pytest.mark.parametrize("signal", ["KILL", "TERM"])
+def test_encoder_has_not_crashed_when_it_was_killed(
+    signal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = _failure(f"kill -{signal} $$", tmp_path, monkeypatch)
+    assert not isinstance(error, EncoderCrashedError)
+    assert error.code == "ENCODER_KILLED"
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("av_interleaved_write_frame(): No space left on device", Reason.DISK_FULL),
+        ("av_interleaved_write_frame(): Read-only file system", Reason.DISK_FAILED),
+        ("Error opening output file: Structure needs cleaning", Reason.DISK_FAILED),
+        ("Error during demuxing: Input/output error", Reason.TRANSCODE_FAILED),
+    ],
+)
+def test_machine_is_at_fault_when_the_encoder_cannot_write(
+    output: str, reason: Reason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = _failure(f"echo '{output}' >&2; exit 1", tmp_path, monkeypatch)
+    assert failure_of(error, was_out_of_memory=False)[1] is reason

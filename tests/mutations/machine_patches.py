@@ -1,0 +1,197 @@
+"""Mutations of what holds when a machine, its disk or its storage is at fault."""
+
+from __future__ import annotations
+
+from tests.mutations.patch import Patch
+
+_DISKS = "tests/unit/test_machine_disks.py"
+_SOURCE = "tests/contract/test_container_source.py"
+_SPACE = "tests/contract/test_scratch_space.py"
+_ROWS = "tests/database/services/test_scratch.py"
+_SUSPECT = "tests/database/services/test_suspect_input.py"
+_PIPELINE = "tests/integration/test_pipeline_suspect.py"
+_RULE = "tasks/container/scratch/rule.py"
+
+MACHINE_PATCHES: tuple[Patch, ...] = (
+    Patch(
+        name="a container leaves a machine at fault at once",
+        promise=6,
+        file="tasks/container/program.py",
+        old="            hold_place(reason, text, shutting_down=self._shutting_down)\n",
+        new="            pass\n",
+        tests=(f"{_PIPELINE}::test_container_keeps_its_place_until_sigterm_when_it_suspects_its_machine",),
+    ),
+    Patch(
+        name="a machine without the folder of the uploads draws the queue",
+        promise=6,
+        file="tasks/container/program.py",
+        old="            hold_place(Reason.MISCONFIGURED, text, shutting_down=threading.Event())\n",
+        new="            pass\n",
+        tests=(f"{_PIPELINE}::test_container_holds_a_machine_when_the_uploads_are_not_mounted[no folder]",),
+    ),
+    Patch(
+        name="a failing disk is not held",
+        promise=6,
+        file="tasks/lifecycle/reasons.py",
+        old="HELD = frozenset({Reason.DISK_FULL, Reason.DISK_FAILED, ",
+        new="HELD = frozenset({",
+        tests=(
+            "tests/unit/test_container_failures.py::test_attempt_is_not_counted_when_the_machines_disk_is_at_fault",
+        ),
+    ),
+    Patch(
+        name="a container that keeps its place is terminated",
+        promise=6,
+        file="tasks/services/ticks/reap.py",
+        old='    return exiting | is_held & Q(state="FAILED", ended_at__gt=Now() - held_for)\n',
+        new="    return exiting\n",
+        tests=(
+            "tests/database/services/test_cancel_delete_reap.py::test_container_keeps_its_place_when_its_machine_may_be_at_fault",
+        ),
+    ),
+    Patch(
+        name="a crash of the encoder counts on one machine's word",
+        promise=6,
+        file="tasks/container/program.py",
+        old="            case EncoderCrashedError() if oom_kills() == self._oom_kills_before:\n",
+        new="            case EncoderCrashedError() if oom_kills() < 0:\n",
+        tests=(f"{_PIPELINE}::test_file_is_published_when_the_encoder_crashed_once",),
+    ),
+    Patch(
+        name="a disk that the encoder cannot write to counts against the job",
+        promise=6,
+        file="tasks/transcode/sandbox/ffmpeg.py",
+        old="    if any(text in stderr for text in _BROKEN_DISK):\n",
+        new="    if False:\n",
+        tests=("tests/media/test_encoder_faults.py::test_machine_is_at_fault_when_the_encoder_cannot_write",),
+    ),
+    Patch(
+        name="a killed encoder is taken for a crash",
+        promise=6,
+        file="tasks/transcode/sandbox/ffmpeg.py",
+        old="    if returncode in CRASHES:\n",
+        new="    if returncode < 0:\n",
+        tests=("tests/media/test_encoder_faults.py::test_encoder_has_not_crashed_when_it_was_killed",),
+    ),
+    Patch(
+        name="crashes of the encoder never count",
+        promise=6,
+        file="tasks/services/container_api/suspect.py",
+        old="Reason.TRANSCODE_FAILED if is_certain else Reason.INPUT_SUSPECT",
+        new="Reason.INPUT_SUSPECT",
+        tests=(
+            f"{_SUSPECT}::test_attempts_are_counted_when_the_same_unit_crashed_on_two_machines",
+            f"{_SUSPECT}::test_crashes_of_the_only_machine_count_when_three_containers_agree",
+        ),
+    ),
+    Patch(
+        name="crashes in any two units count",
+        promise=6,
+        file="tasks/services/container_api/suspect.py",
+        old="        same = same.filter(units_in_progress__contains=[crashed_unit])\n",
+        new="        pass\n",
+        tests=(f"{_SUSPECT}::test_attempt_is_not_counted_when_another_unit_crashed_on_another_machine",),
+    ),
+    Patch(
+        name="a missing source is final on one machine's word",
+        promise=6,
+        file="tasks/container/program.py",
+        old='                outcome.suspect_input(error.code, "The uploaded',
+        new='                outcome.reject_input(error.code, "The uploaded',
+        tests=(f"{_PIPELINE}::test_job_fails_when_each_container_of_the_only_machine_finds_no_source",),
+    ),
+    Patch(
+        name="a missing storage is taken for a missing source",
+        promise=6,
+        file="tasks/container/scratch/source.py",
+        old="        _require_storage(self._name, deadline)\n",
+        new="",
+        tests=(
+            f"{_SOURCE}::test_settings_are_at_fault_when_the_bucket_does_not_exist",
+            f"{_SOURCE}::test_machine_is_at_fault_when_the_folder_of_the_uploads_is_not_mounted",
+        ),
+    ),
+    Patch(
+        name="small sources overtake a large one",
+        promise=6,
+        file=_RULE,
+        old="<= self.free_bytes - ahead_bytes\n",
+        new="<= self.free_bytes\n",
+        tests=(
+            f"{_DISKS}::test_large_source_gets_its_turn_when_small_ones_keep_coming",
+            f"{_SPACE}::test_container_waits_when_an_earlier_one_waits_for_the_room",
+        ),
+    ),
+    Patch(
+        name="all wait behind a source that can never fit",
+        promise=6,
+        file=_RULE,
+        old="for each in self.ahead_bytes if self.can_fit(each))",
+        new="for each in self.ahead_bytes)",
+        tests=(f"{_DISKS}::test_small_source_gets_its_room_when_one_ahead_can_never_fit",),
+    ),
+    Patch(
+        name="a source waits for room that nobody will release",
+        promise=6,
+        file=_RULE,
+        old=" or (hopeless_s is not None and hopeless_s >= hold_s):\n",
+        new=":\n",
+        tests=(
+            f"{_DISKS}::test_machines_are_not_held_up_when_a_source_can_never_fit",
+            f"{_SPACE}::test_container_leaves_with_the_figures_when_nobody_will_release_room",
+        ),
+    ),
+    Patch(
+        name="a source waits for a disk that is too small",
+        promise=6,
+        file=_RULE,
+        old="    if wanted_bytes + disk.own_bytes + disk.floor_bytes > disk.total_bytes:\n",
+        new="    if False:\n",
+        tests=(
+            f"{_DISKS}::test_machines_are_not_held_up_when_a_source_can_never_fit",
+            f"{_SPACE}::test_container_leaves_at_once_when_the_whole_disk_is_too_small",
+        ),
+    ),
+    Patch(
+        name="a source waits for more than the disk has next to its first part",
+        promise=6,
+        file=_RULE,
+        old="    if wanted_bytes + disk.own_bytes + disk.floor_bytes > disk.total_bytes:\n",
+        new="    if wanted_bytes + disk.floor_bytes > disk.total_bytes:\n",
+        tests=(f"{_DISKS}::test_container_leaves_at_once_when_what_it_holds_and_wants_is_more_than_the_disk",),
+    ),
+    Patch(
+        name="others count on what a waiting container holds",
+        promise=6,
+        file="tasks/services/container_api/scratch.py",
+        old="if stage not in WAITING_STAGES and pk != claim.attempt_id]",
+        new="if pk != claim.attempt_id]",
+        tests=(
+            f"{_ROWS}::test_others_wait_behind_what_is_still_missing_when_the_earlier_one_has_a_part_of_its_source",
+        ),
+    ),
+    Patch(
+        name="containers wait behind one that died",
+        promise=6,
+        file="tasks/services/container_api/scratch.py",
+        old="machine_id=claim.machine_id, heartbeat_at__gt=recently)",
+        new="machine_id=claim.machine_id)",
+        tests=(f"{_ROWS}::test_nobody_is_ahead_when_the_earlier_one_died_or_is_elsewhere",),
+    ),
+    Patch(
+        name="containers wait behind later ones",
+        promise=6,
+        file="tasks/services/container_api/scratch.py",
+        old="older = rows[: places.index(claim.attempt_id)] if claim.attempt_id in places else rows\n",
+        new="older = rows[places.index(claim.attempt_id) + 1 :]\n",
+        tests=(f"{_ROWS}::test_small_source_sees_the_large_one_ahead_when_that_came_earlier",),
+    ),
+    Patch(
+        name="containers wait behind one that has its room",
+        promise=6,
+        file="tasks/services/container_api/scratch.py",
+        old='update(stage="fetch", scratch_mib=scratch_mib)\n',
+        new="update(scratch_mib=scratch_mib)\n",
+        tests=(f"{_ROWS}::test_nobody_is_ahead_when_the_earlier_one_has_its_room",),
+    ),
+)
