@@ -38,8 +38,18 @@ def test_pages_respond_when_clients_stop_reading_a_large_file(
     for client in clients:
         client.sendall(b"GET /static/large.bin HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % request_range)
     assert_site_responds(hasty_web)
+    # One that was read before its turn would get the whole file.
+    for client in clients:
+        assert_cut_off(client)
     for client in clients:
         assert 0 < bytes_until_end(client) < len(LARGE_FILE)
+
+
+def assert_cut_off(client: socket.socket) -> None:
+    """Wait, without reading, until the server has closed the connection."""
+    hung_up = select.poll()
+    hung_up.register(client, 0)
+    assert hung_up.poll(1000 * LIMIT_S), "the server has not closed the connection"
 
 
 def bytes_until_end(client: socket.socket) -> int:
@@ -86,9 +96,7 @@ def test_client_is_cut_off_when_it_never_reads_the_end_of_its_response(
 ) -> None:
     client = connect_reader(hasty_web, connections)
     client.sendall(GET_SMALL_FILE)
-    hung_up = select.poll()
-    hung_up.register(client, 0)
-    assert hung_up.poll(1000 * LIMIT_S), "the server has closed the connection"
+    assert_cut_off(client)
 
 
 def test_longest_reader_is_cut_off_when_too_much_is_unsent(
