@@ -233,11 +233,11 @@ def test_ffmpeg_ends_when_the_program_around_it_is_killed(tmp_path: Path) -> Non
 
 
 def _processes_reading(path: Path) -> set[int]:
-    """Return the processes that have this path among their arguments."""
+    """Return the processes that have this path in their arguments."""
     found = set()
     for arguments in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if os.fsencode(path) in arguments.read_bytes().split(b"\0"):
+            if os.fsencode(path) in arguments.read_bytes():
                 found.add(int(arguments.parent.name))
     return found
 
