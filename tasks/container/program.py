@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import os
 import tempfile
 import threading
 import time
@@ -35,7 +36,7 @@ from ..tracing import span
 from ..transcode import EncoderCrashedError, InputRejectedError, InputSuspectError, StoppedError
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
-from .failures import failure_of
+from .failures import WorkFolderError, failure_of
 from .files import SourceMissingError
 from .heartbeat import Heartbeat
 from .machine import hold_place, machine_id
@@ -110,10 +111,13 @@ class Program:
             return claim
         logger.info("BATCH_PROCESS_START", extra={**self._log_fields(), "vcpus": claim.vcpus})
         try:
-            # Whatever cannot be removed at the end goes with the container.
-            folder = tempfile.TemporaryDirectory(prefix="batchreel-", ignore_cleanup_errors=True)
+            # Whatever cannot be removed at the end goes with the container. Without `dir`, tempfile replaces
+            # the disk's error by one of its own.
+            folder = tempfile.TemporaryDirectory(
+                prefix="batchreel-", dir=os.environ.get("TMPDIR"), ignore_cleanup_errors=True
+            )
         except OSError as error:
-            self._on_error(error)
+            self._on_error(WorkFolderError(error.errno, f"no folder for the work can be made: {error}"))
             return self._exit(claim)
         names = {"job_id": self._job_id, "attempt": self._number, "batch_job_id": self._batch_job_id}
         with folder, span("batchreel.attempt", traceparent=claim.traceparent, start_ns=start_ns, **names):

@@ -10,19 +10,23 @@ import pytest
 from tasks.container.failures import failure_of
 from tasks.lifecycle.reasons import Reason
 from tasks.transcode import EncodeError, EncoderCrashedError
-from tasks.transcode.sandbox.ffmpeg import run_ffmpeg
+from tasks.transcode.sandbox.ffmpeg import engine_id, run_ffmpeg
 from tasks.transcode.sandbox.limits import encode_limits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _failure(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> EncodeError:
-    """Return the error of a run in which a shell script replaces ffmpeg."""
+def _replace_ffmpeg(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binary = folder / "ffmpeg"
     binary.write_text(f"#!/bin/sh\n{script}\n")
     binary.chmod(0o755)
     monkeypatch.setenv("FFMPEG_BINARY", str(binary))
+
+
+def _failure(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> EncodeError:
+    """Return the error of a run in which a shell script replaces ffmpeg."""
+    _replace_ffmpeg(script, folder, monkeypatch)
     with pytest.raises(EncodeError) as caught:
         run_ffmpeg(
             [],
@@ -41,6 +45,14 @@ def test_encoder_is_only_suspected_when_a_machine_may_have_crashed_it(
     error = _failure(f"kill -{signal} $$", tmp_path, monkeypatch)
     assert isinstance(error, EncoderCrashedError)
     assert error.code == "ENCODER_CRASHED"
+
+
+def test_encoder_is_only_suspected_when_it_crashes_before_it_prints_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _replace_ffmpeg("kill -BUS $$", tmp_path, monkeypatch)
+    with pytest.raises(EncoderCrashedError):
+        engine_id()
 
 
 @pytest.mark.parametrize("signal", ["KILL", "TERM"])

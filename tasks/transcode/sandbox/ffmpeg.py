@@ -56,7 +56,9 @@ def _version_of(binary: str) -> str:
     printed = bytearray()
     # Like all children, without a deadline: on a stalled disk, it takes as long as it takes.
     with suppress(OSError):
-        run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)
+        end = run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)
+        if end.returncode in CRASHES:
+            raise _failure(end.returncode, end.stderr)
     match printed.decode(errors="replace").split():
         case ["ffmpeg", "version", version, *_]:
             return version
