@@ -141,9 +141,10 @@ SANDBOX_PATCHES: tuple[Patch, ...] = (
         name="a stalled disk fails an attempt",
         promise=6,
         file=f"{_SANDBOX}/ffmpeg.py",
-        old='        run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)\n',
+        old='        end = run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)\n',
         new="        import subprocess\n\n"
-        '        printed += subprocess.run([binary, "-version"], capture_output=True, timeout=1, env={}).stdout\n',
+        '        end = subprocess.run([binary, "-version"], capture_output=True, timeout=1, env={})\n'
+        "        printed += end.stdout\n",
         tests=(f"{_PROGRESS}::test_version_of_ffmpeg_is_read_when_the_machine_stands_still_meanwhile",),
     ),
     Patch(
