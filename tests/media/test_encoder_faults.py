@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from tasks.transcode.sandbox.ffmpeg import engine_id, run_ffmpeg
 from tasks.transcode.sandbox.limits import encode_limits
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
 
 def _replace_ffmpeg(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +25,7 @@ def _replace_ffmpeg(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("FFMPEG_BINARY", str(binary))
 
 
-def _failure(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> EncodeError:
+def _failure(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch, reads: Sequence[Path] = ()) -> EncodeError:
     """Return the error of a run in which a shell script replaces ffmpeg."""
     _replace_ffmpeg(script, folder, monkeypatch)
     with pytest.raises(EncodeError) as caught:
@@ -34,6 +35,7 @@ def _failure(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Enco
             on_line=lambda _: None,
             on_wait=lambda _: None,
             stop=threading.Event(),
+            reads=reads,
         )
     return caught.value
 
@@ -62,6 +64,17 @@ def test_encoder_has_not_crashed_when_it_was_killed(
     error = _failure(f"kill -{signal} $$", tmp_path, monkeypatch)
     assert not isinstance(error, EncoderCrashedError)
     assert error.code == "ENCODER_KILLED"
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_disk_is_at_fault_when_the_source_cannot_be_read(
+    exit_code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Reading a process's memory at address 0 fails with EIO, as reading a bad block does.
+    unreadable = Path("/proc/self/mem")
+    script = f"echo 'Error during demuxing: Input/output error' >&2; exit {exit_code}"
+    error = _failure(script, tmp_path, monkeypatch, reads=[unreadable])
+    assert failure_of(error, was_out_of_memory=False)[1] is Reason.DISK_FAILED
 
 
 @pytest.mark.parametrize(

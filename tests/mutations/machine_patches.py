@@ -204,4 +204,12 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         new="})",
         tests=("tests/media/test_decode_check.py::test_unit_is_not_at_fault_when_the_decoder_crashes",),
     ),
+    Patch(
+        name="what a disk does not give is replaced by silence",
+        promise=6,
+        file="tasks/transcode/sandbox/ffmpeg.py",
+        old="        _read_all(reads, stop)\n",
+        new="        pass\n",
+        tests=("tests/media/test_encoder_faults.py::test_disk_is_at_fault_when_the_source_cannot_be_read",),
+    ),
 )

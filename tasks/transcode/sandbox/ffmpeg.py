@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 
-from ..errors import EncodeError, EncoderCrashedError
+from ..errors import EncodeError, EncoderCrashedError, StoppedError
 from .limits import MAX_SOURCE_PX, ChildLimits
 from .process import CRASHES, run_child
 
@@ -26,6 +26,8 @@ ENGINE_VERSION = 6
 """Increases when the same plan would produce different bytes, or when earlier units lack something
 that publishing needs.
 """
+
+_BLOCK_BYTES = 4 * 1024 * 1024
 
 _VERSION_LIMITS = ChildLimits(memory_bytes=3072 * 1024 * 1024, cpu_s=60, file_bytes=0)
 
@@ -126,9 +128,29 @@ def run_ffmpeg(
         stop=stop,
         paths={"read": reads, "write": [] if writes_below is None else [writes_below]},
     )
+    if _READ_ERROR in end.stderr:
+        _read_all(reads, stop)
     if end.returncode != 0:
         raise _failure(end.returncode, end.stderr)
     return end.cpu_s
+
+
+_READ_ERROR = "Input/output error"
+"""What libav reports for damaged files as well as for a disk that cannot be read. It takes the latter for
+the end of the file, ends with 0, and fills what is missing with silence and the last frame."""
+
+
+def _read_all(paths: Sequence[Path], stop: threading.Event) -> None:
+    """Read the files again. Raises EncodeError DISK_FAILED if that fails, or StoppedError."""
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while file.read(_BLOCK_BYTES):
+                    if stop.is_set():
+                        raise StoppedError
+        except OSError as error:
+            message = f"The disk with the source cannot be read ({error})."
+            raise EncodeError(code="DISK_FAILED", message=message) from error
 
 
 _BROKEN_DISK = ("Read-only file system", "Structure needs cleaning")
