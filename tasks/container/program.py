@@ -31,7 +31,7 @@ from ..services.container_api.claim import (
 from ..services.container_api.finish import fail_attempt, finish_attempt, reject_input
 from ..services.container_api.heartbeat import HeartbeatReply
 from ..services.container_api.suspect import suspect_input
-from ..setting_checks import NO_FOLDER, setting_problems
+from ..setting_checks import setting_problems
 from ..tracing import span
 from ..transcode import EncoderCrashedError, InputRejectedError, InputSuspectError, StoppedError
 from .context import ContainerContext
@@ -73,9 +73,6 @@ def check_settings() -> bool:
     if problems:
         text = " ".join(f"{each.code}: {each.text} {each.hint}" for each in problems)
         logger.error("BATCH_JOB_FAILED", extra={"exit_code": int(ExitCode.MISCONFIGURED), "text": text})
-        if [each.code for each in problems] == [NO_FOLDER]:
-            # It may be missing on this machine only.
-            hold_place(Reason.MISCONFIGURED, text, shutting_down=threading.Event())
     return not problems
 
 

@@ -130,9 +130,6 @@ def test_container_holds_a_machine_when_the_uploads_are_not_mounted(
     held = json.dumps({**FAST_SETTINGS, "machine_hold_s": 0.5})
     code, lines = run(submitted_attempt(video), BATCHREEL=held, MEDIA_ROOT=str(media)).wait()
     assert "MACHINE_HELD" in [line["event"] for line in lines]
-    if has_folder:
-        attempt = newest_attempt(video)
-        assert (code, attempt.reason, attempt.counted) == (ExitCode.FAILED, "DISK_FAILED", False)
-        assert "STORAGE_BUCKET" in attempt.reason_message
-    else:
-        assert code == ExitCode.MISCONFIGURED
+    attempt = newest_attempt(video)
+    assert (code, attempt.reason, attempt.counted) == (ExitCode.FAILED, "DISK_FAILED", False)
+    assert "STORAGE_BUCKET" in attempt.reason_message

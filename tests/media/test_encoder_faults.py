@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_SOURCE_BYTES = 32 * 1024 * 1024
+
+
 def _replace_ffmpeg(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binary = folder / "ffmpeg"
     binary.write_text(f"#!/bin/sh\n{script}\n")
@@ -75,6 +78,25 @@ def test_disk_is_at_fault_when_the_source_cannot_be_read(
     script = f"echo 'Error during demuxing: Input/output error' >&2; exit {exit_code}"
     error = _failure(script, tmp_path, monkeypatch, reads=[unreadable])
     assert failure_of(error, was_out_of_memory=False)[1] is Reason.DISK_FAILED
+
+
+def test_damaged_source_is_read_again_once_when_its_units_report_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(_SOURCE_BYTES))
+    script = "echo 'Error during demuxing: Input/output error' >&2; exit 1"
+    for least_bytes, most_bytes in ((_SOURCE_BYTES, 2 * _SOURCE_BYTES), (0, _SOURCE_BYTES)):
+        before = _bytes_read()
+        error = _failure(script, tmp_path, monkeypatch, reads=[source])
+        assert failure_of(error, was_out_of_memory=False)[1] is Reason.TRANSCODE_FAILED
+        assert least_bytes <= _bytes_read() - before < most_bytes
+
+
+def _bytes_read() -> int:
+    """Return what this process has read so far: rchar of proc_pid_io(5)."""
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["rchar"])
 
 
 @pytest.mark.parametrize(

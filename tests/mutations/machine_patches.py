@@ -22,14 +22,6 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_PIPELINE}::test_container_keeps_its_place_until_sigterm_when_it_suspects_its_machine",),
     ),
     Patch(
-        name="a machine without the folder of the uploads draws the queue",
-        promise=6,
-        file="tasks/container/program.py",
-        old="            hold_place(Reason.MISCONFIGURED, text, shutting_down=threading.Event())\n",
-        new="            pass\n",
-        tests=(f"{_PIPELINE}::test_container_holds_a_machine_when_the_uploads_are_not_mounted[no folder]",),
-    ),
-    Patch(
         name="a failing disk is not held",
         promise=6,
         file="tasks/lifecycle/reasons.py",
@@ -208,8 +200,18 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         name="what a disk does not give is replaced by silence",
         promise=6,
         file="tasks/transcode/sandbox/ffmpeg.py",
-        old="        _read_all(reads, stop)\n",
+        old="        _read_again(reads, throttle.call, stop)\n",
         new="        pass\n",
         tests=("tests/media/test_encoder_faults.py::test_disk_is_at_fault_when_the_source_cannot_be_read",),
+    ),
+    Patch(
+        name="each unit of a damaged source reads all of it again",
+        promise=6,
+        file="tasks/transcode/sandbox/ffmpeg.py",
+        old="        _readable.add(identity)\n",
+        new="        pass\n",
+        tests=(
+            "tests/media/test_encoder_faults.py::test_damaged_source_is_read_again_once_when_its_units_report_errors",
+        ),
     ),
 )

@@ -13,7 +13,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="threads wait for slow clients",
         promise=17,
-        file="project/web_worker.py",
+        file="project/web/worker.py",
         old="        # A client may have sent the beginning of this request along with the previous one.\n",
         new="        conn.is_whole = True\n        super().enqueue_req(conn)\n        return\n",
         tests=(f"{_SLOW}::test_pages_and_health_respond_when_clients_send_slowly",),
@@ -21,7 +21,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="health needs a thread",
         promise=17,
-        file="project/web_worker.py",
+        file="project/web/worker.py",
         old="        if head.startswith(_HEALTH):\n",
         new="        if False:\n",
         tests=(f"{_SLOW}::test_health_responds_when_every_thread_waits_for_the_database",),
@@ -29,7 +29,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="slow clients are never dropped",
         promise=17,
-        file="project/web_worker.py",
+        file="project/web/worker.py",
         old='                self._refuse(conn, "408 Request Timeout")\n',
         new="                pass\n",
         tests=(f"{_SLOW}::test_slow_client_is_dropped_when_its_time_is_up",),
@@ -37,7 +37,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the event loop waits for the end of a connection",
         promise=17,
-        file="project/web_worker.py",
+        file="project/web/worker.py",
         old="        elif self.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():\n",
         new="        elif True:\n",
         tests=(f"{_SLOW}::test_large_body_is_refused_and_its_connection_closed_when_it_is_announced",),
@@ -88,14 +88,14 @@ WEB_PATCHES: tuple[Patch, ...] = (
         name="a body above the quota is received",
         promise=17,
         file="tasks/views/body_limit.py",
-        old="    if accepts:\n        try:\n",
+        old="    if rule is not None and accepts:\n        try:\n",
         new="    if False:\n        try:\n",
         tests=(f"{_WEB}/test_body_limit.py::test_form_upload_is_refused_unread_when_its_file_is_above_the_quota",),
     ),
     Patch(
         name="a header's length takes quadratic time",
         promise=17,
-        file="project/web_worker.py",
+        file="project/web/head.py",
         old='content-length:([^\\r\\n]*)"',
         new='content-length:[ \\t]*0*(\\d+)[ \\t]*(?=\\r\\n)"',
         tests=(f"{_WORKER}::test_patterns_never_backtrack_when_a_header_is_long",),
@@ -103,7 +103,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a request with a malformed length gets a thread",
         promise=17,
-        file="project/web_worker.py",
+        file="project/web/head.py",
         old="    if len(lengths) > 1 or len(lengths[0]) > _LENGTH_DIGITS or not lengths[0].isdigit():\n",
         new="    if False:\n",
         tests=(f"{_SLOW}::test_request_gets_no_thread_when_its_length_is_malformed",),
@@ -111,7 +111,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a response waits forever for its client",
         promise=17,
-        file="project/web_pace.py",
+        file="project/web/pace.py",
         old="        if self._moved_bytes < self._least_bytes:\n",
         new="        if False:\n",
         tests=(f"{_READERS}::test_pages_respond_when_clients_stop_reading_a_large_file",),
@@ -119,7 +119,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="Python sends files and waits forever",
         promise=17,
-        file="project/web_pace.py",
+        file="project/web/pace.py",
         old="    def sendfile(",
         new="    def unused(",
         tests=(f"{_READERS}::test_pages_respond_when_clients_stop_reading_a_large_file",),
@@ -127,7 +127,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a thread waits until a client has read its response",
         promise=17,
-        file="project/web_pace.py",
+        file="project/web/pace.py",
         old="UNSENT_BYTES = 2 * 1024**2\n",
         new="UNSENT_BYTES = 0\n",
         tests=(f"{_READERS}::test_pages_respond_when_clients_do_not_read_a_small_file",),
@@ -135,7 +135,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="responses fill the memory of a web process",
         promise=17,
-        file="project/web_worker.py",
+        file="project/web/worker.py",
         old="        if sum(len(each.sock.unsent) for each in self._sending) > self.unsent_limit_bytes:\n",
         new="        if False:\n",
         tests=(f"{_READERS}::test_longest_reader_is_cut_off_when_too_much_is_unsent",),
@@ -143,7 +143,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the event loop keeps unread responses forever",
         promise=17,
-        file="project/web_worker.py",
+        file="project/web/worker.py",
         old="            except TooSlowError:\n                self._cut_off(conn)\n",
         new="            except TooSlowError:\n                pass\n",
         tests=(f"{_READERS}::test_client_is_cut_off_when_it_never_reads_the_end_of_its_response",),
@@ -151,7 +151,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="one byte now and then keeps a thread",
         promise=17,
-        file="project/web_pace.py",
+        file="project/web/pace.py",
         old="        if self._moved_bytes < self._least_bytes:\n",
         new="        if not self._moved_bytes:\n",
         tests=(f"{_SLOW}::test_large_body_is_cut_off_when_it_arrives_byte_by_byte",),
@@ -159,7 +159,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a fast client may stop later",
         promise=17,
-        file="project/web_pace.py",
+        file="project/web/pace.py",
         old="        self._waited_s, self._moved_bytes = 0.0, 0\n",
         new="        self._waited_s = 0.0\n",
         tests=(f"{_WORKER}::test_fast_client_gets_no_credit_when_it_stops",),
@@ -167,7 +167,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="the worker takes over connections with TLS",
         promise=17,
-        file="project/web_worker.py",
+        file="project/web/worker.py",
         old="(self.cfg.is_ssl or conn.is_whole) and ",
         new="conn.is_whole and ",
         tests=(f"{_SLOW}::test_kept_connection_gets_one_response_for_each_request_when_gunicorn_ends_tls",),

@@ -50,7 +50,6 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E001", {"max_in_batch": -1}),
     ("batchreel.E032", {"stage_limits_s": LIMITS_S | {"encode": 239}}),
     ("batchreel.E001", {"one_machine_verdicts": 0}),
-    ("batchreel.E033", {"machine_hold_s": 900}),
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [
     {},

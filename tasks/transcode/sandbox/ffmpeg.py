@@ -129,7 +129,7 @@ def run_ffmpeg(
         paths={"read": reads, "write": [] if writes_below is None else [writes_below]},
     )
     if _READ_ERROR in end.stderr:
-        _read_all(reads, stop)
+        _read_again(reads, throttle.call, stop)
     if end.returncode != 0:
         raise _failure(end.returncode, end.stderr)
     return end.cpu_s
@@ -140,17 +140,28 @@ _READ_ERROR = "Input/output error"
 the end of the file, ends with 0, and fills what is missing with silence and the last frame."""
 
 
-def _read_all(paths: Sequence[Path], stop: threading.Event) -> None:
-    """Read the files again. Raises EncodeError DISK_FAILED if that fails, or StoppedError."""
+_readable: set[tuple[int, int, int]] = set()
+"""Files (device, inode, time of the last change) that could be read to their end: once is enough, since a
+damaged file may give this error in each of its units."""
+
+
+def _read_again(paths: Sequence[Path], reading: Callable[[int], None], stop: threading.Event) -> None:
+    """Read the files to their end, once each. Raises EncodeError DISK_FAILED if that fails, or StoppedError."""
     for path in paths:
         try:
             with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                identity = (status.st_dev, status.st_ino, status.st_mtime_ns)
+                if identity in _readable:
+                    continue
                 while file.read(_BLOCK_BYTES):
+                    reading(file.tell())
                     if stop.is_set():
                         raise StoppedError
         except OSError as error:
             message = f"The disk with the source cannot be read ({error})."
             raise EncodeError(code="DISK_FAILED", message=message) from error
+        _readable.add(identity)
 
 
 _BROKEN_DISK = ("Read-only file system", "Structure needs cleaning")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from project.web_worker import BufferingWorker
+from project.web.worker import BufferingWorker
 
 
 class HastyWorker(BufferingWorker):

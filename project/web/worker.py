@@ -13,7 +13,6 @@ client is too slow, and so does the event loop (`PacedSocket`). How long a view 
 
 from __future__ import annotations
 
-import re
 import selectors
 import socket
 import time
@@ -23,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from project.web_pace import PacedSocket, TooSlowError
+from project.web.head import HEAD_END, announced_bytes, expects_continue, has_transfer_encoding
+from project.web.pace import PacedSocket, TooSlowError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -42,15 +42,7 @@ SMALL_BYTES = 16 * 1024
 
 _RECEIVE_BYTES = 64 * 1024
 _LINGER_S = 2.0
-_HEAD_END = b"\r\n\r\n"
 _HEALTH = b"GET /health/ "
-_LENGTH_DIGITS = 18
-"""More than any limit has; int() refuses thousands."""
-
-# At most one unbounded repeat in each pattern: two next to each other take time quadratic in the header's size.
-_LENGTH = re.compile(rb"\r\ncontent-length:([^\r\n]*)", re.IGNORECASE)
-_TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
-_EXPECTS_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -61,16 +53,6 @@ class _Incoming:
     deadline_s: float
     searched_bytes: int = 0
     whole_bytes: int | None = None
-
-
-def _announced_bytes(head: bytes) -> int | None:
-    """Return the body's length by the header: 0 without one, None if it is malformed or there are several."""
-    lengths = [length.strip(b" \t") for length in _LENGTH.findall(head)]
-    if not lengths:
-        return 0
-    if len(lengths) > 1 or len(lengths[0]) > _LENGTH_DIGITS or not lengths[0].isdigit():
-        return None
-    return int(lengths[0])
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
@@ -217,9 +199,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
     def _read_head(self, conn: TConn, incoming: _Incoming) -> bool:
         """Set `whole_bytes` from the header. Return False if that is not possible, or nothing is left to do."""
         # Not from the beginning: a client may send its header byte by byte.
-        head_bytes = incoming.data.find(_HEAD_END, incoming.searched_bytes) + len(_HEAD_END)
-        if head_bytes < len(_HEAD_END):
-            incoming.searched_bytes = max(0, len(incoming.data) - len(_HEAD_END))
+        head_bytes = incoming.data.find(HEAD_END, incoming.searched_bytes) + len(HEAD_END)
+        if head_bytes < len(HEAD_END):
+            incoming.searched_bytes = max(0, len(incoming.data) - len(HEAD_END))
             if len(incoming.data) > MAX_HEAD_BYTES:
                 self._refuse(conn, "431 Request Header Fields Too Large")
             return False
@@ -227,15 +209,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         if head.startswith(_HEALTH):
             self._reply(conn, "200 OK", b"ok")
             return False
-        body_bytes = _announced_bytes(head)
+        body_bytes = announced_bytes(head)
         if body_bytes is None:
             self._refuse(conn, "400 Bad Request")
             return False
-        if body_bytes > MAX_BODY_BYTES or _TRANSFER_ENCODING.search(head):
+        if body_bytes > MAX_BODY_BYTES or has_transfer_encoding(head):
             self._pass_on(conn, is_whole=False)
             return False
         incoming.whole_bytes = head_bytes + body_bytes
-        if len(incoming.data) < incoming.whole_bytes and _EXPECTS_CONTINUE.search(head):
+        if len(incoming.data) < incoming.whole_bytes and expects_continue(head):
             self._send(conn, b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
