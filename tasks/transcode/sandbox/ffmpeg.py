@@ -136,8 +136,9 @@ def run_ffmpeg(
 
 
 _READ_ERROR = "Input/output error"
-"""What libav reports for damaged files as well as for a disk that cannot be read. It takes the latter for
-the end of the file, ends with 0, and fills what is missing with silence and the last frame."""
+"""What libav reports for damaged files as well as for a disk that cannot be read. ffmpeg takes the latter for
+the end of the file, ends with 0, and filters fill what is missing with silence and the last frame
+(findings/ffmpeg-read-error-becomes-silence.sh)."""
 
 
 _readable: set[tuple[int, int, int]] = set()
