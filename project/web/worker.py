@@ -34,11 +34,8 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 """Largest request line and header. Browsers send less than 16 KiB."""
 
-MAX_BUFFERED_BYTES = 64 * 1024 * 1024
-"""What a process buffers for all incomplete requests together, in addition to SMALL_BYTES for each connection."""
-
 SMALL_BYTES = 16 * 1024
-"""An incomplete request of this size is kept even when MAX_BUFFERED_BYTES is used up."""
+"""A request of this size is kept even when `buffered_limit_bytes` is used up."""
 
 _RECEIVE_BYTES = 64 * 1024
 _LINGER_S = 2.0
@@ -71,14 +68,19 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
     """Least average in such a window, for bodies that a thread receives and for all responses: the scripts
     of a page arrive in half a minute, and a video of the lowest rung needs more."""
 
+    buffered_limit_bytes = 64 * 1024 * 1024
+    """What a process keeps of all requests together, until their responses: those that arrive, and those that wait
+    for a thread. Each connection may have SMALL_BYTES in addition."""
+
     unsent_limit_bytes = 64 * 1024 * 1024
-    """What a process keeps of all responses together. Above it, the client that has read for longest is cut off."""
+    """What a process keeps of all responses together. Above it, the client with the largest remainder is cut off."""
 
     def init_process(self) -> None:
         """Prepare the tables of connections. Called by Gunicorn in the new process."""
         self._incoming: dict[TConn, _Incoming] = {}
         self._closing: dict[TConn, float] = {}
         self._sending: dict[TConn, Future[Any]] = {}
+        self._passed_bytes: dict[TConn, int] = {}
         self._buffered_bytes = 0
         self._expired_at_s = time.monotonic()
         super().init_process()
@@ -109,6 +111,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Keep the connection, or close it. Gunicorn would wait here for the client's end of the connection."""
+        self._buffered_bytes -= self._passed_bytes.pop(conn, 0)
         if not self.cfg.is_ssl and conn.sock.unsent and not conn.sock.is_too_slow:
             self._send_later(conn, fs)
         elif self.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():
@@ -123,7 +126,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         self._sending[conn] = fs
         self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._send_rest, conn))
         if sum(len(each.sock.unsent) for each in self._sending) > self.unsent_limit_bytes:
-            self._cut_off(next(iter(self._sending)))
+            self._cut_off(max(self._sending, key=lambda each: len(each.sock.unsent)))
 
     def _send_rest(self, conn: TConn, _socket: object) -> None:
         try:
@@ -190,11 +193,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         incoming = self._incoming[conn]
         if incoming.whole_bytes is None and not self._read_head(conn, incoming):
             return
-        whole_bytes = incoming.whole_bytes or 0
-        if len(incoming.data) >= whole_bytes:
-            self._pass_on(conn, is_whole=True)
-        elif self._buffered_bytes > MAX_BUFFERED_BYTES and len(incoming.data) > SMALL_BYTES:
+        if self._buffered_bytes > self.buffered_limit_bytes and len(incoming.data) > SMALL_BYTES:
             self._refuse(conn, "503 Service Unavailable")
+        elif len(incoming.data) >= (incoming.whole_bytes or 0):
+            self._pass_on(conn, is_whole=True)
 
     def _read_head(self, conn: TConn, incoming: _Incoming) -> bool:
         """Set `whole_bytes` from the header. Return False if that is not possible, or nothing is left to do."""
@@ -223,7 +225,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     def _pass_on(self, conn: TConn, *, is_whole: bool) -> None:
         conn.is_whole = is_whole
-        conn.parser.unreader.unread(bytes(self._forget(conn).data))
+        data = bytes(self._forget(conn).data)
+        self._passed_bytes[conn] = len(data)
+        self._buffered_bytes += len(data)
+        conn.parser.unreader.unread(data)
         super().enqueue_req(conn)
 
     def _refuse(self, conn: TConn, status: str) -> None:

@@ -40,8 +40,7 @@ def _watched_ffmpeg(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Replace ffmpeg by a script that writes its environment and process id into files and then executes ffmpeg."""
     script = folder / "ffmpeg"
     script.write_text(
-        f'#!/bin/sh\nenv >"{folder}/environment"\necho $$ >"{folder}/pid.new"\n'
-        f'mv "{folder}/pid.new" "{folder}/pid"\nexec "{ffmpeg_binary()}" "$@"\n'
+        f'#!/bin/sh\ncommand export -p >"{folder}/environment"\necho $$ >"{folder}/pid"\nexec "{ffmpeg_binary()}" "$@"\n'
     )
     script.chmod(0o755)
     monkeypatch.setenv("FFMPEG_BINARY", str(script))
@@ -126,7 +125,8 @@ def test_ffmpeg_and_probe_get_no_credentials_when_started(tmp_path: Path, monkey
     _watched_ffmpeg(tmp_path, monkeypatch)
     plan = make_plan(probe_source(clip), SMALL, threads=1)
     encode_video(clip, plan, 0, tmp_path, progress=lambda _: None, stop=threading.Event())
-    names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
+    lines = (tmp_path / "environment").read_text().splitlines()
+    names = {line.removeprefix("export ").partition("=")[0] for line in lines}
     assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"LC_ALL", "MALLOC_ARENA_MAX"}  # the others are the shell's own
 
     printed = bytearray()
