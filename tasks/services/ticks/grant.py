@@ -182,7 +182,7 @@ class _Waiting:
         jobs = {job.pk: job for job in locked.filter(pk__in=list(owners))}
         return [(jobs[pk], owner) for pk, owner in owners.items() if pk in jobs]
 
-    def _rooms(self, turn: Turn) -> dict[str, object]:
+    def _rooms(self, turn: Turn) -> dict[str, str | int]:
         """Return how many more attempts each owner with live ones may get, and how many the other owners may get."""
         if turn is not Turn.UPLOAD:
             return {"room": "{}", "room_of_others": self._limit}
