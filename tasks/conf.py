@@ -371,7 +371,7 @@ class BridgeSettings:
 
     large_bodies_per_process: int = 4
     """Maximum number of larger bodies that one web process receives at a time: half of the threads
-    in project/web_server.py, so that slow uploads through the site leave the other half. One user can
+    in project/web/server.py, so that slow uploads through the site leave the other half. One user can
     have half of them, at least one."""
 
     # Quotas of an owner; 0 is no limit. Users with the permission `batchreel.exceed_quotas` have none.

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-NO_FOLDER = "batchreel.E009"
-"""Code of the one problem that a single machine may have: the folder of the uploads is not there."""
-
-
 class SettingProblem(NamedTuple):
     """A missing or wrong setting: its code, what is wrong, and the fix.
 
@@ -35,7 +31,7 @@ class SettingProblem(NamedTuple):
 
 def setting_problems() -> list[SettingProblem]:
     """Return the problems that prevent the program from running; an empty list if there are none."""
-    return [*_bridge_problems(), *check_database(), *_storage_problems()]
+    return [*_bridge_problems(), *check_database()]
 
 
 def check_database() -> Iterator[SettingProblem]:
@@ -61,9 +57,14 @@ def _bridge_problems() -> Iterator[SettingProblem]:
         yield SettingProblem("batchreel.E001", f"BATCHREEL is invalid: {str(error).rstrip('.')}.", fix)
 
 
-def _storage_problems() -> Iterator[SettingProblem]:
+def check_storage() -> Iterator[SettingProblem]:
+    """Yield the problem of a machine without the uploads.
+
+    The program does not run this: the folder may be missing on one machine only, so an attempt that finds
+    no source there fails as for a broken disk.
+    """
     storage = storages["default"]
     if isinstance(storage, FileSystemStorage) and not Path(storage.location).is_dir():
         text = "STORAGE_BUCKET is not set and MEDIA_ROOT does not exist, so no source could be fetched."
         fix = "Set STORAGE_BUCKET to the bucket that contains the uploads, or mount the folder that does."
-        yield SettingProblem(NO_FOLDER, text, fix)
+        yield SettingProblem("batchreel.E009", text, fix)

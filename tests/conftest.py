@@ -6,6 +6,7 @@ import io
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.management import call_command
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 # Hundreds of thousands of rounds for each account would take a tenth of the time of all tests.
 # The stored hashes have the same format.
 PBKDF2PasswordHasher.iterations = 1
+
+
+# A test never measures time: on a busy machine, any example may take longer than Hypothesis allows.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

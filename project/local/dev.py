@@ -6,6 +6,7 @@ Web pages, Celery worker, beat and Flower on the local stack, until Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import subprocess
@@ -88,6 +89,8 @@ def _run(state_dir: Path, port: int, *, empty: bool) -> int:
             stack["VIDEO_BATCH_EVENT_QUEUE_URL"] = ensure_event_queue(stack)
         os.environ.update(stack)
         prepare_site()
+        # What this process does is printed; the programs below have their own logs.
+        logging.getLogger("tasks").setLevel(logging.WARNING)
         password = ensure_accounts(state_dir)
         ports = {"web": port_near(port), "flower": port_near(FLOWER_PORT)}
         if not empty and ensure_demo_videos(state_dir):

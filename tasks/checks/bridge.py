@@ -274,13 +274,6 @@ def _attempt(conf: BridgeSettings) -> Iterator[CheckMessage]:
             hint="Lower scratch_wait_s or raise attempt_timeout_s in BATCHREEL.",
             id="batchreel.E030",
         )
-    if conf.machine_hold_s >= conf.start_timeout_s:
-        yield Error(
-            f"machine_hold_s ({conf.machine_hold_s:g}) is not less than start_timeout_s ({conf.start_timeout_s:g}), so"
-            " containers that hold a machine without the folder of the uploads would be replaced.",
-            hint="Lower machine_hold_s or raise start_timeout_s in BATCHREEL.",
-            id="batchreel.E033",
-        )
     if conf.memory_cap_mib < conf.memory_mib:
         yield Error(
             f"memory_cap_mib ({conf.memory_cap_mib}) is less than memory_mib ({conf.memory_mib}).",

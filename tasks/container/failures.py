@@ -35,6 +35,10 @@ _ENGINE_FAULTS = {
 """Error codes of the media engine that are the machine's fault."""
 
 
+class WorkFolderError(OSError):
+    """The folder for the work cannot be made on the machine's disk."""
+
+
 def failure_of(error: BaseException, *, was_out_of_memory: bool) -> tuple[ExitCode, Reason, str]:
     """Return exit code, reason and text for an error that ends the attempt.
 
@@ -51,7 +55,8 @@ def failure_of(error: BaseException, *, was_out_of_memory: bool) -> tuple[ExitCo
         case BucketError():
             reason = Reason.STORAGE_FAILED
         case OSError():
-            reason = _MACHINE_FAULTS.get(error.errno or 0, Reason.STORAGE_FAILED)
+            otherwise = Reason.DISK_FAILED if isinstance(error, WorkFolderError) else Reason.STORAGE_FAILED
+            reason = _MACHINE_FAULTS.get(error.errno or 0, otherwise)
         case TranscodeError() if error.code in _ENGINE_FAULTS:
             reason = _ENGINE_FAULTS[error.code]
         case TranscodeError():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import os
 import tempfile
 import threading
 import time
@@ -30,12 +31,12 @@ from ..services.container_api.claim import (
 from ..services.container_api.finish import fail_attempt, finish_attempt, reject_input
 from ..services.container_api.heartbeat import HeartbeatReply
 from ..services.container_api.suspect import suspect_input
-from ..setting_checks import NO_FOLDER, setting_problems
+from ..setting_checks import setting_problems
 from ..tracing import span
 from ..transcode import EncoderCrashedError, InputRejectedError, InputSuspectError, StoppedError
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
-from .failures import failure_of
+from .failures import WorkFolderError, failure_of
 from .heartbeat import Heartbeat
 from .machine import hold_place, machine_id
 from .memory import oom_kills
@@ -72,9 +73,6 @@ def check_settings() -> bool:
     if problems:
         text = " ".join(f"{each.code}: {each.text} {each.hint}" for each in problems)
         logger.error("BATCH_JOB_FAILED", extra={"exit_code": int(ExitCode.MISCONFIGURED), "text": text})
-        if [each.code for each in problems] == [NO_FOLDER]:
-            # It may be missing on this machine only.
-            hold_place(Reason.MISCONFIGURED, text, shutting_down=threading.Event())
     return not problems
 
 
@@ -111,10 +109,13 @@ class Program:
             return claim
         logger.info("BATCH_PROCESS_START", extra={**self._log_fields(), "vcpus": claim.vcpus})
         try:
-            # Whatever cannot be removed at the end goes with the container.
-            folder = tempfile.TemporaryDirectory(prefix="batchreel-", ignore_cleanup_errors=True)
+            # Whatever cannot be removed at the end goes with the container. Without `dir`, tempfile replaces
+            # the disk's error by one of its own.
+            folder = tempfile.TemporaryDirectory(
+                prefix="batchreel-", dir=os.environ.get("TMPDIR"), ignore_cleanup_errors=True
+            )
         except OSError as error:
-            self._on_error(error)
+            self._on_error(WorkFolderError(error.errno, f"no folder for the work can be made: {error}"))
             return self._exit(claim)
         names = {"job_id": self._job_id, "attempt": self._number, "batch_job_id": self._batch_job_id}
         with folder, span("batchreel.attempt", traceparent=claim.traceparent, start_ns=start_ns, **names):

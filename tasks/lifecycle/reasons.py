@@ -133,7 +133,7 @@ def is_loss(code: str) -> bool:
     return reason is not None and reason.is_loss
 
 
-HELD = frozenset({Reason.DISK_FULL, Reason.DISK_FAILED, Reason.INPUT_SUSPECT, Reason.MISCONFIGURED})
+HELD = frozenset({Reason.DISK_FULL, Reason.DISK_FAILED, Reason.INPUT_SUSPECT})
 """Reasons with which a container ends within seconds on a machine at fault, but not on others: it keeps its place for
 `machine_hold_s`. SCRATCH_TOO_SMALL has waited before its end."""
 

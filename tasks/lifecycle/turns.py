@@ -17,12 +17,14 @@ need. Within a turn, the owner who was served longest ago is next (an owner with
 comes first), and each owner's jobs are served oldest first. While two owners have new jobs of a turn
 waiting, the numbers of their grants in it therefore differ by at most one.
 
-Two limits apply to the live attempts, in any state. `total` is twice what the queue can run. BULK
+Three limits apply to the live attempts, in any state. `total` is twice what the queue can run. BULK
 stops at `bulk`, which is what the queue can run plus a tenth: enough to replace containers that
 end, and so little that an upload, once submitted, waits behind few others. The remainder is a
 reserve for uploads and their retries: if a zone is lost, the retries of a hundred bulk jobs do not
 fill it. Only grant 7 of a round may use it for BULK, so that uploads which
-always fill the reserve do not stop a bulk request forever.
+always fill the reserve do not stop a bulk request forever. `owner` is the same number for the new
+uploads of one owner: who uploads a hundred lectures at once fills the queue, but the next upload of
+someone else waits behind few of them. Uploads without an owner have no such limit.
 """
 
 from __future__ import annotations
@@ -51,17 +53,19 @@ class Turn(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Maximum numbers of live attempts: in total, and for BULK to get another one."""
+    """Maximum numbers of live attempts: in total, for BULK to get another one, and of an owner for its next upload."""
 
     total: int
     bulk: int
+    owner: int
 
 
 def limits_of(*, max_in_batch: int) -> Limits:
     """Return the limits for this total, which is about twice what the queue can run."""
     runs = max(1, max_in_batch // 2)
-    bulk = runs + max(1, runs // _SPARE_SHARE)
-    return Limits(total=max_in_batch, bulk=max(1, min(bulk, max_in_batch - 1)))
+    runs_and_spare = runs + max(1, runs // _SPARE_SHARE)
+    part = max(1, min(runs_and_spare, max_in_batch - 1))
+    return Limits(total=max_in_batch, bulk=part, owner=part)
 
 
 def turns_in_order(granted: int) -> tuple[Turn, Turn, Turn]:

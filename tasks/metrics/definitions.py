@@ -57,7 +57,7 @@ OLDEST_WAITING_UPLOAD = Metric(
 )
 STUCK = Metric(
     name="stuck_seconds",
-    about="Seconds for which the oldest due job or attempt has waited while no container works; 0 while one does.",
+    about="Seconds for which the oldest work has waited while no container works; 0 while one does.",
     zeros=((),),
 )
 ATTEMPTS = Metric(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, Sum
 
 from ..conf import bridge_settings
 from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, WAITING_STAGES, AttemptState, JobPriority, JobState
@@ -32,8 +32,7 @@ def read_gauges() -> Readings:
     readings: Readings = {metric.DATABASE_BYTES: {(): database_bytes}, metric.TABLE_BYTES: _table_bytes()}
     for part in (_jobs, _attempts, _due, _uploads, _ticks):
         readings |= part(now)
-    readings |= {metric.COST: _costs()}
-    readings |= {metric.STUCK: {(): _stuck_s(readings)}}
+    readings |= {metric.COST: _costs(), metric.STUCK: {(): _stuck_s(readings[metric.OLDEST_DUE][()], now)}}
     return readings
 
 
@@ -166,15 +165,24 @@ def _is_failing(row: Tick, now: datetime) -> bool:
     return bool(row.error_code) or (row.leased_until is not None and row.leased_until < now)
 
 
-def _stuck_s(readings: Readings) -> float:
-    """Return how long the oldest due job or attempt has waited, unless any container works.
+def _stuck_s(oldest_due_s: float, now: datetime) -> float:
+    """Return how long work has waited, unless any container works: since it was due, or since its first attempt.
 
     While one works, the remainder waits for its place: a backlog, but nothing is stuck. One that waits for
-    room on its machine's disk does not work.
+    room on its machine's disk does not work. Attempts that ended before they worked count as one wait: if
+    no container can start, none of its attempts is old.
     """
-    if Attempt.objects.filter(state=AttemptState.RUNNING).exclude(stage__in=WAITING_STAGES).exists():
+    worked = Attempt.objects.filter(claimed_at__isnull=False).exclude(stage__in=WAITING_STAGES)
+    if worked.filter(state=AttemptState.RUNNING).exists():
         return 0.0
-    return max(readings[metric.OLDEST_DUE][()], *readings[metric.OLDEST_ATTEMPT].values(), 0.0)
+    in_vain = Attempt.objects.filter(
+        ~Exists(worked.filter(job=OuterRef("job"), number__gte=OuterRef("number"))),
+        helps=None,
+        job__state__in=OPEN_JOB_STATES,
+        job__fence__gt=0,
+        number__gt=F("job__budget_from"),
+    )
+    return max(oldest_due_s, _age_s(in_vain.aggregate(since=Min("created_at"))["since"], now))
 
 
 def _age_s(since: Any, now: datetime) -> float:

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from typing import Any, Literal
 
@@ -108,10 +108,10 @@ class Bucket:
     def exists(self) -> bool:
         """Return whether the bucket exists. One that denies this call does."""
         try:
-            with bucket_errors():
+            with suppress(BucketDeniedError), bucket_errors():
                 self._client.head_bucket(Bucket=self._storage.bucket_name)
-        except (_NoSuchObjectError, BucketDeniedError) as error:
-            return isinstance(error, BucketDeniedError)
+        except _NoSuchObjectError:
+            return False
         return True
 
     def begin_multipart_upload(self, key: str, *, content_type: str) -> str:

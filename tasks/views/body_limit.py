@@ -43,6 +43,13 @@ _BUSY_WITH_OWN = _Refusal(
 )
 
 
+class _LargeBodies(NamedTuple):
+    """When a view accepts large bodies, and of which size."""
+
+    if_true: Callable[[], bool]
+    check: Callable[[HttpRequest, int], None]
+
+
 def accepts_large_bodies(
     *,
     if_true: Callable[[], bool] = lambda: True,
@@ -54,8 +61,7 @@ def accepts_large_bodies(
     """
 
     def mark(view: View) -> View:
-        view.accepts_large_body = if_true  # type: ignore[attr-defined]
-        view.check_large_body = check  # type: ignore[attr-defined]
+        view.large_bodies = _LargeBodies(if_true, check)  # type: ignore[attr-defined]  # other decorators keep attributes
         return view
 
     return mark
@@ -135,22 +141,21 @@ def _length_bytes(request: HttpRequest) -> int:
 
 def _refusal(request: HttpRequest, size_bytes: int) -> _Refusal | None:
     """Return why this user may not send a large body to this URL, or None."""
-    view = _view(request)
-    if_true = getattr(view, "accepts_large_body", None)
-    accepts = None if if_true is None else bool(if_true())
+    rule = _rule(request)
+    accepts = rule is not None and rule.if_true()
     if accepts and not request.user.is_active:
         return _SIGNED_OUT
     conf = bridge_settings()
     if not accepts and not (request.user.is_active and getattr(request.user, "is_staff", False)):
         message = _too_large(size_bytes, conf.body_limit_bytes)
-        if accepts is not None:
+        if rule is not None:
             message += " Larger files are uploaded directly to the storage, for which the page needs JavaScript."
         return _Refusal(413, "BODY_TOO_LARGE", message)
     if size_bytes > conf.upload_limit_bytes + conf.body_limit_bytes:
         return _Refusal(413, "BODY_TOO_LARGE", _too_large(size_bytes, conf.upload_limit_bytes))
-    if accepts:
+    if rule is not None and accepts:
         try:
-            view.check_large_body(request, size_bytes)  # type: ignore[union-attr]
+            rule.check(request, size_bytes)
         except QuotaError as error:
             return _Refusal(QUOTA_STATUS, error.code, str(error))
     return None
@@ -160,11 +165,13 @@ def _too_large(size_bytes: int, limit_bytes: int) -> str:
     return f"The request has {size_bytes / _MIB:.1f} MiB. Up to {limit_bytes / _MIB:g} MiB are accepted here."
 
 
-def _view(request: HttpRequest) -> View | None:
+def _rule(request: HttpRequest) -> _LargeBodies | None:
+    """Return the rule of the URL's view, or None if it never accepts large bodies."""
     try:
-        return resolve(request.path_info, getattr(request, "urlconf", None)).func
+        view = resolve(request.path_info, getattr(request, "urlconf", None)).func
     except Resolver404:
         return None
+    return getattr(view, "large_bodies", None)
 
 
 def _response(request: HttpRequest, refusal: _Refusal) -> HttpResponseBase:

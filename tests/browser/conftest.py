@@ -57,7 +57,7 @@ def gunicorn(environment: Mapping[str, str], folder: Path) -> Iterator[Service]:
     collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
     subprocess.run(collect, cwd=ROOT, env=environment, check=True, timeout=60)
     url = environment["SITE_URL"]
-    command = ["-m", "gunicorn", "project.wsgi", "--config", "python:project.web_server"]
+    command = ["-m", "gunicorn", "project.wsgi", "--config", "python:project.web.server"]
     web = Service(
         name="gunicorn",
         command=[sys.executable, *command, "--bind", url.removeprefix("http://")],

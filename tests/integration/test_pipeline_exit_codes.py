@@ -103,10 +103,9 @@ def test_container_names_the_setting_when_it_is_unknown(run: Run) -> None:
     [
         ({"DATABASE_URL": ""}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgres://site:s3cr/et-w0rd@db:x5432/site"}, "DATABASE_URL"),
-        ({"MEDIA_ROOT": "/nowhere"}, "STORAGE_BUCKET"),
         ({"BATCHREEL": "{"}, "BATCHREEL"),
     ],
-    ids=["no database", "an invalid URL", "no files", "invalid JSON"],
+    ids=["no database", "an invalid URL", "invalid JSON"],
 )
 def test_container_names_the_variable_without_secrets_when_it_is_invalid(
     variables: dict[str, str], named: str, run: Run

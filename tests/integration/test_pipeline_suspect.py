@@ -98,6 +98,16 @@ def test_file_is_published_when_the_encoder_crashed_once(run: Run, short_clip: P
     assert run(submitted_attempt(video)).wait(limit_s=120)[0] == ExitCode.DONE
 
 
+def test_attempt_is_not_counted_when_no_folder_for_the_work_can_be_made(
+    run: Run, short_clip: Path, tmp_path: Path
+) -> None:
+    video = upload(short_clip)
+    code, _ = run(submitted_attempt(video), TMPDIR=str(tmp_path / "missing")).wait()
+    attempt = newest_attempt(video)
+    assert (code, attempt.reason, attempt.counted) == (ExitCode.FAILED, "DISK_FAILED", False)
+    assert "missing" in attempt.reason_message
+
+
 def test_container_keeps_its_place_until_sigterm_when_it_suspects_its_machine(run: Run, short_clip: Path) -> None:
     video = upload(short_clip)
     container = run(submitted_attempt(video), BATCHREEL=json.dumps({**FAST_SETTINGS, "machine_hold_s": 600}))
@@ -120,9 +130,6 @@ def test_container_holds_a_machine_when_the_uploads_are_not_mounted(
     held = json.dumps({**FAST_SETTINGS, "machine_hold_s": 0.5})
     code, lines = run(submitted_attempt(video), BATCHREEL=held, MEDIA_ROOT=str(media)).wait()
     assert "MACHINE_HELD" in [line["event"] for line in lines]
-    if has_folder:
-        attempt = newest_attempt(video)
-        assert (code, attempt.reason, attempt.counted) == (ExitCode.FAILED, "DISK_FAILED", False)
-        assert "STORAGE_BUCKET" in attempt.reason_message
-    else:
-        assert code == ExitCode.MISCONFIGURED
+    attempt = newest_attempt(video)
+    assert (code, attempt.reason, attempt.counted) == (ExitCode.FAILED, "DISK_FAILED", False)
+    assert "STORAGE_BUCKET" in attempt.reason_message

@@ -89,9 +89,9 @@ class Prometheus:
         return {each["labels"]["alertname"] for each in self.get("alerts")["alerts"] if each["state"] == "firing"}
 
     def stop(self) -> None:
-        """End Prometheus."""
-        self._process.terminate()
-        self._process.wait()
+        """End Prometheus, and close the pipe by which it would notice our end."""
+        with self._process:
+            self._process.terminate()
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tasks.transcode.sandbox.command import module_command
 from tasks.transcode.sandbox.seccomp import install_program, instruction
 
+ROOT = Path(__file__).resolve().parents[2]
 UID = 10001
 COMMAND = (sys.executable, "-m", "tests.media.as_in_batch")
 
@@ -43,6 +45,19 @@ def is_possible() -> bool:
     return os.geteuid() != 0 or "/" in mount_points or not closed
 
 
+def without_seccomp(module: str) -> list[str]:
+    """Return the command of a sandbox's module that cannot install a seccomp filter, so that it may create processes.
+
+    For `monkeypatch`, in place of `command.module_command`.
+    """
+    program = (
+        f"import ctypes, os, sys; sys.path.insert(0, {str(ROOT)!r}); from tests.media import as_in_batch as batch;"
+        "libc = ctypes.CDLL(None); libc.prctl(38, 1, 0, 0, 0);"
+        "assert batch.install_program(libc, batch.filter_without(['seccomp'])); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    return [sys.executable, "-c", program, *module_command(module)]
+
+
 def main() -> None:
     separator = sys.argv.index("--")
     without, command = sys.argv[1:separator], sys.argv[separator + 1 :]
@@ -57,7 +72,7 @@ def main() -> None:
         os.setgid(UID)
         os.setuid(UID)
         libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG, which setuid clears
-    assert install_program(libc, _filter(without))
+    assert install_program(libc, filter_without(without))
     assert libc.unshare(0x10000000) == -1, "user namespaces are not denied"
     os.execv(command[0], command)  # noqa: S606 - replacing this process is the purpose
 
@@ -112,7 +127,8 @@ def _first_closed(folder: Path) -> Path | None:
     return next((parent for parent in reversed(folder.parents) if not parent.stat().st_mode & 0o001), None)
 
 
-def _filter(without: list[str]) -> list[bytes]:
+def filter_without(without: list[str]) -> list[bytes]:
+    """Return the filter of a container, which also denies these walls."""
     program = [instruction(_LOAD, 0)]
     denied = {_NUMBERS["unshare"]: errno.EPERM, _NUMBERS["setns"]: errno.EPERM, _CLONE3: errno.ENOSYS}
     if "landlock" in without:

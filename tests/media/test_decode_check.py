@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks.transcode import EncodeError, StoppedError, undecodable_units
+from tasks.transcode import EncodeError, EncoderCrashedError, StoppedError, undecodable_units
 from tests.media.clips import make_clip
 from tests.media.runs import Transcode, Transcoded
 
@@ -63,6 +63,17 @@ def test_check_finds_nothing_when_everything_is_good(done: Transcoded, whole: bo
     # Three rungs of three files each, and the audio.
     assert len(set(storage.read_urls)) == (10 if whole else 7)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unit_is_not_at_fault_when_the_decoder_crashes(
+    done: Transcoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = tmp_path / "ffmpeg"
+    binary.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("FFMPEG_BINARY", str(binary))
+    with pytest.raises(EncoderCrashedError):
+        _found(done, Storage(done), tmp_path)
 
 
 def test_unit_is_named_when_the_first_or_last_segment_does_not_decode(done: Transcoded, tmp_path: Path) -> None:

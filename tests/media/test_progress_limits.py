@@ -19,10 +19,12 @@ import pytest
 
 from tasks.transcode import EncodeError, InputSuspectError, probe_source
 from tasks.transcode.probe import child, source_file
+from tasks.transcode.sandbox import process
 from tasks.transcode.sandbox.ffmpeg import engine_id
 from tasks.transcode.sandbox.idle import IdleWatch
 from tasks.transcode.sandbox.limits import ChildLimits, probe_limits
 from tasks.transcode.sandbox.process import ChildResult, run_child
+from tests.media.as_in_batch import without_seccomp
 from tests.media.clips import make_clip
 from tests.polling import wait_for
 from tests.processes import children_of
@@ -83,7 +85,10 @@ def test_child_continues_when_it_was_stopped_for_longer_than_it_may_sleep() -> N
     assert (result, resume.has_acted) == ((0, "continued\n"), True)
 
 
-def test_child_continues_when_it_waited_for_a_disk_for_longer_than_it_may_sleep(tmp_path: Path) -> None:
+def test_child_continues_when_it_waited_for_a_disk_for_longer_than_it_may_sleep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "module_command", without_seccomp)
     # A parent that waits for its vfork child is in the same state of the kernel as one that waits for a disk.
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,7 @@ def _watched_ffmpeg(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Replace ffmpeg by a script that writes its environment and process id into files and then executes ffmpeg."""
     script = folder / "ffmpeg"
     script.write_text(
-        f'#!/bin/sh\nenv >"{folder}/environment"\necho $$ >"{folder}/pid.new"\n'
-        f'mv "{folder}/pid.new" "{folder}/pid"\nexec "{ffmpeg_binary()}" "$@"\n'
+        f'#!/bin/sh\ncommand export -p >"{folder}/environment"\necho $$ >"{folder}/pid"\nexec "{ffmpeg_binary()}" "$@"\n'
     )
     script.chmod(0o755)
     monkeypatch.setenv("FFMPEG_BINARY", str(script))
@@ -125,7 +125,8 @@ def test_ffmpeg_and_probe_get_no_credentials_when_started(tmp_path: Path, monkey
     _watched_ffmpeg(tmp_path, monkeypatch)
     plan = make_plan(probe_source(clip), SMALL, threads=1)
     encode_video(clip, plan, 0, tmp_path, progress=lambda _: None, stop=threading.Event())
-    names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
+    lines = (tmp_path / "environment").read_text().splitlines()
+    names = {line.removeprefix("export ").partition("=")[0] for line in lines}
     assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"LC_ALL", "MALLOC_ARENA_MAX"}  # the others are the shell's own
 
     printed = bytearray()
@@ -217,17 +218,28 @@ def test_stop_ends_ffmpeg_within_10_s_when_it_is_encoding(tmp_path: Path, monkey
     assert _ended(int(pid_file.read_text()))
 
 
-def test_ffmpeg_ends_when_the_program_around_it_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ffmpeg_ends_when_the_program_around_it_is_killed(tmp_path: Path) -> None:
     clip = _endless_clip(tmp_path / "a.mp4")
     output = tmp_path / "output"
     first_start = ["-m", "tasks.transcode", str(clip), str(output), "--profile", "fast"]
-    pid_file = _watched_ffmpeg(tmp_path, monkeypatch)
     with subprocess.Popen([sys.executable, *first_start], cwd=ROOT, stderr=subprocess.DEVNULL) as program:
         try:
             wait_for((output / "units" / "0000" / "480p.whole").exists, limit_s=60, what="ffmpeg's first file")
+            children = _processes_reading(clip) - {program.pid}
+            assert children, "ffmpeg is not running"
         finally:
             program.kill()
-    wait_for(lambda: _ended(int(pid_file.read_text())), limit_s=10, what="ffmpeg's end")
+    wait_for(lambda: all(_ended(pid) for pid in children), limit_s=10, what="ffmpeg's end")
+
+
+def _processes_reading(path: Path) -> set[int]:
+    """Return the processes that have this path in their arguments."""
+    found = set()
+    for arguments in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if os.fsencode(path) in arguments.read_bytes():
+                found.add(int(arguments.parent.name))
+    return found
 
 
 def test_silent_child_ends_when_its_parent_is_killed() -> None:

@@ -222,6 +222,26 @@ BACKLOG_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SERVICES}/test_grant.py::test_limit_follows_the_queue_when_aws_reports_its_vcpus",),
     ),
     Patch(
+        name="one owner's uploads may fill AWS Batch",
+        promise=16,
+        file=_GRANT,
+        old="        if turn is not Turn.UPLOAD:\n",
+        new="        if True:\n",
+        tests=(
+            f"{_SERVICES}/test_grant.py::test_next_upload_waits_behind_few_others_when_one_owner_uploads_very_many",
+        ),
+    ),
+    Patch(
+        name="an owner's full share is an alarm",
+        promise=9,
+        file=_GRANT,
+        old="Q(fence=0, video__owner__in=full)\n",
+        new="Q(pk__in=[])\n",
+        tests=(
+            f"{_SERVICES}/test_grant.py::test_next_upload_waits_behind_few_others_when_one_owner_uploads_very_many",
+        ),
+    ),
+    Patch(
         name="a full AWS Batch is an alarm",
         promise=9,
         file=_GRANT,

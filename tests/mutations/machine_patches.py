@@ -22,14 +22,6 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_PIPELINE}::test_container_keeps_its_place_until_sigterm_when_it_suspects_its_machine",),
     ),
     Patch(
-        name="a machine without the folder of the uploads draws the queue",
-        promise=6,
-        file="tasks/container/program.py",
-        old="            hold_place(Reason.MISCONFIGURED, text, shutting_down=threading.Event())\n",
-        new="            pass\n",
-        tests=(f"{_PIPELINE}::test_container_holds_a_machine_when_the_uploads_are_not_mounted[no folder]",),
-    ),
-    Patch(
         name="a failing disk is not held",
         promise=6,
         file="tasks/lifecycle/reasons.py",
@@ -193,5 +185,51 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         old='update(stage="fetch", scratch_mib=scratch_mib)\n',
         new="update(scratch_mib=scratch_mib)\n",
         tests=(f"{_ROWS}::test_nobody_is_ahead_when_the_earlier_one_has_its_room",),
+    ),
+    Patch(
+        name="a disk without room for a folder counts against the job",
+        promise=6,
+        file="tasks/container/program.py",
+        old='prefix="batchreel-", dir=os.environ.get("TMPDIR"), ignore_cleanup_errors=True',
+        new='prefix="batchreel-", ignore_cleanup_errors=True',
+        tests=(
+            "tests/integration/test_pipeline_suspect.py::test_attempt_is_not_counted_when_no_folder_for_the_work_can_be_made",
+        ),
+    ),
+    Patch(
+        name="an encoder that crashes at its version is missing",
+        promise=6,
+        file="tasks/transcode/sandbox/ffmpeg.py",
+        old="        if end.returncode in CRASHES:\n            raise",
+        new="        if False:\n            raise",
+        tests=(
+            "tests/media/test_encoder_faults.py::test_encoder_is_only_suspected_when_it_crashes_before_it_prints_its_version",
+        ),
+    ),
+    Patch(
+        name="a crash of the decoder condemns good units",
+        promise=6,
+        file="tasks/transcode/verify/decode.py",
+        old=', "ENCODER_CRASHED", "ENCODER_KILLED"})',
+        new="})",
+        tests=("tests/media/test_decode_check.py::test_unit_is_not_at_fault_when_the_decoder_crashes",),
+    ),
+    Patch(
+        name="what a disk does not give is replaced by silence",
+        promise=6,
+        file="tasks/transcode/sandbox/ffmpeg.py",
+        old="        _read_again(reads, throttle.call, stop)\n",
+        new="        pass\n",
+        tests=("tests/media/test_encoder_faults.py::test_disk_is_at_fault_when_the_source_cannot_be_read",),
+    ),
+    Patch(
+        name="each unit of a damaged source reads all of it again",
+        promise=6,
+        file="tasks/transcode/sandbox/ffmpeg.py",
+        old="        _readable.add(identity)\n",
+        new="        pass\n",
+        tests=(
+            "tests/media/test_encoder_faults.py::test_damaged_source_is_read_again_once_when_its_units_report_errors",
+        ),
     ),
 )

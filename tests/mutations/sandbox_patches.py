@@ -93,15 +93,23 @@ SANDBOX_PATCHES: tuple[Patch, ...] = (
         file=f"{_SANDBOX}/process.py",
         old="            os.waitpid(-child.pid, 0)\n",
         new="            break\n",
-        tests=(f"{_WALLS}::test_child_leaves_no_process_behind_when_it_has_started_some",),
+        tests=(f"{_WALLS}::test_child_leaves_no_process_behind_when_the_kernel_has_no_seccomp_filter",),
     ),
     Patch(
-        name="decoders can leave their process group",
+        name="decoders can create processes",
         promise=14,
         file=f"{_SANDBOX}/seccomp.py",
-        old='    "setsid": (112, 157),\n',
+        old="        instruction(_IF_ANY_BIT, _THREAD, 1, 0),\n",
+        new="        instruction(_IF_ANY_BIT, _THREAD, 1, 1),\n",
+        tests=(f"{_WALLS}::test_child_creates_no_process_when_it_would_have_its_own_cpu_limit",),
+    ),
+    Patch(
+        name="decoders can fork",
+        promise=14,
+        file=f"{_SANDBOX}/seccomp.py",
+        old='    "fork": (57, _ABSENT),\n',
         new="",
-        tests=(f"{_WALLS}::test_child_leaves_no_process_behind_when_it_has_started_some",),
+        tests=(f"{_WALLS}::test_child_creates_no_process_when_it_would_have_its_own_cpu_limit",),
     ),
     Patch(
         name="decoders can truncate files by their paths",
@@ -141,9 +149,10 @@ SANDBOX_PATCHES: tuple[Patch, ...] = (
         name="a stalled disk fails an attempt",
         promise=6,
         file=f"{_SANDBOX}/ffmpeg.py",
-        old='        run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)\n',
+        old='        end = run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)\n',
         new="        import subprocess\n\n"
-        '        printed += subprocess.run([binary, "-version"], capture_output=True, timeout=1, env={}).stdout\n',
+        '        end = subprocess.run([binary, "-version"], capture_output=True, timeout=1, env={})\n'
+        "        printed += end.stdout\n",
         tests=(f"{_PROGRESS}::test_version_of_ffmpeg_is_read_when_the_machine_stands_still_meanwhile",),
     ),
     Patch(

@@ -29,7 +29,7 @@ SLOW_AWS_PATCHES: tuple[Patch, ...] = (
         name="slow responses always leave out the same attempts",
         promise=13,
         file="tasks/services/ticks/observe.py",
-        old="    random.Random(tick).shuffle(others)  # noqa: S311 - no secret\n",
+        old="    random.Random(tick).shuffle(others)  # noqa: S311 - an order, not a secret\n",
         new="",
         tests=(f"{_SERVICES}/test_slow_describe.py::test_every_attempt_is_polled_in_time_when_calls_are_slow",),
     ),

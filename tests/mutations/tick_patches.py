@@ -338,7 +338,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
         name="ended attempts are polled forever",
         promise=13,
         file="tasks/services/ticks/reap.py",
-        old="        .exclude(batch_status__in=FINAL_STATUSES)\n",
+        old="        .exclude(batch_job_is_over())\n",
         new="",
         tests=(
             f"{_SERVICES}/test_cancel_delete_reap.py::test_batch_job_is_terminated_until_it_ends_when_its_job_is_cancelled",

@@ -57,7 +57,6 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E060", {"audit_s": 59}),
     ("batchreel.E061", {"push_timeout_s": 39}),
     ("batchreel.E062", {"event_time_limit_s": 6}),
-    ("batchreel.E033", {"machine_hold_s": 900}),
 ]
 RIGHT_NUMBERS: list[dict[str, Any]] = [
     {},

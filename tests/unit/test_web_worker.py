@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from project import web_worker
-from project.web_pace import Pace, TooSlowError
+from project.web import head as web_head
+from project.web.pace import Pace, TooSlowError
 
 WINDOW_S, LEAST_BYTES_PER_S = 30.0, 100
 LEAST_BYTES = 3000
@@ -24,21 +24,21 @@ LEAST_BYTES = 3000
     ],
 )
 def test_length_of_a_body_is_read_when_it_is_announced(fields: bytes, size_bytes: int) -> None:
-    assert web_worker._announced_bytes(b"POST / HTTP/1.1\r\n" + fields + b"\r\n") == size_bytes
+    assert web_head.announced_bytes(b"POST / HTTP/1.1\r\n" + fields + b"\r\n") == size_bytes
 
 
 @pytest.mark.parametrize("value", [b"", b"-1", b"+1", b"1 2", b"1,1", b"1_0", b"0x1", b"1" * 19, b"0" * 17 + b"x"])
 def test_length_of_a_body_is_refused_when_it_is_malformed(value: bytes) -> None:
-    assert web_worker._announced_bytes(b"POST / HTTP/1.1\r\nContent-Length: " + value + b"\r\n\r\n") is None
+    assert web_head.announced_bytes(b"POST / HTTP/1.1\r\nContent-Length: " + value + b"\r\n\r\n") is None
 
 
 def test_length_of_a_body_is_refused_when_there_are_several() -> None:
-    assert web_worker._announced_bytes(b"POST / HTTP/1.1\r\n" + 2 * b"Content-Length: 1\r\n" + b"\r\n") is None
+    assert web_head.announced_bytes(b"POST / HTTP/1.1\r\n" + 2 * b"Content-Length: 1\r\n" + b"\r\n") is None
 
 
 def test_patterns_never_backtrack_when_a_header_is_long() -> None:
     # With one unbounded repeat after a fixed text, the time is linear in the header's size.
-    patterns = [each.pattern for each in vars(web_worker).values() if isinstance(each, re.Pattern)]
+    patterns = [each.pattern for each in vars(web_head).values() if isinstance(each, re.Pattern)]
     assert patterns
     assert [each for each in patterns if len(re.findall(rb"[*+]|,\}", each)) > 1] == []
 

@@ -63,7 +63,8 @@ def test_scheduler_keeps_files_in_one_process_when_it_distributes_tests(
     assert len(distributed) == 6 * len({*SIMULATIONS, *QUICK, *OTHERS})
     for file in (*QUICK, *OTHERS):
         assert len({process for name, process, _ in distributed if name == file}) == 1, distributed
-    base = os.nice(0)
-    low = [name for name, _, nice in distributed if nice == base + NICE]
+    # These tests themselves may run with low priority, and 19 is the lowest.
+    lowest = min(os.nice(0) + NICE, 19)
+    low = [name for name, _, nice in distributed if nice == lowest]
     assert low[0] == SIMULATIONS[0]
     assert set(low) <= {*SIMULATIONS, *QUICK}

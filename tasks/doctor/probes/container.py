@@ -16,7 +16,7 @@ from django.db import DatabaseError, connection
 
 from ...conf import bridge_settings
 from ...database_role import GRANTS
-from ...setting_checks import setting_problems
+from ...setting_checks import check_storage, setting_problems
 from ...storage.keys import CONTAINER_DOCTOR_FOLDER
 from ...transcode import landlock_abi, try_walls
 from ..finding import failed, ok, warning
@@ -34,7 +34,7 @@ _ROLE_FIX = "Set the secret DATABASE_URL to the URL of a role created with `mana
 def check_from_container() -> Iterator[Finding]:
     """Yield the findings of every check that can run inside a container."""
     yield ok("program", f"Revision {os.environ.get('BATCHREEL_REVISION', 'unknown')} runs on {platform.machine()}.")
-    problems = setting_problems()
+    problems = [*setting_problems(), *check_storage()]
     yield from (failed("settings", f"{each.text} ({each.code})", fix=each.hint) for each in problems)
     yield from _database()
     yield from check_ffmpeg()

@@ -22,13 +22,13 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
-from ...lifecycle.observation import FINAL_STATUSES
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitState
 from ...models import Attempt, DirectUpload, Job, Unit, Video
 from ...storage.bucket import default_bucket
 from ...storage.folders import remove_folders
 from ...storage.keys import job_folder, published_folder, sources_folder, unit_folder
 from ..requests.direct_upload import delete_abandoned_uploads
+from ..state.in_batch import batch_job_is_over
 from ..state.locking import lock_job
 from ..state.transition import append_event
 from ..ticks.reap import POLL_ENDED_FOR
@@ -199,8 +199,9 @@ def _with_containers(attempts: Any) -> Any:
     These are live ones, and ended ones until AWS reports their Batch job as ended or missing.
     """
     live = Q(state__in=LIVE_ATTEMPT_STATES)
-    gone = Q(batch_status__in=FINAL_STATUSES) | Q(missing_responses__gte=bridge_settings().missing_responses_limit)
-    exiting = ~gone & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - POLL_ENDED_FOR)
+    exiting = (
+        ~batch_job_is_over() & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - POLL_ENDED_FOR)
+    )
     return attempts.filter(live | exiting)
 
 

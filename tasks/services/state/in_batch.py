@@ -18,7 +18,12 @@ def in_batch() -> Q:
     These are live ones, and ended ones until AWS reports their Batch job as ended or missing. So one
     who uploads and deletes again and again does not fill the queue past its limit.
     """
-    conf = bridge_settings()
-    gone = Q(batch_status__in=FINAL_STATUSES) | Q(missing_responses__gte=conf.missing_responses_limit)
-    ended = Q(batch_job_id__isnull=False, ended_at__gt=Now() - timedelta(seconds=conf.final_status_wait_s)) & ~gone
+    recently = Now() - timedelta(seconds=bridge_settings().final_status_wait_s)
+    ended = Q(batch_job_id__isnull=False, ended_at__gt=recently) & ~batch_job_is_over()
     return Q(state__in=LIVE_ATTEMPT_STATES) | ended
+
+
+def batch_job_is_over() -> Q:
+    """Match attempts whose Batch job AWS has reported as ended, or has not had for several responses."""
+    missing = Q(missing_responses__gte=bridge_settings().missing_responses_limit)
+    return Q(batch_status__in=FINAL_STATUSES) | missing

@@ -9,6 +9,7 @@ room, a backlog of any size costs nothing.
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, OperationalError, connection, transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 
 from ...batch.errors import BatchError
@@ -65,7 +66,7 @@ _NEXT = """
                   FROM batchreel_job AS job
                  WHERE job.next_attempt_at <= statement_timestamp() AND {condition}) AS due
     ) AS waiting
-     WHERE place <= %(limit)s
+     WHERE place <= COALESCE((%(room)s::jsonb ->> owner)::int, %(room_of_others)s)
      ORDER BY is_new, place,
            COALESCE((SELECT number FROM batchreel_ownerturn AS served
                       WHERE served.owner = waiting.owner AND served.turn = %(turn)s), 0),
@@ -94,6 +95,15 @@ def due_jobs() -> Any:
 def live_leads_count() -> int:
     """Return the number of leads that are in AWS Batch or about to be submitted. Helpers have their own limit."""
     return Attempt.objects.filter(in_batch(), helps=None).count()
+
+
+def _live_by_owner() -> dict[str, int]:
+    """Return the number of live leads of uploads, for each owner who has some. A bulk request has its own limit."""
+    live = Attempt.objects.filter(
+        in_batch(), helps=None, job__priority=JobPriority.UPLOAD, job__video__owner__isnull=False
+    )
+    owners = live.order_by().values_list("job__video__owner").annotate(Count("pk"))
+    return {str(owner): count for owner, count in owners}
 
 
 def current_limits(counter: GrantCounter | None = None) -> Limits:
@@ -128,7 +138,7 @@ def _grant(limit: int) -> GrantSummary:
     limits = current_limits(counter)
     live = live_leads_count()
     summary = GrantSummary()
-    waiting = _Waiting(limit=limit)
+    waiting = _Waiting(limit=limit, owner_limit=limits.owner)
     served: dict[tuple[str, Turn], int] = {}
     while len(summary.attempts) < limit:
         granted = counter.granted + len(summary.attempts)
@@ -154,8 +164,8 @@ def _grant(limit: int) -> GrantSummary:
 class _Waiting:
     """The due jobs of each turn, locked and in order, read when the turn is first served."""
 
-    def __init__(self, *, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, *, limit: int, owner_limit: int) -> None:
+        self._limit, self._owner_limit = limit, owner_limit
         self._jobs: dict[Turn, list[tuple[Job, str]]] = {}
 
     def has_any(self, turn: Turn) -> bool:
@@ -170,12 +180,20 @@ class _Waiting:
         with connection.cursor() as cursor:
             cursor.execute(
                 _NEXT.format(condition=_CONDITIONS[turn]),
-                {"turn": turn.value, "limit": self._limit},
+                {"turn": turn.value, "limit": self._limit, **self._rooms(turn)},
             )
             owners: dict[uuid.UUID, str] = dict(cursor.fetchall())
         locked = due_jobs().select_for_update(skip_locked=True, of=("self",)).defer("plan")
         jobs = {job.pk: job for job in locked.filter(pk__in=list(owners))}
         return [(jobs[pk], owner) for pk, owner in owners.items() if pk in jobs]
+
+    def _rooms(self, turn: Turn) -> dict[str, str | int]:
+        """Return how many more attempts each owner with live ones may get, and how many the other owners may get."""
+        if turn is not Turn.UPLOAD:
+            return {"room": "{}", "room_of_others": self._limit}
+        room = {owner: max(0, self._owner_limit - live) for owner, live in _live_by_owner().items()}
+        # Uploads without an owner may be those of many people.
+        return {"room": json.dumps(room | {"": self._limit}), "room_of_others": self._owner_limit}
 
 
 def _grant_or_put_back(job: Job) -> Attempt | None:
@@ -264,5 +282,6 @@ def waits_for_room() -> Q:
     limits, live = current_limits(), live_leads_count()
     if 4 * live >= 3 * limits.total:
         return Q(pk__isnull=False)
-    is_bulk = Q(priority=JobPriority.BULK)
-    return is_bulk if 4 * live >= 3 * limits.bulk else Q(pk__in=[])
+    full = [owner for owner, count in _live_by_owner().items() if 4 * count >= 3 * limits.owner]
+    of_full_owner = Q(fence=0, video__owner__in=full)
+    return of_full_owner | Q(priority=JobPriority.BULK) if 4 * live >= 3 * limits.bulk else of_full_owner

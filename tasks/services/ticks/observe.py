@@ -94,7 +94,7 @@ def describe(
 def _shuffled(due: list[Attempt], tick: int) -> list[Attempt]:
     """Keep the first page, which has the most urgent attempts, and shuffle the others."""
     others = due[DESCRIBE_LIMIT_IDS:]
-    random.Random(tick).shuffle(others)  # noqa: S311 - no secret
+    random.Random(tick).shuffle(others)  # noqa: S311 - an order, not a secret
     return due[:DESCRIBE_LIMIT_IDS] + others
 
 

@@ -30,6 +30,7 @@ from ...lifecycle.reasons import HELD
 from ...lifecycle.states import LIVE_ATTEMPT_STATES
 from ...models import Attempt, Tick
 from ...schedule.ticks import REAP
+from ..state.in_batch import batch_job_is_over
 from .observe import apply_observation, describe
 
 logger = logging.getLogger(__name__)
@@ -181,10 +182,9 @@ def ended_without_final_status() -> QuerySet[Attempt]:
         Attempt.objects.filter(
             batch_job_id__isnull=False,
             ended_at__gt=Now() - POLL_ENDED_FOR,
-            missing_responses__lt=bridge_settings().missing_responses_limit,
         )
         .exclude(state__in=LIVE_ATTEMPT_STATES)
-        .exclude(batch_status__in=FINAL_STATUSES)
+        .exclude(batch_job_is_over())
         .exclude(_exiting())
         .order_by(F("terminate_called_at").asc(nulls_first=True), "ended_at")
     )

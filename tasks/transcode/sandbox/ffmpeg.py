@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 
-from ..errors import EncodeError, EncoderCrashedError
+from ..errors import EncodeError, EncoderCrashedError, StoppedError
 from .limits import MAX_SOURCE_PX, ChildLimits
 from .process import CRASHES, run_child
 from .read_guard import PartialFile
@@ -29,6 +29,8 @@ ENGINE_VERSION = 6
 """Increases when the same plan would produce different bytes, or when earlier units lack something
 that publishing needs.
 """
+
+_BLOCK_BYTES = 4 * 1024 * 1024
 
 _VERSION_LIMITS = ChildLimits(memory_bytes=3072 * 1024 * 1024, cpu_s=60, file_bytes=0)
 
@@ -59,7 +61,9 @@ def _version_of(binary: str) -> str:
     printed = bytearray()
     # Like all children, without a deadline: on a stalled disk, it takes as long as it takes.
     with suppress(OSError):
-        run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)
+        end = run_child([binary, "-version"], limits=_VERSION_LIMITS, on_output=printed.extend)
+        if end.returncode in CRASHES:
+            raise _failure(end.returncode, end.stderr)
     match printed.decode(errors="replace").split():
         case ["ffmpeg", "version", version, *_]:
             return version
@@ -131,9 +135,41 @@ def run_ffmpeg(
         paths={"read": reads, "write": [] if writes_below is None else [writes_below]},
         partial_file=None if present is None else PartialFile(reads[0], present),
     )
+    if _READ_ERROR in end.stderr:
+        _read_again(reads, throttle.call, stop)
     if end.returncode != 0:
         raise _failure(end.returncode, end.stderr)
     return end.cpu_s
+
+
+_READ_ERROR = "Input/output error"
+"""What libav reports for damaged files as well as for a disk that cannot be read. ffmpeg takes the latter for
+the end of the file, ends with 0, and filters fill what is missing with silence and the last frame
+(findings/ffmpeg-read-error-becomes-silence.sh)."""
+
+
+_readable: set[tuple[int, int, int]] = set()
+"""Files (device, inode, time of the last change) that could be read to their end: once is enough, since a
+damaged file may give this error in each of its units."""
+
+
+def _read_again(paths: Sequence[Path], reading: Callable[[int], None], stop: threading.Event) -> None:
+    """Read the files to their end, once each. Raises EncodeError DISK_FAILED if that fails, or StoppedError."""
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                identity = (status.st_dev, status.st_ino, status.st_mtime_ns)
+                if identity in _readable:
+                    continue
+                while file.read(_BLOCK_BYTES):
+                    reading(file.tell())
+                    if stop.is_set():
+                        raise StoppedError
+        except OSError as error:
+            message = f"The disk with the source cannot be read ({error})."
+            raise EncodeError(code="DISK_FAILED", message=message) from error
+        _readable.add(identity)
 
 
 _BROKEN_DISK = ("Read-only file system", "Structure needs cleaning")

@@ -1,4 +1,4 @@
-"""The seccomp filters of a child. It can use no sockets, reach no other processes, make no namespaces, change no files.
+"""The seccomp filters of a child: no sockets, no other processes, no new namespaces, no changes to files.
 
 The last is what Landlock leaves open: attributes of any file, and before its ABI 3 truncation. A second
 filter lets another process watch what it reads.
@@ -38,6 +38,9 @@ _FIRST_X32 = 0x40000000
 _NEW_NAMESPACES = 0x7E020000
 """All CLONE_NEW* flags of clone(2), except CLONE_NEWTIME, which only unshare and clone3 accept."""
 
+_THREAD = 0x10000
+"""CLONE_THREAD. Without it, clone creates a process, whose CPU time would have a limit of its own: setrlimit(2)."""
+
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3 = 435
 """Its flags are in memory, where a filter cannot read them. With ENOSYS, the C library falls back
@@ -74,7 +77,9 @@ _DENIED: dict[str, tuple[int, int]] = {
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
-    # Memory and files of other processes of the same user.
+    # Other processes: to create one needs clone, too. Memory and files of those of the same user.
+    "fork": (57, _ABSENT),
+    "vfork": (58, _ABSENT),
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -103,9 +108,6 @@ _DENIED: dict[str, tuple[int, int]] = {
     "setns": (308, 268),
     "unshare": (272, 97),
     "open_by_handle_at": (304, 265),
-    # Leaving the process group, in which a child and all that it starts are ended.
-    "setsid": (112, 157),
-    "setpgid": (109, 154),
     # Size and attributes of files by their paths; ftruncate needs a file that is open for writing.
     "truncate": (76, 45),
     "chmod": (90, _ABSENT),
@@ -259,7 +261,8 @@ def _if_equal(number: int, then: list[bytes]) -> list[bytes]:
 def _clone_checks() -> list[bytes]:
     return [
         instruction(_LOAD, _ARGUMENTS_AT[0]),
-        instruction(_IF_ANY_BIT, _NEW_NAMESPACES, 0, 1),
+        instruction(_IF_ANY_BIT, _NEW_NAMESPACES, 1, 0),
+        instruction(_IF_ANY_BIT, _THREAD, 1, 0),
         instruction(_RETURN, _EPERM),
         instruction(_RETURN, _ALLOW),
     ]

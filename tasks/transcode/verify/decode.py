@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from ..errors import UnitKey
 
 
-_NOT_THE_UNITS_FAULT = frozenset({"DISK_FULL", "DISK_FAILED", "NO_PROGRESS"})
-"""Codes of runs that failed because of the machine. Encoding the unit again would not help."""
+_NOT_THE_UNITS_FAULT = frozenset({"DISK_FULL", "DISK_FAILED", "NO_PROGRESS", "ENCODER_CRASHED", "ENCODER_KILLED"})
+"""Codes of runs that failed because of the machine. Encoding the unit again would not help: it has its
+checksum, so what crashes here is not damage on the way."""
 
 
 def undecodable_units(

@@ -200,6 +200,27 @@ def test_last_known_queue_stays_when_aws_denies_reading_it(batch: ScriptedBatch)
     assert (batch.queue_reads, current_limits().total) == (4, 64)
 
 
+def test_next_upload_waits_behind_few_others_when_one_owner_uploads_very_many(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"max_in_batch": IN_BATCH}
+    busy, other = accounts(2)
+    add_jobs(busy, 5)
+    submit_due(batch=batch)
+    add_jobs(busy, 2 * IN_BATCH, priority="upload", hours=3)
+    for _ in range(3):
+        submit_due(batch=batch)
+    of_busy = Attempt.objects.filter(job__video__owner=busy, job__priority="upload")
+    assert of_busy.count() == current_limits().owner < IN_BATCH - 5
+    age(Job, "next_attempt_at", seconds=601)
+    assert overdue_jobs().count() == 0, "they wait for their owner's turn"
+    (upload,) = add_jobs(other, 1, priority="upload")
+    (unowned,) = add_jobs(None, 1, priority="upload")
+    submit_due(batch=batch)
+    assert {str(upload), str(unowned)} <= {each.parameters["job_id"] for each in batch.submissions}
+    assert of_busy.count() == current_limits().owner
+
+
 def test_imported_video_is_a_bulk_job_when_only_a_tick_found_it() -> None:
     Video.objects.bulk_create([Video(title="old", source="sources/old.mp4")])
     request_missing_jobs(limit=10)

@@ -109,7 +109,6 @@ def _run(examples: int, *, start: int = 0) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=STEPS,
-            deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),

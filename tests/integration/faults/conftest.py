@@ -110,6 +110,16 @@ def hasty_web(web_environment: dict[str, str], tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
+def forgetful_web(web_environment: dict[str, str], tmp_path: Path) -> Iterator[WebSite]:
+    """One web process with one thread, which keeps little of requests and responses."""
+    forgetful = ("--worker-class", "tests.integration.faults.hasty_worker.ForgetfulWorker")
+    web = WebSite(web_environment, tmp_path, *forgetful, "--threads", "1")
+    web.wait_until_it_responses()
+    yield web
+    web.kill()
+
+
+@pytest.fixture
 def connections() -> Iterator[ExitStack]:
     """Yield a stack that closes the test's connections."""
     with ExitStack() as connections:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from project.web_worker import BufferingWorker
+from project.web.worker import BufferingWorker
 
 
 class HastyWorker(BufferingWorker):
@@ -13,6 +13,7 @@ class HastyWorker(BufferingWorker):
 
 
 class ForgetfulWorker(BufferingWorker):
-    """A worker that keeps less than two responses of a megabyte."""
+    """A worker that keeps less than two megabytes of requests, and of responses."""
 
+    buffered_limit_bytes = 1024 * 1024
     unsent_limit_bytes = 1024 * 1024

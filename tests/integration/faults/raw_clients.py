@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 THREADS = 2
 LIMIT_S = 20
 """A thread that waits for a slow client would wait for much longer."""
-LARGE_FILE = os.urandom(16 * 1024**2)
-"""More than the kernel buffers for a connection."""
+LARGE_FILE = os.urandom(32 * 1024**2)
+"""More than the kernel and the web process buffer for a connection."""
 SMALL_FILE = LARGE_FILE[: 1024**2]
 
 

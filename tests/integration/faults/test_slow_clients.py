@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import select
 import socket
 import ssl
 import time
@@ -135,6 +136,31 @@ def test_health_responds_when_every_thread_waits_for_the_database(
             assert (response.status_code, response.text) == (HTTPStatus.OK, "ok")
             assert not any(each.done() for each in pending)
         assert {each.result().status_code for each in pending} == {HTTPStatus.OK}, "the login page"
+
+
+def test_complete_request_is_refused_when_those_that_wait_for_a_thread_fill_the_memory(
+    forgetful_web: WebSite, program_environment: dict[str, str], connections: ExitStack
+) -> None:
+    body = FORM.ljust(768 * 1024, b"x")
+    request = HEAD.replace(b": %d\r\n" % len(FORM), b": %d\r\n" % len(body)) + b"\r\n" + body
+    first, second, later = (connect(forgetful_web, connections) for _ in range(3))
+    with psycopg.connect(program_environment["DATABASE_URL"]) as locker, locker.transaction():
+        locker.execute("LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE")
+        holder = connect(forgetful_web, connections)
+        holder.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: sessionid=%b\r\n\r\n" % (b"a" * 32))
+        wait_for(lambda: waiting_sessions() == 1, what="the wait of the only thread for the table")
+        first.sendall(request)
+        second.sendall(request)
+        # The event loop may receive both by turns.
+        (refused,), _, _ = select.select([first, second], [], [], LIMIT_S)
+        received(refused, rb"HTTP/1.1 503 Service Unavailable\r\n")
+        kept = first if refused is second else second
+        assert is_waiting(kept)
+    kept.settimeout(LIMIT_S)
+    received(kept, rb"HTTP/1.1 403.*</html>")
+    wait_for(lambda: kept.recv(65536) == b"", limit_s=LIMIT_S, what="the end of the connection")
+    later.sendall(request)
+    received(later, rb"HTTP/1.1 403.*</html>")
 
 
 def waiting_sessions() -> int:

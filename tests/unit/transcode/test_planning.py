@@ -7,7 +7,7 @@ import json
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.transcode import PROFILES, EncodeError, KeyFrame, Plan, make_plan
@@ -24,7 +24,6 @@ SHORT = dataclasses.replace(STANDARD, unit_segments=1, warm_up_gops=1)
     unit_segments=st.integers(1, 10),
     is_ramped=st.booleans(),
 )
-@settings(deadline=None)
 def test_units_cover_every_frame_once_when_length_and_rate_vary(
     frames: int, rate: Fraction, unit_segments: int, is_ramped: bool
 ) -> None:

@@ -1,4 +1,4 @@
-"""Gunicorn's configuration: `gunicorn project.wsgi --config python:project.web_server`.
+"""Gunicorn's configuration: `gunicorn project.wsgi --config python:project.web.server`.
 
 GUNICORN_CMD_ARGS and the command line take precedence over these values.
 """
@@ -9,7 +9,7 @@ import os
 
 # Two processes, so that one that restarts or is busy with Python leaves the other.
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-worker_class = "project.web_worker.BufferingWorker"
+worker_class = "project.web.worker.BufferingWorker"
 threads = 8
 graceful_timeout = 30
 # Longer than an AWS load balancer's idle timeout (60 s), so that the balancer closes idle connections, never this side.

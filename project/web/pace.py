@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-UNSENT_BYTES = 2 * 1024**2
-"""What a thread leaves to the event loop of a response that its client reads slowly. Only media and
-uploaded files are larger."""
+UNSENT_BYTES = 8 * 1024**2
+"""What a thread leaves to the event loop of a response that its client reads slowly. The signed
+playlist of a video of 12 hours has 4 MiB without compression; only media and uploaded files are larger."""
 
 _BLOCK_BYTES = 256 * 1024
 

@@ -13,7 +13,6 @@ client is too slow, and so does the event loop (`PacedSocket`). How long a view 
 
 from __future__ import annotations
 
-import re
 import selectors
 import socket
 import time
@@ -23,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from project.web_pace import PacedSocket, TooSlowError
+from project.web.head import HEAD_END, announced_bytes, expects_continue, has_transfer_encoding
+from project.web.pace import PacedSocket, TooSlowError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -34,23 +34,12 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 """Largest request line and header. Browsers send less than 16 KiB."""
 
-MAX_BUFFERED_BYTES = 64 * 1024 * 1024
-"""What a process buffers for all incomplete requests together, in addition to SMALL_BYTES for each connection."""
-
 SMALL_BYTES = 16 * 1024
-"""An incomplete request of this size is kept even when MAX_BUFFERED_BYTES is used up."""
+"""A request of this size is kept even when `buffered_limit_bytes` is used up."""
 
 _RECEIVE_BYTES = 64 * 1024
 _LINGER_S = 2.0
-_HEAD_END = b"\r\n\r\n"
 _HEALTH = b"GET /health/ "
-_LENGTH_DIGITS = 18
-"""More than any limit has; int() refuses thousands."""
-
-# At most one unbounded repeat in each pattern: two next to each other take time quadratic in the header's size.
-_LENGTH = re.compile(rb"\r\ncontent-length:([^\r\n]*)", re.IGNORECASE)
-_TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
-_EXPECTS_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -61,16 +50,6 @@ class _Incoming:
     deadline_s: float
     searched_bytes: int = 0
     whole_bytes: int | None = None
-
-
-def _announced_bytes(head: bytes) -> int | None:
-    """Return the body's length by the header: 0 without one, None if it is malformed or there are several."""
-    lengths = [length.strip(b" \t") for length in _LENGTH.findall(head)]
-    if not lengths:
-        return 0
-    if len(lengths) > 1 or len(lengths[0]) > _LENGTH_DIGITS or not lengths[0].isdigit():
-        return None
-    return int(lengths[0])
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no types
@@ -89,14 +68,19 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
     """Least average in such a window, for bodies that a thread receives and for all responses: the scripts
     of a page arrive in half a minute, and a video of the lowest rung needs more."""
 
+    buffered_limit_bytes = 64 * 1024 * 1024
+    """What a process keeps of all requests together, until their responses: those that arrive, and those that wait
+    for a thread. Each connection may have SMALL_BYTES in addition."""
+
     unsent_limit_bytes = 64 * 1024 * 1024
-    """What a process keeps of all responses together. Above it, the client that has read for longest is cut off."""
+    """What a process keeps of all responses together. Above it, the client with the largest remainder is cut off."""
 
     def init_process(self) -> None:
         """Prepare the tables of connections. Called by Gunicorn in the new process."""
         self._incoming: dict[TConn, _Incoming] = {}
         self._closing: dict[TConn, float] = {}
         self._sending: dict[TConn, Future[Any]] = {}
+        self._passed_bytes: dict[TConn, int] = {}
         self._buffered_bytes = 0
         self._expired_at_s = time.monotonic()
         super().init_process()
@@ -127,6 +111,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Keep the connection, or close it. Gunicorn would wait here for the client's end of the connection."""
+        self._buffered_bytes -= self._passed_bytes.pop(conn, 0)
         if not self.cfg.is_ssl and conn.sock.unsent and not conn.sock.is_too_slow:
             self._send_later(conn, fs)
         elif self.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():
@@ -141,7 +126,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         self._sending[conn] = fs
         self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._send_rest, conn))
         if sum(len(each.sock.unsent) for each in self._sending) > self.unsent_limit_bytes:
-            self._cut_off(next(iter(self._sending)))
+            self._cut_off(max(self._sending, key=lambda each: len(each.sock.unsent)))
 
     def _send_rest(self, conn: TConn, _socket: object) -> None:
         try:
@@ -208,18 +193,17 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         incoming = self._incoming[conn]
         if incoming.whole_bytes is None and not self._read_head(conn, incoming):
             return
-        whole_bytes = incoming.whole_bytes or 0
-        if len(incoming.data) >= whole_bytes:
-            self._pass_on(conn, is_whole=True)
-        elif self._buffered_bytes > MAX_BUFFERED_BYTES and len(incoming.data) > SMALL_BYTES:
+        if self._buffered_bytes > self.buffered_limit_bytes and len(incoming.data) > SMALL_BYTES:
             self._refuse(conn, "503 Service Unavailable")
+        elif len(incoming.data) >= (incoming.whole_bytes or 0):
+            self._pass_on(conn, is_whole=True)
 
     def _read_head(self, conn: TConn, incoming: _Incoming) -> bool:
         """Set `whole_bytes` from the header. Return False if that is not possible, or nothing is left to do."""
         # Not from the beginning: a client may send its header byte by byte.
-        head_bytes = incoming.data.find(_HEAD_END, incoming.searched_bytes) + len(_HEAD_END)
-        if head_bytes < len(_HEAD_END):
-            incoming.searched_bytes = max(0, len(incoming.data) - len(_HEAD_END))
+        head_bytes = incoming.data.find(HEAD_END, incoming.searched_bytes) + len(HEAD_END)
+        if head_bytes < len(HEAD_END):
+            incoming.searched_bytes = max(0, len(incoming.data) - len(HEAD_END))
             if len(incoming.data) > MAX_HEAD_BYTES:
                 self._refuse(conn, "431 Request Header Fields Too Large")
             return False
@@ -227,21 +211,24 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         if head.startswith(_HEALTH):
             self._reply(conn, "200 OK", b"ok")
             return False
-        body_bytes = _announced_bytes(head)
+        body_bytes = announced_bytes(head)
         if body_bytes is None:
             self._refuse(conn, "400 Bad Request")
             return False
-        if body_bytes > MAX_BODY_BYTES or _TRANSFER_ENCODING.search(head):
+        if body_bytes > MAX_BODY_BYTES or has_transfer_encoding(head):
             self._pass_on(conn, is_whole=False)
             return False
         incoming.whole_bytes = head_bytes + body_bytes
-        if len(incoming.data) < incoming.whole_bytes and _EXPECTS_CONTINUE.search(head):
+        if len(incoming.data) < incoming.whole_bytes and expects_continue(head):
             self._send(conn, b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
     def _pass_on(self, conn: TConn, *, is_whole: bool) -> None:
         conn.is_whole = is_whole
-        conn.parser.unreader.unread(bytes(self._forget(conn).data))
+        data = bytes(self._forget(conn).data)
+        self._passed_bytes[conn] = len(data)
+        self._buffered_bytes += len(data)
+        conn.parser.unreader.unread(data)
         super().enqueue_req(conn)
 
     def _refuse(self, conn: TConn, status: str) -> None:
