@@ -37,7 +37,8 @@ def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) 
     path, plan = context.source(slot), context.plan
     context.progress.start_stage(slot, "encode")
     report = context.media_progress(slot, lease, round(plan.duration_s * 1000))
-    output = encode_audio(path, plan, folder, progress=report, stop=context.stop)
+    reading = partial(context.progress.advance_read, slot)
+    output = encode_audio(path, plan, folder, progress=report, stop=context.stop, reading=reading)
     return _store_and_finish(context, lease, slot, folder, output)
 
 

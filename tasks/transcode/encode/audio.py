@@ -36,16 +36,18 @@ def encode_audio(
     *,
     progress: Callable[[int], None],
     stop: threading.Event,
+    reading: Callable[[int], None] = lambda _: None,
 ) -> UnitOutput:
     """Encode the plan's audio into `output_dir` (which must exist) and describe the file.
 
     If there is no video stream, write and describe the poster too. `progress` gets the milliseconds
-    of media encoded so far, at least every 5 s. Raises EncodeError or StoppedError.
+    of media encoded so far, at least every 5 s, and `reading` the bytes of the source read so far.
+    Raises EncodeError or StoppedError.
     """
     check_engine(plan)
     if plan.audio is None:
         raise EncodeError(code="NO_AUDIO", message="The plan has no audio to encode.")
-    encoder = _AudioEncoder(plan, plan.audio, output_dir, progress, stop)
+    encoder = _AudioEncoder(plan, plan.audio, output_dir, progress=progress, stop=stop, reading=reading)
     try:
         file = encoder.encode(path, plan.demuxer, plan.audio)
     except _FormatChangedError:
@@ -66,9 +68,17 @@ class _AudioEncoder:
     """The encoding of one audio stream, in one step or in two."""
 
     def __init__(
-        self, plan: Plan, audio: AudioPlan, output_dir: Path, progress: Callable[[int], None], stop: threading.Event
+        self,
+        plan: Plan,
+        audio: AudioPlan,
+        output_dir: Path,
+        *,
+        progress: Callable[[int], None],
+        stop: threading.Event,
+        reading: Callable[[int], None],
     ) -> None:
-        self._plan, self._audio, self._output_dir, self._progress, self._stop = plan, audio, output_dir, progress, stop
+        self._plan, self._audio, self._output_dir = plan, audio, output_dir
+        self._progress, self._stop, self._reading = progress, stop, reading
         self.cpu_s = 0.0
 
     def encode(self, path: Path, demuxer: str, audio: AudioPlan) -> MediaFile:
@@ -97,11 +107,16 @@ class _AudioEncoder:
 
     def _ffmpeg(self, source: Path, arguments: list[str], *, output_bps: int) -> None:
         clock = _Clock(self._progress)
+
+        def report(read_bytes: int) -> None:
+            self._reading(read_bytes)
+            clock.report()
+
         self.cpu_s += run_ffmpeg(
             arguments,
             limits=encode_limits(media_s=self._plan.duration_s, source_px=0, output_bps=output_bps),
             on_line=clock.take,
-            on_wait=lambda _: clock.report(),
+            on_wait=report,
             stop=self._stop,
             reads=[source],
             writes_below=self._output_dir,

@@ -78,6 +78,7 @@ def encode_video(
                     limits=_limits(plan, unit),
                     on_line=checks.take,
                     on_wait=report,
+                    on_restart=checks.clear,
                     stop=stop,
                     reads=[path],
                     writes_below=output_dir,
