@@ -129,6 +129,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
             self._cut_off(max(self._sending, key=lambda each: len(each.sock.unsent)))
 
     def _send_rest(self, conn: TConn, _socket: object) -> None:
+        if conn not in self._sending:  # cut off since the event loop found it writable
+            return
         try:
             conn.sock.push()
         except OSError as error:

@@ -140,8 +140,12 @@ HELD = frozenset({Reason.DISK_FULL, Reason.DISK_FAILED, Reason.INPUT_SUSPECT})
 FAULTS = frozenset(reason for reason in Reason if reason.counts is Counts.YES) - {Reason.INPUT_REJECTED} | {
     Reason.DATABASE_UNAVAILABLE,
     Reason.UNKNOWN_CAUSE,
+    Reason.START_FAILED,
+    Reason.START_TIMEOUT,
+    Reason.INPUT_SUSPECT,
 }
-"""Reasons with which an attempt failed that neither lost its machine nor had a bad file, whether or not it counts.
+"""Reasons with which an attempt failed that neither lost its machine nor had a bad file for certain, whether or not
+it counts. A bad file has one INPUT_SUSPECT; a machine that damages what it reads has many.
 
 An attempt that finished a unit before it failed does not count, so `counted` alone would hide most failures.
 """

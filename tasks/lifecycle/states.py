@@ -75,7 +75,7 @@ OPEN_JOB_STATES = ACTIVE_JOB_STATES | {JobState.DEAD}
 LIVE_ATTEMPT_STATES = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, AttemptState.RUNNING})
 """States in which an attempt may have a container, or may still get one."""
 
-WAITING_STAGES = frozenset({"claim", "reserve"})
+WAITING_STAGES = ("claim", "reserve")
 """Stages of a container that does not work yet: it has only just claimed its attempt, or waits for room on its
 machine's disk."""
 

@@ -13,7 +13,15 @@ from django.db import connection
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, Sum
 
 from ..conf import bridge_settings
-from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, WAITING_STAGES, AttemptState, JobPriority, JobState
+from ..lifecycle.states import (
+    ACTIVE_JOB_STATES,
+    LIVE_ATTEMPT_STATES,
+    OPEN_JOB_STATES,
+    WAITING_STAGES,
+    AttemptState,
+    JobPriority,
+    JobState,
+)
 from ..models import Attempt, DayCost, DirectUpload, Job, Tick, Video
 from ..schedule.ticks import TICKS
 from . import definitions as metric
@@ -168,9 +176,10 @@ def _is_failing(row: Tick, now: datetime) -> bool:
 def _stuck_s(oldest_due_s: float, now: datetime) -> float:
     """Return how long work has waited, unless any container works: since it was due, or since its first attempt.
 
-    While one works, the remainder waits for its place: a backlog, but nothing is stuck. One that waits for
-    room on its machine's disk does not work. Attempts that ended before they worked count as one wait: if
-    no container can start, none of its attempts is old.
+    While one works, the remainder waits for its place: a backlog, but nothing is stuck. So the wait begins
+    at the earliest when the last one ended. One that waits for room on its machine's disk does not work.
+    Attempts that ended before they worked count as one wait: if no container can start, none of its
+    attempts is old.
     """
     worked = Attempt.objects.filter(claimed_at__isnull=False).exclude(stage__in=WAITING_STAGES)
     if worked.filter(state=AttemptState.RUNNING).exists():
@@ -178,11 +187,13 @@ def _stuck_s(oldest_due_s: float, now: datetime) -> float:
     in_vain = Attempt.objects.filter(
         ~Exists(worked.filter(job=OuterRef("job"), number__gte=OuterRef("number"))),
         helps=None,
-        job__state__in=OPEN_JOB_STATES,
+        job__state__in=ACTIVE_JOB_STATES,
         job__fence__gt=0,
         number__gt=F("job__budget_from"),
     )
-    return max(oldest_due_s, _age_s(in_vain.aggregate(since=Min("created_at"))["since"], now))
+    waited_s = max(oldest_due_s, _age_s(in_vain.aggregate(since=Min("created_at"))["since"], now))
+    last_end = worked.filter(ended_at__isnull=False).order_by("-ended_at").values_list("ended_at", flat=True).first()
+    return min(waited_s, _age_s(last_end, now)) if last_end else waited_s
 
 
 def _age_s(since: Any, now: datetime) -> float:

@@ -397,6 +397,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='attempt',
+            index=models.Index(condition=models.Q(('claimed_at__isnull', False), ('ended_at__isnull', False), models.Q(('stage__in', ('claim', 'reserve')), _negated=True)), fields=['-ended_at'], name='attempt_worked'),
+        ),
+        migrations.AddIndex(
+            model_name='attempt',
             index=models.Index(fields=['state', '-id'], name='attempt_state_newest'),
         ),
         migrations.AddIndex(

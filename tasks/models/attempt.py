@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from ..lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
+from ..lifecycle.states import LIVE_ATTEMPT_STATES, WAITING_STAGES, AttemptState
 from .choices import choices, values_of
 from .job import Job
 
@@ -183,6 +183,11 @@ class Attempt(models.Model):
                 condition=Q(batch_job_id__isnull=False, ended_at__isnull=False)
                 & ~Q(batch_status__in=["FAILED", "SUCCEEDED"]),
                 name="attempt_without_final_status",
+            ),
+            models.Index(
+                fields=["-ended_at"],
+                condition=Q(claimed_at__isnull=False, ended_at__isnull=False) & ~Q(stage__in=WAITING_STAGES),
+                name="attempt_worked",
             ),
             # Filters of the admin.
             models.Index(fields=["state", "-id"], name="attempt_state_newest"),

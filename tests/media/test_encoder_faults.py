@@ -93,6 +93,27 @@ def test_damaged_source_is_read_again_once_when_its_units_report_errors(
         assert least_bytes <= _bytes_read() - before < most_bytes
 
 
+def test_encoder_runs_again_when_a_disk_failed_to_give_a_block_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, ran = tmp_path / "source", tmp_path / "ran"
+    source.write_bytes(b"a lecture")
+    first = f"echo half; echo 'Error during demuxing: Input/output error' >&2; echo >'{ran}'"
+    _replace_ffmpeg(f"if [ -e '{ran}' ]; then echo whole; else {first}; fi", tmp_path, monkeypatch)
+    lines: list[str] = []
+    run_ffmpeg(
+        [],
+        limits=encode_limits(media_s=1, source_px=0, output_bps=1000),
+        on_line=lines.append,
+        on_wait=lambda _: None,
+        on_restart=lines.clear,
+        stop=threading.Event(),
+        reads=[source],
+        writes_below=tmp_path,
+    )
+    assert lines == ["whole"]
+
+
 def _bytes_read() -> int:
     """Return what this process has read so far: rchar of proc_pid_io(5)."""
     fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())

@@ -16,6 +16,16 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SERVICES}/test_growth.py::test_publication_is_kept_when_its_units_were_removed_before",),
     ),
     Patch(
+        name="a deleted video's Batch job in the queue no longer counts",
+        promise=16,
+        file="tasks/services/removal/purge.py",
+        old="Video.objects.filter(~in_queue, ",
+        new="Video.objects.filter(",
+        tests=(
+            f"{_SERVICES}/test_purge.py::test_deleted_video_keeps_its_rows_when_its_batch_job_still_waits_in_the_queue",
+        ),
+    ),
+    Patch(
         name="an object that the bucket kept counts as deleted",
         promise=11,
         file="tasks/storage/bucket.py",

@@ -26,7 +26,7 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/container_api/claim.py",
         old="    if attempt.state == AttemptState.RUNNING and attempt.claim_id == claim.claim_id:\n        return attempt\n",
         new="    return attempt\n",
-        tests=(f"{_BY_SEED}[3]",),
+        tests=(f"{_BY_SEED}[6]",),
     ),
     Patch(
         name="in simulations: heartbeat timeouts ignore gaps between ticks",

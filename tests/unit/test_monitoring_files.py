@@ -88,4 +88,4 @@ def test_rules_and_panels_are_valid_when_prometheus_reads_them() -> None:
 
 
 def test_alerts_fire_and_stay_silent_when_numbers_are_replayed() -> None:
-    promtool("test", "rules", "alerts.test.yml")
+    promtool("test", "rules", "alerts.test.yml", "growth.test.yml")

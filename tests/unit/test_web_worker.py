@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import selectors
+import socket
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from project.web import head as web_head
-from project.web.pace import Pace, TooSlowError
+from project.web.pace import Pace, PacedSocket, TooSlowError
+from project.web.worker import BufferingWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WINDOW_S, LEAST_BYTES_PER_S = 30.0, 100
 LEAST_BYTES = 3000
@@ -66,3 +76,49 @@ def test_fast_client_gets_no_credit_when_it_stops() -> None:
     pace.waited(WINDOW_S)
     with pytest.raises(TooSlowError):
         pace.waited(WINDOW_S)
+
+
+@pytest.fixture
+def worker() -> Iterator[BufferingWorker]:
+    """Yield the event loop's part of a worker that keeps a megabyte of responses."""
+    worker = object.__new__(BufferingWorker)
+    worker.cfg, worker.log = SimpleNamespace(is_ssl=False), logging.getLogger()
+    worker.poller = selectors.DefaultSelector()
+    worker.unsent_limit_bytes = 1024 * 1024
+    worker._sending, worker._closing, worker._passed_bytes = {}, {}, {}
+    worker._buffered_bytes, worker.nr_conns = 0, 2
+    yield worker
+    worker.poller.close()
+
+
+def sending(worker: BufferingWorker, ends: list[socket.socket], *, size_bytes: int) -> Any:
+    """Add a connection to the worker whose client has not read its response, and return it."""
+    ours, client = socket.socketpair()
+    ends.append(client)
+    connection = PacedSocket.take_over(ours)
+    connection.begin(window_s=WINDOW_S, least_bytes_per_s=LEAST_BYTES_PER_S)
+    connection.sendall(bytes(size_bytes))
+    added = SimpleNamespace(sock=connection, client=f"client {len(ends)}", close=connection.close)
+    added = _Hashable(**vars(added))
+    done: Future[bool] = Future()
+    done.set_result(False)
+    worker.finish_request(added, done)
+    return added
+
+
+class _Hashable(SimpleNamespace):
+    __hash__ = object.__hash__
+
+
+def test_worker_goes_on_when_a_client_that_reads_was_cut_off_in_the_same_round(worker: BufferingWorker) -> None:
+    ends: list[socket.socket] = []
+    first = sending(worker, ends, size_bytes=1024 * 1024)
+    ends[0].recv(1024 * 1024)
+    ((key, _),) = worker.poller.select(timeout=0)
+    second = sending(worker, ends, size_bytes=1024 * 1024)
+    assert (first in worker._sending, second in worker._sending) == (False, True)
+    key.data(key.fileobj)
+    assert worker.nr_conns == 1
+    for end in ends:
+        end.close()
+    second.close()

@@ -57,7 +57,14 @@ def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) 
 
     def encode(source: LocalSource) -> UnitOutput:
         return encode_audio(
-            source.path, plan, lease.index, folder, progress=report, stop=context.stop, present=source.present
+            source.path,
+            plan,
+            lease.index,
+            folder,
+            progress=report,
+            stop=context.stop,
+            reading=partial(context.progress.advance_read, slot),
+            present=source.present,
         )
 
     reads = None if plan.reads is None or lease.is_redo else plan.reads.of_audio()

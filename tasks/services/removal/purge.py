@@ -28,7 +28,7 @@ from ...storage.bucket import default_bucket
 from ...storage.folders import remove_folders
 from ...storage.keys import job_folder, published_folder, sources_folder, unit_folder
 from ..requests.direct_upload import delete_abandoned_uploads
-from ..state.in_batch import batch_job_is_over
+from ..state.in_batch import batch_job_is_over, in_batch
 from ..state.locking import lock_job
 from ..state.transition import append_event
 from ..ticks.reap import POLL_ENDED_FOR
@@ -97,12 +97,14 @@ def purge_superseded(*, limit: int) -> int:
 
 
 def purge_deleted(*, limit: int) -> int:
-    """Remove deleted videos without running containers, and return their number.
+    """Remove deleted videos without containers, running or in AWS Batch's queue, and return their number.
 
     Source and published objects go first, then the rows. Events stay until they expire.
     """
-    busy = _with_containers(Attempt.objects.filter(job__video=OuterRef("pk")))
-    deleted = Video.objects.filter(~Exists(busy), deleted_at__isnull=False)
+    attempts = Attempt.objects.filter(job__video=OuterRef("pk"))
+    # Without its row, a Batch job would no longer count against the limits of grants and owners.
+    in_queue = Exists(attempts.filter(in_batch()))
+    deleted = Video.objects.filter(~in_queue, ~Exists(_with_containers(attempts)), deleted_at__isnull=False)
     return _purge_each(deleted.order_by(_FAILED_LAST, "deleted_at")[:limit], _purge_video)
 
 

@@ -46,19 +46,21 @@ def encode_audio(
     progress: Callable[[int], None],
     stop: threading.Event,
     present: ByteRanges | None = None,
+    reading: Callable[[int], None] = lambda _: None,
 ) -> UnitOutput:
     """Encode audio unit `index` of `plan` into `output_dir` (which must exist) and describe the file.
 
     If there is no video stream, write and describe the poster too. `progress` gets the milliseconds
-    of media encoded so far, from the beginning of the audio to the unit's end, at least every 5 s.
-    `present` are the byte ranges that the file has, or None for all of it. Raises EncodeError or
-    StoppedError; EncodeError HOLE_READ if the audio needs the whole file.
+    of media encoded so far, from the beginning of the audio to the unit's end, at least every 5 s, and
+    `reading` the bytes of the source read so far. `present` are the byte ranges that the file has, or
+    None for all of it. Raises EncodeError or StoppedError; EncodeError HOLE_READ if the audio needs the
+    whole file.
     """
     check_engine(plan)
     if plan.audio is None:
         raise EncodeError(code="NO_AUDIO", message="The plan has no audio to encode.")
     unit = plan.audio_units[index]
-    encoder = _AudioEncoder(plan, unit, output_dir, progress, stop)
+    encoder = _AudioEncoder(plan, unit, output_dir, progress=progress, stop=stop, reading=reading)
     try:
         file = encoder.encode(path, plan.demuxer, plan.audio, present)
     except _FormatChangedError:
@@ -79,9 +81,17 @@ class _AudioEncoder:
     """The encoding of one unit, in one step or in two."""
 
     def __init__(
-        self, plan: Plan, unit: AudioUnit, output_dir: Path, progress: Callable[[int], None], stop: threading.Event
+        self,
+        plan: Plan,
+        unit: AudioUnit,
+        output_dir: Path,
+        *,
+        progress: Callable[[int], None],
+        stop: threading.Event,
+        reading: Callable[[int], None],
     ) -> None:
-        self._plan, self._unit, self._output_dir, self._progress, self._stop = plan, unit, output_dir, progress, stop
+        self._plan, self._unit, self._output_dir = plan, unit, output_dir
+        self._progress, self._stop, self._reading = progress, stop, reading
         self.cpu_s = 0.0
 
     def encode(self, path: Path, demuxer: str, audio: AudioPlan, present: ByteRanges | None = None) -> MediaFile:
@@ -110,11 +120,16 @@ class _AudioEncoder:
 
     def _ffmpeg(self, source: Path, arguments: list[str], *, output_bps: int, present: ByteRanges | None) -> None:
         clock = _Clock(self._progress)
+
+        def report(read_bytes: int) -> None:
+            self._reading(read_bytes)
+            clock.report()
+
         self.cpu_s += run_ffmpeg(
             arguments,
             limits=encode_limits(media_s=self._plan.duration_s, source_px=0, output_bps=output_bps),
             on_line=clock.take,
-            on_wait=lambda _: clock.report(),
+            on_wait=report,
             stop=self._stop,
             reads=[source],
             present=present,

@@ -82,6 +82,7 @@ def encode_video(
                     limits=_limits(plan, unit),
                     on_line=checks.take,
                     on_wait=report,
+                    on_restart=checks.clear,
                     stop=stop,
                     reads=[path],
                     present=present,

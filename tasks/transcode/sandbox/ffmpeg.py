@@ -15,7 +15,7 @@ import imageio_ffmpeg
 
 from ..errors import EncodeError, EncoderCrashedError, StoppedError
 from .limits import MAX_SOURCE_PX, ChildLimits
-from .process import CRASHES, run_child
+from .process import CRASHES, ChildResult, run_child
 from .read_guard import PartialFile
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def run_ffmpeg(
     on_line: Callable[[str], None],
     on_wait: Callable[[int], None],
     stop: threading.Event,
+    on_restart: Callable[[], None] = lambda: None,
     reads: Sequence[Path] = (),
     present: ByteRanges | None = None,
     writes_below: Path | None = None,
@@ -118,28 +119,38 @@ def run_ffmpeg(
     It may read the files `reads`, and make files in the folder `writes_below`. `present` are the
     byte ranges that the first of these files has, or None for all of it. `on_line` receives
     each line of its standard output. `on_wait` is called about every PROGRESS_PERIOD_S with the
-    number of bytes that ffmpeg has read so far.
+    number of bytes that ffmpeg has read so far. If it reports a read error, which the disk or the
+    file may have, the files are read to their end; if that succeeds, `on_restart` is called and ffmpeg
+    run once more.
 
     Raises StoppedError, or EncodeError with a line of ffmpeg's error output in the message:
     EncoderCrashedError if a signal ended it that a fault of its own or of the machine raises, and
     HOLE_READ if it needs a byte that is not present.
     """
-    lines = _Lines(on_line)
     throttle = _Throttle(PROGRESS_PERIOD_S, on_wait)
-    end = run_child(
-        [ffmpeg_binary(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments],
-        limits=limits,
-        on_output=lines.take,
-        on_wait=throttle.call,
-        stop=stop,
-        paths={"read": reads, "write": [] if writes_below is None else [writes_below]},
-        partial_file=None if present is None else PartialFile(reads[0], present),
-    )
-    if _READ_ERROR in end.stderr:
-        _read_again(reads, throttle.call, stop)
+
+    def run() -> ChildResult:
+        return run_child(
+            [ffmpeg_binary(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments],
+            limits=limits,
+            on_output=_Lines(on_line).take,
+            on_wait=throttle.call,
+            stop=stop,
+            paths={"read": reads, "write": [] if writes_below is None else [writes_below]},
+            partial_file=None if present is None else PartialFile(reads[0], present),
+        )
+
+    end = run()
+    cpu_s = end.cpu_s
+    if _READ_ERROR in end.stderr and (files := _read_again(reads, throttle.call, stop)):
+        on_restart()
+        end = run()
+        cpu_s += end.cpu_s
+        if _READ_ERROR in end.stderr:
+            _damaged.update(files)
     if end.returncode != 0:
         raise _failure(end.returncode, end.stderr)
-    return end.cpu_s
+    return cpu_s
 
 
 _READ_ERROR = "Input/output error"
@@ -148,19 +159,25 @@ the end of the file, ends with 0, and filters fill what is missing with silence 
 (findings/ffmpeg-read-error-becomes-silence.sh)."""
 
 
-_readable: set[tuple[int, int, int]] = set()
-"""Files (device, inode, time of the last change) that could be read to their end: once is enough, since a
-damaged file may give this error in each of its units."""
+_damaged: set[tuple[int, int, int]] = set()
+"""Files (device, inode, time of the last change) that have an error although they can be read to their end.
+Each of their units may report it again."""
 
 
-def _read_again(paths: Sequence[Path], reading: Callable[[int], None], stop: threading.Event) -> None:
-    """Read the files to their end, once each. Raises EncodeError DISK_FAILED if that fails, or StoppedError."""
+def _read_again(
+    paths: Sequence[Path], reading: Callable[[int], None], stop: threading.Event
+) -> set[tuple[int, int, int]]:
+    """Read the files to their end, except damaged ones, and return those that were read.
+
+    Raises EncodeError DISK_FAILED if that fails, or StoppedError.
+    """
+    files = set()
     for path in paths:
         try:
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 identity = (status.st_dev, status.st_ino, status.st_mtime_ns)
-                if identity in _readable:
+                if identity in _damaged:
                     continue
                 while file.read(_BLOCK_BYTES):
                     reading(file.tell())
@@ -169,7 +186,8 @@ def _read_again(paths: Sequence[Path], reading: Callable[[int], None], stop: thr
         except OSError as error:
             message = f"The disk with the source cannot be read ({error})."
             raise EncodeError(code="DISK_FAILED", message=message) from error
-        _readable.add(identity)
+        files.add(identity)
+    return files
 
 
 _BROKEN_DISK = ("Read-only file system", "Structure needs cleaning")

@@ -29,7 +29,7 @@ from tasks.services.requests.request import revive
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.lease import run_tick, take_lease
-from tests.factories import age, claimed, leased, planned, published, submitted_attempt
+from tests.factories import age, claimed, leased, planned, published, submitted_attempt, uploaded_video
 
 pytestmark = pytest.mark.django_db
 
@@ -199,12 +199,30 @@ def test_job_is_stuck_when_none_of_its_attempts_starts() -> None:
     assert read_gauges()[definitions.STUCK][()] == pytest.approx(3000, abs=20)
 
 
-def test_job_is_not_stuck_when_its_last_container_worked_until_now() -> None:
+def test_job_is_not_stuck_when_its_last_container_worked_and_its_retry_is_not_due() -> None:
     claim = claimed(submitted_attempt())
     send_heartbeat(claim, stage="fetch", count=0, encoded_frames=0)
-    age(Attempt, "created_at", seconds=3000)
     failed(Attempt.objects.get())
+    age(Attempt, "created_at", "ended_at", seconds=3000)
     assert read_gauges()[definitions.STUCK][()] == pytest.approx(0, abs=20)
+
+
+def test_backlog_is_not_stuck_when_its_only_container_has_just_ended() -> None:
+    claim = claimed(submitted_attempt())
+    send_heartbeat(claim, stage="fetch", count=0, encoded_frames=0)
+    waiting = uploaded_video()
+    age(Job, "next_attempt_at", "created_at", seconds=80_000)
+    failed(Attempt.objects.get())
+    age(Attempt, "ended_at", seconds=200)
+    assert Job.objects.get(video=waiting).state == "QUEUED"
+    assert read_gauges()[definitions.STUCK][()] == pytest.approx(200, abs=20)
+
+
+def test_nothing_is_stuck_when_the_only_open_job_is_dead() -> None:
+    failed(submitted_attempt())
+    Job.objects.update(state="DEAD", reason="ATTEMPTS_EXHAUSTED", next_attempt_at=None)
+    age(Attempt, "created_at", seconds=80_000)
+    assert read_gauges()[definitions.STUCK] == {(): 0}
 
 
 def test_due_job_is_stuck_when_no_tick_submits_it() -> None:
@@ -321,7 +339,7 @@ def test_statements_do_not_grow_when_there_are_more_rows() -> None:
         failed(submitted_attempt())
     with CaptureQueriesContext(connection) as more:
         read_gauges()
-    assert len(more) == len(few) <= 11
+    assert len(more) == len(few) <= 12
 
 
 def test_gauges_use_their_indexes_when_there_are_many_rows() -> None:

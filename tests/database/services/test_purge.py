@@ -15,11 +15,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tasks.conf import bridge_settings
+from tasks.lifecycle.observation import BatchStatus
 from tasks.models import Attempt, Job, Tick, Video
-from tasks.services.removal.purge import prune_jobs, purge
+from tasks.services.removal.purge import prune_jobs, purge, purge_deleted
 from tasks.services.requests.request import request_again
+from tasks.services.ticks.grant import live_leads_count
+from tasks.services.ticks.observe import observe
 from tasks.storage.keys import job_folder
-from tests.factories import age, published
+from tests.factories import age, published, submitted_attempt
 
 if TYPE_CHECKING:
     from tests.factories import ScriptedBatch
@@ -41,6 +44,17 @@ def test_shown_publication_is_not_purged_when_a_newer_one_exists(batch: Scripted
     age(Job, "finished_at", "superseded_at", seconds=30 * 86400)
     assert purge().purged_jobs == 0
     assert default_storage.exists(key)
+
+
+def test_deleted_video_keeps_its_rows_when_its_batch_job_still_waits_in_the_queue(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt(batch=batch)
+    attempt.job.video.delete()
+    purge_deleted(limit=10)
+    assert live_leads_count() == 1, "it counts against the limits"
+    batch.set_observation(attempt, BatchStatus.FAILED, status_reason="Terminated by the site.")
+    observe(batch=batch, tick=0)
+    assert purge_deleted(limit=10) == 1
+    assert not Video.objects.exists()
 
 
 def test_pruning_uses_its_indexes_when_there_are_many_jobs() -> None:

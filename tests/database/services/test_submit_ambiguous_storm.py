@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-QUICK_JOBS, LONG_JOBS = 120, 500
+QUICK_JOBS, LONG_JOBS = 60, 500
 AMBIGUOUS_SHARE = 0.3
 STEP_S = 15
 REAP_EACH_STEPS = 4

@@ -52,6 +52,9 @@ def in_one_transaction() -> list[Video]:
     return [save_video(number) for number in range(VIDEOS)]
 
 
+_LONG = pytest.mark.long
+
+
 def save_video(number: int) -> Video:
     return Video.objects.create(title=f"Lecture {number}", source=f"sources/{number}.mp4")
 
@@ -63,11 +66,16 @@ def time_request(request: Callable[[], list[Video]]) -> tuple[list[Video], float
 
 
 @pytest.mark.usefixtures("wakeups_are_sent")
-@pytest.mark.parametrize("request_of_fifty", [one_by_one, in_one_transaction])
 @pytest.mark.parametrize(
-    ("break_redis", "restore_redis"),
-    [(DedicatedRedis.stop, DedicatedRedis.start), (DedicatedRedis.freeze, DedicatedRedis.thaw)],
-    ids=["refusing", "frozen"],
+    ("break_redis", "restore_redis", "request_of_fifty"),
+    [
+        pytest.param(DedicatedRedis.stop, DedicatedRedis.start, one_by_one, id="refusing-one_by_one", marks=_LONG),
+        pytest.param(DedicatedRedis.stop, DedicatedRedis.start, in_one_transaction, id="refusing-in_one_transaction"),
+        pytest.param(DedicatedRedis.freeze, DedicatedRedis.thaw, one_by_one, id="frozen-one_by_one"),
+        pytest.param(
+            DedicatedRedis.freeze, DedicatedRedis.thaw, in_one_transaction, id="frozen-in_one_transaction", marks=_LONG
+        ),
+    ],
 )
 def test_fifty_saves_barely_wait_and_are_submitted_when_redis_was_down(
     *,

@@ -46,7 +46,7 @@ def altered(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [removed, cut_short, altered])
+@pytest.mark.parametrize("damage", [removed, pytest.param(cut_short, marks=pytest.mark.long), altered])
 def test_damaged_unit_alone_is_redone_when_an_object_fails_verification(
     damage: Callable[[Path], None], run: Run, three_unit_clip: Path, tmp_path: Path
 ) -> None:

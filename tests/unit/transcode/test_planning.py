@@ -19,7 +19,7 @@ SHORT = dataclasses.replace(STANDARD, unit_segments=1, warm_up_gops=1)
 
 
 @given(
-    frames=st.integers(1, 20_000),
+    frames=st.integers(1, 6_000),
     rate=st.sampled_from([Fraction(30), Fraction(30000, 1001), Fraction(25), Fraction(24000, 1001), Fraction(60)]),
     unit_segments=st.integers(1, 10),
     is_ramped=st.booleans(),
