@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import logging
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, OperationalError, connection, transaction
-from django.db.models import Count, Q
+from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
 from ...batch.errors import BatchError
@@ -27,7 +28,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.retry import Decision
 from ...lifecycle.states import JobEvent, JobPriority
 from ...lifecycle.turns import Limits, Turn, limits_of, next_turn
-from ...models import Attempt, GrantCounter, Job, OwnerTurn
+from ...models import Attempt, GrantCounter, Job, OwnerTurn, Video
 from ..state.budget import decide_for, next_final_status_at
 from ..state.dead_job import explain_dead
 from ..state.in_batch import in_batch
@@ -99,11 +100,13 @@ def live_leads_count() -> int:
 
 def _live_by_owner() -> dict[str, int]:
     """Return the number of live leads of uploads, for each owner who has some. A bulk request has its own limit."""
-    live = Attempt.objects.filter(
-        in_batch(), helps=None, job__priority=JobPriority.UPLOAD, job__video__owner__isnull=False
+    # Subqueries instead of joins, for the reason given at _NEXT.
+    uploads = Job.objects.filter(pk=OuterRef("job_id"), priority=JobPriority.UPLOAD)
+    live = (
+        Attempt.objects.filter(in_batch(), helps=None).order_by().annotate(upload=Subquery(uploads.values("video_id")))
     )
-    owners = live.order_by().values_list("job__video__owner").annotate(Count("pk"))
-    return {str(owner): count for owner, count in owners}
+    owners = live.annotate(owner=Subquery(Video.objects.filter(pk=OuterRef("upload")).values("owner_id")))
+    return Counter(str(owner) for owner in owners.values_list("owner", flat=True) if owner is not None)
 
 
 def current_limits(counter: GrantCounter | None = None) -> Limits:
