@@ -306,7 +306,7 @@ class BridgeSettings:
 
     reap_limit: int = 100
     """Maximum number of terminations in one reap tick, of Batch jobs with ended attempts and again of
-    orphans. A call takes about 50 ms, so `reap_time_limit_s` is reached before."""
+    orphans. If each takes a call of its own, of about 50 ms, `reap_time_limit_s` is reached before."""
 
     reap_time_limit_s: float = 8
     """Seconds of a reap tick after which no further call to AWS starts. One more call takes 12 s at

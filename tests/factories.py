@@ -10,8 +10,8 @@ from datetime import timedelta
 from django.core.files.base import ContentFile
 from django.db.models import F
 
-from tasks.batch.errors import BatchError
-from tasks.batch.port import ListedJob, ListedPage, Submission
+from tasks.batch.errors import BatchError, BatchRejectedError
+from tasks.batch.port import TERMINATE_LIMIT_IDS, ListedJob, ListedPage, Submission
 from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.states import UnitKind
 from tasks.models import Attempt, Job, Tick, Unit, Video
@@ -33,6 +33,11 @@ class ScriptedBatch:
     list_error: BatchError | None = None
     terminate_error: BatchError | None = None
     page_jobs: int = 1000
+    is_old: bool = False
+    """Whether it has no TerminateJobs."""
+    refused: dict[str, BatchError] = field(default_factory=dict)
+    """Errors of terminating single Batch jobs."""
+    bulk_calls: list[list[str]] = field(default_factory=list)
     observations: dict[str, Observation] = field(default_factory=dict)
     found: list[ListedJob] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
@@ -78,8 +83,20 @@ class ScriptedBatch:
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         assert reason
         self.terminated.append(batch_job_id)
+        if error := self.terminate_error or self.refused.get(batch_job_id):
+            raise error
+
+    def terminate_many(self, batch_job_ids: Sequence[str], *, reason: str) -> dict[str, BatchError]:
+        assert reason
+        assert len(batch_job_ids) <= TERMINATE_LIMIT_IDS
+        if self.is_old or isinstance(self.terminate_error, BatchRejectedError):
+            message = "no TerminateJobs"
+            raise BatchRejectedError(message)
+        self.bulk_calls.append(list(batch_job_ids))
+        self.terminated += batch_job_ids
         if self.terminate_error:
             raise self.terminate_error
+        return {each: error for each, error in self.refused.items() if each in batch_job_ids}
 
     def set_observation(self, attempt: Attempt, status: BatchStatus, **fields: object) -> None:
         """Set the response that DescribeJobs gives for the attempt's Batch job."""

@@ -32,6 +32,7 @@ reads        DescribeJobs calls per minute with thousands of active jobs with fr
              job and period.
 push         Seconds from a change of a Batch job's status until its row shows it: by polling only, and by events with and without
              losses.
+events       AWS Batch's events that one listener applies in a second, without the calls to SQS: as they arrive, and delivered again.
 rows         KiB that a video of three hours takes in the database: at its end, pruned, and after the retention of events.
 removals     Calls to AWS and seconds of each reap tick with thousands of active Batch jobs, 20 cancelled jobs and 10 orphans, and
              of the removal of one video from a bucket.
@@ -50,6 +51,7 @@ _MEASURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "submits": ("submit_rate", ("jobs",)),
     "reads": ("read_rate", ("active",)),
     "push": ("push_latency", ("jobs",)),
+    "events": ("event_rate", ("jobs",)),
     "rows": ("rows_of_a_video", ("videos",)),
     "removals": ("removals", ("active", "objects")),
     "heartbeats": ("heartbeat_rate", ()),
@@ -115,6 +117,10 @@ def _parser() -> argparse.ArgumentParser:
     reads.add_argument("--active", type=int, default=10_000, metavar="N", help="active jobs (default: 10000)")
     push = measures.add_parser("push", help="delay until a row shows a change, by events and by polling")
     push.add_argument("--jobs", type=int, default=200, metavar="N", help="Batch jobs of each way (default: 200)")
+    events = measures.add_parser("events", help="events that one listener applies in a second")
+    events.add_argument(
+        "--jobs", type=int, default=500, metavar="N", help="Batch jobs, of 4 events each (default: 500)"
+    )
     rows = measures.add_parser("rows", help="size of a video's rows")
     rows.add_argument("--videos", type=int, default=20, metavar="N", help="videos of three hours (default: 20)")
     removals = measures.add_parser("removals", help="calls and seconds of reaping and purging")

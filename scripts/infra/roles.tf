@@ -82,7 +82,8 @@ data "aws_iam_policy_document" "site" {
     }
   }
 
-  # Batch job ids are not known in advance; the tag set by SubmitJob identifies our own Batch jobs.
+  # Batch job ids are not known in advance; the tag set by SubmitJob identifies our own Batch jobs. TerminateJobs has no action of
+  # its own: it requires this permission for each Batch job (API reference, TerminateJobs).
   statement {
     sid       = "Terminate"
     actions   = ["batch:TerminateJob"]

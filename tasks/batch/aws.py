@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..conf import bridge_settings
 from ..lifecycle.observation import BatchStatus, Observation
 from .calls import count_calls
-from .errors import BatchAmbiguousError, BatchRejectedError, convert_error
+from .errors import BatchAmbiguousError, BatchError, BatchRejectedError, convert_error
 from .port import (
     CONNECT_TIMEOUT_S,
     DESCRIBE_LIMIT_IDS,
@@ -167,9 +168,30 @@ class AwsBatch:
         with converted_errors("TerminateJob", client):
             client.terminate_job(jobId=batch_job_id, reason=reason)
 
+    def terminate_many(self, batch_job_ids: Sequence[str], *, reason: str) -> dict[str, BatchError]:
+        """See BatchPort."""
+        client = batch_client(retry=True)
+        if not hasattr(client, "terminate_jobs"):
+            message = "TerminateJobs needs botocore 1.43.100 or newer"
+            raise BatchRejectedError(message)
+        with converted_errors("TerminateJobs", client):
+            response = client.terminate_jobs(jobs=list(batch_job_ids), reason=reason)
+            errors = {each["job"]: _bulk_error(each) for each in response["errors"]}
+            named = errors.keys() | set(response["successful"])
+        not_named = BatchAmbiguousError("TerminateJobs: the response does not name this Batch job")
+        return errors | {each: not_named for each in batch_job_ids if each not in named}
+
 
 _ACTIVE = (BatchStatus.SUBMITTED, BatchStatus.PENDING, BatchStatus.RUNNABLE, BatchStatus.STARTING, BatchStatus.RUNNING)
 """The statuses in the order in which a Batch job has them: one that moves on during a listing is met later."""
+
+
+def _bulk_error(detail: Any) -> BatchError:
+    """Return our error for one Batch job of a bulk call, which reports a code without an HTTP status."""
+    code, message = detail.get("code", ""), detail.get("message", "")
+    status = HTTPStatus.INTERNAL_SERVER_ERROR if code == "ServerException" else HTTPStatus.BAD_REQUEST
+    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return convert_error(ClientError(response, "TerminateJobs"), call="TerminateJobs", where=detail["job"])
 
 
 def _list_page(queue: str, status: str, token: str) -> tuple[list[ListedJob], str]:

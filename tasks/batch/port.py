@@ -9,9 +9,13 @@ from decimal import Decimal
 from typing import Protocol
 
 from ..lifecycle.observation import BatchStatus, Observation
+from .errors import BatchError
 
 DESCRIBE_LIMIT_IDS = 100
 """AWS: "a list of up to 100 job IDs" (API reference, DescribeJobs)."""
+
+TERMINATE_LIMIT_IDS = 50
+"""AWS: "up to 50 jobs" (API reference, TerminateJobs)."""
 
 CONNECT_TIMEOUT_S = 2
 SUBMIT_TIMEOUT_S = 8
@@ -98,6 +102,12 @@ class BatchPort(Protocol):
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """Call TerminateJob. Terminating a Batch job that has ended is not an error."""
+
+    def terminate_many(self, batch_job_ids: Sequence[str], *, reason: str) -> dict[str, BatchError]:
+        """Call TerminateJobs once, for at most `TERMINATE_LIMIT_IDS`; return the errors by id.
+
+        Raises BatchRejectedError also if boto3 or the endpoint is older than that operation.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,7 +126,7 @@ def _ended_attempts() -> tuple[Labels, ...]:
 
 
 _CALLS = (
-    *("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob"),
+    *("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob", "TerminateJobs"),
     *("DescribeJobQueues", "DescribeComputeEnvironments"),
     *("DescribeContainerInstances", "DescribeSpotPriceHistory", "GetProducts"),
 )

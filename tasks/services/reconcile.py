@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -32,7 +34,7 @@ from .ticks.ambiguous import resolve_ambiguous
 from .ticks.hold import cut_off
 from .ticks.lease import continuous_since
 from .ticks.observe import apply_observation, is_news
-from .ticks.reap import ended_without_final_status, reap_batch_jobs
+from .ticks.reap import ended_without_final_status, reap_batch_jobs, terminate_each
 from .ticks.rescue import rescue, suspects
 from .ticks.resume import idle_jobs, resume
 
@@ -111,6 +113,11 @@ class _Snapshot:
         """Record the Batch job and the reason."""
         self.terminated.append((batch_job_id, reason))
 
+    def terminate_many(self, batch_job_ids: Sequence[str], *, reason: str) -> dict[str, BatchError]:
+        """Record the Batch jobs and the reason."""
+        self.terminated += [(each, reason) for each in batch_job_ids]
+        return {}
+
 
 def reconcile(*, batch: BatchPort, apply_changes: bool) -> Report:
     """Fix what is wrong if `apply_changes`, otherwise only report it.
@@ -121,13 +128,15 @@ def reconcile(*, batch: BatchPort, apply_changes: bool) -> Report:
     with _own_events() as events:
         _fix(snapshot, apply_changes=apply_changes)
     report = Report(events=events)
-    for batch_job_id, reason in snapshot.terminated:
-        try:
-            if apply_changes:
-                batch.terminate(batch_job_id, reason=reason)
-            report.terminated.append((batch_job_id, reason))
-        except BatchError as error:
-            report.not_terminated.append((batch_job_id, error))
+    if not apply_changes:
+        report.terminated = snapshot.terminated
+        return report
+    for reason, found in groupby(snapshot.terminated, key=itemgetter(1)):
+        for batch_job_id, error in terminate_each([each for each, _ in found], batch=batch, reason=reason):
+            if error is None:
+                report.terminated.append((batch_job_id, reason))
+            else:
+                report.not_terminated.append((batch_job_id, error))
     return report
 
 

@@ -24,10 +24,10 @@ class KeyFrame:
 
 @dataclass(frozen=True)
 class Stretch:
-    """About a second of consecutive video packets, in the order in which a demuxer returns them."""
+    """About a second of consecutive packets of a stream, in the order in which a demuxer returns them."""
 
     dts: int
-    """Of its first packet, in the time base of the video stream."""
+    """Of its first packet, in the source's time base."""
     ranges: ByteRanges
     """The bytes of the file that have its packets."""
 
@@ -102,8 +102,8 @@ class SourceInfo:
     size_bytes: int = 0
     stretches: tuple[Stretch, ...] = ()
     """The whole video stream; empty if it is not known where its packets are."""
-    audio_ranges: ByteRanges = ()
-    """The bytes of the file that have the audio's packets; empty if that is not known."""
+    audio_stretches: tuple[Stretch, ...] = ()
+    """The whole audio stream; empty if it is not known where its packets are."""
 
     @property
     def has_video(self) -> bool:
@@ -133,7 +133,8 @@ class SourceInfo:
         form["sample_aspect"] = str(self.sample_aspect)
         form["declared_rates"] = [str(rate) for rate in self.declared_rates]
         form["keys"] = [[key.pts, key.seek] for key in self.keys]
-        form["stretches"] = [[each.dts, each.ranges] for each in self.stretches]
+        for name in ("stretches", "audio_stretches"):
+            form[name] = [[each.dts, each.ranges] for each in getattr(self, name)]
         if self.audio is not None:
             form["audio"] |= {"start_s": str(self.audio.start_s), "end_s": str(self.audio.end_s)}
         return form
@@ -154,12 +155,12 @@ class SourceInfo:
                 "frame_pts": tuple(form["frame_pts"]),
                 "audio": audio,
                 "warnings": tuple(form["warnings"]),
-                "stretches": tuple(Stretch(dts, _ranges(ranges)) for dts, ranges in form["stretches"]),
-                "audio_ranges": _ranges(form["audio_ranges"]),
+                "stretches": _stretches(form["stretches"]),
+                "audio_stretches": _stretches(form["audio_stretches"]),
                 "captions": tuple(CaptionSource.from_json(each) for each in form["captions"]),
             }
         )
 
 
-def _ranges(form: list[list[int]]) -> ByteRanges:
-    return tuple((first, end) for first, end in form)
+def _stretches(form: list[Any]) -> tuple[Stretch, ...]:
+    return tuple(Stretch(dts, tuple((first, end) for first, end in ranges)) for dts, ranges in form)

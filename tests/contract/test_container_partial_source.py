@@ -23,7 +23,7 @@ from tasks.storage.parts import StoredObject
 from tasks.transcode import Plan, missing, total_bytes
 from tests.buckets import use_new_bucket
 from tests.contract.test_container_source import served_bytes
-from tests.media.partial_sources import FORMATS, PROFILE, encoded, make_recording, planned, remuxed
+from tests.media.partial_sources import FORMATS, PROFILE, encoded, encoded_audio, make_recording, planned, remuxed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,6 +127,19 @@ def test_container_fetches_only_what_its_unit_reads_when_it_did_not_make_the_pla
     # The audio is everywhere in this file, and of what is there nothing is fetched again.
     container.run(UnitKind.AUDIO, 0)
     assert served_bytes() - before == source.stat().st_size
+
+
+def test_container_fetches_only_the_beginning_when_it_does_the_first_audio_unit(source: Path, tmp_path: Path) -> None:
+    plan = planned(source, profile=dataclasses.replace(PROFILE, audio_head_s=1))
+    assert plan.reads is not None
+    assert len(plan.audio_units) == 2
+    before = served_bytes()
+    container = Container(plan, tmp_path / "container")
+    made = container.run(UnitKind.AUDIO, 0)
+    fetched = served_bytes() - before
+    assert fetched == total_bytes(plan.reads.of_audio(0) or ()) < source.stat().st_size / 1.5
+    whole = encoded_audio(source, plan, 0, tmp_path / "whole")
+    assert made == {file.name: file.sha256 for file in whole.files}
 
 
 def test_source_is_fetched_once_when_the_container_makes_the_plan(source: Path, tmp_path: Path) -> None:

@@ -78,9 +78,8 @@ def encoded(path: Path, plan: Plan, index: int, folder: Path, present: ByteRange
     return dataclasses.replace(output, cpu_s=0)
 
 
-def encoded_audio(path: Path, plan: Plan, folder: Path, present: ByteRanges | None = None) -> UnitOutput:
-    """Encode the last audio unit, and return its output without its CPU time."""
+def encoded_audio(path: Path, plan: Plan, index: int, folder: Path, present: ByteRanges | None = None) -> UnitOutput:
+    """Encode an audio unit, and return its output without its CPU time."""
     folder.mkdir(exist_ok=True)
-    index = len(plan.audio_units) - 1
     output = encode_audio(path, plan, index, folder, progress=lambda _: None, stop=threading.Event(), present=present)
     return dataclasses.replace(output, cpu_s=0)

@@ -12,6 +12,7 @@ from tasks.transcode.plan.source_reads import Whole
 from tests.media.clips import ffmpeg
 from tests.media.partial_sources import (
     FORMATS,
+    PROFILE,
     encoded,
     encoded_audio,
     make_recording,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 24
+TWO_AUDIO_UNITS = dataclasses.replace(PROFILE, audio_head_s=4)
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +84,31 @@ def test_audio_has_the_same_bytes_when_only_its_part_of_the_source_is_present(tm
     )
     plan = planned(recording)
     assert plan.reads is not None
-    ranges = plan.reads.of_audio()
+    ranges = plan.reads.of_audio(0)
     assert ranges is not None
     assert total_bytes(ranges) < 0.5 * recording.stat().st_size
     copy = sparse_copy(recording, tmp_path / "copy", ranges)
-    part = encoded_audio(copy, plan, tmp_path / "part", ranges)
-    assert part == encoded_audio(recording, plan, tmp_path / "whole")
+    part = encoded_audio(copy, plan, 0, tmp_path / "part", ranges)
+    assert part == encoded_audio(recording, plan, 0, tmp_path / "whole")
+
+
+def test_first_audio_unit_has_the_same_bytes_when_only_the_beginning_of_the_source_is_present(
+    source: Path, tmp_path: Path
+) -> None:
+    plan = planned(source, profile=TWO_AUDIO_UNITS)
+    assert plan.reads is not None
+    assert len(plan.audio_units) == 2
+    ranges = plan.reads.of_audio(0)
+    assert ranges is not None
+    # 4 s of 24 s, and what is read ahead; at the end of the file only its index.
+    assert total_bytes(ranges) < 0.5 * source.stat().st_size
+    copy = sparse_copy(source, tmp_path / "copy", ranges)
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    assert encoded_audio(copy, plan, 0, part, ranges) == encoded_audio(source, plan, 0, whole)
+    assert (part / "audio.mp4").read_bytes() == (whole / "audio.mp4").read_bytes()
+    # The other one is encoded from the beginning too, and its packets are everywhere.
+    assert plan.reads.of_audio(1) is None
+    assert Plan.from_json(plan.to_json()) == plan
 
 
 @pytest.mark.parametrize("name", ["cues.mkv", "stream.ts", "index last.mp4"])
@@ -95,7 +116,7 @@ def test_audio_takes_the_whole_source_when_it_is_spread_over_it(name: str, recor
     reads = planned(remuxed(recording, tmp_path / name, *FORMATS[name])).reads
     assert reads is not None
     assert not reads.whole
-    assert reads.of_audio() is None
+    assert reads.of_audio(0) is None
 
 
 @pytest.mark.parametrize(
@@ -112,7 +133,7 @@ def test_plan_says_why_when_containers_need_the_whole_source(
 ) -> None:
     reads = planned(remuxed(recording, tmp_path / name, *arguments), most_read=3).reads
     assert reads is not None
-    assert (reads.whole, reads.of_video(0), reads.of_audio()) == (why, None, None)
+    assert (reads.whole, reads.of_video(0), reads.of_audio(0)) == (why, None, None)
 
 
 def test_plan_takes_the_whole_source_when_it_is_small(recording: Path) -> None:

@@ -66,6 +66,24 @@ FETCH_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_PARTIAL}::test_unit_has_the_same_bytes_when_only_a_part_of_the_source_is_present",),
     ),
     Patch(
+        name="what is read ahead of the first audio unit is not fetched",
+        promise=12,
+        file="tasks/transcode/plan/source_reads.py",
+        old="unit.end_frame / plan.rate + _AUDIO_READ_AHEAD_S\n",
+        new="unit.end_frame / plan.rate - 2\n",
+        tests=(
+            f"{_PARTIAL}::test_first_audio_unit_has_the_same_bytes_when_only_the_beginning_of_the_source_is_present",
+        ),
+    ),
+    Patch(
+        name="each audio unit fetches all audio",
+        promise=12,
+        file="tasks/transcode/plan/source_reads.py",
+        old="    if unit.end_frame < plan.frames:\n",
+        new="    if False:\n",
+        tests=(f"{_CONTAINER}::test_container_fetches_only_the_beginning_when_it_does_the_first_audio_unit",),
+    ),
+    Patch(
         name="parts of two objects become one source",
         promise=12,
         file="tasks/container/scratch/source.py",

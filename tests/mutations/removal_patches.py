@@ -73,8 +73,8 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
         name="a failed read ends the reap tick",
         promise=11,
         file="tasks/services/ticks/reap.py",
-        old="                    left -= 1\n        except BatchError as error:\n            self.failure = error\n",
-        new="                    left -= 1\n        except BatchError:\n            raise\n",
+        old="            except BatchError as error:\n                self.failure = error\n                return\n",
+        new="            except BatchError:\n                raise\n",
         tests=(f"{_SERVICES}/test_reap.py::test_reap_continues_when_aws_denies_one_of_its_reads[describe_error]",),
     ),
     Patch(

@@ -48,8 +48,8 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
         name="in simulations: reconcile without --apply terminates",
         promise=9,
         file="tasks/services/reconcile.py",
-        old="            if apply_changes:\n                batch.terminate(batch_job_id, reason=reason)\n",
-        new="            batch.terminate(batch_job_id, reason=reason)\n",
+        old="    if not apply_changes:\n        report.terminated = snapshot.terminated\n        return report\n",
+        new="",
         tests=(f"{_BY_OPERATOR}[2]",),
     ),
     Patch(

@@ -127,8 +127,8 @@ TICK_PATCHES: tuple[Patch, ...] = (
         name="rescue stops after a failed TerminateJob",
         promise=5,
         file="tasks/services/ticks/rescue.py",
-        old="        summary.terminate_failures += not _terminate(attempt, batch=batch)\n",
-        new="        summary.terminate_failures += not _terminate(attempt, batch=batch)\n        break\n",
+        old="            failures += 1\n",
+        new="            failures += 1\n            break\n",
         tests=(f"{_SERVICES}/test_rescue.py::test_rescue_continues_when_terminate_is_denied",),
     ),
     Patch(
@@ -136,7 +136,8 @@ TICK_PATCHES: tuple[Patch, ...] = (
         promise=5,
         file="tasks/services/ticks/rescue.py",
         old="    # Without those that returned or are held. `_fence` makes certain of it.\n",
-        new="    [_terminate(each, batch=batch) for each in found if suspects(continuous_since).filter(pk=each.pk)]\n",
+        new="    late = [each for each in found if suspects(continuous_since).filter(pk=each.pk)]\n"
+        "    _terminate(late, batch=batch, no_calls_after_s=no_calls_after_s)\n",
         tests=(
             f"{_SERVICES}/test_rescue.py::test_silent_container_is_kept_when_a_heartbeat_precedes_the_fence",
             f"{_SERVICES}/test_rescue.py::test_container_is_given_up_when_aws_does_not_answer_in_time",

@@ -277,6 +277,14 @@ WEB_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_WEB}/test_signed.py::test_playlist_is_signed_once_when_many_viewers_request_it",),
     ),
     Patch(
+        name="every viewer's growing playlist is rendered",
+        promise=17,
+        file="tasks/views/playlists/growing.py",
+        old="KeptTexts(max_bytes=_KEPT_BYTES)",
+        new="KeptTexts(max_bytes=0)",
+        tests=(f"{_WEB}/test_growing_video.py::test_growing_playlist_is_rendered_once_when_many_viewers_request_it",),
+    ),
+    Patch(
         name="each of many viewers at once signs the playlist",
         promise=17,
         file="tasks/views/playlists/kept_texts.py",

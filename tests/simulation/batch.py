@@ -109,6 +109,11 @@ class SimulatedBatch:
             job.terminated = True
             job.end(reason=reason, exit_code=137 if job.started else None)
 
+    def terminate_many(self, batch_job_ids: Sequence[str], *, reason: str) -> dict[str, BatchError]:
+        for each in batch_job_ids:
+            self.terminate(each, reason=reason)
+        return {}
+
     def _read(self) -> None:
         if self.read_fault:
             raise BatchError(self)

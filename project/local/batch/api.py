@@ -30,6 +30,9 @@ LIST_FILTERED_PAGE_MAX = 100
 BULK_IDS_MAX = 50
 """API_TerminateJobs, API_CancelJobs: up to 50 jobs."""
 
+_BULK_CODES = {"AccessDeniedException": "AccessDenied"}
+"""API_TerminateJobsErrorDetail: codes of single jobs that differ from those of calls."""
+
 Response = tuple[int, dict[str, str], bytes]
 """HTTP status, headers, body."""
 
@@ -110,13 +113,19 @@ class JobPlane:
         return {}
 
     def _end_several(self, end: Callable[[str, str], None], body: Mapping[str, Any], _region: str) -> dict[str, Any]:
-        """End each of the jobs. Unknown jobs count as ended, as in AWS."""
+        """End each of the jobs, and report those that may not be ended. Unknown jobs count as ended, as in AWS."""
         job_ids, reason = text_list_field(body, "jobs"), text_field(body, "reason")
         if not 1 <= len(job_ids) <= BULK_IDS_MAX:
             reject(f"jobs must have 1 to {BULK_IDS_MAX} entries")
+        errors = []
         for job_id in job_ids:
-            end(job_id, reason)
-        return {"successful": job_ids, "errors": []}
+            try:
+                end(job_id, reason)
+            except BatchError as refusal:
+                code = _BULK_CODES.get(refusal.code, refusal.code)
+                errors.append({"job": job_id, "code": code, "message": refusal.message})
+        failed = {each["job"] for each in errors}
+        return {"successful": [job_id for job_id in job_ids if job_id not in failed], "errors": errors}
 
 
 def _parse(path: str, body: bytes) -> Mapping[str, Any]:

@@ -52,6 +52,7 @@ class JobTable:
         self._may_place = False
         self._sequence = itertools.count()
         self._held_back: Callable[[str], str | None] = lambda _: None
+        self._check_terminate: Callable[[str], None] = lambda _: None
         self._publish: Callable[[str, BatchJob], None] = lambda _kind, _job: None
 
     def publish_to(self, publish: Callable[[str, BatchJob], None]) -> None:
@@ -94,13 +95,14 @@ class JobTable:
     def terminate(self, job_id: str, reason: str) -> None:
         """End a job: immediately if it has not started, otherwise by stopping its process.
 
-        Does nothing for an unknown or finished job.
+        Does nothing for an unknown or finished job. Raises BatchError if it may not be terminated.
         """
         stop: Callable[[], None] | None = None
         with self._changed:
             job = self._jobs.get(job_id)
             if job is None or job.status in FINISHED or job.is_terminated:
                 return
+            self._check_terminate(job.submission.name)
             job.is_terminated = True
             job.status_reason = reason
             if job.status in NOT_STARTED:
@@ -119,10 +121,7 @@ class JobTable:
                 self._fail_unstarted(job)
 
     def next_to_start(self) -> list[BatchJob]:
-        """Wait until jobs can start.
-
-        Return them as STARTING, each with a new run and its vCPUs allocated.
-        """
+        """Wait until jobs can start, and return them as STARTING, each with a new run and its vCPUs allocated."""
         placed: list[BatchJob] = []
         while not placed:
             # Called without holding our lock, because the control plane has its own.
@@ -162,6 +161,11 @@ class JobTable:
         """Keep a job RUNNABLE from now on if this function returns a reason for its name, with that reason."""
         with self._changed:
             self._held_back = reason_for
+
+    def check_terminate(self, check: Callable[[str], None]) -> None:
+        """Call `check` from now on with the name of each job to terminate. It may raise BatchError."""
+        with self._changed:
+            self._check_terminate = check
 
     def mark_hanging(self, job: BatchJob, *, stop: Callable[[], None]) -> None:
         """Record that the job stays in STARTING. A terminate calls `stop`."""

@@ -17,6 +17,7 @@ from tasks.models import Tick
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tasks.batch.errors import BatchError
     from tasks.batch.port import ListedJob, Submission
 
 
@@ -40,6 +41,9 @@ class AtOnce:
 
     def terminate(self, batch_job_id: str, *, reason: str) -> None:
         """Do nothing: there are no Batch jobs."""
+
+    def terminate_many(self, batch_job_ids: Sequence[str], *, reason: str) -> dict[str, BatchError]:
+        return {}
 
 
 _INSERTS = (

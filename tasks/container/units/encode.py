@@ -67,7 +67,7 @@ def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) 
             present=source.present,
         )
 
-    reads = None if plan.reads is None or lease.is_redo else plan.reads.of_audio()
+    reads = None if plan.reads is None or lease.is_redo else plan.reads.of_audio(lease.index)
     return _store_and_finish(context, lease, slot, folder, _encode(context, slot, reads, encode))
 
 

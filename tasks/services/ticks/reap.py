@@ -14,16 +14,18 @@ import logging
 import math
 import re
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from ...batch.errors import BatchError
-from ...batch.port import BatchPort, ListedJob
+from ...batch.errors import BatchError, BatchRejectedError
+from ...batch.port import DESCRIBE_LIMIT_IDS, TERMINATE_LIMIT_IDS, BatchPort, ListedJob
 from ...conf import bridge_settings
 from ...lifecycle.observation import FINAL_STATUSES, TERMINATE_REASON_PREFIX, BatchStatus
 from ...lifecycle.reasons import HELD
@@ -105,18 +107,19 @@ class _Run:
     def _terminate_ended(self, attempts: list[Attempt], *, share: float = 1) -> None:
         """Poll all of these, and terminate the ones that have not ended, within this share of the limits."""
         left = max(1, int(share * self.limit))
-        try:
-            for attempt, seen in describe(attempts, batch=self.batch, stop_at_s=self._stop_at_s(share)):
-                apply_observation(attempt, seen)
-                if seen.status in FINAL_STATUSES | {BatchStatus.ABSENT}:
-                    continue
-                if left and self._is_late(share):
-                    left = 0
-                if left:
-                    self._terminate(seen.batch_job_id, attempt.reason or "the attempt ended", attempt=attempt)
-                    left -= 1
-        except BatchError as error:
-            self.failure = error
+        for first in range(0, len(attempts), DESCRIBE_LIMIT_IDS):
+            running: defaultdict[str, list[str]] = defaultdict(list)
+            try:
+                page = attempts[first : first + DESCRIBE_LIMIT_IDS]
+                for attempt, seen in describe(page, batch=self.batch, stop_at_s=self._stop_at_s(share)):
+                    apply_observation(attempt, seen)
+                    if seen.status not in FINAL_STATUSES | {BatchStatus.ABSENT}:
+                        running[attempt.reason or "the attempt ended"].append(seen.batch_job_id)
+            except BatchError as error:
+                self.failure = error
+                return
+            for why, batch_job_ids in running.items():
+                left -= len(self._terminate(batch_job_ids[:left], why, share=share))
 
     def terminate_orphans(self, *, position: str, pages: float) -> str:
         """Terminate the orphans on the next pages of the queue's listing. Return where to continue.
@@ -133,31 +136,29 @@ class _Run:
             except BatchError as error:
                 self.failure = error
                 break
-            for batch_job_id in sorted(_orphans(page.jobs)):
-                if batch_job_id <= last_id or batch_job_id in self.called_for:
-                    continue
-                if not left or self._is_late():
-                    return _joined(page_position, last_id)
-                self._terminate(batch_job_id, "no live attempt has this Batch job")
-                last_id = batch_job_id
-                left -= 1
+            orphans = [each for each in sorted(_orphans(page.jobs)) if each > last_id and each not in self.called_for]
+            called = self._terminate(orphans[:left], "no live attempt has this Batch job")
+            left -= len(called)
+            if len(called) < len(orphans):
+                return _joined(page_position, called[-1] if called else last_id)
             pages -= 1
             page_position, last_id = page.next_position, ""
             if not page_position:
                 break
         return _joined(page_position, last_id)
 
-    def _terminate(self, batch_job_id: str, why: str, *, attempt: Attempt | None = None) -> None:
-        logger.info("REAP_TERMINATE %s: %s", batch_job_id, why)
-        self.called_for.add(batch_job_id)
-        try:
-            if attempt:
-                terminate(attempt, batch=self.batch, why=why)
-            else:
-                self.batch.terminate(batch_job_id, reason=f"{TERMINATE_REASON_PREFIX} {why}")
-            self.terminated += 1
-        except BatchError as error:
-            self.failure = error
+    def _terminate(self, batch_job_ids: Sequence[str], why: str, *, share: float = 1) -> list[str]:
+        """Terminate these while there is time, and return those for which a call was made."""
+        called = []
+        reason = f"{TERMINATE_REASON_PREFIX} {why}"
+        is_late = partial(self._is_late, share)
+        for batch_job_id, error in terminate_each(batch_job_ids, batch=self.batch, reason=reason, is_late=is_late):
+            logger.info("REAP_TERMINATE %s: %s", batch_job_id, why)
+            called.append(batch_job_id)
+            self.terminated += error is None
+            self.failure = error or self.failure
+        self.called_for |= set(called)
+        return called
 
     def _is_late(self, share: float = 1) -> bool:
         return time.monotonic() > self._stop_at_s(share)
@@ -166,11 +167,32 @@ class _Run:
         return self.started_s + share * self.time_limit_s
 
 
-def terminate(attempt: Attempt, *, batch: BatchPort, why: str) -> None:
-    """Call TerminateJob for an attempt that has ended and has a Batch job. Raises BatchError."""
-    # Written first, so that a Batch job whose call always fails does not stay in front of the others.
-    Attempt.objects.filter(pk=attempt.pk).update(terminate_called_at=Now())
-    batch.terminate(str(attempt.batch_job_id), reason=f"{TERMINATE_REASON_PREFIX} {why}")
+def terminate_each(
+    batch_job_ids: Sequence[str], *, batch: BatchPort, reason: str, is_late: Callable[[], bool] = bool
+) -> Iterator[tuple[str, BatchError | None]]:
+    """Terminate Batch jobs, several with each call, and yield each with its error if it failed.
+
+    No call starts once `is_late` returns True. If AWS or boto3 rejects a call for several, as one that
+    is older than TerminateJobs does, each gets a call of its own.
+    """
+    limit_ids, remaining = TERMINATE_LIMIT_IDS, list(batch_job_ids)
+    while remaining and not is_late():
+        page = remaining[:limit_ids]
+        # Written first, so that a Batch job whose call always fails does not stay in front of the others.
+        Attempt.objects.filter(batch_job_id__in=page).update(terminate_called_at=Now())
+        errors: dict[str, BatchError] = {}
+        try:
+            if len(page) == 1:
+                batch.terminate(page[0], reason=reason)
+            else:
+                errors = batch.terminate_many(page, reason=reason)
+        except BatchError as error:
+            if isinstance(error, BatchRejectedError) and len(page) > 1:
+                limit_ids = 1
+                continue
+            errors = dict.fromkeys(page, error)
+        remaining = remaining[len(page) :]
+        yield from ((each, errors.get(each)) for each in page)
 
 
 def ended_without_final_status() -> QuerySet[Attempt]:

@@ -25,7 +25,7 @@ from django.db.models.lookups import GreaterThan
 from ...batch.errors import BatchError
 from ...batch.port import BatchPort
 from ...conf import BridgeSettings, bridge_settings
-from ...lifecycle.observation import BatchStatus
+from ...lifecycle.observation import TERMINATE_REASON_PREFIX, BatchStatus
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import AttemptEvent, AttemptState
 from ...models import Attempt
@@ -34,7 +34,7 @@ from ..state.locking import lock_job
 from ..state.transition import append_event
 from .hold import held, hold_fire, not_held_for
 from .observe import apply_observation, describe
-from .reap import terminate
+from .reap import terminate_each
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +80,7 @@ def rescue(
     remaining = set(suspects(continuous_since).filter(pk__in=[each.pk for each in found]).values_list("pk", flat=True))
     fenced = [each for each in found if each.pk in remaining and _fence(each, continuous_since)]
     summary.rescued = len(fenced)
-    for attempt in fenced:
-        if time.monotonic() > no_calls_after_s:
-            break
-        summary.terminate_failures += not _terminate(attempt, batch=batch)
+    summary.terminate_failures = _terminate(fenced, batch=batch, no_calls_after_s=no_calls_after_s)
     return summary
 
 
@@ -139,16 +136,22 @@ def _observe(attempts: list[Attempt], *, batch: BatchPort, stop_at_s: float) -> 
         logger.warning("RESCUE_OBSERVE_FAILED %s", error)
 
 
-def _terminate(attempt: Attempt, *, batch: BatchPort) -> bool:
-    if attempt.batch_job_id is None:
-        return True
-    try:
-        terminate(attempt, batch=batch, why="no start, no heartbeat, or no progress")
-    except BatchError as error:
-        logger.warning("RESCUE_TERMINATE_FAILED %s: %s", attempt, error)
-        append_event("rescue.terminate_failed", job=attempt.job, attempt_number=attempt.number, text=str(error))
-        return False
-    return True
+def _terminate(fenced: list[Attempt], *, batch: BatchPort, no_calls_after_s: float) -> int:
+    """Terminate the Batch jobs of these attempts, and return how many failed."""
+    known = {str(attempt.batch_job_id): attempt for attempt in fenced if attempt.batch_job_id is not None}
+    failures = 0
+    for batch_job_id, error in terminate_each(
+        list(known),
+        batch=batch,
+        reason=f"{TERMINATE_REASON_PREFIX} no start, no heartbeat, or no progress",
+        is_late=lambda: time.monotonic() > no_calls_after_s,
+    ):
+        if error is not None:
+            failures += 1
+            attempt = known[batch_job_id]
+            logger.warning("RESCUE_TERMINATE_FAILED %s: %s", attempt, error)
+            append_event("rescue.terminate_failed", job=attempt.job, attempt_number=attempt.number, text=str(error))
+    return failures
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from .ladder import Rung
 from .source_reads import SourceReads
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 8
+PLAN_VERSION = 9
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..byte_ranges import ByteRanges
     from ..probe.trial import Trial
     from ..source import SourceInfo
-    from .plan import Plan, VideoUnit
+    from .plan import AudioUnit, Plan, VideoUnit
 
 _MIB = 1024 * 1024
 
@@ -39,6 +39,13 @@ _SEQUENTIAL = frozenset({"matroska", "mpegts"})
 _READ_AHEAD_FRAMES = 48
 """Frames after a unit's last one that ffmpeg may have read when it has written that one: those in the
 decoder, in the filter graph, and in the queues between its threads."""
+
+_AUDIO_READ_AHEAD_S = 3
+"""Seconds of audio after a unit's last frame that ffmpeg may have read when it has written that one: more
+than 20 packets of the longest kind, in the queues between its threads, and what resampling needs."""
+
+_AUDIO_RANGES = 2000
+"""Most ranges of an audio unit. If there are more, the closest are fetched as one."""
 
 _BUFFER_BYTES = 64 * 1024
 """After each range: a demuxer fills a buffer of 32 KiB at a time."""
@@ -82,16 +89,16 @@ class SourceReads:
     """Read by every unit: the header, the index, and some of the first frames."""
     units: tuple[ByteRanges, ...] = ()
     """By index of the video unit."""
-    audio: ByteRanges = ()
-    """Empty if the audio needs the whole file."""
+    audio: tuple[ByteRanges, ...] = ()
+    """By index of the audio unit; empty ranges for one that needs the whole file."""
 
     def of_video(self, index: int) -> ByteRanges | None:
         """Return what a video unit reads, or None for the whole file."""
         return None if self.whole else merged((*self.opening, *self.units[index]), gap_bytes=_JOINED_BYTES)
 
-    def of_audio(self) -> ByteRanges | None:
-        """Return what the audio unit reads, or None for the whole file."""
-        return None if self.whole or not self.audio else merged((*self.opening, *self.audio))
+    def of_audio(self, index: int) -> ByteRanges | None:
+        """Return what an audio unit reads, or None for the whole file."""
+        return None if self.whole or not self.audio[index] else merged((*self.opening, *self.audio[index]))
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> SourceReads:
@@ -101,7 +108,7 @@ class SourceReads:
             | {
                 "opening": _ranges(form["opening"]),
                 "units": tuple(_ranges(unit) for unit in form["units"]),
-                "audio": _ranges(form["audio"]),
+                "audio": tuple(_ranges(unit) for unit in form["audio"]),
             }
         )
 
@@ -165,7 +172,10 @@ def _reads(plan: Plan, source: SourceInfo, trial: Trial | None) -> SourceReads:
         units.append(merged(_padded(found, source.size_bytes), gap_bytes=_JOINED_BYTES))
     opening = merged(_padded(trial.opening, source.size_bytes), gap_bytes=_JOINED_BYTES)
     return SourceReads(
-        source.size_bytes, opening=opening, units=tuple(units), audio=_audio(source) if plan.has_audio else ()
+        source.size_bytes,
+        opening=opening,
+        units=tuple(units),
+        audio=tuple(_audio(plan, source, unit) for unit in plan.audio_units),
     )
 
 
@@ -199,11 +209,25 @@ class _Stretches:
         return [(min(first for first, _ in ranges), end_bytes)]
 
 
-def _audio(source: SourceInfo) -> ByteRanges:
-    """Return what reading the audio from the beginning reads; empty if that is most of the file."""
-    if source.demuxer in _SEQUENTIAL:
+def _audio(plan: Plan, source: SourceInfo, unit: AudioUnit) -> ByteRanges:
+    """Return what is read from the beginning of the audio to the unit's end; empty if that is most of the file."""
+    if plan.audio is None:
         return ()
-    ranges = merged(_padded(source.audio_ranges, source.size_bytes, _BUFFER_BYTES))
+    is_sequential = source.demuxer in _SEQUENTIAL
+    # Most packets of audio in a transport stream have no position. The video of the same time is near by.
+    stretches = source.stretches if is_sequential else source.audio_stretches
+    count = len(stretches)
+    if unit.end_frame < plan.frames:
+        end_s = plan.audio.start_s + unit.end_frame / plan.rate + _AUDIO_READ_AHEAD_S
+        count = bisect_right([each.dts for each in stretches], end_s / source.time_base)
+    found = [each for stretch in stretches[:count] for each in stretch.ranges]
+    if not found or (is_sequential and count == len(stretches)):
+        return ()
+    if is_sequential:
+        found = [(0, max(end for _, end in found))]
+    gap_bytes = 0
+    while len(ranges := merged(_padded(found, source.size_bytes, _BUFFER_BYTES), gap_bytes=gap_bytes)) > _AUDIO_RANGES:
+        gap_bytes = max(_BUFFER_BYTES, 2 * gap_bytes)
     return ranges if total_bytes(ranges) < source.size_bytes / 2 else ()
 
 

@@ -99,7 +99,7 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
             indexed=indexed,
             size_bytes=file.seek(0, 2),
             stretches=video.positions.stretches() if video is not None else (),
-            audio_ranges=audio_packets.positions.ranges() if audio_packets is not None else (),
+            audio_stretches=audio_packets.stretches(source.time_base) if audio_packets is not None else (),
         )
 
 

@@ -6,6 +6,8 @@ Runs only in the probe's child process.
 from __future__ import annotations
 
 import itertools
+import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,8 +15,8 @@ import av.error
 
 from ..errors import InputRejectedError
 from ..sandbox.limits import MAX_FRAMES
-from ..source import KeyFrame
-from .positions import Positions, VideoPositions
+from ..source import KeyFrame, Stretch
+from .positions import Positions
 
 CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
 """Advice for the owner of a damaged file."""
@@ -36,7 +38,7 @@ class VideoPackets:
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
-        self.positions = VideoPositions(Fraction(stream.time_base))
+        self.positions = Positions(Fraction(stream.time_base))
         self.times: list[int] = []
         self.keys: list[KeyFrame] = []
         self.last: tuple[int, int] | None = None
@@ -125,7 +127,7 @@ class AudioPackets:
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
-        self.positions = Positions()
+        self._positions = Positions(Fraction(stream.time_base), audio=True)
         self.start: int | None = None
         self.end = 0
         self.decodes = False
@@ -133,7 +135,7 @@ class AudioPackets:
 
     def take(self, packet: Any) -> None:
         """Process one packet of the stream, or the empty packet at the end."""
-        self.positions.take(packet)
+        self._positions.take(packet)
         if not self.decodes and self._tries < self._TRIES:
             self._tries += 1
             try:
@@ -145,3 +147,8 @@ class AudioPackets:
             return
         self.start = pts if self.start is None else min(self.start, pts)
         self.end = max(self.end, pts + _duration_of(packet))
+
+    def stretches(self, time_base: Fraction) -> tuple[Stretch, ...]:
+        """Return the stretches of the audio, timed in another time base."""
+        ticks = Fraction(self.stream.time_base) / time_base
+        return tuple(replace(each, dts=math.floor(each.dts * ticks)) for each in self._positions.stretches())

@@ -20,10 +20,9 @@ GAP_BYTES = 128 * 1024
 """
 
 _STRETCH_S, _SHORTEST_STRETCH_S = Fraction(1), Fraction(1, 4)
-_MAX_AUDIO_RANGES = 2000
 
 
-class Positions:
+class _Positions:
     """Byte ranges of consecutive packets."""
 
     def __init__(self) -> None:
@@ -46,22 +45,18 @@ class Positions:
             self._ranges.append([first, end])
 
     def ranges(self) -> ByteRanges:
-        """Return the ranges that have the packets; if they are many, with the gaps between the closest filled."""
-        gap_bytes = GAP_BYTES
-        while len(found := merged(((first, end) for first, end in self._ranges), gap_bytes=gap_bytes)) > (
-            _MAX_AUDIO_RANGES
-        ):
-            gap_bytes *= 2
-        return found if self.known else ()
+        """Return the ranges that have the packets."""
+        return merged(((first, end) for first, end in self._ranges), gap_bytes=GAP_BYTES) if self.known else ()
 
 
-class VideoPositions:
-    """The stretches of a video stream: at most a second each, and a new one at key frames."""
+class Positions:
+    """The stretches of a stream: at most a second each, and of video a new one at key frames."""
 
-    def __init__(self, time_base: Fraction) -> None:
+    def __init__(self, time_base: Fraction, *, audio: bool = False) -> None:
         self._longest = max(1, int(_STRETCH_S / time_base))
-        self._shortest = max(1, int(_SHORTEST_STRETCH_S / time_base))
-        self._stretches: list[tuple[int, Positions]] = []
+        # Each packet of audio is a key frame.
+        self._shortest = self._longest if audio else max(1, int(_SHORTEST_STRETCH_S / time_base))
+        self._stretches: list[tuple[int, _Positions]] = []
         self._latest: int | None = None
         self._ordered = True
 
@@ -78,7 +73,7 @@ class VideoPositions:
         self._latest = time
         passed = time - self._stretches[-1][0] if self._stretches else self._longest
         if passed >= self._longest or (packet.is_keyframe and passed >= self._shortest):
-            self._stretches.append((time, Positions()))
+            self._stretches.append((time, _Positions()))
         self._stretches[-1][1].take(packet)
 
     def stretches(self) -> tuple[Stretch, ...]:

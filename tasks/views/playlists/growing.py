@@ -13,7 +13,6 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import NamedTuple
 
 from django.conf import settings
@@ -29,6 +28,7 @@ from ...storage.bucket import default_bucket
 from ...storage.keys import GROWING_PREFIX, PUBLISHED_PREFIX
 from ...transcode.package.hls import GROWING_TYPE, WHOLE_TYPE
 from ..access import json_error
+from .kept_texts import KeptTexts
 from .signed import SITE_SUFFIXES, contains_names, sign
 from .signed_texts import accepts_gzip, presigned_url, signing_window
 
@@ -36,8 +36,10 @@ _PLACE = re.compile(
     rf"{re.escape(PUBLISHED_PREFIX)}[^/]+/(?P<job>[0-9a-f-]{{36}})/{re.escape(GROWING_PREFIX)}(?P<fence>\d{{1,9}})/(?P<name>[^/]+)"
 )
 
-_KEPT_TEXTS = 64
-"""Playlists that a process keeps, compressed: of a dozen videos that are watched while they are made."""
+_KEPT_BYTES = 8 * 1024 * 1024
+"""Compressed texts that a process keeps: those of 20 lectures of three hours that are watched while they are made."""
+
+_kept = KeptTexts(max_bytes=_KEPT_BYTES)
 
 
 class Place(NamedTuple):
@@ -71,7 +73,7 @@ def growing_playlist(request: HttpRequest, key: str, place: Place, *, content_ty
     if job.state == JobState.SUCCEEDED and not contains_names(key):
         return HttpResponseRedirect(media_url(_published_key(job, place.name)), headers={"Cache-Control": "no-store"})
     if job.state == JobState.SUCCEEDED:
-        packed = _published(job, key, place.name, signing_window(key))
+        packed = _published(_published_key(job, place.name), key)
     elif job.state not in ACTIVE_JOB_STATES:
         message = "Processing has ended before the video was complete."
         return json_error(410, "PROCESSING_ENDED", f"{message} {job.reason_message}".rstrip())
@@ -79,7 +81,7 @@ def growing_playlist(request: HttpRequest, key: str, place: Place, *, content_ty
         listed = listed_units(job.pk)
         if listed is None or listed.plan_fence != place.plan_fence:
             return json_error(410, "PLANNED_AGAIN", "Processing has started over. Reload the page.")
-        packed = _rendered(listed, key, place.name, signing_window(key))
+        packed = _kept.get((listed, key, signing_window(key)), lambda: _rendered(listed, key, place.name))
     return _response(request, packed, content_type)
 
 
@@ -96,8 +98,7 @@ def _response(request: HttpRequest, packed: bytes, content_type: str) -> HttpRes
     return response
 
 
-@lru_cache(maxsize=_KEPT_TEXTS)
-def _rendered(listed: ListedUnits, key: str, name: str, _window: object) -> bytes:
+def _rendered(listed: ListedUnits, key: str, name: str) -> bytes:
     tracks = growing(listed)
     if tracks is None:
         raise Http404
@@ -112,15 +113,14 @@ def _published_key(job: Job, name: str) -> str:
     return f"{posixpath.dirname(job.playlist_key)}/{name}"
 
 
-def _published(job: Job, key: str, name: str, window: object) -> bytes:
+def _published(published_key: str, key: str) -> bytes:
     try:
-        return _published_text(_published_key(job, name), key, window)
+        return _kept.get((published_key, key, signing_window(key)), lambda: _published_text(published_key, key))
     except FileNotFoundError:
         raise Http404 from None
 
 
-@lru_cache(maxsize=_KEPT_TEXTS)
-def _published_text(published_key: str, key: str, _window: object) -> bytes:
+def _published_text(published_key: str, key: str) -> bytes:
     """Return a published text for players that began with a growing one, whose type must not change."""
     with default_storage.open(published_key, "rb") as file:
         text = file.read().decode()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.batch.errors import BatchDeniedError, BatchError
-from tasks.batch.port import ListedJob
+from tasks.batch.port import TERMINATE_LIMIT_IDS, ListedJob
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import BatchStatus
 from tasks.models import Attempt, Tick
@@ -147,6 +147,7 @@ def test_cancelled_job_is_terminated_by_the_next_tick_when_older_ones_never_end(
 def test_orphans_are_terminated_when_own_batch_jobs_never_end(
     batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    batch.is_old = True  # a call for each takes longest
     own = cancelled_attempts(12)
     batch.found = [orphan("orphan")]
     for _ in range(3):
@@ -165,3 +166,40 @@ def test_listing_continues_when_the_orphans_on_a_page_never_end(batch: ScriptedB
         terminated.append("".join(batch.terminated))
         batch.terminated.clear()
     assert terminated == ["ab", "cd", "ef", "ab"]
+
+
+def test_fifty_batch_jobs_end_by_one_call_when_many_are_to_be_terminated(
+    batch: ScriptedBatch, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"reap_limit": 60}
+    own = cancelled_attempts(3)
+    batch.found = [orphan(f"{each:03}") for each in range(70)]
+    assert reap(batch=batch) == 63
+    assert [len(call) for call in batch.bulk_calls] == [3, TERMINATE_LIMIT_IDS, 10]
+    assert set(batch.bulk_calls[0]) == set(own)
+    # The page is continued after the last one for which there was a call.
+    batch.found = batch.found[60:]
+    assert reap(batch=batch) == 3 + 10
+    assert batch.bulk_calls[-1] == [each.batch_job_id for each in batch.found]
+
+
+def test_each_batch_job_gets_a_call_when_there_is_none_for_several(batch: ScriptedBatch) -> None:
+    batch.is_old = True
+    own = cancelled_attempts(3)
+    batch.found = [orphan(each) for each in "ab"]
+    assert reap(batch=batch) == 5
+    assert (set(batch.terminated), batch.bulk_calls) == ({*own, "a", "b"}, [])
+
+
+def test_other_batch_jobs_are_terminated_when_one_is_denied(batch: ScriptedBatch) -> None:
+    denied, *others = cancelled_attempts(3)
+    batch.refused = {denied: BatchDeniedError("not ours")}
+    with pytest.raises(BatchDeniedError):
+        reap(batch=batch)
+    # Recorded for all, so that the denied one does not stay in front.
+    assert not Attempt.objects.filter(terminate_called_at=None).exists()
+    for each in others:
+        batch.set_observation(Attempt.objects.get(batch_job_id=each), BatchStatus.FAILED, started=True)
+    with pytest.raises(BatchDeniedError):
+        reap(batch=batch)
+    assert batch.terminated == [denied, *others, denied]

@@ -63,7 +63,9 @@ def test_all_containers_are_replaced_by_one_tick_when_a_zone_is_cut_off(
     assert _rescue(batch).rescued == 51
 
 
-def test_rescue_continues_when_terminate_is_denied(batch: ScriptedBatch) -> None:
+@pytest.mark.parametrize("is_old", [False, True], ids=["one call", "a call for each"])
+def test_rescue_continues_when_terminate_is_denied(is_old: bool, batch: ScriptedBatch) -> None:
+    batch.is_old = is_old
     for _ in range(2):
         claimed(submitted_attempt())
     age(Attempt, "heartbeat_at", seconds=181)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tasks.models import Job, Unit
+from tasks.selectors.growing import growing as selected
 from tasks.services.container_api.finish import reject_input, replan
 from tasks.services.container_api.publish import finished_units, redo_units
 from tasks.services.requests.cancel import cancel_job
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from django.test import Client
     from pytest_django import DjangoAssertNumQueries, Settings
 
+    from tasks.selectors.growing import ListedUnits
     from tasks.transcode import UnitKey
 
 pytestmark = pytest.mark.django_db
@@ -287,3 +289,28 @@ def test_units_are_parsed_once_when_many_viewers_reload_the_playlists(
     (outputs,) = [query["sql"] for query in grown.captured_queries if '"output"' in query["sql"]]
     assert str(Unit.objects.get(kind="video", index=1).pk) in outputs
     assert str(Unit.objects.get(kind="video", index=0).pk) not in re.findall(r"\d+", outputs.partition("WHERE")[2])
+
+
+def test_growing_playlist_is_rendered_once_when_many_viewers_request_it(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = GrowingJob()
+    growing.finish("audio", 0)
+    rendered: list[ListedUnits] = []
+
+    def counted(listed: ListedUnits) -> object:
+        rendered.append(listed)
+        return selected(listed)
+
+    monkeypatch.setattr("tasks.views.playlists.growing.growing", counted)
+    assert len({text(staff, growing.url("480p.m3u8")) for _ in range(3)}) == 1
+    assert len(rendered) == 1
+    text(staff, growing.url("360p.m3u8"))
+    assert len(rendered) == 2, "each playlist is a text of its own"
+    growing.finish(1, "audio-1")
+    assert "#EXTINF" in text(staff, growing.url("480p.m3u8"))
+    assert len(rendered) == 3
+    growing.finish(*UNITS[UNITS.index(1) + 1 :])
+    growing.publish()
+    assert len({text(staff, growing.url("480p.m3u8")) for _ in range(3)}) == 1
+    assert len(rendered) == 3

@@ -65,7 +65,7 @@ def test_site_neither_grows_nor_loses_jobs_when_it_runs_long_with_faults(
     running_site: RunningSite, faults: Faults, record_property: Callable[[str, object], None]
 ) -> None:
     for number, kind in enumerate(("error_before", "error_after", "drop_before", "drop_after", "throttle")):
-        for operation in ("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob"):
+        for operation in ("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJob", "TerminateJobs"):
             faults.inject(kind, operation=operation, times=None, share=FAULTY_SHARE / 5, seed=number)
     programs = [_pid(running_site.worker), _pid(running_site.beat)]
     videos: list[Video] = []

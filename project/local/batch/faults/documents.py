@@ -40,6 +40,7 @@ _FIELDS: Mapping[str, Collection[str]] = {
     FaultKind.IMAGE_PULL: {"job_name", "times", "reason"},
     FaultKind.START_HANG: {"job_name", "times"},
     FaultKind.STUCK_RUNNABLE: {"job_name", "reason"},
+    FaultKind.DENY_TERMINATE: {"job_name", "times"},
 }
 """The fields of each kind of fault, besides `kind`.
 

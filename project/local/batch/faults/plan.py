@@ -62,6 +62,8 @@ class FaultKind(StrEnum):
     START_HANG = "start_hang"
     SLOW_START = "slow_start"
     STUCK_RUNNABLE = "stuck_runnable"
+    # Jobs whose names begin with `job_name` may not be terminated, alone or with others.
+    DENY_TERMINATE = "deny_terminate"
     # Faults of the events of jobs whose names begin with `job_name`: lost, sent twice, sent after the
     # next one, sent `hold_s` later.
     EVENT_DROPPED = "event_dropped"

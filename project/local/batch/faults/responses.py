@@ -82,6 +82,7 @@ class FaultyJobPlane:
         self._table = table
         self._faults = faults
         table.keep_runnable(self._reason_to_wait)
+        table.check_terminate(self._check_terminate)
 
     def handles(self, method: str, path: str) -> bool:
         """Return whether this handles the request."""
@@ -110,12 +111,7 @@ class FaultyJobPlane:
         if fault.kind in _AFTER:
             call()
         if fault.kind in _ERRORS:
-            code, http_status, message = _ERRORS[fault.kind]
-            return error_response(
-                BatchError(
-                    message.format(action=_ACTIONS.get(operation, operation)), code=code, http_status=http_status
-                )
-            )
+            return error_response(_error(fault.kind, operation))
         if fault.kind in _HANGS:
             pause()
         return None
@@ -181,6 +177,10 @@ class FaultyJobPlane:
             reject(f"{fault.kind} cannot be applied: job {fault.job_id} is unknown or not running.")
         self._faults.note_applied(fault)
 
+    def _check_terminate(self, job_name: str) -> None:
+        if self._faults.take({FaultKind.DENY_TERMINATE}, job_name=job_name):
+            raise _error(FaultKind.DENY, "TerminateJob")
+
     def _reason_to_wait(self, job_name: str) -> str | None:
         fault = self._faults.look_up({FaultKind.STUCK_RUNNABLE}, job_name=job_name)
         if fault is None:
@@ -188,6 +188,11 @@ class FaultyJobPlane:
         if not fault.applied:
             self._faults.note_applied(fault)
         return fault.reason or NO_CAPACITY
+
+
+def _error(kind: FaultKind, operation: str) -> BatchError:
+    code, http_status, message = _ERRORS[kind]
+    return BatchError(message.format(action=_ACTIONS.get(operation, operation)), code=code, http_status=http_status)
 
 
 def _hides(fault: Fault, job: dict[str, Any]) -> bool:
