@@ -15,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from .lifecycle.scaling import HelperRule
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeSettings:
@@ -109,6 +111,16 @@ class BridgeSettings:
 
     max_helpers: int = 31
     """Most helpers of one job, next to its lead. 0: each job has one container."""
+
+    max_early_helpers: int = 15
+    """Most helpers of one job before its plan. They start together with the lead, so that their
+    machines do not take another two to four minutes. The size of a source says little about its
+    work (ProRes takes a tenth per byte), and starting 15 for nothing costs about 2 cents. 0: helpers
+    start once the plan is made."""
+
+    early_work_s_per_gb: float = 2000
+    """CPU seconds that a gigabyte of a source is expected to take, until there is a plan: a lecture of
+    slides in 1080p takes 1.2 a second (docs/performance.md), so 1900 at 5 Mbit/s."""
 
     helper_target_s: float = 300
     """Seconds of work that each container should have. A machine takes two to four minutes to start,
@@ -415,8 +427,8 @@ class BridgeSettings:
     container exits before it would be replaced."""
 
     fetch_connections: int = 8
-    """Maximum number of connections over which a container fetches its source at a time, because one
-    rarely fills a machine's network. Beyond 10, the size of botocore's pool, each request opens a
+    """Maximum number of connections over which a container fetches its source at a time, or reads the
+    objects back before publishing, because one rarely fills a machine's network. Beyond 10, the size of botocore's pool, each request opens a
     new one."""
 
     fetch_range_mib: int = 16
@@ -433,6 +445,17 @@ class BridgeSettings:
     def queue_of(self, *, is_helper: bool = False, on_demand: bool = False) -> str:
         """Return the job queue for a lead, or for a helper."""
         return (is_helper and self.helper_queue) or (on_demand and self.on_demand_queue) or self.job_queue
+
+    @property
+    def helper_rule(self) -> HelperRule:
+        """How many helpers a job gets."""
+        return HelperRule(
+            target_s=self.helper_target_s,
+            min_work_s=self.helper_min_work_s,
+            max_helpers=self.max_helpers,
+            max_early_helpers=self.max_early_helpers,
+            slots=max(1, self.vcpus // self.threads_per_unit),
+        )
 
     @property
     def queues(self) -> tuple[str, ...]:

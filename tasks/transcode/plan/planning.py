@@ -13,6 +13,7 @@ from bisect import bisect_right
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
+from heapq import heapreplace
 from typing import TYPE_CHECKING
 
 from ..captions import plan_captions
@@ -61,11 +62,11 @@ _POSTER_SHORT_SIDE_PX = 720
 _HD_SHORT_SIDE_PX = 720
 
 
-def make_plan(source: SourceInfo, profile: Profile, *, threads: int, shared: bool = False) -> Plan:
+def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int = 0) -> Plan:
     """Return the plan for `source` with `profile`; `threads` is the number of threads per encoder.
 
-    `shared` is whether several containers may work on it. Pure function: the same arguments give the
-    same plan.
+    `slots` is the number of units that several containers may work on at a time; 0 if only one
+    container does. Pure function: the same arguments give the same plan.
     """
     rate = _rate(source)
     direct = plays_directly(source)
@@ -99,8 +100,8 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, shared: boo
         video_units=_units(
             grid,
             segment_frames,
-            unit_segments=profile.shared_unit_segments if shared else profile.unit_segments,
-            ramp=_RAMP_SEGMENTS if profile.is_ramped else (),
+            profile,
+            slots=slots,
             warm_up_frames=gop_frames * profile.warm_up_gops,
         )
         if rungs
@@ -193,23 +194,51 @@ def _microseconds_up(seconds: Fraction) -> str:
 
 
 def _units(
-    grid: _Grid, segment_frames: int, *, unit_segments: int, ramp: tuple[int, ...], warm_up_frames: int
+    grid: _Grid, segment_frames: int, profile: Profile, *, slots: int, warm_up_frames: int
 ) -> tuple[VideoUnit, ...]:
-    """Divide the grid into units: those of the ramp, and then the fewest possible of equal length.
-
-    Equal is to within a segment. A remainder shorter than a segment becomes part of the last unit.
-    """
+    """Divide the grid into units. A remainder shorter than a segment becomes part of the last unit."""
     segments = max(1, grid.frames // segment_frames)
-    firsts = _ramp(segments, unit_segments, ramp)
-    rest = segments - firsts[-1]
-    count = -(-rest // unit_segments)
-    firsts[-1:] = [firsts[-1] - (-rest * index // count) for index in range(count)]
+    extra_segments = (warm_up_frames + profile.look_ahead_frames) / segment_frames
+    firsts = _first_segments(segments, profile, slots=slots, extra_segments=extra_segments)
     starts = [first * segment_frames for first in firsts]
     ends = [*starts[1:], grid.frames]
     return tuple(
         VideoUnit(index, first, end, grid.seeks_s(first - warm_up_frames))
         for index, (first, end) in enumerate(zip(starts, ends, strict=True))
     )
+
+
+def _first_segments(segments: int, profile: Profile, *, slots: int, extra_segments: float) -> list[int]:
+    """Return the first segment of each unit, of the length with which `slots` slots are done soonest.
+
+    Long units cost less, because each has `extra_segments` of warm-up and look-ahead frames. Short ones
+    leave fewer slots without work at the end. Of equally good lengths the longest is taken.
+    """
+    ramp = _RAMP_SEGMENTS if profile.is_ramped else ()
+    longest = profile.unit_segments
+    lengths = range(longest, min(longest, profile.shared_unit_segments) - 1, -1) if slots else [longest]
+    ways = [_divided(segments, length, ramp) for length in lengths]
+    return min(ways, key=lambda firsts: _needed(firsts, segments, slots=slots, extra_segments=extra_segments))
+
+
+def _needed(firsts: list[int], segments: int, *, slots: int, extra_segments: float) -> float:
+    """Return when the last unit is done if each slot takes the next one, in the time that a segment takes."""
+    free_at = [0.0] * max(1, slots)
+    for first, end in zip(firsts, [*firsts[1:], segments], strict=True):
+        heapreplace(free_at, free_at[0] + end - first + extra_segments)
+    return max(free_at)
+
+
+def _divided(segments: int, unit_segments: int, ramp: tuple[int, ...]) -> list[int]:
+    """Return the first segments of the units of the ramp, and then of the fewest possible of equal length.
+
+    Equal is to within a segment.
+    """
+    firsts = _ramp(segments, unit_segments, ramp)
+    rest = segments - firsts[-1]
+    count = -(-rest // unit_segments)
+    firsts[-1:] = [firsts[-1] - (-rest * index // count) for index in range(count)]
+    return firsts
 
 
 def _ramp(segments: int, unit_segments: int, ramp: tuple[int, ...]) -> list[int]:
