@@ -112,19 +112,21 @@ class BridgeSettings:
     max_helpers: int = 31
     """Most helpers of one job, next to its lead. 0: each job has one container."""
 
-    max_early_helpers: int = 15
+    max_early_helpers: int = 31
     """Most helpers of one job before its plan. They start together with the lead, so that their
-    machines do not take another two to four minutes. The size of a source says little about its
-    work (ProRes takes a tenth per byte), and starting 15 for nothing costs about 2 cents. 0: helpers
-    start once the plan is made."""
+    machines do not take another two to four minutes. The size of a source says little about its work
+    (ProRes takes a tenth per byte); starting four machines of 16 vCPUs for nothing costs about 4 cents.
+    0: helpers start once the plan is made."""
 
-    early_work_s_per_gb: float = 2000
-    """CPU seconds that a gigabyte of a source is expected to take, until there is a plan: a lecture of
-    slides in 1080p takes 1.2 a second (docs/performance.md), so 1900 at 5 Mbit/s."""
+    early_work_s_per_gb: float = 3000
+    """CPU seconds that a gigabyte of a source is expected to take, until there is a plan. In 1080p a
+    second takes 1.2 of slides and 3.6 of a film (docs/performance.md): 1900 and 4800 for slides at 5 and
+    2 Mbit/s, 3600 for a film at 8 Mbit/s."""
 
-    helper_target_s: float = 300
-    """Seconds of work that each container should have. A machine takes two to four minutes to start,
-    so with less, more of the price is for starting."""
+    helper_target_s: float = 120
+    """Seconds of work that each container should have. A machine takes two to four minutes to start, so
+    with less, more of the price is for starting than for the work; with 300, an hour's lecture on
+    machines that have to start is ready after 7.5 minutes instead of 5.5 (docs/performance.md)."""
 
     helper_min_work_s: float = 600
     """Seconds of work for one slot below which a job gets no helpers."""
@@ -428,8 +430,8 @@ class BridgeSettings:
 
     fetch_connections: int = 8
     """Maximum number of connections over which a container fetches its source at a time, or reads the
-    objects back before publishing, because one rarely fills a machine's network. Beyond 10, the size of botocore's pool, each request opens a
-    new one."""
+    objects back before publishing, because one rarely fills a machine's network. Beyond 10, the size of
+    botocore's pool, each request opens a new one."""
 
     fetch_range_mib: int = 16
     """MiB of each request. Amazon S3 advises 8 to 16 ("Performance design patterns")."""

@@ -6,7 +6,7 @@ docs/performance.md; a vCPU counts as one such core.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -46,10 +46,10 @@ class Content:
 LECTURE = Content(name="lecture", frame_s=0.0367, source_bps=5e6, output_bps=3.2e6, unit_spread=0.1)
 """Slides, with a film in a corner: 282 CPU seconds for 4 minutes, 14.7 for the first unit of 12 s."""
 
+SMALL_LECTURE = replace(LECTURE, name="lecture, 2 Mbit/s", source_bps=2e6)
+
 FILM = Content(name="camera", frame_s=0.112, source_bps=8e6, output_bps=7.5e6, unit_spread=0.2)
 """A film with much motion: 1070 CPU seconds for 5 minutes."""
-
-CONTENTS = {each.name: each for each in (LECTURE, FILM)}
 
 
 @lru_cache
@@ -96,6 +96,11 @@ class Work:
     def output_bytes(self) -> float:
         """Size of all objects."""
         return self.plan.duration_s * self.content.output_bps / 8
+
+    @property
+    def samples(self) -> int:
+        """Number of frames of all rungs, and of the audio's."""
+        return self.plan.frames * len(self.plan.rungs) + (self.plan.audio.aac_frames if self.plan.audio else 0)
 
     @property
     def objects(self) -> int:

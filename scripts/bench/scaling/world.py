@@ -180,7 +180,8 @@ class World:
         return all(job.is_over for job in self.batch.jobs.values())
 
     def _outcome(self, requested_at_s: float) -> Outcome:
-        assert Job.objects.get().state == JobState.SUCCEEDED
+        if (state := Job.objects.get().state) != JobState.SUCCEEDED:
+            raise AssertionError(state)
         container_s = sum((each.ended_at_s or self.now_s) - each.started_at_s for each in self._containers.values())
         conf = bridge_settings()
         slots = conf.helper_rule.slots

@@ -1,9 +1,9 @@
 """Helpers: more containers for jobs with much work left, as many as `lifecycle.scaling` wants.
 
-Decided again by each submit tick, the first time together with the lead, so that all machines start at
-once: by the size of the source, as nothing else is known before the plan. Jobs are helped in the order in which they were requested, uploads
-before bulk, as far as the helpers' queue has room. Helpers that still wait for a machine when little
-work is left are cancelled.
+Decided again by each submit tick, the first time together with the lead: by the size of the source,
+as nothing else is known before the plan. Jobs are helped in the order in which they were requested,
+uploads before bulk, as far as the helpers' queue has room. Helpers that still wait for a machine when
+little work is left are cancelled.
 """
 
 from __future__ import annotations

@@ -45,6 +45,11 @@ LECTURE_S = 12_960.0
 """CPU seconds of a 3 h lecture: 22 containers of two slots with 300 s each."""
 
 
+@pytest.fixture(autouse=True)
+def _target(settings: Settings) -> None:
+    settings.BATCHREEL = {"helper_target_s": 300, "early_work_s_per_gb": 2000, "max_early_helpers": 15}
+
+
 @pytest.fixture
 def lead(batch: ScriptedBatch) -> Claim:
     """Return the claim of a lead that has planned a 3 h lecture of 180 units."""
