@@ -114,8 +114,8 @@ class BridgeSettings:
 
     max_early_helpers: int = 31
     """Most helpers of one job before its plan. They start together with the lead, so that their
-    machines do not take another two to four minutes. The size of a source says little about its work
-    (ProRes takes a tenth per byte); starting four machines of 16 vCPUs for nothing costs about 4 cents.
+    machines do not take another two to four minutes. A source of the same size may be far less work
+    (ProRes takes a tenth per byte). Starting four machines of 16 vCPUs for nothing costs about 4 cents.
     0: helpers start once the plan is made."""
 
     early_work_s_per_gb: float = 3000

@@ -14,6 +14,7 @@ from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from heapq import heapreplace
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from ..captions import plan_captions
@@ -55,6 +56,11 @@ _FEWEST_AAC_FRAMES = 2
 
 _RAMP_SEGMENTS = (2, 4, 8)
 """Lengths of the first units."""
+
+_SPREAD = (1.0, 0.85, 1.1, 0.95, 1.2, 0.9, 1.05)
+"""Units of one length do not take the same time. Without this, the best schedule would be one in which
+all slots end together, but which takes another round as soon as one of them is late.
+"""
 
 _POSTER_SHARE = 10
 _POSTER_LATEST_S = 60
@@ -209,24 +215,36 @@ def _units(
 
 
 def _first_segments(segments: int, profile: Profile, *, slots: int, extra_segments: float) -> list[int]:
-    """Return the first segment of each unit, of the length with which `slots` slots are done soonest.
+    """Return the first segment of each unit, so that `slots` slots are done soonest.
 
     Long units cost less, because each has `extra_segments` of warm-up and look-ahead frames. Short ones
-    leave fewer slots without work at the end. Of equally good lengths the longest is taken.
+    leave fewer slots without work at the end. So either all have one length, or they get shorter
+    towards the end. Of equally good lengths the longest is taken.
     """
     ramp = _RAMP_SEGMENTS if profile.is_ramped else ()
-    longest = profile.unit_segments
-    lengths = range(longest, min(longest, profile.shared_unit_segments) - 1, -1) if slots else [longest]
-    ways = [_divided(segments, length, ramp) for length in lengths]
+    longest, shortest = profile.unit_segments, min(profile.unit_segments, profile.shared_unit_segments)
+    if not slots:
+        return _divided(segments, longest, ramp)
+    ways = [_divided(segments, length, ramp) for length in range(longest, shortest - 1, -1)]
+    ways += [_tapered(segments, profile, least, slots, ramp) for least in range(shortest, -(-shortest // 3), -1)]
     return min(ways, key=lambda firsts: _needed(firsts, segments, slots=slots, extra_segments=extra_segments))
 
 
 def _needed(firsts: list[int], segments: int, *, slots: int, extra_segments: float) -> float:
     """Return when the last unit is done if each slot takes the next one, in the time that a segment takes."""
-    free_at = [0.0] * max(1, slots)
-    for first, end in zip(firsts, [*firsts[1:], segments], strict=True):
-        heapreplace(free_at, free_at[0] + end - first + extra_segments)
+    free_at = [0.0] * slots
+    for first, end, factor in zip(firsts, [*firsts[1:], segments], cycle(_SPREAD), strict=False):
+        heapreplace(free_at, free_at[0] + (end - first + extra_segments) * factor)
     return max(free_at)
+
+
+def _tapered(segments: int, profile: Profile, least: int, slots: int, ramp: tuple[int, ...]) -> list[int]:
+    """Return the first segments of units that each have a slot's share of what is left, at least `least`."""
+    firsts = _ramp(segments, profile.unit_segments, ramp)
+    while (left := segments - firsts[-1]) >= 2 * least:
+        length = min(profile.unit_segments, left - least, max(least, -(-left // slots)))
+        firsts.append(firsts[-1] + length)
+    return firsts
 
 
 def _divided(segments: int, unit_segments: int, ramp: tuple[int, ...]) -> list[int]:

@@ -47,7 +47,7 @@ class Profile:
     """
     shared_unit_segments: int = 10
     """Minimum length of a unit, in segments, if several containers work on the video: about one minute,
-    at which warm-up and look-ahead frames cost 12 %.
+    at which warm-up and look-ahead frames cost 12 %. Near the end of the video they may be less than half as long.
     """
     is_ramped: bool = True
     """Whether the first units are short (12, 24 and 48 s by default), so that the first seconds can
