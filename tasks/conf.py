@@ -126,7 +126,7 @@ class BridgeSettings:
     helper_target_s: float = 120
     """Seconds of work that each container should have. A machine takes two to four minutes to start, so
     with less, more of the price is for starting than for the work; with 300, an hour's lecture on
-    machines that have to start is ready after 7.5 minutes instead of 5.5 (docs/performance.md)."""
+    machines that have to start is ready after 7.5 minutes instead of 5 (docs/adr/0039)."""
 
     helper_min_work_s: float = 600
     """Seconds of work for one slot below which a job gets no helpers."""
