@@ -15,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from .lifecycle.scaling import HelperRule
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeSettings:
@@ -110,9 +112,21 @@ class BridgeSettings:
     max_helpers: int = 31
     """Most helpers of one job, next to its lead. 0: each job has one container."""
 
-    helper_target_s: float = 300
-    """Seconds of work that each container should have. A machine takes two to four minutes to start,
-    so with less, more of the price is for starting."""
+    max_early_helpers: int = 31
+    """Most helpers of one job before its plan. They start together with the lead, so that their
+    machines do not take another two to four minutes. A source of the same size may be far less work
+    (ProRes takes a tenth per byte). Starting four machines of 16 vCPUs for nothing costs about 4 cents.
+    0: helpers start once the plan is made."""
+
+    early_work_s_per_gb: float = 3000
+    """CPU seconds that a gigabyte of a source is expected to take, until there is a plan. In 1080p a
+    second takes 1.2 of slides and 3.6 of a film (docs/performance.md): 1900 and 4800 for slides at 5 and
+    2 Mbit/s, 3600 for a film at 8 Mbit/s."""
+
+    helper_target_s: float = 120
+    """Seconds of work that each container should have. A machine takes two to four minutes to start, so
+    with less, more of the price is for starting than for the work; with 300, an hour's lecture on
+    machines that have to start is ready after 7.5 minutes instead of 5 (docs/adr/0039)."""
 
     helper_min_work_s: float = 600
     """Seconds of work for one slot below which a job gets no helpers."""
@@ -415,9 +429,9 @@ class BridgeSettings:
     container exits before it would be replaced."""
 
     fetch_connections: int = 8
-    """Maximum number of connections over which a container fetches its source at a time, because one
-    rarely fills a machine's network. Beyond 10, the size of botocore's pool, each request opens a
-    new one."""
+    """Maximum number of connections over which a container fetches its source at a time, or reads the
+    objects back before publishing, because one rarely fills a machine's network. Beyond 10, the size of
+    botocore's pool, each request opens a new one."""
 
     fetch_range_mib: int = 16
     """MiB of each request. Amazon S3 advises 8 to 16 ("Performance design patterns")."""
@@ -433,6 +447,17 @@ class BridgeSettings:
     def queue_of(self, *, is_helper: bool = False, on_demand: bool = False) -> str:
         """Return the job queue for a lead, or for a helper."""
         return (is_helper and self.helper_queue) or (on_demand and self.on_demand_queue) or self.job_queue
+
+    @property
+    def helper_rule(self) -> HelperRule:
+        """How many helpers a job gets."""
+        return HelperRule(
+            target_s=self.helper_target_s,
+            min_work_s=self.helper_min_work_s,
+            max_helpers=self.max_helpers,
+            max_early_helpers=self.max_early_helpers,
+            slots=max(1, self.vcpus // self.threads_per_unit),
+        )
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -104,9 +104,11 @@ class ScriptedBatch:
         self.observations[batch_job_id] = Observation(batch_job_id=batch_job_id, status=status, **fields)  # type: ignore[arg-type] # chosen by the test
 
 
-def uploaded_video(*, title: str = "Lecture 1", content: bytes = b"not decoded by these tests") -> Video:
+def uploaded_video(
+    *, title: str = "Lecture 1", content: bytes = b"not decoded by these tests", source_bytes: int | None = None
+) -> Video:
     """Save a video with a complete source; the receiver requests its job."""
-    video = Video(title=title)
+    video = Video(title=title, source_bytes=source_bytes)
     video.source.save("lecture.mp4", ContentFile(content))
     return video
 

@@ -63,6 +63,7 @@ _ABOVE_ZERO = (
     "large_bodies_per_process",
     "fetch_connections",
     "fetch_range_mib",
+    "helper_target_s",
     "push_timeout_s",
     "event_time_limit_s",
 )

@@ -24,6 +24,8 @@ class HelperRule:
     min_work_s: float
     """No helpers for less work than this, in slot seconds."""
     max_helpers: int
+    max_early_helpers: int
+    """Most helpers before the plan, when the work is only guessed from the source's size."""
     slots: int
     """Units that a container works on at a time."""
 
@@ -35,7 +37,9 @@ class Work:
     left_s: float
     """Slot seconds, estimated."""
     units_left: int | None = None
-    """Units that are not finished, or None while there is no plan."""
+    """Units that are not finished, or None if they are not known yet."""
+    is_guess: bool = False
+    """Whether only the size of the source is known."""
 
 
 def wanted_helpers(work: Work, rule: HelperRule) -> int:
@@ -43,9 +47,12 @@ def wanted_helpers(work: Work, rule: HelperRule) -> int:
     if work.left_s < rule.min_work_s:
         return 0
     containers = math.ceil(work.left_s / (rule.slots * rule.target_s))
+    most = rule.max_helpers
+    if work.is_guess:
+        most = min(most, rule.max_early_helpers)
     if work.units_left is not None:
         containers = min(containers, math.ceil(work.units_left / rule.slots))
-    return max(0, min(rule.max_helpers, containers - 1))
+    return max(0, min(most, containers - 1))
 
 
 def missing_helpers(*, wanted: int, live: int, room: int) -> int:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from typing import Any
 
 import pytest
 
-from tasks.transcode import Plan, UnitOutput, make_plan, probe_source, verify_playlists, verify_publication
+from tasks.transcode import (
+    Plan,
+    StoppedError,
+    UnitOutput,
+    make_plan,
+    probe_source,
+    verify_playlists,
+    verify_publication,
+)
 from tasks.transcode.mp4.fragments import read_fragments
 from tasks.transcode.mp4.init_segment import read_init
 from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
@@ -165,7 +174,7 @@ def _verified(done: Transcoded, changed: dict[str, bytes | None]) -> list[tuple[
             raise FileNotFoundError(url)
         return iter([content[:1000], content[1000:]])
 
-    return [tuple(bad) for bad in verify_publication(done.publication.manifest, read)]
+    return [tuple(bad) for bad in verify_publication(done.publication.manifest, read, connections=3)]
 
 
 def _entries(done: Transcoded) -> list[dict[str, Any]]:
@@ -181,6 +190,26 @@ def test_verification_finds_nothing_when_all_objects_are_good(done: Transcoded) 
     )
     assert bad == ()
     assert seen == list(range(1, len(_entries(done)) + 1))
+
+
+def test_verification_reads_several_objects_at_a_time_when_it_may(done: Transcoded) -> None:
+    both = threading.Barrier(2, timeout=60)
+    urls = [entry["url"] for entry in _entries(done)][:2]
+
+    def read(url: str) -> Any:
+        if url in urls:
+            both.wait()
+        return iter([(done.run.folder / url).read_bytes()])
+
+    assert verify_publication(done.publication.manifest, read, connections=2) == ()
+
+
+def test_verification_ends_when_reading_fails(done: Transcoded) -> None:
+    def read(url: str) -> Any:
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        verify_publication(done.publication.manifest, read, connections=2)
 
 
 def test_verification_names_the_unit_when_an_object_is_damaged(done: Transcoded) -> None:

@@ -21,6 +21,7 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E001", {"submit_lookup_delay_s": -1}),
     ("batchreel.E001", {"vcpus": 1.5}),
     ("batchreel.E001", {"large_bodies_per_process": 0}),
+    ("batchreel.E001", {"helper_target_s": 0}),
     ("batchreel.W052", {"body_limit_bytes": 2_621_441}),
     ("batchreel.E001", {"image": 7}),
     ("batchreel.E019", {"signed_url_ttl_s": 604_801}),

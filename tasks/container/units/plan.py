@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from ...conf import bridge_settings
+from ...lifecycle.scaling import Work, wanted_helpers
 from ...lifecycle.states import UnitKind
 from ...services.container_api.claim import Lease
 from ...services.container_api.finish import PlannedUnit, finish_plan
@@ -35,9 +36,28 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
     context.progress.start_stage(slot, "plan")
     profile = _profile(context.claim.profile)
     source = probe_source(path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
-    plan = _plan(source, profile)
+    plan = plan_for(source, profile)
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
     plan = with_reads(plan, source, path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
+    notes = [SOURCE_WARNINGS[code] for code in plan.warnings]
+    context.database(
+        partial(
+            finish_plan,
+            context.claim,
+            lease,
+            plan=plan.to_json(),
+            units=planned_units(plan),
+            plays_directly=plan.plays_directly,
+            encode_cost_s=encode_cost_s(plan),
+            duration_s=plan.duration_s,
+            notes=notes,
+        )
+    )
+    return False
+
+
+def planned_units(plan: Plan) -> list[PlannedUnit]:
+    """Return the media units that the plan asks for."""
     units = [
         PlannedUnit(
             kind=UnitKind.VIDEO,
@@ -60,29 +80,16 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
         )
         for part in plan.audio_units
     ]
-    notes = [SOURCE_WARNINGS[code] for code in plan.warnings]
-    context.database(
-        partial(
-            finish_plan,
-            context.claim,
-            lease,
-            plan=plan.to_json(),
-            units=units,
-            plays_directly=plan.plays_directly,
-            encode_cost_s=encode_cost_s(plan),
-            duration_s=plan.duration_s,
-            notes=notes,
-        )
-    )
-    return False
+    return units
 
 
-def _plan(source: SourceInfo, profile: Profile) -> Plan:
-    """Return the plan, with shorter units if the work is enough for helpers."""
+def plan_for(source: SourceInfo, profile: Profile) -> Plan:
+    """Return the plan, with units for as many containers as the work is enough for."""
     conf = bridge_settings()
     plan = make_plan(source, profile, threads=conf.threads_per_unit)
-    has_helpers = conf.max_helpers > 0 and encode_cost_s(plan) >= conf.helper_min_work_s * conf.threads_per_unit
-    return make_plan(source, profile, threads=conf.threads_per_unit, shared=True) if has_helpers else plan
+    helpers = wanted_helpers(Work(left_s=encode_cost_s(plan) / conf.threads_per_unit), conf.helper_rule)
+    slots = (1 + helpers) * conf.helper_rule.slots
+    return make_plan(source, profile, threads=conf.threads_per_unit, slots=slots) if helpers else plan
 
 
 def _profile(name: str) -> Profile:

@@ -6,6 +6,7 @@ See tasks/transcode/verify/__init__.py for the whole story of verification.
 from __future__ import annotations
 
 import posixpath
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -32,19 +33,26 @@ def verify_objects(context: ContainerContext, lease: Lease, slot: int, publicati
     """
 
     read_bytes = 0
+    counting = threading.Lock()
 
     def read(url: str) -> Iterator[bytes]:
         nonlocal read_bytes
         for block in read_object(object_key(lease, url), stop=context.stop):
             context.raise_if_stopped()
-            read_bytes += len(block)
-            context.progress.advance_read(slot, read_bytes)
+            with counting:
+                read_bytes += len(block)
+                context.progress.advance_read(slot, read_bytes)
             yield block
 
     if bad_playlists := verify_playlists(publication.manifest, read):
         code = "PLAYLIST_DAMAGED"
         raise TranscodeError(code, f"A playlist was damaged in the storage: {bad_playlists[0].reason}.")
-    bad = verify_publication(publication.manifest, read, progress=partial(context.progress.advance, slot))
+    bad = verify_publication(
+        publication.manifest,
+        read,
+        progress=partial(context.progress.advance, slot),
+        connections=bridge_settings().fetch_connections,
+    )
     return {each.unit: each.reason for each in bad}
 
 

@@ -1,8 +1,9 @@
 """Helpers: more containers for jobs with much work left, as many as `lifecycle.scaling` wants.
 
-Decided again by each submit tick. Jobs are helped in the order in which they were requested, uploads
-before bulk, as far as the helpers' queue has room. Helpers that still wait for a machine when little
-work is left are cancelled.
+Decided again by each submit tick, the first time together with the lead: by the size of the source,
+as nothing else is known before the plan. Jobs are helped in the order in which they were requested,
+uploads before bulk, as far as the helpers' queue has room. Helpers that still wait for a machine when
+little work is left are cancelled.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from django.db.models.functions import Extract, Now
 
 from ...conf import BridgeSettings, bridge_settings
 from ...lifecycle.reasons import Reason
-from ...lifecycle.scaling import HelperRule, Work, missing_helpers, surplus_helpers, wanted_helpers, work_left_s
+from ...lifecycle.scaling import Work, missing_helpers, surplus_helpers, wanted_helpers, work_left_s
 from ...lifecycle.states import (
     LIVE_ATTEMPT_STATES,
     MEDIA_UNIT_KINDS,
     AttemptEvent,
     AttemptState,
     JobEvent,
+    JobPriority,
     JobState,
     UnitState,
 )
@@ -103,16 +105,11 @@ def _needs(conf: BridgeSettings) -> list[_Help]:
     """Return the active jobs in the order in which they are helped, with what they have and need."""
     at_work = Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING], fence__gt=0)
     # "bulk" comes before "upload" by name.
-    jobs = list(at_work.order_by("-priority", "created_at").defer("plan")[:_JOBS])
+    jobs = list(at_work.select_related("video").order_by("-priority", "created_at").defer("plan")[:_JOBS])
     ids = [job.pk for job in jobs]
     attempts = _attempts(ids)
     work = _work(jobs, conf)
-    rule = HelperRule(
-        target_s=conf.helper_target_s,
-        min_work_s=conf.helper_min_work_s,
-        max_helpers=conf.max_helpers,
-        slots=max(1, conf.vcpus // conf.threads_per_unit),
-    )
+    rule = conf.helper_rule
     return [
         _Help(job_id=job.pk, lead=lead, wanted=wanted_helpers(work[job.pk], rule), running=running, waiting=waiting)
         for job in jobs
@@ -155,6 +152,9 @@ def _work(jobs: Sequence[Job], conf: BridgeSettings) -> dict[uuid.UUID, Work]:
     by_job = {job: values for job, *values in rows}
     found: dict[uuid.UUID, Work] = {}
     for job in jobs:
+        if job.encode_cost_s is None:
+            found[job.pk] = _guessed_work(job, conf)
+            continue
         cost_s = job.encode_cost_s if job.encode_cost_s and math.isfinite(job.encode_cost_s) else 0.0
         left, all_frames, done_frames, measured_s = by_job.get(job.pk, (0, 0, 0, 0.0))
         found[job.pk] = Work(
@@ -169,6 +169,15 @@ def _work(jobs: Sequence[Job], conf: BridgeSettings) -> dict[uuid.UUID, Work]:
             units_left=left,
         )
     return found
+
+
+def _guessed_work(job: Job, conf: BridgeSettings) -> Work:
+    """Return the work of a job without a plan, by the size of its source: none if nobody waits for it, or the
+    size is not known."""
+    if job.priority != JobPriority.UPLOAD or job.video.source.name != job.source_name:
+        return Work(left_s=0.0, is_guess=True)
+    gigabytes = (job.video.source_bytes or 0) / 1e9
+    return Work(left_s=gigabytes * conf.early_work_s_per_gb / conf.threads_per_unit, is_guess=True)
 
 
 @transaction.atomic

@@ -13,6 +13,8 @@ from bisect import bisect_right
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
+from heapq import heapreplace
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from ..captions import plan_captions
@@ -55,17 +57,22 @@ _FEWEST_AAC_FRAMES = 2
 _RAMP_SEGMENTS = (2, 4, 8)
 """Lengths of the first units."""
 
+_SPREAD = (1.0, 0.85, 1.1, 0.95, 1.2, 0.9, 1.05)
+"""Units of one length do not take the same time. Without this, the best schedule would be one in which
+all slots end together, but which takes another round as soon as one of them is late.
+"""
+
 _POSTER_SHARE = 10
 _POSTER_LATEST_S = 60
 _POSTER_SHORT_SIDE_PX = 720
 _HD_SHORT_SIDE_PX = 720
 
 
-def make_plan(source: SourceInfo, profile: Profile, *, threads: int, shared: bool = False) -> Plan:
+def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int = 0) -> Plan:
     """Return the plan for `source` with `profile`; `threads` is the number of threads per encoder.
 
-    `shared` is whether several containers may work on it. Pure function: the same arguments give the
-    same plan.
+    `slots` is the number of units that several containers may work on at a time; 0 if only one
+    container does. Pure function: the same arguments give the same plan.
     """
     rate = _rate(source)
     direct = plays_directly(source)
@@ -99,8 +106,8 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, shared: boo
         video_units=_units(
             grid,
             segment_frames,
-            unit_segments=profile.shared_unit_segments if shared else profile.unit_segments,
-            ramp=_RAMP_SEGMENTS if profile.is_ramped else (),
+            profile,
+            slots=slots,
             warm_up_frames=gop_frames * profile.warm_up_gops,
         )
         if rungs
@@ -193,23 +200,63 @@ def _microseconds_up(seconds: Fraction) -> str:
 
 
 def _units(
-    grid: _Grid, segment_frames: int, *, unit_segments: int, ramp: tuple[int, ...], warm_up_frames: int
+    grid: _Grid, segment_frames: int, profile: Profile, *, slots: int, warm_up_frames: int
 ) -> tuple[VideoUnit, ...]:
-    """Divide the grid into units: those of the ramp, and then the fewest possible of equal length.
-
-    Equal is to within a segment. A remainder shorter than a segment becomes part of the last unit.
-    """
+    """Divide the grid into units. A remainder shorter than a segment becomes part of the last unit."""
     segments = max(1, grid.frames // segment_frames)
-    firsts = _ramp(segments, unit_segments, ramp)
-    rest = segments - firsts[-1]
-    count = -(-rest // unit_segments)
-    firsts[-1:] = [firsts[-1] - (-rest * index // count) for index in range(count)]
+    extra_segments = (warm_up_frames + profile.look_ahead_frames) / segment_frames
+    firsts = _first_segments(segments, profile, slots=slots, extra_segments=extra_segments)
     starts = [first * segment_frames for first in firsts]
     ends = [*starts[1:], grid.frames]
     return tuple(
         VideoUnit(index, first, end, grid.seeks_s(first - warm_up_frames))
         for index, (first, end) in enumerate(zip(starts, ends, strict=True))
     )
+
+
+def _first_segments(segments: int, profile: Profile, *, slots: int, extra_segments: float) -> list[int]:
+    """Return the first segment of each unit, so that `slots` slots are done soonest.
+
+    Long units cost less, because each has `extra_segments` of warm-up and look-ahead frames. Short ones
+    leave fewer slots without work at the end. So either all have one length, or they get shorter
+    towards the end. Of equally good lengths the longest is taken.
+    """
+    ramp = _RAMP_SEGMENTS if profile.is_ramped else ()
+    longest, shortest = profile.unit_segments, min(profile.unit_segments, profile.shared_unit_segments)
+    if not slots:
+        return _divided(segments, longest, ramp)
+    ways = [_divided(segments, length, ramp) for length in range(longest, shortest - 1, -1)]
+    ways += [_tapered(segments, profile, least, slots, ramp) for least in range(shortest, -(-shortest // 3), -1)]
+    return min(ways, key=lambda firsts: _needed(firsts, segments, slots=slots, extra_segments=extra_segments))
+
+
+def _needed(firsts: list[int], segments: int, *, slots: int, extra_segments: float) -> float:
+    """Return when the last unit is done if each slot takes the next one, in the time that a segment takes."""
+    free_at = [0.0] * slots
+    for first, end, factor in zip(firsts, [*firsts[1:], segments], cycle(_SPREAD), strict=False):
+        heapreplace(free_at, free_at[0] + (end - first + extra_segments) * factor)
+    return max(free_at)
+
+
+def _tapered(segments: int, profile: Profile, least: int, slots: int, ramp: tuple[int, ...]) -> list[int]:
+    """Return the first segments of units that each have a slot's share of what is left, at least `least`."""
+    firsts = _ramp(segments, profile.unit_segments, ramp)
+    while (left := segments - firsts[-1]) >= 2 * least:
+        length = min(profile.unit_segments, left - least, max(least, -(-left // slots)))
+        firsts.append(firsts[-1] + length)
+    return firsts
+
+
+def _divided(segments: int, unit_segments: int, ramp: tuple[int, ...]) -> list[int]:
+    """Return the first segments of the units of the ramp, and then of the fewest possible of equal length.
+
+    Equal is to within a segment.
+    """
+    firsts = _ramp(segments, unit_segments, ramp)
+    rest = segments - firsts[-1]
+    count = -(-rest // unit_segments)
+    firsts[-1:] = [firsts[-1] - (-rest * index // count) for index in range(count)]
+    return firsts
 
 
 def _ramp(segments: int, unit_segments: int, ramp: tuple[int, ...]) -> list[int]:

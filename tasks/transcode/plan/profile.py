@@ -46,8 +46,8 @@ class Profile:
     frames cost 6 %.
     """
     shared_unit_segments: int = 10
-    """The same where several containers may work on the video: about one minute, so that each slot
-    of many gets one.
+    """Minimum length of a unit, in segments, if several containers work on the video: about one minute,
+    at which warm-up and look-ahead frames cost 12 %. Near the end of the video they may be less than half as long.
     """
     is_ramped: bool = True
     """Whether the first units are short (12, 24 and 48 s by default), so that the first seconds can

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..mp4.boxes import Fragment, FragmentReader, InvalidBoxError
@@ -44,21 +45,32 @@ def verify_publication(
     read: Callable[[str], Iterator[bytes]],
     *,
     progress: Callable[[int], None] = lambda _: None,
+    connections: int = 1,
 ) -> tuple[BadUnit, ...]:
     """Return the units with a bad object, each with the first reason found; empty if the media is good.
 
-    `read` takes an object's `url` and yields its bytes in blocks, or raises FileNotFoundError.
-    `progress` gets the number of objects checked so far, out of `len(manifest["objects"])`. The
-    source is not needed.
+    `read` takes an object's `url` and yields its bytes in blocks, or raises FileNotFoundError; it is
+    called in up to `connections` threads. `progress` gets the number of objects checked so far, out of
+    `len(manifest["objects"])`. The source is not needed.
     """
     bad = _breaks(manifest)
-    for done, entry in enumerate(manifest["objects"], start=1):
-        if entry["unit"] not in bad:
-            try:
-                _check_object(entry, manifest["gop_ticks"], read)
-            except (_BadObjectError, InvalidBoxError) as error:
-                bad[entry["unit"]] = f"{entry['url']}: {error}"
-        progress(done)
+
+    def problem(entry: Mapping[str, Any]) -> str:
+        if entry["unit"] in bad:
+            return ""
+        try:
+            _check_object(entry, manifest["gop_ticks"], read)
+        except (_BadObjectError, InvalidBoxError) as error:
+            return f"{entry['url']}: {error}"
+        return ""
+
+    with ThreadPoolExecutor(connections, thread_name_prefix="verify") as pool:
+        # In the order of the objects; an error of `read` cancels those that have not begun.
+        found = zip(manifest["objects"], pool.map(problem, manifest["objects"]), strict=True)
+        for done, (entry, reason) in enumerate(found, start=1):
+            if reason:
+                bad.setdefault(entry["unit"], reason)
+            progress(done)
     return tuple(BadUnit(unit, reason) for unit, reason in bad.items())
 
 

@@ -11,10 +11,11 @@ from django.db.models.functions import Now
 
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent
-from tasks.models import Attempt, Event, GrantCounter, Job, Unit
+from tasks.models import Attempt, Event, GrantCounter, Job, Unit, Video
 from tasks.services.container_api.claim import NothingToLease, lease_unit
 from tasks.services.container_api.finish import fail_attempt, finish_attempt, finish_unit
 from tasks.services.requests.cancel import cancel_job
+from tasks.services.requests.request import request_missing_jobs
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.budget import budget_usage
 from tasks.services.state.locking import lock_job, read_attempt
@@ -42,6 +43,11 @@ pytestmark = pytest.mark.django_db
 
 LECTURE_S = 12_960.0
 """CPU seconds of a 3 h lecture: 22 containers of two slots with 300 s each."""
+
+
+@pytest.fixture(autouse=True)
+def _target(settings: Settings) -> None:
+    settings.BATCHREEL = {"helper_target_s": 300, "early_work_s_per_gb": 2000, "max_early_helpers": 15}
 
 
 @pytest.fixture
@@ -79,6 +85,53 @@ def test_lecture_gets_its_helpers_when_it_is_planned(lead: Claim, batch: Scripte
     assert Event.objects.filter(kind="job.help").count() == 21
     submit_due(batch=batch)
     assert len(helpers()) == 21
+
+
+@pytest.fixture
+def large(batch: ScriptedBatch) -> Video:
+    """Return a video of 6 GB, of which nothing else is known."""
+    return uploaded_video(source_bytes=6_000_000_000)
+
+
+def test_helpers_start_with_their_lead_when_the_source_is_large(large: Video, batch: ScriptedBatch) -> None:
+    submit_due(batch=batch)
+    assert Attempt.objects.get(helps=None).number == 1
+    # 12,000 s for two slots of 300 s are 20 containers; a guess gets no more than 15 helpers.
+    assert [each.helps for each in helpers()] == [1] * 15
+    assert len(batch.submissions) == 16
+    submit_due(batch=batch)
+    assert len(helpers()) == 15
+
+
+@pytest.mark.parametrize("source_bytes", [None, 0, 299_000_000])
+def test_no_helper_starts_with_the_lead_when_the_source_is_small_or_of_unknown_size(
+    source_bytes: int | None, batch: ScriptedBatch
+) -> None:
+    uploaded_video(source_bytes=source_bytes)
+    submit_due(batch=batch)
+    assert helpers() == []
+
+
+def test_number_of_helpers_follows_the_plan_when_there_is_one(large: Video, batch: ScriptedBatch) -> None:
+    submit_due(batch=batch)
+    planned(claimed(Attempt.objects.get(helps=None)), video_units=20, encode_cost_s=1800)
+    submit_due(batch=batch)
+    assert [each.state for each in helpers()].count("CANCELLED") == 13
+
+
+def test_no_helper_starts_with_the_lead_when_nobody_waits_for_the_video(batch: ScriptedBatch) -> None:
+    Video.objects.bulk_create([Video(title="imported", source="imported.mp4", source_bytes=6_000_000_000)])
+    assert request_missing_jobs(limit=1) == 1
+    submit_due(batch=batch)
+    assert helpers() == []
+
+
+def test_no_helper_starts_with_the_lead_when_the_size_is_that_of_another_source(
+    large: Video, batch: ScriptedBatch
+) -> None:
+    Video.objects.update(source="newer.mp4")
+    submit_due(batch=batch)
+    assert helpers() == []
 
 
 def test_short_video_gets_no_helper_when_it_is_planned(batch: ScriptedBatch) -> None:

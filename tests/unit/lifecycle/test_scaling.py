@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tasks.lifecycle.scaling import (
@@ -13,7 +15,7 @@ from tasks.lifecycle.scaling import (
     work_left_s,
 )
 
-RULE = HelperRule(target_s=300, min_work_s=600, max_helpers=31, slots=2)
+RULE = HelperRule(target_s=300, min_work_s=600, max_helpers=31, max_early_helpers=15, slots=2)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +39,17 @@ def test_number_of_helpers_follows_the_work_when_it_is_known(
     assert wanted_helpers(Work(left_s=left_s, units_left=units_left), RULE) == helpers
 
 
+@pytest.mark.parametrize(("left_s", "helpers"), [(599, 0), (1_200, 1), (12_960, 15), (1e6, 15)])
+def test_few_helpers_are_wanted_when_the_work_is_only_guessed(left_s: float, helpers: int) -> None:
+    assert wanted_helpers(Work(left_s=left_s, is_guess=True), RULE) == helpers
+
+
+def test_early_helpers_stop_at_the_most_of_all_when_that_is_less() -> None:
+    assert wanted_helpers(Work(left_s=1e6, is_guess=True), replace(RULE, max_helpers=4)) == 4
+
+
 def test_no_helpers_are_wanted_when_they_are_switched_off() -> None:
-    rule = HelperRule(target_s=300, min_work_s=600, max_helpers=0, slots=2)
+    rule = replace(RULE, max_helpers=0)
     assert wanted_helpers(Work(left_s=1e6, units_left=1000), rule) == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from fractions import Fraction
+from heapq import heapreplace
 
 import pytest
 from hypothesis import given
@@ -45,12 +46,27 @@ def test_units_cover_every_frame_once_when_length_and_rate_vary(
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
-@pytest.mark.parametrize(("shared", "lengths_s"), [(False, [12, 24, 48, 120, 120]), (True, [12, 24, 48, 60, 60])])
-def test_first_units_are_short_when_the_video_is_long(shared: bool, lengths_s: list[int]) -> None:
-    plan = make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1, shared=shared)
+@pytest.mark.parametrize(("slots", "lengths_s"), [(0, [12, 24, 48, 120, 120]), (64, [12, 24, 48, 60, 60])])
+def test_first_units_are_short_when_the_video_is_long(slots: int, lengths_s: list[int]) -> None:
+    plan = make_plan(make_source(frames=3600 * 30), STANDARD, threads=1, slots=slots)
     lengths = [(unit.end_frame - unit.first_frame) // 30 for unit in plan.video_units]
     assert lengths[:5] == lengths_s
     assert max(lengths) == lengths_s[-1]
+
+
+@pytest.mark.parametrize("slots", [4, 8, 16, 64, 128])
+@pytest.mark.parametrize("hours", [1, 3])
+def test_slots_end_together_when_several_containers_work(slots: int, hours: int) -> None:
+    plan = make_plan(make_source(frames=hours * 3600 * 30), STANDARD, threads=1, slots=slots)
+    extra = plan.warm_up_frames + plan.look_ahead_frames
+    lengths = [unit.end_frame - unit.first_frame for unit in plan.video_units]
+    assert max(lengths) <= STANDARD.unit_segments * plan.segment_frames
+    free_at = [0] * slots
+    for length in lengths:
+        heapreplace(free_at, free_at[0] + length + extra)
+    # No unit is shorter than a minute, so that an hour is too little for 128 slots.
+    least = max(plan.frames / slots, STANDARD.shared_unit_segments * plan.segment_frames)
+    assert max(free_at) <= 1.25 * (least + extra)
 
 
 def test_last_slide_is_shown_when_it_has_hardly_any_duration() -> None:
@@ -91,7 +107,7 @@ def test_grid_has_whole_ticks_when_the_rate_varies(
 def test_plan_is_small_when_the_video_lasts_3_hours() -> None:
     plan = make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1)
     assert len(plan.video_units) == 3 + 90
-    assert len(make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1, shared=True).video_units) == 3 + 179
+    assert len(make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1, slots=64).video_units) <= 3 + 179
     # It is stored in the database, and read by every container.
     assert len(json.dumps(plan.to_json())) < 50_000
 
