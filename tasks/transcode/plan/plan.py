@@ -14,7 +14,7 @@ from ..errors import EncodeError
 from .ladder import Rung
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 7
+PLAN_VERSION = 8
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)
@@ -45,6 +45,8 @@ class VideoUnit:
 
     The next one is tried if the demuxer lands too late with the one before.
     """
+    skipped_frames: int
+    """Frames between the first of these positions and the first frame to encode: decoded, and dropped."""
 
 
 @dataclass(frozen=True)
