@@ -178,8 +178,8 @@ class BridgeSettings:
 
     break_share: float = 0.33
     """Share of the running containers that must become silent within `silence_threshold_s`, while AWS
-    Batch reports them as RUNNING, to be a break between containers and database. Machines that hang
-    by themselves are far fewer."""
+    Batch reports them as RUNNING, to be a break between containers and database. One machine
+    that hangs by itself is none, however many containers it has."""
 
     break_min_containers: int = 3
     """Least number of such containers. One or two of a few may hang by chance."""

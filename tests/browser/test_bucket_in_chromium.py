@@ -258,6 +258,25 @@ def test_upload_continues_when_the_storage_reports_a_request_timeout(large_file:
 
 
 @pytest.mark.parametrize("size_mib", [8])
+def test_upload_begins_when_it_conflicts_with_its_own_request_whose_response_was_lost(
+    large_file: Path, bucket_site: BucketSite
+) -> None:
+    page, conflicts = bucket_site.browsing.page, itertools.count()
+
+    def handle(route: Route) -> None:
+        if next(conflicts) < 1:
+            route.fulfill(status=409, json={"errors": ["Reload the page."], "code": "CONFLICT"})
+        else:
+            route.continue_()
+
+    page.route("**/uploads/", handle)
+    choose_and_send(bucket_site, large_file)
+    page.wait_for_url("**/videos/**")
+    assert Video.objects.get().source_complete
+    assert next(conflicts) > 1
+
+
+@pytest.mark.parametrize("size_mib", [8])
 def test_upload_page_shows_an_error_when_the_storage_rejects_the_file(
     large_file: Path, bucket_site: BucketSite
 ) -> None:

@@ -10,6 +10,7 @@ _SPACE = "tests/contract/test_scratch_space.py"
 _ROWS = "tests/database/services/test_scratch.py"
 _SUSPECT = "tests/database/services/test_suspect_input.py"
 _PIPELINE = "tests/integration/test_pipeline_suspect.py"
+_HOLD = "tests/database/services/test_hold.py"
 _RULE = "tasks/container/scratch/rule.py"
 
 MACHINE_PATCHES: tuple[Patch, ...] = (
@@ -213,6 +214,38 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         old=', "ENCODER_CRASHED", "ENCODER_KILLED"})',
         new="})",
         tests=("tests/media/test_decode_check.py::test_unit_is_not_at_fault_when_the_decoder_crashes",),
+    ),
+    Patch(
+        name="a machine that hangs is taken for a break",
+        promise=5,
+        file="tasks/services/ticks/hold.py",
+        old="    if _is_one_machine(silent) or not is_break(\n",
+        new="    if not is_break(\n",
+        tests=(f"{_HOLD}::test_silent_containers_are_replaced_when_one_machine_hangs_with_all_of_its_own",),
+    ),
+    Patch(
+        name="a break on the only machine is taken for a machine that hangs",
+        promise=5,
+        file="tasks/services/ticks/hold.py",
+        old="    return others.filter(state=AttemptState.RUNNING, heartbeat_at__gt=lately).exists()\n",
+        new="    return True\n",
+        tests=(f"{_HOLD}::test_containers_are_held_when_the_only_machine_is_cut_off",),
+    ),
+    Patch(
+        name="the way to a distant key frame costs nothing",
+        promise=14,
+        file="tasks/transcode/plan/cost.py",
+        old="    return encode_s + _skipped_s(plan) + ",
+        new="    return encode_s + ",
+        tests=("tests/unit/transcode/test_cost.py",),
+    ),
+    Patch(
+        name="the way to a distant key frame has no CPU time",
+        promise=6,
+        file="tasks/transcode/encode/video.py",
+        old="        skipped_s=float(skipped / plan.rate),\n",
+        new="",
+        tests=("tests/unit/transcode/test_cost.py",),
     ),
     Patch(
         name="what a disk does not give is replaced by silence",

@@ -52,7 +52,7 @@ def measured(jobs: int) -> list[dict[str, Any]]:
     def container_ends() -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE batchreel_attempt SET state = 'CANCELLED', reason = 'CANCELLED', ended_at = now()"
+                "UPDATE batchreel_attempt SET state = 'CANCELLED', reason = 'CANCELLED', ended_at = now(), batch_status = 'FAILED'"
                 " WHERE id IN (SELECT id FROM batchreel_attempt WHERE ended_at IS NULL LIMIT 2)"
             )
 

@@ -9,7 +9,8 @@ A break silences all of its containers at once, but each one sent its last heart
 and crosses the threshold that much later. So as soon as one is silent, those that are almost silent
 count, and are held, as well: a tick in between never replaces the first of them.
 
-A machine that AWS lost is not affected: AWS Batch reports its Batch jobs as FAILED.
+A machine that AWS lost is not affected: AWS Batch reports its Batch jobs as FAILED. Nor is one machine
+that hangs with all of its containers, while those of others send heartbeats.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def cut_off() -> list[int]:
     if not _silent().exists():
         return []
     silent = list(_almost_silent())
-    if not is_break(
+    if _is_one_machine(silent) or not is_break(
         [_silent_since(each) for each in silent],
         running=_known_running().count(),
         is_held=_almost_silent().filter(held()).exists(),
@@ -71,6 +72,16 @@ def cut_off() -> list[int]:
     ):
         return []
     return [each.pk for each in silent]
+
+
+def _is_one_machine(silent: list[Attempt]) -> bool:
+    """Return whether these are containers of one machine, while one of another machine sends heartbeats."""
+    machines = {attempt.machine_id for attempt in silent}
+    if len(machines) != 1 or "" in machines:
+        return False
+    lately = Now() - timedelta(seconds=_SPREAD_HEARTBEATS * bridge_settings().heartbeat_s)
+    others = _running().exclude(machine_id__in=["", *machines])
+    return others.filter(state=AttemptState.RUNNING, heartbeat_at__gt=lately).exists()
 
 
 def held() -> Q:

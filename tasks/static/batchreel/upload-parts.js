@@ -27,10 +27,12 @@ async function send(method, url, { csrf, body, signal }) {
   const headers = { Accept: "application/json", "X-CSRFToken": csrf, "Content-Type": "application/json" };
   const response = await fetch(url, { method, headers, signal, body: body && JSON.stringify(body) });
   const data = response.status === 204 ? {} : await response.json().catch(() => null);
-  const isExpected = data !== null && (response.ok || response.status === 409);
-  if (isExpected) return { status: response.status, data };
-  // The response of a gateway or of a network's login page: equivalent to no connection.
-  if (response.status >= 500 || response.ok || response.status === 409) throw new TypeError(`status ${response.status}`);
+  const lacksParts = response.status === 409 && data?.missing;
+  if (data !== null && (response.ok || lacksParts)) return { status: response.status, data };
+  // The response of a gateway or of a network's login page: equivalent to no connection. A conflict is one with an
+  // earlier request of this upload, whose response was lost: repeating it gives that response.
+  const isConflict = response.status === 409 && (data === null || data.code === "CONFLICT");
+  if (response.status >= 500 || response.ok || isConflict) throw new TypeError(`status ${response.status}`);
   throw new UploadError(data?.errors || [`The server responded with status ${response.status}. Try again.`], response.status);
 }
 

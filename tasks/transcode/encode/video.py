@@ -79,7 +79,7 @@ def encode_video(
             with suppress(_StartedTooLateError):
                 cpu_s += run_ffmpeg(
                     _arguments(path, plan, unit, seek_s, output_dir),
-                    limits=_limits(plan, unit),
+                    limits=_limits(plan, unit, seek_s),
                     on_line=checks.take,
                     on_wait=report,
                     on_restart=checks.clear,
@@ -167,10 +167,13 @@ class _FrameChecks:
         return SeamSums(start, tuple(self._sums[start - self._first :]))
 
 
-def _limits(plan: Plan, unit: VideoUnit) -> ChildLimits:
-    frames = end_encoded_frame(plan, unit) - first_encoded_frame(plan, unit)
+def _limits(plan: Plan, unit: VideoUnit, seek_s: str | None) -> ChildLimits:
+    first = first_encoded_frame(plan, unit)
+    # A later seek than the first is to an earlier place: at the worst, to the file's start.
+    skipped = unit.skipped_frames if seek_s is not None and seek_s == unit.seeks_s[0] else first
     return encode_limits(
-        media_s=float(frames / plan.rate),
+        media_s=float((end_encoded_frame(plan, unit) - first) / plan.rate),
+        skipped_s=float(skipped / plan.rate),
         source_px=plan.source_px,
         output_bps=max(rung.maxrate_bps for rung in plan.rungs),
     )

@@ -25,19 +25,30 @@ _AUDIO_S_PER_S = 0.02
 """Per second of audio: AAC encodes at 50 times real time or faster (measured)."""
 
 
+_FEWER_FRAMES = "a smaller frame size or fewer frames per second"
+_MORE_KEY_FRAMES = "a key frame every few seconds, since most of the time is needed to get to the places between them"
+
+
 def encode_cost_s(plan: Plan) -> float:
     """Return the estimated CPU seconds for all units of the plan."""
     rungs_px = sum(rung.width_px * rung.height_px for rung in plan.rungs)
     frame_s = rungs_px * _ENCODE_S_PER_PX + plan.source_px * _DECODE_S_PER_PX
-    return plan.frames * frame_s * bool(plan.rungs) + plan.duration_s * _AUDIO_S_PER_S * plan.has_audio
+    encode_s = plan.frames * frame_s * bool(plan.rungs)
+    return encode_s + _skipped_s(plan) + plan.duration_s * _AUDIO_S_PER_S * plan.has_audio
+
+
+def _skipped_s(plan: Plan) -> float:
+    """Return the CPU seconds for frames that are decoded only to get to a unit: many if key frames are far apart."""
+    return sum(unit.skipped_frames for unit in plan.video_units) * plan.source_px * _DECODE_S_PER_PX
 
 
 def check_cost(plan: Plan, *, limit_cpu_h: float) -> None:
     """Raise InputRejectedError if encoding the plan would take more CPU hours than the limit."""
     cost_h = encode_cost_s(plan) / 3600
     if cost_h > limit_cpu_h:
+        few_keys = _skipped_s(plan) / 3600 > cost_h / 2
         raise InputRejectedError(
             code="TOO_MUCH_WORK",
             message=f"Processing this video would take about {cost_h:.0f} hours of computing; the limit is {limit_cpu_h:.0f}."
-            " Please cut it into shorter parts, or export it with a smaller frame size or fewer frames per second.",
+            f" Please cut it into shorter parts, or export it with {_FEWER_FRAMES if not few_keys else _MORE_KEY_FRAMES}.",
         )

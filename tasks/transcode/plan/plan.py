@@ -15,7 +15,7 @@ from .ladder import Rung
 from .source_reads import SourceReads
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 9
+PLAN_VERSION = 10
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)
@@ -46,6 +46,8 @@ class VideoUnit:
 
     The next one is tried if the demuxer lands too late with the one before.
     """
+    skipped_frames: int
+    """Frames between the first of these positions and the first frame to encode: decoded, and dropped."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ frames, so they are the same in every rung.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
@@ -176,14 +176,26 @@ class _Grid:
         """
         if frame <= 0:
             return (None,)
+        newest = self._newest_key(frame)
+        # The file's first key frame needs no seek.
+        keys = [self._source.keys[at] for at in range(newest, max(0, newest - 2), -1)]
+        return (*(_microseconds_up(key.seek * self._source.time_base) for key in keys), None)
+
+    def skipped_frames(self, frame: int) -> int:
+        """Return how many frames are decoded before `frame` from the first of these positions."""
+        newest = self._newest_key(frame) if frame > 0 else 0
+        if newest <= 0:
+            return max(0, frame)
+        key = bisect_left(self._source.frame_pts, self._key_times[newest])
+        return max(0, frame - self.places[key])
+
+    def _newest_key(self, frame: int) -> int:
+        """Return the index of the key frame from which `frame` can be decoded; -1 if there is none."""
         shown = max(0, bisect_right(self.places, frame) - 1)
         if self._source.interlaced:
             # The deinterlacer also needs the frame before.
             shown = max(0, shown - 1)
-        newest = bisect_right(self._key_times, self._source.frame_pts[shown]) - 1
-        # The file's first key frame needs no seek.
-        keys = [self._source.keys[at] for at in range(newest, max(0, newest - 2), -1)]
-        return (*(_microseconds_up(key.seek * self._source.time_base) for key in keys), None)
+        return bisect_right(self._key_times, self._source.frame_pts[shown]) - 1
 
 
 def _round_half_up(value: Fraction) -> int:
@@ -209,7 +221,13 @@ def _units(
     starts = [first * segment_frames for first in firsts]
     ends = [*starts[1:], grid.frames]
     return tuple(
-        VideoUnit(index, first, end, grid.seeks_s(first - warm_up_frames))
+        VideoUnit(
+            index,
+            first,
+            end,
+            seeks_s=grid.seeks_s(first - warm_up_frames),
+            skipped_frames=grid.skipped_frames(first - warm_up_frames),
+        )
         for index, (first, end) in enumerate(zip(starts, ends, strict=True))
     )
 

@@ -53,8 +53,7 @@ What this does not prove: that the frames show what the source shows (the seams 
 with each other, and only what goes into the encoder), that frames between the first and last
 segment decode (without `full_verify`), that stills decode, that audio and video are in sync, that
 players accept the result (the tests in tests/media and tests/browser check these), that the stored
-manifest.json is intact (the job's row has its own copy), or that objects stay intact after they
-were published.
+manifest.json is intact, or that objects stay intact after they were published.
 
 """
 

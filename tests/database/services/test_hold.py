@@ -81,6 +81,24 @@ def test_silent_containers_are_replaced_when_they_are_too_few_for_a_break(
     assert run_rescue(batch).rescued == 2
 
 
+def test_silent_containers_are_replaced_when_one_machine_hangs_with_all_of_its_own(
+    claims: list[Claim], batch: ScriptedBatch
+) -> None:
+    hung, others = claims[:3], claims[3:]
+    Attempt.objects.filter(pk__in=[claim.attempt_id for claim in hung]).update(machine_id="boot-1")
+    Attempt.objects.filter(pk__in=[claim.attempt_id for claim in others]).update(machine_id="boot-2")
+    fall_silent(hung)
+    summary = run_rescue(batch)
+    assert (summary.held, summary.rescued) == (0, 3)
+
+
+def test_containers_are_held_when_the_only_machine_is_cut_off(claims: list[Claim], batch: ScriptedBatch) -> None:
+    Attempt.objects.update(machine_id="boot-1")
+    fall_silent(claims)
+    summary = run_rescue(batch)
+    assert (summary.held, summary.rescued) == (RUNNING, 0)
+
+
 def test_silent_containers_are_replaced_when_they_fell_silent_one_by_one(
     claims: list[Claim], batch: ScriptedBatch
 ) -> None:

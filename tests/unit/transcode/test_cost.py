@@ -8,13 +8,14 @@ import pytest
 
 from tasks.conf import BridgeSettings
 from tasks.transcode import PROFILES, InputRejectedError, Plan, check_cost, encode_cost_s, make_plan
+from tasks.transcode.encode.video import _limits
 from tests.unit.transcode.sources import make_audio, make_source
 
 LIMIT_CPU_H = BridgeSettings().max_encode_cpu_h
 
 
-def plan_of(*, duration_s: int, rate: int, **changes: object) -> Plan:
-    source = make_source(frames=duration_s * rate, rate=rate, key_every=10 * rate, **changes)
+def plan_of(*, duration_s: int, rate: int, key_every_s: int = 10, **changes: object) -> Plan:
+    source = make_source(frames=duration_s * rate, rate=rate, key_every=key_every_s * rate, **changes)
     return make_plan(source, PROFILES["standard"], threads=1)
 
 
@@ -43,3 +44,21 @@ def test_source_is_rejected_with_the_way_out_when_encoding_would_take_too_long()
     with pytest.raises(InputRejectedError, match="cut it into shorter parts") as caught:
         check_cost(plan, limit_cpu_h=float(hours) * 0.99)
     assert caught.value.code == "TOO_MUCH_WORK"
+
+
+def test_decoding_up_to_each_unit_is_limited_and_estimated_when_there_is_one_key_frame() -> None:
+    hours = 3
+    usual, one_key = (plan_of(duration_s=hours * 3600, rate=30, key_every_s=every_s) for every_s in (10, 10**6))
+    # Each unit decodes half of the video on average, at 120 frames per second.
+    units = len(one_key.video_units)
+    extra_h = (encode_cost_s(one_key) - encode_cost_s(usual)) / 3600
+    assert extra_h == pytest.approx(units * hours / 2 * 30 / 120, rel=0.05)
+    decode_s = hours * 3600 * 30 / 120
+    near, far = usual.video_units[-1], one_key.video_units[-1]
+    assert _limits(one_key, far, None).cpu_s > 10 * decode_s > 2 * _limits(usual, near, near.seeks_s[0]).cpu_s
+
+
+def test_source_is_rejected_for_its_key_frames_when_most_of_the_time_is_lost_between_them() -> None:
+    with pytest.raises(InputRejectedError, match="a key frame every few seconds"):
+        check_cost(plan_of(duration_s=12 * 3600, rate=30, key_every_s=10**6), limit_cpu_h=LIMIT_CPU_H)
+    check_cost(plan_of(duration_s=12 * 3600, rate=30), limit_cpu_h=LIMIT_CPU_H)
