@@ -13,7 +13,7 @@ class HastyWorker(BufferingWorker):
 
 
 class ForgetfulWorker(BufferingWorker):
-    """A worker that keeps less than two megabytes of requests, and of responses."""
+    """A worker that keeps a megabyte of requests, and 8.5 of responses."""
 
     buffered_limit_bytes = 1024 * 1024
-    unsent_limit_bytes = 1024 * 1024
+    unsent_limit_bytes = 17 * 512 * 1024

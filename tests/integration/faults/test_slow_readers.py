@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SLOW_CLIENTS = 4 * THREADS
-PART_BYTES = len(SMALL_FILE) // 2
+LITTLE_BYTES, MUCH_BYTES = 4 * 1024**2, 7 * 1024**2
+"""Two small parts fit into what a `ForgetfulWorker` keeps, but not a small and a large one, whatever the kernel
+takes of each: some hundred KiB."""
 GET_SMALL_FILE = b"GET /static/small.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -71,8 +73,8 @@ def connect_reader(web: WebSite, connections: ExitStack) -> socket.socket:
     return client
 
 
-def small_file(client: socket.socket) -> bytes:
-    """Return the file that the client gets, which is complete if nothing cuts it off."""
+def whole_file(client: socket.socket) -> bytes:
+    """Return the file that the client gets, or nothing if it is cut off."""
     response = http.client.HTTPResponse(client)
     response.begin()
     with suppress(OSError, http.client.IncompleteRead):
@@ -86,9 +88,9 @@ def test_pages_respond_when_clients_do_not_read_a_small_file(web: WebSite, conne
         client.sendall(GET_SMALL_FILE)
     assert_site_responds(web)
     for client in clients:
-        assert small_file(client) == SMALL_FILE
+        assert whole_file(client) == SMALL_FILE
     clients[0].sendall(GET_SMALL_FILE)
-    assert small_file(clients[0]) == SMALL_FILE, "the connection was kept"
+    assert whole_file(clients[0]) == SMALL_FILE, "the connection was kept"
 
 
 def test_client_is_cut_off_when_it_never_reads_the_end_of_its_response(
@@ -103,12 +105,12 @@ def test_reader_of_the_largest_response_is_cut_off_when_too_much_is_unsent(
     forgetful_web: WebSite, connections: ExitStack
 ) -> None:
     clients = [connect_reader(forgetful_web, connections) for _ in range(3)]
-    sizes_bytes = [PART_BYTES, len(SMALL_FILE), PART_BYTES]
-    for client, size_bytes in zip(clients, sizes_bytes, strict=True):
-        client.sendall(GET_SMALL_FILE[:-2] + b"Range: bytes=0-%d\r\n\r\n" % (size_bytes - 1))
+    get = b"GET /static/large.bin HTTP/1.1\r\nHost: localhost\r\nRange: bytes=0-%d\r\n\r\n"
+    for client, size_bytes in zip(clients, [LITTLE_BYTES, MUCH_BYTES, LITTLE_BYTES], strict=True):
+        client.sendall(get % (size_bytes - 1))
         client.recv(1, socket.MSG_PEEK)
     assert_site_responds(forgetful_web)
-    assert [len(small_file(client)) for client in clients] == [PART_BYTES, 0, PART_BYTES]
+    assert [len(whole_file(client)) for client in clients] == [LITTLE_BYTES, 0, LITTLE_BYTES]
 
 
 def test_large_file_arrives_unchanged_when_its_client_reads_on(web: WebSite) -> None:
