@@ -2,10 +2,10 @@
 
 With Gunicorn's own `gthread` worker, a thread reads the request from the socket, so a few clients
 that send their bodies slowly hold all threads. Load balancers of AWS pass bodies on as they arrive.
-This worker's event loop receives header and body first, up to MAX_BODY_BYTES, and answers /health/
+This worker's event loop receives header and body first, up to `body_limit_bytes`, and answers /health/
 itself, so that a load balancer gets a response while every thread is busy.
 
-A body above MAX_BODY_BYTES is left to the thread: tasks.views.body_limit decides who may send one,
+A larger body is left to the thread: tasks.views.body_limit decides who may send one,
 and how many at a time. The event loop also sends the end of each response, up to UNSENT_BYTES, if its
 client reads slowly. A thread that receives a large body, or sends a larger response, gives up if the
 client is too slow, and so does the event loop (`PacedSocket`). How long a view may take is not limited.
@@ -17,19 +17,17 @@ import selectors
 import socket
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from project.web.head import HEAD_END, announced_bytes, expects_continue, has_transfer_encoding
 from project.web.pace import PacedSocket, TooSlowError
+from tasks.conf import bridge_settings
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-MAX_BODY_BYTES = 1024 * 1024
-"""Largest body that is received before a thread gets the request: the default of `body_limit_bytes`."""
 
 MAX_HEAD_BYTES = 64 * 1024
 """Largest request line and header. Browsers send less than 16 KiB."""
@@ -74,6 +72,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
 
     unsent_limit_bytes = 64 * 1024 * 1024
     """What a process keeps of all responses together. Above it, the client with the largest remainder is cut off."""
+
+    @cached_property
+    def body_limit_bytes(self) -> int:
+        """Largest body that is received before a thread gets the request: the setting of this name."""
+        return bridge_settings().body_limit_bytes
 
     def init_process(self) -> None:
         """Prepare the tables of connections. Called by Gunicorn in the new process."""
@@ -217,7 +220,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # Gunicorn has no ty
         if body_bytes is None:
             self._refuse(conn, "400 Bad Request")
             return False
-        if body_bytes > MAX_BODY_BYTES or has_transfer_encoding(head):
+        if body_bytes > self.body_limit_bytes or has_transfer_encoding(head):
             self._pass_on(conn, is_whole=False)
             return False
         incoming.whole_bytes = head_bytes + body_bytes

@@ -57,15 +57,18 @@ class Limits:
 
     total: int
     bulk: int
-    owner: int
+
+    @property
+    def owner(self) -> int:
+        """As `bulk`: what the queue can run, and a few to follow."""
+        return self.bulk
 
 
 def limits_of(*, max_in_batch: int) -> Limits:
     """Return the limits for this total, which is about twice what the queue can run."""
     runs = max(1, max_in_batch // 2)
-    runs_and_spare = runs + max(1, runs // _SPARE_SHARE)
-    part = max(1, min(runs_and_spare, max_in_batch - 1))
-    return Limits(total=max_in_batch, bulk=part, owner=part)
+    bulk = runs + max(1, runs // _SPARE_SHARE)
+    return Limits(total=max_in_batch, bulk=max(1, min(bulk, max_in_batch - 1)))
 
 
 def turns_in_order(granted: int) -> tuple[Turn, Turn, Turn]:

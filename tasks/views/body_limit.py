@@ -61,7 +61,7 @@ def accepts_large_bodies(
     """
 
     def mark(view: View) -> View:
-        view.large_bodies = _LargeBodies(if_true, check)  # type: ignore[attr-defined]  # other decorators keep attributes
+        view.large_bodies = _LargeBodies(if_true, check)  # type: ignore[attr-defined]  # kept by other decorators
         return view
 
     return mark

@@ -258,6 +258,44 @@ def test_upload_continues_when_the_storage_reports_a_request_timeout(large_file:
 
 
 @pytest.mark.parametrize("size_mib", [8])
+def test_upload_continues_when_a_proxy_limits_the_rate_of_requests(large_file: Path, bucket_site: BucketSite) -> None:
+    page, requests = bucket_site.browsing.page, itertools.count()
+
+    def handle(route: Route) -> None:
+        if next(requests) < 1:
+            route.fulfill(status=429, body="Too Many Requests")
+        else:
+            route.continue_()
+
+    page.route("**/complete/", handle)
+    choose_and_send(bucket_site, large_file)
+    page.wait_for_url("**/videos/**")
+    assert Video.objects.get().source_complete
+    assert next(requests) > 1
+
+
+@pytest.mark.parametrize("size_mib", [8])
+def test_upload_continues_when_the_computer_slept_for_a_night(large_file: Path, bucket_site: BucketSite) -> None:
+    page, parts, tries_after_sleep = bucket_site.browsing.page, itertools.count(), 2
+    page.clock.install()
+    is_awake = threading.Event()
+
+    def handle(route: Route) -> None:
+        if not is_awake.is_set() or next(parts) < tries_after_sleep:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/sources/**", handle)
+    choose_and_send(bucket_site, large_file)
+    page.wait_for_selector("text=The connection was lost. The upload will continue automatically.")
+    is_awake.set()
+    page.clock.fast_forward("08:00:00")
+    page.wait_for_url("**/videos/**")
+    assert Video.objects.get().source_complete
+
+
+@pytest.mark.parametrize("size_mib", [8])
 def test_upload_begins_when_it_conflicts_with_its_own_request_whose_response_was_lost(
     large_file: Path, bucket_site: BucketSite
 ) -> None:

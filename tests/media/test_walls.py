@@ -78,6 +78,15 @@ def _as_in_batch(program: str, *arguments: object, without: tuple[str, ...] = ()
     return dict(json.loads(ran.stdout))
 
 
+def _lines_of(program: str) -> list[str]:
+    """Return what a child prints that runs this Python program."""
+    printed = bytearray()
+    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0)
+    end = run_child([sys.executable, "-c", program], limits=limits, on_output=printed.extend)
+    assert end.returncode == 0, end.stderr
+    return printed.decode().splitlines()
+
+
 @_AS_IN_BATCH
 def test_child_gets_nothing_of_its_container_when_user_namespaces_are_denied(
     metadata_service: tuple[str, int],
@@ -164,11 +173,7 @@ print("32-bit socket", call())
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers and the machine code are those of x86_64")
 def test_child_opens_no_socket_when_it_calls_the_kernel_by_another_entry() -> None:
-    printed = bytearray()
-    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0)
-    end = run_child([sys.executable, "-c", OTHER_ENTRIES], limits=limits, on_output=printed.extend)
-    assert end.returncode == 0, end.stderr
-    first, second = printed.decode().splitlines()
+    first, second = _lines_of(OTHER_ENTRIES)
     assert first == "{'x32 socket': -1, 'x32 getpid': -1, 'ptrace': -1, 'io_uring': -1}"
     assert second == "32-bit socket -1"
 
@@ -294,11 +299,7 @@ thread.join()
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are those of x86_64")
 def test_child_creates_no_process_when_it_would_have_its_own_cpu_limit() -> None:
-    printed = bytearray()
-    limits = ChildLimits(memory_bytes=512 * MIB, cpu_s=10, file_bytes=0)
-    end = run_child([sys.executable, "-c", PROCESSES], limits=limits, on_output=printed.extend)
-    assert end.returncode == 0, end.stderr
-    assert printed.decode().splitlines() == ["EPERM EPERM", "EPERM EPERM ENOSYS", "a thread"]
+    assert _lines_of(PROCESSES) == ["EPERM EPERM", "EPERM EPERM ENOSYS", "a thread"]
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,16 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_HOLD}::test_silent_containers_are_replaced_when_one_machine_hangs_with_all_of_its_own",),
     ),
     Patch(
+        name="a container that has not started hides a machine that hangs",
+        promise=5,
+        file="tasks/services/ticks/hold.py",
+        old=" for attempt in silent if attempt.state == AttemptState.RUNNING}\n",
+        new=" for attempt in silent}\n",
+        tests=(
+            f"{_HOLD}::test_silent_containers_are_replaced_when_a_machine_hangs_while_another_container_cannot_start",
+        ),
+    ),
+    Patch(
         name="a break on the only machine is taken for a machine that hangs",
         promise=5,
         file="tasks/services/ticks/hold.py",

@@ -19,8 +19,8 @@ REMOVAL_PATCHES: tuple[Patch, ...] = (
         name="a deleted video's Batch job in the queue no longer counts",
         promise=16,
         file="tasks/services/removal/purge.py",
-        old="Video.objects.filter(~in_queue, ",
-        new="Video.objects.filter(",
+        old="_has_container() | in_batch()",
+        new="_has_container()",
         tests=(
             f"{_SERVICES}/test_purge.py::test_deleted_video_keeps_its_rows_when_its_batch_job_still_waits_in_the_queue",
         ),

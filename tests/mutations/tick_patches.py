@@ -303,8 +303,8 @@ TICK_PATCHES: tuple[Patch, ...] = (
         name="objects are purged while a container can still write",
         promise=11,
         file="tasks/services/removal/purge.py",
-        old="    return attempts.filter(live | exiting)\n",
-        new="    return attempts.filter(live)\n",
+        old="    return live | exiting\n",
+        new="    return live\n",
         tests=(
             f"{_SERVICES}/test_cancel_delete_reap.py::test_deleted_video_loses_jobs_objects_and_rows_when_containers_ended",
         ),

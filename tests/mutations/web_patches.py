@@ -27,6 +27,14 @@ WEB_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SLOW}::test_health_responds_when_every_thread_waits_for_the_database",),
     ),
     Patch(
+        name="the event loop leaves allowed bodies to threads",
+        promise=17,
+        file="project/web/worker.py",
+        old="        return bridge_settings().body_limit_bytes\n",
+        new="        return 1024 * 1024\n",
+        tests=(f"{_WORKER}::test_body_is_received_before_a_thread_gets_it_when_the_setting_allows_its_size",),
+    ),
+    Patch(
         name="slow clients are never dropped",
         promise=17,
         file="project/web/worker.py",

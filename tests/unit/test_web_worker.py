@@ -14,10 +14,12 @@ import pytest
 
 from project.web import head as web_head
 from project.web.pace import Pace, PacedSocket, TooSlowError
-from project.web.worker import BufferingWorker
+from project.web.worker import BufferingWorker, _Incoming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pytest_django import Settings
 
 WINDOW_S, LEAST_BYTES_PER_S = 30.0, 100
 LEAST_BYTES = 3000
@@ -108,6 +110,18 @@ def sending(worker: BufferingWorker, ends: list[socket.socket], *, size_bytes: i
 
 class _Hashable(SimpleNamespace):
     __hash__ = object.__hash__
+
+
+def test_body_is_received_before_a_thread_gets_it_when_the_setting_allows_its_size(
+    worker: BufferingWorker, settings: Settings
+) -> None:
+    settings.BATCHREEL = {**settings.BATCHREEL, "body_limit_bytes": 8 * 1024 * 1024}
+    passed_on: list[bool] = []
+    worker._pass_on = lambda _conn, *, is_whole: passed_on.append(is_whole)  # type: ignore[method-assign]  # no threads
+    for size_bytes in (8 * 1024 * 1024, 8 * 1024 * 1024 + 1):
+        head = bytearray(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size_bytes)
+        worker._read_head(SimpleNamespace(), _Incoming(head, deadline_s=0.0))
+    assert passed_on == [False]
 
 
 def test_worker_goes_on_when_a_client_that_reads_was_cut_off_in_the_same_round(worker: BufferingWorker) -> None:

@@ -101,10 +101,9 @@ def purge_deleted(*, limit: int) -> int:
 
     Source and published objects go first, then the rows. Events stay until they expire.
     """
-    attempts = Attempt.objects.filter(job__video=OuterRef("pk"))
-    # Without its row, a Batch job would no longer count against the limits of grants and owners.
-    in_queue = Exists(attempts.filter(in_batch()))
-    deleted = Video.objects.filter(~in_queue, ~Exists(_with_containers(attempts)), deleted_at__isnull=False)
+    # Without its row, a Batch job in the queue would no longer count against the limits of grants and owners.
+    busy = Attempt.objects.filter(_has_container() | in_batch(), job__video=OuterRef("pk"))
+    deleted = Video.objects.filter(~Exists(busy), deleted_at__isnull=False)
     return _purge_each(deleted.order_by(_FAILED_LAST, "deleted_at")[:limit], _purge_video)
 
 
@@ -191,12 +190,12 @@ def _remove_work(job: Job) -> None:
 
 
 def _without_containers(jobs: Any) -> Any:
-    busy = _with_containers(Attempt.objects.filter(job=OuterRef("pk")))
+    busy = Attempt.objects.filter(_has_container(), job=OuterRef("pk"))
     return jobs.filter(~Exists(busy)).defer("plan").order_by(_FAILED_LAST, "finished_at")
 
 
-def _with_containers(attempts: Any) -> Any:
-    """Return the attempts whose container may still write an object.
+def _has_container() -> Q:
+    """Match attempts whose container may still write an object.
 
     These are live ones, and ended ones until AWS reports their Batch job as ended or missing.
     """
@@ -204,7 +203,7 @@ def _with_containers(attempts: Any) -> Any:
     exiting = (
         ~batch_job_is_over() & ~Q(state="SUCCEEDED") & Q(claimed_at__isnull=False, ended_at__gt=Now() - POLL_ENDED_FOR)
     )
-    return attempts.filter(live | exiting)
+    return live | exiting
 
 
 @transaction.atomic

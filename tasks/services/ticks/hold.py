@@ -75,8 +75,11 @@ def cut_off() -> list[int]:
 
 
 def _is_one_machine(silent: list[Attempt]) -> bool:
-    """Return whether these are containers of one machine, while one of another machine sends heartbeats."""
-    machines = {attempt.machine_id for attempt in silent}
+    """Return whether these are containers of one machine, while one of another machine sends heartbeats.
+
+    Those that have not claimed their attempt count for neither side: their machine is unknown.
+    """
+    machines = {attempt.machine_id for attempt in silent if attempt.state == AttemptState.RUNNING}
     if len(machines) != 1 or "" in machines:
         return False
     lately = Now() - timedelta(seconds=_SPREAD_HEARTBEATS * bridge_settings().heartbeat_s)

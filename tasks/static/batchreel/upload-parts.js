@@ -8,6 +8,7 @@ const FIRST_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 30000;
 const GIVE_UP_AFTER_MS = 30 * 60 * 1000;
 const SIGNED_OUT_STATUS = 403;
+const TRANSIENT_STATUSES = new Set([408, 429]);
 const REJECTED_STATUSES = new Set([400, 403, 404, 405, 411, 413]);
 // S3 also responds with 400 (RequestTimeout) if the browser stalls in the middle of a part, so only repeated 400s count as a
 // rejection.
@@ -32,7 +33,9 @@ async function send(method, url, { csrf, body, signal }) {
   // The response of a gateway or of a network's login page: equivalent to no connection. A conflict is one with an
   // earlier request of this upload, whose response was lost: repeating it gives that response.
   const isConflict = response.status === 409 && (data === null || data.code === "CONFLICT");
-  if (response.status >= 500 || response.ok || isConflict) throw new TypeError(`status ${response.status}`);
+  // 429 of the site itself, with its reason, is a quota; without one it is a proxy's limit.
+  const isProxyLimit = TRANSIENT_STATUSES.has(response.status) && !data?.errors;
+  if (response.status >= 500 || response.ok || isConflict || isProxyLimit) throw new TypeError(`status ${response.status}`);
   throw new UploadError(data?.errors || [`The server responded with status ${response.status}. Try again.`], response.status);
 }
 
@@ -76,22 +79,27 @@ class PartsUpload {
     this.inFlight = new Map();
     this.doneBytes = 0;
     this.id = globalThis.crypto.randomUUID?.();
-    this.lastArrivalMs = Date.now();
     this.stalls = 0;
   }
 
-  /** Retry `call` with exponential backoff until it succeeds. Gives up if no part has arrived for half an hour. */
+  /** Retry `call` with exponential backoff until it succeeds. Gives up after half an hour of pauses in which no part arrived. */
   async withRetries(call) {
+    let waitedMs = 0;
+    let { doneBytes } = this;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
       try {
         return await call();
       } catch (error) {
         if (!(error instanceof TypeError)) throw error;
-        if (Date.now() - this.lastArrivalMs > GIVE_UP_AFTER_MS) {
+        if (this.doneBytes !== doneBytes) [waitedMs, doneBytes] = [0, this.doneBytes];
+        if (waitedMs > GIVE_UP_AFTER_MS) {
           throw new UploadError(["The connection was lost for too long. Choose the same file again to continue where the upload stopped."]);
         }
         this.onError("The connection was lost. The upload will continue automatically.");
+        const sinceMs = Date.now();
         await pause(pauseMs, this.signal);
+        // Not longer than the pause: a computer that sleeps has not lost its connection.
+        waitedMs += Math.min(pauseMs, Date.now() - sinceMs);
       }
     }
   }
@@ -152,7 +160,6 @@ class PartsUpload {
       }
       throw new TypeError(`part ${number}: status ${status}`);
     });
-    this.lastArrivalMs = Date.now();
     this.stalls = 0;
     this.doneBytes += blob.size;
     this.reportProgress();

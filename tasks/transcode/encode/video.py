@@ -170,7 +170,7 @@ class _FrameChecks:
 def _limits(plan: Plan, unit: VideoUnit, seek_s: str | None) -> ChildLimits:
     first = first_encoded_frame(plan, unit)
     # A later seek than the first is to an earlier place: at the worst, to the file's start.
-    skipped = unit.skipped_frames if seek_s is not None and seek_s == unit.seeks_s[0] else first
+    skipped = unit.skipped_frames if seek_s == unit.seeks_s[0] else first
     return encode_limits(
         media_s=float((end_encoded_frame(plan, unit) - first) / plan.rate),
         skipped_s=float(skipped / plan.rate),

@@ -46,9 +46,9 @@ def check_cost(plan: Plan, *, limit_cpu_h: float) -> None:
     """Raise InputRejectedError if encoding the plan would take more CPU hours than the limit."""
     cost_h = encode_cost_s(plan) / 3600
     if cost_h > limit_cpu_h:
-        few_keys = _skipped_s(plan) / 3600 > cost_h / 2
+        way_out = _MORE_KEY_FRAMES if _skipped_s(plan) / 3600 > cost_h / 2 else _FEWER_FRAMES
         raise InputRejectedError(
             code="TOO_MUCH_WORK",
             message=f"Processing this video would take about {cost_h:.0f} hours of computing; the limit is {limit_cpu_h:.0f}."
-            f" Please cut it into shorter parts, or export it with {_FEWER_FRAMES if not few_keys else _MORE_KEY_FRAMES}.",
+            f" Please cut it into shorter parts, or export it with {way_out}.",
         )

@@ -92,6 +92,21 @@ def test_silent_containers_are_replaced_when_one_machine_hangs_with_all_of_its_o
     assert (summary.held, summary.rescued) == (0, 3)
 
 
+def test_silent_containers_are_replaced_when_a_machine_hangs_while_another_container_cannot_start(
+    claims: list[Claim], batch: ScriptedBatch
+) -> None:
+    unclaimed = submitted_attempt(uploaded_video(title="does not start"))
+    observe(batch=batch, tick=0)
+    hung, others = claims[:3], claims[3:]
+    Attempt.objects.filter(pk__in=[claim.attempt_id for claim in hung]).update(machine_id="boot-1")
+    Attempt.objects.filter(pk__in=[claim.attempt_id for claim in others]).update(machine_id="boot-2")
+    Attempt.objects.filter(pk=unclaimed.pk).update(batch_status="RUNNING")
+    fall_silent(hung)
+    age(Attempt, "batch_status_at", seconds=THRESHOLD_S + 1)
+    summary = run_rescue(batch)
+    assert (summary.held, summary.rescued) == (0, 3)
+
+
 def test_containers_are_held_when_the_only_machine_is_cut_off(claims: list[Claim], batch: ScriptedBatch) -> None:
     Attempt.objects.update(machine_id="boot-1")
     fall_silent(claims)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.lifecycle.turns import ROUND, Limits, Turn, limits_of, next_turn, turns_in_order
 
 ROUNDS = 10_000
-FREE = Limits(total=100, bulk=55, owner=55)
+FREE = Limits(total=100, bulk=55)
 turns = st.sampled_from(Turn)
 
 

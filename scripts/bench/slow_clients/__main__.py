@@ -1,6 +1,6 @@
 """Benchmark: response times of the web server while clients are slow, and what a large body costs.
 
-    python -m project.local exec -- python scripts/bench/slow_clients.py
+    python -m project.local exec -- python -m scripts.bench.slow_clients
 
 It runs the Procfile's own line on a free port of the loopback interface, and holds `--clients` connections
 for `--seconds`. They send their bodies slowly, or with `--readers` do not read a static file of 1.7 MB.
@@ -16,7 +16,6 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -27,13 +26,7 @@ from typing import TYPE_CHECKING, Any
 import django
 from honcho.environ import parse_procfile
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from scripts.bench.measures.slow_connections import (  # noqa: E402 - needs the path
+from scripts.bench.slow_clients.connections import (
     LARGE_BYTES,
     LIMIT_S,
     LOOPBACK,
@@ -43,6 +36,10 @@ from scripts.bench.measures.slow_connections import (  # noqa: E402 - needs the 
     SlowReaders,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[3]
 PAGES = ("/login/", "/")
 SIGNED_IN = frozenset({"/"})
 PERIOD_S = 0.2
@@ -191,7 +188,11 @@ def session_of_a_user() -> str:
 
 def main() -> None:
     """Measure without and with slow clients, then send large bodies."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.bench.slow_clients",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--readers", action="store_true", help="clients that do not read")
