@@ -189,7 +189,7 @@ def test_large_upload_becomes_playable_when_the_network_fails_meanwhile(
     assert page.evaluate("player.currentTime") == pytest.approx(CLIP_S, abs=0.1)
 
 
-@pytest.mark.parametrize("size_mib", [96])
+@pytest.mark.parametrize("size_mib", [32])
 def test_upload_resumes_where_it_stopped_when_the_page_was_closed(
     size_mib: int, large_file: Path, bucket_site: BucketSite
 ) -> None:
@@ -206,7 +206,7 @@ def test_upload_resumes_where_it_stopped_when_the_page_was_closed(
     assert network.sent_bytes < (size_mib + 8) * MIB + 3 * MIN_PART_BYTES
 
 
-@pytest.mark.parametrize("size_mib", [96])
+@pytest.mark.parametrize("size_mib", [32])
 def test_upload_leaves_only_a_deleted_video_when_it_is_cancelled(
     size_mib: int, large_file: Path, bucket_site: BucketSite
 ) -> None:

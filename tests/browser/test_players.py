@@ -72,8 +72,12 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(
-    params=[("hlsjs", "master.m3u8"), ("shaka", "master.m3u8"), ("shaka", "manifest.mpd"), ("dashjs", "manifest.mpd")],
-    ids=["hls.js", "Shaka Player with HLS", "Shaka Player with DASH", "dash.js"],
+    params=[
+        pytest.param(("hlsjs", "master.m3u8"), id="hls.js"),
+        pytest.param(("shaka", "master.m3u8"), id="Shaka Player with HLS"),
+        pytest.param(("shaka", "manifest.mpd"), id="Shaka Player with DASH", marks=pytest.mark.long),
+        pytest.param(("dashjs", "manifest.mpd"), id="dash.js"),
+    ],
 )
 def open_player(request: pytest.FixtureRequest, browser: Browser, server_url: str) -> Iterator[Callable[[int], Page]]:
     """Yield a callable that loads the output into the player with a buffer limit in seconds, ready to play."""

@@ -92,6 +92,7 @@ def test_video_becomes_playable_when_a_newcomer_runs_the_demo(
     assert not running.find()
 
 
+@pytest.mark.long
 def test_demo_explains_the_failure_when_the_file_is_not_a_video(folder: Path, running: StackProcesses) -> None:
     (folder / "homework.mp4").write_bytes(b"Dear teacher, " * 500)
     demo = _start(folder, "homework.mp4")

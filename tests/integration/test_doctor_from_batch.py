@@ -74,14 +74,16 @@ def test_doctor_from_batch_reports_ok_when_the_container_works(
     [
         ({"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}, "container: database", "is unavailable"),
         pytest.param({"MEDIA_ROOT": "/nowhere"}, "container: settings", "batchreel.E009", marks=pytest.mark.long),
-        ({"BATCHREEL": '{"no_such_setting": 1}'}, "container: settings", "batchreel.E001"),
+        pytest.param(
+            {"BATCHREEL": '{"no_such_setting": 1}'}, "container: settings", "batchreel.E001", marks=pytest.mark.long
+        ),
         pytest.param(
             {"BATCHREEL": '{"scratch_reserve_mib": 1073741824}'},
             "container: scratch",
             "GiB free, less than",
             marks=pytest.mark.long,
         ),
-        ({"FFMPEG_BINARY": "/no/such/binary"}, "container: ffmpeg", "does not run"),
+        pytest.param({"FFMPEG_BINARY": "/no/such/binary"}, "container: ffmpeg", "does not run", marks=pytest.mark.long),
         ({"DJANGO_SETTINGS_MODULE": "gone.settings"}, "from Batch", "exit code 1 without logging its findings"),
     ],
 )

@@ -60,8 +60,8 @@ class Production(NamedTuple):
             connection.close()
 
 
-@pytest.fixture
-def production(transactional_db: None, program_environment: dict[str, str], tmp_path: object) -> Iterator[Production]:
+@pytest.fixture(scope="module")
+def production(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     port = free_port()
     environment = {
         **program_environment,
@@ -70,7 +70,7 @@ def production(transactional_db: None, program_environment: dict[str, str], tmp_
         "BEHIND_PROXY": "on",
         "ALLOWED_HOSTS": HOST,
         "CSRF_TRUSTED_ORIGINS": f"https://{HOST}",
-        "STATIC_ROOT": str(tmp_path),
+        "STATIC_ROOT": str(tmp_path_factory.mktemp("static")),
     }
     site = Production(port)
     web = Service(
@@ -153,6 +153,7 @@ def test_request_is_rejected_when_its_host_name_is_not_allowed(host: str, produc
     assert production.request("GET", "/login/", {**PROXY_HEADERS, "Host": host}).status == 400
 
 
+@pytest.mark.django_db(transaction=True)
 def test_cookies_are_secure_and_http_only_when_a_user_signs_in(
     production: Production, django_user_model: type[User]
 ) -> None:

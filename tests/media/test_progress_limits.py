@@ -293,6 +293,7 @@ class SlowDisk:
         self._group.rmdir()
 
 
+@pytest.mark.long
 def test_good_file_is_described_when_its_disk_is_starved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{PROBE}.probe_limits", lambda size: replace(probe_limits(size), idle_s=IDLE_S))
     clip = make_clip(

@@ -302,12 +302,9 @@ def test_child_creates_no_process_when_it_would_have_its_own_cpu_limit() -> None
     assert _lines_of(PROCESSES) == ["EPERM EPERM", "EPERM EPERM ENOSYS", "a thread"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "modules",
-    [
-        pytest.param(("test_hostile_pointers.py",), id="pointers"),
-        pytest.param(("test_hostile.py", "test_safety.py"), id="all others", marks=pytest.mark.long),
-    ],
+    "modules", [("test_hostile_pointers.py",), ("test_hostile.py", "test_safety.py")], ids=["pointers", "all others"]
 )
 @pytest.mark.timeout(1_200)
 @_AS_IN_BATCH

@@ -42,7 +42,7 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/ticks/lease.py",
         old="    return Tick.objects.filter(recent, name=name).values_list(",
         new="    return Tick.objects.filter(name=name).values_list(",
-        tests=(f"{_BY_OPERATOR}[0]",),
+        tests=(f"{_BY_OPERATOR}[2]",),
     ),
     Patch(
         name="in simulations: reconcile without --apply terminates",

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 IMPORTED = 20_000
 OWNERS = 4
 IN_BATCH = 40
-QUICK_ROUNDS, LONG_ROUNDS = 120, 10_000
+QUICK_ROUNDS, LONG_ROUNDS = 60, 10_000
 
 
 def ticks(count: int, batch: ScriptedBatch, monkeypatch: pytest.MonkeyPatch) -> None:

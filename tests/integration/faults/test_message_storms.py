@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tests.integration.celery_nodes import RunningSite
 
 DELIVERIES = 40
-MESSAGES = 1_000
-VIDEOS = 20
+MESSAGES = 300
+VIDEOS = 10
 END_LIMIT_S = 90.0
 
 

@@ -32,7 +32,10 @@ takes of each: some hundred KiB."""
 GET_SMALL_FILE = b"GET /static/small.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.mark.parametrize("request_range", [b"", b"Range: bytes=1-\r\n"], ids=["file", "part"])
+@pytest.mark.parametrize(
+    "request_range",
+    [pytest.param(b"", id="file", marks=pytest.mark.long), pytest.param(b"Range: bytes=1-\r\n", id="part")],
+)
 def test_pages_respond_when_clients_stop_reading_a_large_file(
     request_range: bytes, hasty_web: WebSite, connections: ExitStack
 ) -> None:

@@ -46,7 +46,9 @@ def altered(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [removed, pytest.param(cut_short, marks=pytest.mark.long), altered])
+@pytest.mark.parametrize(
+    "damage", [*(pytest.param(each, marks=pytest.mark.long) for each in (removed, cut_short)), altered]
+)
 def test_damaged_unit_alone_is_redone_when_an_object_fails_verification(
     damage: Callable[[Path], None], run: Run, three_unit_clip: Path, tmp_path: Path
 ) -> None:
@@ -80,7 +82,9 @@ def assert_objects_are_as_the_manifest_says(job: Job) -> None:
             assert hashlib.sha256(file.read()).hexdigest() == entry["sha256"]
 
 
-@pytest.mark.parametrize("fault", ["the source is damaged", "the container is killed"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param("the source is damaged", marks=pytest.mark.long), "the container is killed"]
+)
 def test_old_publication_is_byte_identical_when_a_new_version_of_it_fails(
     fault: str, run: Run, short_clip: Path, tmp_path: Path
 ) -> None:

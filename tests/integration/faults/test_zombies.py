@@ -140,7 +140,13 @@ def snapshot() -> tuple[list[Any], dict[str, str]]:
 
 @pytest.mark.usefixtures("fast_settings")
 @pytest.mark.parametrize(
-    "stop_at", [in_mid_encode, after_upload_before_done, after_verify_before_commit, inside_a_heartbeat]
+    "stop_at",
+    [
+        in_mid_encode,
+        pytest.param(after_upload_before_done, marks=pytest.mark.long),
+        after_verify_before_commit,
+        pytest.param(inside_a_heartbeat, marks=pytest.mark.long),
+    ],
 )
 def test_zombie_changes_nothing_when_its_successor_has_published(
     stop_at: Callable[[ContainerRun, Attempt, EncoderBrake], None], run: Run, short_clip: Path, tmp_path: Path
