@@ -25,7 +25,7 @@ from django.db import DatabaseError, connection
 
 from .batch.errors import BatchError
 from .batch.event_queue import LONG_POLL_S, EventQueue, Message
-from .batch.events import EventInvalidError, parse_event
+from .batch.events import BatchJobEvent, EventInvalidError, parse_event
 from .conf import bridge_settings
 from .metrics.counters import record_calls
 from .services.events import apply_event
@@ -56,6 +56,7 @@ class Listener:
         self._health_file = health_file
         self._stopped = False
         self._waiting = False
+        self._announced = False
         self._queue: EventQueue | None = None
         self._calls_recorded_s = time.monotonic()
 
@@ -98,10 +99,11 @@ class Listener:
             connection.ensure_connection()
         with self._interruptible():
             messages = queue.receive()
+        self._announced = False
         done = [message for message in messages if self._handle(message)]
         queue.delete(done)
         with self._bounded_database():
-            record_read(received=len(messages), oldest_s=max((each.age_s for each in messages), default=0.0))
+            record_read(announced=self._announced, oldest_s=max((each.age_s for each in messages), default=0.0))
             if time.monotonic() - self._calls_recorded_s > _RECORD_CALLS_EVERY_S:
                 self._calls_recorded_s = time.monotonic()
                 record_calls()
@@ -115,7 +117,8 @@ class Listener:
             event = parse_event(message.body)
             if event is not None:
                 with self._bounded_database():
-                    apply_event(event)
+                    is_ours = apply_event(event) is not None
+                self._announced |= is_ours and isinstance(event, BatchJobEvent)
         except EventInvalidError as error:
             logger.warning("EVENT_INVALID %s: %s", message.message_id, error)
             return False
@@ -164,7 +167,11 @@ class Listener:
 def time_limit(limit_s: float) -> Iterator[None]:
     """Raise EventTimeoutError in the block after `limit_s`. Only in the main thread, where Python handles signals."""
 
+    is_over = False
+
     def expire(_number: int, _frame: FrameType | None) -> None:
+        if is_over:
+            return
         message = f"no end after {limit_s:g} s"
         raise EventTimeoutError(message)
 
@@ -174,6 +181,7 @@ def time_limit(limit_s: float) -> Iterator[None]:
     try:
         yield
     finally:
+        is_over = True  # an alarm that arrives from here on must not keep the timer from being reset
         signal.setitimer(signal.ITIMER_REAL, *timer)
         signal.signal(signal.SIGALRM, handler)
 

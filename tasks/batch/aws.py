@@ -237,12 +237,12 @@ def _observation(job: Any) -> Observation:
         started=bool(job.get("startedAt")),
         started_at_ms=job.get("startedAt"),
         stopped_at_ms=job.get("stoppedAt"),
-        machine_arn=_machine_arn(container),
+        machine_arn=machine_arn(container),
         terminated=bool(job.get("isTerminated") or job.get("isCancelled")),
     )
 
 
-def _machine_arn(container: Any) -> str:
+def machine_arn(container: Any) -> str:
     """Return the ARN of a Batch job's machine: its container instance, else the cluster of its task."""
     if instance := container.get("containerInstanceArn"):
         return str(instance)

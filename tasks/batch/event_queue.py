@@ -102,6 +102,8 @@ class Rule:
     enabled: bool
     kinds: tuple[str, ...]
     """Values of `detail-type` that it matches; empty if it matches any."""
+    queues: tuple[str, ...]
+    """ARNs of the job queues that it matches; empty if it matches any."""
 
 
 def describe_event_queue(url: str) -> QueueState:
@@ -132,11 +134,22 @@ def rules_of_queue(queue_arn: str) -> list[Rule]:
         names = client.list_rule_names_by_target(TargetArn=queue_arn)["RuleNames"]
         for name in names:
             found = client.describe_rule(Name=name)
-            kinds = _parsed(found.get("EventPattern")).get("detail-type", ())
+            pattern = _parsed(found.get("EventPattern"))
             rules.append(
-                Rule(arn=found["Arn"], name=name, enabled=found.get("State") != "DISABLED", kinds=tuple(kinds))
+                Rule(
+                    arn=found["Arn"],
+                    name=name,
+                    enabled=found.get("State") != "DISABLED",
+                    kinds=_exact(pattern.get("detail-type", ())),
+                    queues=_exact(pattern.get("detail", {}).get("jobQueue", ())),
+                )
             )
     return rules
+
+
+def _exact(values: Any) -> tuple[str, ...]:
+    """Return the texts that a part of a pattern matches; none if it also has a filter, such as a prefix."""
+    return tuple(values) if all(isinstance(each, str) for each in values) else ()
 
 
 def _message(found: Any) -> Message:

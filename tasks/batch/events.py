@@ -13,6 +13,7 @@ from typing import Any
 
 from ..lifecycle.errors import BatchreelError
 from ..lifecycle.observation import BatchStatus, Observation
+from .aws import machine_arn
 
 STATE_CHANGE = "Batch Job State Change"
 QUEUE_BLOCKED = "Batch Job Queue Blocked"
@@ -89,6 +90,9 @@ def _batch_job(detail: dict[str, Any]) -> BatchJobEvent | None:
             exit_code=_exit_code(container.get("exitCode")),
             log_stream=_text(container, "logStreamName"),
             started=bool(detail.get("startedAt")),
+            started_at_ms=_milliseconds(detail, "startedAt"),
+            stopped_at_ms=_milliseconds(detail, "stoppedAt"),
+            machine_arn=_text({"machine": machine_arn(container)}, "machine"),
             terminated=bool(detail.get("isTerminated") or detail.get("isCancelled")),
             pushed=True,
         ),
@@ -115,6 +119,16 @@ def _text(shape: dict[str, Any], name: str, *, needed: bool = False, limit: int 
         message = f"{name} is too long"
         raise EventInvalidError(message)
     return value[:limit]
+
+
+def _milliseconds(shape: dict[str, Any], name: str) -> int | None:
+    value = shape.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        message = f"{name} is not a number of milliseconds"
+        raise EventInvalidError(message)
+    return value
 
 
 def _exit_code(value: Any) -> int | None:

@@ -17,7 +17,7 @@ from ..batch.event_queue import (
     describe_event_queue,
     rules_of_queue,
 )
-from ..batch.events import KINDS
+from ..batch.events import KINDS, STATE_CHANGE
 from ..conf import bridge_settings
 from ..models import Listener
 from ..services.state.push import NAME, unannounced
@@ -96,6 +96,13 @@ def _rules(rules: Sequence[Rule], queue: QueueState) -> Finding:
     matched = {kind for rule in rules for kind in rule.kinds or KINDS}
     if missing := [kind for kind in KINDS if kind not in matched]:
         return failed(part, f"No EventBridge rule sends {', '.join(missing)} to the queue.", fix=_CREATE)
+    ours = [rule for rule in rules if not rule.kinds or STATE_CHANGE in rule.kinds]
+    if silent := [name for name in bridge_settings().queues if not any(_matches_queue(rule, name) for rule in ours)]:
+        return failed(
+            part,
+            f"No EventBridge rule sends the events of {', '.join(silent)} to the queue.",
+            fix="Add its ARN to detail.jobQueue in the rule's pattern.",
+        )
     if refused := [rule.name for rule in rules if not {rule.arn, "*"} & set(queue.senders)]:
         return failed(
             part,
@@ -104,6 +111,11 @@ def _rules(rules: Sequence[Rule], queue: QueueState) -> Finding:
             " scripts/infra/events.tf.",
         )
     return ok(part, f"{len(rules)} rules send to the queue.")
+
+
+def _matches_queue(rule: Rule, queue: str) -> bool:
+    """Return whether the rule matches a job queue, which the settings have by name or ARN."""
+    return not rule.queues or any(queue in {arn, arn.rpartition("/")[2]} for arn in rule.queues)
 
 
 def _listener() -> Finding:

@@ -49,6 +49,9 @@ UNITS = {
 DISK_FULL_REASONS = frozenset({"SCRATCH_TOO_SMALL", "DISK_FULL", "DISK_FAILED"})
 """Reasons of attempts for which a machine's disk had no room."""
 
+PRICE_CALLS = frozenset({"DescribeContainerInstances", "DescribeSpotPriceHistory", "GetProducts"})
+"""Calls that a role need not allow: costs are then worked out from the settings, and no alarm is needed."""
+
 LATE_PERIODS = 4
 """A tick that has not started for this number of periods is late: the alert rules use the same number."""
 
@@ -110,7 +113,7 @@ def _increases() -> dict[str, float]:
             sums["JobsRejected"] += increase * (labels == (JobState.FAILED,))
             sums["JobsDead"] += increase * (labels == (JobState.DEAD,))
         elif name == metric.AWS_CALLS.name:
-            sums["AwsCallsFailed"] += increase * (labels[1] != "ok")
+            sums["AwsCallsFailed"] += increase * (labels[1] != "ok" and labels[0] not in PRICE_CALLS)
         elif name == metric.VCPU_SECONDS.name:
             sums["VcpuSeconds"] += increase
     return sums

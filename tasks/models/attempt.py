@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from ..lifecycle.states import LIVE_ATTEMPT_STATES, WAITING_STAGES, AttemptState
 from .choices import choices, values_of
@@ -110,6 +110,9 @@ class Attempt(models.Model):
     batch_status_reason = models.TextField(blank=True)
     batch_log_stream = models.CharField(max_length=512, blank=True)
     batch_status_at = models.DateTimeField(null=True, blank=True, help_text="When the observation last changed.")
+    no_capacity_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when AWS Batch has had no capacity for it."
+    )
     missing_responses = models.PositiveSmallIntegerField(
         default=0, help_text="Consecutive responses in which the Batch job was missing."
     )
@@ -198,7 +201,9 @@ class Attempt(models.Model):
                 name="attempt_untallied",
             ),
             models.Index(fields=["id"], condition=Q(cost_usd__isnull=True), name="attempt_without_cost"),
-            models.Index(fields=["started_at"], condition=Q(cost_usd__gt=0), name="attempt_cost_by_start"),
+            models.Index(
+                Coalesce("started_at", "claimed_at"), condition=Q(cost_usd__isnull=False), name="attempt_cost_by_start"
+            ),
         ]
 
     def __str__(self) -> str:

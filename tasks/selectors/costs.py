@@ -104,6 +104,7 @@ def month_by_day(year: int, month: int) -> list[Cost]:
 def month_by_video(year: int, month: int) -> list[Cost]:
     """Return the cost of each video in a month, the dearest first. The last row is for videos deleted since."""
     first, after = _month(year, month)
+    by_day = month_by_day(year, month)  # read first: a cost that is worked out meanwhile is not that of a deleted video
     attempts = Attempt.objects.annotate(began_at=Coalesce("started_at", "claimed_at")).filter(
         began_at__gte=first, began_at__lt=after, cost_usd__isnull=False
     )
@@ -112,7 +113,7 @@ def month_by_video(year: int, month: int) -> list[Cost]:
     for video_id, cost in by_video.items():
         cost.label = f"{video_id} {titles.get(video_id, '')}".rstrip()
     rows = sorted(by_video.values(), key=lambda cost: (-cost.usd, cost.label))
-    if deleted := _difference(month_by_day(year, month), rows):
+    if deleted := _difference(by_day, rows):
         rows.append(deleted)
     return rows
 

@@ -12,23 +12,23 @@ from django.db.models.functions import Now
 
 from ..batch.events import BatchJobEvent, Event, SpotWarningEvent
 from ..lifecycle.errors import NotFoundError
-from ..lifecycle.states import AttemptState
+from ..lifecycle.states import LIVE_ATTEMPT_STATES
 from ..models import Attempt
 from .state.transition import append_event
 from .ticks.observe import apply_observation
 from .ticks.submit import record_batch_job
 
 
-def apply_event(event: Event) -> bool:
-    """Apply the event. Return whether it changed a row.
+def apply_event(event: Event) -> bool | None:
+    """Apply the event. Return whether it changed a row, or None if it concerns none of this site's.
 
-    False is final: the event concerns another site, a Batch job without an attempt, or what is
-    known already. Raises DatabaseError.
+    Both are final: what is known already, and events of another site or of a Batch job without an
+    attempt, need no second try. Raises DatabaseError.
     """
     if isinstance(event, SpotWarningEvent):
         return _warn(event.instance_id)
     attempt = _attempt_of(event)
-    return attempt is not None and apply_observation(attempt, event.observation)
+    return None if attempt is None else apply_observation(attempt, event.observation)
 
 
 def _attempt_of(event: BatchJobEvent) -> Attempt | None:
@@ -48,9 +48,9 @@ def _attempt_of(event: BatchJobEvent) -> Attempt | None:
     return Attempt.objects.filter(batch_job_id=batch_job_id).first()
 
 
-def _warn(instance_id: str) -> bool:
-    """Let the containers of the machine know, with their next heartbeat, that they should leave."""
-    here = Attempt.objects.filter(state=AttemptState.RUNNING, ec2_instance_id=instance_id, leaving_at=None)
+def _warn(instance_id: str) -> bool | None:
+    """Tell the containers of the machine with their next heartbeat to leave, also one that has not claimed its attempt."""
+    here = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, ec2_instance_id=instance_id, leaving_at=None)
     warned = 0
     for attempt in here.select_related("job"):
         with transaction.atomic():
@@ -58,4 +58,4 @@ def _warn(instance_id: str) -> bool:
             if here.filter(pk=attempt.pk).update(leaving_at=Now()):
                 warned += 1
                 append_event("attempt.leaving", job=attempt.job, attempt_number=attempt.number, text=instance_id)
-    return bool(warned)
+    return bool(warned) or None

@@ -6,6 +6,7 @@ the sum of its day, which stays when the video is deleted.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,8 +59,9 @@ class _Sum:
 
 def work_out_costs(*, machines: MachinePort) -> int:
     """Work out what attempts that have ended cost, up to `cost_limit`. Return their number. Raises no BatchError."""
-    learn_machines(machines=machines)
-    prices = Prices(machines)
+    stop_at_s = time.monotonic() + bridge_settings().cost_time_limit_s
+    learn_machines(machines=machines, stop_at_s=stop_at_s)
+    prices = Prices(machines, stop_at_s=stop_at_s)
     # AWS is asked here, outside of the transaction that stores the costs.
     found = [(attempt, _price(attempt, prices)) for attempt in _without_cost()]
     worked_out = _store([(attempt, price) for attempt, price in found if price or not _started_at(attempt)])
@@ -83,6 +85,13 @@ def _without_cost() -> Iterable[Any]:
         )
         .order_by("pk")[: conf.cost_limit]
     )
+
+
+def awaits_cost() -> Q:
+    """Match attempts that have ended and whose cost will be worked out."""
+    longest = timedelta(seconds=bridge_settings().cost_wait_s) + final_status_wait()
+    started = Q(started_at__isnull=False) | Q(claimed_at__isnull=False)
+    return started & Q(cost_usd=None, ended_at__gt=Now() - longest)
 
 
 def _started_at(attempt: Attempt) -> datetime | None:

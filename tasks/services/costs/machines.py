@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
-from ...batch.errors import BatchDeniedError, BatchError
+from ...batch.errors import BatchError
 from ...batch.machines import cluster_name
-from ...batch.port import MachinePort, SeenMachine
+from ...batch.port import MachinePort
 from ...models import Attempt, Machine
 
 logger = logging.getLogger(__name__)
@@ -22,15 +23,15 @@ _COPIED = ("ec2_instance_id", "instance_type", "availability_zone", "purchase")
 """Columns of a machine that its attempts have too, because the machine's row does not stay."""
 
 
-def learn_machines(*, machines: MachinePort) -> None:
+def learn_machines(*, machines: MachinePort, stop_at_s: float) -> None:
     """Describe the machines that are new, and copy what is known to their attempts. Raises no BatchError.
 
-    If AWS denies a call, the machine stays unknown. If AWS does not respond, the next run asks again.
+    If AWS denies a call or does not respond, or the time is up, the next run asks again.
     """
     if arns := _new_arns():
         try:
-            rows = _described(arns, machines=machines)
-        except BatchError as error:
+            rows = _described(arns, machines=machines, stop_at_s=stop_at_s)
+        except (BatchError, TimeoutError) as error:
             logger.warning("PRICE_NOT_READ %s", error)
         else:
             Machine.objects.bulk_create(rows, ignore_conflicts=True)
@@ -43,14 +44,12 @@ def _new_arns() -> list[str]:
     return list(attempts.order_by().values_list("machine_arn", flat=True).distinct()[:_LIMIT])
 
 
-def _described(arns: Sequence[str], *, machines: MachinePort) -> list[Machine]:
-    purchases: dict[str, str] = {}
-    seen: list[SeenMachine] = []
-    try:
-        purchases = machines.purchases()
-        seen = machines.describe(arns)
-    except BatchDeniedError as error:
-        logger.warning("PRICE_NOT_READ %s", error)
+def _described(arns: Sequence[str], *, machines: MachinePort, stop_at_s: float) -> list[Machine]:
+    purchases = machines.purchases()
+    if time.monotonic() > stop_at_s:
+        message = "no time left to describe machines"
+        raise TimeoutError(message)
+    seen = machines.describe(arns)
     by_arn = {machine.arn: machine for machine in seen}
     rows = []
     for arn in arns:

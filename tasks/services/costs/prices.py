@@ -41,28 +41,32 @@ class Used:
 class Prices:
     """The prices of one run. A price that AWS has reported is a row, so no later run asks for it again."""
 
-    def __init__(self, machines: MachinePort) -> None:
+    def __init__(self, machines: MachinePort, *, stop_at_s: float) -> None:
         self._machines = machines
-        self._stop_at_s = time.monotonic() + bridge_settings().cost_time_limit_s
+        self._stop_at_s = stop_at_s
         self._denied: set[PriceSource] = set()
         self._asked: dict[tuple[object, ...], Decimal | None] = {}
 
     def of(self, used: Used, *, is_last_time: bool) -> Price | None:
-        """Return the price; None if AWS did not respond, so that a later run has to ask again.
+        """Return the price; None if AWS did not report it, so that a later run has to ask again.
 
-        A setting is the price if the machine is unknown, if AWS denies the call or has no such price, and
-        if `is_last_time`.
+        A setting is the price if the machine is unknown or AWS has no such price, and, if `is_last_time`, if
+        AWS denies the call or does not respond: a role whose policy is being replaced is denied for moments.
         """
         source = _SOURCES.get(Purchase(used.purchase)) if used.purchase else None
+        if source in self._denied and not is_last_time:
+            return None
         if source and used.instance_type and used.vcpus and source not in self._denied:
             try:
                 machine_h_usd = self._machine_h_usd(source, used)
-            except BatchDeniedError as error:
+            except TimeoutError as error:
                 logger.warning("PRICE_NOT_READ %s", error)
-                self._denied.add(source)
-            except (BatchError, TimeoutError) as error:
+                return None
+            except BatchError as error:
+                logger.warning("PRICE_NOT_READ %s", error)
+                if isinstance(error, BatchDeniedError):
+                    self._denied.add(source)
                 if not is_last_time:
-                    logger.warning("PRICE_NOT_READ %s", error)
                     return None
             else:
                 if machine_h_usd is not None:

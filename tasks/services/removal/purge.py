@@ -27,6 +27,7 @@ from ...models import Attempt, DirectUpload, Job, Unit, Video
 from ...storage.bucket import default_bucket
 from ...storage.folders import remove_folders
 from ...storage.keys import job_folder, published_folder, sources_folder, unit_folder
+from ..costs.ended import awaits_cost
 from ..requests.direct_upload import delete_abandoned_uploads
 from ..state.in_batch import batch_job_is_over, in_batch
 from ..state.locking import lock_job
@@ -102,7 +103,8 @@ def purge_deleted(*, limit: int) -> int:
     Source and published objects go first, then the rows. Events stay until they expire.
     """
     # Without its row, a Batch job in the queue would no longer count against the limits of grants and owners.
-    busy = Attempt.objects.filter(_has_container() | in_batch(), job__video=OuterRef("pk"))
+    # Nor would its cost be in the sum of its day.
+    busy = Attempt.objects.filter(_has_container() | in_batch() | awaits_cost(), job__video=OuterRef("pk"))
     deleted = Video.objects.filter(~Exists(busy), deleted_at__isnull=False)
     return _purge_each(deleted.order_by(_FAILED_LAST, "deleted_at")[:limit], _purge_video)
 

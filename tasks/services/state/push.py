@@ -23,10 +23,14 @@ NAME = "events"
 _MESSAGE_CHARACTERS = 300
 
 
-def record_read(*, received: int, oldest_s: float) -> None:
-    """Record that a listener has read the queue, how many events it received, and the age of the oldest one."""
+def record_read(*, announced: bool, oldest_s: float) -> None:
+    """Record that a listener has read the queue, and the age of the oldest event that it received.
+
+    `announced` is whether one of them was about a Batch job of this site. Others do not show that its events
+    arrive: they may come through another rule.
+    """
     columns: dict[str, Any] = {"seen_at": Now(), "error_code": "", "error_message": ""}
-    if received:
+    if announced:
         columns["event_at"] = Now()
     if oldest_s > bridge_settings().push_timeout_s:
         columns["late_at"] = Now()

@@ -23,9 +23,6 @@ from ..state.attempt_end import end_attempt
 from ..state.locking import lock_job
 from ..state.rounds import ended_attempts
 
-NO_CAPACITY_PREFIX = "CAPACITY:"
-"""How AWS Batch's status reason begins ("Jobs stuck in a RUNNABLE status" of its user guide)."""
-
 _RECLAIMED = frozenset({Reason.SPOT_INTERRUPTION, Reason.HOST_LOST})
 
 _SILENT = frozenset({Reason.SIGTERM, Reason.HEARTBEAT_TIMEOUT, Reason.BATCH_JOB_MISSING})
@@ -62,8 +59,7 @@ def without_capacity() -> QuerySet[Attempt]:
         helps=None,
         on_demand=False,
         batch_status=BatchStatus.RUNNABLE,
-        batch_status_reason__startswith=NO_CAPACITY_PREFIX,
-        batch_status_at__lt=Now() - timedelta(seconds=bridge_settings().capacity_wait_s),
+        no_capacity_since__lt=Now() - timedelta(seconds=bridge_settings().capacity_wait_s),
     )
 
 
