@@ -7,7 +7,7 @@ retries by default.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from http import HTTPStatus
 from itertools import islice
@@ -134,16 +134,13 @@ class AwsBatch:
         turn = turns.index(f"{number} {status}") if f"{number} {status}" in turns else 0
         number, _, status = turns[turn].partition(" ")
         queue = bridge_settings().queues[int(number)]
+        following = "".join(turns[turn + 1 : turn + 2])
         try:
-            jobs, token = _list_page(queue, status, token)
-        except BatchRejectedError:
-            if not token:
-                raise
-            # AWS does not say how long a token is valid: this status begins again.
-            jobs, token = _list_page(queue, status, "")
-        if token:
-            return ListedPage(jobs=jobs, next_position=f"{turns[turn]} {token}")
-        return ListedPage(jobs=jobs, next_position="".join(turns[turn + 1 : turn + 2]))
+            jobs, token = _list_from(queue, status, token)
+        except BatchRejectedError as error:
+            # The queue does not exist, which must not hide the others.
+            return ListedPage(jobs=[], next_position=following, error=error)
+        return ListedPage(jobs=jobs, next_position=f"{turns[turn]} {token}" if token else following)
 
     def queue_vcpus(self, queue: str) -> int | None:
         """See BatchPort."""
@@ -194,6 +191,14 @@ def _bulk_error(detail: Any) -> BatchError:
     return convert_error(ClientError(response, "TerminateJobs"), call="TerminateJobs", where=detail["job"])
 
 
+def _list_from(queue: str, status: str, token: str) -> tuple[list[ListedJob], str]:
+    """Return a page and the next token. AWS does not say how long one is valid: after that, the status begins again."""
+    if token:
+        with suppress(BatchRejectedError):
+            return _list_page(queue, status, token)
+    return _list_page(queue, status, "")
+
+
 def _list_page(queue: str, status: str, token: str) -> tuple[list[ListedJob], str]:
     client = batch_client(retry=True)
     with converted_errors("ListJobs", client):
@@ -205,14 +210,25 @@ def _list_page(queue: str, status: str, token: str) -> tuple[list[ListedJob], st
 
 
 def _list_by_name(name: str) -> list[ListedJob]:
+    """Return what the queues list. Raises BatchRejectedError only if all of them are rejected.
+
+    A queue that does not exist has no Batch job, and must not hide those of the others.
+    """
     client = batch_client(retry=True)
     found: list[ListedJob] = []
-    for queue in bridge_settings().queues:
-        with converted_errors("ListJobs", client):
-            pages = client.get_paginator("list_jobs").paginate(
-                jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [name]}]
-            )
-            found += [_found(summary) for page in pages for summary in page["jobSummaryList"]]
+    rejections: list[BatchRejectedError] = []
+    queues = bridge_settings().queues
+    for queue in queues:
+        try:
+            with converted_errors("ListJobs", client):
+                pages = client.get_paginator("list_jobs").paginate(
+                    jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [name]}]
+                )
+                found += [_found(summary) for page in pages for summary in page["jobSummaryList"]]
+        except BatchRejectedError as error:
+            rejections.append(error)
+    if len(rejections) == len(queues):
+        raise rejections[0]
     return found
 
 

@@ -66,6 +66,8 @@ class ListedPage:
 
     jobs: list[ListedJob]
     next_position: str
+    error: BatchError | None = None
+    """Why there are none, if AWS rejects the queue. The other queues follow."""
 
 
 class BatchPort(Protocol):

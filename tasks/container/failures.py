@@ -10,6 +10,7 @@ from ..lifecycle.exit_codes import ExitCode
 from ..lifecycle.reasons import Reason
 from ..storage.bucket import BucketError
 from ..transcode import TranscodeError
+from .context import STALE_PLAN
 from .scratch.reservation import ScratchTooSmallError
 from .scratch.source import NotMountedError
 
@@ -31,8 +32,9 @@ _ENGINE_FAULTS = {
     "DISK_FULL": Reason.DISK_FULL,
     "DISK_FAILED": Reason.DISK_FAILED,
     "SOURCE_UNREADABLE": Reason.DISK_FAILED,
+    **dict.fromkeys(STALE_PLAN, Reason.ENGINE_DIFFERS),
 }
-"""Error codes of the media engine that are the machine's fault."""
+"""Error codes of the media engine that are not the file's fault, nor the encoder's."""
 
 
 class WorkFolderError(OSError):

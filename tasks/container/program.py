@@ -19,6 +19,7 @@ from ..conf import bridge_settings
 from ..lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
 from ..lifecycle.exit_codes import ExitCode
 from ..lifecycle.reasons import Reason
+from ..lifecycle.states import AWAIT_PLAN_STAGE
 from ..services.container_api.claim import (
     Claim,
     JobAlreadyDoneError,
@@ -181,15 +182,21 @@ class Program:
 
     def _slot(self, context: ContainerContext, slot: int) -> None:
         unit = ""
-        # A plan that makes no progress for this long is taken over, so a longer wait would be for nothing.
+        # A container that makes no progress with the plan is replaced by then, so a longer wait would be for nothing.
         plan_until_s = time.monotonic() + 2 * bridge_settings().stage_limits_s["plan"]
+        waits = 0
         try:
             while not self._stop.is_set() and not self._leaving.is_set():
                 lease = self._database(partial(lease_unit, context.claim, lease_id=uuid.uuid4().hex[:12]))
-                if lease is NothingToLease.OWN_WORK_FIRST:
+                if lease is NothingToLease.PLAN_FIRST and time.monotonic() < plan_until_s:
+                    waits += 1
+                    context.progress.start_stage(slot, AWAIT_PLAN_STAGE)
+                    context.progress.advance(slot, waits)
                     self._wait_for_other_slot()
-                elif lease is NothingToLease.PLAN_FIRST and time.monotonic() < plan_until_s:
-                    context.progress.start_stage(slot, "plan")
+                    continue
+                # A slot that no longer waits must not stand for those that work.
+                context.progress.clear_slot(slot)
+                if lease is NothingToLease.OWN_WORK_FIRST:
                     self._wait_for_other_slot()
                 elif isinstance(lease, Lease):
                     unit = f"{lease.kind} {lease.index}"

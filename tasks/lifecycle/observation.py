@@ -136,6 +136,18 @@ def goes_back(known: str, seen: BatchStatus) -> bool:
     return before in FINAL_STATUSES or _RANKS[seen] < _RANKS[before]
 
 
+def is_machine_loss(status_reason: str, exit_code: int | None) -> bool:
+    """Return whether a Batch job that is FAILED lost its machine.
+
+    If the bridge terminated it first, because the container was silent, only the exit code shows
+    whether there was still a machine.
+    """
+    if status_reason.startswith(TERMINATE_REASON_PREFIX):
+        return exit_code is None
+    losses = (Reason.SPOT_INTERRUPTION, Reason.HOST_LOST)
+    return any(pattern.search(status_reason) for pattern, reason in _BY_TEXT if reason in losses)
+
+
 def failure_reason(observation: Observation) -> Reason:
     """Return why a FAILED Batch job failed, or UNKNOWN_CAUSE if its texts leave that open.
 

@@ -101,12 +101,21 @@ class Reason(enum.StrEnum):
         "The container ended, and AWS Batch reported no recognised cause.",
     )
     # Ended by a decision: not counted.
+    ENGINE_DIFFERS = (
+        "ENGINE_DIFFERS",
+        Counts.NO,
+        "The containers that work on the job have another version of the engine, so this one left.",
+    )
     TERMINATED = "TERMINATED", Counts.NO, "The Batch job was terminated by an operator of the AWS account.", True
     CANCELLED = "CANCELLED", Counts.NO, "Cancelled manually."
     SUPERSEDED = "SUPERSEDED", Counts.NO, "Replaced by a newer request."
     VIDEO_DELETED = "VIDEO_DELETED", Counts.NO, "The video was deleted."
     JOB_ENDED = "JOB_ENDED", Counts.NO, "Another attempt ended the job."
-    ROUND_ENDED = "ROUND_ENDED", Counts.NO, "No container worked on the job any more when this helper still waited."
+    ROUND_ENDED = (
+        "ROUND_ENDED",
+        Counts.NO,
+        "The job's other containers ended without having finished it, so this helper was not needed any more.",
+    )
     NOT_NEEDED = "NOT_NEEDED", Counts.NO, "Too little work was left for this helper, which still waited for a machine."
     NO_LIVE_ATTEMPT = (
         "NO_LIVE_ATTEMPT",

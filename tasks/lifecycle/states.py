@@ -75,9 +75,11 @@ OPEN_JOB_STATES = ACTIVE_JOB_STATES | {JobState.DEAD}
 LIVE_ATTEMPT_STATES = frozenset({AttemptState.SUBMITTING, AttemptState.SUBMITTED, AttemptState.RUNNING})
 """States in which an attempt may have a container, or may still get one."""
 
-WAITING_STAGES = ("claim", "reserve")
+AWAIT_PLAN_STAGE = "await_plan"
+
+WAITING_STAGES = ("claim", "reserve", AWAIT_PLAN_STAGE)
 """Stages of a container that does not work yet: it has only just claimed its attempt, or waits for room on its
-machine's disk."""
+machine's disk, or for another container's plan."""
 
 MEDIA_UNIT_KINDS = frozenset({UnitKind.VIDEO, UnitKind.AUDIO})
 

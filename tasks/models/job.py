@@ -144,6 +144,11 @@ class Job(models.Model):
                 name="job_open",
             ),
             models.Index(
+                fields=["-priority", "created_at"],
+                condition=Q(state__in=["QUEUED", "RUNNING"], fence__gt=0),
+                name="job_with_container",
+            ),
+            models.Index(
                 fields=["finished_at"],
                 condition=Q(tallied=False, finished_at__isnull=False),
                 name="job_untallied",

@@ -8,11 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, Sum
-from django.db.models.functions import Now
+from django.db.models import Count, DurationField, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Greatest, Now
 
 from ..lifecycle.reasons import Counts, Reason
-from ..lifecycle.states import MEDIA_UNIT_KINDS, AttemptState, JobState, UnitState
+from ..lifecycle.states import (
+    AWAIT_PLAN_STAGE,
+    MEDIA_UNIT_KINDS,
+    AttemptState,
+    JobState,
+    UnitKind,
+    UnitState,
+)
 from ..models import Attempt, Job, Unit
 
 MAX_UNFINISHED_PERCENT = 99
@@ -25,6 +32,7 @@ _LEAST_ELAPSED_FOR_ESTIMATE = timedelta(seconds=10)
 STAGE_LABELS = {
     "claim": "Getting ready",
     "reserve": "Waiting for room on the machine",
+    AWAIT_PLAN_STAGE: "Waiting for the analysis",
     "fetch": "Fetching the file",
     "plan": "Analysing the file",
     "encode": "Encoding",
@@ -104,13 +112,16 @@ def _work(job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, _Work]:
 def _attempts(job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Attempt]]:
     """Return each job's leads, and its running and newest attempt, newest first.
 
-    `elapsed` is by the database's clock.
+    `elapsed` is the time since the container could begin with media units, by the database's clock: helpers
+    may have waited for the plan.
     """
+    plan = Unit.objects.filter(job=OuterRef("job"), kind=UnitKind.PLAN)
+    began_at = Greatest(F("claimed_at"), Subquery(plan.values("done_at")[:1]))  # ignores NULL, in PostgreSQL
     found: dict[uuid.UUID, list[Attempt]] = defaultdict(list)
     attempts = (
         Attempt.objects.filter(job_id__in=list(job_ids))
         .filter(Q(state=AttemptState.RUNNING) | Q(number=F("job__fence")) | Q(helps=None))
-        .annotate(elapsed=ExpressionWrapper(Now() - F("claimed_at"), output_field=DurationField()))
+        .annotate(elapsed=ExpressionWrapper(Now() - began_at, output_field=DurationField()))
         .order_by("-number")
     )
     for attempt in attempts:

@@ -217,12 +217,16 @@ def _take_snapshot(batch: BatchPort) -> _Snapshot:
 
 
 def _list_all_active(batch: BatchPort) -> list[ListedJob]:
-    page = batch.list_active(position="")
-    jobs = page.jobs
-    while page.next_position:
-        page = batch.list_active(position=page.next_position)
+    jobs: list[ListedJob] = []
+    position = ""
+    while True:
+        page = batch.list_active(position=position)
+        if page.error:
+            raise page.error
         jobs += page.jobs
-    return jobs
+        position = page.next_position
+        if not position:
+            return jobs
 
 
 def _live() -> QuerySet[Attempt]:

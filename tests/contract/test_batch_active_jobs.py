@@ -46,8 +46,27 @@ def test_listing_begins_the_status_again_when_aws_rejects_the_position(jobs: Job
     assert page.next_position == "STARTING"
 
 
-def test_listing_fails_when_the_queue_does_not_exist(settings: Settings) -> None:
+def test_listing_continues_with_the_other_queues_when_one_does_not_exist(jobs: Jobs, settings: Settings) -> None:
+    settings.VIDEO_BATCH_HELPER_QUEUE = settings.VIDEO_BATCH_JOB_QUEUE
     settings.VIDEO_BATCH_JOB_QUEUE = "nowhere"
-    for position in ("", "RUNNABLE no-longer-valid"):
-        with pytest.raises(BatchRejectedError, match="nowhere"):
-            aws_batch().list_active(position=position)
+    waiting = jobs.submit_waiting("waiting")
+    jobs.wait_for_status(waiting, "RUNNABLE")
+    batch, position, seen, errors = aws_batch(), "0 RUNNABLE no-longer-valid", [], []
+    while position:
+        page = batch.list_active(position=position)
+        seen += [job.batch_job_id for job in page.jobs]
+        errors.append(page.error)
+        position = page.next_position
+    assert seen == [waiting]
+    assert "nowhere" in str(errors[0])
+    assert [bool(error) for error in errors] == [True] * 3 + [False] * 5
+
+
+def test_batch_job_is_found_when_another_queue_does_not_exist(jobs: Jobs, settings: Settings) -> None:
+    settings.VIDEO_BATCH_HELPER_QUEUE = settings.VIDEO_BATCH_JOB_QUEUE
+    settings.VIDEO_BATCH_JOB_QUEUE = "nowhere"
+    waiting = jobs.submit_waiting("waiting")
+    assert [each.batch_job_id for each in aws_batch().find(name="waiting")] == [waiting]
+    settings.VIDEO_BATCH_HELPER_QUEUE = "nowhere either"
+    with pytest.raises(BatchRejectedError, match="nowhere"):
+        aws_batch().find(name="waiting")

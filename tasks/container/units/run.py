@@ -33,7 +33,8 @@ def run_unit(context: ContainerContext, lease: Lease, slot: int) -> bool:
     except TranscodeError as error:
         if error.code not in STALE_PLAN:
             raise
-        context.database(partial(replan, context.claim, lease, why=error.message))
+        if not context.database(partial(replan, context.claim, lease, why=error.message)):
+            raise
         context.clear_plan()
         return False
     finally:

@@ -98,22 +98,27 @@ def finish_plan(
 
 
 @transaction.atomic
-def replan(claim: Claim, lease: Lease, *, why: str) -> None:
-    """Delete the job's units and redo its plan: an older engine wrote it, and this container's cannot use it.
+def replan(claim: Claim, lease: Lease, *, why: str) -> bool:
+    """Delete the job's units and redo its plan: another engine wrote it, and this container's cannot use it.
 
-    A no-op if another slot has already done so. Raises FencedError or AttemptCancelledError.
+    Return False if other containers can use it, and are working: their work would be lost. A no-op if
+    another slot has already done so. Raises FencedError or AttemptCancelledError.
     """
     job = lock_job(claim.job_id)
     if (
         require_running_attempt(job, claim) is None
         or not Unit.objects.filter(pk=lease.unit_id, fence=lease.fence).exists()
     ):
-        return
+        return True
+    done = Unit.objects.filter(job=job, state=UnitState.DONE, attempt__state=AttemptState.RUNNING)
+    if done.exclude(attempt=claim.attempt_id).exists():
+        return False
     Unit.objects.filter(job=job).exclude(kind=UnitKind.PLAN).delete()
     plan = Unit.objects.get(job=job, kind=UnitKind.PLAN)
     plan.job = job
     transition(plan, UnitEvent.REDO, text=why, attempt=None, output=None, done_at=None)
     Job.objects.filter(pk=job.pk).update(plan=None)
+    return True
 
 
 def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any], notes: Sequence[str] = ()) -> bool:

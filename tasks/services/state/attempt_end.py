@@ -12,6 +12,7 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 | container: error                            | FAILED: TRANSCODE_FAILED, ... | yes       | finish  |
 | container: its machine's disk at fault      | FAILED: DISK_FULL, ...        | no        | finish  |
 | container: SIGTERM                          | FAILED: SIGTERM               | undecided | finish  |
+| container: others work with another engine  | FAILED: ENGINE_DIFFERS        | no        | finish  |
 | container: input rejected, job FAILED too   | FAILED: INPUT_REJECTED        | yes       | finish  |
 | container: input suspected                  | FAILED: INPUT_SUSPECT         | no        | suspect |
 | container: encoder crashed on two machines  | FAILED: TRANSCODE_FAILED      | yes       | suspect |
@@ -33,6 +34,7 @@ reason, and docs/reference/observations.md how they follow from AWS's texts and 
 | job replaced by one for a newer source      | CANCELLED: SUPERSEDED         | no        | request |
 | video deleted                               | CANCELLED: VIDEO_DELETED      | no        | delete  |
 | helper waiting, and its round is over       | CANCELLED: ROUND_ENDED        | no        | retry   |
+| helper, and its round failed to plan        | CANCELLED: ROUND_ENDED        | no        | retry   |
 | helper waiting, and little work is left     | CANCELLED: NOT_NEEDED         | no        | helpers |
 | job published by another attempt            | CANCELLED: JOB_ENDED          | no        | publish |
 | job failed by another attempt               | CANCELLED: JOB_ENDED          | no        | finish  |
@@ -100,6 +102,7 @@ from ...lifecycle.states import (
     AttemptState,
     JobEvent,
     JobState,
+    UnitKind,
     UnitState,
 )
 from ...models import Attempt, Job, Unit
@@ -124,6 +127,9 @@ def end_attempt(attempt: Attempt, event: AttemptEvent, *, reason: Reason, text: 
     if values["counted"] is not False and attempt.units_done:
         values["counted"] = False
     transition(attempt, event, reason=reason, text=_with_units(text or reason.message, units_in_progress), **values)
+    if values["counted"] and UnitKind.PLAN in {name.partition(" ")[0] for name in units_in_progress}:
+        # Each helper in turn would fetch the source and fail in the same way: that is for the next round.
+        _cancel(live_attempts(attempt.job), attempt.job, reason=Reason.ROUND_ENDED)
     retry_if_idle(attempt.job, reason=reason, text=text)
 
 

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
-from ...lifecycle.observation import BatchStatus
+from ...lifecycle.observation import BatchStatus, is_machine_loss
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import AttemptEvent, AttemptState
 from ...models import Attempt, Job
@@ -25,21 +25,30 @@ from ..state.rounds import ended_attempts
 
 _RECLAIMED = frozenset({Reason.SPOT_INTERRUPTION, Reason.HOST_LOST})
 
-_SILENT = frozenset({Reason.SIGTERM, Reason.HEARTBEAT_TIMEOUT, Reason.BATCH_JOB_MISSING})
-"""How a reclaimed container ends if AWS Batch reports the loss later. It is then not counted."""
-
 
 def wants_on_demand(job: Job) -> bool:
     """Return whether the job's next lead gets an On-Demand machine."""
     conf = bridge_settings()
     if not conf.on_demand_queue:
         return False
-    leads = ended_attempts(job).filter(helps=None).order_by("-number").values_list("reason", "counted")
+    leads = ended_attempts(job).filter(helps=None).order_by("-number")
     newest = list(leads[: max(1, conf.reclaims_before_on_demand)])
-    if newest and newest[0][0] == Reason.NO_CAPACITY:
+    if newest and newest[0].reason == Reason.NO_CAPACITY:
         return True
-    reclaims = [reason in _RECLAIMED or (reason in _SILENT and counted is False) for reason, counted in newest]
-    return sum(reclaims) >= conf.reclaims_before_on_demand
+    return sum(_was_reclaimed(lead) for lead in newest) >= conf.reclaims_before_on_demand
+
+
+def _was_reclaimed(lead: Attempt) -> bool:
+    """Return whether the lead's machine was taken back, as far as AWS has reported it.
+
+    Its container may have ended the attempt first, with SIGTERM, or fallen silent. AWS Batch may report
+    the loss only after the next lead was granted: until then, a SIGTERM is taken for a reclaim.
+    """
+    if lead.reason in _RECLAIMED or lead.leaving_at is not None:
+        return True
+    if lead.batch_status == BatchStatus.FAILED:
+        return is_machine_loss(lead.batch_status_reason, lead.exit_code)
+    return lead.reason == Reason.SIGTERM and lead.counted is None
 
 
 def leave_spot(*, limit: int = 50) -> int:

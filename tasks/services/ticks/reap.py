@@ -136,6 +136,7 @@ class _Run:
             except BatchError as error:
                 self.failure = error
                 break
+            self.failure = page.error or self.failure
             orphans = [each for each in sorted(_orphans(page.jobs)) if each > last_id and each not in self.called_for]
             called = self._terminate(orphans[:left], "no live attempt has this Batch job")
             left -= len(called)

@@ -12,11 +12,11 @@ import logging
 import math
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.db.models import Count, F, Max, Q, Sum
 from django.db.models.functions import Extract, Now
 
@@ -35,7 +35,6 @@ from ...lifecycle.states import (
 )
 from ...models import Attempt, GrantCounter, Job, Unit
 from ..state.in_batch import in_batch
-from ..state.locking import lock_job
 from ..state.rounds import ROUND
 from ..state.transition import transition
 from .grant import HELPER_COUNTER, UNKNOWN_QUEUE, create_attempt
@@ -61,6 +60,7 @@ class _Help:
     wanted: int
     running: int
     waiting: int
+    is_bulk: bool
 
 
 @transaction.atomic
@@ -78,40 +78,74 @@ def grant_helpers(*, limit: int) -> list[Attempt]:
         return []
     room = _room(counter, conf)
     granted: list[Attempt] = []
+    short = 0
+    """Helpers of uploads for which there is no room."""
     for help_ in _needs(conf):
-        surplus = surplus_helpers(wanted=help_.wanted, running=help_.running, waiting=help_.waiting)
-        if surplus:
-            _cancel_waiting(help_.job_id, surplus)
-            continue
-        left = limit - len(granted)
         live = help_.running + help_.waiting
+        surplus = surplus_helpers(wanted=help_.wanted, running=help_.running, waiting=help_.waiting)
+        if help_.is_bulk and short and not surplus:
+            surplus = min(short, help_.waiting)
+            short -= surplus
+        if surplus:
+            _isolated(_cancel_waiting, help_, surplus)
+            continue
         missing = missing_helpers(wanted=help_.wanted, live=live, room=room - len(granted))
-        if number := min(left, missing):
-            granted += _grant(help_, number=number)
+        if not help_.is_bulk:
+            short += max(0, help_.wanted - live - missing)
+        if number := min(limit - len(granted), missing):
+            granted += _isolated(_grant, help_, number)
         if len(granted) >= limit:
             break
     return granted
 
 
+def _isolated(change: Callable[[Job, _Help, int], list[Attempt]], help_: _Help, number: int) -> list[Attempt]:
+    """Change one job's helpers, unless another transaction has locked the job.
+
+    Waiting for it would hold up all others, whose rows this run has locked. Nor does a job whose rows
+    cannot be changed.
+    """
+    try:
+        with transaction.atomic():
+            free = Job.objects.select_for_update(skip_locked=True, of=("self",)).defer("plan")
+            job = free.filter(pk=help_.job_id).first()
+            return change(job, help_, number) if job else []
+    except OperationalError:
+        raise
+    except (DatabaseError, ArithmeticError, ValueError):
+        logger.exception("HELP_FAILED %s", help_.job_id)
+        return []
+
+
 def _room(counter: GrantCounter, conf: BridgeSettings) -> int:
     """Return how many more containers the helpers' queue can run: AWS starts what is beyond that much later."""
     can_run = UNKNOWN_QUEUE if counter.queue_vcpus is None else counter.queue_vcpus // conf.vcpus
-    live = Attempt.objects.filter(in_batch())
-    shares_queue = conf.queue_of(is_helper=True) == conf.queue_of(is_helper=False)
-    return max(0, can_run - (live if shares_queue else live.filter(helps__isnull=False)).count())
+    if conf.max_in_batch:
+        can_run = min(can_run, conf.max_in_batch)
+    # Leads too: the queues share their machines.
+    return max(0, can_run - Attempt.objects.filter(in_batch()).count())
 
 
 def _needs(conf: BridgeSettings) -> list[_Help]:
     """Return the active jobs in the order in which they are helped, with what they have and need."""
-    at_work = Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING], fence__gt=0)
-    # "bulk" comes before "upload" by name.
-    jobs = list(at_work.select_related("video").order_by("-priority", "created_at").defer("plan")[:_JOBS])
+    # "bulk" comes before "upload" by name. The index `job_with_container` has this order.
+    with_container = Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING], fence__gt=0)
+    # A second query instead of a join, for the reason given at `grant._NEXT`.
+    in_order = with_container.prefetch_related("video").order_by("-priority", "created_at").defer("plan")
+    jobs = list(in_order[:_JOBS])
     ids = [job.pk for job in jobs]
     attempts = _attempts(ids)
     work = _work(jobs, conf)
     rule = conf.helper_rule
     return [
-        _Help(job_id=job.pk, lead=lead, wanted=wanted_helpers(work[job.pk], rule), running=running, waiting=waiting)
+        _Help(
+            job_id=job.pk,
+            lead=lead,
+            wanted=wanted_helpers(work[job.pk], rule),
+            running=running,
+            waiting=waiting,
+            is_bulk=job.priority == JobPriority.BULK,
+        )
         for job in jobs
         for lead, running, waiting in [attempts[job.pk]]
         if lead
@@ -180,9 +214,7 @@ def _guessed_work(job: Job, conf: BridgeSettings) -> Work:
     return Work(left_s=gigabytes * conf.early_work_s_per_gb / conf.threads_per_unit, is_guess=True)
 
 
-@transaction.atomic
-def _grant(help_: _Help, *, number: int) -> list[Attempt]:
-    job = lock_job(help_.job_id)
+def _grant(job: Job, help_: _Help, number: int) -> list[Attempt]:
     lead = Attempt.objects.filter(job=job, number=help_.lead).first()
     if job.state not in (JobState.QUEUED, JobState.RUNNING) or lead is None or _gives_up(lead):
         return []
@@ -199,16 +231,16 @@ def _gives_up(lead: Attempt) -> bool:
     """Return whether too many helpers of this round ended without having finished a unit."""
     idle = Attempt.objects.filter(job=lead.job, helps=lead.number, ended_at__isnull=False, units_done=0)
     idle = idle.exclude(state__in=[AttemptState.SUCCEEDED, AttemptState.CANCELLED])
-    counts = idle.aggregate(failed=Count("pk", filter=Q(counted=True)), all=Count("pk"))
+    failed = Q(counted=True) | Q(reason=Reason.ENGINE_DIFFERS)
+    counts = idle.aggregate(failed=Count("pk", filter=failed), all=Count("pk"))
     lost_limit = _LOST_HELPERS_FACTOR * bridge_settings().max_helpers
     return bool(counts["failed"] >= _FAILED_HELPERS_LIMIT or counts["all"] >= lost_limit)
 
 
-@transaction.atomic
-def _cancel_waiting(job_id: uuid.UUID, number: int) -> None:
+def _cancel_waiting(job: Job, _help: _Help, number: int) -> list[Attempt]:
     """Cancel the helpers that were granted last. The reap tick terminates their Batch jobs."""
-    job = lock_job(job_id)
     waiting = Attempt.objects.filter(job=job, state__in=LIVE_ATTEMPT_STATES - {AttemptState.RUNNING})
     for attempt in waiting.filter(helps__isnull=False).order_by("-number")[:number]:
         attempt.job = job
         transition(attempt, AttemptEvent.CANCEL, reason=Reason.NOT_NEEDED, counted=False, ended_at=Now())
+    return []

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -44,9 +45,10 @@ class SubmitSummary:
 
     submitted: int = 0
     ambiguous: int = 0
-    rejections: int = 0
-    is_stopped: bool = False
-    """AWS accepts no SubmitJob at the moment, whatever its parameters."""
+    rejections: Counter[str] = field(default_factory=Counter)
+    """By job queue: a queue that is disabled, missing or denied concerns no other."""
+    stopped: set[str] = field(default_factory=set)
+    """Queues for which AWS accepts no SubmitJob at the moment, whatever its parameters."""
     error: BatchError | None = None
 
 
@@ -62,28 +64,34 @@ def submit_due(*, batch: BatchPort) -> SubmitSummary:
     deadline_s = time.monotonic() + conf.submit_time_limit_s
 
     def is_over() -> bool:
-        failures = summary.rejections + summary.ambiguous
-        return time.monotonic() > deadline_s or failures >= conf.submit_max_failures
+        return time.monotonic() > deadline_s or summary.ambiguous >= conf.submit_max_failures
+
+    def is_blocked(queue: str) -> bool:
+        return queue in summary.stopped or summary.rejections[queue] >= conf.submit_max_failures
 
     left = conf.submit_limit
     while left > 0 and (taken := take_due(limit=left)):
         left -= len(taken)
         for attempt in taken:
-            if summary.is_stopped:
-                defer_submission(attempt, wait_s=_wait_s(summary.error))
-            elif is_over():
+            queue = _queue_of(attempt)
+            if is_over():
                 defer_submission(attempt, wait_s=0)
+            elif is_blocked(queue):
+                defer_submission(attempt, wait_s=_wait_s(summary.error))
             else:
-                _submit(attempt, batch=batch, summary=summary)
-        if summary.is_stopped or is_over():
+                _submit(attempt, queue=queue, batch=batch, summary=summary)
+        if is_over() or all(is_blocked(queue) for queue in conf.queues):
             break
     return summary
 
 
 def take_due(*, limit: int) -> list[Attempt]:
-    """Return attempts that only this caller may submit now: deferred ones first, then new ones for due jobs."""
+    """Return attempts that only this caller may submit now: leads first, and of each kind deferred ones before new ones.
+
+    A job without any container comes first; helpers get what is left.
+    """
     wanted = min(limit, _AT_A_TIME)
-    attempts = _take_deferred(limit=wanted)
+    attempts = _take_deferred(limit=wanted, helpers=False)
     examined = 0
     # A job that gets no attempt, because its attempts are exhausted, must not displace another one.
     while len(attempts) < wanted and examined < limit:
@@ -92,10 +100,21 @@ def take_due(*, limit: int) -> list[Attempt]:
             break
         examined += summary.examined
         attempts += summary.attempts
-    # Helpers get what is left: a job without any container comes first.
     if len(attempts) < wanted:
-        attempts += grant_helpers(limit=wanted - len(attempts))
+        attempts += _take_helpers(limit=wanted - len(attempts))
     return attempts
+
+
+def _take_helpers(*, limit: int) -> list[Attempt]:
+    deferred = _take_deferred(limit=limit, helpers=True)
+    if len(deferred) == limit:
+        return deferred
+    try:
+        return deferred + grant_helpers(limit=limit - len(deferred))
+    except DatabaseError:
+        # The attempts that were taken before must be submitted, or their submissions would be ambiguous.
+        logger.exception("HELP_FAILED")
+        return deferred
 
 
 def _deferred() -> Any:
@@ -103,8 +122,9 @@ def _deferred() -> Any:
 
 
 @transaction.atomic
-def _take_deferred(*, limit: int) -> list[Attempt]:
-    chosen = list(_deferred().select_for_update(skip_locked=True, of=("self",)).order_by("submit_at")[:limit])
+def _take_deferred(*, limit: int, helpers: bool) -> list[Attempt]:
+    due = _deferred().filter(helps__isnull=not helpers)
+    chosen = list(due.select_for_update(skip_locked=True, of=("self",)).order_by("submit_at")[:limit])
     if not chosen:
         return []
     Attempt.objects.filter(pk__in=[each.pk for each in chosen]).update(submit_at=None, submit_called_at=Now())
@@ -113,13 +133,13 @@ def _take_deferred(*, limit: int) -> list[Attempt]:
 
 
 @traced_attempt("batchreel.submit")
-def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> None:
+def _submit(attempt: Attempt, *, queue: str, batch: BatchPort, summary: SubmitSummary) -> None:
     job_id = str(attempt.job_id)
     try:
         batch_job_id = batch.submit(
             Submission(
                 name=attempt.batch_job_name,
-                queue=bridge_settings().queue_of(is_helper=attempt.is_helper, on_demand=attempt.on_demand),
+                queue=queue,
                 parameters=definition.parameters(job_id=job_id, attempt=attempt.number),
                 environment=definition.environment(job_id=job_id, attempt=attempt.number),
                 tags=definition.tags(video_id=str(attempt.job.video_id), job_id=job_id),
@@ -135,15 +155,20 @@ def _submit(attempt: Attempt, *, batch: BatchPort, summary: SubmitSummary) -> No
     except BatchError as error:
         logger.warning("BATCH_SUBMIT_FAILED %s: %s", attempt.batch_job_name, error)
         defer_submission(attempt, wait_s=_wait_s(error))
-        summary.rejections += 1
+        summary.rejections[queue] += 1
         # A rejection concerns this request only; a throttle or a denial applies to all of them.
-        summary.is_stopped = not isinstance(error, BatchRejectedError)
+        if not isinstance(error, BatchRejectedError):
+            summary.stopped.add(queue)
         summary.error = error
     else:
         extra = {"job_id": job_id, "attempt": attempt.number, "batch_job_id": batch_job_id}
         logger.info("BATCH_SUBMIT %s %s", attempt.batch_job_name, batch_job_id, extra=extra)
         summary.submitted += 1
         record_submitted(attempt, batch_job_id=batch_job_id, batch=batch)
+
+
+def _queue_of(attempt: Attempt) -> str:
+    return bridge_settings().queue_of(is_helper=attempt.is_helper, on_demand=attempt.on_demand)
 
 
 def _wait_s(failure: BatchError | None) -> float:

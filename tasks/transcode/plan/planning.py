@@ -57,6 +57,12 @@ _FEWEST_AAC_FRAMES = 2
 _RAMP_SEGMENTS = (2, 4, 8)
 """Lengths of the first units."""
 
+_LONG_RAMP_SEGMENTS = (1, 1, *_RAMP_SEGMENTS)
+"""The same for videos of at least `_LONG_SEGMENTS`: two slots, as many as a container has by default, finish the
+first 12 s together. In a shorter video, the warm-up frames of another unit would cost more than 3 %."""
+
+_LONG_SEGMENTS = 20
+
 _SPREAD = (1.0, 0.85, 1.1, 0.95, 1.2, 0.9, 1.05)
 """Units of one length do not take the same time. Without this, the best schedule would be one in which
 all slots end together, but which takes another round as soon as one of them is late.
@@ -239,7 +245,8 @@ def _first_segments(segments: int, profile: Profile, *, slots: int, extra_segmen
     leave fewer slots without work at the end. So either all have one length, or they get shorter
     towards the end. Of equally good lengths the longest is taken.
     """
-    ramp = _RAMP_SEGMENTS if profile.is_ramped else ()
+    ramp: tuple[int, ...] = _LONG_RAMP_SEGMENTS if segments >= _LONG_SEGMENTS else _RAMP_SEGMENTS
+    ramp = ramp if profile.is_ramped else ()
     longest, shortest = profile.unit_segments, min(profile.unit_segments, profile.shared_unit_segments)
     if not slots:
         return _divided(segments, longest, ramp)

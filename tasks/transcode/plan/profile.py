@@ -50,8 +50,8 @@ class Profile:
     at which warm-up and look-ahead frames cost 12 %. Near the end of the video they may be less than half as long.
     """
     is_ramped: bool = True
-    """Whether the first units are short (12, 24 and 48 s by default), so that the first seconds can
-    be watched early.
+    """Whether the first units are short (6, 6, 12, 24 and 48 s by default, without the first two in a short video),
+    so that the first seconds can be watched early.
     """
     audio_bps: int = 128_000
     audio_head_s: float = 60.0
