@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.patch import Patch
 
 _SCALE = "tests/database/services/test_scale.py"
+_ASIDE = "tests/database/services/test_helpers_aside.py"
 _CAPACITY = "tests/database/services/test_capacity.py"
 
 SCALE_PATCHES: tuple[Patch, ...] = (
@@ -12,7 +13,7 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         name="helpers are submitted without regard to their queue's size",
         promise=16,
         file="tasks/services/ticks/scale.py",
-        old="    return max(0, can_run - (live if shares_queue else live.filter(helps__isnull=False)).count())\n",
+        old="    return max(0, can_run - Attempt.objects.filter(in_batch()).count())\n",
         new="    return 10_000\n",
         tests=(f"{_SCALE}::test_helpers_stop_at_the_queues_size_when_many_jobs_want_them",),
     ),
@@ -20,8 +21,8 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         name="helpers of cancelled jobs do not count while they run",
         promise=16,
         file="tasks/services/ticks/scale.py",
-        old="    live = Attempt.objects.filter(in_batch())\n",
-        new="    live = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)\n",
+        old="Attempt.objects.filter(in_batch()).count()",
+        new="Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES).count()",
         tests=(f"{_SCALE}::test_helpers_of_a_cancelled_job_take_up_room_when_their_batch_jobs_have_not_ended",),
     ),
     Patch(
@@ -46,7 +47,7 @@ SCALE_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="units leave many slots without work at the end",
         promise=16,
-        file="tasks/transcode/plan/planning.py",
+        file="tasks/transcode/plan/division.py",
         old="    return min(ways, key=lambda firsts: _needed(firsts, segments, slots=slots, extra_segments=extra_segments))\n",
         new="    return ways[-1]\n",
         tests=("tests/unit/transcode/test_planning.py::test_slots_end_together_when_several_containers_work",),
@@ -71,7 +72,7 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         name="helpers that are not needed keep waiting for machines",
         promise=11,
         file="tasks/services/ticks/scale.py",
-        old="            _cancel_waiting(help_.job_id, surplus)\n",
+        old="            _isolated(_cancel_waiting, help_, surplus)\n",
         new="            pass\n",
         tests=(f"{_SCALE}::test_waiting_helpers_are_cancelled_when_little_work_is_left",),
     ),
@@ -114,7 +115,7 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         name="reclaimed leads stay on Spot",
         promise=6,
         file="tasks/services/ticks/capacity.py",
-        old="    return sum(reclaims) >= conf.reclaims_before_on_demand\n",
+        old="    return sum(_was_reclaimed(lead) for lead in newest) >= conf.reclaims_before_on_demand\n",
         new="    return False\n",
         tests=(f"{_CAPACITY}::test_lead_gets_an_on_demand_machine_when_two_in_a_row_were_reclaimed",),
     ),
@@ -122,8 +123,8 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         name="any end of a lead leads to On-Demand machines",
         promise=6,
         file="tasks/services/ticks/capacity.py",
-        old="    reclaims = [reason in _RECLAIMED or (reason in _SILENT and counted is False) for reason, counted in newest]\n",
-        new="    reclaims = [True for _ in newest]\n",
+        old="    return lead.reason == Reason.SIGTERM and lead.counted is None\n",
+        new="    return True\n",
         tests=(f"{_CAPACITY}::test_lead_stays_on_spot_when_only_one_machine_in_a_row_was_reclaimed",),
     ),
     Patch(
@@ -138,8 +139,74 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         name="a lead leaves Spot whatever AWS Batch waits for",
         promise=6,
         file="tasks/services/ticks/capacity.py",
-        old="        batch_status_reason__startswith=NO_CAPACITY_PREFIX,\n",
-        new="",
+        old="    lacks = status_reason.startswith(NO_CAPACITY_PREFIX)\n",
+        new="    lacks = bool(status_reason)\n",
         tests=(f"{_CAPACITY}::test_lead_waits_on_spot_when_capacity_is_not_what_has_been_missing",),
+    ),
+    Patch(
+        name="a job queue that accepts nothing stops the others",
+        promise=16,
+        file="tasks/services/ticks/submit.py",
+        old="summary.rejections[queue] >= conf.submit_max_failures\n",
+        new="summary.rejections.total() >= conf.submit_max_failures\n",
+        tests=(f"{_ASIDE}::test_leads_are_submitted_when_the_helpers_queue_accepts_none",),
+    ),
+    Patch(
+        name="a locked job with helpers holds up leads",
+        promise=16,
+        file="tasks/services/ticks/scale.py",
+        old='            free = Job.objects.select_for_update(skip_locked=True, of=("self",)).defer("plan")\n',
+        new='            free = Job.objects.select_for_update(of=("self",)).defer("plan")\n',
+        tests=(f"{_ASIDE}::test_leads_are_taken_at_once_when_a_job_with_helpers_is_locked",),
+    ),
+    Patch(
+        name="an error of helpers leaves leads without a submission",
+        promise=16,
+        file="tasks/services/ticks/scale.py",
+        old="    except (DatabaseError, ArithmeticError, ValueError):\n",
+        new="    except ArithmeticError:\n",
+        tests=(f"{_ASIDE}::test_leads_are_taken_when_helpers_cannot_be_granted",),
+    ),
+    Patch(
+        name="helpers ignore the limit of attempts",
+        promise=16,
+        file="tasks/services/ticks/scale.py",
+        old="        can_run = min(can_run, conf.max_in_batch)\n",
+        new="        pass\n",
+        tests=(f"{_ASIDE}::test_helpers_wait_for_the_limit_of_attempts_when_one_is_set",),
+    ),
+    Patch(
+        name="waiting helpers of bulk jobs keep the room of uploads",
+        promise=16,
+        file="tasks/services/ticks/scale.py",
+        old="            surplus = min(short, help_.waiting)\n",
+        new="            surplus = 0\n",
+        tests=(f"{_ASIDE}::test_waiting_helpers_of_bulk_jobs_leave_when_an_upload_has_no_room",),
+    ),
+    Patch(
+        name="a container of another engine discards the work of the others",
+        promise=12,
+        file="tasks/services/container_api/finish.py",
+        old="    if done.exclude(attempt=claim.attempt_id).exists():\n",
+        new="    if False:\n",
+        tests=(f"{_ASIDE}::test_finished_work_is_kept_when_a_container_of_another_engine_joins",),
+    ),
+    Patch(
+        name="each helper tries a plan that failed",
+        promise=16,
+        file="tasks/services/state/attempt_end.py",
+        old='    if values["counted"] and UnitKind.PLAN in',
+        new="    if False and UnitKind.PLAN in",
+        tests=(f"{_ASIDE}::test_planning_is_tried_once_a_round_when_it_fails",),
+    ),
+    Patch(
+        name="a helper that waits for the plan is replaced as stalled",
+        promise=5,
+        file="tasks/container/program.py",
+        old="                    context.progress.start_stage(slot, AWAIT_PLAN_STAGE)\n",
+        new='                    context.progress.start_stage(slot, "plan")\n',
+        tests=(
+            "tests/unit/test_container_progress.py::test_wait_for_the_plan_is_progress_and_ends_with_the_next_unit_when_another_container_makes_it",
+        ),
     ),
 )

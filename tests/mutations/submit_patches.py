@@ -194,8 +194,8 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         name="deferred attempts are not locked",
         promise=10,
         file="tasks/services/ticks/submit.py",
-        old='_deferred().select_for_update(skip_locked=True, of=("self",))',
-        new="_deferred()",
+        old='due.select_for_update(skip_locked=True, of=("self",))',
+        new="due",
         tests=(
             f"{_SERVICES}/test_submit_concurrency.py::test_deferred_attempt_is_skipped_when_another_process_submits_it",
         ),

@@ -9,13 +9,14 @@ for `capacity_wait_s`. Helpers stay on Spot: without them a job is slower, but n
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
-from ...lifecycle.observation import BatchStatus, is_machine_loss
+from ...lifecycle.observation import NO_CAPACITY_PREFIX, BatchStatus, is_machine_loss
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import AttemptEvent, AttemptState
 from ...models import Attempt, Job
@@ -49,6 +50,14 @@ def _was_reclaimed(lead: Attempt) -> bool:
     if lead.batch_status == BatchStatus.FAILED:
         return is_machine_loss(lead.batch_status_reason, lead.exit_code)
     return lead.reason == Reason.SIGTERM and lead.counted is None
+
+
+def capacity_columns(attempt: Attempt, status_reason: str) -> dict[str, Any]:
+    """Return since when AWS Batch has had no capacity, if that begins or ends with this reason."""
+    lacks = status_reason.startswith(NO_CAPACITY_PREFIX)
+    if lacks == (attempt.no_capacity_since is not None):
+        return {}
+    return {"no_capacity_since": Now() if lacks else None}
 
 
 def leave_spot(*, limit: int = 50) -> int:

@@ -69,6 +69,10 @@ def submit_due(*, batch: BatchPort) -> SubmitSummary:
     def is_blocked(queue: str) -> bool:
         return queue in summary.stopped or summary.rejections[queue] >= conf.submit_max_failures
 
+    def blocked_s(queue: str) -> float:
+        # Less than the rejected ones, or those would be the first again.
+        return _wait_s(summary.error) if queue in summary.stopped else conf.rejected_submit_wait_s / 2
+
     left = conf.submit_limit
     while left > 0 and (taken := take_due(limit=left)):
         left -= len(taken)
@@ -77,7 +81,7 @@ def submit_due(*, batch: BatchPort) -> SubmitSummary:
             if is_over():
                 defer_submission(attempt, wait_s=0)
             elif is_blocked(queue):
-                defer_submission(attempt, wait_s=_wait_s(summary.error))
+                defer_submission(attempt, wait_s=blocked_s(queue))
             else:
                 _submit(attempt, queue=queue, batch=batch, summary=summary)
         if is_over() or all(is_blocked(queue) for queue in conf.queues):
@@ -86,7 +90,7 @@ def submit_due(*, batch: BatchPort) -> SubmitSummary:
 
 
 def take_due(*, limit: int) -> list[Attempt]:
-    """Return attempts that only this caller may submit now: leads first, and of each kind deferred ones before new ones.
+    """Return attempts that only this caller may submit now: leads first, of each kind deferred ones before new ones.
 
     A job without any container comes first; helpers get what is left.
     """

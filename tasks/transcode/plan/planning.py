@@ -13,12 +13,11 @@ from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
-from heapq import heapreplace
-from itertools import cycle
 from typing import TYPE_CHECKING
 
 from ..captions import plan_captions
 from .direct_play import plays_directly
+from .division import first_segments
 from .frame_rate import choose_rate
 from .ladder import choose_rungs
 from .plan import AudioPlan, Plan, VideoUnit, segment_starts
@@ -53,20 +52,6 @@ _FEWEST_AUDIO_HEADS = 5
 
 _FEWEST_AAC_FRAMES = 2
 """The first AAC frame is encoder priming. A video too short for another one loses its audio."""
-
-_RAMP_SEGMENTS = (2, 4, 8)
-"""Lengths of the first units."""
-
-_LONG_RAMP_SEGMENTS = (1, 1, *_RAMP_SEGMENTS)
-"""The same for videos of at least `_LONG_SEGMENTS`: two slots, as many as a container has by default, finish the
-first 12 s together. In a shorter video, the warm-up frames of another unit would cost more than 3 %."""
-
-_LONG_SEGMENTS = 20
-
-_SPREAD = (1.0, 0.85, 1.1, 0.95, 1.2, 0.9, 1.05)
-"""Units of one length do not take the same time. Without this, the best schedule would be one in which
-all slots end together, but which takes another round as soon as one of them is late.
-"""
 
 _POSTER_SHARE = 10
 _POSTER_LATEST_S = 60
@@ -223,7 +208,7 @@ def _units(
     """Divide the grid into units. A remainder shorter than a segment becomes part of the last unit."""
     segments = max(1, grid.frames // segment_frames)
     extra_segments = (warm_up_frames + profile.look_ahead_frames) / segment_frames
-    firsts = _first_segments(segments, profile, slots=slots, extra_segments=extra_segments)
+    firsts = first_segments(segments, profile, slots=slots, extra_segments=extra_segments)
     starts = [first * segment_frames for first in firsts]
     ends = [*starts[1:], grid.frames]
     return tuple(
@@ -236,62 +221,6 @@ def _units(
         )
         for index, (first, end) in enumerate(zip(starts, ends, strict=True))
     )
-
-
-def _first_segments(segments: int, profile: Profile, *, slots: int, extra_segments: float) -> list[int]:
-    """Return the first segment of each unit, so that `slots` slots are done soonest.
-
-    Long units cost less, because each has `extra_segments` of warm-up and look-ahead frames. Short ones
-    leave fewer slots without work at the end. So either all have one length, or they get shorter
-    towards the end. Of equally good lengths the longest is taken.
-    """
-    ramp: tuple[int, ...] = _LONG_RAMP_SEGMENTS if segments >= _LONG_SEGMENTS else _RAMP_SEGMENTS
-    ramp = ramp if profile.is_ramped else ()
-    longest, shortest = profile.unit_segments, min(profile.unit_segments, profile.shared_unit_segments)
-    if not slots:
-        return _divided(segments, longest, ramp)
-    ways = [_divided(segments, length, ramp) for length in range(longest, shortest - 1, -1)]
-    ways += [_tapered(segments, profile, least, slots, ramp) for least in range(shortest, -(-shortest // 3), -1)]
-    return min(ways, key=lambda firsts: _needed(firsts, segments, slots=slots, extra_segments=extra_segments))
-
-
-def _needed(firsts: list[int], segments: int, *, slots: int, extra_segments: float) -> float:
-    """Return when the last unit is done if each slot takes the next one, in the time that a segment takes."""
-    free_at = [0.0] * slots
-    for first, end, factor in zip(firsts, [*firsts[1:], segments], cycle(_SPREAD), strict=False):
-        heapreplace(free_at, free_at[0] + (end - first + extra_segments) * factor)
-    return max(free_at)
-
-
-def _tapered(segments: int, profile: Profile, least: int, slots: int, ramp: tuple[int, ...]) -> list[int]:
-    """Return the first segments of units that each have a slot's share of what is left, at least `least`."""
-    firsts = _ramp(segments, profile.unit_segments, ramp)
-    while (left := segments - firsts[-1]) >= 2 * least:
-        length = min(profile.unit_segments, left - least, max(least, -(-left // slots)))
-        firsts.append(firsts[-1] + length)
-    return firsts
-
-
-def _divided(segments: int, unit_segments: int, ramp: tuple[int, ...]) -> list[int]:
-    """Return the first segments of the units of the ramp, and then of the fewest possible of equal length.
-
-    Equal is to within a segment.
-    """
-    firsts = _ramp(segments, unit_segments, ramp)
-    rest = segments - firsts[-1]
-    count = -(-rest // unit_segments)
-    firsts[-1:] = [firsts[-1] - (-rest * index // count) for index in range(count)]
-    return firsts
-
-
-def _ramp(segments: int, unit_segments: int, ramp: tuple[int, ...]) -> list[int]:
-    """Return the first segment of each unit of the ramp, and of what follows: a unit that is as long at least."""
-    firsts = [0]
-    for length in ramp:
-        if length >= unit_segments or segments - firsts[-1] < 2 * length:
-            break
-        firsts.append(firsts[-1] + length)
-    return firsts
 
 
 def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: int) -> AudioPlan | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db.models.functions import Now
 
-from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent
 from tasks.models import Attempt, Job
@@ -15,6 +14,7 @@ from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.budget import budget_usage
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.capacity import leave_spot
+from tasks.services.ticks.observe import apply_observation
 from tasks.services.ticks.submit import submit_due
 from tests.factories import ScriptedBatch, age, claimed, planned, submitted_attempt, uploaded_video
 
@@ -44,33 +44,59 @@ def next_lead(batch: ScriptedBatch) -> tuple[Attempt, str]:
 
 
 def runnable(attempt: Attempt, *, reason: str, seconds: float) -> None:
-    columns = {"batch_status": BatchStatus.RUNNABLE, "batch_status_reason": reason, "batch_status_at": Now()}
-    Attempt.objects.filter(pk=attempt.pk).update(**columns)
-    age(Attempt, "batch_status_at", seconds=seconds)
+    seen = Observation(batch_job_id=str(attempt.batch_job_id), status=BatchStatus.RUNNABLE, status_reason=reason)
+    apply_observation(attempt, seen)
+    age(Attempt, "batch_status_at", "no_capacity_since", seconds=seconds)
+
+
+HOST = "Host EC2 (instance i-0123456789abcdef0) terminated."
 
 
 @pytest.mark.parametrize(
-    ("reason", "counted"),
-    [(Reason.SPOT_INTERRUPTION, False), (Reason.HOST_LOST, False), (Reason.SIGTERM, False)],
+    ("reason", "columns"),
+    [
+        (Reason.SPOT_INTERRUPTION, {}),
+        (Reason.HOST_LOST, {}),
+        # Not reported by AWS yet.
+        (Reason.SIGTERM, {}),
+        (Reason.SIGTERM, {"batch_status": "FAILED", "batch_status_reason": HOST}),
+        (Reason.HEARTBEAT_TIMEOUT, {"batch_status": "FAILED", "batch_status_reason": HOST}),
+        # The bridge terminated its Batch job, which had no container any more.
+        (Reason.HEARTBEAT_TIMEOUT, {"batch_status": "FAILED", "batch_status_reason": "Batchreel: no heartbeat"}),
+    ],
 )
 def test_lead_gets_an_on_demand_machine_when_two_in_a_row_were_reclaimed(
-    reason: Reason, counted: bool, batch: ScriptedBatch
+    reason: Reason, columns: dict[str, str], batch: ScriptedBatch
 ) -> None:
     attempt = submitted_attempt(uploaded_video(), batch=batch)
-    end(attempt, reason, counted=counted)
+    end(attempt, reason, **columns)
     attempt, queue = next_lead(batch)
     assert (attempt.on_demand, queue) == (False, "leads")
-    end(attempt, reason, counted=counted)
+    end(attempt, reason, **columns)
     attempt, queue = next_lead(batch)
     assert (attempt.on_demand, queue) == (True, "on-demand")
 
 
-@pytest.mark.parametrize("between", [Reason.EXIT_CODE, Reason.SIGTERM])
-def test_lead_stays_on_spot_when_only_one_machine_in_a_row_was_reclaimed(between: Reason, batch: ScriptedBatch) -> None:
+@pytest.mark.parametrize(
+    ("between", "columns"),
+    [
+        (Reason.EXIT_CODE, {}),
+        (Reason.SIGTERM, {"batch_status": "FAILED", "batch_status_reason": "Terminated by an operator"}),
+        # It hung, and its container was still there.
+        (Reason.HEARTBEAT_TIMEOUT, {"counted": False, "units_done": 3}),
+        (
+            Reason.HEARTBEAT_TIMEOUT,
+            {"batch_status": "FAILED", "batch_status_reason": "Batchreel: no heartbeat", "exit_code": 137},
+        ),
+    ],
+)
+def test_lead_stays_on_spot_when_only_one_machine_in_a_row_was_reclaimed(
+    between: Reason, columns: dict[str, object], batch: ScriptedBatch
+) -> None:
     attempt = submitted_attempt(uploaded_video(), batch=batch)
     end(attempt, Reason.SPOT_INTERRUPTION)
     attempt, _ = next_lead(batch)
-    end(attempt, between)
+    end(attempt, between, **columns)
     _, queue = next_lead(batch)
     assert queue == "leads"
 
@@ -108,6 +134,15 @@ def test_lead_waits_on_spot_when_capacity_is_not_what_has_been_missing(
 ) -> None:
     runnable(submitted_attempt(uploaded_video(), batch=batch), reason=reason, seconds=seconds)
     assert leave_spot() == 0
+
+
+def test_lead_waits_on_spot_when_capacity_has_been_missing_for_less_than_it_has_waited(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt(uploaded_video(), batch=batch)
+    runnable(attempt, reason="", seconds=3600)
+    runnable(Attempt.objects.get(pk=attempt.pk), reason=CAPACITY, seconds=599)
+    assert leave_spot() == 0
+    age(Attempt, "no_capacity_since", seconds=2)
+    assert leave_spot() == 1
 
 
 def test_lead_waits_on_spot_when_there_is_no_other_queue(batch: ScriptedBatch, settings: Settings) -> None:

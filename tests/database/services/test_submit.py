@@ -59,7 +59,7 @@ def test_due_job_is_submitted_once_when_ticks_and_wakeups_are_repeated(batch: Sc
 def test_attempt_is_submitted_again_when_aws_throttled_it(batch: ScriptedBatch) -> None:
     video = uploaded_video()
     batch.submit_error = BatchThrottledError("too many")
-    assert submit_due(batch=batch).rejections == 1
+    assert submit_due(batch=batch).rejections.total() == 1
     assert submit_due(batch=batch).submitted == 0
     assert len(batch.submissions) == 1
     batch.submit_error = None

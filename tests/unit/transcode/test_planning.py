@@ -108,7 +108,7 @@ def test_grid_has_whole_ticks_when_the_rate_varies(
 
 def test_plan_is_small_when_the_video_lasts_3_hours() -> None:
     plan = make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1)
-    assert len(plan.video_units) == 3 + 90
+    assert len(plan.video_units) == 5 + 90
     assert len(make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1, slots=64).video_units) <= 3 + 179
     # It is stored in the database, and read by every container.
     assert len(json.dumps(plan.to_json())) < 50_000
