@@ -160,14 +160,6 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_ASIDE}::test_leads_are_taken_at_once_when_a_job_with_helpers_is_locked",),
     ),
     Patch(
-        name="an error of helpers leaves leads without a submission",
-        promise=16,
-        file="tasks/services/ticks/scale.py",
-        old="    except (DatabaseError, ArithmeticError, ValueError):\n",
-        new="    except ArithmeticError:\n",
-        tests=(f"{_ASIDE}::test_leads_are_taken_when_helpers_cannot_be_granted",),
-    ),
-    Patch(
         name="helpers ignore the limit of attempts",
         promise=16,
         file="tasks/services/ticks/scale.py",
