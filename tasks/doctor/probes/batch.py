@@ -58,7 +58,10 @@ def _queue(name: str, environments: list[str]) -> Iterator[Finding]:
     if queue is None:
         text = f"AWS Batch has no queue {name} in {region()}."
         yield failed(
-            "queue", text, fix="Correct the variable VIDEO_BATCH_..._QUEUE or the region, or create the queue."
+            "queue",
+            text,
+            fix="Correct VIDEO_BATCH_JOB_QUEUE, or the variable of the queue for helpers or On-Demand, or the region, or"
+            " create the queue.",
         )
         return
     yield _enabled_and_valid("queue", queue.name, state=queue.state, status=queue.status, reason=queue.status_reason)

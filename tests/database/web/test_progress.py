@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from tasks.conf import BridgeSettings
 from tasks.lifecycle.reasons import Reason
-from tasks.lifecycle.states import AttemptEvent, JobEvent, UnitEvent, UnitKind
+from tasks.lifecycle.states import AWAIT_PLAN_STAGE, AttemptEvent, JobEvent, UnitEvent, UnitKind
 from tasks.models import Attempt, Job, Unit
 from tasks.selectors.progress import STAGE_LABELS, JobProgress, job_progress
 from tasks.selectors.timeline import EVENT_LABELS, job_timeline
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_every_stage_has_a_label_when_one_is_added() -> None:
-    assert set(STAGE_LABELS) == set(BridgeSettings().stage_limits_s)
+    assert set(STAGE_LABELS) == {*BridgeSettings().stage_limits_s, AWAIT_PLAN_STAGE}
 
 
 def progress_of(job_id: object) -> JobProgress:
@@ -135,8 +135,9 @@ def test_remaining_time_is_shown_only_when_the_speed_is_known() -> None:
     claim = working()
     leased(claim)
     assert report_progress(claim, 60).remaining_s is None
-    Attempt.objects.update(claimed_at=Now() - timedelta(seconds=30))
-    # 60 of 120 frames in 30 s, so 30 s more.
+    Attempt.objects.update(claimed_at=Now() - timedelta(seconds=90))
+    Unit.objects.filter(kind="plan").update(done_at=Now() - timedelta(seconds=30))
+    # 60 of 120 frames in the 30 s since the plan, so 30 s more.
     assert progress_of(claim.job_id).remaining_s == pytest.approx(30, abs=2)
 
 
