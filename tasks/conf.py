@@ -215,8 +215,9 @@ class BridgeSettings:
     # Submitting.
     max_in_batch: int = 0
     """Maximum number of live leads, which are in AWS Batch or about to be; helpers get what all of them
-    leave of it. The other jobs wait in the rows, where uploads can overtake a backlog. 0 means twice what the queue can run: its
-    compute environments' vCPUs divided by `vcpus`, times two; 100 until AWS has reported them."""
+    leave of it. The other jobs wait in the rows, where uploads can overtake a backlog. 0 means twice what
+    the queue can run: its compute environments' vCPUs divided by `vcpus`, times two; 100 until AWS has
+    reported them."""
 
     submit_limit: int = 100
     """Maximum number of SubmitJob calls in one run, which is a submit tick or a wake-up. A backlog
