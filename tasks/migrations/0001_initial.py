@@ -1,4 +1,5 @@
 import django.db.models.deletion
+import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 import uuid
 from django.conf import settings
@@ -219,6 +220,7 @@ class Migration(migrations.Migration):
                 ('batch_status_reason', models.TextField(blank=True)),
                 ('batch_log_stream', models.CharField(blank=True, max_length=512)),
                 ('batch_status_at', models.DateTimeField(blank=True, help_text='When the observation last changed.', null=True)),
+                ('no_capacity_since', models.DateTimeField(blank=True, editable=False, help_text='Since when AWS Batch has had no capacity for it.', null=True)),
                 ('missing_responses', models.PositiveSmallIntegerField(default=0, help_text='Consecutive responses in which the Batch job was missing.')),
                 ('started_at', models.DateTimeField(blank=True, help_text='When the container started.', null=True)),
                 ('stopped_at', models.DateTimeField(blank=True, help_text='When the container stopped.', null=True)),
@@ -417,7 +419,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='attempt',
-            index=models.Index(condition=models.Q(('cost_usd__gt', 0)), fields=['started_at'], name='attempt_cost_by_start'),
+            index=models.Index(django.db.models.functions.comparison.Coalesce('started_at', 'claimed_at'), condition=models.Q(('cost_usd__isnull', False)), name='attempt_cost_by_start'),
         ),
         migrations.AddConstraint(
             model_name='attempt',

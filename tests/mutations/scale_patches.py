@@ -138,8 +138,16 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         name="a lead leaves Spot whatever AWS Batch waits for",
         promise=6,
         file="tasks/services/ticks/capacity.py",
-        old="        batch_status_reason__startswith=NO_CAPACITY_PREFIX,\n",
-        new="",
+        old="    lacks = status_reason.startswith(NO_CAPACITY_PREFIX)\n",
+        new="    lacks = True\n",
         tests=(f"{_CAPACITY}::test_lead_waits_on_spot_when_capacity_is_not_what_has_been_missing",),
+    ),
+    Patch(
+        name="a lead leaves Spot for the time that it waited for something else",
+        promise=6,
+        file="tasks/services/ticks/capacity.py",
+        old="        no_capacity_since__lt=Now() -",
+        new="        no_capacity_since__isnull=False,\n        batch_status_at__lt=Now() -",
+        tests=(f"{_CAPACITY}::test_lead_waits_on_spot_when_it_has_waited_for_something_else_until_now",),
     ),
 )

@@ -31,7 +31,6 @@ from ...conf import bridge_settings
 from ...lifecycle.errors import NotFoundError
 from ...lifecycle.observation import (
     FINAL_STATUSES,
-    NO_CAPACITY_PREFIX,
     TERMINATE_REASON_PREFIX,
     BatchStatus,
     Observation,
@@ -47,6 +46,7 @@ from ..state.budget import final_status_deadlines
 from ..state.locking import lock_job
 from ..state.push import is_push_healthy
 from ..state.transition import append_event
+from .capacity import capacity_columns
 from .lease import had_gap
 
 _URGENT_SHARE = 0.75
@@ -219,7 +219,7 @@ def _write(attempt: Attempt, seen: Observation) -> None:
             columns["batch_status_reason"] = seen.status_reason or attempt.batch_status_reason
         if attempt.exit_code is None:
             columns["exit_code"] = seen.exit_code
-        columns |= _capacity(attempt, columns["batch_status_reason"])
+        columns |= capacity_columns(attempt, columns["batch_status_reason"])
     if attempt.batch_status != columns.get("batch_status", attempt.batch_status):
         columns["batch_status_at"] = Now()
         append_event(
@@ -234,14 +234,6 @@ def _write(attempt: Attempt, seen: Observation) -> None:
     for name, value in columns.items():
         if name not in {"batch_status_at", "no_capacity_since"}:
             setattr(attempt, name, value)
-
-
-def _capacity(attempt: Attempt, status_reason: str) -> dict[str, Any]:
-    """Return since when AWS Batch has had no capacity, if that begins or ends with this reason."""
-    lacks = status_reason.startswith(NO_CAPACITY_PREFIX)
-    if lacks == (attempt.no_capacity_since is not None):
-        return {}
-    return {"no_capacity_since": Now() if lacks else None}
 
 
 def _conclude(attempt: Attempt, seen: Observation) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db.models.functions import Now
 
-from tasks.lifecycle.observation import BatchStatus
+from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent
 from tasks.models import Attempt, Job
@@ -15,6 +14,7 @@ from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.budget import budget_usage
 from tasks.services.state.locking import lock_job, read_attempt
 from tasks.services.ticks.capacity import leave_spot
+from tasks.services.ticks.observe import apply_observation
 from tasks.services.ticks.submit import submit_due
 from tests.factories import ScriptedBatch, age, claimed, planned, submitted_attempt, uploaded_video
 
@@ -44,9 +44,11 @@ def next_lead(batch: ScriptedBatch) -> tuple[Attempt, str]:
 
 
 def runnable(attempt: Attempt, *, reason: str, seconds: float) -> None:
-    columns = {"batch_status": BatchStatus.RUNNABLE, "batch_status_reason": reason, "batch_status_at": Now()}
-    Attempt.objects.filter(pk=attempt.pk).update(**columns)
-    age(Attempt, "batch_status_at", seconds=seconds)
+    """Let the attempt's Batch job have waited for this reason for some seconds."""
+    attempt.refresh_from_db()
+    seen = Observation(batch_job_id=str(attempt.batch_job_id), status=BatchStatus.RUNNABLE, status_reason=reason)
+    apply_observation(attempt, seen)
+    age(Attempt, "batch_status_at", "no_capacity_since", seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,19 @@ def test_lead_waits_on_spot_when_capacity_is_not_what_has_been_missing(
 ) -> None:
     runnable(submitted_attempt(uploaded_video(), batch=batch), reason=reason, seconds=seconds)
     assert leave_spot() == 0
+
+
+def test_lead_waits_on_spot_when_it_has_waited_for_something_else_until_now(batch: ScriptedBatch) -> None:
+    attempt = submitted_attempt(uploaded_video(), batch=batch)
+    runnable(attempt, reason="", seconds=601)
+    runnable(attempt, reason=CAPACITY, seconds=599)
+    assert leave_spot() == 0
+    # There was capacity for a moment, though not for this lead: its wait begins again.
+    runnable(attempt, reason="", seconds=1)
+    runnable(attempt, reason=CAPACITY, seconds=599)
+    assert leave_spot() == 0
+    age(Attempt, "no_capacity_since", seconds=2)
+    assert leave_spot() == 1
 
 
 def test_lead_waits_on_spot_when_there_is_no_other_queue(batch: ScriptedBatch, settings: Settings) -> None:
