@@ -364,7 +364,8 @@ class BridgeSettings:
 
     cost_wait_s: float = 3600
     """Seconds after the end of an attempt for which its machine or its price may be unknown because
-    AWS does not respond. Then the setting above is its price, for good."""
+    AWS does not respond or denies the call. Then the setting above is its price, for good. Rows of
+    deleted videos stay that long, and 15 minutes more."""
 
     # Uploads and viewers.
     upload_limit_bytes: int = 50 * 1024**3

@@ -63,6 +63,12 @@ class BatchEventQueue:
         self.sqs = boto3.client("sqs")
         self.events = boto3.client("events")
 
+    def match(self, **detail: Any) -> None:
+        """Let the rule for Batch jobs send only events whose detail matches this part of a pattern."""
+        suffix, source, kinds = EVENT_RULES[0]
+        pattern = json.dumps({"source": [source], "detail-type": kinds, "detail": detail})
+        self.events.put_rule(Name=f"{self.name}-{suffix}", EventPattern=pattern)
+
     @property
     def dead_url(self) -> str:
         """URL of the dead-letter queue."""

@@ -92,7 +92,7 @@ def _batch_job(detail: dict[str, Any]) -> BatchJobEvent | None:
             started=bool(detail.get("startedAt")),
             started_at_ms=_milliseconds(detail, "startedAt"),
             stopped_at_ms=_milliseconds(detail, "stoppedAt"),
-            machine_arn=_text({"machine": machine_arn(container)}, "machine"),
+            machine_arn=machine_arn({name: _text(container, name) for name in ("containerInstanceArn", "taskArn")}),
             terminated=bool(detail.get("isTerminated") or detail.get("isCancelled")),
             pushed=True,
         ),

@@ -21,10 +21,7 @@ from ..models.cost import Purchase
 from .aws import READ_CONFIG, batch_client, converted_errors
 from .calls import count_calls
 from .errors import BatchRejectedError, convert_error
-from .port import MachinePort, SeenMachine
-
-_CONTAINER_INSTANCES = 100
-"""AWS: "up to 100 container instances" (API reference, ECS DescribeContainerInstances)."""
+from .port import DESCRIBE_LIMIT_MACHINES, MachinePort, SeenMachine
 
 _CPU_UNITS = 1024
 """ECS registers a machine with this number of CPU units for each vCPU."""
@@ -74,8 +71,8 @@ class AwsMachines:
         return [
             machine
             for cluster, members in by_cluster.items()
-            for first in range(0, len(members), _CONTAINER_INSTANCES)
-            for machine in _describe_page(cluster, members[first : first + _CONTAINER_INSTANCES])
+            for first in range(0, len(members), DESCRIBE_LIMIT_MACHINES)
+            for machine in _describe_page(cluster, members[first : first + DESCRIBE_LIMIT_MACHINES])
         ]
 
     def spot_price(self, instance_type: str, zone: str, at: datetime) -> Decimal | None:

@@ -14,6 +14,9 @@ from .errors import BatchError
 DESCRIBE_LIMIT_IDS = 100
 """AWS: "a list of up to 100 job IDs" (API reference, DescribeJobs)."""
 
+DESCRIBE_LIMIT_MACHINES = 100
+"""AWS: "up to 100 container instances" (API reference, ECS DescribeContainerInstances), of one cluster."""
+
 TERMINATE_LIMIT_IDS = 50
 """AWS: "up to 50 jobs" (API reference, TerminateJobs)."""
 

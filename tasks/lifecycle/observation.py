@@ -44,9 +44,6 @@ _RANKS = {
 }
 """The order in which a Batch job has its statuses. It never goes back: AWS Batch starts each only once."""
 
-NO_CAPACITY_PREFIX = "CAPACITY:"
-"""Prefix of a status reason for want of machines ("Jobs stuck in a RUNNABLE status" of AWS Batch's user guide)."""
-
 TERMINATE_REASON_PREFIX = "Batchreel:"
 """Prefix of the reason of every TerminateJob call of the bridge, to distinguish it from an operator's."""
 

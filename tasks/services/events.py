@@ -20,10 +20,10 @@ from .ticks.submit import record_batch_job
 
 
 def apply_event(event: Event) -> bool | None:
-    """Apply the event. Return whether it changed a row, or None if it concerns none of this site's.
+    """Apply the event. Return whether it changed a row, or None if it is about a Batch job without an attempt.
 
-    Both are final: what is known already, and events of another site or of a Batch job without an
-    attempt, need no second try. Raises DatabaseError.
+    Both False and None are final. None is an event of another site, or of an orphan. Raises
+    DatabaseError.
     """
     if isinstance(event, SpotWarningEvent):
         return _warn(event.instance_id)
@@ -48,8 +48,8 @@ def _attempt_of(event: BatchJobEvent) -> Attempt | None:
     return Attempt.objects.filter(batch_job_id=batch_job_id).first()
 
 
-def _warn(instance_id: str) -> bool | None:
-    """Tell the containers of the machine with their next heartbeat to leave, also one that has not claimed its attempt."""
+def _warn(instance_id: str) -> bool:
+    """Make the machine's containers leave: at the next heartbeat, which may be the first one after the claim."""
     here = Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, ec2_instance_id=instance_id, leaving_at=None)
     warned = 0
     for attempt in here.select_related("job"):
@@ -58,4 +58,4 @@ def _warn(instance_id: str) -> bool | None:
             if here.filter(pk=attempt.pk).update(leaving_at=Now()):
                 warned += 1
                 append_event("attempt.leaving", job=attempt.job, attempt_number=attempt.number, text=instance_id)
-    return bool(warned) or None
+    return bool(warned)

@@ -20,7 +20,7 @@ from tasks.listener import is_alive
 from tasks.models import Attempt, Event, Job, Listener
 from tasks.services.state.push import is_push_healthy
 from tasks.services.ticks.submit import submit_due
-from tests.batch_events import BatchEventQueue, job_event
+from tests.batch_events import BatchEventQueue, job_event, spot_event
 from tests.factories import newest_attempt, submitted_attempt, uploaded_video
 from tests.integration.celery_nodes import ManageProcess, listener_process
 from tests.polling import wait_for
@@ -93,6 +93,17 @@ def test_event_is_applied_and_deleted_when_a_listener_receives_it(listen: Any, e
     wait_for(status_is(attempt, "STARTING"), what="the status of the event")
     wait_for(is_empty(events), what="the deletion of both messages")
     wait_for(is_push_healthy, what="a healthy listener")
+
+
+def test_push_is_not_healthy_when_only_other_sites_events_arrive(listen: Any, events: BatchEventQueue) -> None:
+    attempt = submitted_attempt()
+    listen()
+    events.send(job_event(attempt, "RUNNING", jobId="theirs", jobName="theirs-1"), spot_event("i-theirs"))
+    wait_for(is_empty(events), what="the deletion of both messages")
+    wait_for(Listener.objects.exists, what="the first read of the queue")
+    assert Listener.objects.get().event_at is None
+    events.send(job_event(attempt, "RUNNING"))
+    wait_for(Listener.objects.filter(event_at__isnull=False).exists, what="an event of this site")
 
 
 def test_listener_continues_when_messages_are_bad(listen: Any, events: BatchEventQueue) -> None:

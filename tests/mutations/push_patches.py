@@ -118,6 +118,24 @@ PUSH_PATCHES: tuple[Patch, ...] = (
         tests=(_BACK,),
     ),
     Patch(
+        name="an event of another site shows that events arrive",
+        promise=9,
+        file="tasks/listener.py",
+        old="                self._announced |= is_ours and isinstance(event, BatchJobEvent)\n",
+        new="                self._announced = True\n",
+        tests=(f"{_LISTENER}::test_push_is_not_healthy_when_only_other_sites_events_arrive",),
+    ),
+    Patch(
+        name="a container that has not claimed its attempt stays on a machine that is taken back",
+        promise=12,
+        file="tasks/services/events.py",
+        old="Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, ec2",
+        new='Attempt.objects.filter(state="RUNNING", ec2',
+        tests=(
+            f"{_EVENTS}::test_container_leaves_with_its_first_heartbeat_when_its_machine_was_taken_back_before_its_claim",
+        ),
+    ),
+    Patch(
         name="a container that succeeded without a result waits for the audit",
         promise=1,
         file="tasks/services/ticks/observe.py",

@@ -201,4 +201,12 @@ SCALE_PATCHES: tuple[Patch, ...] = (
             "tests/unit/test_container_progress.py::test_wait_for_the_plan_is_progress_and_ends_with_the_next_unit_when_another_container_makes_it",
         ),
     ),
+    Patch(
+        name="a lead leaves Spot for the time that it waited for something else",
+        promise=6,
+        file="tasks/services/ticks/capacity.py",
+        old="        no_capacity_since__lt=Now() -",
+        new="        no_capacity_since__isnull=False,\n        batch_status_at__lt=Now() -",
+        tests=(f"{_CAPACITY}::test_lead_waits_on_spot_when_it_has_waited_for_something_else_until_now",),
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,15 +11,22 @@ import pytest
 
 from tasks.batch.aws import _observation
 from tasks.batch.events import BatchJobEvent, EventInvalidError, SpotWarningEvent, parse_event
-from tasks.lifecycle.observation import BatchStatus, goes_back
+from tasks.lifecycle.observation import BatchStatus, Observation, goes_back
 from tests.batch_events import job_event, spot_event
 
 ATTEMPT: Any = SimpleNamespace(batch_job_id="946b9eb6", batch_job_name="batchreel-1")
 
 ENDED: dict[str, Any] = {
     "statusReason": "Essential container in task exited",
-    "container": {"exitCode": 137, "reason": "OutOfMemoryError: x", "logStreamName": "batchreel/default/1"},
+    "container": {
+        "exitCode": 137,
+        "reason": "OutOfMemoryError: x",
+        "logStreamName": "batchreel/default/1",
+        "containerInstanceArn": "arn:aws:ecs:us-east-1:123456789012:container-instance/batchreel_Batch_1/0a1b2c",
+        "taskArn": "arn:aws:ecs:us-east-1:123456789012:task/batchreel_Batch_1/9f8e7d",
+    },
     "startedAt": 1_700_000_000_500,
+    "stoppedAt": 1_700_000_060_750,
     "isTerminated": True,
 }
 
@@ -37,9 +45,9 @@ def test_event_is_read_like_a_response_when_both_report_the_same() -> None:
     polled = _observation(json.loads(body)["detail"])
     assert event.observation.pushed
     assert not polled.pushed
-    for name in ("batch_job_id", "status", "status_reason", "container_reason", "exit_code", "log_stream", "started"):
+    for name in {each.name for each in fields(Observation)} - {"pushed"}:
+        assert getattr(polled, name), f"the event has no {name} to compare"
         assert getattr(event.observation, name) == getattr(polled, name), name
-    assert event.observation.terminated == polled.terminated is True
     assert event.job_name == ATTEMPT.batch_job_name
 
 
@@ -52,6 +60,12 @@ def test_blocked_queue_is_read_as_a_waiting_job_when_batch_reports_it() -> None:
         BatchStatus.RUNNABLE,
         "CAPACITY:INSUFFICIENT - no",
     )
+
+
+def test_machine_is_its_cluster_when_an_event_names_only_the_task() -> None:
+    event = parse_event(changed(container={"taskArn": ENDED["container"]["taskArn"]}))
+    assert isinstance(event, BatchJobEvent)
+    assert event.observation.machine_arn == "arn:aws:ecs:us-east-1:123456789012:cluster/batchreel_Batch_1"
 
 
 def test_spot_warning_names_its_machine_when_ec2_takes_it_back() -> None:
@@ -93,6 +107,11 @@ def test_event_is_ignored_when_it_does_not_concern_the_bridge(body: str) -> None
         changed(container=["a list"]),
         changed(container={"exitCode": 2**40}),
         changed(container={"exitCode": True}),
+        changed(container={"containerInstanceArn": ["a list"]}),
+        changed(container={"taskArn": 7}),
+        changed(startedAt="2026-11-29T09:15:06Z"),
+        changed(startedAt=True),
+        changed(stoppedAt=1_700_000_000_500.5),
     ],
 )
 def test_event_is_refused_with_a_code_when_it_is_damaged(body: str) -> None:

@@ -83,6 +83,11 @@ def test_expressions_name_reasons_and_states_that_exist_when_one_is_added() -> N
     assert {*re.findall(r'state!?="([^"]+)"', text)} <= set(JobState)
 
 
+def test_rule_and_number_leave_out_the_same_calls_when_a_role_need_not_allow_them() -> None:
+    (calls,) = re.findall(r'call!~"([^"]+)"', (FOLDER / "alerts.yml").read_text())
+    assert set(calls.split("|")) == log_line.PRICE_CALLS
+
+
 def test_rules_and_panels_are_valid_when_prometheus_reads_them() -> None:
     promtool("check", "rules", "alerts.yml")
 

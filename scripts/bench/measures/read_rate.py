@@ -63,7 +63,7 @@ def _ten_minutes(active: int, *, push: bool) -> dict[str, Any]:
     for number in range(ticks):
         Attempt.objects.filter(state="RUNNING").update(heartbeat_at=Now())
         if push:
-            record_read(received=1, oldest_s=0)
+            record_read(announced=True, oldest_s=0)
         batch.tick = number
         observe(batch=batch, tick=number)
     naive = active * 60 / bridge_settings().observe_tick_s

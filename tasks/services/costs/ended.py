@@ -60,25 +60,29 @@ class _Sum:
 def work_out_costs(*, machines: MachinePort) -> int:
     """Work out what attempts that have ended cost, up to `cost_limit`. Return their number. Raises no BatchError."""
     stop_at_s = time.monotonic() + bridge_settings().cost_time_limit_s
-    learn_machines(machines=machines, stop_at_s=stop_at_s)
+    answered = learn_machines(machines=machines, stop_at_s=stop_at_s)
     prices = Prices(machines, stop_at_s=stop_at_s)
     # AWS is asked here, outside of the transaction that stores the costs.
-    found = [(attempt, _price(attempt, prices)) for attempt in _without_cost()]
+    found = [(attempt, _price(attempt, prices)) for attempt in _without_cost(answered=answered)]
     worked_out = _store([(attempt, price) for attempt, price in found if price or not _started_at(attempt)])
     _forget()
     return worked_out
 
 
-def _without_cost() -> Iterable[Any]:
-    """Return attempts whose times are final, and whose machine is known or will not become known."""
+def _without_cost(*, answered: bool) -> Iterable[Any]:
+    """Return attempts whose times are final, and whose machine is known or will not become known.
+
+    If AWS `answered`, machines that are not known yet were too many for this run, and the next one asks.
+    """
     conf = bridge_settings()
     waited = Q(ended_at__lte=Now() - timedelta(seconds=conf.cost_wait_s))
     is_final = Q(batch_status__in=FINAL_STATUSES, batch_job_id__isnull=False) | Q(batch_job_id=None)
     is_final |= Q(ended_at__lte=Now() - final_status_wait())
     machine = Machine.objects.filter(arn=OuterRef("machine_arn"))
+    has_machine = Q(machine_arn="") | Exists(machine)
     return (
         Attempt.objects.filter(is_final, cost_usd=None, ended_at__isnull=False)
-        .filter(Q(machine_arn="") | Exists(machine) | waited)
+        .filter(has_machine if answered else has_machine | waited)
         .annotate(
             has_waited=ExpressionWrapper(waited, output_field=BooleanField()),
             machine_vcpus=Subquery(machine.values("vcpus")[:1]),
@@ -88,7 +92,7 @@ def _without_cost() -> Iterable[Any]:
 
 
 def awaits_cost() -> Q:
-    """Match attempts that have ended and whose cost will be worked out."""
+    """Match attempts that have ended and whose cost will be worked out. A day's sum has it only from then on."""
     longest = timedelta(seconds=bridge_settings().cost_wait_s) + final_status_wait()
     started = Q(started_at__isnull=False) | Q(claimed_at__isnull=False)
     return started & Q(cost_usd=None, ended_at__gt=Now() - longest)

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from ...batch.errors import BatchError
 from ...batch.machines import cluster_name
-from ...batch.port import MachinePort
+from ...batch.port import DESCRIBE_LIMIT_MACHINES, MachinePort, SeenMachine
 from ...models import Attempt, Machine
 
 logger = logging.getLogger(__name__)
 
 _LIMIT = 500
-"""Most machines that one run asks for: five calls."""
+"""Most machines that one run asks for: five calls, unless they are of more clusters."""
 
 _COPIED = ("ec2_instance_id", "instance_type", "availability_zone", "purchase")
 """Columns of a machine that its attempts have too, because the machine's row does not stay."""
 
 
-def learn_machines(*, machines: MachinePort, stop_at_s: float) -> None:
+def learn_machines(*, machines: MachinePort, stop_at_s: float) -> bool:
     """Describe the machines that are new, and copy what is known to their attempts. Raises no BatchError.
 
-    If AWS denies a call or does not respond, or the time is up, the next run asks again.
+    Return False if AWS denied a call or did not respond. The next run continues, also if there were more
+    machines than until `stop_at_s` of the monotonic clock could be described.
     """
+    answered = True
     if arns := _new_arns():
         try:
-            rows = _described(arns, machines=machines, stop_at_s=stop_at_s)
-        except (BatchError, TimeoutError) as error:
+            purchases = machines.purchases()
+            _copy_purchases(arns, purchases)
+            for page in _pages(arns):
+                if time.monotonic() > stop_at_s:
+                    break
+                _store(page, purchases, machines.describe(page))
+        except BatchError as error:
             logger.warning("PRICE_NOT_READ %s", error)
-        else:
-            Machine.objects.bulk_create(rows, ignore_conflicts=True)
+            answered = False
     _copy_to_attempts()
+    return answered
 
 
 def _new_arns() -> list[str]:
@@ -44,12 +52,16 @@ def _new_arns() -> list[str]:
     return list(attempts.order_by().values_list("machine_arn", flat=True).distinct()[:_LIMIT])
 
 
-def _described(arns: Sequence[str], *, machines: MachinePort, stop_at_s: float) -> list[Machine]:
-    purchases = machines.purchases()
-    if time.monotonic() > stop_at_s:
-        message = "no time left to describe machines"
-        raise TimeoutError(message)
-    seen = machines.describe(arns)
+def _pages(arns: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the machines that one call can describe."""
+    for _, members in groupby(sorted(arns, key=cluster_name), key=cluster_name):
+        of_cluster = list(members)
+        for first in range(0, len(of_cluster), DESCRIBE_LIMIT_MACHINES):
+            yield of_cluster[first : first + DESCRIBE_LIMIT_MACHINES]
+
+
+def _store(arns: Sequence[str], purchases: Mapping[str, str], seen: Sequence[SeenMachine]) -> None:
+    """Store a row for each machine. One that ECS has forgotten stays unknown, and is not asked for again."""
     by_arn = {machine.arn: machine for machine in seen}
     rows = []
     for arn in arns:
@@ -60,7 +72,16 @@ def _described(arns: Sequence[str], *, machines: MachinePort, stop_at_s: float) 
             row.availability_zone = machine.availability_zone
             row.vcpus = machine.vcpus or None
         rows.append(row)
-    return rows
+    Machine.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+@transaction.atomic
+def _copy_purchases(arns: Sequence[str], purchases: Mapping[str, str]) -> None:
+    """Copy how machines are paid for to their attempts, which costs need if ECS never describes the machines."""
+    for purchase in set(purchases.values()):
+        of_kind = [arn for arn in arns if purchases.get(cluster_name(arn)) == purchase]
+        stale = Attempt.objects.filter(machine_arn__in=of_kind, cost_usd=None).exclude(purchase=purchase)
+        Attempt.objects.filter(pk__in=_unlocked(stale)).update(purchase=purchase)
 
 
 @transaction.atomic
@@ -71,5 +92,11 @@ def _copy_to_attempts() -> None:
     for name in _COPIED:
         differs |= ~Q(**{name: OuterRef(name)})
     stale: QuerySet[Attempt] = Attempt.objects.filter(Exists(machine.filter(differs)), cost_usd=None)
-    ids = list(stale.select_for_update(skip_locked=True, of=("self",)).order_by("pk").values_list("pk", flat=True))
-    Attempt.objects.filter(pk__in=ids).update(**{name: Subquery(machine.values(name)[:1]) for name in _COPIED})
+    Attempt.objects.filter(pk__in=_unlocked(stale)).update(
+        **{name: Subquery(machine.values(name)[:1]) for name in _COPIED}
+    )
+
+
+def _unlocked(attempts: QuerySet[Attempt]) -> list[int]:
+    """Lock the attempts that no other transaction has locked, and return their ids."""
+    return list(attempts.select_for_update(skip_locked=True, of=("self",)).order_by("pk").values_list("pk", flat=True))

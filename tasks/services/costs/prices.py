@@ -38,43 +38,40 @@ class Used:
     at: datetime
 
 
+_Answer = Decimal | BatchError | None
+"""A price, why AWS did not report it, or None if there is none."""
+
+
 class Prices:
     """The prices of one run. A price that AWS has reported is a row, so no later run asks for it again."""
 
     def __init__(self, machines: MachinePort, *, stop_at_s: float) -> None:
         self._machines = machines
         self._stop_at_s = stop_at_s
-        self._denied: set[PriceSource] = set()
-        self._asked: dict[tuple[object, ...], Decimal | None] = {}
+        self._denied: dict[PriceSource, BatchDeniedError] = {}
+        self._answers: dict[tuple[object, ...], _Answer] = {}
 
     def of(self, used: Used, *, is_last_time: bool) -> Price | None:
         """Return the price; None if AWS did not report it, so that a later run has to ask again.
 
-        A setting is the price if the machine is unknown or AWS has no such price, and, if `is_last_time`, if
-        AWS denies the call or does not respond: a role whose policy is being replaced is denied for moments.
+        A setting is the price if the machine is unknown or AWS has no such price. If AWS denies the call or
+        does not respond, it is so only if `is_last_time`: a policy that is being replaced denies calls for
+        a moment. If only this run has no time left, it never is.
         """
         source = _SOURCES.get(Purchase(used.purchase)) if used.purchase else None
-        if source in self._denied and not is_last_time:
-            return None
-        if source and used.instance_type and used.vcpus and source not in self._denied:
+        if source and used.instance_type and used.vcpus:
             try:
-                machine_h_usd = self._machine_h_usd(source, used)
-            except TimeoutError as error:
-                logger.warning("PRICE_NOT_READ %s", error)
+                answer = self._machine_h_usd(source, used)
+            except TimeoutError:
                 return None
-            except BatchError as error:
-                logger.warning("PRICE_NOT_READ %s", error)
-                if isinstance(error, BatchDeniedError):
-                    self._denied.add(source)
-                if not is_last_time:
-                    return None
-            else:
-                if machine_h_usd is not None:
-                    return Price(vcpu_h_usd=machine_h_usd / Decimal(str(used.vcpus)), source=source)
+            if isinstance(answer, BatchError) and not is_last_time:
+                return None
+            if isinstance(answer, Decimal):
+                return Price(vcpu_h_usd=answer / Decimal(str(used.vcpus)), source=source)
         return _by_setting(used.purchase)
 
-    def _machine_h_usd(self, source: PriceSource, used: Used) -> Decimal | None:
-        """Return the price of the whole machine. Raises BatchError, or TimeoutError if the run has no time left."""
+    def _machine_h_usd(self, source: PriceSource, used: Used) -> _Answer:
+        """Return the price of the whole machine. Raises TimeoutError if the run has no time left to ask."""
         zone = used.zone if source is PriceSource.SPOT_HISTORY else ""
         key = {
             "day": used.at.astimezone(UTC).date(),
@@ -83,22 +80,27 @@ class Prices:
             "availability_zone": zone,
         }
         place = tuple(key.values())
-        if place not in self._asked:
+        if place not in self._answers:
             row = MachinePrice.objects.filter(**key).first()
-            self._asked[place] = row.machine_h_usd if row else self._ask(source, used, zone)
-            if row is None and (machine_h_usd := self._asked[place]) is not None:
-                MachinePrice.objects.bulk_create(
-                    [MachinePrice(**key, machine_h_usd=machine_h_usd)], ignore_conflicts=True
-                )
-        return self._asked[place]
+            answer = self._answers[place] = row.machine_h_usd if row else self._ask(source, used, zone)
+            if row is None and isinstance(answer, Decimal):
+                MachinePrice.objects.bulk_create([MachinePrice(**key, machine_h_usd=answer)], ignore_conflicts=True)
+        return self._answers[place]
 
-    def _ask(self, source: PriceSource, used: Used, zone: str) -> Decimal | None:
+    def _ask(self, source: PriceSource, used: Used, zone: str) -> _Answer:
+        if denied := self._denied.get(source):
+            return denied
         if time.monotonic() > self._stop_at_s:
-            message = f"no time left to ask for the price of {used.instance_type}"
-            raise TimeoutError(message)
-        if source is PriceSource.SPOT_HISTORY:
-            return self._machines.spot_price(used.instance_type, zone, used.at)
-        return self._machines.list_price(used.instance_type)
+            raise TimeoutError
+        try:
+            if source is PriceSource.SPOT_HISTORY:
+                return self._machines.spot_price(used.instance_type, zone, used.at)
+            return self._machines.list_price(used.instance_type)
+        except BatchError as error:
+            logger.warning("PRICE_NOT_READ %s", error)
+            if isinstance(error, BatchDeniedError):
+                self._denied[source] = error
+            return error
 
 
 def _by_setting(purchase: str) -> Price:

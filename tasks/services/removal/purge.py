@@ -102,8 +102,8 @@ def purge_deleted(*, limit: int) -> int:
 
     Source and published objects go first, then the rows. Events stay until they expire.
     """
-    # Without its row, a Batch job in the queue would no longer count against the limits of grants and owners.
-    # Nor would its cost be in the sum of its day.
+    # Without its row, a Batch job in the queue would no longer count against the limits of grants and owners,
+    # and a cost that is not worked out yet would never be in the sum of its day.
     busy = Attempt.objects.filter(_has_container() | in_batch() | awaits_cost(), job__video=OuterRef("pk"))
     deleted = Video.objects.filter(~Exists(busy), deleted_at__isnull=False)
     return _purge_each(deleted.order_by(_FAILED_LAST, "deleted_at")[:limit], _purge_video)

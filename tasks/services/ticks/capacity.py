@@ -16,13 +16,16 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
-from ...lifecycle.observation import NO_CAPACITY_PREFIX, BatchStatus, is_machine_loss
+from ...lifecycle.observation import BatchStatus, is_machine_loss
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import AttemptEvent, AttemptState
 from ...models import Attempt, Job
 from ..state.attempt_end import end_attempt
 from ..state.locking import lock_job
 from ..state.rounds import ended_attempts
+
+NO_CAPACITY_PREFIX = "CAPACITY:"
+"""Prefix of AWS Batch's status reason if it has no machine ("Jobs stuck in a RUNNABLE status" of its user guide)."""
 
 _RECLAIMED = frozenset({Reason.SPOT_INTERRUPTION, Reason.HOST_LOST})
 
@@ -53,7 +56,7 @@ def _was_reclaimed(lead: Attempt) -> bool:
 
 
 def capacity_columns(attempt: Attempt, status_reason: str) -> dict[str, Any]:
-    """Return since when AWS Batch has had no capacity, if that begins or ends with this reason."""
+    """Return since when AWS Batch has had no capacity for the attempt, if that begins or ends with this reason."""
     lacks = status_reason.startswith(NO_CAPACITY_PREFIX)
     if lacks == (attempt.no_capacity_since is not None):
         return {}

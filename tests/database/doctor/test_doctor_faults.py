@@ -47,6 +47,7 @@ from tests.wakeup_broker import set_broker
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FAILED, WARNING = Status.FAILED, Status.WARNING
+JOB_QUEUES = "arn:aws:batch:us-east-1:123456789012:job-queue"
 DIGEST = f"sha256:{'5c' * 32}"
 
 
@@ -464,7 +465,7 @@ def events_arrive(site: Site, *, visibility_s: int = 60) -> Iterator[BatchEventQ
     """Use a healthy queue of events, which a listener has just read."""
     queue = BatchEventQueue(visibility_s=visibility_s)
     site.settings.VIDEO_BATCH_EVENT_QUEUE_URL = queue.url
-    record_read(received=1, oldest_s=0.5)
+    record_read(announced=True, oldest_s=0.5)
     yield queue
     queue.remove()
 
@@ -480,6 +481,13 @@ def event_rule_is_missing(site: Site) -> Iterator[None]:
 def event_rule_is_disabled(site: Site) -> Iterator[None]:
     with events_arrive(site) as queue:
         queue.events.disable_rule(Name=f"{queue.name}-batch")
+        yield
+
+
+@contextmanager
+def event_rule_leaves_out_a_job_queue(site: Site) -> Iterator[None]:
+    with events_arrive(site) as queue:
+        queue.match(jobQueue=[f"{JOB_QUEUES}/batchreel-old", f"{JOB_QUEUES}/other"])
         yield
 
 
@@ -541,7 +549,7 @@ def listener_is_denied(site: Site) -> Iterator[None]:
 @contextmanager
 def events_are_old(site: Site) -> Iterator[None]:
     with events_arrive(site):
-        record_read(received=1, oldest_s=90)
+        record_read(announced=True, oldest_s=90)
         yield
 
 
@@ -602,6 +610,7 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (old_publication_cannot_be_removed, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
     (event_rule_is_missing, "event rules", FAILED, "EC2 Spot Instance Interruption Warning", "events.tf"),
     (event_rule_is_disabled, "event rules", FAILED, "is disabled", "EventBridge"),
+    (event_rule_leaves_out_a_job_queue, "event rules", FAILED, "sends the events of batchreel to", "detail.jobQueue"),
     (event_rules_may_not_send, "event rules", FAILED, "policy does not let EventBridge send", "aws:SourceArn"),
     (event_queue_is_missing, "event queue", Status.UNKNOWN, "does not exist", "setting"),
     (event_queue_is_denied, "event queue", FAILED, "AccessDenied", "roles.tf"),
@@ -661,7 +670,12 @@ FURTHER_FINDINGS: dict[Plant, set[str]] = {
 def test_check_finds_nothing_when_everything_is_good(site: Site) -> None:
     assert site.settings
     assert findings() == {}
-    with events_arrive(site):
+    with events_arrive(site) as queue:
+        assert findings() == {}
+        queue.match(jobQueue=[f"{JOB_QUEUES}/other", f"{JOB_QUEUES}/{site.settings.VIDEO_BATCH_JOB_QUEUE}"])
+        assert findings() == {}
+        # Patterns may have filters, which only EventBridge applies.
+        queue.match(jobQueue=[{"prefix": JOB_QUEUES}], status=[{"anything-but": "SUBMITTED"}])
         assert findings() == {}
 
 

@@ -179,6 +179,7 @@ def test_deleted_video_loses_jobs_objects_and_rows_when_containers_ended(how: st
     assert default_storage.exists(object_key)
     batch.set_observation(attempt, BatchStatus.FAILED, started=True)
     reap(batch=batch)
+    Attempt.objects.update(cost_usd=0)
     assert purge().purged_videos == 1
     assert not default_storage.exists(object_key)
     assert not default_storage.exists(source)

@@ -44,6 +44,8 @@ def next_lead(batch: ScriptedBatch) -> tuple[Attempt, str]:
 
 
 def runnable(attempt: Attempt, *, reason: str, seconds: float) -> None:
+    """Let the attempt's Batch job have waited for this reason for some seconds."""
+    attempt.refresh_from_db()
     seen = Observation(batch_job_id=str(attempt.batch_job_id), status=BatchStatus.RUNNABLE, status_reason=reason)
     apply_observation(attempt, seen)
     age(Attempt, "batch_status_at", "no_capacity_since", seconds=seconds)
@@ -136,10 +138,14 @@ def test_lead_waits_on_spot_when_capacity_is_not_what_has_been_missing(
     assert leave_spot() == 0
 
 
-def test_lead_waits_on_spot_when_capacity_has_been_missing_for_less_than_it_has_waited(batch: ScriptedBatch) -> None:
+def test_lead_waits_on_spot_when_it_has_waited_for_something_else_until_now(batch: ScriptedBatch) -> None:
     attempt = submitted_attempt(uploaded_video(), batch=batch)
-    runnable(attempt, reason="", seconds=3600)
-    runnable(Attempt.objects.get(pk=attempt.pk), reason=CAPACITY, seconds=599)
+    runnable(attempt, reason="", seconds=601)
+    runnable(attempt, reason=CAPACITY, seconds=599)
+    assert leave_spot() == 0
+    # There was capacity for a moment, though not for this lead: its wait begins again.
+    runnable(attempt, reason="", seconds=1)
+    runnable(attempt, reason=CAPACITY, seconds=599)
     assert leave_spot() == 0
     age(Attempt, "no_capacity_since", seconds=2)
     assert leave_spot() == 1

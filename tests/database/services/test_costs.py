@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from tasks.batch.errors import BatchDeniedError, BatchError, BatchThrottledError
 from tasks.batch.port import SeenMachine
@@ -129,8 +130,10 @@ def test_cost_is_by_the_price_list_when_the_machine_is_on_demand() -> None:
 @pytest.mark.parametrize("denied", ["describe", "spot_price", "purchases"])
 def test_cost_is_by_settings_and_shows_that_when_aws_denies_a_call(denied: str, settings: Settings) -> None:
     settings.BATCHREEL = {"spot_vcpu_h_usd": 0.02, "on_demand_vcpu_h_usd": 0.05}
-    attempt = ended()
-    row = costed(attempt, ScriptedMachines(errors={denied: BatchDeniedError("not authorized")}))
+    attempt, machines = ended(), ScriptedMachines(errors={denied: BatchDeniedError("not authorized")})
+    assert costed(attempt, machines).cost_usd is None
+    age(Attempt, "ended_at", seconds=3601)
+    row = costed(attempt, machines)
     # Without the permission to read compute environments, nothing shows that it is a Spot machine.
     price = Decimal("0.05") if denied == "purchases" else Decimal("0.02")
     assert (row.cost_usd, row.price_source) == (2 * price, "setting")
@@ -147,6 +150,30 @@ def test_cost_waits_for_aws_when_a_call_is_throttled(settings: Settings) -> None
     attempt = ended()
     assert costed(attempt, machines).cost_usd is None
     machines.errors.clear()
+    assert costed(attempt, machines).price_source == "spot-history"
+
+
+@pytest.mark.parametrize("denied", ["describe", "spot_price", "purchases"])
+def test_cost_waits_for_aws_when_a_denied_call_may_be_allowed_again(denied: str) -> None:
+    machines = ScriptedMachines(errors={denied: BatchDeniedError("not authorized")})
+    attempts = [ended(), ended()]
+    assert work_out_costs(machines=machines) == 0
+    assert machines.calls[denied] == 1
+    machines.errors.clear()
+    assert [costed(each, machines).price_source for each in attempts] == ["spot-history"] * 2
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_cost_waits_for_the_next_tick_when_only_this_one_has_no_time_left(is_known: bool, settings: Settings) -> None:
+    machines, attempt = ScriptedMachines(), ended()
+    if is_known:
+        machines.errors["spot_price"] = BatchThrottledError("slow down")
+        work_out_costs(machines=machines)
+        machines.errors.clear()
+    age(Attempt, "ended_at", seconds=3601)
+    settings.BATCHREEL = {"cost_time_limit_s": 0}
+    assert costed(attempt, machines).cost_usd is None
+    settings.BATCHREEL = {}
     assert costed(attempt, machines).price_source == "spot-history"
 
 
@@ -245,6 +272,38 @@ def test_cost_is_kept_in_its_day_when_the_video_is_purged() -> None:
         Decimal("0.032"),
     )
     assert not month_by_day(2026, 10)
+
+
+def test_deleted_video_keeps_its_rows_when_its_cost_is_not_worked_out_yet() -> None:
+    machines = ScriptedMachines(errors={"spot_price": BatchThrottledError("slow down")})
+    attempt = ended()
+    delete_video(video_id=attempt.job.video_id)
+    work_out_costs(machines=machines)
+    assert purge_deleted(limit=10) == 0
+    machines.errors.clear()
+    work_out_costs(machines=machines)
+    assert purge_deleted(limit=10) == 1
+    assert sum(cost.usd for cost in month_by_day(2026, 11)) == Decimal("0.032")
+
+
+def test_deleted_video_is_purged_when_no_tick_works_out_its_cost() -> None:
+    delete_video(video_id=ended().job.video_id)
+    age(Attempt, "ended_at", seconds=4499)
+    assert purge_deleted(limit=10) == 0
+    age(Attempt, "ended_at", seconds=2)
+    assert purge_deleted(limit=10) == 1
+
+
+def test_month_by_video_uses_its_index_when_there_are_many_attempts() -> None:
+    costed(ended(), ScriptedMachines())
+    with CaptureQueriesContext(connection) as queries:
+        assert month_by_video(2026, 11)
+    (query,) = [each["sql"] for each in queries if 'FROM "batchreel_attempt"' in each["sql"]]
+    with connection.cursor() as cursor:
+        # A table of one row is always read as a whole, unless that is forbidden.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {query}")
+        assert any(" attempt_cost_by_start " in line for (line,) in cursor.fetchall())
 
 
 def test_lost_work_is_that_of_unfinished_units_when_an_attempt_is_lost() -> None:

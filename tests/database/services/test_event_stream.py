@@ -46,7 +46,7 @@ def test_no_state_is_wrong_when_events_are_lost_repeated_and_reordered(
     wrong, faults, applied = 0, 0, 0
     for name, status, fault in islice(_delivered(dice), events):
         faults += fault
-        applied += apply_event(_event(name, status))
+        applied += bool(apply_event(_event(name, status)))
         before = arrived.get(name, "")
         arrived[name] = status if RANK[status] > RANK[before] else before
         row = Attempt.objects.values_list("batch_status", "state", "ended_at").get(batch_job_name=name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +33,7 @@ CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the
 ENDED = {"statusReason": "Essential container in task exited", "startedAt": 1}
 
 
-def receive(body: str) -> bool:
+def receive(body: str) -> bool | None:
     event = parse_event(body)
     assert event is not None
     return apply_event(event)
@@ -48,7 +48,7 @@ def known(attempt: Attempt) -> Attempt:
 def push(settings: Settings) -> None:
     """Let a listener have read the queue just now, and received an event."""
     settings.VIDEO_BATCH_EVENT_QUEUE_URL = "https://sqs.example/1/events"
-    record_read(received=1, oldest_s=0.5)
+    record_read(announced=True, oldest_s=0.5)
 
 
 # Order, repetition, and to which attempt an event belongs.
@@ -111,7 +111,7 @@ def test_repeated_event_changes_nothing_when_it_was_applied() -> None:
     for body in bodies:
         assert receive(body)
         before = snapshot()
-        assert not receive(body)
+        assert receive(body) is False
         assert snapshot() == before
 
 
@@ -129,14 +129,14 @@ def test_event_is_matched_by_name_when_the_id_is_not_recorded_yet() -> None:
 def test_second_batch_job_is_not_adopted_when_an_event_names_the_attempt() -> None:
     attempt = submitted_attempt()
     before = snapshot()
-    assert not receive(job_event(attempt, "RUNNING", jobId="another-batch-job"))
+    assert receive(job_event(attempt, "RUNNING", jobId="another-batch-job")) is None
     assert snapshot() == before
 
 
 def test_no_row_is_created_when_an_event_concerns_another_site() -> None:
     attempt = submitted_attempt()
     before = snapshot()
-    assert not receive(job_event(attempt, "RUNNING", jobId="theirs", jobName="theirs-1"))
+    assert receive(job_event(attempt, "RUNNING", jobId="theirs", jobName="theirs-1")) is None
     assert not receive(spot_event("i-theirs"))
     assert snapshot() == before
 
@@ -146,7 +146,7 @@ def test_event_of_a_purged_video_is_ignored_when_it_is_late() -> None:
     body = job_event(attempt, "FAILED", **ENDED)
     Attempt.objects.all().delete()
     Job.objects.all().delete()
-    assert not receive(body)
+    assert receive(body) is None
 
 
 def test_missing_responses_still_count_when_a_late_event_arrives(batch: ScriptedBatch) -> None:
@@ -158,6 +158,19 @@ def test_missing_responses_still_count_when_a_late_event_arrives(batch: Scripted
     batch.set_observation(attempt, BatchStatus.RUNNING, started=True)
     observe(batch=batch, tick=0)
     assert known(attempt).missing_responses == 0
+
+
+def test_times_and_machine_are_stored_when_an_event_reports_them() -> None:
+    attempt = submitted_attempt()
+    claimed(attempt)
+    machine = "arn:aws:ecs:us-east-1:123456789012:container-instance/batchreel_Batch_1/0a1b2c"
+    receive(job_event(attempt, "RUNNING", startedAt=1_795_000_000_000, container={"containerInstanceArn": machine}))
+    assert known(attempt).machine_arn == machine
+    end = {"statusReason": "Host EC2 (instance i-1) terminated.", "stoppedAt": 1_795_000_060_000}
+    receive(job_event(attempt, "FAILED", **end))
+    assert (known(attempt).state, attempt.machine_arn) == ("FAILED", machine)
+    assert attempt.started_at == datetime.fromtimestamp(1_795_000_000, UTC)
+    assert attempt.stopped_at == datetime.fromtimestamp(1_795_000_060, UTC)
 
 
 # A blocked queue.
@@ -198,6 +211,14 @@ def test_containers_of_the_machine_leave_when_ec2_takes_it_back() -> None:
     assert (attempt.stage, attempt.count, attempt.state) == ("encode", 1, "RUNNING")
 
 
+def test_container_leaves_with_its_first_heartbeat_when_its_machine_was_taken_back_before_its_claim() -> None:
+    attempt = submitted_attempt()
+    Attempt.objects.update(batch_status="STARTING", ec2_instance_id="i-going")
+    assert receive(spot_event("i-going"))
+    claim = claimed(attempt)
+    assert send_heartbeat(claim, stage="fetch", count=1, encoded_frames=0) is HeartbeatReply.LEAVING
+
+
 def test_unknown_machine_is_ignored_when_containers_do_not_know_theirs() -> None:
     claimed(submitted_attempt())
     assert not apply_event(SpotWarningEvent(instance_id="i-1"))
@@ -229,7 +250,7 @@ def silent_listener() -> None:
 
 
 def late_event() -> None:
-    record_read(received=1, oldest_s=61)
+    record_read(announced=True, oldest_s=61)
 
 
 def unreadable_queue() -> None:
@@ -270,10 +291,10 @@ def test_polling_slows_again_when_a_listener_has_recovered(batch: ScriptedBatch,
     running()
     unreadable_queue()
     assert not is_push_healthy()
-    record_read(received=0, oldest_s=0)
+    record_read(announced=False, oldest_s=0)
     assert is_push_healthy()
     late_event()
-    record_read(received=0, oldest_s=0)
+    record_read(announced=False, oldest_s=0)
     assert not is_push_healthy(), "another listener may still be behind"
     age_listener("late_at", seconds=61)
     assert is_push_healthy()

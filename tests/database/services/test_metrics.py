@@ -319,6 +319,16 @@ def test_failure_is_in_the_line_when_the_attempt_does_not_count(caplog: pytest.L
     assert series["TRANSCODE_FAILED", "no"] == 1
 
 
+def test_failed_call_is_in_the_line_when_it_is_not_one_that_a_role_need_not_allow(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls.take_counts()
+    calls.give_back({("SubmitJob", "denied"): 2, ("GetProducts", "denied"): 3, ("SubmitJob", "ok"): 4})
+    counters.record_calls()
+    log_line.log_metrics(tally_ended())
+    assert logged(caplog)["AwsCallsFailed"] == 2
+
+
 def test_line_has_the_increase_only_when_another_one_follows(caplog: pytest.LogCaptureFixture) -> None:
     failed(submitted_attempt())
     for expected in (1, 0):

@@ -18,7 +18,14 @@ Found = TypeVar("Found")
 def run_round() -> None:
     """Run each tick once, regardless of the time since its last run."""
     age(Tick, "started_at", seconds=0.6)  # more than half a period ago, and the run of ticks stays continuous
-    for tick in (tasks.submit_tick, tasks.observe_tick, tasks.rescue_tick, tasks.reap_tick, tasks.purge_tick):
+    for tick in (
+        tasks.submit_tick,
+        tasks.observe_tick,
+        tasks.rescue_tick,
+        tasks.reap_tick,
+        tasks.cost_tick,
+        tasks.purge_tick,
+    ):
         tick()
 
 
