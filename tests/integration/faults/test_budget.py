@@ -10,6 +10,7 @@ import pytest
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick
+from tasks.services.container_api.finish import finish_unit
 from tests.factories import age, claimed, leased, planned, uploaded_video
 from tests.integration.batch_responses import describe
 from tests.integration.fast_settings import FAST_SETTINGS
@@ -168,7 +169,9 @@ def test_job_survives_25_host_losses_when_a_unit_was_finished_in_between(
     faults.inject("image_pull", job_name="batchreel-", times=12)
     job = Job.objects.get(video=uploaded_video())
     attempt = running_attempt(job, 13)
-    planned(claimed(attempt))
+    claim = claimed(attempt)
+    planned(claim)
+    finish_unit(claim, leased(claim), output={"media": {}})
     faults.inject("image_pull", job_name="batchreel-", times=12)
     faults.inject("host_loss", job_id=attempt.batch_job_id)
     running_attempt(job, 26)
