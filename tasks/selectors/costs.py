@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from ..models import Attempt, DayCost, Video
@@ -105,10 +105,7 @@ def month_by_video(year: int, month: int) -> list[Cost]:
     """Return the cost of each video in a month, the dearest first. The last row is for videos deleted since."""
     first, after = _month(year, month)
     by_day = month_by_day(year, month)  # read first: a cost that is worked out meanwhile is not that of a deleted video
-    attempts = Attempt.objects.annotate(began_at=Coalesce("started_at", "claimed_at")).filter(
-        began_at__gte=first, began_at__lt=after, cost_usd__isnull=False
-    )
-    by_video = _sums(attempts, "job__video")
+    by_video = _sums(attempts_between(first, after), "job__video")
     titles = dict(Video.objects.filter(pk__in=by_video).values_list("pk", "title"))
     for video_id, cost in by_video.items():
         cost.label = f"{video_id} {titles.get(video_id, '')}".rstrip()
@@ -116,6 +113,14 @@ def month_by_video(year: int, month: int) -> list[Cost]:
     if deleted := _difference(by_day, rows):
         rows.append(deleted)
     return rows
+
+
+def attempts_between(first: datetime, after: datetime) -> QuerySet[Attempt]:
+    """Return the attempts with a cost whose container started at `first` or later, but before `after`."""
+    began_at = Coalesce("started_at", "claimed_at")
+    return Attempt.objects.annotate(began_at=began_at).filter(
+        began_at__gte=first, began_at__lt=after, cost_usd__isnull=False
+    )
 
 
 def _difference(days: list[Cost], videos: list[Cost]) -> Cost | None:
