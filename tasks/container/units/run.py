@@ -34,7 +34,6 @@ def run_unit(context: ContainerContext, lease: Lease, slot: int) -> bool:
         if error.code not in STALE_PLAN:
             raise
         context.database(partial(replan, context.claim, lease, why=error.message))
-        context.clear_plan()
         return False
     finally:
         remove_local(folder)
