@@ -14,6 +14,7 @@ from tasks.models import Job, Video
 from tasks.services.container_api.finish import PlannedUnit, finish_plan, finish_unit
 from tasks.services.container_api.publish import publish
 from tasks.transcode import PROFILES, Plan, UnitKey, audio_unit, build_publication, make_plan
+from tasks.transcode.captions import CaptionTrack, Cue
 from tests.factories import claimed, leased, submitted_attempt, uploaded_video
 from tests.unit.transcode.outputs import made_outputs
 from tests.unit.transcode.sources import make_audio, make_source
@@ -37,12 +38,15 @@ def example_plan() -> Plan:
 class GrowingJob:
     """A video whose job has a plan, and one container that holds all of its units."""
 
-    def __init__(self, run: LocalRun | None = None, *, plays_directly: bool = False) -> None:
+    def __init__(self, run: LocalRun | None = None, *, plays_directly: bool = False, captions: bool = False) -> None:
         """With `run`, a finished run of the engine, units have its files; otherwise nothing can decode them."""
         self.video: Video = uploaded_video()
         self.claim: Claim = claimed(submitted_attempt(self.video))
         self.run = run
         self.plan = run.plan if run else example_plan()
+        if captions:
+            track = CaptionTrack("en", "English", (Cue(0, 900, "Hello"),))
+            self.plan = dataclasses.replace(self.plan, captions=(track,))
         self.outputs: dict[UnitKey, UnitOutput] = (
             {unit: output for unit in run.units() if (output := run.finished(unit))} if run else made_outputs(self.plan)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 from ..services.container_api.claim import Claim, Lease
@@ -31,7 +31,14 @@ class ContainerContext:
     reservation: Reservation
     progress: Progress
     stop: threading.Event
-    _fetching: threading.Lock = field(default_factory=threading.Lock)
+    _copy: SourceCopy = field(init=False)
+    _plan: tuple[int, Plan] | None = field(default=None, init=False)
+    """The plan that was read last, with its fence."""
+    _plan_lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        """Fetch nothing yet."""
+        self._copy = SourceCopy(self.claim.source_name, self.folder)
 
     def source(self, slot: int, wanted: ByteRanges | None = None, *, size_bytes: int | None = None) -> LocalSource:
         """Return the source as a local file with at least these byte ranges, or all of it for None.
@@ -39,19 +46,14 @@ class ContainerContext:
         The slots share one file, and each byte of it is fetched once. `size_bytes` is the size of the
         file for which the ranges were computed.
         """
-        with self._fetching:
-            self.progress.start_stage(slot, "fetch")
-            return self._copy.fetch(
-                wanted,
-                size_bytes=size_bytes,
-                reserve=partial(self._reserve, slot),
-                progress=partial(self.progress.advance, slot),
-                stop=self.stop,
-            )
-
-    @cached_property
-    def _copy(self) -> SourceCopy:
-        return SourceCopy(self.claim.source_name, self.folder)
+        self.progress.start_stage(slot, "fetch")
+        return self._copy.fetch(
+            wanted,
+            size_bytes=size_bytes,
+            reserve=partial(self._reserve, slot),
+            progress=partial(self.progress.advance, slot),
+            stop=self.stop,
+        )
 
     def _reserve(self, slot: int, path: Path, ranges: ByteRanges) -> None:
         self.progress.start_stage(slot, "reserve")
@@ -66,14 +68,17 @@ class ContainerContext:
         self.progress.start_stage(slot, "fetch")
         self.database(partial(record_scratch, self.claim, scratch_mib=self.reservation.held_mib))
 
-    @cached_property
-    def plan(self) -> Plan:
-        """The job's plan, read once."""
-        return Plan.from_json(self.database(partial(read_plan, self.claim.job_id)))
+    def plan(self, lease: Lease) -> Plan:
+        """Return the plan that the unit is part of, which is read once.
 
-    def clear_plan(self) -> None:
-        """Drop the cached plan, which another engine version made, so that the next one is read."""
-        self.__dict__.pop("plan", None)
+        If the job is planned again while this reads it, that is the next plan; finishing the unit
+        then raises FencedError, because it no longer exists.
+        """
+        with self._plan_lock:
+            if self._plan is None or self._plan[0] != lease.plan_fence:
+                form = self.database(partial(read_plan, self.claim.job_id))
+                self._plan = (lease.plan_fence, Plan.from_json(form))
+            return self._plan[1]
 
     def media_progress(self, slot: int, lease: Lease, total: int) -> Callable[[int], None]:
         """Return a callback that converts a unit's own count (of `total`) into its share of the job's progress."""

@@ -21,10 +21,24 @@ from django.urls import reverse
 from ..lifecycle.states import ACTIVE_JOB_STATES, MEDIA_UNIT_KINDS, UnitKind, UnitState
 from ..models import Job, Unit
 from ..storage.keys import growing_folder
-from ..transcode import GROWING_NAME, Growing, MediaFile, Plan, UnitKey, UnitOutput, audio_unit, grow
+from ..transcode import (
+    GROWING_NAME,
+    PLAN_VERSION,
+    EncodeError,
+    Growing,
+    MediaFile,
+    Plan,
+    UnitKey,
+    UnitOutput,
+    audio_unit,
+    grow,
+)
 
 _LISTED = Q(state=UnitState.DONE) | Q(redo_count__gt=0)
 """Units with an output: one that is redone after a failed verification keeps the old one until then."""
+
+_READABLE_PLAN = Q(kind=UnitKind.PLAN, state=UnitState.DONE, output__version=PLAN_VERSION)
+"""During a deployment, another version of the engine may have made the plan."""
 
 _KEPT_UNITS = 1024
 """Parsed units that a process keeps: of six videos of three hours, up to 30 MB."""
@@ -54,6 +68,7 @@ class ListedUnit(NamedTuple):
     number: int
     """Its index among the units of its kind."""
     fence: int
+    redo_count: int
     is_done: bool
 
 
@@ -79,7 +94,7 @@ def playable(jobs: Iterable[Job]) -> dict[uuid.UUID, Playable]:
         .order_by()
         .values_list("job_id")
         .annotate(
-            plan_fence=Max("fence", filter=Q(kind=UnitKind.PLAN, state=UnitState.DONE)),
+            plan_fence=Max("fence", filter=_READABLE_PLAN),
             first_missing=Min("first_frame", filter=is_media & ~_LISTED),
             end=Max("end_frame", filter=is_media),
         )
@@ -98,23 +113,30 @@ def playable(jobs: Iterable[Job]) -> dict[uuid.UUID, Playable]:
 
 
 def listed_units(job_id: uuid.UUID) -> ListedUnits | None:
-    """Return the units from the beginning of the video up to the first one without an output; None without a plan."""
-    rows = Unit.objects.filter(job_id=job_id).exclude(kind=UnitKind.PUBLISH)
-    found = list(rows.filter(_LISTED).order_by("kind", "index").values_list("pk", "kind", "index", "fence", "state"))
-    plan = next(
-        (fence for _, kind, _, fence, state in found if kind == UnitKind.PLAN and state == UnitState.DONE), None
-    )
+    """Return the units from the beginning of the video up to the first one without an output.
+
+    None without a plan that this version of the engine can read.
+    """
+    media = Q(kind__in=MEDIA_UNIT_KINDS) & _LISTED
+    rows = Unit.objects.filter(media | _READABLE_PLAN, job_id=job_id).order_by("kind", "index")
+    found = list(rows.values_list("pk", "kind", "index", "fence", "redo_count", "state"))
+    plan = next((fence for _, kind, _, fence, _, _ in found if kind == UnitKind.PLAN), None)
     if plan is None:
         return None
     units: list[ListedUnit] = []
     for kind in MEDIA_UNIT_KINDS:
         of_kind = [row for row in found if row[1] == kind]
         units += [
-            ListedUnit(pk, kind, index, fence, state == UnitState.DONE)
-            for place, (pk, _, index, fence, state) in enumerate(of_kind)
+            ListedUnit(pk, kind, index, fence, redo_count, state == UnitState.DONE)
+            for place, (pk, _, index, fence, redo_count, state) in enumerate(of_kind)
             if index == place
         ]
     return ListedUnits(job_id, plan, tuple(units))
+
+
+def was_planned_again(job_id: uuid.UUID, plan_fence: int) -> bool:
+    """Return whether the job has another plan than that; False once the rows of its units are gone."""
+    return Unit.objects.filter(job_id=job_id, kind=UnitKind.PLAN).exclude(fence=plan_fence).exists()
 
 
 @lru_cache(maxsize=_KEPT_JOBS)
@@ -140,7 +162,10 @@ def _key(unit: ListedUnit) -> UnitKey:
 @lru_cache(maxsize=_KEPT_JOBS)
 def _plan(job_id: uuid.UUID, _plan_fence: int) -> Plan | None:
     form = Job.objects.filter(pk=job_id).values_list("plan", flat=True).first()
-    return None if form is None else Plan.from_json(form)
+    try:
+        return None if form is None else Plan.from_json(form)
+    except EncodeError:  # planned again meanwhile, by another version
+        return None
 
 
 Output = tuple[str, UnitOutput]

@@ -30,7 +30,7 @@ from .package.manifest import Publication, PublishedFile
 from .package.publication import build_publication
 from .plan.cost import check_cost, encode_cost_s
 from .plan.ladder import Rung
-from .plan.plan import AudioPlan, AudioUnit, Plan, VideoUnit
+from .plan.plan import PLAN_VERSION, AudioPlan, AudioUnit, Plan, VideoUnit
 from .plan.planning import make_plan
 from .plan.profile import PROFILES, Profile, ProfileRung, site_profiles
 from .plan.source_reads import SourceReads, with_reads
@@ -46,6 +46,7 @@ __all__ = [
     "AUDIO_UNIT",
     "GROWING_NAME",
     "HOLE_READ",
+    "PLAN_VERSION",
     "PROFILES",
     "READS_UNWATCHED",
     "SOURCE_WARNINGS",

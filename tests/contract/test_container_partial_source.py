@@ -23,6 +23,7 @@ from tasks.storage.parts import StoredObject
 from tasks.transcode import Plan, missing, total_bytes
 from tests.buckets import use_new_bucket
 from tests.contract.test_container_source import served_bytes
+from tests.growing_job import example_plan
 from tests.media.partial_sources import FORMATS, PROFILE, encoded, encoded_audio, make_recording, planned, remuxed
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def source(recording: Path, settings: Settings) -> Path:
     return recording
 
 
+PLAN_FENCE = 1
+
+
 class Container:
     """A container that has claimed an attempt of a planned job; it finishes its units without a database."""
 
@@ -73,7 +77,11 @@ class Container:
             progress=Progress(),
             stop=threading.Event(),
         )
-        self.context.__dict__["plan"] = plan
+        self.keep(plan)
+
+    def keep(self, plan: Plan) -> None:
+        """Make this the plan that the container has read."""
+        self.context._plan = (PLAN_FENCE, plan)
 
     def plan(self) -> dict[str, Any]:
         """Run the plan unit, and return the plan as it is stored."""
@@ -99,6 +107,7 @@ class Container:
             weight_frames=60,
             key_prefix=f"jobs/{uuid.uuid4()}",
             is_redo=is_redo,
+            plan_fence=PLAN_FENCE,
         )
 
 
@@ -142,12 +151,22 @@ def test_container_fetches_only_the_beginning_when_it_does_the_first_audio_unit(
     assert made == {file.name: file.sha256 for file in whole.files}
 
 
+def test_container_reads_the_plan_again_when_another_container_has_replaced_it(tmp_path: Path) -> None:
+    first, second = example_plan(), dataclasses.replace(example_plan(), preset="another")
+    container = Container(first, tmp_path / "container")
+    stored = second.to_json()
+    container.context.database = lambda _: stored  # type: ignore[assignment,return-value] # reading the plan is the only call
+    lease = container._lease(UnitKind.VIDEO, 0)
+    assert container.context.plan(lease) == first
+    assert container.context.plan(dataclasses.replace(lease, plan_fence=PLAN_FENCE + 1)) == second
+
+
 def test_source_is_fetched_once_when_the_container_makes_the_plan(source: Path, tmp_path: Path) -> None:
     before = served_bytes()
     container = Container(planned(source), tmp_path / "container")
     made = container.plan()
     assert made["reads"]["whole"] == "SMALL"
-    container.context.__dict__["plan"] = Plan.from_json(made)
+    container.keep(Plan.from_json(made))
     container.run(UnitKind.AUDIO, 0)
     assert served_bytes() - before == source.stat().st_size
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -215,7 +216,33 @@ def test_only_fetched_ranges_take_room_when_the_source_is_sparse(settings: Setti
     reserve(((MIB, 5 * MIB),))
     assert 6 * MIB <= source.stat().st_blocks * 512 < 7 * MIB
     assert reservation.held_mib == 7
+    reserve(((0, 2 * MIB),))
+    assert reservation.held_mib == 7
     assert wanted == [3, 4], "others would wait behind more than it waits for"
+
+
+def test_slot_gets_room_when_another_one_waits_for_more(settings: Settings, tmp_path: Path) -> None:
+    settings.BATCHREEL = {"scratch_reserve_mib": 1, "scratch_floor_mib": 1}
+    reservation, source = Reservation(tmp_path), tmp_path / "source"
+    others = DiskShares(held_mib=2**40, ahead_mib=())
+    is_waiting, stop = threading.Event(), threading.Event()
+    everything = ((0, _more_than_free_mib(tmp_path) * MIB),)
+    with ThreadPoolExecutor(1) as pool:
+        large = pool.submit(
+            partial(reservation.reserve, source, everything, shares=lambda _: others, stop=stop),
+            progress=lambda _: is_waiting.set(),
+        )
+        try:
+            assert is_waiting.wait(60)
+            reservation.reserve(
+                source, ((0, MIB),), shares=lambda _: others, progress=lambda _: None, stop=threading.Event()
+            )
+            assert not large.done()
+        finally:
+            stop.set()
+        with pytest.raises(StoppedError):
+            large.result(60)
+    assert reservation.held_mib == 2
 
 
 def test_room_is_released_when_more_of_the_source_does_not_fit(
@@ -232,7 +259,7 @@ def test_room_is_released_when_more_of_the_source_does_not_fit(
         reserve(((MIB, 1024**5),))
     # Another container was faster: the room was there when this one looked, and is not any more.
     monkeypatch.setattr(reservation, "_floor_bytes", 1024**6)
-    assert not reservation._allocate(source, ((2 * MIB, 4 * MIB),))
+    assert not reservation._allocate(source, ((0, 4 * MIB),))
     assert source.stat().st_blocks * 512 < 2 * MIB
     assert source.read_bytes()[:MIB] == b"x" * MIB
     assert (tmp_path / "ballast").exists()

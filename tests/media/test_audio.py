@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+import math
 import random
 import threading
 from typing import TYPE_CHECKING
@@ -107,20 +108,27 @@ def test_single_frame_is_kept_when_audio_is_shorter_than_two_aac_frames(tmp_path
     assert transcode(clip).plan.frames == 1
 
 
+def _joined(folder: Path, *programmes: tuple[int, str, str, int]) -> Path:
+    """Write a transport stream of programmes in a row, each with its (seconds, tone, channel layout, sample rate)."""
+    joined, start_s = folder / "joined.ts", 10
+    with joined.open("wb") as file:
+        for length_s, tone, layout, rate_hz in programmes:
+            audio = f"aevalsrc={tone}:s={rate_hz}:d={length_s},aformat=channel_layouts={layout}"
+            part = folder / "part.ts"
+            ffmpeg(
+                *("-f", "lavfi", "-i", numbers_filter("30"), "-f", "lavfi", "-i", audio),
+                *("-vf", f"trim=end_frame={30 * length_s}", *H264, "-c:a", "ac3"),
+                *("-output_ts_offset", str(start_s), "-muxdelay", "0", str(part)),
+            )
+            file.write(part.read_bytes())
+            start_s += length_s
+    return joined
+
+
 def test_audio_is_complete_and_in_sync_when_its_format_changes_midway(tmp_path: Path, transcode: Transcode) -> None:
     # Two television programmes in a row: first surround, then mono at another rate, with a tone
     # from 4.5 s on.
-    for name, start_s, tone, layout, rate_hz in (
-        ("first", 0, "0", "5.1", 48_000),
-        ("second", 3, "gt(t\\,1.5)*sin(2*PI*1000*t)*0.5", "mono", 44_100),
-    ):
-        audio = f"aevalsrc={tone}:s={rate_hz}:d=3,aformat=channel_layouts={layout}"
-        ffmpeg(
-            *("-f", "lavfi", "-i", numbers_filter("30"), "-f", "lavfi", "-i", audio, "-vf", "trim=end_frame=90", *H264),
-            *("-c:a", "ac3", "-output_ts_offset", str(10 + start_s), "-muxdelay", "0", str(tmp_path / f"{name}.ts")),
-        )
-    source = tmp_path / "joined.ts"
-    source.write_bytes((tmp_path / "first.ts").read_bytes() + (tmp_path / "second.ts").read_bytes())
+    source = _joined(tmp_path, (3, "0", "5.1", 48_000), (3, "gt(t\\,1.5)*sin(2*PI*1000*t)*0.5", "mono", 44_100))
     samples = _samples(transcode(source).joined("audio"))
     assert len(samples) / RATE_HZ == pytest.approx(6.0, abs=0.05)
     beep_at = next(at for at, level in enumerate(samples) if abs(level) > 4000)
@@ -157,22 +165,39 @@ def test_audio_has_the_same_frames_when_it_is_encoded_in_two_units(tmp_path: Pat
         ),
         *("-vf", "trim=end_frame=600", *H264, "-c:a", "pcm_s16le", str(source)),
     )
-    info = probe_source(source)
-    whole = make_plan(info, SMALL, threads=1)
-    split = make_plan(info, dataclasses.replace(SMALL, audio_head_s=3), threads=1)
-    made: list[list[bytes]] = []
-    for plan in (whole, split):
-        frames = []
-        for unit in plan.audio_units:
-            folder = tmp_path / f"{len(made)}-{unit.key}"
-            folder.mkdir()
-            output = encode_audio(source, plan, unit.index, folder, progress=lambda _: None, stop=threading.Event())
-            found = _aac_frames(folder / output.files[0].name)
-            assert len(found) == unit.end_aac - unit.first_aac
-            frames += found
-        made.append(frames)
-    assert [unit.first_frame for unit in split.audio_units] == [0, 90]
-    assert made[0] == made[1]
+    assert _frames_in_units(source, tmp_path, head_s=3) == _frames_in_units(source, tmp_path)
+
+
+def test_audio_has_the_same_frames_in_two_units_when_its_format_changes_in_the_second(
+    tmp_path: Path, transcode: Transcode
+) -> None:
+    # Only the second unit meets the change, and is made in another way.
+    tone = "0.2*sin(2*PI*1000*t)"
+    source = _joined(tmp_path, (9, tone, "5.1", 48_000), (3, tone, "mono", 44_100))
+    assert _frames_in_units(source, tmp_path, head_s=2) == _frames_in_units(source, tmp_path)
+    samples = _samples(transcode(source, dataclasses.replace(SMALL, audio_head_s=2)).joined("audio"))
+    before, after = (_level_db(samples[RATE_HZ * start_s : RATE_HZ * (start_s + 1)]) for start_s in (1, 2))
+    assert after == pytest.approx(before, abs=0.5)
+
+
+def _level_db(samples: array.array[int]) -> float:
+    return 10 * math.log10(sum(each**2 for each in samples) / len(samples))
+
+
+def _frames_in_units(source: Path, folder: Path, *, head_s: int | None = None) -> list[bytes]:
+    """Return the AAC frames of the audio, made in one unit, or in two of which the first has `head_s` seconds."""
+    profile = SMALL if head_s is None else dataclasses.replace(SMALL, audio_head_s=head_s)
+    plan = make_plan(probe_source(source), profile, threads=1)
+    assert [unit.first_frame for unit in plan.audio_units] == ([0] if head_s is None else [0, 30 * head_s])
+    frames = []
+    for unit in plan.audio_units:
+        output_dir = folder / f"{head_s}-{unit.key}"
+        output_dir.mkdir()
+        output = encode_audio(source, plan, unit.index, output_dir, progress=lambda _: None, stop=threading.Event())
+        found = _aac_frames(output_dir / output.files[0].name)
+        assert len(found) == unit.end_aac - unit.first_aac
+        frames += found
+    return frames
 
 
 def test_output_is_complete_when_its_audio_has_two_units(tmp_path: Path, transcode: Transcode) -> None:

@@ -39,7 +39,9 @@ READS = {
     "mmap": "print(len(mmap.mmap(source, size, prot=mmap.PROT_READ)[:]))",
     "sendfile": "print(os.sendfile(1, source, first, size))",
 }
-OTHER_FILE = {"another file": "print(len(os.read(other, 9)), len(mmap.mmap(other, 5, prot=mmap.PROT_READ)[:]))"}
+OTHER_FILE = {
+    "another file": "os.read(source, 1); print(len(os.read(other, 9)), len(mmap.mmap(other, 5, prot=mmap.PROT_READ)[:]))"
+}
 RANGED = {"read", "read of a copy of the descriptor", "pread"}
 """Calls whose range is checked; all others may not be used on a file with holes."""
 
@@ -51,7 +53,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def read_in_child(file: Path, call: str, first: int, size: int, *, present: ByteRanges = PRESENT) -> str:
+def read_in_child(
+    file: Path, call: str, first: int, size: int, *, present: ByteRanges = PRESENT, guarded: Path | None = None
+) -> str:
     """Return what a child writes that reads the file with this call."""
     other = file.with_name("other")
     other.write_bytes(b"other")
@@ -62,7 +66,7 @@ def read_in_child(file: Path, call: str, first: int, size: int, *, present: Byte
         limits=LIMITS,
         on_output=output.extend,
         paths={"read": [file, other]},
-        partial_file=PartialFile(file, present),
+        partial_file=PartialFile(guarded or file, present),
     )
     return f"{output.decode(errors='replace').strip()}{end.stderr}"
 
@@ -89,7 +93,15 @@ def test_child_reads_undisturbed_when_all_is_present(call: str, file: Path) -> N
 
 
 def test_child_reads_other_files_undisturbed_when_one_is_guarded(file: Path) -> None:
-    assert read_in_child(file, "another file", 0, 0, present=()) == "5 5"
+    assert read_in_child(file, "another file", 0, 0, present=((0, 1),)) == "5 5"
+
+
+def test_reads_are_unwatched_when_the_file_is_not_recognized(file: Path) -> None:
+    # As on a file system that shows another inode to each process.
+    guarded = file.with_name("guarded")
+    guarded.write_bytes(file.read_bytes())
+    with pytest.raises(EncodeError, match="READS_UNWATCHED"):
+        read_in_child(file, "read", 0, KIB, guarded=guarded)
 
 
 def test_child_does_not_continue_when_nobody_watches_its_reads(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

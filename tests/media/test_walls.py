@@ -158,7 +158,8 @@ OTHER_ENTRIES = r"""
 import ctypes, errno, mmap
 libc = ctypes.CDLL(None, use_errno=True)
 found = {}
-for name, number in (("x32 socket", 41 | 0x40000000), ("x32 getpid", 39 | 0x40000000), ("ptrace", 101), ("io_uring", 425)):
+by_other_numbers = (("x32 socket", 41 | 0x40000000), ("x32 getpid", 39 | 0x40000000))
+for name, number in (*by_other_numbers, ("ptrace", 101), ("io_uring", 425), ("io_setup", 206)):
     found[name] = -ctypes.get_errno() if libc.syscall(number, 2, 1, 0) < 0 else 0
 print(found)
 # socket(AF_INET, SOCK_STREAM, 0) by its 32-bit number: push rbx; mov eax, 359; mov ebx, 2; mov ecx, 1; xor edx, edx;
@@ -174,7 +175,7 @@ print("32-bit socket", call())
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers and the machine code are those of x86_64")
 def test_child_opens_no_socket_when_it_calls_the_kernel_by_another_entry() -> None:
     first, second = _lines_of(OTHER_ENTRIES)
-    assert first == "{'x32 socket': -1, 'x32 getpid': -1, 'ptrace': -1, 'io_uring': -1}"
+    assert first == "{'x32 socket': -1, 'x32 getpid': -1, 'ptrace': -1, 'io_uring': -1, 'io_setup': -1}"
     assert second == "32-bit socket -1"
 
 

@@ -7,6 +7,7 @@ from tests.mutations.patch import Patch
 _PARTIAL = "tests/media/test_partial_source.py"
 _CONTAINER = "tests/contract/test_container_partial_source.py"
 _SOURCE = "tests/contract/test_container_source.py"
+_SLOTS = "tests/contract/test_container_slots.py"
 
 FETCH_PATCHES: tuple[Patch, ...] = (
     Patch(
@@ -32,6 +33,54 @@ FETCH_PATCHES: tuple[Patch, ...] = (
         old="        if (error := self._hole or self._unwatched) is not None:\n",
         new="        if (error := self._hole) is not None:\n",
         tests=("tests/media/test_read_guard.py::test_child_is_not_started_when_the_guard_does_not_listen",),
+    ),
+    Patch(
+        name="a unit is kept although no read of the source was recognized",
+        promise=12,
+        file="tasks/transcode/sandbox/read_guard.py",
+        old="        if not self._is_read:\n",
+        new="        if False:\n",
+        tests=("tests/media/test_read_guard.py::test_reads_are_unwatched_when_the_file_is_not_recognized",),
+    ),
+    Patch(
+        name="a child may read by asynchronous I/O, which is not watched",
+        promise=12,
+        file="tasks/transcode/sandbox/seccomp.py",
+        old='    "io_setup": (206, 0),\n',
+        new="",
+        tests=("tests/media/test_walls.py::test_child_opens_no_socket_when_it_calls_the_kernel_by_another_entry",),
+    ),
+    Patch(
+        name="a slot waits until another one has the whole source",
+        promise=12,
+        file="tasks/container/scratch/source.py",
+        old="                    step = merged(parts[: conf.fetch_connections * _PARTS_OF_STEP])\n",
+        new="                    step = merged(parts)\n",
+        tests=(f"{_SLOTS}::test_small_unit_proceeds_when_another_slot_fetches_the_whole_source",),
+    ),
+    Patch(
+        name="slots fetch the same bytes",
+        promise=12,
+        file="tasks/container/scratch/source.py",
+        old="                if free := missing(lacking, self._taken):\n",
+        new="                if free := lacking:\n",
+        tests=(f"{_SLOTS}::test_small_unit_proceeds_when_another_slot_fetches_the_whole_source",),
+    ),
+    Patch(
+        name="room that another slot has allocated is released",
+        promise=6,
+        file="tasks/container/scratch/reservation.py",
+        old="            ranges = missing(ranges, self._allocated)\n",
+        new="",
+        tests=("tests/contract/test_scratch_space.py::test_room_is_released_when_more_of_the_source_does_not_fit",),
+    ),
+    Patch(
+        name="a container keeps a plan that another one has replaced",
+        promise=2,
+        file="tasks/container/context.py",
+        old="            if self._plan is None or self._plan[0] != lease.plan_fence:\n",
+        new="            if self._plan is None:\n",
+        tests=(f"{_CONTAINER}::test_container_reads_the_plan_again_when_another_container_has_replaced_it",),
     ),
     Patch(
         name="a unit that read a hole fails its attempt",

@@ -6,6 +6,8 @@ from tests.mutations.patch import Patch
 
 _ENGINE = "tests/unit/transcode/test_growing_playlists.py"
 _WEB = "tests/database/web/test_growing_video.py"
+_API = "tests/database/services/test_container_api.py"
+_AUDIO = "tests/media/test_audio.py"
 
 GROWING_PATCHES: tuple[Patch, ...] = (
     Patch(
@@ -41,12 +43,12 @@ GROWING_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_ENGINE}::test_manifest_is_dynamic_with_the_published_timing_when_units_are_missing",),
     ),
     Patch(
-        name="captions end while the video grows",
+        name="growing HLS playlists have captions with another target duration",
         promise=2,
         file="tasks/transcode/package/playlists.py",
-        old="is_growing=bool(growing_at)",
-        new="is_growing=False",
-        tests=(f"{_ENGINE}::test_master_offers_the_published_tracks_when_one_unit_is_done",),
+        old="    in_hls = [] if growing_at else captions\n",
+        new="    in_hls = captions\n",
+        tests=(f"{_ENGINE}::test_captions_are_left_out_of_hls_when_units_are_missing",),
     ),
     Patch(
         name="a redone unit loses its output",
@@ -63,6 +65,30 @@ GROWING_PATCHES: tuple[Patch, ...] = (
         old="_LISTED = Q(state=UnitState.DONE) | Q(redo_count__gt=0)\n",
         new="_LISTED = Q(state=UnitState.DONE)\n",
         tests=(f"{_WEB}::test_growing_playlist_does_not_shrink_when_a_unit_is_redone",),
+    ),
+    Patch(
+        name="the output before the first redo is listed during the second",
+        promise=2,
+        file="tasks/selectors/growing.py",
+        old="            ListedUnit(pk, kind, index, fence, redo_count, state == UnitState.DONE)\n",
+        new="            ListedUnit(pk, kind, index, fence, 0, state == UnitState.DONE)\n",
+        tests=(f"{_WEB}::test_growing_playlist_does_not_shrink_when_a_unit_is_redone",),
+    ),
+    Patch(
+        name="growing playlists follow a plan of another version",
+        promise=2,
+        file="tasks/selectors/growing.py",
+        old="state=UnitState.DONE, output__version=PLAN_VERSION)",
+        new="state=UnitState.DONE)",
+        tests=(f"{_WEB}::test_growing_playlist_ends_when_another_version_of_the_engine_made_the_plan",),
+    ),
+    Patch(
+        name="published playlists continue those of another plan",
+        promise=2,
+        file="tasks/views/playlists/growing.py",
+        old="    if job.state == JobState.SUCCEEDED and was_planned_again(job.pk, place.plan_fence):\n",
+        new="    if False:\n",
+        tests=(f"{_WEB}::test_published_playlists_do_not_continue_another_plans_when_the_job_succeeds",),
     ),
     Patch(
         name="a growing playlist continues with another plan",
@@ -108,9 +134,25 @@ GROWING_PATCHES: tuple[Patch, ...] = (
         name="all audio comes before the first video unit",
         promise=2,
         file="tasks/services/container_api/claim.py",
-        old='.order_by("index", "kind")',
-        new='.order_by("kind", "index")',
+        old='.order_by(comes_last, "index", "kind")',
+        new='.order_by(comes_last, "kind", "index")',
         tests=(f"{_WEB}::test_first_units_of_audio_and_video_are_leased_first_when_the_audio_has_two",),
+    ),
+    Patch(
+        name="helpers do the audio that needs the whole source",
+        promise=12,
+        file="tasks/services/container_api/claim.py",
+        old="then=Value(int(is_others))",
+        new="then=Value(0)",
+        tests=(f"{_API}::test_audio_that_needs_the_whole_source_goes_to_the_container_that_has_it_when_others_help",),
+    ),
+    Patch(
+        name="audio whose format changes is mixed at another level",
+        promise=2,
+        file="tasks/transcode/encode/audio.py",
+        old='"-c:a", "pcm_f32le"),',
+        new='"-c:a", "pcm_s16le"),',
+        tests=(f"{_AUDIO}::test_audio_has_the_same_frames_in_two_units_when_its_format_changes_in_the_second",),
     ),
     Patch(
         name="the first audio unit is encoded no further than its end",
@@ -118,6 +160,6 @@ GROWING_PATCHES: tuple[Patch, ...] = (
         file="tasks/transcode/encode/audio.py",
         old="self._unit.end_aac + _LOOK_AHEAD_AAC)",
         new="self._unit.end_aac)",
-        tests=("tests/media/test_audio.py::test_audio_has_the_same_frames_when_it_is_encoded_in_two_units",),
+        tests=(f"{_AUDIO}::test_audio_has_the_same_frames_when_it_is_encoded_in_two_units",),
     ),
 )

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ...conf import bridge_settings
 from ...services.container_api.scratch import DiskShares
-from ...transcode import ByteRanges, StoppedError, total_bytes
+from ...transcode import ByteRanges, StoppedError, merged, missing, total_bytes
 from .rule import Disk, Step, next_step
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,10 @@ class ScratchTooSmallError(Exception):
 
 
 class Reservation:
-    """Space that a container has reserved in its folder. A context manager that keeps the ballast adjusted."""
+    """Space that a container has reserved in its folder. A context manager that keeps the ballast adjusted.
+
+    Slots may reserve at the same time: one that waits for room keeps no other from reserving less.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Reserve nothing yet."""
@@ -59,6 +62,9 @@ class Reservation:
         self._ballast_bytes = 0
         self._is_reserved = threading.Event()
         """Set once both files are allocated: until then, the ballast is not adjusted."""
+        self._allocating = threading.Lock()
+        self._allocated: ByteRanges = ()
+        """Ranges of the source."""
         self._held_bytes = 0
         self._wanted_bytes = bridge_settings().scratch_reserve_mib * _MIB
         self._floor_bytes = bridge_settings().scratch_floor_mib * _MIB
@@ -84,21 +90,24 @@ class Reservation:
     ) -> None:
         """Allocate these ranges of `target`, and the ballast with the first ones; wait for room if there is none.
 
-        The ranges must not be allocated yet. `shares` gets what this container wants now, in MiB, and
-        returns what the others of the machine have. `progress` is called with a growing number while
-        this waits.
+        What is allocated already takes no more room. `shares` gets what this container wants now, in
+        MiB, and returns what the others of the machine have. `progress` is called with a growing number
+        while this waits.
 
         Raises ScratchTooSmallError if there was no room for too long or the disk is too small, or
         StoppedError.
         """
         conf = bridge_settings()
-        size_bytes = total_bytes(ranges)
-        wanted_bytes = size_bytes + (0 if self._is_reserved.is_set() else self._wanted_bytes)
-        needed_bytes = wanted_bytes + self._floor_bytes
         started_s = time.monotonic()
         hopeless_since_s: float | None = None
         pauses = 0
         while True:
+            # Another slot may have allocated some of it meanwhile.
+            size_bytes = total_bytes(missing(ranges, self._allocated))
+            if self._is_reserved.is_set() and not size_bytes:
+                return
+            wanted_bytes = size_bytes + (0 if self._is_reserved.is_set() else self._wanted_bytes)
+            needed_bytes = wanted_bytes + self._floor_bytes
             disk = self._disk(shares(-(-wanted_bytes // _MIB)))
             now_s = time.monotonic()
             hopeless_since_s = None if disk.can_fit(wanted_bytes) else (hopeless_since_s or now_s)
@@ -113,7 +122,6 @@ class Reservation:
             if step is Step.LEAVE:
                 raise ScratchTooSmallError(_message(size_bytes, needed_bytes, disk, self._folder))
             if step is Step.RESERVE and self._allocate(target, ranges):
-                self._held_bytes += wanted_bytes
                 return
             if not pauses:
                 extra = {"free_gib": round(disk.free_bytes / _GIB, 1), "needed_gib": round(needed_bytes / _GIB, 1)}
@@ -142,6 +150,19 @@ class Reservation:
 
     def _allocate(self, target: Path, ranges: ByteRanges) -> bool:
         """Allocate everything. Return False, with nothing of it kept, if another container was faster."""
+        with self._allocating:
+            ranges = missing(ranges, self._allocated)
+            if not self._allocate_missing(target, ranges):
+                return False
+            self._allocated = merged((*self._allocated, *ranges))
+            self._held_bytes += total_bytes(ranges)
+            if not self._is_reserved.is_set():
+                self._held_bytes += self._wanted_bytes
+                self._ballast_bytes = self._wanted_bytes
+                self._is_reserved.set()
+            return True
+
+    def _allocate_missing(self, target: Path, ranges: ByteRanges) -> bool:
         try:
             _allocate(target, ranges)
             if not self._is_reserved.is_set():
@@ -151,9 +172,6 @@ class Reservation:
                 raise
         else:
             if shutil.disk_usage(self._folder).free >= self._floor_bytes:
-                if not self._is_reserved.is_set():
-                    self._ballast_bytes = self._wanted_bytes
-                    self._is_reserved.set()
                 return True
         if self._is_reserved.is_set():
             _release(target, ranges)

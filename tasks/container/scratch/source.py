@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -25,6 +26,11 @@ from ...transcode import ByteRange, ByteRanges, StoppedError, merged, missing, p
 from ..files import BLOCK_BYTES, retry_deadline, with_retries
 
 _MIB = 1024 * 1024
+_PARTS_OF_STEP = 2
+"""Parts of a step for each connection. Another slot that needs what comes later does not wait for more than
+a step."""
+
+_WAIT_S = 5.0
 
 Reserve = Callable[[Path, ByteRanges], None]
 
@@ -50,13 +56,21 @@ class LocalSource:
 
 
 class SourceCopy:
-    """Fetches the source, or more and more of it. Not thread-safe."""
+    """Fetches the source, or more and more of it.
+
+    Slots may fetch at the same time, each byte once: one that needs a little does not wait for one that
+    needs everything, or that waits for room on the disk.
+    """
 
     def __init__(self, name: str, folder: Path) -> None:
         """Fetch nothing yet. `name` is the source's in the storage, and a copy will be in `folder`."""
         self._name = name
         self._path = folder / "source"
+        self._locating = threading.Lock()
+        self._changed = threading.Condition()
         self._present: ByteRanges = ()
+        self._taken: ByteRanges = ()
+        """What a slot fetches at the moment."""
         self._object: StoredObject | None = None
         self._whole: Path | None = None
 
@@ -72,33 +86,81 @@ class SourceCopy:
         """Return the source with at least the ranges `wanted`, or all of it for None.
 
         `size_bytes` is the size of the file for which the ranges were computed. `reserve` is called
-        before anything is fetched, with the local file and the ranges that are going to be, and
-        allocates them on the disk. `progress` gets a growing number of bytes.
+        before anything is fetched, with the local file and the ranges that are lacking, and allocates
+        them on the disk, unless they are. `progress` gets a growing number of bytes.
 
         Raises SourceMissingError, NotMountedError or ImproperlyConfigured, StoppedError, what `reserve`
         raises, or the storage's error when the retry deadline has passed.
         """
-        if self._whole is None:
-            self._whole = self._storages_own(stop)
         bucket = default_bucket()
-        if self._whole is None and bucket is None:
-            self._whole = self._streamed(reserve, progress, stop)
-        if self._whole is not None or bucket is None:
-            return LocalSource(self._whole or self._path)
-        stored = self._object = self._object or self._located(bucket, stop)
+        with self._alone(progress, stop):
+            if self._whole is None:
+                self._whole = self._storages_own(stop)
+            if self._whole is None and bucket is None:
+                self._whole = self._streamed(reserve, progress, stop)
+            if self._whole is not None or bucket is None:
+                return LocalSource(self._whole or self._path)
+            stored = self._object = self._object or self._located(bucket, stop)
         everything = ((0, stored.size_bytes),)
         if wanted is None or size_bytes != stored.size_bytes:
             wanted = everything
         if lacking := missing(wanted, self._present):
             reserve(self._path, lacking)
-            if not self._present:
+            if self._path.stat().st_size < stored.size_bytes:
                 os.truncate(self._path, stored.size_bytes)
-            _Download(bucket, self._name, stored, self._path, progress=progress, stop=stop).fetch(lacking)
-            self._present = merged((*self._present, *lacking))
+            download = _Download(bucket, self._name, stored, self._path, progress=progress, stop=stop)
+            while step := self._take(lacking, progress, stop):
+                fetched: ByteRanges = ()
+                try:
+                    download.fetch(step)
+                    fetched = step
+                finally:
+                    self._put_back(step, fetched)
         elif not stored.size_bytes:
             self._path.touch()
         is_whole = not missing(everything, self._present)
         return LocalSource(self._path, None if is_whole else self._present)
+
+    @contextmanager
+    def _alone(self, progress: Callable[[int], None], stop: threading.Event) -> Iterator[None]:
+        """Wait until no other slot looks for the source. That one reports its own progress."""
+        waits = 0
+        while not self._locating.acquire(timeout=_WAIT_S):
+            waits += 1
+            progress(waits)
+            if stop.is_set():
+                raise StoppedError
+        try:
+            yield
+        finally:
+            self._locating.release()
+
+    def _take(self, wanted: ByteRanges, progress: Callable[[int], None], stop: threading.Event) -> ByteRanges:
+        """Take the next step of what is wanted and that no slot fetches; nothing once all of it is present.
+
+        Waits while other slots, which report their own progress, fetch what is left.
+        """
+        conf = bridge_settings()
+        waits = 0
+        with self._changed:
+            while lacking := missing(wanted, self._present):
+                if free := missing(lacking, self._taken):
+                    parts = pieces(free, conf.fetch_range_mib * _MIB)
+                    step = merged(parts[: conf.fetch_connections * _PARTS_OF_STEP])
+                    self._taken = merged((*self._taken, *step))
+                    return step
+                self._changed.wait(_WAIT_S)
+                waits += 1
+                progress(waits)
+                if stop.is_set():
+                    raise StoppedError
+        return ()
+
+    def _put_back(self, step: ByteRanges, fetched: ByteRanges) -> None:
+        with self._changed:
+            self._taken = missing(self._taken, step)
+            self._present = merged((*self._present, *fetched))
+            self._changed.notify_all()
 
     def _storages_own(self, stop: threading.Event) -> Path | None:
         path = _local_path(default_storage, self._name)
@@ -179,7 +241,7 @@ class _Download:
         self._done_bytes = 0
 
     def fetch(self, ranges: ByteRanges) -> None:
-        """Fetch the ranges. The first error ends all connections, and is raised."""
+        """Fetch the ranges. The first error ends all connections, and is raised. May be called again without one."""
         conf = bridge_settings()
         parts = pieces(ranges, conf.fetch_range_mib * _MIB)
         with (
@@ -188,7 +250,8 @@ class _Download:
         ):
             running = [pool.submit(self._fetch_part, file.fileno(), part) for part in parts]
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
-            self._failed.set()
+            if any(part.exception() for part in done):
+                self._failed.set()
             pool.shutdown(cancel_futures=True)
         for part in done:
             part.result()

@@ -15,6 +15,7 @@ from ...transcode import (
     READS_UNWATCHED,
     ByteRanges,
     EncodeError,
+    Plan,
     UnitOutput,
     can_guard_reads,
     encode_audio,
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
-    plan = context.plan
+    plan = context.plan(lease)
     unit = plan.video_units[lease.index]
     report = context.media_progress(slot, lease, unit.end_frame - unit.first_frame)
 
@@ -48,11 +49,11 @@ def run_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) 
         )
 
     reads = None if plan.reads is None or lease.is_redo else plan.reads.of_video(lease.index)
-    return _store_and_finish(context, lease, slot, folder, _encode(context, slot, reads, encode))
+    return _store_and_finish(context, lease, slot, folder, _encode(context, slot, plan, reads, encode))
 
 
 def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
-    plan = context.plan
+    plan = context.plan(lease)
     report = context.media_progress(slot, lease, round(plan.audio_end_s(lease.index) * 1000))
 
     def encode(source: LocalSource) -> UnitOutput:
@@ -68,14 +69,18 @@ def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) 
         )
 
     reads = None if plan.reads is None or lease.is_redo else plan.reads.of_audio(lease.index)
-    return _store_and_finish(context, lease, slot, folder, _encode(context, slot, reads, encode))
+    return _store_and_finish(context, lease, slot, folder, _encode(context, slot, plan, reads, encode))
 
 
 def _encode(
-    context: ContainerContext, slot: int, reads: ByteRanges | None, encode: Callable[[LocalSource], UnitOutput]
+    context: ContainerContext,
+    slot: int,
+    plan: Plan,
+    reads: ByteRanges | None,
+    encode: Callable[[LocalSource], UnitOutput],
 ) -> UnitOutput:
     """Fetch what the unit reads and encode it; if it needs another byte, fetch the whole source and encode it again."""
-    size_bytes = context.plan.reads.size_bytes if context.plan.reads else None
+    size_bytes = plan.reads.size_bytes if plan.reads else None
     source = context.source(slot, reads if can_guard_reads() else None, size_bytes=size_bytes)
     context.progress.start_stage(slot, "encode")
     try:

@@ -13,6 +13,7 @@ from ...services.container_api.publish import FinishedUnit, finished_units, publ
 from ...transcode import (
     InconsistentOutputError,
     MediaFile,
+    Plan,
     Publication,
     TranscodeError,
     UnitKey,
@@ -40,7 +41,7 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
     made = {_key(unit): unit for unit in context.database(partial(finished_units, context.claim.job_id))}
     bad: Mapping[UnitKey, str]
     try:
-        publication = _build(context, made)
+        publication = _build(context.plan(lease), made)
     except InconsistentOutputError as error:
         bad = dict.fromkeys(error.units, f"{error.code}: {error.message}")
     else:
@@ -70,13 +71,13 @@ def _key(unit: FinishedUnit) -> UnitKey:
     return unit.index if unit.kind is UnitKind.VIDEO else audio_unit(unit.index)
 
 
-def _build(context: ContainerContext, made: Mapping[UnitKey, FinishedUnit]) -> Publication:
+def _build(plan: Plan, made: Mapping[UnitKey, FinishedUnit]) -> Publication:
     outputs = {key: UnitOutput.from_json(unit.output["media"]) for key, unit in made.items()}
 
     def url_of(key: UnitKey, file: MediaFile) -> str:
         return f"../{made[key].output['folder']}/{file.name}"
 
-    return build_publication(context.plan, outputs, url_of=url_of)
+    return build_publication(plan, outputs, url_of=url_of)
 
 
 def _store(context: ContainerContext, lease: Lease, slot: int, folder: Path, publication: Publication) -> None:

@@ -35,7 +35,6 @@ def run_unit(context: ContainerContext, lease: Lease, slot: int) -> bool:
             raise
         if not context.database(partial(replan, context.claim, lease, why=error.message)):
             raise
-        context.clear_plan()
         return False
     finally:
         remove_local(folder)

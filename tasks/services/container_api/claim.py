@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 from ...lifecycle.errors import AttemptCancelledError, BatchreelError, FencedError
@@ -79,6 +79,8 @@ class Lease:
     key_prefix: str
     is_redo: bool
     """The unit was finished before, but its output failed verification."""
+    plan_fence: int
+    """Fence of the plan that the unit is part of. It changes if the job is planned again."""
 
 
 class NothingToLease(enum.Enum):
@@ -154,14 +156,14 @@ def lease_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToLease:
     attempt = require_running_attempt(job, claim)
     if attempt is None:
         return NothingToLease.JOB_DONE
+    plan = Unit.objects.select_related("attempt").get(job=job, kind=UnitKind.PLAN)
     if taken := Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt, lease_id=lease_id).first():
-        return _lease(taken, job)
-    unit = _leasable(job).first()
+        return _lease(taken, job, plan)
+    unit = _leasable(job, attempt, plan).first()
     if unit is None:
         if Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt).exists():
             return NothingToLease.OWN_WORK_FIRST
-        planning = Unit.objects.filter(job=job, kind=UnitKind.PLAN).exclude(state=UnitState.DONE)
-        return NothingToLease.PLAN_FIRST if planning.exists() else NothingToLease.HELD_BY_OTHERS
+        return NothingToLease.HELD_BY_OTHERS if plan.state == UnitState.DONE else NothingToLease.PLAN_FIRST
     unit.job = job
     transition(
         unit,
@@ -172,10 +174,10 @@ def lease_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToLease:
         lease_id=lease_id,
         leased_at=Now(),
     )
-    return _lease(unit, job)
+    return _lease(unit, job, plan)
 
 
-def _lease(unit: Unit, job: Job) -> Lease:
+def _lease(unit: Unit, job: Job, plan: Unit) -> Lease:
     return Lease(
         unit_id=unit.pk,
         kind=UnitKind(unit.kind),
@@ -185,6 +187,7 @@ def _lease(unit: Unit, job: Job) -> Lease:
         weight_frames=unit.weight_frames,
         key_prefix=f"{job_folder(job)}/{unit_folder(unit)}",
         is_redo=bool(unit.output),
+        plan_fence=unit.fence if unit.kind == UnitKind.PLAN else plan.fence,
     )
 
 
@@ -204,22 +207,27 @@ def require_running_attempt(job: Job, claim: Claim) -> Attempt | None:
     raise FencedError(message)
 
 
-def _leasable(job: Job) -> Any:
-    """Return the free units in the order in which to lease them: plan, then media, publishing.
+def _leasable(job: Job, attempt: Attempt, plan: Unit) -> Any:
+    """Return the free units in the order in which this attempt leases them: plan, then media, publishing.
 
-    The first units of audio and video come first, because a growing playlist begins with them.
+    The first units of audio and video come first, because a growing playlist begins with them. All
+    audio units but the first may read the whole source, which the attempt that made the plan has:
+    while that one is RUNNING, they come last for others.
     """
     units = Unit.objects.select_for_update(of=("self",)).filter(job=job)
     free = Q(state=UnitState.PENDING) | Q(state=UnitState.LEASED) & (
         Q(attempt=None) | ~Q(attempt__state=AttemptState.RUNNING)
     )
     kinds = [UnitKind.PLAN]
-    if not Unit.objects.filter(job=job, kind=UnitKind.PLAN).exclude(state=UnitState.DONE).exists():
+    if plan.state == UnitState.DONE:
         kinds = [UnitKind.AUDIO, UnitKind.VIDEO]
         if not Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS).exclude(state=UnitState.DONE).exists():
             kinds = [UnitKind.PUBLISH]
+    planner = plan.attempt
+    is_others = planner is not None and planner.state == AttemptState.RUNNING and planner.pk != attempt.pk
+    comes_last = Case(When(kind=UnitKind.AUDIO, index__gt=0, then=Value(int(is_others))), default=Value(0))
     # By name, "audio" comes before "video".
-    return units.filter(free, kind__in=kinds).order_by("index", "kind")
+    return units.filter(free, kind__in=kinds).order_by(comes_last, "index", "kind")
 
 
 def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:

@@ -74,7 +74,9 @@ def finish_plan(
     the source; they become part of the event's text.
     """
     job = lock_job(claim.job_id)
-    if not _finish(job, claim, lease, output={"units": len(units)}, notes=notes):
+    # The version is also here because queries would have to unpack the whole plan for it.
+    output = {"units": len(units), "version": plan.get("version")}
+    if not _finish(job, claim, lease, output=output, notes=notes):
         return
     Job.objects.filter(pk=job.pk).update(
         plan=plan, engine=plan.get("engine", ""), encode_cost_s=encode_cost_s, duration_s=duration_s

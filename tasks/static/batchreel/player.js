@@ -82,7 +82,8 @@
     video.addEventListener("playing", outage.over);
     video.addEventListener("error", () => {
       if (isStopped) return;
-      if (video.error.code !== MediaError.MEDIA_ERR_NETWORK) return showError(FAILED);
+      // A unit may be made again, and browsers report a missing or damaged one in different ways.
+      if (!isGrowing && video.error.code !== MediaError.MEDIA_ERR_NETWORK) return showError(FAILED);
       if (video.currentTime > 0) [positionS, isPaused] = [video.currentTime, video.paused];
       outage.interrupted();
     });

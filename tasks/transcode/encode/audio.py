@@ -109,11 +109,14 @@ class _AudioEncoder:
             unsegmented.unlink(missing_ok=True)
 
     def encode_via_pcm(self, path: Path, demuxer: str, audio: AudioPlan, present: ByteRanges | None) -> MediaFile:
-        """Decode everything to samples of one format, then encode those. Raises the same errors as `encode`."""
+        """Decode everything to samples of one format, then encode those. Raises the same errors as `encode`.
+
+        They are what `encode` has up to the change: an earlier unit may end there.
+        """
         samples = self._output_dir / "audio.samples"
         try:
             arguments = _pcm_arguments(path, demuxer, audio, samples)
-            self._ffmpeg(path, arguments, output_bps=32 * audio.sample_rate_hz, present=present)
+            self._ffmpeg(path, arguments, output_bps=8 * _SAMPLE_BYTES * audio.sample_rate_hz, present=present)
             return self.encode(samples, _SAMPLES_FORMAT, replace(audio, stream=0))
         finally:
             samples.unlink(missing_ok=True)
@@ -155,11 +158,14 @@ class _Clock:
 _SAMPLES_FORMAT = "nut"
 """Its timestamps are exact to the sample."""
 
+_SAMPLE_BYTES = 2 * 4
+"""Of both channels. Floating point as in `audio_graph`: ffmpeg mixes surround to integers at a lower level."""
+
 
 def _pcm_arguments(path: Path, demuxer: str, audio: AudioPlan, samples: Path) -> list[str]:
     return [
         *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, demuxer)),
-        *("-map", f"0:{audio.stream}", "-ac", "2", "-ar", str(audio.sample_rate_hz), "-c:a", "pcm_s16le"),
+        *("-map", f"0:{audio.stream}", "-ac", "2", "-ar", str(audio.sample_rate_hz), "-c:a", "pcm_f32le"),
         *("-f", _SAMPLES_FORMAT, str(samples)),
     ]
 

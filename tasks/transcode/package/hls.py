@@ -182,21 +182,19 @@ def _playlist(track: Track, type_tag: str) -> str:
     return "\n".join([*lines, "" if is_growing else "#EXT-X-ENDLIST\n"])
 
 
-def caption_playlist(url: str, duration_s: Fraction, *, is_growing: bool = False) -> str:
-    """Return the playlist of a WebVTT file as one segment, so that cues may cross the video's segment boundaries.
-
-    It has no end while the others grow: Shaka Player 5.2 does not read the others again if one has.
-    """
+def caption_playlist(url: str, duration_s: Fraction) -> str:
+    """Return the playlist of a WebVTT file as one segment, so that cues may cross the video's segment boundaries."""
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{_VERSION}",
         f"#EXT-X-TARGETDURATION:{max(1, int(duration_s + Fraction(1, 2)))}",
         "#EXT-X-MEDIA-SEQUENCE:0",
-        GROWING_TYPE if is_growing else WHOLE_TYPE,
+        WHOLE_TYPE,
         f"#EXTINF:{float(duration_s):.6f},",
         url,
+        "#EXT-X-ENDLIST",
     ]
-    return "\n".join([*lines, "" if is_growing else "#EXT-X-ENDLIST\n"])
+    return "\n".join([*lines, ""])
 
 
 def master_playlist(

@@ -29,6 +29,8 @@ MASTER_NAME = "master.m3u8"
 DASH_NAME = "manifest.mpd"
 AUDIO_NAME = "audio"
 AUDIO_PLAYLIST_NAME = f"{AUDIO_NAME}.m3u8"
+CAPTIONS_NAME = "captions-"
+"""Begins the names of the files of captions."""
 
 _CONTENT_TYPES = {".m3u8": HLS_CONTENT_TYPE, ".mpd": DASH_CONTENT_TYPE, ".vtt": WEBVTT_CONTENT_TYPE}
 
@@ -38,7 +40,9 @@ def playlist_writers(
 ) -> dict[str, Callable[[], str]]:
     """Return a function for each playlist and caption file, by name, that returns its text.
 
-    `growing_at` is the time now (ISO 8601) if the tracks are not complete.
+    `growing_at` is the time now (ISO 8601) if the tracks are not complete. HLS has no captions then:
+    they are one segment from start to end, but target durations may only differ if the captions' list
+    has its end (RFC 8216, 6.2.4), and Shaka Player 5.2 reads none of the others again if one has.
     """
     variants = [
         Variant(track, f"{rung.name}.m3u8", i_frame_name(track), rung.width_px, rung.height_px, plan.rate)
@@ -51,17 +55,16 @@ def playlist_writers(
         )
         for number, track in enumerate(plan.captions)
     ]
+    in_hls = [] if growing_at else captions
     writers: dict[str, Callable[[], str]] = {
-        MASTER_NAME: partial(master_playlist, variants, audio, AUDIO_PLAYLIST_NAME, captions)
+        MASTER_NAME: partial(master_playlist, variants, audio, AUDIO_PLAYLIST_NAME, in_hls)
     }
     writers |= {f"{track.name}.m3u8": partial(media_playlist, track) for track in rungs}
     if not growing_at:
         writers |= {i_frame_name(track): partial(i_frame_playlist, track) for track in rungs}
     if audio is not None:
         writers[AUDIO_PLAYLIST_NAME] = partial(media_playlist, audio)
-    writers |= {
-        each.playlist: partial(caption_playlist, each.url, duration_s, is_growing=bool(growing_at)) for each in captions
-    }
+    writers |= {each.playlist: partial(caption_playlist, each.url, duration_s) for each in in_hls}
     writers[DASH_NAME] = partial(dash_manifest, variants, audio, captions, duration_s=duration_s, growing_at=growing_at)
     return writers | {each.url: partial(webvtt, each.track) for each in captions}
 
@@ -76,7 +79,7 @@ def playlists(plan: Plan, rungs: Sequence[Track], audio: Track | None) -> tuple[
 
 def caption_name(number: int) -> str:
     """Return the name of a caption track's files, without suffix."""
-    return f"captions-{number}"
+    return f"{CAPTIONS_NAME}{number}"
 
 
 def i_frame_name(track: Track) -> str:

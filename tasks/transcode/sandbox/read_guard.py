@@ -3,8 +3,8 @@
 A hole in a sparse file reads as zeros, which a demuxer may skip without an error. So the kernel asks
 this process before each read of the child (seccomp_unotify(2)): the read waits, its file and offset
 are looked up in /proc, and it is allowed only if all of its bytes are present. There is no other way to
-the bytes: all calls that read or map files are watched, io_uring is denied, and if nobody answers,
-the child's reads fail.
+the bytes: all calls that read or map files are watched, io_uring and asynchronous I/O are denied, and
+if nobody answers, the child's reads fail.
 
 Needs Linux 5.5 or newer. The cost is about 50 microseconds for each read, of which ffmpeg makes one
 for each 32 KiB.
@@ -82,6 +82,8 @@ class ReadGuard:
         self._socket, self.child_socket = socket.socketpair()
         """The child sends its listener through `child_socket`, before it executes its program."""
         self._ended = threading.Event()
+        self._is_read = False
+        """Whether a read of the guarded file was seen."""
         self._hole: EncodeError | None = None
         self._unwatched: EncodeError | None = EncodeError(READS_UNWATCHED, "Not all reads of the process were watched.")
         self._thread = threading.Thread(target=self._run, name="read-guard", daemon=True)
@@ -103,11 +105,17 @@ class ReadGuard:
             raise self._hole
 
     def raise_unless_all_was_present(self) -> None:
-        """Raise EncodeError unless every read was watched and found present. Call when the child has ended."""
+        """Raise EncodeError unless every read was watched and found present. Call when the child has ended.
+
+        Each child reads the guarded file. If none of its reads was one of that file, the file cannot be
+        recognized, as on some file systems in user space, and a hole would not have been noticed.
+        """
         self._ended.set()
         self._thread.join()
         if (error := self._hole or self._unwatched) is not None:
             raise error
+        if not self._is_read:
+            raise EncodeError(READS_UNWATCHED, "None of the process's reads was recognized as one of the source.")
 
     def _run(self) -> None:
         try:
@@ -167,6 +175,7 @@ class ReadGuard:
             found = os.stat(f"/proc/{thread}/fd/{descriptor}")  # noqa: PTH116 - thousands of times
             if (found.st_dev, found.st_ino) != self._identity:
                 return None
+            self._is_read = True
             first, end = 0, self._size_bytes
             if call == "read":
                 first = _offset(thread, descriptor)

@@ -77,6 +77,9 @@ _DENIED: dict[str, tuple[int, int]] = {
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
+    # Asynchronous I/O reads files without the calls that `watch_reads` watches.
+    "io_setup": (206, 0),
+    "io_submit": (209, 2),
     # Other processes: to create one needs clone, too. Memory and files of those of the same user.
     "fork": (57, _ABSENT),
     "vfork": (58, _ABSENT),
@@ -152,7 +155,10 @@ READS: dict[str, tuple[int, int]] = {
     "copy_file_range": (326, 285),
     "mmap": (9, 222),
 }
-"""Every system call that gets bytes out of a file, by its numbers on x86_64 and aarch64. io_uring is denied."""
+"""Every system call that gets bytes out of a file, by its numbers on x86_64 and aarch64.
+
+io_uring and asynchronous I/O are denied.
+"""
 
 _NO_FILE = 0xFFFFFFFF
 """The file descriptor -1 as the lower half of a register: memory that is mapped without a file."""

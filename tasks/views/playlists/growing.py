@@ -22,11 +22,12 @@ from django.utils.cache import patch_vary_headers
 
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobState
 from ...models import Job
-from ...selectors.growing import ListedUnits, growing, listed_units
+from ...selectors.growing import ListedUnits, growing, listed_units, was_planned_again
 from ...selectors.media_urls import media_url
 from ...storage.bucket import default_bucket
 from ...storage.keys import GROWING_PREFIX, PUBLISHED_PREFIX
 from ...transcode.package.hls import GROWING_TYPE, WHOLE_TYPE
+from ...transcode.package.playlists import CAPTIONS_NAME
 from ..access import json_error
 from .kept_texts import KeptTexts
 from .signed import SITE_SUFFIXES, contains_names, sign
@@ -64,12 +65,14 @@ def growing_playlist(request: HttpRequest, key: str, place: Place, *, content_ty
 
     Published captions are a file of any author's size, so that is a redirect to them (302).
     404 if nothing can be played yet, or the job has no such playlist; 410 if the job has ended without a
-    publication, or was planned again: a player then stops.
+    publication, or was planned again, or its plan cannot be read: a player then stops.
     """
     video_id = key.split("/")[1]
     job = Job.objects.filter(pk=place.job_id, video_id=video_id).defer("plan").first()
     if job is None or posixpath.splitext(place.name)[1] not in SITE_SUFFIXES:
         raise Http404
+    if job.state == JobState.SUCCEEDED and was_planned_again(job.pk, place.plan_fence):
+        return _planned_again()
     if job.state == JobState.SUCCEEDED and not contains_names(key):
         return HttpResponseRedirect(media_url(_published_key(job, place.name)), headers={"Cache-Control": "no-store"})
     if job.state == JobState.SUCCEEDED:
@@ -80,9 +83,20 @@ def growing_playlist(request: HttpRequest, key: str, place: Place, *, content_ty
     else:
         listed = listed_units(job.pk)
         if listed is None or listed.plan_fence != place.plan_fence:
-            return json_error(410, "PLANNED_AGAIN", "Processing has started over. Reload the page.")
-        packed = _kept.get((listed, key, signing_window(key)), lambda: _rendered(listed, key, place.name))
+            return _planned_again()
+        try:
+            packed = _kept.get((listed, key, signing_window(key)), lambda: _rendered(listed, key, place.name))
+        except _NothingYetError:
+            return json_error(404, "NOTHING_YET", "Nothing of the video can be watched yet. Reload the page later.")
     return _response(request, packed, content_type)
+
+
+class _NothingYetError(Exception):
+    """No segment can be listed."""
+
+
+def _planned_again() -> HttpResponseBase:
+    return json_error(410, "PLANNED_AGAIN", "Processing has started over. Reload the page.")
 
 
 def _response(request: HttpRequest, packed: bytes, content_type: str) -> HttpResponse:
@@ -102,6 +116,8 @@ def _rendered(listed: ListedUnits, key: str, name: str) -> bytes:
     tracks = growing(listed)
     if tracks is None:
         raise Http404
+    if not tracks.segments:
+        raise _NothingYetError
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     text = tracks.text(name, now=now)
     if text is None:
@@ -124,7 +140,9 @@ def _published_text(published_key: str, key: str) -> bytes:
     """Return a published text for players that began with a growing one, whose type must not change."""
     with default_storage.open(published_key, "rb") as file:
         text = file.read().decode()
-    return _packed(text.replace(WHOLE_TYPE, GROWING_TYPE, 1), key)
+    # Captions never had a growing one.
+    has_grown = not posixpath.basename(key).startswith(CAPTIONS_NAME)
+    return _packed(text.replace(WHOLE_TYPE, GROWING_TYPE, 1) if has_grown else text, key)
 
 
 def _packed(text: str, key: str) -> bytes:

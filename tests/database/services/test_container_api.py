@@ -110,6 +110,41 @@ def leased_again(claim: Claim, lease_id: str):  # type: ignore[no-untyped-def] #
     return lease_unit(claim, lease_id=lease_id)
 
 
+def _next_units(claim: Claim, count: int) -> list[str]:
+    leases = [leased(claim) for _ in range(count)]
+    return [f"{lease.kind.value} {lease.index}" for lease in leases]
+
+
+def test_audio_that_needs_the_whole_source_goes_to_the_container_that_has_it_when_others_help() -> None:
+    planner = claimed(submitted_attempt())
+    planned(planner, video_units=4)
+    Unit.objects.create(job_id=planner.job_id, kind="audio", index=1)
+    helper = claimed(helper_of(planner))
+    assert _next_units(helper, 3) == ["audio 0", "video 0", "video 1"]
+    assert _next_units(planner, 2) == ["audio 1", "video 2"]
+    Unit.objects.filter(kind="audio", index=1).update(state="PENDING", attempt=None)
+    # It waits for nobody.
+    assert _next_units(helper, 2) == ["video 3", "audio 1"]
+
+
+def test_audio_is_leased_in_its_turn_when_the_container_that_made_the_plan_has_ended() -> None:
+    planner = claimed(submitted_attempt())
+    planned(planner)
+    Unit.objects.create(job_id=planner.job_id, kind="audio", index=1)
+    helper = claimed(helper_of(planner))
+    _lose(planner)
+    assert _next_units(helper, 4) == ["audio 0", "video 0", "audio 1", "video 1"]
+
+
+def test_lease_names_the_plan_when_the_job_is_planned_again() -> None:
+    claim = claimed(submitted_attempt())
+    planned(claim)
+    before = leased(claim)
+    replan(claim, before, why="another engine")
+    planned(claim)
+    assert (before.plan_fence, leased(claim).plan_fence) == (1, 2)
+
+
 def test_unit_lease_is_idempotent_when_its_response_was_lost() -> None:
     claim = claimed(submitted_attempt())
     assert leased_again(claim, "mine") == leased_again(claim, "mine")

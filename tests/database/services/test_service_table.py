@@ -328,6 +328,7 @@ def _put_unit(unit: Unit, state: UnitState, fence: str, attempt: Attempt) -> Lea
         weight_frames=0,
         key_prefix="p",
         is_redo=False,
+        plan_fence=1,
     )
 
 

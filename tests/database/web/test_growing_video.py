@@ -15,6 +15,7 @@ from tasks.selectors.growing import growing as selected
 from tasks.services.container_api.finish import reject_input, replan
 from tasks.services.container_api.publish import finished_units, redo_units
 from tasks.services.requests.cancel import cancel_job
+from tasks.transcode import PLAN_VERSION
 from tests.buckets import use_new_bucket
 from tests.factories import leased, published
 from tests.growing_job import UNITS, GrowingJob
@@ -59,7 +60,8 @@ def progress(client: Client, growing: GrowingJob) -> dict[str, object]:
 def test_video_is_playable_as_far_as_its_units_are_finished_when_they_finish_in_any_order(staff: Client) -> None:
     growing = GrowingJob()
     page = f"/videos/{growing.video.pk}/"
-    assert staff.get(growing.url()).status_code == 404
+    nothing = staff.get(growing.url())
+    assert (nothing.status_code, nothing.json()["code"]) == (404, "NOTHING_YET")
     assert (progress(staff, growing)["playable_s"], progress(staff, growing)["watchable"]) == (None, "")
     assert "<video" not in text(staff, page)
     growing.finish(1, 0)
@@ -111,13 +113,18 @@ def test_captions_redirect_to_the_published_ones_when_the_job_succeeds(staff: Cl
     assert response["Location"] == f"/media/{lease.key_prefix}/captions-1.vtt"
 
 
+def redo(growing: GrowingJob, folder: str) -> None:
+    """Make the unit whose output is in this folder fail its verification."""
+    bad = next(unit for unit in finished_units(growing.claim.job_id) if unit.output["folder"] == folder)
+    redo_units(growing.claim, leased(growing.claim), bad=[(bad, "damaged")])
+
+
 @pytest.mark.parametrize("key", [1, "audio-1"], ids=["video", "audio"])
 def test_growing_playlist_does_not_shrink_when_a_unit_is_redone(staff: Client, key: UnitKey) -> None:
     growing = GrowingJob()
     growing.finish(*UNITS)
     old = posixpath.basename(growing.leases[key].key_prefix)
-    bad = next(unit for unit in finished_units(growing.claim.job_id) if unit.output["folder"] == old)
-    redo_units(growing.claim, leased(growing.claim), bad=[(bad, "damaged")])
+    redo(growing, old)
     assert (seconds(staff, growing), progress(staff, growing)["playable_s"]) == (60, 60)
     assert growing.lease() == key
     new = posixpath.basename(growing.leases[key].key_prefix)
@@ -129,6 +136,9 @@ def test_growing_playlist_does_not_shrink_when_a_unit_is_redone(staff: Client, k
     for name in names:
         assert new in text(staff, growing.url(name))
         assert old not in text(staff, growing.url(name))
+    redo(growing, new)
+    # What the redone unit had before, not what it had before the first redo.
+    assert all(new in text(staff, growing.url(name)) for name in names)
 
 
 def cancel(growing: GrowingJob) -> None:
@@ -172,6 +182,49 @@ def test_growing_playlist_ends_when_the_job_is_planned_again(staff: Client) -> N
     assert progress(staff, growing)["watchable"] != watchable
 
 
+def test_growing_playlist_ends_when_another_version_of_the_engine_made_the_plan(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = GrowingJob()
+    replan(growing.claim, growing.leases[0], why="another engine")
+    with monkeypatch.context() as newer:
+        newer.setattr("tasks.transcode.plan.plan.PLAN_VERSION", PLAN_VERSION + 1)
+        growing.make_plan()
+    growing.finish("audio", 0)
+    response = staff.get(growing.url(plan_fence=2))
+    assert (response.status_code, response.json()["code"]) == (410, "PLANNED_AGAIN")
+    assert (progress(staff, growing)["watchable"], progress(staff, growing)["playable_s"]) == ("", None)
+    assert "<video" not in text(staff, f"/videos/{growing.video.pk}/")
+
+
+def test_published_playlists_do_not_continue_another_plans_when_the_job_succeeds(staff: Client) -> None:
+    growing = GrowingJob()
+    replan(growing.claim, growing.leases[0], why="another engine")
+    growing.make_plan()
+    growing.finish(*UNITS)
+    growing.publish()
+    response = staff.get(growing.url("480p.m3u8", plan_fence=1))
+    assert (response.status_code, response.json()["code"]) == (410, "PLANNED_AGAIN")
+    assert "#EXT-X-ENDLIST" in text(staff, growing.url("480p.m3u8", plan_fence=2))
+    # What is published stays watchable when the rows of its units are gone.
+    Unit.objects.all().delete()
+    assert "#EXT-X-ENDLIST" in text(staff, growing.url("480p.m3u8", plan_fence=2))
+
+
+def test_captions_are_offered_in_hls_when_the_job_has_published(staff: Client) -> None:
+    growing = GrowingJob(captions=True)
+    growing.finish(*UNITS)
+    assert "SUBTITLES" not in text(staff, growing.url())
+    assert staff.get(growing.url("captions-0.m3u8")).status_code == 404
+    assert text(staff, growing.url("captions-0.vtt")).startswith("WEBVTT")
+    growing.publish()
+    assert 'URI="captions-0.m3u8"' in text(staff, growing.url())
+    # Only a list of type VOD may have another target duration than the others (RFC 8216, 6.2.4).
+    captions = text(staff, growing.url("captions-0.m3u8"))
+    assert ("TYPE:VOD" in captions, "#EXT-X-ENDLIST" in captions) == (True, True)
+    assert "TYPE:EVENT" in text(staff, growing.url("480p.m3u8"))
+
+
 def test_growing_playlist_is_not_served_when_the_video_is_not_the_users(
     client: Client, django_user_model: type[User]
 ) -> None:
@@ -187,7 +240,8 @@ def test_growing_playlist_is_not_served_when_the_video_was_deleted(staff: Client
     growing = GrowingJob()
     growing.finish("audio", 0)
     growing.video.delete()
-    assert staff.get(growing.url()).status_code == 404
+    response = staff.get(growing.url())
+    assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("name", ["720p.m3u8", "480p.mp4", "manifest.json", "poster.jpg", "master"])
@@ -282,11 +336,11 @@ def test_units_are_parsed_once_when_many_viewers_reload_the_playlists(
     text(staff, growing.url("480p.m3u8"))
     with django_assert_num_queries(5) as again:
         text(staff, growing.url("480p.m3u8"))
-    assert not any('"output"' in query["sql"] for query in again.captured_queries)
+    assert not any('"output" FROM' in query["sql"] for query in again.captured_queries)
     growing.finish(1)
     with django_assert_num_queries(6) as grown:
         text(staff, growing.url("480p.m3u8"))
-    (outputs,) = [query["sql"] for query in grown.captured_queries if '"output"' in query["sql"]]
+    (outputs,) = [query["sql"] for query in grown.captured_queries if '"output" FROM' in query["sql"]]
     assert str(Unit.objects.get(kind="video", index=1).pk) in outputs
     assert str(Unit.objects.get(kind="video", index=0).pk) not in re.findall(r"\d+", outputs.partition("WHERE")[2])
 

@@ -117,20 +117,28 @@ def test_master_offers_the_published_tracks_when_one_unit_is_done() -> None:
 
     def without_rates(text: str) -> list[str]:
         return [
-            re.sub(r"(AVERAGE-)?BANDWIDTH=\d+,?", "", line)
+            re.sub(r"(AVERAGE-)?BANDWIDTH=\d+,?|,SUBTITLES=.*", "", line)
             for line in text.splitlines()
-            if not line.startswith(("#EXT-X-I-FRAME", "#EXT-X-START"))
+            if not line.startswith(("#EXT-X-I-FRAME", "#EXT-X-START", "#EXT-X-MEDIA:TYPE=SUBTITLES"))
         ]
 
     assert without_rates(growing) == without_rates(published)
     assert "#EXT-X-START:TIME-OFFSET=0" in growing
     for rung, line in zip(plan.rungs, re.findall(r"[:,]BANDWIDTH=(\d+)", growing), strict=True):
         assert int(line) >= rung.maxrate_bps
-    captions = _text(_grow(plan, _only(outputs, 0, "audio")), "captions-0.m3u8")
-    assert "#EXT-X-PLAYLIST-TYPE:EVENT" in captions
-    # Shaka Player reads none of the playlists again if one of them has an end.
-    assert "#EXT-X-ENDLIST" not in captions
-    assert _text(_grow(plan, _only(outputs, 0, "audio")), "captions-0.vtt").startswith("WEBVTT")
+
+
+def test_captions_are_left_out_of_hls_when_units_are_missing() -> None:
+    plan = _plan()
+    outputs = made_outputs(plan)
+    for growing in (_grow(plan, _only(outputs, 0, "audio")), _grow(plan, outputs)):
+        assert "SUBTITLES" not in _text(growing, "master.m3u8")
+        assert growing.text("captions-0.m3u8", now=NOW) is None
+        # All lists of one master have the same target duration (RFC 8216, 6.2.4).
+        lists = [*(f"{rung.name}.m3u8" for rung in plan.rungs), "audio.m3u8"]
+        assert {re.findall(r"TARGETDURATION:(\d+)", _text(growing, name))[0] for name in lists} == {"6"}
+        assert "captions-0.vtt" in _text(growing, "manifest.mpd")
+        assert _text(growing, "captions-0.vtt").startswith("WEBVTT")
 
 
 def test_manifest_is_dynamic_with_the_published_timing_when_units_are_missing() -> None:
