@@ -91,6 +91,7 @@ def _submitted(number: int) -> list[str]:
                 state="SUBMITTED",
                 vcpus=2,
                 memory_mib=512,
+                timeout_s=bridge_settings().attempt_timeout_s,
                 batch_job_name=_name(job.pk),
                 batch_job_id=batch_job_id,
             )
