@@ -167,6 +167,7 @@ def test_manage_and_demo_use_the_same_servers_when_the_site_runs(site: DevSite, 
     assert "Task batchreel." not in site.log_path.read_text(), "ticks are logged"
 
 
+@pytest.mark.long
 def test_dev_site_leaves_no_process_when_it_is_killed(site: DevSite) -> None:
     os.kill(site.process.pid, signal.SIGKILL)
     wait_for(site.has_ended, limit_s=END_LIMIT_S, what="the end of all processes that scripts/dev started")

@@ -176,6 +176,7 @@ def test_stack_starts_no_server_when_the_environment_names_all_of_them(stack: St
     assert not [line for line in stack.find().values() if "lifeline.py" in line]
 
 
+@pytest.mark.long
 def test_stack_responds_to_boto3_when_the_proxy_variables_name_a_dead_proxy(stack: StackProcesses) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"), nowhere)

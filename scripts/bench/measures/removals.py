@@ -17,7 +17,8 @@ from django.db.models.functions import Now
 
 from scripts.bench.measures.history import migrate
 from tasks.batch.aws import aws_batch, batch_client
-from tasks.batch.errors import BatchError
+from tasks.batch.definition import render
+from tasks.batch.errors import BatchThrottledError
 from tasks.batch.port import Submission
 from tasks.conf import bridge_settings
 from tasks.models import Attempt, Job, Tick, Video
@@ -44,6 +45,8 @@ def measured(active: int, objects: int) -> list[dict[str, Any]]:
 
 
 def _reaped(active: int) -> list[dict[str, Any]]:
+    batch = batch_client(retry=True)
+    batch.register_job_definition(**render(bridge_settings(), region=batch.meta.region_name))
     ids = _submitted(active + CANCELLED)
     Attempt.objects.filter(batch_job_id__in=ids[:CANCELLED]).update(
         state="CANCELLED", reason="CANCELLED", ended_at=Now(), counted=False
@@ -52,7 +55,7 @@ def _reaped(active: int) -> list[dict[str, Any]]:
     with ThreadPoolExecutor(THREADS) as pool:
         orphans = set(pool.map(lambda _: _submit(uuid.uuid4()), range(ORPHANS)))
     time.sleep(bridge_settings().orphan_grace_s + 1)
-    calls = _counted(batch_client(retry=True), "batch")
+    calls = _counted(batch, "batch")
     rows = []
     for number in range(1, MAX_TICKS + 1):
         calls.clear()
@@ -88,6 +91,7 @@ def _submitted(number: int) -> list[str]:
                 state="SUBMITTED",
                 vcpus=2,
                 memory_mib=512,
+                timeout_s=bridge_settings().attempt_timeout_s,
                 batch_job_name=_name(job.pk),
                 batch_job_id=batch_job_id,
             )
@@ -112,7 +116,7 @@ def _submit(job_id: uuid.UUID) -> str:
     while True:
         try:
             return aws_batch().submit(submission)
-        except BatchError:  # throttled at AWS's quota
+        except BatchThrottledError:
             time.sleep(0.2)
 
 

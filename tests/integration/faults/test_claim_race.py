@@ -73,7 +73,7 @@ def stack() -> Iterator[ExitStack]:
 @pytest.mark.parametrize(
     ("processes", "jobs", "rounds"),
     [
-        (4, 100, 2),
+        (4, 50, 2),
         pytest.param(16, 1_000, 20, marks=[pytest.mark.long, pytest.mark.timeout(20 * ROUND_LIMIT_S)]),
     ],
 )
