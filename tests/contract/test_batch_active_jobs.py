@@ -35,15 +35,15 @@ def test_listing_shows_every_unfinished_job_when_it_is_read_page_by_page(jobs: J
         seen += [job.batch_job_id for job in page.jobs]
         positions.append(page.next_position)
     assert seen == [waiting, running]
-    assert positions == ["PENDING", "RUNNABLE", "STARTING", "RUNNING", ""]
+    assert positions == ["0 PENDING", "0 RUNNABLE", "0 STARTING", "0 RUNNING", ""]
 
 
 def test_listing_begins_the_status_again_when_aws_rejects_the_position(jobs: Jobs) -> None:
     waiting = jobs.submit_waiting("waiting")
     jobs.wait_for_status(waiting, "RUNNABLE")
-    page = aws_batch().list_active(position="RUNNABLE no-longer-valid")
+    page = aws_batch().list_active(position="0 RUNNABLE no-longer-valid")
     assert [job.batch_job_id for job in page.jobs] == [waiting]
-    assert page.next_position == "STARTING"
+    assert page.next_position == "0 STARTING"
 
 
 def test_listing_continues_with_the_other_queues_when_one_does_not_exist(jobs: Jobs, settings: Settings) -> None:
