@@ -40,6 +40,9 @@ SOURCES = {
     "VP9": ("a.webm", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"),
     "ProRes": ("a.mov", "-c:v", "prores_ks", "-profile:v", "0", "-c:a", "pcm_s16le"),
 }
+LOADED_AGAIN = "console: hls.js: bufferAppendNoProgress"
+"""hls.js 1.7 reports, and does nothing else, if a segment that it loads once more adds nothing to the buffer."""
+
 PLAYERS = {
     "hls.js": ("hlsjs", "master.m3u8"),
     "Shaka Player with HLS": ("shaka", "master.m3u8"),
@@ -150,11 +153,15 @@ def test_players_play_a_growing_video_from_its_start_to_its_end_when_it_is_publi
     for page in with_captions.values():
         page.evaluate("control.showCaptions()")
     grow(pages, growing, 1, 2, "audio-1")
-    # Seeks in what is made, forwards and back.
+    # Seeks in what is made, forwards and back; paused, or a busy machine would show a later frame.
+    for page in pages.values():
+        page.evaluate("video.pause()")
     for number in (75, 12, 33):
         for label, page in pages.items():
             found = page.evaluate("([to, bits]) => seek(to, bits)", [(number + 0.5) / RATE, BITS])
             assert abs(found["number"] - number) <= 1, label
+    for page in pages.values():
+        page.evaluate("() => { void video.play(); }")
     for place, units in ((2, (3,)), (0, (4, 5)), (1, (6, 7))):
         for page in pages.values():
             page.evaluate(f"control.choose({place})")
@@ -205,7 +212,7 @@ def test_page_plays_a_growing_video_to_its_end_when_it_is_published_meanwhile(
     page.evaluate("() => { player.playbackRate = 8; }")
     browsing.wait_until("player.ended")
     assert page.evaluate("[window.isSamePage, player.played.length, player.played.start(0)]") == [True, 1, 0]
-    assert set(browsing.problems) <= STALLED
+    assert set(browsing.problems) <= STALLED | {LOADED_AGAIN}
 
 
 def cancel(growing: GrowingJob) -> set[str]:
