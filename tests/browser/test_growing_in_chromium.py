@@ -131,6 +131,16 @@ def grow(pages: dict[str, Page], growing: GrowingJob, *units: UnitKey) -> None:
     until(pages, f"bufferedAheadS() > {edge_s} - video.currentTime - 0.2")
 
 
+def seek_while_paused(pages: dict[str, Page], *numbers: int) -> None:
+    """Seek to these frames, forwards and back. While it plays, a busy machine would show a later frame."""
+    for label, page in pages.items():
+        page.evaluate("video.pause()")
+        for number in numbers:
+            found = page.evaluate("([to, bits]) => seek(to, bits)", [(number + 0.5) / RATE, BITS])
+            assert abs(found["number"] - number) <= 1, label
+        page.evaluate("() => { void video.play(); }")
+
+
 @pytest.mark.parametrize(
     "source", ["HEVC", pytest.param("VP9", marks=pytest.mark.long), pytest.param("ProRes", marks=pytest.mark.long)]
 )
@@ -153,15 +163,7 @@ def test_players_play_a_growing_video_from_its_start_to_its_end_when_it_is_publi
     for page in with_captions.values():
         page.evaluate("control.showCaptions()")
     grow(pages, growing, 1, 2, "audio-1")
-    # Seeks in what is made, forwards and back; paused, or a busy machine would show a later frame.
-    for page in pages.values():
-        page.evaluate("video.pause()")
-    for number in (75, 12, 33):
-        for label, page in pages.items():
-            found = page.evaluate("([to, bits]) => seek(to, bits)", [(number + 0.5) / RATE, BITS])
-            assert abs(found["number"] - number) <= 1, label
-    for page in pages.values():
-        page.evaluate("() => { void video.play(); }")
+    seek_while_paused(pages, 75, 12, 33)
     for place, units in ((2, (3,)), (0, (4, 5)), (1, (6, 7))):
         for page in pages.values():
             page.evaluate(f"control.choose({place})")
