@@ -230,7 +230,7 @@ def delete(growing: GrowingJob) -> set[str]:
     return {"The video was deleted. What follows cannot be watched.", "The video is no longer available."}
 
 
-@pytest.mark.parametrize("end", [cancel, delete])
+@pytest.mark.parametrize("end", [pytest.param(cancel, marks=pytest.mark.long), delete])
 def test_page_stops_the_player_with_a_message_when_the_job_ends_before_the_video_is_made(
     end: Callable[[GrowingJob], set[str]], browsing: Browsing, transcoded: Callable[[str], Transcoded]
 ) -> None:
