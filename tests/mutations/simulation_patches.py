@@ -82,6 +82,6 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
         file="tasks/services/ticks/submit.py",
         old="        summary.ambiguous += 1\n",
         new="        defer_submission(attempt, wait_s=0)\n        summary.ambiguous += 1\n",
-        tests=(f"{_BY_SEED}[2]",),
+        tests=(f"{_BY_SEED}[5]",),
     ),
 )
