@@ -147,6 +147,7 @@ def test_dev_site_plays_an_upload_and_leaves_no_process_when_interrupted(site: D
     assert "No process is left running" in site.log_path.read_text()
 
 
+@pytest.mark.long
 def test_manage_and_demo_use_the_same_servers_when_the_site_runs(site: DevSite, folder: Path, tmp_path: Path) -> None:
     def run(script: str, *arguments: str | Path) -> str:
         command = [PROJECT_ROOT / "scripts" / script, *arguments, "--state", folder / "state"]

@@ -98,6 +98,7 @@ def test_doctor_from_batch_names_the_part_when_it_fails_in_a_container(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.long
 def test_doctor_from_batch_reports_it_when_role_privileges_are_wrong(
     definition_with: Callable[..., dict[str, str]], program_environment: dict[str, str]
 ) -> None:

@@ -163,6 +163,7 @@ def test_listener_is_noticed_dead_when_it_is_killed(
     assert ran.returncode == 1
 
 
+@pytest.mark.long
 def test_each_event_is_written_once_when_three_listeners_receive_them(listen: Any, events: BatchEventQueue) -> None:
     attempts = [submitted_attempt() for _ in range(8)]
     for number in range(3):

@@ -93,6 +93,7 @@ def dashboard(site_environment: dict[str, str]) -> Iterator[Dashboard]:
 
 
 @pytest.mark.usefixtures("running_site")
+@pytest.mark.long
 def test_dashboard_lists_the_tasks_of_a_video_when_credentials_are_right(
     dashboard: Dashboard, short_clip: Path
 ) -> None:

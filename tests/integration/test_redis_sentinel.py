@@ -49,6 +49,7 @@ def submit_ticks() -> int:
 
 
 @pytest.mark.usefixtures("wakeups_are_sent")
+@pytest.mark.long
 def test_ticks_and_wakeups_continue_when_the_master_and_a_sentinel_are_killed(
     sentinel_redis: SentinelRedis, running_site: RunningSite, settings: Settings
 ) -> None:

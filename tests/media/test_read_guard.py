@@ -106,7 +106,7 @@ def test_reads_are_unwatched_when_the_file_is_not_recognized(file: Path) -> None
 
 def test_child_does_not_continue_when_nobody_watches_its_reads(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_guard, "_RECEIVE", 0)
-    with pytest.raises(EncodeError, match="READS_UNWATCHED.*cannot be watched"):
+    with pytest.raises(EncodeError, match=r"READS_UNWATCHED.*cannot be watched"):
         read_in_child(file, "read", 0, KIB)
 
 
@@ -115,5 +115,5 @@ def test_child_is_not_started_when_the_guard_does_not_listen(file: Path, monkeyp
         raise ConnectionResetError(104, "the guard has ended")
 
     monkeypatch.setattr(read_guard.ReadGuard, "_listener", refuse)
-    with pytest.raises(EncodeError, match="READS_UNWATCHED.*cannot be watched"):
+    with pytest.raises(EncodeError, match=r"READS_UNWATCHED.*cannot be watched"):
         read_in_child(file, "read", 0, KIB)

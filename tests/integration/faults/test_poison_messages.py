@@ -63,6 +63,7 @@ POISONS = {
 }
 
 
+@pytest.mark.long
 def test_poison_message_is_delivered_once_when_no_worker_can_process_it(
     running_site: RunningSite, batch_client: BatchClient
 ) -> None:

@@ -53,6 +53,7 @@ def pending_jobs(dedicated_redis: DedicatedRedis, *, count: int) -> list[Video]:
 
 
 @pytest.mark.usefixtures("wakeups_are_sent")
+@pytest.mark.long
 def test_jobs_succeed_once_when_redis_loses_all_data_with_fifty_pending(
     dedicated_redis: DedicatedRedis, running_site: RunningSite, batch_client: BatchClient
 ) -> None:

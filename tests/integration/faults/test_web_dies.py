@@ -77,6 +77,7 @@ def test_committed_upload_succeeds_once_when_web_dies_before_its_response(
 
 
 @pytest.mark.usefixtures("running_site")
+@pytest.mark.long
 def test_upload_leaves_nothing_when_web_is_killed_before_its_commit(
     *,
     site_environment: dict[str, str],
