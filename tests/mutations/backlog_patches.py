@@ -147,7 +147,7 @@ BACKLOG_PATCHES: tuple[Patch, ...] = (
         file=_GRANT,
         old="    Turn.RETRY: \"job.fence > 0 AND job.priority = 'upload'\",\n",
         new='    Turn.RETRY: "job.priority IS NULL",\n',
-        tests=(f"{_SERVICES}/test_grant.py::test_reclaimed_job_is_submitted_next_when_20000_lectures_were_imported",),
+        tests=(f"{_SERVICES}/test_grant_reserve.py::test_reclaimed_upload_is_next_when_other_uploads_wait",),
     ),
     Patch(
         name="uploads starve while retries never end",

@@ -320,8 +320,8 @@ TICK_PATCHES: tuple[Patch, ...] = (
         name="unchanged rows are written by every tick",
         promise=13,
         file="tasks/services/ticks/observe.py",
-        old="    if not is_news(attempt, seen):\n        return False\n",
-        new="",
+        old="    return _differs(attempt, seen) or _is_due_for_conclusion(attempt, seen)\n",
+        new="    return True\n",
         tests=(
             "tests/integration/test_pipeline_once.py::test_tick_makes_three_calls_and_no_write_when_250_jobs_are_unchanged",
         ),

@@ -15,7 +15,7 @@ from tasks.services.ticks.grant import current_limits, grant_due, live_attempts_
 from tasks.services.ticks.observe import observe
 from tasks.services.ticks.submit import submit_due
 from tests.backlog import add_jobs
-from tests.factories import ScriptedBatch, age, uploaded_video
+from tests.factories import ScriptedBatch, age, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -43,6 +43,17 @@ def test_upload_is_submitted_next_when_a_zone_lost_a_hundred_bulk_jobs(
     upload = uploaded_video()
     submit_due(batch=batch)
     assert Attempt.objects.filter(job__video=upload).exists()
+
+
+def test_reclaimed_upload_is_next_when_other_uploads_wait(batch: ScriptedBatch) -> None:
+    reclaimed = submitted_attempt(uploaded_video(), batch=batch)
+    batch.set_observation(reclaimed, BatchStatus.FAILED, status_reason="Your Spot Task was interrupted.")
+    observe(batch=batch, tick=0)
+    for number in range(20):
+        uploaded_video(title=f"waits longer {number}")
+    age(Job, "next_attempt_at", seconds=60)
+    grant_due(limit=2)
+    assert Attempt.objects.filter(job=reclaimed.job_id, number=2).exists()
 
 
 def test_reclaimed_bulk_jobs_are_next_when_other_bulk_jobs_wait(batch: ScriptedBatch, settings: Settings) -> None:
