@@ -15,7 +15,7 @@ import threading
 import uuid
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from django.conf import settings as django_settings
@@ -257,17 +257,31 @@ def test_upload_continues_when_the_storage_reports_a_request_timeout(large_file:
     assert next(stalls) > 2
 
 
+CONFLICT = {"errors": ["Reload the page."], "code": "CONFLICT"}
+"""The response to a request that was carried out before, and whose response was lost."""
+
+
 @pytest.mark.parametrize("size_mib", [8])
-def test_upload_continues_when_a_proxy_limits_the_rate_of_requests(large_file: Path, bucket_site: BucketSite) -> None:
+@pytest.mark.parametrize(
+    ("url", "response"),
+    [
+        ("**/complete/", {"status": 429, "body": "Too Many Requests"}),
+        ("**/uploads/", {"status": 409, "json": CONFLICT}),
+    ],
+    ids=["a proxy's rate limit", "a conflict with itself"],
+)
+def test_upload_continues_when_a_request_is_rejected_once(
+    url: str, response: dict[str, Any], large_file: Path, bucket_site: BucketSite
+) -> None:
     page, requests = bucket_site.browsing.page, itertools.count()
 
     def handle(route: Route) -> None:
         if next(requests) < 1:
-            route.fulfill(status=429, body="Too Many Requests")
+            route.fulfill(**response)
         else:
             route.continue_()
 
-    page.route("**/complete/", handle)
+    page.route(url, handle)
     choose_and_send(bucket_site, large_file)
     page.wait_for_url("**/videos/**")
     assert Video.objects.get().source_complete
@@ -293,25 +307,6 @@ def test_upload_continues_when_the_computer_slept_for_a_night(large_file: Path, 
     page.clock.fast_forward("08:00:00")
     page.wait_for_url("**/videos/**")
     assert Video.objects.get().source_complete
-
-
-@pytest.mark.parametrize("size_mib", [8])
-def test_upload_begins_when_it_conflicts_with_its_own_request_whose_response_was_lost(
-    large_file: Path, bucket_site: BucketSite
-) -> None:
-    page, conflicts = bucket_site.browsing.page, itertools.count()
-
-    def handle(route: Route) -> None:
-        if next(conflicts) < 1:
-            route.fulfill(status=409, json={"errors": ["Reload the page."], "code": "CONFLICT"})
-        else:
-            route.continue_()
-
-    page.route("**/uploads/", handle)
-    choose_and_send(bucket_site, large_file)
-    page.wait_for_url("**/videos/**")
-    assert Video.objects.get().source_complete
-    assert next(conflicts) > 1
 
 
 @pytest.mark.parametrize("size_mib", [8])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import uuid
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from tasks.models import Attempt
     from tests.integration.container_processes import Run
+
+LOG_TAIL_CHARACTERS = 20_000
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +129,10 @@ def site_environment(fast_settings: BridgeSettings, program_environment: dict[st
 
 @pytest.fixture
 def running_site(site_environment: dict[str, str], tmp_path: Path) -> Iterator[RunningSite]:
-    """Yield a running Celery worker and beat; beat writes the schedule entries of the fast settings itself."""
+    """Yield a running Celery worker and beat; beat writes the schedule entries of the fast settings itself.
+
+    If the test fails, pytest shows the end of their logs.
+    """
     worker, beat = worker_process(site_environment, tmp_path), beat_process(site_environment, tmp_path)
     try:
         site = RunningSite(worker=CeleryTestWorker(worker, app=celery_app), beat=CeleryTestNode(beat, app=celery_app))
@@ -136,6 +142,7 @@ def running_site(site_environment: dict[str, str], tmp_path: Path) -> Iterator[R
     finally:
         for process in (beat, worker):
             process.teardown()
+            sys.stdout.write(f"-- {process.name} --\n{process.logs()[-LOG_TAIL_CHARACTERS:]}\n")
 
 
 @pytest.fixture

@@ -25,9 +25,12 @@ JOB_LIMIT_S = 60.0
 
 
 def upload(clip: Path, *, title: str = "Lecture 1") -> Video:
-    """Save a video with its source, as any Django application would."""
+    """Save a video with its source in a transaction, as most Django applications do.
+
+    Without one, a tick may request the job between the insert and its signal, and no wake-up is sent.
+    """
     video = Video(title=title)
-    with clip.open("rb") as content:
+    with clip.open("rb") as content, transaction.atomic():
         video.source.save(clip.name, File(content))
     return video
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -15,6 +16,7 @@ from tasks.models import Attempt, Event, Job, Video
 from tests.docker_engine import image_under_test
 from tests.integration.batch_responses import describe, log_lines
 from tests.integration.docker_site import bucket_storages, make_bucket, register_docker_definition
+from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.pipeline_videos import event_kinds, read_manifest, upload, wait_for_attempt, wait_for_end
 from tests.media.clips import make_clip
 from tests.polling import wait_for
@@ -57,9 +59,10 @@ def fast_definition(bucket: str, fast_definition: str, batch_client: BatchClient
 
 @pytest.fixture
 def site_environment(bucket: str, site_environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment of worker and beat."""
+    """Return the environment of worker and beat. A slow exit of the container is not cut short here."""
+    calm = {"BATCHREEL": json.dumps({**FAST_SETTINGS, "succeeded_grace_s": 60})}
     files = {"STORAGE_BUCKET": bucket, "STORAGE_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"]} if bucket else {}
-    return {**site_environment, **files}
+    return {**site_environment, **calm, **files}
 
 
 def test_every_hop_is_recorded_when_an_uploaded_video_becomes_playable(

@@ -113,11 +113,11 @@ class _Hashable(SimpleNamespace):
 
 
 def test_body_is_received_before_a_thread_gets_it_when_the_setting_allows_its_size(
-    worker: BufferingWorker, settings: Settings
+    worker: BufferingWorker, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BATCHREEL = {**settings.BATCHREEL, "body_limit_bytes": 8 * 1024 * 1024}
     passed_on: list[bool] = []
-    worker._pass_on = lambda _conn, *, is_whole: passed_on.append(is_whole)  # type: ignore[method-assign]  # no threads
+    monkeypatch.setattr(worker, "_pass_on", lambda _conn, *, is_whole: passed_on.append(is_whole))
     for size_bytes in (8 * 1024 * 1024, 8 * 1024 * 1024 + 1):
         head = bytearray(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size_bytes)
         worker._read_head(SimpleNamespace(), _Incoming(head, deadline_s=0.0))

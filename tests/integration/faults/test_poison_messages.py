@@ -96,6 +96,7 @@ def test_wakeup_runs_once_and_its_job_succeeds_when_it_kills_its_process(
     running_site: RunningSite, batch_proxy: BatchProxy, batch_client: BatchClient
 ) -> None:
     running_site.beat.kill("SIGKILL")
+    wait_for(lambda: not queued_count() and not unacked_count(), what="the end of the last ticks")
     batch_proxy.withhold_next("submitjob", Withheld.REQUEST)
     with send_wakeups_to(os.environ["REDIS_URL"]):
         videos = [uploaded_video()]
