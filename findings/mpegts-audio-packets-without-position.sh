@@ -4,7 +4,7 @@
 # Versions: av 16.0.1 (PyAV, with its own FFmpeg 8), files made by FFmpeg 7.0 of imageio-ffmpeg 0.6.0.
 # Expected: each packet of a container on disk has `pos`, as in MP4 and Matroska; or none has, as in a raw stream.
 # Seen:     video packets have one each. Of 432 AAC packets 400 have none, of 288 AC-3 packets 246, of 383 MP2 packets 191: FFmpeg's
-#           muxer puts several audio frames into a PES packet, and the demuxer's parser knows only where the PES packet began.
+#           muxer puts several audio frames into a PES packet, and only the beginning of a PES packet has a position.
 #           The same packets in Matroska and MP4 all have a position.
 # So:       an index of byte ranges made from `packet.pos` is right for video and has holes for audio: take the last known position
 #           before a packet as its start, and the next known one as its end. A sum over "packets with pos" counts a tenth of them.

@@ -431,9 +431,9 @@ class BridgeSettings:
     container exits before it would be replaced."""
 
     fetch_connections: int = 8
-    """Maximum number of connections over which a container fetches its source at a time, or reads the
-    objects back before publishing, because one rarely fills a machine's network. Beyond 10, the size of
-    botocore's pool, each request opens a new one."""
+    """Maximum number of connections over which a slot of a container fetches what its unit reads, or the
+    container reads the objects back before publishing, because one rarely fills a machine's network.
+    Beyond 10 of all slots, the size of botocore's pool, each request opens a new one."""
 
     fetch_range_mib: int = 16
     """MiB of each request. Amazon S3 advises 8 to 16 ("Performance design patterns")."""

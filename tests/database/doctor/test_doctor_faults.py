@@ -586,7 +586,7 @@ def legacy_entry_remains(_: Site) -> None:
 Plant = Callable[[Site], Any]
 
 FAULTS: list[tuple[Plant, str, Status, str, str]] = [
-    (no_queue, "queue", FAILED, "has no queue no-such-queue", "VIDEO_BATCH_..._QUEUE"),
+    (no_queue, "queue", FAILED, "has no queue no-such-queue", "VIDEO_BATCH_JOB_QUEUE"),
     (unknown_setting, "settings", FAILED, "batchreel.E010", "heartbeat_s"),
     (migration_missing, "migrations", FAILED, "batchreel.00", "manage.py migrate"),
     (row_locks_have_no_timeout, "row locks", WARNING, "locked forever", "idle_in_transaction_session_timeout"),
