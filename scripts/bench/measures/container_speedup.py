@@ -31,8 +31,9 @@ from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 if TYPE_CHECKING:
     from datetime import datetime
 
-STAND_IN_S = 5
-"""Seconds that the stand-in encoder sleeps for each video unit, as if it needed that much CPU time."""
+STAND_IN_FRAME_S = 0.006
+"""Seconds that the stand-in encoder sleeps for each frame that it encodes, warm-up and look-ahead frames
+included, as if it needed that much CPU time."""
 
 _LIMIT_S = 1800
 _TICK_S = 0.5
@@ -46,7 +47,7 @@ class _Case:
     targets: tuple[float | None, ...]
     source: tuple[str, ...]
     """ffmpeg's arguments that make the source."""
-    sleep_s: int = 0
+    frame_sleep_s: float = 0
 
 
 _CASES = (
@@ -54,8 +55,8 @@ _CASES = (
         name="sleeps",
         counts=(1, 2, 4),
         targets=(None, 1.9, 3.7),
-        source=("-f", "lavfi", "-i", "testsrc2=size=96x54:rate=5:duration=3600"),
-        sleep_s=STAND_IN_S,
+        source=("-f", "lavfi", "-i", "testsrc2=size=96x54:rate=15:duration=3600"),
+        frame_sleep_s=STAND_IN_FRAME_S,
     ),
     _Case(
         name="encodes",
@@ -66,11 +67,11 @@ _CASES = (
                 "-f",
                 "lavfi",
                 "-i",
-                "testsrc2=size=854x480:rate=25:duration=600",
+                "testsrc2=size=854x480:rate=25:duration=180",
                 "-f",
                 "lavfi",
                 "-i",
-                "sine=duration=600",
+                "sine=duration=180",
             ),
             *("-c:a", "aac"),
         ),
@@ -93,7 +94,7 @@ def _rows(case: _Case, folder: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     alone_s = 0.0, 0.0
     for count, target in zip(case.counts, case.targets, strict=True):
-        job = _finished(source, count, _stand_in(folder, case.sleep_s))
+        job = _finished(source, count, _stand_in(folder, case.frame_sleep_s))
         claimed, planned, encoded, published = _times(job)
         times_s = (published - claimed).total_seconds(), (encoded - planned).total_seconds()
         alone_s = alone_s if rows else times_s
@@ -113,12 +114,13 @@ def _rows(case: _Case, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _stand_in(folder: Path, sleep_s: int) -> str:
+def _stand_in(folder: Path, frame_sleep_s: float) -> str:
     """Return an ffmpeg that sleeps before it encodes video. It cannot start processes, so it becomes ffmpeg."""
-    script = folder / f"ffmpeg-{sleep_s}"
+    script = folder / f"ffmpeg-{frame_sleep_s}"
     script.write_text(
-        f"#!{Path(sys.executable).resolve()} -IS\nimport os, sys, time\n"
-        f'if "libx264" in sys.argv:\n    time.sleep({sleep_s})\n'
+        f"#!{Path(sys.executable).resolve()} -IS\nimport os, re, sys, time\n"
+        r'unit = re.search(r"trim=start_pts=(\d+):end_pts=(\d+)\[grid\]", " ".join(sys.argv))'
+        f"\nif unit:\n    time.sleep((int(unit[2]) - int(unit[1])) * {frame_sleep_s})\n"
         f'os.execv("{ffmpeg_binary()}", ["ffmpeg", *sys.argv[1:]])\n'
     )
     script.chmod(0o755)
