@@ -18,6 +18,12 @@ first 12 s together. In a shorter video, the warm-up frames of another unit woul
 
 _LONG_SEGMENTS = 20
 
+_LEAST_SEGMENTS = 2
+"""Length of the last units, at least: below it, warm-up and look-ahead frames cost more than half of a unit."""
+
+_EXTRA_SHARE = 0.08
+"""Most of the CPU time that shorter units may cost, compared with the longest ones."""
+
 _SPREAD = (1.0, 0.85, 1.1, 0.95, 1.2, 0.9, 1.05)
 """Units of one length do not take the same time. Without this, the best schedule would be one in which
 all slots end together, but which takes another round as soon as one of them is late.
@@ -37,8 +43,16 @@ def first_segments(segments: int, profile: Profile, *, slots: int, extra_segment
     if not slots:
         return _divided(segments, longest, ramp)
     ways = [_divided(segments, length, ramp) for length in range(longest, shortest - 1, -1)]
-    ways += [_tapered(segments, profile, least, slots, ramp) for least in range(shortest, -(-shortest // 3), -1)]
-    return min(ways, key=lambda firsts: _needed(firsts, segments, slots=slots, extra_segments=extra_segments))
+    ways += [_tapered(segments, profile, least, slots, ramp) for least in range(shortest, _LEAST_SEGMENTS - 1, -1)]
+    allowed_share = _extra_share(ways[0], segments, extra_segments) + _EXTRA_SHARE
+    affordable = [firsts for firsts in ways if _extra_share(firsts, segments, extra_segments) <= allowed_share]
+    return min(affordable, key=lambda firsts: _needed(firsts, segments, slots=slots, extra_segments=extra_segments))
+
+
+def _extra_share(firsts: list[int], segments: int, extra_segments: float) -> float:
+    """Return the share of the CPU time that warm-up and look-ahead frames take."""
+    extra = len(firsts) * extra_segments
+    return extra / (segments + extra)
 
 
 def _needed(firsts: list[int], segments: int, *, slots: int, extra_segments: float) -> float:

@@ -47,7 +47,7 @@ class Profile:
     """
     shared_unit_segments: int = 10
     """Minimum length of a unit, in segments, if several containers work on the video: about one minute,
-    at which warm-up and look-ahead frames cost 12 %. Near the end of the video they may be less than half as long.
+    at which warm-up and look-ahead frames cost 12 %. Near the end of the video they may be as short as 12 s.
     """
     is_ramped: bool = True
     """Whether the first units are short (6, 6, 12, 24 and 48 s by default, without the first two in a short video),

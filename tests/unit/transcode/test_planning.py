@@ -71,6 +71,19 @@ def test_slots_end_together_when_several_containers_work(slots: int, hours: int)
     assert max(free_at) <= 1.25 * (least + extra)
 
 
+@pytest.mark.parametrize("slots", [4, 16, 32, 64, 128])
+@pytest.mark.parametrize("hours", [0.5, 1, 2, 3])
+def test_short_units_cost_at_most_8_percent_when_several_containers_work(slots: int, hours: float) -> None:
+    source = make_source(frames=round(hours * 3600 * 30))
+
+    def extra_share(plan: Plan) -> float:
+        extra = len(plan.video_units) * (plan.warm_up_frames + plan.look_ahead_frames)
+        return extra / (plan.frames + extra)
+
+    alone, shared = (extra_share(make_plan(source, STANDARD, threads=1, slots=count)) for count in (0, slots))
+    assert shared - alone <= 0.08
+
+
 def test_last_slide_is_shown_when_it_has_hardly_any_duration() -> None:
     slides = make_source(frames=3, rate=Fraction(1, 5), declared_rates=())
     slides = dataclasses.replace(slides, end_pts=slides.frame_pts[-1] + 3600)
@@ -109,7 +122,7 @@ def test_grid_has_whole_ticks_when_the_rate_varies(
 def test_plan_is_small_when_the_video_lasts_3_hours() -> None:
     plan = make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1)
     assert len(plan.video_units) == 5 + 90
-    assert len(make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1, slots=64).video_units) <= 3 + 179
+    assert len(make_plan(make_source(frames=3 * 3600 * 30), STANDARD, threads=1, slots=64).video_units) <= 3 + 224
     # It is stored in the database, and read by every container.
     assert len(json.dumps(plan.to_json())) < 50_000
 
