@@ -40,7 +40,7 @@ heartbeats   Heartbeats per second, on a new connection each, as containers send
 fetches      Bytes that one of four containers fetches of a large source, by format, and whether its units have the same bytes as
              those made from the whole file.
 containers   How much sooner several real containers of one vCPU finish a video: with a stand-in encoder that sleeps, so that this
-             machine's cores do not matter, and with the real one. `of_units` is from the plan to the last unit.
+             machine's cores do not matter, and with the real one on one core each. `of_units` is from the plan to the last unit.
 rivals       DescribeJobs calls per minute, and the delay until the end of a job after a Spot interruption is detected: this bridge,
              a bridge with one call per job, and Airflow's hook, all on the same local endpoint. For Airflow, pass an
              interpreter that has the package apache-airflow-providers-amazon.
@@ -58,7 +58,7 @@ _MEASURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "removals": ("removals", ("active", "objects")),
     "heartbeats": ("heartbeat_rate", ()),
     "fetches": ("fetched_bytes", ("megabytes",)),
-    "containers": ("container_speedup", ()),
+    "containers": ("container_speedup", ("encoder",)),
     "rivals": ("rival_bridges", ("jobs", "seconds", "airflow")),
 }
 """Measurement -> module in `measures`, and the options that its function `measured` takes."""
@@ -132,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     measures.add_parser("heartbeats", help="heartbeats per second")
     fetches = measures.add_parser("fetches", help="bytes of the source that containers fetch")
     fetches.add_argument("--megabytes", type=int, default=2000, metavar="N", help="size of each file (default: 2000)")
-    measures.add_parser("containers", help="speed-up by several real containers")
+    containers = measures.add_parser("containers", help="speed-up by several real containers")
+    containers.add_argument("--encoder", choices=["sleeps", "encodes", "both"], default="both")
     rivals = measures.add_parser("rivals", help="this bridge compared with others")
     rivals.add_argument("--jobs", type=int, default=50, metavar="N", help="jobs per bridge (default: 50)")
     rivals.add_argument("--seconds", type=float, default=600, metavar="S", help="duration in seconds (default: 600)")

@@ -67,11 +67,11 @@ _CASES = (
                 "-f",
                 "lavfi",
                 "-i",
-                "testsrc2=size=854x480:rate=25:duration=180",
+                "testsrc2=size=854x480:rate=25:duration=300",
                 "-f",
                 "lavfi",
                 "-i",
-                "sine=duration=180",
+                "sine=duration=300",
             ),
             *("-c:a", "aac"),
         ),
@@ -79,12 +79,12 @@ _CASES = (
 )
 
 
-def measured() -> list[dict[str, Any]]:
-    """Return a row per encoder and number of containers of one vCPU."""
+def measured(encoder: str) -> list[dict[str, Any]]:
+    """Return a row per encoder and number of containers of one vCPU. `encoder` is the name of a case, or "both"."""
     migrate()
     settings.MEDIA_ROOT = os.environ["MEDIA_ROOT"]
     with tempfile.TemporaryDirectory(prefix="speedup-") as folder:
-        return [row for case in _CASES for row in _rows(case, Path(folder))]
+        return [row for case in _CASES if encoder in {case.name, "both"} for row in _rows(case, Path(folder))]
 
 
 def _rows(case: _Case, folder: Path) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def _rows(case: _Case, folder: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     alone_s = 0.0, 0.0
     for count, target in zip(case.counts, case.targets, strict=True):
-        job = _finished(source, count, _stand_in(folder, case.frame_sleep_s))
+        job = _finished(source, count, _wrapped_ffmpeg(folder, case.frame_sleep_s))
         claimed, planned, encoded, published = _times(job)
         times_s = (published - claimed).total_seconds(), (encoded - planned).total_seconds()
         alone_s = alone_s if rows else times_s
@@ -114,15 +114,33 @@ def _rows(case: _Case, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _stand_in(folder: Path, frame_sleep_s: float) -> str:
-    """Return an ffmpeg that sleeps before it encodes video. It cannot start processes, so it becomes ffmpeg."""
+_SCRIPT = """\
+#!{python} -IS
+import fcntl, os, re, sys, time
+own = os.open(sys.argv[0], os.O_RDONLY)
+try:
+    fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    core = 0
+except BlockingIOError:
+    core = 1
+os.set_inheritable(own, True)
+if {frame_sleep_s}:
+    unit = re.search(r"trim=start_pts=([0-9]+):end_pts=([0-9]+)\\[grid\\]", " ".join(sys.argv))
+    time.sleep((int(unit[2]) - int(unit[1])) * {frame_sleep_s} if unit else 0)
+else:
+    os.sched_setaffinity(0, {{core}})
+os.execv("{ffmpeg}", ["ffmpeg", *sys.argv[1:]])
+"""
+
+
+def _wrapped_ffmpeg(folder: Path, frame_sleep_s: float) -> str:
+    """Return an ffmpeg that sleeps before it encodes video, or one that has one core, as its container has one vCPU.
+
+    A second one at the same time gets the second core. It cannot start processes, so it becomes ffmpeg.
+    """
     script = folder / f"ffmpeg-{frame_sleep_s}"
-    script.write_text(
-        f"#!{Path(sys.executable).resolve()} -IS\nimport os, re, sys, time\n"
-        r'unit = re.search(r"trim=start_pts=(\d+):end_pts=(\d+)\[grid\]", " ".join(sys.argv))'
-        f"\nif unit:\n    time.sleep((int(unit[2]) - int(unit[1])) * {frame_sleep_s})\n"
-        f'os.execv("{ffmpeg_binary()}", ["ffmpeg", *sys.argv[1:]])\n'
-    )
+    python = Path(sys.executable).resolve()
+    script.write_text(_SCRIPT.format(python=python, frame_sleep_s=frame_sleep_s, ffmpeg=ffmpeg_binary()))
     script.chmod(0o755)
     return str(script)
 
