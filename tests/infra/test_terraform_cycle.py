@@ -387,7 +387,8 @@ def test_site_policy_is_limited_to_its_own_jobs_when_it_is_applied(applied: Appl
     statements = {each["Sid"]: each for each in applied.policy("site")}
     batch = f"arn:aws:batch:{REGION}:{ACCOUNT_ID}"
     definition = f"{batch}:job-definition/{NAME}-transcode"
-    assert set(statements["Submit"]["Resource"]) == {f"{batch}:job-queue/{NAME}", definition, f"{definition}:*"}
+    queues = {f"{batch}:job-queue/{NAME}{suffix}" for suffix in ("", "-helpers", "-on-demand")}
+    assert set(statements["Submit"]["Resource"]) == {*queues, definition, f"{definition}:*"}
     assert statements["Terminate"]["Condition"] == {"StringEquals": {"aws:ResourceTag/application": NAME}}
     assert statements["TagOnSubmit"]["Condition"] == {"StringEquals": {"aws:RequestTag/application": NAME}}
 
