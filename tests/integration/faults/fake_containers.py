@@ -21,12 +21,13 @@ from django.db import connection
 
 from tasks.lifecycle.errors import AttemptCancelledError, FencedError, NotFoundError
 from tasks.lifecycle.exit_codes import ExitCode
-from tasks.lifecycle.states import UnitKind
+from tasks.lifecycle.states import AWAIT_PLAN_STAGE, UnitKind
 from tasks.services.container_api.claim import (
     Claim,
     JobAlreadyDoneError,
     Lease,
     NotClaimableError,
+    NothingToLease,
     claim_attempt,
     lease_unit,
 )
@@ -49,14 +50,17 @@ class FakeContainers:
     """Server that does the work of fake containers. While `gate` is cleared, it holds each of them before its claim.
 
     `refused` contains the ids of the Batch jobs whose claim was rejected, because another one has
-    or had the attempt, or because it has ended or is gone. Each unit takes `unit_s`. An error of
-    one of the types in `fatal_errors` ends a fake container as if it had been killed.
+    or had the attempt, or because it has ended or is gone. Each unit takes `unit_s`, and each plan
+    has `video_units`. An error of one of the types in `fatal_errors` ends a fake container as if it
+    had been killed.
     """
 
-    def __init__(self, *, unit_s: float = 0.0, fatal_errors: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(
+        self, *, unit_s: float = 0.0, video_units: int = 2, fatal_errors: tuple[type[Exception], ...] = ()
+    ) -> None:
         self.gate = threading.Event()
         self.gate.set()
-        self._unit_s = unit_s
+        self._unit_s, self._video_units = unit_s, video_units
         self._fatal_errors = fatal_errors
         self.problems: list[str] = []
         self.refused: list[str] = []
@@ -100,7 +104,10 @@ class FakeContainers:
                 try:
                     attempt = {"job_id": uuid.UUID(job_id), "number": int(number), "batch_job_id": batch_job_id}
                     work(
-                        **attempt, unit_s=containers._unit_s, keep_going=lambda: not _has_disconnected(self.connection)
+                        **attempt,
+                        unit_s=containers._unit_s,
+                        video_units=containers._video_units,
+                        keep_going=lambda: not _has_disconnected(self.connection),
                     )
                     exit_code = ExitCode.DONE
                 except _REFUSALS:
@@ -143,26 +150,32 @@ def work(
     number: int,
     batch_job_id: str,
     unit_s: float = 0.0,
+    video_units: int = 2,
     keep_going: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Do all that a container does for its job, without media: claim, plan, two video units, publish.
+    """Do all that a container does for its job, without media: claim, plan, video units, publish.
 
     Raises the services' errors, and _KilledError if `keep_going` returns False.
     """
     claim = claim_attempt(job_id=job_id, number=number, batch_job_id=batch_job_id, claim_id=uuid.uuid4())
-    while isinstance(lease := lease_unit(claim, lease_id=uuid.uuid4().hex[:12]), Lease):
+    while True:
+        lease = lease_unit(claim, lease_id=uuid.uuid4().hex[:12])
+        waits = lease is NothingToLease.PLAN_FIRST
+        if not (waits or isinstance(lease, Lease)) and finish_attempt(claim):
+            return
         threading.Event().wait(unit_s)
         if not keep_going():
             raise _KilledError
-        send_heartbeat(claim, stage="encode", count=lease.fence, encoded_frames=0)
-        _do(claim, lease)
-    finish_attempt(claim)
+        send_heartbeat(claim, stage=AWAIT_PLAN_STAGE if waits else "encode", count=number, encoded_frames=0)
+        if isinstance(lease, Lease):
+            _do(claim, lease, video_units=video_units)
 
 
-def _do(claim: Claim, lease: Lease) -> None:
+def _do(claim: Claim, lease: Lease, *, video_units: int) -> None:
     if lease.kind is UnitKind.PLAN:
         units = [
-            PlannedUnit(kind=UnitKind.VIDEO, index=i, first_frame=i, end_frame=i + 1, weight_frames=1) for i in (0, 1)
+            PlannedUnit(kind=UnitKind.VIDEO, index=i, first_frame=i, end_frame=i + 1, weight_frames=1)
+            for i in range(video_units)
         ]
         finish_plan(
             claim, lease, plan={"made by": "a fake container"}, units=units, plays_directly=False, encode_cost_s=100.0
