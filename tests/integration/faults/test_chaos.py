@@ -263,7 +263,7 @@ def test_every_job_succeeds_once_when_everything_dies_at_random(
     assert recovered > 0
     helpers = set(Attempt.objects.exclude(helps=None).values_list("job_id", "number"))
     workers = set(Event.objects.filter(kind="unit.finish").values_list("job_id", "attempt_number"))
-    assert len(helpers & workers) >= (world.job_count if containers > 1 else 0)
+    assert len(helpers & workers) >= (world.job_count / 2 if containers > 1 else 0)
     assert any(fault["applied"] for fault in world.faults.request("GET")["faults"])
     # If anything were lost or doubled, this line would not be reached. The fixture `faults` counts
     # the AWS faults.
