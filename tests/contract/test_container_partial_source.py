@@ -19,20 +19,18 @@ from tasks.container.units.encode import run_audio, run_video
 from tasks.container.units.plan import run_plan
 from tasks.lifecycle.states import UnitKind
 from tasks.services.container_api.claim import Claim, Lease
-from tasks.storage.parts import StoredObject
 from tasks.transcode import Plan, missing, total_bytes
 from tests.buckets import use_new_bucket
 from tests.contract.test_container_source import served_bytes
+from tests.file_bucket import FileBucket
 from tests.growing_job import example_plan
 from tests.media.partial_sources import FORMATS, PROFILE, encoded, encoded_audio, make_recording, planned, remuxed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_django import Settings
-
-    from tasks.transcode import ByteRange
 
 
 @pytest.fixture(scope="module")
@@ -209,27 +207,6 @@ def test_container_fetches_the_whole_source_when_a_part_may_not_be_enough(
 LARGE_BYTES = 2_000_000_000
 CONTAINERS = 4
 FACTOR, ALLOWANCE_BYTES = 1.3, 32 * 1024 * 1024
-
-
-class FileBucket:
-    """A bucket with one object, which is a file. moto would keep gigabytes of it in memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self.served_bytes = 0
-
-    def find(self, _: str) -> StoredObject:
-        return StoredObject(self._path.stat().st_size, "etag")
-
-    def read(self, _: str, *, block_bytes: int, byte_range: ByteRange, **__: object) -> Iterator[bytes]:
-        at, end = byte_range
-        with self._path.open("rb") as file:
-            file.seek(at)
-            while block := file.read(min(block_bytes, end - file.tell())):
-                with self._lock:
-                    self.served_bytes += len(block)
-                yield block
 
 
 @pytest.fixture

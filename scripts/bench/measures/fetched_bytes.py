@@ -14,14 +14,12 @@ from unittest.mock import patch
 
 from tasks.container.scratch import source as container_source
 from tasks.container.scratch.source import SourceCopy
-from tasks.storage.parts import StoredObject
 from tasks.transcode import PROFILES, ProfileRung, encode_video, make_plan, probe_source, with_reads
 from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
+from tests.file_bucket import FileBucket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tasks.transcode import ByteRange, ByteRanges, Plan
+    from tasks.transcode import ByteRanges, Plan
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "index first.mp4": ("-movflags", "+faststart"),
@@ -56,31 +54,10 @@ def measured(megabytes: int) -> list[dict[str, Any]]:
         return [_row(clip, name, arguments, loops, Path(folder)) for name, arguments in FORMATS.items()]
 
 
-class _FileBucket:
-    """A bucket with one object, which is a file. The local storage would keep gigabytes of it in memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self.served_bytes = 0
-
-    def find(self, _: str) -> StoredObject:
-        return StoredObject(self._path.stat().st_size, "etag")
-
-    def read(self, _: str, *, block_bytes: int, byte_range: ByteRange, **__: object) -> Iterator[bytes]:
-        at, end = byte_range
-        with self._path.open("rb") as file:
-            file.seek(at)
-            while block := file.read(min(block_bytes, end - file.tell())):
-                with self._lock:
-                    self.served_bytes += len(block)
-                yield block
-
-
 def _row(clip: Path, name: str, arguments: tuple[str, ...], loops: int, folder: Path) -> dict[str, Any]:
     path = folder / name
     _ffmpeg("-stream_loop", str(loops - 1), "-i", str(clip), "-c", "copy", *arguments, str(path))
-    bucket = _FileBucket(path)
+    bucket = FileBucket(path)
     with (
         patch.object(container_source, "default_bucket", lambda: bucket),
         patch.object(container_source, "_local_path", lambda *_: None),
@@ -91,7 +68,7 @@ def _row(clip: Path, name: str, arguments: tuple[str, ...], loops: int, folder: 
     return row
 
 
-def _fetched(path: Path, bucket: _FileBucket, folder: Path) -> dict[str, Any]:
+def _fetched(path: Path, bucket: FileBucket, folder: Path) -> dict[str, Any]:
     source = probe_source(path)
     plan = make_plan(source, PROFILE, threads=1)
     began_s = time.monotonic()
