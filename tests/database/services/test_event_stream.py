@@ -35,8 +35,8 @@ PATHS = (
 RANK = {"": -1, "RUNNABLE": 0, "STARTING": 1, "RUNNING": 2, "SUCCEEDED": 3, "FAILED": 3}
 
 
-STREAMS, EVENTS = 40, 25_000
-"""A stream is one transaction, whose dead rows slow it down."""
+STREAMS, EVENTS = 200, 5_000
+"""A stream is one transaction, whose dead rows slow it down: so there are many short ones."""
 
 
 @pytest.mark.parametrize(
