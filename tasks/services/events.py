@@ -14,8 +14,8 @@ from ..batch.events import BatchJobEvent, Event, SpotWarningEvent
 from ..lifecycle.errors import NotFoundError
 from ..lifecycle.states import LIVE_ATTEMPT_STATES
 from ..models import Attempt
+from .state.observation import apply_observation
 from .state.transition import append_event
-from .ticks.observe import apply_observation
 from .ticks.submit import record_batch_job
 
 

@@ -29,11 +29,11 @@ from ..lifecycle.states import LIVE_ATTEMPT_STATES, AttemptState
 from ..models import Attempt, Event, Job
 from ..schedule.ticks import RESCUE
 from .requests.request import request_missing_job, videos_needing_job
+from .state.observation import apply_observation, is_news
+from .state.tick_gaps import continuous_since
 from .ticks.alerts import alert_stuck_runnable, stuck_runnable
 from .ticks.ambiguous import resolve_ambiguous
 from .ticks.hold import cut_off
-from .ticks.lease import continuous_since
-from .ticks.observe import apply_observation, is_news
 from .ticks.reap import ended_without_final_status, reap_batch_jobs, terminate_each
 from .ticks.rescue import rescue, suspects
 from .ticks.resume import idle_jobs, resume

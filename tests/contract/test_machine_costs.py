@@ -20,7 +20,7 @@ from tasks.batch.machines import _hourly_prices, aws_machines
 from tasks.models import Attempt, Job
 from tasks.selectors.costs import costs_of, describe
 from tasks.services.costs.ended import work_out_costs
-from tasks.services.ticks.observe import apply_observation
+from tasks.services.state.observation import apply_observation
 from tests.factories import age, uploaded_video
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ PUSH_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="an observation is compared with an old row",
         promise=9,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="        if not is_news(current, seen):  # another",
         new="        if False:  # another",
         tests=(f"{_EVENTS}::test_late_event_changes_nothing_when_another_process_was_faster",),
@@ -72,7 +72,7 @@ PUSH_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a repeated event erases AWS's reason",
         promise=9,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="    if seen.pushed and attempt.batch_status == seen.status:\n",
         new="    if False:\n",
         tests=(f"{_EVENTS}::test_blocking_reason_is_kept_when_an_earlier_event_is_late",),
@@ -80,7 +80,7 @@ PUSH_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a late event proves that a Batch job still exists",
         promise=9,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="        if not seen.pushed:  # an event",
         new="        if True:  # an event",
         tests=(f"{_EVENTS}::test_missing_responses_still_count_when_a_late_event_arrives",),

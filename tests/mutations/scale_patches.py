@@ -148,7 +148,7 @@ SCALE_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a lead leaves Spot whatever AWS Batch waits for",
         promise=6,
-        file="tasks/services/ticks/capacity.py",
+        file="tasks/services/state/observation.py",
         old="    lacks = status_reason.startswith(NO_CAPACITY_PREFIX)\n",
         new="    lacks = bool(status_reason)\n",
         tests=(f"{_CAPACITY}::test_lead_waits_on_spot_when_capacity_is_not_what_has_been_missing",),

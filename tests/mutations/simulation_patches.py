@@ -39,7 +39,7 @@ SIMULATION_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="in simulations: ticks that have stopped count as continuous",
         promise=5,
-        file="tasks/services/ticks/lease.py",
+        file="tasks/services/state/tick_gaps.py",
         old="    return Tick.objects.filter(recent, name=name).values_list(",
         new="    return Tick.objects.filter(name=name).values_list(",
         tests=(f"{_BY_OPERATOR}[2]",),

@@ -78,7 +78,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="absence counts despite a gap between ticks",
         promise=5,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="        and not had_gap(OBSERVE.name, period_s=conf.observe_tick_s, within_s=conf.missing_heartbeat_s)\n",
         new="",
         tests=(f"{_SERVICES}/test_observe.py::test_absent_attempt_is_not_lost_when_ticks_had_a_gap",),
@@ -86,7 +86,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="ticks that have stopped count as continuous",
         promise=5,
-        file="tasks/services/ticks/lease.py",
+        file="tasks/services/state/tick_gaps.py",
         old="    return Tick.objects.filter(recent, name=name).values_list(",
         new="    return Tick.objects.filter(name=name).values_list(",
         tests=(f"{_SERVICES}/test_reconcile.py::test_silence_proves_nothing_when_ticks_had_a_gap[stopped]",),
@@ -94,7 +94,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="absence counts although the ticks have stopped",
         promise=5,
-        file="tasks/services/ticks/lease.py",
+        file="tasks/services/state/tick_gaps.py",
         old="    broken = Q(started_at__lt=_gap_before(period_s)) | Q(",
         new="    broken = Q(",
         tests=(f"{_SERVICES}/test_reconcile.py::test_absence_proves_nothing_when_ticks_had_a_gap",),
@@ -178,7 +178,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a lost host is counted after a heartbeat timeout",
         promise=6,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="        return seen.exit_code is not None\n",
         new="        return True\n",
         tests=(f"{_FAULTS}/test_budget.py::test_host_loss_is_not_counted_when_the_heartbeat_timeout_comes_first",),
@@ -186,7 +186,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a final status cuts the backoff short",
         promise=6,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="    waiting.filter(next_attempt_at__in=final_status_deadlines(attempt.job)).update(next_attempt_at=Now())\n",
         new="    waiting.update(next_attempt_at=Now())\n",
         tests=(f"{_SERVICES}/test_attempt_limit.py::test_backoff_does_not_end_early_when_a_final_status_arrives",),
@@ -194,7 +194,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a final status does not make the waiting job due",
         promise=6,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="    waiting.filter(next_attempt_at__in=final_status_deadlines(attempt.job)).update(next_attempt_at=Now())\n",
         new="    waiting.first()\n",
         tests=(
@@ -212,7 +212,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a terminated hung container is not counted",
         promise=6,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="        return seen.exit_code is not None\n",
         new="        return False\n",
         tests=(f"{_FAULTS}/test_budget.py::test_hung_container_is_counted_when_a_heartbeat_timeout_terminates_it",),
@@ -252,7 +252,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a single missing response loses the attempt",
         promise=9,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="        attempt.missing_responses >= conf.missing_responses_limit\n",
         new="        attempt.missing_responses >= 0\n",
         tests=(f"{_FAULTS}/test_unknown_is_not_failed.py::test_attempt_is_not_lost_when_one_response_is_empty",),
@@ -260,7 +260,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="absence outweighs a fresh heartbeat",
         promise=9,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="            Q(heartbeat_at=None) | Q(heartbeat_at__lt=silent), pk=attempt.pk, created_at__lt=old\n",
         new="            pk=attempt.pk, created_at__lt=old\n",
         tests=(f"{_SERVICES}/test_observe.py::test_attempt_is_lost_only_when_it_is_absent_silent_and_old",),
@@ -276,7 +276,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="missing_responses is never reset",
         promise=9,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old='            columns["missing_responses"] = 0\n',
         new="            pass\n",
         tests=(f"{_SERVICES}/test_observe.py::test_missing_responses_are_reset_when_the_batch_job_reappears",),
@@ -284,7 +284,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a young Batch job can be lost",
         promise=9,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="pk=attempt.pk, created_at__lt=old\n",
         new="pk=attempt.pk\n",
         tests=(f"{_SERVICES}/test_observe.py::test_attempt_is_lost_only_when_it_is_absent_silent_and_old",),
@@ -292,7 +292,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a SUCCEEDED Batch job gets no grace period",
         promise=9,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="seen.status is BatchStatus.SUCCEEDED and _grace_is_over(attempt)",
         new="seen.status is BatchStatus.SUCCEEDED",
         tests=(
@@ -320,7 +320,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="unchanged rows are written by every tick",
         promise=13,
-        file="tasks/services/ticks/observe.py",
+        file="tasks/services/state/observation.py",
         old="    return _differs(attempt, seen) or _is_due_for_conclusion(attempt, seen)\n",
         new="    return True\n",
         tests=(

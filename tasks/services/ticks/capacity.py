@@ -9,7 +9,6 @@ for `capacity_wait_s`. Helpers stay on Spot: without them a job is slower, but n
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -23,9 +22,6 @@ from ...models import Attempt, Job
 from ..state.attempt_end import end_attempt
 from ..state.locking import lock_job
 from ..state.rounds import ended_attempts
-
-NO_CAPACITY_PREFIX = "CAPACITY:"
-"""Prefix of AWS Batch's status reason if it has no machine ("Jobs stuck in a RUNNABLE status" of its user guide)."""
 
 _RECLAIMED = frozenset({Reason.SPOT_INTERRUPTION, Reason.HOST_LOST})
 
@@ -53,14 +49,6 @@ def _was_reclaimed(lead: Attempt) -> bool:
     if lead.batch_status == BatchStatus.FAILED:
         return is_machine_loss(lead.batch_status_reason, lead.exit_code)
     return lead.reason == Reason.SIGTERM and lead.counted is None
-
-
-def capacity_columns(attempt: Attempt, status_reason: str) -> dict[str, Any]:
-    """Return since when AWS Batch has had no capacity for the attempt, if that begins or ends with this reason."""
-    lacks = status_reason.startswith(NO_CAPACITY_PREFIX)
-    if lacks == (attempt.no_capacity_since is not None):
-        return {}
-    return {"no_capacity_since": Now() if lacks else None}
 
 
 def leave_spot(*, limit: int = 50) -> int:

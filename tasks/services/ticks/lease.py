@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
@@ -16,12 +15,10 @@ from django.db.models.functions import Now
 from ...batch.errors import BatchError
 from ...conf import bridge_settings
 from ...models import Tick
+from ..state.tick_gaps import continuous_since
 from ..state.transition import append_event
 
 logger = logging.getLogger(__name__)
-
-GAP_AFTER_PERIODS = 2
-"""Number of periods without a tick after which the run of ticks is broken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,25 +103,3 @@ def _release(lease: TickLease, *, error_code: str = "", text: str = "") -> None:
     mine.leased_until, mine.error_code, mine.error_message = None, error_code, text
     mine.save(update_fields=["leased_until", "error_code", "error_message"])
     Tick.objects.filter(pk=mine.pk).update(finished_at=Now(), failures=F("failures") + int(bool(error_code)))
-
-
-def continuous_since(name: str, *, period_s: float) -> datetime | None:
-    """Return since when this tick has run without a gap.
-
-    None if it has not run lately: missing heartbeats then prove nothing.
-    """
-    recent = Q(started_at__gte=_gap_before(period_s))
-    return Tick.objects.filter(recent, name=name).values_list("continuous_since", flat=True).first()
-
-
-def had_gap(name: str, *, period_s: float, within_s: float) -> bool:
-    """Return whether this tick has a gap now, or had one in the last `within_s` seconds.
-
-    Missing heartbeats in that time may be due to an outage of the site itself.
-    """
-    broken = Q(started_at__lt=_gap_before(period_s)) | Q(continuous_since__gt=Now() - timedelta(seconds=within_s))
-    return Tick.objects.filter(broken, name=name).exists()
-
-
-def _gap_before(period_s: float) -> Any:
-    return Now() - timedelta(seconds=GAP_AFTER_PERIODS * period_s)

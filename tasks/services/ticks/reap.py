@@ -33,7 +33,8 @@ from ...lifecycle.states import LIVE_ATTEMPT_STATES
 from ...models import Attempt, Tick
 from ...schedule.ticks import REAP
 from ..state.in_batch import batch_job_is_over
-from .observe import apply_observation, describe
+from ..state.observation import apply_observation
+from .observe import describe
 
 logger = logging.getLogger(__name__)
 

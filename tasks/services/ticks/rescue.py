@@ -31,9 +31,10 @@ from ...lifecycle.states import AttemptEvent, AttemptState
 from ...models import Attempt
 from ..state.attempt_end import end_attempt
 from ..state.locking import lock_job
+from ..state.observation import apply_observation
 from ..state.transition import append_event
 from .hold import held, hold_fire, not_held_for
-from .observe import apply_observation, describe
+from .observe import describe
 from .reap import terminate_each
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from tasks.models import Attempt, Job
 from tasks.services.state.attempt_end import end_attempt
 from tasks.services.state.budget import budget_usage
 from tasks.services.state.locking import lock_job, read_attempt
+from tasks.services.state.observation import apply_observation
 from tasks.services.ticks.capacity import leave_spot
-from tasks.services.ticks.observe import apply_observation
 from tasks.services.ticks.submit import submit_due
 from tests.factories import ScriptedBatch, age, claimed, planned, submitted_attempt, uploaded_video
 

@@ -9,7 +9,7 @@ import pytest
 from tasks.conf import bridge_settings
 from tasks.lifecycle.observation import BatchStatus
 from tasks.models import Attempt, Job
-from tasks.services.ticks.observe import apply_observation
+from tasks.services.state.observation import apply_observation
 from tests.factories import ScriptedBatch, age, claimed, newest_attempt, submitted_attempt
 from tests.unit.lifecycle.observation_rows import MORE_MEMORY, ROWS, Row
 

@@ -45,7 +45,7 @@ from tasks.services.container_api.publish import publish
 from tasks.services.container_api.suspect import suspect_input
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.request import revive
-from tasks.services.ticks.observe import apply_observation
+from tasks.services.state.observation import apply_observation
 from tasks.services.ticks.rescue import rescue
 from tests.db_snapshot import Snapshot, attempt_columns, changed, job_columns, snapshot
 from tests.factories import ScriptedBatch, uploaded_video
