@@ -54,9 +54,10 @@ class MediaFile:
 
 @dataclass(frozen=True)
 class SeamSums:
-    """Checksums (Adler-32) of consecutive decoded and scaled frames, starting at `first_frame`."""
+    """Checksums (Adler-32) of the decoded and scaled frames that were encoded, around a boundary of units."""
 
-    first_frame: int
+    frames: tuple[int, ...]
+    """Their places on the grid, ascending."""
     sums: tuple[int, ...]
 
 
@@ -99,4 +100,4 @@ class UnitOutput:
 
 
 def _sums(form: dict[str, Any] | None) -> SeamSums | None:
-    return None if form is None else SeamSums(form["first_frame"], tuple(form["sums"]))
+    return None if form is None else SeamSums(tuple(form["frames"]), tuple(form["sums"]))

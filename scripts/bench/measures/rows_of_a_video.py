@@ -130,7 +130,10 @@ def _file(name: str, role: Any, rung: str | None, timescale: int, codec: str, **
 
 
 def _sums(frame: int) -> SeamSums:
-    return SeamSums(frame - 12, tuple(uuid.uuid5(uuid.NAMESPACE_OID, f"{frame + n}").fields[0] for n in range(24)))
+    return SeamSums(
+        tuple(range(frame - 12, frame + 12)),
+        tuple(uuid.uuid5(uuid.NAMESPACE_OID, f"{frame + n}").fields[0] for n in range(24)),
+    )
 
 
 def _work(attempt: Attempt, plan: Plan, outputs: dict[str, UnitOutput], manifest: dict[str, Any]) -> None:

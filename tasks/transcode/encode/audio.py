@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import EncodeError
 from ..mp4.boxes import InvalidBoxError
-from ..mp4.fragments import MediaWriter, build_moof, read_fragments
+from ..mp4.fragments import MediaWriter, read_fragments
+from ..mp4.moof import Sample, build_moof
 from ..outputs import UnitOutput
 from ..sandbox.ffmpeg import input_arguments, run_ffmpeg
 from ..sandbox.limits import encode_limits
@@ -237,7 +238,8 @@ def _frames(fragments: Sequence[Fragment]) -> list[tuple[int, int]]:
 
 
 def _segment(file: BinaryIO, number: int, start_ticks: int, frames: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-    yield build_moof(number, start_ticks, _FRAME_TICKS, [size for _, size in frames])
+    samples = [Sample(size_bytes, _FRAME_TICKS) for _, size_bytes in frames]
+    yield build_moof(number, start_ticks, samples, all_sync=True)
     for offset, size in frames:
         file.seek(offset)
         yield file.read(size)

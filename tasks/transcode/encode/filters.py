@@ -1,4 +1,7 @@
-"""Filter graphs: one decode feeds every rung, the poster, the thumbnails and the seam check."""
+"""Filter graphs: one decode feeds every rung, the poster, the thumbnails and the seam check.
+
+Frames that show nothing new are dropped before they are encoded, and the one before lasts longer (docs/adr/0038).
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
         if sprite is not None and last:
             labels.append("[small]")
         source = "[grid]" if index == 0 else f"[n{index - 1}]"
-        scaled = _first_scale(rung, plan) if index == 0 else _next_scale(rung)
+        scaled = f"{_first_scale(rung, plan)},{_news(plan, unit, rung)}" if index == 0 else _next_scale(rung)
         chains.append(f"{source}{scaled},split={len(labels)}{''.join(labels)}")
     if poster is not None:
         chains.append(
@@ -118,6 +121,52 @@ def _tone_map(rung: Rung, plan: Plan) -> str:
         f"scale={rung.width_px}:{rung.height_px},zscale={input_tags}:t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,"
         f"tonemap=mobius:peak={_HDR_PEAK:.3f}:desat=0,zscale=t=bt709:m=bt709:r=limited,setsar=1,format=yuv420p"
     )
+
+
+_MARGIN_PX = 128
+"""Space for marks, left of the image: mpdecimate never compares the first 8 columns of a plane, and zscale copies
+frames whose rows do not start at a multiple of 64 bytes.
+"""
+
+_MARK_PX = 16
+_BLOCK_PX = 8
+
+_NEWS = "mpdecimate=hi=64:lo=32:frac=0.01"
+"""Drops a frame unless, compared with the last one that was kept, one block of 8 x 8 pixels differs by more than
+one level on average, or 1 % of the image by more than half a level. This is above the wobble that encoders
+leave in a still, and below anything that can be seen (docs/adr/0038).
+"""
+
+
+def _news(plan: Plan, unit: VideoUnit, rung: Rung) -> str:
+    """Drop frames that show nothing new, but never the first one of a GOP, the last one or the poster.
+
+    A mark in the margin makes them differ from the frame before. It changes with each GOP, so what is
+    dropped in a GOP depends on that GOP alone, whichever unit encodes it.
+    """
+    first, last = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit) - 1
+    marks = [rf"mod(floor(n/{plan.gop_frames})\,2)", rf"gte(n\,{last - first})"]
+    if first < plan.poster_frame < last:
+        marks.append(rf"gte(n\,{plan.poster_frame - first})")
+    width_px = _in_blocks(_MARGIN_PX + rung.width_px)
+    height_px = _in_blocks(max(rung.height_px, len(marks) * _MARK_PX))
+    boxes = [
+        f"drawbox=x={_MARGIN_PX - _MARK_PX}:y={at * _MARK_PX}:w={_MARK_PX}:h={_MARK_PX}:c=white:t=fill:enable={mark}"
+        for at, mark in enumerate(marks)
+    ]
+    return ",".join(
+        [
+            f"pad={width_px}:{height_px}:{_MARGIN_PX}:0",
+            *boxes,
+            _NEWS,
+            f"crop={rung.width_px}:{rung.height_px}:{_MARGIN_PX}:0",
+        ]
+    )
+
+
+def _in_blocks(side_px: int) -> int:
+    """Return the side rounded up to whole blocks of both luma and chroma, because others are not compared."""
+    return -(-side_px // (2 * _BLOCK_PX)) * 2 * _BLOCK_PX
 
 
 def _next_scale(rung: Rung) -> str:

@@ -110,15 +110,17 @@ def check_engine(plan: Plan) -> None:
 
 
 class _FrameChecks:
-    """Checksums printed by ffmpeg: one line for each frame of the unit, warm-up and look-ahead frames included."""
+    """Checksums printed by ffmpeg: one line for each frame that it encodes, warm-up and look-ahead frames included."""
 
     def __init__(self, plan: Plan, unit: VideoUnit, progress: Callable[[int], None]) -> None:
         self._plan, self._unit, self._progress = plan, unit, progress
         self._first, self._end = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit)
-        self._sums: list[int] = []
+        self._sums: dict[int, int] = {}
+        self._newest = self._first - 1
 
     def clear(self) -> None:
-        self._sums = []
+        self._sums = {}
+        self._newest = self._first - 1
 
     def take(self, line: str) -> None:
         """Parse a line of the framecrc format: stream, dts, pts, duration, size, checksum."""
@@ -128,43 +130,52 @@ class _FrameChecks:
         frame, checksum = int(fields[2]), int(fields[5], 16)
         if not self._sums and frame > self._first:
             raise _StartedTooLateError
-        if frame != self._first + len(self._sums):
+        # The first frame of a GOP is never dropped, nor is the last frame of all.
+        latest = min(self._end - 1, (self._newest // self._plan.gop_frames + 1) * self._plan.gop_frames)
+        if not self._newest < frame <= latest:
             raise EncodeError(
-                code="FRAMES", message=f"ffmpeg returned frame {frame} instead of {self._first + len(self._sums)}."
+                code="FRAMES", message=f"ffmpeg returned frame {frame} instead of {self._newest + 1} to {latest}."
             )
-        self._sums.append(checksum)
+        self._sums[frame] = checksum
+        self._newest = frame
 
     def report(self) -> None:
-        warm_up_frames = self._unit.first_frame - self._first
-        self._progress(min(max(0, len(self._sums) - warm_up_frames), self._unit.end_frame - self._unit.first_frame))
+        done = self._newest + 1 - self._unit.first_frame
+        self._progress(min(max(0, done), self._unit.end_frame - self._unit.first_frame))
 
     def are_complete(self) -> bool:
-        """Return whether no frame is missing.
+        """Return whether no frame is missing: the last one is never dropped.
 
         If the source's clock jumps, a missing frame may turn up when reading starts earlier.
         """
-        return len(self._sums) == self._end - self._first
+        return self._newest == self._end - 1
 
     def require_complete(self) -> None:
         if not self.are_complete():
             raise EncodeError(
                 code="FRAMES",
-                message=f"ffmpeg returned {len(self._sums)} frames instead of {self._end - self._first}.",
+                message=f"ffmpeg returned frames up to {self._newest} instead of {self._end - 1}.",
             )
 
     def head(self) -> SeamSums | None:
         """Return the sums of the frames that the previous unit decoded too; None for the first unit."""
         if self._unit.first_frame == 0:
             return None
-        end = min(self._end, self._unit.first_frame + self._plan.look_ahead_frames)
-        return SeamSums(self._first, tuple(self._sums[: end - self._first]))
+        return self._between(self._first, min(self._end, self._unit.first_frame + self._plan.look_ahead_frames))
 
     def tail(self) -> SeamSums | None:
         """Return the sums of the frames that the next unit decodes too; None for the last unit."""
         if self._unit.end_frame == self._plan.frames:
             return None
-        start = max(0, self._unit.end_frame - self._plan.warm_up_frames)
-        return SeamSums(start, tuple(self._sums[start - self._first :]))
+        return self._between(max(0, self._unit.end_frame - self._plan.warm_up_frames), self._end)
+
+    def _between(self, start: int, end: int) -> SeamSums:
+        """Return the sums of the frames from `start` to `end`, without the last one.
+
+        One of the two units kept it only because it is its last.
+        """
+        sums = {frame: checksum for frame, checksum in self._sums.items() if start <= frame < end - 1}
+        return SeamSums(tuple(sums), tuple(sums.values()))
 
 
 def _limits(plan: Plan, unit: VideoUnit, seek_s: str | None) -> ChildLimits:
@@ -199,13 +210,15 @@ def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, outp
 
 def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
     first = first_encoded_frame(plan, unit)
-    # Units start on GOP boundaries and the warm-up frames are whole GOPs: key frames counted from
-    # the first encoded frame fall on the GOP grid.
     gop = str(plan.gop_frames)
+    rate = f"{plan.rate.numerator}/{plan.rate.denominator}"
     return [
         *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", plan.preset, "-threads", str(plan.threads)),
         *("-crf", str(rung.crf), "-maxrate", str(rung.maxrate_bps), "-bufsize", str(2 * rung.maxrate_bps)),
-        *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "stitchable=1", *_level_arguments(rung)),
+        # By a frame's time, because frames between may be missing: findings/ffmpeg-forced-key-frames-catch-up.sh.
+        *("-force_key_frames", f"expr:not(mod(round(t*{rate}),{gop}))", "-forced-idr", "1"),
+        *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", *_level_arguments(rung)),
+        *("-x264-params", f"stitchable=1:fps={rate}"),
         *("-video_track_timescale", str(plan.timescale), *_MP4_ARGUMENTS),
         *("-fragment_index", str(first // plan.gop_frames + 1)),
     ]
@@ -227,6 +240,10 @@ def _uncut_path(output_dir: Path, rung: Rung) -> Path:
     return output_dir / f"{rung.name}.whole"
 
 
+_REORDERED_FRAMES = 2
+"""By how many frames x264 delays presentation, with a pyramid of B-frames."""
+
+
 def _cut_to_unit(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> MediaFile:
     """Cut a rung's file to the unit and delete the file with the warm-up and look-ahead frames.
 
@@ -240,7 +257,9 @@ def _cut_to_unit(plan: Plan, unit: VideoUnit, rung: Rung, output_dir: Path) -> M
             uncut,
             output_dir / f"{rung.name}.mp4",
             rung=rung.name,
+            first_ticks=first_encoded_frame(plan, unit) * plan.frame_ticks,
             cuts_ticks=[cut * plan.frame_ticks for cut in cuts],
+            shift_ticks=_REORDERED_FRAMES * plan.frame_ticks,
         )
     except InvalidBoxError as error:
         raise EncodeError(code="FRAGMENTS", message=f"ffmpeg wrote a file that cannot be read: {error}.") from error

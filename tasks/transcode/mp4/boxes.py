@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,8 @@ class Fragment:
     sample_sizes: tuple[int, ...]
     sync_samples: tuple[int, ...]
     """Indexes of the samples from which decoding can start."""
+    presentation_ticks: tuple[int, ...]
+    """Time of each sample, in the order of decoding, before the edit list is applied."""
 
     @property
     def first_frame_bytes(self) -> int:
@@ -209,19 +212,30 @@ def read_fragment(moof: Box, mdat_bytes: int) -> Fragment:
         samples = [sample for run in runs for sample in _samples(run, *_defaults(header))]
     except (struct.error, IndexError) as error:
         raise InvalidBoxError(reason=f"the moof at byte {moof.offset} is truncated") from error
-    if sum(size for _, size, _ in samples) != mdat_bytes - _HEADER_BYTES:
+    if sum(sample.size_bytes for sample in samples) != mdat_bytes - _HEADER_BYTES:
         raise InvalidBoxError(
             reason=f"the fragment at byte {moof.offset} lists sample sizes that do not match its data"
         )
+    starts = list(accumulate((sample.duration_ticks for sample in samples), initial=decode_ticks))
     return Fragment(
         offset=moof.offset,
         size_bytes=moof.size_bytes + mdat_bytes,
         sequence=sequence,
         decode_ticks=decode_ticks,
-        duration_ticks=sum(duration for duration, _, _ in samples),
-        sample_sizes=tuple(size for _, size, _ in samples),
-        sync_samples=tuple(at for at, (_, _, flags) in enumerate(samples) if not flags & _NON_SYNC),
+        duration_ticks=starts[-1] - decode_ticks,
+        sample_sizes=tuple(sample.size_bytes for sample in samples),
+        sync_samples=tuple(at for at, sample in enumerate(samples) if not sample.flags & _NON_SYNC),
+        presentation_ticks=tuple(start + sample.offset_ticks for start, sample in zip(starts, samples, strict=False)),
     )
+
+
+class _Sample(NamedTuple):
+    """A row of a track run; `offset_ticks` is from its decode time to its presentation."""
+
+    duration_ticks: int
+    size_bytes: int
+    flags: int
+    offset_ticks: int
 
 
 def _defaults(header: bytes) -> tuple[int, int, int]:
@@ -238,8 +252,8 @@ def _defaults(header: bytes) -> tuple[int, int, int]:
     return found[0], found[1], found[2]
 
 
-def _samples(run: bytes, duration: int, size: int, sample_flags: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (duration, size, flags) of each sample of a track run (trun, clause 8.8.8)."""
+def _samples(run: bytes, duration: int, size: int, sample_flags: int) -> Iterator[_Sample]:
+    """Yield the samples of a track run (trun, clause 8.8.8)."""
     flags, count = struct.unpack_from(">II", run)
     flags &= 0xFFFFFF
     at = 8 + (4 if flags & 0x1 else 0)
@@ -248,14 +262,17 @@ def _samples(run: bytes, duration: int, size: int, sample_flags: int) -> Iterato
         (first_flags,) = struct.unpack_from(">I", run, at)
         at += 4
     present = [bool(flags & bit) for bit in (0x100, 0x200, 0x400, 0x800)]
-    row = struct.Struct(">" + "I" * sum(present))
+    # Offsets are signed since version 1.
+    kinds = "III" + ("i" if run[0] else "I")
+    row = struct.Struct(">" + "".join(kind for kind, is_present in zip(kinds, present, strict=True) if is_present))
     for index in range(count):
         values = iter(row.unpack_from(run, at))
         at += row.size
         own = [next(values) if is_present else None for is_present in present]
         mine = own[2] if own[2] is not None else sample_flags
-        yield (
+        yield _Sample(
             duration if own[0] is None else own[0],
             size if own[1] is None else own[1],
             first_flags if index == 0 and first_flags is not None else mine,
+            own[3] or 0,
         )

@@ -1,16 +1,17 @@
-"""Cutting of a fragmented MP4 to a range of fragments, and writing of new fragments."""
+"""Cutting of a fragmented MP4 to a range of fragments, with the times of a timeline whose frames may last long."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import struct
-from typing import TYPE_CHECKING, BinaryIO
+import operator
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..errors import EncodeError
 from ..outputs import MediaFile, Segment
 from .boxes import Fragment, FragmentReader
-from .init_segment import read_init
+from .init_segment import read_init, set_shift
+from .moof import Sample, build_moof
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,16 +53,17 @@ class MediaWriter:
             self._write(piece)
         self._segments.append(Segment(offset, self._bytes - offset, start_ticks, duration_ticks))
 
-    def add_fragments(self, source: BinaryIO, fragments: Sequence[Fragment]) -> None:
-        """Append a segment of `fragments` of `source`, each of which begins with a key frame."""
+    def add_fragments(self, source: BinaryIO, fragments: Sequence[TimedFragment]) -> None:
+        """Append a segment of `fragments`, whose data is in `source`; each begins with a key frame."""
         offset = self._bytes
-        for fragment in fragments:
+        for each in fragments:
+            head_bytes, sizes = len(each.head), each.fragment.sample_sizes
             self._key_frames.append(
-                Segment(offset, fragment.first_frame_bytes, fragment.decode_ticks, fragment.duration_ticks)
+                Segment(offset, head_bytes + sizes[0], each.start_ticks, each.end_ticks - each.start_ticks)
             )
-            offset += fragment.size_bytes
-        duration_ticks = sum(fragment.duration_ticks for fragment in fragments)
-        self.add_segment(_copy(source, fragments), fragments[0].decode_ticks, duration_ticks)
+            offset += head_bytes + sum(sizes)
+        start_ticks = fragments[0].start_ticks
+        self.add_segment(_pieces(source, fragments), start_ticks, fragments[-1].end_ticks - start_ticks)
 
     def close(self) -> None:
         """Close the file, writing out what is buffered."""
@@ -91,74 +93,86 @@ class MediaWriter:
         self._bytes += len(piece)
 
 
-def cut_video(whole: Path, kept: Path, *, rung: str, cuts_ticks: Sequence[int]) -> MediaFile:
-    """Copy the fragments of `whole` from the first cut to the last into `kept`.
+def cut_video(
+    whole: Path, kept: Path, *, rung: str, first_ticks: int, cuts_ticks: Sequence[int], shift_ticks: int
+) -> MediaFile:
+    """Copy the fragments of `whole` from the first cut to the last into `kept`, with new times.
 
-    Each cut except the last starts a segment.
+    Each cut except the last starts a segment. `first_ticks` is the time of the first frame of `whole`.
+    Each frame lasts until the next one, however long that is: the encoder does not know how long a
+    fragment's last frame lasts, and the delay in its edit list depends on the distance of the unit's first
+    frames. It becomes `shift_ticks` here, because players load one init segment for all units.
 
-    Raises EncodeError unless fragments start exactly at every cut and follow each other without a
-    gap.
+    Raises EncodeError unless fragments start exactly at every cut.
     """
     init, fragments = read_fragments(whole)
-    inside = [fragment for fragment in fragments if cuts_ticks[0] <= fragment.decode_ticks < cuts_ticks[-1]]
-    _check_continuous(inside, cuts_ticks)
+    init = set_shift(init, shift_ticks)
+    shift_ticks = read_init(init).shift_ticks
+    delay_ticks = fragments[0].presentation_ticks[0] - first_ticks if fragments else 0
+    starts = [fragment.presentation_ticks[0] - delay_ticks for fragment in fragments]
+    timed = [
+        _with_times(fragment, delay_ticks=delay_ticks, end_ticks=end, shift_ticks=shift_ticks)
+        for fragment, start, end in zip(fragments, starts, [*starts[1:], cuts_ticks[-1]], strict=True)
+        if cuts_ticks[0] <= start < cuts_ticks[-1]
+    ]
+    _check_cuts(timed, cuts_ticks)
     writer = MediaWriter(kept, init)
     try:
         with whole.open("rb") as file:
             for start, end in itertools.pairwise(cuts_ticks):
-                writer.add_fragments(file, [fragment for fragment in inside if start <= fragment.decode_ticks < end])
+                writer.add_fragments(file, [each for each in timed if start <= each.start_ticks < end])
     finally:
         writer.close()
     return writer.describe("video", rung)
 
 
-def _check_continuous(fragments: Sequence[Fragment], cuts_ticks: Sequence[int]) -> None:
-    expected = cuts_ticks[0]
-    starts = set()
-    for fragment in fragments:
-        if fragment.decode_ticks != expected or fragment.sync_samples[:1] != (0,):
-            raise EncodeError(
-                code="FRAGMENTS", message=f"A fragment starts at tick {fragment.decode_ticks} instead of {expected}."
-            )
-        starts.add(expected)
-        expected += fragment.duration_ticks
-    if expected != cuts_ticks[-1] or not starts.issuperset(cuts_ticks[:-1]):
+class TimedFragment(NamedTuple):
+    """A fragment with a new moof, for new times."""
+
+    fragment: Fragment
+    head: bytes
+    """The moof, and the header of the mdat."""
+    start_ticks: int
+    end_ticks: int
+
+
+def _with_times(fragment: Fragment, *, delay_ticks: int, end_ticks: int, shift_ticks: int) -> TimedFragment:
+    """Return the fragment with a moof in which each frame is presented at its time and lasts until the next one.
+
+    Samples are decoded at the times at which frames are presented, in the order of the file.
+    """
+    presented = [ticks - delay_ticks for ticks in fragment.presentation_ticks]
+    decoded = sorted(presented)
+    ends = [*decoded[1:], end_ticks]
+    if presented[0] != decoded[0] or fragment.sync_samples != (0,) or any(map(operator.ge, decoded, ends)):
         raise EncodeError(
-            code="FRAGMENTS", message=f"The fragments end at tick {expected} instead of {cuts_ticks[-1]}."
+            code="FRAGMENTS", message=f"The fragment at tick {presented[0]} is not one GOP that ends at {end_ticks}."
+        )
+    samples = [
+        Sample(size_bytes, duration_ticks=end - start, offset_ticks=at - start + shift_ticks)
+        for size_bytes, at, start, end in zip(fragment.sample_sizes, presented, decoded, ends, strict=True)
+    ]
+    head = build_moof(fragment.sequence, decoded[0], samples, all_sync=False)
+    return TimedFragment(fragment, head, decoded[0], end_ticks)
+
+
+def _check_cuts(timed: Sequence[TimedFragment], cuts_ticks: Sequence[int]) -> None:
+    starts = {each.start_ticks for each in timed}
+    if not starts.issuperset(cuts_ticks[:-1]) or timed[-1].end_ticks != cuts_ticks[-1]:
+        raise EncodeError(
+            code="FRAGMENTS", message=f"The fragments start at {sorted(starts)}, the segments at {[*cuts_ticks]}."
         )
 
 
-def _copy(file: BinaryIO, fragments: Sequence[Fragment]) -> Iterator[bytes]:
-    for fragment in fragments:
-        file.seek(fragment.offset)
-        left = fragment.size_bytes
+def _pieces(file: BinaryIO, fragments: Sequence[TimedFragment]) -> Iterator[bytes]:
+    for timed in fragments:
+        yield timed.head
+        left = sum(timed.fragment.sample_sizes)
+        # A fragment's data is at its end.
+        file.seek(timed.fragment.offset + timed.fragment.size_bytes - left)
         while left:
             block = file.read(min(left, _BLOCK_BYTES))
             if not block:
                 raise EncodeError(code="FRAGMENTS", message="A temporary file was truncated while it was being read.")
             yield block
             left -= len(block)
-
-
-def build_moof(sequence: int, decode_ticks: int, sample_ticks: int, sample_sizes: Sequence[int]) -> bytes:
-    """Return a moof and the header of its mdat, for sync samples of equal duration."""
-    default_base_is_moof, default_duration, default_flags = 0x020000, 0x8, 0x20
-    tfhd = _box(
-        b"tfhd",
-        struct.pack(">IIII", default_base_is_moof | default_duration | default_flags, 1, sample_ticks, 0x0200_0000),
-    )
-    tfdt = _box(b"tfdt", struct.pack(">B3xQ", 1, decode_ticks))
-    mfhd = _box(b"mfhd", struct.pack(">II", 0, sequence))
-    trun_bytes = 8 + 12 + 4 * len(sample_sizes)
-    moof_bytes = 8 + len(mfhd) + 8 + len(tfhd) + len(tfdt) + trun_bytes
-    data_offset, sizes = 0x1, 0x200
-    trun = _box(
-        b"trun",
-        struct.pack(f">III{len(sample_sizes)}I", data_offset | sizes, len(sample_sizes), moof_bytes + 8, *sample_sizes),
-    )
-    moof = _box(b"moof", mfhd + _box(b"traf", tfhd + tfdt + trun))
-    return moof + struct.pack(">I4s", 8 + sum(sample_sizes), b"mdat")
-
-
-def _box(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I4s", 8 + len(content), kind) + content

@@ -37,6 +37,19 @@ def read_init(init: bytes) -> InitInfo:
         raise InvalidBoxError(reason="the init is truncated") from error
 
 
+def set_shift(init: bytes, shift_ticks: int) -> bytes:
+    """Return the init with another shift; unchanged if it has no edit list. Raises InvalidBoxError."""
+    if not read_init(init).shift_ticks:
+        return init
+    old = _edit_list(descend(init, b"moov"))
+    (edits,) = struct.unpack_from(">I", old, 4)
+    if edits != 1:
+        raise InvalidBoxError(reason=f"its edit list has {edits} entries instead of one")
+    new = bytearray(old)
+    struct.pack_into(">q" if old[0] else ">i", new, 16 if old[0] else 12, shift_ticks)
+    return init.replace(b"elst" + old, b"elst" + bytes(new))
+
+
 def _codec(kind: bytes, entry: bytes) -> str:
     """Return the codec string of RFC 6381 (section 3.3)."""
     if kind == b"avc1":
@@ -69,9 +82,15 @@ def _descriptor(data: bytes, tag: int) -> tuple[int, bytes]:
 
 
 def _shift_ticks(moov: bytes) -> int:
-    track = descend(moov, b"trak")
-    if not any(kind == b"edts" for kind, _ in children(track, 0)):
+    elst = _edit_list(moov)
+    if not elst:
         return 0
-    elst = descend(track, b"edts", b"elst")
     (media_time,) = struct.unpack_from(">q" if elst[0] else ">i", elst, 16 if elst[0] else 12)
     return int(media_time)
+
+
+def _edit_list(moov: bytes) -> bytes:
+    """Return the content of the track's edit list; empty if it has none."""
+    track = descend(moov, b"trak")
+    has_edits = any(kind == b"edts" for kind, _ in children(track, 0))
+    return descend(track, b"edts", b"elst") if has_edits else b""

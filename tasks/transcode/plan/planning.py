@@ -106,7 +106,11 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         audio=_audio(source, profile, grid, segment_frames),
         poster_frame=min(grid.frames // _POSTER_SHARE, int(rate * _POSTER_LATEST_S)),
         poster_rung=_poster_rung(rungs),
-        thumbnails=plan_thumbnails(rungs[-1], rate, profile.thumbnail_s) if rungs else None,
+        thumbnails=plan_thumbnails(
+            rungs[-1], interval_gops=max(1, round(profile.thumbnail_s / profile.gop_s)), gop_frames=gop_frames
+        )
+        if rungs
+        else None,
         captions=plan_captions(source.captions, start_s=source.start_s, duration_s=grid.frames / rate),
         plays_directly=direct,
         warnings=source.warnings,

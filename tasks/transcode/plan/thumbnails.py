@@ -48,14 +48,16 @@ class Sprite:
         return math.ceil(len(self.frames) / self.columns)
 
 
-def plan_thumbnails(smallest: Rung, rate: Fraction, interval_s: float) -> ThumbnailPlan:
+def plan_thumbnails(smallest: Rung, *, interval_gops: int, gop_frames: int) -> ThumbnailPlan:
     """Return thumbnails with the smallest rung's aspect ratio, never larger than that rung.
+
+    They are first frames of GOPs, which are never dropped.
 
     Width and height are even, so that tiles do not share chroma samples in 4:2:0.
     """
     scale = min(Fraction(1), Fraction(_LONG_SIDE_PX, max(smallest.width_px, smallest.height_px)))
     width_px, height_px = (max(2, round(side * scale / 2) * 2) for side in (smallest.width_px, smallest.height_px))
-    return ThumbnailPlan(max(1, round(rate * Fraction(interval_s))), width_px, height_px)
+    return ThumbnailPlan(interval_gops * gop_frames, width_px, height_px)
 
 
 def make_sprite(thumbnails: ThumbnailPlan | None, first_frame: int, end_frame: int) -> Sprite | None:

@@ -34,8 +34,8 @@ def made_outputs(plan: Plan) -> dict[UnitKey, UnitOutput]:
             unit.index,
             tuple(files),
             1.0,
-            head=SeamSums(unit.first_frame - 24, (1, 2, 3)) if unit.index else None,
-            tail=SeamSums(unit.end_frame - 24, (1, 2, 3)) if unit.end_frame < plan.frames else None,
+            head=seam_sums(unit.first_frame) if unit.index else None,
+            tail=seam_sums(unit.end_frame) if unit.end_frame < plan.frames else None,
         )
     for part in plan.audio_units:
         assert plan.audio is not None
@@ -66,3 +66,8 @@ def media_file(rung: str | None, cuts_ticks: Sequence[int], timescale: int) -> M
         segments,
         segments if rung else (),
     )
+
+
+def seam_sums(boundary_frame: int, *sums: int) -> SeamSums:
+    """Return the sums of three frames around a boundary of units."""
+    return SeamSums(tuple(boundary_frame + at for at in (-24, -12, 0)), sums or (1, 2, 3))

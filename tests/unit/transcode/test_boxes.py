@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.transcode.mp4.boxes import Fragment, FragmentReader, InvalidBoxError
-from tasks.transcode.mp4.fragments import build_moof
+from tasks.transcode.mp4.moof import Sample, build_moof
 
 
 def _box(kind: bytes, content: bytes) -> bytes:
@@ -20,9 +20,13 @@ def _box(kind: bytes, content: bytes) -> bytes:
 
 SIZES = ([5, 7, 9], [11], [2, 2])
 INIT = _box(b"ftyp", b"iso6") + _box(b"moov", b"x" * 40)
-FILE = INIT + b"".join(
-    build_moof(number, number * 4096, 1024, sizes) + bytes(sum(sizes)) for number, sizes in enumerate(SIZES, start=1)
-)
+
+
+def _moof(number: int, sizes: list[int]) -> bytes:
+    return build_moof(number, number * 4096, [Sample(size, 1024) for size in sizes], all_sync=True)
+
+
+FILE = INIT + b"".join(_moof(number, sizes) + bytes(sum(sizes)) for number, sizes in enumerate(SIZES, start=1))
 
 
 def _read(content: bytes, cuts: list[int]) -> tuple[bytes, list[Fragment]]:
@@ -46,6 +50,15 @@ def test_fragments_are_the_same_when_bytes_arrive_in_any_blocks(cuts: list[int])
     assert [fragment.sync_samples for fragment in found] == [(0, 1, 2), (0,), (0, 1)]
     assert found[0].offset == len(INIT)
     assert sum(fragment.size_bytes for fragment in found) == len(FILE) - len(INIT)
+
+
+def test_times_are_read_back_when_frames_last_differently_and_are_reordered() -> None:
+    samples = [Sample(9, 1, 2), Sample(5, 58, 59), Sample(3, 1, -57)]
+    head = build_moof(4, 600, samples, all_sync=False)
+    (fragment,) = _read(INIT + head + bytes(17), [])[1]
+    assert fragment.presentation_ticks == (602, 660, 602)
+    assert (fragment.duration_ticks, fragment.sync_samples, fragment.sample_sizes) == (60, (0,), (9, 5, 3))
+    assert len(head) == len(build_moof(4, 600, [Sample(9, 1)] * 3, all_sync=False)) + 3 * 8
 
 
 @given(length=st.integers(len(INIT) + 1, len(FILE) - 1))
@@ -73,7 +86,7 @@ _MANY_SAMPLES = _box(b"moof", _box(b"mfhd", bytes(8)) + _box(b"traf", _RUN))
         FILE + _box(b"moov", b""),
         INIT + _box(b"mdat", b"abc"),
         INIT + _box(b"moof", b"") + _box(b"mdat", b""),
-        INIT + build_moof(1, 0, 1024, [5, 6])[:-8] + _box(b"mdat", bytes(10)),
+        INIT + _moof(1, [5, 6])[:-8] + _box(b"mdat", bytes(10)),
         INIT + _MANY_SAMPLES + _box(b"mdat", b""),
     ],
     ids=[

@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tasks.transcode import PROFILES, SeamSums, build_publication, grow, make_plan
+from tasks.transcode import PROFILES, build_publication, grow, make_plan
 from tasks.transcode.captions import CaptionTrack, Cue
-from tests.unit.transcode.outputs import made_outputs
+from tests.unit.transcode.outputs import made_outputs, seam_sums
 from tests.unit.transcode.sources import make_audio, make_source
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def test_unit_is_not_listed_when_it_does_not_fit_those_before(fault: str) -> Non
             output, files=(dataclasses.replace(first, init_sha256="f" * 64), *output.files[1:])
         )
     elif fault == "seam":
-        output = dataclasses.replace(output, head=SeamSums(336, (9, 9, 9)))
+        output = dataclasses.replace(output, head=seam_sums(360, 9, 9, 9))
     else:
         output = dataclasses.replace(
             output, files=(dataclasses.replace(first, segments=first.segments[:1]), *output.files[1:])

@@ -16,7 +16,6 @@ from tasks.transcode import (
     MediaFile,
     Plan,
     SeamMismatchError,
-    SeamSums,
     Segment,
     UnitOutput,
     build_publication,
@@ -25,6 +24,7 @@ from tasks.transcode import (
 from tasks.transcode.captions import CaptionTrack, Cue
 from tasks.transcode.package.hls import PlacedFile, Track
 from tasks.transcode.plan.thumbnails import make_sprite
+from tests.unit.transcode.outputs import seam_sums
 from tests.unit.transcode.sources import make_audio, make_source
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def _outputs(plan: Plan) -> Outputs:
             unit.index,
             tuple(files),
             1.0,
-            head=SeamSums(unit.first_frame - 24, (1, 2, 3)) if unit.index else None,
-            tail=SeamSums(unit.end_frame - 24, (1, 2, 3)) if unit.end_frame < plan.frames else None,
+            head=seam_sums(unit.first_frame) if unit.index else None,
+            tail=seam_sums(unit.end_frame) if unit.end_frame < plan.frames else None,
         )
     assert plan.audio is not None
     outputs["audio"] = UnitOutput("audio", (_file(None, 0, plan.audio.aac_frames * 1024, 48_000),), 1.0)
@@ -136,7 +136,7 @@ def test_unit_is_named_when_its_output_is_missing() -> None:
 def test_both_units_are_named_when_their_seam_differs() -> None:
     plan = _plan()
     outputs = _outputs(plan)
-    outputs[2] = dataclasses.replace(outputs[2], head=SeamSums(plan.video_units[2].first_frame - 24, (1, 2, 4)))
+    outputs[2] = dataclasses.replace(outputs[2], head=seam_sums(plan.video_units[2].first_frame, 1, 2, 4))
     with pytest.raises(SeamMismatchError) as caught:
         _publish(plan, outputs)
     assert caught.value.units == (1, 2)

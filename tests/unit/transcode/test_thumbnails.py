@@ -28,7 +28,7 @@ EVERY_300 = ThumbnailPlan(300, 160, 90)
 def test_thumbnail_has_the_rungs_aspect_ratio_when_sizes_vary(
     size_px: tuple[int, int], thumbnail_px: tuple[int, int]
 ) -> None:
-    planned = plan_thumbnails(Rung("r", *size_px, 23, 1), Fraction(30000, 1001), 10)
+    planned = plan_thumbnails(Rung("r", *size_px, 23, 1), interval_gops=5, gop_frames=60)
     assert (planned.width_px, planned.height_px) == thumbnail_px
     assert planned.interval_frames == 300
 
