@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tasks.transcode import Plan
+
 BITS = 10
 WIDTH_PX, HEIGHT_PX = 160, 90
 
@@ -55,11 +57,20 @@ def make_clip(  # each parameter is one property of the clip
     return path
 
 
-def read_numbers(path: Path) -> list[int]:
-    """Return the number that each frame of a clip shows, in presentation order."""
+def on_grid(plan: Plan) -> str:
+    """Return the filters that repeat each frame of an output for as long as it lasts.
+
+    Containers store durations in the order of decoding, so the last frame may seem to last longer.
+    """
+    return f"fps={plan.rate.numerator}/{plan.rate.denominator}:start_time=0,trim=end_frame={plan.frames}"
+
+
+def read_numbers(path: Path, plan: Plan) -> list[int]:
+    """Return the number that an output shows in each frame period of the plan, however long its frames last."""
     shape = f"{BITS}:1"
     raw = ffmpeg(
-        *("-i", str(path), "-vf", f"scale={shape}:flags=area,format=gray", "-fps_mode", "passthrough"),
+        *("-i", str(path), "-vf", f"{on_grid(plan)},scale={shape}:flags=area,format=gray"),
+        *("-fps_mode", "passthrough"),
         *("-f", "rawvideo", "pipe:1"),
     )
     rows = [raw[at : at + BITS] for at in range(0, len(raw), BITS)]

@@ -43,8 +43,8 @@ def test_frames_appear_once_in_order_when_a_source_is_cut_into_units(
     name, traits = STEADY[kind]
     done = transcode(make_clip(tmp_path / name, frames=150, **traits))
     assert len(done.plan.video_units) >= 2
-    assert read_numbers(done.joined(done.rungs[0])) == list(range(150))
-    assert read_numbers(done.joined(done.rungs[-1])) == list(range(150))
+    assert read_numbers(done.joined(done.rungs[0]), done.plan) == list(range(150))
+    assert read_numbers(done.joined(done.rungs[-1]), done.plan) == list(range(150))
 
 
 def test_frames_keep_their_times_when_the_source_is_vfr(tmp_path: Path, transcode: Transcode) -> None:
@@ -55,13 +55,13 @@ def test_frames_keep_their_times_when_the_source_is_vfr(tmp_path: Path, transcod
     shown = [number for number in range(240) if number < 60 or (number > 135 and number % 3)]
     expected = [shown[bisect_right(shown, frame) - 1] for frame in range(240)]
     assert done.plan.rate == 30
-    assert read_numbers(done.joined(done.rungs[0])) == expected[: done.plan.frames]
+    assert read_numbers(done.joined(done.rungs[0]), done.plan) == expected[: done.plan.frames]
     assert abs(done.plan.frames - 240) <= 1
 
 
 def test_first_frame_is_at_time_zero_when_the_source_starts_late(tmp_path: Path, transcode: Transcode) -> None:
     done = transcode(make_clip(tmp_path / "a.mp4", extra=("-output_ts_offset", "7.3")))
-    assert read_numbers(done.joined(done.rungs[0])) == list(range(150))
+    assert read_numbers(done.joined(done.rungs[0]), done.plan) == list(range(150))
 
 
 def test_first_key_frame_is_at_time_zero_when_a_recording_starts_mid_gop(tmp_path: Path, transcode: Transcode) -> None:
@@ -71,17 +71,17 @@ def test_first_key_frame_is_at_time_zero_when_a_recording_starts_mid_gop(tmp_pat
     # frame is frame 48.
     cut.write_bytes(packets[: 3 * 188] + packets[len(packets) // 188 // 8 * 188 :])
     done = transcode(cut)
-    assert read_numbers(done.joined(done.rungs[0])) == list(range(48, 200))
+    assert read_numbers(done.joined(done.rungs[0]), done.plan) == list(range(48, 200))
 
 
 def test_output_has_one_frame_when_the_source_has_one(tmp_path: Path, transcode: Transcode) -> None:
     done = transcode(make_clip(tmp_path / "a.mp4", frames=1))
-    assert read_numbers(done.joined(done.rungs[0])) == [0]
+    assert read_numbers(done.joined(done.rungs[0]), done.plan) == [0]
 
 
 def test_last_frame_is_repeated_when_the_audio_is_longer(tmp_path: Path, transcode: Transcode) -> None:
     done = transcode(make_clip(tmp_path / "a.mp4", frames=75, audio_s=6.0))
-    assert read_numbers(done.joined(done.rungs[0])) == [*range(75), *([74] * 105)]
+    assert read_numbers(done.joined(done.rungs[0]), done.plan) == [*range(75), *([74] * 105)]
 
 
 def _corners(path: Path) -> list[int]:
@@ -182,7 +182,7 @@ def test_seam_mismatch_names_the_units_when_key_frame_flags_are_false(tmp_path: 
 def test_frames_are_complete_when_key_frame_flags_are_false(tmp_path: Path, transcode: Transcode) -> None:
     clip = make_clip(tmp_path / "a.mp4", codec=("-c:v", "mpeg4", "-q:v", "3", "-g", "300"))
     done = transcode(_without_key_frame_list(clip))
-    assert read_numbers(done.joined(done.rungs[0])) == list(range(150))
+    assert read_numbers(done.joined(done.rungs[0]), done.plan) == list(range(150))
 
 
 def test_unit_is_the_same_when_the_source_is_read_from_its_beginning(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.media.clips import H264, ffmpeg, numbers_filter, read_numbers
+from tests.media.clips import H264, ffmpeg, numbers_filter, on_grid, read_numbers
 from tests.media.playlist_parser import jpeg_size_px
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.media.runs import Transcode
+    from tests.media.runs import Transcode, Transcoded
 
 MPEG4 = ("-c:v", "mpeg4", "-q:v", "3", "-g", "40")
 VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "600k", "-g", "40")
@@ -241,7 +241,7 @@ def test_output_is_correct_when_the_upload_is_of_any_kind(kind: str, tmp_path: P
     assert done.plan.has_audio == row.has_audio
     if row.numbers is not None:
         for rung in (done.rungs[0], done.rungs[-1]):
-            assert tuple(read_numbers(done.joined(rung))) == row.numbers
+            assert tuple(read_numbers(done.joined(rung), done.plan)) == row.numbers
         assert done.plan.frames == len(row.numbers)
 
 
@@ -266,7 +266,7 @@ def test_output_and_warning_are_given_when_the_upload_is_truncated(
     content = source.read_bytes()
     source.write_bytes(content[: len(content) * 6 // 10])
     done = transcode(source)
-    shown = list(dict.fromkeys(read_numbers(done.joined(done.rungs[0]))))
+    shown = list(dict.fromkeys(read_numbers(done.joined(done.rungs[0]), done.plan)))
     # The last frame may be truncated.
     assert 60 < len(shown) < 200
     assert shown[:-1] == list(range(len(shown) - 1))
@@ -279,13 +279,13 @@ def test_output_and_warning_are_given_when_the_upload_is_truncated(
     }
 
 
-def _levels(path: Path, width: int, height: int) -> bytes:
-    """Return the luma of frame 20 as `width` x `height` values, as stored: 16 is black and 235 white."""
+def _levels(done: Transcoded, width: int, height: int) -> bytes:
+    """Return the luma of frame 20 of the largest rung as `width` x `height` values: 16 is black and 235 white."""
     shown = (
         "-vf",
-        f"trim=start_frame=20:end_frame=21,scale={width}:{height}:flags=area,format=yuv420p,extractplanes=y",
+        f"{on_grid(done.plan)},trim=start_frame=20:end_frame=21,scale={width}:{height}:flags=area,format=yuv420p,extractplanes=y",
     )
-    return ffmpeg("-i", str(path), *shown, "-f", "rawvideo", "-")
+    return ffmpeg("-i", str(done.joined(done.rungs[0])), *shown, "-f", "rawvideo", "-")
 
 
 @pytest.mark.parametrize(("transfer", "white"), [("smpte2084", 0.5807), ("arib-std-b67", 0.75)], ids=["HDR10", "HLG"])
@@ -300,7 +300,7 @@ def test_black_and_white_levels_are_kept_when_the_source_is_hdr(
     ffmpeg("-f", "lavfi", "-i", f"{pattern},{names}", *codec, str(tmp_path / "a.mp4"))
     done = transcode(tmp_path / "a.mp4")
     assert done.plan.transfer == transfer
-    black, _, _, bright = _levels(done.joined(done.rungs[0]), 4, 1)
+    black, _, _, bright = _levels(done, 4, 1)
     assert black == pytest.approx(16, abs=2)
     assert bright == pytest.approx(200, abs=12)
 
@@ -326,7 +326,7 @@ def test_output_has_no_combing_when_the_source_is_interlaced(first: str, tmp_pat
     )
     assert max(abs(this - that) for this, that in itertools.pairwise(rows)) > 100
     done = transcode(tmp_path / "a.ts")
-    rows = _levels(done.joined(done.rungs[0]), 1, 96)
+    rows = _levels(done, 1, 96)
     assert max(abs(this - that) for this, that in itertools.pairwise(rows)) < 10
 
 
@@ -360,7 +360,7 @@ def test_aspect_ratio_is_kept_when_the_container_requests_cropping(tmp_path: Pat
     crop_to(tmp_path / "a.mp4", 240, 180)
     done = transcode(tmp_path / "a.mp4")
     top = done.plan.rungs[0]
-    levels = _levels(done.joined(done.rungs[0]), top.width_px, top.height_px)
+    levels = _levels(done, top.width_px, top.height_px)
     middle = levels[top.width_px * (top.height_px // 2) :][: top.width_px]
     column = levels[top.width_px // 2 :: top.width_px]
     wide, high = (sum(level > 128 for level in line) for line in (middle, column))

@@ -46,7 +46,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("manifest.mpd", 'height="90"', 'height="88"'),
         ("manifest.mpd", "mp4a.40.2", "mp4a.40.5"),
         ("manifest.mpd", 'startWithSAP="1"', 'startWithSAP="3"'),
-        ("thumbnails.vtt", " --> 00:00:00.800", " --> 00:00:00.900"),
+        ("thumbnails.vtt", " --> 00:00:01.000", " --> 00:00:01.100"),
         ("thumbnails.vtt", "#xywh=106,0", "#xywh=1060,0"),
         ("thumbnails.vtt", "#xywh=106,0", "#xywh=0,0"),
     ],

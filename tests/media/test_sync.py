@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.transcode import PROFILES, ProfileRung
-from tests.media.clips import ffmpeg
+from tests.media.clips import ffmpeg, on_grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,15 @@ def _clip(path: Path, length_s: int) -> Path:
 
 def _flashes_s(done: Transcoded) -> list[float]:
     """Return the time of each white frame, or of the first one of several in a row."""
-    arguments = ("-vf", "scale=1:1:flags=area,format=gray", "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    arguments = (
+        "-vf",
+        f"{on_grid(done.plan)},scale=1:1:flags=area,format=gray",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "-",
+    )
     levels = ffmpeg("-i", str(done.joined(done.rungs[0])), *arguments)
     white = [at for at, level in enumerate(levels) if level > 127 and (at == 0 or levels[at - 1] <= 127)]
     return [float(at / RATE) for at in white]

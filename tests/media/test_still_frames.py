@@ -1,0 +1,137 @@
+"""Frames that show nothing new are left out, and whatever a student could look for is shown in time."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.transcode import ProfileRung
+from tasks.transcode.mp4.fragments import read_fragments
+from tests.media.clips import ffmpeg, on_grid
+from tests.media.runs import SMALL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.media.runs import Transcode, Transcoded
+
+RATE = 30
+WIDTH_PX, HEIGHT_PX = 1280, 720
+FROM_S = 2.4
+"""When the change happens: not at the beginning of a GOP, where any frame is kept."""
+LATE_FRAMES = 3
+"""100 ms."""
+
+SHARP = dataclasses.replace(SMALL, rungs=(ProfileRung(HEIGHT_PX, 6, 12_000_000),), gop_s=2.0)
+"""A rung in which the encoder itself loses nothing."""
+
+SLIDE = f"testsrc2=s={WIDTH_PX}x{HEIGHT_PX}:r={RATE}:d=1,trim=end_frame=1,loop=-1:1,setpts=N/{RATE}/TB"
+EXPORTED = ("-c:v", "libx264", "-preset", "medium", "-crf", "18", "-threads", "1")
+"""With B-frames, in which a still wobbles."""
+
+
+Area = tuple[int, int, int, int]
+"""x, y, width, height."""
+
+
+def _box(area: Area, colour: str, when: str) -> str:
+    x, y, width, height = area
+    return f"drawbox=x={x}:y={y}:w={width}:h={height}:t=fill:c={colour}:enable='{when}'"
+
+
+CHANGES: dict[str, tuple[Area, str]] = {
+    "a pointer": ((700, 300, 12, 18), "black"),
+    "a caret": ((400, 500, 2, 20), "black"),
+    "a stroke of one pixel and 12 levels": ((100, 600, 60, 1), "black@0.08"),
+    "a dot of 6 pixels and 24 levels": ((640, 200, 6, 6), "black@0.15"),
+    "an area of 3 levels": ((200, 400, 200, 100), "black@0.03"),
+    "a mark at the left edge": ((0, 300, 6, 18), "black"),
+    "a mark in the last corner": ((1274, 714, 6, 6), "black"),
+}
+"""Something small that appears on a slide: where, and its colour."""
+
+
+def _source(path: Path, filters: str, *, length_s: float = 4.0, codec: tuple[str, ...] = EXPORTED) -> Path:
+    # Plain grey under whatever appears, so that its levels are what the names say.
+    slide = f"{SLIDE},drawbox=x=0:y=0:w=iw:h=ih:t=fill:c=gray@0.8"
+    graph = f"{slide},{filters},trim=duration={length_s},format=yuv420p"
+    ffmpeg("-f", "lavfi", "-i", graph, *codec, str(path))
+    return path
+
+
+def _levels(path: Path, area: Area, filters: str) -> list[float]:
+    """Return the mean luma of an area in each frame."""
+    x, y, width, height = area
+    shown = f"{filters},extractplanes=y,crop={width}:{height}:{x}:{y}:exact=1"
+    raw = ffmpeg("-i", str(path), "-vf", shown, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    size = width * height
+    return [fmean(raw[at : at + size]) for at in range(0, len(raw), size)]
+
+
+def _encoded(done: Transcoded) -> int:
+    """Return the number of frames that were encoded."""
+    return sum(len(each.sample_sizes) for each in read_fragments(done.joined(done.rungs[0]))[1])
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_small_change_is_shown_within_100_ms_when_the_rest_is_still(
+    name: str, tmp_path: Path, transcode: Transcode
+) -> None:
+    area, colour = CHANGES[name]
+    source = _source(tmp_path / "a.mp4", _box(area, colour, f"gte(t,{FROM_S})"))
+    done = transcode(source, SHARP)
+    before = round(FROM_S * RATE) - 1
+    due = _levels(source, area, "null")
+    shown = _levels(done.joined(done.rungs[0]), area, on_grid(done.plan))
+    expected = due[before] - due[before + LATE_FRAMES]
+    assert expected > 2
+    assert shown[before] - shown[before + LATE_FRAMES] > expected * 0.7
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [EXPORTED, ("-c:v", "libx264", "-preset", "veryfast"), ("-c:v", "libx264", "-bf", "0")],
+    ids=["exported", "recorded", "without B-frames"],
+)
+def test_still_costs_a_frame_per_gop_when_the_source_wobbles(
+    codec: tuple[str, ...], tmp_path: Path, transcode: Transcode
+) -> None:
+    done = transcode(_source(tmp_path / "a.mp4", "null", length_s=12, codec=codec), SHARP)
+    gops = -(-done.plan.frames // done.plan.gop_frames)
+    assert gops < _encoded(done) <= gops * 3
+
+
+def test_fade_is_shown_as_it_is_when_it_is_slow(tmp_path: Path, transcode: Transcode) -> None:
+    source = _source(tmp_path / "a.mp4", "fade=out:st=1:d=10", length_s=12)
+    done = transcode(source, SHARP)
+    area = (0, 0, WIDTH_PX, HEIGHT_PX)
+    due = _levels(source, area, "null")
+    shown = _levels(done.joined(done.rungs[0]), area, on_grid(done.plan))
+    for at in range(LATE_FRAMES, len(shown)):
+        assert min(abs(shown[at] - level) for level in due[at - LATE_FRAMES : at + 1]) < 1
+
+
+def test_noise_stays_in_motion_when_it_fills_a_corner_only(tmp_path: Path, transcode: Transcode) -> None:
+    corner = "split[rest][c];[c]crop=128:72:0:0,noise=alls=5:allf=t[noisy];[rest][noisy]overlay=1152:648"
+    done = transcode(_source(tmp_path / "a.mp4", corner), SHARP)
+    fragments = read_fragments(done.joined(done.rungs[0]))[1]
+    times = sorted(ticks for fragment in fragments for ticks in fragment.presentation_ticks)
+    longest = max(later - earlier for earlier, later in itertools.pairwise(times))
+    assert longest <= LATE_FRAMES * done.plan.frame_ticks
+
+
+def test_each_slide_is_shown_at_its_time_when_there_are_many(tmp_path: Path, transcode: Transcode) -> None:
+    # Each slide has its own brightness, and 1.3 s.
+    slides = "drawbox=x=0:y=0:w=iw:h=ih:t=fill:c=white@0.5:enable='mod(floor(n/39),2)'"
+    source = _source(tmp_path / "a.mp4", slides, length_s=12.5)
+    done = transcode(source, SHARP)
+    area = (0, 0, WIDTH_PX, HEIGHT_PX)
+    due = _levels(source, area, "null")
+    shown = _levels(done.joined(done.rungs[0]), area, on_grid(done.plan))
+    assert len(due) == len(shown)
+    assert max(abs(one - other) for one, other in zip(due, shown, strict=True)) < 2
+    assert _encoded(done) < len(due) / 4
