@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from project.local.frontend import install_frontend
 from tests.browser.conftest import FLAGS
 from tests.browser.range_server import serve_folders
 from tests.media.clips import BITS, H264, ffmpeg, numbers_filter
-from tests.media.runs import Transcode
+from tests.media.runs import SMALL, Transcode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,18 +36,41 @@ _FULLY_BUFFERED = "video.buffered.length && video.buffered.end(video.buffered.le
 _CAPTIONS = "1\n00:00:01,000 --> 00:00:02,500\nHello & goodbye\n"
 
 
+HELD_FROM = (*range(30), 32, 37, 57, 117)
+"""In a clip of stills, the frames of each period at which the next one begins: they last 33 ms to 2 s."""
+HELD_PERIOD = 178
+STILLS = dataclasses.replace(SMALL, gop_s=2.0, segment_gops=1)
+"""GOPs as long as in production, so that an encoded frame may last 2 s."""
+
+
+@pytest.fixture(scope="module", params=["every frame is new", "stills"])
+def clip(request: pytest.FixtureRequest) -> str:
+    """Return the kind of clip that is played."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def transcoded(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
-    """Transcode ten seconds of numbered frames with a tone and captions: three rungs, ten segments, five units."""
+def shown(clip: str) -> list[int]:
+    """Return the number that is shown in each frame period."""
+    if clip != "stills":
+        return list(range(FRAMES))
+    starts = [period + at for period in range(0, FRAMES, HELD_PERIOD) for at in HELD_FROM]
+    return [max(start for start in starts if start <= frame) for frame in range(FRAMES)]
+
+
+@pytest.fixture(scope="module")
+def transcoded(clip: str, tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
+    """Transcode ten seconds of numbered frames with a tone and captions: three rungs, several segments and units."""
     folder = tmp_path_factory.mktemp("players")
+    held = "+".join(rf"eq(mod(n\,{HELD_PERIOD})\,{at})" for at in HELD_FROM)
+    stills = ("-vf", f"select={held}", "-fps_mode", "vfr") if clip == "stills" else ()
     (folder / "captions.srt").write_text(_CAPTIONS)
     source = ("-f", "lavfi", "-i", numbers_filter("30000/1001", "320x180"), "-f", "lavfi", "-i", "sine=440:r=48000")
     ffmpeg(
-        *(*source, "-i", str(folder / "captions.srt"), "-map", "0", "-map", "1", "-map", "2", *H264),
-        *("-frames:v", str(FRAMES), "-t", str(FRAMES / RATE), "-metadata:s:s:0", "language=eng"),
-        str(folder / "numbers.mkv"),
+        *(*source, "-i", str(folder / "captions.srt"), "-map", "0", "-map", "1", "-map", "2", *H264, *stills),
+        *("-t", str(FRAMES / RATE), "-metadata:s:s:0", "language=eng", str(folder / "numbers.mkv")),
     )
-    return Transcode(folder)(folder / "numbers.mkv")
+    return Transcode(folder)(folder / "numbers.mkv", STILLS if clip == "stills" else SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -99,18 +123,33 @@ def _problems(page: Page) -> Any:
     return page.evaluate("control.problems()")
 
 
-def test_players_show_the_right_frame_when_seeking_at_random(open_player: Callable[[int], Page]) -> None:
+def test_players_show_the_right_frame_when_seeking_at_random(
+    open_player: Callable[[int], Page], transcoded: Transcoded, shown: list[int]
+) -> None:
     page = open_player(60)
     # One buffered range from end to end: not the smallest gap in video or audio.
     page.wait_for_function(_FULLY_BUFFERED)
     assert page.evaluate("[video.buffered.length, video.buffered.start(0)]") == [1, 0]
-    assert page.evaluate("video.duration") == pytest.approx(FRAMES / RATE, abs=0.03)
+    assert page.evaluate("video.duration") == pytest.approx(transcoded.plan.duration_s, abs=0.03)
     rng = random.Random(4)  # seek positions need no secure randomness
     for _ in range(SEEKS):
         # The middle of a frame's duration, so that rounding cannot show another frame.
-        number = rng.randrange(FRAMES - 1)
-        found = page.evaluate("([to, bits]) => seek(to, bits)", [(number + 0.5) / RATE, BITS])
-        assert found["number"] == number
+        frame = rng.randrange(transcoded.plan.frames - 1)
+        found = page.evaluate("([to, bits]) => seek(to, bits)", [(frame + 0.5) / RATE, BITS])
+        assert found["number"] == shown[frame]
+    assert _problems(page) == {"errors": [], "stalls": 0}
+
+
+def test_players_play_on_when_segments_are_loaded_from_the_last_to_the_first(
+    open_player: Callable[[int], Page], transcoded: Transcoded, shown: list[int]
+) -> None:
+    page = open_player(2)
+    # Not in the first frame of a segment, and not near the end.
+    for frame in range(transcoded.plan.frames - 40, 0, -75):
+        found = page.evaluate("([to, bits]) => seek(to, bits)", [(frame + 0.5) / RATE, BITS])
+        assert found["number"] == shown[frame]
+    page.evaluate("() => { countStalls(); pacePlaybackByBuffer(); return video.play(); }")
+    page.wait_for_function("playedOut()")
     assert _problems(page) == {"errors": [], "stalls": 0}
 
 

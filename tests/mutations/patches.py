@@ -20,6 +20,7 @@ from tests.mutations.sandbox_patches import SANDBOX_PATCHES
 from tests.mutations.scale_patches import SCALE_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
 from tests.mutations.slow_aws_patches import SLOW_AWS_PATCHES
+from tests.mutations.still_patches import STILL_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
 from tests.mutations.tick_patches import TICK_PATCHES
 from tests.mutations.web_patches import WEB_PATCHES
@@ -42,6 +43,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *PUSH_PATCHES,
             *METRICS_PATCHES,
             *GROWING_PATCHES,
+            *STILL_PATCHES,
             *COST_PATCHES,
             *CONTAINER_PATCHES,
             *FETCH_PATCHES,

@@ -1,10 +1,11 @@
 """Filter graphs: one decode feeds every rung, the poster, the thumbnails and the seam check.
 
-Frames that show nothing new are dropped before they are encoded, and the one before lasts longer (docs/adr/0038).
+Frames that show nothing new are dropped before they are encoded, and the one before lasts longer (docs/adr/0040).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -134,18 +135,26 @@ _BLOCK_PX = 8
 _NEWS = "mpdecimate=hi=64:lo=32:frac=0.01"
 """Drops a frame unless, compared with the last one that was kept, one block of 8 x 8 pixels differs by more than
 one level on average, or 1 % of the image by more than half a level. This is above the wobble that encoders
-leave in a still, and below anything that can be seen (docs/adr/0038).
+leave in a still, and below anything that can be seen (docs/adr/0040).
+"""
+
+_WHOLE_END_S = 1
+"""Length of the end of which all frames are kept: after a seek, Chromium shows nothing until it has three frames or
+the end of the stream, which hls.js does not give it after a seek to the end.
 """
 
 
 def _news(plan: Plan, unit: VideoUnit, rung: Rung) -> str:
-    """Drop frames that show nothing new, but never the first one of a GOP, the last one or the poster.
+    """Drop frames that show nothing new, but never the first one of a GOP, the last ones or the poster.
 
     A mark in the margin makes them differ from the frame before. It changes with each GOP, so what is
     dropped in a GOP depends on that GOP alone, whichever unit encodes it.
     """
     first, last = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit) - 1
     marks = [rf"mod(floor(n/{plan.gop_frames})\,2)", rf"gte(n\,{last - first})"]
+    whole_from = plan.frames - math.ceil(plan.rate * _WHOLE_END_S)
+    if last >= whole_from:
+        marks.append(rf"mod(n\,2)*gte(n\,{whole_from - first})")
     if first < plan.poster_frame < last:
         marks.append(rf"gte(n\,{plan.poster_frame - first})")
     width_px = _in_blocks(_MARGIN_PX + rung.width_px)

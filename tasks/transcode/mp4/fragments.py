@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import operator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..errors import EncodeError
@@ -139,21 +138,23 @@ class TimedFragment(NamedTuple):
 def _with_times(fragment: Fragment, *, delay_ticks: int, end_ticks: int, shift_ticks: int) -> TimedFragment:
     """Return the fragment with a moof in which each frame is presented at its time and lasts until the next one.
 
-    Samples are decoded at the times at which frames are presented, in the order of the file.
+    A sample's duration is that of its frame, so with B-frames, decode times may lie behind times of
+    presentation. Players do not mind; but Chromium drops a frame before the target of a seek if its own
+    sample's duration ends before it.
     """
     presented = [ticks - delay_ticks for ticks in fragment.presentation_ticks]
-    decoded = sorted(presented)
-    ends = [*decoded[1:], end_ticks]
-    if presented[0] != decoded[0] or fragment.sync_samples != (0,) or any(map(operator.ge, decoded, ends)):
+    ordered = sorted(presented)
+    lasting = {start: end - start for start, end in itertools.pairwise([*ordered, end_ticks])}
+    if presented[0] != ordered[0] or fragment.sync_samples != (0,) or min(lasting.values()) <= 0:
         raise EncodeError(
             code="FRAGMENTS", message=f"The fragment at tick {presented[0]} is not one GOP that ends at {end_ticks}."
         )
-    samples = [
-        Sample(size_bytes, duration_ticks=end - start, offset_ticks=at - start + shift_ticks)
-        for size_bytes, at, start, end in zip(fragment.sample_sizes, presented, decoded, ends, strict=True)
-    ]
-    head = build_moof(fragment.sequence, decoded[0], samples, all_sync=False)
-    return TimedFragment(fragment, head, decoded[0], end_ticks)
+    samples, decoded = [], presented[0]
+    for size_bytes, at in zip(fragment.sample_sizes, presented, strict=True):
+        samples.append(Sample(size_bytes, lasting[at], at - decoded + shift_ticks))
+        decoded += lasting[at]
+    head = build_moof(fragment.sequence, presented[0], samples, all_sync=False)
+    return TimedFragment(fragment, head, presented[0], end_ticks)
 
 
 def _check_cuts(timed: Sequence[TimedFragment], cuts_ticks: Sequence[int]) -> None:
