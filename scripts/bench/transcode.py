@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import stills_cost  # noqa: E402  # this import and the following need the path above
+from contents import CONTENTS, make_content  # noqa: E402
 from measured_run import Cost, run_measured  # noqa: E402
 from rival_commands import cascade_command, rung_commands  # noqa: E402
 
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
     from tasks.transcode import Plan
 
 ENGINE, CASCADE, PER_RUNG = "this engine", "one ffmpeg, cascaded", "one ffmpeg per rung"
+OTHER = "the other checkout"
 TARGETS = {CASCADE: 1.10, PER_RUNG: 0.80}
 """Maximum ratio of the engine's CPU time to a rival's.
 
 The second target applies to easy content.
 """
 OWN_PEAK_TARGET_MIB = 150
+_LENGTH_S = 120
+"""Of a generated content."""
 EXIT_STOPPED = 143
 
 _EPILOG = """\
@@ -45,6 +49,8 @@ Three methods encode the same ladder with the same encoder settings, one after t
   this engine            python -m tasks.transcode: probe, units with warm-up and look-ahead frames, poster, checks, playlists
   one ffmpeg, cascaded   one hand-written command: one decode, each rung scaled from the one above, HLS muxer
   one ffmpeg per rung    the usual method: each rung decodes the source again; the audio is encoded once
+
+With --beside, the engine of another checkout takes the place of the last one; its virtual environment must exist.
 
 CPU time is the user and system time of all processes. Other programs on the same machine increase the wall time a lot
 and the CPU time a little, so the result that counts is the ratio. The median over all runs is shown.
@@ -83,9 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop-to", type=float, metavar="S", help="loop or cut the video to S seconds")
     parser.add_argument("--scale", type=_size, metavar="WxH", help="scale the video first, e.g. 1920x1080")
     parser.add_argument(
-        "--slides",
-        action="store_true",
-        help="show the video in a corner of slides that change every 7 s: easy content, like a lecture",
+        "--content",
+        choices=CONTENTS,
+        help="make this kind of video first, with FILE as its film and --loop-to as its length",
+    )
+    parser.add_argument(
+        "--beside", type=Path, metavar="CHECKOUT", help="also measure the engine of another checkout of the project"
     )
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="turns of each method (default: %(default)s)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="standard", help="default: %(default)s")
@@ -110,23 +119,20 @@ def _size(text: str) -> tuple[int, int]:
 def _prepared(options: argparse.Namespace, folder: Path) -> Path:
     """Return the source, looped and scaled if requested. Runs once, before the measurements."""
     source = options.source or make_sample(DEMO_SAMPLE, ROOT / ".local" / "media")
-    if options.loop_to is None and options.scale is None and not options.slides:
+    if options.content:
+        _log("Preparing the source ...")
+        return make_content(options.content, folder / "source.mkv", film=source, length_s=options.loop_to or _LENGTH_S)
+    if options.loop_to is None and options.scale is None:
         return Path(source).absolute()
     _log("Preparing the source ...")
     made = folder / "source.mp4"
-    width, height = options.scale or (1920, 1080)
-    scale = () if options.scale is None else ("-vf", f"scale={width}:{height}:flags=lanczos,setsar=1")
-    if options.slides:
-        speaker = f"[0:v]fps=30,scale={width // 5}:-2:flags=lanczos,setsar=1[speaker]"
-        slides = f"testsrc2=size={width}x{height}:rate=1/7,fps=30[slides]"
-        scale = ("-filter_complex", f"{speaker};{slides};[slides][speaker]overlay=x=W-w:y=H-h:shortest=1[video]")
-    video = "[video]" if options.slides else "0:v:0"
+    scale = () if options.scale is None else ("-vf", "scale={}:{}:flags=lanczos,setsar=1".format(*options.scale))
     loop = () if options.loop_to is None else ("-stream_loop", "-1")
     length = () if options.loop_to is None else ("-t", str(options.loop_to))
     subprocess.run(
         [
             *(ffmpeg_binary(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *loop, "-i", str(source)),
-            *(*scale, "-map", video, "-map", "0:a:0?", *length, "-c:v", "libx264", "-preset", "veryfast"),
+            *(*scale, "-map", "0:v:0", "-map", "0:a:0?", *length, "-c:v", "libx264", "-preset", "veryfast"),
             *("-crf", "16", "-g", "250", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "160k", str(made)),
         ],
         check=True,
@@ -135,12 +141,14 @@ def _prepared(options: argparse.Namespace, folder: Path) -> Path:
 
 
 def _ways(source: Path, plan: Plan, options: argparse.Namespace) -> dict[str, list[list[str]]]:
-    engine = [sys.executable, "-m", "tasks.transcode", str(source), "output", "--profile", options.profile]
-    return {
-        ENGINE: [[*engine, "--threads", str(options.threads), "--parallel", str(options.parallel)]],
-        CASCADE: [cascade_command(source, plan)],
-        PER_RUNG: rung_commands(source, plan),
-    }
+    arguments = ["-m", "tasks.transcode", str(source), "output", "--profile", options.profile]
+    arguments += ["--threads", str(options.threads), "--parallel", str(options.parallel)]
+    ways = {ENGINE: [[sys.executable, *arguments]], CASCADE: [cascade_command(source, plan)]}
+    if options.beside:
+        other = options.beside.resolve()
+        python = ["env", f"PYTHONPATH={other}", str(other / ".local" / "venv" / "bin" / "python")]
+        return ways | {OTHER: [[*python, *arguments]]}
+    return ways | {PER_RUNG: rung_commands(source, plan)}
 
 
 def _turn(ways: dict[str, list[list[str]]], folder: Path, number: int) -> dict[str, Cost]:
@@ -181,9 +189,10 @@ def _report(plan: Plan, turns: list[dict[str, Cost]], options: argparse.Namespac
         "ratios": {
             name: {
                 "median": round(statistics.median(turn[ENGINE].cpu_s / turn[name].cpu_s for turn in turns), 4),
-                "target": target,
+                "target": TARGETS.get(name),
             }
-            for name, target in TARGETS.items()
+            for name in turns[0]
+            if name != ENGINE
         },
         "own_peak_target_mib": OWN_PEAK_TARGET_MIB,
         "turns": [{name: asdict(cost) for name, cost in turn.items()} for turn in turns],

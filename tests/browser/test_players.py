@@ -37,10 +37,10 @@ _CAPTIONS = "1\n00:00:01,000 --> 00:00:02,500\nHello & goodbye\n"
 
 
 HELD_FROM = (*range(30), 32, 37, 57, 117)
-"""In a clip of stills, the frames of each period at which the next one begins: they last 33 ms to 2 s."""
+"""In a clip of stills, the frames of each period at which another one begins: they last 33 ms to 1 s, a GOP."""
 HELD_PERIOD = 178
-STILLS = dataclasses.replace(SMALL, gop_s=2.0, segment_gops=1)
-"""GOPs as long as in production, so that an encoded frame may last 2 s."""
+STILLS = dataclasses.replace(SMALL, gop_s=1.0, segment_gops=3, unit_segments=1)
+"""Three GOPs per segment, as in production; an encoded frame may last 1 s."""
 
 
 @pytest.fixture(scope="module", params=["every frame is new", "stills"])

@@ -37,10 +37,10 @@ STILL_PATCHES: tuple[Patch, ...] = (
         name="the left edge is never compared",
         promise=2,
         file=_FILTERS,
-        old="            _NEWS,\n",
+        old='            f"{_NEWS}:max={max(1, plan.segment_frames // _FRAMES_OF_A_SEGMENT - 1)}",\n',
         new=(
             '            f"crop=iw-{_MARGIN_PX}:ih:{_MARGIN_PX}:0",\n'
-            "            _NEWS,\n"
+            '            f"{_NEWS}:max={max(1, plan.segment_frames // _FRAMES_OF_A_SEGMENT - 1)}",\n'
             '            f"pad=iw+{_MARGIN_PX}:ih:{_MARGIN_PX}:0",\n'
         ),
         tests=(f"{_STILLS}::test_small_change_is_shown_within_100_ms_when_the_rest_is_still",),

@@ -138,6 +138,11 @@ one level on average, or 1 % of the image by more than half a level. This is abo
 leave in a still, and below anything that can be seen (docs/adr/0040).
 """
 
+_FRAMES_OF_A_SEGMENT = 3
+"""Fewest frames that are kept of a segment. If a player loads a segment, and then one that is less than two of the
+longest frames further on, Chromium deletes what it had of the time between (docs/adr/0040).
+"""
+
 _WHOLE_END_S = 1
 """Length of the end of which all frames are kept: after a seek, Chromium shows nothing until it has three frames or
 the end of the stream, which hls.js does not give it after a seek to the end.
@@ -167,7 +172,7 @@ def _news(plan: Plan, unit: VideoUnit, rung: Rung) -> str:
         [
             f"pad={width_px}:{height_px}:{_MARGIN_PX}:0",
             *boxes,
-            _NEWS,
+            f"{_NEWS}:max={max(1, plan.segment_frames // _FRAMES_OF_A_SEGMENT - 1)}",
             f"crop={rung.width_px}:{rung.height_px}:{_MARGIN_PX}:0",
         ]
     )
