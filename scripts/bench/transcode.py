@@ -94,7 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         help="make this kind of video first, with FILE as its film and --loop-to as its length",
     )
     parser.add_argument(
-        "--beside", type=Path, metavar="CHECKOUT", help="also measure the engine of another checkout of the project"
+        "--beside",
+        dest="checkout",
+        type=Path,
+        metavar="CHECKOUT",
+        help="also measure the engine of another checkout of the project",
     )
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="turns of each method (default: %(default)s)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="standard", help="default: %(default)s")
@@ -144,8 +148,8 @@ def _ways(source: Path, plan: Plan, options: argparse.Namespace) -> dict[str, li
     arguments = ["-m", "tasks.transcode", str(source), "output", "--profile", options.profile]
     arguments += ["--threads", str(options.threads), "--parallel", str(options.parallel)]
     ways = {ENGINE: [[sys.executable, *arguments]], CASCADE: [cascade_command(source, plan)]}
-    if options.beside:
-        other = options.beside.resolve()
+    if options.checkout:
+        other = options.checkout.resolve()
         python = ["env", f"PYTHONPATH={other}", str(other / ".local" / "venv" / "bin" / "python")]
         return ways | {OTHER: [[*python, *arguments]]}
     return ways | {PER_RUNG: rung_commands(source, plan)}

@@ -13,9 +13,9 @@ source.
    that differ from the majority are the bad ones.
 2. Seams, in the same function. Two consecutive units both decode the frames around their boundary:
    the warm-up frames of the later unit and the look-ahead frames of the earlier one. ffmpeg prints
-   a checksum (Adler-32) of each of them, scaled for the smallest rung and before encoding, and the
-   lists of both units must be equal. They differ if seeking landed on a wrong frame, e.g. if the
-   source flags key frames wrongly.
+   the place and a checksum (Adler-32) of each of them that shows something new, scaled for the
+   smallest rung and before encoding, and the lists of both units must be equal. They differ if
+   seeking landed on a wrong frame, e.g. if the source flags key frames wrongly.
 3. Playlists (`verify_playlists`). Each stored playlist, DASH manifest, caption file and thumbnail
    map has the size and SHA-256 of the manifest.
 4. Objects (`verify_publication`). According to the manifest each track begins at tick 0, each unit
