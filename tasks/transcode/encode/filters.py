@@ -140,7 +140,7 @@ leave in a still, and below anything that can be seen (docs/adr/0040).
 
 _FRAMES_OF_A_SEGMENT = 3
 """Fewest frames that are kept of a segment. If a player loads a segment, and then one that is less than two of the
-longest frames further on, Chromium deletes what it had of the time between (docs/adr/0040).
+longest frames further on, Chromium deletes what it had between: findings/chromium-long-frames-delete-segments.sh.
 """
 
 _WHOLE_END_S = 1
