@@ -83,6 +83,8 @@ class SourceInfo:
     """Transfer curve of an HDR source by ffmpeg's name (`smpte2084` or `arib-std-b67`); empty for
     any other.
     """
+    full_range: bool
+    """Whether black is 0 and white the highest value, not 16 and 235 (of 255) as in most video."""
     interlaced: bool
     """Whether each frame consists of two fields captured one after the other."""
     upright: bool

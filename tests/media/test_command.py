@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,11 @@ from tests.media.clips import make_clip
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def _command(*arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tasks.transcode", *map(str, arguments)],
-        cwd=ROOT,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -36,6 +38,13 @@ def test_command_writes_a_complete_output_when_given_a_video(tmp_path: Path) -> 
     manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
     named = [entry["url"] for entry in manifest["objects"]] + [entry["name"] for entry in manifest["playlists"]]
     assert all((tmp_path / "output" / name).exists() for name in named)
+
+
+def test_command_writes_an_output_when_its_folder_is_relative_and_has_a_colon(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a: 1 %d.mp4", frames=40, audio_s=1.3)
+    run = _command("a: 1 %d.mp4", "output: %d", "--profile", "fast", folder=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "output: %d" / "master.m3u8").exists()
 
 
 def test_command_keeps_finished_units_when_run_again_after_a_kill(tmp_path: Path) -> None:

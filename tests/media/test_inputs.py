@@ -289,19 +289,21 @@ def _levels(done: Transcoded, width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(("transfer", "white"), [("smpte2084", 0.5807), ("arib-std-b67", 0.75)], ids=["HDR10", "HLG"])
+@pytest.mark.parametrize("levels", [("limited", 64, 876), ("full", 0, 1023)], ids=["limited", "full"])
 def test_black_and_white_levels_are_kept_when_the_source_is_hdr(
-    transfer: str, white: float, tmp_path: Path, transcode: Transcode
+    transfer: str, white: float, levels: tuple[str, int, int], tmp_path: Path, transcode: Transcode
 ) -> None:
+    named, black, span = levels
     # Black on the left, diffuse white on the right: 203 nits (ITU-R BT.2408).
-    diffuse = round(64 + 876 * white)
-    pattern = f"color=black:s=160x90:r=30:d=1,format=yuv420p10le,geq=lum='if(lt(X,80),64,{diffuse})':cb=512:cr=512"
-    names = f"setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc:range=limited"
-    codec = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-qp", "4")
-    ffmpeg("-f", "lavfi", "-i", f"{pattern},{names}", *codec, str(tmp_path / "a.mp4"))
+    drawn = f"geq=lum='if(lt(X,80),{black},{round(black + span * white)})':cb=512:cr=512"
+    names = f"setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc:range={named}"
+    codec = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", f"log-level=none:range={named}", "-qp", "4")
+    pattern = f"color=black:s=160x90:r=30:d=1,format=yuv420p10le,{drawn},{names}"
+    ffmpeg("-f", "lavfi", "-i", pattern, *codec, str(tmp_path / "a.mp4"))
     done = transcode(tmp_path / "a.mp4")
-    assert done.plan.transfer == transfer
-    black, _, _, bright = _levels(done, 4, 1)
-    assert black == pytest.approx(16, abs=2)
+    assert (done.plan.transfer, done.plan.full_range) == (transfer, named == "full")
+    dark, _, _, bright = _levels(done, 4, 1)
+    assert dark == pytest.approx(16, abs=2)
     assert bright == pytest.approx(200, abs=12)
 
 

@@ -14,7 +14,7 @@ from ..mp4.boxes import InvalidBoxError
 from ..mp4.fragments import MediaWriter, read_fragments
 from ..mp4.moof import Sample, build_moof
 from ..outputs import UnitOutput
-from ..sandbox.ffmpeg import input_arguments, run_ffmpeg
+from ..sandbox.ffmpeg import input_arguments, output_argument, run_ffmpeg
 from ..sandbox.limits import encode_limits
 from .filters import audio_graph
 from .stills import describe_still, still_arguments
@@ -183,7 +183,7 @@ def _arguments(path: Path, demuxer: str, plan: Plan, graph: str, output_dir: Pat
             "10000000",
             "-movflags",
             "+default_base_moof+delay_moov+skip_trailer",
-            str(_unsegmented_path(output_dir)),
+            output_argument(_unsegmented_path(output_dir)),
         ),
         *([] if plan.rungs else ["-map", "[poster]", *still_arguments(output_dir, "poster")]),
     ]

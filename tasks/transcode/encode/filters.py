@@ -117,7 +117,8 @@ def _first_scale(rung: Rung, plan: Plan) -> str:
 def _tone_map(rung: Rung, plan: Plan) -> str:
     """Scale, convert HDR to linear light, compress its range into BT.709's, and return to 8 bits."""
     # The input is tagged in full, because many files tag only half of it.
-    input_tags = f"tin={plan.transfer}:pin=bt2020:min=bt2020nc:rin=limited"
+    input_range = "full" if plan.full_range else "limited"
+    input_tags = f"tin={plan.transfer}:pin=bt2020:min=bt2020nc:rin={input_range}"
     return (
         f"scale={rung.width_px}:{rung.height_px},zscale={input_tags}:t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,"
         f"tonemap=mobius:peak={_HDR_PEAK:.3f}:desat=0,zscale=t=bt709:m=bt709:r=limited,setsar=1,format=yuv420p"
@@ -191,6 +192,12 @@ def _next_scale(rung: Rung) -> str:
     return f"zscale={rung.width_px}:{rung.height_px}:filter=bicubic:param_a=0:param_b=0.6,setsar=1,format=yuv420p"
 
 
+_DRIFT_S = 0.02
+"""Drift between sound and its timestamps that is left alone. Recorders in browsers write timestamps that are up to
+10 ms early or late; following these bends the pitch of a steady tone by 4 Hz.
+"""
+
+
 def audio_graph(audio: AudioPlan, *, end_aac: int, with_poster: bool) -> str:
     """Return the graph for the first `end_aac` AAC frames: on the grid's clock, gaps filled, stereo, exactly that long.
 
@@ -200,7 +207,7 @@ def audio_graph(audio: AudioPlan, *, end_aac: int, with_poster: bool) -> str:
     start = f"({audio.start_s.numerator}/{audio.start_s.denominator})"
     chain = (
         f"[0:{audio.stream}]asetpts=PTS-{start}/TB,"
-        f"aresample={audio.sample_rate_hz}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,"
+        f"aresample={audio.sample_rate_hz}:async=1000:min_comp={_DRIFT_S}:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,"
         f"apad,atrim=start_sample=1024:end_sample={end_aac * 1024}"
     )
     return f"{chain},asplit[audio][waveform];{_audio_poster(audio)}" if with_poster else f"{chain}[audio]"

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from ..outputs import MediaFile
+from ..sandbox.ffmpeg import output_argument
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def still_arguments(output_dir: Path, role: Role) -> list[str]:
             "image2",
             "-update",
             "1",
-            str(_path(output_dir, role)),
+            output_argument(_path(output_dir, role)),
         ),
     ]
 

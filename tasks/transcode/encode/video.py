@@ -11,7 +11,7 @@ from ..mp4.fragments import cut_video
 from ..outputs import SeamSums, UnitOutput
 from ..plan.plan import segment_starts
 from ..plan.thumbnails import make_sprite
-from ..sandbox.ffmpeg import engine_id, input_arguments, run_ffmpeg
+from ..sandbox.ffmpeg import engine_id, input_arguments, output_argument, run_ffmpeg
 from ..sandbox.limits import encode_limits
 from .filters import end_encoded_frame, first_encoded_frame, video_graph
 from .stills import describe_still, still_arguments
@@ -199,7 +199,12 @@ def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, outp
         *("-filter_complex_threads", "1", "-filter_complex", graph.text),
     ]
     for rung, label in zip(plan.rungs, graph.rungs, strict=True):
-        arguments += ["-map", label, *_encoder_arguments(plan, unit, rung), str(_uncut_path(output_dir, rung))]
+        arguments += [
+            "-map",
+            label,
+            *_encoder_arguments(plan, unit, rung),
+            output_argument(_uncut_path(output_dir, rung)),
+        ]
     arguments += ["-map", graph.check, "-fps_mode", "passthrough", "-flush_packets", "1", "-f", "framecrc", "pipe:1"]
     if graph.poster:
         arguments += ["-map", graph.poster, *still_arguments(output_dir, "poster")]

@@ -15,7 +15,7 @@ from .ladder import Rung
 from .source_reads import SourceReads
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 10
+PLAN_VERSION = 11
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)
@@ -113,6 +113,8 @@ class Plan:
     """Colour matrix of the source by ffmpeg's name."""
     transfer: str
     """Transfer curve of an HDR source by ffmpeg's name; empty for any other."""
+    full_range: bool
+    """Whether the source has the full range of values; heeded for HDR, while ffmpeg knows it of any other."""
     interlaced: bool
     rate: Fraction
     frames: int

@@ -82,6 +82,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         source_px=source.width_px * source.height_px,
         matrix=_matrix(source),
         transfer=source.transfer,
+        full_range=source.full_range,
         interlaced=source.interlaced,
         rate=rate,
         frames=grid.frames,

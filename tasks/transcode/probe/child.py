@@ -38,6 +38,9 @@ reorder (A.3.1).
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 """Names that ffmpeg's scale filter accepts, by their numbers in ITU-T H.273, table 4."""
 
+_FULL_RANGE = 2
+"""AVCOL_RANGE_JPEG of ffmpeg."""
+
 _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
 """HDR10 and the base layer of Dolby Vision; HLG. By their numbers in ITU-T H.273, table 3."""
 
@@ -193,6 +196,7 @@ def _describe(
         pixel_format=first.format.name,
         matrix=_MATRICES.get(int(first.colorspace), "unknown"),
         transfer=_HDR_TRANSFERS.get(int(first.color_trc), ""),
+        full_range=int(first.color_range) == _FULL_RANGE,
         interlaced=bool(first.interlaced_frame) or int(stream.codec_context.field_order) in _FIELD_ORDERS,
         upright=_is_upright(first),
         indexed=False,
@@ -236,6 +240,7 @@ def _describe_audio_only(
         pixel_format="",
         matrix="unknown",
         transfer="",
+        full_range=False,
         interlaced=False,
         upright=True,
         indexed=False,

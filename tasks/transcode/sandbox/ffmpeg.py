@@ -102,6 +102,11 @@ def input_arguments(path: Path, demuxer: str) -> list[str]:
     ]
 
 
+def output_argument(path: Path) -> str:
+    """Return the argument that names an output. It is absolute, because what precedes a colon would be a protocol."""
+    return str(path.absolute())
+
+
 def run_ffmpeg(
     arguments: Sequence[str],
     *,

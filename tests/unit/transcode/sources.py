@@ -32,6 +32,7 @@ def make_source(*, frames: int = 300, rate: Fraction | int = 30, key_every: int 
         pixel_format="yuv420p",
         matrix="bt709",
         transfer="",
+        full_range=False,
         interlaced=False,
         upright=True,
         indexed=True,

@@ -38,8 +38,21 @@ def test_uncommon_rate_is_kept_when_the_source_is_constant() -> None:
     assert choose_rate(_times(Fraction(27), 2000, FINE), FINE, []) == 27
 
 
-@pytest.mark.parametrize(("fast", "kept"), [(120, 60), (100, 50), (240, 60), (90, 45)])
-def test_rate_is_halved_when_it_is_above_60(fast: int, kept: int) -> None:
+@pytest.mark.parametrize(
+    ("fast", "kept"),
+    [
+        ("120", 60),
+        ("100", 50),
+        ("240", 60),
+        ("90", 45),
+        ("144", 48),
+        ("60.06", 60),
+        ("60.02", 60),
+        ("61", 60),
+        ("120.05", 60),
+    ],
+)
+def test_rate_is_divided_evenly_when_it_is_well_above_60(fast: str, kept: int) -> None:
     assert choose_rate(_times(Fraction(fast), 1000, FINE), FINE, []) == kept
 
 
