@@ -84,3 +84,30 @@ def test_cues_are_cut_with_a_warning_when_their_files_would_be_too_large(tmp_pat
     assert "CAPTIONS_CUT" in source.warnings
     files = [webvtt(CaptionTrack("", "", track.cues)) for track in source.captions]
     assert MAX_CAPTION_BYTES * 0.9 < sum(map(len, files)) < MAX_CAPTION_BYTES + 200
+
+
+def test_braces_and_markup_are_text_when_captions_are_webvtt(tmp_path: Path) -> None:
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n00:00.500 --> 00:01.500\n<v Ann>set {1, 2} &lt;b&gt; &amp; c\\d\n{x}\n")
+    clip = make_clip(tmp_path / "plain.mp4", frames=60)
+    source = tmp_path / "a.mkv"
+    ffmpeg("-i", str(clip), "-i", str(tmp_path / "a.vtt"), "-map", "0", "-map", "1", "-c", "copy", str(source))
+    ((cue,),) = (track.cues for track in probe_source(source).captions)
+    assert cue.text == "set {1, 2} <b> & c\\d\n{x}"
+
+
+def test_drawings_and_comments_are_left_out_when_captions_are_ass(tmp_path: Path) -> None:
+    texts = (
+        r"{\i1}Plain{\i0} {a translator's note}words",
+        r"{\an7\pos(0,0)\p1}m 0 0 l 100 0 100 40 0 40{\p0}",
+        r"{\p2}m 0 0 l 1 1{\p0}after{\pos(1,2)} it",
+    )
+    events = "".join(
+        f"Dialogue: 0,0:00:0{at}.00,0:00:0{at + 1}.00,Default,,0,0,0,,{text}\n" for at, text in enumerate(texts)
+    )
+    names = "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+    (tmp_path / "a.ass").write_text(f"[Script Info]\nScriptType: v4.00+\n\n[Events]\n{names}\n{events}")
+    clip = make_clip(tmp_path / "plain.mp4", frames=120)
+    source = tmp_path / "a.mkv"
+    ffmpeg("-i", str(clip), "-i", str(tmp_path / "a.ass"), "-map", "0", "-map", "1", "-c", "copy", str(source))
+    (track,) = probe_source(source).captions
+    assert [cue.text for cue in track.cues] == ["Plain words", "after it"]

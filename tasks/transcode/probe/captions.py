@@ -5,14 +5,18 @@ Runs only in the probe's child process.
 
 from __future__ import annotations
 
+import html
 import re
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av.error
 
 from ..captions import CaptionSource, Cue, webvtt_cue
 from ..sandbox.limits import MAX_CAPTION_BYTES, MAX_CAPTION_TRACKS, MAX_CUE_BYTES, MAX_CUES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TEXT_CODECS = frozenset({"ass", "mov_text", "srt", "ssa", "subrip", "text", "webvtt"})
 """Text codecs; other subtitle codecs contain bitmaps."""
@@ -23,6 +27,12 @@ margins, effect.
 """
 
 _OVERRIDE = re.compile(r"\{\\[^}]*\}")
+"""Codes for a style in the event line of any decoder."""
+_BLOCK = re.compile(r"(\{[^}]*\})")
+"""In ASS, the same, or a comment."""
+_DRAWING = re.compile(r"\\p(\d+)")
+"""Begins a drawing, whose commands look like text; ends it if the number is 0."""
+_TAG = re.compile(r"<[^>]*>")
 _LINE_END = re.compile(r"\\[Nn]|[\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
@@ -84,6 +94,11 @@ def _is_text(stream: Any) -> bool:
 
 def _text(packet: Any) -> str:
     """Return a packet's text without styling; empty if it has none, as in gaps of an MP4 track."""
+    codec = packet.stream.codec_context.name
+    if codec == "webvtt":
+        # Its decoder escapes braces in a way that nothing undoes: findings/ffmpeg-webvtt-escapes-braces.sh.
+        cue = bytes(packet).decode(errors="replace")
+        return _plain(html.unescape(_TAG.sub("", line)) for line in cue.splitlines())
     try:
         subtitle = packet.stream.codec_context.decode2(packet)
     except (av.error.FFmpegError, ValueError):
@@ -92,11 +107,30 @@ def _text(packet: Any) -> str:
     events = (
         [event.ass.decode(errors="replace") for event in subtitle.rects if event.type == b"ass"] if subtitle else []
     )
-    lines = [line for event in events for line in _LINE_END.split(_event_text(event))]
+    return _plain(
+        line for event in events for line in _LINE_END.split(_event_text(event, is_ass=codec in {"ass", "ssa"}))
+    )
+
+
+def _plain(lines: Iterable[str]) -> str:
+    """Return the lines that show something."""
     return "\n".join(plain for line in lines if (plain := _CONTROL.sub("", line).strip()))
 
 
-def _event_text(event: str) -> str:
+def _event_text(event: str, *, is_ass: bool) -> str:
+    """Return an event's text. In ASS, drawings and comments are in the same place."""
     parts = event.split(",", _FIELDS_BEFORE_TEXT)
     text = parts[_FIELDS_BEFORE_TEXT] if len(parts) > _FIELDS_BEFORE_TEXT else ""
-    return _OVERRIDE.sub("", text).replace(r"\h", " ")
+    text = _written(text) if is_ass else _OVERRIDE.sub("", text)
+    return text.replace(r"\h", " ")
+
+
+def _written(text: str) -> str:
+    shown, is_drawing = "", False
+    for part in _BLOCK.split(text):
+        if part.startswith("{") and part.endswith("}"):
+            for scale in _DRAWING.findall(part):
+                is_drawing = int(scale) > 0
+        elif not is_drawing:
+            shown += part
+    return shown
