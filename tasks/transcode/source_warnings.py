@@ -14,5 +14,7 @@ SOURCE_WARNINGS = {
     "or upload them one by one.",
     "CAPTIONS_CUT": "The file contains more captions than we can take, so some were left out. "
     "Please check the captions in the file.",
+    "CAPTIONS_IN_FRAMES": "The video has captions inside its frames (CEA-608 or CEA-708), which are left out. "
+    "To keep them, please export them as a text track, and upload the video with that.",
 }
 """Messages by code; the probe reports only the codes."""

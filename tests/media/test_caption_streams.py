@@ -111,3 +111,27 @@ def test_drawings_and_comments_are_left_out_when_captions_are_ass(tmp_path: Path
     ffmpeg("-i", str(clip), "-i", str(tmp_path / "a.ass"), "-map", "0", "-map", "1", "-c", "copy", str(source))
     (track,) = probe_source(source).captions
     assert [cue.text for cue in track.cues] == ["Plain words", "after it"]
+
+
+def _with_captions_in_frames(folder: Path) -> Path:
+    """Write a clip whose frames all have a message with CEA-608 data (ATSC A/53 part 4, in an SEI of H.264)."""
+    pairs = b"\xfc\x94\x20\xfc\x94\x2c"
+    message = b"\xb5\x00\x31GA94\x03" + bytes([0x40 | len(pairs) // 3]) + b"\xff" + pairs + b"\xff"
+    sei = b"\0\0\0\1\x06\x04" + bytes([len(message)]) + message + b"\x80"
+    plain = ffmpeg("-i", str(make_clip(folder / "plain.mp4", frames=60)), "-c", "copy", "-f", "h264", "pipe:1")
+    units = plain.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]
+    captioned = b"".join((sei if unit[0] & 0x1F in {1, 5} else b"") + b"\0\0\0\1" + unit for unit in units)
+    (folder / "a.h264").write_bytes(captioned)
+    ffmpeg("-r", "30", "-i", str(folder / "a.h264"), "-c", "copy", str(folder / "a.mp4"))
+    return folder / "a.mp4"
+
+
+def test_captions_in_frames_are_left_out_with_a_warning_when_there_are_any(
+    tmp_path: Path, transcode: Transcode
+) -> None:
+    source = _with_captions_in_frames(tmp_path)
+    done = transcode(source)
+    assert {warning["code"] for warning in done.publication.manifest["warnings"]} == {"CAPTIONS_IN_FRAMES"}
+    assert b"GA94" in source.read_bytes()
+    assert b"GA94" not in done.joined(done.rungs[0]).read_bytes()
+    assert "CLOSED-CAPTIONS=NONE" in (done.run.folder / "master.m3u8").read_text()

@@ -193,7 +193,7 @@ def _next_scale(rung: Rung) -> str:
 
 
 _DRIFT_S = 0.02
-"""Drift between sound and its timestamps that is left alone. Recorders in browsers write timestamps that are up to
+"""Drift between the audio and its timestamps that is left alone. Recorders in browsers write timestamps that are up to
 10 ms early or late; following these bends the pitch of a steady tone by 4 Hz.
 """
 

@@ -224,6 +224,8 @@ def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
         *("-force_key_frames", f"expr:not(mod(round(t*{rate}),{gop}))", "-forced-idr", "1"),
         *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", *_level_arguments(rung)),
         *("-x264-params", f"stitchable=1:fps={rate}"),
+        # No captions inside the frames (CEA-608), which the playlists do not offer.
+        *("-a53cc", "0"),
         *("-video_track_timescale", str(plan.timescale), *_MP4_ARGUMENTS),
         *("-fragment_index", str(first // plan.gop_frames + 1)),
     ]

@@ -114,7 +114,7 @@ class Plan:
     transfer: str
     """Transfer curve of an HDR source by ffmpeg's name; empty for any other."""
     full_range: bool
-    """Whether the source has the full range of values; heeded for HDR, while ffmpeg knows it of any other."""
+    """Whether the source has the full range of values. Used for HDR; ffmpeg applies it by itself otherwise."""
     interlaced: bool
     rate: Fraction
     frames: int

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import struct
 import sys
 from dataclasses import replace
 from fractions import Fraction
@@ -24,12 +23,11 @@ from .checks import check_size, check_span, check_start, check_times, check_unen
 from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
 from .sample_index import has_sample_index
 from .source_file import SourceFile
-from .streams import choose_audio, choose_video, is_cover
+from .streams import choose_audio, choose_video, has_captions_inside, is_cover, is_upright, sample_aspect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MAX_SAMPLE_ASPECT = 16
 _FEW_EARLY_FRAMES = 16
 """Frames after the first key frame that may be displayed before it: the maximum that H.264 can
 reorder (A.3.1).
@@ -48,9 +46,6 @@ _LONG_BROKEN_START_S = Fraction(1, 2)
 """If the undecodable start lasts longer, it is more than the leading frames of the first key frame:
 the recording begins in the middle of a stream.
 """
-
-_IDENTITY_MATRIX = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-"""The identity display matrix, in the fixed-point format of ISO/IEC 14496-12, 8.3.2."""
 
 _FIELD_ORDERS = range(2, 6)
 """Interlaced values of ffmpeg's AVFieldOrder: 0 is unknown, 1 is progressive, the others state
@@ -174,6 +169,8 @@ def _describe(
         warnings.append("AUDIO_UNREADABLE")
     if video.repeated > _FEW_EARLY_FRAMES:
         warnings.append("CLOCK_STARTS_OVER")
+    if has_captions_inside(first):
+        warnings.append("CAPTIONS_IN_FRAMES")
     declared_s = _declared_s(container)
     if _falls_short(max(end_s, captions_end_s) - begin_s, declared_s):
         warnings.append("SHORTER_THAN_DECLARED")
@@ -191,14 +188,14 @@ def _describe(
         declared_rates=tuple(Fraction(rate) for rate in rates if rate),
         width_px=first.width,
         height_px=first.height,
-        sample_aspect=_sample_aspect(stream),
+        sample_aspect=sample_aspect(stream),
         quarter_turns=round(first.rotation / 90) % 4,
         pixel_format=first.format.name,
         matrix=_MATRICES.get(int(first.colorspace), "unknown"),
         transfer=_HDR_TRANSFERS.get(int(first.color_trc), ""),
         full_range=int(first.color_range) == _FULL_RANGE,
         interlaced=bool(first.interlaced_frame) or int(stream.codec_context.field_order) in _FIELD_ORDERS,
-        upright=_is_upright(first),
+        upright=is_upright(first),
         indexed=False,
         bit_rate_bps=round(container.size * 8 / ((end - first_pts) * time_base)),
         audio=audio,
@@ -251,15 +248,6 @@ def _describe_audio_only(
     )
 
 
-def _is_upright(first: Any) -> bool:
-    try:
-        matrix = first.side_data.get("DISPLAYMATRIX")
-    except ValueError:
-        # Side data of a type unknown to PyAV, such as the second view of a spatial video.
-        return False
-    return matrix is None or bytes(matrix) == _IDENTITY_MATRIX
-
-
 def _declared_s(container: Any) -> float:
     return float(container.duration / av.time_base) if container.duration else 0.0
 
@@ -277,16 +265,6 @@ def _end(times: Sequence[int], last: tuple[int, int] | None, stream: Any) -> int
         return times[-1] + distances[len(distances) // 2]
     rate = Fraction(stream.average_rate or 25)
     return times[-1] + max(1, round(1 / rate / Fraction(stream.time_base)))
-
-
-def _sample_aspect(stream: Any) -> Fraction:
-    """Return pixel width over height; 1 if absent or implausible.
-
-    The value of the container takes precedence over that of the codec.
-    """
-    aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-    plausible = Fraction(1, _MAX_SAMPLE_ASPECT) <= aspect <= _MAX_SAMPLE_ASPECT
-    return aspect if plausible else Fraction(1)
 
 
 def _audio(audio_packets: AudioPackets | None) -> AudioSource | None:

@@ -1,10 +1,17 @@
-"""Choice of the streams to transcode: one video stream and one audio stream."""
+"""The streams to transcode, one of video and one of audio, and what the first frame of the video has with it."""
 
 from __future__ import annotations
 
+import struct
+from fractions import Fraction
 from typing import Any
 
 from .packets import AudioPackets, VideoPackets
+
+_MAX_SAMPLE_ASPECT = 16
+
+_IDENTITY_MATRIX = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+"""The identity display matrix, in the fixed-point format of ISO/IEC 14496-12, 8.3.2."""
 
 
 def choose_video(container: Any) -> VideoPackets | None:
@@ -42,3 +49,31 @@ def choose_audio(container: Any, video: VideoPackets | None) -> AudioPackets | N
         best = container.streams.best("audio", related=video.stream)
         chosen = best if best in streams else chosen
     return AudioPackets(chosen)
+
+
+def sample_aspect(stream: Any) -> Fraction:
+    """Return pixel width over height; 1 if absent or implausible.
+
+    The value of the container takes precedence over that of the codec.
+    """
+    aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+    plausible = Fraction(1, _MAX_SAMPLE_ASPECT) <= aspect <= _MAX_SAMPLE_ASPECT
+    return aspect if plausible else Fraction(1)
+
+
+def is_upright(first: Any) -> bool:
+    """Return whether a frame is displayed as stored, neither rotated nor mirrored."""
+    try:
+        matrix = first.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # Side data of a type unknown to PyAV, such as the second view of a spatial video.
+        return False
+    return matrix is None or bytes(matrix) == _IDENTITY_MATRIX
+
+
+def has_captions_inside(first: Any) -> bool:
+    """Return whether a frame has data of CEA-608 or CEA-708 captions with it (ATSC A/53, part 4)."""
+    try:
+        return first.side_data.get("A53_CC") is not None
+    except ValueError:  # as above
+        return False
