@@ -7,54 +7,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .languages import language_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_LANGUAGES = {
-    "ara": ("ar", "العربية"),
-    "bul": ("bg", "Български"),
-    "ces": ("cs", "Čeština"),
-    "chi": ("zh", "中文"),
-    "cze": ("cs", "Čeština"),
-    "dan": ("da", "Dansk"),
-    "deu": ("de", "Deutsch"),
-    "dut": ("nl", "Nederlands"),
-    "ell": ("el", "Ελληνικά"),
-    "eng": ("en", "English"),
-    "fin": ("fi", "Suomi"),
-    "fra": ("fr", "Français"),
-    "fre": ("fr", "Français"),
-    "ger": ("de", "Deutsch"),
-    "gre": ("el", "Ελληνικά"),
-    "heb": ("he", "עברית"),
-    "hin": ("hi", "हिन्दी"),
-    "hun": ("hu", "Magyar"),
-    "ind": ("id", "Bahasa Indonesia"),
-    "ita": ("it", "Italiano"),
-    "jpn": ("ja", "日本語"),
-    "kor": ("ko", "한국어"),
-    "nld": ("nl", "Nederlands"),
-    "nor": ("no", "Norsk"),
-    "pol": ("pl", "Polski"),
-    "por": ("pt", "Português"),
-    "ron": ("ro", "Română"),
-    "rum": ("ro", "Română"),
-    "rus": ("ru", "Русский"),
-    "spa": ("es", "Español"),
-    "swe": ("sv", "Svenska"),
-    "tha": ("th", "ไทย"),
-    "tur": ("tr", "Türkçe"),
-    "ukr": ("uk", "Українська"),
-    "vie": ("vi", "Tiếng Việt"),
-    "zho": ("zh", "中文"),
-}
-"""BCP 47 code and native name by ISO 639-2 code. Containers use ISO 639-2; players use the shortest
-BCP 47 code, which has two letters if the language has such a code.
-"""
+FORCED, SDH = "forced", "sdh"
+"""Purposes of captions: to translate what is foreign or written for everybody; for the deaf and hard of hearing."""
+
+_SUFFIXES = {"": "", FORCED: " (forced)", SDH: " (SDH)"}
 
 WEBVTT_CONTENT_TYPE = "text/vtt"
 
-_LETTERS = 3
 _LONGEST_NAME = 60
 
 
@@ -74,14 +38,16 @@ class CaptionSource:
     """A text stream of a source, on the source's own clock."""
 
     language: str
-    """As declared by the container, e.g. `eng`; empty if not declared."""
+    """As declared by the container, e.g. `eng` or `pt-BR`; empty if not declared."""
     title: str
     cues: tuple[Cue, ...]
+    purpose: str = ""
+    """FORCED, SDH, or empty for any other."""
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> CaptionSource:
         """Rebuild an equal object from the result of dataclasses.asdict, before or after JSON."""
-        return cls(form["language"], form["title"], _cues(form["cues"]))
+        return cls(**form | {"cues": _cues(form["cues"])})
 
 
 @dataclass(frozen=True)
@@ -89,15 +55,17 @@ class CaptionTrack:
     """One caption track of an output, on the grid's clock."""
 
     language: str
-    """BCP 47 code, e.g. `en`; empty if unknown."""
+    """BCP 47 tag, e.g. `en`; empty if unknown."""
     name: str
     """Name shown in the player's menu; unique among the tracks of the output."""
     cues: tuple[Cue, ...]
+    purpose: str = ""
+    """FORCED, SDH, or empty for any other."""
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> CaptionTrack:
         """Rebuild an equal object from the result of dataclasses.asdict, before or after JSON."""
-        return cls(form["language"], form["name"], _cues(form["cues"]))
+        return cls(**form | {"cues": _cues(form["cues"])})
 
 
 def _cues(rows: Iterable[Sequence[Any]]) -> tuple[Cue, ...]:
@@ -119,15 +87,11 @@ def plan_captions(
         ]
         cues = tuple(sorted(cue for cue in shifted if cue.end_ms > cue.start_ms))
         if cues:
-            language, default_name = _LANGUAGES.get(source.language, (_own_code(source.language), f"Captions {number}"))
-            name = _name(source.title or default_name, taken={track.name for track in tracks})
-            tracks.append(CaptionTrack(language, name, cues))
+            language = language_of(source.language)
+            usual = (language.name or f"Captions {number}") + _SUFFIXES[source.purpose]
+            name = _name(source.title or usual, taken={track.name for track in tracks})
+            tracks.append(CaptionTrack(language.tag, name, cues, source.purpose))
     return tuple(tracks)
-
-
-def _own_code(language: str) -> str:
-    plain = len(language) == _LETTERS and language.isascii() and language.isalpha() and language != "und"
-    return language.lower() if plain else ""
 
 
 def _name(wanted: str, *, taken: set[str]) -> str:

@@ -135,3 +135,24 @@ def test_captions_in_frames_are_left_out_with_a_warning_when_there_are_any(
     assert b"GA94" in source.read_bytes()
     assert b"GA94" not in done.joined(done.rungs[0]).read_bytes()
     assert "CLOSED-CAPTIONS=NONE" in (done.run.folder / "master.m3u8").read_text()
+
+
+def test_forced_and_sdh_tracks_are_offered_as_such_when_a_file_marks_them(tmp_path: Path, transcode: Transcode) -> None:
+    (tmp_path / "a.srt").write_text(_TIMED)
+    clip, text = make_clip(tmp_path / "plain.mp4", frames=90), ("-i", str(tmp_path / "a.srt"))
+    maps = ("-map", "0", "-map", "1", "-map", "2", "-map", "3")
+    marks = ("-disposition:s:0", "forced", "-disposition:s:1", "hearing_impaired", "-disposition:s:2", "0")
+    languages = [argument for at in range(3) for argument in (f"-metadata:s:s:{at}", "language=pt-BR")]
+    source = tmp_path / "a.mkv"
+    ffmpeg("-i", str(clip), *text, *text, *text, *maps, "-c", "copy", *marks, *languages, str(source))
+    done = transcode(source)
+    lines = (done.run.folder / "master.m3u8").read_text().splitlines()
+    offers = [hls_attributes(line) for line in lines if "TYPE=SUBTITLES" in line]
+    assert [(offer["NAME"], offer["LANGUAGE"], offer["FORCED"], "CHARACTERISTICS" in offer) for offer in offers] == [
+        ("Português (Brasil) (forced)", "pt-BR", "YES", False),
+        ("Português (Brasil) (SDH)", "pt-BR", "NO", True),
+        ("Português (Brasil)", "pt-BR", "NO", False),
+    ]
+    roles = (done.run.folder / "manifest.mpd").read_text()
+    assert all(f'value="{role}"' in roles for role in ("forced-subtitle", "caption", "subtitle"))
+    assert [track["purpose"] for track in done.publication.manifest["captions"]] == ["forced", "sdh", ""]

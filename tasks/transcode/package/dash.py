@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from ..captions import WEBVTT_CONTENT_TYPE
+from ..captions import FORCED, SDH, WEBVTT_CONTENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,11 +108,15 @@ def _add_audio(period: ET.Element, audio: Track) -> None:
     _add_segments(representation, audio)
 
 
+_CAPTION_ROLES = {"": "subtitle", FORCED: "forced-subtitle", SDH: "caption"}
+"""ISO/IEC 23009-1, table of roles: captions contain what the deaf would miss."""
+
+
 def _add_captions(period: ET.Element, number: str, placed: PlacedCaptions, duration_s: Fraction) -> None:
     kind = {"id": number, "contentType": "text", "mimeType": WEBVTT_CONTENT_TYPE}
     language = {"lang": placed.track.language} if placed.track.language else {}
     texts = ET.SubElement(period, "AdaptationSet", kind | language)
-    ET.SubElement(texts, "Role", {"schemeIdUri": _ROLE_SCHEME, "value": "subtitle"})
+    ET.SubElement(texts, "Role", {"schemeIdUri": _ROLE_SCHEME, "value": _CAPTION_ROLES[placed.track.purpose]})
     ET.SubElement(texts, "Label").text = placed.track.name
     bandwidth_bps = max(1, round(placed.bytes * 8 / duration_s))
     attributes = {"id": f"captions-{number}", "bandwidth": str(bandwidth_bps)}

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ..captions import FORCED, SDH
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -245,11 +247,17 @@ def _audio_only_attributes(audio: Track, captions: Sequence[PlacedCaptions]) -> 
     return ",".join([*attributes, 'SUBTITLES="captions"'] if captions else attributes)
 
 
+_FOR_THE_DEAF = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
+"""RFC 8216, 4.3.4.1: characteristics of captions for the deaf and hard of hearing."""
+
+
 def _caption_line(placed: PlacedCaptions) -> str:
     language = f'LANGUAGE="{placed.track.language}",' if placed.track.language else ""
+    purpose = placed.track.purpose
+    characteristics = f'CHARACTERISTICS="{_FOR_THE_DEAF}",' if purpose == SDH else ""
     return (
-        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="captions",NAME="{placed.track.name}",{language}'
-        f'DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="{placed.playlist}"'
+        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="captions",NAME="{placed.track.name}",{language}{characteristics}'
+        f'DEFAULT=NO,AUTOSELECT=YES,FORCED={"YES" if purpose == FORCED else "NO"},URI="{placed.playlist}"'
     )
 
 

@@ -117,6 +117,7 @@ def _manifest(
             {
                 "name": track.name,
                 "language": track.language,
+                "purpose": track.purpose,
                 "cues": len(track.cues),
                 "url": f"{caption_name(number)}.vtt",
                 "playlist": f"{caption_name(number)}.m3u8",

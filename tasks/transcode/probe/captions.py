@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import av.error
 
-from ..captions import CaptionSource, Cue, webvtt_cue
+from ..captions import FORCED, SDH, CaptionSource, Cue, webvtt_cue
 from ..sandbox.limits import MAX_CAPTION_BYTES, MAX_CAPTION_TRACKS, MAX_CUE_BYTES, MAX_CUES
 
 if TYPE_CHECKING:
@@ -82,10 +82,18 @@ class CaptionPackets:
                 stream.metadata.get("language", ""),
                 stream.metadata.get("title") or stream.metadata.get("name", ""),
                 tuple(self._cues[stream.index]),
+                _purpose(stream),
             )
             for stream in self.streams
             if self._cues[stream.index]
         )
+
+
+def _purpose(stream: Any) -> str:
+    flags = stream.disposition
+    if flags & flags.forced:
+        return FORCED
+    return SDH if flags & (flags.hearing_impaired | flags.captions) else ""
 
 
 def _is_text(stream: Any) -> bool:

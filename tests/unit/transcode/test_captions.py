@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from tasks.transcode import PROFILES, Plan, SourceInfo, make_plan
-from tasks.transcode.captions import CaptionSource, CaptionTrack, Cue, plan_captions, webvtt
+from tasks.transcode.captions import FORCED, SDH, CaptionSource, CaptionTrack, Cue, plan_captions, webvtt
 from tests.unit.transcode.sources import make_source
 
 
@@ -38,6 +38,16 @@ def test_caption_track_is_omitted_when_none_of_its_cues_is_shown() -> None:
         ("", "", ("", "Captions 1")),
         ("tlh", "", ("tlh", "Captions 1")),
         ('e"n', "", ("", "Captions 1")),
+        ("pt-BR", "", ("pt-BR", "Português (Brasil)")),
+        ("zh-Hant", "", ("zh-Hant", "中文 (繁體)")),
+        ("sr-Latn", "", ("sr-Latn", "Srpski (latinica)")),
+        ("fr", "", ("fr", "Français")),
+        ("per", "", ("fa", "فارسی")),
+        ("ice", "", ("is", "Íslenska")),
+        ("cat", "", ("ca", "Català")),
+        ("hrv", "", ("hr", "Hrvatski")),
+        ("mul", "", ("", "Captions 1")),
+        ("x-private", "", ("", "Captions 1")),
         ("kor", 'The "best"\nones', ("ko", "The 'best' ones")),
     ],
 )
@@ -52,6 +62,17 @@ def test_caption_track_names_differ_when_languages_are_the_same() -> None:
     source = CaptionSource("eng", "", (Cue(2_000, 3_000, "a"),))
     tracks = plan_captions([source] * 3, start_s=Fraction(0), duration_s=Fraction(10))
     assert [track.name for track in tracks] == ["English", "English 2", "English 3"]
+
+
+def test_forced_and_sdh_tracks_are_named_when_languages_are_the_same() -> None:
+    cues = (Cue(2_000, 3_000, "a"),)
+    sources = [CaptionSource("eng", title, cues, purpose) for title, purpose in (("", FORCED), ("", ""), ("", SDH))]
+    tracks = plan_captions(sources, start_s=Fraction(0), duration_s=Fraction(10))
+    assert [(track.name, track.purpose) for track in tracks] == [
+        ("English (forced)", FORCED),
+        ("English", ""),
+        ("English (SDH)", SDH),
+    ]
 
 
 def test_caption_text_is_escaped_when_it_looks_like_markup() -> None:

@@ -1,0 +1,40 @@
+"""Names of languages: from what containers declare to BCP 47 tags and what players show."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from babel import Locale, UnknownLocaleError
+from babel.core import get_global
+
+_UNKNOWN = frozenset({"", "und", "mul", "mis", "zxx"})
+"""Codes of ISO 639-2 for no particular language."""
+
+_LETTERS = 3
+
+
+class Language(NamedTuple):
+    """A language of a stream; both are empty if it is unknown."""
+
+    tag: str
+    """BCP 47 tag, as short as possible: `en`, `pt-BR`, `zh-Hant`."""
+    name: str
+    """In the language itself: `Português (Brasil)`; empty if CLDR has no name for it."""
+
+
+def language_of(declared: str) -> Language:
+    """Return the language that a container declares: as a tag, or with a code of ISO 639-2 such as `ger`.
+
+    Tags and names are those of Unicode's CLDR.
+    """
+    first, _, rest = declared.strip().replace("_", "-").partition("-")
+    if first.lower() in _UNKNOWN:
+        return Language("", "")
+    shortest = get_global("language_aliases").get(first.lower(), first.lower())
+    try:
+        locale = Locale.parse("-".join(filter(None, [shortest, rest])), sep="-")
+    except (ValueError, UnknownLocaleError):
+        is_code = len(declared) == _LETTERS and declared.isascii() and declared.isalpha()
+        return Language(declared.lower() if is_code else "", "")
+    name = locale.get_display_name(locale) or ""
+    return Language(str(locale).replace("_", "-"), name[:1].upper() + name[1:])
