@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.transcode import ProfileRung
+from tasks.transcode import InputRejectedError, ProfileRung, make_plan, probe_source
 from tasks.transcode.mp4.fragments import read_fragments
 from tests.media.clips import ffmpeg, on_grid
 from tests.media.runs import SMALL
@@ -161,3 +161,31 @@ def test_units_have_one_init_segment_when_some_begin_with_motion(tmp_path: Path,
     assert len(done.plan.video_units) > 1
     inits = {entry["init_sha256"] for entry in done.publication.manifest["objects"] if entry["role"] == "video"}
     assert len(inits) == 1
+
+
+_TALK_S = 4000
+"""Longer than frames may be apart if nothing shows that the clock is right."""
+
+
+def _talk(path: Path, *, audio: str = "anullsrc=r=8000:cl=mono") -> Path:
+    """Write a slide for more than an hour: frames in its first and last seconds only, and audio."""
+    slide = f"color=teal:s=64x64:r=1:d={_TALK_S},select='lt(t,5)+gt(t,{_TALK_S - 5})'"
+    ffmpeg(
+        *("-f", "lavfi", "-i", slide, "-f", "lavfi", "-i", audio, "-t", str(_TALK_S), "-fps_mode", "passthrough"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "pcm_mulaw", str(path)),
+    )
+    return path
+
+
+def test_slide_for_a_whole_talk_is_accepted_when_the_audio_goes_on(tmp_path: Path) -> None:
+    plan = make_plan(probe_source(_talk(tmp_path / "a.mkv")), SMALL, threads=1)
+    assert plan.duration_s == pytest.approx(_TALK_S, abs=2)
+
+
+@pytest.mark.parametrize(
+    "audio", ["anullsrc=r=8000:cl=mono:d=3000", "anullsrc=r=8000:cl=mono,aselect='lt(t,1000)+gt(t,3990)'"]
+)
+def test_clock_is_taken_for_damaged_when_the_audio_pauses_as_well(audio: str, tmp_path: Path) -> None:
+    with pytest.raises(InputRejectedError) as caught:
+        probe_source(_talk(tmp_path / "a.mkv", audio=audio))
+    assert caught.value.code == "BROKEN_TIMES"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
+    from .packets import AudioPackets
+
 
 def check_unencrypted(packet: Any) -> None:
     """Raise InputRejectedError for an encrypted packet (ISO/IEC 23001-7).
@@ -30,14 +32,23 @@ def check_unencrypted(packet: Any) -> None:
         )
 
 
-def check_times(times: Sequence[int], end: int, time_base: Fraction) -> None:
+def check_times(times: Sequence[int], end: int, time_base: Fraction, audio: AudioPackets | None) -> None:
     """Raise InputRejectedError if the frames are too far apart or last too long in total.
 
-    `times` (ascending) and `end`, the end of the last frame, are in units of `time_base`.
+    `times` (ascending) and `end`, the end of the last frame, are in units of `time_base`. Audio that goes
+    on between two frames shows that the clock is right: recorders of screens write no frame while nothing
+    changes.
     """
     span_s = (end - times[0]) * time_base
-    gap_s = max(later - earlier for earlier, later in itertools.pairwise([*times, end])) * time_base
-    if gap_s > MAX_GAP_S:
+    pauses = [
+        (earlier * time_base, later * time_base)
+        for earlier, later in itertools.pairwise([*times, end])
+        if (later - earlier) * time_base > MAX_GAP_S
+    ]
+    gap_s = max(
+        (later - earlier for earlier, later in pauses if not (audio and audio.covers(earlier, later))), default=0
+    )
+    if gap_s:
         raise InputRejectedError(
             code="BROKEN_TIMES",
             message="The video's timestamps are damaged: "

@@ -152,7 +152,7 @@ def _describe(
             message="The video's timestamps are damaged: most frames are timed before the first one. "
             f"{CHECK_AND_EXPORT}",
         )
-    check_times(times, end, time_base)
+    check_times(times, end, time_base, audio_packets)
     if container.start_time is not None:
         check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
     check_size(first)

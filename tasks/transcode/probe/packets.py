@@ -22,6 +22,8 @@ CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again
 """Advice for the owner of a damaged file."""
 
 
+_AUDIO_BREAK_S = 60
+
 _WRAPPED_TICKS = 2**31
 """A duration from this value up is a negative one that wrapped around in 32 unsigned bits: the end
 of an ogg stream is trimmed by that much.
@@ -132,6 +134,19 @@ class AudioPackets:
         self.end = 0
         self.decodes = False
         self._tries = 0
+        self._breaks: list[tuple[int, int]] = []
+        """Ends and starts of the stretches without audio that are longer than a minute."""
+        self._break_ticks = _AUDIO_BREAK_S / Fraction(stream.time_base)
+
+    def covers(self, start_s: Fraction, end_s: Fraction) -> bool:
+        """Return whether there is audio from `start_s` to `end_s`, but for pauses of a minute."""
+        if self.start is None or not self.decodes:
+            return False
+        time_base = Fraction(self.stream.time_base)
+        breaks = [*self._breaks, (self.end, math.inf)]
+        return start_s >= self.start * time_base - _AUDIO_BREAK_S and not any(
+            end * time_base < end_s - _AUDIO_BREAK_S and start * time_base > start_s for end, start in breaks
+        )
 
     def take(self, packet: Any) -> None:
         """Process one packet of the stream, or the empty packet at the end."""
@@ -145,6 +160,8 @@ class AudioPackets:
         pts = packet.pts if packet.pts is not None else packet.dts
         if pts is None or packet.is_discard:
             return
+        if self.start is not None and pts > self.end + self._break_ticks:
+            self._breaks.append((self.end, pts))
         self.start = pts if self.start is None else min(self.start, pts)
         self.end = max(self.end, pts + _duration_of(packet))
 
