@@ -43,7 +43,7 @@ STILLS = dataclasses.replace(SMALL, gop_s=1.0, segment_gops=3, unit_segments=1)
 """Three GOPs per segment, as in production; an encoded frame may last 1 s."""
 
 
-@pytest.fixture(scope="module", params=["every frame is new", "stills"])
+@pytest.fixture(scope="module", params=["stills", pytest.param("every frame is new", marks=pytest.mark.long)])
 def clip(request: pytest.FixtureRequest) -> str:
     """Return the kind of clip that is played."""
     return str(request.param)
