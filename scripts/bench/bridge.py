@@ -47,19 +47,19 @@ rivals       DescribeJobs calls per minute, and the delay until the end of a job
 """
 
 _MEASURES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "ticks": ("tick_cost", ("finished",)),
-    "backlog": ("backlog_cost", ("jobs",)),
-    "scrapes": ("scrape_cost", ("finished",)),
-    "submits": ("submit_rate", ("jobs",)),
-    "reads": ("read_rate", ("active",)),
-    "push": ("push_latency", ("jobs",)),
-    "events": ("event_rate", ("jobs",)),
-    "rows": ("rows_of_a_video", ("videos",)),
-    "removals": ("removals", ("active", "objects")),
-    "heartbeats": ("heartbeat_rate", ()),
-    "fetches": ("fetched_bytes", ("megabytes",)),
-    "containers": ("container_speedup", ("encoder",)),
-    "rivals": ("rival_bridges", ("jobs", "seconds", "airflow")),
+    "ticks": ("database.tick_cost", ("finished",)),
+    "backlog": ("database.backlog_cost", ("jobs",)),
+    "scrapes": ("database.scrape_cost", ("finished",)),
+    "submits": ("aws.submit_rate", ("jobs",)),
+    "reads": ("aws.read_rate", ("active",)),
+    "push": ("aws.push_latency", ("jobs",)),
+    "events": ("aws.event_rate", ("jobs",)),
+    "rows": ("database.rows_of_a_video", ("videos",)),
+    "removals": ("aws.removals", ("active", "objects")),
+    "heartbeats": ("database.heartbeat_rate", ()),
+    "fetches": ("containers.fetched_bytes", ("megabytes",)),
+    "containers": ("containers.container_speedup", ("encoder",)),
+    "rivals": ("aws.rival_bridges", ("jobs", "seconds", "airflow")),
 }
 """Measurement -> module in `measures`, and the options that its function `measured` takes."""
 
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     rows = measures.add_parser("rows", help="size of a video's rows")
     rows.add_argument("--videos", type=int, default=20, metavar="N", help="videos of three hours (default: 20)")
-    removals = measures.add_parser("removals", help="calls and seconds of reaping and purging")
+    removals = measures.add_parser("aws.removals", help="calls and seconds of reaping and purging")
     removals.add_argument("--active", type=int, default=10_000, metavar="N", help="active Batch jobs (default: 10000)")
     removals.add_argument("--objects", type=int, default=558, metavar="N", help="objects of the video (default: 558)")
     measures.add_parser("heartbeats", help="heartbeats per second")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import stills_cost  # noqa: E402  # this import and the following need the path above
-from contents import CONTENTS, make_content  # noqa: E402
+from contents import CONTENTS, make_content  # noqa: E402  # found by the path above
 from measured_run import Cost, run_measured  # noqa: E402
 from rival_commands import cascade_command, rung_commands  # noqa: E402
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from babel import Locale, UnknownLocaleError
@@ -31,10 +32,10 @@ def language_of(declared: str) -> Language:
     if first.lower() in _UNKNOWN:
         return Language("", "")
     shortest = get_global("language_aliases").get(first.lower(), first.lower())
-    try:
-        locale = Locale.parse("-".join(filter(None, [shortest, rest])), sep="-")
-    except (ValueError, UnknownLocaleError):
-        is_code = len(declared) == _LETTERS and declared.isascii() and declared.isalpha()
-        return Language(declared.lower() if is_code else "", "")
-    name = locale.get_display_name(locale) or ""
-    return Language(str(locale).replace("_", "-"), name[:1].upper() + name[1:])
+    for tag in (f"{shortest}-{rest}", shortest):
+        with suppress(ValueError, UnknownLocaleError):
+            locale = Locale.parse(tag.removesuffix("-"), sep="-")
+            name = locale.get_display_name(locale) or ""
+            return Language(str(locale).replace("_", "-"), name[:1].upper() + name[1:])
+    is_code = len(declared) == _LETTERS and declared.isascii() and declared.isalpha()
+    return Language(declared.lower() if is_code else "", "")

@@ -145,8 +145,8 @@ longest frames further on, Chromium deletes what it had between: findings/chromi
 """
 
 _WHOLE_END_S = 1
-"""Length of the end of which all frames are kept: after a seek, Chromium shows nothing until it has three frames or
-the end of the stream, which hls.js does not give it after a seek to the end.
+"""Length of the end of which all frames are kept: after a seek, Chromium shows nothing until it has about three
+frames or the end of the stream, which a player may not give it after a seek to the end (docs/adr/0040).
 """
 
 

@@ -110,7 +110,7 @@ def cut_video(
     delay_ticks = fragments[0].presentation_ticks[0] - first_ticks if fragments else 0
     starts = [fragment.presentation_ticks[0] - delay_ticks for fragment in fragments]
     timed = [
-        _with_times(fragment, delay_ticks=delay_ticks, end_ticks=end, shift_ticks=shift_ticks)
+        with_times(fragment, delay_ticks=delay_ticks, end_ticks=end, shift_ticks=shift_ticks)
         for fragment, start, end in zip(fragments, starts, [*starts[1:], cuts_ticks[-1]], strict=True)
         if cuts_ticks[0] <= start < cuts_ticks[-1]
     ]
@@ -135,17 +135,20 @@ class TimedFragment(NamedTuple):
     end_ticks: int
 
 
-def _with_times(fragment: Fragment, *, delay_ticks: int, end_ticks: int, shift_ticks: int) -> TimedFragment:
+def with_times(fragment: Fragment, *, delay_ticks: int, end_ticks: int, shift_ticks: int) -> TimedFragment:
     """Return the fragment with a moof in which each frame is presented at its time and lasts until the next one.
 
     A sample's duration is that of its frame, so with B-frames, decode times may lie behind times of
     presentation. Players do not mind; but Chromium drops a frame before the target of a seek if its own
     sample's duration ends before it.
+
+    Times are in ticks. Raises EncodeError if the fragment is not one GOP that ends at `end_ticks`.
     """
     presented = [ticks - delay_ticks for ticks in fragment.presentation_ticks]
     ordered = sorted(presented)
     lasting = {start: end - start for start, end in itertools.pairwise([*ordered, end_ticks])}
-    if presented[0] != ordered[0] or fragment.sync_samples != (0,) or min(lasting.values()) <= 0:
+    is_one_gop = presented[0] == ordered[0] and fragment.sync_samples == (0,)
+    if not is_one_gop or len(lasting) != len(presented) or min(lasting.values()) <= 0:
         raise EncodeError(
             code="FRAGMENTS", message=f"The fragment at tick {presented[0]} is not one GOP that ends at {end_ticks}."
         )

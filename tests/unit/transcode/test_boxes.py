@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.transcode import EncodeError
 from tasks.transcode.mp4.boxes import Fragment, FragmentReader, InvalidBoxError
+from tasks.transcode.mp4.fragments import with_times
 from tasks.transcode.mp4.moof import Sample, build_moof
 
 
@@ -108,3 +110,11 @@ def test_boxes_are_rejected_when_they_are_invalid(content: bytes) -> None:
 def test_reader_raises_only_invalid_box_error_when_a_file_has_noise(noise: bytes, at: int) -> None:
     with contextlib.suppress(InvalidBoxError):
         _read(FILE[:at] + noise + FILE[at + len(noise) :], [])
+
+
+def test_times_are_refused_when_two_frames_have_the_same_time() -> None:
+    moof = build_moof(1, 0, [Sample(9, 1), Sample(5, 1, 1), Sample(3, 1)], all_sync=False)
+    (fragment,) = _read(INIT + moof + bytes(17), [])[1]
+    assert fragment.presentation_ticks == (0, 2, 2)
+    with pytest.raises(EncodeError, match="not one GOP"):
+        with_times(fragment, delay_ticks=0, end_ticks=60, shift_ticks=0)

@@ -46,6 +46,7 @@ def test_caption_track_is_omitted_when_none_of_its_cues_is_shown() -> None:
         ("ice", "", ("is", "Íslenska")),
         ("cat", "", ("ca", "Català")),
         ("hrv", "", ("hr", "Hrvatski")),
+        ("en-x-lecture", "", ("en", "English")),
         ("mul", "", ("", "Captions 1")),
         ("x-private", "", ("", "Captions 1")),
         ("kor", 'The "best"\nones', ("ko", "The 'best' ones")),

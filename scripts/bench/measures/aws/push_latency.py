@@ -27,7 +27,7 @@ from tests.batch_faults import Faults
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[4]
 _EVERY_S = 0.5
 """Seconds between two submissions: the ticks see them at any age."""
 _RUNS_S = 3
