@@ -23,7 +23,6 @@ from tasks.services.removal.purge import purge
 from tasks.services.requests.request import request_missing_jobs
 from tasks.services.ticks.submit import submit_due
 from tasks.transcode import (
-    AUDIO_UNIT,
     PROFILES,
     MediaFile,
     Plan,
@@ -100,10 +99,11 @@ def _outputs(plan: Plan) -> list[UnitOutput]:
         tail = tail if unit.end_frame < plan.frames else None
         found.append(UnitOutput(unit.index, tuple(files), 141.5, head=head, tail=tail))
     audio = cast("AudioPlan", plan.audio)
-    segments = _segments([1024 * cut for cut in (*audio.cuts, audio.aac_frames)])
-    found.append(
-        UnitOutput(AUDIO_UNIT, (_file("audio.mp4", "audio", None, 48_000, "mp4a.40.2", segments=segments),), 60.0)
-    )
+    for part in plan.audio_units:
+        cuts = [cut for cut in (*audio.cuts, audio.aac_frames) if part.first_aac <= cut <= part.end_aac]
+        segments = _segments([1024 * cut for cut in cuts])
+        file = _file("audio.mp4", "audio", None, 48_000, "mp4a.40.2", segments=segments)
+        found.append(UnitOutput(part.key, (file,), 60.0))
     return found
 
 
@@ -147,10 +147,16 @@ def _work(attempt: Attempt, plan: Plan, outputs: dict[str, UnitOutput], manifest
         )
         for u in plan.video_units
     ]
-    units.append(PlannedUnit(kind=UnitKind.AUDIO, index=0, first_frame=0, end_frame=plan.frames, weight_frames=3600))
+    units += [
+        PlannedUnit(
+            kind=UnitKind.AUDIO, index=u.index, first_frame=u.first_frame, end_frame=u.end_frame, weight_frames=3600
+        )
+        for u in plan.audio_units
+    ]
     finish_plan(claim, _leased(claim), plan=plan.to_json(), units=units, plays_directly=True, encode_cost_s=1.0)
     while (lease := _leased(claim)).kind is not UnitKind.PUBLISH:
-        made = outputs[AUDIO_UNIT if lease.kind is UnitKind.AUDIO else str(lease.index)]
+        key = plan.audio_units[lease.index].key if lease.kind is UnitKind.AUDIO else lease.index
+        made = outputs[str(key)]
         finish_unit(claim, lease, output={"folder": lease.key_prefix, "media": made.to_json()})
     publish(
         claim,
