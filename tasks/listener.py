@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -144,17 +144,24 @@ class Listener:
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopped = True
-        if self._waiting:
+        self._interrupt()
+
+    def _interrupt(self, *_: object) -> None:
+        if self._stopped and self._waiting:
             raise _StopListening
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Let SIGTERM interrupt the block. Elsewhere it takes effect after the event in progress."""
+        """Let SIGTERM interrupt the block. Elsewhere it takes effect after the event in progress.
+
+        It is tried again every second: Python discards an exception that a signal raises in a
+        finalizer, and a signal that arrives just before a system call does not interrupt it.
+        """
         self._waiting = True
         try:
-            if self._stopped:
-                raise _StopListening
-            yield
+            with _alarm(self._interrupt, after_s=_REPEAT_ALARM_S):
+                self._interrupt()
+                yield
         finally:
             self._waiting = False
 
@@ -166,7 +173,6 @@ class Listener:
 @contextmanager
 def time_limit(limit_s: float) -> Iterator[None]:
     """Raise EventTimeoutError in the block after `limit_s`. Only in the main thread, where Python handles signals."""
-
     is_over = False
 
     def expire(_number: int, _frame: FrameType | None) -> None:
@@ -175,13 +181,21 @@ def time_limit(limit_s: float) -> Iterator[None]:
         message = f"no end after {limit_s:g} s"
         raise EventTimeoutError(message)
 
+    with _alarm(expire, after_s=limit_s):
+        try:
+            yield
+        finally:
+            is_over = True  # an alarm that arrives from here on must not keep the timer from being reset
+
+
+@contextmanager
+def _alarm(expire: Callable[[int, FrameType | None], None], *, after_s: float) -> Iterator[None]:
+    """Call `expire` in the block after `after_s`, and then repeatedly, for code that catches what it raises."""
     handler = signal.signal(signal.SIGALRM, expire)
-    # Repeated, for code that catches the first one.
-    timer = signal.setitimer(signal.ITIMER_REAL, limit_s, _REPEAT_ALARM_S)
+    timer = signal.setitimer(signal.ITIMER_REAL, after_s, _REPEAT_ALARM_S)
     try:
         yield
     finally:
-        is_over = True  # an alarm that arrives from here on must not keep the timer from being reset
         signal.setitimer(signal.ITIMER_REAL, *timer)
         signal.signal(signal.SIGALRM, handler)
 
