@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from .audio.level import AudioLevel
 from .byte_ranges import ByteRanges
 from .captions import CaptionSource
 
@@ -42,6 +43,10 @@ class AudioSource:
     sample_rate_hz: int
     start_s: Fraction
     end_s: Fraction
+    downmix: str = ""
+    """ffmpeg filter that makes stereo of the channels; empty if the resampler does it by itself."""
+    level: AudioLevel | None = None
+    """None if it could not be measured."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,8 @@ class SourceInfo:
         """Rebuild an equal object from the result of to_json."""
         audio = form["audio"]
         if audio is not None:
-            audio = AudioSource(**audio | {"start_s": Fraction(audio["start_s"]), "end_s": Fraction(audio["end_s"])})
+            times = {"start_s": Fraction(audio["start_s"]), "end_s": Fraction(audio["end_s"])}
+            audio = AudioSource(**audio | times | {"level": AudioLevel(**audio["level"]) if audio["level"] else None})
         return cls(
             **form
             | {

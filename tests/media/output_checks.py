@@ -42,7 +42,8 @@ def check_output(folder: Path) -> None:
     """Fail unless the output in `folder` follows every rule that players rely on."""
     manifest = json.loads((folder / "manifest.json").read_text())
     Draft202012Validator(_SCHEMA).validate(manifest)
-    variants = _check_master(folder, manifest)
+    offered = _check_master(folder, manifest)
+    variants = [each for each in offered if not manifest["rungs"] or "RESOLUTION" in each[0]]
     audio = [manifest["audio"]["playlist"]] if manifest["audio"] else []
     playlists = {name: read_media_playlist(folder / name) for name in (*(name for _, name in variants), *audio)}
     fragments = {name: _check_playlist(folder, playlist, manifest) for name, playlist in playlists.items()}
@@ -51,6 +52,7 @@ def check_output(folder: Path) -> None:
         for attributes, name in variants:
             _check_variant(folder, attributes, playlists[name], playlists.get("audio.m3u8"), manifest)
         _check_thumbnails(folder, manifest)
+        assert offered == [*variants, *_audio_variant(offered, manifest)]
     else:
         _check_audio_only(variants, manifest)
     _check_i_frames(folder, manifest, fragments)
@@ -75,6 +77,20 @@ def _check_master(folder: Path, manifest: dict[str, Any]) -> list[tuple[dict[str
         assert attributes.get("SUBTITLES") == ("captions" if captions else None)
         assert attributes.get("AUDIO") == (audio[0]["GROUP-ID"] if audio else None)
     return variants
+
+
+def _audio_variant(
+    offered: list[tuple[dict[str, str], str]], manifest: dict[str, Any]
+) -> list[tuple[dict[str, str], str]]:
+    """Check the variant that is the audio alone, and return it; there is none without audio."""
+    audio = manifest["audio"]
+    if not audio:
+        return []
+    attributes, name = offered[-1]
+    assert name == audio["playlist"]
+    assert (attributes["CODECS"], int(attributes["BANDWIDTH"])) == (audio["codec"], audio["peak_bps"])
+    assert (attributes["CLOSED-CAPTIONS"], attributes["AUDIO"]) == ("NONE", "audio")
+    return [offered[-1]]
 
 
 def _check_audio_only(variants: list[tuple[dict[str, str], str]], manifest: dict[str, Any]) -> None:

@@ -66,7 +66,9 @@ def test_playlists_match_shaka_packagers_when_the_media_is_the_same(
     (tmp_path / "packaged").mkdir()
     theirs = _packaged(done, tmp_path / "packaged")
     for tag in ("EXT-X-STREAM-INF", "EXT-X-I-FRAME-STREAM-INF"):
-        for our, their in zip(_offers(ours, tag), _offers(theirs, tag), strict=True):
+        # Packager offers no variant of the audio alone.
+        with_video = [each for each in _offers(ours, tag) if "RESOLUTION" in each]
+        for our, their in zip(with_video, _offers(theirs, tag), strict=True):
             same = ("CODECS", "RESOLUTION", "FRAME-RATE", "VIDEO-RANGE", "CLOSED-CAPTIONS")
             assert {name: our.get(name) for name in same} == {name: their.get(name) for name in same}
             if tag == "EXT-X-STREAM-INF":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.mutations.audio_patches import AUDIO_PATCHES
 from tests.mutations.backlog_patches import BACKLOG_PATCHES
 from tests.mutations.broker_patches import BROKER_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
@@ -44,6 +45,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *METRICS_PATCHES,
             *GROWING_PATCHES,
             *STILL_PATCHES,
+            *AUDIO_PATCHES,
             *COST_PATCHES,
             *CONTAINER_PATCHES,
             *FETCH_PATCHES,

@@ -118,7 +118,7 @@ class _AudioEncoder:
         try:
             arguments = _pcm_arguments(path, demuxer, audio, samples)
             self._ffmpeg(path, arguments, output_bps=8 * _SAMPLE_BYTES * audio.sample_rate_hz, present=present)
-            return self.encode(samples, _SAMPLES_FORMAT, replace(audio, stream=0))
+            return self.encode(samples, _SAMPLES_FORMAT, replace(audio, stream=0, downmix=""))
         finally:
             samples.unlink(missing_ok=True)
 
@@ -166,7 +166,17 @@ _SAMPLE_BYTES = 2 * 4
 def _pcm_arguments(path: Path, demuxer: str, audio: AudioPlan, samples: Path) -> list[str]:
     return [
         *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, demuxer)),
-        *("-map", f"0:{audio.stream}", "-ac", "2", "-ar", str(audio.sample_rate_hz), "-c:a", "pcm_f32le"),
+        *(
+            "-map",
+            f"0:{audio.stream}",
+            *(["-af", audio.downmix] if audio.downmix else []),
+            "-ac",
+            "2",
+            "-ar",
+            str(audio.sample_rate_hz),
+            "-c:a",
+            "pcm_f32le",
+        ),
         *("-f", _SAMPLES_FORMAT, str(samples)),
     ]
 

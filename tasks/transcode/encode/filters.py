@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..audio.level import CEILING_DB
 from ..plan.thumbnails import make_sprite, sprite_filter
 
 if TYPE_CHECKING:
@@ -198,6 +199,13 @@ _DRIFT_S = 0.02
 """
 
 
+_BOTH_EARS = "pan=stereo|c0=c0+c1|c1=c0+c1"
+"""The sum, because only excerpts were measured: the other channel may have audio for a while."""
+
+_LIMITER = f"alimiter=limit={10 ** (CEILING_DB / 20):.4f}:attack=5:release=50:level=disabled:latency=enabled"
+"""Holds back single peaks for milliseconds, and changes nothing below its ceiling."""
+
+
 def audio_graph(audio: AudioPlan, *, end_aac: int, with_poster: bool) -> str:
     """Return the graph for the first `end_aac` AAC frames: on the grid's clock, gaps filled, stereo, exactly that long.
 
@@ -205,10 +213,16 @@ def audio_graph(audio: AudioPlan, *, end_aac: int, with_poster: bool) -> str:
     at 0.
     """
     start = f"({audio.start_s.numerator}/{audio.start_s.denominator})"
-    chain = (
-        f"[0:{audio.stream}]asetpts=PTS-{start}/TB,"
-        f"aresample={audio.sample_rate_hz}:async=1000:min_comp={_DRIFT_S}:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,"
-        f"apad,atrim=start_sample=1024:end_sample={end_aac * 1024}"
+    chain = ",".join(
+        [
+            f"[0:{audio.stream}]asetpts=PTS-{start}/TB",
+            *([audio.downmix] if audio.downmix else []),
+            f"aresample={audio.sample_rate_hz}:async=1000:min_comp={_DRIFT_S}:first_pts=0",
+            "aformat=sample_fmts=fltp:channel_layouts=stereo",
+            *([_BOTH_EARS] if audio.is_one_sided else []),
+            *([f"volume={audio.gain_db}dB", _LIMITER] if audio.gain_db is not None else []),
+            f"apad,atrim=start_sample=1024:end_sample={end_aac * 1024}",
+        ]
     )
     return f"{chain},asplit[audio][waveform];{_audio_poster(audio)}" if with_poster else f"{chain}[audio]"
 

@@ -230,20 +230,27 @@ def master_playlist(
         if captions:
             attributes.append('SUBTITLES="captions"')
         lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", variant.playlist]
-    if audio is not None and not variants:
-        lines += [f"#EXT-X-STREAM-INF:{_audio_only_attributes(audio, captions)}", audio_playlist]
+    if audio is not None:
+        lines += [f"#EXT-X-STREAM-INF:{_audio_only_attributes(audio, variants, captions)}", audio_playlist]
     # Scrubbing can wait until everything is there.
     lines += [] if is_growing else [_i_frame_line(variant) for variant in variants]
     return "\n".join([*lines, ""])
 
 
-def _audio_only_attributes(audio: Track, captions: Sequence[PlacedCaptions]) -> str:
-    """Return the master playlist's attributes for audio that is offered alone."""
+def _audio_only_attributes(audio: Track, variants: Sequence[Variant], captions: Sequence[PlacedCaptions]) -> str:
+    """Return the master playlist's attributes for the audio alone.
+
+    Next to variants with video, it is for slow networks and for players in the background. Of those
+    that cannot switch between the two, hls.js and Shaka Player ignore it.
+    """
     attributes = [
         f"BANDWIDTH={audio.peak_bps}",
         f"AVERAGE-BANDWIDTH={audio.average_bps}",
         f'CODECS="{audio.codec}"',
     ]
+    if variants:
+        # If one variant declares that there are no closed captions, all must (RFC 8216, 4.3.4.2).
+        attributes += ["CLOSED-CAPTIONS=NONE", 'AUDIO="audio"']
     return ",".join([*attributes, 'SUBTITLES="captions"'] if captions else attributes)
 
 

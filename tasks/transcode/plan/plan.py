@@ -82,6 +82,12 @@ class AudioPlan:
     """
     bit_rate_bps: int
     sample_rate_hz: int
+    downmix: str
+    """ffmpeg filter that makes stereo of the channels; empty if the resampler does it by itself."""
+    is_one_sided: bool
+    """Whether only one channel has audio, which both ears get then."""
+    gain_db: float | None
+    """Gain that brings the audio to the profile's loudness; None if it is to be left as it is."""
     cuts: tuple[int, ...]
     """First AAC frame of each segment, ascending from 0."""
     unit_segments: tuple[int, ...]

@@ -15,6 +15,7 @@ from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ..audio.level import gain_db
 from ..captions import plan_captions
 from .direct_play import plays_directly
 from .division import first_segments
@@ -24,6 +25,7 @@ from .plan import AudioPlan, Plan, VideoUnit, segment_starts
 from .thumbnails import plan_thumbnails
 
 if TYPE_CHECKING:
+    from ..audio.level import AudioLevel
     from ..source import SourceInfo
     from .ladder import Rung
     from .profile import Profile
@@ -247,9 +249,16 @@ def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: in
         aac_frames=aac_frames,
         bit_rate_bps=profile.audio_bps,
         sample_rate_hz=AUDIO_RATE_HZ,
+        downmix=source.audio.downmix,
+        is_one_sided=source.audio.level is not None and source.audio.level.is_one_sided,
+        gain_db=_gain_db(source.audio.level, profile.loudness_lufs),
         cuts=cuts,
         unit_segments=_audio_unit_segments(len(cuts), least=least_segments) if source.has_video else (0,),
     )
+
+
+def _gain_db(level: AudioLevel | None, target_lufs: float | None) -> float | None:
+    return None if level is None or target_lufs is None else gain_db(level, target_lufs)
 
 
 def _audio_unit_segments(segments: int, *, least: int) -> tuple[int, ...]:

@@ -54,6 +54,10 @@ class Profile:
     so that the first seconds can be watched early.
     """
     audio_bps: int = 128_000
+    loudness_lufs: float | None = -16.0
+    """Loudness to which all audio is brought (EBU R 128); None leaves it as it is. -16 LUFS is usual for podcasts,
+    and the loudest that AES TD1004.1.15-10 recommends for streams.
+    """
     audio_head_s: float = 60.0
     """Minimum length of the first audio unit of a long video: it is done before the other one, so that the
     video can be watched while it is made.
@@ -102,6 +106,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "unit_segments": (1, 1000),
     "shared_unit_segments": (1, 1000),
     "audio_bps": (32_000, 320_000),
+    "loudness_lufs": (-40, -10),
     "audio_head_s": (1, 3600),
     "thumbnail_s": (1, 600),
 }
@@ -173,8 +178,10 @@ def _require_numbers(given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         if name not in _RANGES:
             continue
+        if name == "loudness_lufs" and value is None:
+            continue
         least, greatest = _RANGES[name]
-        whole = not name.endswith("_s")
+        whole = not name.endswith(("_s", "_lufs"))
         if (
             isinstance(value, bool)
             or not isinstance(value, int if whole else (int, float))

@@ -83,6 +83,11 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
             )
         captions = CaptionPackets(container)
         warnings = _read(container, video, audio_packets, captions)
+        if audio_packets is not None and (level := audio_packets.meter.level()) is not None:
+            if level.is_quiet:
+                warnings.append("AUDIO_QUIET")
+            if level.is_clipped:
+                warnings.append("AUDIO_CLIPPED")
         if video is not None:
             video.assign_missing_times()
             source = _describe(
@@ -278,6 +283,8 @@ def _audio(audio_packets: AudioPackets | None) -> AudioSource | None:
         sample_rate_hz=codec.sample_rate,
         start_s=audio_packets.start * time_base,
         end_s=audio_packets.end * time_base,
+        downmix=audio_packets.meter.downmix,
+        level=audio_packets.meter.level(),
     )
 
 

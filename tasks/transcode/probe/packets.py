@@ -13,6 +13,7 @@ from typing import Any
 
 import av.error
 
+from ..audio.meter import AudioMeter
 from ..errors import InputRejectedError
 from ..sandbox.limits import MAX_FRAMES
 from ..source import KeyFrame, Stretch
@@ -120,15 +121,16 @@ class VideoPackets:
 
 
 class AudioPackets:
-    """Extent of the audio stream, and whether any of it decodes."""
+    """Extent of the audio stream, whether any of it decodes, and its level."""
 
     _TRIES = 500
     """Maximum number of packets to try to decode: about 10 s of AAC, for recordings whose beginning
     is damaged.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, size_bytes: int) -> None:
         self.stream = stream
+        self.meter = AudioMeter(stream, size_bytes)
         self._positions = Positions(Fraction(stream.time_base), audio=True)
         self.start: int | None = None
         self.end = 0
@@ -151,12 +153,17 @@ class AudioPackets:
     def take(self, packet: Any) -> None:
         """Process one packet of the stream, or the empty packet at the end."""
         self._positions.take(packet)
-        if not self.decodes and self._tries < self._TRIES:
-            self._tries += 1
+        is_tried = not self.decodes and self._tries < self._TRIES
+        if self.meter.wants(packet) or is_tried:
+            self._tries += is_tried
             try:
-                self.decodes = bool(packet.decode())
+                frames = packet.decode()
             except (av.error.FFmpegError, ValueError):
-                return
+                if is_tried:
+                    return
+                frames = []
+            self.decodes = self.decodes or bool(frames)
+            self.meter.take(frames)
         pts = packet.pts if packet.pts is not None else packet.dts
         if pts is None or packet.is_discard:
             return

@@ -48,7 +48,7 @@ def choose_audio(container: Any, video: VideoPackets | None) -> AudioPackets | N
         # A transport stream may contain several programs: the audio must match the video.
         best = container.streams.best("audio", related=video.stream)
         chosen = best if best in streams else chosen
-    return AudioPackets(chosen)
+    return AudioPackets(chosen, container.size)
 
 
 def sample_aspect(stream: Any) -> Fraction:

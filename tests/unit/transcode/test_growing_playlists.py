@@ -124,8 +124,10 @@ def test_master_offers_the_published_tracks_when_one_unit_is_done() -> None:
 
     assert without_rates(growing) == without_rates(published)
     assert "#EXT-X-START:TIME-OFFSET=0" in growing
-    for rung, line in zip(plan.rungs, re.findall(r"[:,]BANDWIDTH=(\d+)", growing), strict=True):
-        assert int(line) >= rung.maxrate_bps
+    assert plan.audio is not None
+    limits_bps = [*(rung.maxrate_bps for rung in plan.rungs), plan.audio.bit_rate_bps]
+    for limit_bps, declared in zip(limits_bps, re.findall(r"[:,]BANDWIDTH=(\d+)", growing), strict=True):
+        assert int(declared) >= limit_bps
 
 
 def test_captions_are_left_out_of_hls_when_units_are_missing() -> None:

@@ -91,7 +91,8 @@ def build_example() -> Publication:
 
 def test_captions_are_offered_by_every_rung_when_there_are_any() -> None:
     files = {file.name: file.content.decode() for file in build_example().files}
-    assert files["master.m3u8"].count('SUBTITLES="captions"') == 3
+    # Three rungs, and the audio alone.
+    assert files["master.m3u8"].count('SUBTITLES="captions"') == 4
     assert 'NAME="English",LANGUAGE="en"' in files["master.m3u8"]
     assert "captions-0.vtt" in files["captions-0.m3u8"]
     assert "<BaseURL>captions-0.vtt</BaseURL>" in files["manifest.mpd"]

@@ -1,0 +1,164 @@
+"""Measurement of the audio while its packets are read: how loud, how high its peaks, clipped or not.
+
+Of long audio, excerpts are measured: 3 s at a time, 5 minutes in all, evenly distributed. They are
+decoded as they pass, so the file is read once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from .downmix import STEREO, STEREO_RATE_HZ, converter, downmix_of
+from .level import SILENCE_LUFS, AudioLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from av.filter import Graph
+
+_MEASURED_S = 300.0
+"""In excerpts of 3 s: as many independent ones as the mean of speech needs to be right within half a decibel."""
+
+_EXCERPT_S = 3.0
+_FIRST_EXCERPT_S = 20.0
+"""Also for those that need some seconds to begin: audio whose beginning cannot be decoded."""
+
+_SETTLES_S = 0.2
+"""Dropped after a jump: decoders need earlier packets (of Opus, 80 ms: RFC 7845, 4.6)."""
+
+_PEAK_COUNT = (
+    "aformat=sample_fmts=s16",
+    "astats=metadata=1:measure_perchannel=none:measure_overall=Peak_level+Peak_count+Number_of_samples",
+)
+"""In 16 bits, samples beyond full scale become full scale: lossy compression moves clipped ones to either side."""
+
+_STATISTICS = "lavfi.astats.Overall"
+_FULL_SCALE_DB = -0.01
+_LEAST_PEAK = 1e-4
+_USUAL_RATE = STEREO_RATE_HZ * 2
+_SILENT_PEAK = 0.001
+_AUDIBLE_PEAK = 0.01
+"""Of a channel that counts as silent next to one that does not: -60 and -40 dBTP."""
+
+
+class AudioMeter:
+    """Takes a stream's packets and frames, and returns what was measured."""
+
+    def __init__(self, stream: Any, size_bytes: int) -> None:
+        self._stream, self._size_bytes = stream, size_bytes
+        codec = stream.codec_context
+        # More channels and higher rates take more CPU time.
+        weight = max(1.0, (codec.sample_rate or 0) * (codec.channels or 0) / _USUAL_RATE)
+        self._budget_s = _MEASURED_S / weight
+        self._begin_s: float | None = None
+        self._end_s = self._next_s = 0.0
+        self._skip_s = 0.0
+        self._has_failed = False
+        self._formats: dict[tuple[str, str, int], _FormatGraphs] = {}
+        self._loudness: Graph | None = None
+        self._found: dict[str, str] = {}
+        self.downmix = ""
+        """ffmpeg filter that makes stereo of the frames' layout; empty if the resampler does it by itself."""
+
+    def wants(self, packet: Any) -> bool:
+        """Return whether to decode the packet and pass its frames to `take`."""
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is None or packet.is_discard or self._has_failed:
+            return False
+        at_s = float(pts * Fraction(self._stream.time_base))
+        if self._begin_s is None:
+            self._begin_s, self._end_s, self._next_s = at_s, at_s + _FIRST_EXCERPT_S, at_s + _FIRST_EXCERPT_S
+        if at_s < self._end_s:
+            return True
+        if at_s < self._next_s:
+            return False
+        if self._next_s > self._end_s:
+            self._stream.codec_context.flush_buffers()
+            self._skip_s = _SETTLES_S
+        self._end_s = at_s + _EXCERPT_S
+        self._next_s = at_s + _EXCERPT_S * max(1.0, self._length_s(at_s, packet.pos) / self._budget_s)
+        return True
+
+    def _length_s(self, at_s: float, position: int | None) -> float:
+        """Return about how long the audio is, by how much of the file was read so far."""
+        elapsed_s = at_s - (self._begin_s or 0.0)
+        return elapsed_s * self._size_bytes / position if position else 0.0
+
+    def take(self, frames: Sequence[Any]) -> None:
+        """Measure decoded frames, until ffmpeg cannot convert one of them."""
+        try:
+            self._measure(frames)
+        except (av.error.FFmpegError, ValueError):
+            self._has_failed = True
+
+    def _measure(self, frames: Sequence[Any]) -> None:
+        for frame in frames:
+            if self._skip_s > 0:
+                self._skip_s -= frame.samples / frame.sample_rate
+                continue
+            graphs = self._graphs(frame)
+            for counted in _through(graphs.peaks, frame):
+                graphs.found = counted.metadata
+            for stereo in _through(graphs.stereo, frame):
+                self._loudness = self._loudness or _loudness_graph()
+                for measured in _through(self._loudness, stereo):
+                    self._found = measured.metadata
+
+    def _graphs(self, frame: Any) -> _FormatGraphs:
+        """Return the graphs for the frame's format, which may change midway."""
+        layout, given = frame.layout.name, (frame.layout.name, frame.format.name, frame.sample_rate)
+        if given not in self._formats:
+            self.downmix = downmix_of(layout, frame.layout.nb_channels)
+            self._formats[given] = _FormatGraphs(
+                stereo=converter(*given, downmix=self.downmix, to=STEREO), peaks=converter(*given, to=_PEAK_COUNT)
+            )
+        return self._formats[given]
+
+    def level(self) -> AudioLevel | None:
+        """Return what was measured; None if nothing was decoded."""
+        if not self._found:
+            return None
+        peaks = [float(self._found[f"lavfi.r128.true_peaks_ch{channel}"]) for channel in range(2)]
+        return AudioLevel(
+            loudness_lufs=max(SILENCE_LUFS, float(self._found["lavfi.r128.I"])),
+            true_peak_db=round(20 * math.log10(max(*peaks, _LEAST_PEAK)), 2),
+            clipped_share=max(each.clipped_share for each in self._formats.values()),
+            is_one_sided=min(peaks) < _SILENT_PEAK and max(peaks) > _AUDIBLE_PEAK,
+        )
+
+
+@dataclass
+class _FormatGraphs:
+    """Filter graphs for frames of one format."""
+
+    stereo: Graph
+    peaks: Graph
+    found: dict[str, str] = field(default_factory=dict)
+    """Metadata of the last frame of `peaks`."""
+
+    @property
+    def clipped_share(self) -> float:
+        """Share of the samples that are at full scale."""
+        if not self.found or float(self.found[f"{_STATISTICS}.Peak_level"]) < _FULL_SCALE_DB:
+            return 0.0
+        share = float(self.found[f"{_STATISTICS}.Peak_count"]) / float(self.found[f"{_STATISTICS}.Number_of_samples"])
+        return round(share, 6)
+
+
+def _loudness_graph() -> Graph:
+    """Return a graph whose frames have the loudness and the peaks so far in their metadata."""
+    return converter("stereo", "flt", STEREO_RATE_HZ, to=("ebur128=peak=true:metadata=1:framelog=quiet",))
+
+
+def _through(graph: Graph, frame: Any) -> Iterator[Any]:
+    graph.push(frame)
+    while True:
+        try:
+            yield graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
