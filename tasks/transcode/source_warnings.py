@@ -16,6 +16,8 @@ SOURCE_WARNINGS = {
     "Please check the captions in the file.",
     "CAPTIONS_IN_FRAMES": "The video has captions inside its frames (CEA-608 or CEA-708), which are left out. "
     "To keep them, please export them as a text track, and upload the video with that.",
+    "AUDIO_LEFT_OUT": "The file has several audio tracks, and only one of them was kept: the default or first one. "
+    "To keep others, such as a second microphone, please mix them in a video editor, and upload the result.",
     "AUDIO_QUIET": "The audio is very quiet. It is amplified, and so is its noise. "
     "Next time, please move the microphone closer, or record at a higher level.",
     "AUDIO_CLIPPED": "The audio was recorded at too high a level, so it is distorted. "

@@ -84,6 +84,8 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
         captions = CaptionPackets(container)
         warnings = _read(container, video, audio_packets, captions)
         if audio_packets is not None and (level := audio_packets.meter.level()) is not None:
+            if len(container.streams.audio) > 1:
+                warnings.append("AUDIO_LEFT_OUT")
             if level.is_quiet:
                 warnings.append("AUDIO_QUIET")
             if level.is_clipped:
