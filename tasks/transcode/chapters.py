@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .captions import Cue, webvtt_cue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 CHAPTERS_NAME = "chapters.vtt"
 
@@ -67,6 +67,17 @@ def plan_chapters(
         and chapters[0].end_ms >= length_ms - _WHOLE_SLACK_MS
     )
     return () if is_whole else tuple(chapters), len(chapters) < len(marks)
+
+
+def described(chapter: Chapter) -> dict[str, Any]:
+    """Return the chapter as it is in the manifest, in seconds."""
+    return {"start_s": chapter.start_ms / 1000, "end_s": chapter.end_ms / 1000, "title": chapter.title}
+
+
+def chapter_of(description: Mapping[str, Any]) -> Chapter:
+    """Rebuild an equal chapter from the result of `described`, before or after JSON."""
+    start_ms, end_ms = (round(description[name] * 1000) for name in ("start_s", "end_s"))
+    return Chapter(start_ms, end_ms, description["title"])
 
 
 def chapters_webvtt(chapters: Iterable[Chapter]) -> str:

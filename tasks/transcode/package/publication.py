@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..captions import WEBVTT_CONTENT_TYPE
-from ..chapters import CHAPTERS_NAME, chapters_webvtt
+from ..chapters import CHAPTERS_NAME, chapters_webvtt, described
 from ..plan.thumbnails import make_sprite, thumbnail_map
 from ..source_warnings import SOURCE_WARNINGS
 from .consistency import check_outputs
@@ -131,10 +131,7 @@ def _manifest(
             }
             for number, track in enumerate(plan.captions)
         ],
-        "chapters": [
-            {"start_s": chapter.start_ms / 1000, "end_s": chapter.end_ms / 1000, "title": chapter.title}
-            for chapter in plan.chapters
-        ],
+        "chapters": [described(chapter) for chapter in plan.chapters],
         "chapters_url": CHAPTERS_NAME if plan.chapters else None,
         "units": [
             {
