@@ -73,6 +73,16 @@ def test_chapters_are_published_when_containers_differ(
     assert [(float(cue.start_s), float(cue.end_s)) for cue in cues] == [(0, 1), (1, 2.5), (2.5, 3)]
 
 
+def test_chapters_are_read_by_libav_when_a_file_is_asf(tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "a.ffmetadata").write_text(
+        ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=1\ntitle=A\n[CHAPTER]\nTIMEBASE=1/1\nSTART=1\nEND=3\n"
+    )
+    chapters = ("-f", "ffmetadata", "-i", str(tmp_path / "a.ffmetadata"), "-map_chapters", "1")
+    ffmpeg("-i", str(clip), *chapters, "-c:v", "wmv2", "-c:a", "wmav2", str(tmp_path / "a.wmv"))
+    source = probe_source(tmp_path / "a.wmv")
+    assert [(mark.start_ms, mark.title) for mark in source.chapters] == [(0, "A"), (1000, "")]
+
+
 def test_no_chapters_are_published_when_a_file_has_none(tmp_path: Path, transcode: Transcode, clip: Path) -> None:
     done = transcode(clip)
     assert (done.publication.manifest["chapters"], done.publication.manifest["chapters_url"]) == ([], None)

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.transcode import PROFILES, Plan, SourceInfo, make_plan
 from tasks.transcode.chapters import Chapter, ChapterMark, chapters_webvtt, plan_chapters
-from tests.unit.transcode.sources import make_source
+from tests.unit.transcode.sources import make_audio, make_source
 
 
 def _planned(*marks: tuple[int, int | None, str], start_s: str = "1") -> tuple[list[tuple[int, int, str]], bool]:
@@ -60,6 +60,15 @@ def test_single_chapter_is_kept_when_it_is_a_part_of_the_video(mark: tuple[int, 
 
 def test_times_are_rounded_to_the_nearest_millisecond_when_the_source_starts_in_between() -> None:
     assert _planned((0, 500, "A"), (500, None, "B"), start_s="1/3")[0] == [(0, 167, "A"), (167, 10_000, "B")]
+
+
+def test_chapters_include_the_lead_in_when_the_audio_begins_first() -> None:
+    marks = (ChapterMark(0, None, "A"), ChapterMark(2_000, None, "B"))
+    # The video begins at 1 s.
+    for audio, expected in ((make_audio(0, 11), [0, 2_000]), (make_audio(1, 11), [0, 1_000])):
+        source = dataclasses.replace(make_source(audio=audio), chapters=marks)
+        plan = make_plan(source, PROFILES["fast"], threads=1)
+        assert [chapter.start_ms for chapter in plan.chapters] == expected
 
 
 def test_chapters_survive_json_when_written_and_read() -> None:
