@@ -38,7 +38,8 @@ GRANTS = (
         model=Job,
         update=(
             *("state", "reason", "reason_message", "next_attempt_at", "plan", "engine", "finished_at", "superseded_at"),
-            *("playlist_key", "poster_key", "duration_s", "warnings", "source_playable_at", "encode_cost_s"),
+            *("playlist_key", "poster_key", "duration_s", "warnings", "chapters", "source_playable_at"),
+            "encode_cost_s",
         ),
     ),
     TableGrant(

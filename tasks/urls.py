@@ -23,6 +23,7 @@ urlpatterns = [
     path("progress/", progress.progress, name="progress"),
     path("videos/<uuid:video_id>/", pages.video_page, name="video"),
     path("videos/<uuid:video_id>/source/", media.source, name="source"),
+    path("videos/<uuid:video_id>/chapters.vtt", media.chapters, name="chapters"),
     path("videos/<uuid:video_id>/retry/", pages.retry, name="retry"),
     path("videos/<uuid:video_id>/delete/", pages.delete, name="delete"),
     path("videos/<uuid:video_id>/delete/confirm/", pages.confirm_delete, name="confirm-delete"),

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.core.files.base import ContentFile
 from django.db.models import F
@@ -176,7 +177,9 @@ def finished_media(claim: Claim) -> None:
         finish_unit(claim, lease, output={"folder": lease.key_prefix, "media": {}})
 
 
-def published(video: Video | None = None, *, warnings: Sequence[dict[str, str]] = ()) -> Video:
+def published(
+    video: Video | None = None, *, warnings: Sequence[dict[str, str]] = (), chapters: Sequence[dict[str, Any]] = ()
+) -> Video:
     """Return a video whose job has succeeded and published."""
     video = video or uploaded_video()
     claim = claimed(submitted_attempt(video))
@@ -184,7 +187,7 @@ def published(video: Video | None = None, *, warnings: Sequence[dict[str, str]] 
     finished_media(claim)
     lease = leased(claim)
     key = f"{lease.key_prefix}/master.m3u8"
-    publish(claim, lease, playlist_key=key, poster_key="", duration_s=4.0, warnings=warnings)
+    publish(claim, lease, playlist_key=key, poster_key="", duration_s=4.0, warnings=warnings, chapters=chapters)
     video.refresh_from_db()
     return video
 

@@ -107,10 +107,18 @@ class GrowingJob:
         def url_of(key: UnitKey, file: MediaFile) -> str:
             return f"../{posixpath.basename(self.leases[key].key_prefix)}/{file.name}"
 
-        for file in build_publication(self.plan, self.outputs, url_of=url_of).files:
+        publication = build_publication(self.plan, self.outputs, url_of=url_of)
+        for file in publication.files:
             default_storage.save(f"{lease.key_prefix}/{file.name}", ContentFile(file.content))
         master = f"{lease.key_prefix}/master.m3u8"
-        publish(self.claim, lease, playlist_key=master, poster_key="", duration_s=self.plan.duration_s)
+        publish(
+            self.claim,
+            lease,
+            playlist_key=master,
+            poster_key="",
+            duration_s=self.plan.duration_s,
+            chapters=publication.manifest["chapters"],
+        )
         return lease
 
     def url(self, name: str = "master.m3u8", *, plan_fence: int = 1) -> str:

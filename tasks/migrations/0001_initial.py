@@ -46,6 +46,7 @@ class Migration(migrations.Migration):
                 ('playlist_key', models.CharField(blank=True, help_text='Storage name of the master playlist.', max_length=500)),
                 ('poster_key', models.CharField(blank=True, max_length=500)),
                 ('warnings', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list, help_text='Warnings about the source, for its page.')),
+                ('chapters', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list, help_text='Chapters of the output, as in the manifest, for its page.')),
                 ('duration_s', models.FloatField(blank=True, help_text='Length of the output, by the plan.', null=True)),
                 ('source_playable_at', models.DateTimeField(blank=True, help_text='When the plan showed that browsers can play the source as it is; empty if they cannot.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),

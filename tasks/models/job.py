@@ -53,6 +53,12 @@ class Job(models.Model):
         db_default=Value([], models.JSONField()),
         help_text="Warnings about the source, for its page.",
     )
+    chapters = models.JSONField(
+        default=list,
+        blank=True,
+        db_default=Value([], models.JSONField()),
+        help_text="Chapters of the output, as in the manifest, for its page.",
+    )
     duration_s = models.FloatField(null=True, blank=True, help_text="Length of the output, by the plan.")
     source_playable_at = models.DateTimeField(
         null=True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from django.db.models import QuerySet
 
@@ -40,6 +40,17 @@ _MESSAGES = {
 """FAILED is missing: its message is the job's own. So is that of DEAD, if the job has one."""
 
 
+class ListedChapter(NamedTuple):
+    """A chapter in the list under the player."""
+
+    start_s: str
+    """Seconds, as scripts read them: templates would write numbers as the reader's language does."""
+    end_s: str
+    clock: str
+    """When it starts, as 1:02:03 or 2:03."""
+    title: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoOverview:
     """What the pages and the admin show of a video in addition to its title."""
@@ -55,6 +66,8 @@ class VideoOverview:
     """URL of the playlist that can be watched; empty if there is none."""
     playable_s: float | None
     """Seconds from the beginning that can be watched; None if nothing can be, or only the uploaded file."""
+    chapters: Sequence[dict[str, Any]]
+    """Chapters of the published video: `start_s`, `end_s` and `title`."""
 
     @property
     def source_is_watchable(self) -> bool:
@@ -69,9 +82,15 @@ class VideoOverview:
     @property
     def playable_clock(self) -> str:
         """How far the video can be watched, as 1:02:03 or 2:03."""
-        minutes, seconds = divmod(int(self.playable_s or 0), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+        return _clock(self.playable_s or 0)
+
+    @property
+    def listed_chapters(self) -> list[ListedChapter]:
+        """The chapters as the page shows them."""
+        return [
+            ListedChapter(str(each["start_s"]), str(each["end_s"]), _clock(each["start_s"]), each["title"])
+            for each in self.chapters
+        ]
 
     @property
     def is_active(self) -> bool:
@@ -122,8 +141,15 @@ def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
             watchable=watchable,
             playlist_url=playlist_url,
             playable_s=playable_s,
+            chapters=video.published_job.chapters if video.published_job else (),
         )
     return found
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def video_overview(video: Video) -> VideoOverview:

@@ -12,6 +12,7 @@ from typing import Any
 from .audio.level import AudioLevel
 from .byte_ranges import ByteRanges
 from .captions import CaptionSource
+from .chapters import ChapterMark
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ class SourceInfo:
     warnings: tuple[str, ...]
     """Codes from SOURCE_WARNINGS for problems that do not prevent transcoding."""
     captions: tuple[CaptionSource, ...] = ()
+    chapters: tuple[ChapterMark, ...] = ()
+    """In order of time."""
     size_bytes: int = 0
     stretches: tuple[Stretch, ...] = ()
     """The whole video stream; empty if it is not known where its packets are."""
@@ -166,6 +169,7 @@ class SourceInfo:
                 "stretches": _stretches(form["stretches"]),
                 "audio_stretches": _stretches(form["audio_stretches"]),
                 "captions": tuple(CaptionSource.from_json(each) for each in form["captions"]),
+                "chapters": tuple(ChapterMark(*mark) for mark in form["chapters"]),
             }
         )
 

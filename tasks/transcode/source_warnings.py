@@ -22,5 +22,11 @@ SOURCE_WARNINGS = {
     "Next time, please move the microphone closer, or record at a higher level.",
     "AUDIO_CLIPPED": "The audio was recorded at too high a level, so it is distorted. "
     "If there is another recording of it, please upload the video with that.",
+    "CHAPTERS_CUT": "The file contains more chapters than we can take, or titles that are too long for a list; "
+    "some were left out or shortened. Please check the chapters in the file.",
+    "CHAPTERS_NESTED": "The file contains chapters inside chapters, or several lists of chapters; "
+    "only the outer chapters of one list were kept. To keep others, please put all of them into one plain list.",
+    "CHAPTERS_MISTIMED": "Some chapters were left out, because they are outside the video "
+    "or begin at the same time as another one. Please check the times of the chapters in the file.",
 }
-"""Messages by code; the probe reports only the codes."""
+"""Messages by code; probe and planning report only the codes."""

@@ -22,6 +22,7 @@ from django.views.decorators.http import require_safe
 from ..selectors.videos import plays_directly, videos_for
 from ..storage.bucket import Bucket, default_bucket
 from ..storage.keys import PUBLISHED_PREFIX
+from ..transcode.chapters import chapter_of, chapters_webvtt
 from .access import json_view
 from .byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
 from .playlists.growing import growing_place, growing_playlist
@@ -46,7 +47,9 @@ _CACHE = "private, max-age=31536000, immutable"
 """A key is never reused for other content. Private, because only signed-in users may see it."""
 
 _NO_CACHE = "no-store"
-"""For presigned URLs: those signed by a role expire with its credentials, which may be soon."""
+"""For presigned URLs: those signed by a role expire with its credentials, which may be soon. And for
+what changes with the next publication.
+"""
 
 
 @require_safe
@@ -84,6 +87,21 @@ def source(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     response = HttpResponseRedirect(bucket.presigned_url(key, content_type=_SOURCE_TYPE))
     response["Cache-Control"] = _NO_CACHE
     return response
+
+
+@require_safe
+@json_view
+def chapters(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
+    """Respond with the chapters of the published video as WebVTT (200); 404 if it has none.
+
+    Browsers load a text track from another origin only if the player loads everything else, the
+    poster too, with CORS. So the page's track comes from here, wherever the objects are.
+    """
+    video = videos_for(request.user).filter(pk=video_id).first()
+    if video is None or video.published_job is None or not video.published_job.chapters:
+        raise Http404
+    listed = [chapter_of(each) for each in video.published_job.chapters]
+    return HttpResponse(chapters_webvtt(listed), content_type="text/vtt", headers={"Cache-Control": _NO_CACHE})
 
 
 def _require_allowed(request: HttpRequest, key: str) -> None:

@@ -53,6 +53,7 @@ def _as_json(overview: VideoOverview) -> dict[str, Any]:
         "watchable": overview.watchable,
         "playable_s": overview.playable_s,
         "playlist": overview.playlist_url,
+        "chapters": overview.chapters,
     }
 
 

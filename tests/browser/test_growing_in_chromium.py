@@ -13,6 +13,7 @@ from tasks.services.requests.cancel import cancel_job
 from tests.browser.test_pages_in_chromium import STALLED
 from tests.browser.test_players import HERE, INSTALLED
 from tests.growing_job import GrowingJob
+from tests.media.chaptered import mux_chapters
 from tests.media.clips import BITS, ffmpeg, numbers_filter
 from tests.media.runs import SMALL, Transcode
 from tests.polling import wait_for
@@ -64,11 +65,13 @@ def transcoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Tran
         captions = folder / "captions.srt"
         captions.write_text("1\n00:00:01,000 --> 00:00:02,500\nHello\n")
         streams = ("-map", "0", "-map", "1", "-map", "2", "-c:s", "webvtt" if name.endswith("webm") else "mov_text")
+        plain = folder / f"plain-{name}"
         ffmpeg(
             *("-f", "lavfi", "-i", numbers_filter(str(RATE), "320x180"), *tone, "-i", str(captions), *streams),
-            *(*codec, "-t", length_s, str(folder / name)),
+            *(*codec, "-t", length_s, str(plain)),
         )
-        done = Transcode(folder)(folder / name, PROFILE, checked=False)
+        source = mux_chapters(plain, folder / name, [(0, 10_000, "Start"), (10_000, 24_000, "<b>End")])
+        done = Transcode(folder)(source, PROFILE, checked=False)
         assert not done.plan.plays_directly
         assert len(done.plan.captions) == 1
         assert (len(done.plan.video_units), len(done.plan.audio_units), len(done.plan.rungs)) == (UNITS, 2, 3)
@@ -206,8 +209,10 @@ def test_page_plays_a_growing_video_to_its_end_when_it_is_published_meanwhile(
     growing.finish(*range(3, UNITS))
     browsing.wait_until("player.buffered.end(0) > 23.9")
     at_s = page.evaluate("player.currentTime")
+    assert page.is_hidden("#chapters")
     growing.publish()
     page.wait_for_selector(".badge.ready")
+    assert page.locator("#chapters button").all_inner_texts() == ["0:00\nStart", "0:10\n<b>End"]
     browsing.wait_until("player.duration === 24")
     assert page.is_hidden("#growing")
     assert page.evaluate("player.currentTime") >= at_s

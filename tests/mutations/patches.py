@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.mutations.audio_patches import AUDIO_PATCHES
 from tests.mutations.backlog_patches import BACKLOG_PATCHES
 from tests.mutations.broker_patches import BROKER_PATCHES
+from tests.mutations.chapter_patches import CHAPTER_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
 from tests.mutations.cost_patches import COST_PATCHES
@@ -46,6 +47,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *GROWING_PATCHES,
             *STILL_PATCHES,
             *AUDIO_PATCHES,
+            *CHAPTER_PATCHES,
             *COST_PATCHES,
             *CONTAINER_PATCHES,
             *FETCH_PATCHES,

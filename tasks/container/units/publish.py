@@ -62,6 +62,7 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
             poster_key=object_key(lease, manifest["poster"]),
             duration_s=manifest["duration_s"],
             warnings=manifest["warnings"],
+            chapters=manifest["chapters"],
         )
     )
     return True

@@ -86,8 +86,11 @@ def publish(
     poster_key: str,
     duration_s: float,
     warnings: Sequence[dict[str, str]] = (),
+    chapters: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Mark the job SUCCEEDED, and point the video at it unless it was deleted or already shows a newer job.
+
+    `warnings` and `chapters` are those of the manifest.
 
     Repeating the call, after a lost response, is a no-op. Raises FencedError or
     AttemptCancelledError if another publication, a rescue or a cancellation came first; nothing was
@@ -111,6 +114,7 @@ def publish(
         poster_key=poster_key,
         duration_s=duration_s,
         warnings=list(warnings),
+        chapters=list(chapters),
         reason="",
         finished_at=Now(),
     )

@@ -59,6 +59,7 @@
       // Its job has published. The player continues: what it plays has the same URL as before.
       block.dataset.watchable = video.watchable;
       document.getElementById("growing")?.remove();
+      document.dispatchEvent(new CustomEvent("batchreel:published", { detail: video.chapters }));
     } else if (ended || video.watchable !== block.dataset.watchable) {
       // The player, the retry button or the history has changed: only a new page from the server shows that.
       if (!isWatching()) return location.reload();

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..captions import WEBVTT_CONTENT_TYPE
+from ..chapters import CHAPTERS_NAME, chapters_webvtt, described
 from ..plan.thumbnails import make_sprite, thumbnail_map
 from ..source_warnings import SOURCE_WARNINGS
 from .consistency import check_outputs
@@ -58,7 +59,7 @@ def build_publication(
     if plan.has_audio:
         parts = tuple(_placed(unit.key, outputs[unit.key].files[0], url_of) for unit in plan.audio_units)
         audio = Track(AUDIO_NAME, parts)
-    texts = (*playlists(plan, rungs, audio), *_thumbnail_map(plan, outputs, url_of))
+    texts = (*playlists(plan, rungs, audio), *_thumbnail_map(plan, outputs, url_of), *_chapter_list(plan))
     manifest = _manifest(plan, outputs, url_of, (rungs, audio, texts))
     return with_manifest(texts, manifest)
 
@@ -80,6 +81,12 @@ def _thumbnail_map(
     ]
     text = thumbnail_map(sprites, rate=plan.rate, end_frame=plan.frames)
     return (PublishedFile(THUMBNAILS_NAME, WEBVTT_CONTENT_TYPE, text.encode()),)
+
+
+def _chapter_list(plan: Plan) -> tuple[PublishedFile, ...]:
+    if not plan.chapters:
+        return ()
+    return (PublishedFile(CHAPTERS_NAME, WEBVTT_CONTENT_TYPE, chapters_webvtt(plan.chapters).encode()),)
 
 
 def _manifest(
@@ -124,6 +131,8 @@ def _manifest(
             }
             for number, track in enumerate(plan.captions)
         ],
+        "chapters": [described(chapter) for chapter in plan.chapters],
+        "chapters_url": CHAPTERS_NAME if plan.chapters else None,
         "units": [
             {
                 "unit": unit.index,

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..captions import CaptionTrack
+from ..chapters import Chapter
 from ..errors import EncodeError, UnitKey, audio_unit
 from .ladder import Rung
 from .source_reads import SourceReads
@@ -152,6 +153,8 @@ class Plan:
     thumbnails: ThumbnailPlan | None
     """None for an audio-only source."""
     captions: tuple[CaptionTrack, ...]
+    chapters: tuple[Chapter, ...]
+    """In order, without overlaps."""
     plays_directly: bool
     """Whether browsers can play the source as it is, before anything is encoded."""
     warnings: tuple[str, ...]
@@ -236,6 +239,7 @@ class Plan:
                 "rungs": tuple(Rung(**rung) for rung in form["rungs"]),
                 "thumbnails": ThumbnailPlan(**form["thumbnails"]) if form["thumbnails"] else None,
                 "captions": tuple(CaptionTrack.from_json(each) for each in form["captions"]),
+                "chapters": tuple(Chapter(*chapter) for chapter in form["chapters"]),
                 "video_units": tuple(
                     VideoUnit(**unit | {"seeks_s": tuple(unit["seeks_s"])}) for unit in form["video_units"]
                 ),

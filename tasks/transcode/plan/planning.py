@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..audio.level import gain_db
 from ..captions import plan_captions
+from ..chapters import plan_chapters
 from .direct_play import plays_directly
 from .division import first_segments
 from .frame_rate import choose_rate
@@ -74,6 +75,11 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
     gop_frames = max(1, round(rate * Fraction(profile.gop_s)))
     segment_frames = gop_frames * profile.segment_gops
     rungs = choose_rungs(source, profile, rate) if source.has_video else ()
+    duration_s = grid.frames / rate
+    chapters, has_mistimed = plan_chapters(source.chapters, start_s=source.start_s, duration_s=duration_s)
+    warnings = list(source.warnings)
+    if has_mistimed:
+        warnings.append("CHAPTERS_MISTIMED")
     return Plan(
         engine=source.engine,
         profile=profile.name,
@@ -114,9 +120,10 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         )
         if rungs
         else None,
-        captions=plan_captions(source.captions, start_s=source.start_s, duration_s=grid.frames / rate),
+        captions=plan_captions(source.captions, start_s=source.start_s, duration_s=duration_s),
+        chapters=chapters,
         plays_directly=direct,
-        warnings=source.warnings,
+        warnings=tuple(warnings),
     )
 
 

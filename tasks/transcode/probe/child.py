@@ -19,6 +19,7 @@ import av.stream
 from ..errors import InputRejectedError
 from ..source import AudioSource, SourceInfo
 from .captions import CaptionPackets
+from .chapters import read_chapters
 from .checks import check_size, check_span, check_start, check_times, check_unencrypted
 from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
 from .sample_index import has_sample_index
@@ -98,9 +99,12 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
         else:
             source = _describe_audio_only(container, audio_packets, warnings, demuxer)
         indexed = demuxer == "mov" and has_sample_index(file)
+        chapters, more_warnings = read_chapters(container, file, demuxer)
         return replace(
             source,
+            warnings=(*source.warnings, *more_warnings),
             captions=captions.sources(),
+            chapters=chapters,
             indexed=indexed,
             size_bytes=file.seek(0, 2),
             stretches=video.positions.stretches() if video is not None else (),

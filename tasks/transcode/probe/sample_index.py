@@ -30,13 +30,13 @@ def has_sample_index(file: _File) -> bool:
 
     False if there is no movie box. Reads box headers only.
     """
-    for kind, start, stop in _boxes(file, 0, file.seek(0, 2)):
+    for kind, start, stop in boxes(file, 0, file.seek(0, 2)):
         if kind == b"moov":
-            return all(inner != b"mvex" for inner, _, _ in _boxes(file, start, stop))
+            return all(inner != b"mvex" for inner, _, _ in boxes(file, start, stop))
     return False
 
 
-def _boxes(file: _File, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(file: _File, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, first byte of the content and end of each box from `start` to `stop`."""
     for _ in range(_MAX_BOXES):
         file.seek(start)

@@ -34,6 +34,11 @@ about as much. Twelve hours of fast speech, with MAX_CUES, are 2 MB; three hours
 dozen languages less than the limit.
 """
 
+MAX_CHAPTERS = MAX_DURATION_S // 60
+"""Maximum number of chapters: one for each minute of the longest video."""
+MAX_CHAPTER_TITLE_CHARS = 200
+"""Maximum length of a chapter's title: two lines of a page. Longer ones are shortened."""
+
 PROBE_OUTPUT_BYTES = 256 * 1024 * 1024
 """Maximum size of a probe's output; 12 h at 120 frames per second need about 60 MiB."""
 

@@ -16,8 +16,8 @@ source.
    the place and a checksum (Adler-32) of each of them that shows something new, scaled for the
    smallest rung and before encoding, and the lists of both units must be equal. They differ if
    seeking landed on a wrong frame, e.g. if the source flags key frames wrongly.
-3. Playlists (`verify_playlists`). Each stored playlist, DASH manifest, caption file and thumbnail
-   map has the size and SHA-256 of the manifest.
+3. Playlists (`verify_playlists`). Each stored playlist, DASH manifest, caption file, list of
+   chapters and thumbnail map has the size and SHA-256 of the manifest.
 4. Objects (`verify_publication`). According to the manifest each track begins at tick 0, each unit
    begins where the previous one ends, and the track has the video's length, audio to within one AAC
    frame. Then every object is read back as a whole: size, SHA-256, and, except for stills, its

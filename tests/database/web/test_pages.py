@@ -271,6 +271,7 @@ def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Cl
         "watchable": "",
         "playable_s": 4.0,
         "playlist": "",
+        "chapters": [],
     }
     assert videos[str(ready.pk)]["watchable"] == str(ready.published_job_id)
     assert videos[str(ready.pk)]["playlist"].endswith("/master.m3u8")

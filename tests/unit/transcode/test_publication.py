@@ -22,6 +22,7 @@ from tasks.transcode import (
     make_plan,
 )
 from tasks.transcode.captions import CaptionTrack, Cue
+from tasks.transcode.chapters import Chapter
 from tasks.transcode.package.hls import PlacedFile, Track
 from tasks.transcode.plan.thumbnails import make_sprite
 from tests.unit.transcode.outputs import seam_sums
@@ -84,8 +85,9 @@ def _publish(plan: Plan, outputs: Outputs) -> Publication:
 
 
 def build_example() -> Publication:
-    """Return a publication that has everything: rungs, audio, captions."""
-    plan = dataclasses.replace(_plan(), captions=(CaptionTrack("en", "English", (Cue(0, 900, "a"),)),))
+    """Return a publication that has everything: rungs, audio, captions, chapters."""
+    captions = (CaptionTrack("en", "English", (Cue(0, 900, "a"),)),)
+    plan = dataclasses.replace(_plan(), captions=captions, chapters=(Chapter(0, 900, "A"), Chapter(900, 2_000, "B")))
     return _publish(plan, _outputs(plan))
 
 
