@@ -144,7 +144,7 @@ class Plan:
     audio.
     """
     thumbnails: ThumbnailPlan | None
-    """None for an audio-only source."""
+    """None for an audio-only source, and for a profile without thumbnails."""
     captions: tuple[CaptionTrack, ...]
     plays_directly: bool
     """Whether browsers can play the source as it is, before anything is encoded."""
