@@ -83,8 +83,9 @@ class BridgeSettings:
     """Profile of new jobs: `standard`, `fast`, or one of `profiles`."""
 
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """The site's own profiles: name -> fields of `transcode.plan.profile.Profile` that differ from
-    `standard`. Containers need the same value, since they make the plan."""
+    """The site's own profiles: name -> fields of `transcode.plan.profile.Profile` that differ from the
+    profile that `extends` names, by default `standard`. A job stores its profile when it is requested, so
+    containers need none."""
 
     threads_per_unit: int = 1
     """Encoder threads per unit; with one, a container runs a unit per vCPU. The plan fixes the

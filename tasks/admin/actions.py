@@ -43,9 +43,12 @@ def retry(video: Video) -> str | None:
     return None
 
 
-def transcode_again(video: Video) -> str | None:
-    """Request a new job for the video, from the beginning, regardless of the state of the last one."""
-    requested = request_again(video_id=video.pk)
+def transcode_again(video: Video, *, profile: str = "") -> str | None:
+    """Request a new job for the video, from the beginning, regardless of the state of the last one.
+
+    It gets the profile of this name, or the site's default one.
+    """
+    requested = request_again(video_id=video.pk, profile=profile or None)
     return None if requested.created else "It already has an active job."
 
 

@@ -21,6 +21,7 @@ from ..models import Attempt, Job, Unit
 from ..selectors.costs import costs_of, describe
 from ..selectors.progress import JobProgress, job_progress
 from ..selectors.timeline import job_timeline
+from ..transcode import ProfileError, profile_from_json, summary
 from .actions import cancel, for_each, retry, revive_job, to_front, transcode_again
 from .attempts import cost_label, heartbeat_label, with_heartbeat_age
 from .page_actions import PageActions
@@ -99,7 +100,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         "reason",
         "reason_message",
         "source_name",
-        "profile",
+        "profile_summary",
         "engine",
         "automatic",
         "fence",
@@ -168,6 +169,14 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         """Return a link to the video, or only its title if it was deleted and has no page."""
         return f"{job.video} (deleted)" if job.video.deleted_at else page_link("video", job.video_id, job.video)
 
+    @admin.display(description="profile")
+    def profile_summary(self, job: Job) -> str:
+        """Return the profile's name, and what it was when the job was requested."""
+        try:
+            return f"{job.profile}: {summary(profile_from_json(job.profile_fields))}"
+        except ProfileError:
+            return job.profile
+
     @admin.display(description="state", ordering="state")
     def state_badge(self, job: Job) -> SafeString:
         """Return the state as a coloured badge."""
@@ -210,7 +219,14 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
     @admin.action(description="Transcode the video again (a new job, from the beginning)", permissions=["operate"])
     def transcode_again(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """Request a new job for the video of each job."""
-        for_each(self, request, jobs, lambda job: transcode_again(job.video), success_label="New jobs requested")
+        profile = request.POST.get("profile", "")
+        for_each(
+            self,
+            request,
+            jobs,
+            lambda job: transcode_again(job.video, profile=profile),
+            success_label="New jobs requested",
+        )
 
     @admin.action(description="Revive (a DEAD job gets new attempts)", permissions=["operate"])
     def revive(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from .transcode_form import TranscodeForm, profile_choices
 from .widgets import AnyAdmin
 
 _FROM_PAGE = "_from_page"
@@ -18,6 +19,7 @@ _HAS_OWN_BUTTON = "delete_selected"
 class PageActions(AnyAdmin):
     """Admin whose list actions are also on the row's page. After an action, the page is shown again with the result."""
 
+    action_form = TranscodeForm
     change_form_template = "admin/batchreel/page_with_actions.html"
 
     def change_view(
@@ -29,6 +31,7 @@ class PageActions(AnyAdmin):
             "page_actions": [choice for choice in choices if choice[0] != _HAS_OWN_BUTTON],
             "actions_url": self._url("changelist"),
             "from_page": _FROM_PAGE,
+            "profiles": profile_choices() if any(name == "transcode_again" for name, _ in choices) else [],
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **buttons})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -138,8 +139,9 @@ class VideoAdmin(PageActions):
 
     @admin.action(description="Transcode again (a new job, from the beginning)", permissions=["change"])
     def transcode_again(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
-        """Request a new job for each video."""
-        for_each(self, request, videos, transcode_again, success_label="New jobs requested")
+        """Request a new job for each video, with the chosen profile."""
+        again = partial(transcode_again, profile=request.POST.get("profile", ""))
+        for_each(self, request, videos, again, success_label="New jobs requested")
 
     @admin.action(description="Cancel the active job", permissions=["change"])
     def cancel(self, request: HttpRequest, videos: QuerySet[Video]) -> None:

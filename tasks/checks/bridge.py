@@ -17,6 +17,7 @@ from ..conf import BridgeSettings, bridge_settings
 from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
 from ..storage.timeouts import MAX_CALL_S
+from .profiles import check_profiles
 from .push import check_push
 from .ticks import check_ticks
 
@@ -87,7 +88,7 @@ def check_bridge(**_: Any) -> list[CheckMessage]:
         return wrong
     return [
         *_names(conf),
-        *_profiles(conf),
+        *check_profiles(conf),
         *_rescue(conf),
         *_children(conf),
         *check_ticks(conf),
@@ -169,26 +170,6 @@ def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
         )
 
 
-def _profiles(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    from ..transcode.plan.profile import site_profiles  # noqa: PLC0415 - only the checks that need it load media code
-
-    try:
-        profiles = site_profiles(conf.profiles)
-    except ValueError as error:
-        yield Error(
-            f"BATCHREEL['profiles'] cannot be used: {error}.",
-            hint="docs/how-to/change-the-ladder.md has an example.",
-            id="batchreel.E029",
-        )
-        return
-    if conf.profile not in profiles:
-        yield Error(
-            f"BATCHREEL['profile'] is {conf.profile!r}, which is not a known profile.",
-            hint=f"Set it to one of: {', '.join(sorted(profiles))}.",
-            id="batchreel.E006",
-        )
-
-
 def _quotas(conf: BridgeSettings) -> Iterator[CheckMessage]:
     if conf.owner_retries_per_day and conf.event_retention_s < DAY_S:
         yield Error(
@@ -247,7 +228,7 @@ def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
 
 
 def _children(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    from ..transcode.sandbox.limits import MAX_IDLE_S  # noqa: PLC0415 - as in _profiles
+    from ..transcode.sandbox.limits import MAX_IDLE_S  # noqa: PLC0415 - only this check needs it
 
     for stage in ("plan", "encode", "publish"):
         limit_s = conf.stage_limits_s.get(stage)

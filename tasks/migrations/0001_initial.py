@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('source_name', models.CharField(help_text="Storage name of the source file, which identifies the video's version.", max_length=500)),
                 ('profile', models.CharField(max_length=50)),
+                ('profile_fields', models.JSONField(blank=True, db_default=models.Value({}, models.JSONField()), default=dict, help_text='All fields of the profile as they were when the job was requested, whatever the settings are now.')),
                 ('automatic', models.BooleanField(default=True, help_text='Requested by a signal or a tick, not by a person.')),
                 ('priority', models.CharField(choices=[('upload', 'upload'), ('bulk', 'bulk')], db_default='upload', default='upload', help_text="Jobs of uploads are submitted before those of bulk requests; a job's retries come before both.", max_length=8)),
                 ('state', models.CharField(choices=[('QUEUED', 'QUEUED'), ('RUNNING', 'RUNNING'), ('RETRY_WAIT', 'RETRY_WAIT'), ('SUCCEEDED', 'SUCCEEDED'), ('FAILED', 'FAILED'), ('CANCELLED', 'CANCELLED'), ('DEAD', 'DEAD')], default='QUEUED', max_length=12)),

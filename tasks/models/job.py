@@ -22,6 +22,12 @@ class Job(models.Model):
         max_length=500, help_text="Storage name of the source file, which identifies the video's version."
     )
     profile = models.CharField(max_length=50)
+    profile_fields = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default=Value({}, models.JSONField()),
+        help_text="All fields of the profile as they were when the job was requested, whatever the settings are now.",
+    )
     automatic = models.BooleanField(default=True, help_text="Requested by a signal or a tick, not by a person.")
     priority = models.CharField(
         max_length=8,

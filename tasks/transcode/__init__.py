@@ -32,7 +32,14 @@ from .plan.cost import check_cost, encode_cost_s
 from .plan.ladder import Rung
 from .plan.plan import PLAN_VERSION, AudioPlan, AudioUnit, Plan, VideoUnit
 from .plan.planning import make_plan
-from .plan.profile import PROFILES, Profile, ProfileRung, site_profiles
+from .plan.profile import PROFILES, PURPOSES, Profile, ProfileRung, summary
+from .plan.profile_fields import (
+    FaultKind,
+    ProfileError,
+    profile_from_json,
+    profile_to_json,
+    site_profiles,
+)
 from .plan.source_reads import SourceReads, with_reads
 from .probe.probe import probe_source
 from .sandbox.read_guard import HOLE_READ, READS_UNWATCHED, can_guard_reads
@@ -48,6 +55,7 @@ __all__ = [
     "HOLE_READ",
     "PLAN_VERSION",
     "PROFILES",
+    "PURPOSES",
     "READS_UNWATCHED",
     "SOURCE_WARNINGS",
     "AudioPlan",
@@ -59,6 +67,7 @@ __all__ = [
     "ByteRanges",
     "EncodeError",
     "EncoderCrashedError",
+    "FaultKind",
     "Growing",
     "InconsistentOutputError",
     "InputRejectedError",
@@ -67,6 +76,7 @@ __all__ = [
     "MediaFile",
     "Plan",
     "Profile",
+    "ProfileError",
     "ProfileRung",
     "Publication",
     "PublishedFile",
@@ -96,7 +106,10 @@ __all__ = [
     "missing",
     "pieces",
     "probe_source",
+    "profile_from_json",
+    "profile_to_json",
     "site_profiles",
+    "summary",
     "total_bytes",
     "try_walls",
     "undecodable_units",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from .cli.folder_lock import folder_lock
 from .cli.local_run import finish_run, start_run
+from .cli.profile_option import PROFILE_HELP, profile_option
 from .cli.progress_line import ProgressLine
 from .errors import InputRejectedError, StoppedError, TranscodeError
-from .plan.profile import PROFILES
 from .sandbox.privacy import hide_process
 from .source_warnings import SOURCE_WARNINGS
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from .cli.local_run import LocalRun
     from .package.manifest import Publication
-    from .plan.profile import Profile
 
 EXIT_FAILED = 1
 EXIT_REJECTED = 3
@@ -55,6 +54,7 @@ Exit codes: 0 done; 1 failed, a retry may succeed; 2 invalid arguments; 3 the fi
 Examples:
   python -m tasks.transcode lecture.mkv out/
   python -m tasks.transcode lecture.mkv out/ --profile fast
+  python -m tasks.transcode lecture.mkv out/ --profile seminar.json
   FFMPEG_BINARY=/usr/bin/ffmpeg python -m tasks.transcode lecture.mkv out/
 """
 
@@ -93,9 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, metavar="OUTPUT_DIR", help="output folder; created if it does not exist")
     parser.add_argument(
         "--profile",
-        choices=sorted(PROFILES),
+        type=profile_option,
         default="standard",
-        help=f"ladder and quality (default: %(default)s). {'; '.join(map(_profile_help, PROFILES.values()))}",
+        metavar="NAME|FILE.json",
+        help=PROFILE_HELP,
     )
     parser.add_argument(
         "--threads",
@@ -119,16 +120,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _profile_help(profile: Profile) -> str:
-    sides = "/".join(str(rung.short_side_px) for rung in profile.rungs)
-    rates = "/".join(f"{rung.maxrate_bps / 1000:g}" for rung in profile.rungs)
-    factors = "/".join(str(rung.crf) for rung in profile.rungs)
-    return (
-        f"{profile.name}: shorter side up to {sides} px, x264 preset {profile.preset}, crf {factors}, "
-        f"at most {rates} kb/s, AAC at {profile.audio_bps / 1000:g} kb/s"
-    )
-
-
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         message = f"{text} is not a whole number greater than 0"
@@ -148,7 +139,7 @@ def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
     started = time.monotonic()
     with folder_lock(options.folder):
         _print(f"Reading {options.source}")
-        run = start_run(options.source, options.folder, PROFILES[options.profile], threads=options.threads, stop=stop)
+        run = start_run(options.source, options.folder, options.profile, threads=options.threads, stop=stop)
         _print(_run_summary(run))
         for code in run.plan.warnings:
             _print(f"Note: {SOURCE_WARNINGS[code]} [{code}]")

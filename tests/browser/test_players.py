@@ -39,7 +39,7 @@ _CAPTIONS = "1\n00:00:01,000 --> 00:00:02,500\nHello & goodbye\n"
 HELD_FROM = (*range(30), 32, 37, 57, 117)
 """In a clip of stills, the frames of each period at which another one begins: they last 33 ms to 1 s, a GOP."""
 HELD_PERIOD = 178
-STILLS = dataclasses.replace(SMALL, gop_s=1.0, segment_gops=3, unit_segments=1)
+STILLS = dataclasses.replace(SMALL, gop_s=1.0, segment_s=3.0, unit_segments=1)
 """Three GOPs per segment, as in production; an encoded frame may last 1 s."""
 
 

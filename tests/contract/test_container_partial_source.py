@@ -19,7 +19,7 @@ from tasks.container.units.encode import run_audio, run_video
 from tasks.container.units.plan import run_plan
 from tasks.lifecycle.states import UnitKind
 from tasks.services.container_api.claim import Claim, Lease
-from tasks.transcode import Plan, missing, total_bytes
+from tasks.transcode import PROFILES, Plan, missing, profile_to_json, total_bytes
 from tests.buckets import use_new_bucket
 from tests.contract.test_container_source import served_bytes
 from tests.file_bucket import FileBucket
@@ -66,6 +66,7 @@ class Container:
             vcpus=1,
             source_name="source",
             profile="fast",
+            profile_fields=profile_to_json(PROFILES["fast"]),
         )
         self.context = ContainerContext(
             claim=claim,
@@ -241,7 +242,7 @@ def test_helper_fetches_little_more_than_its_share_when_the_source_is_large(
     loops = LARGE_BYTES // minute.stat().st_size
     source = remuxed(minute, tmp_path / name, *FORMATS[name], loops=loops)
     bucket = serve(source)
-    profile = dataclasses.replace(PROFILE, gop_s=2.0, segment_gops=3, unit_segments=10)
+    profile = dataclasses.replace(PROFILE, gop_s=2.0, segment_s=6.0, unit_segments=10)
     plan = planned(source, most_read=1.5, profile=profile)
     container = Container(plan, tmp_path / "container")
     indexes = range(CONTAINERS // 2, len(plan.video_units), CONTAINERS)

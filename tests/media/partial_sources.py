@@ -19,7 +19,7 @@ PROFILE = dataclasses.replace(
     rungs=(ProfileRung(60, 30, 100_000),),
     preset="ultrafast",
     gop_s=0.5,
-    segment_gops=2,
+    segment_s=1.0,
     unit_segments=2,
 )
 """Units of two seconds, quickly encoded."""

@@ -14,7 +14,7 @@ SMALL = dataclasses.replace(
     PROFILES["fast"],
     rungs=(ProfileRung(180, 23, 400_000), ProfileRung(80, 23, 200_000), ProfileRung(60, 23, 100_000)),
     gop_s=0.5,
-    segment_gops=2,
+    segment_s=1.0,
     unit_segments=2,
     thumbnail_s=0.8,
 )

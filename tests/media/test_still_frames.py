@@ -27,7 +27,7 @@ FROM_S = 0.4
 LATE_FRAMES = 3
 """100 ms."""
 
-SHARP = dataclasses.replace(SMALL, rungs=(ProfileRung(HEIGHT_PX, 6, 12_000_000),), gop_s=GOP_S)
+SHARP = dataclasses.replace(SMALL, rungs=(ProfileRung(HEIGHT_PX, 6, 12_000_000),), gop_s=GOP_S, segment_s=2.0 * GOP_S)
 """A rung in which the encoder itself loses nothing."""
 
 SLIDE = f"testsrc2=s={WIDTH_PX}x{HEIGHT_PX}:r={RATE}:d=1,trim=end_frame=1,loop=-1:1,setpts=N/{RATE}/TB"

@@ -28,6 +28,27 @@ REQUEST_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_FAULTS}/test_ambiguous_submissions.py",),
     ),
     Patch(
+        name="a running job has the profile of changed settings",
+        promise=2,
+        file="tasks/container/units/plan.py",
+        old="        return profile_from_json(claim.profile_fields)\n",
+        new="        from ...transcode import site_profiles\n\n"
+        "        return site_profiles(bridge_settings().profiles)[claim.profile]\n",
+        tests=(
+            f"{_SERVICES}/test_job_profile.py::test_plan_has_the_requested_ladder_when_the_settings_change_in_mid_job",
+        ),
+    ),
+    Patch(
+        name="an image ignores the fields of a profile that it does not have",
+        promise=2,
+        file="tasks/transcode/plan/profile_fields.py",
+        old='    given = {field: value for field, value in form.items() if field != "name"}\n',
+        new="    given = {field: value for field, value in form.items() if field in _KINDS}\n",
+        tests=(
+            f"{_SERVICES}/test_job_profile.py::test_container_fails_as_misconfigured_when_its_image_does_not_have_all_of_the_profile",
+        ),
+    ),
+    Patch(
         name="transitions do not compare the state",
         promise=3,
         file="tasks/services/state/transition.py",

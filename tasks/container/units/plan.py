@@ -10,18 +10,19 @@ from django.core.exceptions import ImproperlyConfigured
 from ...conf import bridge_settings
 from ...lifecycle.scaling import Work, wanted_helpers
 from ...lifecycle.states import UnitKind
-from ...services.container_api.claim import Lease
+from ...services.container_api.claim import Claim, Lease
 from ...services.container_api.finish import PlannedUnit, finish_plan
 from ...transcode import (
     SOURCE_WARNINGS,
     Plan,
     Profile,
+    ProfileError,
     SourceInfo,
     check_cost,
     encode_cost_s,
     make_plan,
     probe_source,
-    site_profiles,
+    profile_from_json,
     with_reads,
 )
 from ..context import ContainerContext
@@ -34,7 +35,7 @@ seconds per second). Each audio unit is encoded from the beginning."""
 def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> bool:
     path = context.source(slot).path
     context.progress.start_stage(slot, "plan")
-    profile = _profile(context.claim.profile)
+    profile = _profile(context.claim)
     source = probe_source(path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
     plan = plan_for(source, profile)
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
@@ -92,16 +93,17 @@ def plan_for(source: SourceInfo, profile: Profile) -> Plan:
     return make_plan(source, profile, threads=conf.threads_per_unit, slots=slots) if helpers else plan
 
 
-def _profile(name: str) -> Profile:
-    """Return the job's profile. Raises ImproperlyConfigured if this container has none of that name."""
+def _profile(claim: Claim) -> Profile:
+    """Return the job's profile, which no setting of this container changes.
+
+    Raises ImproperlyConfigured if this image cannot encode it exactly as it is.
+    """
     try:
-        profiles = site_profiles(bridge_settings().profiles)
-    except ValueError as error:
-        raise ImproperlyConfigured(str(error)) from error
-    if name not in profiles:
+        return profile_from_json(claim.profile_fields)
+    except ProfileError as error:
+        faults = "; ".join(f"{fault.text} [{fault.kind}]" for fault in error.faults)
         message = (
-            f"The job's profile {name!r} is not one of this container's: {', '.join(profiles)}."
-            " Check whether the image is older than the job, and whether it has the site's BATCHREEL."
+            f"This image cannot encode the job's profile {claim.profile!r}: {faults}."
+            " It may be older than the site that requested the job: build the image from the same version."
         )
-        raise ImproperlyConfigured(message)
-    return profiles[name]
+        raise ImproperlyConfigured(message) from error

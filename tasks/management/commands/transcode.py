@@ -8,18 +8,18 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobPriority
 from ...models import Job
 from ...services.requests.bulk import request_in_bulk, select_videos
-from ...transcode.plan.profile import site_profiles
+from ...services.requests.profiles import ProfileUnavailableError, chosen_profile
 from ...transcode.sandbox.ffmpeg import engine_id
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from ...models import Video
+    from ...transcode import Profile
 
 _REPORT_EACH = 1000
 
@@ -40,7 +40,9 @@ class Command(BaseCommand):
             "--older-engine", action="store_true", help="Published videos that another engine version transcoded."
         )
         which.add_argument(
-            "--profile", metavar="NAME", help="Published videos that do not have this profile yet; they get it."
+            "--profile",
+            metavar="NAME",
+            help="Published videos that do not have this profile as it is now; they get it.",
         )
         parser.add_argument("--owner", metavar="USERNAME", help="Only this account's videos.")
         parser.add_argument("--limit", type=int, metavar="N", help="At most N videos, the longest untouched first.")
@@ -48,16 +50,15 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Request the jobs. Raise CommandError for a wrong option, or if the database is unavailable."""
-        profile = options["profile"] or bridge_settings().profile
-        profiles = site_profiles(bridge_settings().profiles)
-        if profile not in profiles:
-            message = f"There is no profile {profile!r}. Choose one of: {', '.join(sorted(profiles))}."
-            raise CommandError(message)
+        try:
+            profile = chosen_profile(options["profile"])
+        except ProfileUnavailableError as error:
+            raise CommandError(str(error)) from error
         if options["limit"] is not None and options["limit"] < 1:
             message = "--limit must be 1 or more."
             raise CommandError(message)
         try:
-            self._run(self._selected(options), profile=profile, options=options)
+            self._run(self._selected(options, profile), profile=profile.name, options=options)
         except DatabaseError as error:
             message = (
                 f"Stopped: the database is unavailable ({str(error).strip().splitlines()[0]})."
@@ -65,10 +66,10 @@ class Command(BaseCommand):
             )
             raise CommandError(message) from error
 
-    def _selected(self, options: dict[str, Any]) -> QuerySet[Video]:
+    def _selected(self, options: dict[str, Any], profile: Profile) -> QuerySet[Video]:
         videos = select_videos(
             other_engine_than=engine_id() if options["older_engine"] else None,
-            other_profile_than=options["profile"],
+            other_profile_than=profile if options["profile"] else None,
             owner_id=_owner_id(options["owner"]),
         )
         return videos[: options["limit"]] if options["limit"] else videos

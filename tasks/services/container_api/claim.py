@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
@@ -58,6 +58,8 @@ class Claim:
     vcpus: int
     source_name: str
     profile: str
+    profile_fields: dict[str, Any] = field(default_factory=dict, hash=False)
+    """The profile itself, as it was when the job was requested (profile_from_json)."""
     machine_id: str = ""
     """Id of the machine on which the container runs; empty if unknown."""
     traceparent: str = ""
@@ -239,6 +241,7 @@ def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:
         vcpus=attempt.vcpus,
         source_name=attempt.job.source_name,
         profile=attempt.job.profile,
+        profile_fields=attempt.job.profile_fields,
         machine_id=attempt.machine_id,
         traceparent=attempt.job.traceparent,
     )

@@ -16,18 +16,19 @@ from django.db.models.functions import Coalesce
 
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobPriority
 from ...models import Job, Video
+from ...transcode import Profile, profile_to_json
 from ..state.locking import lock_video
 from .request import insert_job
 
 
 def select_videos(
-    *, other_engine_than: str | None = None, other_profile_than: str | None = None, owner_id: Any = None
+    *, other_engine_than: str | None = None, other_profile_than: Profile | None = None, owner_id: Any = None
 ) -> QuerySet[Video]:
     """Return the videos to transcode, those first whose last request is the oldest.
 
     They have a complete source and no active job. With an engine or a profile, only those whose
     newest job is their publication and was made with another one; a newer job without success needs
-    its cause fixed, not another request.
+    its cause fixed, not another request. A profile whose fields have changed since is another one.
     """
     of_video = Job.objects.filter(video=OuterRef("pk"))
     newest = of_video.order_by("-created_at")
@@ -39,7 +40,10 @@ def select_videos(
     if other_engine_than is not None:
         videos = videos.exclude(published_job__engine=other_engine_than)
     if other_profile_than is not None:
-        videos = videos.exclude(published_job__profile=other_profile_than)
+        videos = videos.exclude(
+            published_job__profile=other_profile_than.name,
+            published_job__profile_fields=profile_to_json(other_profile_than),
+        )
     if owner_id is not None:
         videos = videos.filter(owner_id=owner_id)
     requested_at = Coalesce(Subquery(newest.values("created_at")[:1]), "created_at")

@@ -16,17 +16,18 @@ from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError, NotFoundError
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobPriority, JobState
 from ...models import NEEDS_JOB, Job, Unit, Video
 from ...selectors.videos import can_retry
 from ...tracing import current_traceparent
+from ...transcode import profile_to_json
 from ...wakeup import wake_on_commit
 from ..state.locking import lock_job, lock_video, lock_video_of
 from ..state.transition import append_event, transition
 from .cancel import cancel_locked
+from .profiles import ProfileUnavailableError, available_profiles, chosen_profile
 from .quota import RETRY_EVENT, check_retry, lock_owner
 
 logger = logging.getLogger(__name__)
@@ -50,9 +51,16 @@ class RequestResult:
 def request_automatically(*, video_id: uuid.UUID, priority: JobPriority = JobPriority.UPLOAD) -> RequestResult | None:
     """Request a job for an upload. Return None if the source is incomplete or was requested before.
 
-    An active job for an older source of the video is cancelled: its output would never be shown.
+    It gets the site's default profile. If that cannot be used, the video stays without a job until it can:
+    the submit tick requests it again. An active job for an older source of the video is cancelled: its
+    output would never be shown.
     """
     if not videos_needing_job().filter(pk=video_id).exists():
+        return None
+    try:
+        chosen_profile()
+    except ProfileUnavailableError as error:
+        logger.error("REQUEST_FAILED %s: %s", video_id, error)  # noqa: TRY400 - the message is the whole reason
         return None
     # Read again under the lock: another source may have replaced this one in the meantime.
     video = lock_video(video_id)
@@ -67,8 +75,10 @@ def request_automatically(*, video_id: uuid.UUID, priority: JobPriority = JobPri
 
 
 @transaction.atomic
-def request_again(*, video_id: uuid.UUID) -> RequestResult:
+def request_again(*, video_id: uuid.UUID, profile: str | None = None) -> RequestResult:
     """Request a job regardless of earlier ones: retry and re-transcode on the page and in the admin.
+
+    `profile` is the name of the job's profile, by default the site's.
 
     Return the active job if there is one; a bulk request's becomes one that a person waits for.
     Raises NotFoundError, or ConflictError with a message for the user.
@@ -80,7 +90,7 @@ def request_again(*, video_id: uuid.UUID) -> RequestResult:
     if not video.source or not video.source_complete:
         message = "The upload is not complete. Upload the file again."
         raise ConflictError(message)
-    result = insert_job(video, automatic=False, priority=JobPriority.UPLOAD)
+    result = insert_job(video, automatic=False, priority=JobPriority.UPLOAD, profile=profile)
     if not result.created:
         move_to_front(job_id=result.job_id)
     return result
@@ -156,6 +166,9 @@ def revive(*, job_id: uuid.UUID) -> None:
 def retry_video(*, video_id: uuid.UUID, owner: Any = None) -> RequestResult:
     """Continue the video's DEAD job where it stopped, or start a new job after any other unsuccessful end.
 
+    The new job has the profile that a person has requested, if there still is one of that name, else the
+    site's default.
+
     `owner` is the user whose quotas apply, or None for operators. Raises NotFoundError,
     RetryNotOfferedError (being processed, ready, or not uploaded yet), QuotaError or ConflictError.
     """
@@ -174,7 +187,14 @@ def retry_video(*, video_id: uuid.UUID, owner: Any = None) -> RequestResult:
     if newest is not None and newest.state == JobState.DEAD:
         revive(job_id=newest.pk)
         return RequestResult(job_id=newest.pk, created=False)
-    return request_again(video_id=video_id)
+    return request_again(video_id=video_id, profile=_requested_profile(newest))
+
+
+def _requested_profile(job: Job | None) -> str | None:
+    """Return the name of the profile that a person requested; None for an upload's job, or if it no longer exists."""
+    if job is None or job.automatic or job.profile not in available_profiles():
+        return None
+    return job.profile
 
 
 def _source_playable_at(video: Video) -> datetime | None:
@@ -188,11 +208,17 @@ def _record_request(video: Video) -> None:
 
 
 def insert_job(video: Video, *, automatic: bool, priority: JobPriority, profile: str | None = None) -> RequestResult:
-    """Insert a job for the locked video, or return the one that stands in its way. Raises ConflictError."""
+    """Insert a job for the locked video, or return the one that stands in its way.
+
+    Without a profile's name it gets the site's default. Raises ConflictError, of which
+    ProfileUnavailableError is one.
+    """
+    chosen = chosen_profile(profile)
     job = Job(
         video=video,
         source_name=str(video.source),
-        profile=profile or bridge_settings().profile,
+        profile=chosen.name,
+        profile_fields=profile_to_json(chosen),
         automatic=automatic,
         priority=priority,
         traceparent=current_traceparent(),

@@ -9,6 +9,7 @@ from ..errors import EncodeError
 from ..mp4.boxes import InvalidBoxError
 from ..mp4.fragments import cut_video
 from ..outputs import SeamSums, UnitOutput
+from ..plan.ladder import buffer_bits
 from ..plan.plan import segment_starts
 from ..plan.thumbnails import make_sprite
 from ..sandbox.ffmpeg import engine_id, input_arguments, output_argument, run_ffmpeg
@@ -219,7 +220,7 @@ def _encoder_arguments(plan: Plan, unit: VideoUnit, rung: Rung) -> list[str]:
     rate = f"{plan.rate.numerator}/{plan.rate.denominator}"
     return [
         *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", plan.preset, "-threads", str(plan.threads)),
-        *("-crf", str(rung.crf), "-maxrate", str(rung.maxrate_bps), "-bufsize", str(2 * rung.maxrate_bps)),
+        *("-crf", str(rung.crf), "-maxrate", str(rung.maxrate_bps), "-bufsize", str(buffer_bits(rung.maxrate_bps))),
         # By a frame's time, because frames between may be missing: findings/ffmpeg-forced-key-frames-catch-up.sh.
         *("-force_key_frames", f"expr:not(mod(round(t*{rate}),{gop}))", "-forced-idr", "1"),
         *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", *_level_arguments(rung)),

@@ -44,26 +44,28 @@ _SAME_RATE = Fraction(1, 5000)
 _NEAR_RATE = Fraction(3, 100)
 
 
-def choose_rate(times: Sequence[int], time_base: Fraction, declared: Iterable[Fraction]) -> Fraction:
+def choose_rate(
+    times: Sequence[int], time_base: Fraction, declared: Iterable[Fraction], *, max_rate: int = MAX_RATE
+) -> Fraction:
     """Return the grid's frames per second for source frames at `times`.
 
-    `times` are ascending and in units of `time_base`.
+    `times` are ascending and in units of `time_base`; `max_rate` is at least twice MIN_RATE.
     """
     plausible = [rate for rate in declared if 1 <= rate <= _HIGHEST_SANE_RATE]
     distances = [later - earlier for earlier, later in itertools.pairwise(times)]
     if not distances:
-        return _within_limits(plausible[0] if plausible else Fraction(25))
+        return _within_limits(plausible[0] if plausible else Fraction(25), max_rate)
     median = sorted(distances)[len(distances) // 2]
     slack = max(Fraction(1), median * _STEADY_DEVIATION)
     steady = [distance for distance in distances if abs(distance - median) <= slack]
     if len(steady) >= _STEADY_SHARE * len(distances):
         measured, tolerance = _measure(steady, time_base)
-        return _within_limits(_known_rate(measured, tolerance, plausible) or measured.limit_denominator(1001))
+        return _within_limits(_known_rate(measured, tolerance, plausible) or measured.limit_denominator(1001), max_rate)
     # A variable rate, or frames are missing: the longest run without a pause has the camera's rate.
     runs = itertools.groupby(distances, key=lambda distance: 2 * distance < 3 * median)
     longest = max((list(run) for no_pause, run in runs if no_pause), key=len)
     measured, tolerance = _measure(longest, time_base)
-    return _within_limits(_known_rate(measured, tolerance, plausible) or _natural_rate(measured))
+    return _within_limits(_known_rate(measured, tolerance, plausible) or _natural_rate(measured), max_rate)
 
 
 def _measure(distances: Sequence[int], time_base: Fraction) -> tuple[Fraction, Fraction]:
@@ -94,13 +96,13 @@ def _natural_rate(measured: Fraction) -> Fraction:
     return next((rate for rate in COMMON_RATES if rate >= measured), measured)
 
 
-def _within_limits(rate: Fraction) -> Fraction:
+def _within_limits(rate: Fraction, max_rate: int) -> Fraction:
     """Return the rate, divided or multiplied by a whole number so that it is within the limits.
 
     The grid then has a place for every source frame, or for every 2nd (3rd, ...) one, which moves evenly. About
     60 stays 60: phones' averages lie on both sides of it, and nobody notices a frame that is dropped now and then.
     """
-    rate = min(rate / math.ceil(rate / (MAX_RATE * (1 + _NEAR_RATE))), Fraction(MAX_RATE))
+    rate = min(rate / math.ceil(rate / (max_rate * (1 + _NEAR_RATE))), Fraction(max_rate))
     if rate < MIN_RATE:
         rate *= math.ceil(MIN_RATE / rate)
     return rate.limit_denominator(1001)

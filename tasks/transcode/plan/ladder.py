@@ -22,8 +22,15 @@ _TOO_CLOSE = Fraction(9, 10)
 """A rung above this share of the top rung's shorter side is left out: it costs more than it gains.
 """
 
+MAX_BUFFER_BITS = 78_125_000
+"""Size of the decoder's buffer in H.264 level 4.2, High profile: MaxCPB of table A-1, 62,500, in units of
+cpbBrVclFactor, 1,250 bits. The bit rate itself may be 62.5 Mbit/s, which a buffer of two seconds never reaches.
+"""
+
 _FAST_MOTION = 1.5
 """Factor on the bit rate ceiling above 30 frames per second."""
+
+_BUFFER_S = 2
 
 
 @dataclass(frozen=True)
@@ -64,5 +71,14 @@ def _parameters(side_px: int, profile: Profile) -> ProfileRung:
 def _rung(side_px: int, aspect: Fraction, parameters: ProfileRung, rate: Fraction) -> Rung:
     long_px = max(2, round(side_px * max(aspect, 1 / aspect) / 2) * 2)
     width_px, height_px = (long_px, side_px) if aspect >= 1 else (side_px, long_px)
-    maxrate_bps = int(parameters.maxrate_bps * (_FAST_MOTION if rate > 30 else 1))  # noqa: PLR2004  # named above
-    return Rung(f"{side_px}p", width_px, height_px, parameters.crf, maxrate_bps)
+    return Rung(f"{side_px}p", width_px, height_px, parameters.crf, cap_bps(parameters.maxrate_bps, rate))
+
+
+def cap_bps(maxrate_bps: int, rate: Fraction) -> int:
+    """Return the bit rate ceiling at this number of frames per second."""
+    return int(maxrate_bps * (_FAST_MOTION if rate > 30 else 1))  # noqa: PLR2004  # named above
+
+
+def buffer_bits(ceiling_bps: int) -> int:
+    """Return the size of the decoder's buffer: the bits of two seconds at the ceiling."""
+    return _BUFFER_S * ceiling_bps

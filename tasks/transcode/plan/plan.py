@@ -151,7 +151,7 @@ class Plan:
     audio.
     """
     thumbnails: ThumbnailPlan | None
-    """None for an audio-only source."""
+    """None for an audio-only source, and for a profile without thumbnails."""
     captions: tuple[CaptionTrack, ...]
     chapters: tuple[Chapter, ...]
     """In order, without overlaps."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..source import SourceInfo
     from .ladder import Rung
     from .profile import Profile
+    from .thumbnails import ThumbnailPlan
 
 AAC_FRAME_SAMPLES = 1024
 AUDIO_RATE_HZ = 48_000
@@ -68,7 +69,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
     `slots` is the number of units that several containers may work on at a time; 0 if only one
     container does. Pure function: the same arguments give the same plan.
     """
-    rate = _rate(source)
+    rate = _rate(source, profile)
     direct = plays_directly(source)
     source, lead_in_frames = _with_lead_in(source, rate)
     grid = _Grid(source, rate)
@@ -115,23 +116,21 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         audio=_audio(source, profile, grid, segment_frames),
         poster_frame=min(grid.frames // _POSTER_SHARE, int(rate * _POSTER_LATEST_S)),
         poster_rung=_poster_rung(rungs),
-        thumbnails=plan_thumbnails(
-            rungs[-1], interval_gops=max(1, round(profile.thumbnail_s / profile.gop_s)), gop_frames=gop_frames
-        )
-        if rungs
-        else None,
-        captions=plan_captions(source.captions, start_s=source.start_s, duration_s=duration_s),
+        thumbnails=_thumbnails(rungs, profile, gop_frames),
+        captions=plan_captions(
+            source.captions if profile.captions else (), start_s=source.start_s, duration_s=duration_s
+        ),
         chapters=chapters,
         plays_directly=direct,
         warnings=tuple(warnings),
     )
 
 
-def _rate(source: SourceInfo) -> Fraction:
+def _rate(source: SourceInfo, profile: Profile) -> Fraction:
     """Return the grid's frames per second: of the video, or AAC frames for an audio-only source."""
     if not source.has_video:
         return Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
-    return choose_rate(source.frame_pts, source.time_base, source.declared_rates)
+    return choose_rate(source.frame_pts, source.time_base, source.declared_rates, max_rate=profile.max_rate_fps)
 
 
 def _with_lead_in(source: SourceInfo, rate: Fraction) -> tuple[SourceInfo, int]:
@@ -235,6 +234,13 @@ def _units(
         )
         for index, (first, end) in enumerate(zip(starts, ends, strict=True))
     )
+
+
+def _thumbnails(rungs: tuple[Rung, ...], profile: Profile, gop_frames: int) -> ThumbnailPlan | None:
+    if not rungs or profile.thumbnail_s is None:
+        return None
+    interval_gops = max(1, round(profile.thumbnail_s / profile.gop_s))
+    return plan_thumbnails(rungs[-1], interval_gops=interval_gops, gop_frames=gop_frames)
 
 
 def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: int) -> AudioPlan | None:

@@ -1,13 +1,12 @@
-"""Profiles that a job can request.
+"""Profiles that a job can request, and those that are built in.
 
-A plan copies all that it needs, so changing a profile never affects a running job.
+A job stores its profile when it is requested, and its plan copies all that it needs, so changing a
+profile never affects a running job. Own profiles are read from settings in `profile_fields`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -31,16 +30,23 @@ class Profile:
     rungs: tuple[ProfileRung, ...]
     """Largest first."""
     preset: str
+    """x264's speed, one of LOOK_AHEAD_FRAMES: a slower one makes smaller files of the same quality."""
+    max_rate_fps: int = 60
+    """Frames per second above which a source's rate is divided by a whole number: half of 60 is 30. The default is
+    the limit of Apple's HLS authoring specification, clause 1.9.
+    """
     warm_up_gops: int = 3
     """GOPs of warm-up frames: encoded before a unit, so that the rate control is in the right
     state, then dropped (docs/adr/0008).
     """
     look_ahead_frames: int = 40
-    """Frames encoded beyond the end of a unit and dropped: x264's lookahead at preset medium."""
+    """Frames encoded beyond the end of a unit and dropped: as many as the preset's lookahead, unless a profile has
+    another number.
+    """
     gop_s: float = 2.0
     """Distance between key frames: Apple's HLS authoring specification asks for 2 s."""
-    segment_gops: int = 3
-    """GOPs per segment: 6 s, Apple's target duration."""
+    segment_s: float = 6.0
+    """Length of a segment, a whole number of GOPs: Apple's HLS authoring specification asks for 6 s."""
     unit_segments: int = 20
     """Maximum number of segments per unit: about two minutes, at which warm-up and look-ahead
     frames cost 6 %.
@@ -62,9 +68,40 @@ class Profile:
     """Minimum length of the first audio unit of a long video: it is done before the other one, so that the
     video can be watched while it is made.
     """
-    thumbnail_s: float = 10.0
-    """Interval between the thumbnails of the seek bar."""
+    thumbnail_s: float | None = 10.0
+    """Interval between the thumbnails of the seek bar, in whole GOPs; None for no thumbnails."""
+    captions: bool = True
+    """Whether the text streams of a source become captions."""
 
+    @property
+    def segment_gops(self) -> int:
+        """GOPs per segment."""
+        return round(self.segment_s / self.gop_s)
+
+
+def summary(profile: Profile) -> str:
+    """Return a line with the ladder, the preset and the audio."""
+    sides = "/".join(str(rung.short_side_px) for rung in profile.rungs)
+    rates = "/".join(f"{rung.maxrate_bps / 1000:g}" for rung in profile.rungs)
+    factors = "/".join(str(rung.crf) for rung in profile.rungs)
+    return (
+        f"shorter side up to {sides} px, x264 preset {profile.preset}, crf {factors}, at most {rates} kb/s,"
+        f" AAC at {profile.audio_bps / 1000:g} kb/s"
+    )
+
+
+LOOK_AHEAD_FRAMES = {
+    "ultrafast": 0,
+    "superfast": 0,
+    "veryfast": 10,
+    "faster": 20,
+    "fast": 30,
+    "medium": 40,
+    "slow": 50,
+    "slower": 60,
+    "veryslow": 60,
+}
+"""x264's presets, fastest first -> frames that its rate control looks ahead (`x264 --fullhelp`, --rc-lookahead)."""
 
 _LADDER = (
     ProfileRung(short_side_px=1080, crf=23, maxrate_bps=4_500_000),
@@ -90,103 +127,10 @@ FAST = Profile(
 """A small, quickly encoded ladder in units of one minute, for trying out the whole pipeline."""
 
 PROFILES = {profile.name: profile for profile in (STANDARD, FAST)}
-"""All profiles by name."""
+"""All built-in profiles by name."""
 
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-"""Of x264, fastest first."""
-
-_RANGES: dict[str, tuple[float, float]] = {
-    "short_side_px": (2, 4320),
-    "crf": (0, 51),
-    "maxrate_bps": (50_000, 100_000_000),
-    "warm_up_gops": (0, 10),
-    "look_ahead_frames": (0, 250),
-    "gop_s": (0.5, 10),
-    "segment_gops": (1, 10),
-    "unit_segments": (1, 1000),
-    "shared_unit_segments": (1, 1000),
-    "audio_bps": (32_000, 320_000),
-    "loudness_lufs": (-40, -10),
-    "audio_head_s": (1, 3600),
-    "thumbnail_s": (1, 600),
+PURPOSES = {
+    "standard": "lectures: slides stay legible on a large screen, and 240p plays on a slow network",
+    "fast": "trying out the whole pipeline: small frames, encoded quickly",
 }
-"""Field -> least and greatest value."""
-
-
-def site_profiles(own: Mapping[str, Mapping[str, Any]]) -> dict[str, Profile]:
-    """Return the built-in profiles and a site's own, by name; its own replace built-in ones.
-
-    `own` is name -> fields, as `profile_from_fields` takes them. Raises ValueError, which names the
-    profile and the field that is wrong.
-    """
-    profiles = dict(PROFILES)
-    for name, given in own.items():
-        try:
-            profiles[name] = profile_from_fields(name, given)
-        except (TypeError, ValueError) as error:
-            message = f"profile {name!r}: {error}"
-            raise ValueError(message) from error
-    return profiles
-
-
-def profile_from_fields(name: str, given: Mapping[str, Any]) -> Profile:
-    """Return STANDARD with the given fields in place of its own.
-
-    `rungs` is a list of objects with the fields of ProfileRung, largest first. Raises ValueError,
-    which names the field that is wrong.
-    """
-    values = dict(given)
-    if "rungs" in values:
-        values["rungs"] = _rungs(values["rungs"])
-    if values.get("preset", STANDARD.preset) not in PRESETS:
-        message = f"preset is {values['preset']!r}, not one of {', '.join(PRESETS)}"
-        raise ValueError(message)
-    allowed = {field.name for field in fields(Profile)} - {"name"}
-    _require_fields(values, allowed)
-    _require_numbers(values)
-    return replace(STANDARD, name=name, **values)
-
-
-def _rungs(given: Any) -> tuple[ProfileRung, ...]:
-    allowed = {field.name for field in fields(ProfileRung)}
-    if not isinstance(given, list) or not given or not all(isinstance(each, dict) for each in given):
-        message = f"rungs must be a list of objects with {', '.join(sorted(allowed))}"
-        raise ValueError(message)
-    for each in given:
-        _require_fields(each, allowed)
-        if missing := allowed - set(each):
-            message = f"a rung has no {', '.join(sorted(missing))}"
-            raise ValueError(message)
-        _require_numbers(each)
-        if each["short_side_px"] % 2:
-            message = f"short_side_px is {each['short_side_px']}; H.264 in 4:2:0 needs an even number"
-            raise ValueError(message)
-    sides = [each["short_side_px"] for each in given]
-    if sides != sorted(set(sides), reverse=True):
-        message = f"rungs must be in the order of their size, largest first: {sides}"
-        raise ValueError(message)
-    return tuple(ProfileRung(**each) for each in given)
-
-
-def _require_fields(given: Mapping[str, Any], allowed: Set[str]) -> None:
-    if unknown := set(given) - allowed:
-        message = f"there is no field {', '.join(sorted(unknown))}; known are {', '.join(sorted(allowed))}"
-        raise ValueError(message)
-
-
-def _require_numbers(given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
-        if name not in _RANGES:
-            continue
-        if name == "loudness_lufs" and value is None:
-            continue
-        least, greatest = _RANGES[name]
-        whole = not name.endswith(("_s", "_lufs"))
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int if whole else (int, float))
-            or not least <= value <= greatest
-        ):
-            kind = "a whole number" if whole else "a number"
-            message = f"{name} is {value!r}, not {kind} from {least:g} to {greatest:g}"
-            raise ValueError(message)
+"""Why each of them is there."""

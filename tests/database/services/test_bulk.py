@@ -7,10 +7,12 @@ from io import StringIO
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from tasks.models import Event, Job, Video
 from tasks.services.requests.request import request_again
 from tasks.services.ticks.grant import grant_due
+from tasks.transcode import PROFILES, profile_to_json
 from tasks.transcode.sandbox.ffmpeg import engine_id
 from tests.factories import published, uploaded_video
 
@@ -32,7 +34,9 @@ def videos() -> dict[str, Video]:
     """Return published videos of the current and of an older engine, one in progress, and an incomplete one."""
     found = {title: published(uploaded_video(title=title)) for title in ("current", "older")}
     Job.objects.filter(video=found["current"]).update(engine=engine_id())
-    Job.objects.filter(video=found["older"]).update(engine="0/old", profile="fast")
+    Job.objects.filter(video=found["older"]).update(
+        engine="0/old", profile="fast", profile_fields=profile_to_json(PROFILES["fast"])
+    )
     found["active"] = uploaded_video(title="active")
     found["incomplete"] = Video.objects.create(title="incomplete", source_complete=False)
     return found
@@ -61,6 +65,14 @@ def test_bulk_job_has_the_profile_when_one_is_named(videos: dict[str, Video]) ->
     run("--profile", "fast")
     assert Job.objects.get(priority="bulk").profile == "fast"
     assert Job.objects.get(priority="bulk").video == videos["current"]
+
+
+def test_bulk_job_is_requested_again_when_the_fields_of_its_profile_have_changed(
+    videos: dict[str, Video], settings: Settings
+) -> None:
+    settings.BATCHREEL = {"profiles": {"standard": {"preset": "slow"}}}
+    assert "Requested 2 jobs with profile standard." in run("--profile", "standard")
+    assert Job.objects.get(priority="bulk", video=videos["current"]).profile_fields["preset"] == "slow"
 
 
 def test_failed_video_is_not_requested_again_when_only_older_engines_are_selected(videos: dict[str, Video]) -> None:

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from tasks.batch.logs import TAIL_LINES, _client, log_tail
 from tasks.conf import bridge_settings
@@ -293,6 +293,37 @@ def test_admin_page_shows_the_result_when_its_button_is_pressed(model: str, oper
     assert response.redirect_chain == [(page, 302)]
     assert "Jobs cancelled: 1." in response.content.decode()
     assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
+
+
+@pytest.mark.parametrize("from_page", [True, False])
+@pytest.mark.parametrize("model", ["video", "job"])
+def test_new_job_has_the_chosen_profile_when_a_video_is_transcoded_again(
+    model: str, from_page: bool, operator: Client, settings: Settings
+) -> None:
+    settings.BATCHREEL = {"profiles": {"seminar": {"preset": "slow"}}}
+    video = published()
+    pk = video.pk if model == "video" else video.published_job_id
+    page = reverse(f"admin:batchreel_{model}_change", args=[pk])
+    lists = reverse(f"admin:batchreel_{model}_changelist")
+    shown = operator.get(page if from_page else lists).content.decode()
+    offered = shown.split('name="profile"')[1].split("</select>")[0]
+    assert re.findall(r'<option value="([^"]*)"', offered) == ["", "standard", "fast", "seminar"]
+    chosen = {"action": "transcode_again", "_selected_action": str(pk), "profile": "seminar"}
+    if from_page:
+        chosen["_from_page"] = "1"
+    assert "New jobs requested: 1." in operator.post(lists, chosen, follow=True).content.decode()
+    job = Job.objects.filter(video=video).latest("created_at")
+    assert (job.profile, job.profile_fields["preset"]) == ("seminar", "slow")
+    page = operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
+    assert "seminar: shorter side up to 1080/720/480/360/240 px, x264 preset slow" in page
+
+
+def test_admin_action_shows_the_reason_when_the_profile_no_longer_exists(operator: Client) -> None:
+    video = published()
+    chosen = {"action": "transcode_again", "_selected_action": str(video.pk), "profile": "seminar"}
+    response = operator.post(reverse("admin:batchreel_video_changelist"), chosen, follow=True)
+    assert "There is no profile &#x27;seminar&#x27;. Choose one of: fast, standard." in response.content.decode()
+    assert Job.objects.filter(video=video).count() == 1
 
 
 @pytest.mark.parametrize("model", ["video", "job"])

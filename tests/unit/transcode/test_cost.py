@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tasks.conf import BridgeSettings
 from tasks.transcode import PROFILES, InputRejectedError, Plan, check_cost, encode_cost_s, make_plan
 from tasks.transcode.encode.video import _limits
+from tasks.transcode.plan.profile import LOOK_AHEAD_FRAMES
 from tests.unit.transcode.sources import make_audio, make_source
 
 LIMIT_CPU_H = BridgeSettings().max_encode_cpu_h
@@ -23,6 +25,17 @@ def test_cost_is_within_a_factor_of_two_when_it_was_measured() -> None:
     """docs/performance.md: a film at 25 frames per second took 3.57 CPU seconds per second."""
     cost_s = encode_cost_s(plan_of(duration_s=60, rate=25)) / 60
     assert 3.57 / 2 < cost_s < 3.57 * 2
+
+
+def test_cost_follows_the_preset_when_the_profile_has_another_one() -> None:
+    source = make_source(frames=1500, rate=25)
+    costs_s = [
+        encode_cost_s(make_plan(source, dataclasses.replace(PROFILES["standard"], preset=preset), threads=1))
+        for preset in LOOK_AHEAD_FRAMES
+    ]
+    assert costs_s == sorted(set(costs_s))
+    medium_s, slower_s = (costs_s[list(LOOK_AHEAD_FRAMES).index(preset)] for preset in ("medium", "slower"))
+    assert slower_s / medium_s == pytest.approx(3, rel=0.1)
 
 
 def test_cost_is_small_when_there_is_only_audio() -> None:

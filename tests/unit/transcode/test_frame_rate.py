@@ -57,6 +57,19 @@ def test_rate_is_divided_evenly_when_it_is_well_above_60(fast: str, kept: int) -
 
 
 @pytest.mark.parametrize(
+    ("rate", "limit", "kept"),
+    [
+        *(("60", 30, 30), ("50", 30, 25), ("48", 30, 24), ("30", 30, 30), ("25", 30, 25), ("30.02", 30, 30)),
+        *(("60", 25, 20), ("50", 25, 25), ("24", 20, 12), ("20.4", 20, 20), ("21", 20, Fraction(21, 2))),
+    ],
+)
+def test_rate_is_divided_evenly_when_it_is_above_the_profiles_limit(
+    rate: str, limit: int, kept: int | Fraction
+) -> None:
+    assert choose_rate(_times(Fraction(rate), 1000, FINE), FINE, [], max_rate=limit) == kept
+
+
+@pytest.mark.parametrize(
     ("slow", "kept"), [(Fraction(1), 10), (Fraction(5), 10), (Fraction(1, 10), 10), (Fraction(6), 12)]
 )
 def test_rate_is_multiplied_when_it_is_below_10(slow: Fraction, kept: int) -> None:
