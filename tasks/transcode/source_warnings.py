@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 SOURCE_WARNINGS = {
     "READING_BROKE_OFF": "The file is damaged partway through; everything before the damage was kept. "
     "If the end is missing, please repair the recording and upload it again.",
@@ -16,5 +21,13 @@ SOURCE_WARNINGS = {
     "Please check the captions in the file.",
     "CAPTIONS_IN_FRAMES": "The video has captions inside its frames (CEA-608 or CEA-708), which are left out. "
     "To keep them, please export them as a text track, and upload the video with that.",
+    "SIZE_CHANGES": "The frames change their size or shape on the way ({sizes}), as in calls and on phones that are "
+    "turned. The video has the size that most of it has, and black bars where the shape is another. "
+    "If you do not want that, please record or export it in one size.",
 }
 """Messages by code; the probe reports only the codes."""
+
+
+def warning_messages(codes: Iterable[str], sizes: str) -> list[tuple[str, str]]:
+    """Return pairs of code and message; `sizes` are those of the frames in words, if they change."""
+    return [(code, SOURCE_WARNINGS[code].format(sizes=sizes)) for code in codes]

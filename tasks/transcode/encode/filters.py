@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..plan.thumbnails import make_sprite, sprite_filter
+from .fit import fit_filters, source_matrix, turn_filters
 
 if TYPE_CHECKING:
     from ..plan.ladder import Rung
@@ -83,7 +84,8 @@ def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     # `eof_action=pass` keeps a last frame that lasts less than half a frame period; it may be the
     # only one.
     on_grid = f"fps={rate}:round=near:eof_action=pass{from_zero}"
-    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", *deinterlace, on_grid]
+    fit, turn = (fit_filters(plan, plan.fit), turn_filters(plan.fit)) if plan.fit else ([], [])
+    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", *fit, *deinterlace, *turn, on_grid]
     if end > plan.last_source_frame:
         # Repeat the last frame for its own duration and until the audio ends.
         steps.append("tpad=stop=-1:stop_mode=clone")
@@ -106,10 +108,10 @@ def _first_scale(rung: Rung, plan: Plan) -> str:
     """Scale, and convert to the colour space of all rungs. The encoders copy the tags from the frames."""
     output_tags = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited"
     if plan.transfer:
-        return f"setparams=colorspace=bt2020nc,{_tone_map(rung, plan)},{output_tags}"
+        return f"setparams=colorspace={source_matrix(plan)},{_tone_map(rung, plan)},{output_tags}"
     # Tagged again, because scale rejects frames tagged with a matrix that it does not support
     # before it evaluates its own options.
-    input_tags = f"setparams=colorspace={'bt2020nc' if plan.matrix == 'bt2020' else plan.matrix}"
+    input_tags = f"setparams=colorspace={source_matrix(plan)}"
     colour = f"in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited"
     return f"{input_tags},scale={rung.width_px}:{rung.height_px}:{colour},setsar=1,format=yuv420p,{output_tags}"
 
