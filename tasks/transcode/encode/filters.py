@@ -85,13 +85,16 @@ def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     # only one.
     on_grid = f"fps={rate}:round=near:eof_action=pass{from_zero}"
     fit, turn = (fit_filters(plan, plan.fit), turn_filters(plan.fit)) if plan.fit else ([], [])
-    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", *fit, *deinterlace, *turn, on_grid]
+    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", _WITHOUT_MATRIX, *fit, *deinterlace, *turn, on_grid]
     if end > plan.last_source_frame:
         # Repeat the last frame for its own duration and until the audio ends.
         steps.append("tpad=stop=-1:stop_mode=clone")
     steps.append(f"trim=start_pts={first}:end_pts={end}")
     return ",".join(steps) + "[grid]"
 
+
+_WITHOUT_MATRIX = "sidedata=mode=delete:type=DISPLAYMATRIX"
+"""Keeps the source's rotation out of the outputs, where ffmpeg would write it again: their frames are upright."""
 
 _DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 """One frame for each frame, not for each field; frames flagged as progressive stay unchanged."""

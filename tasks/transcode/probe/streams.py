@@ -80,7 +80,7 @@ def turn_of(first: Any) -> Turn:
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
 
     def sign(number: int) -> int:
-        return (number > 0) - (number < 0)
+        return 1 if number >= 0 else -1
 
     return (sign(a), 0, 0, sign(d)) if abs(a) >= abs(b) else (0, sign(b), sign(c), 0)
 
