@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.transcode import PROFILES, ProfileRung, encode_video, make_plan, probe_source
+from tasks.transcode import ProfileRung, encode_video, make_plan, probe_source
 from tests.media.changing_sizes import AV1, H264, HEVC, MPEG2, VP8, VP9, Piece, join, lying_at
 from tests.media.clips import ffmpeg, numbers_filter
 from tests.media.runs import SMALL
@@ -185,3 +185,47 @@ def test_direct_play_is_not_offered_when_parameter_sets_change_but_not_the_size(
     source = probe_source(tmp_path / "two.mp4")
     assert (source.parameter_sets, source.shapes, source.warnings) == (2, (), ())
     assert not make_plan(source, SMALL, threads=1).plays_directly
+
+
+def crop_to(path: Path, width: int, height: int, *, down_px: int = 0) -> None:
+    """Crop an MP4 with the index at its end to the middle of the frame (CleanApertureBox, ISO/IEC 14496-12, 12.1.4).
+
+    The middle is `down_px` below that of the frame.
+    """
+    content = bytearray(path.read_bytes())
+    clap = struct.pack(">I4s8I", 40, b"clap", width, 1, height, 1, 0, 1, down_px, 1)
+    entry = content.index(b"avc1", content.index(b"stsd")) - 4
+    content[entry + 86 : entry + 86] = clap
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        at = content.index(name, content.index(b"moov")) - 4
+        content[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", content, at)[0] + len(clap))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_frames_are_cropped_when_the_container_declares_it(name: str, tmp_path: Path, transcode: Transcode) -> None:
+    source = tmp_path / "whole.mp4"
+    ffmpeg("-f", "lavfi", "-i", Piece(320, 180).filters, *H264, str(source))
+    crop_to(source, 240, 120, down_px=10)
+    ffmpeg("-i", str(source), "-c", "copy", str(tmp_path / "copy.mkv"))
+    (tmp_path / "copy.mkv" if name == "a.mkv" else source).rename(tmp_path / name)
+    done = transcode(tmp_path / name)
+    assert done.plan.fit is not None
+    assert done.plan.fit.crop_px == (40, 40, 40, 20)
+    assert (done.plan.rungs[0].width_px, done.plan.rungs[0].height_px) == (240, 120)
+    assert not done.plan.plays_directly
+    lying = lying_at(done, 0.5)
+    assert (lying.bars, lying.off_centre) == ((0, 0), (pytest.approx(0, abs=2), pytest.approx(-20, abs=2)))
+    assert lying.square == (pytest.approx(90, abs=2), pytest.approx(90, abs=2))
+
+
+def test_square_stays_square_when_matroska_crops_less_than_it_displays(tmp_path: Path, transcode: Transcode) -> None:
+    # Cropped to 320 x 120, but with the display size of the whole frame, as some muxers leave it.
+    source = tmp_path / "whole.mp4"
+    ffmpeg("-f", "lavfi", "-i", Piece(320, 180).filters, *H264, str(source))
+    crop_to(source, 320, 120)
+    # Pixels that stretch 320 x 120 to 320 x 180.
+    ffmpeg("-i", str(source), "-c", "copy", "-aspect", "32:27", str(tmp_path / "a.mkv"))
+    done = transcode(tmp_path / "a.mkv")
+    assert (done.plan.rungs[0].width_px, done.plan.rungs[0].height_px) == (320, 120)
+    assert lying_at(done, 0.5).square == (pytest.approx(90, abs=2), pytest.approx(90, abs=2))

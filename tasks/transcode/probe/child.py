@@ -158,7 +158,6 @@ def _describe(
     check_times(times, end, time_base, audio_packets)
     if container.start_time is not None:
         check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
-    frames = _frames(container, video, end, warnings)
     audio = _audio(audio_packets)
     begin_s, end_s = first_pts * time_base, end * time_base
     if audio is not None and begin_s - min(video.times) * time_base > _LONG_BROKEN_START_S:
@@ -168,6 +167,7 @@ def _describe(
         # Audio that begins before the video or outlasts it is kept; a frame is held meanwhile.
         begin_s, end_s = min(begin_s, audio.start_s), max(end_s, audio.end_s)
         check_span(end_s - begin_s)
+    frames = _frames(container, video, int(end_s / time_base), warnings)
     if container.streams.audio and audio is None:
         warnings.append("AUDIO_UNREADABLE")
     if video.repeated > _FEW_EARLY_FRAMES:

@@ -86,7 +86,7 @@ def turn_of(first: Any) -> Turn:
 
 
 _CROPPING = re.compile(r"^ +Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)$", re.MULTILINE)
-"""Top, bottom, left and right, as libav describes what containers declare."""
+"""Left, right, top and bottom, as libav describes what containers declare."""
 
 
 def declared_crop(container: Any, stream: Any) -> Crop:
@@ -107,7 +107,7 @@ def declared_crop(container: Any, stream: Any) -> Crop:
     found = _CROPPING.search(own[0]) if own else None
     if found is None:
         return UNCROPPED
-    top, bottom, left, right = map(int, found.groups())
+    left, right, top, bottom = map(int, found.groups())
     return left, top, right, bottom
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 
 class Bits:
-    """The bits of a header. Behind its end there are zeros."""
+    """The bits of a header. After its end there are zeros."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | memoryview) -> None:
         self._value, self._left = int.from_bytes(content, "big"), 8 * len(content)
 
     def read(self, count: int) -> int:

@@ -106,7 +106,7 @@ class Looks:
 
     def take(self, packet: Any, pts: int) -> None:
         """Process one packet of the stream. It may be empty afterwards."""
-        size = self._vp9.size_of(bytes(packet)) if self._vp9 else None
+        size = self._vp9.size_of(memoryview(packet)) if self._vp9 else None
         if packet.is_keyframe:
             self._take_key(packet, pts)
         if size and self._latest and size != (self._latest.shape.width_px, self._latest.shape.height_px):
@@ -145,7 +145,7 @@ class Looks:
     def _sign(self, packet: Any, pts: int) -> tuple[object, list[Any]]:
         """Return what all key frames of one look have in common, or None; and the packets to decode."""
         if self._codec in _HEADER_BYTES:
-            return bytes(packet)[_HEADER_BYTES[self._codec]], [packet]
+            return bytes(memoryview(packet)[_HEADER_BYTES[self._codec]]), [packet]
         if self._filter is None:
             interval = _SAMPLED_EVERY_S / Fraction(self._stream.time_base)
             if self._sampled_pts is not None and abs(pts - self._sampled_pts) < interval:
@@ -193,6 +193,9 @@ def _parameter_filter(stream: Any, codec: str) -> Any:
 
 
 _START_CODE = b"\x00\x00\x01"
+_SEARCHED_BYTES = 4096
+"""More than what precedes the first slice of a frame."""
+
 _H264_SLICES, _HEVC_SLICES, _HEVC_RANDOM_ACCESS = (1, 5), range(32), range(16, 24)
 
 
@@ -203,7 +206,7 @@ def _active_set(packets: Iterable[Any], codec: str) -> int:
     """
     if codec not in {"h264", "hevc"}:
         return 0
-    content = b"".join(bytes(packet) for packet in packets)
+    content = b"".join(bytes(memoryview(packet)[:_SEARCHED_BYTES]) for packet in packets)
     at = content.find(_START_CODE)
     while at >= 0:
         unit = content[at + len(_START_CODE) :][:16]

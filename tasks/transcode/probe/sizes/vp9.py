@@ -24,7 +24,7 @@ class Vp9Sizes:
     def __init__(self) -> None:
         self._references: list[Size | None] = [None] * _REFERENCES
 
-    def size_of(self, packet: bytes) -> Size | None:
+    def size_of(self, packet: bytes | memoryview) -> Size | None:
         """Return the size of the frame that a packet shows; None if it shows none or is damaged.
 
         Packets are given in the order of decoding.
@@ -84,14 +84,15 @@ def _skip_color(bits: Bits, profile: int) -> None:
         bits.read(1)
 
 
-def _frames(packet: bytes) -> list[bytes]:
+def _frames(packet: bytes | memoryview) -> list[bytes | memoryview]:
     """Return the frames of a packet: several if it is a superframe (annex B)."""
     marker = packet[-1] if packet else 0
     count, size_bytes = (marker & 7) + 1, (marker >> 3 & 3) + 1
     index_bytes = 2 + count * size_bytes
     if marker >> 5 != _SUPERFRAME_MARKER or len(packet) < index_bytes or packet[-index_bytes] != marker:
         return [packet]
-    frames, at = [], 0
+    frames: list[bytes | memoryview] = []
+    at = 0
     for number in range(count):
         first = len(packet) - index_bytes + 1 + number * size_bytes
         size = int.from_bytes(packet[first : first + size_bytes], "little")
