@@ -45,7 +45,7 @@ from .probe.probe import probe_source
 from .sandbox.read_guard import HOLE_READ, READS_UNWATCHED, can_guard_reads
 from .sandbox.walls import Walls, landlock_abi, try_walls
 from .source import AudioSource, KeyFrame, SourceInfo
-from .source_warnings import SOURCE_WARNINGS
+from .source_warnings import SOURCE_WARNINGS, warning_messages
 from .verify.decode import undecodable_units
 from .verify.objects import BadPlaylist, BadUnit, verify_playlists, verify_publication
 
@@ -115,5 +115,6 @@ __all__ = [
     "undecodable_units",
     "verify_playlists",
     "verify_publication",
+    "warning_messages",
     "with_reads",
 ]

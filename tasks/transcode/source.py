@@ -35,6 +35,46 @@ class Stretch:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """Size of a frame as stored, and width over height of its pixels."""
+
+    width_px: int
+    height_px: int
+    sample_aspect: Fraction
+
+    @property
+    def aspect(self) -> Fraction:
+        """Width over height of the frame as displayed, before it is turned upright."""
+        return self.width_px * self.sample_aspect / self.height_px
+
+    @property
+    def area_px(self) -> int:
+        """Pixels of the frame as stored."""
+        return self.width_px * self.height_px
+
+
+@dataclass(frozen=True)
+class ShapeChange:
+    """From `pts` on, in the time base of the video stream, frames have this shape."""
+
+    pts: int
+    shape: Shape
+
+
+Turn = tuple[int, int, int, int]
+"""Where the axes of a stored frame point when it is upright, x to the right and y down: the numbers a, b, c and d
+of the matrix of ISO/IEC 14496-12, 8.3.2, each -1, 0 or 1.
+"""
+
+UPRIGHT: Turn = (1, 0, 0, 1)
+
+Crop = tuple[int, int, int, int]
+"""Pixels to cut off, as stored: left, top, right, bottom."""
+
+UNCROPPED: Crop = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
 class AudioSource:
     """The audio stream to transcode. Times are in seconds on the source's own clock."""
 
@@ -78,7 +118,7 @@ class SourceInfo:
     """Frame rates that the file declares, most trusted first; used only to break ties."""
     width_px: int
     height_px: int
-    """As stored, before the sample aspect ratio and rotation are applied."""
+    """As stored, cropped, before the sample aspect ratio and rotation are applied: of most of the video."""
     sample_aspect: Fraction
     quarter_turns: int
     """Number of 90-degree turns that bring the stored frame upright."""
@@ -109,6 +149,13 @@ class SourceInfo:
     captions: tuple[CaptionSource, ...] = ()
     chapters: tuple[ChapterMark, ...] = ()
     """In order of time."""
+    shapes: tuple[ShapeChange, ...] = ()
+    """From which time on frames have which shape, ascending from first_pts; empty if all have the same."""
+    turn: Turn = UPRIGHT
+    crop_px: Crop = UNCROPPED
+    """What the container declares as invisible; of frames of several shapes, nothing."""
+    parameter_sets: int = 0
+    """Number of different parameter sets that the codec uses; 0 if it has none."""
     size_bytes: int = 0
     stretches: tuple[Stretch, ...] = ()
     """The whole video stream; empty if it is not known where its packets are."""
@@ -142,6 +189,9 @@ class SourceInfo:
         form["time_base"] = str(self.time_base)
         form["sample_aspect"] = str(self.sample_aspect)
         form["declared_rates"] = [str(rate) for rate in self.declared_rates]
+        form["shapes"] = [
+            [each.pts, each.shape.width_px, each.shape.height_px, str(each.shape.sample_aspect)] for each in self.shapes
+        ]
         form["keys"] = [[key.pts, key.seek] for key in self.keys]
         for name in ("stretches", "audio_stretches"):
             form[name] = [[each.dts, each.ranges] for each in getattr(self, name)]
@@ -166,6 +216,12 @@ class SourceInfo:
                 "frame_pts": tuple(form["frame_pts"]),
                 "audio": audio,
                 "warnings": tuple(form["warnings"]),
+                "shapes": tuple(
+                    ShapeChange(pts, Shape(width_px, height_px, Fraction(aspect)))
+                    for pts, width_px, height_px, aspect in form["shapes"]
+                ),
+                "turn": tuple(form["turn"]),
+                "crop_px": tuple(form["crop_px"]),
                 "stretches": _stretches(form["stretches"]),
                 "audio_stretches": _stretches(form["audio_stretches"]),
                 "captions": tuple(CaptionSource.from_json(each) for each in form["captions"]),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 SOURCE_WARNINGS = {
     "READING_BROKE_OFF": "The file is damaged partway through; everything before the damage was kept. "
     "If the end is missing, please repair the recording and upload it again.",
@@ -28,5 +33,13 @@ SOURCE_WARNINGS = {
     "only the outer chapters of one list were kept. To keep others, please put all of them into one plain list.",
     "CHAPTERS_MISTIMED": "Some chapters were left out, because they are outside the video "
     "or begin at the same time as another one. Please check the times of the chapters in the file.",
+    "SIZE_CHANGES": "The frames change their size or shape on the way ({sizes}), as in calls and on phones that are "
+    "turned. The video has the size that most of it has, and black bars where the shape is another. "
+    "If you do not want that, please record or export it in one size.",
 }
 """Messages by code; probe and planning report only the codes."""
+
+
+def warning_messages(codes: Iterable[str], sizes: str) -> list[tuple[str, str]]:
+    """Return pairs of code and message; `sizes` are those of the frames in words, if they change."""
+    return [(code, SOURCE_WARNINGS[code].format(sizes=sizes)) for code in codes]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -342,31 +341,6 @@ def test_audio_belongs_to_the_video_when_a_stream_has_two_programmes(tmp_path: P
     done = transcode(tmp_path / "a.ts")
     samples = ffmpeg("-i", str(done.joined("audio")), "-ac", "1", "-f", "u8", "-")
     assert max(samples) > 128 + 10
-
-
-def crop_to(path: Path, width: int, height: int) -> None:
-    """Crop an MP4 with the index at its end to the middle of the frame (CleanApertureBox, ISO/IEC 14496-12, 12.1.4)."""
-    content = bytearray(path.read_bytes())
-    clap = struct.pack(">I4s8I", 40, b"clap", width, 1, height, 1, 0, 1, 0, 1)
-    entry = content.index(b"avc1", content.index(b"stsd")) - 4
-    content[entry + 86 : entry + 86] = clap
-    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
-        at = content.index(name, content.index(b"moov")) - 4
-        content[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", content, at)[0] + len(clap))
-    path.write_bytes(content)
-
-
-def test_aspect_ratio_is_kept_when_the_container_requests_cropping(tmp_path: Path, transcode: Transcode) -> None:
-    box = "color=black:s=320x180:r=30:d=1,drawbox=x=120:y=50:w=80:h=80:color=white:t=fill"
-    ffmpeg("-f", "lavfi", "-i", box, *H264, str(tmp_path / "a.mp4"))
-    crop_to(tmp_path / "a.mp4", 240, 180)
-    done = transcode(tmp_path / "a.mp4")
-    top = done.plan.rungs[0]
-    levels = _levels(done, top.width_px, top.height_px)
-    middle = levels[top.width_px * (top.height_px // 2) :][: top.width_px]
-    column = levels[top.width_px // 2 :: top.width_px]
-    wide, high = (sum(level > 128 for level in line) for line in (middle, column))
-    assert wide == pytest.approx(high, abs=2)
 
 
 @pytest.mark.parametrize("cover", [False, True], ids=["alone", "with a cover"])

@@ -21,6 +21,7 @@ from tests.mutations.request_patches import REQUEST_PATCHES
 from tests.mutations.sandbox_patches import SANDBOX_PATCHES
 from tests.mutations.scale_patches import SCALE_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
+from tests.mutations.size_patches import SIZE_PATCHES
 from tests.mutations.slow_aws_patches import SLOW_AWS_PATCHES
 from tests.mutations.still_patches import STILL_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
@@ -48,6 +49,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *STILL_PATCHES,
             *AUDIO_PATCHES,
             *CHAPTER_PATCHES,
+            *SIZE_PATCHES,
             *COST_PATCHES,
             *CONTAINER_PATCHES,
             *FETCH_PATCHES,

@@ -13,7 +13,6 @@ from ...lifecycle.states import UnitKind
 from ...services.container_api.claim import Claim, Lease
 from ...services.container_api.finish import PlannedUnit, finish_plan
 from ...transcode import (
-    SOURCE_WARNINGS,
     Plan,
     Profile,
     ProfileError,
@@ -23,6 +22,7 @@ from ...transcode import (
     make_plan,
     probe_source,
     profile_from_json,
+    warning_messages,
     with_reads,
 )
 from ..context import ContainerContext
@@ -40,7 +40,7 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
     plan = plan_for(source, profile)
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
     plan = with_reads(plan, source, path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
-    notes = [SOURCE_WARNINGS[code] for code in plan.warnings]
+    notes = [message for _, message in warning_messages(plan.warnings, plan.sizes)]
     context.database(
         partial(
             finish_plan,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..audio.level import CEILING_DB
 from ..plan.thumbnails import make_sprite, sprite_filter
+from .fit import fit_filters, source_matrix, turn_filters
 
 if TYPE_CHECKING:
     from ..plan.ladder import Rung
@@ -84,13 +85,17 @@ def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     # `eof_action=pass` keeps a last frame that lasts less than half a frame period; it may be the
     # only one.
     on_grid = f"fps={rate}:round=near:eof_action=pass{from_zero}"
-    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", *deinterlace, on_grid]
+    fit, turn = (fit_filters(plan, plan.fit), turn_filters(plan.fit)) if plan.fit else ([], [])
+    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", _WITHOUT_MATRIX, *fit, *deinterlace, *turn, on_grid]
     if end > plan.last_source_frame:
         # Repeat the last frame for its own duration and until the audio ends.
         steps.append("tpad=stop=-1:stop_mode=clone")
     steps.append(f"trim=start_pts={first}:end_pts={end}")
     return ",".join(steps) + "[grid]"
 
+
+_WITHOUT_MATRIX = "sidedata=mode=delete:type=DISPLAYMATRIX"
+"""Keeps the source's rotation out of the outputs, where ffmpeg would write it again: their frames are upright."""
 
 _DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 """One frame for each frame, not for each field; frames flagged as progressive stay unchanged."""
@@ -107,10 +112,10 @@ def _first_scale(rung: Rung, plan: Plan) -> str:
     """Scale, and convert to the colour space of all rungs. The encoders copy the tags from the frames."""
     output_tags = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited"
     if plan.transfer:
-        return f"setparams=colorspace=bt2020nc,{_tone_map(rung, plan)},{output_tags}"
+        return f"setparams=colorspace={source_matrix(plan)},{_tone_map(rung, plan)},{output_tags}"
     # Tagged again, because scale rejects frames tagged with a matrix that it does not support
     # before it evaluates its own options.
-    input_tags = f"setparams=colorspace={'bt2020nc' if plan.matrix == 'bt2020' else plan.matrix}"
+    input_tags = f"setparams=colorspace={source_matrix(plan)}"
     colour = f"in_color_matrix={plan.matrix}:out_color_matrix=bt709:out_range=limited"
     return f"{input_tags},scale={rung.width_px}:{rung.height_px}:{colour},setsar=1,format=yuv420p,{output_tags}"
 

@@ -195,7 +195,8 @@ def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, outp
     graph = video_graph(plan, unit)
     seek = () if seek_s is None else ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", seek_s)
     arguments = [
-        *("-copyts", *seek, "-threads", str(plan.threads), "-reinit_filter", "0"),
+        # The graph turns frames, and fits those of other sizes.
+        *("-copyts", *seek, "-threads", str(plan.threads), "-reinit_filter", "0", "-noautorotate"),
         *input_arguments(path, plan.demuxer),
         *("-filter_complex_threads", "1", "-filter_complex", graph.text),
     ]

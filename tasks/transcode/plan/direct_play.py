@@ -10,6 +10,7 @@ import itertools
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ..source import UNCROPPED
 from .ladder import MAX_FRAME_PX
 
 if TYPE_CHECKING:
@@ -28,13 +29,16 @@ def plays_directly(source: SourceInfo) -> bool:
     """Return whether every browser plays the file itself, with seeking.
 
     That is MP4 or MOV with a sample index for the whole file, 8-bit 4:2:0 H.264 without HDR,
-    rotation, fields or non-square pixels, and either no audio or AAC in mono or stereo. Chrome,
-    Firefox and Safari agree on nothing beyond that. A file with a warning does not qualify.
+    rotation, cropping, fields or non-square pixels, with one parameter set for all frames, and
+    either no audio or AAC in mono or stereo. Chrome, Firefox and Safari agree on nothing beyond
+    that. A file with a warning does not qualify.
     """
     return (
         (source.demuxer, source.indexed) == ("mov", True)
         and (source.codec, source.pixel_format, source.transfer) == ("h264", "yuv420p", "")
         and source.upright
+        and source.crop_px == UNCROPPED
+        and source.parameter_sets <= 1
         and source.sample_aspect == 1
         and not source.interlaced
         and source.width_px * source.height_px <= MAX_FRAME_PX

@@ -12,6 +12,7 @@ from typing import Any
 from ..captions import CaptionTrack
 from ..chapters import Chapter
 from ..errors import EncodeError, UnitKey, audio_unit
+from .fit import Fit
 from .ladder import Rung
 from .source_reads import SourceReads
 from .thumbnails import ThumbnailPlan
@@ -115,7 +116,7 @@ class Plan:
     time_base: Fraction
     first_pts: int
     source_px: int
-    """Pixels of a source frame as stored; affects limits, not output bytes."""
+    """Pixels of the largest source frame as stored; affects limits, not output bytes."""
     matrix: str
     """Colour matrix of the source by ffmpeg's name."""
     transfer: str
@@ -159,6 +160,10 @@ class Plan:
     """Whether browsers can play the source as it is, before anything is encoded."""
     warnings: tuple[str, ...]
     """Codes from SOURCE_WARNINGS, whose messages are for the file's owner."""
+    fit: Fit | None = None
+    """How source frames become frames of one size; None for an audio-only source."""
+    sizes: str = ""
+    """The sizes of the source in words, if they change."""
     reads: SourceReads | None = None
     """Which bytes of the source each unit reads; None if that was not found out. Affects what is
     fetched, not output bytes.
@@ -205,6 +210,7 @@ class Plan:
         """Return a JSON-serializable form; fractions are strings."""
         form = asdict(self)
         form |= {"version": PLAN_VERSION, "time_base": str(self.time_base), "rate": str(self.rate)}
+        form["fit"] = self.fit.to_json() if self.fit else None
         if self.audio is not None:
             form["audio"]["start_s"] = str(self.audio.start_s)
         return form
@@ -244,6 +250,7 @@ class Plan:
                     VideoUnit(**unit | {"seeks_s": tuple(unit["seeks_s"])}) for unit in form["video_units"]
                 ),
                 "audio": audio,
+                "fit": Fit.from_json(form["fit"]) if form["fit"] else None,
                 "warnings": tuple(form["warnings"]),
                 "reads": SourceReads.from_json(form["reads"]) if form["reads"] else None,
             }

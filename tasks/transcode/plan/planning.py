@@ -20,6 +20,7 @@ from ..captions import plan_captions
 from ..chapters import plan_chapters
 from .direct_play import plays_directly
 from .division import first_segments
+from .fit import largest_px, plan_fit, sizes_in_words
 from .frame_rate import choose_rate
 from .ladder import choose_rungs
 from .plan import AudioPlan, Plan, VideoUnit, segment_starts
@@ -88,7 +89,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         stream=source.stream,
         time_base=source.time_base,
         first_pts=source.first_pts,
-        source_px=source.width_px * source.height_px,
+        source_px=largest_px(source),
         matrix=_matrix(source),
         transfer=source.transfer,
         full_range=source.full_range,
@@ -123,6 +124,8 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         chapters=chapters,
         plays_directly=direct,
         warnings=tuple(warnings),
+        fit=plan_fit(source),
+        sizes=sizes_in_words(source),
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
+    from ..source import Shape
     from .packets import AudioPackets
 
 
@@ -83,17 +84,17 @@ def check_span(span_s: Fraction) -> None:
         )
 
 
-def check_size(first: Any) -> None:
-    """Raise InputRejectedError if the frame is too large to process or too small to watch."""
-    if first.width * first.height > MAX_SOURCE_PX:
+def check_size(shape: Shape, largest: Shape) -> None:
+    """Raise InputRejectedError if a frame is too large to process, or most of them are too small to watch."""
+    if largest.area_px > MAX_SOURCE_PX:
         raise InputRejectedError(
             code="TOO_LARGE",
-            message=f"The video's frames of {first.width} x {first.height} pixels are too large. "
+            message=f"The video's frames of {largest.width_px} x {largest.height_px} pixels are too large. "
             "Please export the video again in 4K or smaller, and upload that.",
         )
-    if min(first.width, first.height) < MIN_SOURCE_SIDE_PX:
+    if min(shape.width_px, shape.height_px) < MIN_SOURCE_SIDE_PX:
         raise InputRejectedError(
             code="TOO_SMALL",
-            message=f"The video's frames of {first.width} x {first.height} pixels are too small to watch. "
+            message=f"The video's frames of {shape.width_px} x {shape.height_px} pixels are too small to watch. "
             "Please check that it is the right file, or export it again in a larger size.",
         )

@@ -23,25 +23,28 @@ from .chapters import read_chapters
 from .checks import check_size, check_span, check_start, check_times, check_unencrypted
 from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
 from .sample_index import has_sample_index
+from .sizes.choice import describe_frames
+from .sizes.looks import look_of, sample_aspect
 from .source_file import SourceFile
-from .streams import choose_audio, choose_video, has_captions_inside, is_cover, is_upright, sample_aspect
+from .streams import (
+    choose_audio,
+    choose_video,
+    declared_crop,
+    has_captions_inside,
+    is_cover,
+    is_upright,
+    turn_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .sizes.choice import Frames
 
 _FEW_EARLY_FRAMES = 16
 """Frames after the first key frame that may be displayed before it: the maximum that H.264 can
 reorder (A.3.1).
 """
-
-_MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
-"""Names that ffmpeg's scale filter accepts, by their numbers in ITU-T H.273, table 4."""
-
-_FULL_RANGE = 2
-"""AVCOL_RANGE_JPEG of ffmpeg."""
-
-_HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
-"""HDR10 and the base layer of Dolby Vision; HLG. By their numbers in ITU-T H.273, table 3."""
 
 _LONG_BROKEN_START_S = Fraction(1, 2)
 """If the undecodable start lasts longer, it is more than the leading frames of the first key frame:
@@ -166,7 +169,6 @@ def _describe(
     check_times(times, end, time_base, audio_packets)
     if container.start_time is not None:
         check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
-    check_size(first)
     audio = _audio(audio_packets)
     begin_s, end_s = first_pts * time_base, end * time_base
     if audio is not None and begin_s - min(video.times) * time_base > _LONG_BROKEN_START_S:
@@ -176,6 +178,7 @@ def _describe(
         # Audio that begins before the video or outlasts it is kept; a frame is held meanwhile.
         begin_s, end_s = min(begin_s, audio.start_s), max(end_s, audio.end_s)
         check_span(end_s - begin_s)
+    frames = _frames(container, video, int(end_s / time_base), warnings)
     if container.streams.audio and audio is None:
         warnings.append("AUDIO_UNREADABLE")
     if video.repeated > _FEW_EARLY_FRAMES:
@@ -197,22 +200,36 @@ def _describe(
         frame_pts=tuple(times),
         keys=tuple(sorted(video.keys, key=lambda key: key.pts)),
         declared_rates=tuple(Fraction(rate) for rate in rates if rate),
-        width_px=first.width,
-        height_px=first.height,
-        sample_aspect=sample_aspect(stream),
+        width_px=frames.shape.width_px,
+        height_px=frames.shape.height_px,
+        sample_aspect=frames.shape.sample_aspect,
         quarter_turns=round(first.rotation / 90) % 4,
-        pixel_format=first.format.name,
-        matrix=_MATRICES.get(int(first.colorspace), "unknown"),
-        transfer=_HDR_TRANSFERS.get(int(first.color_trc), ""),
-        full_range=int(first.color_range) == _FULL_RANGE,
-        interlaced=bool(first.interlaced_frame) or int(stream.codec_context.field_order) in _FIELD_ORDERS,
+        pixel_format=frames.look.pixel_format,
+        matrix=frames.look.matrix,
+        transfer=frames.look.transfer,
+        full_range=frames.look.full_range,
+        interlaced=frames.interlaced or int(stream.codec_context.field_order) in _FIELD_ORDERS,
         upright=is_upright(first),
         indexed=False,
         bit_rate_bps=round(container.size * 8 / ((end - first_pts) * time_base)),
         audio=audio,
         declared_duration_s=declared_s,
         warnings=tuple(warnings),
+        shapes=frames.changes if len(frames.changes) > 1 else (),
+        turn=turn_of(first),
+        crop_px=frames.crop_px,
+        parameter_sets=len(video.looks.parameter_sets),
     )
+
+
+def _frames(container: Any, video: VideoPackets, end: int, warnings: list[str]) -> Frames:
+    looks = video.looks.all(video.first_pts, look_of(video.first, video.stream.codec_context))
+    crop_px = declared_crop(container, video.stream)
+    frames = describe_frames(looks, end, container_aspect=sample_aspect(video.stream), crop_px=crop_px)
+    check_size(frames.shape, frames.largest)
+    if len(frames.changes) > 1:
+        warnings.append("SIZE_CHANGES")
+    return frames
 
 
 def _describe_audio_only(

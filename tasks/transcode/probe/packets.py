@@ -18,6 +18,7 @@ from ..errors import InputRejectedError
 from ..sandbox.limits import MAX_FRAMES
 from ..source import KeyFrame, Stretch
 from .positions import Positions
+from .sizes.looks import Looks
 
 CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
 """Advice for the owner of a damaged file."""
@@ -42,6 +43,7 @@ class VideoPackets:
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.positions = Positions(Fraction(stream.time_base))
+        self.looks = Looks(stream)
         self.times: list[int] = []
         self.keys: list[KeyFrame] = []
         self.last: tuple[int, int] | None = None
@@ -87,6 +89,7 @@ class VideoPackets:
                 message=f"The video has more than {MAX_FRAMES:,} frames. "
                 "Please export it again as an MP4 file with at most 60 frames per second, and upload that.",
             )
+        self.looks.take(packet, pts)
 
     def assign_missing_times(self) -> None:
         """Assign times back to back, as ffmpeg does, if the stream has no timestamps.

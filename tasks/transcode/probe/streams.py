@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import av.logging
+
+from ..source import UNCROPPED, UPRIGHT
 from .packets import AudioPackets, VideoPackets
 
-_MAX_SAMPLE_ASPECT = 16
+if TYPE_CHECKING:
+    from ..source import Crop, Turn
 
 _IDENTITY_MATRIX = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 """The identity display matrix, in the fixed-point format of ISO/IEC 14496-12, 8.3.2."""
@@ -51,16 +55,6 @@ def choose_audio(container: Any, video: VideoPackets | None) -> AudioPackets | N
     return AudioPackets(chosen, container.size)
 
 
-def sample_aspect(stream: Any) -> Fraction:
-    """Return pixel width over height; 1 if absent or implausible.
-
-    The value of the container takes precedence over that of the codec.
-    """
-    aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-    plausible = Fraction(1, _MAX_SAMPLE_ASPECT) <= aspect <= _MAX_SAMPLE_ASPECT
-    return aspect if plausible else Fraction(1)
-
-
 def is_upright(first: Any) -> bool:
     """Return whether a frame is displayed as stored, neither rotated nor mirrored."""
     try:
@@ -69,6 +63,52 @@ def is_upright(first: Any) -> bool:
         # Side data of a type unknown to PyAV, such as the second view of a spatial video.
         return False
     return matrix is None or bytes(matrix) == _IDENTITY_MATRIX
+
+
+_TURNS: tuple[Turn, ...] = (UPRIGHT, (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
+"""By the number of quarter turns against the clock."""
+
+
+def turn_of(first: Any) -> Turn:
+    """Return how a frame is brought upright: turned by quarters of a circle, and mirrored."""
+    try:
+        matrix = first.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # as above
+        return _TURNS[round(first.rotation / 90) % 4]
+    if matrix is None:
+        return UPRIGHT
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+
+    def sign(number: int) -> int:
+        return 1 if number >= 0 else -1
+
+    return (sign(a), 0, 0, sign(d)) if abs(a) >= abs(b) else (0, sign(b), sign(c), 0)
+
+
+_CROPPING = re.compile(r"^ +Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)$", re.MULTILINE)
+"""Left, right, top and bottom, as libav describes what containers declare."""
+
+
+def declared_crop(container: Any, stream: Any) -> Crop:
+    """Return what the container declares as invisible (Matroska's PixelCrop, the clean aperture of MP4).
+
+    PyAV has it in its description of the file only.
+    """
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        description = container.dumps_format()
+    except ValueError:
+        # Text in it that is not UTF-8.
+        return UNCROPPED
+    finally:
+        av.logging.set_level(level)
+    own = re.search(rf"Stream #0:{stream.index}\b(?:(?!Stream #).)*", description, re.DOTALL)
+    found = _CROPPING.search(own[0]) if own else None
+    if found is None:
+        return UNCROPPED
+    left, right, top, bottom = map(int, found.groups())
+    return left, top, right, bottom
 
 
 def has_captions_inside(first: Any) -> bool:
