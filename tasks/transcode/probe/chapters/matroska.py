@@ -7,9 +7,13 @@ after the last chapter of an earlier one come behind it (findings/ffmpeg-matrosk
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...chapters import ChapterMark
+from ...sandbox.limits import MAX_CHAPTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +32,9 @@ _MAX_ELEMENTS = 1000
 _MAX_LIST_BYTES = 1_000_000
 """Largest list of chapters that is read: MAX_CHAPTERS of them with the longest titles are 600 kB."""
 
+_MAX_CHILDREN = 10_000
+"""Elements that are read of one. The worst list of _MAX_LIST_BYTES takes 3 CPU seconds (measured)."""
+
 _MAX_HEAD_BYTES = 16
 
 _MAX_DEPTH = 8
@@ -43,13 +50,18 @@ class ChapterList(NamedTuple):
     """Whether there are chapters inside these, in other lists, or in other files."""
 
 
-class _Element(NamedTuple):
+@dataclass(frozen=True)
+class _Element:
     kind: int
     content: memoryview
 
+    @cached_property
+    def _inside(self) -> list[_Element]:
+        return list(_elements(self.content))
+
     def children(self, kind: int) -> list[_Element]:
         """Return the elements of one kind in this one."""
-        return [child for child in _elements(self.content) if child.kind == kind]
+        return [child for child in self._inside if child.kind == kind]
 
     def number(self, kind: int, default: int) -> int:
         """Return the unsigned integer of this kind."""
@@ -90,8 +102,10 @@ def matroska_chapters(file: SourceFile) -> ChapterList | None:
 
 
 def _visible(parent: _Element) -> list[_Element]:
+    """Return the chapters in this element: one more than MAX_CHAPTERS if there are more."""
     atoms = parent.children(_ATOM)
-    return [atom for atom in atoms if not atom.number(_HIDDEN, 0) and atom.number(_ENABLED, 1)]
+    visible = (atom for atom in atoms if not atom.number(_HIDDEN, 0) and atom.number(_ENABLED, 1))
+    return list(islice(visible, MAX_CHAPTERS + 1))
 
 
 def _mark(atom: _Element) -> ChapterMark:
@@ -156,9 +170,12 @@ def _place(file: SourceFile, at: int, limit: int) -> _Place | None:
 
 
 def _elements(content: memoryview) -> Iterator[_Element]:
-    """Yield the elements of a list, up to one that is damaged."""
+    """Yield the first elements of a list, up to one that is damaged."""
     at = 0
-    while found := _head(content[at : at + _MAX_HEAD_BYTES]):
+    for _ in range(_MAX_CHILDREN):
+        found = _head(content[at : at + _MAX_HEAD_BYTES])
+        if found is None:
+            return
         kind, head_bytes, size = found
         start = at + head_bytes
         at = len(content) if size is None else start + size

@@ -114,7 +114,7 @@ def _track_marks(file: SourceFile, movie: _Box) -> list[ChapterMark]:
             timescale = _by_version(_content(file, _find(file, track, b"mdia", b"mdhd")))
             movie_timescale = _by_version(_content(file, _find(file, movie, b"mvhd")))
             edits = _edits(_content(file, _find(file, track, b"edts", b"elst")), timescale, movie_timescale)
-            samples = list(_on_movie_clock(_samples(file, track, timescale), edits))
+            samples = list(islice(_on_movie_clock(_samples(file, track, timescale), edits), MAX_CHAPTERS + 2))
             if len(samples) > 1 and not samples[0].title:
                 # A track has no gaps: this is the time before the first chapter.
                 del samples[0]
