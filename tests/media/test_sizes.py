@@ -215,7 +215,8 @@ def test_frames_are_cropped_when_the_container_declares_it(name: str, tmp_path: 
     assert (done.plan.rungs[0].width_px, done.plan.rungs[0].height_px) == (240, 120)
     assert not done.plan.plays_directly
     lying = lying_at(done, 0.5)
-    assert (lying.bars, lying.off_centre) == ((0, 0), (pytest.approx(0, abs=2), pytest.approx(-20, abs=2)))
+    assert lying.bars == (0, 0)
+    assert lying.off_centre == pytest.approx((0, -20), abs=2)
     assert lying.square == pytest.approx((90, 90), abs=2)
 
 
@@ -228,4 +229,4 @@ def test_square_stays_square_when_matroska_crops_less_than_it_displays(tmp_path:
     ffmpeg("-i", str(source), "-c", "copy", "-aspect", "32:27", str(tmp_path / "a.mkv"))
     done = transcode(tmp_path / "a.mkv")
     assert (done.plan.rungs[0].width_px, done.plan.rungs[0].height_px) == (320, 120)
-    assert lying_at(done, 0.5).square == (pytest.approx(90, abs=2), pytest.approx(90, abs=2))
+    assert lying_at(done, 0.5).square == pytest.approx((90, 90), abs=2)
