@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..outputs import MediaFile
     from .hls import Track
 
-MANIFEST_VERSION = 5
+MANIFEST_VERSION = 6
 """Incremented when the meaning of the manifest changes."""
 
 MANIFEST_NAME = "manifest.json"

@@ -17,7 +17,7 @@ from .ladder import Rung
 from .source_reads import SourceReads
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 11
+PLAN_VERSION = 12
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)
