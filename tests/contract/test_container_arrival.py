@@ -18,6 +18,7 @@ from tests.contract.test_container_partial_source import Container
 from tests.contract.test_container_source import served_bytes
 from tests.growing_job import example_plan
 from tests.media.partial_sources import FORMATS, make_recording, planned, remuxed
+from tests.polling import wait_for as wait_for_condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,21 +47,21 @@ def _bucket(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[ByteRanges]:
     """Let the download continue only while the probe waits for bytes, or has ended; return the list of its steps."""
     real_wait_for, real_take, real_probe = SourceCopy._wait_for, SourceCopy._take, probe_source
-    is_awaited, is_over = threading.Event(), threading.Event()
+    is_over = threading.Event()
+    awaited: list[ByteRange] = []
     steps: list[ByteRanges] = []
 
     def wait_for(copy: SourceCopy, wanted: ByteRange, *others: Any) -> ByteRange:
         with copy._changed:  # until it waits
-            if missing((wanted,), copy._present):
-                is_awaited.set()
-            try:
-                return real_wait_for(copy, wanted, *others)
-            finally:
-                is_awaited.clear()
+            awaited[:] = [wanted]
+            return real_wait_for(copy, wanted, *others)
 
     def take(copy: SourceCopy, *arguments: Any) -> ByteRanges:
-        while not is_over.is_set() and not is_awaited.wait(timeout=0.05):
-            pass
+        def may_continue() -> bool:
+            with copy._changed:
+                return is_over.is_set() or bool(missing(awaited, copy._present))
+
+        wait_for_condition(may_continue, what="the probe to wait for bytes")
         step = real_take(copy, *arguments)
         if not is_over.is_set():
             steps.append(step)
