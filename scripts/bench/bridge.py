@@ -39,6 +39,13 @@ removals     Calls to AWS and seconds of each reap tick with thousands of active
 heartbeats   Heartbeats per second, on a new connection each, as containers send them, and on a persistent connection.
 fetches      Bytes that one of four containers fetches of a large source, by format, and whether its units have the same bytes as
              those made from the whole file.
+moved        Bytes that a container alone reads of a large source from the storage, and of source and outputs from its disk while its
+             memory is half as large as the source, by format: multiples of the size. With --beside, also of another checkout.
+               of_storage     of the source, from the storage
+               *_reads        of the source from files, by kind of unit, from the page cache or from the disk
+               *_disk         of the source, from the disk: by the plan, and by everything
+               output_reads   of the outputs, to verify them
+               peak           scratch space at its peak
 containers   How much sooner several real containers of one vCPU finish a video: with a stand-in encoder that sleeps, so that this
              machine's cores do not matter, and with the real one on one core each. `of_units` is from the plan to the last unit.
 rivals       DescribeJobs calls per minute, and the delay until the end of a job after a Spot interruption is detected: this bridge,
@@ -58,6 +65,7 @@ _MEASURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "removals": ("aws.removals", ("active", "objects")),
     "heartbeats": ("database.heartbeat_rate", ()),
     "fetches": ("containers.fetched_bytes", ("megabytes",)),
+    "moved": ("containers.moved_bytes", ("megabytes", "checkout")),
     "containers": ("containers.container_speedup", ("encoder",)),
     "rivals": ("aws.rival_bridges", ("jobs", "seconds", "airflow")),
 }
@@ -126,12 +134,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     rows = measures.add_parser("rows", help="size of a video's rows")
     rows.add_argument("--videos", type=int, default=20, metavar="N", help="videos of three hours (default: 20)")
-    removals = measures.add_parser("aws.removals", help="calls and seconds of reaping and purging")
+    removals = measures.add_parser("removals", help="calls and seconds of reaping and purging")
     removals.add_argument("--active", type=int, default=10_000, metavar="N", help="active Batch jobs (default: 10000)")
     removals.add_argument("--objects", type=int, default=558, metavar="N", help="objects of the video (default: 558)")
     measures.add_parser("heartbeats", help="heartbeats per second")
     fetches = measures.add_parser("fetches", help="bytes of the source that containers fetch")
     fetches.add_argument("--megabytes", type=int, default=2000, metavar="N", help="size of each file (default: 2000)")
+    moved = measures.add_parser("moved", help="bytes that a container reads from storage and disk")
+    moved.add_argument("--megabytes", type=int, default=2000, metavar="N", help="size of each file (default: 2000)")
+    moved.add_argument(
+        "--beside", dest="checkout", type=Path, metavar="CHECKOUT", help="also measure another checkout of the project"
+    )
     containers = measures.add_parser("containers", help="speed-up by several real containers")
     containers.add_argument("--encoder", choices=["sleeps", "encodes", "both"], default="both")
     rivals = measures.add_parser("rivals", help="this bridge compared with others")

@@ -230,7 +230,7 @@ def _rescue(conf: BridgeSettings) -> Iterator[CheckMessage]:
 def _children(conf: BridgeSettings) -> Iterator[CheckMessage]:
     from ..transcode.sandbox.limits import MAX_IDLE_S  # noqa: PLC0415 - only this check needs it
 
-    for stage in ("plan", "encode", "publish"):
+    for stage in ("fetch", "plan", "encode", "publish"):
         limit_s = conf.stage_limits_s.get(stage)
         if limit_s is not None and limit_s < 2 * MAX_IDLE_S:
             yield Error(

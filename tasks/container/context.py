@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..transcode import ByteRanges, Plan, StoppedError
 from .database import Database
 from .progress import Progress
 from .scratch.reservation import Reservation
-from .scratch.source import LocalSource, SourceCopy
+from .scratch.source import ArrivingSource, LocalSource, SourceCopy
 
 STALE_PLAN = frozenset({"ENGINE_CHANGED", "PLAN_VERSION"})
 """Error codes of the media engine for a plan of another engine version: there was a deployment between two attempts."""
@@ -54,6 +55,14 @@ class ContainerContext:
             progress=partial(self.progress.advance, slot),
             stop=self.stop,
         )
+
+    @contextmanager
+    def arriving_source(self, slot: int) -> Iterator[ArrivingSource]:
+        """Yield the source as a local file while all of it is fetched, and return once it is present."""
+        self.progress.start_stage(slot, "fetch")
+        reserve, progress = partial(self._reserve, slot), partial(self.progress.advance, slot)
+        with self._copy.arriving(reserve=reserve, progress=progress, stop=self.stop) as source:
+            yield source
 
     def _reserve(self, slot: int, path: Path, ranges: ByteRanges) -> None:
         self.progress.start_stage(slot, "reserve")

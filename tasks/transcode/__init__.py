@@ -46,7 +46,7 @@ from .sandbox.read_guard import HOLE_READ, READS_UNWATCHED, can_guard_reads
 from .sandbox.walls import Walls, landlock_abi, try_walls
 from .source import AudioSource, KeyFrame, SourceInfo
 from .source_warnings import SOURCE_WARNINGS, warning_messages
-from .verify.decode import undecodable_units
+from .verify.decode import verify_media
 from .verify.objects import BadPlaylist, BadUnit, verify_playlists, verify_publication
 
 __all__ = [
@@ -112,7 +112,7 @@ __all__ = [
     "summary",
     "total_bytes",
     "try_walls",
-    "undecodable_units",
+    "verify_media",
     "verify_playlists",
     "verify_publication",
     "warning_messages",

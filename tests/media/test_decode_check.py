@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks.transcode import EncodeError, EncoderCrashedError, StoppedError, undecodable_units
+from tasks.transcode import EncodeError, EncoderCrashedError, StoppedError, verify_media
+from tasks.transcode.sandbox.ffmpeg import run_ffmpeg
 from tests.media.clips import make_clip
 from tests.media.runs import Transcode, Transcoded
 
@@ -29,26 +32,40 @@ class Storage:
     def __init__(self, done: Transcoded, *damaged: tuple[str, int]) -> None:
         """Take `damaged` as (URL, number of the segment whose media data becomes noise)."""
         self._folder = done.run.folder
+        self._manifest = done.publication.manifest
         self._damaged = dict(damaged)
         self._objects = {entry["url"]: entry for entry in done.publication.manifest["objects"]}
-        self.read_urls: list[str] = []
+        self.read_bytes: Counter[str] = Counter()
+        """By URL."""
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest, with the checksums of the damaged objects."""
+        sums = {url: hashlib.sha256(self._content(url)).hexdigest() for url in self._damaged}
+        objects = [entry | {"sha256": sums.get(url, entry["sha256"])} for url, entry in self._objects.items()]
+        return self._manifest | {"objects": objects}
 
     def read(self, url: str) -> Iterator[bytes]:
-        self.read_urls.append(url)
+        content = self._content(url)
+        for at in range(0, len(content), 1000):
+            block = content[at : at + 1000]
+            self.read_bytes[url] += len(block)
+            yield block
+
+    def _content(self, url: str) -> bytes:
         content = bytearray((self._folder / url).read_bytes())
         if url in self._damaged:
-            offset, size, *_ = self._objects[url]["segments"][self._damaged[url]]
+            offset, *_ = self._objects[url]["segments"][self._damaged[url]]
             media = content.index(b"mdat", offset) + 4
-            content[media : offset + size] = bytes(255 - byte for byte in content[media : offset + size])
-        for at in range(0, len(content), 1000):
-            yield bytes(content[at : at + 1000])
+            end = media - 8 + int.from_bytes(content[media - 8 : media - 4])
+            content[media:end] = bytes(255 - byte for byte in content[media:end])
+        return bytes(content)
 
 
-def _found(done: Transcoded, storage: Storage, folder: Path, *, whole: bool = False) -> list[Any]:
-    stop = threading.Event()
-    return [
-        bad.unit for bad in undecodable_units(done.publication.manifest, storage.read, folder, whole=whole, stop=stop)
-    ]
+def _found(storage: Storage, folder: Path, *, whole: bool = False) -> list[Any]:
+    found = verify_media(storage.manifest, storage.read, folder, whole=whole, stop=threading.Event(), connections=2)
+    assert all("cannot be decoded" in bad.reason for bad in found)
+    return [bad.unit for bad in found]
 
 
 def _url(done: Transcoded, unit: int | str, rung: str | None = None) -> str:
@@ -57,11 +74,41 @@ def _url(done: Transcoded, unit: int | str, rung: str | None = None) -> str:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["both ends", "everything"])
-def test_check_finds_nothing_when_everything_is_good(done: Transcoded, whole: bool, tmp_path: Path) -> None:
+def test_each_object_is_read_once_when_it_is_verified_and_decoded(
+    done: Transcoded, whole: bool, tmp_path: Path
+) -> None:
     storage = Storage(done)
-    assert _found(done, storage, tmp_path, whole=whole) == []
-    # Three rungs of three files each, and the audio.
-    assert len(set(storage.read_urls)) == (10 if whole else 7)
+    assert _found(storage, tmp_path, whole=whole) == []
+    assert storage.read_bytes == {entry["url"]: entry["bytes"] for entry in storage.manifest["objects"]}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["both ends", "everything"])
+def test_only_what_is_decoded_is_on_the_disk_when_objects_are_read_back(
+    done: Transcoded, whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_run, seen = run_ffmpeg, []
+
+    def run(*arguments: Any, **options: Any) -> float:
+        seen.append(len(list(tmp_path.iterdir())))
+        return real_run(*arguments, **options)
+
+    monkeypatch.setattr("tasks.transcode.verify.decode.run_ffmpeg", run)
+    assert _found(Storage(done), tmp_path, whole=whole) == []
+    # Three rungs of three files each, and the audio: one at a time, or both ends of each track at once.
+    assert seen == ([1] * 10 if whole else [8])
+
+
+def test_kept_excerpts_are_deleted_when_reading_fails(done: Transcoded, tmp_path: Path) -> None:
+    storage = Storage(done)
+
+    def read(url: str) -> Iterator[bytes]:
+        yield from storage.read(url)
+        if url == _url(done, 2):
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        verify_media(storage.manifest, read, tmp_path, whole=False, stop=threading.Event())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -73,27 +120,27 @@ def test_unit_is_not_at_fault_when_the_decoder_crashes(
     binary.chmod(0o755)
     monkeypatch.setenv("FFMPEG_BINARY", str(binary))
     with pytest.raises(EncoderCrashedError):
-        _found(done, Storage(done), tmp_path)
+        _found(Storage(done), tmp_path)
 
 
 def test_unit_is_named_when_the_first_or_last_segment_does_not_decode(done: Transcoded, tmp_path: Path) -> None:
     top = done.rungs[0]
-    assert _found(done, Storage(done, (_url(done, 0, top), 0)), tmp_path) == [0]
-    assert _found(done, Storage(done, (_url(done, 2, top), -1)), tmp_path) == [2]
-    assert _found(done, Storage(done, (_url(done, "audio"), -1)), tmp_path) == ["audio"]
+    assert _found(Storage(done, (_url(done, 0, top), 0)), tmp_path) == [0]
+    assert _found(Storage(done, (_url(done, 2, top), -1)), tmp_path) == [2]
+    assert _found(Storage(done, (_url(done, "audio"), -1)), tmp_path) == ["audio"]
 
 
 def test_unit_in_the_middle_is_named_when_everything_is_decoded(done: Transcoded, tmp_path: Path) -> None:
     storage = Storage(done, (_url(done, 1, done.rungs[-1]), 1))
-    assert _found(done, storage, tmp_path) == []
-    assert _found(done, storage, tmp_path, whole=True) == [1]
+    assert _found(storage, tmp_path) == []
+    assert _found(storage, tmp_path, whole=True) == [1]
 
 
 def test_decode_check_ends_when_stop_is_set(done: Transcoded, tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(StoppedError):
-        undecodable_units(done.publication.manifest, Storage(done).read, tmp_path, whole=True, stop=stop)
+        verify_media(done.publication.manifest, Storage(done).read, tmp_path, whole=True, stop=stop)
 
 
 @pytest.mark.parametrize("code", ["NO_PROGRESS", "DISK_FULL", "DISK_FAILED"])
@@ -105,4 +152,4 @@ def test_no_unit_is_named_when_the_machine_is_at_fault(
 
     monkeypatch.setattr("tasks.transcode.verify.decode.run_ffmpeg", fail)
     with pytest.raises(EncodeError, match=code):
-        _found(done, Storage(done), tmp_path)
+        _found(Storage(done), tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.patch import Patch
 
 _FAULTS = "tests/integration/faults"
+_DECODING = "tests/media/test_decode_check.py"
 _ENDINGS = "tests/integration/test_pipeline_exit_codes.py"
 _OUTPUT = "tests/media/test_output.py"
 _SAFETY = "tests/media/test_safety.py"
@@ -38,15 +39,27 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="nothing is verified before publishing",
         promise=2,
         file="tasks/container/units/publish.py",
-        old=(
-            "        bad = verify_objects(context, lease, slot, publication)\n"
-            "        if not bad:\n"
-            "            bad = verify_decoding(context, lease, slot, folder, publication)\n"
-        ),
+        old="        bad = verify_objects(context, lease, slot, folder, publication)\n",
         new="        bad = {}\n",
         tests=(
             f"{_FAULTS}/test_verify_repairs.py::test_damaged_unit_alone_is_redone_when_an_object_fails_verification",
         ),
+    ),
+    Patch(
+        name="nothing is decoded before publishing",
+        promise=2,
+        file="tasks/transcode/verify/decode.py",
+        old="        return bad if bad or whole else excerpts.undecodable(progress)\n",
+        new="        return bad\n",
+        tests=(f"{_DECODING}::test_unit_is_named_when_the_first_or_last_segment_does_not_decode",),
+    ),
+    Patch(
+        name="a full verification decodes nothing",
+        promise=2,
+        file="tasks/transcode/verify/decode.py",
+        old='            check=excerpts.problem if whole else lambda _: "",\n',
+        new='            check=lambda _: "",\n',
+        tests=(f"{_DECODING}::test_unit_in_the_middle_is_named_when_everything_is_decoded",),
     ),
     Patch(
         name="gaps between units are not detected",

@@ -7,6 +7,8 @@ from tests.mutations.patch import Patch
 _PARTIAL = "tests/media/test_partial_source.py"
 _CONTAINER = "tests/contract/test_container_partial_source.py"
 _SOURCE = "tests/contract/test_container_source.py"
+_ARRIVAL = "tests/media/test_arrival.py"
+_ARRIVING = "tests/contract/test_container_arrival.py"
 _SLOTS = "tests/contract/test_container_slots.py"
 
 FETCH_PATCHES: tuple[Patch, ...] = (
@@ -135,7 +137,7 @@ FETCH_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="parts of two objects become one source",
         promise=12,
-        file="tasks/container/scratch/source.py",
+        file="tasks/container/scratch/download.py",
         old="            etag=self._stored.etag,\n",
         new="",
         tests=(f"{_SOURCE}::test_download_fails_when_the_object_is_another_one_than_before",),
@@ -153,7 +155,55 @@ FETCH_PATCHES: tuple[Patch, ...] = (
         promise=6,
         file="tasks/container/scratch/source.py",
         old="            reserve(self._path, lacking)\n",
-        new="            reserve(self._path, everything)\n",
+        new="            reserve(self._path, ((0, stored.size_bytes),))\n",
         tests=(f"{_SOURCE}::test_only_wanted_bytes_are_fetched_when_units_read_a_part",),
+    ),
+    Patch(
+        name="the probe reads bytes that have not arrived",
+        promise=12,
+        file="tasks/transcode/probe/source_file.py",
+        old="                    self._arrival.wait_for(first, end)\n",
+        new="                    pass\n",
+        tests=(f"{_ARRIVAL}::test_source_is_described_the_same_when_its_bytes_arrive_while_it_is_read",),
+    ),
+    Patch(
+        name="a probe that waits for the storage counts as hung",
+        promise=6,
+        file="tasks/transcode/sandbox/idle.py",
+        old="        if self._has_moved() or self._is_excused() or not self._is_asleep():\n",
+        new="        if self._has_moved() or not self._is_asleep():\n",
+        tests=(f"{_ARRIVAL}::test_probe_is_not_taken_for_hung_when_the_storage_is_slow",),
+    ),
+    Patch(
+        name="a failed download is taken for a disk that cannot be read",
+        promise=6,
+        file="tasks/transcode/sandbox/process.py",
+        old="            arrivals.raise_if_failed()\n",
+        new="            pass\n",
+        tests=(f"{_ARRIVAL}::test_error_of_the_download_is_raised_when_the_probe_waits_for_it",),
+    ),
+    Patch(
+        name="the source is read again once it has arrived",
+        promise=12,
+        file="tasks/container/units/plan.py",
+        old="        source = probe_source(path, stop=context.stop, reading=reading, wait_for=arriving.wait_for)\n",
+        new="    source = probe_source(path, stop=context.stop, reading=reading)\n",
+        tests=(f"{_ARRIVING}::test_source_is_probed_while_it_is_fetched_when_it_is_in_a_bucket",),
+    ),
+    Patch(
+        name="everything is fetched of a file that is no video",
+        promise=12,
+        file="tasks/container/scratch/source.py",
+        old="                download.end()\n",
+        new="                pass\n",
+        tests=(f"{_ARRIVING}::test_download_ends_when_the_file_is_rejected",),
+    ),
+    Patch(
+        name="what the probe waits for is not fetched first",
+        promise=12,
+        file="tasks/container/scratch/source.py",
+        old="            self._first = wanted[0]\n",
+        new="",
+        tests=(f"{_ARRIVING}::test_end_of_the_source_is_fetched_first_when_its_index_is_there",),
     ),
 )

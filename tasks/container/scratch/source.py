@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from ...storage.bucket import Bucket, RetryDeadline, default_bucket
 from ...storage.parts import StoredObject
 from ...transcode import ByteRange, ByteRanges, StoppedError, merged, missing, pieces
 from ..files import BLOCK_BYTES, retry_deadline, with_retries
+from .download import Download
 
 _MIB = 1024 * 1024
 _PARTS_OF_STEP = 2
@@ -55,6 +56,14 @@ class LocalSource:
     present: ByteRanges | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ArrivingSource:
+    """A local file of the source's size, and what waits for a range of it, or None if all of it is present."""
+
+    path: Path
+    wait_for: Callable[[ByteRange], ByteRange] | None = None
+
+
 class SourceCopy:
     """Fetches the source, or more and more of it.
 
@@ -71,6 +80,8 @@ class SourceCopy:
         self._present: ByteRanges = ()
         self._taken: ByteRanges = ()
         """What a slot fetches at the moment."""
+        self._first = 0
+        """The offset from which on everything is fetched first: where a reader waits."""
         self._object: StoredObject | None = None
         self._whole: Path | None = None
 
@@ -92,6 +103,46 @@ class SourceCopy:
         Raises SourceMissingError, NotMountedError or ImproperlyConfigured, StoppedError, what `reserve`
         raises, or the storage's error when the retry deadline has passed.
         """
+        begun = self._begin(wanted, size_bytes, reserve, progress, stop)
+        if begun is None:
+            return LocalSource(self._whole or self._path)
+        self._complete(*begun, progress, stop)
+        is_whole = not missing(((0, self._path.stat().st_size),), self._present)
+        return LocalSource(self._path, None if is_whole else self._present)
+
+    @contextmanager
+    def arriving(
+        self, *, reserve: Reserve, progress: Callable[[int], None], stop: threading.Event
+    ) -> Iterator[ArrivingSource]:
+        """Yield the source while all of it is fetched in another thread, first what a reader waits for.
+
+        Returns once everything is present. An error inside the context ends the download. The arguments
+        and the errors are those of `fetch`, also of `wait_for`.
+        """
+        begun = self._begin(None, None, reserve, progress, stop)
+        if begun is None:
+            yield ArrivingSource(self._whole or self._path)
+            return
+        download, lacking = begun
+        with ThreadPoolExecutor(1, thread_name_prefix="arrival") as pool:
+            completed = pool.submit(self._complete, download, lacking, progress, stop)
+            completed.add_done_callback(lambda _: self._notify())
+            try:
+                yield ArrivingSource(self._path, lambda wanted: self._wait_for(wanted, completed))
+                completed.result()
+            finally:
+                download.end()
+                self._first = 0
+
+    def _begin(
+        self,
+        wanted: ByteRanges | None,
+        size_bytes: int | None,
+        reserve: Reserve,
+        progress: Callable[[int], None],
+        stop: threading.Event,
+    ) -> tuple[Download, ByteRanges] | None:
+        """Find the source, and make room for what is lacking; return what fetches that, or None for a whole file."""
         bucket = default_bucket()
         with self._alone(progress, stop):
             if self._whole is None:
@@ -99,27 +150,36 @@ class SourceCopy:
             if self._whole is None and bucket is None:
                 self._whole = self._streamed(reserve, progress, stop)
             if self._whole is not None or bucket is None:
-                return LocalSource(self._whole or self._path)
+                return None
             stored = self._object = self._object or self._located(bucket, stop)
-        everything = ((0, stored.size_bytes),)
         if wanted is None or size_bytes != stored.size_bytes:
-            wanted = everything
+            wanted = ((0, stored.size_bytes),)
         if lacking := missing(wanted, self._present):
             reserve(self._path, lacking)
             if self._path.stat().st_size < stored.size_bytes:
                 os.truncate(self._path, stored.size_bytes)
-            download = _Download(bucket, self._name, stored, self._path, progress=progress, stop=stop)
-            while step := self._take(lacking, progress, stop):
-                fetched: ByteRanges = ()
-                try:
-                    download.fetch(step)
-                    fetched = step
-                finally:
-                    self._put_back(step, fetched)
         elif not stored.size_bytes:
             self._path.touch()
-        is_whole = not missing(everything, self._present)
-        return LocalSource(self._path, None if is_whole else self._present)
+        return Download(bucket, self._name, stored, self._path, progress=progress, stop=stop), lacking
+
+    def _complete(
+        self, download: Download, lacking: ByteRanges, progress: Callable[[int], None], stop: threading.Event
+    ) -> None:
+        while step := self._take(lacking, progress, stop):
+            try:
+                download.fetch(step, self._add)
+            finally:
+                self._put_back(step)
+
+    def _wait_for(self, wanted: ByteRange, completed: Future[None]) -> ByteRange:
+        """Have these bytes fetched first; return a range that has them. Raises what the download raised."""
+        with self._changed:
+            self._first = wanted[0]
+            while missing((wanted,), self._present):
+                if completed.done():
+                    completed.result()
+                self._changed.wait(_WAIT_S)
+            return next(each for each in self._present if each[0] <= wanted[0] < each[1])
 
     @contextmanager
     def _alone(self, progress: Callable[[int], None], stop: threading.Event) -> Iterator[None]:
@@ -146,6 +206,7 @@ class SourceCopy:
             while lacking := missing(wanted, self._present):
                 if free := missing(lacking, self._taken):
                     parts = pieces(free, conf.fetch_range_mib * _MIB)
+                    parts.sort(key=lambda part: (part[1] <= self._first, part))
                     step = merged(parts[: conf.fetch_connections * _PARTS_OF_STEP])
                     self._taken = merged((*self._taken, *step))
                     return step
@@ -156,10 +217,18 @@ class SourceCopy:
                     raise StoppedError
         return ()
 
-    def _put_back(self, step: ByteRanges, fetched: ByteRanges) -> None:
+    def _add(self, part: ByteRange) -> None:
+        with self._changed:
+            self._present = merged((*self._present, part))
+            self._changed.notify_all()
+
+    def _put_back(self, step: ByteRanges) -> None:
         with self._changed:
             self._taken = missing(self._taken, step)
-            self._present = merged((*self._present, *fetched))
+            self._changed.notify_all()
+
+    def _notify(self) -> None:
+        with self._changed:
             self._changed.notify_all()
 
     def _storages_own(self, stop: threading.Event) -> Path | None:
@@ -219,67 +288,3 @@ def _local_path(storage: Storage, name: str) -> Path | None:
         return Path(storage.path(name))
     except NotImplementedError:
         return None
-
-
-class _Download:
-    """Fetches ranges of an object into the same places of a file, several at a time."""
-
-    def __init__(
-        self,
-        bucket: Bucket,
-        key: str,
-        stored: StoredObject,
-        path: Path,
-        *,
-        progress: Callable[[int], None],
-        stop: threading.Event,
-    ) -> None:
-        self._bucket, self._key, self._stored, self._path = bucket, key, stored, path
-        self._progress, self._stop = progress, stop
-        self._failed = threading.Event()
-        self._lock = threading.Lock()
-        self._done_bytes = 0
-
-    def fetch(self, ranges: ByteRanges) -> None:
-        """Fetch the ranges. The first error ends all connections, and is raised. May be called again without one."""
-        conf = bridge_settings()
-        parts = pieces(ranges, conf.fetch_range_mib * _MIB)
-        with (
-            self._path.open("r+b", buffering=0) as file,
-            ThreadPoolExecutor(min(conf.fetch_connections, len(parts)), thread_name_prefix="fetch") as pool,
-        ):
-            running = [pool.submit(self._fetch_part, file.fileno(), part) for part in parts]
-            done, _ = wait(running, return_when=FIRST_EXCEPTION)
-            if any(part.exception() for part in done):
-                self._failed.set()
-            pool.shutdown(cancel_futures=True)
-        for part in done:
-            part.result()
-
-    def _fetch_part(self, file: int, part: ByteRange) -> None:
-        at, end = part
-        blocks = self._bucket.read(
-            self._key,
-            block_bytes=BLOCK_BYTES,
-            deadline=retry_deadline(self._stop),
-            byte_range=part,
-            etag=self._stored.etag,
-        )
-        for block in blocks:
-            if self._stop.is_set() or self._failed.is_set():
-                raise StoppedError
-            _write_at(file, block, at)
-            at += len(block)
-            with self._lock:
-                self._done_bytes += len(block)
-                self._progress(self._done_bytes)
-        if at != end:
-            message = f"the storage returned {at - part[0]} bytes of {end - part[0]}"
-            raise OSError(message)
-
-
-def _write_at(file: int, block: bytes, at: int) -> None:
-    view = memoryview(block)
-    while view:
-        written = os.pwrite(file, view, at)
-        view, at = view[written:], at + written

@@ -33,13 +33,18 @@ seconds per second). Each audio unit is encoded from the beginning."""
 
 
 def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> bool:
-    path = context.source(slot).path
-    context.progress.start_stage(slot, "plan")
     profile = _profile(context.claim)
-    source = probe_source(path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
+    reading = partial(context.progress.advance_read, slot)
+    # Read as it arrives: from the page cache, which is smaller than a large source.
+    with context.arriving_source(slot) as arriving:
+        path = arriving.path
+        if arriving.wait_for is None:
+            context.progress.start_stage(slot, "plan")
+        source = probe_source(path, stop=context.stop, reading=reading, wait_for=arriving.wait_for)
+    context.progress.start_stage(slot, "plan")
     plan = plan_for(source, profile)
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
-    plan = with_reads(plan, source, path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
+    plan = with_reads(plan, source, path, stop=context.stop, reading=reading)
     notes = [message for _, message in warning_messages(plan.warnings, plan.sizes)]
     context.database(
         partial(

@@ -23,7 +23,7 @@ from ...transcode import (
 )
 from ..context import ContainerContext
 from ..files import store_file
-from .verification import object_key, verify_decoding, verify_objects
+from .verification import object_key, verify_objects
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,7 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
         bad = dict.fromkeys(error.units, f"{error.code}: {error.message}")
     else:
         _store(context, lease, slot, folder, publication)
-        bad = verify_objects(context, lease, slot, publication)
-        if not bad:
-            bad = verify_decoding(context, lease, slot, folder, publication)
+        bad = verify_objects(context, lease, slot, folder, publication)
     if bad:
         _redo_units(context, lease, made, bad)
         return False

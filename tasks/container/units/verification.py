@@ -17,19 +17,21 @@ from ...transcode import (
     Publication,
     TranscodeError,
     UnitKey,
-    undecodable_units,
+    verify_media,
     verify_playlists,
-    verify_publication,
 )
 from ..context import ContainerContext
 from ..files import read_object
 
 
-def verify_objects(context: ContainerContext, lease: Lease, slot: int, publication: Publication) -> dict[UnitKey, str]:
-    """Compare every stored object with the manifest; return the bad units, each with the reason.
+def verify_objects(
+    context: ContainerContext, lease: Lease, slot: int, folder: Path, publication: Publication
+) -> dict[UnitKey, str]:
+    """Read each stored object back once; return the bad units, each with the reason.
 
-    Raises TranscodeError if a playlist is bad: playlists belong to this lease, so there is no other
-    unit to redo.
+    All objects are compared with the manifest, and the first and the last segment of each track is
+    decoded, or everything with the setting `full_verify`. Raises TranscodeError if a playlist is bad:
+    playlists belong to this lease, so there is no other unit to redo.
     """
 
     read_bytes = 0
@@ -47,30 +49,14 @@ def verify_objects(context: ContainerContext, lease: Lease, slot: int, publicati
     if bad_playlists := verify_playlists(publication.manifest, read):
         code = "PLAYLIST_DAMAGED"
         raise TranscodeError(code, f"A playlist was damaged in the storage: {bad_playlists[0].reason}.")
-    bad = verify_publication(
+    bad = verify_media(
         publication.manifest,
         read,
-        progress=partial(context.progress.advance, slot),
-        connections=bridge_settings().fetch_connections,
-    )
-    return {each.unit: each.reason for each in bad}
-
-
-def verify_decoding(
-    context: ContainerContext, lease: Lease, slot: int, folder: Path, publication: Publication
-) -> dict[UnitKey, str]:
-    """Return the units of which a segment cannot be decoded, each with the reason.
-
-    Decodes the first and the last segment of each track, or everything with the setting
-    `full_verify`.
-    """
-    bad = undecodable_units(
-        publication.manifest,
-        lambda url: read_object(object_key(lease, url), stop=context.stop),
         folder,
         whole=bridge_settings().full_verify,
         stop=context.stop,
         progress=partial(context.progress.advance, slot),
+        connections=bridge_settings().fetch_connections,
     )
     return {each.unit: each.reason for each in bad}
 

@@ -19,8 +19,7 @@ from ..package.playlists import MASTER_NAME
 from ..package.publication import build_publication
 from ..plan.planning import make_plan
 from ..probe.probe import probe_source
-from ..verify.decode import undecodable_units
-from ..verify.objects import verify_publication
+from ..verify.decode import verify_media
 
 if TYPE_CHECKING:
     import threading
@@ -248,8 +247,12 @@ def _publish(run: LocalRun, outputs: dict[UnitKey, UnitOutput], options: _RunOpt
         url_of=lambda unit, file: (run.unit_folder(unit) / file.name).relative_to(run.folder).as_posix(),
     )
     manifest = publication.manifest
-    bad = verify_publication(manifest, lambda url: _blocks(run.folder / url)) or undecodable_units(
-        manifest, lambda url: _blocks(run.folder / url), run.folder, whole=options.full_verify, stop=options.stop
+    bad = verify_media(
+        manifest,
+        lambda url: _blocks(run.folder / url),
+        run.folder,
+        whole=options.full_verify,
+        stop=options.stop,
     )
     if bad:
         for unit, _ in bad:

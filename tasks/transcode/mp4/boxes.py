@@ -94,6 +94,12 @@ class BoxReader:
             elif not self._skip:
                 return
 
+    def skip(self, most_bytes: int) -> int:
+        """Leave out up to `most_bytes` of what comes next and is not needed; return how many bytes."""
+        skipped = min(self._skip, most_bytes)
+        self._skip -= skipped
+        return skipped
+
     def close(self) -> None:
         """Raise InvalidBoxError if the file ended inside a box."""
         if self._held or self._skip or self._skipped is not None:
@@ -154,6 +160,10 @@ class FragmentReader:
                 self._moof = None
             else:
                 raise InvalidBoxError(reason=f"unexpected box {box.kind!r} at byte {box.offset}")
+
+    def skip(self, most_bytes: int) -> int:
+        """Leave out up to `most_bytes` of the media data that comes next; return how many bytes."""
+        return self._boxes.skip(most_bytes)
 
     def close(self) -> None:
         """Raise InvalidBoxError if the file ended inside a fragment."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..errors import EncodeError
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
     from ..outputs import Role
 
 _BLOCK_BYTES = 1024 * 1024
+_HEAD_BYTES = 16 * 1024
+"""Read at a time of boxes other than media data: more than the moof of 10 s of audio."""
 
 
 def read_fragments(path: Path) -> tuple[bytes, list[Fragment]]:
-    """Return the init and all fragments of a file. Raises InvalidBoxError."""
+    """Return the init and all fragments of a file; most of the media data is not read. Raises InvalidBoxError."""
     reader = FragmentReader()
     found: list[Fragment] = []
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
+    with path.open("rb", buffering=0) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        while block := file.read(_HEAD_BYTES):
             found.extend(reader.take(block))
+            file.seek(reader.skip(size_bytes - file.tell()), os.SEEK_CUR)
+        found.extend(reader.take(b""))
     reader.close()
     return reader.init, found
 

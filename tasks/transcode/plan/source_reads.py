@@ -1,7 +1,7 @@
 """Which bytes of the source each unit reads, for containers that fetch no more than that.
 
 Formats in which ffmpeg reads the units from one place each, measured by
-scripts/bench/measures/bytes_read.py: MP4 and MOV with one sample index (first or last in the file),
+scripts/bench/measures/containers/fetched_bytes.py: MP4 and MOV with one sample index (first or last in the file),
 Matroska with cues, MPEG transport streams. All others are fetched whole (`Whole`).
 
 A unit reads the index, then what its seek reads (`probe.trial`), then all bytes from the key frame

@@ -16,6 +16,7 @@ import av
 import av.error
 import av.stream
 
+from ..arrival import ArrivalClient
 from ..errors import InputRejectedError
 from ..source import AudioSource, SourceInfo
 from .captions import CaptionPackets
@@ -315,7 +316,8 @@ def main() -> None:
     """Write `{"source": ...}`, `{"rejected": {"code", "message"}}` or `{"unreadable": TEXT}` to standard output."""
     av.logging.set_level(av.logging.PANIC)
     result: dict[str, Any]
-    with SourceFile(sys.argv[1]) as file:
+    arrival = ArrivalClient(*map(int, sys.argv[3:])) if sys.argv[3:] else None
+    with SourceFile(sys.argv[1], arrival) as file:
         try:
             result = {"source": probe(file, sys.argv[2]).to_json()}
         except InputRejectedError as error:

@@ -8,19 +8,23 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..arrival import ArrivalServer
 from ..errors import EncodeError, InputRejectedError, InputSuspectError
 from ..sandbox.ffmpeg import engine_id
 from ..sandbox.limits import PROBE_OUTPUT_BYTES, probe_limits
 from ..sandbox.process import CRASHES, ChildResult, run_child
 from ..source import SourceInfo
-from .sniff import sniff_demuxer
+from .sniff import HEAD_BYTES, sniff_demuxer
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+
+    from ..byte_ranges import ByteRange
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 _PACKAGE = Path(__file__).resolve().parents[2]
@@ -35,18 +39,29 @@ def child_paths(source: Path) -> dict[str, list[Path]]:
 
 
 def probe_source(
-    path: Path, *, stop: threading.Event | None = None, reading: Callable[[int], None] = lambda _: None
+    path: Path,
+    *,
+    stop: threading.Event | None = None,
+    reading: Callable[[int], None] = lambda _: None,
+    wait_for: Callable[[ByteRange], ByteRange] | None = None,
 ) -> SourceInfo:
     """Read the whole file once and return its description.
 
     All packets are read, but only the first ones are decoded.
 
-    `reading` receives the number of bytes read so far. Raises InputRejectedError if the file is not
+    `reading` receives the number of bytes read so far. `wait_for` is for a file that has its size, but
+    whose bytes still arrive: it gets a range that is about to be read, and returns one that has it, once
+    all of that has arrived. It is called in another thread, and what it raises is raised here.
+
+    Raises InputRejectedError if the file is not
     a video or is damaged beyond use, as its bytes show. Raises InputSuspectError if reading it
     crashed, hung, or used up its CPU time or memory: a machine with bad memory or a broken disk
     does that, too. Raises EncodeError if the disk or the probe itself failed; StoppedError once
     `stop` is set.
     """
+    size_bytes = path.stat().st_size
+    if wait_for is not None and size_bytes:
+        wait_for((0, min(HEAD_BYTES, size_bytes)))
     demuxer = sniff_demuxer(path)
     output = bytearray()
 
@@ -57,15 +72,19 @@ def probe_source(
             raise InputRejectedError(code="TOO_DEMANDING", message=_TOO_DEMANDING)
 
     try:
-        end = run_child(
-            [sys.executable, "-m", f"{__package__}.child", str(path.absolute()), demuxer],
-            limits=probe_limits(path.stat().st_size),
-            on_output=collect,
-            on_wait=reading,
-            stop=stop,
-            environment=CHILD_ENVIRONMENT,
-            paths=child_paths(path),
-        )
+        with ExitStack() as cleanup:
+            arrivals = None if wait_for is None else cleanup.enter_context(ArrivalServer(wait_for))
+            inherited = () if arrivals is None else map(str, arrivals.child_descriptors)
+            end = run_child(
+                [sys.executable, "-m", f"{__package__}.child", str(path.absolute()), demuxer, *inherited],
+                limits=probe_limits(size_bytes),
+                on_output=collect,
+                on_wait=reading,
+                stop=stop,
+                environment=CHILD_ENVIRONMENT,
+                paths=child_paths(path),
+                arrivals=arrivals,
+            )
     except EncodeError as error:
         raise InputSuspectError(code="TOO_DEMANDING", message=_TOO_DEMANDING) from error
     if end.returncode != 0:

@@ -13,7 +13,8 @@ from ..errors import InputRejectedError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_HEAD_BYTES = 1024
+HEAD_BYTES = 1024
+"""What is read of the file."""
 
 _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")
 
@@ -50,7 +51,7 @@ def sniff_demuxer(path: Path) -> str:
     Raises InputRejectedError.
     """
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
     if not head:
         raise InputRejectedError(code="EMPTY_FILE", message="The file is empty. Please upload the video again.")
     demuxer = _demuxer_of(head)

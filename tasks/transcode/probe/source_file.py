@@ -6,11 +6,14 @@ the probe's child process.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
+
+    from ..arrival import ArrivalClient
 
 
 class SourceFile:
@@ -20,11 +23,14 @@ class SourceFile:
     failed seek.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, arrival: ArrivalClient | None = None) -> None:
+        """Open the file. With `arrival`, a read waits for the bytes that it needs."""
         self.name = f"file:{path}"
         """What libav takes for the URL."""
         self.error: OSError | None = None
+        self._arrival = arrival
         self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by __exit__; libav has a buffer of its own
+        self._size_bytes = os.fstat(self._file.fileno()).st_size
 
     def __enter__(self) -> Self:
         return self
@@ -37,6 +43,10 @@ class SourceFile:
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes; none at the end, and after an error."""
         try:
+            if self._arrival is not None:
+                first = self.tell()
+                if first < (end := min(first + size, self._size_bytes)):
+                    self._arrival.wait_for(first, end)
             return self._file.read(size)
         except OSError as error:
             self.error = self.error or error

@@ -11,6 +11,10 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LONGEST_LOOK_S = 1.0
 """Most time that counts between two looks, which are a quarter of a second apart."""
@@ -22,10 +26,12 @@ _ASLEEP = frozenset("SIZX")
 class IdleWatch:
     """Counts for how long a child has been asleep without progress."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, is_excused: Callable[[], bool] = lambda: False) -> None:
+        """Watch a child. It does not count as asleep while `is_excused`: if it waits for this process."""
         self.idle_s = 0.0
         self.read_bytes = 0
         """How many bytes the child has read so far."""
+        self._is_excused = is_excused
         self._folder = Path(f"/proc/{pid}")
         self._written_bytes = 0
         self._cpu_ticks = 0
@@ -39,7 +45,7 @@ class IdleWatch:
         """Compare the child with the last look. Without /proc it never counts as idle."""
         now_s = time.monotonic()
         passed_s, self._looked_at_s = min(now_s - self._looked_at_s, _LONGEST_LOOK_S), now_s
-        if self._has_moved() or not self._is_asleep():
+        if self._has_moved() or self._is_excused() or not self._is_asleep():
             self.idle_s = 0.0
         else:
             self.idle_s += passed_s

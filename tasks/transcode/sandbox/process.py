@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from ..arrival import ArrivalServer
     from .limits import ChildLimits
     from .read_guard import PartialFile
 
@@ -54,6 +55,7 @@ def run_child(
     environment: Mapping[str, str] | None = None,
     paths: Mapping[str, Sequence[Path]] | None = None,
     partial_file: PartialFile | None = None,
+    arrivals: ArrivalServer | None = None,
 ) -> ChildResult:
     """Run `program` (its first item is an absolute path) until it ends, and return how it ended.
 
@@ -66,7 +68,8 @@ def run_child(
     sockets, and with access only to what it needs to start and to `paths`: files that it may
     `read`, folders that it may `list`, folders below which it may `write`, and folders from which
     it may `run` programs and libraries. `launcher` applies these walls as far as the kernel has
-    them. Of `partial_file`, it can read only what is present.
+    them. Of `partial_file`, it can read only what is present. It inherits the descriptors of
+    `arrivals`, and does not count as hung while it waits for an answer; what that failed with is raised.
 
     Raises StoppedError once `stop` is set, EncodeError NO_PROGRESS if the child hangs, HOLE_READ or
     READS_UNWATCHED (see `read_guard`), and passes on what a callback raises. However it ends, its
@@ -83,6 +86,7 @@ def run_child(
             environment=environment or {},
             paths=paths or {},
             guard=guard,
+            arrivals=arrivals,
         )
 
 
@@ -96,15 +100,16 @@ def _run(
     environment: Mapping[str, str],
     paths: Mapping[str, Sequence[Path]],
     guard: ReadGuard | None,
+    arrivals: ArrivalServer | None,
 ) -> ChildResult:
-    inherited = () if guard is None else (guard.child_socket.fileno(),)
+    guard_descriptor = None if guard is None else guard.child_socket.fileno()
     confinement = {
         "limits": limits.as_rlimits(),
         "paths": {
             "run": [*program_paths(program[0]), *_absolute(paths.get("run", ()))],
             **{kind: _absolute(given) for kind, given in paths.items() if kind != "run"},
         },
-        "guard": next(iter(inherited), None),
+        "guard": guard_descriptor,
     }
     child = subprocess.Popen(
         [*module_command("launcher"), str(os.getpid()), json.dumps(confinement), *program],
@@ -113,14 +118,30 @@ def _run(
         stderr=subprocess.PIPE,
         env={"LC_ALL": "C", "MALLOC_ARENA_MAX": "2", **environment},
         process_group=0,
-        pass_fds=inherited,
+        pass_fds=[
+            *(() if guard_descriptor is None else (guard_descriptor,)),
+            *(() if arrivals is None else arrivals.child_descriptors),
+        ],
     )
+
+    def check() -> None:
+        if guard is not None:
+            guard.raise_if_hole_was_read()
+        if arrivals is not None:
+            arrivals.raise_if_failed()
+
     try:
         if guard is not None:
             # So that the guard notices if the child ends before it has sent its listener.
             guard.child_socket.close()
         stderr = _follow(
-            child, idle_limit_s=limits.idle_s, on_output=on_output, on_wait=on_wait, stop=stop, guard=guard
+            child,
+            idle_limit_s=limits.idle_s,
+            is_excused=lambda: arrivals is not None and arrivals.is_awaited,
+            check=check,
+            on_output=on_output,
+            on_wait=on_wait,
+            stop=stop,
         )
         result = _end(child, stderr)
         if guard is not None:
@@ -145,13 +166,14 @@ def _follow(
     on_output: Callable[[bytes], None],
     on_wait: Callable[[int], None],
     stop: threading.Event | None,
-    guard: ReadGuard | None,
+    is_excused: Callable[[], bool],
+    check: Callable[[], None],
 ) -> str:
     """Pass on output until the pipes are closed and the child has ended.
 
-    Return the start and the end of its standard error.
+    `check` raises an error that ends the child. Return the start and the end of its standard error.
     """
-    watch = IdleWatch(child.pid)
+    watch = IdleWatch(child.pid, is_excused)
     head, tail = b"", b""
     with selectors.DefaultSelector() as selector:
         for pipe in (child.stdout, child.stderr):
@@ -171,8 +193,7 @@ def _follow(
                     head, tail = head + block[:room], (tail + block[room:])[-_STDERR_BYTES:]
             if stop is not None and stop.is_set():
                 raise StoppedError
-            if guard is not None:
-                guard.raise_if_hole_was_read()
+            check()
             watch.look()
             if watch.idle_s > idle_limit_s:
                 raise EncodeError(
@@ -180,6 +201,7 @@ def _follow(
                     message=f"The process made no progress for {idle_limit_s:g} s and was killed.",
                 )
             on_wait(watch.read_bytes)
+    check()
     return (head + tail).decode(errors="replace").strip()
 
 

@@ -18,16 +18,16 @@ source.
    seeking landed on a wrong frame, e.g. if the source flags key frames wrongly.
 3. Playlists (`verify_playlists`). Each stored playlist, DASH manifest, caption file, list of
    chapters and thumbnail map has the size and SHA-256 of the manifest.
-4. Objects (`verify_publication`). According to the manifest each track begins at tick 0, each unit
-   begins where the previous one ends, and the track has the video's length, audio to within one AAC
-   frame. Then every object is read back as a whole: size, SHA-256, and, except for stills, its
-   boxes, the checksum of its init segment, and segments made of whole fragments that follow each
-   other in bytes and in time. For video, every fragment begins on the GOP grid that all rungs share
-   and lasts one GOP at most, its first frame is its only key frame, and the manifest lists that key
-   frame with its byte range.
-5. Decoding (`undecodable_units`), only if all objects are good. ffmpeg decodes the first and the
-   last segment of each track and treats any error as fatal; with `full_verify` it decodes all
-   segments.
+4. Objects (`verify_publication`, called by `verify_media`). According to the manifest each track
+   begins at tick 0, each unit begins where the previous one ends, and the track has the video's
+   length, audio to within one AAC frame. Then every object is read back as a whole: size, SHA-256,
+   and, except for stills, its boxes, the checksum of its init segment, and segments made of whole
+   fragments that follow each other in bytes and in time. For video, every fragment begins on the GOP
+   grid that all rungs share and lasts one GOP at most, its first frame is its only key frame, and the
+   manifest lists that key frame with its byte range.
+5. Decoding (`verify_media`). ffmpeg decodes the first and the last segment of each track, if all
+   objects are good, and treats any error as fatal; with `full_verify` it decodes all segments of each
+   good object. What it decodes is kept on the disk while 4 reads it, so that each object is read once.
 
 In a container the publish unit does all this, once all media units are DONE.
 tasks/container/units/publish.py builds the playlists (1, 2), stores them, and calls verification.py

@@ -46,12 +46,14 @@ def verify_publication(
     *,
     progress: Callable[[int], None] = lambda _: None,
     connections: int = 1,
+    check: Callable[[Mapping[str, Any]], str] = lambda _: "",
 ) -> tuple[BadUnit, ...]:
     """Return the units with a bad object, each with the first reason found; empty if the media is good.
 
     `read` takes an object's `url` and yields its bytes in blocks, or raises FileNotFoundError; it is
-    called in up to `connections` threads. `progress` gets the number of objects checked so far, out of
-    `len(manifest["objects"])`. The source is not needed.
+    called once for each object, in up to `connections` threads. `progress` gets the number of objects
+    checked so far, out of `len(manifest["objects"])`. `check` gets each object that is good until then, and
+    returns a reason why it is not, or an empty text. The source is not needed.
     """
     bad = _breaks(manifest)
 
@@ -62,7 +64,7 @@ def verify_publication(
             _check_object(entry, manifest["gop_ticks"], read)
         except (_BadObjectError, InvalidBoxError) as error:
             return f"{entry['url']}: {error}"
-        return ""
+        return check(entry)
 
     with ThreadPoolExecutor(connections, thread_name_prefix="verify") as pool:
         # In the order of the objects; an error of `read` cancels those that have not begun.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tasks.transcode import EncodeError
 from tasks.transcode.mp4.boxes import Fragment, FragmentReader, InvalidBoxError
-from tasks.transcode.mp4.fragments import with_times
+from tasks.transcode.mp4.fragments import read_fragments, with_times
 from tasks.transcode.mp4.moof import Sample, build_moof
 
 
@@ -52,6 +53,31 @@ def test_fragments_are_the_same_when_bytes_arrive_in_any_blocks(cuts: list[int])
     assert [fragment.sync_samples for fragment in found] == [(0, 1, 2), (0,), (0, 1)]
     assert found[0].offset == len(INIT)
     assert sum(fragment.size_bytes for fragment in found) == len(FILE) - len(INIT)
+
+
+LARGE = INIT + b"".join(_moof(number, [300_000, 700_000]) + bytes(1_000_000) for number in (1, 2, 3))
+
+
+def _rchar_bytes() -> int:
+    """Return how many bytes this process has read until now (proc_pid_io(5))."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.parametrize("content", [FILE, LARGE], ids=["small", "large"])
+def test_fragments_of_a_file_are_the_same_when_its_media_data_is_left_out(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    before = _rchar_bytes()
+    assert read_fragments(path) == _read(content, [])
+    assert _rchar_bytes() - before < 100_000
+
+
+@pytest.mark.parametrize("lost_bytes", [1, 500_000, 1_000_100])
+def test_file_is_invalid_when_media_data_that_is_left_out_is_truncated(lost_bytes: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(LARGE[:-lost_bytes])
+    with pytest.raises(InvalidBoxError):
+        read_fragments(path)
 
 
 def test_times_are_read_back_when_frames_last_differently_and_are_reordered() -> None:
