@@ -11,12 +11,44 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputRejectedError
 from ..sandbox.limits import MAX_DURATION_S, MAX_GAP_S, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
 from .packets import CHECK_AND_EXPORT
+from .streams import codec_name, is_cover
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
     from .packets import AudioPackets
+
+
+def check_playable(container: Any, audio: AudioPackets | None) -> None:
+    """Raise InputRejectedError if a file without a video stream to decode has no audio either, or has video.
+
+    The message names the codec for which there is no decoder.
+    """
+    video = next((stream for stream in container.streams.video if not is_cover(stream)), None)
+    if video is not None:
+        raise InputRejectedError(
+            code="UNKNOWN_CODEC",
+            message=f"The video is in a format that we cannot read{_named(container, video)}. "
+            "Please export it again as an MP4 file with H.264, and upload that.",
+        )
+    if audio is None and container.streams.audio:
+        raise InputRejectedError(
+            code="UNKNOWN_CODEC",
+            message="There is no video, and the audio is in a format that we cannot read"
+            f"{_named(container, container.streams.audio[0])}. "
+            "Please export it again as an MP4 file with AAC audio, and upload that.",
+        )
+    if audio is None:
+        raise InputRejectedError(
+            code="NOTHING_TO_PLAY",
+            message="The file contains neither video nor audio. Please upload the video itself.",
+        )
+
+
+def _named(container: Any, stream: Any) -> str:
+    name = codec_name(container, stream)
+    return f" ({name})" if name else ""
 
 
 def check_unencrypted(packet: Any) -> None:

@@ -19,11 +19,11 @@ import av.stream
 from ..errors import InputRejectedError
 from ..source import AudioSource, SourceInfo
 from .captions import CaptionPackets
-from .checks import check_size, check_span, check_start, check_times, check_unencrypted
+from .checks import check_playable, check_size, check_span, check_start, check_times, check_unencrypted
 from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
 from .sample_index import has_sample_index
 from .source_file import SourceFile
-from .streams import choose_audio, choose_video, has_captions_inside, is_cover, is_upright, sample_aspect
+from .streams import choose_audio, choose_video, has_captions_inside, is_upright, sample_aspect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,17 +70,8 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
     with container:
         video = choose_video(container)
         audio_packets = choose_audio(container, video)
-        if video is None and any(not is_cover(stream) for stream in container.streams.video):
-            raise InputRejectedError(
-                code="UNKNOWN_CODEC",
-                message="The video is in a format that we cannot read. "
-                "Please export it again as an MP4 file with H.264, and upload that.",
-            )
-        if video is None and audio_packets is None:
-            raise InputRejectedError(
-                code="NOTHING_TO_PLAY",
-                message="The file contains neither video nor audio. Please upload the video itself.",
-            )
+        if video is None:
+            check_playable(container, audio_packets)
         captions = CaptionPackets(container)
         warnings = _read(container, video, audio_packets, captions)
         if video is not None:
@@ -172,7 +163,8 @@ def _describe(
     if has_captions_inside(first):
         warnings.append("CAPTIONS_IN_FRAMES")
     declared_s = _declared_s(container)
-    if _falls_short(max(end_s, captions_end_s) - begin_s, declared_s):
+    latest_start_s = max(first_pts * time_base, audio.start_s if audio is not None else begin_s)
+    if _falls_short(begin_s, latest_start_s, max(end_s, captions_end_s), declared_s, demuxer):
         warnings.append("SHORTER_THAN_DECLARED")
     rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
     return SourceInfo(
@@ -216,7 +208,7 @@ def _describe_audio_only(
         )
     check_span(audio.end_s - audio.start_s)
     declared_s = _declared_s(container)
-    if _falls_short(audio.end_s - audio.start_s, declared_s):
+    if _falls_short(audio.start_s, audio.start_s, audio.end_s, declared_s, demuxer):
         warnings.append("SHORTER_THAN_DECLARED")
     time_base = Fraction(audio_packets.stream.time_base)
     return SourceInfo(
@@ -252,7 +244,11 @@ def _declared_s(container: Any) -> float:
     return float(container.duration / av.time_base) if container.duration else 0.0
 
 
-def _falls_short(found_s: Fraction, declared_s: float) -> bool:
+def _falls_short(begin_s: Fraction, latest_start_s: Fraction, end_s: Fraction, declared_s: float, demuxer: str) -> bool:
+    found_s = end_s - begin_s
+    if demuxer == "mov":
+        # libav counts a fragmented stream's duration from time 0, and its start once more (measured).
+        found_s = end_s - min(begin_s, Fraction(0)) + latest_start_s - begin_s
     return declared_s > found_s * Fraction(21, 20) + 2
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from fractions import Fraction
 from typing import Any
+
+import av.logging
 
 from .packets import AudioPackets, VideoPackets
 
@@ -49,6 +52,29 @@ def choose_audio(container: Any, video: VideoPackets | None) -> AudioPackets | N
         best = container.streams.best("audio", related=video.stream)
         chosen = best if best in streams else chosen
     return AudioPackets(chosen)
+
+
+def codec_name(container: Any, stream: Any) -> str:
+    """Return the name of a stream's codec without a decoder; empty if libav has no name for it either."""
+    level = av.logging.get_level()
+    # Only libav's description of the file has the name.
+    av.logging.set_level(av.logging.INFO)
+    try:
+        described = _DESCRIBED.findall(container.dumps_format())
+    finally:
+        av.logging.set_level(level)
+    names = {int(number): name if name != "none" else tag for number, name, tag in described}
+    name: str = names.get(stream.index, "")
+    return _CODEC_NAMES.get(name, name)
+
+
+_DESCRIBED = re.compile(
+    r"^  Stream #0:(\d+)\S*: \w+: (\w{2,24})[^(\n]*(?:\((\w[\w-]{3}) / 0x)?", re.MULTILINE | re.ASCII
+)
+"""A stream's number, codec and tag in the text of av_dump_format."""
+
+_CODEC_NAMES = {"ac4": "AC-4", "mpegh_3d_audio": "MPEG-H 3D Audio"}
+"""As users know the codecs for which ffmpeg has a name but no decoder."""
 
 
 def sample_aspect(stream: Any) -> Fraction:
