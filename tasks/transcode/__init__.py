@@ -39,6 +39,7 @@ from .sandbox.read_guard import HOLE_READ, READS_UNWATCHED, can_guard_reads
 from .sandbox.walls import Walls, landlock_abi, try_walls
 from .source import AudioSource, KeyFrame, SourceInfo
 from .source_warnings import SOURCE_WARNINGS
+from .source_warnings import describe as describe_warning
 from .verify.decode import undecodable_units
 from .verify.objects import BadPlaylist, BadUnit, verify_playlists, verify_publication
 
@@ -86,6 +87,7 @@ __all__ = [
     "build_publication",
     "can_guard_reads",
     "check_cost",
+    "describe_warning",
     "encode_audio",
     "encode_cost_s",
     "encode_video",

@@ -17,7 +17,7 @@ from .cli.progress_line import ProgressLine
 from .errors import InputRejectedError, StoppedError, TranscodeError
 from .plan.profile import PROFILES
 from .sandbox.privacy import hide_process
-from .source_warnings import SOURCE_WARNINGS
+from .source_warnings import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,8 +150,8 @@ def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
         _print(f"Reading {options.source}")
         run = start_run(options.source, options.folder, PROFILES[options.profile], threads=options.threads, stop=stop)
         _print(_run_summary(run))
-        for code in run.plan.warnings:
-            _print(f"Note: {SOURCE_WARNINGS[code]} [{code}]")
+        for warning in map(describe, run.plan.warnings):
+            _print(f"Note: {warning['message']} [{warning['code']}]")
         line = ProgressLine(run, sys.stderr)
         try:
             publication = finish_run(

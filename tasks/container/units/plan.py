@@ -13,11 +13,11 @@ from ...lifecycle.states import UnitKind
 from ...services.container_api.claim import Lease
 from ...services.container_api.finish import PlannedUnit, finish_plan
 from ...transcode import (
-    SOURCE_WARNINGS,
     Plan,
     Profile,
     SourceInfo,
     check_cost,
+    describe_warning,
     encode_cost_s,
     make_plan,
     probe_source,
@@ -39,7 +39,7 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
     plan = plan_for(source, profile)
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
     plan = with_reads(plan, source, path, stop=context.stop, reading=partial(context.progress.advance_read, slot))
-    notes = [SOURCE_WARNINGS[code] for code in plan.warnings]
+    notes = [describe_warning(warning)["message"] for warning in plan.warnings]
     context.database(
         partial(
             finish_plan,

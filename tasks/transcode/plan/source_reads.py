@@ -145,7 +145,8 @@ def _why_whole(plan: Plan, source: SourceInfo, whole_below_bytes: int) -> str:
         return Whole.FORMAT
     if source.size_bytes < whole_below_bytes:
         return Whole.SMALL
-    return "" if plan.video_units and source.stretches else Whole.POSITIONS
+    is_placed = plan.video_units and source.stretches and not (source.splicing or source.merges_streams)
+    return "" if is_placed else Whole.POSITIONS
 
 
 def _trial(plan: Plan, path: Path, stop: threading.Event, reading: Callable[[int], None]) -> Trial | None:

@@ -6,7 +6,10 @@ Runs only in the probe's child process.
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+
+import av
 
 from ..errors import InputRejectedError
 from ..sandbox.limits import MAX_DURATION_S, MAX_GAP_S, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
@@ -15,7 +18,6 @@ from .streams import codec_name, is_cover
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from fractions import Fraction
 
     from .packets import AudioPackets
 
@@ -129,3 +131,17 @@ def check_size(first: Any) -> None:
             message=f"The video's frames of {first.width} x {first.height} pixels are too small to watch. "
             "Please check that it is the right file, or export it again in a larger size.",
         )
+
+
+def declared_s_of(container: Any) -> float:
+    """Return the duration that a container declares, in seconds; 0 if it declares none."""
+    return float(container.duration / av.time_base) if container.duration else 0.0
+
+
+def falls_short(begin_s: Fraction, latest_start_s: Fraction, end_s: Fraction, declared_s: float, demuxer: str) -> bool:
+    """Return whether the duration found is clearly shorter than the one declared."""
+    found_s = end_s - begin_s
+    if demuxer == "mov":
+        # libav counts a fragmented stream's duration from time 0, and its start once more (measured).
+        found_s = end_s - min(begin_s, Fraction(0)) + latest_start_s - begin_s
+    return declared_s > found_s * Fraction(21, 20) + 2

@@ -5,9 +5,9 @@ Run under limits as `python -m tasks.transcode.probe.child PATH DEMUXER`; writes
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -17,16 +17,28 @@ import av.error
 import av.stream
 
 from ..errors import InputRejectedError
-from ..source import AudioSource, SourceInfo
+from ..source import SourceInfo
+from ..source_warnings import with_spans
+from ..splicing import SPLICED_DEMUXERS, ClockSurvey, Splicer
 from .captions import CaptionPackets
-from .checks import check_playable, check_size, check_span, check_start, check_times, check_unencrypted
+from .checks import (
+    check_playable,
+    check_size,
+    check_span,
+    check_start,
+    check_times,
+    check_unencrypted,
+    declared_s_of,
+    falls_short,
+)
 from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
+from .positions import UnreadParts
 from .sample_index import has_sample_index
 from .source_file import SourceFile
 from .streams import choose_audio, choose_video, has_captions_inside, is_upright, sample_aspect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _FEW_EARLY_FRAMES = 16
 """Frames after the first key frame that may be displayed before it: the maximum that H.264 can
@@ -54,12 +66,49 @@ which field is first.
 
 
 def probe(file: SourceFile, demuxer: str) -> SourceInfo:
-    """Read every packet of the file and describe it.
+    """Read every packet of the file and describe it; read it again if its clock starts over or its streams change.
 
     Raises InputRejectedError with a message for the file's owner. Its cause may be an error of the
     disk, which libav does not tell from the end of the file: see `SourceFile.error`.
     """
-    options = {"protocol_whitelist": "file", "format_whitelist": demuxer}
+    source, left_out_s = _on_one_clock(file, demuxer)
+    if left_out_s and demuxer == "mpegts":
+        with suppress(InputRejectedError):
+            merged, still_left_out_s = _on_one_clock(file, demuxer, {"merge_pmt_versions": "1"})
+            if len(still_left_out_s) < len(left_out_s):
+                source, left_out_s = replace(merged, merges_streams=True), still_left_out_s
+    if left_out_s:
+        source = replace(source, warnings=(*source.warnings, with_spans("PART_LEFT_OUT", left_out_s)))
+    if left_out_s or source.splicing is not None:
+        # What libav takes for the duration is only the distance between the first and the last time.
+        warnings = tuple(each for each in source.warnings if each != "SHORTER_THAN_DECLARED")
+        source = replace(source, warnings=warnings)
+    return source
+
+
+def _on_one_clock(
+    file: SourceFile, demuxer: str, options: Mapping[str, str] | None = None
+) -> tuple[SourceInfo, list[tuple[Fraction, Fraction]]]:
+    """Return the description, and the spans of time for which there are only other streams in the file."""
+    survey, unread = ClockSurvey(), UnreadParts()
+    try:
+        source = _probe(file, demuxer, (survey.take, unread.take), options)
+    except InputRejectedError:
+        if survey.splicing(demuxer) is None:
+            raise
+    splicing = survey.splicing(demuxer)
+    if splicing is not None:
+        unread = UnreadParts()
+        source = _probe(file, demuxer, (Splicer(splicing).take, unread.take), options)
+        source = replace(source, declared_duration_s=0.0, splicing=splicing)
+    return source, unread.spans_s(file) if demuxer in SPLICED_DEMUXERS else []
+
+
+def _probe(
+    file: SourceFile, demuxer: str, follow: Sequence[Callable[[Any], None]], options: Mapping[str, str] | None
+) -> SourceInfo:
+    file.seek(0)
+    options = {"protocol_whitelist": "file", "format_whitelist": demuxer, **(options or {})}
     try:
         container = av.open(file, format=demuxer, options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
@@ -73,7 +122,7 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
         if video is None:
             check_playable(container, audio_packets)
         captions = CaptionPackets(container)
-        warnings = _read(container, video, audio_packets, captions)
+        warnings = _read(container, video, audio_packets, captions, follow)
         if video is not None:
             video.assign_missing_times()
             source = _describe(
@@ -93,9 +142,16 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
 
 
 def _read(
-    container: Any, video: VideoPackets | None, audio_packets: AudioPackets | None, captions: CaptionPackets
+    container: Any,
+    video: VideoPackets | None,
+    audio_packets: AudioPackets | None,
+    captions: CaptionPackets,
+    follow: Sequence[Callable[[Any], None]],
 ) -> list[str]:
-    """Demux to the end of the file, or as far as it can be read; return the codes of warnings."""
+    """Demux to the end of the file, or as far as it can be read; return the codes of warnings.
+
+    `follow` gets each packet first, and may change its times.
+    """
     wanted = [part.stream for part in (video, audio_packets) if part] + captions.streams
     for stream in container.streams:
         if stream not in wanted:
@@ -103,6 +159,8 @@ def _read(
     warnings = []
     try:
         for packet in container.demux(wanted):
+            for take in follow:
+                take(packet)
             if video and packet.stream is video.stream:
                 check_unencrypted(packet)
                 video.take(packet)
@@ -113,6 +171,8 @@ def _read(
                 captions.take(packet)
     except av.error.FFmpegError:
         warnings.append("READING_BROKE_OFF")
+    except IndexError:  # by PyAV, after the last packet, if streams appeared that were not there at the beginning
+        pass
     if captions.exceeds_limits:
         warnings.append("CAPTIONS_CUT")
     return warnings
@@ -136,7 +196,7 @@ def _describe(
     time_base = Fraction(stream.time_base)
     # Several frames may have the same time, and the first that decodes may follow some that do not.
     times = sorted({time for time in video.times if time >= first_pts} | {first_pts})
-    end = _end(times, video.last, stream)
+    end = video.end(times)
     if video.early > max(_FEW_EARLY_FRAMES, len(video.times) // 2):
         raise InputRejectedError(
             code="BROKEN_TIMES",
@@ -147,7 +207,7 @@ def _describe(
     if container.start_time is not None:
         check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
     check_size(first)
-    audio = _audio(audio_packets)
+    audio = audio_packets.source() if audio_packets is not None else None
     begin_s, end_s = first_pts * time_base, end * time_base
     if audio is not None and begin_s - min(video.times) * time_base > _LONG_BROKEN_START_S:
         # The audio of the undecodable frames at the start is dropped with them.
@@ -162,9 +222,9 @@ def _describe(
         warnings.append("CLOCK_STARTS_OVER")
     if has_captions_inside(first):
         warnings.append("CAPTIONS_IN_FRAMES")
-    declared_s = _declared_s(container)
+    declared_s = declared_s_of(container)
     latest_start_s = max(first_pts * time_base, audio.start_s if audio is not None else begin_s)
-    if _falls_short(begin_s, latest_start_s, max(end_s, captions_end_s), declared_s, demuxer):
+    if falls_short(begin_s, latest_start_s, max(end_s, captions_end_s), declared_s, demuxer):
         warnings.append("SHORTER_THAN_DECLARED")
     rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
     return SourceInfo(
@@ -200,15 +260,15 @@ def _describe_audio_only(
     container: Any, audio_packets: AudioPackets | None, warnings: list[str], demuxer: str
 ) -> SourceInfo:
     """Describe an audio-only recording; its clock is that of the audio."""
-    audio = _audio(audio_packets)
+    audio = audio_packets.source() if audio_packets is not None else None
     if audio_packets is None or audio is None or audio.end_s <= audio.start_s:
         raise InputRejectedError(
             code="DAMAGED",
             message=f"The file is damaged: it contains only audio, and none of it can be decoded. {CHECK_AND_EXPORT}",
         )
     check_span(audio.end_s - audio.start_s)
-    declared_s = _declared_s(container)
-    if _falls_short(audio.start_s, audio.start_s, audio.end_s, declared_s, demuxer):
+    declared_s = declared_s_of(container)
+    if falls_short(audio.start_s, audio.start_s, audio.end_s, declared_s, demuxer):
         warnings.append("SHORTER_THAN_DECLARED")
     time_base = Fraction(audio_packets.stream.time_base)
     return SourceInfo(
@@ -237,43 +297,6 @@ def _describe_audio_only(
         audio=audio,
         declared_duration_s=declared_s,
         warnings=tuple(warnings),
-    )
-
-
-def _declared_s(container: Any) -> float:
-    return float(container.duration / av.time_base) if container.duration else 0.0
-
-
-def _falls_short(begin_s: Fraction, latest_start_s: Fraction, end_s: Fraction, declared_s: float, demuxer: str) -> bool:
-    found_s = end_s - begin_s
-    if demuxer == "mov":
-        # libav counts a fragmented stream's duration from time 0, and its start once more (measured).
-        found_s = end_s - min(begin_s, Fraction(0)) + latest_start_s - begin_s
-    return declared_s > found_s * Fraction(21, 20) + 2
-
-
-def _end(times: Sequence[int], last: tuple[int, int] | None, stream: Any) -> int:
-    """Return when the last frame ends, from its own duration or else the median frame distance."""
-    if last is not None and last[0] == times[-1] and last[1] > 0:
-        return sum(last)
-    if len(times) > 1:
-        distances = sorted(later - earlier for earlier, later in itertools.pairwise(times))
-        return times[-1] + distances[len(distances) // 2]
-    rate = Fraction(stream.average_rate or 25)
-    return times[-1] + max(1, round(1 / rate / Fraction(stream.time_base)))
-
-
-def _audio(audio_packets: AudioPackets | None) -> AudioSource | None:
-    if audio_packets is None or audio_packets.start is None or not audio_packets.decodes:
-        return None
-    time_base, codec = Fraction(audio_packets.stream.time_base), audio_packets.stream.codec_context
-    return AudioSource(
-        stream=audio_packets.stream.index,
-        codec=codec.name,
-        channels=codec.channels,
-        sample_rate_hz=codec.sample_rate,
-        start_s=audio_packets.start * time_base,
-        end_s=audio_packets.end * time_base,
     )
 
 

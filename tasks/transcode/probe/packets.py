@@ -9,14 +9,17 @@ import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av.error
 
 from ..errors import InputRejectedError
 from ..sandbox.limits import MAX_FRAMES
-from ..source import KeyFrame, Stretch
+from ..source import AudioSource, KeyFrame, Stretch
 from .positions import Positions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
 """Advice for the owner of a damaged file."""
@@ -58,6 +61,8 @@ class VideoPackets:
         self.repeated = 0
         """Number of packets whose dts is before the latest dts: the clock started over."""
         self._latest_dts: int | None = None
+        self._position: int | None = None
+        """Of the latest packet that had one: those without begin in the same packet of the container."""
 
     def take(self, packet: Any) -> None:
         """Process one packet of the stream, or the empty packet at the end.
@@ -66,6 +71,8 @@ class VideoPackets:
         """
         pts = packet.pts if packet.pts is not None else packet.dts
         self.positions.take(packet)
+        if packet.pos is not None and packet.pos >= 0:
+            self._position = packet.pos
         if self.first is None and (pts is not None or self._untimed_first is None):
             self._decode(packet)
         self._follow_clock(packet.dts)
@@ -74,7 +81,7 @@ class VideoPackets:
                 self._untimed_durations.append(max(0, _duration_of(packet)))
             return
         if packet.is_keyframe:
-            self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts)))
+            self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts), self._position))
         if not packet.is_discard:
             self.early += self.first is not None and pts < self.first_pts
             self.times.append(pts)
@@ -97,6 +104,16 @@ class VideoPackets:
         self.first = self._untimed_first
         *self.times, _ = itertools.accumulate(self._untimed_durations, initial=0)
         self.last = (self.times[-1], self._untimed_durations[-1])
+
+    def end(self, times: Sequence[int]) -> int:
+        """Return when the last frame of `times` ends, from its own duration or else the median frame distance."""
+        if self.last is not None and self.last[0] == times[-1] and self.last[1] > 0:
+            return sum(self.last)
+        if len(times) > 1:
+            distances = sorted(later - earlier for earlier, later in itertools.pairwise(times))
+            return times[-1] + distances[len(distances) // 2]
+        rate = Fraction(self.stream.average_rate or 25)
+        return times[-1] + max(1, round(1 / rate / Fraction(self.stream.time_base)))
 
     def _follow_clock(self, dts: int | None) -> None:
         if dts is None:
@@ -164,6 +181,20 @@ class AudioPackets:
             self._breaks.append((self.end, pts))
         self.start = pts if self.start is None else min(self.start, pts)
         self.end = max(self.end, pts + _duration_of(packet))
+
+    def source(self) -> AudioSource | None:
+        """Return the description; None if none of the audio decodes."""
+        if self.start is None or not self.decodes:
+            return None
+        time_base, codec = Fraction(self.stream.time_base), self.stream.codec_context
+        return AudioSource(
+            stream=self.stream.index,
+            codec=codec.name,
+            channels=codec.channels,
+            sample_rate_hz=codec.sample_rate,
+            start_s=self.start * time_base,
+            end_s=self.end * time_base,
+        )
 
     def stretches(self, time_base: Fraction) -> tuple[Stretch, ...]:
         """Return the stretches of the audio, timed in another time base."""
