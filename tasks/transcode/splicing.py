@@ -31,7 +31,7 @@ rounding, as at the beginning and end of a recording (planning).
 """
 
 _INTERLEAVED_BYTES = 16 * 1024 * 1024
-"""Streams whose clocks start over within so many bytes do so together: 2 s at 64 Mbit/s."""
+"""Streams whose clocks start over no further apart than this do so together: 2 s at 64 Mbit/s."""
 
 _MAX_SPLICES = 500
 """Of one stream. A title of a DVD has some dozens of cells; more are a damaged clock."""

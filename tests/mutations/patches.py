@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.mutations.backlog_patches import BACKLOG_PATCHES
 from tests.mutations.broker_patches import BROKER_PATCHES
+from tests.mutations.clock_patches import CLOCK_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
 from tests.mutations.cost_patches import COST_PATCHES
@@ -44,6 +45,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *METRICS_PATCHES,
             *GROWING_PATCHES,
             *STILL_PATCHES,
+            *CLOCK_PATCHES,
             *COST_PATCHES,
             *CONTAINER_PATCHES,
             *FETCH_PATCHES,
