@@ -19,6 +19,8 @@ SOURCE_WARNINGS = {
     "CLOCK_STARTS_OVER": "The timestamps start over partway through the file, as happens when recordings are "
     "concatenated as plain files; what follows may be missing. Please join the recordings with a video editor, "
     "or upload them one by one.",
+    "AUDIO_CUT": "The timestamps of the audio are damaged: it continues more than an hour after the end of the video. "
+    "That part was left out. If audio is missing, please export the video again as an MP4 file, and upload that.",
     "PART_LEFT_OUT": "A part of the file has other streams than the rest, and was left out: about {}. "
     "To keep it, please export the whole video again as an MP4 file, and upload that.",
     "CAPTIONS_CUT": "The file contains more captions than we can take, so some were left out. "

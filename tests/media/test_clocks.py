@@ -154,6 +154,9 @@ def test_longer_audio_of_a_recording_is_kept_when_the_clock_starts_over(tmp_path
     assert _tone_starts_s(done) == pytest.approx([5, 4 + held / 30 + 1], abs=0.06)
 
 
+_FLV_AUDIO = 8
+
+
 def _under_other_ids(path: Path, begin_s: float, *options: str) -> Path:
     """Write a recording of 4 s whose streams have other identifiers than ffmpeg's first ones."""
     if path.suffix == ".ts":
@@ -192,3 +195,17 @@ def test_warning_names_the_span_when_streams_under_other_identifiers_are_left_ou
     path.write_bytes(usual + other + (usual if order == "between" else b""))
     assert probe_source(path).warnings == (f"PART_LEFT_OUT {span}",)
     assert span in describe_warning(f"PART_LEFT_OUT {span}")["message"]
+
+
+def test_audio_is_cut_with_a_warning_when_its_last_packet_is_hours_late(tmp_path: Path, transcode: Transcode) -> None:
+    source = _beep(tmp_path / "a.flv", *CLOSED)
+    content = bytearray(source.read_bytes())
+    # The last tag of audio (Adobe FLV 10.1, E.4.1): its time is in milliseconds, the highest byte last.
+    at = len(content) - 4 - int.from_bytes(content[-4:], "big")
+    while content[at] != _FLV_AUDIO:
+        at -= 4 + int.from_bytes(content[at - 4 : at], "big")
+    content[at + 4 : at + 8] = bytes([0x80, 0, 0, 0])
+    source.write_bytes(content)
+    done = transcode(source)
+    assert read_numbers(done.joined(done.rungs[0]), done.plan) == list(range(120))
+    assert done.plan.warnings == ("AUDIO_CUT",)

@@ -35,7 +35,7 @@ from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
 from .positions import UnreadParts
 from .sample_index import has_sample_index
 from .source_file import SourceFile
-from .streams import choose_audio, choose_video, has_captions_inside, is_upright, sample_aspect
+from .streams import audio_warnings, choose_audio, choose_video, has_captions_inside, is_upright, sample_aspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -207,7 +207,7 @@ def _describe(
     if container.start_time is not None:
         check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
     check_size(first)
-    audio = audio_packets.source() if audio_packets is not None else None
+    audio = audio_packets.source(end * time_base) if audio_packets is not None else None
     begin_s, end_s = first_pts * time_base, end * time_base
     if audio is not None and begin_s - min(video.times) * time_base > _LONG_BROKEN_START_S:
         # The audio of the undecodable frames at the start is dropped with them.
@@ -216,8 +216,7 @@ def _describe(
         # Audio that begins before the video or outlasts it is kept; a frame is held meanwhile.
         begin_s, end_s = min(begin_s, audio.start_s), max(end_s, audio.end_s)
         check_span(end_s - begin_s)
-    if container.streams.audio and audio is None:
-        warnings.append("AUDIO_UNREADABLE")
+    warnings += audio_warnings(container, audio_packets, audio)
     if video.repeated > _FEW_EARLY_FRAMES:
         warnings.append("CLOCK_STARTS_OVER")
     if has_captions_inside(first):

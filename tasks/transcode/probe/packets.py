@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import av.error
 
 from ..errors import InputRejectedError
-from ..sandbox.limits import MAX_FRAMES
+from ..sandbox.limits import MAX_FRAMES, MAX_GAP_S
 from ..source import AudioSource, KeyFrame, Stretch
 from .positions import Positions
 
@@ -150,6 +150,8 @@ class AudioPackets:
         self.start: int | None = None
         self.end = 0
         self.decodes = False
+        self.is_cut = False
+        """Whether `source` left something out."""
         self._tries = 0
         self._breaks: list[tuple[int, int]] = []
         """Ends and starts of the stretches without audio that are longer than a minute."""
@@ -182,19 +184,29 @@ class AudioPackets:
         self.start = pts if self.start is None else min(self.start, pts)
         self.end = max(self.end, pts + _duration_of(packet))
 
-    def source(self) -> AudioSource | None:
-        """Return the description; None if none of the audio decodes."""
+    def source(self, video_end_s: Fraction | None = None) -> AudioSource | None:
+        """Return the description; None if none of the audio decodes.
+
+        Audio after the end of the video and after a break of more than an hour is left out: its times are damaged.
+        """
         if self.start is None or not self.decodes:
             return None
         time_base, codec = Fraction(self.stream.time_base), self.stream.codec_context
+        end = self.end if video_end_s is None else self._end_in_time(video_end_s / time_base)
+        self.is_cut = end < self.end
         return AudioSource(
             stream=self.stream.index,
             codec=codec.name,
             channels=codec.channels,
             sample_rate_hz=codec.sample_rate,
             start_s=self.start * time_base,
-            end_s=self.end * time_base,
+            end_s=end * time_base,
         )
+
+    def _end_in_time(self, video_end: Fraction) -> int:
+        most = MAX_GAP_S / Fraction(self.stream.time_base)
+        late = (end for end, start in self._breaks if start > video_end and start - end > most)
+        return min(late, default=self.end)
 
     def stretches(self, time_base: Fraction) -> tuple[Stretch, ...]:
         """Return the stretches of the audio, timed in another time base."""

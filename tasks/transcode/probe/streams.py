@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import struct
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av.logging
 
 from .packets import AudioPackets, VideoPackets
+
+if TYPE_CHECKING:
+    from ..source import AudioSource
 
 _MAX_SAMPLE_ASPECT = 16
 
@@ -52,6 +55,16 @@ def choose_audio(container: Any, video: VideoPackets | None) -> AudioPackets | N
         best = container.streams.best("audio", related=video.stream)
         chosen = best if best in streams else chosen
     return AudioPackets(chosen)
+
+
+def audio_warnings(container: Any, packets: AudioPackets | None, audio: AudioSource | None) -> list[str]:
+    """Return the codes of warnings about audio that is left out."""
+    warnings = []
+    if container.streams.audio and audio is None:
+        warnings.append("AUDIO_UNREADABLE")
+    if packets is not None and packets.is_cut:
+        warnings.append("AUDIO_CUT")
+    return warnings
 
 
 def codec_name(container: Any, stream: Any) -> str:
