@@ -17,7 +17,7 @@ TICKS_PER_S = 90_000
 """ISO/IEC 13818-1, 2.4.3.7; libav uses it for both formats."""
 
 _CYCLE_TICKS = 2**33
-"""Timestamps have 33 bits. libav may add this to some of them, depending on where reading starts."""
+"""Timestamps have 33 bits. libav adds this to those that are more than a minute lower than the first one."""
 
 _BACK_TICKS = TICKS_PER_S
 """A clock that goes back by more has started over. Less is a fault of the multiplexer."""

@@ -118,9 +118,11 @@ def test_everything_is_shown_when_the_clock_starts_over(kind: str, tmp_path: Pat
     assert Plan.from_json(json.loads(json.dumps(done.plan.to_json()))) == done.plan
 
 
-def test_units_start_inside_the_file_when_the_clock_starts_over(tmp_path: Path) -> None:
-    source = _joined(tmp_path / "a.ts", CLOSED, [0, 0])
+@pytest.mark.parametrize("begins_s", [[0, 0], [5000, 0]], ids=["at the same time", "at an earlier time"])
+def test_units_start_inside_the_file_when_the_clock_starts_over(begins_s: list[float], tmp_path: Path) -> None:
+    source = _joined(tmp_path / "a.ts", CLOSED, begins_s)
     plan = make_plan(probe_source(source), SMALL, threads=1)
+    # Without the file's start, from which any unit can be made.
     unit = dataclasses.replace(plan.video_units[-1], seeks_s=())
     plan = dataclasses.replace(plan, video_units=(*plan.video_units[:-1], unit))
     encoded(source, plan, len(plan.video_units) - 1, tmp_path / "unit")

@@ -18,16 +18,6 @@ CLOCK_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_CLOCKS}::test_everything_is_shown_when_the_clock_starts_over[cells of a DVD]",),
     ),
     Patch(
-        name="times are not reduced to the cycle of the clock",
-        promise=2,
-        file=_SPLICING,
-        old="mod({name}{shift}-({self.base}),{_CYCLE_TICKS})+({self.base})",
-        new="{name}{shift}",
-        tests=(
-            f"{_CLOCKS}::test_everything_is_shown_when_the_clock_starts_over[a second recording of an earlier time]",
-        ),
-    ),
-    Patch(
         name="audio of a new clock overlaps the audio before it",
         promise=2,
         file=_SPLICING,
