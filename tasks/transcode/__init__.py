@@ -45,7 +45,8 @@ from .probe.probe import probe_source
 from .sandbox.read_guard import HOLE_READ, READS_UNWATCHED, can_guard_reads
 from .sandbox.walls import Walls, landlock_abi, try_walls
 from .source import AudioSource, KeyFrame, SourceInfo
-from .source_warnings import SOURCE_WARNINGS, warning_messages
+from .source_warnings import SOURCE_WARNINGS
+from .source_warnings import describe as describe_warning
 from .verify.decode import verify_media
 from .verify.objects import BadPlaylist, BadUnit, verify_playlists, verify_publication
 
@@ -96,6 +97,7 @@ __all__ = [
     "build_publication",
     "can_guard_reads",
     "check_cost",
+    "describe_warning",
     "encode_audio",
     "encode_cost_s",
     "encode_video",
@@ -115,6 +117,5 @@ __all__ = [
     "verify_media",
     "verify_playlists",
     "verify_publication",
-    "warning_messages",
     "with_reads",
 ]

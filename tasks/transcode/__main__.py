@@ -17,7 +17,7 @@ from .cli.profile_option import PROFILE_HELP, profile_option
 from .cli.progress_line import ProgressLine
 from .errors import InputRejectedError, StoppedError, TranscodeError
 from .sandbox.privacy import hide_process
-from .source_warnings import warning_messages
+from .source_warnings import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,8 +141,8 @@ def _transcode(options: argparse.Namespace, stop: threading.Event) -> None:
         _print(f"Reading {options.source}")
         run = start_run(options.source, options.folder, options.profile, threads=options.threads, stop=stop)
         _print(_run_summary(run))
-        for code, message in warning_messages(run.plan.warnings, run.plan.sizes):
-            _print(f"Note: {message} [{code}]")
+        for warning in map(describe, run.plan.warnings):
+            _print(f"Note: {warning['message']} [{warning['code']}]")
         line = ProgressLine(run, sys.stderr)
         try:
             publication = finish_run(

@@ -13,6 +13,7 @@ from .audio.level import AudioLevel
 from .byte_ranges import ByteRanges
 from .captions import CaptionSource
 from .chapters import ChapterMark
+from .splicing import Splicing
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class KeyFrame:
     pts: int
     seek: int
     """The smaller of its pts and dts: the seek target that makes a demuxer land on this packet."""
+    position: int | None = None
+    """Of its first byte in the file; None if it is not known."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,10 @@ class SourceInfo:
     """The whole video stream; empty if it is not known where its packets are."""
     audio_stretches: tuple[Stretch, ...] = ()
     """The whole audio stream; empty if it is not known where its packets are."""
+    splicing: Splicing | None = None
+    """What was done to all times here, if the file's clock starts over."""
+    merges_streams: bool = False
+    """Whether streams of a transport stream continue under other packet identifiers (PIDs)."""
 
     @property
     def has_video(self) -> bool:
@@ -192,7 +199,7 @@ class SourceInfo:
         form["shapes"] = [
             [each.pts, each.shape.width_px, each.shape.height_px, str(each.shape.sample_aspect)] for each in self.shapes
         ]
-        form["keys"] = [[key.pts, key.seek] for key in self.keys]
+        form["keys"] = [[key.pts, key.seek, key.position] for key in self.keys]
         for name in ("stretches", "audio_stretches"):
             form[name] = [[each.dts, each.ranges] for each in getattr(self, name)]
         if self.audio is not None:
@@ -212,7 +219,7 @@ class SourceInfo:
                 "time_base": Fraction(form["time_base"]),
                 "sample_aspect": Fraction(form["sample_aspect"]),
                 "declared_rates": tuple(Fraction(rate) for rate in form["declared_rates"]),
-                "keys": tuple(KeyFrame(pts, seek) for pts, seek in form["keys"]),
+                "keys": tuple(KeyFrame(*key) for key in form["keys"]),
                 "frame_pts": tuple(form["frame_pts"]),
                 "audio": audio,
                 "warnings": tuple(form["warnings"]),
@@ -224,6 +231,7 @@ class SourceInfo:
                 "crop_px": tuple(form["crop_px"]),
                 "stretches": _stretches(form["stretches"]),
                 "audio_stretches": _stretches(form["audio_stretches"]),
+                "splicing": Splicing.from_json(form["splicing"]),
                 "captions": tuple(CaptionSource.from_json(each) for each in form["captions"]),
                 "chapters": tuple(ChapterMark(*mark) for mark in form["chapters"]),
             }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from fractions import Fraction
 
 SOURCE_WARNINGS = {
     "READING_BROKE_OFF": "The file is damaged partway through; everything before the damage was kept. "
@@ -17,6 +19,10 @@ SOURCE_WARNINGS = {
     "CLOCK_STARTS_OVER": "The timestamps start over partway through the file, as happens when recordings are "
     "concatenated as plain files; what follows may be missing. Please join the recordings with a video editor, "
     "or upload them one by one.",
+    "AUDIO_CUT": "The timestamps of the audio are damaged: it continues more than an hour after the end of the video. "
+    "That part was left out. If audio is missing, please export the video again as an MP4 file, and upload that.",
+    "PART_LEFT_OUT": "A part of the file has other streams than the rest, and was left out: about {}. "
+    "To keep it, please export the whole video again as an MP4 file, and upload that.",
     "CAPTIONS_CUT": "The file contains more captions than we can take, so some were left out. "
     "Please check the captions in the file.",
     "CAPTIONS_IN_FRAMES": "The video has captions inside its frames (CEA-608 or CEA-708), which are left out. "
@@ -33,13 +39,28 @@ SOURCE_WARNINGS = {
     "only the outer chapters of one list were kept. To keep others, please put all of them into one plain list.",
     "CHAPTERS_MISTIMED": "Some chapters were left out, because they are outside the video "
     "or begin at the same time as another one. Please check the times of the chapters in the file.",
-    "SIZE_CHANGES": "The frames change their size or shape on the way ({sizes}), as in calls and on phones that are "
+    "SIZE_CHANGES": "The frames change their size or shape on the way ({}), as in calls and on phones that are "
     "turned. The video has the size that most of it has, and black bars where the shape is another. "
     "If you do not want that, please record or export it in one size.",
 }
-"""Messages by code; probe and planning report only the codes."""
+"""Messages by code, in which a detail may have its place: probe and planning report only codes and details."""
 
 
-def warning_messages(codes: Iterable[str], sizes: str) -> list[tuple[str, str]]:
-    """Return pairs of code and message; `sizes` are those of the frames in words, if they change."""
-    return [(code, SOURCE_WARNINGS[code].format(sizes=sizes)) for code in codes]
+def with_detail(code: str, detail: str) -> str:
+    """Return a code as probe and planning report it, with a detail: `SIZE_CHANGES 320 x 180, 640 x 360`."""
+    return f"{code} {detail}"
+
+
+def with_spans(code: str, spans_s: Iterable[tuple[Fraction, Fraction]]) -> str:
+    """Return a code as the probe reports it, with spans of time as its detail: `CODE 0:00:12 to 0:00:18`."""
+    return with_detail(code, ", ".join(f"{_clock(start_s)} to {_clock(end_s)}" for start_s, end_s in spans_s))
+
+
+def describe(warning: str) -> dict[str, str]:
+    """Return code and message of a warning that the probe reported."""
+    code, _, detail = warning.partition(" ")
+    return {"code": code, "message": SOURCE_WARNINGS[code].format(detail)}
+
+
+def _clock(time_s: Fraction) -> str:
+    return str(timedelta(seconds=round(time_s)))

@@ -109,6 +109,16 @@ def test_file_is_rejected_when_it_has_neither_video_nor_audio(tmp_path: Path) ->
     assert _rejection(tmp_path / "captions.mp4").code == "NOTHING_TO_PLAY"
 
 
+@pytest.mark.parametrize(("tag", "name"), [(b"ac-4", "AC-4"), (b"mhm1", "MPEG-H 3D Audio"), (b"xq9z", "xq9z")])
+def test_rejection_names_the_codec_when_there_is_only_audio_without_a_decoder(
+    tag: bytes, name: str, tmp_path: Path
+) -> None:
+    path = make_clip(tmp_path / "a.mp4", codec=("-vn",), audio_s=1)
+    path.write_bytes(path.read_bytes().replace(b"mp4a", tag).replace(b"esds", b"free"))
+    rejection = _rejection(path)
+    assert (rejection.code, f"({name})" in rejection.message) == ("UNKNOWN_CODEC", True)
+
+
 def test_existing_part_is_used_when_a_faststart_file_is_truncated(tmp_path: Path) -> None:
     whole = make_clip(tmp_path / "whole.mp4", frames=240, extra=("-movflags", "+faststart"))
     cut = tmp_path / "cut.mp4"

@@ -50,8 +50,7 @@ def test_ladder_follows_most_of_the_video_when_its_size_changes(kind: str, tmp_p
     assert starts_s == pytest.approx([0, 1, 3], abs=0.05)
     plan = make_plan(source, SMALL, threads=1)
     assert [(rung.width_px, rung.height_px) for rung in plan.rungs] == [(320, 180), (142, 80), (106, 60)]
-    assert plan.warnings == ("SIZE_CHANGES",)
-    assert plan.sizes == "160 x 90, 320 x 180, 180 x 320"
+    assert plan.warnings == ("SIZE_CHANGES 160 x 90, 320 x 180, 180 x 320",)
     assert not plan.plays_directly
 
 
@@ -105,7 +104,7 @@ def test_frames_get_bars_when_only_their_pixels_change(tmp_path: Path, transcode
     )
     done = transcode(join(tmp_path / "a.mpg", pieces, MPEG2))
     assert (done.plan.rungs[0].width_px, done.plan.rungs[0].height_px) == (256, 144)
-    assert done.plan.sizes == "192 x 144, 256 x 144"
+    assert done.plan.warnings == ("SIZE_CHANGES 192 x 144, 256 x 144",)
     for at_s, bars_px in ((0.25, 64), (1.5, 0), (2.75, 64)):
         lying = lying_at(done, at_s)
         assert lying.bars == pytest.approx((bars_px, 0), abs=3)
@@ -117,7 +116,7 @@ def test_frames_stay_upright_when_a_turned_track_changes_its_size(tmp_path: Path
     ffmpeg("-display_rotation", "90", "-i", str(joined), "-c", "copy", str(tmp_path / "a.mp4"))
     done = transcode(tmp_path / "a.mp4")
     assert (done.plan.rungs[0].width_px, done.plan.rungs[0].height_px) == (180, 320)
-    assert done.plan.sizes == "90 x 160, 180 x 320, 320 x 180"
+    assert done.plan.warnings == ("SIZE_CHANGES 90 x 160, 180 x 320, 320 x 180",)
     assert lying_at(done, 2).bars == (0, 0)
     turned = lying_at(done, 3.5)
     assert turned.bars == pytest.approx((0, 320 - 102), abs=3)

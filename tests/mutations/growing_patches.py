@@ -150,8 +150,8 @@ GROWING_PATCHES: tuple[Patch, ...] = (
         name="audio whose format changes is mixed at another level",
         promise=2,
         file="tasks/transcode/encode/audio.py",
-        old='"pcm_f32le",',
-        new='"pcm_s16le",',
+        old='"pcm_f32le"),',
+        new='"pcm_s16le"),',
         tests=(f"{_AUDIO}::test_audio_has_the_same_frames_in_two_units_when_its_format_changes_in_the_second",),
     ),
     Patch(

@@ -8,6 +8,7 @@ from tests.mutations.audio_patches import AUDIO_PATCHES
 from tests.mutations.backlog_patches import BACKLOG_PATCHES
 from tests.mutations.broker_patches import BROKER_PATCHES
 from tests.mutations.chapter_patches import CHAPTER_PATCHES
+from tests.mutations.clock_patches import CLOCK_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
 from tests.mutations.cost_patches import COST_PATCHES
@@ -50,6 +51,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *AUDIO_PATCHES,
             *CHAPTER_PATCHES,
             *SIZE_PATCHES,
+            *CLOCK_PATCHES,
             *COST_PATCHES,
             *CONTAINER_PATCHES,
             *FETCH_PATCHES,

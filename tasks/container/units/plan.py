@@ -18,11 +18,11 @@ from ...transcode import (
     ProfileError,
     SourceInfo,
     check_cost,
+    describe_warning,
     encode_cost_s,
     make_plan,
     probe_source,
     profile_from_json,
-    warning_messages,
     with_reads,
 )
 from ..context import ContainerContext
@@ -45,7 +45,7 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
     plan = plan_for(source, profile)
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
     plan = with_reads(plan, source, path, stop=context.stop, reading=reading)
-    notes = [message for _, message in warning_messages(plan.warnings, plan.sizes)]
+    notes = [describe_warning(warning)["message"] for warning in plan.warnings]
     context.database(
         partial(
             finish_plan,

@@ -16,7 +16,7 @@ from ..mp4.moof import Sample, build_moof
 from ..outputs import UnitOutput
 from ..sandbox.ffmpeg import input_arguments, output_argument, run_ffmpeg
 from ..sandbox.limits import encode_limits
-from .filters import audio_graph
+from .filters import audio_graph, splicing_arguments
 from .stills import describe_still, still_arguments
 from .video import check_engine
 
@@ -65,7 +65,7 @@ def encode_audio(
     try:
         file = encoder.encode(path, plan.demuxer, plan.audio, present)
     except _FormatChangedError:
-        file = encoder.encode_via_pcm(path, plan.demuxer, plan.audio, present)
+        file = encoder.encode_via_pcm(path, plan.audio, present)
     progress(round(plan.audio_end_s(index) * 1000))
     posters = [] if plan.rungs else [describe_still(output_dir, "poster")]
     return UnitOutput(unit.key, (file, *posters), encoder.cpu_s)
@@ -109,14 +109,14 @@ class _AudioEncoder:
         finally:
             unsegmented.unlink(missing_ok=True)
 
-    def encode_via_pcm(self, path: Path, demuxer: str, audio: AudioPlan, present: ByteRanges | None) -> MediaFile:
+    def encode_via_pcm(self, path: Path, audio: AudioPlan, present: ByteRanges | None) -> MediaFile:
         """Decode everything to samples of one format, then encode those. Raises the same errors as `encode`.
 
         They are what `encode` has up to the change: an earlier unit may end there.
         """
         samples = self._output_dir / "audio.samples"
         try:
-            arguments = _pcm_arguments(path, demuxer, audio, samples)
+            arguments = _pcm_arguments(path, self._plan, audio, samples)
             self._ffmpeg(path, arguments, output_bps=8 * _SAMPLE_BYTES * audio.sample_rate_hz, present=present)
             return self.encode(samples, _SAMPLES_FORMAT, replace(audio, stream=0, downmix=""))
         finally:
@@ -163,28 +163,21 @@ _SAMPLE_BYTES = 2 * 4
 """Of both channels. Floating point as in `audio_graph`: ffmpeg mixes surround to integers at a lower level."""
 
 
-def _pcm_arguments(path: Path, demuxer: str, audio: AudioPlan, samples: Path) -> list[str]:
+def _pcm_arguments(path: Path, plan: Plan, audio: AudioPlan, samples: Path) -> list[str]:
     return [
-        *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, demuxer)),
-        *(
-            "-map",
-            f"0:{audio.stream}",
-            *(["-af", audio.downmix] if audio.downmix else []),
-            "-ac",
-            "2",
-            "-ar",
-            str(audio.sample_rate_hz),
-            "-c:a",
-            "pcm_f32le",
-        ),
+        *("-progress", "pipe:1", "-stats_period", "1", "-copyts"),
+        *(*splicing_arguments(plan, audio.stream, str(audio.stream)), *input_arguments(path, plan.demuxer)),
+        *("-map", f"0:{audio.stream}", *(["-af", audio.downmix] if audio.downmix else [])),
+        *("-ac", "2", "-ar", str(audio.sample_rate_hz), "-c:a", "pcm_f32le"),
         *("-f", _SAMPLES_FORMAT, str(samples)),
     ]
 
 
 def _arguments(path: Path, demuxer: str, plan: Plan, graph: str, output_dir: Path) -> list[str]:
-    bit_rate_bps = plan.audio.bit_rate_bps if plan.audio else 0
+    bit_rate_bps, stream = (plan.audio.bit_rate_bps, plan.audio.stream) if plan.audio else (0, 0)
+    splicing = [] if demuxer == _SAMPLES_FORMAT else splicing_arguments(plan, stream, str(stream))
     return [
-        *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *input_arguments(path, demuxer)),
+        *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *splicing, *input_arguments(path, demuxer)),
         *("-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[audio]"),
         *("-c:a", "aac", "-b:a", str(bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),

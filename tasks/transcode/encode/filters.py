@@ -41,14 +41,29 @@ def end_encoded_frame(plan: Plan, unit: VideoUnit) -> int:
     return min(plan.frames, unit.end_frame + plan.look_ahead_frames)
 
 
-def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
-    """Return the graph for a unit.
+def video_specifier(plan: Plan, start_byte: int) -> str:
+    """Return ffmpeg's specifier of the video stream if reading starts at an offset in the file."""
+    return f"i:{plan.splicing.video_id}" if plan.splicing and start_byte else str(plan.stream)
+
+
+def splicing_arguments(plan: Plan, stream: int, specifier: str, start_byte: int = 0) -> list[str]:
+    """Return the arguments for an input that make one clock of several; none if there is only one."""
+    merging = ["-merge_pmt_versions", "1"] if plan.merges_streams else []
+    if plan.splicing is None:
+        return merging
+    filter_text = plan.splicing.filter_text(stream, start_byte)
+    start = ["-skip_initial_bytes", str(start_byte)] if start_byte else []
+    return [*merging, *start, f"-bsf:{specifier}", filter_text]
+
+
+def video_graph(plan: Plan, unit: VideoUnit, start_byte: int = 0) -> VideoGraph:
+    """Return the graph for a unit, with reading from an offset in the file.
 
     Each rung is scaled from the next larger one, which costs less than scaling from the source.
     """
     poster = plan.poster_frame if unit.first_frame <= plan.poster_frame < unit.end_frame else None
     sprite = make_sprite(plan.thumbnails, unit.first_frame, unit.end_frame)
-    chains = [_grid_chain(plan, unit)]
+    chains = [_grid_chain(plan, unit, video_specifier(plan, start_byte))]
     for index, rung in enumerate(plan.rungs):
         last = index == len(plan.rungs) - 1
         labels = [f"[v{index}]", "[check]" if last else f"[n{index}]"]
@@ -75,7 +90,7 @@ def video_graph(plan: Plan, unit: VideoUnit) -> VideoGraph:
     )
 
 
-def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
+def _grid_chain(plan: Plan, unit: VideoUnit, specifier: str) -> str:
     first, end = first_encoded_frame(plan, unit), end_encoded_frame(plan, unit)
     rate = f"{plan.rate.numerator}/{plan.rate.denominator}"
     # Show the first frame from time 0 on: the audio may begin earlier, or the decoder may return
@@ -86,7 +101,7 @@ def _grid_chain(plan: Plan, unit: VideoUnit) -> str:
     # only one.
     on_grid = f"fps={rate}:round=near:eof_action=pass{from_zero}"
     fit, turn = (fit_filters(plan, plan.fit), turn_filters(plan.fit)) if plan.fit else ([], [])
-    steps = [f"[0:{plan.stream}]setpts=PTS-({plan.first_pts})", _WITHOUT_MATRIX, *fit, *deinterlace, *turn, on_grid]
+    steps = [f"[0:{specifier}]setpts=PTS-({plan.first_pts})", _WITHOUT_MATRIX, *fit, *deinterlace, *turn, on_grid]
     if end > plan.last_source_frame:
         # Repeat the last frame for its own duration and until the audio ends.
         steps.append("tpad=stop=-1:stop_mode=clone")

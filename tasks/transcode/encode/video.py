@@ -14,7 +14,7 @@ from ..plan.plan import segment_starts
 from ..plan.thumbnails import make_sprite
 from ..sandbox.ffmpeg import engine_id, input_arguments, output_argument, run_ffmpeg
 from ..sandbox.limits import encode_limits
-from .filters import end_encoded_frame, first_encoded_frame, video_graph
+from .filters import end_encoded_frame, first_encoded_frame, splicing_arguments, video_graph, video_specifier
 from .stills import describe_still, still_arguments
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ def encode_video(
             # Also after a failure: otherwise a full disk would stay full.
             cleanup.callback(_uncut_path(output_dir, rung).unlink, missing_ok=True)
         cpu_s = 0.0
-        for seek_s in (None,) if from_beginning else unit.seeks_s:
+        for place in (None,) if from_beginning else unit.places:
             checks.clear()
             with suppress(_StartedTooLateError):
                 cpu_s += run_ffmpeg(
-                    _arguments(path, plan, unit, seek_s, output_dir),
-                    limits=_limits(plan, unit, seek_s),
+                    _arguments(path, plan, unit, place, output_dir),
+                    limits=_limits(plan, unit, place),
                     on_line=checks.take,
                     on_wait=report,
                     on_restart=checks.clear,
@@ -179,10 +179,10 @@ class _FrameChecks:
         return SeamSums(tuple(sums), tuple(sums.values()))
 
 
-def _limits(plan: Plan, unit: VideoUnit, seek_s: str | None) -> ChildLimits:
+def _limits(plan: Plan, unit: VideoUnit, place: int | str | None) -> ChildLimits:
     first = first_encoded_frame(plan, unit)
-    # A later seek than the first is to an earlier place: at the worst, to the file's start.
-    skipped = unit.skipped_frames if seek_s == unit.seeks_s[0] else first
+    # A later place than the first is an earlier one in the file: at the worst, its start.
+    skipped = unit.skipped_frames if place == unit.places[0] else first
     return encode_limits(
         media_s=float((end_encoded_frame(plan, unit) - first) / plan.rate),
         skipped_s=float(skipped / plan.rate),
@@ -191,12 +191,14 @@ def _limits(plan: Plan, unit: VideoUnit, seek_s: str | None) -> ChildLimits:
     )
 
 
-def _arguments(path: Path, plan: Plan, unit: VideoUnit, seek_s: str | None, output_dir: Path) -> list[str]:
-    graph = video_graph(plan, unit)
-    seek = () if seek_s is None else ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", seek_s)
+def _arguments(path: Path, plan: Plan, unit: VideoUnit, place: int | str | None, output_dir: Path) -> list[str]:
+    start_byte = place if isinstance(place, int) else 0
+    graph = video_graph(plan, unit, start_byte)
+    seek = ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", place) if isinstance(place, str) else ()
     arguments = [
+        *("-copyts", *seek, *splicing_arguments(plan, plan.stream, video_specifier(plan, start_byte), start_byte)),
         # The graph turns frames, and fits those of other sizes.
-        *("-copyts", *seek, "-threads", str(plan.threads), "-reinit_filter", "0", "-noautorotate"),
+        *("-threads", str(plan.threads), "-reinit_filter", "0", "-noautorotate"),
         *input_arguments(path, plan.demuxer),
         *("-filter_complex_threads", "1", "-filter_complex", graph.text),
     ]

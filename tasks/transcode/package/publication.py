@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..captions import WEBVTT_CONTENT_TYPE
 from ..chapters import CHAPTERS_NAME, chapters_webvtt, described
 from ..plan.thumbnails import make_sprite, thumbnail_map
-from ..source_warnings import warning_messages
+from ..source_warnings import describe
 from .consistency import check_outputs
 from .hls import PlacedFile, Track
 from .manifest import (
@@ -102,7 +102,7 @@ def _manifest(
         "version": MANIFEST_VERSION,
         "engine": plan.engine,
         "profile": plan.profile,
-        "warnings": [{"code": code, "message": text} for code, text in warning_messages(plan.warnings, plan.sizes)],
+        "warnings": [describe(warning) for warning in plan.warnings],
         "duration_s": plan.duration_s,
         "frame_rate": str(plan.rate) if plan.rungs else None,
         "gop_ticks": plan.gop_frames * plan.frame_ticks,

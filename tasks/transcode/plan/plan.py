@@ -12,6 +12,7 @@ from typing import Any
 from ..captions import CaptionTrack
 from ..chapters import Chapter
 from ..errors import EncodeError, UnitKey, audio_unit
+from ..splicing import Splicing
 from .fit import Fit
 from .ladder import Rung
 from .source_reads import SourceReads
@@ -50,6 +51,15 @@ class VideoUnit:
     """
     skipped_frames: int
     """Frames between the first of these positions and the first frame to encode: decoded, and dropped."""
+    start_bytes: tuple[int, ...] = ()
+    """Offsets in the file from which to read instead, best first, if the source's clock starts over: a
+    time is not one place then. After them comes the file's start.
+    """
+
+    @property
+    def places(self) -> tuple[int | str | None, ...]:
+        """All of these positions, best first."""
+        return (*self.start_bytes, *self.seeks_s)
 
 
 @dataclass(frozen=True)
@@ -162,12 +172,14 @@ class Plan:
     """Codes from SOURCE_WARNINGS, whose messages are for the file's owner."""
     fit: Fit | None = None
     """How source frames become frames of one size; None for an audio-only source."""
-    sizes: str = ""
-    """The sizes of the source in words, if they change."""
     reads: SourceReads | None = None
     """Which bytes of the source each unit reads; None if that was not found out. Affects what is
     fetched, not output bytes.
     """
+    splicing: Splicing | None = None
+    """What is done to all times, if the source's clock starts over."""
+    merges_streams: bool = False
+    """Whether streams of a transport stream continue under other packet identifiers (PIDs)."""
 
     @property
     def has_audio(self) -> bool:
@@ -247,11 +259,13 @@ class Plan:
                 "captions": tuple(CaptionTrack.from_json(each) for each in form["captions"]),
                 "chapters": tuple(Chapter(*chapter) for chapter in form["chapters"]),
                 "video_units": tuple(
-                    VideoUnit(**unit | {"seeks_s": tuple(unit["seeks_s"])}) for unit in form["video_units"]
+                    VideoUnit(**unit | {"seeks_s": tuple(unit["seeks_s"]), "start_bytes": tuple(unit["start_bytes"])})
+                    for unit in form["video_units"]
                 ),
                 "audio": audio,
                 "fit": Fit.from_json(form["fit"]) if form["fit"] else None,
                 "warnings": tuple(form["warnings"]),
+                "splicing": Splicing.from_json(form["splicing"]),
                 "reads": SourceReads.from_json(form["reads"]) if form["reads"] else None,
             }
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ..audio.level import gain_db
 from ..captions import plan_captions
 from ..chapters import plan_chapters
+from ..source_warnings import with_detail
 from .direct_play import plays_directly
 from .division import first_segments
 from .fit import largest_px, plan_fit, sizes_in_words
@@ -28,7 +29,7 @@ from .thumbnails import plan_thumbnails
 
 if TYPE_CHECKING:
     from ..audio.level import AudioLevel
-    from ..source import SourceInfo
+    from ..source import KeyFrame, SourceInfo
     from .ladder import Rung
     from .profile import Profile
     from .thumbnails import ThumbnailPlan
@@ -79,7 +80,9 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
     rungs = choose_rungs(source, profile, rate) if source.has_video else ()
     duration_s = grid.frames / rate
     chapters, has_mistimed = plan_chapters(source.chapters, start_s=source.start_s, duration_s=duration_s)
-    warnings = list(source.warnings)
+    warnings = [
+        with_detail(each, sizes_in_words(source)) if each == "SIZE_CHANGES" else each for each in source.warnings
+    ]
     if has_mistimed:
         warnings.append("CHAPTERS_MISTIMED")
     return Plan(
@@ -125,7 +128,8 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         plays_directly=direct,
         warnings=tuple(warnings),
         fit=plan_fit(source),
-        sizes=sizes_in_words(source),
+        splicing=source.splicing,
+        merges_streams=source.merges_streams,
     )
 
 
@@ -181,12 +185,22 @@ class _Grid:
 
         These are up to two key frames, the nearest first, then the file's start (None).
         """
-        if frame <= 0:
+        if self._source.splicing is not None:
             return (None,)
+        return (*(_microseconds_up(key.seek * self._source.time_base) for key in self._keys_before(frame)), None)
+
+    def start_bytes(self, frame: int) -> tuple[int, ...]:
+        """Return the same key frames as offsets in the file, if the source's clock starts over."""
+        if self._source.splicing is None or self._source.merges_streams:
+            return ()
+        return tuple(key.position for key in self._keys_before(frame) if key.position is not None)
+
+    def _keys_before(self, frame: int) -> list[KeyFrame]:
+        if frame <= 0:
+            return []
         newest = self._newest_key(frame)
         # The file's first key frame needs no seek.
-        keys = [self._source.keys[at] for at in range(newest, max(0, newest - 2), -1)]
-        return (*(_microseconds_up(key.seek * self._source.time_base) for key in keys), None)
+        return [self._source.keys[at] for at in range(newest, max(0, newest - 2), -1)]
 
     def skipped_frames(self, frame: int) -> int:
         """Return how many frames are decoded before `frame` from the first of these positions."""
@@ -233,6 +247,7 @@ def _units(
             first,
             end,
             seeks_s=grid.seeks_s(first - warm_up_frames),
+            start_bytes=grid.start_bytes(first - warm_up_frames),
             skipped_frames=grid.skipped_frames(first - warm_up_frames),
         )
         for index, (first, end) in enumerate(zip(starts, ends, strict=True))

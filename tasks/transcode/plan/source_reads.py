@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..byte_ranges import merged, total_bytes
 from ..errors import EncodeError
-from ..probe.trial import try_seeks
+from ..probe.trial.seeks import try_seeks
 
 if TYPE_CHECKING:
     import threading
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..byte_ranges import ByteRanges
-    from ..probe.trial import Trial
+    from ..probe.trial.seeks import Trial
     from ..source import SourceInfo
     from .plan import AudioUnit, Plan, VideoUnit
 
@@ -145,7 +145,8 @@ def _why_whole(plan: Plan, source: SourceInfo, whole_below_bytes: int) -> str:
         return Whole.FORMAT
     if source.size_bytes < whole_below_bytes:
         return Whole.SMALL
-    return "" if plan.video_units and source.stretches else Whole.POSITIONS
+    is_placed = plan.video_units and source.stretches and not (source.splicing or source.merges_streams)
+    return "" if is_placed else Whole.POSITIONS
 
 
 def _trial(plan: Plan, path: Path, stop: threading.Event, reading: Callable[[int], None]) -> Trial | None:

@@ -6,18 +6,52 @@ Runs only in the probe's child process.
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+
+import av
 
 from ..errors import InputRejectedError
 from ..sandbox.limits import MAX_DURATION_S, MAX_GAP_S, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
 from .packets import CHECK_AND_EXPORT
+from .streams import codec_name, is_cover
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from fractions import Fraction
 
     from ..source import Shape
     from .packets import AudioPackets
+
+
+def check_playable(container: Any, audio: AudioPackets | None) -> None:
+    """Raise InputRejectedError if a file without a video stream to decode has no audio either, or has video.
+
+    The message names the codec for which there is no decoder.
+    """
+    video = next((stream for stream in container.streams.video if not is_cover(stream)), None)
+    if video is not None:
+        raise InputRejectedError(
+            code="UNKNOWN_CODEC",
+            message=f"The video is in a format that we cannot read{_named(container, video)}. "
+            "Please export it again as an MP4 file with H.264, and upload that.",
+        )
+    if audio is None and container.streams.audio:
+        raise InputRejectedError(
+            code="UNKNOWN_CODEC",
+            message="There is no video, and the audio is in a format that we cannot read"
+            f"{_named(container, container.streams.audio[0])}. "
+            "Please export it again as an MP4 file with AAC audio, and upload that.",
+        )
+    if audio is None:
+        raise InputRejectedError(
+            code="NOTHING_TO_PLAY",
+            message="The file contains neither video nor audio. Please upload the video itself.",
+        )
+
+
+def _named(container: Any, stream: Any) -> str:
+    name = codec_name(container, stream)
+    return f" ({name})" if name else ""
 
 
 def check_unencrypted(packet: Any) -> None:
@@ -98,3 +132,17 @@ def check_size(shape: Shape, largest: Shape) -> None:
             message=f"The video's frames of {shape.width_px} x {shape.height_px} pixels are too small to watch. "
             "Please check that it is the right file, or export it again in a larger size.",
         )
+
+
+def declared_s_of(container: Any) -> float:
+    """Return the duration that a container declares, in seconds; 0 if it declares none."""
+    return float(container.duration / av.time_base) if container.duration else 0.0
+
+
+def falls_short(begin_s: Fraction, latest_start_s: Fraction, end_s: Fraction, declared_s: float, demuxer: str) -> bool:
+    """Return whether the duration found is clearly shorter than the one declared."""
+    found_s = end_s - begin_s
+    if demuxer == "mov":
+        # libav counts a fragmented stream's duration from time 0, and its start once more (measured).
+        found_s = end_s - min(begin_s, Fraction(0)) + latest_start_s - begin_s
+    return declared_s > found_s * Fraction(21, 20) + 2

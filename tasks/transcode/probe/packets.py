@@ -9,16 +9,19 @@ import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av.error
 
 from ..audio.meter import AudioMeter
 from ..errors import InputRejectedError
-from ..sandbox.limits import MAX_FRAMES
-from ..source import KeyFrame, Stretch
+from ..sandbox.limits import MAX_FRAMES, MAX_GAP_S
+from ..source import AudioSource, KeyFrame, Stretch
 from .positions import Positions
 from .sizes.looks import Looks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
 """Advice for the owner of a damaged file."""
@@ -61,6 +64,8 @@ class VideoPackets:
         self.repeated = 0
         """Number of packets whose dts is before the latest dts: the clock started over."""
         self._latest_dts: int | None = None
+        self._position: int | None = None
+        """Of the latest packet that had one: those without begin in the same packet of the container."""
 
     def take(self, packet: Any) -> None:
         """Process one packet of the stream, or the empty packet at the end.
@@ -69,6 +74,8 @@ class VideoPackets:
         """
         pts = packet.pts if packet.pts is not None else packet.dts
         self.positions.take(packet)
+        if packet.pos is not None and packet.pos >= 0:
+            self._position = packet.pos
         if self.first is None and (pts is not None or self._untimed_first is None):
             self._decode(packet)
         self._follow_clock(packet.dts)
@@ -77,7 +84,7 @@ class VideoPackets:
                 self._untimed_durations.append(max(0, _duration_of(packet)))
             return
         if packet.is_keyframe:
-            self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts)))
+            self.keys.append(KeyFrame(pts, pts if packet.dts is None else min(pts, packet.dts), self._position))
         if not packet.is_discard:
             self.early += self.first is not None and pts < self.first_pts
             self.times.append(pts)
@@ -101,6 +108,16 @@ class VideoPackets:
         self.first = self._untimed_first
         *self.times, _ = itertools.accumulate(self._untimed_durations, initial=0)
         self.last = (self.times[-1], self._untimed_durations[-1])
+
+    def end(self, times: Sequence[int]) -> int:
+        """Return when the last frame of `times` ends, from its own duration or else the median frame distance."""
+        if self.last is not None and self.last[0] == times[-1] and self.last[1] > 0:
+            return sum(self.last)
+        if len(times) > 1:
+            distances = sorted(later - earlier for earlier, later in itertools.pairwise(times))
+            return times[-1] + distances[len(distances) // 2]
+        rate = Fraction(self.stream.average_rate or 25)
+        return times[-1] + max(1, round(1 / rate / Fraction(self.stream.time_base)))
 
     def _follow_clock(self, dts: int | None) -> None:
         if dts is None:
@@ -138,6 +155,8 @@ class AudioPackets:
         self.start: int | None = None
         self.end = 0
         self.decodes = False
+        self.is_cut = False
+        """Whether `source` left something out."""
         self._tries = 0
         self._breaks: list[tuple[int, int]] = []
         """Ends and starts of the stretches without audio that are longer than a minute."""
@@ -174,6 +193,32 @@ class AudioPackets:
             self._breaks.append((self.end, pts))
         self.start = pts if self.start is None else min(self.start, pts)
         self.end = max(self.end, pts + _duration_of(packet))
+
+    def source(self, video_end_s: Fraction | None = None) -> AudioSource | None:
+        """Return the description; None if none of the audio decodes.
+
+        Audio after the end of the video and after a break of more than an hour is left out: its times are damaged.
+        """
+        if self.start is None or not self.decodes:
+            return None
+        time_base, codec = Fraction(self.stream.time_base), self.stream.codec_context
+        end = self.end if video_end_s is None else self._end_in_time(video_end_s / time_base)
+        self.is_cut = end < self.end
+        return AudioSource(
+            stream=self.stream.index,
+            codec=codec.name,
+            channels=codec.channels,
+            sample_rate_hz=codec.sample_rate,
+            start_s=self.start * time_base,
+            end_s=end * time_base,
+            downmix=self.meter.downmix,
+            level=self.meter.level(),
+        )
+
+    def _end_in_time(self, video_end: Fraction) -> int:
+        most = MAX_GAP_S / Fraction(self.stream.time_base)
+        late = (end for end, start in self._breaks if start > video_end and start - end > most)
+        return min(late, default=self.end)
 
     def stretches(self, time_base: Fraction) -> tuple[Stretch, ...]:
         """Return the stretches of the audio, timed in another time base."""

@@ -1,10 +1,11 @@
-"""Where the packets of a stream are in the file, as far as is needed to read a part of it.
+"""Where the packets of a stream are in the file, as far as is needed to read a part of it or to miss one.
 
 Runs only in the probe's child process.
 """
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ..source import Stretch
 
 if TYPE_CHECKING:
     from ..byte_ranges import ByteRanges
+    from .source_file import SourceFile
 
 GAP_BYTES = 128 * 1024
 """Ranges closer together than this are one: demuxers read forward over 32 KiB rather than seek
@@ -81,3 +83,63 @@ class Positions:
         if not self._ordered or not all(positions.known for _, positions in self._stretches):
             return ()
         return tuple(Stretch(time, positions.ranges()) for time, positions in self._stretches)
+
+
+_UNREAD_BYTES, _UNREAD_S = 16 * 1024, Fraction(1)
+"""What may be between two packets: stuffing, tables, streams that are not transcoded."""
+
+_SEARCHED_BYTES = 1024 * 1024
+_VIDEO_PACKET = re.compile(rb"\x00\x00\x01[\xe0-\xef]", re.DOTALL)
+"""The start of a packet of a video stream (ISO/IEC 13818-1, table 2-22), in transport and program streams alike."""
+
+
+class UnreadParts:
+    """Parts of a transport or program stream that have none of the packets that are transcoded, but video.
+
+    Its streams may continue under other identifiers there.
+    """
+
+    def __init__(self) -> None:
+        self._gaps: list[tuple[int, int, Fraction, Fraction]] = []
+        self._end, self._first_s, self._latest_s = 0, Fraction(0), Fraction(0)
+        self._is_empty = True
+
+    def take(self, packet: Any) -> None:
+        """Process a packet, in the order in which a demuxer returns them; the empty one at the end is ignored."""
+        time = packet.pts if packet.dts is None else packet.dts
+        if not packet.size or packet.pos is None or packet.pos < 0 or time is None:
+            return
+        now_s = time * Fraction(packet.time_base)
+        if self._is_empty:
+            self._first_s, self._is_empty = now_s, False
+        elif packet.pos > self._end + _UNREAD_BYTES and self._is_long(packet.pos, now_s):
+            self._gaps.append((self._end, packet.pos, self._latest_s - self._first_s, now_s - self._first_s))
+        self._end = max(self._end, packet.pos + packet.size)
+        self._latest_s = max(self._latest_s, now_s)
+
+    def _is_long(self, position: int, now_s: Fraction) -> bool:
+        """Return whether what is before `position` may last half a second, by its clock or its bytes."""
+        passed_s = self._latest_s - self._first_s
+        by_bytes_s = passed_s * (position - self._end) / max(1, self._end)
+        return max(now_s - self._latest_s, by_bytes_s) >= _UNREAD_S / 2
+
+    def spans_s(self, file: SourceFile) -> list[tuple[Fraction, Fraction]]:
+        """Return the times of these parts since the first packet; their lengths are estimates from their bytes."""
+        size_bytes, length_s = file.seek(0, 2), self._latest_s - self._first_s
+        tail = (self._end, size_bytes, length_s, length_s)
+        gaps = [*self._gaps, tail] if size_bytes > self._end + _UNREAD_BYTES else self._gaps
+        read_bytes = max(1, size_bytes - sum(end - first for first, end, _, _ in gaps))
+        rate = Fraction(read_bytes) / length_s if length_s > 0 else Fraction(size_bytes)
+        spans = []
+        for first, end, start_s, end_s in gaps:
+            # At the end of the file, and between two clocks, no time has passed.
+            lost_s = max(end_s - start_s, (end - first) / rate)
+            if lost_s >= _UNREAD_S and _has_video(file, first, end):
+                spans.append((start_s, start_s + lost_s))
+        return spans
+
+
+def _has_video(file: SourceFile, first: int, end: int) -> bool:
+    # A quarter of the way in: next to the packets that were read are the last bytes of these.
+    file.seek(first + (end - first) // 4)
+    return _VIDEO_PACKET.search(file.read(min(end - first, _SEARCHED_BYTES))) is not None

@@ -13,7 +13,29 @@ from ..errors import InputRejectedError
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAD_BYTES = 1024
+_SEARCH_BYTES = 4096
+"""How far into a file the first packet of a stream may begin: recorders and programs that split files
+cut in the middle of a packet, or leave zeros before the first one. ffmpeg finds the packet size of a
+transport stream in the first 8 KiB (get_packet_size in mpegts.c).
+"""
+
+_TS_SIZES_BYTES = (188, 192, 204)
+"""Of a transport stream's packets: plain; after a timecode of 4 bytes (camcorders, Blu-ray); before 16 bytes
+of Reed-Solomon code (DVB recorders; ETSI EN 300 429).
+"""
+
+_TS_SYNC = b"\x47"
+_FEWEST_TS_PACKETS, _FEWEST_TORN_TS_PACKETS = 3, 12
+"""Consecutive packets that prove a transport stream if the first one begins the file, and if it does not: one
+byte in 256 is a sync byte by chance.
+"""
+
+_PACK_START = b"\x00\x00\x01\xba"
+_PACK_HEADER_BYTES = 14
+"""Of MPEG-2, without stuffing; of MPEG-1, it has 12."""
+_MPEG1_MARKERS = 0b00100001
+
+HEAD_BYTES = _SEARCH_BYTES + _FEWEST_TORN_TS_PACKETS * max(_TS_SIZES_BYTES)
 """What is read of the file."""
 
 _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")
@@ -72,17 +94,45 @@ def _demuxer_of(head: bytes) -> str | None:
     for magic, demuxer in _VIDEO_MAGIC:
         if head.startswith(magic):
             return demuxer
-    # Transport stream packets: 188 bytes each, or 192 with a leading 4-byte timecode (camcorders).
-    for start, step in ((0, 188), (4, 192)):
-        if all(head[at : at + 1] == b"\x47" for at in range(start, start + 3 * step, step)):
-            return "mpegts"
-    return None
+    if any(_has_sync_bytes(head, start, size, _FEWEST_TS_PACKETS) for start, size in ((0, 188), (4, 192), (0, 204))):
+        return "mpegts"
+    return None if _other_kind(head) else _torn_demuxer_of(head)
+
+
+def _torn_demuxer_of(head: bytes) -> str | None:
+    """Return the demuxer of a stream that begins in the middle of a packet, or after zeros."""
+    starts = range(_SEARCH_BYTES)
+    if any(_has_sync_bytes(head, start, size, _FEWEST_TORN_TS_PACKETS) for size in _TS_SIZES_BYTES for start in starts):
+        return "mpegts"
+    return "mpeg" if any(_is_pack_header(head, start) for start in starts) else None
+
+
+def _has_sync_bytes(head: bytes, start: int, size: int, packets: int) -> bool:
+    return head[start : start + (packets - 1) * size + 1 : size] == packets * _TS_SYNC
+
+
+def _is_pack_header(head: bytes, start: int) -> bool:
+    """Return whether a program stream's pack header is there, with its marker bits and what must follow it.
+
+    ISO/IEC 13818-1, 2.5.3.3, or 11172-1, 2.4.3.2 (MPEG-1).
+    """
+    if not head.startswith(_PACK_START, start) or len(head) < start + _PACK_HEADER_BYTES:
+        return False
+    if head[start + 4] >> 6 == 0b01:
+        end = start + _PACK_HEADER_BYTES + (head[start + 13] & 0b111)
+        return bool(head[start + 4] & head[start + 6] & head[start + 8] & 0b100) and _is_start_code(head, end)
+    return head[start + 4] & 0b11110001 == _MPEG1_MARKERS and _is_start_code(head, start + 12)
+
+
+def _is_start_code(head: bytes, start: int) -> bool:
+    return head.startswith(b"\0\0\1", start) and head[start + 3 : start + 4] >= b"\xb9"
 
 
 def _guess(head: bytes) -> str:
-    for magic, name in _OTHER_MAGIC:
-        if head.startswith(magic):
-            return name
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return "a WAV audio file"
-    return "a file of another kind, or one that was damaged during the upload"
+    return _other_kind(head) or "a file of another kind, or one that was damaged during the upload"
+
+
+def _other_kind(head: bytes) -> str | None:
+    if head[:4] == b"RIFF":
+        return "a WAV audio file" if head[8:12] == b"WAVE" else "a RIFF file of another kind than AVI"
+    return next((name for magic, name in _OTHER_MAGIC if head.startswith(magic)), None)

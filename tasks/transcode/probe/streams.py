@@ -12,7 +12,7 @@ from ..source import UNCROPPED, UPRIGHT
 from .packets import AudioPackets, VideoPackets
 
 if TYPE_CHECKING:
-    from ..source import Crop, Turn
+    from ..source import AudioSource, Crop, Turn
 
 _IDENTITY_MATRIX = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 """The identity display matrix, in the fixed-point format of ISO/IEC 14496-12, 8.3.2."""
@@ -53,6 +53,45 @@ def choose_audio(container: Any, video: VideoPackets | None) -> AudioPackets | N
         best = container.streams.best("audio", related=video.stream)
         chosen = best if best in streams else chosen
     return AudioPackets(chosen, container.size)
+
+
+def audio_warnings(container: Any, packets: AudioPackets | None, audio: AudioSource | None) -> list[str]:
+    """Return the codes of warnings about the audio."""
+    warnings = []
+    if container.streams.audio and audio is None:
+        warnings.append("AUDIO_UNREADABLE")
+    if packets is not None and packets.is_cut:
+        warnings.append("AUDIO_CUT")
+    if audio is not None and len(container.streams.audio) > 1:
+        warnings.append("AUDIO_LEFT_OUT")
+    if audio is not None and audio.level is not None and audio.level.is_quiet:
+        warnings.append("AUDIO_QUIET")
+    if audio is not None and audio.level is not None and audio.level.is_clipped:
+        warnings.append("AUDIO_CLIPPED")
+    return warnings
+
+
+def codec_name(container: Any, stream: Any) -> str:
+    """Return the name of a stream's codec without a decoder; empty if libav has no name for it either."""
+    level = av.logging.get_level()
+    # Only libav's description of the file has the name.
+    av.logging.set_level(av.logging.INFO)
+    try:
+        described = _DESCRIBED.findall(container.dumps_format())
+    finally:
+        av.logging.set_level(level)
+    names = {int(number): name if name != "none" else tag for number, name, tag in described}
+    name: str = names.get(stream.index, "")
+    return _CODEC_NAMES.get(name, name)
+
+
+_DESCRIBED = re.compile(
+    r"^  Stream #0:(\d+)\S*: \w+: (\w{2,24})[^(\n]*(?:\((\w[\w-]{3}) / 0x)?", re.MULTILINE | re.ASCII
+)
+"""A stream's number, codec and tag in the text of av_dump_format."""
+
+_CODEC_NAMES = {"ac4": "AC-4", "mpegh_3d_audio": "MPEG-H 3D Audio"}
+"""As users know the codecs for which ffmpeg has a name but no decoder."""
 
 
 def is_upright(first: Any) -> bool:

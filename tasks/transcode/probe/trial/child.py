@@ -1,6 +1,6 @@
 """The trial itself: what libav reads of a file to open it, and to seek to each unit.
 
-Run under limits as `python -m tasks.transcode.probe.trial_child PATH DEMUXER STREAM SEEKS`; writes
+Run under limits as `python -m tasks.transcode.probe.trial.child PATH DEMUXER STREAM SEEKS`; writes
 JSON to stdout. SEEKS are microseconds, as a JSON list.
 """
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.error
 
-from ..byte_ranges import merged
-from .positions import GAP_BYTES
-from .source_file import SourceFile
+from ...byte_ranges import merged
+from ..positions import GAP_BYTES
+from ..source_file import SourceFile
 
 if TYPE_CHECKING:
-    from ..byte_ranges import ByteRanges
+    from ...byte_ranges import ByteRanges
 
 _REOPENED = frozenset({"mpegts"})
 """Demuxers without an index, which search for a time. What they have read before changes where, so

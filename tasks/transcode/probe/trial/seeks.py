@@ -7,16 +7,16 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..sandbox.limits import PROBE_OUTPUT_BYTES, probe_limits
-from ..sandbox.process import run_child
-from .probe import CHILD_ENVIRONMENT, child_paths
+from ...sandbox.limits import PROBE_OUTPUT_BYTES, probe_limits
+from ...sandbox.process import run_child
+from ..probe import CHILD_ENVIRONMENT, child_paths
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ..byte_ranges import ByteRanges
+    from ...byte_ranges import ByteRanges
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def try_seeks(
     seeks_us = [round(float(seek_s) * 1_000_000) for seek_s in seeks_s]
     end = run_child(
         [
-            *(sys.executable, "-m", f"{__package__}.trial_child"),
+            *(sys.executable, "-m", f"{__package__}.child"),
             *(str(path.absolute()), demuxer, str(stream), json.dumps(seeks_us)),
         ],
         limits=probe_limits(path.stat().st_size),

@@ -1,0 +1,169 @@
+"""The description of a source, from what was collected while its packets were read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from ..errors import InputRejectedError
+from ..source import SourceInfo
+from .checks import check_size, check_span, check_start, check_times, declared_s_of, falls_short
+from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
+from .sizes.choice import describe_frames
+from .sizes.looks import look_of, sample_aspect
+from .streams import audio_warnings, declared_crop, has_captions_inside, is_upright, turn_of
+
+if TYPE_CHECKING:
+    from .sizes.choice import Frames
+
+_FEW_EARLY_FRAMES = 16
+"""Frames after the first key frame that may be displayed before it: the maximum that H.264 can
+reorder (A.3.1).
+"""
+
+_LONG_BROKEN_START_S = Fraction(1, 2)
+"""If the undecodable start lasts longer, it is more than the leading frames of the first key frame:
+the recording begins in the middle of a stream.
+"""
+
+_FIELD_ORDERS = range(2, 6)
+"""Interlaced values of ffmpeg's AVFieldOrder: 0 is unknown, 1 is progressive, the others state
+which field is first.
+"""
+
+
+def describe_video(
+    container: Any,
+    video: VideoPackets,
+    audio_packets: AudioPackets | None,
+    warnings: list[str],
+    *,
+    demuxer: str,
+    captions_end_s: Fraction,
+) -> SourceInfo:
+    """Describe a video, and the audio that it has. Raises InputRejectedError."""
+    first, first_pts, stream = video.first, video.first_pts, video.stream
+    if first is None:
+        raise InputRejectedError(
+            code="DAMAGED",
+            message=f"The file is damaged: not a single frame of the video can be decoded. {CHECK_AND_EXPORT}",
+        )
+    time_base = Fraction(stream.time_base)
+    # Several frames may have the same time, and the first that decodes may follow some that do not.
+    times = sorted({time for time in video.times if time >= first_pts} | {first_pts})
+    end = video.end(times)
+    if video.early > max(_FEW_EARLY_FRAMES, len(video.times) // 2):
+        raise InputRejectedError(
+            code="BROKEN_TIMES",
+            message="The video's timestamps are damaged: most frames are timed before the first one. "
+            f"{CHECK_AND_EXPORT}",
+        )
+    check_times(times, end, time_base, audio_packets)
+    if container.start_time is not None:
+        check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
+    audio = audio_packets.source(end * time_base) if audio_packets is not None else None
+    begin_s, end_s = first_pts * time_base, end * time_base
+    if audio is not None and begin_s - min(video.times) * time_base > _LONG_BROKEN_START_S:
+        # The audio of the undecodable frames at the start is dropped with them.
+        audio = replace(audio, start_s=max(audio.start_s, begin_s))
+    if audio is not None:
+        # Audio that begins before the video or outlasts it is kept; a frame is held meanwhile.
+        begin_s, end_s = min(begin_s, audio.start_s), max(end_s, audio.end_s)
+        check_span(end_s - begin_s)
+    frames = _frames(container, video, int(end_s / time_base), warnings)
+    warnings += audio_warnings(container, audio_packets, audio)
+    if video.repeated > _FEW_EARLY_FRAMES:
+        warnings.append("CLOCK_STARTS_OVER")
+    if has_captions_inside(first):
+        warnings.append("CAPTIONS_IN_FRAMES")
+    declared_s = declared_s_of(container)
+    latest_start_s = max(first_pts * time_base, audio.start_s if audio is not None else begin_s)
+    if falls_short(begin_s, latest_start_s, max(end_s, captions_end_s), declared_s, demuxer):
+        warnings.append("SHORTER_THAN_DECLARED")
+    rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
+    return SourceInfo(
+        engine="",
+        demuxer=demuxer,
+        stream=stream.index,
+        codec=stream.codec_context.name,
+        time_base=time_base,
+        first_pts=first_pts,
+        end_pts=end,
+        frame_pts=tuple(times),
+        keys=tuple(sorted(video.keys, key=lambda key: key.pts)),
+        declared_rates=tuple(Fraction(rate) for rate in rates if rate),
+        width_px=frames.shape.width_px,
+        height_px=frames.shape.height_px,
+        sample_aspect=frames.shape.sample_aspect,
+        quarter_turns=round(first.rotation / 90) % 4,
+        pixel_format=frames.look.pixel_format,
+        matrix=frames.look.matrix,
+        transfer=frames.look.transfer,
+        full_range=frames.look.full_range,
+        interlaced=frames.interlaced or int(stream.codec_context.field_order) in _FIELD_ORDERS,
+        upright=is_upright(first),
+        indexed=False,
+        bit_rate_bps=round(container.size * 8 / ((end - first_pts) * time_base)),
+        audio=audio,
+        declared_duration_s=declared_s,
+        warnings=tuple(warnings),
+        shapes=frames.changes if len(frames.changes) > 1 else (),
+        turn=turn_of(first),
+        crop_px=frames.crop_px,
+        parameter_sets=len(video.looks.parameter_sets),
+    )
+
+
+def _frames(container: Any, video: VideoPackets, end: int, warnings: list[str]) -> Frames:
+    looks = video.looks.all(video.first_pts, look_of(video.first, video.stream.codec_context))
+    crop_px = declared_crop(container, video.stream)
+    frames = describe_frames(looks, end, container_aspect=sample_aspect(video.stream), crop_px=crop_px)
+    check_size(frames.shape, frames.largest)
+    if len(frames.changes) > 1:
+        warnings.append("SIZE_CHANGES")
+    return frames
+
+
+def describe_audio(container: Any, audio_packets: AudioPackets | None, warnings: list[str], demuxer: str) -> SourceInfo:
+    """Describe an audio-only recording; its clock is that of the audio."""
+    audio = audio_packets.source() if audio_packets is not None else None
+    if audio_packets is None or audio is None or audio.end_s <= audio.start_s:
+        raise InputRejectedError(
+            code="DAMAGED",
+            message=f"The file is damaged: it contains only audio, and none of it can be decoded. {CHECK_AND_EXPORT}",
+        )
+    check_span(audio.end_s - audio.start_s)
+    declared_s = declared_s_of(container)
+    if falls_short(audio.start_s, audio.start_s, audio.end_s, declared_s, demuxer):
+        warnings.append("SHORTER_THAN_DECLARED")
+    time_base = Fraction(audio_packets.stream.time_base)
+    return SourceInfo(
+        engine="",
+        demuxer=demuxer,
+        stream=audio.stream,
+        codec=audio.codec,
+        time_base=time_base,
+        first_pts=int(audio.start_s / time_base),
+        end_pts=int(audio.end_s / time_base),
+        frame_pts=(),
+        keys=(),
+        declared_rates=(),
+        width_px=0,
+        height_px=0,
+        sample_aspect=Fraction(1),
+        quarter_turns=0,
+        pixel_format="",
+        matrix="unknown",
+        transfer="",
+        full_range=False,
+        interlaced=False,
+        upright=True,
+        indexed=False,
+        bit_rate_bps=round(container.size * 8 / (audio.end_s - audio.start_s)),
+        audio=audio,
+        declared_duration_s=declared_s,
+        warnings=tuple(warnings),
+    )
