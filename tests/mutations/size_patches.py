@@ -28,8 +28,8 @@ SIZE_PATCHES: tuple[Patch, ...] = (
         name="changes of the pixels' shape are missed",
         promise=2,
         file=_FIT,
-        old="    for pts, aspect in later:\n",
-        new="    for pts, aspect in later[:0]:\n",
+        old="    if len(aspects) == 1:\n",
+        new="    if aspects:\n",
         tests=(f"{_SIZES}::test_frames_get_bars_when_only_their_pixels_change",),
     ),
     Patch(

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from ..source import UNCROPPED, UPRIGHT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
     from ..plan.fit import Fit
     from ..plan.plan import Plan
     from ..source import Turn
@@ -46,7 +49,8 @@ def fit_filters(plan: Plan, fit: Fit) -> list[str]:
         filters.append(f"scale={fit.width_px}:{fit.height_px}")
     if fit.crop_px != UNCROPPED:
         left, top, right, bottom = fit.crop_px
-        filters.append(f"crop={fit.width_px - left - right}:{fit.height_px - top - bottom}:{left}:{top}")
+        first_row = top - top % 4 if plan.interlaced else top
+        filters.append(f"crop={fit.width_px - left - right}:{fit.height_px - top - bottom}:{left}:{first_row}")
     return filters
 
 
@@ -62,7 +66,7 @@ def _with_bars(plan: Plan, fit: Fit) -> list[str]:
     sizes, and a bar of one pixel would be nothing but a flaw.
     """
     width_px, height_px = fit.width_px, fit.height_px
-    aspect = _aspect_over_time(plan, fit)
+    aspect = _aspect_over_time(plan, fit.aspects)
     side = "'st(0,min({full},{by_other}));if(lt({full}-ld(0),min(2*{full}/{own},{full}/100)),{full},max(2,2*trunc(ld(0)/2+0.5)))'"
     width = side.format(full=width_px, own="iw", by_other=f"{height_px}*iw*{aspect}/ih")
     height = side.format(full=height_px, own="ih", by_other=f"{width_px}*ih/(iw*{aspect})")
@@ -77,13 +81,15 @@ def _with_bars(plan: Plan, fit: Fit) -> list[str]:
     ]
 
 
-def _aspect_over_time(plan: Plan, fit: Fit) -> str:
-    """Return an expression for the width of a frame's pixels, relative to those of most of the video."""
-    (_, first), *later = fit.aspects
-    steps, before = [f"{first}"], first
-    for pts, aspect in later:
-        # Between two ticks, because times are floating point there.
-        from_s = float((pts - plan.first_pts) * plan.time_base - plan.time_base / 2)
-        steps.append(f"gte(t,{from_s:.9f})*({aspect - before})")
-        before = aspect
-    return f"({'+'.join(steps)})"
+def _aspect_over_time(plan: Plan, aspects: Sequence[tuple[int, Fraction]]) -> str:
+    """Return an expression for the width of a frame's pixels, relative to those of most of the video.
+
+    A tree, because ffmpeg accepts no long sums.
+    """
+    if len(aspects) == 1:
+        return f"({aspects[0][1]})"
+    middle = len(aspects) // 2
+    # Between two ticks, because times are floating point there.
+    from_s = float((aspects[middle][0] - plan.first_pts) * plan.time_base - plan.time_base / 2)
+    before, after = (_aspect_over_time(plan, part) for part in (aspects[:middle], aspects[middle:]))
+    return f"if(lt(t,{from_s:.9f}),{before},{after})"

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from ..sandbox.limits import MAX_SOURCE_PX
 from ..source import UNCROPPED, UPRIGHT
 
 if TYPE_CHECKING:
     from ..source import Crop, Shape, SourceInfo, Turn
 
 _MOST_NAMED = 5
+
+_MOST_ASPECTS = 200
+"""Changes of the pixels' shape that are followed: a command line is limited to 128 KiB per argument."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,16 @@ def plan_fit(source: SourceInfo) -> Fit | None:
         aspect = change.shape.sample_aspect / source.sample_aspect
         if not aspects or aspects[-1][1] != aspect:
             aspects.append((change.pts, aspect))
+    if len(aspects) > _MOST_ASPECTS:
+        aspects[_MOST_ASPECTS:] = [(aspects[_MOST_ASPECTS][0], Fraction(1))]
     return Fit(width_px, height_px, source.crop_px, source.turn, tuple(aspects))
 
 
 def largest_px(source: SourceInfo) -> int:
-    """Return the pixels of the largest frame, as stored."""
+    """Return the pixels of the largest frame that is decoded, as stored."""
     left, top, right, bottom = source.crop_px
     whole = (source.width_px + left + right) * (source.height_px + top + bottom)
-    return max([whole, *(change.shape.area_px for change in source.shapes)])
+    return min(MAX_SOURCE_PX, max([whole, *(change.shape.area_px for change in source.shapes)]))
 
 
 def sizes_in_words(source: SourceInfo) -> str:

@@ -118,12 +118,15 @@ def check_span(span_s: Fraction) -> None:
         )
 
 
-def check_size(shape: Shape, largest: Shape) -> None:
-    """Raise InputRejectedError if a frame is too large to process, or most of them are too small to watch."""
-    if largest.area_px > MAX_SOURCE_PX:
+def check_size(shape: Shape) -> None:
+    """Raise InputRejectedError if most frames are too large to process or too small to watch.
+
+    A single one may have a damaged header; it is left out.
+    """
+    if shape.area_px > MAX_SOURCE_PX:
         raise InputRejectedError(
             code="TOO_LARGE",
-            message=f"The video's frames of {largest.width_px} x {largest.height_px} pixels are too large. "
+            message=f"The video's frames of {shape.width_px} x {shape.height_px} pixels are too large. "
             "Please export the video again in 4K or smaller, and upload that.",
         )
     if min(shape.width_px, shape.height_px) < MIN_SOURCE_SIDE_PX:

@@ -121,7 +121,7 @@ def _frames(container: Any, video: VideoPackets, end: int, warnings: list[str]) 
     looks = video.looks.all(video.first_pts, look_of(video.first, video.stream.codec_context))
     crop_px = declared_crop(container, video.stream)
     frames = describe_frames(looks, end, container_aspect=sample_aspect(video.stream), crop_px=crop_px)
-    check_size(frames.shape, frames.largest)
+    check_size(frames.shape)
     if len(frames.changes) > 1:
         warnings.append("SIZE_CHANGES")
     return frames

@@ -34,11 +34,6 @@ class Frames:
     interlaced: bool
     """Whether any of them are."""
 
-    @property
-    def largest(self) -> Shape:
-        """Return the shape with the most pixels."""
-        return max((change.shape for change in self.changes), key=lambda shape: shape.area_px)
-
 
 def describe_frames(
     looks: Sequence[tuple[int, Look]], end_pts: int, *, container_aspect: Fraction, crop_px: Crop
