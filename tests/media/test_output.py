@@ -91,9 +91,11 @@ def test_master_playlist_offers_rungs_largest_first_when_there_are_several(done:
     audio = next(hls_attributes(line) for line in lines if line.startswith("#EXT-X-MEDIA:"))
     assert (audio["TYPE"], audio["URI"], audio["CHANNELS"]) == ("AUDIO", "audio.m3u8", "2")
     offers = [hls_attributes(line) for line in lines if line.startswith("#EXT-X-STREAM-INF:")]
-    assert [(offer["RESOLUTION"], offer["FRAME-RATE"]) for offer in offers] == [
+    *with_video, audio_alone = offers
+    assert [(offer["RESOLUTION"], offer["FRAME-RATE"]) for offer in with_video] == [
         (f"{rung.width_px}x{rung.height_px}", "29.970") for rung in done.plan.rungs
     ]
+    assert (audio_alone["CODECS"], audio_alone["AUDIO"], "RESOLUTION" in audio_alone) == ("mp4a.40.2", "audio", False)
 
 
 def test_i_frame_playlist_shows_every_key_frame_when_ranges_are_decoded(done: Transcoded) -> None:

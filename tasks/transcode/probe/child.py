@@ -47,13 +47,14 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
             merged, still_left_out_s = _on_one_clock(file, demuxer, {"merge_pmt_versions": "1"})
             if len(still_left_out_s) < len(left_out_s):
                 source, left_out_s = replace(merged, merges_streams=True), still_left_out_s
+    warnings = list(source.warnings)
     if left_out_s:
-        source = replace(source, warnings=(*source.warnings, with_spans("PART_LEFT_OUT", left_out_s)))
+        # The other audio tracks are those of that part.
+        warnings = [each for each in warnings if each != "AUDIO_LEFT_OUT"] + [with_spans("PART_LEFT_OUT", left_out_s)]
     if left_out_s or source.splicing is not None:
         # What libav takes for the duration is only the distance between the first and the last time.
-        warnings = tuple(each for each in source.warnings if each != "SHORTER_THAN_DECLARED")
-        source = replace(source, warnings=warnings)
-    return source
+        warnings = [each for each in warnings if each != "SHORTER_THAN_DECLARED"]
+    return replace(source, warnings=tuple(warnings))
 
 
 def _on_one_clock(

@@ -136,6 +136,7 @@ def describe_audio(container: Any, audio_packets: AudioPackets | None, warnings:
             message=f"The file is damaged: it contains only audio, and none of it can be decoded. {CHECK_AND_EXPORT}",
         )
     check_span(audio.end_s - audio.start_s)
+    warnings += audio_warnings(container, audio_packets, audio)
     declared_s = declared_s_of(container)
     if falls_short(audio.start_s, audio.start_s, audio.end_s, declared_s, demuxer):
         warnings.append("SHORTER_THAN_DECLARED")
