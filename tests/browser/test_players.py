@@ -100,7 +100,7 @@ def browser(chromium: str) -> Iterator[Browser]:
         pytest.param(("hlsjs", "master.m3u8"), id="hls.js"),
         pytest.param(("shaka", "master.m3u8"), id="Shaka Player with HLS", marks=pytest.mark.long),
         pytest.param(("shaka", "manifest.mpd"), id="Shaka Player with DASH", marks=pytest.mark.long),
-        pytest.param(("dashjs", "manifest.mpd"), id="dash.js"),
+        pytest.param(("dashjs", "manifest.mpd"), id="dash.js", marks=pytest.mark.long),
     ],
 )
 def open_player(request: pytest.FixtureRequest, browser: Browser, server_url: str) -> Iterator[Callable[[int], Page]]:

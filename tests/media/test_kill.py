@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 200
 RECORD = "output.json"
-KILLS = 5
+KILLS = 3
 RACERS = 8
 
 

@@ -35,7 +35,7 @@ def downmix_of(layout: str, channels: int) -> str:
     if layout.startswith(_AMBISONIC) and channels > 1:
         return "pan=stereo|c0=0.5*c0+0.5*c1|c1=0.5*c0-0.5*c1"
     if channels == len(("left", "right")):
-        # Not `pan`, which passes channels that are only moved to the resampler.
+        # Not `pan`, which refuses some layouts if channels are only moved: findings/ffmpeg-pan-refuses-plain-moves.sh.
         return "channelmap=map=0|1:channel_layout=stereo"
     of_all = "+".join(f"{1 / channels:.6f}*c{index}" for index in range(channels))
     return f"pan=stereo|c0={of_all}|c1={of_all}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-QUICK_SEEDS, QUICK_STEPS = (2,), 24
+QUICK_SEEDS, QUICK_STEPS = (2,), 14
 LONG_SEEDS, LONG_STEPS = 100, 45
 JOBS = 20
 PAUSES_S = (0.0, 0.0, 20.0, 200.0, 901.0)
