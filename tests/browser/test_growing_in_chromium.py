@@ -145,7 +145,7 @@ def seek_while_paused(pages: dict[str, Page], *numbers: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["HEVC", pytest.param("VP9", marks=pytest.mark.long), pytest.param("ProRes", marks=pytest.mark.long)]
+    "source", [pytest.param(source, marks=pytest.mark.long) for source in ("HEVC", "VP9", "ProRes")]
 )
 def test_players_play_a_growing_video_from_its_start_to_its_end_when_it_is_published_meanwhile(
     source: str,

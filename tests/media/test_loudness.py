@@ -63,15 +63,14 @@ def _rms_db(path: Path, start_s: int, end_s: int) -> float:
 @pytest.mark.parametrize(
     ("audio", "filters"),
     [
-        (SPEECH, "aformat=channel_layouts=mono"),
-        (SPEECH, "volume=-16dB,aformat=channel_layouts=stereo"),
-        (SPEECH, "volume=18dB,aformat=channel_layouts=stereo"),
-        (KNOCKS, "aformat=channel_layouts=mono"),
-        (f"{SPEECH}|0", "aformat=channel_layouts=stereo"),
-        (f"0|{SPEECH}", "aformat=channel_layouts=stereo"),
-        ("|".join([SPEECH] * 6), "volume=10dB,aformat=channel_layouts=5.1"),
+        pytest.param(SPEECH, "aformat=channel_layouts=mono", id="mono", marks=pytest.mark.long),
+        pytest.param(SPEECH, "volume=-16dB,aformat=channel_layouts=stereo", id="quiet"),
+        pytest.param(SPEECH, "volume=18dB,aformat=channel_layouts=stereo", id="clipped", marks=pytest.mark.long),
+        pytest.param(KNOCKS, "aformat=channel_layouts=mono", id="with knocks"),
+        pytest.param(f"{SPEECH}|0", "aformat=channel_layouts=stereo", id="left only"),
+        pytest.param(f"0|{SPEECH}", "aformat=channel_layouts=stereo", id="right only", marks=pytest.mark.long),
+        pytest.param("|".join([SPEECH] * 6), "volume=10dB,aformat=channel_layouts=5.1", id="loud surround"),
     ],
-    ids=["mono", "quiet", "clipped", "with knocks", "left only", "right only", "loud surround"],
 )
 def test_audio_has_the_target_loudness_when_it_was_recorded_otherwise(
     audio: str, filters: str, tmp_path: Path, transcode: Transcode

@@ -24,7 +24,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "a.mp4", frames=150, audio_s=5)
 
 
-@pytest.mark.parametrize("preset", LOOK_AHEAD_FRAMES)
+@pytest.mark.parametrize(
+    "preset",
+    [
+        preset if preset in {"ultrafast", "veryslow"} else pytest.param(preset, marks=pytest.mark.long)
+        for preset in LOOK_AHEAD_FRAMES
+    ],
+)
 def test_units_join_in_every_preset(preset: str, clip: Path, transcode: Transcode) -> None:
     done = transcode(clip, dataclasses.replace(SMALL, preset=preset, look_ahead_frames=LOOK_AHEAD_FRAMES[preset]))
     assert len(done.plan.video_units) == 3

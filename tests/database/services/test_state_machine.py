@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # a transaction around all of them is open.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_small_budget")]
 
-QUICK_EXAMPLES = 2
+QUICK_EXAMPLES = 1
 LONG_EXAMPLES, EXAMPLES_OF_A_TEST = 5000, 100
 STEPS = 40
 
