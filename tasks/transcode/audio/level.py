@@ -16,10 +16,10 @@ MAX_LIMITED_DB = 9.0
 the microphone, for milliseconds; if it had to do more, that would be noticed.
 """
 
-CEILING_DB = -3.0
-"""Of the samples that are encoded. AAC at 96 to 128 kbit/s and the reconstruction between samples raised the peaks
-of speech by up to 1 dB and those of bursts of white noise by up to 3.4 dB (measured), so true peaks of programmes
-stay below -1 dBTP (EBU R 128).
+CEILING_DB = -2.0
+"""Of the samples that are encoded, so that true peaks stay below -1 dBTP (EBU R 128): AAC and the reconstruction
+between samples raised those of 13 recordings of speech, music and animals to at most -1.7 dBTP (measured). Only
+bursts of white noise rise by up to 3.4 dB.
 """
 
 _QUIET_LUFS = -40.0
