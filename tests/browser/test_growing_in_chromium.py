@@ -70,7 +70,9 @@ def transcoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Tran
             *("-f", "lavfi", "-i", numbers_filter(str(RATE), "320x180"), *tone, "-i", str(captions), *streams),
             *(*codec, "-t", length_s, str(plain)),
         )
-        source = mux_chapters(plain, folder / name, [(0, 10_000, "Start"), (10_000, 24_000, "<b>End")])
+        source = plain
+        if kind == "HEVC":  # ffmpeg's muxer adds no chapters to PCM in MOV without an error
+            source = mux_chapters(plain, folder / name, [(0, 10_000, "Start"), (10_000, 24_000, "<b>End")])
         done = Transcode(folder)(source, PROFILE, checked=False)
         assert not done.plan.plays_directly
         assert len(done.plan.captions) == 1
