@@ -47,7 +47,7 @@ SCALE_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="units leave many slots without work at the end",
         promise=16,
-        file="tasks/transcode/plan/division.py",
+        file="tasks/transcode/plan/grid/division.py",
         old="    return min(affordable, key=lambda firsts: _needed(firsts, segments, slots=slots, extra_segments=extra_segments))\n",
         new="    return affordable[0]\n",
         tests=("tests/unit/transcode/test_planning.py::test_slots_end_together_when_several_containers_work",),
@@ -55,7 +55,7 @@ SCALE_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="short units cost more than they save",
         promise=16,
-        file="tasks/transcode/plan/division.py",
+        file="tasks/transcode/plan/grid/division.py",
         old="    affordable = [firsts for firsts in ways if _extra_share(firsts, segments, extra_segments) <= allowed_share]\n",
         new="    affordable = ways or [allowed_share]\n",
         tests=(

@@ -67,8 +67,7 @@ def plan_fit(source: SourceInfo) -> Fit | None:
     """Return how the frames of a source become frames of one size; None without video."""
     if not source.has_video:
         return None
-    left, top, right, bottom = source.crop_px
-    width_px, height_px = source.width_px + left + right, source.height_px + top + bottom
+    width_px, height_px = source.decoded_size_px
     if source.shapes:
         # Even, so that bars share no chroma samples with the image.
         width_px, height_px = (max(2, side // 2 * 2) for side in (width_px, height_px))
@@ -84,9 +83,8 @@ def plan_fit(source: SourceInfo) -> Fit | None:
 
 def largest_px(source: SourceInfo) -> int:
     """Return the pixels of the largest frame that is decoded, as stored."""
-    left, top, right, bottom = source.crop_px
-    whole = (source.width_px + left + right) * (source.height_px + top + bottom)
-    return min(MAX_SOURCE_PX, max([whole, *(change.shape.area_px for change in source.shapes)]))
+    width_px, height_px = source.decoded_size_px
+    return min(MAX_SOURCE_PX, max([width_px * height_px, *(change.shape.area_px for change in source.shapes)]))
 
 
 def sizes_in_words(source: SourceInfo) -> str:

@@ -9,9 +9,7 @@ frames, so they are the same in every rung.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from dataclasses import replace
-from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -20,27 +18,23 @@ from ..captions import plan_captions
 from ..chapters import plan_chapters
 from ..source_warnings import with_detail
 from .direct_play import plays_directly
-from .division import first_segments
 from .fit import largest_px, plan_fit, sizes_in_words
-from .frame_rate import choose_rate
+from .grid.division import first_segments
+from .grid.frame_rate import choose_rate
+from .grid.frames import Grid, round_half_up
 from .ladder import choose_rungs
 from .plan import AudioPlan, Plan, VideoUnit, segment_starts
 from .thumbnails import plan_thumbnails
 
 if TYPE_CHECKING:
     from ..audio.level import AudioLevel
-    from ..source import KeyFrame, SourceInfo
+    from ..source import SourceInfo
     from .ladder import Rung
     from .profile import Profile
     from .thumbnails import ThumbnailPlan
 
 AAC_FRAME_SAMPLES = 1024
 AUDIO_RATE_HZ = 48_000
-
-_MAX_AUDIO_OVERHANG_S = Fraction(1, 2)
-"""Audio that outlasts the video by more than this is content, and the last frame is held meanwhile.
-Less is rounding.
-"""
 
 _MAX_AUDIO_LEAD_IN_S = Fraction(1, 2)
 """Audio that begins before the video by more than this is a lead-in, and the first frame is held
@@ -74,7 +68,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
     rate = _rate(source, profile)
     direct = plays_directly(source)
     source, lead_in_frames = _with_lead_in(source, rate)
-    grid = _Grid(source, rate)
+    grid = Grid(source, rate)
     gop_frames = max(1, round(rate * Fraction(profile.gop_s)))
     segment_frames = gop_frames * profile.segment_gops
     rungs = choose_rungs(source, profile, rate) if source.has_video else ()
@@ -150,90 +144,12 @@ def _with_lead_in(source: SourceInfo, rate: Fraction) -> tuple[SourceInfo, int]:
     # Whole frames, so that the source frames keep their positions on the grid.
     lead_in_frames = math.ceil(lead_s * rate)
     return replace(
-        source, first_pts=source.first_pts - _round_half_up(lead_in_frames / rate / source.time_base)
+        source, first_pts=source.first_pts - round_half_up(lead_in_frames / rate / source.time_base)
     ), lead_in_frames
 
 
-class _Grid:
-    """Positions of the source frames on the grid, and the key frames from which to read them."""
-
-    def __init__(self, source: SourceInfo, rate: Fraction) -> None:
-        self._source = source
-        self.rate = rate
-        up, down = (source.time_base * rate).as_integer_ratio()
-        # Rounded half up, as ffmpeg's fps filter does. Integers, because there may be a million.
-        self.places = [(2 * (pts - source.first_pts) * up + down) // (2 * down) for pts in source.frame_pts]
-        length_s = source.video_s
-        if source.audio is not None:
-            audio_s = source.audio.end_s - source.start_s
-            if audio_s > length_s + _MAX_AUDIO_OVERHANG_S:
-                length_s = audio_s
-        self.last_source_frame = self.places[-1] if self.places else 0
-        self.frames = max(1, self._fewest_frames(), _round_half_up(length_s * rate))
-        self._key_times = [key.pts for key in source.keys]
-
-    def _fewest_frames(self) -> int:
-        """Return the minimum number of grid frames to show the last source frame; 0 for no minimum.
-
-        The last slide of a slideshow often declares almost no duration.
-        """
-        last_distance = self.places[-1] - self.places[-2] if len(self.places) > 1 else 0
-        return self.places[-1] + 1 if last_distance > 1 else 0
-
-    def seeks_s(self, frame: int) -> tuple[str | None, ...]:
-        """Return positions from which to read so that `frame` is decoded correctly, best first.
-
-        These are up to two key frames, the nearest first, then the file's start (None).
-        """
-        if self._source.splicing is not None:
-            return (None,)
-        return (*(_microseconds_up(key.seek * self._source.time_base) for key in self._keys_before(frame)), None)
-
-    def start_bytes(self, frame: int) -> tuple[int, ...]:
-        """Return the same key frames as offsets in the file, if the source's clock starts over."""
-        if self._source.splicing is None or self._source.merges_streams:
-            return ()
-        return tuple(key.position for key in self._keys_before(frame) if key.position is not None)
-
-    def _keys_before(self, frame: int) -> list[KeyFrame]:
-        if frame <= 0:
-            return []
-        newest = self._newest_key(frame)
-        # The file's first key frame needs no seek.
-        return [self._source.keys[at] for at in range(newest, max(0, newest - 2), -1)]
-
-    def skipped_frames(self, frame: int) -> int:
-        """Return how many frames are decoded before `frame` from the first of these positions."""
-        newest = self._newest_key(frame) if frame > 0 else 0
-        if newest <= 0:
-            return max(0, frame)
-        key = bisect_left(self._source.frame_pts, self._key_times[newest])
-        return max(0, frame - self.places[key])
-
-    def _newest_key(self, frame: int) -> int:
-        """Return the index of the key frame from which `frame` can be decoded; -1 if there is none."""
-        shown = max(0, bisect_right(self.places, frame) - 1)
-        if self._source.interlaced:
-            # The deinterlacer also needs the frame before.
-            shown = max(0, shown - 1)
-        return bisect_right(self._key_times, self._source.frame_pts[shown]) - 1
-
-
-def _round_half_up(value: Fraction) -> int:
-    return math.floor(value + Fraction(1, 2))
-
-
-def _microseconds_up(seconds: Fraction) -> str:
-    """Return seconds for ffmpeg's -ss, rounded up to its precision.
-
-    Rounded down, it would land on the previous key frame.
-    """
-    exact = Decimal(seconds.numerator) / Decimal(seconds.denominator)
-    return str(exact.quantize(Decimal("0.000001"), rounding=ROUND_CEILING))
-
-
 def _units(
-    grid: _Grid, segment_frames: int, profile: Profile, *, slots: int, warm_up_frames: int
+    grid: Grid, segment_frames: int, profile: Profile, *, slots: int, warm_up_frames: int
 ) -> tuple[VideoUnit, ...]:
     """Divide the grid into units. A remainder shorter than a segment becomes part of the last unit."""
     segments = max(1, grid.frames // segment_frames)
@@ -261,7 +177,7 @@ def _thumbnails(rungs: tuple[Rung, ...], profile: Profile, gop_frames: int) -> T
     return plan_thumbnails(rungs[-1], interval_gops=interval_gops, gop_frames=gop_frames)
 
 
-def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: int) -> AudioPlan | None:
+def _audio(source: SourceInfo, profile: Profile, grid: Grid, segment_frames: int) -> AudioPlan | None:
     if source.audio is None:
         return None
     aac_rate = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
@@ -273,7 +189,7 @@ def _audio(source: SourceInfo, profile: Profile, grid: _Grid, segment_frames: in
         aac_frames = _FEWEST_AAC_FRAMES
     starts = segment_starts(0, grid.frames, segment_frames=segment_frames, rate=grid.rate)
     least_segments = math.ceil(Fraction(profile.audio_head_s) * grid.rate / segment_frames)
-    cuts = tuple(sorted({_round_half_up(frame / grid.rate * aac_rate) for frame in starts} - {aac_frames}))
+    cuts = tuple(sorted({round_half_up(frame / grid.rate * aac_rate) for frame in starts} - {aac_frames}))
     return AudioPlan(
         stream=source.audio.stream,
         start_s=source.start_s,

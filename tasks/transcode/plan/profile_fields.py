@@ -11,7 +11,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-from .frame_rate import MAX_RATE
+from .grid.frame_rate import MAX_RATE
 from .ladder import MAX_BUFFER_BITS, MAX_FRAME_PX, buffer_bits, cap_bps
 from .profile import LOOK_AHEAD_FRAMES, PROFILES, Profile, ProfileRung
 

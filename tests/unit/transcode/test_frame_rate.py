@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from tasks.transcode.plan.frame_rate import COMMON_RATES, choose_rate
+from tasks.transcode.plan.grid.frame_rate import COMMON_RATES, choose_rate
 
 MILLISECONDS = Fraction(1, 1000)
 FINE = Fraction(1, 90_000)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.transcode import PROFILES, EncodeError, KeyFrame, Plan, make_plan
-from tasks.transcode.plan.division import first_segments
+from tasks.transcode.plan.grid.division import first_segments
 from tasks.transcode.plan.plan import segment_starts
 from tests.unit.transcode.sources import make_audio, make_source
 

@@ -7,7 +7,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .profile import Profile
+    from ..profile import Profile
 
 _RAMP_SEGMENTS = (2, 4, 8)
 """Lengths of the first units."""
