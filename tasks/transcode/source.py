@@ -185,6 +185,12 @@ class SourceInfo:
         return self.first_pts * self.time_base
 
     @property
+    def decoded_size_px(self) -> tuple[int, int]:
+        """Width and height of most frames as decoded, before they are cropped."""
+        left, top, right, bottom = self.crop_px
+        return self.width_px + left + right, self.height_px + top + bottom
+
+    @property
     def display_size_px(self) -> tuple[Fraction, Fraction]:
         """Width and height as displayed: square pixels, upright."""
         width, height = self.width_px * self.sample_aspect, Fraction(self.height_px)

@@ -177,11 +177,9 @@ class ClockSurvey:
             self._groups.append({})
         self._groups[-1][stream] = len(clock.runs) - 1
 
-    def splicing(self, demuxer: str) -> Splicing | None:
+    def splicing(self) -> Splicing | None:
         """Return what makes one clock of several; None if there is only one, or if that is not possible."""
-        if demuxer not in SPLICED_DEMUXERS or self._video is None or not self._groups:
-            return None
-        if self._lost or len(self._groups) > _MAX_SPLICES:
+        if self._video is None or not self._groups or self._lost or len(self._groups) > _MAX_SPLICES:
             return None
         shifts = dict.fromkeys(self._clocks, 0)
         splices: dict[int, tuple[Splice, ...]] = {}

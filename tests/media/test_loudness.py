@@ -146,12 +146,15 @@ def test_audio_becomes_stereo_when_ffmpeg_cannot_mix_its_layout(
         assert _channel_lufs(done.joined("audio"), 0) > _channel_lufs(done.joined("audio"), 1) + 6
 
 
-def test_excerpts_have_the_loudness_of_the_whole_when_the_audio_is_long(tmp_path: Path) -> None:
-    path = tmp_path / "a.mkv"
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", ("pcm_s16le",)), ("a.ts", ("mp2", "-b:a", "32k"))])
+def test_excerpts_have_the_loudness_of_the_whole_when_the_audio_is_long(
+    name: str, codec: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / name
     # Noise whose level changes over minutes, with pauses.
     level = "(0.02+0.2*abs(sin(t/400)))*gt(mod(t\\,97)\\,11)"
-    noise = f"anoisesrc=color=pink:amplitude=1:sample_rate=8000:duration=2400:seed=3,volume='{level}':eval=frame"
-    ffmpeg("-f", "lavfi", "-i", noise, "-c:a", "pcm_s16le", str(path))
+    noise = f"anoisesrc=color=pink:amplitude=1:sample_rate=16000:duration=2400:seed=3,volume='{level}':eval=frame"
+    ffmpeg("-f", "lavfi", "-i", noise, "-c:a", *codec, str(path))
     decoded_s = 0.0
     with av.open(path) as container:
         meter = AudioMeter(container.streams.audio[0], path.stat().st_size)

@@ -58,6 +58,14 @@ AUDIO_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_LOUDNESS}::test_excerpts_have_the_loudness_of_the_whole_when_the_audio_is_long",),
     ),
     Patch(
+        name="audio whose packets have no positions of their own is measured whole",
+        promise=2,
+        file="tasks/transcode/audio/meter.py",
+        old="        if packet.pos is not None and packet.pos > 0:\n",
+        new="        self._position = 0\n        if packet.pos is not None and packet.pos > 0:\n",
+        tests=(f"{_LOUDNESS}::test_excerpts_have_the_loudness_of_the_whole_when_the_audio_is_long",),
+    ),
+    Patch(
         name="samples beyond full scale do not count as clipped",
         promise=2,
         file="tasks/transcode/audio/meter.py",

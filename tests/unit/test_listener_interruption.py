@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -48,7 +50,12 @@ def test_wait_is_interrupted_again_when_the_first_interruption_was_discarded(
 
     def sleep(_seconds: float) -> None:
         SendsSigtermAsItIsFreed()
-        time.sleep(WAIT_S)
+        # A long poll that nobody answers.
+        ours, others = socket.socketpair()
+        with ours, others:
+            ours.settimeout(WAIT_S)
+            with suppress(TimeoutError):
+                ours.recv(1)
         waited_to_the_end.append(WAIT_S)
 
     monkeypatch.setattr(sys, "unraisablehook", lambda found: discarded.append(found.exc_type))

@@ -28,6 +28,9 @@ _AUDIO_S_PER_S = 0.0154
 _PLAN_S_PER_HOUR = 1.5
 """CPU seconds of the plan for an hour of 1080p (ADR 36)."""
 
+_LEVEL_S, _MEASURED_S = 2.5, 300
+"""CPU seconds to measure the level of the audio, of which at most these seconds are decoded (ADR 41)."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -74,7 +77,8 @@ class Work:
     @property
     def plan_s(self) -> float:
         """CPU seconds of the plan."""
-        return self.plan.duration_s / 3600 * _PLAN_S_PER_HOUR
+        level_s = min(1.0, self.plan.duration_s / _MEASURED_S) * _LEVEL_S
+        return self.plan.duration_s / 3600 * _PLAN_S_PER_HOUR + level_s
 
     def video_s(self, index: int) -> float:
         """Return the CPU seconds of a video unit."""

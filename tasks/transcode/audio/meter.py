@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
 _MEASURED_S = 300.0
 """In excerpts of 3 s: as many independent ones as the mean of speech needs to be right within half a decibel."""
+
+_MOST_MEASURED = 2
+"""Times that much, if the file does not show how much of it was read."""
 
 _EXCERPT_S = 3.0
 _FIRST_EXCERPT_S = 20.0
@@ -51,6 +53,7 @@ class AudioMeter:
 
     def __init__(self, stream: Any, size_bytes: int) -> None:
         self._stream, self._size_bytes = stream, size_bytes
+        self._tick_s = float(stream.time_base)
         codec = stream.codec_context
         # More channels and higher rates take more CPU time.
         weight = max(1.0, (codec.sample_rate or 0) * (codec.channels or 0) / _USUAL_RATE)
@@ -58,6 +61,8 @@ class AudioMeter:
         self._begin_s: float | None = None
         self._end_s = self._next_s = 0.0
         self._skip_s = 0.0
+        self._position = 0
+        self._measured_s = 0.0
         self._has_failed = False
         self._formats: dict[tuple[str, str, int], _FormatGraphs] = {}
         self._loudness: Graph | None = None
@@ -68,9 +73,12 @@ class AudioMeter:
     def wants(self, packet: Any) -> bool:
         """Return whether to decode the packet and pass its frames to `take`."""
         pts = packet.pts if packet.pts is not None else packet.dts
-        if pts is None or packet.is_discard or self._has_failed:
+        # In a transport stream, not each packet has a position of its own.
+        if packet.pos is not None and packet.pos > 0:
+            self._position = packet.pos
+        if pts is None or packet.is_discard or self._has_failed or self._measured_s > _MOST_MEASURED * self._budget_s:
             return False
-        at_s = float(pts * Fraction(self._stream.time_base))
+        at_s = pts * self._tick_s
         if self._begin_s is None:
             self._begin_s, self._end_s, self._next_s = at_s, at_s + _FIRST_EXCERPT_S, at_s + _FIRST_EXCERPT_S
         if at_s < self._end_s:
@@ -81,13 +89,13 @@ class AudioMeter:
             self._stream.codec_context.flush_buffers()
             self._skip_s = _SETTLES_S
         self._end_s = at_s + _EXCERPT_S
-        self._next_s = at_s + _EXCERPT_S * max(1.0, self._length_s(at_s, packet.pos) / self._budget_s)
+        self._next_s = at_s + _EXCERPT_S * max(1.0, self._length_s(at_s) / self._budget_s)
         return True
 
-    def _length_s(self, at_s: float, position: int | None) -> float:
+    def _length_s(self, at_s: float) -> float:
         """Return about how long the audio is, by how much of the file was read so far."""
         elapsed_s = at_s - (self._begin_s or 0.0)
-        return elapsed_s * self._size_bytes / position if position else 0.0
+        return elapsed_s * self._size_bytes / self._position if self._position > 0 else 0.0
 
     def take(self, frames: Sequence[Any]) -> None:
         """Measure decoded frames, until ffmpeg cannot convert one of them."""
@@ -98,6 +106,7 @@ class AudioMeter:
 
     def _measure(self, frames: Sequence[Any]) -> None:
         for frame in frames:
+            self._measured_s += frame.samples / frame.sample_rate
             if self._skip_s > 0:
                 self._skip_s -= frame.samples / frame.sample_rate
                 continue

@@ -61,18 +61,20 @@ def _on_one_clock(
     file: SourceFile, demuxer: str, options: Mapping[str, str] | None = None
 ) -> tuple[SourceInfo, list[tuple[Fraction, Fraction]]]:
     """Return the description, and the spans of time for which there are only other streams in the file."""
+    if demuxer not in SPLICED_DEMUXERS:
+        return _probe(file, demuxer, (), options), []
     survey, unread = ClockSurvey(), UnreadParts()
     try:
         source = _probe(file, demuxer, (survey.take, unread.take), options)
     except InputRejectedError:
-        if survey.splicing(demuxer) is None:
+        if survey.splicing() is None:
             raise
-    splicing = survey.splicing(demuxer)
+    splicing = survey.splicing()
     if splicing is not None:
         unread = UnreadParts()
         source = _probe(file, demuxer, (Splicer(splicing).take, unread.take), options)
         source = replace(source, declared_duration_s=0.0, splicing=splicing)
-    return source, unread.spans_s(file) if demuxer in SPLICED_DEMUXERS else []
+    return source, unread.spans_s(file)
 
 
 def _probe(

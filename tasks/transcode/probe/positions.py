@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..byte_ranges import merged
 from ..source import Stretch
+from ..splicing import TICKS_PER_S
 
 if TYPE_CHECKING:
     from ..byte_ranges import ByteRanges
@@ -85,7 +86,7 @@ class Positions:
         return tuple(Stretch(time, positions.ranges()) for time, positions in self._stretches)
 
 
-_UNREAD_BYTES, _UNREAD_S = 16 * 1024, Fraction(1)
+_UNREAD_BYTES, _UNREAD_TICKS = 16 * 1024, TICKS_PER_S
 """What may be between two packets: stuffing, tables, streams that are not transcoded."""
 
 _SEARCHED_BYTES = 1024 * 1024
@@ -96,46 +97,45 @@ _VIDEO_PACKET = re.compile(rb"\x00\x00\x01[\xe0-\xef]", re.DOTALL)
 class UnreadParts:
     """Parts of a transport or program stream that have none of the packets that are transcoded, but video.
 
-    Its streams may continue under other identifiers there.
+    Its streams may continue under other identifiers there. Times are in ticks of `TICKS_PER_S`.
     """
 
     def __init__(self) -> None:
-        self._gaps: list[tuple[int, int, Fraction, Fraction]] = []
-        self._end, self._first_s, self._latest_s = 0, Fraction(0), Fraction(0)
+        self._gaps: list[tuple[int, int, int, int]] = []
+        self._end, self._first, self._latest = 0, 0, 0
         self._is_empty = True
 
     def take(self, packet: Any) -> None:
         """Process a packet, in the order in which a demuxer returns them; the empty one at the end is ignored."""
-        time = packet.pts if packet.dts is None else packet.dts
-        if not packet.size or packet.pos is None or packet.pos < 0 or time is None:
+        now = packet.pts if packet.dts is None else packet.dts
+        if not packet.size or packet.pos is None or packet.pos < 0 or now is None:
             return
-        now_s = time * Fraction(packet.time_base)
         if self._is_empty:
-            self._first_s, self._is_empty = now_s, False
-        elif packet.pos > self._end + _UNREAD_BYTES and self._is_long(packet.pos, now_s):
-            self._gaps.append((self._end, packet.pos, self._latest_s - self._first_s, now_s - self._first_s))
+            self._first = self._latest = now
+            self._is_empty = False
+        elif packet.pos > self._end + _UNREAD_BYTES and self._is_long(packet.pos, now):
+            self._gaps.append((self._end, packet.pos, self._latest - self._first, now - self._first))
         self._end = max(self._end, packet.pos + packet.size)
-        self._latest_s = max(self._latest_s, now_s)
+        self._latest = max(self._latest, now)
 
-    def _is_long(self, position: int, now_s: Fraction) -> bool:
+    def _is_long(self, position: int, now: int) -> bool:
         """Return whether what is before `position` may last half a second, by its clock or its bytes."""
-        passed_s = self._latest_s - self._first_s
-        by_bytes_s = passed_s * (position - self._end) / max(1, self._end)
-        return max(now_s - self._latest_s, by_bytes_s) >= _UNREAD_S / 2
+        by_bytes = (self._latest - self._first) * (position - self._end) / max(1, self._end)
+        return max(now - self._latest, by_bytes) >= _UNREAD_TICKS / 2
 
     def spans_s(self, file: SourceFile) -> list[tuple[Fraction, Fraction]]:
         """Return the times of these parts since the first packet; their lengths are estimates from their bytes."""
-        size_bytes, length_s = file.seek(0, 2), self._latest_s - self._first_s
-        tail = (self._end, size_bytes, length_s, length_s)
+        size_bytes, length = file.seek(0, 2), self._latest - self._first
+        tail = (self._end, size_bytes, length, length)
         gaps = [*self._gaps, tail] if size_bytes > self._end + _UNREAD_BYTES else self._gaps
         read_bytes = max(1, size_bytes - sum(end - first for first, end, _, _ in gaps))
-        rate = Fraction(read_bytes) / length_s if length_s > 0 else Fraction(size_bytes)
+        ticks_of_byte = Fraction(length, read_bytes) if length > 0 else Fraction(TICKS_PER_S, max(1, size_bytes))
         spans = []
-        for first, end, start_s, end_s in gaps:
+        for first, end, start, next_start in gaps:
             # At the end of the file, and between two clocks, no time has passed.
-            lost_s = max(end_s - start_s, (end - first) / rate)
-            if lost_s >= _UNREAD_S and _has_video(file, first, end):
-                spans.append((start_s, start_s + lost_s))
+            lost = max(Fraction(next_start - start), (end - first) * ticks_of_byte)
+            if lost >= _UNREAD_TICKS and _has_video(file, first, end):
+                spans.append((Fraction(start, TICKS_PER_S), (start + lost) / TICKS_PER_S))
         return spans
 
 

@@ -47,17 +47,16 @@ def probe_source(
 ) -> SourceInfo:
     """Read the whole file once and return its description.
 
-    All packets are read, but only the first ones are decoded.
+    All packets are read. Decoded are the first ones, excerpts of the audio, and a key frame for each new size.
 
     `reading` receives the number of bytes read so far. `wait_for` is for a file that has its size, but
     whose bytes still arrive: it gets a range that is about to be read, and returns one that has it, once
     all of that has arrived. It is called in another thread, and what it raises is raised here.
 
-    Raises InputRejectedError if the file is not
-    a video or is damaged beyond use, as its bytes show. Raises InputSuspectError if reading it
-    crashed, hung, or used up its CPU time or memory: a machine with bad memory or a broken disk
-    does that, too. Raises EncodeError if the disk or the probe itself failed; StoppedError once
-    `stop` is set.
+    Raises InputRejectedError if the file is not a video or is damaged beyond use, as its bytes show.
+    Raises InputSuspectError if reading it crashed, hung, or used up its CPU time or memory: a machine
+    with bad memory or a broken disk does that, too. Raises EncodeError if the disk or the probe itself
+    failed; StoppedError once `stop` is set.
     """
     size_bytes = path.stat().st_size
     if wait_for is not None and size_bytes:

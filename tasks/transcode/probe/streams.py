@@ -71,15 +71,23 @@ def audio_warnings(container: Any, packets: AudioPackets | None, audio: AudioSou
     return warnings
 
 
-def codec_name(container: Any, stream: Any) -> str:
-    """Return the name of a stream's codec without a decoder; empty if libav has no name for it either."""
+def _description(container: Any) -> str:
+    """Return libav's description of the file, which has what PyAV has nowhere else; empty if it cannot be read."""
     level = av.logging.get_level()
-    # Only libav's description of the file has the name.
     av.logging.set_level(av.logging.INFO)
     try:
-        described = _DESCRIBED.findall(container.dumps_format())
+        description: str = container.dumps_format()
+    except ValueError:
+        # Text in it that is not UTF-8.
+        return ""
     finally:
         av.logging.set_level(level)
+    return description
+
+
+def codec_name(container: Any, stream: Any) -> str:
+    """Return the name of a stream's codec without a decoder; empty if libav has no name for it either."""
+    described = _DESCRIBED.findall(_description(container))
     names = {int(number): name if name != "none" else tag for number, name, tag in described}
     name: str = names.get(stream.index, "")
     return _CODEC_NAMES.get(name, name)
@@ -129,20 +137,8 @@ _CROPPING = re.compile(r"^ +Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)$", re.MULTIL
 
 
 def declared_crop(container: Any, stream: Any) -> Crop:
-    """Return what the container declares as invisible (Matroska's PixelCrop, the clean aperture of MP4).
-
-    PyAV has it in its description of the file only.
-    """
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        description = container.dumps_format()
-    except ValueError:
-        # Text in it that is not UTF-8.
-        return UNCROPPED
-    finally:
-        av.logging.set_level(level)
-    own = re.search(rf"Stream #0:{stream.index}\b(?:(?!Stream #).)*", description, re.DOTALL)
+    """Return what the container declares as invisible (Matroska's PixelCrop, the clean aperture of MP4)."""
+    own = re.search(rf"Stream #0:{stream.index}\b(?:(?!Stream #).)*", _description(container), re.DOTALL)
     found = _CROPPING.search(own[0]) if own else None
     if found is None:
         return UNCROPPED

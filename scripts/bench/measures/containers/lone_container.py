@@ -1,7 +1,7 @@
 """One container that does all units of a job, without rows: what it reads from the storage and from its disk.
 
-Run by `moved_bytes` as `python lone_container.py FOLDER URL SIZE_BYTES`; writes JSON to stdout. The project's modules
-come from PYTHONPATH, so that another checkout can be measured in the same way.
+Run by `moved_bytes`, which sets up Django, with FOLDER URL SIZE_BYTES; writes JSON to stdout. The project's
+modules come from PYTHONPATH, so that another checkout can be measured in the same way.
 """
 
 from __future__ import annotations
@@ -16,24 +16,21 @@ import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
-import django
+from django.conf import settings
 
-django.setup()
-
-from django.conf import settings  # noqa: E402 - Django's settings come first
-
-from tasks.container.context import ContainerContext  # noqa: E402 - as above
-from tasks.container.progress import Progress  # noqa: E402 - as above
-from tasks.container.scratch import source as container_source  # noqa: E402 - as above
-from tasks.container.units import plan as plan_unit  # noqa: E402 - as above
-from tasks.container.units.run import run_unit  # noqa: E402 - as above
-from tasks.lifecycle.states import UnitKind  # noqa: E402 - as above
-from tasks.services.container_api.claim import Claim, Lease  # noqa: E402 - as above
-from tasks.services.container_api.publish import FinishedUnit  # noqa: E402 - as above
-from tasks.storage.parts import StoredObject  # noqa: E402 - as above
-from tasks.transcode import PROFILES, Plan, ProfileRung  # noqa: E402 - as above
+from tasks.container.context import ContainerContext
+from tasks.container.progress import Progress
+from tasks.container.scratch import source as container_source
+from tasks.container.units import plan as plan_unit
+from tasks.container.units.run import run_unit
+from tasks.lifecycle.states import UnitKind
+from tasks.services.container_api.claim import Claim, Lease
+from tasks.services.container_api.publish import FinishedUnit
+from tasks.storage.parts import StoredObject
+from tasks.transcode import PROFILES, Plan, ProfileRung
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,9 +127,15 @@ def measured(folder: Path, bucket: _Bucket) -> dict[str, Any]:
     """Return what each kind of unit read of files and of the disk, and the bytes fetched, stored and on the disk."""
     settings.MEDIA_ROOT = folder / "outputs"
     # The outputs are in a folder, the source is in the bucket, and the profile is quickly encoded.
-    setattr(container_source, "default_bucket", lambda: bucket)  # noqa: B010 - replaced only here
-    setattr(container_source, "_local_path", lambda *_: None)  # noqa: B010 - as above
-    setattr(plan_unit, "_profile", lambda _: PROFILE)  # noqa: B010 - as above
+    with (
+        patch.object(container_source, "default_bucket", return_value=bucket),
+        patch.object(container_source, "_local_path", return_value=None),
+        patch.object(plan_unit, "_profile", return_value=PROFILE),
+    ):
+        return _measured(folder, bucket)
+
+
+def _measured(folder: Path, bucket: _Bucket) -> dict[str, Any]:
     scratch = folder / "scratch"
     scratch.mkdir()
     disk, rows = _Disk(scratch), _Rows()

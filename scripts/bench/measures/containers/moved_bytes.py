@@ -36,6 +36,11 @@ _CLIP_S, _CLIP_BPS, _RATE = 60, 20_000_000, 10
 _LEAST_MEMORY_BYTES = 512 * 1024 * 1024
 """What the programs need, with some room."""
 
+_WITH_DJANGO = (
+    "import django, runpy, sys; django.setup(); del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+"""Runs a file, and its imports, once Django is set up."""
+
 _THIS, _OTHER = "this", "other"
 
 
@@ -73,7 +78,7 @@ def _row(source: Path, root: Path) -> dict[str, Any]:
         program = Path(__file__).with_name("lone_container.py")
         found = json.loads(
             subprocess.run(
-                [*prefix, sys.executable, str(program), folder, url, str(size_bytes)],
+                [*prefix, sys.executable, "-c", _WITH_DJANGO, str(program), folder, url, str(size_bytes)],
                 env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
                 cwd=root,
                 stdout=subprocess.PIPE,
