@@ -108,23 +108,22 @@ def _probe(
             )
         else:
             source = describe_audio(container, tracks, warnings, demuxer)
-        audio = tracks.with_positions(source.audio, source.time_base)
         indexed = demuxer == "mov" and has_sample_index(file)
         chapters, more_warnings = read_chapters(container, file, demuxer)
-    if any(len(track.streams) > 1 for track in audio):
+        source = replace(
+            source,
+            audio=tracks.with_positions(source.audio, source.time_base),
+            captions=captions.sources(),
+            chapters=chapters,
+            indexed=indexed,
+            size_bytes=file.seek(0, 2),
+            stretches=video.positions.stretches() if video is not None else (),
+        )
+    if any(len(track.streams) > 1 for track in source.audio):
         file.seek(0)
         with _open(file, demuxer, options) as container:
-            audio = with_mixed_levels(audio, container)
-    return replace(
-        source,
-        audio=audio,
-        warnings=(*source.warnings, *level_warnings(audio), *more_warnings),
-        captions=captions.sources(),
-        chapters=chapters,
-        indexed=indexed,
-        size_bytes=file.seek(0, 2),
-        stretches=video.positions.stretches() if video is not None else (),
-    )
+            source = replace(source, audio=with_mixed_levels(source.audio, container))
+    return replace(source, warnings=(*source.warnings, *level_warnings(source.audio), *more_warnings))
 
 
 def _open(file: SourceFile, demuxer: str, options: Mapping[str, str] | None) -> Any:
