@@ -63,7 +63,7 @@ def shown(clip: str) -> list[int]:
 
 @pytest.fixture(scope="module")
 def transcoded(clip: str, tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
-    """Transcode ten seconds of numbered frames with two languages and captions: three rungs, several segments and units."""
+    """Transcode ten seconds of numbered frames with two languages and captions: three rungs, several units."""
     folder = tmp_path_factory.mktemp("players")
     held = "+".join(rf"eq(mod(n\,{HELD_PERIOD})\,{at})" for at in HELD_FROM)
     stills = ("-vf", f"select={held}", "-fps_mode", "vfr") if clip == "stills" else ()
