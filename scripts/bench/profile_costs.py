@@ -46,7 +46,7 @@ def main() -> None:
                 cost = run_measured(command, folder=Path(folder), log=Path(folder, "log"))
                 manifest = json.loads((output / "manifest.json").read_text())
                 stored_kb = sum(entry["bytes"] for entry in manifest["objects"]) / 1000
-                tracks = [*manifest["rungs"], manifest["audio"]]
+                tracks = [*manifest["rungs"], *manifest["audio"]]
                 rates = ", ".join(f"{track['name']} {track['average_bps'] / 1000:.0f}" for track in tracks)
                 print(f"{name:>9} {content:>8} {cost.cpu_s:>7.1f} {stored_kb:>7.0f}  {rates}", flush=True)
 

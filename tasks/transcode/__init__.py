@@ -30,7 +30,7 @@ from .package.manifest import Publication, PublishedFile
 from .package.publication import build_publication
 from .plan.cost import check_cost, encode_cost_s
 from .plan.ladder import Rung
-from .plan.plan import PLAN_VERSION, AudioPlan, AudioUnit, Plan, VideoUnit
+from .plan.plan import PLAN_VERSION, AudioPlan, AudioTrack, AudioUnit, Plan, VideoUnit
 from .plan.planning import make_plan
 from .plan.profile import PROFILES, PURPOSES, Profile, ProfileRung, summary
 from .plan.profile_fields import (
@@ -61,6 +61,7 @@ __all__ = [
     "SOURCE_WARNINGS",
     "AudioPlan",
     "AudioSource",
+    "AudioTrack",
     "AudioUnit",
     "BadPlaylist",
     "BadUnit",

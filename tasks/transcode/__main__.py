@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .cli.local_run import LocalRun
     from .package.manifest import Publication
+    from .plan.plan import Plan
 
 EXIT_FAILED = 1
 EXIT_REJECTED = 3
@@ -166,17 +167,20 @@ def _run_summary(run: LocalRun) -> str:
         else "no video"
     )
     count = len(run.units())
-    return (
-        f"{plan.duration_s:.1f} s, {video}, {'AAC stereo' if plan.has_audio else 'no audio'}, "
-        f"{count} unit{'s' * (count > 1)}" + (f", {kept} of them already finished" if kept else "")
+    return f"{plan.duration_s:.1f} s, {video}, {_audio_in_words(plan)}, {count} unit{'s' * (count > 1)}" + (
+        f", {kept} of them already finished" if kept else ""
     )
+
+
+def _audio_in_words(plan: Plan) -> str:
+    count = len(plan.audio_tracks)
+    return "no audio" if not count else "AAC stereo" if count == 1 else f"{count} tracks of AAC stereo"
 
 
 def _table(publication: Publication) -> str:
     rows = [f"{'rung':>6} {'size':>10} {'average':>12} {'peak':>12} {'segments':>9} {'MiB':>8}  codec"]
     tracks = [(rung, f"{rung['width_px']}x{rung['height_px']}") for rung in publication.manifest["rungs"]]
-    if publication.manifest["audio"]:
-        tracks.append((publication.manifest["audio"], "-"))
+    tracks += [(audio, "-") for audio in publication.manifest["audio"]]
     rows += [
         f"{track['name']:>6} {size:>10} {track['average_bps'] / 1000:>7.0f} kb/s {track['peak_bps'] / 1000:>7.0f} kb/s "
         f"{track['segments']:>9} {track['bytes'] / 1048576:>8.2f}  {track['codec']}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .languages import language_of
+from .languages import language_of, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,8 +18,6 @@ FORCED, SDH = "forced", "sdh"
 _SUFFIXES = {"": "", FORCED: " (forced)", SDH: " (SDH)"}
 
 WEBVTT_CONTENT_TYPE = "text/vtt"
-
-_LONGEST_NAME = 60
 
 
 class Cue(NamedTuple):
@@ -89,19 +87,10 @@ def plan_captions(
         if cues:
             language = language_of(source.language)
             usual = (language.name or f"Captions {number}") + _SUFFIXES[source.purpose]
-            name = _name(source.title or usual, taken={track.name for track in tracks})
+            taken = [track.name for track in tracks]
+            name = unique_name(source.title or usual, taken=taken, otherwise="Captions")
             tracks.append(CaptionTrack(language.tag, name, cues, source.purpose))
     return tuple(tracks)
-
-
-def _name(wanted: str, *, taken: set[str]) -> str:
-    """Return a unique name without characters that a playlist cannot quote.
-
-    A number is appended if another track already has the name.
-    """
-    plain = " ".join(wanted.replace('"', "'").split())[:_LONGEST_NAME] or "Captions"
-    names = [plain, *(f"{plain} {number}" for number in range(2, len(taken) + 2))]
-    return next(name for name in names if name not in taken)
 
 
 def webvtt(track: CaptionTrack) -> str:

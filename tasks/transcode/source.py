@@ -79,9 +79,10 @@ UNCROPPED: Crop = (0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class AudioSource:
-    """The audio stream to transcode. Times are in seconds on the source's own clock."""
+    """One audio track to transcode. Times are in seconds on the source's own clock."""
 
-    stream: int
+    streams: tuple[int, ...]
+    """Index of its stream; of several, if they are microphones that are mixed."""
     codec: str
     channels: int
     sample_rate_hz: int
@@ -91,6 +92,20 @@ class AudioSource:
     """ffmpeg filter that makes stereo of the channels; empty if the resampler does it by itself."""
     level: AudioLevel | None = None
     """None if it could not be measured."""
+    language: str = ""
+    """As declared by the container, e.g. `eng` or `pt-BR`; empty if not declared."""
+    title: str = ""
+    purpose: str = ""
+    """COMMENTARY or DESCRIPTION (`audio.tracks`), or empty for any other."""
+    is_default: bool = False
+    """Whether the container declares it as default; exactly one of those of a SourceInfo."""
+    stretches: tuple[Stretch, ...] = ()
+    """The whole track, timed in the source's time base; empty if it is not known where its packets are."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing but silence in what was measured."""
+        return self.level is not None and self.level.is_silent
 
 
 @dataclass(frozen=True)
@@ -142,7 +157,8 @@ class SourceInfo:
     """Whether one sample index describes the whole file; False for anything but MP4 and MOV."""
     bit_rate_bps: int
     """Of the whole file, over the duration of its video."""
-    audio: AudioSource | None
+    audio: tuple[AudioSource, ...]
+    """The tracks to transcode, in the order of the file; empty if there is no audio."""
     declared_duration_s: float
     """Duration that the container declares; 0.0 if it declares none. For display only, never used
     in planning.
@@ -162,8 +178,6 @@ class SourceInfo:
     size_bytes: int = 0
     stretches: tuple[Stretch, ...] = ()
     """The whole video stream; empty if it is not known where its packets are."""
-    audio_stretches: tuple[Stretch, ...] = ()
-    """The whole audio stream; empty if it is not known where its packets are."""
     splicing: Splicing | None = None
     """What was done to all times here, if the file's clock starts over."""
     merges_streams: bool = False
@@ -183,6 +197,13 @@ class SourceInfo:
     def start_s(self) -> Fraction:
         """Time of first_pts on the source's own clock, in seconds."""
         return self.first_pts * self.time_base
+
+    @property
+    def audio_span_s(self) -> tuple[Fraction, Fraction] | None:
+        """Start and end of all audio tracks together, on the source's own clock; None without audio."""
+        if not self.audio:
+            return None
+        return min(each.start_s for each in self.audio), max(each.end_s for each in self.audio)
 
     @property
     def decoded_size_px(self) -> tuple[int, int]:
@@ -206,19 +227,21 @@ class SourceInfo:
             [each.pts, each.shape.width_px, each.shape.height_px, str(each.shape.sample_aspect)] for each in self.shapes
         ]
         form["keys"] = [[key.pts, key.seek, key.position] for key in self.keys]
-        for name in ("stretches", "audio_stretches"):
-            form[name] = [[each.dts, each.ranges] for each in getattr(self, name)]
-        if self.audio is not None:
-            form["audio"] |= {"start_s": str(self.audio.start_s), "end_s": str(self.audio.end_s)}
+        form["stretches"] = [[each.dts, each.ranges] for each in self.stretches]
+        form["audio"] = [
+            track
+            | {
+                "start_s": str(source.start_s),
+                "end_s": str(source.end_s),
+                "stretches": [[each.dts, each.ranges] for each in source.stretches],
+            }
+            for track, source in zip(form["audio"], self.audio, strict=True)
+        ]
         return form
 
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> SourceInfo:
         """Rebuild an equal object from the result of to_json."""
-        audio = form["audio"]
-        if audio is not None:
-            times = {"start_s": Fraction(audio["start_s"]), "end_s": Fraction(audio["end_s"])}
-            audio = AudioSource(**audio | times | {"level": AudioLevel(**audio["level"]) if audio["level"] else None})
         return cls(
             **form
             | {
@@ -227,7 +250,7 @@ class SourceInfo:
                 "declared_rates": tuple(Fraction(rate) for rate in form["declared_rates"]),
                 "keys": tuple(KeyFrame(*key) for key in form["keys"]),
                 "frame_pts": tuple(form["frame_pts"]),
-                "audio": audio,
+                "audio": tuple(_audio(track) for track in form["audio"]),
                 "warnings": tuple(form["warnings"]),
                 "shapes": tuple(
                     ShapeChange(pts, Shape(width_px, height_px, Fraction(aspect)))
@@ -236,12 +259,24 @@ class SourceInfo:
                 "turn": tuple(form["turn"]),
                 "crop_px": tuple(form["crop_px"]),
                 "stretches": _stretches(form["stretches"]),
-                "audio_stretches": _stretches(form["audio_stretches"]),
                 "splicing": Splicing.from_json(form["splicing"]),
                 "captions": tuple(CaptionSource.from_json(each) for each in form["captions"]),
                 "chapters": tuple(ChapterMark(*mark) for mark in form["chapters"]),
             }
         )
+
+
+def _audio(form: dict[str, Any]) -> AudioSource:
+    return AudioSource(
+        **form
+        | {
+            "streams": tuple(form["streams"]),
+            "start_s": Fraction(form["start_s"]),
+            "end_s": Fraction(form["end_s"]),
+            "level": AudioLevel(**form["level"]) if form["level"] else None,
+            "stretches": _stretches(form["stretches"]),
+        }
+    )
 
 
 def _stretches(form: list[Any]) -> tuple[Stretch, ...]:

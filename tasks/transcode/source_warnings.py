@@ -14,7 +14,7 @@ SOURCE_WARNINGS = {
     "If the end is missing, please repair the recording and upload it again.",
     "SHORTER_THAN_DECLARED": "The file is shorter than it declares; everything it contains was kept. "
     "If the end is missing, the upload may have been cut off: please upload the file again.",
-    "AUDIO_UNREADABLE": "The audio cannot be decoded, so the video is silent. "
+    "AUDIO_UNREADABLE": "The file has audio that cannot be decoded: {}. "
     "To add it, please export the video again as an MP4 file with AAC audio, and upload that.",
     "CLOCK_STARTS_OVER": "The timestamps start over partway through the file, as happens when recordings are "
     "concatenated as plain files; what follows may be missing. Please join the recordings with a video editor, "
@@ -27,8 +27,10 @@ SOURCE_WARNINGS = {
     "Please check the captions in the file.",
     "CAPTIONS_IN_FRAMES": "The video has captions inside its frames (CEA-608 or CEA-708), which are left out. "
     "To keep them, please export them as a text track, and upload the video with that.",
-    "AUDIO_LEFT_OUT": "The file has several audio tracks, and only one of them was kept: the default or first one. "
-    "To keep others, such as a second microphone, please mix them in a video editor, and upload the result.",
+    "AUDIO_LEFT_OUT": "Some audio tracks of the file were left out: {}. "
+    "If something is missing, please mix the tracks in a video editor, and upload the result.",
+    "AUDIO_MIXED": "The file has separate microphones ({}), which were mixed for both ears. "
+    "If you want another mix, please make it in a video editor, and upload the result.",
     "AUDIO_QUIET": "The audio is very quiet. It is amplified, and so is its noise. "
     "Next time, please move the microphone closer, or record at a higher level.",
     "AUDIO_CLIPPED": "The audio was recorded at too high a level, so it is distorted. "

@@ -33,6 +33,9 @@ FRAMES = 300
 SEEKS = 20
 _LIMIT_MS = 60_000
 _FULLY_BUFFERED = "video.buffered.length && video.buffered.end(video.buffered.length - 1) > video.duration - 0.05"
+TONES_HZ = {"English": 440, "Français": 1200}
+"""What is played in each language."""
+
 _CAPTIONS = "1\n00:00:01,000 --> 00:00:02,500\nHello & goodbye\n"
 
 
@@ -60,14 +63,17 @@ def shown(clip: str) -> list[int]:
 
 @pytest.fixture(scope="module")
 def transcoded(clip: str, tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
-    """Transcode ten seconds of numbered frames with a tone and captions: three rungs, several segments and units."""
+    """Transcode ten seconds of numbered frames with two languages and captions: three rungs, several units."""
     folder = tmp_path_factory.mktemp("players")
     held = "+".join(rf"eq(mod(n\,{HELD_PERIOD})\,{at})" for at in HELD_FROM)
     stills = ("-vf", f"select={held}", "-fps_mode", "vfr") if clip == "stills" else ()
     (folder / "captions.srt").write_text(_CAPTIONS)
-    source = ("-f", "lavfi", "-i", numbers_filter("30000/1001", "320x180"), "-f", "lavfi", "-i", "sine=440:r=48000")
+    tones = [part for hz in TONES_HZ.values() for part in ("-f", "lavfi", "-i", f"sine={hz}:r=48000")]
+    source = ("-f", "lavfi", "-i", numbers_filter("30000/1001", "320x180"), *tones)
+    maps = ("-map", "0", "-map", "1", "-map", "2", "-map", "3")
     ffmpeg(
-        *(*source, "-i", str(folder / "captions.srt"), "-map", "0", "-map", "1", "-map", "2", *H264, *stills),
+        *(*source, "-i", str(folder / "captions.srt"), *maps, *H264, *stills),
+        *("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fra", "-disposition:a:1", "0"),
         *("-t", str(FRAMES / RATE), "-metadata:s:s:0", "language=eng", str(folder / "numbers.mkv")),
     )
     return Transcode(folder)(folder / "numbers.mkv", STILLS if clip == "stills" else SMALL)
@@ -170,6 +176,18 @@ def test_players_switch_rungs_without_stalls_when_forced_down_and_up(
     page.wait_for_function("playedOut()")
     assert page.evaluate("[video.played.length, video.buffered.length]") == [1, 1]
     assert _problems(page) == {"errors": [], "stalls": 0}
+
+
+def test_players_play_the_chosen_language_when_there_are_several(open_player: Callable[[int], Page]) -> None:
+    page = open_player(60)
+    assert page.evaluate("control.audioNames()") == list(TONES_HZ)
+    page.evaluate("() => { video.loop = true; return video.play(); }")
+    # The first one is the default.
+    for place in (0, 1, 0):
+        page.evaluate("place => { control.chooseAudio(place); }", place)
+        hz = list(TONES_HZ.values())[place]
+        page.wait_for_function("async hz => Math.abs((await playedHz()) - hz) < 15", arg=hz)
+    assert _problems(page)["errors"] == []
 
 
 def test_captions_are_shown_on_time_when_they_are_selected(open_player: Callable[[int], Page]) -> None:

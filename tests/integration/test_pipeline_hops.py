@@ -164,7 +164,7 @@ def assert_publication_is_complete(video: Video, job: Job) -> None:
         assert default_storage.size(posixpath.normpath(f"{folder}/{entry['url']}")) == entry["bytes"]
     master = read_playlist(job.playlist_key)
     variants = [line for line in master if not line.startswith("#")]
-    assert variants == [rung["playlist"] for rung in (*manifest["rungs"], manifest["audio"])]
+    assert variants == [rung["playlist"] for rung in (*manifest["rungs"], *manifest["audio"])]
     for variant in variants:
         lines = read_playlist(f"{folder}/{variant}")
         assert lines[-1] == "#EXT-X-ENDLIST"

@@ -44,13 +44,13 @@ def check_output(folder: Path) -> None:
     Draft202012Validator(_SCHEMA).validate(manifest)
     offered = _check_master(folder, manifest)
     variants = [each for each in offered if not manifest["rungs"] or "RESOLUTION" in each[0]]
-    audio = [manifest["audio"]["playlist"]] if manifest["audio"] else []
+    audio = [track["playlist"] for track in manifest["audio"]]
     playlists = {name: read_media_playlist(folder / name) for name in (*(name for _, name in variants), *audio)}
     fragments = {name: _check_playlist(folder, playlist, manifest) for name, playlist in playlists.items()}
     if manifest["rungs"]:
         _check_alignment([fragments[name] for _, name in variants])
         for attributes, name in variants:
-            _check_variant(folder, attributes, playlists[name], playlists.get("audio.m3u8"), manifest)
+            _check_variant(folder, attributes, playlists[name], [playlists[each] for each in audio], manifest)
         _check_thumbnails(folder, manifest)
         assert offered == [*variants, *_audio_variant(offered, manifest)]
     else:
@@ -69,7 +69,10 @@ def _check_master(folder: Path, manifest: dict[str, Any]) -> list[tuple[dict[str
     captions = [group["URI"] for group in groups if group["TYPE"] == "SUBTITLES"]
     assert captions == [track["playlist"] for track in manifest["captions"]]
     audio = [group for group in groups if group["TYPE"] == "AUDIO"]
-    assert len(audio) == (1 if manifest["audio"] and manifest["rungs"] else 0)
+    if manifest["rungs"] or len(manifest["audio"]) > 1:
+        _check_audio_group(audio, manifest)
+    else:
+        assert not audio
     variants = [
         (hls_attributes(line), lines[at + 1]) for at, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF:")
     ]
@@ -83,12 +86,10 @@ def _audio_variant(
     offered: list[tuple[dict[str, str], str]], manifest: dict[str, Any]
 ) -> list[tuple[dict[str, str], str]]:
     """Check the variant that is the audio alone, and return it; there is none without audio."""
-    audio = manifest["audio"]
-    if not audio:
+    if not manifest["audio"]:
         return []
     attributes, name = offered[-1]
-    assert name == audio["playlist"]
-    assert (attributes["CODECS"], int(attributes["BANDWIDTH"])) == (audio["codec"], audio["peak_bps"])
+    _check_audio_alone(attributes, name, manifest)
     assert (attributes["CLOSED-CAPTIONS"], attributes["AUDIO"]) == ("NONE", "audio")
     return [offered[-1]]
 
@@ -96,11 +97,31 @@ def _audio_variant(
 def _check_audio_only(variants: list[tuple[dict[str, str], str]], manifest: dict[str, Any]) -> None:
     """Check that an audio-only recording has one variant, with the audio, and a poster."""
     ((attributes, name),) = variants
-    audio = manifest["audio"]
-    assert name == audio["playlist"]
-    assert (attributes["CODECS"], int(attributes["BANDWIDTH"])) == (audio["codec"], audio["peak_bps"])
+    _check_audio_alone(attributes, name, manifest)
     assert (manifest["frame_rate"], manifest["thumbnails"]) == (None, None)
-    assert [entry["role"] for entry in manifest["objects"]] == ["audio", "poster"]
+    posters = [["audio", "poster"] if track["is_default"] else ["audio"] for track in manifest["audio"]]
+    assert [entry["role"] for entry in manifest["objects"]] == [role for roles in posters for role in roles]
+
+
+def _check_audio_alone(attributes: dict[str, str], name: str, manifest: dict[str, Any]) -> None:
+    """Check that a variant without video is the default track, with the bit rate of the largest one."""
+    assert name == next(track["playlist"] for track in manifest["audio"] if track["is_default"])
+    assert attributes["CODECS"] == ",".join({track["codec"] for track in manifest["audio"]})
+    assert int(attributes["BANDWIDTH"]) == max(track["peak_bps"] for track in manifest["audio"])
+
+
+def _check_audio_group(group: list[dict[str, str]], manifest: dict[str, Any]) -> None:
+    """Check what RFC 8216bis, 4.4.6.1.1, requires of a group, and that it is what the manifest lists."""
+    tracks = manifest["audio"]
+    assert [(each["NAME"], each["URI"]) for each in group] == [(track["title"], track["playlist"]) for track in tracks]
+    assert [each.get("LANGUAGE", "") for each in group] == [track["language"] for track in tracks]
+    assert len({each["NAME"] for each in group}) == len(group)
+    assert [each["DEFAULT"] == "YES" for each in group] == [track["is_default"] for track in tracks]
+    assert sum(each["DEFAULT"] == "YES" for each in group) == (1 if tracks else 0)
+    assert all(each["AUTOSELECT"] == "YES" for each in group if each["DEFAULT"] == "YES")
+    chosen = [(each.get("LANGUAGE"), each.get("CHARACTERISTICS")) for each in group if each["AUTOSELECT"] == "YES"]
+    assert len(set(chosen)) == len(chosen)
+    assert all(each["CHANNELS"] == "2" for each in group)
 
 
 def _check_playlist(folder: Path, playlist: MediaPlaylist, manifest: dict[str, Any]) -> list[list[Fragment]]:
@@ -142,15 +163,15 @@ def _check_variant(
     folder: Path,
     attributes: dict[str, str],
     video: MediaPlaylist,
-    audio: MediaPlaylist | None,
+    audio: list[MediaPlaylist],
     manifest: dict[str, Any],
 ) -> None:
-    parts = [part for part in (video, audio) if part is not None]
-    codecs = [read_init(part.init.read(folder)).codec for part in parts]
+    codecs = list(dict.fromkeys(read_init(part.init.read(folder)).codec for part in (video, *audio)))
     assert attributes["CODECS"] == ",".join(codecs)
     assert float(attributes["FRAME-RATE"]) == pytest.approx(float(Fraction(manifest["frame_rate"])), abs=5e-4)
-    peak_bps = sum(_peak_bps(part) for part in parts)
-    average_bps = sum(8 * sum(piece.size_bytes for piece in part.pieces) / sum(part.durations_s) for part in parts)
+    # With the audio track that needs most (RFC 8216bis, 4.4.6.2).
+    peak_bps = _peak_bps(video) + max(map(_peak_bps, audio), default=0)
+    average_bps = _average_bps(video) + max(map(_average_bps, audio), default=0)
     # Durations in the playlist are rounded, which is noticeable if there is only one frame.
     assert 0.9999 * peak_bps <= int(attributes["BANDWIDTH"]) <= 1.1 * peak_bps
     assert int(attributes["AVERAGE-BANDWIDTH"]) == pytest.approx(average_bps, rel=0.05)
@@ -160,6 +181,10 @@ def _check_variant(
     assert codecs[0].startswith("avc1.")
     assert int(codecs[0][5:7], 16) <= 0x64
     assert 10 <= int(codecs[0][9:11], 16) <= 42
+
+
+def _average_bps(playlist: MediaPlaylist) -> float:
+    return 8 * sum(piece.size_bytes for piece in playlist.pieces) / sum(playlist.durations_s)
 
 
 def _peak_bps(playlist: MediaPlaylist) -> float:
@@ -194,7 +219,7 @@ def _check_dash(folder: Path, manifest: dict[str, Any], playlists: dict[str, Med
     assert float(dash_seconds(attributes["mediaPresentationDuration"])) == pytest.approx(
         manifest["duration_s"], abs=1e-6
     )
-    summaries = {each["name"]: each for each in (*manifest["rungs"], manifest["audio"]) if each}
+    summaries = {each["name"]: each for each in (*manifest["rungs"], *manifest["audio"])}
     assert list(tracks) == list(summaries)
     for name, track in tracks.items():
         playlist = playlists[f"{name}.m3u8"]
@@ -204,7 +229,7 @@ def _check_dash(folder: Path, manifest: dict[str, Any], playlists: dict[str, Med
         nominal_s = track.duration_ticks / track.timescale
         starts_s = list(itertools.accumulate(playlist.durations_s[:-1], initial=0.0))
         assert [number * nominal_s for number in range(len(starts_s))] == pytest.approx(starts_s, abs=_AUDIO_CUT_S)
-        if summaries[name] is not manifest["audio"]:
+        if "width_px" in summaries[name]:
             assert playlist.durations_s[:-1] == pytest.approx([nominal_s] * (len(starts_s) - 1), abs=_WRITTEN_S)
         _check_representation(track, summaries[name], manifest)
 
@@ -213,7 +238,7 @@ def _check_representation(track: Representation, summary: dict[str, Any], manife
     attributes = track.attributes
     assert (attributes["segmentAlignment"], attributes["startWithSAP"]) == ("true", "1")
     assert int(attributes["bandwidth"]) == summary["peak_bps"]
-    if summary is manifest["audio"]:
+    if "width_px" not in summary:
         assert (attributes["contentType"], int(attributes["audioSamplingRate"])) == ("audio", track.timescale)
     else:
         assert (attributes["width"], attributes["height"]) == (str(summary["width_px"]), str(summary["height_px"]))

@@ -40,7 +40,7 @@ class Transcoded:
         path = self.run.folder / f"{rung}.joined.mp4"
         with path.open("wb") as file:
             for entry in self.publication.manifest["objects"]:
-                if (entry["rung"] or entry["role"]) == rung:
+                if entry["track"] == rung:
                     content = (self.run.folder / entry["url"]).read_bytes()
                     file.write(content if file.tell() == 0 else content[entry["init_bytes"] :])
         return path

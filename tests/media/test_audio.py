@@ -86,7 +86,7 @@ def test_playlists_have_no_audio_when_the_source_has_none(tmp_path: Path, transc
     master = (done.run.folder / "master.m3u8").read_text()
     assert "AUDIO" not in master
     assert "mp4a" not in master
-    assert done.publication.manifest["audio"] is None
+    assert done.publication.manifest["audio"] == []
 
 
 def test_audio_is_complete_when_it_lasts_a_second(tmp_path: Path, transcode: Transcode) -> None:

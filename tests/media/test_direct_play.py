@@ -22,8 +22,8 @@ H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "30")
 AAC = ("-c:a", "aac", "-b:a", "64k", "-ac", "2")
 
 
-def _aac(channels: int) -> AudioSource:
-    return AudioSource(1, "aac", channels, 48_000, Fraction(1), Fraction(11))
+def _aac(channels: int) -> tuple[AudioSource, ...]:
+    return (AudioSource((1,), "aac", channels, 48_000, Fraction(1), Fraction(11), is_default=True),)
 
 
 def test_source_plays_directly_when_every_browser_supports_it() -> None:
@@ -48,7 +48,8 @@ def test_source_plays_directly_when_every_browser_supports_it() -> None:
         {"keys": make_source().keys[1:], "end_pts": 3_000_000},
         {"warnings": ("READING_BROKE_OFF",)},
         {"audio": _aac(6)},
-        {"audio": dataclasses.replace(_aac(2), codec="mp3float")},
+        {"audio": (dataclasses.replace(_aac(2)[0], codec="mp3float"),)},
+        {"audio": _aac(2) * 2},
     ],
     ids=", ".join,
 )

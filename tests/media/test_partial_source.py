@@ -111,6 +111,30 @@ def test_first_audio_unit_has_the_same_bytes_when_only_the_beginning_of_the_sour
     assert Plan.from_json(plan.to_json()) == plan
 
 
+@pytest.mark.parametrize("name", ["index last.mp4", "stream.ts"])
+def test_unit_of_another_track_has_the_same_bytes_when_only_the_beginning_is_present(
+    name: str, recording: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / name
+    tone = ("-f", "lavfi", "-i", "sine=700:r=48000:d=24")
+    ffmpeg(
+        *("-i", str(recording), *tone, "-map", "0", "-map", "1", "-c", "copy", "-c:a:1", "ac3"),
+        *("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fra", *FORMATS[name], str(source)),
+    )
+    plan = planned(source, profile=TWO_AUDIO_UNITS)
+    assert plan.reads is not None
+    assert [unit.track for unit in plan.audio_units] == [0, 1, 0, 1]
+    first, second = plan.reads.of_audio(0), plan.reads.of_audio(1)
+    assert first is not None
+    assert second is not None
+    if name != "stream.ts":
+        # Each track is in places of its own.
+        assert first != second
+    copy = sparse_copy(source, tmp_path / "copy", second)
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    assert encoded_audio(copy, plan, 1, part, second) == encoded_audio(source, plan, 1, whole)
+
+
 @pytest.mark.parametrize("name", ["cues.mkv", "stream.ts", "index last.mp4"])
 def test_audio_takes_the_whole_source_when_it_is_spread_over_it(name: str, recording: Path, tmp_path: Path) -> None:
     reads = planned(remuxed(recording, tmp_path / name, *FORMATS[name])).reads

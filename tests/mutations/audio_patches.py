@@ -6,15 +6,16 @@ from tests.mutations.patch import Patch
 
 _LOUDNESS = "tests/media/test_loudness.py"
 _TARGET = f"{_LOUDNESS}::test_audio_has_the_target_loudness_when_it_was_recorded_otherwise"
-_FILTERS = "tasks/transcode/encode/filters.py"
+_TRACKS = "tests/media/test_audio_tracks.py"
+_FILTERS = "tasks/transcode/encode/audio_graph.py"
 
 AUDIO_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="peaks are not limited",
         promise=2,
         file=_FILTERS,
-        old='[f"volume={audio.gain_db}dB", _LIMITER]',
-        new='[f"volume={audio.gain_db}dB"]',
+        old='[f"volume={track.gain_db}dB", _LIMITER]',
+        new='[f"volume={track.gain_db}dB"]',
         tests=(_TARGET,),
     ),
     Patch(
@@ -37,7 +38,7 @@ AUDIO_PATCHES: tuple[Patch, ...] = (
         name="audio on one side stays there",
         promise=2,
         file=_FILTERS,
-        old="*([_BOTH_EARS] if audio.is_one_sided else []),",
+        old="*([_BOTH_EARS] if track.is_one_sided else []),",
         new="",
         tests=(_TARGET,),
     ),
@@ -77,8 +78,56 @@ AUDIO_PATCHES: tuple[Patch, ...] = (
         name="layouts that ffmpeg cannot mix fail in encoding",
         promise=2,
         file=_FILTERS,
-        old="*([audio.downmix] if audio.downmix else []),",
-        new="",
+        old='f",{track.downmix}" if track.downmix else ""',
+        new='""',
         tests=(f"{_LOUDNESS}::test_audio_becomes_stereo_when_ffmpeg_cannot_mix_its_layout",),
+    ),
+    Patch(
+        name="a mix ends with the shorter microphone",
+        promise=2,
+        file=_FILTERS,
+        old='channel_layouts=mono,apad"',
+        new='channel_layouts=mono"',
+        tests=(f"{_TRACKS}::test_mix_goes_on_when_one_microphone_ends_early",),
+    ),
+    Patch(
+        name="a microphone is only in the ear of its layout",
+        promise=2,
+        file="tasks/transcode/audio/downmix.py",
+        old='"amerge=inputs=2,pan=stereo|c0=0.5*c0+0.5*c1|c1=0.5*c0+0.5*c1"',
+        new='"amerge=inputs=2,pan=stereo|c0=0.5*c0+0*c1|c1=0*c0+0.5*c1"',
+        tests=(f"{_TRACKS}::test_both_ears_get_both_microphones_when_they_are_tracks_of_their_own",),
+    ),
+    Patch(
+        name="the level of a mix is not measured",
+        promise=2,
+        file="tasks/transcode/probe/audio/tracks.py",
+        old="if len(track.streams) > 1 else track for track in tracks",
+        new="if len(track.streams) > 2 else track for track in tracks",
+        tests=(f"{_TRACKS}::test_mix_has_the_target_loudness_when_microphones_recorded_the_same_or_not",),
+    ),
+    Patch(
+        name="all microphones of a camera are separate tracks",
+        promise=2,
+        file="tasks/transcode/audio/tracks.py",
+        old="    elif _are_microphones(tracks, programme_s):\n",
+        new="    elif False and _are_microphones(tracks, programme_s):\n",
+        tests=(f"{_TRACKS}::test_first_two_microphones_with_audio_are_the_programme_when_a_camera_has_more",),
+    ),
+    Patch(
+        name="tracks of another programme are published",
+        promise=2,
+        file="tasks/transcode/probe/streams.py",
+        old='    if container.format.name != "mpegts":\n',
+        new="    if True:\n",
+        tests=(f"{_TRACKS}::test_only_tracks_of_the_programme_are_kept_when_a_transport_stream_has_several",),
+    ),
+    Patch(
+        name="several tracks are chosen automatically although they are alike",
+        promise=2,
+        file="tasks/transcode/package/renditions.py",
+        old="is_automatic=each in automatic.values())",
+        new="is_automatic=True)",
+        tests=(f"{_TRACKS}::test_each_language_is_a_rendition_when_a_source_has_several",),
     ),
 )

@@ -14,8 +14,8 @@ GROWING_PATCHES: tuple[Patch, ...] = (
         name="rungs are listed further than the audio",
         promise=2,
         file="tasks/transcode/package/growing.py",
-        old="    listed = min(_length(plan.rungs, video, plan), _length(plan.has_audio, audio, plan))\n",
-        new="    listed = _length(plan.rungs, video, plan) if audio else 0\n",
+        old="    listed = min(_length(plan.rungs, video, plan), *(_length(plan.has_audio, track, plan) for track in audio or [[]]))\n",
+        new="    listed = _length(plan.rungs, video, plan) if audio and audio[0] else 0\n",
         tests=(f"{_ENGINE}::test_tracks_are_listed_equally_far_when_units_are_missing",),
     ),
     Patch(

@@ -45,6 +45,7 @@ def test_every_source_warning_has_a_message_when_the_probe_adds_it() -> None:
     given = {
         call.args[0].value
         for call in _calls()
-        if ast.unparse(call.func) in {"warnings.append", "with_spans"} and isinstance(call.args[0], ast.Constant)
+        if ast.unparse(call.func) in {"warnings.append", "with_spans", "with_detail"}
+        and isinstance(call.args[0], ast.Constant)
     }
     assert given == set(SOURCE_WARNINGS)

@@ -111,8 +111,8 @@ def _rungs(job: Job) -> Table:
     for rung in manifest["rungs"]:
         size = f"{rung['width_px']} x {rung['height_px']}"
         table.add_row(rung["name"], size, *_measurements(rung))
-    if manifest["audio"]:
-        table.add_row("audio", "", *_measurements(manifest["audio"]))
+    for audio in manifest["audio"]:
+        table.add_row(audio["title"], "", *_measurements(audio))
     return table
 
 

@@ -213,7 +213,7 @@ def _leasable(job: Job, attempt: Attempt, plan: Unit) -> Any:
     """Return the free units in the order in which this attempt leases them: plan, then media, publishing.
 
     The first units of audio and video come first, because a growing playlist begins with them. All
-    audio units but the first may read the whole source, which the attempt that made the plan has:
+    audio units but those of the beginning may read the whole source, which the attempt that made the plan has:
     while that one is RUNNING, they come last for others.
     """
     units = Unit.objects.select_for_update(of=("self",)).filter(job=job)
@@ -227,7 +227,7 @@ def _leasable(job: Job, attempt: Attempt, plan: Unit) -> Any:
             kinds = [UnitKind.PUBLISH]
     planner = plan.attempt
     is_others = planner is not None and planner.state == AttemptState.RUNNING and planner.pk != attempt.pk
-    comes_last = Case(When(kind=UnitKind.AUDIO, index__gt=0, then=Value(int(is_others))), default=Value(0))
+    comes_last = Case(When(kind=UnitKind.AUDIO, first_frame__gt=0, then=Value(int(is_others))), default=Value(0))
     # By name, "audio" comes before "video".
     return units.filter(free, kind__in=kinds).order_by(comes_last, "index", "kind")
 

@@ -22,6 +22,7 @@ between samples raised those of 13 recordings of speech, music and animals to at
 bursts of white noise rise by up to 3.4 dB.
 """
 
+_SILENT_DB = -60.0
 _QUIET_LUFS = -40.0
 _CLIPPED_SHARE = 0.001
 """Measured, of all samples at full scale: recordings that were clipped by 3 dB have over 0.5 %, loud ones that were
@@ -43,6 +44,11 @@ class AudioLevel:
     """Share of the samples that reach full scale."""
     is_one_sided: bool
     """Whether one channel is silent and the other is not."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing but silence: no block that is counted, and no peak above -60 dBTP."""
+        return self.loudness_lufs <= SILENCE_LUFS and self.true_peak_db < _SILENT_DB
 
     @property
     def is_quiet(self) -> bool:

@@ -7,18 +7,20 @@ decoded as they pass, so the file is read once.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import av
+from av.filter import Graph
 
-from .downmix import STEREO, STEREO_RATE_HZ, converter, downmix_of
+from .downmix import MICROPHONE, MIX, STEREO, STEREO_RATE_HZ, converter, downmix_of
 from .level import SILENCE_LUFS, AudioLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from av.filter import Graph
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _MEASURED_S = 300.0
 """In excerpts of 3 s: as many independent ones as the mean of speech needs to be right within half a decibel."""
@@ -51,8 +53,23 @@ _AUDIBLE_PEAK = 0.01
 class AudioMeter:
     """Takes a stream's packets and frames, and returns what was measured."""
 
-    def __init__(self, stream: Any, size_bytes: int) -> None:
-        self._stream, self._size_bytes = stream, size_bytes
+    def __init__(
+        self,
+        stream: Any,
+        size_bytes: int,
+        *,
+        length_s: float = 0.0,
+        downmix: str | None = None,
+        to: Sequence[str] = STEREO,
+        take_mixed: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Measure a stream of a file of this size.
+
+        `length_s` is its length if that is known: streams of the same length have the same excerpts then.
+        With `take_mixed`, frames that went through `downmix` and `to` are not measured, but passed on.
+        """
+        self._stream, self._size_bytes, self._known_length_s = stream, size_bytes, length_s
+        self._given_downmix, self._to, self._take_mixed = downmix, to, take_mixed or self._measure_mixed
         self._tick_s = float(stream.time_base)
         codec = stream.codec_context
         # More channels and higher rates take more CPU time.
@@ -94,6 +111,8 @@ class AudioMeter:
 
     def _length_s(self, at_s: float) -> float:
         """Return about how long the audio is, by how much of the file was read so far."""
+        if self._known_length_s:
+            return self._known_length_s
         elapsed_s = at_s - (self._begin_s or 0.0)
         return elapsed_s * self._size_bytes / self._position if self._position > 0 else 0.0
 
@@ -113,18 +132,23 @@ class AudioMeter:
             graphs = self._graphs(frame)
             for counted in _through(graphs.peaks, frame):
                 graphs.found = counted.metadata
-            for stereo in _through(graphs.stereo, frame):
-                self._loudness = self._loudness or _loudness_graph()
-                for measured in _through(self._loudness, stereo):
-                    self._found = measured.metadata
+            for mixed in _through(graphs.mixed, frame):
+                self._take_mixed(mixed)
+
+    def _measure_mixed(self, stereo: Any) -> None:
+        self._loudness = self._loudness or converter("stereo", "flt", STEREO_RATE_HZ, to=(_LOUDNESS,))
+        for measured in _through(self._loudness, stereo):
+            self._found = measured.metadata
 
     def _graphs(self, frame: Any) -> _FormatGraphs:
         """Return the graphs for the frame's format, which may change midway."""
         layout, given = frame.layout.name, (frame.layout.name, frame.format.name, frame.sample_rate)
         if given not in self._formats:
-            self.downmix = downmix_of(layout, frame.layout.nb_channels)
+            self.downmix = (
+                downmix_of(layout, frame.layout.nb_channels) if self._given_downmix is None else self._given_downmix
+            )
             self._formats[given] = _FormatGraphs(
-                stereo=converter(*given, downmix=self.downmix, to=STEREO), peaks=converter(*given, to=_PEAK_COUNT)
+                mixed=converter(*given, downmix=self.downmix, to=self._to), peaks=converter(*given, to=_PEAK_COUNT)
             )
         return self._formats[given]
 
@@ -132,20 +156,62 @@ class AudioMeter:
         """Return what was measured; None if nothing was decoded."""
         if not self._found:
             return None
-        peaks = [float(self._found[f"lavfi.r128.true_peaks_ch{channel}"]) for channel in range(2)]
-        return AudioLevel(
-            loudness_lufs=max(SILENCE_LUFS, float(self._found["lavfi.r128.I"])),
-            true_peak_db=round(20 * math.log10(max(*peaks, _LEAST_PEAK)), 2),
-            clipped_share=max(each.clipped_share for each in self._formats.values()),
-            is_one_sided=min(peaks) < _SILENT_PEAK and max(peaks) > _AUDIBLE_PEAK,
-        )
+        return level_of(self._found, clipped_share=self.clipped_share)
+
+    @property
+    def clipped_share(self) -> float:
+        """Share of the samples that reach full scale, of the format that has most."""
+        return max((each.clipped_share for each in self._formats.values()), default=0.0)
+
+
+class MixMeter:
+    """Takes the packets and frames of two microphones, and returns what was measured of their mix."""
+
+    def __init__(self, streams: Sequence[Any], length_s: float) -> None:
+        self._graph, *self._inputs = _mix_graph()
+        self._found: dict[str, str] = {}
+        self._meters = {
+            stream.index: AudioMeter(
+                stream, 0, length_s=length_s, downmix=MICROPHONE, to=_MONO, take_mixed=partial(self._mix, place)
+            )
+            for place, stream in enumerate(streams)
+        }
+
+    def take(self, packet: Any) -> None:
+        """Process one packet of the streams, or the empty packet at the end of each."""
+        meter = self._meters[packet.stream.index]
+        if meter.wants(packet):
+            with suppress(av.error.FFmpegError, ValueError):  # a damaged packet
+                meter.take(packet.decode())
+
+    def _mix(self, place: int, frame: Any) -> None:
+        self._inputs[place].push(frame)
+        for measured in _pulled(self._graph):
+            self._found = measured.metadata
+
+    def level(self) -> AudioLevel | None:
+        """Return what was measured; None if not both were decoded."""
+        if not self._found:
+            return None
+        return level_of(self._found, clipped_share=max(each.clipped_share for each in self._meters.values()))
+
+
+def level_of(found: Mapping[str, str], *, clipped_share: float) -> AudioLevel:
+    """Return the level from the metadata of ebur128 for two channels."""
+    peaks = [float(found[f"lavfi.r128.true_peaks_ch{channel}"]) for channel in range(2)]
+    return AudioLevel(
+        loudness_lufs=max(SILENCE_LUFS, float(found["lavfi.r128.I"])),
+        true_peak_db=round(20 * math.log10(max(*peaks, _LEAST_PEAK)), 2),
+        clipped_share=clipped_share,
+        is_one_sided=min(peaks) < _SILENT_PEAK and max(peaks) > _AUDIBLE_PEAK,
+    )
 
 
 @dataclass
 class _FormatGraphs:
     """Filter graphs for frames of one format."""
 
-    stereo: Graph
+    mixed: Graph
     peaks: Graph
     found: dict[str, str] = field(default_factory=dict)
     """Metadata of the last frame of `peaks`."""
@@ -159,13 +225,33 @@ class _FormatGraphs:
         return round(share, 6)
 
 
-def _loudness_graph() -> Graph:
-    """Return a graph whose frames have the loudness and the peaks so far in their metadata."""
-    return converter("stereo", "flt", STEREO_RATE_HZ, to=("ebur128=peak=true:metadata=1:framelog=quiet",))
+_LOUDNESS = "ebur128=peak=true:metadata=1:framelog=quiet"
+"""Writes the loudness and the peaks so far into the metadata of its frames."""
+
+_MONO = (f"aformat=sample_fmts=flt:channel_layouts=mono:sample_rates={STEREO_RATE_HZ}",)
+
+
+def _mix_graph() -> tuple[Any, Any, Any]:
+    """Return a graph that mixes two microphones and measures the mix, and its two inputs."""
+    graph = Graph()
+    given = f"sample_rate={STEREO_RATE_HZ}:sample_fmt=flt:channel_layout=mono:time_base=1/{STEREO_RATE_HZ}"
+    inputs = [graph.add("abuffer", given) for _ in range(2)]
+    filters = [text.partition("=") for text in (*MIX.split(","), _LOUDNESS, "abuffersink=")]
+    chain = [graph.add(name, arguments) for name, _, arguments in filters]
+    for place, each in enumerate(inputs):
+        each.link_to(chain[0], 0, place)
+    for before, after in pairwise(chain):
+        before.link_to(after)
+    graph.configure()
+    return graph, inputs[0], inputs[1]
 
 
 def _through(graph: Graph, frame: Any) -> Iterator[Any]:
     graph.push(frame)
+    yield from _pulled(graph)
+
+
+def _pulled(graph: Graph) -> Iterator[Any]:
     while True:
         try:
             yield graph.pull()

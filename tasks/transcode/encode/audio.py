@@ -1,7 +1,7 @@
 """Audio encoding: from the beginning to the end of a unit, then cut into segments that match the video's.
 
-An encoder's state depends on all samples before, so each unit is encoded from the beginning of the
-audio, and what belongs to earlier units is dropped. Audio is cheap, and there are two units at most.
+An encoder's state depends on all samples before, so each unit is encoded from the beginning of its
+track, and what belongs to earlier units is dropped. Audio is cheap, and a track has two units at most.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..audio.downmix import MICROPHONE
 from ..errors import EncodeError
 from ..mp4.boxes import InvalidBoxError
 from ..mp4.fragments import MediaWriter, read_fragments
@@ -16,7 +17,8 @@ from ..mp4.moof import Sample, build_moof
 from ..outputs import UnitOutput
 from ..sandbox.ffmpeg import input_arguments, output_argument, run_ffmpeg
 from ..sandbox.limits import encode_limits
-from .filters import audio_graph, splicing_arguments
+from .audio_graph import audio_graph
+from .filters import splicing_arguments
 from .stills import describe_still, still_arguments
 from .video import check_engine
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from ..byte_ranges import ByteRanges
     from ..mp4.boxes import Fragment
     from ..outputs import MediaFile
-    from ..plan.plan import AudioPlan, AudioUnit, Plan
+    from ..plan.plan import AudioPlan, AudioTrack, AudioUnit, Plan
 
 _FRAME_TICKS = 1024
 """Samples in an AAC frame; the track's timescale is its sample rate."""
@@ -51,11 +53,11 @@ def encode_audio(
 ) -> UnitOutput:
     """Encode audio unit `index` of `plan` into `output_dir` (which must exist) and describe the file.
 
-    If there is no video stream, write and describe the poster too. `progress` gets the milliseconds
-    of media encoded so far, from the beginning of the audio to the unit's end, at least every 5 s, and
-    `reading` the bytes of the source read so far. `present` are the byte ranges that the file has, or
-    None for all of it. Raises EncodeError or StoppedError; EncodeError HOLE_READ if the audio needs the
-    whole file.
+    If there is no video stream, the default track's unit writes and describes the poster too.
+    `progress` gets the milliseconds of media encoded so far, from the beginning of the audio to the
+    unit's end, at least every 5 s, and `reading` the bytes of the source read so far. `present` are the
+    byte ranges that the file has, or None for all of it. Raises EncodeError or StoppedError; EncodeError
+    HOLE_READ if the audio needs the whole file.
     """
     check_engine(plan)
     if plan.audio is None:
@@ -63,11 +65,11 @@ def encode_audio(
     unit = plan.audio_units[index]
     encoder = _AudioEncoder(plan, unit, output_dir, progress=progress, stop=stop, reading=reading)
     try:
-        file = encoder.encode(path, plan.demuxer, plan.audio, present)
+        file = encoder.encode(path, plan.demuxer, plan.audio, plan.audio.tracks[unit.track], present)
     except _FormatChangedError:
-        file = encoder.encode_via_pcm(path, plan.audio, present)
+        file = encoder.encode_via_pcm(path, plan.audio, plan.audio.tracks[unit.track], present)
     progress(round(plan.audio_end_s(index) * 1000))
-    posters = [] if plan.rungs else [describe_still(output_dir, "poster")]
+    posters = [describe_still(output_dir, "poster")] if plan.has_poster(unit) else []
     return UnitOutput(unit.key, (file, *posters), encoder.cpu_s)
 
 
@@ -95,13 +97,21 @@ class _AudioEncoder:
         self._progress, self._stop, self._reading = progress, stop, reading
         self.cpu_s = 0.0
 
-    def encode(self, path: Path, demuxer: str, audio: AudioPlan, present: ByteRanges | None = None) -> MediaFile:
-        """Encode stream `audio.stream` of a file. Raises _FormatChangedError, EncodeError or StoppedError."""
+    def encode(
+        self, path: Path, demuxer: str, audio: AudioPlan, track: AudioTrack, present: ByteRanges | None = None
+    ) -> MediaFile:
+        """Encode a track from a file with its streams. Raises _FormatChangedError, EncodeError or StoppedError."""
         unsegmented = _unsegmented_path(self._output_dir)
         encoded_aac = min(audio.aac_frames, self._unit.end_aac + _LOOK_AHEAD_AAC)
-        graph = audio_graph(audio, end_aac=encoded_aac, with_poster=not self._plan.rungs)
+        with_poster = self._plan.has_poster(self._unit)
+        graph = audio_graph(audio, track, end_aac=encoded_aac, with_poster=with_poster)
         try:
-            arguments = _arguments(path, demuxer, self._plan, graph, self._output_dir)
+            outputs = [
+                *_audio_output(graph, audio, self._output_dir),
+                *(["-map", "[poster]", *still_arguments(self._output_dir, "poster")] if with_poster else []),
+            ]
+            splicing = [] if demuxer == _SAMPLES_FORMAT else _splicing(self._plan, track)
+            arguments = [*_START, *splicing, *input_arguments(path, demuxer), *outputs]
             self._ffmpeg(path, arguments, output_bps=4 * audio.bit_rate_bps, present=present)
             return _regroup(unsegmented, self._output_dir / "audio.mp4", audio, self._unit, encoded_aac)
         except InvalidBoxError as error:
@@ -109,16 +119,17 @@ class _AudioEncoder:
         finally:
             unsegmented.unlink(missing_ok=True)
 
-    def encode_via_pcm(self, path: Path, audio: AudioPlan, present: ByteRanges | None) -> MediaFile:
+    def encode_via_pcm(self, path: Path, audio: AudioPlan, track: AudioTrack, present: ByteRanges | None) -> MediaFile:
         """Decode everything to samples of one format, then encode those. Raises the same errors as `encode`.
 
         They are what `encode` has up to the change: an earlier unit may end there.
         """
         samples = self._output_dir / "audio.samples"
         try:
-            arguments = _pcm_arguments(path, self._plan, audio, samples)
+            arguments = _pcm_arguments(path, self._plan, audio, track, samples)
             self._ffmpeg(path, arguments, output_bps=8 * _SAMPLE_BYTES * audio.sample_rate_hz, present=present)
-            return self.encode(samples, _SAMPLES_FORMAT, replace(audio, stream=0, downmix=""))
+            streams = tuple(range(len(track.streams)))
+            return self.encode(samples, _SAMPLES_FORMAT, audio, replace(track, streams=streams, downmix=""))
         finally:
             samples.unlink(missing_ok=True)
 
@@ -160,26 +171,34 @@ _SAMPLES_FORMAT = "nut"
 """Its timestamps are exact to the sample."""
 
 _SAMPLE_BYTES = 2 * 4
-"""Of both channels. Floating point as in `audio_graph`: ffmpeg mixes surround to integers at a lower level."""
+"""Of two channels or microphones. Floating point as in `audio_graph`: ffmpeg mixes surround to integers at a lower
+level.
+"""
+
+_START = ("-progress", "pipe:1", "-stats_period", "1", "-copyts")
 
 
-def _pcm_arguments(path: Path, plan: Plan, audio: AudioPlan, samples: Path) -> list[str]:
+def _splicing(plan: Plan, track: AudioTrack) -> list[str]:
+    """Return the arguments for an input that put all streams of a track on one clock."""
+    return [argument for stream in track.streams for argument in splicing_arguments(plan, stream, str(stream))]
+
+
+def _pcm_arguments(path: Path, plan: Plan, audio: AudioPlan, track: AudioTrack, samples: Path) -> list[str]:
+    downmix = MICROPHONE if len(track.streams) > 1 else track.downmix
     return [
-        *("-progress", "pipe:1", "-stats_period", "1", "-copyts"),
-        *(*splicing_arguments(plan, audio.stream, str(audio.stream)), *input_arguments(path, plan.demuxer)),
-        *("-map", f"0:{audio.stream}", *(["-af", audio.downmix] if audio.downmix else [])),
-        *("-ac", "2", "-ar", str(audio.sample_rate_hz), "-c:a", "pcm_f32le"),
+        *_START,
+        *(*_splicing(plan, track), *input_arguments(path, plan.demuxer)),
+        *(argument for stream in track.streams for argument in ("-map", f"0:{stream}")),
+        *(["-af", downmix] if downmix else []),
+        *("-ac", "1" if len(track.streams) > 1 else "2", "-ar", str(audio.sample_rate_hz), "-c:a", "pcm_f32le"),
         *("-f", _SAMPLES_FORMAT, str(samples)),
     ]
 
 
-def _arguments(path: Path, demuxer: str, plan: Plan, graph: str, output_dir: Path) -> list[str]:
-    bit_rate_bps, stream = (plan.audio.bit_rate_bps, plan.audio.stream) if plan.audio else (0, 0)
-    splicing = [] if demuxer == _SAMPLES_FORMAT else splicing_arguments(plan, stream, str(stream))
+def _audio_output(graph: str, audio: AudioPlan, output_dir: Path) -> list[str]:
     return [
-        *("-progress", "pipe:1", "-stats_period", "1", "-copyts", *splicing, *input_arguments(path, demuxer)),
         *("-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[audio]"),
-        *("-c:a", "aac", "-b:a", str(bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
+        *("-c:a", "aac", "-b:a", str(audio.bit_rate_bps), "-threads", "1", "-flags:a", "+bitexact"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"),
         *(
             "-frag_duration",
@@ -188,7 +207,6 @@ def _arguments(path: Path, demuxer: str, plan: Plan, graph: str, output_dir: Pat
             "+default_base_moof+delay_moov+skip_trailer",
             output_argument(_unsegmented_path(output_dir)),
         ),
-        *([] if plan.rungs else ["-map", "[poster]", *still_arguments(output_dir, "poster")]),
     ]
 
 

@@ -37,7 +37,7 @@ def _check_files(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
     """Raise InconsistentOutputError unless every unit has the files of the plan.
 
     A video unit has one file for each rung, as long as the unit, and its stills. An audio unit has one
-    file, and the poster if there is no video stream.
+    file; that of the default track has the poster if there is no video stream.
     """
     wrong: list[UnitKey] = [unit.index for unit in plan.video_units if not video_fits(plan, unit, outputs[unit.index])]
     wrong += [unit.key for unit in plan.audio_units if not audio_fits(plan, unit, outputs[unit.key])]
@@ -62,7 +62,7 @@ def video_fits(plan: Plan, unit: VideoUnit, output: UnitOutput) -> bool:
 
 def audio_fits(plan: Plan, unit: AudioUnit, output: UnitOutput) -> bool:
     """Return whether the output of an audio unit has the files of the plan."""
-    roles = ["audio"] if plan.rungs else ["audio", "poster"]
+    roles = ["audio", "poster"] if plan.has_poster(unit) else ["audio"]
     span = (unit.first_aac * 1024, unit.end_aac * 1024)
     return [file.role for file in output.files] == roles and _span(output.files[0].segments) == span
 
@@ -89,7 +89,7 @@ def _span(segments: Sequence[Segment]) -> tuple[int, int] | None:
 
 
 def _check_inits(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
-    """Raise InconsistentOutputError unless all files of a rung, or of the audio, have the same init segment.
+    """Raise InconsistentOutputError unless all files of a rung, or of an audio track, have the same init segment.
 
     Players load it once. The units that differ from the majority are the wrong ones.
     """
@@ -103,8 +103,10 @@ def _check_inits(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> None:
         }
         for rung in plan.rungs
     ]
-    if plan.has_audio:
-        tracks.append({unit.key: outputs[unit.key].files[0].init_sha256 for unit in plan.audio_units})
+    tracks += [
+        {unit.key: outputs[unit.key].files[0].init_sha256 for unit in plan.audio_units if unit.track == number}
+        for number in range(len(plan.audio_tracks))
+    ]
     for inits in tracks:
         usual = Counter(inits.values()).most_common(1)[0][0]
         wrong |= {index for index, init in inits.items() if init != usual}

@@ -6,12 +6,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from ..audio.tracks import COMMENTARY, DESCRIPTION
 from ..captions import FORCED, SDH, WEBVTT_CONTENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .hls import PlacedCaptions, Track, Variant
+    from .hls import Variant
+    from .renditions import PlacedCaptions, Rendition
+    from .tracks import Track
 
 DASH_CONTENT_TYPE = "application/dash+xml"
 
@@ -31,7 +34,7 @@ _LONG_AGO = "1970-01-01T00:00:00Z"
 
 def dash_manifest(
     variants: Sequence[Variant],
-    audio: Track | None,
+    audio: Sequence[Rendition],
     captions: Sequence[PlacedCaptions],
     *,
     duration_s: Fraction,
@@ -41,7 +44,7 @@ def dash_manifest(
 
     With `growing_at`, the time now (ISO 8601), it is dynamic: players read it again until it is static.
     """
-    tracks = [variant.track for variant in variants] + ([audio] if audio is not None else [])
+    tracks = [variant.track for variant in variants] + [each.track for each in audio]
     root = ET.Element(
         "MPD",
         {
@@ -65,9 +68,9 @@ def dash_manifest(
     period = ET.SubElement(root, "Period", {"id": "0", "start": "PT0S", "duration": _duration(duration_s)})
     if variants:
         _add_video(period, variants)
-    if audio is not None:
-        _add_audio(period, audio)
-    for number, each in enumerate(captions, start=2):
+    for number, rendition in enumerate(audio, start=1):
+        _add_audio(period, str(number), rendition)
+    for number, each in enumerate(captions, start=1 + max(1, len(audio))):
         _add_captions(period, str(number), each, duration_s)
     if growing_at:
         ET.SubElement(root, "UTCTiming", {"schemeIdUri": _UTC_SCHEME, "value": growing_at})
@@ -98,9 +101,23 @@ def _add_video(period: ET.Element, variants: Sequence[Variant]) -> None:
         _add_segments(rung, variant.track)
 
 
-def _add_audio(period: ET.Element, audio: Track) -> None:
-    kind = {"id": "1", "contentType": "audio", "mimeType": "audio/mp4", "segmentAlignment": "true"}
-    audio_set = ET.SubElement(period, "AdaptationSet", kind | {"startWithSAP": _STARTS_WITH_KEY_FRAME})
+_AUDIO_ROLES = {COMMENTARY: "commentary", DESCRIPTION: "description"}
+_AUDIO_PURPOSE_SCHEME, _FOR_THE_BLIND = "urn:tva:metadata:cs:AudioPurposeCS:2007", "1"
+"""DASH-IF Interoperability Points, 4.3: how players recognise a description of the video."""
+
+
+def _add_audio(period: ET.Element, number: str, rendition: Rendition) -> None:
+    about, audio = rendition.about, rendition.track
+    kind = {"id": number, "contentType": "audio", "mimeType": "audio/mp4", "segmentAlignment": "true"}
+    language = {"lang": about.language} if about.language else {}
+    audio_set = ET.SubElement(period, "AdaptationSet", kind | {"startWithSAP": _STARTS_WITH_KEY_FRAME} | language)
+    ET.SubElement(audio_set, "Label").text = about.name
+    if about.purpose == DESCRIPTION:
+        purpose = {"schemeIdUri": _AUDIO_PURPOSE_SCHEME, "value": _FOR_THE_BLIND}
+        ET.SubElement(audio_set, "Accessibility", purpose)
+    roles = ["main"] if about.is_default else [] if about.purpose else ["alternate"]
+    for role in (*roles, *([_AUDIO_ROLES[about.purpose]] if about.purpose else [])):
+        ET.SubElement(audio_set, "Role", {"schemeIdUri": _ROLE_SCHEME, "value": role})
     representation = _add_representation(audio_set, audio)
     # The timescale of the engine's audio tracks is the sample rate.
     representation.set("audioSamplingRate", str(audio.files[0].file.timescale))
@@ -116,8 +133,9 @@ def _add_captions(period: ET.Element, number: str, placed: PlacedCaptions, durat
     kind = {"id": number, "contentType": "text", "mimeType": WEBVTT_CONTENT_TYPE}
     language = {"lang": placed.track.language} if placed.track.language else {}
     texts = ET.SubElement(period, "AdaptationSet", kind | language)
-    ET.SubElement(texts, "Role", {"schemeIdUri": _ROLE_SCHEME, "value": _CAPTION_ROLES[placed.track.purpose]})
+    # In this order, by the standard's schema.
     ET.SubElement(texts, "Label").text = placed.track.name
+    ET.SubElement(texts, "Role", {"schemeIdUri": _ROLE_SCHEME, "value": _CAPTION_ROLES[placed.track.purpose]})
     bandwidth_bps = max(1, round(placed.bytes * 8 / duration_s))
     attributes = {"id": f"captions-{number}", "bandwidth": str(bandwidth_bps)}
     ET.SubElement(ET.SubElement(texts, "Representation", attributes), "BaseURL").text = placed.url

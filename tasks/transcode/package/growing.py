@@ -1,6 +1,6 @@
 """Playlists of an output that is still being made, for viewers who watch it meanwhile.
 
-They list its beginning: up to the first segment that a rung or the audio does not have yet, so all
+They list its beginning: up to the first segment that a rung or an audio track does not have yet, so all
 tracks are equally long in one answer. Players that find one rung shorter than another go back, and
 stall. Everything else is as in the playlists that will be published: target durations, codecs, file
 names, and the URL and byte range of each segment.
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from ..plan.plan import segment_starts
 from .consistency import audio_fits, seam_fits, video_fits
-from .hls import PlacedFile, Planned, Track
-from .playlists import AUDIO_NAME, MASTER_NAME, playlist_writers
+from .playlists import MASTER_NAME, audio_name, playlist_writers
+from .tracks import PlacedFile, Planned, Track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ class Growing:
 
     plan: Plan
     rungs: tuple[Track, ...]
-    audio: Track | None
+    audio: tuple[Track, ...]
     segments: int
     """Number of segments that each track lists."""
     duration_s: Fraction
@@ -69,18 +69,22 @@ def grow(plan: Plan, outputs: Mapping[UnitKey, UnitOutput], *, url_of: Callable[
 
     `url_of` returns a media file's URL relative to the folder of the playlists.
     """
-    video, audio = _video_prefix(plan, outputs), _audio_prefix(plan, outputs)
+    video = _video_prefix(plan, outputs)
+    audio = [_audio_prefix(plan, outputs, number) for number in range(len(plan.audio_tracks))]
     starts = _segment_frames(plan)
-    listed = min(_length(plan.rungs, video, plan), _length(plan.has_audio, audio, plan))
+    listed = min(_length(plan.rungs, video, plan), *(_length(plan.has_audio, track, plan) for track in audio or [[]]))
     if not listed:
-        return Growing(plan, (), None, 0, Fraction(0))
+        return Growing(plan, (), (), 0, Fraction(0))
     rungs = tuple(
         _track(rung.name, _files(video, rung.name), listed, _planned(plan, rung), url_of) for rung in plan.rungs
     )
     return Growing(
         plan,
         rungs,
-        _track(AUDIO_NAME, _files(audio, None), listed, _planned_audio(plan), url_of) if plan.has_audio else None,
+        tuple(
+            _track(audio_name(number), _files(prefix, None), listed, _planned_audio(plan), url_of)
+            for number, prefix in enumerate(audio)
+        ),
         listed,
         starts[listed] / plan.rate,
     )
@@ -113,9 +117,11 @@ def _video_prefix(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> list[Uni
     return prefix
 
 
-def _audio_prefix(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> list[UnitOutput]:
+def _audio_prefix(plan: Plan, outputs: Mapping[UnitKey, UnitOutput], track: int) -> list[UnitOutput]:
     prefix: list[UnitOutput] = []
     for unit in plan.audio_units:
+        if unit.track != track:
+            continue
         output = outputs.get(unit.key)
         if output is None or not audio_fits(plan, unit, output) or (prefix and _inits(prefix[0]) != _inits(output)):
             break
@@ -124,7 +130,7 @@ def _audio_prefix(plan: Plan, outputs: Mapping[UnitKey, UnitOutput]) -> list[Uni
 
 
 def _files(outputs: Sequence[UnitOutput], rung: str | None) -> list[tuple[UnitKey, MediaFile]]:
-    """Return the media files of a rung, or of the audio, each with its unit."""
+    """Return the media files of a rung, or of an audio track, each with its unit."""
     return [(output.unit, file) for output in outputs for file in output.files if file.segments and file.rung == rung]
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..captions import FORCED, SDH
+from .renditions import audio_lines, caption_line, default_rendition
+from .tracks import key_frame_track, target_duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..captions import CaptionTrack
-    from ..outputs import MediaFile
+    from .renditions import PlacedCaptions, Rendition
+    from .tracks import Track
 
 HLS_CONTENT_TYPE = "application/vnd.apple.mpegurl"
 _VERSION = 7
@@ -22,96 +23,6 @@ WHOLE_TYPE = "#EXT-X-PLAYLIST-TYPE:VOD"
 GROWING_TYPE = "#EXT-X-PLAYLIST-TYPE:EVENT"
 _FROM_START = "#EXT-X-START:TIME-OFFSET=0"
 """Without it, players begin a growing playlist near its end."""
-
-_SHORTEST_PEAK = Fraction(1, 2)
-_LONGEST_PEAK = Fraction(3, 2)
-"""Shortest and longest run of segments that counts for the peak bit rate, in target durations: RFC 8216, 4.3.4.2."""
-
-
-@dataclass(frozen=True)
-class PlacedFile:
-    """A media file and its URL in playlists."""
-
-    url: str
-    file: MediaFile
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What a track will be that is not complete yet, so that its playlists declare what those of the whole will."""
-
-    times: tuple[tuple[int, int], ...]
-    """(start, duration) of all segments, in ticks."""
-    peak_bps: int
-    """Upper limit of the peak bit rate."""
-
-
-@dataclass(frozen=True)
-class Track:
-    """The files of one rung, or of the audio, in chronological order."""
-
-    name: str
-    files: tuple[PlacedFile, ...]
-    planned: Planned | None = None
-    """None if the track is complete."""
-
-    @property
-    def times(self) -> Sequence[tuple[int, int]]:
-        """(start, duration) of each segment of the complete track, in ticks."""
-        if self.planned is not None:
-            return self.planned.times
-        return [
-            (segment.start_ticks, segment.duration_ticks) for placed in self.files for segment in placed.file.segments
-        ]
-
-    @property
-    def longest_s(self) -> Fraction:
-        """Seconds of the longest segment of the complete track."""
-        return Fraction(max(duration for _, duration in self.times), self.files[0].file.timescale)
-
-    @property
-    def codec(self) -> str:
-        """Codec string (RFC 6381)."""
-        return self.files[0].file.codec
-
-    @property
-    def segments(self) -> list[tuple[Fraction, int]]:
-        """(seconds, bytes) of each segment."""
-        return [
-            (Fraction(segment.duration_ticks, placed.file.timescale), segment.bytes)
-            for placed in self.files
-            for segment in placed.file.segments
-        ]
-
-    @property
-    def duration_s(self) -> Fraction:
-        """Seconds of all segments."""
-        return sum((duration_s for duration_s, _ in self.segments), Fraction(0))
-
-    @property
-    def average_bps(self) -> int:
-        """Average bit rate over all segments."""
-        return round(sum(size for _, size in self.segments) * 8 / self.duration_s)
-
-    @property
-    def peak_bps(self) -> int:
-        """Largest bit rate of any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216, 4.3.4.2).
-
-        Its limit if the track is not complete.
-        """
-        if self.planned is not None:
-            return max(self.planned.peak_bps, self.average_bps)
-        segments, target_s = self.segments, target_duration_s(self)
-        peak = Fraction(self.average_bps)
-        for start in range(len(segments)):
-            run_s, run_bytes = Fraction(0), 0
-            for duration_s, size in segments[start:]:
-                run_s, run_bytes = run_s + duration_s, run_bytes + size
-                if run_s > _LONGEST_PEAK * target_s:
-                    break
-                if run_s >= _SHORTEST_PEAK * target_s:
-                    peak = max(peak, run_bytes * 8 / run_s)
-        return round(peak)
 
 
 @dataclass(frozen=True)
@@ -126,36 +37,13 @@ class Variant:
     frame_rate: Fraction
 
 
-@dataclass(frozen=True)
-class PlacedCaptions:
-    """A caption track with the URLs of its WebVTT file and of the playlist that contains that file."""
-
-    track: CaptionTrack
-    url: str
-    playlist: str
-    bytes: int
-
-
-def target_duration_s(track: Track) -> int:
-    """Return the longest segment's duration, rounded to whole seconds as in RFC 8216, 4.3.3.1; at least 1."""
-    return max(1, int(track.longest_s + Fraction(1, 2)))
-
-
-def key_frame_track(track: Track) -> Track:
-    """Return a track whose segments are the key frames of `track`; each lasts until the next one."""
-    return Track(
-        track.name,
-        tuple(replace(placed, file=replace(placed.file, segments=placed.file.key_frames)) for placed in track.files),
-    )
-
-
 def i_frame_playlist(track: Track) -> str:
     """Return the playlist of a rung's key frames alone (RFC 8216, 4.3.3.6), for fast forward and scrubbing."""
     return _playlist(key_frame_track(track), "#EXT-X-I-FRAMES-ONLY")
 
 
 def media_playlist(track: Track) -> str:
-    """Return the playlist of one rung or of the audio."""
+    """Return the playlist of one rung or audio track."""
     return _playlist(track, "#EXT-X-INDEPENDENT-SEGMENTS")
 
 
@@ -199,72 +87,62 @@ def caption_playlist(url: str, duration_s: Fraction) -> str:
     return "\n".join([*lines, ""])
 
 
-def master_playlist(
-    variants: Sequence[Variant], audio: Track | None, audio_playlist: str, captions: Sequence[PlacedCaptions]
-) -> str:
-    """Return the playlist that offers all rungs, with the audio and captions they share, or the audio alone."""
-    tracks = [variant.track for variant in variants] + ([audio] if audio is not None else [])
+def master_playlist(variants: Sequence[Variant], audio: Sequence[Rendition], captions: Sequence[PlacedCaptions]) -> str:
+    """Return the playlist that offers all rungs, with the audio and captions they share, or the audio alone.
+
+    The bit rates of a variant count the audio track that needs most (RFC 8216bis, 4.4.6.2), and so do
+    those of the audio alone. Without video, that one has the group of audio only if there is a choice.
+    """
+    tracks = [variant.track for variant in variants] + [each.track for each in audio]
+    has_group = bool(variants) or len(audio) > 1
     is_growing = any(track.planned is not None for track in tracks)
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines += [_FROM_START] if is_growing else []
-    if audio is not None and variants:
-        lines.append(
-            '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Audio",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",'
-            f'URI="{audio_playlist}"'
-        )
-    lines += [_caption_line(each) for each in captions]
+    lines += audio_lines(audio) if has_group else []
+    lines += [caption_line(each) for each in captions]
+    audio_peak_bps, audio_average_bps, audio_codecs = _of_audio(audio)
     for variant in variants:
-        parts = [variant.track] + ([audio] if audio is not None else [])
         attributes = [
-            f"BANDWIDTH={sum(part.peak_bps for part in parts)}",
-            f"AVERAGE-BANDWIDTH={sum(part.average_bps for part in parts)}",
-            f'CODECS="{",".join(part.codec for part in parts)}"',
+            f"BANDWIDTH={variant.track.peak_bps + audio_peak_bps}",
+            f"AVERAGE-BANDWIDTH={variant.track.average_bps + audio_average_bps}",
+            f'CODECS="{",".join([variant.track.codec, *audio_codecs])}"',
             f"RESOLUTION={variant.width_px}x{variant.height_px}",
             f"FRAME-RATE={float(variant.frame_rate):.3f}",
             "VIDEO-RANGE=SDR",
             # The video stream contains no captions (CEA-608), so players need not look for any.
             "CLOSED-CAPTIONS=NONE",
         ]
-        if audio is not None:
+        if audio:
             attributes.append('AUDIO="audio"')
         if captions:
             attributes.append('SUBTITLES="captions"')
         lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", variant.playlist]
-    if audio is not None:
-        lines += [f"#EXT-X-STREAM-INF:{_audio_only_attributes(audio, variants, captions)}", audio_playlist]
+    alone = default_rendition(audio)
+    if alone is not None:
+        attributes = [
+            f"BANDWIDTH={audio_peak_bps}",
+            f"AVERAGE-BANDWIDTH={audio_average_bps}",
+            f'CODECS="{",".join(audio_codecs)}"',
+            # If one variant declares that there are no closed captions, all must (RFC 8216, 4.3.4.2).
+            *(["CLOSED-CAPTIONS=NONE"] if variants else []),
+            *(['AUDIO="audio"'] if has_group else []),
+            *(['SUBTITLES="captions"'] if captions else []),
+        ]
+        # Next to variants with video, it is for slow networks and for players in the background. Of those
+        # that cannot switch between the two, hls.js and Shaka Player ignore it.
+        lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", alone.playlist]
     # Scrubbing can wait until everything is there.
     lines += [] if is_growing else [_i_frame_line(variant) for variant in variants]
     return "\n".join([*lines, ""])
 
 
-def _audio_only_attributes(audio: Track, variants: Sequence[Variant], captions: Sequence[PlacedCaptions]) -> str:
-    """Return the master playlist's attributes for the audio alone.
-
-    Next to variants with video, it is for slow networks and for players in the background. Of those
-    that cannot switch between the two, hls.js and Shaka Player ignore it.
-    """
-    attributes = [
-        f"BANDWIDTH={audio.peak_bps}",
-        f"AVERAGE-BANDWIDTH={audio.average_bps}",
-        f'CODECS="{audio.codec}"',
-    ]
-    if variants:
-        # If one variant declares that there are no closed captions, all must (RFC 8216, 4.3.4.2).
-        attributes += ["CLOSED-CAPTIONS=NONE", 'AUDIO="audio"']
-    return ",".join([*attributes, 'SUBTITLES="captions"'] if captions else attributes)
-
-
-_FOR_THE_DEAF = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
-"""RFC 8216, 4.3.4.1: characteristics of captions for the deaf and hard of hearing."""
-
-
-def _caption_line(placed: PlacedCaptions) -> str:
-    language = f'LANGUAGE="{placed.track.language}",' if placed.track.language else ""
-    purpose = placed.track.purpose
-    characteristics = f'CHARACTERISTICS="{_FOR_THE_DEAF}",' if purpose == SDH else ""
+def _of_audio(audio: Sequence[Rendition]) -> tuple[int, int, list[str]]:
+    """Return the largest peak and average bit rate, and the codecs, of audio tracks; zeros without any."""
+    tracks = [each.track for each in audio]
     return (
-        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="captions",NAME="{placed.track.name}",{language}{characteristics}'
-        f'DEFAULT=NO,AUTOSELECT=YES,FORCED={"YES" if purpose == FORCED else "NO"},URI="{placed.playlist}"'
+        max((track.peak_bps for track in tracks), default=0),
+        max((track.average_bps for track in tracks), default=0),
+        sorted({track.codec for track in tracks}),
     )
 
 

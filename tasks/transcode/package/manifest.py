@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..errors import UnitKey
     from ..outputs import MediaFile
-    from .hls import Track
+    from .tracks import Track
 
 MANIFEST_VERSION = 6
 """Incremented when the meaning of the manifest changes."""
@@ -54,7 +54,7 @@ def described_playlists(playlists: Sequence[PublishedFile]) -> list[dict[str, An
 
 
 def track_summary(track: Track) -> dict[str, Any]:
-    """Describe a rung or the audio."""
+    """Describe a rung or an audio track."""
     return {
         "name": track.name,
         "playlist": f"{track.name}.m3u8",
@@ -66,13 +66,14 @@ def track_summary(track: Track) -> dict[str, Any]:
     }
 
 
-def described_object(unit: UnitKey, file: MediaFile, url: str) -> dict[str, Any]:
-    """Describe a media file under its URL in playlists."""
+def described_object(unit: UnitKey, file: MediaFile, url: str, track: str | None) -> dict[str, Any]:
+    """Describe a media file under its URL in playlists; `track` is its rung or audio track, None for an image."""
     duration_ticks = sum(segment.duration_ticks for segment in file.segments)
     form = asdict(file)
     del form["name"]
     return form | {
         "unit": unit,
+        "track": track,
         "url": url,
         "duration_s": duration_ticks / file.timescale if file.timescale else 0.0,
         "segments": [list(segment.values()) for segment in form["segments"]],

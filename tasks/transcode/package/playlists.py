@@ -10,7 +10,6 @@ from ..captions import WEBVTT_CONTENT_TYPE, webvtt
 from .dash import DASH_CONTENT_TYPE, dash_manifest
 from .hls import (
     HLS_CONTENT_TYPE,
-    PlacedCaptions,
     Variant,
     caption_playlist,
     i_frame_playlist,
@@ -18,17 +17,17 @@ from .hls import (
     media_playlist,
 )
 from .manifest import PublishedFile
+from .renditions import PlacedCaptions, Rendition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..plan.plan import Plan
-    from .hls import Track
+    from .tracks import Track
 
 MASTER_NAME = "master.m3u8"
 DASH_NAME = "manifest.mpd"
 AUDIO_NAME = "audio"
-AUDIO_PLAYLIST_NAME = f"{AUDIO_NAME}.m3u8"
 CAPTIONS_NAME = "captions-"
 """Begins the names of the files of captions."""
 
@@ -36,7 +35,7 @@ _CONTENT_TYPES = {".m3u8": HLS_CONTENT_TYPE, ".mpd": DASH_CONTENT_TYPE, ".vtt": 
 
 
 def playlist_writers(
-    plan: Plan, rungs: Sequence[Track], audio: Track | None, *, growing_at: str = ""
+    plan: Plan, rungs: Sequence[Track], audio: Sequence[Track], *, growing_at: str = ""
 ) -> dict[str, Callable[[], str]]:
     """Return a function for each playlist and caption file, by name, that returns its text.
 
@@ -48,6 +47,7 @@ def playlist_writers(
         Variant(track, f"{rung.name}.m3u8", i_frame_name(track), rung.width_px, rung.height_px, plan.rate)
         for rung, track in zip(plan.rungs, rungs, strict=True)
     ]
+    renditions = [Rendition(about, track) for about, track in zip(plan.audio_tracks, audio, strict=True)]
     duration_s = plan.frames / plan.rate
     captions = [
         PlacedCaptions(
@@ -56,25 +56,29 @@ def playlist_writers(
         for number, track in enumerate(plan.captions)
     ]
     in_hls = [] if growing_at else captions
-    writers: dict[str, Callable[[], str]] = {
-        MASTER_NAME: partial(master_playlist, variants, audio, AUDIO_PLAYLIST_NAME, in_hls)
-    }
+    writers: dict[str, Callable[[], str]] = {MASTER_NAME: partial(master_playlist, variants, renditions, in_hls)}
     writers |= {f"{track.name}.m3u8": partial(media_playlist, track) for track in rungs}
     if not growing_at:
         writers |= {i_frame_name(track): partial(i_frame_playlist, track) for track in rungs}
-    if audio is not None:
-        writers[AUDIO_PLAYLIST_NAME] = partial(media_playlist, audio)
+    writers |= {each.playlist: partial(media_playlist, each.track) for each in renditions}
     writers |= {each.playlist: partial(caption_playlist, each.url, duration_s) for each in in_hls}
-    writers[DASH_NAME] = partial(dash_manifest, variants, audio, captions, duration_s=duration_s, growing_at=growing_at)
+    writers[DASH_NAME] = partial(
+        dash_manifest, variants, renditions, captions, duration_s=duration_s, growing_at=growing_at
+    )
     return writers | {each.url: partial(webvtt, each.track) for each in captions}
 
 
-def playlists(plan: Plan, rungs: Sequence[Track], audio: Track | None) -> tuple[PublishedFile, ...]:
+def playlists(plan: Plan, rungs: Sequence[Track], audio: Sequence[Track]) -> tuple[PublishedFile, ...]:
     """Return all playlists and captions of complete tracks."""
     return tuple(
         PublishedFile(name, _CONTENT_TYPES[PurePosixPath(name).suffix], write().encode())
         for name, write in playlist_writers(plan, rungs, audio).items()
     )
+
+
+def audio_name(number: int) -> str:
+    """Return the name of an audio track and of its playlist, without suffix."""
+    return f"{AUDIO_NAME}-{number}" if number else AUDIO_NAME
 
 
 def caption_name(number: int) -> str:

@@ -9,7 +9,6 @@ from ..chapters import CHAPTERS_NAME, chapters_webvtt, described
 from ..plan.thumbnails import make_sprite, thumbnail_map
 from ..source_warnings import describe
 from .consistency import check_outputs
-from .hls import PlacedFile, Track
 from .manifest import (
     MANIFEST_VERSION,
     Publication,
@@ -19,7 +18,8 @@ from .manifest import (
     track_summary,
     with_manifest,
 )
-from .playlists import AUDIO_NAME, DASH_NAME, MASTER_NAME, caption_name, i_frame_name, playlists
+from .playlists import DASH_NAME, MASTER_NAME, audio_name, caption_name, i_frame_name, playlists
+from .tracks import PlacedFile, Track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,10 +55,17 @@ def build_publication(
         )
         for rung in plan.rungs
     ]
-    audio = None
-    if plan.has_audio:
-        parts = tuple(_placed(unit.key, outputs[unit.key].files[0], url_of) for unit in plan.audio_units)
-        audio = Track(AUDIO_NAME, parts)
+    audio = [
+        Track(
+            audio_name(number),
+            tuple(
+                _placed(unit.key, outputs[unit.key].files[0], url_of)
+                for unit in plan.audio_units
+                if unit.track == number
+            ),
+        )
+        for number in range(len(plan.audio_tracks))
+    ]
     texts = (*playlists(plan, rungs, audio), *_thumbnail_map(plan, outputs, url_of), *_chapter_list(plan))
     manifest = _manifest(plan, outputs, url_of, (rungs, audio, texts))
     return with_manifest(texts, manifest)
@@ -93,11 +100,18 @@ def _manifest(
     plan: Plan,
     outputs: Mapping[UnitKey, UnitOutput],
     url_of: Callable[[UnitKey, MediaFile], str],
-    tracks: tuple[Sequence[Track], Track | None, Sequence[PublishedFile]],
+    tracks: tuple[Sequence[Track], Sequence[Track], Sequence[PublishedFile]],
 ) -> dict[str, Any]:
     rungs, audio, texts = tracks
-    units: list[UnitKey] = [*(unit.index for unit in plan.video_units), *(unit.key for unit in plan.audio_units)]
-    objects = [described_object(unit, file, url_of(unit, file)) for unit in units for file in outputs[unit].files]
+    # Those of one audio track follow each other.
+    audio_units = sorted(plan.audio_units, key=lambda unit: unit.track)
+    audio_names = {unit.key: audio_name(unit.track) for unit in audio_units}
+    units: list[UnitKey] = [*(unit.index for unit in plan.video_units), *(unit.key for unit in audio_units)]
+    objects = [
+        described_object(unit, file, url_of(unit, file), audio_names.get(unit) if file.role == "audio" else file.rung)
+        for unit in units
+        for file in outputs[unit].files
+    ]
     return {
         "version": MANIFEST_VERSION,
         "engine": plan.engine,
@@ -119,7 +133,17 @@ def _manifest(
             }
             for rung, track in zip(plan.rungs, rungs, strict=True)
         ],
-        "audio": None if audio is None else track_summary(audio),
+        "audio": [
+            {
+                **track_summary(track),
+                "title": about.name,
+                "language": about.language,
+                "purpose": about.purpose,
+                "is_default": about.is_default,
+                "is_mixed": len(about.streams) > 1,
+            }
+            for about, track in zip(plan.audio_tracks, audio, strict=True)
+        ],
         "captions": [
             {
                 "name": track.name,

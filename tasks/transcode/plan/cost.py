@@ -37,7 +37,7 @@ _DECODE_S_PER_PX = 4e-9
 """Per pixel of the source: 1080p H.264 decodes at about 120 frames per second on one core (measured)."""
 
 _AUDIO_S_PER_S = 0.02
-"""Per second of audio: AAC encodes at 50 times real time or faster (measured)."""
+"""Per second of each audio track: AAC encodes at 50 times real time or faster (measured)."""
 
 
 _FEWER_FRAMES = "a smaller frame size or fewer frames per second"
@@ -50,7 +50,7 @@ def encode_cost_s(plan: Plan) -> float:
     encode_s_per_px = _ENCODE_S_PER_PX * _PRESET_FACTORS[plan.preset]
     frame_s = rungs_px * encode_s_per_px + plan.source_px * _DECODE_S_PER_PX
     encode_s = plan.frames * frame_s * bool(plan.rungs)
-    return encode_s + _skipped_s(plan) + plan.duration_s * _AUDIO_S_PER_S * plan.has_audio
+    return encode_s + _skipped_s(plan) + plan.duration_s * _AUDIO_S_PER_S * len(plan.audio_tracks)
 
 
 def _skipped_s(plan: Plan) -> float:

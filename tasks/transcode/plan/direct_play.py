@@ -30,8 +30,8 @@ def plays_directly(source: SourceInfo) -> bool:
 
     That is MP4 or MOV with a sample index for the whole file, 8-bit 4:2:0 H.264 without HDR,
     rotation, cropping, fields or non-square pixels, with one parameter set for all frames, and
-    either no audio or AAC in mono or stereo. Chrome, Firefox and Safari agree on nothing beyond
-    that. A file with a warning does not qualify.
+    either no audio or one track of AAC in mono or stereo. Chrome, Firefox and Safari agree on nothing
+    beyond that; of several tracks, only Safari offers the others. A file with a warning does not qualify.
     """
     return (
         (source.demuxer, source.indexed) == ("mov", True)
@@ -45,7 +45,8 @@ def plays_directly(source: SourceInfo) -> bool:
         and source.bit_rate_bps <= _MAX_BIT_RATE_BPS
         and _longest_gop_s(source) <= _MAX_GOP_S
         and not source.warnings
-        and (source.audio is None or (source.audio.codec == "aac" and source.audio.channels <= 2))  # noqa: PLR2004  # stereo
+        and len(source.audio) <= 1
+        and all(track.codec == "aac" and track.channels <= 2 for track in source.audio)  # noqa: PLR2004  # stereo
     )
 
 

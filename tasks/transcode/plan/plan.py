@@ -64,12 +64,15 @@ class VideoUnit:
 
 @dataclass(frozen=True)
 class AudioUnit:
-    """Part of the audio track: AAC frames from `first_aac` up to, but not including, `end_aac`.
+    """Part of an audio track: AAC frames from `first_aac` up to, but not including, `end_aac`.
 
     `first_frame` and `end_frame` are the grid frames of the same time.
     """
 
     index: int
+    """Among the audio units of all tracks: first the first part of each track, then the second ones."""
+    track: int
+    """Index of the track in the plan."""
     first_aac: int
     end_aac: int
     first_frame: int
@@ -82,10 +85,31 @@ class AudioUnit:
 
 
 @dataclass(frozen=True)
-class AudioPlan:
-    """The whole audio as one AAC track on the grid's clock."""
+class AudioTrack:
+    """One audio track of the output: a language, a commentary, or microphones that are mixed."""
 
-    stream: int
+    streams: tuple[int, ...]
+    """Index of its stream in the source; of two, if they are microphones."""
+    downmix: str
+    """ffmpeg filter that makes stereo of the channels; empty if the resampler does it by itself."""
+    is_one_sided: bool
+    """Whether only one channel has audio, which both ears get then."""
+    gain_db: float | None
+    """Gain that brings the audio to the profile's loudness; None if it is to be left as it is."""
+    language: str
+    """BCP 47 tag, e.g. `en`; empty if unknown."""
+    name: str
+    """Name shown in the player's menu; unique among the audio tracks of the output."""
+    purpose: str
+    """COMMENTARY or DESCRIPTION (`audio.tracks`), or empty for any other."""
+    is_default: bool
+    """Whether it is played unless viewers choose another one; exactly one track is."""
+
+
+@dataclass(frozen=True)
+class AudioPlan:
+    """The whole audio as AAC tracks on the grid's clock, all of them equally long."""
+
     start_s: Fraction
     """Time of frame 0 of the grid on the source's clock; it becomes time 0."""
     aac_frames: int
@@ -94,16 +118,12 @@ class AudioPlan:
     """
     bit_rate_bps: int
     sample_rate_hz: int
-    downmix: str
-    """ffmpeg filter that makes stereo of the channels; empty if the resampler does it by itself."""
-    is_one_sided: bool
-    """Whether only one channel has audio, which both ears get then."""
-    gain_db: float | None
-    """Gain that brings the audio to the profile's loudness; None if it is to be left as it is."""
     cuts: tuple[int, ...]
     """First AAC frame of each segment, ascending from 0."""
     unit_segments: tuple[int, ...]
-    """First segment of each audio unit, ascending from 0."""
+    """First segment of each audio unit of a track, ascending from 0."""
+    tracks: tuple[AudioTrack, ...]
+    """In the order of the source."""
 
 
 @dataclass(frozen=True)
@@ -188,16 +208,27 @@ class Plan:
 
     @property
     def audio_units(self) -> tuple[AudioUnit, ...]:
-        """The audio units in chronological order; none without audio."""
+        """The audio units by index; none without audio. Those of each track are in chronological order."""
         audio = self.audio
         if audio is None:
             return ()
         starts = [(audio.cuts[first], first * self.segment_frames) for first in audio.unit_segments]
         ends = [*starts[1:], (audio.aac_frames, self.frames)]
+        count = len(audio.tracks)
         return tuple(
-            AudioUnit(index, first_aac, end_aac, first_frame, end_frame)
-            for index, ((first_aac, first_frame), (end_aac, end_frame)) in enumerate(zip(starts, ends, strict=True))
+            AudioUnit(part * count + track, track, first_aac, end_aac, first_frame, end_frame)
+            for part, ((first_aac, first_frame), (end_aac, end_frame)) in enumerate(zip(starts, ends, strict=True))
+            for track in range(count)
         )
+
+    @property
+    def audio_tracks(self) -> tuple[AudioTrack, ...]:
+        """The audio tracks; none without audio."""
+        return self.audio.tracks if self.audio is not None else ()
+
+    def has_poster(self, unit: AudioUnit) -> bool:
+        """Return whether an audio unit makes the poster: that of the default track, if there is no video."""
+        return not self.rungs and self.audio_tracks[unit.track].is_default
 
     @property
     def duration_s(self) -> float:
@@ -247,6 +278,9 @@ class Plan:
                     "start_s": Fraction(audio["start_s"]),
                     "cuts": tuple(audio["cuts"]),
                     "unit_segments": tuple(audio["unit_segments"]),
+                    "tracks": tuple(
+                        AudioTrack(**each | {"streams": tuple(each["streams"])}) for each in audio["tracks"]
+                    ),
                 }
             )
         return cls(

@@ -14,8 +14,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..audio.level import gain_db
+from ..audio.tracks import names_of
 from ..captions import plan_captions
 from ..chapters import plan_chapters
+from ..languages import language_of
 from ..source_warnings import with_detail
 from .direct_play import plays_directly
 from .fit import largest_px, plan_fit, sizes_in_words
@@ -23,7 +25,7 @@ from .grid.division import first_segments
 from .grid.frame_rate import choose_rate
 from .grid.frames import Grid, round_half_up
 from .ladder import choose_rungs
-from .plan import AudioPlan, Plan, VideoUnit, segment_starts
+from .plan import AudioPlan, AudioTrack, Plan, VideoUnit, segment_starts
 from .thumbnails import plan_thumbnails
 
 if TYPE_CHECKING:
@@ -136,9 +138,9 @@ def _rate(source: SourceInfo, profile: Profile) -> Fraction:
 
 def _with_lead_in(source: SourceInfo, rate: Fraction) -> tuple[SourceInfo, int]:
     """Return the source with first_pts moved back by the audio lead-in; its length in frames."""
-    if source.audio is None or not source.has_video:
+    if source.audio_span_s is None or not source.has_video:
         return source, 0
-    lead_s = source.start_s - source.audio.start_s
+    lead_s = source.start_s - source.audio_span_s[0]
     if lead_s <= _MAX_AUDIO_LEAD_IN_S:
         return source, 0
     # Whole frames, so that the source frames keep their positions on the grid.
@@ -178,7 +180,7 @@ def _thumbnails(rungs: tuple[Rung, ...], profile: Profile, gop_frames: int) -> T
 
 
 def _audio(source: SourceInfo, profile: Profile, grid: Grid, segment_frames: int) -> AudioPlan | None:
-    if source.audio is None:
+    if not source.audio:
         return None
     aac_rate = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)
     # Rounded up: audio that ends before the last frame keeps players from reaching the end.
@@ -191,16 +193,25 @@ def _audio(source: SourceInfo, profile: Profile, grid: Grid, segment_frames: int
     least_segments = math.ceil(Fraction(profile.audio_head_s) * grid.rate / segment_frames)
     cuts = tuple(sorted({round_half_up(frame / grid.rate * aac_rate) for frame in starts} - {aac_frames}))
     return AudioPlan(
-        stream=source.audio.stream,
         start_s=source.start_s,
         aac_frames=aac_frames,
         bit_rate_bps=profile.audio_bps,
         sample_rate_hz=AUDIO_RATE_HZ,
-        downmix=source.audio.downmix,
-        is_one_sided=source.audio.level is not None and source.audio.level.is_one_sided,
-        gain_db=_gain_db(source.audio.level, profile.loudness_lufs),
         cuts=cuts,
         unit_segments=_audio_unit_segments(len(cuts), least=least_segments) if source.has_video else (0,),
+        tracks=tuple(
+            AudioTrack(
+                streams=track.streams,
+                downmix=track.downmix,
+                is_one_sided=track.level is not None and track.level.is_one_sided,
+                gain_db=_gain_db(track.level, profile.loudness_lufs),
+                language=language_of(track.language).tag,
+                name=name,
+                purpose=track.purpose,
+                is_default=track.is_default,
+            )
+            for track, name in zip(source.audio, names_of(source.audio), strict=True)
+        ),
     )
 
 

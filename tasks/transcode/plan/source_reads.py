@@ -211,12 +211,12 @@ class _Stretches:
 
 
 def _audio(plan: Plan, source: SourceInfo, unit: AudioUnit) -> ByteRanges:
-    """Return what is read from the beginning of the audio to the unit's end; empty if that is most of the file."""
+    """Return what is read from the beginning of the track to the unit's end; empty if that is most of the file."""
     if plan.audio is None:
         return ()
     is_sequential = source.demuxer in _SEQUENTIAL
     # Most packets of audio in a transport stream have no position. The video of the same time is near by.
-    stretches = source.stretches if is_sequential else source.audio_stretches
+    stretches = source.stretches if is_sequential else source.audio[unit.track].stretches
     count = len(stretches)
     if unit.end_frame < plan.frames:
         end_s = plan.audio.start_s + unit.end_frame / plan.rate + _AUDIO_READ_AHEAD_S

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..source import Shape
-    from .packets import AudioPackets
+    from .audio.tracks import AudioTracks
 
 
-def check_playable(container: Any, audio: AudioPackets | None) -> None:
+def check_playable(container: Any, audio: AudioTracks) -> None:
     """Raise InputRejectedError if a file without a video stream to decode has no audio either, or has video.
 
     The message names the codec for which there is no decoder.
@@ -35,14 +35,14 @@ def check_playable(container: Any, audio: AudioPackets | None) -> None:
             message=f"The video is in a format that we cannot read{_named(container, video)}. "
             "Please export it again as an MP4 file with H.264, and upload that.",
         )
-    if audio is None and container.streams.audio:
+    if not audio.streams and container.streams.audio:
         raise InputRejectedError(
             code="UNKNOWN_CODEC",
             message="There is no video, and the audio is in a format that we cannot read"
             f"{_named(container, container.streams.audio[0])}. "
             "Please export it again as an MP4 file with AAC audio, and upload that.",
         )
-    if audio is None:
+    if not audio.streams:
         raise InputRejectedError(
             code="NOTHING_TO_PLAY",
             message="The file contains neither video nor audio. Please upload the video itself.",
@@ -67,7 +67,7 @@ def check_unencrypted(packet: Any) -> None:
         )
 
 
-def check_times(times: Sequence[int], end: int, time_base: Fraction, audio: AudioPackets | None) -> None:
+def check_times(times: Sequence[int], end: int, time_base: Fraction, audio: AudioTracks) -> None:
     """Raise InputRejectedError if the frames are too far apart or last too long in total.
 
     `times` (ascending) and `end`, the end of the last frame, are in units of `time_base`. Audio that goes
@@ -80,9 +80,7 @@ def check_times(times: Sequence[int], end: int, time_base: Fraction, audio: Audi
         for earlier, later in itertools.pairwise([*times, end])
         if (later - earlier) * time_base > MAX_GAP_S
     ]
-    gap_s = max(
-        (later - earlier for earlier, later in pauses if not (audio and audio.covers(earlier, later))), default=0
-    )
+    gap_s = max((later - earlier for earlier, later in pauses if not audio.covers(earlier, later)), default=0)
     if gap_s:
         raise InputRejectedError(
             code="BROKEN_TIMES",

@@ -21,18 +21,22 @@ from ..errors import InputRejectedError
 from ..source import SourceInfo
 from ..source_warnings import with_spans
 from ..splicing import SPLICED_DEMUXERS, ClockSurvey, Splicer
+from .audio.tracks import AudioTracks, level_warnings, with_mixed_levels
 from .captions import CaptionPackets
 from .chapters import read_chapters
 from .checks import check_playable, check_unencrypted
 from .description import describe_audio, describe_video
-from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
+from .packets import CHECK_AND_EXPORT, VideoPackets
 from .positions import UnreadParts
 from .sample_index import has_sample_index
 from .source_file import SourceFile
-from .streams import choose_audio, choose_video
+from .streams import choose_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+
+_OTHER_TRACKS = ("AUDIO_LEFT_OUT", "AUDIO_UNREADABLE track")
 
 
 def probe(file: SourceFile, demuxer: str) -> SourceInfo:
@@ -50,7 +54,9 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
     warnings = list(source.warnings)
     if left_out_s:
         # The other audio tracks are those of that part.
-        warnings = [each for each in warnings if each != "AUDIO_LEFT_OUT"] + [with_spans("PART_LEFT_OUT", left_out_s)]
+        source = replace(source, audio=tuple(track for track in source.audio if track.is_default))
+        warnings = [each for each in warnings if not each.startswith(_OTHER_TRACKS)]
+        warnings.append(with_spans("PART_LEFT_OUT", left_out_s))
     if left_out_s or source.splicing is not None:
         # What libav takes for the duration is only the distance between the first and the last time.
         warnings = [each for each in warnings if each != "SHORTER_THAN_DECLARED"]
@@ -81,9 +87,8 @@ def _probe(
     file: SourceFile, demuxer: str, follow: Sequence[Callable[[Any], None]], options: Mapping[str, str] | None
 ) -> SourceInfo:
     file.seek(0)
-    options = {"protocol_whitelist": "file", "format_whitelist": demuxer, **(options or {})}
     try:
-        container = av.open(file, format=demuxer, options=options, metadata_errors="replace")
+        container = _open(file, demuxer, options)
     except (av.error.FFmpegError, ValueError) as error:
         raise InputRejectedError(
             code="DAMAGED",
@@ -91,36 +96,45 @@ def _probe(
         ) from error
     with container:
         video = choose_video(container)
-        audio_packets = choose_audio(container, video)
+        tracks = AudioTracks(container, video)
         if video is None:
-            check_playable(container, audio_packets)
+            check_playable(container, tracks)
         captions = CaptionPackets(container)
-        warnings = _read(container, video, audio_packets, captions, follow)
+        warnings = _read(container, video, tracks, captions, follow)
         if video is not None:
             video.assign_missing_times()
             source = describe_video(
-                container, video, audio_packets, warnings, demuxer=demuxer, captions_end_s=captions.end_s()
+                container, video, tracks, warnings, demuxer=demuxer, captions_end_s=captions.end_s()
             )
         else:
-            source = describe_audio(container, audio_packets, warnings, demuxer)
+            source = describe_audio(container, tracks, warnings, demuxer)
         indexed = demuxer == "mov" and has_sample_index(file)
         chapters, more_warnings = read_chapters(container, file, demuxer)
-        return replace(
+        source = replace(
             source,
-            warnings=(*source.warnings, *more_warnings),
+            audio=tracks.with_positions(source.audio, source.time_base),
             captions=captions.sources(),
             chapters=chapters,
             indexed=indexed,
             size_bytes=file.seek(0, 2),
             stretches=video.positions.stretches() if video is not None else (),
-            audio_stretches=audio_packets.stretches(source.time_base) if audio_packets is not None else (),
         )
+    if any(len(track.streams) > 1 for track in source.audio):
+        file.seek(0)
+        with _open(file, demuxer, options) as container:
+            source = replace(source, audio=with_mixed_levels(source.audio, container))
+    return replace(source, warnings=(*source.warnings, *level_warnings(source.audio), *more_warnings))
+
+
+def _open(file: SourceFile, demuxer: str, options: Mapping[str, str] | None) -> Any:
+    options = {"protocol_whitelist": "file", "format_whitelist": demuxer, **(options or {})}
+    return av.open(file, format=demuxer, options=options, metadata_errors="replace")
 
 
 def _read(
     container: Any,
     video: VideoPackets | None,
-    audio_packets: AudioPackets | None,
+    tracks: AudioTracks,
     captions: CaptionPackets,
     follow: Sequence[Callable[[Any], None]],
 ) -> list[str]:
@@ -128,23 +142,22 @@ def _read(
 
     `follow` gets each packet first, and may change its times.
     """
-    wanted = [part.stream for part in (video, audio_packets) if part] + captions.streams
+    wanted = [*([video.stream] if video else []), *tracks.streams, *captions.streams]
     for stream in container.streams:
         if stream not in wanted:
             stream.discard = av.stream.Discard.all
+    texts = {stream.index for stream in captions.streams}
     warnings = []
     try:
         for packet in container.demux(wanted):
             for take in follow:
                 take(packet)
-            if video and packet.stream is video.stream:
-                check_unencrypted(packet)
-                video.take(packet)
-            elif audio_packets and packet.stream is audio_packets.stream:
-                check_unencrypted(packet)
-                audio_packets.take(packet)
-            else:
+            if packet.stream.index in texts:
                 captions.take(packet)
+                continue
+            check_unencrypted(packet)
+            if not tracks.take(packet) and video is not None:
+                video.take(packet)
     except av.error.FFmpegError:
         warnings.append("READING_BROKE_OFF")
     except IndexError:  # by PyAV, after the last packet, if streams appeared that were not there at the beginning

@@ -11,12 +11,13 @@ import av
 from ..errors import InputRejectedError
 from ..source import SourceInfo
 from .checks import check_size, check_span, check_start, check_times, declared_s_of, falls_short
-from .packets import CHECK_AND_EXPORT, AudioPackets, VideoPackets
+from .packets import CHECK_AND_EXPORT, VideoPackets
 from .sizes.choice import describe_frames
 from .sizes.looks import look_of, sample_aspect
-from .streams import audio_warnings, declared_crop, has_captions_inside, is_upright, turn_of
+from .streams import declared_crop, has_captions_inside, is_upright, turn_of
 
 if TYPE_CHECKING:
+    from .audio.tracks import AudioTracks
     from .sizes.choice import Frames
 
 _FEW_EARLY_FRAMES = 16
@@ -38,7 +39,7 @@ which field is first.
 def describe_video(
     container: Any,
     video: VideoPackets,
-    audio_packets: AudioPackets | None,
+    tracks: AudioTracks,
     warnings: list[str],
     *,
     demuxer: str,
@@ -61,26 +62,26 @@ def describe_video(
             message="The video's timestamps are damaged: most frames are timed before the first one. "
             f"{CHECK_AND_EXPORT}",
         )
-    check_times(times, end, time_base, audio_packets)
+    check_times(times, end, time_base, tracks)
     if container.start_time is not None:
         check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
-    audio = audio_packets.source(end * time_base) if audio_packets is not None else None
     begin_s, end_s = first_pts * time_base, end * time_base
-    if audio is not None and begin_s - min(video.times) * time_base > _LONG_BROKEN_START_S:
+    audio = tracks.sources(warnings, (begin_s, end_s))
+    if begin_s - min(video.times) * time_base > _LONG_BROKEN_START_S:
         # The audio of the undecodable frames at the start is dropped with them.
-        audio = replace(audio, start_s=max(audio.start_s, begin_s))
-    if audio is not None:
+        audio = tuple(replace(track, start_s=max(track.start_s, begin_s)) for track in audio)
+    latest_start_s = max([begin_s, *(track.start_s for track in audio)])
+    if audio:
         # Audio that begins before the video or outlasts it is kept; a frame is held meanwhile.
-        begin_s, end_s = min(begin_s, audio.start_s), max(end_s, audio.end_s)
+        begin_s = min([begin_s, *(track.start_s for track in audio)])
+        end_s = max([end_s, *(track.end_s for track in audio)])
         check_span(end_s - begin_s)
     frames = _frames(container, video, int(end_s / time_base), warnings)
-    warnings += audio_warnings(container, audio_packets, audio)
     if video.repeated > _FEW_EARLY_FRAMES:
         warnings.append("CLOCK_STARTS_OVER")
     if has_captions_inside(first):
         warnings.append("CAPTIONS_IN_FRAMES")
     declared_s = declared_s_of(container)
-    latest_start_s = max(first_pts * time_base, audio.start_s if audio is not None else begin_s)
     if falls_short(begin_s, latest_start_s, max(end_s, captions_end_s), declared_s, demuxer):
         warnings.append("SHORTER_THAN_DECLARED")
     rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
@@ -127,28 +128,29 @@ def _frames(container: Any, video: VideoPackets, end: int, warnings: list[str]) 
     return frames
 
 
-def describe_audio(container: Any, audio_packets: AudioPackets | None, warnings: list[str], demuxer: str) -> SourceInfo:
-    """Describe an audio-only recording; its clock is that of the audio."""
-    audio = audio_packets.source() if audio_packets is not None else None
-    if audio_packets is None or audio is None or audio.end_s <= audio.start_s:
+def describe_audio(container: Any, tracks: AudioTracks, warnings: list[str], demuxer: str) -> SourceInfo:
+    """Describe an audio-only recording; its clock is that of the default track."""
+    audio = tracks.sources(warnings)
+    if not audio or any(track.end_s <= track.start_s for track in audio):
         raise InputRejectedError(
             code="DAMAGED",
             message=f"The file is damaged: it contains only audio, and none of it can be decoded. {CHECK_AND_EXPORT}",
         )
-    check_span(audio.end_s - audio.start_s)
-    warnings += audio_warnings(container, audio_packets, audio)
+    begin_s, end_s = min(track.start_s for track in audio), max(track.end_s for track in audio)
+    check_span(end_s - begin_s)
     declared_s = declared_s_of(container)
-    if falls_short(audio.start_s, audio.start_s, audio.end_s, declared_s, demuxer):
+    if falls_short(begin_s, max(track.start_s for track in audio), end_s, declared_s, demuxer):
         warnings.append("SHORTER_THAN_DECLARED")
-    time_base = Fraction(audio_packets.stream.time_base)
+    default = next(track for track in audio if track.is_default)
+    time_base = Fraction(container.streams[default.streams[0]].time_base)
     return SourceInfo(
         engine="",
         demuxer=demuxer,
-        stream=audio.stream,
-        codec=audio.codec,
+        stream=default.streams[0],
+        codec=default.codec,
         time_base=time_base,
-        first_pts=int(audio.start_s / time_base),
-        end_pts=int(audio.end_s / time_base),
+        first_pts=int(begin_s / time_base),
+        end_pts=int(end_s / time_base),
         frame_pts=(),
         keys=(),
         declared_rates=(),
@@ -163,7 +165,7 @@ def describe_audio(container: Any, audio_packets: AudioPackets | None, warnings:
         interlaced=False,
         upright=True,
         indexed=False,
-        bit_rate_bps=round(container.size * 8 / (audio.end_s - audio.start_s)),
+        bit_rate_bps=round(container.size * 8 / (end_s - begin_s)),
         audio=audio,
         declared_duration_s=declared_s,
         warnings=tuple(warnings),

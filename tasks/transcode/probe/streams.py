@@ -1,4 +1,4 @@
-"""The streams to transcode, one of video and one of audio, and what the first frame of the video has with it."""
+"""The video stream to transcode, its programme, and what its first frame has with it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import av.logging
 
 from ..source import UNCROPPED, UPRIGHT
-from .packets import AudioPackets, VideoPackets
+from .packets import VideoPackets
 
 if TYPE_CHECKING:
-    from ..source import AudioSource, Crop, Turn
+    from ..source import Crop, Turn
 
 _IDENTITY_MATRIX = struct.pack("=9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 """The identity display matrix, in the fixed-point format of ISO/IEC 14496-12, 8.3.2."""
@@ -39,36 +39,21 @@ def is_cover(stream: Any) -> bool:
     return bool(stream.disposition & (stream.disposition.attached_pic | stream.disposition.timed_thumbnails))
 
 
-def choose_audio(container: Any, video: VideoPackets | None) -> AudioPackets | None:
-    """Return the default audio stream, else the first; None if none has a decoder.
+def programme_of(container: Any, video: Any) -> frozenset[int] | None:
+    """Return the indices of the streams in the video's programme; None if the container has no programmes.
 
-    In a transport stream, an audio stream of the video's program takes precedence.
+    A transport stream may contain several of them, as broadcast: the audio must match the video.
     """
-    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    if not streams:
+    if container.format.name != "mpegts":
         return None
-    chosen = next((stream for stream in streams if stream.disposition & stream.disposition.default), streams[0])
-    if video is not None and container.format.name == "mpegts":
-        # A transport stream may contain several programs: the audio must match the video.
-        best = container.streams.best("audio", related=video.stream)
-        chosen = best if best in streams else chosen
-    return AudioPackets(chosen, container.size)
+    listed = _PROGRAMME.split(_description(container))[1:]
+    programmes = [frozenset(map(int, _LISTED_STREAM.findall(text))) for text in listed]
+    return next((streams for streams in programmes if video.index in streams), None)
 
 
-def audio_warnings(container: Any, packets: AudioPackets | None, audio: AudioSource | None) -> list[str]:
-    """Return the codes of warnings about the audio."""
-    warnings = []
-    if container.streams.audio and audio is None:
-        warnings.append("AUDIO_UNREADABLE")
-    if packets is not None and packets.is_cut:
-        warnings.append("AUDIO_CUT")
-    if audio is not None and len(container.streams.audio) > 1:
-        warnings.append("AUDIO_LEFT_OUT")
-    if audio is not None and audio.level is not None and audio.level.is_quiet:
-        warnings.append("AUDIO_QUIET")
-    if audio is not None and audio.level is not None and audio.level.is_clipped:
-        warnings.append("AUDIO_CLIPPED")
-    return warnings
+_PROGRAMME = re.compile(r"^  (?:Program \d+|No Program)", re.MULTILINE | re.ASCII)
+_LISTED_STREAM = re.compile(r"^  Stream #0:(\d+)", re.MULTILINE | re.ASCII)
+"""A programme and its streams in the text of av_dump_format."""
 
 
 def _description(container: Any) -> str:

@@ -43,7 +43,7 @@ def verify_media(
     """Return the units with an object that is bad or cannot be decoded, each with the first reason found.
 
     `read`, `progress` and `connections` are those of `verify_publication`; each object is read once. If
-    all are good, the first and the last segment of each rung and of the audio are decoded. With `whole`,
+    all are good, the first and the last segment of each rung and audio track are decoded. With `whole`,
     objects are read one at a time, and each good one is decoded completely. `folder` temporarily holds
     what is decoded: with `whole`, one object. Raises StoppedError, or EncodeError if the machine is at
     fault.
@@ -144,7 +144,7 @@ def _chosen(manifest: Mapping[str, Any], *, whole: bool) -> Iterator[tuple[Mappi
     tracks: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for entry in manifest["objects"]:
         if entry["segments"]:
-            tracks[entry["rung"] or entry["role"]].append(entry)
+            tracks[entry["track"]].append(entry)
     for entries in tracks.values():
         if whole:
             yield from ((entry, entry["segments"]) for entry in entries)

@@ -93,7 +93,7 @@ def _breaks(manifest: Mapping[str, Any]) -> dict[UnitKey, str]:
     tracks: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for entry in manifest["objects"]:
         if entry["segments"]:
-            tracks[entry["rung"] or entry["role"]].append(entry)
+            tracks[entry["track"]].append(entry)
     for entries in tracks.values():
         expected = 0
         for entry in entries:

@@ -36,6 +36,8 @@ async function startHlsjs(url) {
     heights: () => levels().map(({ height }) => height),
     choose: (place) => (hls.loadLevel = levels()[place].index),
     buffer: (seconds) => (hls.config.maxBufferLength = hls.config.maxMaxBufferLength = seconds),
+    audioNames: () => hls.audioTracks.map(({ name }) => name),
+    chooseAudio: (place) => (hls.audioTrack = place),
     showCaptions: () => {
       hls.subtitleDisplay = true;
       hls.subtitleTrack = 0;
@@ -55,6 +57,8 @@ async function startShaka(url) {
     heights: () => tracks().map(({ height }) => height),
     choose: (place) => player.selectVariantTrack(tracks()[place]),
     buffer: (seconds) => player.configure({ streaming: { bufferingGoal: seconds } }),
+    audioNames: () => player.getAudioTracks().map(({ label }) => label),
+    chooseAudio: (place) => player.selectAudioTrack(player.getAudioTracks()[place]),
     showCaptions: () => player.selectTextTrack(player.getTextTracks()[0]),
   };
 }
@@ -78,6 +82,8 @@ async function startDashjs(url) {
     heights: () => rungs().map(({ height }) => height),
     choose: (place) => player.setRepresentationForTypeById("video", rungs()[place].id),
     buffer: (seconds) => player.updateSettings({ streaming: { buffer: buffered(seconds) } }),
+    audioNames: () => player.getTracksFor("audio").map(({ labels }) => labels[0].text),
+    chooseAudio: (place) => player.setCurrentTrack(player.getTracksFor("audio")[place]),
     showCaptions: () => {
       player.enableText(true);
       player.setTextTrack(0);
@@ -136,6 +142,21 @@ async function seek(to, bits) {
   await withTimeout(LIMIT_MS, `"seeked" at ${to}`, arrived);
   const mediaTime = await withTimeout(LIMIT_MS, `a frame for ${to}`, drawn);
   return { mediaTime, number: shownNumber(bits), tookMs: performance.now() - began };
+}
+
+// Return the frequency in Hz of the strongest tone that is played now, within 12 Hz.
+let analyser = null;
+async function playedHz() {
+  if (analyser === null) {
+    const context = new AudioContext({ sampleRate: 48_000 });
+    analyser = new AnalyserNode(context, { fftSize: 4096, smoothingTimeConstant: 0 });
+    context.createMediaElementSource(video).connect(analyser);
+    await context.resume();
+  }
+  const levels = new Float32Array(analyser.frequencyBinCount);
+  analyser.getFloatFrequencyData(levels);
+  const strongest = levels.indexOf(Math.max(...levels));
+  return levels[strongest] < -80 ? 0 : (strongest * 48_000) / 4096;
 }
 
 // Not `ended` alone: dash.js 5.2 never signals the end of the stream if a buffer happens to be updated

@@ -37,20 +37,27 @@ def make_source(*, frames: int = 300, rate: Fraction | int = 30, key_every: int 
         upright=True,
         indexed=True,
         bit_rate_bps=3_000_000,
-        audio=None,
+        audio=(),
         declared_duration_s=0.0,
         warnings=(),
     )
     return replace(source, **changes)
 
 
-def make_audio(start_s: Fraction | int, end_s: Fraction | int) -> AudioSource:
-    """Return a stereo stream with this start and end on the source's clock."""
-    return AudioSource(
-        stream=1,
+def make_audio(start_s: Fraction | int, end_s: Fraction | int, *languages: str) -> tuple[AudioSource, ...]:
+    """Return a stereo track with these times on the source's clock, or one for each language, the first as default."""
+    track = AudioSource(
+        streams=(1,),
         codec="aac",
         channels=2,
         sample_rate_hz=48_000,
         start_s=Fraction(start_s),
         end_s=Fraction(end_s),
+        is_default=True,
+    )
+    if not languages:
+        return (track,)
+    return tuple(
+        replace(track, streams=(number,), language=language, is_default=number == 1)
+        for number, language in enumerate(languages, start=1)
     )

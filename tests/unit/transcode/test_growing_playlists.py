@@ -23,7 +23,7 @@ PROFILE = dataclasses.replace(PROFILES["fast"], unit_segments=2, audio_head_s=12
 
 
 def _plan(*, has_audio: bool = True) -> Plan:
-    audio = make_audio(1, 64.1) if has_audio else None
+    audio = make_audio(1, 64.1) if has_audio else ()
     plan = make_plan(make_source(frames=1893, audio=audio), PROFILE, threads=1)
     return dataclasses.replace(plan, captions=(CaptionTrack("en", "English", (Cue(0, 900, "a"),)),))
 
@@ -50,6 +50,25 @@ def _entries(text: str) -> list[str]:
     """Return the lines of a media playlist from the first segment on, without the end."""
     lines = text.removesuffix("#EXT-X-ENDLIST\n").splitlines()
     return lines[next(at for at, line in enumerate(lines) if line.startswith("#EXTINF")) :]
+
+
+def test_growing_playlist_ends_with_the_shortest_track_when_there_are_several() -> None:
+    plan = make_plan(make_source(frames=1893, audio=make_audio(1, 64.1, "eng", "fra")), PROFILE, threads=1)
+    outputs = made_outputs(plan)
+    assert [unit.track for unit in plan.audio_units] == [0, 1, 0, 1]
+    listed = [
+        _grow(plan, _only(outputs, 0, 1, 2, *done)).segments
+        for done in (
+            ("audio",),
+            ("audio", "audio-1"),
+            ("audio", "audio-1", "audio-2"),
+            ("audio", "audio-1", "audio-2", "audio-3"),
+        )
+    ]
+    assert listed == [0, 2, 2, 6]
+    growing = _grow(plan, _only(outputs, 0, "audio", "audio-1"))
+    assert [_text(growing, name).count("#EXTINF") for name in ("audio.m3u8", "audio-1.m3u8")] == [2, 2]
+    assert 'NAME="Français",LANGUAGE="fr",DEFAULT=NO' in _text(growing, "master.m3u8")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_manifest_matches_the_schema_when_it_has_everything(manifest: dict[str, 
 def test_schema_rejects_a_manifest_when_a_field_is_missing_or_unknown(manifest: dict[str, Any]) -> None:
     rows = [
         manifest,
-        *(manifest[name][0] for name in ("rungs", "units", "playlists", "objects", "captions", "chapters")),
+        *(manifest[name][0] for name in ("rungs", "audio", "units", "playlists", "objects", "captions", "chapters")),
     ]
     validator = Draft202012Validator(SCHEMA)
     for row in rows:

@@ -23,7 +23,7 @@ from tasks.transcode import (
 )
 from tasks.transcode.captions import CaptionTrack, Cue
 from tasks.transcode.chapters import Chapter
-from tasks.transcode.package.hls import PlacedFile, Track
+from tasks.transcode.package.tracks import PlacedFile, Track
 from tasks.transcode.plan.thumbnails import make_sprite
 from tests.unit.transcode.outputs import seam_sums
 from tests.unit.transcode.sources import make_audio, make_source

@@ -27,8 +27,8 @@ class Grid:
         # Rounded half up, as ffmpeg's fps filter does. Integers, because there may be a million.
         self.places = [(2 * (pts - source.first_pts) * up + down) // (2 * down) for pts in source.frame_pts]
         length_s = source.video_s
-        if source.audio is not None:
-            audio_s = source.audio.end_s - source.start_s
+        if source.audio_span_s is not None:
+            audio_s = source.audio_span_s[1] - source.start_s
             if audio_s > length_s + _MAX_AUDIO_OVERHANG_S:
                 length_s = audio_s
         self.last_source_frame = self.places[-1] if self.places else 0
