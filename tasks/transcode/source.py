@@ -91,6 +91,8 @@ class AudioSource:
     """ffmpeg filter that makes stereo of the channels; empty if the resampler does it by itself."""
     level: AudioLevel | None = None
     """None if it could not be measured."""
+    profile: str = ""
+    """Of the codec, by ffmpeg's name (`LC`, `HE-AAC`); empty if it has none, or an unknown one."""
 
 
 @dataclass(frozen=True)

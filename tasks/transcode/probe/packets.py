@@ -213,6 +213,7 @@ class AudioPackets:
             end_s=end * time_base,
             downmix=self.meter.downmix,
             level=self.meter.level(),
+            profile=codec.profile or "",
         )
 
     def _end_in_time(self, video_end: Fraction) -> int:
