@@ -47,8 +47,9 @@ def _inside(
         form = {"libx264": "h264", "libx265": "hevc", "mpeg2video": "mpeg2video"}[video[1]]
         plain = clap(path.parent / f"plain.{form}", video, (), extra=("-f", form))
         plain.write_bytes(_messages(plain.read_bytes(), video[1], first))
-        timed = path.parent / "timed.ts"
-        ffmpeg("-r", "30", "-f", form.replace("mpeg2", "mpeg"), "-i", str(plain), "-c", "copy", str(timed))
+        timed = path.parent / "timed.mkv"
+        form = form.replace("mpeg2", "mpeg")
+        ffmpeg("-f", form, "-i", str(plain), "-c", "copy", "-bsf:v", "setts=ts=N:time_base=1/30", str(timed))
         with_beeps(timed, path, audio, claps.beeps(), *options)
 
     return Upload(name, make, Expected(within_s=0.08, warnings=("CAPTIONS_IN_FRAMES",) if warned else ()))
@@ -190,10 +191,10 @@ PURPOSES = (
     _tracks(
         "forced.webm", ("eng", "forced", "English (forced) [en] forced"), ("eng", "0", "English [en]"), codec="webvtt"
     ),
+    _tracks("two alike.webm", ("kor", "0", "한국어 [ko]"), ("kor", "0", "한국어 2 [ko]"), codec="webvtt"),
     _tracks(
-        "sdh.webm", ("kor", "hearing_impaired", "한국어 (SDH) [ko] sdh"), ("kor", "0", "한국어 [ko]"), codec="webvtt"
+        "without a language.mkv", ("und", "forced", "Captions 1 (forced) [] forced"), ("und", "0", "Captions 2 []")
     ),
-    _tracks("without a language.mkv", ("und", "forced", "Captions (forced) [] forced"), ("und", "0", "Captions []")),
 )
 LANGUAGES = (
     _tracks(
@@ -213,7 +214,7 @@ LANGUAGES = (
     _tracks("without a short code.mkv", ("fil", "0", "Filipino [fil]"), ("gsw", "0", "Schwiizertüütsch [gsw]")),
     _tracks("in capitals.mkv", ("ENG", "0", "English [en]"), ("DE-at", "0", "Deutsch (Österreich) [de-AT]")),
     _tracks(
-        "unknown ones.mkv", ("und", "0", "Captions []"), ("zxx", "0", "Captions 2 []"), ("eng", "0", "English [en]")
+        "unknown ones.mkv", ("und", "0", "Captions 1 []"), ("zxx", "0", "Captions 2 []"), ("eng", "0", "English [en]")
     ),
     _tracks(
         "packed.mp4",

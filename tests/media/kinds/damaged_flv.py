@@ -127,7 +127,7 @@ DAMAGED = (
         Expected(),
     ),
     _flv("audio far after the end.flv", _retime(_late), Expected(warnings=("AUDIO_CUT",))),
-    _flv("wrong sizes before tags.flv", _with_wrong_sizes, Expected()),
+    _flv("wrong sizes before tags.flv", _with_wrong_sizes, Expected(rejected="DAMAGED")),
     _flv(
         "sorenson and mp3.flv",
         lambda content: content[:-30],
