@@ -92,6 +92,8 @@ class AudioSource:
     """ffmpeg filter that makes stereo of the channels; empty if the resampler does it by itself."""
     level: AudioLevel | None = None
     """None if it could not be measured."""
+    profile: str = ""
+    """Of the codec, by ffmpeg's name (`LC`, `HE-AAC`); empty if it has none, or an unknown one."""
     language: str = ""
     """As declared by the container, e.g. `eng` or `pt-BR`; empty if not declared."""
     title: str = ""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from contextlib import suppress
@@ -16,16 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.transcode import InputRejectedError, TranscodeError
-from tasks.transcode.cli.local_run import finish_run, start_run
 from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
 from tasks.transcode.sandbox.limits import ChildLimits
 from tasks.transcode.sandbox.process import run_child
-from tests.media.corpus_kinds import make_kinds
-from tests.media.output_checks import check_output
-from tests.media.runs import SMALL
+from tests.media.corpus_codecs import make_pairs
+from tests.media.kinds import KINDS
+from tests.media.kinds.expected import differences
+from tests.media.runs import Transcode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from tests.media.kinds.expected import Expected, Upload
 
 VIDEO_ENDINGS = frozenset(
     (
@@ -38,6 +38,7 @@ _DESCRIPTION = """\
 Encodes every file into a small ladder (up to 180 lines), checks the whole output as the tests do, and prints a Markdown
 table: name, result, seconds. The result is `ladder` (every check passed), or the code and the message with which the
 file was rejected. `FAILED` means a bug: an error that the file did not cause, or an output that breaks a rule.
+`WRONG` means one too: of the generated kinds of files it is known what must become of them, and it did not.
 
 A rejected file is also decoded by plain ffmpeg, and the table shows how much that decodes: if it is more than nothing,
 the engine is stricter than ffmpeg, on purpose or by mistake.
@@ -54,27 +55,46 @@ class Result:
 
     @property
     def is_bad(self) -> bool:
-        """Return whether the engine failed, rather than reject the file."""
-        return self.status.startswith("FAILED")
+        """Return whether the engine failed or was wrong, rather than reject the file."""
+        return self.status.startswith(("FAILED", "WRONG"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; return 1 if there was a failure that no file caused."""
+    """Print the table; return 1 if there was a failure that no file caused, or a wrong result."""
     options = _parser().parse_args(arguments)
     caller = Path(os.environ.get("CALLER_DIR", "."))
     statuses: Counter[str] = Counter()
     bad = False
     _print("| file | result | s |\n|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
-        made = make_kinds(Path(folder)) if options.generated else ()
         given = _videos(caller / path for path in options.paths)
-        for path, name in itertools.chain(((path, path.name) for path in made), ((path, str(path)) for path in given)):
-            result = _result(path)
+        for name, path, expected in _files(Path(folder), options, given):
+            result = _result(path, expected)
             statuses[result.status] += 1
             bad |= result.is_bad
-            _print(f"| {name} | {result.message} | {result.taken_s:.1f} |")
+            _print(f"| {_cell(name)} | {result.message} | {result.taken_s:.1f} |")
     _print(f"\n{sum(statuses.values())} files: " + ", ".join(f"{status} {n}" for status, n in statuses.most_common()))
     return int(bad)
+
+
+def _files(
+    folder: Path, options: argparse.Namespace, given: Iterable[Path]
+) -> Iterator[tuple[str, Path, Expected | None]]:
+    """Yield name, path and expected result (if it is known) of each file."""
+    if options.generated:
+        yield from ((path.name, path, None) for path in make_pairs(folder))
+    for kind in KINDS if options.kinds == [] else options.kinds or ():
+        for upload in KINDS[kind]:
+            with tempfile.TemporaryDirectory(prefix="upload-") as own:
+                path = _made(Path(own), upload)
+                yield f"{kind}: {upload.name}", path, upload.expected
+    yield from ((str(path), path, None) for path in given)
+
+
+def _made(folder: Path, upload: Upload) -> Path:
+    path = folder / upload.name
+    upload.make(path)
+    return path
 
 
 def _print(text: str) -> None:
@@ -94,6 +114,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="start with one second of every codec in every container that ffmpeg can write",
     )
+    parser.add_argument(
+        "--kinds",
+        nargs="*",
+        choices=KINDS,
+        metavar="KIND",
+        help=f"then make files of these kinds of difficult uploads, or of all: {', '.join(KINDS)}",
+    )
     return parser
 
 
@@ -108,34 +135,37 @@ def _videos(paths: Iterable[Path]) -> Iterator[Path]:
                 yield found
 
 
-def _result(path: Path) -> Result:
+def _cell(text: str) -> str:
+    """Return a text for a table's cell, which can contain neither newlines nor bars."""
+    return " ".join(text.split()).replace("|", "/")
+
+
+def _result(path: Path, expected: Expected | None) -> Result:
     began = time.monotonic()
 
     def result(status: str, message: str) -> Result:
-        # A table cell can contain neither newlines nor bars.
-        flat = " ".join(message.split()).replace("|", "/")
+        flat = _cell(message)
         return Result(status, f"{status}: {flat}" if flat else status, time.monotonic() - began)
 
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
-        output = Path(folder, "output")
         try:
-            run = start_run(path, output, SMALL, threads=1)
-            finish_run(run, parallel=1, progress=lambda *_: None, stop=threading.Event())
-            check_output(output)
+            done = Transcode(Path(folder))(path, name=f"{path.name}.output")
+            wrong = differences(done, expected) if expected is not None else []
         except InputRejectedError as rejection:
+            if expected is not None and expected.rejected != rejection.code:
+                return result("WRONG", f"{rejection.code}: {rejection.message}{_plain_ffmpeg_result(path)}")
             return result(rejection.code, rejection.message + _plain_ffmpeg_result(path))
         except TranscodeError as error:
             return result(f"FAILED {error.code}", error.message)
         except Exception as error:  # noqa: BLE001  # any error: the remaining files must still be tried
             return result("FAILED", f"{type(error).__name__}: {error}")
-    plan = run.plan
+    plan = done.plan
     sizes = (
         f"{plan.rungs[0].width_px}x{plan.rungs[0].height_px} at {float(plan.rate):.5g}" if plan.rungs else "audio only"
     )
     warnings = "".join(f", {code}" for code in plan.warnings)
-    return result(
-        "ladder", f"{plan.duration_s:.2f} s, {sizes}{', audio' if plan.has_audio and plan.rungs else ''}{warnings}"
-    )
+    summary = f"{plan.duration_s:.2f} s, {sizes}{', audio' if plan.has_audio and plan.rungs else ''}{warnings}"
+    return result("WRONG", f"{summary}. {'; '.join(wrong)}") if wrong else result("ladder", summary)
 
 
 def _plain_ffmpeg_result(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -22,13 +21,14 @@ H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "30")
 AAC = ("-c:a", "aac", "-b:a", "64k", "-ac", "2")
 
 
-def _aac(channels: int) -> tuple[AudioSource, ...]:
-    return (AudioSource((1,), "aac", channels, 48_000, Fraction(1), Fraction(11), is_default=True),)
+def _aac(channels: int, *, codec: str = "aac", profile: str = "LC") -> tuple[AudioSource, ...]:
+    return (AudioSource((1,), codec, channels, 48_000, Fraction(1), Fraction(11), profile=profile, is_default=True),)
 
 
 def test_source_plays_directly_when_every_browser_supports_it() -> None:
     assert plays_directly(make_source())
     assert plays_directly(make_source(audio=_aac(2)))
+    assert plays_directly(make_source(audio=_aac(1, profile="HE-AAC")))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,9 @@ def test_source_plays_directly_when_every_browser_supports_it() -> None:
         {"keys": make_source().keys[1:], "end_pts": 3_000_000},
         {"warnings": ("READING_BROKE_OFF",)},
         {"audio": _aac(6)},
-        {"audio": (dataclasses.replace(_aac(2)[0], codec="mp3float"),)},
+        {"audio": _aac(2, codec="mp3float")},
+        {"audio": _aac(2, profile="xHE-AAC")},
+        {"audio": _aac(2, profile="")},
         {"audio": _aac(2) * 2},
     ],
     ids=", ".join,
@@ -77,6 +79,21 @@ def test_plan_states_whether_a_file_plays_directly_when_it_has_an_index(
 ) -> None:
     clip = make_clip(tmp_path / name, frames=90, codec=H264, audio_s=3.0, extra=(*AAC, *options))
     assert make_plan(probe_source(clip), SMALL, threads=1).plays_directly is plays
+
+
+@pytest.mark.parametrize(("object_type", "profile"), [(2, "LC"), (1, "Main"), (4, "LTP")])
+def test_file_does_not_play_directly_when_browsers_lack_its_profile_of_aac(
+    object_type: int, profile: str, tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "a.mp4", frames=90, codec=H264, audio_s=3.0, extra=AAC)
+    content = bytearray(clip.read_bytes())
+    # The first 5 bits of AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1), which follows a tag and a length in esds.
+    at = content.index(b"\x05\x80\x80\x80", content.index(b"esds")) + 5
+    content[at] = object_type << 3 | content[at] & 7
+    clip.write_bytes(content)
+    source = probe_source(clip)
+    assert [track.profile for track in source.audio] == [profile]
+    assert make_plan(source, SMALL, threads=1).plays_directly is (profile == "LC")
 
 
 def test_index_is_found_when_the_media_data_is_larger_than_four_gibibytes(tmp_path: Path) -> None:

@@ -189,3 +189,13 @@ def test_clock_is_taken_for_damaged_when_the_audio_pauses_as_well(audio: str, tm
     with pytest.raises(InputRejectedError) as caught:
         probe_source(_talk(tmp_path / "a.mkv", audio=audio))
     assert caught.value.code == "BROKEN_TIMES"
+
+
+@pytest.mark.parametrize("frames", [90, 91, 92])
+def test_seams_match_when_the_last_second_begins_next_to_one(frames: int, tmp_path: Path, transcode: Transcode) -> None:
+    # The unit after the seam at frame 60 begins to encode at frame 45, an odd one.
+    source = tmp_path / "a.mp4"
+    ffmpeg("-f", "lavfi", "-i", f"color=gray:s=160x90:r={RATE}", "-frames:v", str(frames), *EXPORTED, str(source))
+    done = transcode(source)
+    assert done.plan.frames == frames
+    assert [unit.first_frame for unit in done.plan.video_units] == [0, 60]

@@ -180,7 +180,8 @@ def _news(plan: Plan, unit: VideoUnit, rung: Rung) -> str:
     marks = [rf"mod(floor(n/{plan.gop_frames})\,2)", rf"gte(n\,{last - first})"]
     whole_from = plan.frames - math.ceil(plan.rate * _WHOLE_END_S)
     if last >= whole_from:
-        marks.append(rf"mod(n\,2)*gte(n\,{whole_from - first})")
+        # By the frame's number, not by its place in the unit: adjacent units must agree.
+        marks.append(rf"mod(n+{first}\,2)*gte(n\,{whole_from - first})")
     if first < plan.poster_frame < last:
         marks.append(rf"gte(n\,{plan.poster_frame - first})")
     width_px = _in_blocks(_MARGIN_PX + rung.width_px)

@@ -14,7 +14,7 @@ from ..source import UNCROPPED
 from .ladder import MAX_FRAME_PX
 
 if TYPE_CHECKING:
-    from ..source import SourceInfo
+    from ..source import AudioSource, SourceInfo
 
 _MAX_GOP_S = 20
 """A seek decodes from the key frame before it. Decoders run at ten times real time or faster, so
@@ -25,13 +25,17 @@ _MAX_BIT_RATE_BPS = 10_000_000
 """About twice the largest rung's ceiling: above it, a viewer would wait more than watch."""
 
 
+_AAC_PROFILES = frozenset({"LC", "HE-AAC", "HE-AACv2"})
+"""What all browsers play. Others (Main, LTP, LD, ELD, xHE-AAC) are silent in some."""
+
+
 def plays_directly(source: SourceInfo) -> bool:
     """Return whether every browser plays the file itself, with seeking.
 
     That is MP4 or MOV with a sample index for the whole file, 8-bit 4:2:0 H.264 without HDR,
     rotation, cropping, fields or non-square pixels, with one parameter set for all frames, and
-    either no audio or one track of AAC in mono or stereo. Chrome, Firefox and Safari agree on nothing
-    beyond that; of several tracks, only Safari offers the others. A file with a warning does not qualify.
+    either no audio or one track of AAC-LC or HE-AAC in mono or stereo. Chrome, Firefox and Safari agree on
+    nothing beyond that; of several tracks, only Safari offers the others. A file with a warning does not qualify.
     """
     return (
         (source.demuxer, source.indexed) == ("mov", True)
@@ -46,8 +50,12 @@ def plays_directly(source: SourceInfo) -> bool:
         and _longest_gop_s(source) <= _MAX_GOP_S
         and not source.warnings
         and len(source.audio) <= 1
-        and all(track.codec == "aac" and track.channels <= 2 for track in source.audio)  # noqa: PLR2004  # stereo
+        and all(_is_played(track) for track in source.audio)
     )
+
+
+def _is_played(audio: AudioSource) -> bool:
+    return audio.codec == "aac" and audio.profile in _AAC_PROFILES and audio.channels <= 2  # noqa: PLR2004  # stereo
 
 
 def _longest_gop_s(source: SourceInfo) -> Fraction:

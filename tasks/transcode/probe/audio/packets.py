@@ -100,6 +100,7 @@ class AudioPackets:
             end_s=end * time_base,
             downmix=self.meter.downmix,
             level=self.meter.level(),
+            profile=codec.profile or "",
             language=self.stream.metadata.get("language", ""),
             title=self.stream.metadata.get("title") or self.stream.metadata.get("name", ""),
             purpose=_purpose(self.stream),

@@ -127,7 +127,7 @@ CONTAINERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """By file extension: the video and the audio codecs that are common in the container."""
 
 
-def make_kinds(folder: Path) -> Iterator[Path]:
+def make_pairs(folder: Path) -> Iterator[Path]:
     """Write and yield one file at a time.
 
     For each container: every video codec with its first audio codec, then every other audio codec
