@@ -1,4 +1,4 @@
-"""How late small changes are shown, in the largest rung and in the smallest in which they can be seen."""
+"""How late small changes are shown, in the largest rung and in the smallest that shows them."""
 
 from __future__ import annotations
 
@@ -37,33 +37,44 @@ class Delay:
 
 
 def measured_delays(codecs: list[str], *, checkout: Path, folder: Path) -> Iterator[Delay]:
-    """Yield two delays for each change, or one if only the largest rung shows it."""
+    """Yield for each change its delay in the largest rung, and in the smallest ones up to one that shows it."""
     for codec in codecs:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             source = make_changes(Path(place, "source.mkv"), codec)
             done = encode(source, Path(place, "output"), checkout=checkout)
-            found: dict[str, list[Delay]] = {name: [] for name in CHANGES}
-            for rung in done.rungs:
-                due, shown = (_areas(done, rung, of_source=of_source) for of_source in (True, False))
-                for name in CHANGES:
-                    if (delay := _delay(codec, name, rung["name"], due[name], shown[name])) is not None:
-                        found[name].append(delay)
-            for delays in found.values():
-                yield from dict.fromkeys([delays[0], delays[-1]])
+            largest, *others = done.rungs
+            in_largest = _delays(done, codec, largest, list(CHANGES))
+            found = {name: [delay] for name, delay in in_largest.items()}
+            unseen = list(CHANGES)
+            for rung in reversed(others):
+                delays = _delays(done, codec, rung, unseen) if unseen else {}
+                for name, delay in delays.items():
+                    found[name].append(delay)
+                # If a change is lost, the next rung is measured too.
+                unseen = [name for name in unseen if name not in delays or delays[name].oldest_ms is None]
+            yield from itertools.chain.from_iterable(found.values())
 
 
-def _areas(done: Encoded, rung: dict[str, int | str], *, of_source: bool) -> dict[str, list[bytes]]:
+def _delays(done: Encoded, codec: str, rung: dict[str, int | str], names: list[str]) -> dict[str, Delay]:
+    """Return the delays of those changes that can be seen in a rung."""
+    due, shown = (_areas(done, rung, names, of_source=of_source) for of_source in (True, False))
+    found = {name: _delay(codec, name, str(rung["name"]), due[name], shown[name]) for name in names}
+    return {name: delay for name, delay in found.items() if delay is not None}
+
+
+def _areas(done: Encoded, rung: dict[str, int | str], names: list[str], *, of_source: bool) -> dict[str, list[bytes]]:
     """Return the luma of each change's area in each frame of its window, in the size of a rung."""
     size = f"{rung['width_px']}:{rung['height_px']}"
     path = done.source if of_source else done.joined(str(rung["name"]))
     clock = done.source_filter(size) if of_source else done.output_filter()
-    labels = [f"[a{at}]" for at in range(len(CHANGES))]
+    labels = [f"[a{at}]" for at in range(len(names))]
+    starts_s = window_starts_s()
     chains = [f"[0:v]{clock},format=yuv420p,extractplanes=y,split={len(labels)}{''.join(labels)}"]
     outputs, sizes = [], {}
-    for label, (name, start_s) in zip(labels, window_starts_s().items(), strict=True):
+    for label, name in zip(labels, names, strict=True):
         x, y, width, height = _scaled(CHANGES[name].area, int(rung["width_px"]) / WIDTH_PX)
         sizes[name] = width * height
-        first, end = start_s * RATE, (start_s + CHANGES[name].window_s) * RATE
+        first, end = starts_s[name] * RATE, (starts_s[name] + CHANGES[name].window_s) * RATE
         chains.append(
             f"{label}trim=start_frame={first}:end_frame={end},crop={width}:{height}:{x}:{y}:exact=1[o{label[1:]}"
         )
