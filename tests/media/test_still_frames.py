@@ -49,6 +49,7 @@ CHANGES: dict[str, tuple[Area, str]] = {
     "a caret": ((400, 500, 2, 20), "black"),
     "a stroke of one pixel and 12 levels": ((100, 600, 60, 1), "black@0.08"),
     "a dot of 6 pixels and 24 levels": ((640, 200, 6, 6), "black@0.15"),
+    "a laser dot of 4 pixels and 24 levels": ((903, 349, 4, 4), "black@0.15"),
     "an area of 3 levels": ((200, 400, 200, 100), "black@0.03"),
     "a mark at the left edge": ((0, 300, 6, 18), "black"),
     "a mark in the last corner": ((1274, 714, 6, 6), "black"),
