@@ -20,6 +20,7 @@ from ...doctor.probes.database import check_database
 from ...doctor.probes.jobs import check_jobs
 from ...doctor.probes.media import check_ffmpeg, check_player
 from ...doctor.probes.old_system import check_legacy
+from ...doctor.probes.outbox import check_outbox
 from ...doctor.probes.permissions import check_permissions
 from ...doctor.probes.settings import check_settings
 from ...doctor.probes.storage import check_storage
@@ -36,6 +37,7 @@ PROBES = (
     Probe("database", check_database),
     Probe("broker", check_broker),
     Probe("ticks", check_ticks),
+    Probe("outbox", check_outbox),
     Probe("storage", check_storage),
     Probe("queue", check_queues),
     Probe("definition", check_definition),
