@@ -384,7 +384,7 @@ class BridgeSettings:
     """Whether endpoints may have `http://` URLs. With DEBUG they may."""
 
     webhook_ports: list[int] = field(default_factory=lambda: [443])
-    """Ports that endpoints may have; with `http://`, 80 too. A wider list lets whoever may add endpoints
+    """Ports that endpoints may have; with `http://`, 80 too. With a wider list, people who may add endpoints
     reach other services."""
 
     webhook_private_hosts: list[str] = field(default_factory=list)

@@ -55,7 +55,7 @@ locals {
       at_least    = var.failed_attempts_per_hour
       period_s    = 3600
     })
-    events-undelivered = merge(local.lasting, {
+    deliveries-waiting = merge(local.lasting, {
       metric      = "OldestUndeliveredSeconds"
       description = "An event (signal, webhook or mail) has not reached one of its receivers for an hour."
       at_least    = 3600

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from ..lifecycle.outbox import OutboxKind
+from ..lifecycle.states import OutboxKind
 from ..models import WebhookEndpoint
 from ..services.delivery.endpoints import give_first_secret, replace_secret
 from ..webhooks.addresses import RefusedAddressError, check_url
@@ -94,6 +94,4 @@ class WebhookEndpointAdmin(PageActions):
             "secret": secret,
             "url": self._url("change", str(endpoint.pk)),
         }
-        response = TemplateResponse(request, "admin/batchreel/webhook_secret.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "admin/batchreel/webhook_secret.html", context)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..batch.calls import OUTCOMES
-from ..lifecycle.outbox import Channel
 from ..lifecycle.reasons import Counts, Reason
-from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, JobPriority, JobState
+from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, Channel, JobPriority, JobState
 from ..models.cost import Purchase
 
 PREFIX = "batchreel_"

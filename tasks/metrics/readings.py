@@ -13,13 +13,14 @@ from django.db import connection
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, Sum
 
 from ..conf import bridge_settings
-from ..lifecycle.outbox import Channel, DeliveryState
 from ..lifecycle.states import (
     ACTIVE_JOB_STATES,
     LIVE_ATTEMPT_STATES,
     OPEN_JOB_STATES,
     WAITING_STAGES,
     AttemptState,
+    Channel,
+    DeliveryState,
     JobPriority,
     JobState,
 )

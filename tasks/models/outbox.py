@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from ..lifecycle.outbox import Channel, DeliveryState, OutboxKind
+from ..lifecycle.states import Channel, DeliveryState, OutboxKind
 from .choices import choices
 
 

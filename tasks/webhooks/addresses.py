@@ -7,8 +7,8 @@ then goes to the checked address (webhooks/request.py), never to the name.
 An address must be public. `webhook_private_hosts` names the exceptions; even those may not have an address
 of a cloud's metadata service, a link-local, multicast or reserved one. Sources: the IANA registries of
 special-purpose addresses for IPv4 and IPv6, by Python's `ipaddress`; RFC 6052 and RFC 8215 (NAT64), RFC 3056
-(6to4), RFC 7526 (its relay), RFC 4380 (Teredo), RFC 9637 (documentation). Azure's address is documented as "What is IP address
-168.63.129.16?", AWS's as "Instance metadata", Alibaba Cloud's as "Instance metadata".
+(6to4), RFC 7526 (its relay), RFC 4380 (Teredo), RFC 9637 (documentation). Metadata services: the pages
+"Instance metadata" of AWS and Alibaba Cloud, and "What is IP address 168.63.129.16?" of Azure.
 """
 
 from __future__ import annotations

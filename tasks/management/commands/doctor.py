@@ -13,6 +13,7 @@ from ...batch.aws import aws_batch
 from ...doctor.events import check_events
 from ...doctor.finding import Status
 from ...doctor.from_batch import check_from_batch
+from ...doctor.outbox import check_outbox
 from ...doctor.probes.batch import check_definition, check_queues
 from ...doctor.probes.broker import check_broker
 from ...doctor.probes.compute import check_compute
@@ -20,7 +21,6 @@ from ...doctor.probes.database import check_database
 from ...doctor.probes.jobs import check_jobs
 from ...doctor.probes.media import check_ffmpeg, check_player
 from ...doctor.probes.old_system import check_legacy
-from ...doctor.probes.outbox import check_outbox
 from ...doctor.probes.permissions import check_permissions
 from ...doctor.probes.settings import check_settings
 from ...doctor.probes.storage import check_storage

@@ -14,7 +14,8 @@ from django.db.models import Exists, F, OuterRef, Q, Window
 from django.db.models.functions import Coalesce, Now, RowNumber
 
 from ...conf import bridge_settings
-from ...lifecycle.outbox import Channel, DeliveryState, retry_delay_s
+from ...lifecycle.retry import retry_delay_s
+from ...lifecycle.states import Channel, DeliveryState
 from ...models import Delivery
 
 logger = logging.getLogger(__name__)

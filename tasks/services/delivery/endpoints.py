@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Now
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import NotFoundError
-from ...lifecycle.outbox import DeliveryState
+from ...lifecycle.states import DeliveryState
 from ...models import Delivery, WebhookEndpoint
 from ...webhooks.encryption import decrypt, encrypt
 from ...webhooks.signature import new_secret

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
-from ...lifecycle.outbox import DeliveryState
+from ...lifecycle.states import DeliveryState
 from ...models import Delivery, OutboxEvent
 
 _PAGE_EVENTS = 500

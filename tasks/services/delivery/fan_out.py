@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
-from ...lifecycle.outbox import Channel
+from ...lifecycle.states import Channel
 from ...models import Delivery, OutboxEvent, WebhookEndpoint
 
 _LIMIT = 500

@@ -1,7 +1,7 @@
 """Delivery to endpoints: webhooks, several at a time, each in a thread that has no database connection.
 
 An endpoint that hangs or fails has at most `webhook_connections_per_endpoint` of the threads, and after three
-failures waits for the next tick, so the others hardly notice it.
+failures in a row waits for the next tick, so the others hardly notice it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from ...conf import bridge_settings
-from ...lifecycle.outbox import Channel
+from ...lifecycle.states import Channel
 from ...models import Delivery, OutboxEvent, WebhookEndpoint
 from ...webhooks.encryption import UnreadableSecretError
 from ...webhooks.request import Outcome, send
@@ -23,7 +23,7 @@ from .due import claim, due, record
 from .endpoints import note_failure, note_success, signing_secrets
 
 MAX_FAILURES = 3
-"""Failures of an endpoint in one tick after which it waits for the next one."""
+"""Failures of an endpoint in a row, within one tick, after which it waits for the next one."""
 
 _PAGE = 200
 _RESOLVE_S = 2.0
@@ -131,6 +131,7 @@ class _Run:
             least_delay_s=outcome.retry_after_s,
         )
         if outcome.is_success:
+            self._failures[endpoint_id] = 0
             note_success(endpoint_id)
         else:
             self._failures[endpoint_id] += 1

@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from ...conf import bridge_settings
-from ...lifecycle.outbox import Channel, OutboxKind
+from ...lifecycle.states import Channel, OutboxKind
 from ...models import Delivery, OutboxEvent, Video
 from .due import claim, due, record
 

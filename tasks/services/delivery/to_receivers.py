@@ -6,7 +6,7 @@ import logging
 import time
 
 from ... import signals
-from ...lifecycle.outbox import Channel, OutboxKind
+from ...lifecycle.states import Channel, OutboxKind
 from ...models import Delivery, Video
 from .due import claim, due, record
 

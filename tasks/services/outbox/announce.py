@@ -12,9 +12,11 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
-from ...lifecycle.outbox import PAYLOAD_VERSION, OutboxKind
-from ...lifecycle.states import AnyEvent, JobEvent
+from ...lifecycle.states import AnyEvent, JobEvent, OutboxKind
 from ...models import Job, OutboxEvent, OutboxSequence, Video
+
+PAYLOAD_VERSION = 1
+"""Version of the payloads. New members do not change it; it rises if one is removed or changes its meaning."""
 
 SOURCE, GROWING, PUBLISHED = "source", "growing", "published"
 """What can be watched when `video.playable` is written: the uploaded file itself, a growing playlist, or everything."""

@@ -18,7 +18,8 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from tasks import signals
-from tasks.lifecycle.outbox import FIRST_RETRY_S, LAST_RETRY_S, Channel, retry_delay_s
+from tasks.lifecycle.retry import FIRST_RETRY_S, LAST_RETRY_S, retry_delay_s
+from tasks.lifecycle.states import Channel
 from tasks.models import Delivery, OutboxEvent, Video
 from tasks.services.delivery import due as due_module
 from tasks.services.delivery import to_owners
@@ -104,9 +105,13 @@ def test_nothing_is_sent_when_the_transaction_was_rolled_back(received: Received
     class CrashError(Exception):
         pass
 
-    with pytest.raises(CrashError), transaction.atomic():
-        announce_deletion(uuid.uuid4())
-        raise CrashError
+    def write_and_crash() -> None:
+        with transaction.atomic():
+            announce_deletion(uuid.uuid4())
+            raise CrashError
+
+    with pytest.raises(CrashError):
+        write_and_crash()
     deliver()
     assert received == []
 

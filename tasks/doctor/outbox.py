@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from django.db import connection
 from django.db.models import Count, Min, Q
 
-from ...lifecycle.outbox import DeliveryState
-from ...models import Delivery, OutboxEvent, WebhookEndpoint
-from ...services.delivery.endpoints import signing_secrets
-from ...webhooks.encryption import UnreadableSecretError
-from ..finding import failed, ok, warning
+from ..lifecycle.states import DeliveryState
+from ..models import Delivery, OutboxEvent, WebhookEndpoint
+from ..services.delivery.endpoints import signing_secrets
+from ..webhooks.encryption import UnreadableSecretError
+from .finding import failed, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from ..finding import Finding
+    from .finding import Finding
 
 LATE_S = 600
 """Seconds after which an undelivered event is reported: a receiver that was down for a moment has it by then."""
