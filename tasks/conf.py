@@ -352,10 +352,10 @@ class BridgeSettings:
     deliver_tick_s: float = 5
     """Seconds between two deliver ticks: the longest wait of an event until its first delivery starts."""
 
-    deliver_time_limit_s: float = 8
+    deliver_time_limit_s: float = 7
     """Seconds of a deliver tick after which no further delivery starts. Signals and mail, which it sends
     after the webhooks, get half as long. One more request and one more mail take `webhook_timeout_s` each at
-    most: together not more than Celery's soft time limit (20 s)."""
+    most, and resolving a name 2 s: together not more than Celery's soft time limit (20 s)."""
 
     delivery_retry_s: float = 86400
     """Seconds after its first try for which a failed delivery is tried again: a receiver that is down for

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from ..conf import BridgeSettings
+from ..services.delivery.to_endpoints import RESOLVE_S
 from ..services.delivery.to_owners import MAIL_KINDS
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ MAIL_AND_SIGNALS = 0.5
 def check_outbox(conf: BridgeSettings) -> Iterator[CheckMessage]:
     """Check that a deliver tick ends in time, that events stay until they are delivered, and that mails exist."""
     soft_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
-    longest_s = (1 + MAIL_AND_SIGNALS) * conf.deliver_time_limit_s + 2 * conf.webhook_timeout_s
+    longest_s = (1 + MAIL_AND_SIGNALS) * conf.deliver_time_limit_s + 2 * conf.webhook_timeout_s + RESOLVE_S
     if soft_s and longest_s > soft_s:
         yield Error(
             f"A deliver tick may take {longest_s:g} s: one and a half times deliver_time_limit_s"
-            f" ({conf.deliver_time_limit_s:g}) and twice webhook_timeout_s ({conf.webhook_timeout_s:g}). That is more than"
+            f" ({conf.deliver_time_limit_s:g}), twice webhook_timeout_s ({conf.webhook_timeout_s:g}), and {RESOLVE_S:g} s"
+            " for a name. That is more than"
             f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so it could be stopped during a delivery.",
             hint="Lower deliver_time_limit_s or webhook_timeout_s in BATCHREEL.",
             id="batchreel.E080",

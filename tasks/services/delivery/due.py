@@ -1,7 +1,7 @@
 """Due deliveries: which ones come next, the claim of a try, and what follows from how it ended.
 
-A try is claimed before it starts, and recorded after it has ended, each in a transaction of its own. If the
-process is killed in between, the claim ends after `_HOLD_S`, and the event is delivered again with the same id.
+A try is claimed before it starts, and recorded after it has ended, each by one UPDATE. If the process is killed
+in between, the claim ends after `_HOLD_S`, and the event is delivered again with the same id.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, Window
 from django.db.models.functions import Coalesce, Now, RowNumber
 
@@ -62,7 +61,6 @@ def claim(delivery: Delivery) -> bool:
     return bool(claimed)
 
 
-@transaction.atomic
 def record(
     delivery: Delivery,
     *,
@@ -89,14 +87,9 @@ def record(
         mine.update(state=DeliveryState.DELIVERED, **over, **last)
         return False
     delay_s = max(retry_delay_s(delivery.tries), least_delay_s)
-    if mine.filter(give_up_at__lte=Now() + timedelta(seconds=delay_s)).update(
-        state=DeliveryState.GIVEN_UP, **over, **last
-    ):
-        transaction.on_commit(
-            lambda: logger.error(
-                "DELIVERY_GIVEN_UP %s of event %s: %s", delivery.target, delivery.event.event_id, error
-            )
-        )
+    in_vain = mine.filter(give_up_at__lte=Now() + timedelta(seconds=delay_s))
+    if in_vain.update(state=DeliveryState.GIVEN_UP, **over, **last):
+        logger.error("DELIVERY_GIVEN_UP %s of event %s: %s", delivery.target, delivery.event.event_id, error)
         return False
     mine.update(next_try_at=Now() + timedelta(seconds=delay_s), **last)
     return True

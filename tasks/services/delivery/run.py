@@ -37,5 +37,6 @@ def deliver() -> DeliverySummary:
     give_up_disabled()
     webhooks = send_webhooks(until_s=started_s + limit_s)
     mails = send_mails(until_s=time.monotonic() + limit_s / 4)
-    signals = send_signals(until_s=time.monotonic() + limit_s / 4)
+    # What the others leave of the time is for the signals.
+    signals = send_signals(until_s=max(time.monotonic() + limit_s / 4, started_s + 1.5 * limit_s))
     return DeliverySummary(events=events, webhooks=webhooks, mails=mails, signals=signals)

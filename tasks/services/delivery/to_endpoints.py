@@ -26,7 +26,7 @@ MAX_FAILURES = 3
 """Failures of an endpoint in a row, within one tick, after which it waits for the next one."""
 
 _PAGE = 200
-_RESOLVE_S = 2.0
+RESOLVE_S = 2.0
 """Seconds beyond `webhook_timeout_s` for which a tick waits for a thread that still resolves a name."""
 
 GONE = 410
@@ -113,7 +113,7 @@ class _Run:
             return
         timeout_s = self._conf.webhook_timeout_s
         call = partial(send, endpoint.url, body=body.encode(), headers=headers, timeout_s=timeout_s)
-        self._running[self._threads.submit(call)] = (delivery, time.monotonic() + timeout_s + _RESOLVE_S)
+        self._running[self._threads.submit(call)] = (delivery, time.monotonic() + timeout_s + RESOLVE_S)
 
     def _record(self, delivery: Delivery, outcome: Outcome) -> None:
         endpoint_id = delivery.endpoint_id
@@ -131,8 +131,8 @@ class _Run:
             least_delay_s=outcome.retry_after_s,
         )
         if outcome.is_success:
-            self._failures[endpoint_id] = 0
-            note_success(endpoint_id)
+            if self._failures.pop(endpoint_id, 0) or (delivery.endpoint and delivery.endpoint.failures):
+                note_success(endpoint_id)
         else:
             self._failures[endpoint_id] += 1
             note_failure(endpoint_id, error=outcome.error, is_gone=outcome.status == GONE)
