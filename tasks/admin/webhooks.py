@@ -71,7 +71,8 @@ class WebhookEndpointAdmin(PageActions):
         if columns.get("enabled"):
             columns |= {"failures": 0, "failing_since": None, "disabled_at": None, "disabled_reason": ""}
         # Not all columns: a tick may have replaced or removed a secret since the page was loaded.
-        WebhookEndpoint.objects.filter(pk=obj.pk).update(**columns) if columns else None
+        if columns:
+            WebhookEndpoint.objects.filter(pk=obj.pk).update(**columns)
 
     def response_add(self, request: HttpRequest, obj: WebhookEndpoint, post_url_continue: Any = None) -> HttpResponse:
         """Show the new endpoint's secret."""
