@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.core.mail import EmailMessage
 from django.db import OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -19,10 +20,9 @@ from pytest_django import Settings
 
 from tasks import signals
 from tasks.lifecycle.retry import FIRST_RETRY_S, LAST_RETRY_S, retry_delay_s
-from tasks.lifecycle.states import Channel
+from tasks.lifecycle.states import Channel, OutboxKind
 from tasks.models import Delivery, OutboxEvent, Video
 from tasks.services.delivery import due as due_module
-from tasks.services.delivery import to_owners
 from tasks.services.delivery.due import claim, due
 from tasks.services.delivery.expire import expire_outbox
 from tasks.services.delivery.fan_out import fan_out
@@ -287,7 +287,7 @@ class TestMail:
     def test_owner_reads_the_reason_when_the_video_failed(self, video: Video) -> None:
         with transaction.atomic():
             announce._append(
-                announce.OutboxKind.FAILED,
+                OutboxKind.FAILED,
                 video.pk,
                 job=None,
                 data={"reason": "NOT_A_VIDEO", "message": "This is a text.", "older_version_is_published": True},
@@ -315,7 +315,7 @@ class TestMail:
         self, video: Video, monkeypatch: pytest.MonkeyPatch, received: Received
     ) -> None:
         published(video)
-        real, ids = to_owners.EmailMessage.send, []
+        real, ids = EmailMessage.send, []
 
         def send(message: Any) -> int:
             ids.append(message.extra_headers["Message-ID"])
@@ -323,7 +323,7 @@ class TestMail:
                 raise smtplib.SMTPServerDisconnected
             return int(real(message))
 
-        monkeypatch.setattr(to_owners.EmailMessage, "send", send)
+        monkeypatch.setattr(EmailMessage, "send", send)
         deliver()
         assert len(received) == 2, "signals do not wait for mail"
         assert mail.outbox == []
