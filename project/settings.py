@@ -188,6 +188,10 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
+# Mail to the owners of videos (mail_kinds in BATCHREEL), and Django's own to people without a password.
+vars().update(env.email_url_config(env.str("EMAIL_URL", default="smtp://localhost:25")))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="webmaster@localhost")
+
 # The bridge. These two variables have the same names as in the predecessor; tasks/conf.py has every
 # other setting.
 VIDEO_BATCH_JOB_QUEUE = env.str("VIDEO_BATCH_JOB_QUEUE", default="")

@@ -348,6 +348,55 @@ class BridgeSettings:
     """Seconds for which events stay if their job has ended. They are most of what a video leaves in the
     database, about 70 KB for three hours, and operators read them within days."""
 
+    # Events for receivers outside: signals, webhooks, mail.
+    deliver_tick_s: float = 5
+    """Seconds between two deliver ticks: the longest wait of an event until its first delivery starts."""
+
+    deliver_time_limit_s: float = 7
+    """Seconds of a deliver tick after which no further delivery starts. Signals and mail, which it sends
+    after the webhooks, get half as long. One more request and one more mail take `webhook_timeout_s` each at
+    most, and resolving a name 2 s: together not more than Celery's soft time limit (20 s)."""
+
+    delivery_retry_s: float = 86400
+    """Seconds after its first try for which a failed delivery is tried again: a receiver that is down for
+    a night loses nothing."""
+
+    outbox_retention_s: float = 30 * 86400
+    """Seconds for which events of the outbox and their deliveries stay, for "Send again" in the admin."""
+
+    webhook_timeout_s: float = 3
+    """Maximum number of seconds for one webhook, from its connection to the status of the response. A receiver
+    should store the event, answer, and work on it afterwards."""
+
+    webhook_connections: int = 16
+    """Maximum number of webhooks that a deliver tick sends at the same time."""
+
+    webhook_connections_per_endpoint: int = 4
+    """The same for one endpoint, so that one that hangs leaves room for the others."""
+
+    webhook_old_secret_s: float = 86400
+    """Seconds for which webhooks are signed with the old secret too, after it was replaced."""
+
+    webhook_disable_after_s: float = 3 * 86400
+    """Seconds of failures without a success, at least 20 in a row, after which an endpoint is disabled."""
+
+    webhook_allow_http: bool = False
+    """Whether endpoints may have `http://` URLs. With DEBUG they may."""
+
+    webhook_ports: list[int] = field(default_factory=lambda: [443])
+    """Ports that endpoints may have; with `http://`, 80 too. With a wider list, people who may add endpoints
+    reach other services."""
+
+    webhook_private_hosts: list[str] = field(default_factory=list)
+    """Host names, or addresses, whose endpoints may be in a private network or on this machine, at any port."""
+
+    mail_kinds: list[str] = field(default_factory=list)
+    """Events that are mailed to the owner of the video: `video.playable`, `video.failed`, or both. None by
+    default, because only the site can say what its users want to read."""
+
+    mail_base_url: str = ""
+    """Base URL of the site for the link in these mails: https://videos.example.org. If empty, there is none."""
+
     # Costs.
     spot_vcpu_h_usd: float = 0.018
     """Price in US dollars of a vCPU for an hour on a Spot machine, if AWS does not report it: that of

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models import Model
+from django.db.models import AutoField, Model
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from .models import Attempt, Event, Job, Unit, Video
+from .models import Attempt, Event, Job, OutboxEvent, OutboxSequence, Unit, Video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ GRANTS = (
         update=(
             *("state", "reason", "reason_message", "next_attempt_at", "plan", "engine", "finished_at", "superseded_at"),
             *("playlist_key", "poster_key", "duration_s", "warnings", "chapters", "source_playable_at"),
-            "encode_cost_s",
+            *("encode_cost_s", "playable_at"),
         ),
     ),
     TableGrant(
@@ -69,6 +69,8 @@ GRANTS = (
     ),
     # Only appended, but INSERT ... RETURNING reads the columns that the database fills in.
     TableGrant(model=Event, read=("id", "created_at"), insert=True),
+    TableGrant(model=OutboxEvent, read=("id", "created_at"), insert=True),
+    TableGrant(model=OutboxSequence, update=("last",), insert=True),
 )
 
 
@@ -147,8 +149,9 @@ def _table_statements(grant: TableGrant, role: Identifier) -> list[Composed]:
         allowed.append(SQL("UPDATE ({})").format(_columns(grant.model, grant.update)))
     if grant.insert:
         allowed.append(SQL("INSERT"))
-        sequence = Identifier(f"{about.db_table}_id_seq")
-        statements.append(SQL("GRANT USAGE ON SEQUENCE {} TO {}").format(sequence, role))
+        if isinstance(about.pk, AutoField):
+            sequence = Identifier(f"{about.db_table}_id_seq")
+            statements.append(SQL("GRANT USAGE ON SEQUENCE {} TO {}").format(sequence, role))
     if grant.delete:
         allowed.append(SQL("DELETE"))
     return [*statements, SQL("GRANT {} ON {} TO {}").format(SQL(", ").join(allowed), table, role)]

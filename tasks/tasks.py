@@ -19,8 +19,9 @@ from .conf import bridge_settings
 from .metrics.counters import record_calls
 from .metrics.log_line import log_metrics
 from .metrics.tally import tally_ended
-from .schedule.ticks import COST, METRICS, OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
+from .schedule.ticks import COST, DELIVER, METRICS, OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
 from .services.costs.ended import work_out_costs
+from .services.delivery.run import deliver
 from .services.removal.purge import purge
 from .services.requests.request import request_missing_jobs
 from .services.ticks.alerts import alert_overdue, alert_stuck_runnable
@@ -116,3 +117,9 @@ def metrics_tick(_: TickLease) -> None:
 def cost_tick(_: TickLease) -> None:
     """Work out what attempts that have ended cost."""
     work_out_costs(machines=aws_machines())
+
+
+@tick(DELIVER)
+def deliver_tick(_: TickLease) -> None:
+    """Deliver the events of the outbox."""
+    deliver()

@@ -20,6 +20,7 @@ SHORT_PERIODS = {
     "reap_tick_s": 15,
     "purge_tick_s": 15,
     "cost_tick_s": 15,
+    "deliver_tick_s": 2,
     "poll_running_s": 10,
     "machine_hold_s": 0,
 }

@@ -55,6 +55,11 @@ locals {
       at_least    = var.failed_attempts_per_hour
       period_s    = 3600
     })
+    deliveries-waiting = merge(local.lasting, {
+      metric      = "OldestUndeliveredSeconds"
+      description = "An event (signal, webhook or mail) has not reached one of its receivers for an hour."
+      at_least    = 3600
+    })
     database-large = merge(local.lasting, {
       metric      = "DatabaseBytes"
       description = "The database is larger than database_alarm_gib."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -19,7 +19,7 @@ _HAS_OWN_BUTTON = "delete_selected"
 class PageActions(AnyAdmin):
     """Admin whose list actions are also on the row's page. After an action, the page is shown again with the result."""
 
-    action_form = TranscodeForm
+    action_form: ClassVar[type[ActionForm]] = TranscodeForm
     change_form_template = "admin/batchreel/page_with_actions.html"
 
     def change_view(

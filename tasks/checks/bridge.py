@@ -17,6 +17,7 @@ from ..conf import BridgeSettings, bridge_settings
 from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
 from ..storage.timeouts import MAX_CALL_S
+from .outbox import check_outbox
 from .profiles import check_profiles
 from .push import check_push
 from .ticks import check_ticks
@@ -67,6 +68,13 @@ _ABOVE_ZERO = (
     "helper_target_s",
     "push_timeout_s",
     "event_time_limit_s",
+    "deliver_time_limit_s",
+    "delivery_retry_s",
+    "outbox_retention_s",
+    "webhook_timeout_s",
+    "webhook_connections",
+    "webhook_connections_per_endpoint",
+    "webhook_disable_after_s",
 )
 _SEE = "See docs/reference/settings.md for every name, its unit and its default."
 
@@ -97,6 +105,7 @@ def check_bridge(**_: Any) -> list[CheckMessage]:
         *_quotas(conf),
         *_prices(conf),
         *_signed_urls(conf),
+        *check_outbox(conf),
     ]
 
 
@@ -143,6 +152,10 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
         elif kind == "dict[str, float]":
             good = isinstance(value, dict) and all(_is_number(limit, above_zero=True) for limit in value.values())
             wanted = "a dictionary of names and numbers above 0"
+        elif kind in {"list[str]", "list[int]"}:
+            member = str if kind == "list[str]" else int
+            good = isinstance(value, list) and all(type(each) is member for each in value)
+            wanted = f"a list of {'texts' if member is str else 'whole numbers'}"
         else:
             good, wanted = isinstance(value, dict), "a dictionary of names and values"
         if not good:

@@ -1,8 +1,9 @@
-"""The retry policy: how long to back off, and when to stop. Pure."""
+"""The retry policy of jobs and deliveries: how long to back off, and when to stop. Pure."""
 
 from __future__ import annotations
 
 import enum
+import random
 from dataclasses import dataclass
 
 
@@ -14,6 +15,23 @@ def backoff_s(*, failures_in_a_row: int, first_s: float, cap_s: float, jitter: f
     """
     doubled_s = min(cap_s, first_s * 2.0 ** max(0, min(failures_in_a_row, 32) - 1))
     return doubled_s * (0.5 + jitter / 2)
+
+
+FIRST_RETRY_S = 5.0
+RETRY_FACTOR = 3.0
+LAST_RETRY_S = 7200.0
+"""Seconds before the first retry, the factor for each further one, and the longest delay. The schedule that the
+Standard Webhooks specification recommends has the same shape: seconds, then minutes, then hours."""
+
+
+def retry_delay_s(tries: int, *, dice: random.Random | None = None) -> float:
+    """Return the seconds until a delivery that has failed `tries` times is tried again.
+
+    5 s, 15 s, 45 s, 135 s and so on up to two hours, and up to a tenth more, so that deliveries which failed
+    together do not return together.
+    """
+    delay_s = min(FIRST_RETRY_S * RETRY_FACTOR ** min(tries - 1, 20), LAST_RETRY_S)
+    return delay_s * (1 + 0.1 * (dice or random).random())
 
 
 class Decision(enum.Enum):

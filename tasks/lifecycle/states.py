@@ -1,4 +1,4 @@
-"""States of jobs, attempts and units, and the events that change them.
+"""States of jobs, attempts, units and deliveries, and the events that change them.
 
 `TRANSITIONS` is the single source of truth for state changes. Tests keep the database's constraints,
 the diagram in docs/reference/states.md and the one function that writes states (`tasks.services.state.transition`)
@@ -64,6 +64,32 @@ class JobPriority(enum.StrEnum):
 
     UPLOAD = "upload"
     BULK = "bulk"
+
+
+class OutboxKind(enum.StrEnum):
+    """Kind of an event in the outbox. The values are public: webhooks carry them as `type`."""
+
+    PLAYABLE = "video.playable"
+    """The uploaded file can be watched for the first time, at least its beginning. Once per uploaded file."""
+    PUBLISHED = "video.published"
+    FAILED = "video.failed"
+    DELETED = "video.deleted"
+
+
+class DeliveryState(enum.StrEnum):
+    """State of one event's delivery to one receiver."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    GIVEN_UP = "GIVEN_UP"
+
+
+class Channel(enum.StrEnum):
+    """Way on which events leave the site."""
+
+    SIGNAL = "signal"
+    MAIL = "mail"
+    WEBHOOK = "webhook"
 
 
 ACTIVE_JOB_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRY_WAIT})

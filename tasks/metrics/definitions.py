@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..batch.calls import OUTCOMES
 from ..lifecycle.reasons import Counts, Reason
-from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, JobPriority, JobState
+from ..lifecycle.states import LIVE_ATTEMPT_STATES, OPEN_JOB_STATES, AttemptState, Channel, JobPriority, JobState
 from ..models.cost import Purchase
 
 PREFIX = "batchreel_"
@@ -87,6 +87,18 @@ DELETED_VIDEOS = Metric(
 )
 OLDEST_DELETED_VIDEO = Metric(
     name="oldest_deleted_video_seconds", about="Seconds since the first of them was deleted.", zeros=((),)
+)
+UNDELIVERED = Metric(
+    name="undelivered_events",
+    about="Events of the outbox on their way to a receiver, by the way that they take.",
+    labels=("channel",),
+    zeros=_each(Channel),
+)
+OLDEST_UNDELIVERED = Metric(
+    name="oldest_undelivered_seconds",
+    about="Seconds since the oldest of them was written; without those that wait for a disabled endpoint.",
+    labels=("channel",),
+    zeros=_each(Channel),
 )
 TICK_AGE = Metric(
     name="tick_age_seconds", about="Seconds since the tick last started; infinite if it never did.", labels=("tick",)

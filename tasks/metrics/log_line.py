@@ -34,6 +34,7 @@ UNITS = {
     "OldestWaitingUploadSeconds": "Seconds",
     "StuckSeconds": "Seconds",
     "LateHeartbeats": "Count",
+    "OldestUndeliveredSeconds": "Seconds",
     "FailingTicks": "Count",
     "AttemptsFailed": "Count",
     "DisksFull": "Count",
@@ -86,6 +87,7 @@ def _gauges(readings: Readings) -> dict[str, float]:
         "OldestWaitingUploadSeconds": readings[metric.OLDEST_WAITING_UPLOAD][()],
         "StuckSeconds": readings[metric.STUCK][()],
         "LateHeartbeats": readings[metric.LATE_HEARTBEATS][()],
+        "OldestUndeliveredSeconds": max(readings[metric.OLDEST_UNDELIVERED].values()),
         "FailingTicks": _failing_ticks(readings),
         "DatabaseBytes": readings[metric.DATABASE_BYTES][()],
     }

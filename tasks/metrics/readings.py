@@ -19,10 +19,12 @@ from ..lifecycle.states import (
     OPEN_JOB_STATES,
     WAITING_STAGES,
     AttemptState,
+    Channel,
+    DeliveryState,
     JobPriority,
     JobState,
 )
-from ..models import Attempt, DayCost, DirectUpload, Job, Tick, Video
+from ..models import Attempt, DayCost, Delivery, DirectUpload, Job, OutboxEvent, Tick, Video
 from ..schedule.ticks import TICKS
 from . import definitions as metric
 from .definitions import Labels, Metric
@@ -38,7 +40,7 @@ def read_gauges() -> Readings:
     """Return the value of each gauge, and of the counters `FROM_ROWS`."""
     now, database_bytes = _server()
     readings: Readings = {metric.DATABASE_BYTES: {(): database_bytes}, metric.TABLE_BYTES: _table_bytes()}
-    for part in (_jobs, _attempts, _due, _uploads, _ticks):
+    for part in (_jobs, _attempts, _due, _uploads, _outbox, _ticks):
         readings |= part(now)
     readings |= {metric.COST: _costs(), metric.STUCK: {(): _stuck_s(readings[metric.OLDEST_DUE][()], now)}}
     return readings
@@ -139,6 +141,21 @@ def _uploads(now: datetime) -> Readings:
         metric.DELETED_VIDEOS: {(): deleted["videos"]},
         metric.OLDEST_DELETED_VIDEO: {(): _age_s(deleted["since"], now)},
     }
+
+
+def _outbox(now: datetime) -> Readings:
+    on_the_way = Delivery.objects.filter(Q(endpoint=None) | Q(endpoint__enabled=True), state=DeliveryState.PENDING)
+    rows = on_the_way.order_by().values_list("channel").annotate(each=Count("pk"), since=Min("event__created_at"))
+    count: dict[Labels, float] = dict.fromkeys(metric.UNDELIVERED.zeros, 0.0)
+    oldest_s = dict(count)
+    for channel, each, since in rows:
+        count[channel,], oldest_s[channel,] = each, _age_s(since, now)
+    # Every event goes to the signals. Its deliveries are created by the tick.
+    new = OutboxEvent.objects.filter(dispatched_at=None).aggregate(each=Count("pk"), since=Min("created_at"))
+    signal = (Channel.SIGNAL.value,)
+    count[signal] += new["each"]
+    oldest_s[signal] = max(oldest_s[signal], _age_s(new["since"], now))
+    return {metric.UNDELIVERED: count, metric.OLDEST_UNDELIVERED: oldest_s}
 
 
 def _costs() -> dict[Labels, float]:

@@ -9,6 +9,7 @@ from .direct_upload import DirectUpload
 from .event import Event
 from .job import Job
 from .listener import Listener
+from .outbox import Delivery, OutboxEvent, OutboxSequence, WebhookEndpoint
 from .tick import GrantCounter, OwnerTurn, Tick
 from .unit import Unit
 from .video import NEEDS_JOB, Video, VideoQuerySet
@@ -18,6 +19,7 @@ __all__ = [
     "Attempt",
     "Counter",
     "DayCost",
+    "Delivery",
     "DirectUpload",
     "Event",
     "GrantCounter",
@@ -25,9 +27,12 @@ __all__ = [
     "Listener",
     "Machine",
     "MachinePrice",
+    "OutboxEvent",
+    "OutboxSequence",
     "OwnerTurn",
     "Tick",
     "Unit",
     "Video",
     "VideoQuerySet",
+    "WebhookEndpoint",
 ]

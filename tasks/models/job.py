@@ -71,6 +71,12 @@ class Job(models.Model):
         blank=True,
         help_text="When the plan showed that browsers can play the source as it is; empty if they cannot.",
     )
+    playable_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the outbox got `video.playable` because of it; empty if the video could be watched before.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
     tallied = models.BooleanField(

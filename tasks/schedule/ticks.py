@@ -87,7 +87,14 @@ COST = Tick(
     purpose="Work out what attempts that have ended cost.",
 )
 
-TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE, METRICS, COST)
+DELIVER = Tick(
+    name="deliver",
+    queue="maintain",
+    period_setting="deliver_tick_s",
+    purpose="Deliver the events of the outbox: signals, webhooks and mail.",
+)
+
+TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE, METRICS, COST, DELIVER)
 
 WAKEUP_TASK = f"{TASK_PREFIX}wake"
 """The Celery task that a wake-up message runs: submit what is due now, instead of at the next tick."""

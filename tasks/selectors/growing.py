@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -88,20 +88,9 @@ def playable(jobs: Iterable[Job]) -> dict[uuid.UUID, Playable]:
     active = {job.pk: job for job in jobs if job.state in ACTIVE_JOB_STATES and job.duration_s}
     if not active:
         return {}
-    is_media = Q(kind__in=MEDIA_UNIT_KINDS)
-    rows = (
-        Unit.objects.filter(job_id__in=active)
-        .order_by()
-        .values_list("job_id")
-        .annotate(
-            plan_fence=Max("fence", filter=_READABLE_PLAN),
-            first_missing=Min("first_frame", filter=is_media & ~_LISTED),
-            end=Max("end_frame", filter=is_media),
-        )
-    )
     found = {}
-    for job_id, plan_fence, first_missing, end in rows:
-        job, frames = active[job_id], end if first_missing is None else first_missing
+    for job_id, plan_fence, frames, end in _watchable_frames(active):
+        job = active[job_id]
         if plan_fence and frames:
             folder = growing_folder(job, plan_fence=plan_fence)
             found[job_id] = Playable(
@@ -110,6 +99,30 @@ def playable(jobs: Iterable[Job]) -> dict[uuid.UUID, Playable]:
                 seconds=(job.duration_s or 0) * frames / end,
             )
     return found
+
+
+def can_be_watched(job: Job) -> bool:
+    """Return whether the beginning of an active job's video can be watched."""
+    if job.state not in ACTIVE_JOB_STATES or not job.duration_s:
+        return False
+    return any(plan_fence and frames for _, plan_fence, frames, _ in _watchable_frames([job.pk]))
+
+
+def _watchable_frames(job_ids: Collection[uuid.UUID]) -> Iterator[tuple[uuid.UUID, int | None, int | None, int]]:
+    """Yield each job's id, the fence of its plan, the number of frames that can be watched, and of all of them."""
+    is_media = Q(kind__in=MEDIA_UNIT_KINDS)
+    rows = (
+        Unit.objects.filter(job_id__in=job_ids)
+        .order_by()
+        .values_list("job_id")
+        .annotate(
+            plan_fence=Max("fence", filter=_READABLE_PLAN),
+            first_missing=Min("first_frame", filter=is_media & ~_LISTED),
+            end=Max("end_frame", filter=is_media),
+        )
+    )
+    for job_id, plan_fence, first_missing, end in rows:
+        yield job_id, plan_fence, end if first_missing is None else first_missing, end
 
 
 def listed_units(job_id: uuid.UUID) -> ListedUnits | None:

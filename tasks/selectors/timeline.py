@@ -57,6 +57,7 @@ EVENT_LABELS: dict[str, str] = {
     "video.purge": "The video's objects and rows were removed",
     "purge.failed": "Objects or rows could not be removed",
     "tick.failed": "A scheduled task failed",
+    "webhook.disabled": "An endpoint of webhooks was disabled",
     "tick.recovered": "A scheduled task works again",
 }
 
@@ -73,6 +74,7 @@ _BAD = frozenset(
         "containers.cut_off",
         "purge.failed",
         "tick.failed",
+        "webhook.disabled",
     }
 )
 _ENDS = {

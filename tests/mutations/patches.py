@@ -16,6 +16,7 @@ from tests.mutations.fetch_patches import FETCH_PATCHES
 from tests.mutations.growing_patches import GROWING_PATCHES
 from tests.mutations.machine_patches import MACHINE_PATCHES
 from tests.mutations.metrics_patches import METRICS_PATCHES
+from tests.mutations.outbox_patches import OUTBOX_PATCHES
 from tests.mutations.push_patches import PUSH_PATCHES
 from tests.mutations.removal_patches import REMOVAL_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
@@ -45,6 +46,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *SLOW_AWS_PATCHES,
             *REMOVAL_PATCHES,
             *PUSH_PATCHES,
+            *OUTBOX_PATCHES,
             *METRICS_PATCHES,
             *GROWING_PATCHES,
             *STILL_PATCHES,

@@ -13,6 +13,7 @@ from ...batch.aws import aws_batch
 from ...doctor.events import check_events
 from ...doctor.finding import Status
 from ...doctor.from_batch import check_from_batch
+from ...doctor.outbox import check_outbox
 from ...doctor.probes.batch import check_definition, check_queues
 from ...doctor.probes.broker import check_broker
 from ...doctor.probes.compute import check_compute
@@ -36,6 +37,7 @@ PROBES = (
     Probe("database", check_database),
     Probe("broker", check_broker),
     Probe("ticks", check_ticks),
+    Probe("outbox", check_outbox),
     Probe("storage", check_storage),
     Probe("queue", check_queues),
     Probe("definition", check_definition),

@@ -28,6 +28,8 @@ from ...lifecycle.states import (
     UnitState,
 )
 from ...models import Attempt, Job, Unit
+from ...selectors.growing import can_be_watched
+from ..outbox.announce import GROWING, SOURCE, announce_playable
 from ..state.attempt_end import end_attempt, end_job_attempts, live_attempts
 from ..state.locking import lock_job, read_attempt
 from ..state.transition import append_event, transition
@@ -52,7 +54,8 @@ def finish_unit(claim: Claim, lease: Lease, *, output: dict[str, Any]) -> None:
     Raises FencedError, AttemptCancelledError or NotFoundError.
     """
     job = lock_job(claim.job_id)
-    _finish(job, claim, lease, output=output)
+    if _finish(job, claim, lease, output=output) and job.playable_at is None and can_be_watched(job):
+        announce_playable(job, what=GROWING)
 
 
 @transaction.atomic
@@ -83,6 +86,8 @@ def finish_plan(
     )
     if plays_directly and Job.objects.filter(pk=job.pk, source_playable_at=None).update(source_playable_at=Now()):
         append_event("job.source_playable", job=job, attempt_number=claim.number)
+    if plays_directly:
+        announce_playable(job, what=SOURCE)
     Unit.objects.bulk_create(
         [
             Unit(

@@ -28,6 +28,8 @@ from ...storage.bucket import default_bucket
 from ...storage.folders import remove_folders
 from ...storage.keys import job_folder, published_folder, sources_folder, unit_folder
 from ..costs.ended import awaits_cost
+from ..delivery.expire import expire_outbox
+from ..outbox.announce import forget_sequence
 from ..requests.direct_upload import delete_abandoned_uploads
 from ..state.in_batch import batch_job_is_over, in_batch
 from ..state.locking import lock_job
@@ -39,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 _FAILED_LAST = F("purge_failed_at").asc(nulls_first=True)
 """Rows that could not be purged are retried after all others."""
+
+OUTBOX_TIME_LIMIT_S = 1.0
+"""Seconds of a purge tick for expired events of the outbox. A page of 500 takes milliseconds."""
 
 _CheckTime = Callable[[], None]
 """Raises _TimeIsUpError once the time limit has passed."""
@@ -53,6 +58,7 @@ class PurgeSummary:
     """Counts for one run."""
 
     expired_events: int = 0
+    expired_outbox: int = 0
     purged_videos: int = 0
     purged_jobs: int = 0
     pruned: int = 0
@@ -65,6 +71,7 @@ def purge() -> PurgeSummary:
     """
     limit = bridge_settings().purge_limit
     summary = PurgeSummary(expired_events=expire_events())
+    summary.expired_outbox = expire_outbox(until_s=time.monotonic() + OUTBOX_TIME_LIMIT_S)
     delete_abandoned_uploads(limit=limit)
     summary.purged_videos = purge_deleted(limit=limit)
     summary.purged_jobs = purge_superseded(limit=limit)
@@ -219,4 +226,5 @@ def _remove_rows(video_id: uuid.UUID) -> None:
     DirectUpload.objects.filter(video_id=video_id).delete()
     video = Video.objects.filter(pk=video_id, deleted_at__isnull=False)
     removed = video._raw_delete(video.db)  # noqa: SLF001 - delete() of this model only marks
+    forget_sequence(video_id)
     append_event("video.purge", video_id=video_id, text="" if removed else "the row no longer existed")

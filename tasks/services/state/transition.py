@@ -1,5 +1,7 @@
 """The only function that changes a state: compare-and-set on (id, state, fence), with an event row for each change.
 
+What receivers outside should learn of a job's change goes into the outbox in the same transaction.
+
 The fence is a fencing token: it grows with each attempt of a job and each lease of a unit, so a
 write with an older one changes nothing.
 """
@@ -15,6 +17,7 @@ from ...lifecycle.errors import FencedError, IllegalTransitionError
 from ...lifecycle.reasons import Reason
 from ...lifecycle.states import AnyEvent, target_state
 from ...models import Attempt, Event, Job, Unit
+from ..outbox.announce import announce_change
 
 Row = Job | Attempt | Unit
 
@@ -53,6 +56,8 @@ def transition(
         reason=reason,
         text=text or _describe(row),
     )
+    if isinstance(row, Job):
+        announce_change(event, row)
 
 
 def _compare_and_set(row: Row, **columns: Any) -> None:
