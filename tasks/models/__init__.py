@@ -9,9 +9,10 @@ from .direct_upload import DirectUpload
 from .event import Event
 from .job import Job
 from .listener import Listener
+from .share_link import ShareLink
 from .tick import GrantCounter, OwnerTurn, Tick
 from .unit import Unit
-from .video import NEEDS_JOB, Video, VideoQuerySet
+from .video import NEEDS_JOB, Video, VideoQuerySet, Visibility
 
 __all__ = [
     "NEEDS_JOB",
@@ -26,8 +27,10 @@ __all__ = [
     "Machine",
     "MachinePrice",
     "OwnerTurn",
+    "ShareLink",
     "Tick",
     "Unit",
     "Video",
     "VideoQuerySet",
+    "Visibility",
 ]
