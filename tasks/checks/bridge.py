@@ -6,6 +6,7 @@ doctor` checks the running parts.
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,12 @@ MAX_SIGNED_URL_TTL_S = 7 * 86400
 """Maximum validity of a presigned URL: seven days with Signature Version 4 (Amazon S3, "Sharing
 objects with presigned URLs")."""
 
+_SOURCE = re.compile(r"[^\s,;]+")
+"""A source of a CSP directive. A semicolon would begin another directive."""
+
 _ABOVE_ZERO = (
+    "share_link_max_days",
+    "cdn_cookie_ttl_s",
     *(tick.period_setting for tick in TICKS),
     "vcpus",
     "memory_mib",
@@ -144,8 +150,8 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
             good = isinstance(value, dict) and all(_is_number(limit, above_zero=True) for limit in value.values())
             wanted = "a dictionary of names and numbers above 0"
         elif kind == "list[str]":
-            good = isinstance(value, list) and all(isinstance(entry, str) and entry.strip() for entry in value)
-            wanted = "a list of strings"
+            good = isinstance(value, list) and all(isinstance(entry, str) and _SOURCE.fullmatch(entry) for entry in value)
+            wanted = "a list of sources without spaces, commas or semicolons"
         else:
             good, wanted = isinstance(value, dict), "a dictionary of names and values"
         if not good:

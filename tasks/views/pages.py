@@ -136,7 +136,6 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     context = player_context(video, overview)
     if may(request, "view", video):
         context |= {
-            "is_viewed": True,
             "warnings": video.published_job.warnings if video.published_job else [],
             "timeline": video_timeline(video.pk),
         }
