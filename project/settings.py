@@ -122,6 +122,9 @@ MEDIA_URL = "/media/"
 # Base URL of published objects if browsers do not load them through this site: a CDN or public
 # bucket with the same root as the storage.
 MEDIA_BASE_URL = env.str("MEDIA_BASE_URL", default="")
+# Key of a CloudFront key group, if that CDN requires signed cookies.
+CDN_KEY_PAIR_ID = env.str("CDN_KEY_PAIR_ID", default="")
+CDN_PRIVATE_KEY = env.str("CDN_PRIVATE_KEY", default="")
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(LOCAL_DIR / "static")))
 FRONTEND_DIR = Path(env.str("FRONTEND_DIR", default=str(LOCAL_DIR / "frontend" / "node_modules")))

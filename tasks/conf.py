@@ -488,6 +488,31 @@ class BridgeSettings:
     fetch_range_mib: int = 16
     """MiB of each request. Amazon S3 advises 8 to 16 ("Performance design patterns")."""
 
+    # Watching.
+    share_link_max_days: int = 366
+    """Largest number of days for which a share link may be valid: a year of teaching."""
+
+    share_links_per_video: int = 50
+    """Maximum number of share links that one video has at a time."""
+
+    cdn_cookie_ttl_s: float = 12 * 3600
+    """Seconds for which the signed cookies and URLs of a CDN are valid: a whole day in front of a
+    lecture. Players request new ones after they expire."""
+
+    cdn_cookie_domain: str = ""
+    """Domain of the signed cookies, `.example.org`, if the CDN has another host name than the site. If
+    empty, browsers send them to the site's own host name only."""
+
+    frame_ancestors: list[str] = field(default_factory=lambda: ["'self'"])
+    """Sources of pages that may show the embed page in a frame, as in the CSP directive of the same
+    name: `https://lms.example.org`. An empty list is `'none'`."""
+
+    site_name: str = "Batchreel"
+    """Name of the site in titles, in the header of the pages and for oEmbed."""
+
+    base_template: str = "batchreel/base.html"
+    """Template that the pages extend. It needs the blocks `title`, `head` and `content`."""
+
     # Wake-ups.
     broker_timeout_s: float = 1.0
     """Maximum number of seconds that a request waits for the broker to accept a wake-up."""

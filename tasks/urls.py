@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from .tracing import traced
-from .views import direct_upload, media, metrics, pages, progress
+from .views import direct_upload, embed, media, metrics, pages, progress, shares
 
 app_name = "batchreel"
 
@@ -24,9 +24,17 @@ urlpatterns = [
     path("videos/<uuid:video_id>/", pages.video_page, name="video"),
     path("videos/<uuid:video_id>/source/", media.source, name="source"),
     path("videos/<uuid:video_id>/chapters.vtt", media.chapters, name="chapters"),
+    path("videos/<uuid:video_id>/playback/", embed.playback, name="playback"),
+    path("videos/<uuid:video_id>/visibility/", shares.visibility, name="visibility"),
+    path("videos/<uuid:video_id>/share-links/", shares.create_link, name="create-share-link"),
+    path("videos/<uuid:video_id>/share-links/<uuid:link_id>/revoke/", shares.revoke_link, name="revoke-share-link"),
     path("videos/<uuid:video_id>/retry/", pages.retry, name="retry"),
     path("videos/<uuid:video_id>/delete/", pages.delete, name="delete"),
     path("videos/<uuid:video_id>/delete/confirm/", pages.confirm_delete, name="confirm-delete"),
+    path("share/<str:token>/", shares.share, name="share"),
+    path("share/<str:token>/embed/", shares.share_embed, name="share-embed"),
+    path("embed/<uuid:video_id>/", embed.embed, name="embed"),
+    path("oembed/", embed.oembed, name="oembed"),
     path("media/<path:key>", media.media, name="media"),
     path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.core.files.base import ContentFile
 from django.db.models import F
 
@@ -112,6 +114,13 @@ def uploaded_video(
     video = Video(title=title, source_bytes=source_bytes)
     video.source.save("lecture.mp4", ContentFile(content))
     return video
+
+
+def lecturer(name: str = "lecturer", **fields: Any) -> Any:
+    """Return a user who may upload, and has no other permission."""
+    user = get_user_model().objects.create_user(name, **fields)
+    user.user_permissions.add(Permission.objects.get(codename="add_video"))
+    return user
 
 
 def submitted_attempt(video: Video | None = None, *, batch: ScriptedBatch | None = None) -> Attempt:

@@ -19,12 +19,15 @@ class Account:
 
     name: str
     is_admin: bool
+    may_upload: bool
     purpose: str
 
 
-ADMIN = Account(name="admin", is_admin=True, purpose="sees every video, the admin and Flower")
-TEACHER = Account(name="teacher", is_admin=False, purpose="owns the demo videos")
-STUDENT = Account(name="student", is_admin=False, purpose="owns no video yet")
+ADMIN = Account(name="admin", is_admin=True, may_upload=True, purpose="sees every video, the admin and Flower")
+TEACHER = Account(name="teacher", is_admin=False, may_upload=True, purpose="owns the demo videos, and may upload")
+STUDENT = Account(
+    name="student", is_admin=False, may_upload=False, purpose="owns no video, and watches what others let them"
+)
 ACCOUNTS = (ADMIN, TEACHER, STUDENT)
 
 
@@ -34,6 +37,7 @@ def ensure_accounts(state_dir: Path) -> str:
     Return the password. Needs Django set up.
     """
     from django.contrib.auth import get_user_model  # noqa: PLC0415 - only once Django is set up
+    from django.contrib.auth.models import Permission  # noqa: PLC0415 - likewise
 
     password = stored_secret(state_dir / "password", length_bytes=9)
     for account in ACCOUNTS:
@@ -41,6 +45,8 @@ def ensure_accounts(state_dir: Path) -> str:
         user, _ = get_user_model().objects.get_or_create(username=account.name, defaults=rights)
         user.set_password(password)
         user.save()
+        if account.may_upload:
+            user.user_permissions.add(Permission.objects.get(codename="add_video"))
     return password
 
 

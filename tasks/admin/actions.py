@@ -12,6 +12,7 @@ from ..lifecycle.errors import BatchreelError
 from ..models import Job, Video
 from ..services.requests.cancel import cancel_job
 from ..services.requests.request import move_to_front, request_again, retry_video, revive
+from ..services.requests.share import revoke_share_links
 from .widgets import AnyAdmin
 
 
@@ -50,6 +51,11 @@ def transcode_again(video: Video, *, profile: str = "") -> str | None:
     """
     requested = request_again(video_id=video.pk, profile=profile or None)
     return None if requested.created else "It already has an active job."
+
+
+def revoke_links(video: Video) -> str | None:
+    """Revoke all share links of the video."""
+    return None if revoke_share_links(video_id=video.pk) else "It has no share links."
 
 
 def cancel(job: Job) -> str | None:

@@ -17,7 +17,7 @@ from ..models import Job, Video
 from ..selectors.costs import costs_of, describe
 from ..selectors.timeline import video_timeline
 from ..selectors.videos import VideoOverview, overviews, shown_videos, video_overview
-from .actions import cancel, for_each, retry, transcode_again
+from .actions import cancel, for_each, retry, revoke_links, transcode_again
 from .page_actions import PageActions
 from .widgets import EMPTY_VALUE, BoundedPaginator, ReadOnlyInline, badge, page_link, progress_bar, timeline
 
@@ -49,13 +49,15 @@ class VideoAdmin(PageActions):
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    list_display = ("title_or_id", "status", "progress", "published", "created_at")
+    list_display = ("title_or_id", "status", "progress", "published", "visibility", "created_at")
+    list_filter = ("visibility",)
     search_fields = ("title", "id")
-    actions = ("retry", "transcode_again", "cancel")
+    actions = ("retry", "transcode_again", "cancel", "revoke_share_links")
     autocomplete_fields = ("owner",)
     fields = (
         "title",
         "owner",
+        "visibility",
         "source_name",
         "status",
         "page_message",
@@ -148,6 +150,11 @@ class VideoAdmin(PageActions):
         """Cancel the active job of each video."""
         active = Job.objects.filter(video__in=videos, state__in=ACTIVE_JOB_STATES).defer("plan")
         for_each(self, request, active, cancel, success_label="Jobs cancelled")
+
+    @admin.action(description="Revoke all share links", permissions=["change"])
+    def revoke_share_links(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
+        """Revoke the share links of each video."""
+        for_each(self, request, videos, revoke_links, success_label="Videos without share links")
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest

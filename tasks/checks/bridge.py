@@ -6,6 +6,7 @@ doctor` checks the running parts.
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,12 @@ MAX_SIGNED_URL_TTL_S = 7 * 86400
 """Maximum validity of a presigned URL: seven days with Signature Version 4 (Amazon S3, "Sharing
 objects with presigned URLs")."""
 
+_ENTRY = re.compile(r"[^\s,;]+")
+"""Of a list: a semicolon in a source of a CSP directive would begin another directive."""
+
 _ABOVE_ZERO = (
+    "share_link_max_days",
+    "cdn_cookie_ttl_s",
     *(tick.period_setting for tick in TICKS),
     "vcpus",
     "memory_mib",
@@ -152,10 +158,16 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
         elif kind == "dict[str, float]":
             good = isinstance(value, dict) and all(_is_number(limit, above_zero=True) for limit in value.values())
             wanted = "a dictionary of names and numbers above 0"
-        elif kind in {"list[str]", "list[int]"}:
-            member = str if kind == "list[str]" else int
-            good = isinstance(value, list) and all(type(each) is member for each in value)
-            wanted = f"a list of {'texts' if member is str else 'whole numbers'}"
+        elif kind == "list[str]":
+            good = isinstance(value, list) and all(
+                isinstance(entry, str) and _ENTRY.fullmatch(entry) for entry in value
+            )
+            wanted = "a list of texts without spaces, commas or semicolons"
+        elif kind == "list[int]":
+            good, wanted = (
+                isinstance(value, list) and all(_is_number(entry, whole=True) for entry in value),
+                "a list of whole numbers",
+            )
         else:
             good, wanted = isinstance(value, dict), "a dictionary of names and values"
         if not good:

@@ -1,4 +1,4 @@
-"""System checks of the settings by which a web process resists large bodies."""
+"""System checks of the settings of the web processes: large bodies, and signatures for a CDN."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from django.core.exceptions import ImproperlyConfigured
 
 from ..conf import bridge_settings
+from ..storage.cdn import read_key, signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,40 @@ def check_bodies(**_: Any) -> list[CheckMessage]:
     except (ImproperlyConfigured, TypeError):
         # check_bridge reports settings that are invalid.
         return []
+
+
+@register("batchreel")
+def check_cdn(**_: Any) -> list[CheckMessage]:
+    """Check that the key for a CDN's signed cookies is complete and can sign."""
+    key_id, pem = getattr(settings, "CDN_KEY_PAIR_ID", ""), getattr(settings, "CDN_PRIVATE_KEY", "")
+    if not key_id and not pem:
+        return []
+    key = signing_key()
+    if key is None:
+        missing = [name for name in ("MEDIA_BASE_URL", "CDN_KEY_PAIR_ID", "CDN_PRIVATE_KEY") if not _set(name)]
+        return [
+            Error(
+                f"Signed cookies for the CDN need {', '.join(missing)}, so none are set.",
+                hint="Set all of MEDIA_BASE_URL, CDN_KEY_PAIR_ID and CDN_PRIVATE_KEY, or neither of the last two.",
+                id="batchreel.E054",
+            )
+        ]
+    try:
+        read_key(key.pem)
+    except ValueError:
+        # The text of the error may quote the key.
+        return [
+            Error(
+                "CDN_PRIVATE_KEY is not an RSA private key in PEM format without a password.",
+                hint="Make one with: openssl genrsa 2048",
+                id="batchreel.E055",
+            )
+        ]
+    return []
+
+
+def _set(name: str) -> bool:
+    return bool(getattr(settings, name, ""))
 
 
 def _middleware() -> Iterator[CheckMessage]:

@@ -157,6 +157,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('title', models.CharField(blank=True, max_length=200)),
+                ('visibility', models.CharField(choices=[('private', 'Private: people with a permission or a share link'), ('signed-in', 'Everyone who is signed in'), ('link', 'Everyone who has the address, without signing in')], db_default='private', default='private', help_text='Who may watch it, next to its owner and people with a permission.', max_length=12)),
                 ('source', models.FileField(max_length=500, upload_to=source_key)),
                 ('source_complete', models.BooleanField(default=True, help_text='False while a direct upload to the storage is in progress.')),
                 ('source_bytes', models.PositiveBigIntegerField(blank=True, editable=False, help_text='Size of a file that was uploaded on the pages.', null=True)),
@@ -164,12 +165,25 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('purge_failed_at', models.DateTimeField(blank=True, editable=False, help_text='When purging it last failed; others are tried first.', null=True)),
-                ('owner', models.ForeignKey(blank=True, help_text='The person who uploaded it. On the pages, only they and users who may view all videos see it.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('owner', models.ForeignKey(blank=True, help_text='The person who uploaded it, and who may do everything with it.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('published_job', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='batchreel.job')),
             ],
             options={
                 'ordering': ['-created_at'],
-                'permissions': [('exceed_quotas', 'Can exceed the quotas of an owner')],
+                'permissions': [('exceed_quotas', 'Can exceed the quotas of an owner'), ('watch_video', 'Can watch video')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('visibility__in', ['private', 'signed-in', 'link'])), name='video_visibility_known')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ShareLink',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('expires_at', models.DateTimeField()),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('video', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='share_links', to='batchreel.video')),
+            ],
+            options={
+                'ordering': ['-created_at'],
             },
         ),
         migrations.AddField(

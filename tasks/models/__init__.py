@@ -10,9 +10,10 @@ from .event import Event
 from .job import Job
 from .listener import Listener
 from .outbox import Delivery, OutboxEvent, OutboxSequence, WebhookEndpoint
+from .share_link import ShareLink
 from .tick import GrantCounter, OwnerTurn, Tick
 from .unit import Unit
-from .video import NEEDS_JOB, Video, VideoQuerySet
+from .video import NEEDS_JOB, Video, VideoQuerySet, Visibility
 
 __all__ = [
     "NEEDS_JOB",
@@ -30,9 +31,11 @@ __all__ = [
     "OutboxEvent",
     "OutboxSequence",
     "OwnerTurn",
+    "ShareLink",
     "Tick",
     "Unit",
     "Video",
     "VideoQuerySet",
+    "Visibility",
     "WebhookEndpoint",
 ]

@@ -35,6 +35,14 @@ NEEDS_JOB = ~Q(requested_source=F("source")) & Q(deleted_at=None, source_complet
 _WRITTEN_BY_SERVICES = frozenset({"requested_source", "published_job", "deleted_at", "purge_failed_at"})
 
 
+class Visibility(models.TextChoices):
+    """Who may watch a video, next to its owner and everyone with a permission (tasks.selectors.access)."""
+
+    PRIVATE = "private", "Private: people with a permission or a share link"
+    SIGNED_IN = "signed-in", "Everyone who is signed in"
+    LINK = "link", "Everyone who has the address, without signing in"
+
+
 class Video(models.Model):
     """An uploaded video. Its status is derived (tasks.lifecycle.video_status), never stored."""
 
@@ -45,9 +53,16 @@ class Video(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
-        help_text="The person who uploaded it. On the pages, only they and users who may view all videos see it.",
+        help_text="The person who uploaded it, and who may do everything with it.",
     )
     title = models.CharField(max_length=200, blank=True)
+    visibility = models.CharField(
+        max_length=12,
+        choices=Visibility.choices,
+        default=Visibility.PRIVATE,
+        db_default=Visibility.PRIVATE,
+        help_text="Who may watch it, next to its owner and people with a permission.",
+    )
     source = models.FileField(upload_to=source_key, max_length=500)
     source_complete = models.BooleanField(
         default=True, help_text="False while a direct upload to the storage is in progress."
@@ -78,7 +93,13 @@ class Video(models.Model):
             models.Index(fields=["created_at"], condition=NEEDS_JOB, name="video_needs_job"),
             models.Index(fields=["-created_at"], condition=Q(deleted_at=None), name="video_shown"),
         ]
-        permissions = [("exceed_quotas", "Can exceed the quotas of an owner")]
+        constraints = [
+            models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="video_visibility_known")
+        ]
+        permissions = [
+            ("exceed_quotas", "Can exceed the quotas of an owner"),
+            ("watch_video", "Can watch video"),
+        ]
 
     def __str__(self) -> str:
         return self.title or str(self.pk)

@@ -7,6 +7,9 @@ from urllib.parse import quote
 from django.conf import settings
 from django.urls import reverse
 
+from ..models import Job
+from ..storage.cdn import signed_until, signed_url, signing_key
+
 
 def media_url(key: str) -> str:
     """Return the URL of a published object, or an empty string for an empty key.
@@ -21,3 +24,13 @@ def media_url(key: str) -> str:
     if base_url := str(getattr(settings, "MEDIA_BASE_URL", "")):
         return f"{base_url.rstrip('/')}/{quote(key)}"
     return reverse("batchreel:media", args=[key])
+
+
+def poster_url(job: Job | None) -> str:
+    """Return the URL of a publication's poster, or an empty string if there is none.
+
+    It is signed if the CDN requires that: a list shows many videos, and cookies would open one.
+    """
+    url = media_url(job.poster_key) if job else ""
+    key = signing_key()
+    return signed_url(key, url, until=signed_until()) if url and key else url

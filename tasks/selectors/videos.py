@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import QuerySet
 
@@ -16,13 +16,13 @@ from ..lifecycle.retry_offer import RetryOffer, retry_offer
 from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
 from ..lifecycle.video_status import VideoStatus, video_status
 from ..models import Job, Video
+from .access import permitted
 from .growing import GROWING_KEY, Playable, playable
 from .media_urls import media_url
 from .progress import JobProgress, is_interrupted, job_progress
 
 if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-    from django.contrib.auth.models import AnonymousUser
+    from .access import Action, AnyUser
 
 SOURCE = "source"
 """The uploaded file itself is what can be watched, because browsers can play it as it is."""
@@ -38,6 +38,16 @@ _MESSAGES = {
     VideoStatus.DELETED: "The video was deleted.",
 }
 """FAILED is missing: its message is the job's own. So is that of DEAD, if the job has one."""
+
+
+_WATCHER_MESSAGES = {
+    VideoStatus.READY: _MESSAGES[VideoStatus.READY],
+    VideoStatus.UPDATING: _MESSAGES[VideoStatus.READY],
+    VideoStatus.UPLOADING: "The video is not ready yet.",
+    VideoStatus.WAITING: "The video is not ready yet.",
+    VideoStatus.PROCESSING: "The video is not ready yet.",
+}
+"""For people who may only watch: nothing of what failed, and of what others could do about it."""
 
 
 class ListedChapter(NamedTuple):
@@ -80,6 +90,13 @@ class VideoOverview:
         return self.watchable.startswith(GROWING_KEY)
 
     @property
+    def watcher_message(self) -> str:
+        """What people read who may only watch the video."""
+        if self.is_growing or self.source_is_watchable:
+            return "The video can be watched. It is still being made."
+        return _WATCHER_MESSAGES.get(self.status, "The video cannot be watched.")
+
+    @property
     def playable_clock(self) -> str:
         """How far the video can be watched, as 1:02:03 or 2:03."""
         return _clock(self.playable_s or 0)
@@ -103,23 +120,15 @@ def shown_videos() -> QuerySet[Video]:
     return Video.objects.filter(deleted_at=None).select_related("published_job").defer("published_job__plan")
 
 
-def videos_for(
-    user: AbstractBaseUser | AnonymousUser, action: Literal["view", "change", "delete"] = "view"
-) -> QuerySet[Video]:
+def videos_for(user: AnyUser, action: Action = "view") -> QuerySet[Video]:
     """Return the videos with which this user may do this: their own, or all with the model's permission.
 
-    The permissions are those of the admin, such as `batchreel.view_video`; superusers have all of
-    them. Staff status alone opens no video.
+    These are the videos of lists. Permissions for single videos come from an authentication backend,
+    which no query can ask: `allowed` does, for one video.
     """
     if not user.is_active:
         return shown_videos().none()
-    return shown_videos() if may_for_all(user, action) else shown_videos().filter(owner=user.pk)
-
-
-def may_for_all(user: AbstractBaseUser | AnonymousUser, action: Literal["view", "change", "delete"]) -> bool:
-    """Return whether this user may do this with everyone's videos."""
-    has_perm = getattr(user, "has_perm", None)
-    return has_perm is not None and bool(has_perm(f"batchreel.{action}_video"))
+    return shown_videos() if permitted(user, action) else shown_videos().filter(owner=user.pk)
 
 
 def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:

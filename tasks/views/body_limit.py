@@ -18,12 +18,11 @@ from typing import NamedTuple
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import render
 from django.urls import Resolver404, resolve
 
 from ..conf import bridge_settings
 from ..services.requests.quota import QuotaError
-from .access import QUOTA_STATUS, View, json_error, json_outage, wants_json
+from .access import QUOTA_STATUS, NoUploadError, View, json_error, json_outage, page, wants_json
 
 _MIB = 1024**2
 _RETRY_AFTER_S = 10
@@ -57,7 +56,8 @@ def accepts_large_bodies(
 ) -> Callable[[View], View]:
     """Let signed-in users send large bodies to the view, as long as `if_true` returns True.
 
-    `check` is called with the announced length in bytes, before anything is read, and may raise QuotaError.
+    `check` is called with the announced length in bytes, before anything is read. It may raise QuotaError or
+    NoUploadError.
     """
 
     def mark(view: View) -> View:
@@ -158,6 +158,8 @@ def _refusal(request: HttpRequest, size_bytes: int) -> _Refusal | None:
             rule.check(request, size_bytes)
         except QuotaError as error:
             return _Refusal(QUOTA_STATUS, error.code, str(error))
+        except NoUploadError as error:
+            return _Refusal(403, error.code, str(error))
     return None
 
 
@@ -179,7 +181,7 @@ def _response(request: HttpRequest, refusal: _Refusal) -> HttpResponseBase:
     if wants_json(request):
         response = json_error(refusal.status, refusal.code, refusal.message)
     else:
-        response = render(request, "batchreel/refused.html", refusal._asdict(), status=refusal.status)
+        response = page(request, "batchreel/refused.html", refusal._asdict(), status=refusal.status)
     if refusal.status == _BUSY.status:
         response["Retry-After"] = str(_RETRY_AFTER_S)
     return response

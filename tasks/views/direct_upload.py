@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import uuid
-from typing import Any, Literal
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from ..lifecycle.errors import NotFoundError
 from ..models import DirectUpload
-from ..selectors.videos import videos_for
+from ..selectors.access import Action
 from ..services.requests.delete import delete_video
 from ..services.requests.direct_upload import (
     IdTakenError,
@@ -30,7 +30,7 @@ from ..services.requests.direct_upload import (
 )
 from ..services.requests.quota import QuotaError
 from ..storage.bucket import Bucket, BucketError, NoSuchUploadError, default_bucket
-from .access import QUOTA_STATUS, json_error, json_view
+from .access import QUOTA_STATUS, json_error, require_upload, signed_in_view, video_for
 from .upload import short_name, size_problem
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ _UNAVAILABLE = "The storage is temporarily unavailable. The parts uploaded so fa
 
 
 @require_POST
-@json_view
+@signed_in_view
 def begin(request: HttpRequest) -> HttpResponseBase:
     """Begin an upload: {id, title, name, size_bytes, type}.
 
@@ -53,6 +53,7 @@ def begin(request: HttpRequest) -> HttpResponseBase:
     the video's; it is optional and makes the request idempotent.
     """
     bucket = _bucket()
+    require_upload(request)
     asked = _json_body(request)
     title, name, size_bytes = asked.get("title", ""), asked.get("name", ""), asked.get("size_bytes")
     content_type = asked.get("type") or "application/octet-stream"
@@ -94,7 +95,7 @@ def _problem(title: str, name: str, content_type: str, size_bytes: int) -> str:
 
 
 @require_http_methods(["GET", "DELETE"])
-@json_view
+@signed_in_view
 def upload(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """GET: return what is left to upload, even after the browser was closed. DELETE: abort the upload."""
     row = _row(request, video_id, "delete" if request.method == "DELETE" else "view")
@@ -111,7 +112,7 @@ def upload(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
 
 
 @require_POST
-@json_view
+@signed_in_view
 def part_urls(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Return presigned URLs for up to fifty parts: {numbers: [1, 2, 3]}. Responds with 200 and {urls: {"1": ...}}."""
     row = _row(request, video_id)
@@ -128,14 +129,14 @@ def part_urls(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
 
 
 @require_POST
-@json_view
+@signed_in_view
 def complete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Complete the upload once all parts have been sent.
 
     Responds with 200 and the URL of the video's page, 409 and the numbers of missing parts, or 410 if the
     upload has to start again from the beginning.
     """
-    video = get_object_or_404(videos_for(request.user, "change"), pk=video_id)
+    video = video_for(request, video_id, "change")
     try:
         complete_direct_upload(bucket=_bucket(), video_id=video.pk)
     except PartsMissingError as error:
@@ -147,12 +148,10 @@ def complete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])})
 
 
-def _row(
-    request: HttpRequest, video_id: uuid.UUID, action: Literal["view", "change", "delete"] = "change"
-) -> DirectUpload:
+def _row(request: HttpRequest, video_id: uuid.UUID, action: Action = "change") -> DirectUpload:
     """Return the upload of a video with which this user may do this. Raises Http404 otherwise."""
-    allowed = videos_for(request.user, action).filter(pk=video_id)
-    return get_object_or_404(DirectUpload.objects.select_related("video"), video__in=allowed)
+    video = video_for(request, video_id, action)
+    return get_object_or_404(DirectUpload.objects.select_related("video"), video=video)
 
 
 def _bucket() -> Bucket:

@@ -19,11 +19,11 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from ..selectors.videos import plays_directly, videos_for
+from ..selectors.videos import plays_directly
 from ..storage.bucket import Bucket, default_bucket
 from ..storage.keys import PUBLISHED_PREFIX
 from ..transcode.chapters import chapter_of, chapters_webvtt
-from .access import json_view
+from .access import json_view, video_for
 from .byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
 from .playlists.growing import growing_place, growing_playlist
 from .playlists.signed import contains_names
@@ -44,7 +44,7 @@ _SOURCE_TYPE = "video/mp4"
 _BLOCK_BYTES = 256 * 1024
 
 _CACHE = "private, max-age=31536000, immutable"
-"""A key is never reused for other content. Private, because only signed-in users may see it."""
+"""A key is never reused for other content. Private, because not everyone may see it."""
 
 _NO_CACHE = "no-store"
 """For presigned URLs: those signed by a role expire with its credentials, which may be soon. And for
@@ -78,8 +78,8 @@ def source(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     404 if it does not play directly. Always `video/mp4`: nobody chooses the type of what this site
     serves by the name of an upload.
     """
-    video = videos_for(request.user).filter(pk=video_id).first()
-    if video is None or not plays_directly(video):
+    video = video_for(request, video_id)
+    if not plays_directly(video):
         raise Http404
     bucket, key = default_bucket(), str(video.source)
     if bucket is None:
@@ -97,23 +97,22 @@ def chapters(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     Browsers load a text track from another origin only if the player loads everything else, the
     poster too, with CORS. So the page's track comes from here, wherever the objects are.
     """
-    video = videos_for(request.user).filter(pk=video_id).first()
-    if video is None or video.published_job is None or not video.published_job.chapters:
+    video = video_for(request, video_id)
+    if video.published_job is None or not video.published_job.chapters:
         raise Http404
     listed = [chapter_of(each) for each in video.published_job.chapters]
     return HttpResponse(chapters_webvtt(listed), content_type="text/vtt", headers={"Cache-Control": _NO_CACHE})
 
 
 def _require_allowed(request: HttpRequest, key: str) -> None:
-    """Raise Http404 unless the key is the canonical key of a published object of a video that this user may see."""
+    """Raise Http404 unless the key is the canonical key of a published object of a video that may be watched."""
     if not key.startswith(PUBLISHED_PREFIX) or posixpath.normpath(key) != key or "\0" in key or "\\" in key:
         raise Http404
     try:
         video_id = uuid.UUID(key.removeprefix(PUBLISHED_PREFIX).partition("/")[0])
     except ValueError:
         raise Http404 from None
-    if not videos_for(request.user).filter(pk=video_id).exists():
-        raise Http404
+    video_for(request, video_id)
 
 
 def _from_bucket(request: HttpRequest, key: str, bucket: Bucket) -> HttpResponseBase:

@@ -8,22 +8,41 @@ from contextlib import suppress
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from ..conf import bridge_settings
 from ..lifecycle.errors import BatchreelError, NotFoundError
+from ..models import Visibility
+from ..selectors.access import may_upload
 from ..selectors.costs import costs_of, describe
-from ..selectors.media_urls import media_url
+from ..selectors.media_urls import poster_url
+from ..selectors.player import player_context, watched_job
 from ..selectors.timeline import video_timeline
 from ..selectors.videos import overviews, video_overview, videos_for
 from ..services.requests.delete import delete_video
 from ..services.requests.quota import QuotaError, check_upload
 from ..services.requests.request import RetryNotOfferedError, retry_video
 from ..storage.bucket import default_bucket
-from .access import QUOTA_STATUS, html_view, json_error, json_view, sees_costs, wants_json
+from .access import (
+    QUOTA_STATUS,
+    NoUploadError,
+    html_view,
+    json_error,
+    may,
+    page,
+    require_upload,
+    sees_costs,
+    signed_in_view,
+    video_for,
+    wants_json,
+    watch_view,
+)
 from .body_limit import accepts_large_bodies
+from .cookies import open_cdn
+from .embed import open_graph
+from .shares import sharing_context
 from .upload import UploadForm
 
 PAGE_VIDEOS = 24
@@ -33,15 +52,16 @@ PAGE_VIDEOS = 24
 @require_safe
 @html_view
 def video_list(request: HttpRequest) -> HttpResponse:
-    """Show the user's videos, newest first, and the upload form."""
+    """Show the user's videos, newest first, and the upload form to those who may upload."""
     return _list_page(request, UploadForm())
 
 
 def _check_form_upload(request: HttpRequest, size_bytes: int) -> None:
-    """Raise QuotaError if a body of this size has a file that is above the user's quotas.
+    """Raise NoUploadError, or QuotaError if a body of this size has a file that is above the user's quotas.
 
     The form's other fields have up to `body_limit_bytes`; the file's own size is checked when it has arrived.
     """
+    require_upload(request)
     check_upload(request.user, size_bytes=size_bytes - bridge_settings().body_limit_bytes, direct=False)
 
 
@@ -56,8 +76,9 @@ def upload(request: HttpRequest) -> HttpResponseBase:
     return _upload_json(request) if wants_json(request) else _upload_page(request)
 
 
-@json_view
+@signed_in_view
 def _upload_json(request: HttpRequest) -> JsonResponse:
+    require_upload(request)
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         return json_error(400, "INVALID", *(str(error) for errors in form.errors.values() for error in errors))
@@ -70,6 +91,11 @@ def _upload_json(request: HttpRequest) -> JsonResponse:
 
 @html_view
 def _upload_page(request: HttpRequest) -> HttpResponse:
+    try:
+        require_upload(request)
+    except NoUploadError as error:
+        messages.error(request, str(error))
+        return _list_page(request, UploadForm(), status=403)
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         return _list_page(request, form, status=400)
@@ -82,38 +108,49 @@ def _upload_page(request: HttpRequest) -> HttpResponse:
 
 
 def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> HttpResponse:
-    page = Paginator(videos_for(request.user), PAGE_VIDEOS).get_page(request.GET.get("page"))
-    videos = list(page.object_list)
+    shown = Paginator(videos_for(request.user), PAGE_VIDEOS).get_page(request.GET.get("page"))
+    videos = list(shown.object_list)
     overview_by_id = overviews(videos)
     cards = [
         {
             "video": video,
             "overview": overview_by_id[video.pk],
-            "poster_url": media_url(video.published_job.poster_key) if video.published_job else "",
+            "poster_url": poster_url(video.published_job),
         }
         for video in videos
     ]
-    context = {"form": form, "page": page, "cards": cards, "uploads_in_parts": default_bucket() is not None}
-    return render(request, "batchreel/list.html", context, status=status)
+    context = {"form": form, "page": shown, "cards": cards, "uploads_in_parts": default_bucket() is not None}
+    context["may_upload"] = may_upload(request.user)
+    return page(request, "batchreel/list.html", context, status=status)
 
 
 @require_safe
-@html_view
+@watch_view
 def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
-    """Show one video: status, progress, timeline, and the player once something can be watched."""
-    video = get_object_or_404(videos_for(request.user), pk=video_id)
-    published = video.published_job
+    """Show one video with its player.
+
+    People who may view it also see status, warnings and history; those who may change it, who may watch it.
+    """
+    video = video_for(request, video_id)
     overview = video_overview(video)
-    context = {
-        "video": video,
-        "overview": overview,
-        "playlist_url": overview.playlist_url,
-        "poster_url": media_url(published.poster_key) if published else "",
-        "warnings": published.warnings if published else [],
-        "timeline": video_timeline(video.pk),
-        "cost": describe(costs_of("job__video", [video.pk]).get(video.pk)) if sees_costs(request.user) else "",
-    }
-    return render(request, "batchreel/video.html", context)
+    context = player_context(video, overview)
+    if may(request, "view", video):
+        context |= {
+            "warnings": video.published_job.warnings if video.published_job else [],
+            "timeline": video_timeline(video.pk),
+        }
+    else:
+        context["status_message"] = overview.watcher_message
+    if may(request, "change", video):
+        context |= sharing_context(request, video)
+    context["may_delete"] = may(request, "delete", video)
+    if sees_costs(request.user, video):
+        context["cost"] = describe(costs_of("job__video", [video.pk]).get(video.pk))
+    if video.visibility == Visibility.LINK:
+        context["open_graph"] = open_graph(request, video)
+    response = page(request, "batchreel/video.html", context)
+    open_cdn(request, response, watched_job(video, overview))
+    return response
 
 
 @require_POST
@@ -123,7 +160,7 @@ def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
 
     A DEAD job continues where it stopped; otherwise a new job starts from the beginning.
     """
-    video = get_object_or_404(videos_for(request.user, "change"), pk=video_id)
+    video = video_for(request, video_id, "change")
     try:
         retry_video(video_id=video.pk, owner=request.user if video.owner_id == request.user.pk else None)
     except RetryNotOfferedError as error:
@@ -141,7 +178,7 @@ def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
 @html_view
 def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     """Delete the video: its jobs end now, its files are removed soon after."""
-    video = get_object_or_404(videos_for(request.user, "delete"), pk=video_id)
+    video = video_for(request, video_id, "delete")
     with suppress(NotFoundError):  # deleted concurrently, and its rows are already gone
         delete_video(video_id=video.pk)
     messages.success(request, f"“{video}” was deleted.")
@@ -152,5 +189,5 @@ def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
 @html_view
 def confirm_delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     """Ask for confirmation before deleting."""
-    video = get_object_or_404(videos_for(request.user, "delete"), pk=video_id)
-    return render(request, "batchreel/delete.html", {"video": video})
+    video = video_for(request, video_id, "delete")
+    return page(request, "batchreel/delete.html", {"video": video})

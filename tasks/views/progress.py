@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 
 from ..selectors.costs import Cost, costs_of
-from ..selectors.videos import VideoOverview, overviews, videos_for
-from .access import json_view, sees_costs
+from ..selectors.videos import VideoOverview, overviews, shown_videos
+from .access import json_view, may, sees_costs, signed_out
 
 MAX_VIDEOS = 50
 
@@ -18,15 +18,24 @@ MAX_VIDEOS = 50
 @require_safe
 @json_view
 def progress(request: HttpRequest) -> HttpResponseBase:
-    """Respond with the progress of each video in `?video=`, by id: null if it is deleted or not the user's."""
+    """Respond with the progress of each video in `?video=`, by id: null if it is deleted or may not be watched.
+
+    People who may only watch get a message without what failed. 403 if nobody is signed in and none may be watched.
+    """
     requested = {text: video_id for text in request.GET.getlist("video")[:MAX_VIDEOS] if (video_id := _uuid(text))}
-    videos = {video.pk: video for video in videos_for(request.user).filter(pk__in=requested.values())}
+    found = shown_videos().filter(pk__in=requested.values())
+    videos = {video.pk: video for video in found if may(request, "watch", video)}
+    if not videos and not request.user.is_authenticated:
+        return signed_out()
+    viewed = {video_id for video_id, video in videos.items() if may(request, "view", video)}
+    with_costs = [video_id for video_id, video in videos.items() if sees_costs(request.user, video)]
     overview_by_id = overviews(list(videos.values()))
-    costs = costs_of("job__video", videos) if sees_costs(request.user) else None
+    costs = costs_of("job__video", with_costs) if with_costs else {}
     response = JsonResponse(
         {
             "videos": {
-                text: _as_json(overview_by_id[video_id]) | _cost_as_json(costs, video_id)
+                text: _as_json(overview_by_id[video_id], is_viewed=video_id in viewed)
+                | ({"cost": _cost_as_json(costs.get(video_id) or Cost())} if video_id in with_costs else {})
                 if video_id in overview_by_id
                 else None
                 for text, video_id in requested.items()
@@ -37,11 +46,11 @@ def progress(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def _as_json(overview: VideoOverview) -> dict[str, Any]:
+def _as_json(overview: VideoOverview, *, is_viewed: bool) -> dict[str, Any]:
     progress = overview.progress
     return {
         "status": overview.status,
-        "message": overview.message,
+        "message": overview.message if is_viewed else overview.watcher_message,
         "percent": progress.percent,
         "stage": progress.stage_label,
         "units_done": progress.units_done,
@@ -57,18 +66,13 @@ def _as_json(overview: VideoOverview) -> dict[str, Any]:
     }
 
 
-def _cost_as_json(costs: dict[uuid.UUID, Cost] | None, video_id: uuid.UUID) -> dict[str, Any]:
-    """Return the cost for staff, with amounts as text, because JSON's numbers are not exact. Empty for others."""
-    if costs is None:
-        return {}
-    cost = costs.get(video_id) or Cost()
+def _cost_as_json(cost: Cost) -> dict[str, Any]:
+    """Return the cost with amounts as text, because JSON's numbers are not exact."""
     return {
-        "cost": {
-            "usd": str(cost.usd),
-            "wasted_usd": {cause: str(usd) for cause, usd in cost.wasted.items()},
-            "by_price_source_usd": {source: str(usd) for source, usd in cost.by_source.items()},
-            "containers_not_included": cost.missing,
-        }
+        "usd": str(cost.usd),
+        "wasted_usd": {cause: str(usd) for cause, usd in cost.wasted.items()},
+        "by_price_source_usd": {source: str(usd) for source, usd in cost.by_source.items()},
+        "containers_not_included": cost.missing,
     }
 
 

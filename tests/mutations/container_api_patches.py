@@ -64,8 +64,8 @@ CONTAINER_API_PATCHES: tuple[Patch, ...] = (
         name="any source is offered",
         promise=2,
         file="tasks/views/media.py",
-        old="if video is None or not plays_directly(video):",
-        new="if video is None:",
+        old="if not plays_directly(video):",
+        new="if False:",
         tests=("tests/database/web/test_source_playback.py::test_source_is_not_offered_when_it_was_not_shown_to_play",),
     ),
     Patch(

@@ -145,11 +145,11 @@ COST_PATCHES: tuple[Patch, ...] = (
         name="everyone sees what videos cost",
         promise=17,
         file="tasks/views/access.py",
-        old="    return bool(user.is_staff)\n",
+        old='    return permitted(user, "change", video)\n',
         new="    return True\n",
         tests=(
-            "tests/database/web/test_costs_shown.py::test_page_shows_the_cost_to_staff_only_when_a_video_has_one",
-            "tests/database/web/test_costs_shown.py::test_progress_has_the_cost_for_staff_only_when_a_script_asks",
+            "tests/database/web/test_costs_shown.py::test_page_shows_the_cost_to_operators_only_when_a_video_has_one",
+            "tests/database/web/test_costs_shown.py::test_progress_has_the_cost_for_operators_only_when_a_script_asks",
         ),
     ),
 )

@@ -223,17 +223,17 @@ WEB_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="staff status opens all videos",
         promise=17,
-        file="tasks/selectors/videos.py",
-        old='    has_perm = getattr(user, "has_perm", None)\n',
-        new='    if getattr(user, "is_staff", False):\n        return True\n    has_perm = getattr(user, "has_perm", None)\n',
+        file="tasks/selectors/access.py",
+        old="    return any(has_perm(name) or",
+        new='    return getattr(user, "is_staff", False) or any(has_perm(name) or',
         tests=(f"{_WEB}/test_owners.py::test_video_does_not_exist_for_users_when_they_do_not_own_it",),
     ),
     Patch(
         name="viewers can delete",
         promise=17,
-        file="tasks/selectors/videos.py",
-        old='has_perm(f"batchreel.{action}_video")',
-        new='has_perm("batchreel.view_video")',
+        file="tasks/selectors/access.py",
+        old='    "delete": ("batchreel.delete_video",),\n',
+        new='    "delete": ("batchreel.view_video",),\n',
         tests=(f"{_WEB}/test_owners.py::test_viewer_cannot_change_or_delete_a_video_when_permitted_to_view_all",),
     ),
     Patch(

@@ -59,10 +59,19 @@
   function messageOf(error) {
     try {
       const { code, errors } = JSON.parse(error.networkDetails.responseText);
-      return code === "NOT_FOUND" ? "The video is no longer available." : errors.join(" ");
+      return code === "NOT_FOUND" ? "The video is no longer available. If you have been signed out, sign in again." : errors.join(" ");
     } catch {
       return FAILED;
     }
+  }
+
+  // A CDN may require signed cookies, which this site sets. `cookies` is the address of the response that does.
+  const { cookies } = video.dataset;
+  const isElsewhere = new URL(video.dataset.playlist ?? "", location.href).origin !== location.origin;
+
+  async function fetchCookies() {
+    if (!cookies) return;
+    await fetch(cookies, { headers: { Accept: "application/json" } }).catch(() => {});
   }
 
   function playNatively() {
@@ -78,6 +87,7 @@
       isStopped = true;
       showError(message, "info");
     });
+    if (cookies && isElsewhere) video.crossOrigin = "use-credentials";
     video.src = video.dataset.playlist;
     video.addEventListener("playing", outage.over);
     video.addEventListener("error", () => {
@@ -117,6 +127,7 @@
       playlistLoadPolicy: withOneRetry(playlistLoadPolicy),
       manifestLoadPolicy: withOneRetry(manifestLoadPolicy),
       ...(isGrowing ? { startPosition: 0 } : {}),
+      ...(cookies ? { xhrSetup: (xhr, url) => { xhr.withCredentials = new URL(url, location.href).origin !== location.origin; } } : {}),
     });
     const outage = outageHandler(() => (hls.levels.length ? hls.startLoad() : hls.loadSource(video.dataset.playlist)));
     let recoveries = 0;
@@ -134,7 +145,7 @@
       if ([400, 403].includes(error.response?.code) && error.frag && performance.now() - renewedAt > MIN_RENEWAL_INTERVAL_MS) {
         renewedAt = performance.now();
         hls.config.startPosition = video.currentTime;
-        hls.loadSource(video.dataset.playlist);
+        fetchCookies().then(() => hls.loadSource(video.dataset.playlist));
         return;
       }
       if (isGrowing && !error.frag && ENDED_STATUSES.includes(error.response?.code)) {
@@ -166,9 +177,9 @@
   }
 
   if (window.Hls && window.Hls.isSupported()) {
-    playWithHls(window.Hls);
+    fetchCookies().then(() => playWithHls(window.Hls));
   } else if (video.canPlayType(MEDIA_TYPE)) {
-    playNatively();
+    fetchCookies().then(playNatively);
   } else if (!window.Hls) {
     showError("The player is not installed on this server (hls.js is missing), and this browser cannot play the video without it.");
   } else {

@@ -208,7 +208,12 @@ def test_deleted_video_gets_no_job_when_its_job_is_retried(operator: Client) -> 
 
 def test_admin_rejects_files_when_an_operator_uploads_one(operator: Client) -> None:
     # The admin saves in a transaction, which PostgreSQL aborts if storing the file takes more than 20 s.
-    form = {"title": "Lecture 2", "source": ContentFile(b"a file", name="lecture.mp4"), **_NO_JOBS_IN_FORM}
+    form = {
+        "title": "Lecture 2",
+        "visibility": "private",
+        "source": ContentFile(b"a file", name="lecture.mp4"),
+        **_NO_JOBS_IN_FORM,
+    }
     assert operator.post(reverse("admin:batchreel_video_add"), form).status_code == 403
     video = uploaded_video()
     assert operator.post(reverse("admin:batchreel_video_change", args=[video.pk]), form).status_code == 302
@@ -228,7 +233,7 @@ def test_title_can_be_changed_when_the_form_also_contains_a_state(operator: Clie
     }
     response = operator.post(
         reverse("admin:batchreel_video_change", args=[video.pk]),
-        {"title": "A better title", "published_job": "", **forged},
+        {"title": "A better title", "visibility": "private", "published_job": "", **forged},
     )
     assert response.status_code == 302
     assert Video.objects.get(pk=video.pk).title == "A better title"

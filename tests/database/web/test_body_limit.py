@@ -12,6 +12,7 @@ from django.urls import path as url_path
 
 from tasks.conf import bridge_settings
 from tasks.views.body_limit import BodyLimitMiddleware, accepts_large_bodies
+from tests import factories
 from tests.buckets import use_new_bucket
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def visitor() -> Client:
 
 
 @pytest.fixture
-def lecturer(django_user_model: type[User]) -> Client:
+def lecturer() -> Client:
     browser = Client()
-    browser.force_login(django_user_model.objects.create_user("lecturer"))
+    browser.force_login(factories.lecturer())
     return browser
 
 

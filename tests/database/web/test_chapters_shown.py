@@ -73,7 +73,7 @@ def test_chapters_are_served_as_webvtt_when_the_player_loads_its_track(staff: Cl
 
 def test_chapters_are_not_served_when_the_video_is_not_the_users(client: Client, django_user_model: type[User]) -> None:
     url = f"/videos/{published(chapters=CHAPTERS).pk}/chapters.vtt"
-    assert client.get(url).status_code == 403
+    assert client.get(url).status_code == 404
     client.force_login(django_user_model.objects.create_user("another lecturer"))
     assert client.get(url).status_code == 404
 

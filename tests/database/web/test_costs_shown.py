@@ -50,14 +50,14 @@ def owner_of(video: Video, client: Client) -> Client:
     return client
 
 
-def test_page_shows_the_cost_to_staff_only_when_a_video_has_one(video: Video, staff: Client) -> None:
+def test_page_shows_the_cost_to_operators_only_when_a_video_has_one(video: Video, staff: Client) -> None:
     page = staff.get(f"/videos/{video.pk}/").content.decode()
     assert "Cost: $0.0400, of which $0.0100 (25 %) was lost to Spot." in page
     assert "Without the time in which machines start or wait for work" in page
     assert "Cost:" not in owner_of(video, staff).get(f"/videos/{video.pk}/").content.decode()
 
 
-def test_progress_has_the_cost_for_staff_only_when_a_script_asks(video: Video, staff: Client) -> None:
+def test_progress_has_the_cost_for_operators_only_when_a_script_asks(video: Video, staff: Client) -> None:
     asked = {"video": [str(video.pk)]}
     cost = staff.get("/progress/", asked).json()["videos"][str(video.pk)]["cost"]
     assert cost == {

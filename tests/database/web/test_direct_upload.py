@@ -25,6 +25,7 @@ from tasks.services.requests.direct_upload import delete_abandoned_uploads
 from tasks.services.state.locking import lock_video
 from tasks.storage.bucket import Bucket, BucketError
 from tasks.storage.parts import MIN_PART_BYTES, part_size_bytes
+from tests import factories
 from tests.buckets import use_new_bucket
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ def bucket(_own_storage: None, settings: Settings) -> PrivateBucket:
 
 
 @pytest.fixture
-def lecturer(client: Client, django_user_model: type[User]) -> Client:
+def lecturer(client: Client) -> Client:
     """Browser in which a user without staff status has signed in."""
-    client.force_login(django_user_model.objects.create_user("lecturer"))
+    client.force_login(factories.lecturer())
     return client
 
 

@@ -231,7 +231,7 @@ def test_growing_playlist_is_not_served_when_the_video_is_not_the_users(
     growing = GrowingJob()
     growing.finish("audio", 0)
     response = client.get(growing.url())
-    assert (response.status_code, response.json()["code"]) == (403, "SIGNED_OUT")
+    assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
     client.force_login(django_user_model.objects.create_user("another lecturer"))
     assert client.get(growing.url()).status_code == 404
 

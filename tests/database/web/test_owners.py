@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-PERMISSIONS = {"operator": ["view_video", "change_video", "delete_video"], "viewer": ["view_video"]}
+PERMISSIONS = {
+    "lecturer": ["add_video"],
+    "operator": ["view_video", "change_video", "delete_video"],
+    "viewer": ["view_video"],
+}
 
 
 @pytest.fixture
@@ -96,7 +100,7 @@ def test_viewer_cannot_change_or_delete_a_video_when_permitted_to_view_all(
 def test_visitor_is_redirected_to_the_login_when_not_signed_in(people: dict[str, Client], video: Video) -> None:
     for method, path in paths(video):
         response = getattr(people["stranger"], method)(path)
-        expected = (403, "") if path.startswith("/media/") else (302, f"/login/?next={path}")
+        expected = (404, "") if path.startswith("/media/") else (302, f"/login/?next={path}")
         assert (response.status_code, response.get("Location", "")) == expected
     assert people["stranger"].get("/progress/", {"video": video.pk}).status_code == 403
 

@@ -142,7 +142,7 @@ def test_other_files_are_not_served_when_names_are_crafted(staff: Client, name: 
 
 
 def test_object_is_not_served_when_signed_out_or_not_the_owner(client: Client, django_user_model: type) -> None:
-    assert client.get(f"/media/{KEY}").status_code == 403
+    assert client.get(f"/media/{KEY}").status_code == 404
     client.force_login(django_user_model.objects.create_user("a student"))  # type: ignore[attr-defined]
     assert client.get(f"/media/{KEY}").status_code == 404
 

@@ -19,7 +19,7 @@ from tasks.services.requests.quota import Quota
 from tasks.services.requests.request import request_missing_jobs, retry_video
 from tasks.services.ticks.submit import submit_due
 from tests.buckets import use_new_bucket
-from tests.factories import ScriptedBatch
+from tests.factories import ScriptedBatch, lecturer
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -32,8 +32,8 @@ MIB = 1024**2
 
 
 @pytest.fixture
-def user(django_user_model: type[User]) -> User:
-    return django_user_model.objects.create_user("lecturer")
+def user() -> User:
+    return lecturer()
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_source_is_not_served_when_the_job_was_for_another_one(staff: Client) ->
 def test_source_is_not_served_when_the_video_is_not_the_users(client: Client, django_user_model: type[User]) -> None:
     video = uploaded_video()
     planned_claim(video)
-    assert client.get(f"/videos/{video.pk}/source/").status_code == 403
+    assert client.get(f"/videos/{video.pk}/source/").status_code == 404
     client.force_login(django_user_model.objects.create_user("another lecturer"))
     assert client.get(f"/videos/{video.pk}/source/").status_code == 404
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 import requests
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
+from tests.factories import lecturer
 from tests.integration.faults.raw_clients import LIMIT_S, THREADS, assert_site_responds, connect
 from tests.integration.faults.web_site import WebSite
 from tests.polling import wait_for
@@ -189,7 +189,7 @@ def test_request_gets_no_thread_when_its_length_is_malformed(
 
 def test_large_body_is_cut_off_when_it_arrives_byte_by_byte(hasty_web: WebSite, connections: ExitStack) -> None:
     browser = Client()
-    browser.force_login(User.objects.create_user("sender"))
+    browser.force_login(lecturer("sender"))
     client = connect(hasty_web, connections)
     client.sendall(
         b"POST /upload/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import requests
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from honcho.environ import parse_procfile
 
@@ -83,6 +83,7 @@ class WebSite:
 
 def _session_of_staff() -> str:
     user, _ = User.objects.get_or_create(username="operator", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="add_video"))
     browser = Client()
     browser.force_login(user)
     return browser.cookies["sessionid"].value

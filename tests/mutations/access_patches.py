@@ -1,0 +1,134 @@
+"""Mutations of who may watch: permissions, visibility, share links, frames, and signatures for a CDN."""
+
+from __future__ import annotations
+
+from tests.mutations.patch import Patch
+
+_WEB = "tests/database/web"
+_WHO = f"{_WEB}/test_who_may.py"
+_SHARE = f"{_WEB}/test_share_links.py"
+_EMBED = f"{_WEB}/test_embed.py"
+_CDN = f"{_WEB}/test_cdn_cookies.py"
+
+ACCESS_PATCHES: tuple[Patch, ...] = (
+    Patch(
+        name="every account may watch private videos",
+        promise=17,
+        file="tasks/selectors/access.py",
+        old='action == "watch" and video.visibility == Visibility.SIGNED_IN',
+        new='action == "watch"',
+        tests=(f"{_WHO}::test_every_person_gets_what_they_may_when_they_open_a_url[video]",),
+    ),
+    Patch(
+        name="everyone may change a video that everyone may watch",
+        promise=17,
+        file="tasks/selectors/access.py",
+        old='if action == "watch" and (video.visibility',
+        new="if (video.visibility",
+        tests=(f"{_WHO}::test_nobody_else_may_change_a_video_when_everyone_may_watch_it",),
+    ),
+    Patch(
+        name="permissions for one video are not asked for",
+        promise=17,
+        file="tasks/selectors/access.py",
+        old=" or (video is not None and has_perm(name, video))",
+        new="",
+        tests=(f"{_WHO}::test_permission_opens_what_it_names_when_it_is_for_one_video_or_for_all",),
+    ),
+    Patch(
+        name="accounts that are not active keep their rights",
+        promise=17,
+        file="tasks/selectors/access.py",
+        old="        if not user.is_active:\n            return False\n",
+        new="",
+        tests=(f"{_WHO}::test_account_that_is_not_active_has_no_rights_when_a_backend_gives_some",),
+    ),
+    Patch(
+        name="media are served to everyone",
+        promise=17,
+        file="tasks/views/media.py",
+        old="    video_for(request, video_id)\n\n\ndef _from_bucket",
+        new="\n\ndef _from_bucket",
+        tests=(f"{_WHO}::test_every_person_gets_what_they_may_when_they_open_a_url[media]",),
+    ),
+    Patch(
+        name="accounts that only watch may upload",
+        promise=17,
+        file="tasks/views/access.py",
+        old="    if not may_upload(request.user):\n",
+        new="    if False:\n",
+        tests=(f"{_WHO}::test_every_person_gets_what_they_may_when_they_open_a_url[upload]",),
+    ),
+    Patch(
+        name="a share link never expires",
+        promise=17,
+        file="tasks/selectors/share_links.py",
+        old="ShareLink.objects.filter(expires_at__gt=Now())",
+        new="ShareLink.objects.all()",
+        tests=(f"{_WHO}::test_every_person_gets_what_they_may_when_they_open_a_url[playback]",),
+    ),
+    Patch(
+        name="a share link opens every video",
+        promise=17,
+        file="tasks/selectors/share_links.py",
+        old="filter(pk__in=links, video=video)",
+        new="filter(pk__in=links)",
+        tests=(f"{_SHARE}::test_link_opens_one_video_only_when_it_is_used",),
+    ),
+    Patch(
+        name="the id of a share link's row opens it",
+        promise=17,
+        file="tasks/selectors/share_links.py",
+        old='_signer().unsign(token) + "=="',
+        new='token.partition(".")[0] + "=="',
+        tests=(f"{_SHARE}::test_link_opens_nothing_when_its_signature_is_not_the_sites",),
+    ),
+    Patch(
+        name="the referer reveals a share link",
+        promise=17,
+        file="tasks/views/shares.py",
+        old='    response["Referrer-Policy"] = "no-referrer"\n',
+        new="",
+        tests=(f"{_SHARE}::test_address_of_the_page_and_its_referer_reveal_nothing_when_a_link_is_opened",),
+    ),
+    Patch(
+        name="watchers read what failed",
+        promise=17,
+        file="tasks/views/progress.py",
+        old="overview.message if is_viewed else overview.watcher_message",
+        new="overview.message",
+        tests=(f"{_WHO}::test_watchers_read_nothing_of_what_failed_when_a_new_version_did",),
+    ),
+    Patch(
+        name="every site may show the embed page in a frame",
+        promise=17,
+        file="tasks/views/embed.py",
+        old="""bridge_settings().frame_ancestors or ["'none'"]""",
+        new='["*"]',
+        tests=(f"{_EMBED}::test_frames_are_allowed_on_the_sites_of_the_setting_when_it_is_an_embed_page",),
+    ),
+    Patch(
+        name="oembed answers for addresses of other sites",
+        promise=17,
+        file="tasks/views/embed.py",
+        old="    if url.netloc != request.get_host():\n",
+        new="    if False:\n",
+        tests=(f"{_EMBED}::test_oembed_is_refused_when_the_url_is_not_a_videos",),
+    ),
+    Patch(
+        name="private pages announce themselves",
+        promise=17,
+        file="tasks/views/pages.py",
+        old="    if video.visibility == Visibility.LINK:\n",
+        new="    if True:\n",
+        tests=(f"{_EMBED}::test_page_announces_the_video_to_other_sites_when_everyone_with_the_address_may_watch",),
+    ),
+    Patch(
+        name="signed cookies open all publications",
+        promise=17,
+        file="tasks/storage/cdn.py",
+        old='f"{key.base_url}/{folder}/*"',
+        new='f"{key.base_url}/*"',
+        tests=(f"{_CDN}::test_cookies_open_one_publication_until_their_end_when_a_person_may_watch",),
+    ),
+)
