@@ -12,6 +12,7 @@ import signal
 import sys
 import uuid
 
+from ..json_logs import write_json
 from ..lifecycle.exit_codes import ExitCode
 
 
@@ -88,6 +89,8 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - a traceback would hide the cause, and may contain a password
         _report_unreadable(error)
         return int(ExitCode.MISCONFIGURED)
+    if os.environ["LOG_FORMAT"] == "json":
+        write_json()
     from .program import Program, check_settings  # noqa: PLC0415 - needs Django set up
     from .walls import log_walls  # noqa: PLC0415 - its logger needs Django set up
 
