@@ -128,7 +128,9 @@ CDN_PRIVATE_KEY = env.str("CDN_PRIVATE_KEY", default="")
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(LOCAL_DIR / "static")))
 FRONTEND_DIR = Path(env.str("FRONTEND_DIR", default=str(LOCAL_DIR / "frontend" / "node_modules")))
-STATICFILES_DIRS = [("hls.js", FRONTEND_DIR / "hls.js" / "dist")] if (FRONTEND_DIR / "hls.js" / "dist").is_dir() else []
+STATICFILES_DIRS = (
+    [("batchreel/hls.js", FRONTEND_DIR / "hls.js" / "dist")] if (FRONTEND_DIR / "hls.js" / "dist").is_dir() else []
+)
 STORAGE_BUCKET = env.str("STORAGE_BUCKET", default="")
 # The same precedence as in boto3. It is repeated here because the Content-Security-Policy needs the
 # URL that media come from.

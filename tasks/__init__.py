@@ -6,3 +6,5 @@ runs, and `transcode` is the media engine that it calls.
 """
 
 from __future__ import annotations
+
+__version__ = "0.2.0"

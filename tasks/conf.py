@@ -6,6 +6,7 @@ numbers must relate to each other is checked by `manage.py check` (tasks/checks/
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -33,6 +34,11 @@ class BridgeSettings:
     job_name_prefix: str = "batchreel"
     """Batch jobs whose names start with this and a dash are ours, and the reap tick may terminate
     them. Two sites that share a job queue need two prefixes."""
+
+    settings_module: str = ""
+    """Django's settings module in the containers. DJANGO_SETTINGS_MODULE of the process that registers the job
+    definition, unless BATCHREEL sets it: containers run the site's own code. Another one is for an image that
+    lacks it, such as Batchreel's own with `project.settings`."""
 
     image: str = "batchreel-container:latest"
     """Container image of the job definition. Nothing builds an image with the default's name: set
@@ -553,6 +559,7 @@ def bridge_settings() -> BridgeSettings:
     if unknown := sorted(set(overrides) - known):
         message = f"BATCHREEL has no setting named {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
         raise ImproperlyConfigured(message)
+    overrides.setdefault("settings_module", os.environ.get("DJANGO_SETTINGS_MODULE", ""))
     overrides.setdefault("job_queue", getattr(settings, "VIDEO_BATCH_JOB_QUEUE", ""))
     overrides.setdefault("helper_queue", getattr(settings, "VIDEO_BATCH_HELPER_QUEUE", ""))
     overrides.setdefault("on_demand_queue", getattr(settings, "VIDEO_BATCH_ON_DEMAND_QUEUE", ""))

@@ -6,6 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
+_APP = __package__
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -24,3 +25,19 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def write_json() -> None:
+    """Write the app's own lines as JSON to stderr, unless the site's LOGGING does so for all lines.
+
+    Alarms and operators read the fields, which Django's default format leaves out.
+    """
+    if any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers):
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger(_APP)
+    logger.handlers = [handler]
+    logger.propagate = False
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)

@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, storages
 
 from .conf import bridge_settings
+from .transcode import EncodeError, check_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ class SettingProblem(NamedTuple):
 
 def setting_problems() -> list[SettingProblem]:
     """Return the problems that prevent the program from running; an empty list if there are none."""
-    return [*_bridge_problems(), *check_database()]
+    return [*_bridge_problems(), *check_database(), *_missing_packages()]
 
 
 def check_database() -> Iterator[SettingProblem]:
@@ -55,6 +56,13 @@ def _bridge_problems() -> Iterator[SettingProblem]:
     except (ImproperlyConfigured, TypeError, ValueError) as error:
         fix = "See docs/reference/settings.md for every name, its unit and its default."
         yield SettingProblem("batchreel.E001", f"BATCHREEL is invalid: {str(error).rstrip('.')}.", fix)
+
+
+def _missing_packages() -> Iterator[SettingProblem]:
+    try:
+        check_packages()
+    except EncodeError as error:
+        yield SettingProblem(error.code, error.message, "The containers' image needs that extra; a site does not.")
 
 
 def check_storage() -> Iterator[SettingProblem]:

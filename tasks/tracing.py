@@ -1,8 +1,9 @@
 """Traces by OpenTelemetry: one trace from the request through SubmitJob into the container.
 
-Only the API is a dependency. It does nothing until the site or the image installs and configures an
-SDK. The trace crosses the queue in the job's row, `traceparent`: it is private, it survives every
-retry, and DescribeJobs shows everyone the environment of a Batch job.
+Only the API is needed, by the extra `metrics`: without it there are no traces. It does nothing
+until the site or the image installs and configures an SDK. The trace crosses the queue in the job's
+row, `traceparent`: it is private, it survives every retry, and DescribeJobs shows everyone the
+environment of a Batch job.
 """
 
 from __future__ import annotations
@@ -12,21 +13,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
 if TYPE_CHECKING:
     from .models import Attempt
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_tracer = trace.get_tracer("batchreel")
-_propagator = TraceContextTextMapPropagator()
+try:
+    from opentelemetry import trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+except ImportError:  # without the extra `metrics`
+    _IS_INSTALLED = False
+else:
+    _IS_INSTALLED = True
+    _tracer = trace.get_tracer("batchreel")
+    _propagator = TraceContextTextMapPropagator()
 
 
 def current_traceparent() -> str:
     """Return the current span in the format of W3C Trace Context, or an empty string if there is none."""
+    if not _IS_INSTALLED:
+        return ""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
     return carrier.get("traceparent", "")
@@ -38,6 +45,9 @@ def span(name: str, *, traceparent: str = "", start_ns: int | None = None, **att
 
     In another trace, the span is linked to the current span, such as the one of the tick.
     """
+    if not _IS_INSTALLED:
+        yield
+        return
     current = trace.get_current_span().get_span_context()
     parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
     with _tracer.start_as_current_span(

@@ -47,7 +47,7 @@ def render(conf: BridgeSettings, *, region: str) -> dict[str, Any]:
         "image": conf.image,
         "command": list(COMMAND),
         "environment": [
-            {"name": "DJANGO_SETTINGS_MODULE", "value": "project.settings"},
+            *([{"name": "DJANGO_SETTINGS_MODULE", "value": conf.settings_module}] if conf.settings_module else []),
             {"name": "LOG_FORMAT", "value": "json"},
         ],
         "secrets": [{"name": name, "valueFrom": arn} for name, arn in sorted(conf.secrets.items())],

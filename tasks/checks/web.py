@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from ..storage.cdn import read_key, signing_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LIMIT = "tasks.views.body_limit.BodyLimitMiddleware"
+_LIMIT = f"{__package__.rpartition('.')[0]}.views.body_limit.BodyLimitMiddleware"
 _AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
@@ -76,6 +77,15 @@ def _middleware() -> Iterator[CheckMessage]:
             hint=f"Move {_LIMIT!r} after {_AUTHENTICATION!r}.",
             id="batchreel.E051",
         )
+
+
+@register("batchreel")
+def check_metrics(**_: Any) -> list[CheckMessage]:
+    """Check that the page for Prometheus, if it is switched on, has the package that writes it."""
+    if not getattr(settings, "METRICS_TOKEN", "") or find_spec("prometheus_client") is not None:
+        return []
+    text = "METRICS_TOKEN is set, but prometheus-client is not installed, so the page `metrics` responds with 503."
+    return [Warning(text, hint="Run `pip install 'batchreel[metrics]'`.", id="batchreel.W056")]
 
 
 def _memory() -> Iterator[CheckMessage]:

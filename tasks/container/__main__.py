@@ -12,12 +12,13 @@ import signal
 import sys
 import uuid
 
+from ..json_logs import write_json
 from ..lifecycle.exit_codes import ExitCode
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tasks.container",
+        prog=f"python -m {__package__}",
         description="Run one attempt of a job: claim it, then claim, run and finish units of the job until the video is"
         " published. AWS Batch runs this program; on a laptop it runs the same way against the same database.",
         epilog="Exit codes: "
@@ -51,8 +52,9 @@ def _report_unreadable(error: Exception) -> None:
     The error's text is left out, because it may contain a part of a URL with a password.
     """
     present = ", ".join(name for name in ("DATABASE_URL", "REDIS_URL", "BATCHREEL") if os.environ.get(name)) or "none"
+    module = os.environ.get("DJANGO_SETTINGS_MODULE") or "DJANGO_SETTINGS_MODULE is not set: settings"
     message = (
-        f"{os.environ['DJANGO_SETTINGS_MODULE']} cannot be read: {type(error).__name__}. Of the variables with structured"
+        f"{module} cannot be read: {type(error).__name__}. Of the variables with structured"
         f" values, these are set: {present}. Run `manage.py check` with the same environment."
     )
     line = {"level": "ERROR", "event": "BATCH_JOB_FAILED", "exit_code": int(ExitCode.MISCONFIGURED), "text": message}
@@ -79,7 +81,6 @@ def main() -> int:
     # Before any child: the environment contains credentials, and every child decodes a stranger's file.
     hide_process()
     arguments = _arguments()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     os.environ.setdefault("LOG_FORMAT", "json")
     import django  # noqa: PLC0415 - needs DJANGO_SETTINGS_MODULE
 
@@ -88,6 +89,8 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - a traceback would hide the cause, and may contain a password
         _report_unreadable(error)
         return int(ExitCode.MISCONFIGURED)
+    if os.environ["LOG_FORMAT"] == "json":
+        write_json()
     from .program import Program, check_settings  # noqa: PLC0415 - needs Django set up
     from .walls import log_walls  # noqa: PLC0415 - its logger needs Django set up
 

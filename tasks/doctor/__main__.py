@@ -17,9 +17,8 @@ def main() -> int:
     """Run the checks, write the findings to stdout, and return the exit code."""
     # As the container program does: the probe of the sandbox tries to read this process's environment.
     hide_process()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     os.environ.setdefault("LOG_FORMAT", "json")
-    import django  # noqa: PLC0415 - after DJANGO_SETTINGS_MODULE is set
+    import django  # noqa: PLC0415 - needs DJANGO_SETTINGS_MODULE
 
     django.setup()
     from .probes.container import check_from_container  # noqa: PLC0415 - needs Django set up

@@ -94,7 +94,7 @@ def _findings(seen: Observation, *, wait_s: float) -> Iterator[Finding]:
         yield failed(
             "from Batch",
             f"The container ended{exit_code} without logging its findings: {reason}.",
-            fix="Read its log. `exec format error` means an image for another architecture; `No module named tasks.doctor`"
+            fix=f"Read its log. `exec format error` means an image for another architecture; `No module named {__package__}`"
             " means an image older than the code.",
         )
         return

@@ -40,6 +40,7 @@ _BY_CODE = {
     "PROBE_FAILED": Explanation("the file could not be analysed", _EXPORT_AGAIN),
     "DEADLINE_PASSED": Explanation("a step took longer than it should for a file of this size", _PERHAPS_THE_FILE),
     "NO_FFMPEG": Explanation("the encoder is not installed correctly", _ASK_OPERATOR),
+    "EXTRA_MISSING": Explanation("the encoder is not installed correctly", _ASK_OPERATOR),
     "VERIFY_FAILED": Explanation("the result was damaged in the site's storage", _RETRY_LATER),
 }
 """Error codes of the media engine that need more than TRANSCODE_FAILED. All others are faults of one file."""

@@ -42,6 +42,7 @@ from .plan.profile_fields import (
 )
 from .plan.source_reads import SourceReads, with_reads
 from .probe.probe import probe_source
+from .sandbox.ffmpeg import check_packages
 from .sandbox.read_guard import HOLE_READ, READS_UNWATCHED, can_guard_reads
 from .sandbox.walls import Walls, landlock_abi, try_walls
 from .source import AudioSource, KeyFrame, SourceInfo
@@ -98,6 +99,7 @@ __all__ = [
     "build_publication",
     "can_guard_reads",
     "check_cost",
+    "check_packages",
     "describe_warning",
     "encode_audio",
     "encode_cost_s",

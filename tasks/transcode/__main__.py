@@ -38,7 +38,9 @@ below 10 fps), and a variable frame rate becomes constant. Rotated video is turn
 square, interlaced video is deinterlaced, HDR becomes BT.709. An audio-only file of these formats gets a poster.
 """
 
-_EPILOG = """\
+_COMMAND = f"python -m {__package__}"
+
+_EPILOG = f"""\
 OUTPUT_DIR receives
   master.m3u8     open it in any HLS player, or serve the folder
   manifest.mpd    the same segments for DASH players
@@ -53,10 +55,10 @@ byte-identical. A different file, profile or thread count starts over.
 Exit codes: 0 done; 1 failed, a retry may succeed; 2 invalid arguments; 3 the file cannot be transcoded; 130 stopped.
 
 Examples:
-  python -m tasks.transcode lecture.mkv out/
-  python -m tasks.transcode lecture.mkv out/ --profile fast
-  python -m tasks.transcode lecture.mkv out/ --profile seminar.json
-  FFMPEG_BINARY=/usr/bin/ffmpeg python -m tasks.transcode lecture.mkv out/
+  {_COMMAND} lecture.mkv out/
+  {_COMMAND} lecture.mkv out/ --profile fast
+  {_COMMAND} lecture.mkv out/ --profile seminar.json
+  FFMPEG_BINARY=/usr/bin/ffmpeg {_COMMAND} lecture.mkv out/
 """
 
 
@@ -85,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tasks.transcode",
+        prog=_COMMAND,
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -52,6 +52,12 @@ class EncoderCrashedError(EncodeError):
     """The encoder crashed, which may be the fault of the file or of this machine."""
 
 
+def extra_missing(*, package: str) -> EncodeError:
+    """Return the error EXTRA_MISSING: `package` belongs to the extra `worker`, which is not installed here."""
+    message = f"{package} is not installed on this machine: `pip install 'batchreel[worker]'`."
+    return EncodeError(code="EXTRA_MISSING", message=message)
+
+
 class InconsistentOutputError(TranscodeError):
     """The outputs of a plan's units do not fit together; redoing `units` may fix it."""
 

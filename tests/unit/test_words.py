@@ -136,7 +136,7 @@ def test_folders_read_like_a_table_of_contents_when_a_module_is_added() -> None:
 
 
 def test_app_imports_itself_relatively_when_a_module_is_added() -> None:
-    # It is shipped under another import name.
+    # It is installed under another import name: migrations as well, into which makemigrations writes the one here.
     absolute = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in (ROOT / "tasks").rglob("*.py")

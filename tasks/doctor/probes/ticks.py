@@ -93,13 +93,18 @@ def _stale(part: str, why: str, *, tick: Tick, row: Any) -> Finding:
         return failed(
             part,
             f"{why}. Beat sends it, so no worker seems to consume its queue.",
-            fix=f"Start a Celery worker for its queue: `celery -A project worker -Q {tick.queue}`.",
+            fix=f"Start a Celery worker for its queue: `celery -A {_celery_module()} worker -Q {tick.queue}`.",
         )
     return failed(
         part,
         f"{why}. There is no sign that beat sends it.",
-        fix=f"Start `celery -A project beat`, and a Celery worker for the queue {tick.queue}.",
+        fix=f"Start `celery -A {_celery_module()} beat`, and a Celery worker for the queue {tick.queue}.",
     )
+
+
+def _celery_module() -> str:
+    """Return the package with the site's Celery application, which by convention is that of the settings."""
+    return bridge_settings().settings_module.partition(".")[0] or "YOUR_SITE"
 
 
 def _readable(seconds: float) -> str:

@@ -19,7 +19,7 @@ from ...doctor.probes.broker import check_broker
 from ...doctor.probes.compute import check_compute
 from ...doctor.probes.database import check_database
 from ...doctor.probes.jobs import check_jobs
-from ...doctor.probes.media import check_ffmpeg, check_player
+from ...doctor.probes.media import check_ffmpeg_if_installed, check_player
 from ...doctor.probes.old_system import check_legacy
 from ...doctor.probes.permissions import check_permissions
 from ...doctor.probes.settings import check_settings
@@ -43,7 +43,7 @@ PROBES = (
     Probe("definition", check_definition),
     Probe("machines", check_compute),
     Probe("permissions", check_permissions),
-    Probe("ffmpeg", check_ffmpeg),
+    Probe("ffmpeg", check_ffmpeg_if_installed),
     Probe("player", check_player),
     Probe("events", check_events),
     Probe("jobs", check_jobs),

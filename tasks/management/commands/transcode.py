@@ -13,6 +13,7 @@ from ...lifecycle.states import ACTIVE_JOB_STATES, JobPriority
 from ...models import Job
 from ...services.requests.bulk import request_in_bulk, select_videos
 from ...services.requests.profiles import ProfileUnavailableError, chosen_profile
+from ...transcode import TranscodeError
 from ...transcode.sandbox.ffmpeg import engine_id
 
 if TYPE_CHECKING:
@@ -52,13 +53,14 @@ class Command(BaseCommand):
         """Request the jobs. Raise CommandError for a wrong option, or if the database is unavailable."""
         try:
             profile = chosen_profile(options["profile"])
-        except ProfileUnavailableError as error:
+            engine = engine_id() if options["older_engine"] else None
+        except (ProfileUnavailableError, TranscodeError) as error:
             raise CommandError(str(error)) from error
         if options["limit"] is not None and options["limit"] < 1:
             message = "--limit must be 1 or more."
             raise CommandError(message)
         try:
-            self._run(self._selected(options, profile), profile=profile.name, options=options)
+            self._run(self._selected(options, profile, engine), profile=profile.name, options=options)
         except DatabaseError as error:
             message = (
                 f"Stopped: the database is unavailable ({str(error).strip().splitlines()[0]})."
@@ -66,9 +68,9 @@ class Command(BaseCommand):
             )
             raise CommandError(message) from error
 
-    def _selected(self, options: dict[str, Any], profile: Profile) -> QuerySet[Video]:
+    def _selected(self, options: dict[str, Any], profile: Profile, engine: str | None) -> QuerySet[Video]:
         videos = select_videos(
-            other_engine_than=engine_id() if options["older_engine"] else None,
+            other_engine_than=engine,
             other_profile_than=profile if options["profile"] else None,
             owner_id=_owner_id(options["owner"]),
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..arrival import ArrivalServer
 from ..errors import EncodeError, InputRejectedError, InputSuspectError
-from ..sandbox.ffmpeg import engine_id
+from ..sandbox.ffmpeg import check_packages, engine_id
 from ..sandbox.limits import PROBE_OUTPUT_BYTES, probe_limits
 from ..sandbox.process import CRASHES, ChildResult, run_child
 from ..source import SourceInfo
@@ -56,8 +56,9 @@ def probe_source(
     Raises InputRejectedError if the file is not a video or is damaged beyond use, as its bytes show.
     Raises InputSuspectError if reading it crashed, hung, or used up its CPU time or memory: a machine
     with bad memory or a broken disk does that, too. Raises EncodeError if the disk or the probe itself
-    failed; StoppedError once `stop` is set.
+    failed, or the extra `worker` is not installed; StoppedError once `stop` is set.
     """
+    check_packages()
     size_bytes = path.stat().st_size
     if wait_for is not None and size_bytes:
         wait_for((0, min(HEAD_BYTES, size_bytes)))

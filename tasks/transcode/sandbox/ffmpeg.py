@@ -9,11 +9,10 @@ import shutil
 import signal
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-import imageio_ffmpeg
-
-from ..errors import EncodeError, EncoderCrashedError, StoppedError
+from ..errors import EncodeError, EncoderCrashedError, StoppedError, extra_missing
 from .limits import MAX_SOURCE_PX, ChildLimits
 from .process import CRASHES, ChildResult, run_child
 from .read_guard import PartialFile
@@ -42,10 +41,25 @@ def ffmpeg_binary() -> str:
     """Return the path of ffmpeg.
 
     FFMPEG_BINARY (a path, or a name on PATH) takes precedence over the imageio-ffmpeg wheel's
-    binary.
+    binary. Raises EncodeError EXTRA_MISSING without that wheel.
     """
     configured = os.environ.get("FFMPEG_BINARY")
-    return os.path.realpath((shutil.which(configured) or configured) if configured else imageio_ffmpeg.get_ffmpeg_exe())
+    return os.path.realpath((shutil.which(configured) or configured) if configured else _wheels_binary())
+
+
+def _wheels_binary() -> str:
+    try:
+        import imageio_ffmpeg  # noqa: PLC0415 - a site that does not encode has no ffmpeg
+    except ImportError as error:
+        raise extra_missing(package="imageio-ffmpeg") from error
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def check_packages() -> None:
+    """Raise EncodeError EXTRA_MISSING if a package is not installed that only the engine needs."""
+    if find_spec("av") is None:
+        raise extra_missing(package="av")
+    ffmpeg_binary()
 
 
 def engine_id() -> str:

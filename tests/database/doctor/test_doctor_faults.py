@@ -75,8 +75,8 @@ def site(settings: Settings, faults: Faults, tmp_path: Path, monkeypatch: pytest
     settings.BATCHREEL = {"image": f"batchreel@{DIGEST}"}
     batch.register_job_definition(**render(bridge_settings(), region=batch.meta.region_name))
     settings.STATIC_ROOT = tmp_path / "static"
-    (tmp_path / "static" / "hls.js").mkdir(parents=True)
-    (tmp_path / "static" / "hls.js" / "hls.min.js").touch()
+    (tmp_path / "static" / "batchreel" / "hls.js").mkdir(parents=True)
+    (tmp_path / "static" / "batchreel" / "hls.js" / "hls.min.js").touch()
     sync_entries()
     for tick in TICKS:
         assert run_tick(tick.name, period_s=1, body=lambda _: None)
@@ -570,7 +570,7 @@ def ffmpeg_does_not_run(site: Site) -> None:
 
 
 def player_is_missing(site: Site) -> None:
-    (site.tmp_path / "static" / "hls.js" / "hls.min.js").unlink()
+    (site.tmp_path / "static" / "batchreel" / "hls.js" / "hls.min.js").unlink()
     site.settings.STATICFILES_DIRS = []
 
 

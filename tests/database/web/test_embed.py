@@ -200,7 +200,7 @@ def tag(rf: RequestFactory, video: Video, **context: object) -> str:
 def test_tag_shows_the_player_with_its_files_when_the_person_may_watch(rf: RequestFactory, video: Video) -> None:
     shown = tag(rf, video)
     assert f'data-playlist="/media/published/{video.pk}/' in shown
-    for file in ("batchreel/player.css", "hls.js/hls.min.js", "batchreel/player.js", "batchreel/chapters.js"):
+    for file in ("batchreel/player.css", "batchreel/hls.js/hls.min.js", "batchreel/player.js", "batchreel/chapters.js"):
         assert file in shown
     assert "nonce" not in shown
     assert tag(rf, video, csp_nonce="abc").count('nonce="abc"') == 4
