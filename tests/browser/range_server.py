@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 _CONTENT_TYPES = {
@@ -23,13 +23,25 @@ _CONTENT_TYPES = {
 
 
 @contextmanager
-def serve_folders(folders: Mapping[str, Path]) -> Iterator[str]:
-    """Serve each folder under its prefix, such as `/media/`, and yield the server's URL."""
+def serve_folders(
+    folders: Mapping[str, Path],
+    *,
+    admits: Callable[[str, str], bool] = lambda _path, _cookies: True,
+    extra_headers: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Serve each folder under its prefix, such as `/media/`, and yield the server's URL.
+
+    `admits` gets path and query, and the header Cookie; the response is 403 unless it returns True. Every response
+    has the extra headers.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if not admits(self.path, self.headers.get("Cookie", "")):
+                self._respond(403, b"", {})
+                return
             path = urlsplit(self.path).path
             prefix = next((prefix for prefix in folders if path.startswith(prefix)), None)
             file = folders[prefix] / path.removeprefix(prefix) if prefix else None
@@ -49,7 +61,7 @@ def serve_folders(folders: Mapping[str, Path]) -> Iterator[str]:
 
         def _respond(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
             self.send_response(status)
-            for name, value in headers.items():
+            for name, value in {**headers, **(extra_headers or {})}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -22,7 +22,8 @@ from tasks.batch.logs import TAIL_LINES, _client, log_tail
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptState, JobState
-from tasks.models import Attempt, Event, Job, Tick, Unit, Video
+from tasks.models import Attempt, Event, Job, ShareLink, Tick, Unit, Video
+from tasks.services.requests.share import create_share_link
 from tests.factories import age, claimed, finished_media, planned, published, submitted_attempt, uploaded_video
 
 pytestmark = pytest.mark.django_db
@@ -219,6 +220,22 @@ def test_admin_rejects_files_when_an_operator_uploads_one(operator: Client) -> N
     assert operator.post(reverse("admin:batchreel_video_change", args=[video.pk]), form).status_code == 302
     assert Video.objects.get().source == video.source
     assert Video.objects.get().title == "Lecture 2"
+
+
+def test_visibility_and_share_links_change_when_an_operator_does_it(operator: Client) -> None:
+    video = uploaded_video()
+    create_share_link(video_id=video.pk, days=1)
+    form = {"title": "Lecture 2", "visibility": "signed-in", **_NO_JOBS_IN_FORM}
+    assert operator.post(reverse("admin:batchreel_video_change", args=[video.pk]), form).status_code == 302
+    assert Video.objects.get().visibility == "signed-in"
+    chosen = {"action": "revoke_share_links", "_selected_action": [str(video.pk)]}
+    messages = [
+        operator.post(reverse("admin:batchreel_video_changelist"), chosen, follow=True).content.decode()
+        for _ in range(2)
+    ]
+    assert not ShareLink.objects.exists()
+    assert "Videos without share links: 1." in messages[0]
+    assert "It has no share links." in messages[1]
 
 
 def test_title_can_be_changed_when_the_form_also_contains_a_state(operator: Client) -> None:
