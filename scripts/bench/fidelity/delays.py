@@ -30,9 +30,7 @@ class Delay:
     codec: str
     change: str
     rung: str
-    first_ms: float | None
-    """From the source's first frame that shows it to the output's; None if the output never shows it."""
-    oldest_ms: float | None
+    delay_ms: float | None
     """Greatest age of what is shown while it changes, and until the end of its window; None if a second or more."""
 
 
@@ -51,7 +49,7 @@ def measured_delays(codecs: list[str], *, checkout: Path, folder: Path) -> Itera
                 for name, delay in delays.items():
                     found[name].append(delay)
                 # If a change is lost, the next rung is measured too.
-                unseen = [name for name in unseen if name not in delays or delays[name].oldest_ms is None]
+                unseen = [name for name in unseen if name not in delays or delays[name].delay_ms is None]
             yield from itertools.chain.from_iterable(found.values())
 
 
@@ -114,9 +112,8 @@ def _delay(codec: str, name: str, rung: str, due: list[bytes], shown: list[bytes
     # Moments at which the source itself stands still do not count.
     least = min((step for step in steps if step > max(steps) / 10), default=0)
     ages = [_age(due, shown, at, least / 4) for at in range(start, len(shown))]
-    first = next((at for at, age in enumerate(ages) if age is not None and age <= at), None)
     oldest = None if None in ages else max(age for age in ages if age is not None)
-    return Delay(codec, name, rung, _ms(first), _ms(oldest))
+    return Delay(codec, name, rung, None if oldest is None else oldest * 1000 / RATE)
 
 
 def _age(due: list[bytes], shown: list[bytes], at: int, margin: float) -> int | None:
@@ -133,22 +130,15 @@ def _distance(one: bytes, other: bytes) -> int:
     return sum(map(operator.mul, differences, differences))
 
 
-def _ms(frames: int | None) -> float | None:
-    return None if frames is None else frames * 1000 / RATE
-
-
 def delay_table(delays: list[Delay]) -> str:
     """Return a row for each change, source and rung."""
-    lines = [f"{'change':<36} {'source':<17} {'rung':>6} {'first ms':>9} {'oldest ms':>10}"]
-    lines += [
-        f"{each.change:<36} {each.codec:<17} {each.rung:>6} {_figure(each.first_ms):>9} {_figure(each.oldest_ms):>10}"
-        for each in delays
-    ]
+    lines = [f"{'change':<36} {'source':<17} {'rung':>6} {'delay ms':>9}"]
+    lines += [f"{each.change:<36} {each.codec:<17} {each.rung:>6} {_figure(each.delay_ms):>9}" for each in delays]
     return "\n".join(lines)
 
 
 def _figure(ms: float | None) -> str:
-    return "never" if ms is None else f"{ms:.0f}"
+    return "not shown" if ms is None else f"{ms:.0f}"
 
 
 CODEC_NAMES = list(CODECS)

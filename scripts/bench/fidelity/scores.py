@@ -16,11 +16,11 @@ from fidelity.encoded import Encoded, encode, run_ffmpeg
 from tasks.transcode import PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CRF_STEP = 2
-LEAST_SLOPE = 0.03
-"""Points of VMAF that the second encode must lose, so that bytes can be interpolated."""
+LEAST_VMAF, LEAST_PSNR_DB = 0.3, 0.1
+"""What the second encode must lose, so that bytes can be interpolated."""
 FILM_RATE = 60
 EVERY = 7
 """Of how many frames one is scored: no divisor of a GOP, so that key frames have no more than their share."""
@@ -54,17 +54,25 @@ class Row:
 
     @property
     def bytes_ratio_at_equal_vmaf(self) -> float:
-        """The ratio if this build had the other's VMAF.
+        """The ratio if this build had the other's VMAF; of stills, VMAF hardly depends on the bytes."""
+        return self._bytes_ratio_at_equal(lambda score: score.vmaf, LEAST_VMAF)
 
-        Interpolated: the logarithm of the bytes is linear in VMAF between this build's two encodes. As it is if
-        both have nearly the same VMAF.
+    @property
+    def bytes_ratio_at_equal_psnr(self) -> float:
+        """The ratio if this build had the other's PSNR."""
+        return self._bytes_ratio_at_equal(lambda score: score.psnr_db, LEAST_PSNR_DB)
+
+    def _bytes_ratio_at_equal(self, quality: Callable[[Score], float], least: float) -> float:
+        """Return the ratio at equal quality; as it is if both encodes of this build hardly differ in quality.
+
+        Interpolated: the logarithm of the bytes is linear in the quality between this build's two encodes.
         """
         assert self.other is not None  # noqa: S101  # as above
-        if self.softer is None or self.this.vmaf - self.softer.vmaf < LEAST_SLOPE:
+        if self.softer is None or quality(self.this) - quality(self.softer) < least:
             return self.bytes_ratio
         saved = math.log(self.this.stored_bytes / self.softer.stored_bytes)
-        slope = saved / (self.this.vmaf - self.softer.vmaf)
-        return self.bytes_ratio * math.exp(slope * (self.other.vmaf - self.this.vmaf))
+        slope = saved / (quality(self.this) - quality(self.softer))
+        return self.bytes_ratio * math.exp(slope * (quality(self.other) - quality(self.this)))
 
 
 def scored(names: list[str], *, film: Path, length_s: float, other: Path | None, folder: Path) -> Iterator[Row]:
@@ -111,11 +119,12 @@ def score_table(rows: list[Row]) -> str:
     """Return a row for each rung; with another build, also its figures and the ratios of the bytes."""
     lines = [f"{'content':<24} {'rung':>6} {'VMAF':>7} {'PSNR dB':>8} {'kB':>7}"]
     if any(row.other for row in rows):
-        lines[0] += f" {'other VMAF':>11} {'PSNR dB':>8} {'kB':>7} {'bytes':>6} {'at equal VMAF':>14}"
+        lines[0] += f" {'other VMAF':>11} {'PSNR dB':>8} {'kB':>7} {'bytes':>6} {'at equal VMAF':>14} {'PSNR':>6}"
     for row in rows:
         line = f"{row.content:<24} {row.rung:>6} {_figures(row.this)}"
         if row.other:
-            ratios = f"{row.bytes_ratio:>6.3f} {row.bytes_ratio_at_equal_vmaf:>14.3f}"
+            at_equal = f"{row.bytes_ratio_at_equal_vmaf:>14.3f} {row.bytes_ratio_at_equal_psnr:>6.3f}"
+            ratios = f"{row.bytes_ratio:>6.3f} {at_equal}"
             line += f"    {_figures(row.other)} {ratios}"
         lines.append(line)
     return "\n".join(lines)
