@@ -43,7 +43,7 @@ def test_cost_is_at_most_three_times_as_high_when_little_moves(
     assert measured_s / 2 < cost_s < measured_s * 3
 
 
-def test_every_frame_is_taken_for_new_when_its_packet_says_nothing() -> None:
+def test_every_frame_is_taken_for_new_when_packet_sizes_are_unknown() -> None:
     unknown, moving = (make_source(frames=1200, new_frame_bytes=size) for size in (0, 500_000))
     costs_s = {encode_cost_s(make_plan(source, PROFILES["standard"], threads=1)) for source in (unknown, moving)}
     assert len(costs_s) == 1
