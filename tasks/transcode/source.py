@@ -184,6 +184,10 @@ class SourceInfo:
     """What was done to all times here, if the file's clock starts over."""
     merges_streams: bool = False
     """Whether streams of a transport stream continue under other packet identifiers (PIDs)."""
+    still_frames: int = 0
+    """Frames whose packets are so small that they show nothing new."""
+    new_frame_bytes: int = 0
+    """Mean size of the packets of all other frames; 0 if it is not known."""
 
     @property
     def has_video(self) -> bool:

@@ -116,6 +116,14 @@ def test_still_costs_a_frame_per_gop_when_the_source_wobbles(
     assert gops + RATE - 1 <= _encoded(done) <= gops * 3 + RATE
 
 
+@pytest.mark.parametrize("codec", [EXPORTED, ("-c:v", "libx264", "-preset", "veryfast")], ids=["exported", "recorded"])
+def test_probe_counts_stills_when_an_encoder_skipped_them(codec: tuple[str, ...], tmp_path: Path) -> None:
+    noisy = "noise=alls=20:allf=t:enable='lt(t,1)'"
+    source = probe_source(_source(tmp_path / "a.mkv", noisy, length_s=3, codec=codec))
+    assert RATE <= source.still_frames <= 2 * RATE
+    assert source.new_frame_bytes > 500
+
+
 def test_fade_is_shown_as_it_is_when_it_is_slow(tmp_path: Path, transcode: Transcode) -> None:
     source = _source(tmp_path / "a.mp4", "fade=out:st=1:d=10", length_s=12)
     done = transcode(source, SHARP)

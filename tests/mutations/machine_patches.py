@@ -245,8 +245,8 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         name="the way to a distant key frame costs nothing",
         promise=14,
         file="tasks/transcode/plan/cost.py",
-        old="    return encode_s + _skipped_s(plan) + ",
-        new="    return encode_s + ",
+        old="    return plan.video_cost_s + _skipped_s(plan) + ",
+        new="    return plan.video_cost_s + ",
         tests=("tests/unit/transcode/test_cost.py",),
     ),
     Patch(

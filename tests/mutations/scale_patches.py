@@ -63,6 +63,22 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         ),
     ),
     Patch(
+        name="slides are divided into units that take a second",
+        promise=16,
+        file="tasks/transcode/plan/grid/division.py",
+        old="    if cost_s < _SOON_S:\n",
+        new="    if cost_s < 0:\n",
+        tests=("tests/unit/transcode/test_planning.py::test_first_units_are_long_when_they_are_done_soon_anyway",),
+    ),
+    Patch(
+        name="slides are taken for a film",
+        promise=16,
+        file="tasks/transcode/probe/description.py",
+        old="    new = [size for size in video.sizes if size > most_bytes]\n",
+        new="    new = video.sizes or [most_bytes]\n",
+        tests=("tests/media/test_still_frames.py::test_probe_counts_stills_when_an_encoder_skipped_them",),
+    ),
+    Patch(
         name="objects are read back one at a time",
         promise=16,
         file="tasks/transcode/verify/objects.py",

@@ -18,7 +18,7 @@ from .ladder import Rung
 from .source_reads import SourceReads
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 12
+PLAN_VERSION = 13
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)
@@ -190,6 +190,8 @@ class Plan:
     """Whether browsers can play the source as it is, before anything is encoded."""
     warnings: tuple[str, ...]
     """Codes from SOURCE_WARNINGS, whose messages are for the file's owner."""
+    video_cost_s: float
+    """Estimated CPU seconds of all video units without their warm-up frames; affects limits, not output bytes."""
     fit: Fit | None = None
     """How source frames become frames of one size; None for an audio-only source."""
     reads: SourceReads | None = None

@@ -19,6 +19,7 @@ from ..captions import plan_captions
 from ..chapters import plan_chapters
 from ..languages import language_of
 from ..source_warnings import with_detail
+from .cost import video_cost_s
 from .direct_play import plays_directly
 from .fit import largest_px, plan_fit, sizes_in_words
 from .grid.division import first_segments
@@ -75,6 +76,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
     segment_frames = gop_frames * profile.segment_gops
     rungs = choose_rungs(source, profile, rate) if source.has_video else ()
     duration_s = grid.frames / rate
+    cost_s = video_cost_s(source, rungs, profile.preset, frames=grid.frames, gop_frames=gop_frames)
     chapters, has_mistimed = plan_chapters(source.chapters, start_s=source.start_s, duration_s=duration_s)
     warnings = [
         with_detail(each, sizes_in_words(source)) if each == "SIZE_CHANGES" else each for each in source.warnings
@@ -110,6 +112,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
             profile,
             slots=slots,
             warm_up_frames=gop_frames * profile.warm_up_gops,
+            cost_s=cost_s,
         )
         if rungs
         else (),
@@ -123,6 +126,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         chapters=chapters,
         plays_directly=direct,
         warnings=tuple(warnings),
+        video_cost_s=cost_s,
         fit=plan_fit(source),
         splicing=source.splicing,
         merges_streams=source.merges_streams,
@@ -151,12 +155,12 @@ def _with_lead_in(source: SourceInfo, rate: Fraction) -> tuple[SourceInfo, int]:
 
 
 def _units(
-    grid: Grid, segment_frames: int, profile: Profile, *, slots: int, warm_up_frames: int
+    grid: Grid, segment_frames: int, profile: Profile, *, slots: int, warm_up_frames: int, cost_s: float
 ) -> tuple[VideoUnit, ...]:
     """Divide the grid into units. A remainder shorter than a segment becomes part of the last unit."""
     segments = max(1, grid.frames // segment_frames)
     extra_segments = (warm_up_frames + profile.look_ahead_frames) / segment_frames
-    firsts = first_segments(segments, profile, slots=slots, extra_segments=extra_segments)
+    firsts = first_segments(segments, profile, slots=slots, extra_segments=extra_segments, cost_s=cost_s)
     starts = [first * segment_frames for first in firsts]
     ends = [*starts[1:], grid.frames]
     return tuple(

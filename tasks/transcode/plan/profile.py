@@ -56,8 +56,8 @@ class Profile:
     at which warm-up and look-ahead frames cost 12 %. Near the end of the video they may be as short as 12 s.
     """
     is_ramped: bool = True
-    """Whether the first units are short (6, 6, 12, 24 and 48 s by default, without the first two in a short video),
-    so that the first seconds can be watched early.
+    """Whether the first units are short (12, 24 and 48 s by default, in a long video after two of 6 s), so that the
+    first seconds can be watched early. Where little moves, units that take few CPU seconds are left out.
     """
     audio_bps: int = 128_000
     loudness_lufs: float | None = -16.0

@@ -30,6 +30,11 @@ _LONG_BROKEN_START_S = Fraction(1, 2)
 the recording begins in the middle of a stream.
 """
 
+_STILL_BYTES, _STILL_PX_PER_BYTE = 64, 10_000
+"""A packet that is not larger shows nothing new: x264 writes 67 to 77 bytes for a frame of 1080p that it skips, and
+2,000 or more for one in which a speaker moves in a corner (measured).
+"""
+
 _FIELD_ORDERS = range(2, 6)
 """Interlaced values of ffmpeg's AVFieldOrder: 0 is unknown, 1 is progressive, the others state
 which field is first.
@@ -84,6 +89,7 @@ def describe_video(
     declared_s = declared_s_of(container)
     if falls_short(begin_s, latest_start_s, max(end_s, captions_end_s), declared_s, demuxer):
         warnings.append("SHORTER_THAN_DECLARED")
+    still_frames, new_frame_bytes = _news(video, frames.shape.area_px)
     rates = [stream.average_rate, stream.base_rate, stream.guessed_rate]
     return SourceInfo(
         engine="",
@@ -115,7 +121,16 @@ def describe_video(
         turn=turn_of(first),
         crop_px=frames.crop_px,
         parameter_sets=len(video.looks.parameter_sets),
+        still_frames=still_frames,
+        new_frame_bytes=new_frame_bytes,
     )
+
+
+def _news(video: VideoPackets, area_px: int) -> tuple[int, int]:
+    """Return the number of packets that show nothing new, and the mean size of the others in bytes."""
+    most_bytes = _STILL_BYTES + area_px // _STILL_PX_PER_BYTE
+    new = [size for size in video.sizes if size > most_bytes]
+    return len(video.sizes) - len(new), round(sum(new) / max(1, len(new)))
 
 
 def _frames(container: Any, video: VideoPackets, end: int, warnings: list[str]) -> Frames:

@@ -44,6 +44,8 @@ class VideoPackets:
         self.positions = Positions(Fraction(stream.time_base))
         self.looks = Looks(stream)
         self.times: list[int] = []
+        self.sizes: list[int] = []
+        """Bytes of the packets with a time."""
         self.keys: list[KeyFrame] = []
         self.last: tuple[int, int] | None = None
         """(time, duration) of the last frame displayed."""
@@ -84,6 +86,7 @@ class VideoPackets:
         if not packet.is_discard:
             self.early += self.first is not None and pts < self.first_pts
             self.times.append(pts)
+            self.sizes.append(packet.size)
             current = (pts, max(0, duration_of(packet)))
             self.last = current if self.last is None else max(self.last, current)
         if len(self.times) > MAX_FRAMES:

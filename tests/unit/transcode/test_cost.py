@@ -27,6 +27,28 @@ def test_cost_is_within_a_factor_of_two_when_it_was_measured() -> None:
     assert 3.57 / 2 < cost_s < 3.57 * 2
 
 
+@pytest.mark.parametrize(
+    ("frames", "still_frames", "new_frame_bytes", "measured_s"),
+    [
+        pytest.param(1200, 1187, 46_000, 11, id="slides, exported with B-frames"),
+        pytest.param(1200, 1129, 26_000, 21, id="a screencast"),
+        pytest.param(1200, 0, 4_591, 42, id="slides with a film in the corner"),
+    ],
+)
+def test_cost_is_at_most_three_times_as_high_when_little_moves(
+    frames: int, still_frames: int, new_frame_bytes: int, measured_s: float
+) -> None:
+    source = make_source(frames=frames, still_frames=still_frames, new_frame_bytes=new_frame_bytes)
+    cost_s = encode_cost_s(make_plan(source, PROFILES["standard"], threads=1))
+    assert measured_s / 2 < cost_s < measured_s * 3
+
+
+def test_every_frame_is_taken_for_new_when_packet_sizes_are_unknown() -> None:
+    unknown, moving = (make_source(frames=1200, new_frame_bytes=size) for size in (0, 500_000))
+    costs_s = {encode_cost_s(make_plan(source, PROFILES["standard"], threads=1)) for source in (unknown, moving)}
+    assert len(costs_s) == 1
+
+
 def test_cost_follows_the_preset_when_the_profile_has_another_one() -> None:
     source = make_source(frames=1500, rate=25)
     costs_s = [

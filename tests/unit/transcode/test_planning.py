@@ -41,8 +41,7 @@ def test_units_cover_every_frame_once_when_length_and_rate_vary(
     lengths = [-(-(unit.end_frame - unit.first_frame) // plan.segment_frames) for unit in units]
     assert max(lengths) <= unit_segments + 1
     # After the ramp, no unit is much longer than another, so that no container waits long for the last one.
-    first = (1, 1, 2, 4, 8) if plan.frames // plan.segment_frames >= 20 else (2, 4, 8)
-    ramp = len(list(takewhile(lambda pair: is_ramped and pair[0] == pair[1], zip(lengths, first, strict=False))))
+    ramp = len(list(takewhile(lambda pair: is_ramped and pair[0] == pair[1], zip(lengths, (2, 4, 8), strict=False))))
     rest = lengths[ramp:] or lengths[-1:]
     assert len(units) == 1 or (max(rest) - min(rest) <= 2 and min(lengths) >= 1)
     assert 0 <= plan.poster_frame < plan.frames
@@ -55,6 +54,22 @@ def test_first_units_are_short_when_the_video_is_long(slots: int, lengths_s: lis
     lengths = [(unit.end_frame - unit.first_frame) // 30 for unit in plan.video_units]
     assert lengths[:6] == lengths_s
     assert max(lengths) == lengths_s[-1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "new_s", "lengths_s"),
+    [
+        (120, 120, [12, 24, 84]),
+        (120, 2, [120]),
+        (40, 40, [12, 28]),
+        (20, 20, [20]),
+        (600, 10, [48, 114, 108, 114, 108, 108]),
+    ],
+)
+def test_first_units_are_long_when_they_are_done_soon_anyway(seconds: int, new_s: int, lengths_s: list[int]) -> None:
+    source = make_source(frames=seconds * 30, still_frames=(seconds - new_s) * 30, new_frame_bytes=50_000)
+    plan = make_plan(source, STANDARD, threads=1)
+    assert [(unit.end_frame - unit.first_frame) // 30 for unit in plan.video_units] == lengths_s
 
 
 @pytest.mark.parametrize("slots", [4, 8, 16, 64, 128])
@@ -78,7 +93,8 @@ def test_short_units_cost_at_most_8_percent_when_several_containers_work(slots: 
     extra_segments = 220 / 180  # 3 GOPs of 60 frames and 40 look-ahead frames, in segments of 180
 
     def extra_share(slots: int) -> float:
-        units = len(first_segments(segments, STANDARD, slots=slots, extra_segments=extra_segments))
+        cost_s = 20.0 * segments
+        units = len(first_segments(segments, STANDARD, slots=slots, extra_segments=extra_segments, cost_s=cost_s))
         return units * extra_segments / (segments + units * extra_segments)
 
     assert extra_share(slots) - extra_share(0) <= 0.08

@@ -13,10 +13,18 @@ _RAMP_SEGMENTS = (2, 4, 8)
 """Lengths of the first units."""
 
 _LONG_RAMP_SEGMENTS = (1, 1, *_RAMP_SEGMENTS)
-"""The same for videos of at least `_LONG_SEGMENTS`: two slots, as many as a container has by default, finish the
-first 12 s together. In a shorter video, the warm-up frames of another unit would cost more than 3 %."""
+"""The same for videos of at least `_LONG_SEGMENTS`, which show their first segment in half of that time. In a shorter
+video, the warm-up and look-ahead frames of two more units would cost more than 2 %.
+"""
 
-_LONG_SEGMENTS = 20
+_LONG_SEGMENTS = 120
+
+_SOON_S = 120
+"""A video that takes fewer CPU seconds is not divided for its beginning's sake. Short units would make it a tenth to
+a quarter more work."""
+
+_SHORTEST_UNIT_S = 10
+"""CPU seconds of each unit of the ramp, at least: of slides, half a minute of video is done in that time."""
 
 _LEAST_SEGMENTS = 2
 """Length of the last units, at least: below it, warm-up and look-ahead frames cost more than half of a unit."""
@@ -30,15 +38,14 @@ all slots end together, but which takes another round as soon as one of them is 
 """
 
 
-def first_segments(segments: int, profile: Profile, *, slots: int, extra_segments: float) -> list[int]:
+def first_segments(segments: int, profile: Profile, *, slots: int, extra_segments: float, cost_s: float) -> list[int]:
     """Return the first segment of each unit, so that `slots` slots are done soonest.
 
-    Long units cost less, because each has `extra_segments` of warm-up and look-ahead frames. Short ones
-    leave fewer slots without work at the end. So either all have one length, or they get shorter
-    towards the end. Of equally good lengths the longest is taken.
+    `cost_s` is the estimated CPU time of all segments. Long units cost less, because each has `extra_segments` of
+    warm-up and look-ahead frames. Short ones leave fewer slots without work at the end. So either all have one
+    length, or they get shorter towards the end. Of equally good lengths the longest is taken.
     """
-    ramp: tuple[int, ...] = _LONG_RAMP_SEGMENTS if segments >= _LONG_SEGMENTS else _RAMP_SEGMENTS
-    ramp = ramp if profile.is_ramped else ()
+    ramp = _ramp_lengths(segments, cost_s) if profile.is_ramped else ()
     longest, shortest = profile.unit_segments, min(profile.unit_segments, profile.shared_unit_segments)
     if not slots:
         return _divided(segments, longest, ramp)
@@ -47,6 +54,13 @@ def first_segments(segments: int, profile: Profile, *, slots: int, extra_segment
     allowed_share = _extra_share(ways[0], segments, extra_segments) + _EXTRA_SHARE
     affordable = [firsts for firsts in ways if _extra_share(firsts, segments, extra_segments) <= allowed_share]
     return min(affordable, key=lambda firsts: _needed(firsts, segments, slots=slots, extra_segments=extra_segments))
+
+
+def _ramp_lengths(segments: int, cost_s: float) -> tuple[int, ...]:
+    if cost_s < _SOON_S:
+        return ()
+    lengths = _LONG_RAMP_SEGMENTS if segments >= _LONG_SEGMENTS else _RAMP_SEGMENTS
+    return tuple(length for length in lengths if length * cost_s / segments >= _SHORTEST_UNIT_S)
 
 
 def _extra_share(firsts: list[int], segments: int, extra_segments: float) -> float:
