@@ -439,6 +439,19 @@ class BridgeSettings:
     fetch_range_mib: int = 16
     """MiB of each request. Amazon S3 advises 8 to 16 ("Performance design patterns")."""
 
+    # The site.
+    media_base_url: str = ""
+    """Base URL of published objects if browsers do not load them through this site: a CDN or public bucket
+    with the same root as the storage. MEDIA_BASE_URL, unless BATCHREEL sets it."""
+
+    metrics_token: str = ""
+    """Bearer token for Prometheus. If empty, there are no metrics over HTTP. METRICS_TOKEN, unless BATCHREEL
+    sets it."""
+
+    worker_exit_limit_s: float = 20
+    """Seconds after SIGTERM until a Celery worker of our queues exits, whatever hangs in it: before ECS or
+    systemd would kill it (30 s). WORKER_EXIT_LIMIT_S, unless BATCHREEL sets it."""
+
     # Wake-ups.
     broker_timeout_s: float = 1.0
     """Maximum number of seconds that a request waits for the broker to accept a wake-up."""
@@ -468,6 +481,19 @@ class BridgeSettings:
         return tuple(dict.fromkeys(filter(None, (self.job_queue, self.helper_queue, self.on_demand_queue))))
 
 
+_OUTSIDE = {
+    "job_queue": "VIDEO_BATCH_JOB_QUEUE",
+    "helper_queue": "VIDEO_BATCH_HELPER_QUEUE",
+    "on_demand_queue": "VIDEO_BATCH_ON_DEMAND_QUEUE",
+    "event_queue_url": "VIDEO_BATCH_EVENT_QUEUE_URL",
+    "job_definition": "VIDEO_BATCH_JOB_DEFINITION",
+    "media_base_url": "MEDIA_BASE_URL",
+    "metrics_token": "METRICS_TOKEN",
+    "worker_exit_limit_s": "WORKER_EXIT_LIMIT_S",
+}
+"""Names that may also be settings of their own, as the environment variables of Batchreel's own site are."""
+
+
 @cache
 def bridge_settings() -> BridgeSettings:
     """Return the settings in force.
@@ -479,15 +505,13 @@ def bridge_settings() -> BridgeSettings:
     if unknown := sorted(set(overrides) - known):
         message = f"BATCHREEL has no setting named {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
         raise ImproperlyConfigured(message)
-    overrides.setdefault("job_queue", getattr(settings, "VIDEO_BATCH_JOB_QUEUE", ""))
-    overrides.setdefault("helper_queue", getattr(settings, "VIDEO_BATCH_HELPER_QUEUE", ""))
-    overrides.setdefault("on_demand_queue", getattr(settings, "VIDEO_BATCH_ON_DEMAND_QUEUE", ""))
-    overrides.setdefault("event_queue_url", getattr(settings, "VIDEO_BATCH_EVENT_QUEUE_URL", ""))
-    overrides.setdefault("job_definition", getattr(settings, "VIDEO_BATCH_JOB_DEFINITION", ""))
+    for name, outside in _OUTSIDE.items():
+        if hasattr(settings, outside):
+            overrides.setdefault(name, getattr(settings, outside))
     return BridgeSettings(**overrides)
 
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: object) -> None:
-    if setting == "BATCHREEL" or setting.startswith("VIDEO_BATCH_"):
+    if setting == "BATCHREEL" or setting in _OUTSIDE.values():
         bridge_settings.cache_clear()

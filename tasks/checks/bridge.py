@@ -67,6 +67,7 @@ _ABOVE_ZERO = (
     "helper_target_s",
     "push_timeout_s",
     "event_time_limit_s",
+    "worker_exit_limit_s",
 )
 _SEE = "See docs/reference/settings.md for every name, its unit and its default."
 
@@ -158,13 +159,13 @@ def _is_number(value: object, *, whole: bool = False, above_zero: bool = False) 
 def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
     if not conf.job_queue:
         yield Error(
-            "VIDEO_BATCH_JOB_QUEUE is not set, so no job can be submitted.",
+            "BATCHREEL has no job_queue and VIDEO_BATCH_JOB_QUEUE is not set, so no job can be submitted.",
             hint="Set it to the name or ARN of the AWS Batch job queue.",
             id="batchreel.E002",
         )
     if not conf.job_definition:
         yield Error(
-            "VIDEO_BATCH_JOB_DEFINITION is not set, so no job can be submitted.",
+            "BATCHREEL has no job_definition and VIDEO_BATCH_JOB_DEFINITION is not set, so no job can be submitted.",
             hint="Set it to the name of the job definition that `manage.py register_job_definition` registers.",
             id="batchreel.E003",
         )

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.conf import settings
 from django.core.files.storage import default_storage
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
 
+from ...conf import bridge_settings
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobState
 from ...models import Job
 from ...selectors.growing import ListedUnits, growing, listed_units, was_planned_again
@@ -148,7 +148,7 @@ def _published_text(published_key: str, key: str) -> bytes:
 def _packed(text: str, key: str) -> bytes:
     """Return the text, compressed, with the URLs from which a browser can read the media."""
     url_of: Callable[[str], str] | None = None
-    if getattr(settings, "MEDIA_BASE_URL", ""):
+    if bridge_settings().media_base_url:
         url_of = media_url
     elif default_bucket() is not None:
         url_of = presigned_url
