@@ -52,7 +52,7 @@ class VideoAdmin(PageActions):
     list_display = ("title_or_id", "status", "progress", "published", "created_at")
     search_fields = ("title", "id")
     actions = ("retry", "transcode_again", "cancel")
-    autocomplete_fields = ("owner",)
+    raw_id_fields = ("owner",)  # unlike autocomplete, it needs no admin of the user model
     fields = (
         "title",
         "owner",

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, router
 
 from ..conf import BridgeSettings, bridge_settings
+from ..models import Video
 from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
 from ..storage.timeouts import MAX_CALL_S
@@ -116,6 +118,14 @@ def _secret_key() -> Iterator[CheckMessage]:
 
 def _database() -> Iterator[CheckMessage]:
     yield from (Error(each.text, hint=each.hint, id=each.code) for each in check_database())
+    moved = {router.db_for_read(Video), router.db_for_write(Video)} - {DEFAULT_DB_ALIAS}
+    if moved:
+        yield Error(
+            f"A router of DATABASE_ROUTERS sends Batchreel's rows to the database {', '.join(sorted(moved))}, but its transactions"
+            f" and row locks are those of {DEFAULT_DB_ALIAS!r}.",
+            hint="Return None for the app label 'batchreel', and use other aliases for your own rows.",
+            id="batchreel.E033",
+        )
 
 
 def _signed_urls(conf: BridgeSettings) -> Iterator[CheckMessage]:
