@@ -38,6 +38,14 @@ class BridgeSettings:
     """Container image of the job definition. Nothing builds an image with the default's name: set
     your own, by digest in production."""
 
+    container_command: list[str] = field(default_factory=list)
+    """The container program in an image of the site's own, without its two arguments, which Batch adds.
+    If empty, `python -m` and the module `container` of this app."""
+
+    container_settings_module: str = "project.settings"
+    """DJANGO_SETTINGS_MODULE of containers. The default is that of Batchreel's own site, which its image
+    contains; a site with storages of its own puts the program into its own image and names its module."""
+
     job_role_arn: str = ""
     """IAM role of the program in the container, for the storage. If empty, there is none."""
 

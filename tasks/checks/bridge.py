@@ -154,6 +154,9 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
         elif kind == "dict[str, float]":
             good = isinstance(value, dict) and all(_is_number(limit, above_zero=True) for limit in value.values())
             wanted = "a dictionary of names and numbers above 0"
+        elif kind == "list[str]":
+            good = isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value)
+            wanted = "a list of strings"
         else:
             good, wanted = isinstance(value, dict), "a dictionary of names and values"
         if not good:

@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ..signals import deletion_requested
+from ..storage.aliases import source_field_storage
 from ..storage.keys import source_key
 
 
@@ -48,7 +49,7 @@ class Video(models.Model):
         help_text="The person who uploaded it. On the pages, only they and users who may view all videos see it.",
     )
     title = models.CharField(max_length=200, blank=True)
-    source = models.FileField(upload_to=source_key, max_length=500)
+    source = models.FileField(upload_to=source_key, storage=source_field_storage, max_length=500)
     source_complete = models.BooleanField(
         default=True, help_text="False while a direct upload to the storage is in progress."
     )

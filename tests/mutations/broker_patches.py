@@ -68,6 +68,22 @@ BROKER_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_WAKEUP}::test_wakeup_is_sent_when_the_result_backend_is_unavailable",),
     ),
     Patch(
+        name="a worker of the site's own tasks is ended after SIGTERM",
+        promise=7,
+        file="tasks/schedule/worker_exit.py",
+        old="    if set(instance.app.amqp.queues.consume_from) <= set(QUEUES):\n",
+        new="    if True:\n",
+        tests=("tests/unit/test_worker_exit.py",),
+    ),
+    Patch(
+        name="uploads are in the default storage although the site names another one",
+        promise=2,
+        file="tasks/storage/aliases.py",
+        old="        self._wrapped = _storage(SOURCES_ALIAS)\n",
+        new="        self._wrapped = _storage(PUBLISHED_ALIAS)\n",
+        tests=("tests/database/services/test_storages.py",),
+    ),
+    Patch(
         name="an unchecked certificate is accepted",
         promise=7,
         file="tasks/checks/broker.py",

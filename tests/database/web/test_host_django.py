@@ -15,6 +15,8 @@ from django.db import connection
 from django.test import AsyncClient, Client
 from django.urls import get_resolver, reverse, set_script_prefix
 
+from tasks.doctor.finding import Status
+from tasks.doctor.probes.database import check_database
 from tasks.models import Video
 from tests.factories import uploaded_video
 
@@ -82,6 +84,12 @@ def test_addresses_begin_with_the_prefix_when_the_site_is_below_one(client: Clie
 
 def test_page_is_shown_when_the_site_runs_under_asgi() -> None:
     assert async_to_sync(AsyncClient().get)(reverse("batchreel:list")).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_doctor_compares_the_clocks_when_the_site_has_no_time_zones(settings: Settings) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Seoul"
+    assert {each.part: each.status for each in check_database()}["clock"] is Status.OK
 
 
 def test_system_check_fails_when_a_router_moves_the_rows(settings: Settings) -> None:
