@@ -22,6 +22,3 @@ app.set_default()
 def clear_sessions() -> None:
     """Delete the expired sessions. Django leaves that to the site."""
     call_command("clearsessions")
-
-
-from project import worker_exit  # noqa: E402, F401 - connects a signal handler, and needs the settings

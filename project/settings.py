@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import environ
 
 from tasks.broker import redis_broker
-from tasks.schedule.ticks import PURGE, QUEUES, ROUTES, SUBMIT
+from tasks.schedule.ticks import PURGE, QUEUES
 from tasks.storage.bucket import client_config
 from tasks.storage.timeouts import CONTAINER_TIMEOUTS, SITE_TIMEOUTS
 
@@ -224,14 +224,13 @@ CELERY_BROKER_USE_SSL = broker.use_ssl
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
+# Batchreel's tasks have their own limits and acknowledgement (tasks/tasks.py); these are for the site's.
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_SOFT_TIME_LIMIT = 20
 CELERY_TASK_TIME_LIMIT = 25
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_TASK_DEFAULT_QUEUE = SUBMIT.queue
+CELERY_TASK_DEFAULT_QUEUE = PURGE.queue
 CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in QUEUES}
-CELERY_TASK_ROUTES = ROUTES
 CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -14,5 +14,8 @@ class BatchreelConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the receivers and register the system checks."""
+        """Connect the receivers, register the system checks, and remember the site's Celery application."""
         from . import checks, receivers  # noqa: F401, PLC0415 - both import models, which are loaded only now
+        from .broker.app import remember_app  # noqa: PLC0415 - Celery's settings may import this app's modules
+
+        remember_app()

@@ -35,14 +35,18 @@ class BridgeSettings:
     """Batch jobs whose names start with this and a dash are ours, and the reap tick may terminate
     them. Two sites that share a job queue need two prefixes."""
 
-    settings_module: str = ""
-    """Django's settings module in the containers. DJANGO_SETTINGS_MODULE of the process that registers the job
-    definition, unless BATCHREEL sets it: containers run the site's own code. Another one is for an image that
-    lacks it, such as Batchreel's own with `project.settings`."""
-
     image: str = "batchreel-container:latest"
     """Container image of the job definition. Nothing builds an image with the default's name: set
     your own, by digest in production."""
+
+    container_command: list[str] = field(default_factory=list)
+    """The container program in an image of the site's own, without its two arguments, which Batch adds.
+    If empty, `python -m` and the module `container` of this app."""
+
+    container_settings_module: str = ""
+    """Django's settings module in the containers. DJANGO_SETTINGS_MODULE of the process that registers the job
+    definition, unless BATCHREEL sets it: containers run the site's own code. Another one is for an image that
+    lacks it, such as Batchreel's own with `project.settings`."""
 
     job_role_arn: str = ""
     """IAM role of the program in the container, for the storage. If empty, there is none."""
@@ -518,6 +522,18 @@ class BridgeSettings:
 
     base_template: str = "batchreel/base.html"
     """Template that the pages extend. It needs the blocks `title`, `head` and `content`."""
+    # The site.
+    media_base_url: str = ""
+    """Base URL of published objects if browsers do not load them through this site: a CDN or public bucket
+    with the same root as the storage. MEDIA_BASE_URL, unless BATCHREEL sets it."""
+
+    metrics_token: str = ""
+    """Bearer token for Prometheus. If empty, there are no metrics over HTTP. METRICS_TOKEN, unless BATCHREEL
+    sets it."""
+
+    worker_exit_limit_s: float = 20
+    """Seconds after SIGTERM until a Celery worker of our queues exits, whatever hangs in it: before ECS or
+    systemd would kill it (30 s). WORKER_EXIT_LIMIT_S, unless BATCHREEL sets it."""
 
     # Wake-ups.
     broker_timeout_s: float = 1.0
@@ -548,6 +564,19 @@ class BridgeSettings:
         return tuple(dict.fromkeys(filter(None, (self.job_queue, self.helper_queue, self.on_demand_queue))))
 
 
+_OUTSIDE = {
+    "job_queue": "VIDEO_BATCH_JOB_QUEUE",
+    "helper_queue": "VIDEO_BATCH_HELPER_QUEUE",
+    "on_demand_queue": "VIDEO_BATCH_ON_DEMAND_QUEUE",
+    "event_queue_url": "VIDEO_BATCH_EVENT_QUEUE_URL",
+    "job_definition": "VIDEO_BATCH_JOB_DEFINITION",
+    "media_base_url": "MEDIA_BASE_URL",
+    "metrics_token": "METRICS_TOKEN",
+    "worker_exit_limit_s": "WORKER_EXIT_LIMIT_S",
+}
+"""Names that may also be settings of their own, as the environment variables of Batchreel's own site are."""
+
+
 @cache
 def bridge_settings() -> BridgeSettings:
     """Return the settings in force.
@@ -559,16 +588,14 @@ def bridge_settings() -> BridgeSettings:
     if unknown := sorted(set(overrides) - known):
         message = f"BATCHREEL has no setting named {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
         raise ImproperlyConfigured(message)
-    overrides.setdefault("settings_module", os.environ.get("DJANGO_SETTINGS_MODULE", ""))
-    overrides.setdefault("job_queue", getattr(settings, "VIDEO_BATCH_JOB_QUEUE", ""))
-    overrides.setdefault("helper_queue", getattr(settings, "VIDEO_BATCH_HELPER_QUEUE", ""))
-    overrides.setdefault("on_demand_queue", getattr(settings, "VIDEO_BATCH_ON_DEMAND_QUEUE", ""))
-    overrides.setdefault("event_queue_url", getattr(settings, "VIDEO_BATCH_EVENT_QUEUE_URL", ""))
-    overrides.setdefault("job_definition", getattr(settings, "VIDEO_BATCH_JOB_DEFINITION", ""))
+    overrides.setdefault("container_settings_module", os.environ.get("DJANGO_SETTINGS_MODULE", ""))
+    for name, outside in _OUTSIDE.items():
+        if hasattr(settings, outside):
+            overrides.setdefault(name, getattr(settings, outside))
     return BridgeSettings(**overrides)
 
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: object) -> None:
-    if setting == "BATCHREEL" or setting.startswith("VIDEO_BATCH_"):
+    if setting == "BATCHREEL" or setting in _OUTSIDE.values():
         bridge_settings.cache_clear()

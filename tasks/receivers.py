@@ -12,12 +12,14 @@ import uuid
 from typing import Any
 
 from celery.signals import beat_init
+from django.apps import apps
 from django.db import DatabaseError
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
 from .database_role import renew_grants
 from .models import Video
+from .schedule import worker_exit  # noqa: F401 - connects its own receivers
 from .services.requests.delete import delete_video
 from .services.requests.request import request_automatically
 from .signals import deletion_requested, upload_completed
@@ -60,11 +62,13 @@ def _migrated(*, app_config: Any, plan: list[tuple[Any, bool]] | None = None, **
 
 @beat_init.connect
 def _beat_starts(**_: Any) -> None:
-    """Write the beat entries with the current periods.
+    """Write the beat entries with the current periods, if the site has django-celery-beat.
 
     Periods are settings. If beat sent ticks with another period than the workers expect, every
     series of ticks would seem to have gaps.
     """
+    if not apps.is_installed("django_celery_beat"):
+        return
     from .schedule.sync import sync_entries  # noqa: PLC0415 - only beat needs it on start
 
     try:

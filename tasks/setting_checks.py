@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import FileSystemStorage
 
 from .conf import bridge_settings
+from .storage.aliases import storages_by_name
 from .transcode import EncodeError, check_packages
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def check_storage() -> Iterator[SettingProblem]:
     The program does not run this: the folder may be missing on one machine only, so an attempt that finds
     no source there fails as for a broken disk.
     """
-    storage = storages["default"]
-    if isinstance(storage, FileSystemStorage) and not Path(storage.location).is_dir():
+    folders = [storage for storage in storages_by_name().values() if isinstance(storage, FileSystemStorage)]
+    if not all(Path(storage.location).is_dir() for storage in folders):
         text = "STORAGE_BUCKET is not set and MEDIA_ROOT does not exist, so no source could be fetched."
         fix = "Set STORAGE_BUCKET to the bucket that contains the uploads, or mount the folder that does."
         yield SettingProblem("batchreel.E009", text, fix)

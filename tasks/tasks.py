@@ -3,15 +3,19 @@
 Each calls services with the port to AWS Batch, takes no arguments, and may run concurrently. They
 take seconds, because all media work happens in containers. The periodic tasks are the rows of
 `schedule.ticks`.
+
+Whatever protects them is an option of the task itself (docs/adr/0045): the site's own tasks may have
+other limits, acknowledgements, results and routes in the same Celery application.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
-from celery import shared_task
+from celery import Task, shared_task
 
 from .batch.aws import aws_batch
 from .batch.machines import aws_machines
@@ -19,7 +23,21 @@ from .conf import bridge_settings
 from .metrics.counters import record_calls
 from .metrics.log_line import log_metrics
 from .metrics.tally import tally_ended
-from .schedule.ticks import COST, DELIVER, METRICS, OBSERVE, PURGE, REAP, RESCUE, SUBMIT, WAKEUP_TASK, Tick
+from .schedule.ticks import (
+    COST,
+    DELIVER,
+    METRICS,
+    OBSERVE,
+    PURGE,
+    REAP,
+    RESCUE,
+    SOFT_TIME_LIMIT_S,
+    SUBMIT,
+    TIME_LIMIT_S,
+    WAKEUP_EXPIRY_S,
+    WAKEUP_TASK,
+    Tick,
+)
 from .services.costs.ended import work_out_costs
 from .services.delivery.run import deliver
 from .services.removal.purge import purge
@@ -36,6 +54,41 @@ from .services.ticks.resume import resume_idle
 from .services.ticks.submit import submit_due
 
 
+class BridgeTask(Task[[], None]):
+    """A task that holds our promises whatever the settings of the site's Celery application are.
+
+    Its sender names its queue, so the site needs no routes for it. Without arguments, its messages
+    need no particular serializer, so they use the site's.
+    """
+
+    acks_late = True
+    """The message of a killed worker is delivered again. Every task may run twice."""
+
+    reject_on_worker_lost = False
+    """A message that kills its process is not delivered again at once, which would never end. The next
+    tick does the work."""
+
+    acks_on_failure_or_timeout = True
+    ignore_result = True
+    """The results are rows, so nothing waits for a result backend."""
+
+    store_errors_even_if_ignored = False
+    max_retries = 0
+    soft_time_limit = SOFT_TIME_LIMIT_S
+    time_limit = TIME_LIMIT_S
+
+
+class TickTask(BridgeTask):
+    """The Celery task of a tick."""
+
+    definition: Tick
+
+    @property
+    def expires(self) -> int:  # type: ignore[override]  # a setting, which is read when the tick is sent
+        """Seconds after which its message is dropped: one period, so that ticks do not pile up without a worker."""
+        return math.ceil(self.definition.period_s(bridge_settings()))
+
+
 def tick(definition: Tick) -> Callable[[Callable[[TickLease], None]], Any]:
     """Register the function as the Celery task of this tick.
 
@@ -43,7 +96,7 @@ def tick(definition: Tick) -> Callable[[Callable[[TickLease], None]], Any]:
     """
 
     def register(body: Callable[[TickLease], None]) -> Any:
-        @shared_task(name=definition.task)
+        @shared_task(base=TickTask, name=definition.task, definition=definition)
         @functools.wraps(body)
         def run() -> None:
             try:
@@ -56,7 +109,7 @@ def tick(definition: Tick) -> Callable[[Callable[[TickLease], None]], Any]:
     return register
 
 
-@shared_task(name=WAKEUP_TASK)
+@shared_task(base=BridgeTask, name=WAKEUP_TASK, expires=WAKEUP_EXPIRY_S)
 def wake() -> None:
     """Submit what is due now, instead of at the next tick."""
     try:

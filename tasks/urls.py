@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.urls import path
 
 from .tracing import traced
@@ -38,3 +39,8 @@ urlpatterns = [
     path("media/<path:key>", media.media, name="media"),
     path("metrics", metrics.metrics, name="metrics"),
 ]
+
+# Views call the bucket and send wake-ups, which must not happen inside a transaction. Services open
+# their own, so ATOMIC_REQUESTS of a site does not apply here.
+for pattern in urlpatterns:
+    transaction.non_atomic_requests(pattern.callback)

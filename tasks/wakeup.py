@@ -14,12 +14,13 @@ import logging
 import threading
 import time
 
-from celery import current_app
 from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 
+from .broker.app import celery_app
+from .broker.client import broker_connection
 from .conf import bridge_settings
-from .schedule.ticks import WAKEUP_TASK
+from .schedule.ticks import SUBMIT, WAKEUP_EXPIRY_S, WAKEUP_TASK
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +70,13 @@ def send_wakeup() -> None:
     connection's health check ten times, each with the full timeout; measured: 20 s and more with a
     Redis that accepts everything and never answers). So the message is sent in its own thread,
     and the wait for this thread is bounded. See findings/celery-send-task-outlasts-socket-timeouts.sh.
+
+    Does nothing with `task_always_eager`, the setting of tests without a broker: the task would run
+    here, and call AWS.
     """
     if not circuit_breaker.is_closed():
+        return
+    if celery_app().conf.task_always_eager:
         return
     sending = threading.Thread(target=_send, name="wakeup", daemon=True)
     try:
@@ -84,8 +90,21 @@ def send_wakeup() -> None:
 
 
 def _send() -> None:
+    """Send the message over a connection of its own.
+
+    The site's pool of producers has the time limits of the site, and its result backend may be asked
+    before a message is sent.
+    """
     try:
-        current_app.send_task(WAKEUP_TASK, expires=60)
+        with broker_connection(timeout_s=bridge_settings().broker_timeout_s) as connection:
+            celery_app().send_task(
+                WAKEUP_TASK,
+                connection=connection,
+                queue=SUBMIT.queue,
+                expires=WAKEUP_EXPIRY_S,
+                ignore_result=True,
+                retry=False,
+            )
     except (OperationalError, OSError) as error:
         # If no sentinel names a master, redis-py appends every option of every connection.
         _give_up(str(error).partition(" : <redis")[0])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from pytest_django import Settings
+    import pytest
 
 BOUND_S = 2.5
 """Maximum time that one request waits for Redis in total: promise 7."""
@@ -41,11 +41,13 @@ def send_wakeups_to(url: str, **options: str) -> Iterator[None]:
         _set_broker(before)
 
 
-def set_broker(settings: Settings, broker: RedisBroker) -> None:
-    """Set Django's settings of the broker, which the doctor and the system checks read."""
-    settings.CELERY_BROKER_URL, settings.CELERY_BROKER_USE_SSL = broker.url, broker.use_ssl
-    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**options, **broker.transport_options}
+def set_broker(monkeypatch: pytest.MonkeyPatch, broker: RedisBroker) -> None:
+    """Set the broker of the Celery application for a test of the doctor, the system checks or the metrics."""
+    conf = celery_app.conf
+    monkeypatch.setitem(conf, "broker_url", broker.url)
+    monkeypatch.setitem(conf, "broker_use_ssl", broker.use_ssl)
+    options = {**conf.broker_transport_options, **broker.transport_options}
+    monkeypatch.setitem(conf, "broker_transport_options", options)
 
 
 def finish_wakeups() -> None:
@@ -77,6 +79,4 @@ def assert_no_wait_for_redis(
 def _set_broker(broker: RedisBroker) -> None:
     conf = celery_app.conf
     conf.broker_url, conf.broker_use_ssl, conf.broker_transport_options = broker
-    celery_app._pool = None  # type: ignore[attr-defined]
-    celery_app.amqp._producer_pool = None  # type: ignore[attr-defined]
     assert conf.broker_write_url == broker.url

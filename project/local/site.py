@@ -14,7 +14,15 @@ from project.local.servers.server import Service
 WEB_PORT = 8000
 """Port of the web pages under `scripts/dev`, unless another program uses it."""
 
-CELERY_WORKER = ("worker", "-Q", "submit,observe,maintain", "--concurrency", "2", "--loglevel", "INFO")
+CELERY_WORKER = (
+    "worker",
+    "-Q",
+    "batchreel.submit,batchreel.observe,batchreel.maintain",
+    "--concurrency",
+    "2",
+    "--loglevel",
+    "INFO",
+)
 CELERY_BEAT = ("beat", "--loglevel", "INFO")
 
 

@@ -31,7 +31,7 @@ _FILLED_BY_TERRAFORM: dict[str, Any] = {
         "memory_mib",
         "attempt_timeout_s",
     )
-} | {"job_name_prefix": "${name}", "settings_module": "project.settings"}
+} | {"job_name_prefix": "${name}", "container_settings_module": "project.settings"}
 
 
 def template() -> str:

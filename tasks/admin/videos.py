@@ -53,7 +53,7 @@ class VideoAdmin(PageActions):
     list_filter = ("visibility",)
     search_fields = ("title", "id")
     actions = ("retry", "transcode_again", "cancel", "revoke_share_links")
-    autocomplete_fields = ("owner",)
+    raw_id_fields = ("owner",)  # unlike autocomplete, it needs no admin of the user model
     fields = (
         "title",
         "owner",

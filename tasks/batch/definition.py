@@ -12,8 +12,14 @@ from ..conf import BridgeSettings
 _APP = __package__.partition(".")[0]
 """Import name of the app: `tasks` in this repository, `batchreel` in an installed package."""
 
-COMMAND = ("python", "-m", f"{_APP}.container", "Ref::job_id", "Ref::attempt")
-"""Command that Batch runs in the container. `Ref::` names refer to SubmitJob's parameters."""
+OWN_SETTINGS_MODULE = "project.settings"
+"""Settings module of Batchreel's own site, which its image contains."""
+
+PROGRAM = ("python", "-m", f"{_APP}.container")
+"""The container program, unless the site's image starts it otherwise (`container_command`)."""
+
+PARAMETERS = ("Ref::job_id", "Ref::attempt")
+"""The program's arguments. `Ref::` names refer to SubmitJob's parameters."""
 
 SCRATCH_DIR = "/scratch"
 """The directory that worker_image/Dockerfile lets the program write to: sources, and segments until they are stored."""
@@ -45,9 +51,13 @@ def render(conf: BridgeSettings, *, region: str) -> dict[str, Any]:
     """
     container: dict[str, Any] = {
         "image": conf.image,
-        "command": list(COMMAND),
+        "command": [*(conf.container_command or PROGRAM), *PARAMETERS],
         "environment": [
-            *([{"name": "DJANGO_SETTINGS_MODULE", "value": conf.settings_module}] if conf.settings_module else []),
+            *(
+                [{"name": "DJANGO_SETTINGS_MODULE", "value": module}]
+                if (module := conf.container_settings_module)
+                else []
+            ),
             {"name": "LOG_FORMAT", "value": "json"},
         ],
         "secrets": [{"name": name, "valueFrom": arn} for name, arn in sorted(conf.secrets.items())],

@@ -1,4 +1,4 @@
-"""A Redis client made by kombu from Celery's settings, so TLS and Sentinel work as in web, worker and beat."""
+"""Connections to the broker of the site's Celery application, with our own time limits."""
 
 from __future__ import annotations
 
@@ -6,19 +6,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.conf import settings
 from kombu import Connection
+
+from .app import celery_app
+
+REDIS_TRANSPORTS = frozenset({"redis", "rediss", "sentinel"})
+"""Names of kombu's transports for Redis. The bridge is tested with no other broker."""
 
 
 def broker_connection(*, timeout_s: float) -> Connection:
-    """Return a kombu connection with this time limit to connect, and for each response. It connects to nothing yet."""
-    options = {
-        **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
-    }
-    use_ssl = getattr(settings, "CELERY_BROKER_USE_SSL", False)
-    return Connection(settings.CELERY_BROKER_URL, ssl=use_ssl, transport_options=options)
+    """Return a kombu connection with this time limit to connect, and for each response of Redis.
+
+    It has the URL, TLS and all other options of the site's application, but not its time limits. It
+    connects to nothing yet. Raises what kombu does for settings that it cannot use.
+    """
+    connection: Connection = celery_app().connection_for_write(connect_timeout=timeout_s)
+    if uses_redis(connection):
+        limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+        connection.transport_options = {**(connection.transport_options or {}), **limits}
+    return connection
+
+
+def uses_redis(connection: Connection) -> bool:
+    """Return True if the connection leads to Redis, directly or through Sentinel."""
+    return connection.transport_cls in REDIS_TRANSPORTS
 
 
 @contextmanager

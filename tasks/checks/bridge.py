@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, router
 
 from ..conf import BridgeSettings, bridge_settings
+from ..models import Video
 from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
 from ..storage.timeouts import MAX_CALL_S
@@ -38,8 +40,8 @@ MAX_SIGNED_URL_TTL_S = 7 * 86400
 """Maximum validity of a presigned URL: seven days with Signature Version 4 (Amazon S3, "Sharing
 objects with presigned URLs")."""
 
-_ENTRY = re.compile(r"[^\s,;]+")
-"""Of a list: a semicolon in a source of a CSP directive would begin another directive."""
+
+_SOURCE = re.compile(r"[^\s,;]+")
 
 _ABOVE_ZERO = (
     "share_link_max_days",
@@ -81,6 +83,7 @@ _ABOVE_ZERO = (
     "webhook_connections",
     "webhook_connections_per_endpoint",
     "webhook_disable_after_s",
+    "worker_exit_limit_s",
 )
 _SEE = "See docs/reference/settings.md for every name, its unit and its default."
 
@@ -130,6 +133,14 @@ def _secret_key() -> Iterator[CheckMessage]:
 
 def _database() -> Iterator[CheckMessage]:
     yield from (Error(each.text, hint=each.hint, id=each.code) for each in check_database())
+    moved = {router.db_for_read(Video), router.db_for_write(Video)} - {DEFAULT_DB_ALIAS}
+    if moved:
+        yield Error(
+            f"A router of DATABASE_ROUTERS sends Batchreel's rows to the database {', '.join(sorted(moved))}, but its transactions"
+            f" and row locks are those of {DEFAULT_DB_ALIAS!r}.",
+            hint="Return None for the app label 'batchreel', and use other aliases for your own rows.",
+            id="batchreel.E033",
+        )
 
 
 def _signed_urls(conf: BridgeSettings) -> Iterator[CheckMessage]:
@@ -159,15 +170,17 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
             good = isinstance(value, dict) and all(_is_number(limit, above_zero=True) for limit in value.values())
             wanted = "a dictionary of names and numbers above 0"
         elif kind == "list[str]":
-            good = isinstance(value, list) and all(
-                isinstance(entry, str) and _ENTRY.fullmatch(entry) for entry in value
-            )
-            wanted = "a list of texts without spaces, commas or semicolons"
+            good = isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value)
+            wanted = "a list of strings"
+            if good and each.name == "frame_ancestors":
+                # A semicolon would begin another directive of the policy.
+                good, wanted = (
+                    all(map(_SOURCE.fullmatch, value)),
+                    "a list of sources without spaces, commas or semicolons",
+                )
         elif kind == "list[int]":
-            good, wanted = (
-                isinstance(value, list) and all(_is_number(entry, whole=True) for entry in value),
-                "a list of whole numbers",
-            )
+            good = isinstance(value, list) and all(_is_number(entry, whole=True) for entry in value)
+            wanted = "a list of whole numbers"
         else:
             good, wanted = isinstance(value, dict), "a dictionary of names and values"
         if not good:
@@ -183,13 +196,13 @@ def _is_number(value: object, *, whole: bool = False, above_zero: bool = False) 
 def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
     if not conf.job_queue:
         yield Error(
-            "VIDEO_BATCH_JOB_QUEUE is not set, so no job can be submitted.",
+            "BATCHREEL has no job_queue and VIDEO_BATCH_JOB_QUEUE is not set, so no job can be submitted.",
             hint="Set it to the name or ARN of the AWS Batch job queue.",
             id="batchreel.E002",
         )
     if not conf.job_definition:
         yield Error(
-            "VIDEO_BATCH_JOB_DEFINITION is not set, so no job can be submitted.",
+            "BATCHREEL has no job_definition and VIDEO_BATCH_JOB_DEFINITION is not set, so no job can be submitted.",
             hint="Set it to the name of the job definition that `manage.py register_job_definition` registers.",
             id="batchreel.E003",
         )

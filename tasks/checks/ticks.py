@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from ..batch.port import CONNECT_TIMEOUT_S, MAX_READ_S, SUBMIT_TIMEOUT_S
 from ..conf import BridgeSettings
-from ..schedule.ticks import TICKS
+from ..schedule.ticks import SOFT_TIME_LIMIT_S, TICKS, TIME_LIMIT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,46 +37,43 @@ def _periods(conf: BridgeSettings) -> Iterator[CheckMessage]:
 
 
 def _time_limits(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    soft_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
     for name in ("observe_time_limit_s", "rescue_api_time_limit_s", "reap_time_limit_s"):
-        if soft_s and getattr(conf, name) + MAX_READ_S > soft_s:
+        if getattr(conf, name) + MAX_READ_S > SOFT_TIME_LIMIT_S:
             yield Error(
                 f"{name} ({getattr(conf, name):g}) plus one call to AWS Batch ({MAX_READ_S} s) is more than"
-                f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a tick could be stopped during a call.",
+                f" the soft time limit of ticks ({SOFT_TIME_LIMIT_S} s), so a tick could be stopped during a call.",
                 hint=f"Lower {name} in BATCHREEL.",
                 id="batchreel.E046",
             )
-    if soft_s and conf.cost_time_limit_s + MAX_READ_S > soft_s:
+    if conf.cost_time_limit_s + MAX_READ_S > SOFT_TIME_LIMIT_S:
         yield Error(
             f"cost_time_limit_s ({conf.cost_time_limit_s:g}) plus one call to AWS ({MAX_READ_S} s) is more than"
-            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a cost tick could be stopped during a call.",
+            f" the soft time limit of ticks ({SOFT_TIME_LIMIT_S} s), so a cost tick could be stopped during a call.",
             hint="Lower cost_time_limit_s in BATCHREEL.",
             id="batchreel.E064",
         )
-    if soft_s and PURGED_KINDS * conf.purge_time_limit_s >= soft_s:
+    if PURGED_KINDS * conf.purge_time_limit_s >= SOFT_TIME_LIMIT_S:
         yield Error(
             f"purge_time_limit_s ({conf.purge_time_limit_s:g}) for each of {PURGED_KINDS} kinds of row is not less than"
-            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so a purge tick could be stopped before it ends.",
+            f" the soft time limit of ticks ({SOFT_TIME_LIMIT_S} s), so a purge tick could be stopped before it ends.",
             hint="Lower purge_time_limit_s in BATCHREEL.",
             id="batchreel.E047",
         )
-    limit_s = getattr(settings, "CELERY_TASK_TIME_LIMIT", None)
-    if limit_s and conf.tick_lease_s < limit_s:
+    if conf.tick_lease_s < TIME_LIMIT_S:
         yield Error(
-            f"tick_lease_s ({conf.tick_lease_s:g}) is less than CELERY_TASK_TIME_LIMIT ({limit_s:g}),"
+            f"tick_lease_s ({conf.tick_lease_s:g}) is less than the time limit of ticks ({TIME_LIMIT_S} s),"
             " so two ticks could run at the same time.",
-            hint=f"Set tick_lease_s in BATCHREEL to {limit_s:g} or more.",
+            hint=f"Set tick_lease_s in BATCHREEL to {TIME_LIMIT_S} or more.",
             id="batchreel.E012",
         )
 
 
 def _submitting(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    limit_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
     call_s = CONNECT_TIMEOUT_S + SUBMIT_TIMEOUT_S
-    if limit_s and conf.submit_time_limit_s + call_s > limit_s:
+    if conf.submit_time_limit_s + call_s > SOFT_TIME_LIMIT_S:
         yield Error(
             f"submit_time_limit_s ({conf.submit_time_limit_s:g}) plus one SubmitJob call ({call_s:g} s) is more than"
-            f" CELERY_TASK_SOFT_TIME_LIMIT ({limit_s:g}), so a submit tick could be stopped during a call.",
+            f" the soft time limit of ticks ({SOFT_TIME_LIMIT_S} s), so a submit tick could be stopped during a call.",
             hint="Lower submit_time_limit_s in BATCHREEL.",
             id="batchreel.E018",
         )

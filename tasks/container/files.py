@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from django.core.files import File
-from django.core.files.storage import default_storage
 
 from ..conf import bridge_settings
-from ..storage.bucket import BucketError, RetryDeadline, bucket_errors, default_bucket
+from ..storage.aliases import published_bucket, published_storage
+from ..storage.bucket import BucketError, RetryDeadline, bucket_errors
 from ..transcode import StoppedError
 
 BLOCK_BYTES = 1024 * 1024
@@ -79,11 +79,11 @@ def store_file(path: Path, key: str, *, progress: Callable[[int], None], stop: t
 def _save(path: Path, key: str, *, progress: Callable[[int], None], stop: threading.Event) -> str:
     with path.open("rb") as file, bucket_errors():
         watched = File(_Watched(file, progress, stop), name=path.name)  # type: ignore[arg-type] # duck-typed file
-        return default_storage.save(key, watched)
+        return published_storage.save(key, watched)
 
 
 def _is_stored(key: str, size_bytes: int, deadline: RetryDeadline) -> bool:
-    return with_retries(lambda: default_storage.exists(key) and default_storage.size(key) == size_bytes, deadline)
+    return with_retries(lambda: published_storage.exists(key) and published_storage.size(key) == size_bytes, deadline)
 
 
 def with_retries(call: Callable[[], Result], deadline: RetryDeadline) -> Result:
@@ -111,12 +111,12 @@ def read_object(key: str, *, stop: threading.Event) -> Iterator[bytes]:
 
     Raises FileNotFoundError, StoppedError or any error of the storage.
     """
-    if bucket := default_bucket():
+    if bucket := published_bucket():
         # django-storages would first download the whole file to a temporary file: no progress, no
         # stop, and twice the disk space.
         yield from bucket.read(key, block_bytes=BLOCK_BYTES, deadline=retry_deadline(stop))
         return
-    with default_storage.open(key, "rb") as file:
+    with published_storage.open(key, "rb") as file:
         yield from file.chunks(BLOCK_BYTES)
 
 

@@ -12,13 +12,12 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from django.core.files.storage import default_storage
-
 from ..batch.control import error_line, submit_command, suggested_fix
 from ..batch.errors import BatchDeniedError, BatchError
 from ..batch.logs import log_tail
 from ..conf import bridge_settings
 from ..lifecycle.observation import FINAL_STATUSES, BatchStatus
+from ..storage.aliases import published_storage
 from ..storage.keys import CONTAINER_DOCTOR_FOLDER
 from .finding import Finding, Status, failed, ok, unknown
 
@@ -133,5 +132,5 @@ def _end(batch: BatchPort, batch_job_id: str) -> Iterator[Finding]:
         return
     finally:
         with suppress(OSError):
-            for name in default_storage.listdir(CONTAINER_DOCTOR_FOLDER)[1]:
-                default_storage.delete(f"{CONTAINER_DOCTOR_FOLDER}/{name}")
+            for name in published_storage.listdir(CONTAINER_DOCTOR_FOLDER)[1]:
+                published_storage.delete(f"{CONTAINER_DOCTOR_FOLDER}/{name}")

@@ -6,7 +6,7 @@ import logging
 
 from redis import RedisError
 
-from ..broker.client import broker_connection, redis_client
+from ..broker.client import broker_connection, redis_client, uses_redis
 from ..schedule.ticks import QUEUES
 from .definitions import BROKER_MESSAGES, BROKER_UP, Labels
 from .readings import Readings
@@ -18,9 +18,17 @@ _TIMEOUT_S = 1.0
 
 
 def read_broker() -> Readings:
-    """Return the length of each queue. If Redis cannot be reached, only that it is not up."""
+    """Return the length of each queue. If Redis cannot be reached, only that it is not up.
+
+    Of another broker only whether it is up: its messages cannot be counted.
+    """
     try:
-        with redis_client(broker_connection(timeout_s=_TIMEOUT_S)) as client:
+        connection = broker_connection(timeout_s=_TIMEOUT_S)
+        if not uses_redis(connection):
+            with connection:
+                connection.ensure_connection(max_retries=1, timeout=int(_TIMEOUT_S))
+            return {BROKER_UP: {(): 1.0}}
+        with redis_client(connection) as client:
             lengths: dict[Labels, float] = {(queue,): float(client.llen(queue)) for queue in QUEUES}
     except (RedisError, OSError):
         return {BROKER_UP: {(): 0.0}}

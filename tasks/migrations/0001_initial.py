@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
+from ..storage.aliases import source_field_storage
 from ..storage.keys import source_key
 
 
@@ -158,7 +159,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('title', models.CharField(blank=True, max_length=200)),
                 ('visibility', models.CharField(choices=[('private', 'Private: people with a permission or a share link'), ('signed-in', 'Everyone who is signed in'), ('link', 'Everyone who has the address, without signing in')], db_default='private', default='private', help_text='Who may watch it, next to its owner and people with a permission.', max_length=12)),
-                ('source', models.FileField(max_length=500, upload_to=source_key)),
+                ('source', models.FileField(max_length=500, storage=source_field_storage, upload_to=source_key)),
                 ('source_complete', models.BooleanField(default=True, help_text='False while a direct upload to the storage is in progress.')),
                 ('source_bytes', models.PositiveBigIntegerField(blank=True, editable=False, help_text='Size of a file that was uploaded on the pages.', null=True)),
                 ('requested_source', models.CharField(blank=True, db_default='', editable=False, help_text='The source for which a job was last requested.', max_length=500)),

@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ..signals import deletion_requested
+from ..storage.aliases import source_field_storage
 from ..storage.keys import source_key
 
 
@@ -63,7 +64,7 @@ class Video(models.Model):
         db_default=Visibility.PRIVATE,
         help_text="Who may watch it, next to its owner and people with a permission.",
     )
-    source = models.FileField(upload_to=source_key, max_length=500)
+    source = models.FileField(upload_to=source_key, storage=source_field_storage, max_length=500)
     source_complete = models.BooleanField(
         default=True, help_text="False while a direct upload to the storage is in progress."
     )

@@ -1,12 +1,16 @@
 """The ticks: one row for each periodic task.
 
-Celery task, queue, route, beat entry, system checks and docs follow from this table. To add a tick:
+Celery task, queue, beat entry, system checks and docs follow from this table. To add a tick:
 a row here, its period in `conf.BridgeSettings`, and a function under `@tick` in `tasks.py`.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from ..conf import BridgeSettings
 
@@ -15,6 +19,16 @@ TASK_PREFIX = "batchreel."
 
 ENTRY_PREFIX = "batchreel: "
 """Names of beat entries begin with this. Other entries belong to the site and are never touched."""
+
+SOFT_TIME_LIMIT_S = 20
+"""Seconds after which Celery interrupts a task of ours. Calls to AWS and to the database end before."""
+
+TIME_LIMIT_S = 25
+"""Seconds after which Celery kills a task of ours: less than the 30 s between SIGTERM and SIGKILL on ECS,
+Kubernetes and Heroku by default."""
+
+WAKEUP_EXPIRY_S = 60
+"""Seconds after which a wake-up that no worker has fetched is dropped: four submit ticks came before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,52 +58,52 @@ class Tick:
 
 SUBMIT = Tick(
     name="submit",
-    queue="submit",
+    queue="batchreel.submit",
     period_setting="submit_tick_s",
     purpose="Create jobs for complete videos that have none, and submit the jobs that are due.",
 )
 OBSERVE = Tick(
     name="observe",
-    queue="observe",
+    queue="batchreel.observe",
     period_setting="observe_tick_s",
     purpose="Ask DescribeJobs for the status of attempts.",
 )
 RESCUE = Tick(
     name="rescue",
-    queue="observe",
+    queue="batchreel.observe",
     period_setting="rescue_tick_s",
     purpose="Replace containers that send no heartbeat or make no progress.",
 )
 REAP = Tick(
     name="reap",
-    queue="maintain",
+    queue="batchreel.maintain",
     period_setting="reap_tick_s",
     purpose="Terminate Batch jobs whose attempts have ended, and orphans.",
 )
 PURGE = Tick(
     name="purge",
-    queue="maintain",
+    queue="batchreel.maintain",
     period_setting="purge_tick_s",
     purpose="Remove deleted videos, superseded publications, and what ended jobs no longer need.",
 )
 
 METRICS = Tick(
     name="metrics",
-    queue="maintain",
+    queue="batchreel.maintain",
     period_setting="metrics_tick_s",
     purpose="Add what has ended to the counters, and log the metrics.",
 )
 
 COST = Tick(
     name="cost",
-    queue="maintain",
+    queue="batchreel.maintain",
     period_setting="cost_tick_s",
     purpose="Work out what attempts that have ended cost.",
 )
 
 DELIVER = Tick(
     name="deliver",
-    queue="maintain",
+    queue="batchreel.maintain",
     period_setting="deliver_tick_s",
     purpose="Deliver the events of the outbox: signals, webhooks and mail.",
 )
@@ -99,8 +113,21 @@ TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE, METRICS, COST, DELIVER)
 WAKEUP_TASK = f"{TASK_PREFIX}wake"
 """The Celery task that a wake-up message runs: submit what is due now, instead of at the next tick."""
 
-ROUTES = {WAKEUP_TASK: {"queue": SUBMIT.queue}, **{tick.task: {"queue": tick.queue} for tick in TICKS}}
-"""Celery's `task_routes`."""
-
 QUEUES = tuple(dict.fromkeys(tick.queue for tick in TICKS))
-"""Every queue that a Celery worker has to consume."""
+"""Every queue that a Celery worker has to consume. Only tasks of ours are in them."""
+
+
+def beat_schedule(batchreel: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """Return the entries of the ticks for CELERY_BEAT_SCHEDULE: name -> entry.
+
+    Only for a site whose beat does not use django-celery-beat's DatabaseScheduler, which has them as
+    rows. `batchreel` is the site's BATCHREEL, which may set other periods; Django's settings cannot be
+    read yet where this is called.
+    """
+    defaults = BridgeSettings()
+    entries: dict[str, dict[str, Any]] = {}
+    for tick in TICKS:
+        period_s: float = (batchreel or {}).get(tick.period_setting, tick.period_s(defaults))
+        options = {"queue": tick.queue, "expires": math.ceil(period_s)}
+        entries[tick.entry] = {"task": tick.task, "schedule": timedelta(seconds=period_s), "options": options}
+    return entries

@@ -1,4 +1,4 @@
-"""Access to the bucket of Django's default storage: multipart uploads, presigned URLs, reads.
+"""Access to the bucket of one of Django's storages: multipart uploads, presigned URLs, reads.
 
 Django's storage API does not have these. The module uses the S3 client that django-storages
 created, so S3, R2 and others need no settings besides the storage's own.
@@ -18,7 +18,7 @@ from typing import Any, Literal
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from django.core.files.storage import default_storage
+from django.core.files.storage import Storage
 
 from ..conf import bridge_settings
 from .parts import Part, StoredObject
@@ -313,6 +313,6 @@ def bucket_errors() -> Iterator[None]:
         raise BucketError(str(error)) from error
 
 
-def default_bucket() -> Bucket | None:
-    """Return the bucket of the default storage, or None if that is not a bucket, such as a folder on a laptop."""
-    return Bucket(default_storage) if hasattr(default_storage, "bucket_name") else None
+def bucket_of(storage: Storage) -> Bucket | None:
+    """Return the bucket of the storage, or None if it is not a bucket, such as a folder on a laptop."""
+    return Bucket(storage) if hasattr(storage, "bucket_name") else None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
-from django.core.files.storage import default_storage
+from django.core.files.storage import Storage
 
-from .bucket import Bucket, default_bucket
+from .aliases import storage_of, storages_by_name
+from .bucket import Bucket, bucket_of
 
 
 def remove_folders(
@@ -21,15 +22,19 @@ def remove_folders(
     Objects and folders that do not exist are not an error. `before_call` is called before each call that
     deletes; if it raises, the remaining objects stay, and another call of this function continues.
     """
-    bucket = default_bucket()
-    if bucket is None:
-        for folder in folders:
-            _empty(folder, keep, before_call)
-        for name in names:
+    found = list(storages_by_name().values())
+    for storage in found:
+        has_all = len(found) == 1
+        here = [folder for folder in folders if has_all or storage_of(folder) is storage]
+        named = [name for name in names if has_all or storage_of(name) is storage]
+        if bucket := bucket_of(storage):
+            bucket.delete_objects(_full_keys(bucket, here, named, keep), before_call=before_call)
+            continue
+        for folder in here:
+            _empty(storage, folder, keep, before_call)
+        for name in named:
             before_call()
-            default_storage.delete(name)
-        return
-    bucket.delete_objects(_full_keys(bucket, folders, names, keep), before_call=before_call)
+            storage.delete(name)
 
 
 def _full_keys(
@@ -41,22 +46,22 @@ def _full_keys(
     yield from (bucket.full_key(name) for name in names)
 
 
-def _empty(folder: str, keep: Collection[str], before_call: Callable[[], object]) -> None:
+def _empty(storage: Storage, folder: str, keep: Collection[str], before_call: Callable[[], object]) -> None:
     if folder in keep:
         return
-    folders, files = _listed(folder)
+    folders, files = _listed(storage, folder)
     for name in files:
         before_call()
-        default_storage.delete(f"{folder}/{name}")
+        storage.delete(f"{folder}/{name}")
     for name in folders:
-        _empty(f"{folder}/{name}", keep, before_call)
+        _empty(storage, f"{folder}/{name}", keep, before_call)
     # The directory of a file system, unless something in it was kept. Other storages have none and ignore this.
-    if not any(_listed(folder)):
-        default_storage.delete(folder)
+    if not any(_listed(storage, folder)):
+        storage.delete(folder)
 
 
-def _listed(folder: str) -> tuple[list[str], list[str]]:
+def _listed(storage: Storage, folder: str) -> tuple[list[str], list[str]]:
     try:
-        return default_storage.listdir(folder)
+        return storage.listdir(folder)
     except FileNotFoundError:
         return [], []

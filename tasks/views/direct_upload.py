@@ -29,7 +29,8 @@ from ..services.requests.direct_upload import (
     missing_parts,
 )
 from ..services.requests.quota import QuotaError
-from ..storage.bucket import Bucket, BucketError, NoSuchUploadError, default_bucket
+from ..storage.aliases import sources_bucket
+from ..storage.bucket import Bucket, BucketError, NoSuchUploadError
 from .access import QUOTA_STATUS, json_error, require_upload, signed_in_view, video_for
 from .upload import short_name, size_problem
 
@@ -155,7 +156,7 @@ def _row(request: HttpRequest, video_id: uuid.UUID, action: Action = "change") -
 
 
 def _bucket() -> Bucket:
-    bucket = default_bucket()
+    bucket = sources_bucket()
     if bucket is None:
         # The storage is a folder: files are uploaded through this site.
         raise Http404

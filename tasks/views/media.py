@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from django.core.exceptions import SuspiciousFileOperation
-from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from ..selectors.videos import plays_directly
-from ..storage.bucket import Bucket, default_bucket
+from ..storage.aliases import published_bucket, sources_bucket, storage_of
+from ..storage.bucket import Bucket
 from ..storage.keys import PUBLISHED_PREFIX
 from ..transcode.chapters import chapter_of, chapters_webvtt
 from .access import json_view, video_for
@@ -62,7 +62,7 @@ def media(request: HttpRequest, key: str) -> HttpResponseBase:
     _require_allowed(request, key)
     if place := growing_place(key):
         return growing_playlist(request, key, place, content_type=_content_type(key))
-    bucket = default_bucket()
+    bucket = published_bucket()
     return (
         _from_folder(request, key, content_type=_content_type(key), cache=_CACHE)
         if bucket is None
@@ -81,7 +81,7 @@ def source(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     video = video_for(request, video_id)
     if not plays_directly(video):
         raise Http404
-    bucket, key = default_bucket(), str(video.source)
+    bucket, key = sources_bucket(), str(video.source)
     if bucket is None:
         return _from_folder(request, key, content_type=_SOURCE_TYPE, cache=_NO_CACHE)
     response = HttpResponseRedirect(bucket.presigned_url(key, content_type=_SOURCE_TYPE))
@@ -179,7 +179,7 @@ def _no_body(file: IO[bytes]) -> HttpResponseBase:
 def _open(key: str) -> IO[bytes]:
     """Open the file of a published object. Raises Http404 if there is none."""
     try:
-        return Path(default_storage.path(key)).open("rb")
+        return Path(storage_of(key).path(key)).open("rb")
     except (NotImplementedError, SuspiciousFileOperation, OSError):
         # The storage is not a file system, or there is no such file.
         raise Http404 from None

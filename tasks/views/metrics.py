@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from ..conf import bridge_settings
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +20,8 @@ logger = logging.getLogger(__name__)
 @never_cache
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Respond with all metrics to a request with the bearer token METRICS_TOKEN; 404 unless the site has one."""
-    token = getattr(settings, "METRICS_TOKEN", "")
+    """Respond with all metrics to a request with the bearer token `metrics_token`; 404 unless the site has one."""
+    token = bridge_settings().metrics_token
     if not token:
         raise Http404
     if not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {token}"):

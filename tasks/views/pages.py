@@ -24,7 +24,7 @@ from ..selectors.videos import overviews, video_overview, videos_for
 from ..services.requests.delete import delete_video
 from ..services.requests.quota import QuotaError, check_upload
 from ..services.requests.request import RetryNotOfferedError, retry_video
-from ..storage.bucket import default_bucket
+from ..storage.aliases import sources_bucket
 from .access import (
     QUOTA_STATUS,
     NoUploadError,
@@ -65,7 +65,7 @@ def _check_form_upload(request: HttpRequest, size_bytes: int) -> None:
     check_upload(request.user, size_bytes=size_bytes - bridge_settings().body_limit_bytes, direct=False)
 
 
-@accepts_large_bodies(if_true=lambda: default_bucket() is None, check=_check_form_upload)
+@accepts_large_bodies(if_true=lambda: sources_bucket() is None, check=_check_form_upload)
 @require_POST
 def upload(request: HttpRequest) -> HttpResponseBase:
     """Accept an upload: of any size if the storage is a folder, otherwise of a small file.
@@ -119,7 +119,7 @@ def _list_page(request: HttpRequest, form: UploadForm, *, status: int = 200) -> 
         }
         for video in videos
     ]
-    context = {"form": form, "page": shown, "cards": cards, "uploads_in_parts": default_bucket() is not None}
+    context = {"form": form, "page": shown, "cards": cards, "uploads_in_parts": sources_bucket() is not None}
     context["may_upload"] = may_upload(request.user)
     return page(request, "batchreel/list.html", context, status=status)
 

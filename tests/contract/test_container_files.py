@@ -105,7 +105,7 @@ class SlowStorage:
         self.passed_s, self.saves, self.failing_saves = 0.0, 0, 0
         self.read_s, self.call_s = 0.0, 0.0
         monkeypatch.setattr("tasks.storage.bucket.time", SimpleNamespace(monotonic=lambda: self.passed_s))
-        monkeypatch.setattr("tasks.container.files.default_storage", self)
+        monkeypatch.setattr("tasks.container.files.published_storage", self)
 
     def save(self, key: str, file: IO[bytes]) -> str:
         self.saves += 1

@@ -217,7 +217,7 @@ def serve(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path
 
     def as_source(path: Path) -> FileBucket:
         bucket = FileBucket(path)
-        monkeypatch.setattr(container_source, "default_bucket", lambda: bucket)
+        monkeypatch.setattr(container_source, "sources_bucket", lambda: bucket)
         monkeypatch.setattr(container_source, "_local_path", lambda *_: None)
         return bucket
 

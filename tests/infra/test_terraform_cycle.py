@@ -66,9 +66,9 @@ import sys, urllib.request
 import django
 django.setup()
 from pathlib import Path
-from tasks.storage.bucket import default_bucket
+from tasks.storage.aliases import sources_bucket
 from tasks.services.requests.direct_upload import begin_direct_upload, complete_direct_upload
-path, bucket = Path(sys.argv[1]), default_bucket()
+path, bucket = Path(sys.argv[1]), sources_bucket()
 upload = begin_direct_upload(
     bucket=bucket, owner=None, title="", name=path.name, size_bytes=path.stat().st_size, content_type="video/mp4"
 )

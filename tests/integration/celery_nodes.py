@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-QUEUES = "submit,observe,maintain"
+QUEUES = "batchreel.submit,batchreel.observe,batchreel.maintain"
 
 _CELERY = ("celery", "-A", "project")
 

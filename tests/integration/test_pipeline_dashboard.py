@@ -106,7 +106,7 @@ def test_dashboard_lists_the_tasks_of_a_video_when_credentials_are_right(
         lambda: dashboard.finished_names() >= {"batchreel.submit", "batchreel.observe"}, what="ticks on the dashboard"
     )
     (wakeup,) = wait_for(dashboard.tracked_wakeups, what="the wake-up on the dashboard")
-    assert (wakeup["routing_key"], wakeup["worker"].partition("@")[0]) == ("submit", "path")
+    assert (wakeup["routing_key"], wakeup["worker"].partition("@")[0]) == ("batchreel.submit", "path")
 
     refused = dashboard.get("/api/tasks")
     assert refused.status == http.HTTPStatus.UNAUTHORIZED

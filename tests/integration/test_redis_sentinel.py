@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_django import Settings
-
     from tests.integration.celery_nodes import RunningSite
 
 
@@ -51,7 +49,7 @@ def submit_ticks() -> int:
 @pytest.mark.usefixtures("wakeups_are_sent")
 @pytest.mark.long
 def test_ticks_and_wakeups_continue_when_the_master_and_a_sentinel_are_killed(
-    sentinel_redis: SentinelRedis, running_site: RunningSite, settings: Settings
+    sentinel_redis: SentinelRedis, running_site: RunningSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wait_for(lambda: submit_ticks() >= 2, what="ticks through the first master")
     first_master = sentinel_redis.master_port()
@@ -73,7 +71,7 @@ def test_ticks_and_wakeups_continue_when_the_master_and_a_sentinel_are_killed(
         wakeup.send_wakeup()
         finish_wakeups()
     wait_for(lambda: "Task batchreel.wake[" in running_site.worker.logs(), what="the wake-up")
-    set_broker(settings, redis_broker(sentinel_redis.url, **options))
+    set_broker(monkeypatch, redis_broker(sentinel_redis.url, **options))
     assert broker.read_broker()[BROKER_UP] == {(): 1}
     server, *_ = check_broker()
     assert f"is reachable as the sentinels' master 127.0.0.1:{sentinel_redis.master_port()}" in server.why

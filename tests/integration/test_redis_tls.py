@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_django import Settings
-
     from tests.integration.celery_nodes import RunningSite
     from tests.integration.dedicated_redis import DedicatedRedis
 
@@ -47,7 +45,7 @@ class TestRightAuthority:
 
     @pytest.mark.usefixtures("wakeups_are_sent")
     def test_tasks_run_over_tls_when_the_authority_is_named(
-        self, running_site: RunningSite, tls_redis: TlsProxy, settings: Settings, tmp_path: Path
+        self, running_site: RunningSite, tls_redis: TlsProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         ca_file = str(tmp_path / "authority.pem")
         wait_for(lambda: Tick.objects.filter(name="submit", fence__gt=0).exists(), what="a submit tick")
@@ -57,7 +55,7 @@ class TestRightAuthority:
         wait_for(lambda: "Task batchreel.wake[" in running_site.worker.logs(), what="the wake-up")
         assert tls_redis.accepted >= 3  # worker, beat, and this process
         assert "insecure" not in running_site.worker.logs() + running_site.beat.logs()
-        set_broker(settings, redis_broker(tls_redis.url, ca_file=ca_file))
+        set_broker(monkeypatch, redis_broker(tls_redis.url, ca_file=ca_file))
         server, *_ = check_broker()
         assert "is reachable over TLS with a checked certificate" in server.why
 

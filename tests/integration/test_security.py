@@ -106,8 +106,8 @@ _PRINT_ORIGINS = """
 import django
 django.setup()
 from django.conf import settings
-from tasks.storage.bucket import default_bucket
-print(default_bucket().presigned_url("published/x.mp4"), *settings.MEDIA_ORIGINS)
+from tasks.storage.aliases import sources_bucket
+print(sources_bucket().presigned_url("published/x.mp4"), *settings.MEDIA_ORIGINS)
 """
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 import pytest
 
-from tasks.batch.definition import COMMAND
+from tasks.batch.definition import PARAMETERS
 from tasks.lifecycle.exit_codes import ExitCode
 from tests.integration.celery_nodes import QUEUES, NodeProcess
 from tests.integration.fast_settings import FAST_SETTINGS
@@ -278,7 +278,7 @@ class SchoolWorker(NodeProcess):
             "-m",
             "celery",
             "-A",
-            "project.batchreel_celery",
+            "project",
             *arguments,
         ]
 
@@ -362,7 +362,7 @@ def run_containers_from(worker: Installation, site: School, batch: BatchClient) 
     name = site.environment["VIDEO_BATCH_JOB_DEFINITION"]
     (definition,) = batch.describe_job_definitions(jobDefinitionName=name)["jobDefinitions"]
     container: Any = definition["containerProperties"]
-    assert container["command"] == ["python", "-m", "batchreel.container", *COMMAND[3:]]
+    assert container["command"] == ["python", "-m", "batchreel.container", *PARAMETERS]
     assert {"name": "DJANGO_SETTINGS_MODULE", "value": "project.settings"} in container["environment"]
     added = {
         "PATH": f"{worker.python.parent}{os.pathsep}{os.defpath}",

@@ -7,6 +7,7 @@ from tests.mutations.patch import Patch
 _WAKEUP = "tests/database/services/test_wakeup.py"
 _TLS = "tests/integration/test_redis_tls.py"
 _CHECKS = "tests/unit/test_system_checks.py"
+_HOST = "tests/integration/test_host_settings.py"
 _DOCTOR = "tests/database/doctor/test_doctor_faults.py"
 
 BROKER_PATCHES: tuple[Patch, ...] = (
@@ -46,14 +47,46 @@ BROKER_PATCHES: tuple[Patch, ...] = (
         name="the doctor ignores the TLS options",
         promise=7,
         file="tasks/broker/client.py",
-        old='    use_ssl = getattr(settings, "CELERY_BROKER_USE_SSL", False)\n',
-        new="    use_ssl = False\n",
+        old="connection_for_write(connect_timeout=timeout_s)",
+        new="connection_for_write(connect_timeout=timeout_s, ssl=False)",
         tests=(f"{_DOCTOR}::test_doctor_reports_a_fault_and_its_fix_when_it_is_injected[redis_has_another_authority]",),
+    ),
+    Patch(
+        name="a tick is acknowledged before it runs if the site's tasks are",
+        promise=1,
+        file="tasks/tasks.py",
+        old="    acks_late = True\n",
+        new="",
+        tests=(f"{_HOST}::test_message_is_delivered_again_when_a_worker_is_killed_that_acknowledges_early",),
+    ),
+    Patch(
+        name="a wake-up asks the site's result backend",
+        promise=7,
+        file="tasks/wakeup.py",
+        old="                ignore_result=True,\n",
+        new="",
+        tests=(f"{_WAKEUP}::test_wakeup_is_sent_when_the_result_backend_is_unavailable",),
+    ),
+    Patch(
+        name="a worker of the site's own tasks is ended after SIGTERM",
+        promise=7,
+        file="tasks/schedule/worker_exit.py",
+        old="    if set(instance.app.amqp.queues.consume_from) <= set(QUEUES):\n",
+        new="    if True:\n",
+        tests=("tests/unit/test_worker_exit.py",),
+    ),
+    Patch(
+        name="uploads are in the default storage although the site names another one",
+        promise=2,
+        file="tasks/storage/aliases.py",
+        old="        self._wrapped = _storage(SOURCES_ALIAS)\n",
+        new="        self._wrapped = _storage(PUBLISHED_ALIAS)\n",
+        tests=("tests/database/services/test_storages.py",),
     ),
     Patch(
         name="an unchecked certificate is accepted",
         promise=7,
-        file="tasks/checks/celery.py",
+        file="tasks/checks/broker.py",
         old="    if tls.cert_reqs == ssl.CERT_NONE:\n",
         new="    if False:\n",
         tests=(f"{_CHECKS}::test_system_check_reports_the_broker_when_celery_cannot_use_it_safely",),
@@ -61,8 +94,8 @@ BROKER_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="sentinels without a master's name are accepted",
         promise=7,
-        file="tasks/checks/celery.py",
-        old='    if connection.transport_cls == "sentinel" and not _transport().get("master_name"):\n',
+        file="tasks/checks/broker.py",
+        old='    if connection.transport_cls == "sentinel" and not options.get("master_name"):\n',
         new="    if False:\n",
         tests=(f"{_CHECKS}::test_system_check_reports_the_broker_when_celery_cannot_use_it_safely",),
     ),

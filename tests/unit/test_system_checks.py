@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, run_checks
+from kombu import Queue
 
+from tasks.broker.app import celery_app
 from tasks.conf import BridgeSettings
+from tasks.schedule import beat_schedule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_django import Settings
 
 LIMITS_S = BridgeSettings().stage_limits_s
@@ -80,52 +85,64 @@ RIGHT_NUMBERS: list[dict[str, Any]] = [
     {"submit_lookup_delay_s": 0, "orphan_grace_s": 0.5},
     {"stage_limits_s": LIMITS_S | {"plan": 240, "encode": 240}},
 ]
-WRONG_CELERY: list[tuple[str, str, Any]] = [
-    ("batchreel.E020", "CELERY_TASK_TIME_LIMIT", None),
-    ("batchreel.E020", "CELERY_TASK_TIME_LIMIT", 30),
-    ("batchreel.E022", "CELERY_RESULT_BACKEND", "redis://127.0.0.1/1"),
-    ("batchreel.E023", "CELERY_TASK_ALWAYS_EAGER", True),
-    ("batchreel.E024", "CELERY_TASK_ACKS_LATE", False),
-    ("batchreel.E025", "CELERY_TASK_REJECT_ON_WORKER_LOST", True),
-    ("batchreel.E027", "CELERY_BEAT_SCHEDULER", "celery.beat:PersistentScheduler"),
-    ("batchreel.E028", "CELERY_BEAT_SCHEDULE", {"x": {"task": "x", "options": {"expires": 5, "expire_seconds": 5}}}),
-    ("batchreel.E028", "CELERY_BEAT_SCHEDULE", {"x": {"task": "x"}}),
+PROTECTED: list[dict[str, Any]] = [
+    {"task_time_limit": 1800, "task_soft_time_limit": None},
+    {"task_acks_late": False, "task_reject_on_worker_lost": True, "task_acks_on_failure_or_timeout": False},
+    {"result_backend": "redis://127.0.0.1/1", "task_ignore_result": False, "task_track_started": True},
+    {"task_serializer": "pickle", "accept_content": ["pickle"]},
+    {"task_routes": {"*": {"queue": "celery"}}, "task_default_queue": "celery"},
+    {"task_create_missing_queues": True, "task_queues": None},
+    {"worker_prefetch_multiplier": 4, "worker_max_tasks_per_child": 1},
+    {"task_annotations": {"*": {"rate_limit": "10/s"}, "lessons.tasks.report": {"time_limit": 1800}}},
+    {"beat_schedule": {"report": {"task": "lessons.tasks.report", "schedule": 60, "options": {"expires": 5}}}},
+    {"beat_scheduler": "celery.beat:PersistentScheduler", "beat_schedule": beat_schedule()},
+]
+"""Settings of a site whose own tasks need them. Ours have their own options, so nothing is reported."""
+
+WRONG_CELERY: list[tuple[str, dict[str, Any]]] = [
+    ("batchreel.E020", {"task_annotations": {"*": {"time_limit": 1800}}}),
+    ("batchreel.E020", {"task_annotations": [{"batchreel.submit": {"acks_late": False}}]}),
+    ("batchreel.E022", {"task_queues": {"celery": {}}}),
+    ("batchreel.E022", {"task_queues": [Queue("celery")]}),
+    ("batchreel.W023", {"task_always_eager": True}),
+    ("batchreel.W027", {"beat_scheduler": "celery.beat:PersistentScheduler", "beat_schedule": {}}),
+    ("batchreel.W027", {"beat_scheduler": "no.such:Scheduler", "beat_schedule": {}}),
 ]
 WRONG_TRANSPORT: list[tuple[str, dict[str, Any]]] = [
-    ("batchreel.E021", {"visibility_timeout": 99}),
-    ("batchreel.E026", {"socket_timeout": None}),
-    ("batchreel.E026", {"socket_connect_timeout": None}),
+    ("batchreel.W021", {"visibility_timeout": 25}),
+    ("batchreel.W026", {"socket_timeout": None}),
+    ("batchreel.W026", {"socket_connect_timeout": None}),
 ]
 BROKERS: list[tuple[set[str], dict[str, Any]]] = [
-    (set(), {"CELERY_BROKER_URL": "redis://:pw@127.0.0.1:6379/7"}),
-    (set(), {"CELERY_BROKER_URL": "redis+socket:///run/redis.sock"}),
-    (set(), {"CELERY_BROKER_URL": "rediss://redis/0", "CELERY_BROKER_USE_SSL": {"ssl_cert_reqs": "required"}}),
-    (set(), {"CELERY_BROKER_URL": "rediss://redis/0?ssl_cert_reqs=required"}),
-    ({"batchreel.E040"}, {"CELERY_BROKER_URL": ""}),
-    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "http://redis/0"}),
-    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "amqp://rabbit//"}),
-    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "no.such.module://redis/0"}),
-    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "redis://:half#secret@redis:6379/0"}),
-    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "redis://redis/lectures"}),
-    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "redis://redis/0?no_such_option=1"}),
-    ({"batchreel.E040"}, {"CELERY_BROKER_URL": "rediss://redis/0?ssl_cert_reqs=sometimes"}),
-    ({"batchreel.E041"}, {"CELERY_BROKER_URL": "sentinel://one:26379;sentinel://two:26379"}),
+    (set(), {"broker_url": "redis://:pw@127.0.0.1:6379/7"}),
+    (set(), {"broker_url": "redis+socket:///run/redis.sock"}),
+    (set(), {"broker_url": "rediss://redis/0", "broker_use_ssl": {"ssl_cert_reqs": "required"}}),
+    (set(), {"broker_url": "rediss://redis/0?ssl_cert_reqs=required"}),
+    ({"batchreel.E040"}, {"broker_url": ""}),
+    ({"batchreel.E040"}, {"broker_url": "http://redis/0"}),
+    ({"batchreel.W045"}, {"broker_url": "amqp://rabbit//"}),
+    ({"batchreel.E040"}, {"broker_url": "no.such.module://redis/0"}),
+    ({"batchreel.E040"}, {"broker_url": "redis://:half#secret@redis:6379/0"}),
+    ({"batchreel.E040"}, {"broker_url": "redis://redis/lectures"}),
+    ({"batchreel.E040"}, {"broker_url": "redis://redis/0?no_such_option=1"}),
+    ({"batchreel.E040"}, {"broker_url": "rediss://redis/0?ssl_cert_reqs=sometimes"}),
+    ({"batchreel.E041"}, {"broker_url": "sentinel://one:26379;sentinel://two:26379"}),
     # kombu does not check the certificate unless an option asks for it.
-    ({"batchreel.E043"}, {"CELERY_BROKER_URL": "rediss://redis/0"}),
-    ({"batchreel.E043"}, {"CELERY_BROKER_URL": "rediss://redis/0?ssl_cert_reqs=none"}),
-    ({"batchreel.E043"}, {"CELERY_BROKER_USE_SSL": {"ssl_cert_reqs": None}}),
-    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": True}),
-    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": {"ssl_no_such_option": 1}}),
-    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": {"ssl_cert_reqs": "sometimes"}}),
-    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": {"ssl_ca_certs": "/no/such/file"}}),
-    ({"batchreel.E042"}, {"CELERY_BROKER_USE_SSL": {"ssl_ca_certs": __file__}}),
-    ({"batchreel.W044"}, {"CELERY_BROKER_USE_SSL": {"ssl_cert_reqs": "required", "ssl_check_hostname": False}}),
+    ({"batchreel.E043"}, {"broker_url": "rediss://redis/0"}),
+    ({"batchreel.E043"}, {"broker_url": "rediss://redis/0?ssl_cert_reqs=none"}),
+    ({"batchreel.E043"}, {"broker_use_ssl": {"ssl_cert_reqs": None}}),
+    ({"batchreel.E042"}, {"broker_use_ssl": True}),
+    ({"batchreel.E042"}, {"broker_use_ssl": {"ssl_no_such_option": 1}}),
+    ({"batchreel.E042"}, {"broker_use_ssl": {"ssl_cert_reqs": "sometimes"}}),
+    ({"batchreel.E042"}, {"broker_use_ssl": {"ssl_ca_certs": "/no/such/file"}}),
+    ({"batchreel.E042"}, {"broker_use_ssl": {"ssl_ca_certs": __file__}}),
+    ({"batchreel.W044"}, {"broker_use_ssl": {"ssl_cert_reqs": "required", "ssl_check_hostname": False}}),
 ]
 """What is found -> settings of Celery."""
 
 SENTINEL_OPTIONS: list[tuple[set[str], dict[str, Any]]] = [
     (set(), {"master_name": "lectures"}),
-    ({"batchreel.E026"}, {"master_name": "lectures", "sentinel_kwargs": {"password": "pw"}}),
+    ({"batchreel.W026"}, {"master_name": "lectures", "sentinel_kwargs": {"password": "pw"}}),
     (set(), {"master_name": "lectures", "sentinel_kwargs": {"socket_timeout": 2, "socket_connect_timeout": 1}}),
     (
         {"batchreel.E043"},
@@ -184,29 +201,48 @@ def test_system_check_names_the_batch_setting_when_it_is_empty(settings: Setting
     assert name in found.msg
 
 
-@pytest.mark.parametrize(("expected", "name", "value"), WRONG_CELERY, ids=str)
-def test_system_check_reports_the_celery_setting_when_it_is_wrong(
-    settings: Settings, expected: str, name: str, value: Any
+@pytest.fixture
+def celery_conf(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a callable that changes settings of the Celery application for this test."""
+
+    def change(**changes: Any) -> None:
+        for name, value in changes.items():
+            monkeypatch.setitem(celery_app().conf, name, value)
+
+    return change
+
+
+@pytest.mark.parametrize("changes", PROTECTED, ids=str)
+def test_system_check_accepts_celery_settings_when_they_are_the_sites_business(
+    celery_conf: Callable[..., None], changes: dict[str, Any]
 ) -> None:
-    settings.BATCHREEL = {"tick_lease_s": 60}  # longer than any limit here
-    setattr(settings, name, value)
-    assert ids() == {expected}
+    celery_conf(**changes)
+    assert messages() == []
+
+
+@pytest.mark.parametrize(("expected", "changes"), WRONG_CELERY, ids=str)
+def test_system_check_reports_the_celery_setting_when_it_is_wrong(
+    celery_conf: Callable[..., None], expected: str, changes: dict[str, Any]
+) -> None:
+    celery_conf(**changes)
+    (found,) = messages()
+    assert found.id == expected
+    assert found.hint
 
 
 @pytest.mark.parametrize(("expected", "options"), WRONG_TRANSPORT, ids=str)
 def test_system_check_reports_the_broker_option_when_it_is_wrong(
-    settings: Settings, expected: str, options: dict[str, Any]
+    celery_conf: Callable[..., None], expected: str, options: dict[str, Any]
 ) -> None:
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, **options}
+    celery_conf(broker_transport_options={**celery_app().conf.broker_transport_options, **options})
     assert ids() == {expected}
 
 
 @pytest.mark.parametrize(("expected", "changes"), BROKERS, ids=str)
 def test_system_check_reports_the_broker_when_celery_cannot_use_it_safely(
-    settings: Settings, expected: set[str], changes: dict[str, Any]
+    celery_conf: Callable[..., None], expected: set[str], changes: dict[str, Any]
 ) -> None:
-    for name, value in changes.items():
-        setattr(settings, name, value)
+    celery_conf(**changes)
     found = messages()
     assert {message.id for message in found} == expected
     assert all(message.hint for message in found)
@@ -215,10 +251,12 @@ def test_system_check_reports_the_broker_when_celery_cannot_use_it_safely(
 
 @pytest.mark.parametrize(("expected", "options"), SENTINEL_OPTIONS, ids=str)
 def test_system_check_reports_the_sentinels_when_their_options_are_wrong(
-    settings: Settings, expected: set[str], options: dict[str, Any]
+    celery_conf: Callable[..., None], expected: set[str], options: dict[str, Any]
 ) -> None:
-    settings.CELERY_BROKER_URL = "sentinel://one:26379;sentinel://two:26379"
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, **options}
+    celery_conf(
+        broker_url="sentinel://one:26379;sentinel://two:26379",
+        broker_transport_options={**celery_app().conf.broker_transport_options, **options},
+    )
     assert ids() == expected
 
 

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 
 from project.local.batch.docker_container import docker_run
-from tasks.batch.definition import COMMAND, render
+from tasks.batch.definition import PROGRAM, render
 from tasks.conf import BridgeSettings
 from tasks.lifecycle.exit_codes import ExitCode
 
@@ -52,7 +52,7 @@ def ignored(path: str) -> bool:
 
 def test_image_runs_the_container_program_when_no_command_is_given() -> None:
     (command,) = arguments("CMD")
-    assert tuple(json.loads(command)) == COMMAND[:3]
+    assert tuple(json.loads(command)) == PROGRAM
     assert arguments("ENTRYPOINT") == []
 
 
@@ -113,7 +113,7 @@ def test_container_program_starts_when_only_the_copied_paths_exist(
             shutil.copy(ROOT / source, tmp_path / target)
     assert not (tmp_path / "project" / "local").exists()
     ran = subprocess.run(
-        [sys.executable, *COMMAND[1:3], str(uuid.uuid4()), "1"],
+        [sys.executable, *PROGRAM[1:], str(uuid.uuid4()), "1"],
         cwd=tmp_path,
         env={**program_environment, "PYTHONPATH": "", "MEDIA_ROOT": str(tmp_path)},
         capture_output=True,
@@ -128,7 +128,7 @@ def test_container_program_starts_when_only_the_copied_paths_exist(
 def test_container_program_prints_its_usage_when_it_gets_no_job() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDEO_JOB_")}
     ran = subprocess.run(
-        [sys.executable, *COMMAND[1:3]],
+        [sys.executable, *PROGRAM[1:]],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import Storage, default_storage
+from django.core.files.storage import Storage
 
 from ...conf import bridge_settings
-from ...storage.bucket import Bucket, RetryDeadline, default_bucket
+from ...storage.aliases import sources_bucket, sources_storage
+from ...storage.bucket import Bucket, RetryDeadline
 from ...storage.parts import StoredObject
 from ...transcode import ByteRange, ByteRanges, StoppedError, merged, missing, pieces
 from ..files import BLOCK_BYTES, retry_deadline, with_retries
@@ -143,7 +144,7 @@ class SourceCopy:
         stop: threading.Event,
     ) -> tuple[Download, ByteRanges] | None:
         """Find the source, and make room for what is lacking; return what fetches that, or None for a whole file."""
-        bucket = default_bucket()
+        bucket = sources_bucket()
         with self._alone(progress, stop):
             if self._whole is None:
                 self._whole = self._storages_own(stop)
@@ -232,9 +233,9 @@ class SourceCopy:
             self._changed.notify_all()
 
     def _storages_own(self, stop: threading.Event) -> Path | None:
-        path = _local_path(default_storage, self._name)
+        path = _local_path(sources_storage, self._name)
         deadline = retry_deadline(stop)
-        if path is not None and not with_retries(lambda: default_storage.exists(self._name), deadline):
+        if path is not None and not with_retries(lambda: sources_storage.exists(self._name), deadline):
             self._raise_missing(deadline)
         return path
 
@@ -253,11 +254,11 @@ class SourceCopy:
     def _streamed(self, reserve: Reserve, progress: Callable[[int], None], stop: threading.Event) -> Path:
         """Fetch all of it from a storage that gives no ranges."""
         deadline = retry_deadline(stop)
-        if not with_retries(lambda: default_storage.exists(self._name), deadline):
+        if not with_retries(lambda: sources_storage.exists(self._name), deadline):
             self._raise_missing(deadline)
-        reserve(self._path, ((0, with_retries(lambda: default_storage.size(self._name), deadline)),))
+        reserve(self._path, ((0, with_retries(lambda: sources_storage.size(self._name), deadline)),))
         # Not "wb", which would release the blocks that `reserve` allocated.
-        with default_storage.open(self._name, "rb") as stored, self._path.open("r+b") as local:
+        with sources_storage.open(self._name, "rb") as stored, self._path.open("r+b") as local:
             for block in stored.chunks(BLOCK_BYTES):
                 if stop.is_set():
                     raise StoppedError
@@ -269,12 +270,12 @@ class SourceCopy:
 
 def _require_storage(name: str, deadline: RetryDeadline) -> None:
     """Raise an error if it is not the source that is missing, but the storage. It responds alike to both."""
-    if bucket := default_bucket():
+    if bucket := sources_bucket():
         if not with_retries(bucket.exists, deadline):
             message = f"The bucket {bucket.name} does not exist. Check STORAGE_BUCKET of the containers."
             raise ImproperlyConfigured(message)
         return
-    folder = _local_path(default_storage, name.partition("/")[0] if "/" in name else "")
+    folder = _local_path(sources_storage, name.partition("/")[0] if "/" in name else "")
     if folder is not None and not folder.is_dir():
         message = (
             f"This machine has no folder {folder}, so the files of the uploads are probably not mounted on it, or STORAGE_BUCKET"

@@ -6,11 +6,12 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from kombu.exceptions import OperationalError
 from redis import Redis, RedisError
 from redis.sentinel import MasterNotFoundError
 
-from ...broker.client import broker_connection, redis_client
-from ...schedule.ticks import ROUTES
+from ...broker.client import broker_connection, redis_client, uses_redis
+from ...schedule.ticks import QUEUES
 from ..finding import failed, ok, warning
 
 if TYPE_CHECKING:
@@ -45,10 +46,12 @@ _FIXES = {
 
 def check_broker() -> Iterator[Finding]:
     """Yield one finding for the server and one for the waiting messages."""
-    queues = sorted({route["queue"] for route in ROUTES.values()})
     try:
         connection = broker_connection(timeout_s=_TIMEOUT_S)
-        about, waiting, route = _ask(connection, queues)
+        if not uses_redis(connection):
+            yield _other(connection)
+            return
+        about, waiting, route = _ask(connection, sorted(QUEUES))
     except MasterNotFoundError:
         yield _no_master(connection)
         return
@@ -72,6 +75,17 @@ def _ask(connection: Connection, queues: list[str]) -> tuple[dict[str, Any], dic
     with redis_client(connection) as client:
         waiting = {queue: client.llen(queue) for queue in queues}
         return client.info(), waiting, _route(client, connection.ssl)
+
+
+def _other(connection: Connection) -> Finding:
+    """Connect to a broker other than Redis, and return whether that works."""
+    try:
+        with connection:
+            connection.ensure_connection(max_retries=1, timeout=int(_TIMEOUT_S))
+    except (OperationalError, OSError) as error:
+        fix = "Check CELERY_BROKER_URL, and that the server is running."
+        return failed("broker", f"The broker, {connection.transport_cls}, is unavailable: {error}", fix=fix)
+    return ok("broker", f"The broker, {connection.transport_cls}, is reachable. Its messages cannot be counted.")
 
 
 def _no_master(connection: Connection) -> Finding:

@@ -17,7 +17,8 @@ from django.db import DatabaseError, connection
 from ...conf import bridge_settings
 from ...database_role import GRANTS
 from ...setting_checks import check_storage, setting_problems
-from ...storage.keys import CONTAINER_DOCTOR_FOLDER
+from ...storage.aliases import SOURCES_ALIAS, published_storage, sources_storage, storages_by_name
+from ...storage.keys import CONTAINER_DOCTOR_FOLDER, SOURCES
 from ...transcode import landlock_abi, try_walls
 from ..finding import failed, ok, warning
 from .media import check_ffmpeg
@@ -44,7 +45,7 @@ def check_from_container() -> Iterator[Finding]:
         # the wrong place.
         return
     yield ok("settings", "Complete.")
-    yield _storage()
+    yield from _storages()
     yield _scratch()
 
 
@@ -128,11 +129,23 @@ def _sandbox() -> Finding:
     )
 
 
-def _storage() -> Finding:
+def _storages() -> Iterator[Finding]:
+    """Yield the finding of each storage. A container only reads uploads."""
     advice = "Check STORAGE_BUCKET, the policy of the containers' IAM role, and the route from their subnets to S3."
-    return try_storage(CONTAINER_DOCTOR_FOLDER, cleanup=False, fix=advice) or ok(
+    yield try_storage(CONTAINER_DOCTOR_FOLDER, storage=published_storage, cleanup=False, fix=advice) or ok(
         "storage", "A small object was written and read back."
     )
+    if len(storages_by_name()) > 1:
+        yield _sources(advice)
+
+
+def _sources(advice: str) -> Finding:
+    part = f"storage {SOURCES_ALIAS}"
+    try:
+        sources_storage.exists(f"{SOURCES}/doctor")
+    except Exception as error:  # noqa: BLE001 - each storage raises its own errors, and all mean the same here
+        return failed(part, f"Cannot be read: {' '.join(str(error).split())}", fix=advice)
+    return ok(part, "It responds.")
 
 
 def _scratch() -> Finding:

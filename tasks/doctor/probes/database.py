@@ -27,14 +27,14 @@ def check_database() -> Iterator[Finding]:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT current_setting('server_version'), clock_timestamp(),"
+                "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())::float,"
                 " current_setting('idle_in_transaction_session_timeout')"
             )
-            version, clock, idle_limit = cursor.fetchone()
-        here = datetime.now(UTC)
+            version, clock_s, idle_limit = cursor.fetchone()
+        here_s = datetime.now(UTC).timestamp()
         yield ok("database", f"PostgreSQL {version.split()[0]} is reachable.")
         yield from _row_locks(idle_limit)
-        yield from _clock((clock - here).total_seconds())
+        yield from _clock(clock_s - here_s)
         yield from _migrations()
     except DatabaseError as error:
         text = str(error).strip().splitlines()[0]

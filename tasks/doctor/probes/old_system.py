@@ -6,9 +6,9 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
-from django_celery_beat.models import PeriodicTask
 
 from ..finding import ok, warning
 
@@ -46,12 +46,16 @@ def _in_environment() -> Iterator[Finding]:
 
 
 def _in_installed_apps() -> Iterator[Finding]:
-    apps = [app for app in settings.INSTALLED_APPS if _OLD.search(app)]
-    if apps:
-        yield warning("legacy", f"INSTALLED_APPS still has {', '.join(apps)}.", fix=_ADVICE)
+    old = [app for app in settings.INSTALLED_APPS if _OLD.search(app)]
+    if old:
+        yield warning("legacy", f"INSTALLED_APPS still has {', '.join(old)}.", fix=_ADVICE)
 
 
 def _in_schedule() -> Iterator[Finding]:
+    if not apps.is_installed("django_celery_beat"):
+        return
+    from django_celery_beat.models import PeriodicTask  # noqa: PLC0415 - needs the app
+
     try:
         entries = PeriodicTask.objects.filter(enabled=True).values_list("name", "task")
         old = sorted(name for name, task in entries if _OLD.search(f"{name} {task}"))

@@ -14,7 +14,8 @@ from ...batch.control import permission_probes
 from ...batch.errors import BatchDeniedError, BatchError
 from ...batch.machines import price_probes
 from ...conf import bridge_settings
-from ...storage.bucket import BucketDeniedError, BucketError, default_bucket
+from ...storage.aliases import sources_bucket
+from ...storage.bucket import BucketDeniedError, BucketError
 from ...storage.keys import SITE_DOCTOR_FOLDER
 from ..finding import failed, ok, warning
 
@@ -34,9 +35,9 @@ def check_permissions() -> Iterator[Finding]:
     """
     denied = 0
     bridge = bridge_settings()
-    exercised = permission_probes(queues=bridge.queues, definition=bridge.job_definition) | _bucket_calls(
-        default_bucket()
-    )
+    # Only uploads have several parts; containers store published objects with their own role.
+    bucket_calls = _bucket_calls(sources_bucket())
+    exercised = permission_probes(queues=bridge.queues, definition=bridge.job_definition) | bucket_calls
     for action, call in exercised.items():
         try:
             call()

@@ -2,21 +2,22 @@
 
 Neither process is contacted. A tick's row contains the time of its last run, beat's row the time it
 last sent the message. Both fresh: both processes run. Tick stale, beat fresh: no worker consumes
-its queue. Both stale: beat is down.
+its queue. Both stale: beat is down. Without django-celery-beat's scheduler, only ticks have rows.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
-from django_celery_beat.models import PeriodicTask
 
 from ...conf import bridge_settings
 from ...models import Tick as TickRow
+from ...schedule.beat import uses_database_scheduler
 from ...schedule.ticks import ENTRY_PREFIX, TICKS, Tick
 from ..finding import failed, ok, warning
 
@@ -39,16 +40,19 @@ def check_ticks() -> Iterator[Finding]:
     """Yield one finding for each beat entry."""
     try:
         leases = {row.name: row for row in TickRow.objects.annotate(age=_age("started_at"))}
-        rows = {
-            row.name: row
-            for row in PeriodicTask.objects.filter(name__startswith=ENTRY_PREFIX)
-            .select_related("interval")
-            .annotate(age=_age("last_run_at"))
-        }
+        rows = _beat_rows() if uses_database_scheduler() else None
         for tick in TICKS:
-            yield _tick(tick, lease=leases.get(tick.name), row=rows.get(tick.entry))
+            lease = leases.get(tick.name)
+            yield _tick(tick, lease=lease, row=rows.get(tick.entry)) if rows is not None else _run(tick, lease=lease)
     finally:
         connection.close()
+
+
+def _beat_rows() -> dict[str, Any]:
+    from django_celery_beat.models import PeriodicTask  # noqa: PLC0415 - needs the app, which is optional
+
+    entries = PeriodicTask.objects.filter(name__startswith=ENTRY_PREFIX).select_related("interval")
+    return {row.name: row for row in entries.annotate(age=_age("last_run_at"))}
 
 
 def _age(column: str) -> ExpressionWrapper[CombinedExpression]:
@@ -66,29 +70,48 @@ def _tick(tick: Tick, *, lease: Any, row: Any) -> Finding:
             "Its beat entry is disabled.",
             fix="Enable it in the admin, under Periodic tasks, once the reason no longer applies.",
         )
-    age_s = None if lease is None or lease.age is None else lease.age.total_seconds()
-    is_fresh = age_s is not None and age_s <= STALE_PERIODS * period_s
-    if lease and lease.error_code and is_fresh:
-        return failed(
-            part,
-            f"It fails with {lease.error_code}: {lease.error_message}",
-            fix="Fix the cause. The tick then recovers by itself.",
-        )
     if row.interval is None or row.interval.schedule.seconds != period_s:
-        return failed(
+        wrong = failed(
             part,
             f"Beat sends it {row.interval or 'on another schedule'}, but the settings require every {period_s:g} s.",
             fix="Restart beat with the same settings as the workers, or run `manage.py sync_schedule`.",
         )
-    if age_s is None or not is_fresh:
+        return _error(tick, lease) or wrong
+    return _run(tick, lease=lease, row=row)
+
+
+def _run(tick: Tick, *, lease: Any, row: Any = None) -> Finding:
+    """Return the finding about a tick's last run; `row` is beat's, if beat has rows."""
+    if error := _error(tick, lease):
+        return error
+    part, age_s, period_s = f"tick {tick.name}", _age_s(lease), tick.period_s(bridge_settings())
+    if age_s is None or age_s > STALE_PERIODS * period_s:
         since = "It has never run" if age_s is None else f"It last ran {_readable(age_s)} ago"
         return _stale(part, f"{since}, but should run every {period_s:g} s", tick=tick, row=row)
     return ok(part, f"It last ran {_readable(age_s)} ago.")
 
 
+def _error(tick: Tick, lease: Any) -> Finding | None:
+    """Return the error of a tick that ran lately."""
+    age_s = _age_s(lease)
+    if not lease or not lease.error_code or age_s is None:
+        return None
+    if age_s > STALE_PERIODS * tick.period_s(bridge_settings()):
+        return None
+    return failed(
+        f"tick {tick.name}",
+        f"It fails with {lease.error_code}: {lease.error_message}",
+        fix="Fix the cause. The tick then recovers by itself.",
+    )
+
+
+def _age_s(lease: Any) -> float | None:
+    return None if lease is None or lease.age is None else float(lease.age.total_seconds())
+
+
 def _stale(part: str, why: str, *, tick: Tick, row: Any) -> Finding:
     period_s = tick.period_s(bridge_settings())
-    sent_s = None if row.age is None else row.age.total_seconds()
+    sent_s = None if row is None or row.age is None else row.age.total_seconds()
     if sent_s is not None and sent_s <= BEAT_SYNC_S + STALE_PERIODS * period_s:
         return failed(
             part,
@@ -104,7 +127,7 @@ def _stale(part: str, why: str, *, tick: Tick, row: Any) -> Finding:
 
 def _celery_module() -> str:
     """Return the package with the site's Celery application, which by convention is that of the settings."""
-    return bridge_settings().settings_module.partition(".")[0] or "YOUR_SITE"
+    return str(settings.SETTINGS_MODULE or "").partition(".")[0] or "YOUR_SITE"
 
 
 def _readable(seconds: float) -> str:

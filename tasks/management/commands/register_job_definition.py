@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -87,7 +86,7 @@ def _settings() -> BridgeSettings:
 
 def _next_step(wanted: DefinitionName, *, revision: int) -> str:
     if wanted.revision is not None:
-        pinned = settings.VIDEO_BATCH_JOB_DEFINITION
+        pinned = bridge_settings().job_definition
         return (
             f"Next: VIDEO_BATCH_JOB_DEFINITION is pinned to {pinned}; set it to {wanted.name}:{revision}, then restart."
         )

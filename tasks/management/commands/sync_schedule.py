@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
-
-from ...schedule.sync import sync_entries
 
 
 class Command(BaseCommand):
@@ -21,7 +20,12 @@ class Command(BaseCommand):
     )
 
     def handle(self, **_: Any) -> None:
-        """Write the entries. Raise CommandError if the database is unavailable."""
+        """Write the entries. Raise CommandError without django-celery-beat, or if the database is unavailable."""
+        if not apps.is_installed("django_celery_beat"):
+            message = "There are no rows to write: django_celery_beat is not in INSTALLED_APPS. CELERY_BEAT_SCHEDULE has the entries."
+            raise CommandError(message)
+        from ...schedule.sync import sync_entries  # noqa: PLC0415 - imports models, which need the app
+
         try:
             report = sync_entries()
         except DatabaseError as error:

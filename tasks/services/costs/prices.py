@@ -94,7 +94,7 @@ class Prices:
             raise TimeoutError
         try:
             if source is PriceSource.SPOT_HISTORY:
-                return self._machines.spot_price(used.instance_type, zone, used.at)
+                return self._machines.spot_price(used.instance_type, zone, used.at.astimezone(UTC))
             return self._machines.list_price(used.instance_type)
         except BatchError as error:
             logger.warning("PRICE_NOT_READ %s", error)

@@ -24,7 +24,7 @@ from django.db.models.functions import Now
 from ...conf import bridge_settings
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitState
 from ...models import Attempt, DirectUpload, Job, ShareLink, Unit, Video
-from ...storage.bucket import default_bucket
+from ...storage.aliases import sources_bucket
 from ...storage.folders import remove_folders
 from ...storage.keys import job_folder, published_folder, sources_folder, unit_folder
 from ..costs.ended import awaits_cost
@@ -167,7 +167,7 @@ def _purge_publication(job: Job, check_time: _CheckTime) -> None:
 
 
 def _purge_video(video: Video, check_time: _CheckTime) -> None:
-    upload, bucket = DirectUpload.objects.filter(video=video).first(), default_bucket()
+    upload, bucket = DirectUpload.objects.filter(video=video).first(), sources_bucket()
     if upload and bucket:
         bucket.abort_upload(str(video.source), upload.upload_id)
     # Earlier uploads too: each job names the source that it was requested for.

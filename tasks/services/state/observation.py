@@ -6,12 +6,14 @@ event of AWS Batch. An event may be late or repeated: no observation returns a B
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.timezone import get_default_timezone, make_naive
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import NotFoundError
@@ -89,11 +91,16 @@ def _known_from_now(attempt: Attempt, seen: Observation) -> dict[str, Any]:
     names_machine = seen.machine_arn and (not attempt.machine_arn or ":container-instance/" in seen.machine_arn)
     return {
         "batch_log_stream": seen.log_stream or attempt.batch_log_stream,
-        "started_at": seen.started_at or attempt.started_at,
-        "stopped_at": seen.stopped_at or attempt.stopped_at,
+        "started_at": _as_stored(seen.started_at) or attempt.started_at,
+        "stopped_at": _as_stored(seen.stopped_at) or attempt.stopped_at,
         # On EC2, the cluster may be known before the machine.
         "machine_arn": seen.machine_arn if names_machine else attempt.machine_arn,
     }
+
+
+def _as_stored(at: datetime | None) -> datetime | None:
+    """Return the time as rows have it: without a zone on a site with USE_TZ=False, or it would differ from itself."""
+    return at if at is None or settings.USE_TZ else make_naive(at, get_default_timezone())
 
 
 def _is_due_for_conclusion(attempt: Attempt, seen: Observation) -> bool:

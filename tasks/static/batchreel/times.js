@@ -1,4 +1,4 @@
-// Shows times in the reader's time zone. Without this script they stay in UTC, as rendered by the server.
+// Shows times in the reader's time zone. Without this script they stay in the site's time zone, which the server names.
 "use strict";
 
 for (const time of document.querySelectorAll("time[datetime]")) {

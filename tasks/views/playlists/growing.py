@@ -15,16 +15,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.conf import settings
-from django.core.files.storage import default_storage
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
 
+from ...conf import bridge_settings
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobState
 from ...models import Job
 from ...selectors.growing import ListedUnits, growing, listed_units, was_planned_again
 from ...selectors.media_urls import media_url
-from ...storage.bucket import default_bucket
+from ...storage.aliases import published_bucket, published_storage
 from ...storage.keys import GROWING_PREFIX, PUBLISHED_PREFIX
 from ...transcode.package.hls import GROWING_TYPE, WHOLE_TYPE
 from ...transcode.package.playlists import CAPTIONS_NAME
@@ -138,7 +137,7 @@ def _published(published_key: str, key: str) -> bytes:
 
 def _published_text(published_key: str, key: str) -> bytes:
     """Return a published text for players that began with a growing one, whose type must not change."""
-    with default_storage.open(published_key, "rb") as file:
+    with published_storage.open(published_key, "rb") as file:
         text = file.read().decode()
     # Captions never had a growing one.
     has_grown = not posixpath.basename(key).startswith(CAPTIONS_NAME)
@@ -148,8 +147,8 @@ def _published_text(published_key: str, key: str) -> bytes:
 def _packed(text: str, key: str) -> bytes:
     """Return the text, compressed, with the URLs from which a browser can read the media."""
     url_of: Callable[[str], str] | None = None
-    if getattr(settings, "MEDIA_BASE_URL", ""):
+    if bridge_settings().media_base_url:
         url_of = media_url
-    elif default_bucket() is not None:
+    elif published_bucket() is not None:
         url_of = presigned_url
     return gzip.compress((sign(text, key=key, url_of=url_of) if url_of else text).encode(), compresslevel=6, mtime=0)

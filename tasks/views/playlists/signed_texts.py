@@ -12,11 +12,11 @@ import time
 from functools import lru_cache
 from urllib.parse import parse_qs, urlsplit
 
-from django.core.files.storage import default_storage
 from django.http import HttpRequest
 
 from ...conf import bridge_settings
-from ...storage.bucket import Bucket, default_bucket
+from ...storage.aliases import published_bucket, published_storage
+from ...storage.bucket import Bucket
 from .kept_texts import KeptTexts
 from .signed import sign
 
@@ -38,7 +38,7 @@ def signed_gzip(bucket: Bucket, key: str) -> bytes:
 
 def signing_window(key: str) -> tuple[str, float] | None:
     """Return what changes whenever URLs are signed again; None if the storage is no bucket."""
-    bucket = default_bucket()
+    bucket = published_bucket()
     if bucket is None:
         return None
     return _credential(bucket.presigned_url(key)), time.time() // (bridge_settings().signed_url_ttl_s / 2)
@@ -49,13 +49,13 @@ def presigned_url(key: str) -> str:
 
     Players that read a growing playlist again find the URLs that they have.
     """
-    bucket = Bucket(default_storage)
+    bucket = Bucket(published_storage)
     return _presigned_url(bucket.name, key, *(signing_window(key) or ("", 0.0)))
 
 
 @lru_cache(maxsize=KEPT_URLS)
 def _presigned_url(_bucket: str, key: str, _credential: str, _window: float) -> str:
-    return Bucket(default_storage).presigned_url(key)
+    return Bucket(published_storage).presigned_url(key)
 
 
 def accepts_gzip(request: HttpRequest) -> bool:
@@ -73,8 +73,8 @@ def _credential(url: str) -> str:
 
 
 def _signed_gzip(key: str) -> bytes:
-    with default_storage.open(key, "rb") as file:
+    with published_storage.open(key, "rb") as file:
         text = file.read().decode()
     return gzip.compress(
-        sign(text, key=key, url_of=Bucket(default_storage).presigned_url).encode(), compresslevel=6, mtime=0
+        sign(text, key=key, url_of=Bucket(published_storage).presigned_url).encode(), compresslevel=6, mtime=0
     )

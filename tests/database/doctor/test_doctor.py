@@ -112,7 +112,7 @@ class TestTicks:
         age(Tick, "started_at", seconds=46)
         finding = found(check_ticks)["tick submit"]
         assert "Beat sends it" in finding.why
-        assert "worker -Q submit" in finding.fix
+        assert "worker -Q batchreel.submit" in finding.fix
 
 
 class TestStorage:

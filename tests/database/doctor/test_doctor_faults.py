@@ -25,6 +25,7 @@ from pytest_django import Settings
 
 from tasks.batch.definition import render
 from tasks.broker import redis_broker
+from tasks.broker.app import celery_app
 from tasks.conf import bridge_settings
 from tasks.doctor.finding import Finding, Status
 from tasks.doctor.runner import run_probes
@@ -128,25 +129,25 @@ def clock_is_wrong(site: Site) -> None:
 
 
 def redis_is_unreachable(site: Site) -> None:
-    site.settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    set_broker(site.monkeypatch, redis_broker("redis://127.0.0.1:1/0"))
 
 
 @contextmanager
 def redis_has_another_authority(site: Site) -> Iterator[None]:
     ours, theirs = make_authority(site.tmp_path), make_authority(site.tmp_path, name="theirs")
     with TlsProxy(django_settings.CELERY_BROKER_URL, theirs).running() as proxy:
-        set_broker(site.settings, redis_broker(proxy.url, ca_file=str(ours.ca_file)))
+        set_broker(site.monkeypatch, redis_broker(proxy.url, ca_file=str(ours.ca_file)))
         yield
 
 
 def sentinels_are_unreachable(site: Site) -> None:
     set_broker(
-        site.settings, redis_broker("sentinel://127.0.0.1:1/0;sentinel://127.0.0.1:2", sentinel_master="lectures")
+        site.monkeypatch, redis_broker("sentinel://127.0.0.1:1/0;sentinel://127.0.0.1:2", sentinel_master="lectures")
     )
 
 
 def sentinel_master_is_not_named(site: Site) -> None:
-    set_broker(site.settings, redis_broker("sentinel://127.0.0.1:1/0"))
+    set_broker(site.monkeypatch, redis_broker("sentinel://127.0.0.1:1/0"))
 
 
 @contextmanager
@@ -161,12 +162,12 @@ def redis_evicts(_: Site) -> Iterator[None]:
 
 @contextmanager
 def messages_pile_up(site: Site) -> Iterator[None]:
-    options = django_settings.CELERY_BROKER_TRANSPORT_OPTIONS
-    site.settings.CELERY_BROKER_TRANSPORT_OPTIONS = {**options, "global_keyprefix": "doctor-test:"}
+    options = {**celery_app().conf.broker_transport_options, "global_keyprefix": "doctor-test:"}
+    site.monkeypatch.setitem(celery_app().conf, "broker_transport_options", options)
     client = redis.Redis.from_url(django_settings.CELERY_BROKER_URL)
-    client.rpush("doctor-test:observe", *range(501))
+    client.rpush("doctor-test:batchreel.observe", *range(501))
     yield
-    client.delete("doctor-test:observe")
+    client.delete("doctor-test:batchreel.observe")
     client.close()
 
 
@@ -596,7 +597,7 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (sentinels_are_unreachable, "broker", FAILED, "127.0.0.1:2: Error 111", "REDIS_URL"),
     (sentinel_master_is_not_named, "broker", FAILED, "ValueError", "manage.py check"),
     (redis_evicts, "broker", FAILED, "allkeys-lru", "noeviction"),
-    (messages_pile_up, "messages", WARNING, "501 in observe", "Celery workers"),
+    (messages_pile_up, "messages", WARNING, "501 in batchreel.observe", "Celery workers"),
     (beat_is_stopped, "tick rescue", FAILED, "never run", "celery -A project beat"),
     (entry_is_missing, "tick reap", FAILED, "no beat entry", "sync_schedule"),
     (entry_has_another_period, "tick reap", FAILED, "every 600 seconds, but the settings require", "Restart beat"),

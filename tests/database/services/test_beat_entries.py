@@ -85,7 +85,7 @@ def test_beat_entry_is_corrected_when_it_was_edited_by_hand(settings: Settings) 
     assert [message.id for message in run_checks(tags=["database"], databases=["default"])] == ["batchreel.W028"]
     assert beat.sync_entries().changed == ["batchreel: submit"]
     fixed = row("batchreel: submit")
-    assert (fixed.interval.every, fixed.expire_seconds, fixed.queue) == (15, 15, "submit")
+    assert (fixed.interval.every, fixed.expire_seconds, fixed.queue) == (15, 15, "batchreel.submit")
     assert run_checks(tags=["database"], databases=["default"]) == []
 
 
@@ -115,7 +115,7 @@ def test_beat_period_is_exact_when_it_is_a_fraction_of_a_second(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, period_s: float, every: int, unit: str
 ) -> None:
     settings.BATCHREEL = {"reap_tick_s": period_s}
-    quick = Tick(name="quick", queue="maintain", period_setting="reap_tick_s", purpose="A test.")
+    quick = Tick(name="quick", queue="batchreel.maintain", period_setting="reap_tick_s", purpose="A test.")
     monkeypatch.setattr(beat, "TICKS", (quick,))
     beat.sync_entries()
     entry = row(quick.entry)

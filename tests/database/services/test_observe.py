@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +45,17 @@ def test_batch_status_is_written_once_when_it_does_not_change(batch: ScriptedBat
         "RUNNABLE",
         "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
     )
+
+
+def test_batch_status_is_written_once_when_the_site_has_no_time_zones(batch: ScriptedBatch, settings: Settings) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Seoul"
+    attempt = submitted_attempt()
+    batch.set_observation(attempt, BatchStatus.RUNNING, started_at_ms=1_790_000_000_000)
+    assert observe(batch=batch, tick=0).changed == 1
+    assert observe(batch=batch, tick=1).changed == 0
+    settings.USE_TZ = True
+    attempt.refresh_from_db()
+    assert attempt.started_at == datetime.fromtimestamp(1_790_000_000, UTC)
 
 
 def test_running_attempt_is_polled_each_minute_when_its_heartbeat_is_fresh(batch: ScriptedBatch) -> None:

@@ -15,7 +15,8 @@ from django.core.files.storage import default_storage
 from tasks.conf import bridge_settings
 from tasks.models import Attempt, Job, Tick, Unit, Video
 from tasks.services.removal.purge import prune_jobs, purge_deleted
-from tasks.storage.bucket import BucketError, default_bucket
+from tasks.storage.aliases import sources_bucket
+from tasks.storage.bucket import BucketError
 from tasks.storage.folders import remove_folders
 from tasks.storage.keys import job_folder, unit_folder
 from tests.buckets import use_new_bucket
@@ -133,7 +134,7 @@ def test_checksums_of_both_kinds_are_sent_when_objects_are_deleted() -> None:
         sent.append({name.lower() for name in request.headers})
 
     _client().meta.events.register("before-send.s3.DeleteObjects", record)
-    bucket = default_bucket()
+    bucket = sources_bucket()
     assert bucket
     bucket.delete_objects([str(uuid.uuid4())], before_call=never_late)
     assert {"content-md5", "x-amz-checksum-crc32"} <= sent[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -15,9 +16,11 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from project.local.servers.ports import free_port
 from project.local.servers.redis import redis_url
 from tasks import wakeup
+from tasks.broker.app import celery_app
 from tasks.models import Job, Video
 from tests.factories import uploaded_video
-from tests.wakeup_broker import BOUND_S, assert_no_wait_for_redis, finish_wakeups
+from tests.integration.broker_messages import clear_messages, queued_messages
+from tests.wakeup_broker import BOUND_S, assert_no_wait_for_redis, finish_wakeups, send_wakeups_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,3 +167,35 @@ def test_saving_does_not_wait_when_redis_responds_byte_by_byte() -> None:
 
     assert_no_wait_for_redis(save, redis_away=slow_redis)
     assert Job.objects.filter(video__in=videos).count() == len(videos)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_wakeup_is_sent_when_the_result_backend_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = celery_app().conf
+    changes = {
+        "result_backend": redis_url(free_port()),
+        "task_ignore_result": False,
+        "task_routes": {"*": {"queue": "x"}},
+    }
+    for name, value in changes.items():
+        monkeypatch.setitem(conf, name, value)
+    monkeypatch.setattr(celery_app(), "_local", threading.local())  # forget the backend in use
+    clear_messages()
+    with send_wakeups_to(os.environ["REDIS_URL"]):
+        wakeup.send_wakeup()
+        finish_wakeups()
+    (message,) = queued_messages()
+    clear_messages()
+    assert message["properties"]["delivery_info"]["routing_key"] == "batchreel.submit"
+    headers = message["headers"]
+    assert (headers["ignore_result"], headers["expires"] is None) == (True, False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_wakeup_is_not_sent_when_tasks_run_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(celery_app().conf, "task_always_eager", value=True)
+    clear_messages()
+    with send_wakeups_to(os.environ["REDIS_URL"]):
+        wakeup.send_wakeup()
+    assert queued_messages() == []
+    assert wakeup.circuit_breaker.is_closed()

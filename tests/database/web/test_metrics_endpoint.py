@@ -83,8 +83,8 @@ def test_scrape_is_refused_with_503_when_the_database_is_unavailable(
     assert client.get(reverse("batchreel:metrics"), headers=_ALLOWED).status_code == 503
 
 
-def test_metrics_have_all_rows_when_redis_is_unavailable(client: Client, settings: Settings) -> None:
-    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+def test_metrics_have_all_rows_when_redis_is_unavailable(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_broker(monkeypatch, redis_broker("redis://127.0.0.1:1/0"))
     samples = scraped(client)
     assert samples["batchreel_broker_up"] == 0
     assert "batchreel_jobs[upload][QUEUED]" in samples
@@ -99,8 +99,8 @@ def test_metrics_have_all_rows_when_redis_is_unavailable(client: Client, setting
         "unknown://127.0.0.1:1",
     ],
 )
-def test_broker_is_reported_as_down_when_its_url_is_of_any_kind(url: str, settings: Settings) -> None:
-    set_broker(settings, redis_broker(url, sentinel_master="main"))
+def test_broker_is_reported_as_down_when_its_url_is_of_any_kind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_broker(monkeypatch, redis_broker(url, sentinel_master="main"))
     assert {metric.name: set(values.values()) for metric, values in broker.read_broker().items()} == {"broker_up": {0}}
 
 

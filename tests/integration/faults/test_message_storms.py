@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tasks.schedule.ticks import SUBMIT
 from tests.factories import uploaded_video
 from tests.integration.batch_proxy import BatchProxy, Withheld
 from tests.integration.broker_messages import (
@@ -80,7 +81,7 @@ def test_job_is_submitted_once_when_a_wakeup_is_delivered_repeatedly(
     videos = [uploaded_video()]
     for _ in range(DELIVERIES):
         # The same id each time, as when the visibility timeout is shorter than the task.
-        push_raw("submit", with_headers(message))
+        push_raw(SUBMIT.queue, with_headers(message))
     batch_proxy.wait_until_withheld()
     workers = [running_site.worker, *more_workers]
 
@@ -124,7 +125,7 @@ def test_jobs_succeed_once_when_messages_of_two_versions_are_mixed(
         kind = rng.choice(list(VERSIONS))
         sent[kind] += 1
         fresh = {**message, "headers": {**message["headers"], "id": str(uuid.uuid4())}}
-        push_raw("submit", VERSIONS[kind](fresh))
+        push_raw(SUBMIT.queue, VERSIONS[kind](fresh))
         if number % (MESSAGES // VIDEOS) == 0:
             with send_wakeups_to(os.environ["REDIS_URL"]):
                 videos.append(uploaded_video())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from tasks.schedule.ticks import SUBMIT
 from tests.factories import uploaded_video
 from tests.integration.batch_proxy import BatchProxy, Withheld
 from tests.integration.broker_messages import (
@@ -71,7 +72,7 @@ def test_poison_message_is_delivered_once_when_no_worker_can_process_it(
     running_site.worker.kill("SIGKILL")
     good = capture_wakeup()
     for poison in POISONS.values():
-        push_raw("submit", poison.made_from(good))
+        push_raw(SUBMIT.queue, poison.made_from(good))
     starts = 0
 
     def drained() -> bool:

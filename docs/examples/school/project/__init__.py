@@ -1,3 +1,3 @@
-from project.batchreel_celery import app as celery_app
+from project.celery import app as celery_app
 
 __all__ = ["celery_app"]

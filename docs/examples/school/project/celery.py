@@ -1,4 +1,4 @@
-"""The school's own Celery application: `celery -A project.celery:app worker`, and `beat`."""
+"""The site's Celery application: `celery -A project worker`, and `celery -A project beat`."""
 
 import os
 
@@ -6,6 +6,7 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
-# Batchreel's application stays the current one, so that its wake-ups are sent to its own queues.
-app = Celery("school", set_as_current=False, include=["tasks.reports"])
-app.config_from_object("django.conf:settings", namespace="SCHOOL_CELERY")
+app = Celery("school", include=["tasks.reports"])
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.set_default()  # for the school's own tasks: otherwise the threads of a web server use an application without a broker

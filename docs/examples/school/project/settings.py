@@ -1,10 +1,9 @@
-"""Settings of a school's site. Only the two sections named Batchreel are about videos."""
+"""Settings of a school's site. Only the last two sections are about videos."""
 
 from pathlib import Path
 
 import environ
-from batchreel.broker import redis_broker
-from batchreel.schedule.ticks import QUEUES, ROUTES, SUBMIT
+from batchreel.schedule import beat_schedule
 
 BASE_DIR = Path(__file__).resolve().parents[1]
 env = environ.Env()
@@ -65,38 +64,22 @@ STORAGES = {
 }
 
 # The school's own Celery tasks, in `tasks`: they take up to half an hour, return results, and one is periodic.
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
-SCHOOL_CELERY_BROKER_URL = REDIS_URL
-SCHOOL_CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "school:", "visibility_timeout": 7200}
-SCHOOL_CELERY_RESULT_BACKEND = REDIS_URL
-SCHOOL_CELERY_TASK_TIME_LIMIT = 1800
-SCHOOL_CELERY_BEAT_SCHEDULE = {"weekly report": {"task": "tasks.reports.weekly_report", "schedule": 7 * 86_400}}
+CELERY_BROKER_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "school:", "visibility_timeout": 7200}
+CELERY_RESULT_BACKEND = CELERY_BROKER_URL
+CELERY_TASK_TIME_LIMIT = 1800
 
 # Batchreel.
-INSTALLED_APPS += ["django_celery_beat", "batchreel"]
+INSTALLED_APPS += ["batchreel"]
 MIDDLEWARE.insert(5, "batchreel.views.body_limit.BodyLimitMiddleware")  # after AuthenticationMiddleware
-VIDEO_BATCH_JOB_QUEUE = env.str("VIDEO_BATCH_JOB_QUEUE", default="")
-VIDEO_BATCH_JOB_DEFINITION = env.str("VIDEO_BATCH_JOB_DEFINITION", default="")
-BATCHREEL = env.json("BATCHREEL", default={})
-
-# Batchreel's Celery application (project/batchreel_celery.py): what `manage.py check` asks for.
-broker = redis_broker(REDIS_URL)
-CELERY_BROKER_URL = broker.url
-CELERY_BROKER_USE_SSL = broker.use_ssl
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "global_keyprefix": "batchreel:",
-    "visibility_timeout": 120,
-    "socket_connect_timeout": 1,
-    "socket_timeout": 2,
-    **broker.transport_options,
+BATCHREEL = {
+    "job_queue": env.str("VIDEO_BATCH_JOB_QUEUE", default=""),
+    "job_definition": env.str("VIDEO_BATCH_JOB_DEFINITION", default=""),
+    **env.json("BATCHREEL", default={}),
 }
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_SOFT_TIME_LIMIT = 20
-CELERY_TASK_TIME_LIMIT = 25
-CELERY_TASK_DEFAULT_QUEUE = SUBMIT.queue
-CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in QUEUES}
-CELERY_TASK_ROUTES = ROUTES
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+
+# What is periodic: the school's report, and Batchreel's ticks.
+CELERY_BEAT_SCHEDULE = {
+    "weekly report": {"task": "tasks.reports.weekly_report", "schedule": 7 * 86_400},
+    **beat_schedule(BATCHREEL),
+}

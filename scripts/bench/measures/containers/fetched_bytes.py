@@ -59,7 +59,7 @@ def _row(clip: Path, name: str, arguments: tuple[str, ...], loops: int, folder: 
     _ffmpeg("-stream_loop", str(loops - 1), "-i", str(clip), "-c", "copy", *arguments, str(path))
     bucket = FileBucket(path)
     with (
-        patch.object(container_source, "default_bucket", lambda: bucket),
+        patch.object(container_source, "sources_bucket", lambda: bucket),
         patch.object(container_source, "_local_path", lambda *_: None),
     ):
         row = {"format": name, **_fetched(path, bucket, folder)}

@@ -128,7 +128,7 @@ def measured(folder: Path, bucket: _Bucket) -> dict[str, Any]:
     settings.MEDIA_ROOT = folder / "outputs"
     # The outputs are in a folder, the source is in the bucket, and the profile is quickly encoded.
     with (
-        patch.object(container_source, "default_bucket", return_value=bucket),
+        patch.object(container_source, "sources_bucket", return_value=bucket),
         patch.object(container_source, "_local_path", return_value=None),
         patch.object(plan_unit, "_profile", return_value=PROFILE),
     ):
