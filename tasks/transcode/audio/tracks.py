@@ -35,10 +35,10 @@ class Selection(NamedTuple):
     """Microphones with audio."""
 
 
-def select_tracks(tracks: Sequence[AudioSource], programme_s: Fraction) -> Selection:
+def select_tracks(tracks: Sequence[AudioSource], programme_s: tuple[Fraction, Fraction]) -> Selection:
     """Return which tracks are published: those with audio, or if all are silent, the default one.
 
-    Tracks that are microphones of one programme, which lasts `programme_s`, become one.
+    Tracks that are microphones of one programme, from one time to another (`programme_s`), become one.
     """
     audible = [track for track in tracks if not track.is_silent]
     kept: tuple[tuple[AudioSource, ...], ...]
@@ -58,13 +58,15 @@ def select_tracks(tracks: Sequence[AudioSource], programme_s: Fraction) -> Selec
     )
 
 
-def _are_microphones(tracks: Sequence[AudioSource], programme_s: Fraction) -> bool:
+def _are_microphones(tracks: Sequence[AudioSource], programme_s: tuple[Fraction, Fraction]) -> bool:
     """Return whether all tracks have one channel, and all of them are described alike."""
+    start_s, end_s = programme_s
+    least_s = (end_s - start_s) * _WHOLE_PROGRAMME
     return (
         len(tracks) > 1
         and all(track.channels == 1 and not track.purpose for track in tracks)
         and len({(language_of(track.language).tag, track.title) for track in tracks}) == 1
-        and all(track.end_s - track.start_s >= programme_s * _WHOLE_PROGRAMME for track in tracks)
+        and all(min(end_s, track.end_s) - max(start_s, track.start_s) >= least_s for track in tracks)
     )
 
 

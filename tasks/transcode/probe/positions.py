@@ -104,9 +104,15 @@ class UnreadParts:
         self._gaps: list[tuple[int, int, int, int]] = []
         self._end, self._first, self._latest = 0, 0, 0
         self._is_empty = True
+        self._audio: int | None = None
+        """Index of the first audio stream: others may be those of a part under other identifiers."""
 
     def take(self, packet: Any) -> None:
         """Process a packet, in the order in which a demuxer returns them; the empty one at the end is ignored."""
+        if packet.size and packet.stream.type == "audio":
+            self._audio = packet.stream.index if self._audio is None else self._audio
+            if packet.stream.index != self._audio:
+                return
         now = packet.pts if packet.dts is None else packet.dts
         if not packet.size or packet.pos is None or packet.pos < 0 or now is None:
             return

@@ -118,7 +118,7 @@ def _next_units(claim: Claim, count: int) -> list[str]:
 def test_audio_that_needs_the_whole_source_goes_to_the_container_that_has_it_when_others_help() -> None:
     planner = claimed(submitted_attempt())
     planned(planner, video_units=4)
-    Unit.objects.create(job_id=planner.job_id, kind="audio", index=1)
+    Unit.objects.create(job_id=planner.job_id, kind="audio", index=1, first_frame=60, end_frame=120)
     helper = claimed(helper_of(planner))
     assert _next_units(helper, 3) == ["audio 0", "video 0", "video 1"]
     assert _next_units(planner, 2) == ["audio 1", "video 2"]
@@ -130,7 +130,7 @@ def test_audio_that_needs_the_whole_source_goes_to_the_container_that_has_it_whe
 def test_audio_is_leased_in_its_turn_when_the_container_that_made_the_plan_has_ended() -> None:
     planner = claimed(submitted_attempt())
     planned(planner)
-    Unit.objects.create(job_id=planner.job_id, kind="audio", index=1)
+    Unit.objects.create(job_id=planner.job_id, kind="audio", index=1, first_frame=60, end_frame=120)
     helper = claimed(helper_of(planner))
     _lose(planner)
     assert _next_units(helper, 4) == ["audio 0", "video 0", "audio 1", "video 1"]

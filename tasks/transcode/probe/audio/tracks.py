@@ -78,7 +78,7 @@ class AudioTracks:
             min((track.start_s for track in tracks), default=Fraction(0)),
             max((track.end_s for track in tracks), default=Fraction(0)),
         )
-        selection = select_tracks(tracks, end_s - start_s)
+        selection = select_tracks(tracks, (start_s, end_s))
         self._warn_of_unreadable(warnings, tracks)
         if any(packets.is_cut for packets in self._packets.values()):
             warnings.append("AUDIO_CUT")
