@@ -77,7 +77,7 @@ def describe_video(
     warnings += audio_warnings(container, audio_packets, audio)
     if video.repeated > _FEW_EARLY_FRAMES:
         warnings.append("CLOCK_STARTS_OVER")
-    if has_captions_inside(first):
+    if video.has_captions or has_captions_inside(first):
         warnings.append("CAPTIONS_IN_FRAMES")
     declared_s = declared_s_of(container)
     latest_start_s = max(first_pts * time_base, audio.start_s if audio is not None else begin_s)

@@ -86,7 +86,7 @@ def _turned(name: str, video: Sequence[str], audio: Sequence[str], *options: str
     return Upload(name, lambda path: joined(path, pieces, video, audio, *options), expected)
 
 
-_BACK: tuple[Piece, ...] = (((320, 180), 2), ((180, 320), 4), ((320, 180), 2))
+_BACK: tuple[Piece, ...] = (((320, 180), 2), ((180, 320), 5), ((320, 180), 2))
 _NARROWS: tuple[Piece, ...] = (((320, 180), 4), ((240, 180), 2))
 
 GROWING = (
