@@ -7,6 +7,7 @@ file shows which clock it has, wherever reading starts. See docs/adr/0043.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,9 +76,13 @@ class Splicing:
         steps = zip(self.streams.get(stream, ()), shifts, strict=False)
         shift = "".join(f"+({each.shift - before})*gte(ld(0),{each.position})" for each, before in steps)
         place = f"st(0,if(gte(POS,0),POS,max(ld(0),{start_byte})))"
+        # As `Reordering` does it.
+        is_wrong = f"gt(PTS-DTS,{_AHEAD_TICKS})*not(eq(DTS,NOPTS))"
+        delay = f"st(1,if(gt(PTS,DTS)*lte(PTS-DTS,{_AHEAD_TICKS}),PTS-DTS,ld(1)))"
+        times = {"PTS": f"if({is_wrong},DTS+ld(1),PTS)", "DTS": "DTS"}
         return "setts=" + ":".join(
-            f"{name.lower()}='{place};if(eq({name},NOPTS),NOPTS,mod({name}{shift}-({self.base}),{_CYCLE_TICKS})+({self.base}))'"
-            for name in ("PTS", "DTS")
+            f"{name.lower()}='{place};{delay};if(eq({name},NOPTS),NOPTS,mod({time}{shift}-({self.base}),{_CYCLE_TICKS})+({self.base}))'"
+            for name, time in times.items()
         )
 
     @classmethod
@@ -91,12 +96,32 @@ class Splicing:
         return cls(form["base"], streams, form["video_id"])
 
 
+class Reordering:
+    """Corrects the times at which frames are displayed, of one stream.
+
+    Program streams have few of them, and libav takes others from the next frame that was not reordered. If that
+    has a later clock, so has the time (measured). It is replaced by the delay of the reordered frames before.
+    """
+
+    def __init__(self) -> None:
+        self._delay = 0
+
+    def corrected(self, pts: int, dts: int) -> int:
+        """Return the time at which the frame of the next packet is displayed."""
+        if pts - dts > _AHEAD_TICKS:
+            return dts + self._delay
+        if pts > dts:
+            self._delay = pts - dts
+        return pts
+
+
 class Splicer:
     """Puts packets on the one clock, in the order in which a demuxer returns them."""
 
     def __init__(self, splicing: Splicing) -> None:
         self._splicing = splicing
         self._positions: dict[int, int] = {}
+        self._reordering: defaultdict[int, Reordering] = defaultdict(Reordering)
 
     def take(self, packet: Any) -> None:
         """Change a packet's times; the empty one at the end is ignored."""
@@ -106,9 +131,10 @@ class Splicer:
         if packet.pos is not None and packet.pos >= 0:
             self._positions[stream] = packet.pos
         shift = self._splicing.shift_at(stream, self._positions.get(stream, 0))
-        dts = packet.dts
-        if packet.pts is not None:
-            packet.pts = self._splicing.spliced(packet.pts, shift)
+        pts, dts = packet.pts, packet.dts
+        if pts is not None:
+            corrected = pts if dts is None else self._reordering[stream].corrected(pts, dts)
+            packet.pts = self._splicing.spliced(corrected, shift)
         if dts is not None:
             packet.dts = self._splicing.spliced(dts, shift)
 
@@ -127,6 +153,7 @@ class _StreamClock:
     runs: list[_Run] = field(default_factory=list)
     position: int = -1
     dts: int | None = None
+    reordering: Reordering = field(default_factory=Reordering)
 
 
 class ClockSurvey:
@@ -155,7 +182,7 @@ class ClockSurvey:
             # Returned late: libav keeps the last packet of an elementary stream that ends before the file does.
             return
         is_other_clock = clock.dts is not None and not -_BACK_TICKS <= time - clock.dts <= _AHEAD_TICKS
-        pts = time if packet.pts is None else packet.pts
+        pts = time if packet.pts is None else clock.reordering.corrected(packet.pts, time)
         end = pts + max(0, packet.duration or 0)
         if is_other_clock and position is None:
             self._lost = True

@@ -113,14 +113,17 @@ def test_drawings_and_comments_are_left_out_when_captions_are_ass(tmp_path: Path
     assert [cue.text for cue in track.cues] == ["Plain words", "after it"]
 
 
-def _with_captions_in_frames(folder: Path) -> Path:
-    """Write a clip whose frames all have a message with CEA-608 data (ATSC A/53 part 4, in an SEI of H.264)."""
+def _with_captions_in_frames(folder: Path, *, first: int = 0) -> Path:
+    """Write a clip whose frames from number `first` on have CEA-608 data (ATSC A/53 part 4, in an SEI of H.264)."""
     pairs = b"\xfc\x94\x20\xfc\x94\x2c"
     message = b"\xb5\x00\x31GA94\x03" + bytes([0x40 | len(pairs) // 3]) + b"\xff" + pairs + b"\xff"
     sei = b"\0\0\0\1\x06\x04" + bytes([len(message)]) + message + b"\x80"
     plain = ffmpeg("-i", str(make_clip(folder / "plain.mp4", frames=60)), "-c", "copy", "-f", "h264", "pipe:1")
     units = plain.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]
-    captioned = b"".join((sei if unit[0] & 0x1F in {1, 5} else b"") + b"\0\0\0\1" + unit for unit in units)
+    slices = [number for number, unit in enumerate(units) if unit[0] & 0x1F in {1, 5}]
+    captioned = b"".join(
+        (sei if number in slices[first:] else b"") + b"\0\0\0\1" + unit for number, unit in enumerate(units)
+    )
     (folder / "a.h264").write_bytes(captioned)
     ffmpeg("-r", "30", "-i", str(folder / "a.h264"), "-c", "copy", str(folder / "a.mp4"))
     return folder / "a.mp4"
@@ -135,6 +138,10 @@ def test_captions_in_frames_are_left_out_with_a_warning_when_there_are_any(
     assert b"GA94" in source.read_bytes()
     assert b"GA94" not in done.joined(done.rungs[0]).read_bytes()
     assert "CLOSED-CAPTIONS=NONE" in (done.run.folder / "master.m3u8").read_text()
+
+
+def test_warning_is_given_when_captions_in_frames_begin_later(tmp_path: Path) -> None:
+    assert probe_source(_with_captions_in_frames(tmp_path, first=40)).warnings == ("CAPTIONS_IN_FRAMES",)
 
 
 def test_forced_and_sdh_tracks_are_offered_as_such_when_a_file_marks_them(tmp_path: Path, transcode: Transcode) -> None:

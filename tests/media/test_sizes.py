@@ -219,6 +219,25 @@ def test_frames_are_cropped_when_the_container_declares_it(name: str, tmp_path: 
     assert lying.square == pytest.approx((90, 90), abs=2)
 
 
+RIGHT_PX = 40
+
+
+@pytest.mark.parametrize("left_px", [16, 40, 64])
+def test_frames_are_as_wide_as_declared_when_the_codec_crops_them_at_the_left(
+    left_px: int, tmp_path: Path, transcode: Transcode
+) -> None:
+    whole, source = tmp_path / "whole.ts", tmp_path / "a.ts"
+    ffmpeg("-f", "lavfi", "-i", Piece(320, 192).filters, *H264, str(whole))
+    crop = f"h264_metadata=crop_left={left_px}:crop_right={RIGHT_PX}"
+    ffmpeg("-i", str(whole), "-c", "copy", "-bsf:v", crop, str(source))
+    probed = probe_source(source)
+    assert (probed.width_px, probed.height_px) == (320 - RIGHT_PX - left_px, 192)
+    if left_px == RIGHT_PX:
+        lying = lying_at(transcode(source), 0.5)
+        assert lying.square == pytest.approx((90, 90), abs=2)
+        assert lying.bars == (0, 0)
+
+
 def test_square_stays_square_when_matroska_crops_less_than_it_displays(tmp_path: Path, transcode: Transcode) -> None:
     # Cropped to 320 x 120, but with the display size of the whole frame, as some muxers leave it.
     source = tmp_path / "whole.mp4"

@@ -33,7 +33,7 @@ from .source_file import SourceFile
 from .streams import choose_video
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 _OTHER_TRACKS = ("AUDIO_LEFT_OUT", "AUDIO_UNREADABLE track")
@@ -69,18 +69,31 @@ def _on_one_clock(
     """Return the description, and the spans of time for which there are only other streams in the file."""
     if demuxer not in SPLICED_DEMUXERS:
         return _probe(file, demuxer, (), options), []
-    survey, unread = ClockSurvey(), UnreadParts()
+    survey, unread = ClockSurvey(), _unread_parts()
     try:
-        source = _probe(file, demuxer, (survey.take, unread.take), options)
+        source = _probe(file, demuxer, (survey.take, *(part.take for part in unread)), options)
     except InputRejectedError:
         if survey.splicing() is None:
             raise
     splicing = survey.splicing()
     if splicing is not None:
-        unread = UnreadParts()
-        source = _probe(file, demuxer, (Splicer(splicing).take, unread.take), options)
+        unread = _unread_parts()
+        source = _probe(file, demuxer, (Splicer(splicing).take, *(part.take for part in unread)), options)
         source = replace(source, declared_duration_s=0.0, splicing=splicing)
-    return source, unread.spans_s(file)
+    return source, _separate(span for part in unread for span in part.spans_s(file))
+
+
+def _unread_parts() -> tuple[UnreadParts, ...]:
+    return UnreadParts(), UnreadParts("video"), UnreadParts("audio")
+
+
+def _separate(spans_s: Iterable[tuple[Fraction, Fraction]]) -> list[tuple[Fraction, Fraction]]:
+    """Return spans without those that overlap an earlier one, in order of time."""
+    kept: list[tuple[Fraction, Fraction]] = []
+    for start_s, end_s in spans_s:
+        if all(end_s <= other_start_s or start_s >= other_end_s for other_start_s, other_end_s in kept):
+            kept.append((start_s, end_s))
+    return sorted(kept)
 
 
 def _probe(

@@ -84,7 +84,7 @@ def describe_video(
     frames = _frames(container, video, int(end_s / time_base), warnings)
     if video.repeated > _FEW_EARLY_FRAMES:
         warnings.append("CLOCK_STARTS_OVER")
-    if has_captions_inside(first):
+    if video.has_captions or has_captions_inside(first):
         warnings.append("CAPTIONS_IN_FRAMES")
     declared_s = declared_s_of(container)
     if falls_short(begin_s, latest_start_s, max(end_s, captions_end_s), declared_s, demuxer):

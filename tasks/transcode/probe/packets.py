@@ -24,6 +24,10 @@ CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again
 """Advice for the owner of a damaged file."""
 
 
+_CAPTIONED = frozenset({"h264", "hevc", "mpeg2video"})
+_CAPTIONS, _CAPTIONS_WITHIN_BYTES = b"GA94", 512
+"""What captions inside a frame begin with (ATSC A/53 part 4, 6.2.2), and where it is: before the frame itself."""
+
 _WRAPPED_TICKS = 2**31
 """A duration from this value up is a negative one that wrapped around in 32 unsigned bits: the end
 of an ogg stream is trimmed by that much.
@@ -61,6 +65,9 @@ class VideoPackets:
         """Number of packets read after that frame whose time is before it."""
         self.repeated = 0
         """Number of packets whose dts is before the latest dts: the clock started over."""
+        self.has_captions = False
+        """Whether frames have captions (CEA-608 or CEA-708) inside."""
+        self._may_have_captions = stream.codec_context.codec.canonical_name in _CAPTIONED
         self._latest_dts: int | None = None
         self._position: int | None = None
         """Of the latest packet that had one: those without begin in the same packet of the container."""
@@ -77,6 +84,8 @@ class VideoPackets:
         if self.first is None and (pts is not None or self._untimed_first is None):
             self._decode(packet)
         self._follow_clock(packet.dts)
+        if self._may_have_captions and not self.has_captions and packet.size:
+            self.has_captions = _CAPTIONS in bytes(memoryview(packet)[:_CAPTIONS_WITHIN_BYTES])
         if pts is None:
             if not self.times and packet.size:
                 self._untimed_durations.append(max(0, duration_of(packet)))

@@ -90,17 +90,29 @@ _UNREAD_BYTES, _UNREAD_TICKS = 16 * 1024, TICKS_PER_S
 """What may be between two packets: stuffing, tables, streams that are not transcoded."""
 
 _SEARCHED_BYTES = 1024 * 1024
-_VIDEO_PACKET = re.compile(rb"\x00\x00\x01[\xe0-\xef]", re.DOTALL)
-"""The start of a packet of a video stream (ISO/IEC 13818-1, table 2-22), in transport and program streams alike."""
+_PACKETS = {
+    "video": re.compile(rb"\x00\x00\x01[\xe0-\xef]", re.DOTALL),
+    "audio": re.compile(rb"\x00\x00\x01[\xbd\xc0-\xdf]", re.DOTALL),
+}
+"""The start of a packet of a stream (ISO/IEC 13818-1, table 2-22), in transport and program streams alike."""
+
+_TS_HEADER = re.compile(rb"\x47([\x40-\x7f].)(?:[\x10-\x1f]|[\x30-\x3f](.).{0,183})\Z", re.DOTALL)
+"""The header of a transport packet in which such a packet starts: sync byte, PID with the flag for the start,
+and the length of the adaptation field (2.4.3.2).
+"""
+_TS_SYNC = 0x47
+_TS_HEADER_BYTES, _LONGEST_TS_HEADER_BYTES = 4, 188
 
 
 class UnreadParts:
     """Parts of a transport or program stream that have none of the packets that are transcoded, but video.
 
-    Its streams may continue under other identifiers there. Times are in ticks of `TICKS_PER_S`.
+    Its streams may continue under other identifiers there. Times are in ticks of `TICKS_PER_S`. With `kind`
+    (`video` or `audio`), of the packets of that stream alone: the other one may keep its identifier.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "") -> None:
+        self._kind = kind
         self._gaps: list[tuple[int, int, int, int]] = []
         self._end, self._first, self._latest = 0, 0, 0
         self._is_empty = True
@@ -109,6 +121,8 @@ class UnreadParts:
 
     def take(self, packet: Any) -> None:
         """Process a packet, in the order in which a demuxer returns them; the empty one at the end is ignored."""
+        if self._kind and packet.stream.type != self._kind:
+            return
         if packet.size and packet.stream.type == "audio":
             self._audio = packet.stream.index if self._audio is None else self._audio
             if packet.stream.index != self._audio:
@@ -140,12 +154,35 @@ class UnreadParts:
         for first, end, start, next_start in gaps:
             # At the end of the file, and between two clocks, no time has passed.
             lost = max(Fraction(next_start - start), (end - first) * ticks_of_byte)
-            if lost >= _UNREAD_TICKS and _has_video(file, first, end):
+            if lost >= _UNREAD_TICKS and self._is_left_out(file, first, end):
                 spans.append((Fraction(start, TICKS_PER_S), (start + lost) / TICKS_PER_S))
         return spans
 
+    def _is_left_out(self, file: SourceFile, first: int, end: int) -> bool:
+        # A quarter of the way in: next to the packets that were read are the last bytes of these.
+        file.seek(first + (end - first) // 4)
+        found = _identifiers(file.read(min(end - first, _SEARCHED_BYTES)), self._kind or "video")
+        if not self._kind:
+            return bool(found)
+        # Not those of another programme, or of another language, which were there before.
+        file.seek(max(0, first - _SEARCHED_BYTES))
+        return bool(found - _identifiers(file.read(min(first, _SEARCHED_BYTES)), self._kind))
 
-def _has_video(file: SourceFile, first: int, end: int) -> bool:
-    # A quarter of the way in: next to the packets that were read are the last bytes of these.
-    file.seek(first + (end - first) // 4)
-    return _VIDEO_PACKET.search(file.read(min(end - first, _SEARCHED_BYTES))) is not None
+
+def _identifiers(content: bytes, kind: str) -> set[bytes]:
+    """Return the PIDs of the streams of a kind whose packets start here; in a program stream, their numbers."""
+    found = set()
+    for start in (match.start() for match in _PACKETS[kind].finditer(content)):
+        before = content[max(0, start - _LONGEST_TS_HEADER_BYTES) : start]
+        pid = next(filter(None, (_pid(before[at:]) for at in range(len(before)) if before[at] == _TS_SYNC)), None)
+        found.add(pid or content[start + 3 : start + 4])
+    return found
+
+
+def _pid(header: bytes) -> bytes | None:
+    """Return the PID of a transport packet with nothing but this before its content; None if it cannot be one."""
+    match = _TS_HEADER.match(header)
+    if match is None:
+        return None
+    field_bytes = 0 if match[2] is None else 1 + match[2][0]
+    return bytes(match[1]) if len(header) == _TS_HEADER_BYTES + field_bytes else None

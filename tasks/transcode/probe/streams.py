@@ -10,6 +10,7 @@ import av.logging
 
 from ..source import UNCROPPED, UPRIGHT
 from .packets import VideoPackets
+from .sizes.looks import crop_exactly
 
 if TYPE_CHECKING:
     from ..source import Crop, Turn
@@ -31,6 +32,7 @@ def choose_video(container: Any) -> VideoPackets | None:
     stream = next((stream for stream in candidates if stream.disposition & stream.disposition.default), candidates[0])
     # One thread: the first frame must be returned without feeding several more packets first.
     stream.codec_context.thread_count = 1
+    crop_exactly(stream.codec_context)
     return VideoPackets(stream)
 
 

@@ -90,7 +90,7 @@ JITTER = (
     _jittered("aac, 9 ms.mkv", _early_or_late(0.009), claps.AAC),
     _jittered("aac, 9 ms.flv", _early_or_late(0.009), claps.AAC, rate_hz=44_100),
     _jittered("aac, 9 ms.ts", _early_or_late(0.009), claps.AAC),
-    _jittered("mp2, 10 ms.ts", _early_or_late(0.010), claps.MP2, claps.MPEG2),
+    _jittered("mp2, 9 ms.ts", _early_or_late(0.009), claps.MP2, claps.MPEG2),
     _jittered("mp3, 9 ms.mkv", _early_or_late(0.009), claps.MP3),
     _jittered("flac, 9 ms.mkv", _early_or_late(0.009), claps.FLAC),
     _jittered("slow waves.mkv", "TS+(0.009/TB)*sin(N/5)", claps.AAC),

@@ -86,7 +86,7 @@ def _turned(name: str, video: Sequence[str], audio: Sequence[str], *options: str
     return Upload(name, lambda path: joined(path, pieces, video, audio, *options), expected)
 
 
-_BACK: tuple[Piece, ...] = (((320, 180), 2), ((180, 320), 4), ((320, 180), 2))
+_BACK: tuple[Piece, ...] = (((320, 180), 2), ((180, 320), 5), ((320, 180), 2))
 _NARROWS: tuple[Piece, ...] = (((320, 180), 4), ((240, 180), 2))
 
 GROWING = (
@@ -166,21 +166,21 @@ CROPPING = (
     _cropped("mpeg4.mkv", claps.MPEG4, (280, 180), entry=b"mp4v"),
     _cropped("prores.mov", claps.PRORES, (300, 160), entry=b"apco"),
     _cropped("turned.mkv", claps.H264, (240, 140), inputs=("-display_rotation", "90"), size=(140, 240)),
-    # Pixels of 4:3: 240 x 140 is shown as 320 x 140.
+    # Pixels of 9:7, which would bring 320 x 180 to 320:140.
     _cropped(
         "wide pixels.mkv",
         claps.H264,
         (240, 140),
         filters="setsar=4/3",
         options=("-aspect", "320:140"),
-        size=(320, 140),
-        square=(120, 90),
+        size=(308, 140),
+        square=(116, 90),
     ),
     _conformance(
-        "h264 own.mp4", claps.H264, "h264_metadata=crop_left=40:crop_right=40:crop_top=20:crop_bottom=20", (240, 140)
+        "h264 own.mp4", claps.H264, "h264_metadata=crop_left=40:crop_right=40:crop_top=20:crop_bottom=20", (240, 152)
     ),
     _conformance("h264 own.ts", claps.H264, "h264_metadata=crop_left=40:crop_right=40", (240, 180)),
-    _conformance("hevc own.mkv", claps.HEVC, "hevc_metadata=crop_top=30:crop_bottom=30", (320, 120)),
+    _conformance("hevc own.mkv", claps.HEVC, "hevc_metadata=crop_top=30:crop_bottom=30", (320, 132)),
 )
 
 

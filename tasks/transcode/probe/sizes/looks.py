@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.error
 from av.bitstream import BitStreamFilterContext
+from av.codec.context import Flags
 
 from ...source import Shape
 from .bits import Bits
@@ -72,6 +73,14 @@ def plausible_aspect(declared: Fraction | None) -> Fraction:
     aspect = Fraction(declared or 1)
     plausible = Fraction(1, _MAX_SAMPLE_ASPECT) <= aspect <= _MAX_SAMPLE_ASPECT
     return aspect if plausible else Fraction(1)
+
+
+def crop_exactly(decoder: Any) -> None:
+    """Let a decoder crop frames by what their parameter sets declare, as ffmpeg does.
+
+    Otherwise, libav leaves columns at the left that would make rows begin at an odd place in memory (measured).
+    """
+    decoder.flags |= Flags.unaligned
 
 
 def look_of(frame: Any, codec: Any) -> Look:
@@ -169,6 +178,7 @@ class Looks:
             own = self._stream.codec_context
             self._decoder = av.CodecContext.create(own.codec, "r")
             self._decoder.thread_count = 1
+            crop_exactly(self._decoder)
             if self._codec not in _LENGTH_PREFIXED and own.extradata:
                 self._decoder.extradata = own.extradata
         look = None
