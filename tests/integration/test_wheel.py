@@ -244,9 +244,9 @@ def test_doctor_asks_for_no_encoder_when_only_a_site_is_installed(school: School
         "print(json.dumps([[each.status, each.why] for each in findings]))"
     )
     on_site, player, in_container = school.python(code)
-    assert on_site == ["OK", "Not installed on this machine: only containers need it."]
-    assert player == ["OK", "hls.js is installed."]
-    assert in_container[0] == "FAILED"
+    assert on_site == ["ok", "Not installed on this machine: only containers need it."]
+    assert player == ["ok", "hls.js is installed."]
+    assert in_container[0] == "failed"
     assert "batchreel[worker]" in in_container[1]
 
 
