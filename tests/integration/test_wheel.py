@@ -237,15 +237,30 @@ def test_container_claims_nothing_when_the_media_packages_are_missing(school: Sc
     )
 
 
+def test_doctor_asks_for_no_encoder_when_only_a_site_is_installed(school: School) -> None:
+    code = (
+        "import json\nfrom batchreel.doctor.probes.media import check_ffmpeg, check_ffmpeg_if_installed, check_player\n"
+        "findings = [*check_ffmpeg_if_installed(), *check_player(), *check_ffmpeg()]\n"
+        "print(json.dumps([[each.status, each.why] for each in findings]))"
+    )
+    on_site, player, in_container = school.python(code)
+    assert on_site == ["ok", "Not installed on this machine: only containers need it."]
+    assert player == ["ok", "hls.js is installed."]
+    assert in_container[0] == "failed"
+    assert "batchreel[worker]" in in_container[1]
+
+
 def test_metrics_page_names_the_extra_when_prometheus_is_missing(school: School) -> None:
     code = (
-        "import json\nfrom django.conf import settings\nfrom django.test import Client\n"
+        "import json\nfrom django.conf import settings\nfrom django.core.checks import run_checks\n"
+        "from django.test import Client\n"
         "settings.METRICS_TOKEN = 'x' * 20\n"
         "response = Client().get('/videos/metrics', headers={'Authorization': 'Bearer ' + 'x' * 20})\n"
-        "print(json.dumps([response.status_code, response.content.decode()]))"
+        "print(json.dumps([response.status_code, response.content.decode(), [each.id for each in run_checks()]]))"
     )
-    status, text = school.python(code)
+    status, text, checks = school.python(code)
     assert (status, "batchreel[metrics]" in text) == (503, True)
+    assert checks == ["batchreel.W055"]
 
 
 class SchoolWorker(NodeProcess):
