@@ -150,7 +150,9 @@ def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
             good = isinstance(value, dict) and all(_is_number(limit, above_zero=True) for limit in value.values())
             wanted = "a dictionary of names and numbers above 0"
         elif kind == "list[str]":
-            good = isinstance(value, list) and all(isinstance(entry, str) and _SOURCE.fullmatch(entry) for entry in value)
+            good = isinstance(value, list) and all(
+                isinstance(entry, str) and _SOURCE.fullmatch(entry) for entry in value
+            )
             wanted = "a list of sources without spaces, commas or semicolons"
         else:
             good, wanted = isinstance(value, dict), "a dictionary of names and values"
