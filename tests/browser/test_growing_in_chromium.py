@@ -234,7 +234,10 @@ def cancel(growing: GrowingJob) -> set[str]:
 
 def delete(growing: GrowingJob) -> set[str]:
     growing.video.delete()
-    return {"The video was deleted. What follows cannot be watched.", "The video is no longer available."}
+    return {
+        "The video was deleted. What follows cannot be watched.",
+        "The video is no longer available. If you have been signed out, sign in again.",
+    }
 
 
 @pytest.mark.parametrize("end", [pytest.param(cancel, marks=pytest.mark.long), delete])
