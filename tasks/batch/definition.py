@@ -12,9 +12,6 @@ from ..conf import BridgeSettings
 _APP = __package__.partition(".")[0]
 """Import name of the app: `tasks` in this repository, `batchreel` in an installed package."""
 
-OWN_SETTINGS_MODULE = "project.settings"
-"""Settings module of Batchreel's own site, which its image contains."""
-
 PROGRAM = ("python", "-m", f"{_APP}.container")
 """The container program, unless the site's image starts it otherwise (`container_command`)."""
 

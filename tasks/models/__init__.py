@@ -10,10 +10,9 @@ from .event import Event
 from .job import Job
 from .listener import Listener
 from .outbox import Delivery, OutboxEvent, OutboxSequence, WebhookEndpoint
-from .share_link import ShareLink
 from .tick import GrantCounter, OwnerTurn, Tick
 from .unit import Unit
-from .video import NEEDS_JOB, Video, VideoQuerySet, Visibility
+from .video import NEEDS_JOB, ShareLink, Video, VideoQuerySet, Visibility
 
 __all__ = [
     "NEEDS_JOB",

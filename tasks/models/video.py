@@ -1,4 +1,7 @@
-"""The video's row. Deleting a video only requests its deletion: rows stay until their work has ended."""
+"""The rows of a video and of the links that share it.
+
+Deleting a video only requests its deletion: rows stay until their work has ended.
+"""
 
 from __future__ import annotations
 
@@ -118,3 +121,18 @@ class Video(models.Model):
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:  # noqa: FBT001, FBT002 - Django's signature
         """Mark the video as deleted; see VideoQuerySet.delete."""
         return Video.objects.filter(pk=self.pk).delete()
+
+
+class ShareLink(models.Model):
+    """A link to one video. Revoking it deletes the row; the link itself is made from the id and SECRET_KEY."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="share_links")
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"share link of {self.video_id} until {self.expires_at:%Y-%m-%d %H:%M}"

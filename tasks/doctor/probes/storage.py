@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, Storage
 
-from ...batch.definition import OWN_SETTINGS_MODULE
 from ...conf import bridge_settings
 from ...storage.aliases import DEFAULT_ALIAS, storages_by_name
 from ...storage.bucket import bucket_of
@@ -54,12 +53,13 @@ def _unseen(name: str, storage: Storage) -> str:
     """Return why containers cannot use the storage as this site does, or an empty string."""
     if isinstance(storage, FileSystemStorage):
         return "" if _aws_is_local() else f"Files are in {storage.location}, which containers on AWS cannot access."
-    if bridge_settings().container_settings_module != OWN_SETTINGS_MODULE:
+    module = bridge_settings().container_settings_module
+    if module == os.environ.get("DJANGO_SETTINGS_MODULE"):
         return ""
     if name != DEFAULT_ALIAS:
-        return f"Containers run with {OWN_SETTINGS_MODULE}, which has no storage {name!r}, so they would use its default one."
+        return f"Containers run with {module}, which has no storage {name!r}, so they would use its default one."
     if location := str(getattr(storage, "location", "")).strip("/"):
-        return f"Its objects are below {location!r}, which containers that run with {OWN_SETTINGS_MODULE} do not have as location."
+        return f"Its objects are below {location!r}, which containers that run with {module} do not have as location."
     return ""
 
 

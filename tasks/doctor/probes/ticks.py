@@ -7,9 +7,9 @@ its queue. Both stale: beat is down. Without django-celery-beat's scheduler, onl
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.expressions import CombinedExpression
@@ -127,7 +127,7 @@ def _stale(part: str, why: str, *, tick: Tick, row: Any) -> Finding:
 
 def _celery_module() -> str:
     """Return the package with the site's Celery application, which by convention is that of the settings."""
-    return str(settings.SETTINGS_MODULE or "").partition(".")[0] or "YOUR_SITE"
+    return os.environ.get("DJANGO_SETTINGS_MODULE", "").partition(".")[0] or "YOUR_SITE"
 
 
 def _readable(seconds: float) -> str:
