@@ -19,6 +19,7 @@ H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "30")
 HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-g", "30", "-x265-params", "log-level=none:bframes=0")
 AV1 = ("-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-g", "30", "-b:v", "300k")
 MPEG2 = ("-c:v", "mpeg2video", "-q:v", "3", "-bf", "0", "-g", "15")
+MJPEG = ("-c:v", "mjpeg", "-q:v", "3")
 VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M", "-g", "30")
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M", "-g", "30")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.transcode import ProfileRung, encode_video, make_plan, probe_source
-from tests.media.changing_sizes import AV1, H264, HEVC, MPEG2, VP8, VP9, Piece, join, lying_at
+from tests.media.changing_sizes import AV1, H264, HEVC, MJPEG, MPEG2, VP8, VP9, Piece, join, lying_at
 from tests.media.clips import ffmpeg, numbers_filter
 from tests.media.runs import SMALL
 
@@ -38,6 +38,9 @@ KINDS = {
     "hevc ts": HEVC,
     "mpeg2 ts": MPEG2,
     "mpeg2 mpg": MPEG2,
+    "mjpeg mkv": MJPEG,
+    "mjpeg mov": MJPEG,
+    "mjpeg avi": MJPEG,
 }
 
 

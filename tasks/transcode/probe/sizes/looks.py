@@ -17,6 +17,7 @@ from av.codec.context import Flags
 
 from ...source import Shape
 from .bits import Bits
+from .jpeg import JPEG_HEADER_BYTES, jpeg_header
 from .vp9 import Vp9Sizes
 
 if TYPE_CHECKING:
@@ -153,6 +154,8 @@ class Looks:
 
     def _sign(self, packet: Any, pts: int) -> tuple[object, list[Any]]:
         """Return what all key frames of one look have in common, or None; and the packets to decode."""
+        if self._codec == "mjpeg":
+            return jpeg_header(bytes(memoryview(packet)[:JPEG_HEADER_BYTES])), [packet]
         if self._codec in _HEADER_BYTES:
             return bytes(memoryview(packet)[_HEADER_BYTES[self._codec]]), [packet]
         if self._filter is None:
