@@ -21,9 +21,11 @@ def broker_connection(*, timeout_s: float) -> Connection:
     connects to nothing yet. Raises what kombu does for settings that it cannot use.
     """
     connection: Connection = celery_app().connection_for_write(connect_timeout=timeout_s)
+    # kombu would try again after two seconds, and send what nobody waits for any more.
+    limits: dict[str, Any] = {"max_retries": 0}
     if uses_redis(connection):
-        limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
-        connection.transport_options = {**(connection.transport_options or {}), **limits}
+        limits |= {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    connection.transport_options = {**(connection.transport_options or {}), **limits}
     return connection
 
 

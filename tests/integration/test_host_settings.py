@@ -34,8 +34,13 @@ def site_environment(site_environment: dict[str, str], batch_proxy: BatchProxy) 
 
 
 @pytest.fixture(autouse=True)
-def _web_process_is_of_the_same_site(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(celery_app().conf, "task_serializer", "yaml")
+def _web_process_is_of_the_same_site(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    app = celery_app()
+    monkeypatch.setitem(app.conf, "task_serializer", "yaml")
+    # Celery keeps the function that sends messages, with the serializer of its first use.
+    app.amqp.__dict__.pop("send_task_message", None)
+    yield
+    app.amqp.__dict__.pop("send_task_message", None)
 
 
 @pytest.fixture

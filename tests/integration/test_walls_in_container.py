@@ -25,6 +25,7 @@ def _first_line(*without: str) -> dict[str, Any]:
         cwd=settings.BASE_DIR,
         env={
             "DATABASE_URL": "postgres://role:canary@127.0.0.1:1/none",
+            "DJANGO_SETTINGS_MODULE": "project.settings",
             "MEDIA_ROOT": "/",
             "PYTHONDONTWRITEBYTECODE": "1",
         },

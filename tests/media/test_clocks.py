@@ -218,7 +218,7 @@ def test_pause_of_the_audio_is_no_part_left_out_when_there_is_another_track(tmp_
         *("-map", "0", "-map", "1", "-map", "2", "-filter:a:0", "aselect='lt(t,1)+gt(t,3)'", "-frames:v", "150"),
         *(*CLOSED, str(path)),
     )
-    assert probe_source(path).warnings == ("AUDIO_LEFT_OUT",)
+    assert probe_source(path).warnings == ("AUDIO_MIXED track 1, track 2",)
 
 
 @pytest.mark.parametrize(("order", "span"), [("last", "0:00:04 to 0:00:08"), ("between", "0:00:04 to 0:00:08")])

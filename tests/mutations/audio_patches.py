@@ -93,7 +93,7 @@ AUDIO_PATCHES: tuple[Patch, ...] = (
     Patch(
         name="a microphone is only in the ear of its layout",
         promise=2,
-        file="tasks/transcode/audio/downmix.py",
+        file="tasks/transcode/audio/mix.py",
         old='"amerge=inputs=2,pan=stereo|c0=0.5*c0+0.5*c1|c1=0.5*c0+0.5*c1"',
         new='"amerge=inputs=2,pan=stereo|c0=0.5*c0+0*c1|c1=0*c0+0.5*c1"',
         tests=(f"{_TRACKS}::test_both_ears_get_both_microphones_when_they_are_tracks_of_their_own",),

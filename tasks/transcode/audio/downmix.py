@@ -12,12 +12,6 @@ if TYPE_CHECKING:
 
 STEREO_RATE_HZ = 48_000
 
-MICROPHONE = "channelmap=map=0:channel_layout=mono"
-"""Takes one channel for that of a microphone, whatever place its layout gives it: a camera's left is no direction."""
-
-MIX = "amerge=inputs=2,pan=stereo|c0=0.5*c0+0.5*c1|c1=0.5*c0+0.5*c1"
-"""Mixes two microphones, so that both ears get both. At half the level, the sum never exceeds full scale."""
-
 STEREO = (f"aformat=sample_fmts=flt:channel_layouts=stereo:sample_rates={STEREO_RATE_HZ}",)
 """Converts to two channels of floating-point samples: ffmpeg mixes surround to integers at a lower level."""
 

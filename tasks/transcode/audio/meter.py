@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.filter import Graph
 
-from .downmix import MICROPHONE, MIX, STEREO, STEREO_RATE_HZ, converter, downmix_of
+from .downmix import STEREO, STEREO_RATE_HZ, converter, downmix_of
 from .level import SILENCE_LUFS, AudioLevel
+from .mix import MICROPHONE, MIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

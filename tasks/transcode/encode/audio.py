@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..audio.downmix import MICROPHONE
+from ..audio.mix import MICROPHONE
 from ..errors import EncodeError
 from ..mp4.boxes import InvalidBoxError
 from ..mp4.fragments import MediaWriter, read_fragments

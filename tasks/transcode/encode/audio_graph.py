@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..audio.downmix import MICROPHONE, MIX
 from ..audio.level import CEILING_DB
+from ..audio.mix import MICROPHONE, MIX
 
 if TYPE_CHECKING:
     from ..plan.plan import AudioPlan, AudioTrack
