@@ -41,12 +41,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Skip the tests marked `long`, unless --long is given."""
+    """Skip the tests marked `long`, and most cases of those marked `few`, unless --long is given."""
     if config.getoption("--long"):
         return
+    skip = pytest.mark.skip(reason="takes long: run with --long")
+    cases: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("long") is not None:
-            item.add_marker(pytest.mark.skip(reason="takes long: run with --long"))
+            item.add_marker(skip)
+        elif item.get_closest_marker("few") is not None and not any("[" in argument for argument in config.args):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for together in cases.values():
+        marker = together[0].get_closest_marker("few")
+        number = int(marker.args[0]) if marker else 0
+        # Evenly spread over the table of cases, and the same ones each time.
+        kept = {at * len(together) // number for at in range(number)}
+        # pytest-randomly may have shuffled them.
+        for at, item in enumerate(sorted(together, key=_place_in_table)):
+            if at not in kept:
+                item.add_marker(skip)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -111,3 +124,7 @@ def _test_database() -> str:
     given = os.environ.get("DATABASE_URL")
     name = unquote(urlsplit(given).path.lstrip("/")) if given else DATABASE
     return "_".join(["test", name, *filter(None, [os.environ.get(_XDIST_PROCESS)])])
+
+
+def _place_in_table(item: pytest.Item) -> tuple[int, ...]:
+    return tuple(item.callspec.indices.values())  # type: ignore[attr-defined]  # of parametrized functions

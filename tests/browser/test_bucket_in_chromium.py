@@ -239,6 +239,7 @@ def test_upload_starts_over_when_the_remembered_one_no_longer_exists(large_file:
     assert Video.objects.get().source_complete
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size_mib", [8])
 def test_upload_continues_when_the_storage_reports_a_request_timeout(large_file: Path, bucket_site: BucketSite) -> None:
     page, stalls = bucket_site.browsing.page, itertools.count()
@@ -261,6 +262,7 @@ CONFLICT = {"errors": ["Reload the page."], "code": "CONFLICT"}
 """The response to a request that was carried out before, and whose response was lost."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size_mib", [8])
 @pytest.mark.parametrize(
     ("url", "response"),
@@ -288,6 +290,7 @@ def test_upload_continues_when_a_request_is_rejected_once(
     assert next(requests) > 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size_mib", [8])
 def test_upload_continues_when_the_computer_slept_for_a_night(large_file: Path, bucket_site: BucketSite) -> None:
     page, parts = bucket_site.browsing.page, itertools.count()
@@ -323,6 +326,7 @@ def test_upload_page_shows_an_error_when_the_storage_rejects_the_file(
     assert "The storage rejected the file (status 403)." in page.inner_text("#upload-errors")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size_mib", [8])
 def test_player_continues_when_the_urls_in_its_playlists_have_expired(
     large_file: Path, bucket_site: BucketSite

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
+@pytest.mark.long
 def test_chapters_seek_and_mark_the_current_one_when_they_are_clicked(
     browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
 ) -> None:

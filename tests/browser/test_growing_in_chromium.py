@@ -240,6 +240,7 @@ def delete(growing: GrowingJob) -> set[str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", [pytest.param(cancel, marks=pytest.mark.long), delete])
 def test_page_stops_the_player_with_a_message_when_the_job_ends_before_the_video_is_made(
     end: Callable[[GrowingJob], set[str]], browsing: Browsing, transcoded: Callable[[str], Transcoded]

@@ -210,6 +210,7 @@ def fatal_errors(browsing: Browsing) -> int:
     return sum("fatal" in each for each in browsing.problems)
 
 
+@pytest.mark.long
 def test_playback_continues_where_it_was_when_the_server_was_unavailable(
     browsing: Browsing, clip: Path, program_environment: dict[str, str]
 ) -> None:
@@ -231,6 +232,7 @@ def test_playback_continues_where_it_was_when_the_server_was_unavailable(
     assert outage.refused > 0
 
 
+@pytest.mark.long
 def test_player_gives_up_when_the_media_are_gone(
     browsing: Browsing, clip: Path, program_environment: dict[str, str]
 ) -> None:
@@ -258,6 +260,7 @@ def test_page_names_the_missing_library_when_hls_js_is_not_installed(
     assert "hls.js is missing" in page.inner_text("#player-error")
 
 
+@pytest.mark.long
 def test_page_explains_and_offers_retry_when_the_file_is_not_a_video(
     browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
 ) -> None:

@@ -159,6 +159,7 @@ def test_players_play_on_when_segments_are_loaded_from_the_last_to_the_first(
     assert _problems(page) == {"errors": [], "stalls": 0}
 
 
+@pytest.mark.long
 def test_players_switch_rungs_without_stalls_when_forced_down_and_up(
     open_player: Callable[[int], Page], transcoded: Transcoded
 ) -> None:

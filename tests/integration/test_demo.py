@@ -109,6 +109,7 @@ def test_demo_names_the_file_when_it_does_not_exist(folder: Path) -> None:
     assert (demo.returncode, f"there is no file {folder / 'nowhere.mp4'}" in output) == (2, True)
 
 
+@pytest.mark.long
 def test_demo_names_the_part_that_ended_when_the_celery_worker_is_killed(
     folder: Path, long_clip: Path, running: StackProcesses
 ) -> None:

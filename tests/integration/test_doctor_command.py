@@ -119,6 +119,7 @@ def test_doctor_names_the_definition_when_it_differs_from_the_code(dedicated_def
     assert "tasks.gone" in found["command"]["why"]
 
 
+@pytest.mark.long
 def test_doctor_ends_in_time_and_reports_failures_when_nothing_responds(
     program_environment: dict[str, str], silent_port: int
 ) -> None:

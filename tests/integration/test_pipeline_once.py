@@ -89,6 +89,7 @@ def test_bulk_created_video_is_submitted_by_a_tick_when_it_sent_no_signal(counti
     assert counting_proxy.calls("submitjob") == 1
 
 
+@pytest.mark.long
 def test_tick_makes_three_calls_and_no_write_when_250_jobs_are_unchanged(counting_proxy: BatchProxy) -> None:
     videos_without_jobs(ACTIVE_JOBS)
     assert request_missing_jobs(limit=ACTIVE_JOBS) == ACTIVE_JOBS

@@ -132,6 +132,7 @@ def test_reconcile_changes_nothing_and_explains_when_aws_rejects_calls(
     assert rows() == before
 
 
+@pytest.mark.long
 def test_reconcile_does_the_remainder_when_aws_rejects_terminate_job(
     lost_attempt: Attempt, orphan: str, environment: dict[str, str], faults: Faults
 ) -> None:

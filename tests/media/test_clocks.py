@@ -107,6 +107,7 @@ def _joined(path: Path, codec: Sequence[str], begins_s: Sequence[float]) -> Path
     return path
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("kind", JOINED)
 def test_everything_is_shown_when_the_clock_starts_over(kind: str, tmp_path: Path, transcode: Transcode) -> None:
     name, codec, begins_s = JOINED[kind]

@@ -118,6 +118,7 @@ def test_output_is_kept_when_one_of_its_files_is_the_source(tmp_path: Path) -> N
     assert sorted(path for path in output.rglob("*") if path.is_file()) == before
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["units/0000/output.json", "plan.json", "manifest.json"])
 def test_run_is_resumed_when_a_power_cut_emptied_a_record(name: str, tmp_path: Path) -> None:
     clip, output = make_clip(tmp_path / "a.mp4", frames=30), tmp_path / "output"

@@ -226,6 +226,7 @@ INPUTS = {
 }
 
 
+@pytest.mark.few(14)
 @pytest.mark.parametrize("kind", INPUTS)
 def test_output_is_correct_when_the_upload_is_of_any_kind(kind: str, tmp_path: Path, transcode: Transcode) -> None:
     row = INPUTS[kind]
@@ -255,6 +256,7 @@ CUT_OFF = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("kind", CUT_OFF)
 def test_output_and_warning_are_given_when_the_upload_is_truncated(
     kind: str, tmp_path: Path, transcode: Transcode
@@ -343,6 +345,7 @@ def test_audio_belongs_to_the_video_when_a_stream_has_two_programmes(tmp_path: P
     assert max(samples) > 128 + 10
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("cover", [False, True], ids=["alone", "with a cover"])
 @pytest.mark.parametrize("name", ["a.m4a", "a.mka", "a.ogg"])
 def test_audio_is_published_with_a_poster_when_there_is_no_video(

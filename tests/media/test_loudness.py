@@ -140,6 +140,7 @@ def test_audio_becomes_stereo_when_ffmpeg_cannot_mix_its_layout(
         assert _channel_lufs(done.joined("audio"), 0) > _channel_lufs(done.joined("audio"), 1) + 6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "codec"), [("a.mkv", ("pcm_s16le",)), ("a.ts", ("mp2", "-b:a", "32k"))])
 def test_excerpts_have_the_loudness_of_the_whole_when_the_audio_is_long(
     name: str, codec: tuple[str, ...], tmp_path: Path

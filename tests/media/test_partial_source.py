@@ -43,6 +43,7 @@ def plan(source: Path) -> Plan:
     return planned(source)
 
 
+@pytest.mark.few(4)
 def test_unit_has_the_same_bytes_when_only_a_part_of_the_source_is_present(
     source: Path, plan: Plan, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_unit_has_the_same_bytes_when_only_a_part_of_the_source_is_present(
     assert Plan.from_json(plan.to_json()) == plan
 
 
+@pytest.mark.few(2)
 def test_planted_hole_is_noticed_when_a_unit_reads_it(source: Path, plan: Plan, tmp_path: Path) -> None:
     index = len(plan.video_units) - 1
     assert plan.reads is not None
@@ -92,6 +94,7 @@ def test_audio_has_the_same_bytes_when_only_its_part_of_the_source_is_present(tm
     assert part == encoded_audio(recording, plan, 0, tmp_path / "whole")
 
 
+@pytest.mark.few(2)
 def test_first_audio_unit_has_the_same_bytes_when_only_the_beginning_of_the_source_is_present(
     source: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +114,7 @@ def test_first_audio_unit_has_the_same_bytes_when_only_the_beginning_of_the_sour
     assert Plan.from_json(plan.to_json()) == plan
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["index last.mp4", "stream.ts"])
 def test_unit_of_another_track_has_the_same_bytes_when_only_the_beginning_is_present(
     name: str, recording: Path, tmp_path: Path

@@ -116,6 +116,7 @@ def test_still_costs_a_frame_per_gop_when_the_source_wobbles(
     assert gops + RATE - 1 <= _encoded(done) <= gops * 3 + RATE
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("codec", [EXPORTED, ("-c:v", "libx264", "-preset", "veryfast")], ids=["exported", "recorded"])
 def test_probe_counts_stills_when_an_encoder_skipped_them(codec: tuple[str, ...], tmp_path: Path) -> None:
     noisy = "noise=alls=20:allf=t:enable='lt(t,1)'"
@@ -124,6 +125,7 @@ def test_probe_counts_stills_when_an_encoder_skipped_them(codec: tuple[str, ...]
     assert source.new_frame_bytes > 500
 
 
+@pytest.mark.long
 def test_fade_is_shown_as_it_is_when_it_is_slow(tmp_path: Path, transcode: Transcode) -> None:
     source = _source(tmp_path / "a.mp4", "fade=out:st=1:d=10", length_s=12)
     done = transcode(source, SHARP)
@@ -134,6 +136,7 @@ def test_fade_is_shown_as_it_is_when_it_is_slow(tmp_path: Path, transcode: Trans
         assert min(abs(shown[at] - level) for level in due[at - LATE_FRAMES : at + 1]) < 1
 
 
+@pytest.mark.long
 def test_noise_stays_in_motion_when_it_fills_a_corner_only(tmp_path: Path, transcode: Transcode) -> None:
     corner = "split[rest][c];[c]crop=128:72:0:0,noise=alls=5:allf=t[noisy];[rest][noisy]overlay=1152:648"
     done = transcode(_source(tmp_path / "a.mp4", corner), SHARP)
@@ -143,6 +146,7 @@ def test_noise_stays_in_motion_when_it_fills_a_corner_only(tmp_path: Path, trans
     assert longest <= LATE_FRAMES * done.plan.frame_ticks
 
 
+@pytest.mark.long
 def test_each_slide_is_shown_at_its_time_when_there_are_many(tmp_path: Path, transcode: Transcode) -> None:
     # Each slide has its own brightness, and 1.3 s.
     slides = "drawbox=x=0:y=0:w=iw:h=ih:t=fill:c=white@0.5:enable='mod(floor(n/39),2)'"

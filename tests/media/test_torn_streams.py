@@ -32,6 +32,7 @@ TORN = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("kind", TORN)
 def test_every_frame_is_shown_when_a_stream_begins_off_a_packet(
     kind: str, tmp_path: Path, transcode: Transcode
@@ -46,6 +47,7 @@ def test_every_frame_is_shown_when_a_stream_begins_off_a_packet(
     assert not done.plan.warnings
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("packet_bytes", "without"), [(188, 100), (192, 0), (204, 50)])
 def test_unit_has_the_same_bytes_when_a_part_of_a_torn_stream_is_present(
     packet_bytes: int, without: int, tmp_path: Path

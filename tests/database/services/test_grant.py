@@ -93,6 +93,7 @@ def test_owners_turns_differ_by_at_most_one_when_one_has_most_jobs(imported: lis
     assert max(served.values()) - min(served.values()) <= 1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("rounds", [QUICK_ROUNDS, pytest.param(LONG_ROUNDS, marks=pytest.mark.long)])
 @pytest.mark.parametrize("live", [0, 1], ids=["with room", "only the reserve is free"])
 @pytest.mark.timeout(1200)

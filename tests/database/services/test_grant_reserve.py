@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.long
 def test_upload_is_submitted_next_when_a_zone_lost_a_hundred_bulk_jobs(
     batch: ScriptedBatch, settings: Settings
 ) -> None:

@@ -78,6 +78,7 @@ def test_job_is_resubmitted_in_three_minutes_when_its_batch_job_vanished(
     assert set(Attempt.objects.filter(number=1).values_list("state", "reason")) == {("LOST", "BATCH_JOB_MISSING")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "observations",
     [OBSERVATIONS, pytest.param(LONG_OBSERVATIONS, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],

@@ -37,6 +37,7 @@ def _small_budget(settings: Settings) -> None:
     settings.BATCHREEL = SETTINGS
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", [*QUICK_SEEDS, *FAILED_ONCE])
 def test_jobs_are_not_lost_or_doubled_when_faults_are_drawn_by_seed(
     seed: int, record_property: Callable[[str, object], None]

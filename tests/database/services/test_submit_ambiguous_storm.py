@@ -107,6 +107,7 @@ def test_jobs_get_one_batch_job_each_when_submissions_are_ambiguous(jobs: int, s
     assert {id_ for _, id_ in batch.alive()} == set(Attempt.objects.values_list("batch_job_id", flat=True))
 
 
+@pytest.mark.long
 @STORMS
 def test_orphans_are_terminated_when_reconcile_runs_after_a_storm(jobs: int, seed: int) -> None:
     batch = AmbiguousBatch(seed)

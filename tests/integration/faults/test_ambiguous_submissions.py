@@ -165,6 +165,7 @@ class DoubleSubmitBatch(AwsBatch):
         raise BatchAmbiguousError(message)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("step", "batch_jobs_made"),
     [

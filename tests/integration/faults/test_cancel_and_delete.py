@@ -115,6 +115,7 @@ ACTIVE = (just_queued, submitting_postponed, submitted_and_runnable, running, wa
 ENDED = (refused, succeeded)
 
 
+@pytest.mark.few(4)
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("state", ACTIVE)
 def test_job_ends_and_starts_nothing_when_it_is_cancelled_in_any_state(
@@ -148,6 +149,7 @@ def by_admin(video: Video, admin_client: Client) -> None:
     assert response.status_code == 302
 
 
+@pytest.mark.few(6)
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("how", [by_row, by_queryset, by_admin])
 @pytest.mark.parametrize("state", ACTIVE + ENDED)

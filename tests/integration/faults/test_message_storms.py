@@ -67,6 +67,7 @@ def message(running_site: RunningSite) -> dict[str, Any]:
     return wakeup
 
 
+@pytest.mark.long
 def test_job_is_submitted_once_when_a_wakeup_is_delivered_repeatedly(
     *,
     running_site: RunningSite,

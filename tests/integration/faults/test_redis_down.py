@@ -65,6 +65,7 @@ def time_request(request: Callable[[], list[Video]]) -> tuple[list[Video], float
     return request(), time.monotonic() - started_s
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("wakeups_are_sent")
 @pytest.mark.parametrize(
     ("break_redis", "restore_redis", "request_of_fifty"),

@@ -66,6 +66,7 @@ def test_tick_body_runs_once_when_eight_ticks_run_concurrently(rounds: int) -> N
             age(Tick, "started_at", seconds=PERIOD_S)
 
 
+@pytest.mark.long
 def test_tick_body_runs_once_per_slot_when_two_beats_send_it(
     running_site: RunningSite, site_environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def site_environment(proxied_fake_containers: dict[str, str]) -> dict[str, str]:
     return proxied_fake_containers
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kills", [1, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_jobs_succeed_once_when_workers_are_killed_before_acknowledging(
     *,

@@ -65,7 +65,12 @@ STORAGES = {
 
 # The school's own Celery tasks, in `tasks`: they take up to half an hour, return results, and one is periodic.
 CELERY_BROKER_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
-CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "school:", "visibility_timeout": 7200}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": "school:",
+    "visibility_timeout": 7200,
+    "socket_connect_timeout": 5,
+    "socket_timeout": 5,
+}
 CELERY_RESULT_BACKEND = CELERY_BROKER_URL
 CELERY_TASK_TIME_LIMIT = 1800
 
