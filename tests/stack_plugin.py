@@ -35,8 +35,11 @@ _XDIST_PROCESS = "PYTEST_XDIST_WORKER"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --long."""
-    parser.addoption("--long", action="store_true", help="run the tests marked `long` as well")
+    """Add --long and --every-case."""
+    parser.addoption(
+        "--long", action="store_true", help="run the tests marked `long` as well, and all cases of the others"
+    )
+    parser.addoption("--every-case", action="store_true", help="run all cases of the tests marked `few`")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -45,11 +48,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.
     if config.getoption("--long"):
         return
     skip = pytest.mark.skip(reason="takes long: run with --long")
+    every_case = config.getoption("--every-case") or any("[" in argument for argument in config.args)
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("long") is not None:
             item.add_marker(skip)
-        elif item.get_closest_marker("few") is not None and not any("[" in argument for argument in config.args):
+        elif item.get_closest_marker("few") is not None and not every_case:
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for together in cases.values():
         marker = together[0].get_closest_marker("few")

@@ -199,10 +199,10 @@ def worker_process(
 
 
 def beat_process(environment: Mapping[str, str], folder: Path, *, name: str = "beat") -> NodeProcess:
-    """Start beat with the schedule entries in the database."""
+    """Start beat. Its own file, of which only some schedulers have one, is in `folder`."""
     return NodeProcess(
         name=name,
-        arguments=["beat", "--loglevel", "INFO"],
+        arguments=["beat", "--loglevel", "INFO", "--schedule", str(folder / "celerybeat-schedule")],
         environment=environment,
         log_path=folder / f"{name}.log",
         ready_line="beat: Starting...",

@@ -143,7 +143,7 @@ def try_patch(copy: Path, patch: Patch) -> Result:
 def run_tests(copy: Path, tests: Iterable[str], *, long: bool, limit_s: float = LIMIT_S) -> PytestRun:
     """Run tests in the copy, on a separate stack, until the first failure. Further options may be among `tests`."""
     quiet = ("-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "tests.mutations.failures")
-    command = [sys.executable, "-B", "-m", "pytest", *quiet, *(["--long"] if long else []), *tests]
+    command = [sys.executable, "-B", "-m", "pytest", *quiet, "--every-case", *(["--long"] if long else []), *tests]
     with tempfile.NamedTemporaryFile(mode="r", prefix="mutations-failures-") as failures:
         environment = {**os.environ, FAILURES_FILE: failures.name}
         try:

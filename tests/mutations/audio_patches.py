@@ -57,6 +57,7 @@ AUDIO_PATCHES: tuple[Patch, ...] = (
         old="        self._end_s = at_s + _EXCERPT_S\n",
         new="        self._end_s = at_s\n",
         tests=(f"{_LOUDNESS}::test_excerpts_have_the_loudness_of_the_whole_when_the_audio_is_long",),
+        long=True,
     ),
     Patch(
         name="audio whose packets have no positions of their own is measured whole",
@@ -65,6 +66,7 @@ AUDIO_PATCHES: tuple[Patch, ...] = (
         old="        if packet.pos is not None and packet.pos > 0:\n",
         new="        self._position = 0\n        if packet.pos is not None and packet.pos > 0:\n",
         tests=(f"{_LOUDNESS}::test_excerpts_have_the_loudness_of_the_whole_when_the_audio_is_long",),
+        long=True,
     ),
     Patch(
         name="samples beyond full scale do not count as clipped",

@@ -266,6 +266,7 @@ BACKLOG_PATCHES: tuple[Patch, ...] = (
         tests=(
             "tests/database/services/test_grant_reserve.py::test_upload_is_submitted_next_when_a_zone_lost_a_hundred_bulk_jobs",
         ),
+        long=True,
     ),
     Patch(
         name="reclaimed bulk jobs wait behind the others",

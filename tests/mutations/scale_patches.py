@@ -77,6 +77,7 @@ SCALE_PATCHES: tuple[Patch, ...] = (
         old="    new = [size for size in video.sizes if size > most_bytes]\n",
         new="    new = video.sizes or [most_bytes]\n",
         tests=("tests/media/test_still_frames.py::test_probe_counts_stills_when_an_encoder_skipped_them",),
+        long=True,
     ),
     Patch(
         name="objects are read back one at a time",

@@ -68,6 +68,7 @@ STILL_PATCHES: tuple[Patch, ...] = (
         old="Sample(size_bytes, lasting[at], ",
         new="Sample(size_bytes, min(lasting.values()), ",
         tests=(f"{_STILLS}::test_each_slide_is_shown_at_its_time_when_there_are_many",),
+        long=True,
     ),
     Patch(
         name="units keep the edit lists of their own first frames",

@@ -225,6 +225,7 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         tests=(
             "tests/integration/test_pipeline_once.py::test_tick_makes_three_calls_and_no_write_when_250_jobs_are_unchanged",
         ),
+        long=True,
     ),
     Patch(
         name="the last of several causes is named as the only one",

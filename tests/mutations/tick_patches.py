@@ -326,6 +326,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
         tests=(
             "tests/integration/test_pipeline_once.py::test_tick_makes_three_calls_and_no_write_when_250_jobs_are_unchanged",
         ),
+        long=True,
     ),
     Patch(
         name="every attempt is polled by every tick",
