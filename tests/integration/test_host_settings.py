@@ -8,6 +8,7 @@ import pytest
 
 from tasks.broker.app import celery_app
 from tasks.models import Attempt, Tick
+from tasks.schedule.ticks import WAKEUP_TASK
 from tests.integration.batch_proxy import BatchProxy, Withheld
 from tests.integration.broker_messages import unacked_count
 from tests.integration.celery_nodes import NodeProcess, worker_process
@@ -37,8 +38,11 @@ def site_environment(site_environment: dict[str, str], batch_proxy: BatchProxy) 
 def _web_process_is_of_the_same_site(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     app = celery_app()
     monkeypatch.setitem(app.conf, "task_serializer", "yaml")
-    # Celery keeps the function that sends messages, with the serializer of its first use.
+    # Celery keeps the serializer of their first use in the function that sends messages, and in the task.
     app.amqp.__dict__.pop("send_task_message", None)
+    wake = app.tasks[WAKEUP_TASK]
+    monkeypatch.setattr(wake, "serializer", "yaml")
+    monkeypatch.setattr(wake, "_exec_options", None)
     yield
     app.amqp.__dict__.pop("send_task_message", None)
 
