@@ -8,3 +8,6 @@ runs, and `transcode` is the media engine that it calls.
 from __future__ import annotations
 
 __version__ = "0.2.0"
+
+APP = __name__
+"""Import name of the app: `tasks` in this repository, `batchreel` in an installed package."""

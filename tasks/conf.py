@@ -365,7 +365,7 @@ class BridgeSettings:
     deliver_time_limit_s: float = 7
     """Seconds of a deliver tick after which no further delivery starts. Signals and mail, which it sends
     after the webhooks, get half as long. One more request and one more mail take `webhook_timeout_s` each at
-    most, and resolving a name 2 s: together not more than Celery's soft time limit (20 s)."""
+    most, and resolving a name 2 s: together not more than the soft time limit of ticks (20 s)."""
 
     delivery_retry_s: float = 86400
     """Seconds after its first try for which a failed delivery is tried again: a receiver that is down for
@@ -505,6 +505,14 @@ class BridgeSettings:
     share_links_per_video: int = 50
     """Maximum number of share links that one video has at a time."""
 
+    cdn_key_pair_id: str = ""
+    """Id of the CloudFront public key, if that CDN requires signed cookies. CDN_KEY_PAIR_ID, unless BATCHREEL
+    sets it."""
+
+    cdn_private_key: str = field(default="", repr=False)
+    """Its RSA private key in PEM format; line ends may be written as backslash and n. CDN_PRIVATE_KEY, unless
+    BATCHREEL sets it."""
+
     cdn_cookie_ttl_s: float = 12 * 3600
     """Seconds for which the signed cookies and URLs of a CDN are valid: a whole day in front of a
     lecture. Players request new ones after they expire."""
@@ -522,12 +530,13 @@ class BridgeSettings:
 
     base_template: str = "batchreel/base.html"
     """Template that the pages extend. It needs the blocks `title`, `head` and `content`."""
+
     # The site.
     media_base_url: str = ""
     """Base URL of published objects if browsers do not load them through this site: a CDN or public bucket
     with the same root as the storage. MEDIA_BASE_URL, unless BATCHREEL sets it."""
 
-    metrics_token: str = ""
+    metrics_token: str = field(default="", repr=False)
     """Bearer token for Prometheus. If empty, there are no metrics over HTTP. METRICS_TOKEN, unless BATCHREEL
     sets it."""
 
@@ -571,6 +580,8 @@ _OUTSIDE = {
     "event_queue_url": "VIDEO_BATCH_EVENT_QUEUE_URL",
     "job_definition": "VIDEO_BATCH_JOB_DEFINITION",
     "media_base_url": "MEDIA_BASE_URL",
+    "cdn_key_pair_id": "CDN_KEY_PAIR_ID",
+    "cdn_private_key": "CDN_PRIVATE_KEY",
     "metrics_token": "METRICS_TOKEN",
     "worker_exit_limit_s": "WORKER_EXIT_LIMIT_S",
 }

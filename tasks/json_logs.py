@@ -6,7 +6,6 @@ import json
 import logging
 from datetime import UTC, datetime
 
-_APP = __package__
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -36,7 +35,7 @@ def write_json() -> None:
         return
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
-    logger = logging.getLogger(_APP)
+    logger = logging.getLogger(__package__)
     logger.handlers = [handler]
     logger.propagate = False
     if logger.level == logging.NOTSET:

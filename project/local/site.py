@@ -10,19 +10,12 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
 from project.local.servers.server import Service
+from tasks.schedule.ticks import QUEUES
 
 WEB_PORT = 8000
 """Port of the web pages under `scripts/dev`, unless another program uses it."""
 
-CELERY_WORKER = (
-    "worker",
-    "-Q",
-    "batchreel.submit,batchreel.observe,batchreel.maintain",
-    "--concurrency",
-    "2",
-    "--loglevel",
-    "INFO",
-)
+CELERY_WORKER = ("worker", "-Q", ",".join(QUEUES), "--concurrency", "2", "--loglevel", "INFO")
 CELERY_BEAT = ("beat", "--loglevel", "INFO")
 
 

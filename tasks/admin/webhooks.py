@@ -14,11 +14,9 @@ from django.template.response import TemplateResponse
 
 from ..lifecycle.states import OutboxKind
 from ..models import WebhookEndpoint
-from ..services.delivery.endpoints import give_first_secret, replace_secret
+from ..services.delivery.endpoints import give_first_secret, replace_secret, signing_secrets
 from ..webhooks.addresses import RefusedAddressError, check_url
 from .page_actions import PageActions
-
-_NEW_SECRET = "_new_secret"  # noqa: S105 - the name of an attribute
 
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -64,7 +62,7 @@ class WebhookEndpointAdmin(PageActions):
     def save_model(self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """Give a new endpoint its secret, and one that is enabled again a new count of failures."""
         if not change:
-            setattr(request, _NEW_SECRET, give_first_secret(obj))
+            give_first_secret(obj)
             obj.save()
             return
         columns = {name: getattr(obj, name) for name in form.changed_data}
@@ -76,7 +74,7 @@ class WebhookEndpointAdmin(PageActions):
 
     def response_add(self, request: HttpRequest, obj: WebhookEndpoint, post_url_continue: Any = None) -> HttpResponse:
         """Show the new endpoint's secret."""
-        return self._show_secret(request, obj, getattr(request, _NEW_SECRET))
+        return self._show_secret(request, obj, signing_secrets(obj)[0])
 
     @admin.action(description="Replace the secret (the old one stays valid for a day)", permissions=["change"])
     def replace_secret(self, request: HttpRequest, endpoints: QuerySet[Any]) -> HttpResponse | None:

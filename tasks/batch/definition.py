@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import APP
 from ..conf import BridgeSettings
 
-_APP = __package__.partition(".")[0]
-"""Import name of the app: `tasks` in this repository, `batchreel` in an installed package."""
-
-PROGRAM = ("python", "-m", f"{_APP}.container")
+PROGRAM = ("python", "-m", f"{APP}.container")
 """The container program, unless the site's image starts it otherwise (`container_command`)."""
 
 PARAMETERS = ("Ref::job_id", "Ref::attempt")

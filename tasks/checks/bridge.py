@@ -6,8 +6,6 @@ doctor` checks the running parts.
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -17,9 +15,9 @@ from django.db import DEFAULT_DB_ALIAS, router
 
 from ..conf import BridgeSettings, bridge_settings
 from ..models import Video
-from ..schedule.ticks import TICKS
 from ..setting_checks import check_database
 from ..storage.timeouts import MAX_CALL_S
+from .kinds import SEE, check_kinds
 from .outbox import check_outbox
 from .profiles import check_profiles
 from .push import check_push
@@ -41,53 +39,6 @@ MAX_SIGNED_URL_TTL_S = 7 * 86400
 objects with presigned URLs")."""
 
 
-_SOURCE = re.compile(r"[^\s,;]+")
-
-_ABOVE_ZERO = (
-    "share_link_max_days",
-    "cdn_cookie_ttl_s",
-    *(tick.period_setting for tick in TICKS),
-    "vcpus",
-    "memory_mib",
-    "out_of_memory_factor",
-    "threads_per_unit",
-    "heartbeat_s",
-    "silence_threshold_s",
-    "missing_heartbeat_s",
-    "tick_lease_s",
-    "submit_limit",
-    "break_share",
-    "break_min_containers",
-    "describe_limit_ids",
-    "rescue_limit",
-    "max_attempts",
-    "one_machine_verdicts",
-    "reap_limit",
-    "list_limit_pages",
-    "purge_limit",
-    "cost_limit",
-    "event_retention_s",
-    "upload_limit_bytes",
-    "signed_url_ttl_s",
-    "body_limit_bytes",
-    "large_bodies_per_process",
-    "fetch_connections",
-    "fetch_range_mib",
-    "helper_target_s",
-    "push_timeout_s",
-    "event_time_limit_s",
-    "deliver_time_limit_s",
-    "delivery_retry_s",
-    "outbox_retention_s",
-    "webhook_timeout_s",
-    "webhook_connections",
-    "webhook_connections_per_endpoint",
-    "webhook_disable_after_s",
-    "worker_exit_limit_s",
-)
-_SEE = "See docs/reference/settings.md for every name, its unit and its default."
-
-
 @register("batchreel")
 def check_django(**_: Any) -> list[CheckMessage]:
     """Check the secret key and the database."""
@@ -100,8 +51,8 @@ def check_bridge(**_: Any) -> list[CheckMessage]:
     try:
         conf = bridge_settings()
     except (ImproperlyConfigured, TypeError, ValueError) as error:
-        return [Error(f"BATCHREEL is invalid: {error}", hint=_SEE, id="batchreel.E001")]
-    if wrong := list(_kinds(conf)):
+        return [Error(f"BATCHREEL is invalid: {error}", hint=SEE, id="batchreel.E001")]
+    if wrong := list(check_kinds(conf)):
         return wrong
     return [
         *_names(conf),
@@ -151,46 +102,6 @@ def _signed_urls(conf: BridgeSettings) -> Iterator[CheckMessage]:
             hint=f"Set signed_url_ttl_s in BATCHREEL to {MAX_SIGNED_URL_TTL_S} or less.",
             id="batchreel.E019",
         )
-
-
-def _kinds(conf: BridgeSettings) -> Iterator[CheckMessage]:
-    """Check the type of every setting, so that the comparisons of the other checks cannot fail."""
-    for each in fields(conf):
-        value, kind = getattr(conf, each.name), str(each.type)
-        if kind in {"int", "float"}:
-            good = _is_number(value, whole=kind == "int", above_zero=each.name in _ABOVE_ZERO)
-            wanted = (
-                f"{'a whole number' if kind == 'int' else 'a number'}{' above 0' if each.name in _ABOVE_ZERO else ''}"
-            )
-        elif kind == "str":
-            good, wanted = isinstance(value, str), "a string"
-        elif kind == "bool":
-            good, wanted = isinstance(value, bool), "True or False"
-        elif kind == "dict[str, float]":
-            good = isinstance(value, dict) and all(_is_number(limit, above_zero=True) for limit in value.values())
-            wanted = "a dictionary of names and numbers above 0"
-        elif kind == "list[str]":
-            good = isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value)
-            wanted = "a list of strings"
-            if good and each.name == "frame_ancestors":
-                # A semicolon would begin another directive of the policy.
-                good, wanted = (
-                    all(map(_SOURCE.fullmatch, value)),
-                    "a list of sources without spaces, commas or semicolons",
-                )
-        elif kind == "list[int]":
-            good = isinstance(value, list) and all(_is_number(entry, whole=True) for entry in value)
-            wanted = "a list of whole numbers"
-        else:
-            good, wanted = isinstance(value, dict), "a dictionary of names and values"
-        if not good:
-            yield Error(f"BATCHREEL[{each.name!r}] must be {wanted}, but is {value!r}.", hint=_SEE, id="batchreel.E001")
-
-
-def _is_number(value: object, *, whole: bool = False, above_zero: bool = False) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        return False
-    return value > 0 if above_zero else value >= 0
 
 
 def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:

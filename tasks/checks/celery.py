@@ -12,6 +12,7 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.db import connection as database
 
+from .. import APP
 from ..broker.app import celery_app
 from ..schedule.beat import is_scheduled_in_code, uses_database_scheduler
 from ..schedule.ticks import ENTRY_PREFIX, QUEUES, SOFT_TIME_LIMIT_S, TASK_PREFIX, TICKS, TIME_LIMIT_S
@@ -19,9 +20,6 @@ from .broker import check_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_APP = __package__.partition(".")[0]
-"""Import name of the app: `tasks` in this repository, `batchreel` in an installed package."""
 
 _OPTIONS: dict[str, Any] = {
     "acks_late": True,
@@ -71,7 +69,7 @@ def _tasks() -> Iterator[CheckMessage]:
         yield Error(
             f"CELERY_TASK_CREATE_MISSING_QUEUES is off and CELERY_TASK_QUEUES has no {', '.join(missing)}, so no tick could"
             " be sent.",
-            hint=f"Add the names in {_APP}.schedule.ticks.QUEUES to CELERY_TASK_QUEUES.",
+            hint=f"Add the names in {APP}.schedule.ticks.QUEUES to CELERY_TASK_QUEUES.",
             id="batchreel.E022",
         )
 
@@ -106,7 +104,7 @@ def _beat() -> Iterator[CheckMessage]:
             f"Beat would not send {', '.join(missing)}, so nothing would be submitted, observed or replaced: CELERY_BEAT_SCHEDULER"
             " is not django-celery-beat's, and CELERY_BEAT_SCHEDULE does not contain them.",
             hint="Set CELERY_BEAT_SCHEDULER to 'django_celery_beat.schedulers:DatabaseScheduler', or add"
-            f" {_APP}.schedule.beat_schedule(BATCHREEL) to CELERY_BEAT_SCHEDULE. If beat gets another scheduler with"
+            f" {APP}.schedule.beat_schedule(BATCHREEL) to CELERY_BEAT_SCHEDULE. If beat gets another scheduler with"
             " `--scheduler`, silence this warning.",
             id="batchreel.W027",
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from ..conf import BridgeSettings
+from ..schedule.ticks import SOFT_TIME_LIMIT_S
 from ..services.delivery.to_endpoints import RESOLVE_S
 from ..services.delivery.to_owners import MAIL_KINDS
 
@@ -20,14 +20,13 @@ MAIL_AND_SIGNALS = 0.5
 
 def check_outbox(conf: BridgeSettings) -> Iterator[CheckMessage]:
     """Check that a deliver tick ends in time, that events stay until they are delivered, and that mails exist."""
-    soft_s = getattr(settings, "CELERY_TASK_SOFT_TIME_LIMIT", None)
     longest_s = (1 + MAIL_AND_SIGNALS) * conf.deliver_time_limit_s + 2 * conf.webhook_timeout_s + RESOLVE_S
-    if soft_s and longest_s > soft_s:
+    if longest_s > SOFT_TIME_LIMIT_S:
         yield Error(
             f"A deliver tick may take {longest_s:g} s: one and a half times deliver_time_limit_s"
             f" ({conf.deliver_time_limit_s:g}), twice webhook_timeout_s ({conf.webhook_timeout_s:g}), and {RESOLVE_S:g} s"
-            " for a name. That is more than"
-            f" CELERY_TASK_SOFT_TIME_LIMIT ({soft_s:g}), so it could be stopped during a delivery.",
+            f" for a name. That is more than the soft time limit of ticks ({SOFT_TIME_LIMIT_S} s), so it could be stopped during a"
+            " delivery.",
             hint="Lower deliver_time_limit_s or webhook_timeout_s in BATCHREEL.",
             id="batchreel.E080",
         )

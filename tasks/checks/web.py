@@ -9,13 +9,14 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
 
+from .. import APP
 from ..conf import bridge_settings
 from ..storage.cdn import read_key, signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LIMIT = f"{__package__.rpartition('.')[0]}.views.body_limit.BodyLimitMiddleware"
+_LIMIT = f"{APP}.views.body_limit.BodyLimitMiddleware"
 _AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
@@ -32,12 +33,15 @@ def check_bodies(**_: Any) -> list[CheckMessage]:
 @register("batchreel")
 def check_cdn(**_: Any) -> list[CheckMessage]:
     """Check that the key for a CDN's signed cookies is complete and can sign."""
-    key_id, pem = getattr(settings, "CDN_KEY_PAIR_ID", ""), getattr(settings, "CDN_PRIVATE_KEY", "")
-    if not key_id and not pem:
+    try:
+        conf, key = bridge_settings(), signing_key()
+    except (ImproperlyConfigured, AttributeError):  # reported as E001
         return []
-    key = signing_key()
+    if not conf.cdn_key_pair_id and not conf.cdn_private_key:
+        return []
     if key is None:
-        missing = [name for name in ("MEDIA_BASE_URL", "CDN_KEY_PAIR_ID", "CDN_PRIVATE_KEY") if not _set(name)]
+        needed = ("media_base_url", "cdn_key_pair_id", "cdn_private_key")
+        missing = [name.upper() for name in needed if not getattr(conf, name)]
         return [
             Error(
                 f"Signed cookies for the CDN need {', '.join(missing)}, so none are set.",
@@ -59,10 +63,6 @@ def check_cdn(**_: Any) -> list[CheckMessage]:
     return []
 
 
-def _set(name: str) -> bool:
-    return bool(getattr(settings, name, ""))
-
-
 def _middleware() -> Iterator[CheckMessage]:
     places = {name: place for place, name in enumerate(settings.MIDDLEWARE)}
     if _LIMIT not in places:
@@ -82,7 +82,11 @@ def _middleware() -> Iterator[CheckMessage]:
 @register("batchreel")
 def check_metrics(**_: Any) -> list[CheckMessage]:
     """Check that the page for Prometheus, if it is switched on, has the package that writes it."""
-    if not getattr(settings, "METRICS_TOKEN", "") or find_spec("prometheus_client") is not None:
+    try:
+        is_on = bool(bridge_settings().metrics_token)
+    except ImproperlyConfigured:  # reported as E001
+        return []
+    if not is_on or find_spec("prometheus_client") is not None:
         return []
     text = "METRICS_TOKEN is set, but prometheus-client is not installed, so the page `metrics` responds with 503."
     return [Warning(text, hint="Run `pip install 'batchreel[metrics]'`.", id="batchreel.W056")]

@@ -48,16 +48,15 @@ def allowed(user: AnyUser, action: Action, video: Video, *, links: Collection[uu
     """
     if video.deleted_at is not None:
         return False
-    if action == "watch" and (video.visibility == Visibility.LINK or opens(links, video)):
+    if action == "watch" and video.visibility == Visibility.LINK:
         return True
-    if user.is_authenticated:
-        if not user.is_active:
-            return False
+    if user.is_authenticated and user.is_active:
         if video.owner_id is not None and video.owner_id == user.pk:
             return True
         if action == "watch" and video.visibility == Visibility.SIGNED_IN:
             return True
-    return permitted(user, action, video)
+    # The links last: they take a query, and a list asks for each of its videos.
+    return permitted(user, action, video) or (action == "watch" and opens(links, video))
 
 
 def permitted(user: AnyUser, action: Action, video: Video | None = None) -> bool:

@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from django.conf import settings
 
 from ..conf import bridge_settings
 
@@ -34,15 +33,9 @@ class SigningKey(NamedTuple):
 
 
 def signing_key() -> SigningKey | None:
-    """Return the key for MEDIA_BASE_URL, or None if published objects need no signature.
-
-    CDN_KEY_PAIR_ID and CDN_PRIVATE_KEY in Django's settings; line ends may be written as backslash and n.
-    """
-    key = SigningKey(
-        str(getattr(settings, "MEDIA_BASE_URL", "")).rstrip("/"),
-        str(getattr(settings, "CDN_KEY_PAIR_ID", "")),
-        str(getattr(settings, "CDN_PRIVATE_KEY", "")).replace("\\n", "\n"),
-    )
+    """Return the key for `media_base_url`, or None if published objects need no signature."""
+    conf = bridge_settings()
+    key = SigningKey(conf.media_base_url.rstrip("/"), conf.cdn_key_pair_id, conf.cdn_private_key.replace("\\n", "\n"))
     return key if all(key) else None
 
 

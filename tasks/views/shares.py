@@ -65,7 +65,7 @@ def visibility(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirec
     video, form = video_for(request, video_id, "change"), VisibilityForm(request.POST)
     if form.is_valid():
         set_visibility(video_id=video.pk, visibility=Visibility(form.cleaned_data["visibility"]))
-        messages.success(request, "It was changed who may watch the video.")
+        messages.success(request, "Who may watch the video was changed.")
     else:
         messages.error(request, "Choose who may watch the video.")
     return redirect("batchreel:video", video.pk)

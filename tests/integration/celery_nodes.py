@@ -15,6 +15,7 @@ from pytest_celery import CeleryTestNode, CeleryTestWorker
 
 from project.local.batch.docker_container import docker_run
 from project.local.servers.lifeline import lifeline_command
+from tasks.schedule import ticks
 from tests.docker_engine import docker
 from tests.polling import wait_for
 from tests.processes import program_under_lifeline
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-QUEUES = "batchreel.submit,batchreel.observe,batchreel.maintain"
+QUEUES = ",".join(ticks.QUEUES)
 
 _CELERY = ("celery", "-A", "project")
 

@@ -23,8 +23,8 @@ ACCESS_PATCHES: tuple[Patch, ...] = (
         name="everyone may change a video that everyone may watch",
         promise=17,
         file="tasks/selectors/access.py",
-        old='if action == "watch" and (video.visibility',
-        new="if (video.visibility",
+        old='if action == "watch" and video.visibility == Visibility.LINK:',
+        new="if video.visibility == Visibility.LINK:",
         tests=(f"{_WHO}::test_nobody_else_may_change_a_video_when_everyone_may_watch_it",),
     ),
     Patch(
@@ -39,8 +39,8 @@ ACCESS_PATCHES: tuple[Patch, ...] = (
         name="accounts that are not active keep their rights",
         promise=17,
         file="tasks/selectors/access.py",
-        old="        if not user.is_active:\n            return False\n",
-        new="",
+        old="if user.is_authenticated and user.is_active:",
+        new="if user.is_authenticated:",
         tests=(f"{_WHO}::test_account_that_is_not_active_has_no_rights_when_a_backend_gives_some",),
     ),
     Patch(

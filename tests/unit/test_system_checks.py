@@ -63,6 +63,10 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E001", {"frame_ancestors": "https://lms.example.org"}),
     ("batchreel.E001", {"frame_ancestors": ["'self'; script-src *"]}),
     ("batchreel.E001", {"share_link_max_days": 0}),
+    ("batchreel.E080", {"deliver_time_limit_s": 8.1}),
+    ("batchreel.E080", {"webhook_timeout_s": 3.8}),
+    ("batchreel.E081", {"mail_kinds": ["video.deleted"]}),
+    ("batchreel.E082", {"outbox_retention_s": 86_399}),
     ("batchreel.E060", {"audit_s": 59}),
     ("batchreel.E061", {"push_timeout_s": 39}),
     ("batchreel.E062", {"event_time_limit_s": 6}),
@@ -70,6 +74,7 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
 RIGHT_NUMBERS: list[dict[str, Any]] = [
     {},
     {"silence_threshold_s": 80},
+    {"deliver_time_limit_s": 8},
     {"audit_s": 60},
     {"push_timeout_s": 40},
     {"event_time_limit_s": 5.9},

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _FIX = (
     "Check STORAGE_BUCKET, STORAGE_ENDPOINT_URL and the permissions of the credentials, or that MEDIA_ROOT is writable."
 )
-
-
 _UNSEEN_FIX = (
     "Set STORAGE_BUCKET, or mount the folder in the containers as well; for storages of your own, run containers with your own"
     " image and settings (container_settings_module in BATCHREEL)."

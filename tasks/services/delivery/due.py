@@ -7,6 +7,8 @@ in between, the claim ends after `_HOLD_S`, and the event is delivered again wit
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 from django.db.models import Exists, F, OuterRef, Q, Window
@@ -61,6 +63,16 @@ def claim(delivery: Delivery) -> bool:
     return bool(claimed)
 
 
+def claimed(channel: Channel, *, page: int, until_s: float) -> Iterator[Delivery]:
+    """Yield due deliveries, each claimed, until none is due or the monotonic clock reaches `until_s`."""
+    while found := due(channel, limit=page):
+        for delivery in found:
+            if time.monotonic() >= until_s:
+                return
+            if claim(delivery):
+                yield delivery
+
+
 def record(
     delivery: Delivery,
     *,
@@ -77,7 +89,8 @@ def record(
     """
     mine = Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.PENDING, tries=delivery.tries)
     last = {
-        "error": error[:300],
+        # On one line, without what PostgreSQL cannot store.
+        "error": " ".join(error.replace("\0", " ").split())[:300],
         "status_code": status_code,
         "duration_s": duration_s,
         "response": response[:500],

@@ -25,11 +25,9 @@ MIN_FAILURES = 20
 between two tries. A single delivery has that many within its day."""
 
 
-def give_first_secret(endpoint: WebhookEndpoint) -> str:
-    """Give an endpoint that is not saved yet its secret, and return it. It cannot be read again."""
-    secret = new_secret()
-    endpoint.secret = encrypt(secret)
-    return secret
+def give_first_secret(endpoint: WebhookEndpoint) -> None:
+    """Give an endpoint that is not saved yet its secret."""
+    endpoint.secret = encrypt(new_secret())
 
 
 @transaction.atomic

@@ -14,7 +14,7 @@ from django.urls import reverse
 from ...conf import bridge_settings
 from ...lifecycle.states import Channel, OutboxKind
 from ...models import Delivery, OutboxEvent, Video
-from .due import claim, due, record
+from .due import claimed, record
 
 MAIL_KINDS = (OutboxKind.PLAYABLE.value, OutboxKind.FAILED.value)
 """Events for which there is a mail: templates/batchreel/mail/ has its subject and its text."""
@@ -28,14 +28,10 @@ def send_mails(*, until_s: float) -> int:
     A server that fails once is not asked again in this run.
     """
     sent = 0
-    while page := due(Channel.MAIL, limit=_PAGE):
-        for delivery in page:
-            if time.monotonic() >= until_s:
-                return sent
-            if claim(delivery):
-                if not _send(delivery):
-                    return sent
-                sent += 1
+    for delivery in claimed(Channel.MAIL, page=_PAGE, until_s=until_s):
+        if not _send(delivery):
+            break
+        sent += 1
     return sent
 
 
@@ -47,7 +43,7 @@ def _send(delivery: Delivery) -> bool:
         try:
             mail.send()
         except (OSError, SMTPException, ValueError) as problem:
-            error = " ".join(f"{type(problem).__name__}: {problem}".replace("\0", " ").split())
+            error = f"{type(problem).__name__}: {problem}"
     record(
         delivery,
         error=error,

@@ -8,7 +8,7 @@ import time
 from ... import signals
 from ...lifecycle.states import Channel, OutboxKind
 from ...models import Delivery, Video
-from .due import claim, due, record
+from .due import claimed, record
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +25,9 @@ _PAGE = 200
 def send_signals(*, until_s: float) -> int:
     """Send due signals until the monotonic clock reaches `until_s`, and return their number."""
     sent = 0
-    while page := due(Channel.SIGNAL, limit=_PAGE):
-        for delivery in page:
-            if time.monotonic() >= until_s:
-                return sent
-            if claim(delivery):
-                _send(delivery)
-                sent += 1
+    for delivery in claimed(Channel.SIGNAL, page=_PAGE, until_s=until_s):
+        _send(delivery)
+        sent += 1
     return sent
 
 
@@ -50,5 +46,4 @@ def _send(delivery: Delivery) -> None:
             name = getattr(receiver, "__qualname__", type(receiver).__name__)
             problems.append(f"{name}: {type(response).__name__}: {response}")
             logger.warning("SIGNAL_RECEIVER_FAILED %s", problems[-1], exc_info=response)
-    text = " ".join("; ".join(problems).replace("\0", " ").split())
-    record(delivery, error=text, duration_s=time.monotonic() - started_s)
+    record(delivery, error="; ".join(problems), duration_s=time.monotonic() - started_s)

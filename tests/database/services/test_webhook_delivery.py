@@ -28,6 +28,7 @@ from tasks.services.delivery.endpoints import (
     give_first_secret,
     replace_secret,
     send_again,
+    signing_secrets,
 )
 from tasks.services.delivery.run import deliver
 from tasks.services.outbox.announce import _append, announce_deletion
@@ -52,9 +53,9 @@ def receivers() -> Iterator[ExitStack]:
 
 def endpoint(url: str, *, kinds: list[str] | None = None) -> tuple[WebhookEndpoint, str]:
     made = WebhookEndpoint(url=url, kinds=[each.value for each in OutboxKind] if kinds is None else kinds)
-    secret = give_first_secret(made)
+    give_first_secret(made)
     made.save()
-    return made, secret
+    return made, signing_secrets(made)[0]
 
 
 def written(*video_ids: uuid.UUID) -> None:

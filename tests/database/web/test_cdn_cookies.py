@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
 from tasks.checks.web import check_cdn
+from tasks.conf import bridge_settings
 from tasks.models import Job, Video, Visibility
 from tests.factories import published
 
@@ -94,6 +95,23 @@ def test_cookies_have_the_domain_and_work_in_frames_when_the_settings_say(
     settings.BATCHREEL = {"cdn_cookie_domain": ".example.org", "frame_ancestors": ["https://lms.example.com"]}
     for cookie in client.get(f"/embed/{video.pk}/", secure=True).cookies.values():
         assert (cookie["domain"], cookie["samesite"]) == (".example.org", "None; Partitioned")
+
+
+def test_cookies_are_set_when_the_site_names_its_cdn_in_batchreel(
+    client: Client, video: Video, settings: Settings
+) -> None:
+    settings.BATCHREEL = {
+        "media_base_url": settings.MEDIA_BASE_URL,
+        "cdn_key_pair_id": settings.CDN_KEY_PAIR_ID,
+        "cdn_private_key": settings.CDN_PRIVATE_KEY,
+    }
+    del settings.MEDIA_BASE_URL, settings.CDN_KEY_PAIR_ID, settings.CDN_PRIVATE_KEY
+    assert "CloudFront-Signature" in client.get(f"/videos/{video.pk}/").cookies
+    assert check_cdn() == []
+    assert "PRIVATE KEY" not in repr(bridge_settings())
+    del settings.BATCHREEL["cdn_private_key"]
+    settings.BATCHREEL = settings.BATCHREEL.copy()
+    assert [each.id for each in check_cdn()] == ["batchreel.E054"]
 
 
 @pytest.mark.parametrize("missing", ["CDN_KEY_PAIR_ID", "CDN_PRIVATE_KEY", "MEDIA_BASE_URL"])

@@ -18,6 +18,7 @@ from django.urls import get_resolver, reverse, set_script_prefix
 from tasks.doctor.finding import Status
 from tasks.doctor.probes.database import check_database
 from tasks.models import Video
+from tasks.services.requests.share import create_share_link
 from tests.factories import uploaded_video
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ def test_times_are_right_without_javascript_when_the_site_has_another_time_zone(
     client.force_login(owner)
     settings.TIME_ZONE = "Asia/Seoul"
     settings.USE_TZ = use_tz
-    for url in (reverse("batchreel:list"), reverse("batchreel:video", args=[video.pk])):
-        shown = re.findall(r'<time datetime="([^"]*)">([^<]*)</time>', client.get(url).content.decode())
+    create_share_link(video_id=video.pk, days=7)
+    for url, times in ((reverse("batchreel:list"), 1), (reverse("batchreel:video", args=[video.pk]), 4)):
+        shown = re.findall(r'<time datetime="([^"]*)"[^>]*>([^<]*)</time>', client.get(url).content.decode())
         assert ("2026-01-02T15:04:05+09:00", "2 January 2026, 15:04 KST") in shown, url
+        assert len(shown) == times, "its upload, and on its page a share link and two events"
+        assert all(machine.endswith("+09:00") and text.endswith(" KST") for machine, text in shown), shown
 
 
 def test_admin_needs_no_admin_of_the_user_model_when_the_site_has_none() -> None:
