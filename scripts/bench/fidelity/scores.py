@@ -46,33 +46,28 @@ class Row:
     softer: Score | None
     other: Score | None
 
-    @property
-    def bytes_ratio(self) -> float:
-        """Stored bytes of this build / the other's."""
-        assert self.other is not None  # noqa: S101  # only read if there is another build
-        return self.this.stored_bytes / self.other.stored_bytes
+    def bytes_ratio(self, other: Score) -> float:
+        """Return the stored bytes of this build / the other's."""
+        return self.this.stored_bytes / other.stored_bytes
 
-    @property
-    def bytes_ratio_at_equal_vmaf(self) -> float:
-        """The ratio if this build had the other's VMAF; of stills, VMAF hardly depends on the bytes."""
-        return self._bytes_ratio_at_equal(lambda score: score.vmaf, LEAST_VMAF)
+    def bytes_ratio_at_equal_vmaf(self, other: Score) -> float:
+        """Return the ratio if this build had the other's VMAF; of stills, VMAF hardly depends on the bytes."""
+        return self._bytes_ratio_at_equal(other, lambda score: score.vmaf, LEAST_VMAF)
 
-    @property
-    def bytes_ratio_at_equal_psnr(self) -> float:
-        """The ratio if this build had the other's PSNR."""
-        return self._bytes_ratio_at_equal(lambda score: score.psnr_db, LEAST_PSNR_DB)
+    def bytes_ratio_at_equal_psnr(self, other: Score) -> float:
+        """Return the ratio if this build had the other's PSNR."""
+        return self._bytes_ratio_at_equal(other, lambda score: score.psnr_db, LEAST_PSNR_DB)
 
-    def _bytes_ratio_at_equal(self, quality: Callable[[Score], float], least: float) -> float:
+    def _bytes_ratio_at_equal(self, other: Score, quality: Callable[[Score], float], least: float) -> float:
         """Return the ratio at equal quality; as it is if both encodes of this build hardly differ in quality.
 
         Interpolated: the logarithm of the bytes is linear in the quality between this build's two encodes.
         """
-        assert self.other is not None  # noqa: S101  # as above
         if self.softer is None or quality(self.this) - quality(self.softer) < least:
-            return self.bytes_ratio
+            return self.bytes_ratio(other)
         saved = math.log(self.this.stored_bytes / self.softer.stored_bytes)
         slope = saved / (quality(self.this) - quality(self.softer))
-        return self.bytes_ratio * math.exp(slope * (quality(self.other) - quality(self.this)))
+        return self.bytes_ratio(other) * math.exp(slope * (quality(other) - quality(self.this)))
 
 
 def scored(names: list[str], *, film: Path, length_s: float, other: Path | None, folder: Path) -> Iterator[Row]:
@@ -123,8 +118,10 @@ def score_table(rows: list[Row]) -> str:
     for row in rows:
         line = f"{row.content:<24} {row.rung:>6} {_figures(row.this)}"
         if row.other:
-            at_equal = f"{row.bytes_ratio_at_equal_vmaf:>14.3f} {row.bytes_ratio_at_equal_psnr:>6.3f}"
-            ratios = f"{row.bytes_ratio:>6.3f} {at_equal}"
+            at_equal = (
+                f"{row.bytes_ratio_at_equal_vmaf(row.other):>14.3f} {row.bytes_ratio_at_equal_psnr(row.other):>6.3f}"
+            )
+            ratios = f"{row.bytes_ratio(row.other):>6.3f} {at_equal}"
             line += f"    {_figures(row.other)} {ratios}"
         lines.append(line)
     return "\n".join(lines)

@@ -35,8 +35,8 @@ from .streams import choose_video
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-
 _OTHER_TRACKS = ("AUDIO_LEFT_OUT", "AUDIO_UNREADABLE track")
+"""Beginnings of the warnings about single audio tracks."""
 
 
 def probe(file: SourceFile, demuxer: str) -> SourceInfo:

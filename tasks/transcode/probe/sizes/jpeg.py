@@ -11,7 +11,7 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 _START_OF_SCAN = 0xDA
 
 
-def jpeg_header(frame: bytes) -> bytes | None:
+def jpeg_header(frame: memoryview) -> bytes | None:
     """Return the header of a frame: precision, size and sampling of the components. None if there is none."""
     at = 0
     while at + 4 <= len(frame) and frame[at] == _MARKER:
@@ -22,7 +22,7 @@ def jpeg_header(frame: bytes) -> bytes | None:
             continue
         length = int.from_bytes(frame[at + 2 : at + 4], "big")
         if marker in _START_OF_FRAME:
-            return frame[at + 4 : at + 2 + length]
+            return bytes(frame[at + 4 : at + 2 + length])
         if marker == _START_OF_SCAN:
             return None
         at += 2 + length

@@ -155,7 +155,7 @@ class Looks:
     def _sign(self, packet: Any, pts: int) -> tuple[object, list[Any]]:
         """Return what all key frames of one look have in common, or None; and the packets to decode."""
         if self._codec == "mjpeg":
-            return jpeg_header(bytes(memoryview(packet)[:JPEG_HEADER_BYTES])), [packet]
+            return jpeg_header(memoryview(packet)[:JPEG_HEADER_BYTES]), [packet]
         if self._codec in _HEADER_BYTES:
             return bytes(memoryview(packet)[_HEADER_BYTES[self._codec]]), [packet]
         if self._filter is None:
