@@ -59,7 +59,7 @@ class Encoded:
         colour = f"in_color_matrix={self.plan['matrix']}:out_color_matrix=bt709:out_range=limited"
         return (
             f"setpts=PTS-({self.plan['first_pts']}),{self.output_filter(rate)},scale={size}:flags=bicubic:{colour},"
-            # Tagged as the outputs are: otherwise comparing filters convert one of the two once more.
+            # Tagged as the outputs are: findings/ffmpeg-comparing-filters-convert-one-input.sh.
             "setsar=1,format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=limited"
         )
 

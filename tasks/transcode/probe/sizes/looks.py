@@ -79,7 +79,8 @@ def plausible_aspect(declared: Fraction | None) -> Fraction:
 def crop_exactly(decoder: Any) -> None:
     """Let a decoder crop frames by what their parameter sets declare, as ffmpeg does.
 
-    Otherwise, libav leaves columns at the left that would make rows begin at an odd place in memory (measured).
+    Otherwise, libav leaves columns at the left that would make rows begin at an odd place in memory:
+    findings/pyav-leaves-cropped-columns.sh.
     """
     decoder.flags |= Flags.unaligned
 
