@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,6 +45,11 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "tasks",
 ]
+
+# The REST API, with the extra `api`.
+HAS_API = find_spec("rest_framework") is not None and find_spec("drf_spectacular") is not None
+if HAS_API:
+    INSTALLED_APPS += ["rest_framework", "rest_framework.authtoken"]
 
 MIDDLEWARE = [
     "project.health.health",

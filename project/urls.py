@@ -1,7 +1,8 @@
-"""URLs: the pages at the root, the admin, login and logout."""
+"""URLs: the pages at the root, the REST API if its packages are installed, the admin, login and logout."""
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.templatetags.static import static
@@ -19,5 +20,6 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     # Browsers request it on pages without their own icon, such as those of the admin.
     path("favicon.ico", RedirectView.as_view(url=lazystr(static("batchreel/icon.svg")))),
+    *([path("api/", include("tasks.api.urls"))] if settings.HAS_API else []),
     path("", include("tasks.urls")),
 ]

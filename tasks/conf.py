@@ -498,6 +498,14 @@ class BridgeSettings:
     fetch_range_mib: int = 16
     """MiB of each request. Amazon S3 advises 8 to 16 ("Performance design patterns")."""
 
+    # The REST API.
+    api_throttle_per_minute: int = 600
+    """Maximum number of requests of one user within a minute, counted in Django's default cache; 0 is no
+    limit. A script that polls fifty videos every five seconds one by one stays within it."""
+
+    api_idempotency_retention_s: float = 86400
+    """Seconds for which the response to a request with an Idempotency-Key is kept, for a client that repeats it."""
+
     # Watching.
     share_link_max_days: int = 366
     """Largest number of days for which a share link may be valid: a year of teaching."""

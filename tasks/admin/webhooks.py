@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 
 from ..lifecycle.states import OutboxKind
 from ..models import WebhookEndpoint
-from ..services.delivery.endpoints import give_first_secret, replace_secret, signing_secrets
+from ..services.delivery.endpoints import change_endpoint, give_first_secret, replace_secret, signing_secrets
 from ..webhooks.addresses import RefusedAddressError, check_url
 from .page_actions import PageActions
 
@@ -65,12 +65,7 @@ class WebhookEndpointAdmin(PageActions):
             give_first_secret(obj)
             obj.save()
             return
-        columns = {name: getattr(obj, name) for name in form.changed_data}
-        if columns.get("enabled"):
-            columns |= {"failures": 0, "failing_since": None, "disabled_at": None, "disabled_reason": ""}
-        # Not all columns: a tick may have replaced or removed a secret since the page was loaded.
-        if columns:
-            WebhookEndpoint.objects.filter(pk=obj.pk).update(**columns)
+        change_endpoint(obj.pk, {name: getattr(obj, name) for name in form.changed_data})
 
     def response_add(self, request: HttpRequest, obj: WebhookEndpoint, post_url_continue: Any = None) -> HttpResponse:
         """Show the new endpoint's secret."""

@@ -310,6 +310,7 @@ class Migration(migrations.Migration):
             name='DirectUpload',
             fields=[
                 ('video', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='direct_upload', serialize=False, to='batchreel.video')),
+                ('source_name', models.CharField(help_text="Storage name of the file, which the video's source will be or already is.", max_length=500)),
                 ('upload_id', models.TextField(help_text="S3's id of the multipart upload.")),
                 ('size_bytes', models.PositiveBigIntegerField(help_text='Size of the file, as reported by the browser.')),
                 ('part_bytes', models.PositiveBigIntegerField(help_text='Size of each part except the last.')),
@@ -317,6 +318,25 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [models.Index(fields=['created_at'], name='upload_created')],
+            },
+        ),
+        migrations.CreateModel(
+            name='IdempotencyKey',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('key', models.CharField(max_length=255)),
+                ('request_hash', models.CharField(help_text='SHA-256 of method, path and content.', max_length=64)),
+                ('target_id', models.UUIDField(default=uuid.uuid4, help_text='Id of what the request creates, the same in each of its tries.')),
+                ('claim_id', models.UUIDField(default=uuid.uuid4, help_text='The try that may write the response.')),
+                ('claimed_at', models.DateTimeField(blank=True, help_text='When that try began; empty if none is running.', null=True)),
+                ('status_code', models.PositiveSmallIntegerField(blank=True, help_text='Empty without a response.', null=True)),
+                ('response', models.TextField(blank=True, db_default='', help_text='Headers and body, encrypted: some have secrets.')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'indexes': [models.Index(fields=['created_at'], name='idempotency_key_created')],
+                'constraints': [models.UniqueConstraint(fields=('owner', 'key'), name='one_request_per_idempotency_key'), models.CheckConstraint(condition=models.Q(('status_code', None), ('claimed_at', None), _connector='OR'), name='answered_request_is_not_running')],
             },
         ),
         migrations.CreateModel(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .attempt import Attempt
+from .client_requests import DirectUpload, IdempotencyKey
 from .cost import DayCost, Machine, MachinePrice
 from .counter import Counter
-from .direct_upload import DirectUpload
 from .event import Event
 from .job import Job
 from .listener import Listener
@@ -23,6 +23,7 @@ __all__ = [
     "DirectUpload",
     "Event",
     "GrantCounter",
+    "IdempotencyKey",
     "Job",
     "Listener",
     "Machine",

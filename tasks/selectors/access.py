@@ -11,6 +11,7 @@ site's own). Django's ModelBackend answers False to every question about one obj
 | change | `change_video` |
 | delete | `delete_video` |
 | upload | `add_video` of the model |
+| endpoints of webhooks, and their deliveries | those of the models `WebhookEndpoint` and `Delivery` |
 
 Superusers have all of them. Staff status gives none.
 """
@@ -72,5 +73,10 @@ def permitted(user: AnyUser, action: Action, video: Video | None = None) -> bool
 
 def may_upload(user: AnyUser) -> bool:
     """Return whether this user may upload videos."""
+    return may_with_model(user, "batchreel.add_video")
+
+
+def may_with_model(user: AnyUser, permission: str) -> bool:
+    """Return whether this user has a permission for all rows of a model, such as `batchreel.add_webhookendpoint`."""
     has_perm = getattr(user, "has_perm", None)
-    return bool(user.is_active and has_perm is not None and has_perm("batchreel.add_video"))
+    return bool(user.is_active and has_perm is not None and has_perm(permission))

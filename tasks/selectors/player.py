@@ -1,11 +1,14 @@
-"""What the player's template needs, on every page that has a player."""
+"""What a player needs: for the template on every page that has one, and for players of a site's own."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.urls import reverse
+
 from ..models import Job, Video
 from ..storage.cdn import signing_key
+from ..transcode.package.playlists import DASH_NAME
 from .media_urls import poster_url
 from .videos import VideoOverview
 
@@ -24,3 +27,27 @@ def player_context(video: Video, overview: VideoOverview) -> dict[str, Any]:
 def watched_job(video: Video, overview: VideoOverview) -> Job | None:
     """Return the job whose objects the player loads: the published one, or the one that is being made."""
     return video.published_job or (overview.newest_job if overview.is_growing else None)
+
+
+def playback_of(video: Video, overview: VideoOverview) -> dict[str, Any]:
+    """Return what can be played, for the people who may watch: URLs, or empty texts for what there is not."""
+    job = video.published_job
+    return {
+        "video": str(video.pk),
+        "title": str(video),
+        "status": overview.status,
+        "message": overview.watcher_message,
+        "playlist": overview.playlist_url,
+        "mpd": _mpd_url(overview.playlist_url),
+        "source": reverse("batchreel:source", args=[video.pk]) if overview.source_is_watchable else "",
+        "poster": poster_url(job),
+        "duration_s": job.duration_s if job else None,
+        "playable_s": overview.playable_s,
+        "chapters": overview.chapters,
+        "chapters_url": reverse("batchreel:chapters", args=[video.pk]) if job and job.chapters else "",
+    }
+
+
+def _mpd_url(playlist_url: str) -> str:
+    folder, _, name = playlist_url.rpartition("/")
+    return f"{folder}/{DASH_NAME}" if name else ""

@@ -1,6 +1,6 @@
 """Access to videos and pages, and JSON error responses: each error has a stable code (docs/reference/http.md).
 
-Every view gets its video from `video_for`.
+Every view gets its video from `video_for`, and `refusal_of` is the one table of errors and statuses.
 """
 
 from __future__ import annotations
@@ -8,22 +8,26 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required, login_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import SuspiciousOperation
-from django.db import DataError, IntegrityError, InterfaceError, InternalError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
 from ..conf import bridge_settings
-from ..lifecycle.errors import BatchreelError
+from ..lifecycle.errors import BatchreelError, ConflictError, NotFoundError
 from ..models import Video
 from ..selectors.access import Action, allowed, may_upload, permitted
 from ..selectors.videos import shown_videos
+from ..services.requests.direct_upload import PartsMissingError, UploadLostError
+from ..services.requests.quota import QuotaError
+from ..storage.bucket import BucketError
 from .cookies import links_of
 
 logger = logging.getLogger(__name__)
@@ -35,11 +39,9 @@ QUOTA_STATUS = 429
 
 _RETRY_AFTER_S = 5
 
-_OUTAGES = (OperationalError, InterfaceError, InternalError)
-"""What psycopg raises while PostgreSQL is unreachable, restarting, a replica, or out of locks in time.
-
-A ProgrammingError is a fault of the code: status 500.
-"""
+_STORAGE_UNAVAILABLE = (
+    "The storage is temporarily unavailable. The parts uploaded so far are kept. Try again in a few seconds."
+)
 
 
 class NoUploadError(BatchreelError):
@@ -95,10 +97,77 @@ def signed_in_view(view: View) -> View:
     return json_view(guarded)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What a client gets instead of what it requested: a status, a stable code, and a message for people."""
+
+    status: int
+    code: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+    """Further members of the response, by name."""
+    retry_after_s: int | None = None
+
+
+_STATUSES: tuple[tuple[type[BatchreelError], int], ...] = (
+    (NoUploadError, 403),
+    (NotFoundError, 404),
+    (QuotaError, QUOTA_STATUS),
+    (UploadLostError, 410),
+    (ConflictError, 409),
+)
+"""The first class that fits decides."""
+
+
+def refusal_of(error: Exception, path: str) -> Refusal | None:
+    """Return the response to a request that raised this error, or None for a fault of the code."""
+    if isinstance(error, BatchreelError):
+        details = {"missing": error.numbers} if isinstance(error, PartsMissingError) else {}
+        status = next((status for kind, status in _STATUSES if isinstance(error, kind)), None)
+        return None if status is None else Refusal(status=status, code=error.code, message=str(error), details=details)
+    match error:
+        case Http404():
+            return Refusal(status=404, code="NOT_FOUND", message="Not found.")
+        case BucketError():
+            logger.warning("STORAGE_UNAVAILABLE %s", error)
+            return Refusal(status=503, code="STORAGE_UNAVAILABLE", message=_STORAGE_UNAVAILABLE)
+        case DatabaseError() | InterfaceError():
+            return _of_the_database(error, path)
+        case SuspiciousOperation() | UnicodeError():
+            return _not_storable(error, path)
+    return None
+
+
+def _of_the_database(error: Exception, path: str) -> Refusal | None:
+    match error:
+        case IntegrityError():
+            logger.warning("REQUEST_CONFLICT %s: %s", path, error)
+            message = "Another request has changed the same data. Reload the page."
+            return Refusal(status=409, code="CONFLICT", message=message)
+        case DataError():
+            return _not_storable(error, path)
+        case OperationalError() | InterfaceError() | InternalError():
+            # While PostgreSQL is unreachable, restarting, a replica, or out of locks in time.
+            return outage(path, error)
+    return None
+
+
+def _not_storable(error: Exception, path: str) -> Refusal:
+    logger.warning("REQUEST_INVALID %s: %s", path, error)
+    return Refusal(status=400, code="INVALID", message="The request contains a value that cannot be stored.")
+
+
+def outage(path: str, error: Exception) -> Refusal:
+    """Return the response to a request that failed because the database is unavailable."""
+    logger.warning("DATABASE_UNAVAILABLE %s: %s", path, error)
+    message = "Temporarily unavailable. Try again in a few seconds."
+    return Refusal(status=503, code="UNAVAILABLE", message=message, retry_after_s=_RETRY_AFTER_S)
+
+
 def json_view(view: View) -> View:
     """Wrap a view for scripts and players: errors are JSON with a code, never an HTML page.
 
-    A script repeats a request that got status 503, so only an outage of the database results in it.
+    A script repeats a request that got status 503, so only an outage of the database or the storage results in it.
     """
 
     @login_not_required
@@ -106,34 +175,27 @@ def json_view(view: View) -> View:
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
-        except NoUploadError as error:
-            return json_error(403, error.code, str(error))
-        except Http404:
-            return json_error(404, "NOT_FOUND", "Not found.")
-        except IntegrityError as error:
-            logger.warning("REQUEST_CONFLICT %s: %s", request.path, error)
-            return json_error(409, "CONFLICT", "Another request has changed the same data. Reload the page.")
-        except (DataError, SuspiciousOperation, UnicodeError) as error:
-            logger.warning("REQUEST_INVALID %s: %s", request.path, error)
-            return json_error(400, "INVALID", "The request contains a value that cannot be stored.")
-        except _OUTAGES as error:
-            return json_outage(request, error)
+        except Exception as error:
+            refusal = refusal_of(error, request.path)
+            if refusal is None:
+                raise
+            return json_refusal(refusal)
 
     return guarded
+
+
+def json_refusal(refusal: Refusal) -> JsonResponse:
+    """Return the response of an endpoint of the pages."""
+    response = json_error(refusal.status, refusal.code, refusal.message, **refusal.details)
+    if refusal.retry_after_s is not None:
+        response["Retry-After"] = str(refusal.retry_after_s)
+    return response
 
 
 def json_error(status: int, code: str, *messages: str, **details: Any) -> JsonResponse:
     """Return an error response: messages for the user, and a code for programs."""
     response = JsonResponse({"errors": list(messages), "code": code, **details}, status=status)
     response["Cache-Control"] = "no-store"
-    return response
-
-
-def json_outage(request: HttpRequest, error: Exception) -> JsonResponse:
-    """Return the response to a request that failed because the database is unavailable."""
-    logger.warning("DATABASE_UNAVAILABLE %s: %s", request.path, error)
-    response = json_error(503, "UNAVAILABLE", "Temporarily unavailable. Try again in a few seconds.")
-    response["Retry-After"] = str(_RETRY_AFTER_S)
     return response
 
 
@@ -156,6 +218,11 @@ def video_for(request: HttpRequest, video_id: uuid.UUID, action: Action = "watch
 def may(request: HttpRequest, action: Action, video: Video) -> bool:
     """Return whether the person behind the request may do this with the video."""
     return allowed(request.user, action, video, links=links_of(request) if action == "watch" else ())
+
+
+def quota_owner(request: HttpRequest, video: Video) -> Any:
+    """Return the user whose quotas apply to a request for this video: its owner, and None for others."""
+    return request.user if video.owner_id == request.user.pk else None
 
 
 def sees_costs(user: Any, video: Video | None = None) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponseBase
@@ -22,24 +22,24 @@ from django.urls import Resolver404, resolve
 
 from ..conf import bridge_settings
 from ..services.requests.quota import QuotaError
-from .access import QUOTA_STATUS, NoUploadError, View, json_error, json_outage, page, wants_json
+from .access import NoUploadError, Refusal, View, json_refusal, outage, page, refusal_of, wants_json
 
 _MIB = 1024**2
 _RETRY_AFTER_S = 10
 
 
-class _Refusal(NamedTuple):
-    status: int
-    code: str
-    message: str
+def _busy(message: str) -> Refusal:
+    return Refusal(status=503, code="UPLOADS_BUSY", message=message, retry_after_s=_RETRY_AFTER_S)
 
 
-_NO_LENGTH = _Refusal(411, "LENGTH_REQUIRED", "The request needs a Content-Length header.")
-_SIGNED_OUT = _Refusal(403, "SIGNED_OUT", "You have been signed out. Sign in, then upload the file again.")
-_BUSY = _Refusal(503, "UPLOADS_BUSY", "Too many files are being uploaded right now. Try again in a few minutes.")
-_BUSY_WITH_OWN = _Refusal(
-    503, "UPLOADS_BUSY", "Your other files are being uploaded. Try again when one of them has arrived."
+_NO_LENGTH = Refusal(status=411, code="LENGTH_REQUIRED", message="The request needs a Content-Length header.")
+_SIGNED_OUT = Refusal(
+    status=403, code="SIGNED_OUT", message="You have been signed out. Sign in, then upload the file again."
 )
+_BUSY = _busy("Too many files are being uploaded right now. Try again in a few minutes.")
+_BUSY_WITH_OWN = _busy("Your other files are being uploaded. Try again when one of them has arrived.")
+
+Refuse = Callable[[HttpRequest, Refusal], HttpResponseBase]
 
 
 class _LargeBodies(NamedTuple):
@@ -47,21 +47,23 @@ class _LargeBodies(NamedTuple):
 
     if_true: Callable[[], bool]
     check: Callable[[HttpRequest, int], None]
+    sender: Callable[[HttpRequest], Any]
 
 
 def accepts_large_bodies(
     *,
     if_true: Callable[[], bool] = lambda: True,
     check: Callable[[HttpRequest, int], None] = lambda _request, _size_bytes: None,
+    sender: Callable[[HttpRequest], Any] = lambda request: request.user,
 ) -> Callable[[View], View]:
     """Let signed-in users send large bodies to the view, as long as `if_true` returns True.
 
     `check` is called with the announced length in bytes, before anything is read. It may raise QuotaError or
-    NoUploadError.
+    NoUploadError. `sender` returns the user, if it is not the one of the session.
     """
 
     def mark(view: View) -> View:
-        view.large_bodies = _LargeBodies(if_true, check)  # type: ignore[attr-defined]  # kept by other decorators
+        view.large_bodies = _LargeBodies(if_true, check, sender)  # type: ignore[attr-defined]  # kept by other decorators
         return view
 
     return mark
@@ -76,7 +78,7 @@ class _Slots:
         self._taken_by_user: Counter[object] = Counter()
         self._lock = Lock()
 
-    def take(self, user_id: object) -> _Refusal | None:
+    def take(self, user_id: object) -> Refusal | None:
         """Take a slot, or return why there is none."""
         with self._lock:
             if not self._free:
@@ -117,12 +119,13 @@ class BodyLimitMiddleware:
         if size_bytes <= bridge_settings().body_limit_bytes:
             return self._get_response(request)
         try:
-            refusal = _refusal(request, size_bytes)
+            user = _sender(request)
+            refusal = _refusal(request, size_bytes, user)
         except DatabaseError as error:
-            return json_outage(request, error)
+            return _response(request, outage(request.path, error))
         if refusal:
             return _response(request, refusal)
-        user_id = request.user.pk
+        user_id = user.pk
         if refusal := self._slots.take(user_id):
             return _response(request, refusal)
         try:
@@ -139,27 +142,41 @@ def _length_bytes(request: HttpRequest) -> int:
         return 0
 
 
-def _refusal(request: HttpRequest, size_bytes: int) -> _Refusal | None:
+def answers_refusals(refuse: Refuse) -> Callable[[View], View]:
+    """Let `refuse` make the response to a body that is refused at this view, in the view's own format."""
+
+    def mark(view: View) -> View:
+        view.refuse_body = refuse  # type: ignore[attr-defined]  # kept by other decorators
+        return view
+
+    return mark
+
+
+def _sender(request: HttpRequest) -> Any:
+    rule = _rule(request)
+    return request.user if rule is None else rule.sender(request)
+
+
+def _refusal(request: HttpRequest, size_bytes: int, user: Any) -> Refusal | None:
     """Return why this user may not send a large body to this URL, or None."""
     rule = _rule(request)
     accepts = rule is not None and rule.if_true()
-    if accepts and not request.user.is_active:
+    if accepts and not user.is_active:
         return _SIGNED_OUT
     conf = bridge_settings()
-    if not accepts and not (request.user.is_active and getattr(request.user, "is_staff", False)):
+    if not accepts and not (user.is_active and getattr(user, "is_staff", False)):
         message = _too_large(size_bytes, conf.body_limit_bytes)
         if rule is not None:
             message += " Larger files are uploaded directly to the storage, for which the page needs JavaScript."
-        return _Refusal(413, "BODY_TOO_LARGE", message)
+        return Refusal(status=413, code="BODY_TOO_LARGE", message=message)
     if size_bytes > conf.upload_limit_bytes + conf.body_limit_bytes:
-        return _Refusal(413, "BODY_TOO_LARGE", _too_large(size_bytes, conf.upload_limit_bytes))
+        message = _too_large(size_bytes, conf.upload_limit_bytes)
+        return Refusal(status=413, code="BODY_TOO_LARGE", message=message)
     if rule is not None and accepts:
         try:
             rule.check(request, size_bytes)
-        except QuotaError as error:
-            return _Refusal(QUOTA_STATUS, error.code, str(error))
-        except NoUploadError as error:
-            return _Refusal(403, error.code, str(error))
+        except (QuotaError, NoUploadError) as error:
+            return refusal_of(error, request.path)
     return None
 
 
@@ -167,21 +184,27 @@ def _too_large(size_bytes: int, limit_bytes: int) -> str:
     return f"The request has {size_bytes / _MIB:.1f} MiB. Up to {limit_bytes / _MIB:g} MiB are accepted here."
 
 
-def _rule(request: HttpRequest) -> _LargeBodies | None:
-    """Return the rule of the URL's view, or None if it never accepts large bodies."""
+def _view(request: HttpRequest) -> Any:
+    """Return the view of the URL, or None if there is none."""
     try:
-        view = resolve(request.path_info, getattr(request, "urlconf", None)).func
+        return resolve(request.path_info, getattr(request, "urlconf", None)).func
     except Resolver404:
         return None
-    return getattr(view, "large_bodies", None)
 
 
-def _response(request: HttpRequest, refusal: _Refusal) -> HttpResponseBase:
-    response: HttpResponseBase
+def _rule(request: HttpRequest) -> _LargeBodies | None:
+    """Return the rule of the URL's view, or None if it never accepts large bodies."""
+    return getattr(_view(request), "large_bodies", None)
+
+
+def _response(request: HttpRequest, refusal: Refusal) -> HttpResponseBase:
+    if refuse := getattr(_view(request), "refuse_body", None):
+        response: HttpResponseBase = refuse(request, refusal)
+        return response
     if wants_json(request):
-        response = json_error(refusal.status, refusal.code, refusal.message)
-    else:
-        response = page(request, "batchreel/refused.html", refusal._asdict(), status=refusal.status)
-    if refusal.status == _BUSY.status:
-        response["Retry-After"] = str(_RETRY_AFTER_S)
-    return response
+        return json_refusal(refusal)
+    context = {"status": refusal.status, "code": refusal.code, "message": refusal.message}
+    shown = page(request, "batchreel/refused.html", context, status=refusal.status)
+    if refusal.retry_after_s is not None:
+        shown["Retry-After"] = str(refusal.retry_after_s)
+    return shown

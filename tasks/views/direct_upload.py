@@ -6,7 +6,6 @@ A script requests presigned URLs, PUTs the parts of the file to the bucket, and 
 from __future__ import annotations
 
 import json
-import logging
 import re
 import uuid
 from typing import Any
@@ -19,30 +18,22 @@ from django.views.decorators.http import require_http_methods, require_POST
 from ..lifecycle.errors import NotFoundError
 from ..models import DirectUpload
 from ..selectors.access import Action
-from ..services.requests.delete import delete_video
 from ..services.requests.direct_upload import (
-    IdTakenError,
-    PartsMissingError,
-    UploadLostError,
+    abort_direct_upload,
     begin_direct_upload,
     complete_direct_upload,
     missing_parts,
 )
-from ..services.requests.quota import QuotaError
 from ..storage.aliases import sources_bucket
-from ..storage.bucket import Bucket, BucketError, NoSuchUploadError
-from .access import QUOTA_STATUS, json_error, require_upload, signed_in_view, video_for
+from ..storage.bucket import Bucket, NoSuchUploadError
+from .access import json_error, require_upload, signed_in_view, video_for
 from .upload import short_name, size_problem
-
-logger = logging.getLogger(__name__)
 
 MAX_URLS = 50
 """Maximum number of URLs per response. A script requests more when it needs them."""
 
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL cannot store in a text: NUL, and halves of surrogate pairs, which JSON can contain."""
-
-_UNAVAILABLE = "The storage is temporarily unavailable. The parts uploaded so far are kept. Try again in a few seconds."
 
 
 @require_POST
@@ -53,7 +44,7 @@ def begin(request: HttpRequest) -> HttpResponseBase:
     Responds with 201 and the upload's URL, part size and missing parts, or 400 and the errors. The id is
     the video's; it is optional and makes the request idempotent.
     """
-    bucket = _bucket()
+    bucket = bucket_of_uploads()
     require_upload(request)
     asked = _json_body(request)
     title, name, size_bytes = asked.get("title", ""), asked.get("name", ""), asked.get("size_bytes")
@@ -66,20 +57,15 @@ def begin(request: HttpRequest) -> HttpResponseBase:
         return _bad_request("The id must be a UUID.")
     if problem := _problem(title, name, content_type, size_bytes):
         return _bad_request(problem)
-    try:
-        upload = begin_direct_upload(
-            bucket=bucket,
-            owner=request.user,
-            title=title,
-            name=short_name(name),
-            size_bytes=size_bytes,
-            content_type=content_type,
-            video_id=video_id,
-        )
-    except (IdTakenError, QuotaError) as error:
-        return json_error(QUOTA_STATUS if isinstance(error, QuotaError) else 409, error.code, str(error))
-    except BucketError as error:
-        return _unavailable(error)
+    upload = begin_direct_upload(
+        bucket=bucket,
+        owner=request.user,
+        title=title,
+        name=short_name(name),
+        size_bytes=size_bytes,
+        content_type=content_type,
+        video_id=video_id,
+    )
     return JsonResponse(_as_json(upload, list(range(1, upload.parts + 1))), status=201)
 
 
@@ -99,34 +85,47 @@ def _problem(title: str, name: str, content_type: str, size_bytes: int) -> str:
 @signed_in_view
 def upload(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """GET: return what is left to upload, even after the browser was closed. DELETE: abort the upload."""
-    row = _row(request, video_id, "delete" if request.method == "DELETE" else "view")
     if request.method == "DELETE":
-        delete_video(video_id=row.video_id)
+        abort(request, video_id)
         return HttpResponse(status=204)
+    row = open_upload(request, video_id, "view")
+    return JsonResponse(_as_json(row, numbers_left(row)))
+
+
+def abort(request: HttpRequest, video_id: uuid.UUID) -> None:
+    """Give the upload up, which deletes a new video. Raises Http404 for people who may not do that."""
+    row = get_object_or_404(DirectUpload.objects.select_related("video"), video=video_id)
+    video_for(request, row.video_id, "change" if row.video.source_complete else "delete")
+    abort_direct_upload(row, bucket=bucket_of_uploads())
+
+
+def numbers_left(row: DirectUpload) -> list[int]:
+    """Return the numbers of the parts that have not arrived. Raises BucketError."""
     try:
-        return JsonResponse(_as_json(row, missing_parts(row, bucket=_bucket())))
+        return missing_parts(row, bucket=bucket_of_uploads())
     except NoSuchUploadError:
-        # Already complete in the bucket; only the call of `complete` is left.
-        return JsonResponse(_as_json(row, []))
-    except BucketError as error:
-        return _unavailable(error)
+        return []  # already complete in the bucket; only the call of `complete` is left
+
+
+def urls_of_parts(row: DirectUpload, numbers: list[int]) -> dict[str, str]:
+    """Return the presigned URL of each of these parts, by its number as text."""
+    bucket = bucket_of_uploads()
+    return {
+        str(number): bucket.presigned_part_url(row.source_name, row.upload_id, number, size_bytes=row.bytes_of(number))
+        for number in numbers
+    }
 
 
 @require_POST
 @signed_in_view
 def part_urls(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Return presigned URLs for up to fifty parts: {numbers: [1, 2, 3]}. Responds with 200 and {urls: {"1": ...}}."""
-    row = _row(request, video_id)
+    row = open_upload(request, video_id)
     numbers = _json_body(request).get("numbers")
     good = isinstance(numbers, list) and 1 <= len(numbers) <= MAX_URLS
     if not good or not all(type(number) is int and 1 <= number <= row.parts for number in numbers or []):
         return _bad_request(f"numbers must be up to {MAX_URLS} whole numbers from 1 to {row.parts}.")
-    bucket, key = _bucket(), str(row.video.source)
-    urls = {
-        str(number): bucket.presigned_part_url(key, row.upload_id, number, size_bytes=row.bytes_of(number))
-        for number in numbers or []
-    }
-    return JsonResponse({"urls": urls})
+    return JsonResponse({"urls": urls_of_parts(row, numbers or [])})
 
 
 @require_POST
@@ -139,23 +138,20 @@ def complete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """
     video = video_for(request, video_id, "change")
     try:
-        complete_direct_upload(bucket=_bucket(), video_id=video.pk)
-    except PartsMissingError as error:
-        return json_error(409, error.code, str(error), missing=error.numbers)
-    except (UploadLostError, NotFoundError) as error:
+        complete_direct_upload(bucket=bucket_of_uploads(), video_id=video.pk)
+    except NotFoundError as error:
         return json_error(410, error.code, str(error))
-    except BucketError as error:
-        return _unavailable(error)
     return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])})
 
 
-def _row(request: HttpRequest, video_id: uuid.UUID, action: Action = "change") -> DirectUpload:
+def open_upload(request: HttpRequest, video_id: uuid.UUID, action: Action = "change") -> DirectUpload:
     """Return the upload of a video with which this user may do this. Raises Http404 otherwise."""
     video = video_for(request, video_id, action)
     return get_object_or_404(DirectUpload.objects.select_related("video"), video=video)
 
 
-def _bucket() -> Bucket:
+def bucket_of_uploads() -> Bucket:
+    """Return the bucket of uploads. Raises Http404 if they have another storage."""
     bucket = sources_bucket()
     if bucket is None:
         # The storage is a folder: files are uploaded through this site.
@@ -183,8 +179,3 @@ def _as_json(row: DirectUpload, missing: list[int]) -> dict[str, Any]:
 
 def _bad_request(message: str) -> JsonResponse:
     return json_error(400, "INVALID", message)
-
-
-def _unavailable(error: BucketError) -> JsonResponse:
-    logger.warning("STORAGE_UNAVAILABLE %s", error)
-    return json_error(503, "STORAGE_UNAVAILABLE", _UNAVAILABLE)

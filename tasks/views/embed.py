@@ -19,10 +19,9 @@ from ..conf import bridge_settings
 from ..models import Video
 from ..selectors.access import allowed
 from ..selectors.media_urls import poster_url
-from ..selectors.player import player_context, watched_job
+from ..selectors.player import playback_of, player_context, watched_job
 from ..selectors.share_links import live_link
 from ..selectors.videos import video_overview
-from ..transcode.package.playlists import DASH_NAME
 from .access import json_error, json_view, page, video_for
 from .cookies import open_cdn
 
@@ -55,25 +54,7 @@ def playback(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Respond with what a player of the site's own needs, and with the CDN's cookies if it requires them."""
     video = video_for(request, video_id)
     overview = video_overview(video)
-    job, context = video.published_job, player_context(video, overview)
-    source = reverse("batchreel:source", args=[video.pk]) if overview.source_is_watchable else ""
-    has_chapters = bool(job and job.chapters)
-    response = JsonResponse(
-        {
-            "video": str(video.pk),
-            "title": str(video),
-            "status": overview.status,
-            "message": overview.watcher_message,
-            "playlist": overview.playlist_url,
-            "mpd": _mpd_url(overview.playlist_url),
-            "source": source,
-            "poster": context["poster_url"],
-            "duration_s": job.duration_s if job else None,
-            "playable_s": overview.playable_s,
-            "chapters": overview.chapters,
-            "chapters_url": reverse("batchreel:chapters", args=[video.pk]) if has_chapters else "",
-        }
-    )
+    response = JsonResponse(playback_of(video, overview))
     open_cdn(request, response, watched_job(video, overview))
     response["Cache-Control"] = "no-store"
     return response
@@ -184,8 +165,3 @@ def _fitted(max_width: str | None, max_height: str | None) -> tuple[int, int]:
     ]
     scale = max(min([1.0, *limits]), 16 / _WIDTH_PX)
     return round(_WIDTH_PX * scale), round(_HEIGHT_PX * scale)
-
-
-def _mpd_url(playlist_url: str) -> str:
-    folder, _, name = playlist_url.rpartition("/")
-    return f"{folder}/{DASH_NAME}" if name else ""

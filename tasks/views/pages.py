@@ -32,6 +32,7 @@ from .access import (
     json_error,
     may,
     page,
+    quota_owner,
     require_upload,
     sees_costs,
     signed_in_view,
@@ -82,10 +83,7 @@ def _upload_json(request: HttpRequest) -> JsonResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         return json_error(400, "INVALID", *(str(error) for errors in form.errors.values() for error in errors))
-    try:
-        video = form.save(owner=request.user)
-    except QuotaError as error:
-        return json_error(QUOTA_STATUS, error.code, str(error))
+    video = form.save(owner=request.user)
     return JsonResponse({"url": reverse("batchreel:video", args=[video.pk])}, status=201)
 
 
@@ -162,7 +160,7 @@ def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     """
     video = video_for(request, video_id, "change")
     try:
-        retry_video(video_id=video.pk, owner=request.user if video.owner_id == request.user.pk else None)
+        retry_video(video_id=video.pk, owner=quota_owner(request, video))
     except RetryNotOfferedError as error:
         messages.info(request, str(error))
     except QuotaError as error:

@@ -35,7 +35,7 @@ def progress(request: HttpRequest) -> HttpResponseBase:
         {
             "videos": {
                 text: _as_json(overview_by_id[video_id], is_viewed=video_id in viewed)
-                | ({"cost": _cost_as_json(costs.get(video_id) or Cost())} if video_id in with_costs else {})
+                | ({"cost": cost_as_json(costs.get(video_id) or Cost())} if video_id in with_costs else {})
                 if video_id in overview_by_id
                 else None
                 for text, video_id in requested.items()
@@ -66,7 +66,7 @@ def _as_json(overview: VideoOverview, *, is_viewed: bool) -> dict[str, Any]:
     }
 
 
-def _cost_as_json(cost: Cost) -> dict[str, Any]:
+def cost_as_json(cost: Cost) -> dict[str, Any]:
     """Return the cost with amounts as text, because JSON's numbers are not exact."""
     return {
         "usd": str(cost.usd),

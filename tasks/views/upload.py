@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import uuid
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.db import transaction
 
 from ..conf import bridge_settings
 from ..models import Video
+from ..selectors.videos import shown_videos
 from ..services.requests.quota import check_upload, lock_owner
 from ..services.state.lost_commit import may_be_committed
 
@@ -44,14 +46,24 @@ class UploadForm(forms.Form):
         return store_upload(owner=owner, title=self.cleaned_data["title"], file=self.cleaned_data["source"])
 
 
-def store_upload(*, title: str, file: UploadedFile[bytes], owner: Any = None) -> Video:
+def store_upload(
+    *, title: str, file: UploadedFile[bytes], owner: Any = None, video_id: uuid.UUID | None = None
+) -> Video:
     """Store the file, then save and return the video, so that no transaction waits for the storage.
 
-    If the row cannot be saved, the file is deleted. Raises QuotaError.
+    If `video_id` is that of an earlier upload of the same owner, return its video: the first response was
+    lost. If the row cannot be saved, the file is deleted. Raises QuotaError.
     """
+    if video_id is not None and (known := shown_videos().filter(pk=video_id, owner=owner).first()):
+        return known
     name, size_bytes = file.name or "video", file.size or 0
     check_upload(owner, size_bytes=size_bytes, direct=False)
-    video = Video(owner=owner, title=title or posixpath.splitext(name)[0][:200], source_bytes=size_bytes)
+    video = Video(
+        pk=video_id or uuid.uuid4(),
+        owner=owner,
+        title=title or posixpath.splitext(name)[0][:200],
+        source_bytes=size_bytes,
+    )
     video.source.save(short_name(name), file, save=False)
     try:
         with transaction.atomic():

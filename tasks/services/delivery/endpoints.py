@@ -25,6 +25,24 @@ MIN_FAILURES = 20
 between two tries. A single delivery has that many within its day."""
 
 
+def add_endpoint(columns: dict[str, Any]) -> WebhookEndpoint:
+    """Add an endpoint with what a person entered, and give it its secret."""
+    endpoint = WebhookEndpoint(**columns)
+    give_first_secret(endpoint)
+    endpoint.save()
+    endpoint.refresh_from_db()
+    return endpoint
+
+
+def change_endpoint(endpoint_id: Any, columns: dict[str, Any]) -> None:
+    """Change what a person entered. One that is enabled again gets a new count of failures."""
+    if columns.get("enabled"):
+        columns = columns | {"failures": 0, "failing_since": None, "disabled_at": None, "disabled_reason": ""}
+    # Not all columns: a tick may have replaced or removed a secret since the person saw them.
+    if columns:
+        WebhookEndpoint.objects.filter(pk=endpoint_id).update(**columns)
+
+
 def give_first_secret(endpoint: WebhookEndpoint) -> None:
     """Give an endpoint that is not saved yet its secret."""
     endpoint.secret = encrypt(new_secret())

@@ -30,7 +30,8 @@ from ...storage.keys import job_folder, published_folder, sources_folder, unit_f
 from ..costs.ended import awaits_cost
 from ..delivery.expire import expire_outbox
 from ..outbox.announce import forget_sequence
-from ..requests.direct_upload import delete_abandoned_uploads
+from ..requests.direct_upload import give_up_abandoned_uploads
+from ..requests.idempotency import expire_keys
 from ..state.in_batch import batch_job_is_over, in_batch
 from ..state.locking import lock_job
 from ..state.transition import append_event
@@ -44,6 +45,9 @@ _FAILED_LAST = F("purge_failed_at").asc(nulls_first=True)
 
 OUTBOX_TIME_LIMIT_S = 1.0
 """Seconds of a purge tick for expired events of the outbox. A page of 500 takes milliseconds."""
+
+_KEYS_PER_ROW = 100
+"""Expired idempotency keys that one purge tick removes, for each row of `purge_limit`: they are one statement."""
 
 _CheckTime = Callable[[], None]
 """Raises _TimeIsUpError once the time limit has passed."""
@@ -72,7 +76,8 @@ def purge() -> PurgeSummary:
     limit = bridge_settings().purge_limit
     summary = PurgeSummary(expired_events=expire_events())
     summary.expired_outbox = expire_outbox(until_s=time.monotonic() + OUTBOX_TIME_LIMIT_S)
-    delete_abandoned_uploads(limit=limit)
+    expire_keys(limit=limit * _KEYS_PER_ROW)
+    give_up_abandoned_uploads(limit=limit)
     summary.purged_videos = purge_deleted(limit=limit)
     summary.purged_jobs = purge_superseded(limit=limit)
     summary.pruned = prune_jobs(limit=limit)
@@ -169,7 +174,7 @@ def _purge_publication(job: Job, check_time: _CheckTime) -> None:
 def _purge_video(video: Video, check_time: _CheckTime) -> None:
     upload, bucket = DirectUpload.objects.filter(video=video).first(), sources_bucket()
     if upload and bucket:
-        bucket.abort_upload(str(video.source), upload.upload_id)
+        bucket.abort_upload(upload.source_name, upload.upload_id)
     # Earlier uploads too: each job names the source that it was requested for.
     sources = {str(video.source), *video.jobs.values_list("source_name", flat=True)} - {""}
     folder = sources_folder(video)

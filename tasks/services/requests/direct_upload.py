@@ -3,10 +3,14 @@
 They are begun, completed once all parts have arrived, and aborted after `upload_retention_s`. The
 bucket is called before or after a transaction, never inside one. What counts is the bucket's own
 report of the object, never the browser's.
+
+An upload is that of a new video, whose source is incomplete until then, or of a new source of a video
+(replace.py), whose present source stays what it is until then.
 """
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import uuid
 from datetime import timedelta
@@ -18,13 +22,16 @@ from django.db.models.functions import Now
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError, NotFoundError
 from ...models import DirectUpload, Video
-from ...storage.bucket import Bucket, NoSuchUploadError
+from ...storage.aliases import sources_bucket
+from ...storage.bucket import Bucket, BucketError, NoSuchUploadError
 from ...storage.parts import part_size_bytes
 from ..state.locking import lock_video
 from ..state.lost_commit import may_be_committed
 from ..state.transition import append_event
 from .delete import delete_video
 from .quota import check_upload, lock_owner
+
+logger = logging.getLogger(__name__)
 
 
 class IdTakenError(ConflictError):
@@ -90,7 +97,11 @@ def begin_direct_upload(
             check_upload(owner, size_bytes=size_bytes, direct=True)
             video.save(force_insert=True)
             return DirectUpload.objects.create(
-                video=video, upload_id=upload_id, size_bytes=size_bytes, part_bytes=part_size_bytes(size_bytes)
+                video=video,
+                source_name=key,
+                upload_id=upload_id,
+                size_bytes=size_bytes,
+                part_bytes=part_size_bytes(size_bytes),
             )
     except BaseException:
         # Look up the upload, not the video: another request may have inserted a row with this video id.
@@ -104,7 +115,7 @@ def missing_parts(upload: DirectUpload, *, bucket: Bucket) -> list[int]:
 
     Raises BucketError, and NoSuchUploadError once the upload is complete.
     """
-    held = {part.number: part.size_bytes for part in bucket.parts(str(upload.video.source), upload.upload_id)}
+    held = {part.number: part.size_bytes for part in bucket.parts(upload.source_name, upload.upload_id)}
     return [number for number in range(1, upload.parts + 1) if held.get(number) != upload.bytes_of(number)]
 
 
@@ -124,17 +135,16 @@ def complete_direct_upload(*, bucket: Bucket, video_id: uuid.UUID) -> None:
             return
         message = "The upload was aborted. Upload the file again."
         raise UploadLostError(message)
-    upload.video = video
     _assemble(upload, bucket)
-    size_bytes = bucket.size_bytes(str(video.source))
+    size_bytes = bucket.size_bytes(upload.source_name)
     if size_bytes != upload.size_bytes:
         message = f"Only {size_bytes or 0} of {upload.size_bytes} bytes were stored. Upload the file again."
         raise UploadLostError(message)
-    _mark_complete(video_id)
+    _mark_complete(upload)
 
 
 def _assemble(upload: DirectUpload, bucket: Bucket) -> None:
-    key = str(upload.video.source)
+    key = upload.source_name
     try:
         if numbers := missing_parts(upload, bucket=bucket):
             raise PartsMissingError(numbers)
@@ -145,32 +155,66 @@ def _assemble(upload: DirectUpload, bucket: Bucket) -> None:
 
 
 @transaction.atomic
-def _mark_complete(video_id: uuid.UUID) -> None:
-    video = lock_video(video_id)
+def _mark_complete(upload: DirectUpload) -> None:
+    """Make the object the video's source. Saving it requests the job: see tasks/receivers.py."""
+    video = lock_video(upload.video_id)
     if video is None:
         message = "The video was deleted in the meantime."
         raise NotFoundError(message)
-    DirectUpload.objects.filter(video=video).delete()
-    if not video.source_complete:
-        video.source_complete = True
-        video.save(update_fields=["source_complete"])
-        append_event("upload.complete", video_id=video.pk)
+    removed, _ = DirectUpload.objects.filter(video=video, upload_id=upload.upload_id).delete()
+    if not removed:
+        if video.source_complete and str(video.source) == upload.source_name:
+            return  # another call was faster
+        message = "The upload was aborted in the meantime. Upload the file again."
+        raise UploadLostError(message)
+    replaced = video.source_complete
+    video.source = upload.source_name
+    video.source_bytes = upload.size_bytes
+    video.source_complete = True
+    video.save(update_fields=["source", "source_bytes", "source_complete"])
+    append_event("source.replace" if replaced else "upload.complete", video_id=video.pk)
 
 
-def delete_abandoned_uploads(*, limit: int) -> int:
-    """Delete videos whose upload was never completed within `upload_retention_s`, and return their number.
+def abort_direct_upload(upload: DirectUpload, *, bucket: Bucket) -> None:
+    """Give the upload up. A new video is deleted with it; a video with a source stays as it is. Idempotent.
 
-    Purging them aborts the multipart uploads.
+    Raises BucketError; the upload is still open then.
+    """
+    if not upload.video.source_complete:
+        delete_video(video_id=upload.video_id)
+        return
+    # First in the bucket: no call can complete it any more, and without the row nobody would try again.
+    bucket.abort_upload(upload.source_name, upload.upload_id)
+    DirectUpload.objects.filter(video_id=upload.video_id, upload_id=upload.upload_id).delete()
+
+
+def give_up_abandoned_uploads(*, limit: int) -> int:
+    """Give up uploads that were not completed within `upload_retention_s`, and return their number.
+
+    New videos are deleted with theirs, and purging them aborts the multipart uploads.
     """
     old = Now() - timedelta(seconds=bridge_settings().upload_retention_s)
     uploads = DirectUpload.objects.filter(created_at__lt=old, video__deleted_at=None).order_by("created_at")
-    return sum(_give_up(video_id) for video_id in list(uploads.values_list("video_id", flat=True)[:limit]))
+    return sum(_give_up(upload) for upload in list(uploads.select_related("video")[:limit]))
+
+
+def _give_up(upload: DirectUpload) -> bool:
+    bucket = sources_bucket()
+    if upload.video.source_complete and bucket is not None:
+        try:
+            abort_direct_upload(upload, bucket=bucket)
+        except BucketError as error:
+            logger.warning("STORAGE_UNAVAILABLE %s", error)
+            return False
+        return True
+    return _delete_unfinished(upload.video_id)
 
 
 @transaction.atomic
-def _give_up(video_id: uuid.UUID) -> bool:
+def _delete_unfinished(video_id: uuid.UUID) -> bool:
     """Delete the video unless its upload was completed in the meantime: completion takes the same lock."""
-    if lock_video(video_id) is None or not DirectUpload.objects.filter(video_id=video_id).exists():
+    video = lock_video(video_id)
+    if video is None or video.source_complete or not DirectUpload.objects.filter(video_id=video_id).exists():
         return False
     delete_video(video_id=video_id)
     return True

@@ -21,7 +21,7 @@ from django.db.models import F
 
 from tasks.models import DirectUpload, Event, Job, Video
 from tasks.services.removal.purge import purge, purge_deleted
-from tasks.services.requests.direct_upload import delete_abandoned_uploads
+from tasks.services.requests.direct_upload import give_up_abandoned_uploads
 from tasks.services.state.locking import lock_video
 from tasks.storage.bucket import Bucket, BucketError
 from tasks.storage.parts import MIN_PART_BYTES, part_size_bytes
@@ -224,7 +224,7 @@ def test_old_upload_is_kept_when_it_is_completed_during_its_removal(
         return lock_video(video_id)
 
     monkeypatch.setattr("tasks.services.requests.direct_upload.lock_video", complete_first)
-    assert delete_abandoned_uploads(limit=10) == 0
+    assert give_up_abandoned_uploads(limit=10) == 0
     assert Video.objects.get().deleted_at is None
     assert Job.objects.count() == 1
 

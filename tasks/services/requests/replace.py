@@ -1,0 +1,113 @@
+"""Replacing the source of a video: its address stays, and what is published plays until the new version is.
+
+A video has one open upload at a time. The new source becomes the video's own only when it is complete;
+saving it requests its job, which cancels one for the older source (request.py).
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+
+from ...lifecycle.errors import ConflictError, NotFoundError
+from ...models import DirectUpload, Video
+from ...storage.aliases import sources_storage
+from ...storage.bucket import Bucket
+from ...storage.parts import part_size_bytes
+from ..state.locking import lock_video
+from ..state.lost_commit import may_be_committed
+from ..state.transition import append_event
+from .quota import check_upload, lock_owner
+
+
+class UploadOpenError(ConflictError):
+    """The video has an upload that is not complete: of another file, or its first."""
+
+    code = "UPLOAD_OPEN"
+
+
+def begin_replacement(
+    *, bucket: Bucket, video_id: uuid.UUID, owner: Any, name: str, size_bytes: int, content_type: str
+) -> DirectUpload:
+    """Begin the upload of a new source. An open one of the same size is returned: its response may be lost.
+
+    `owner` is the user whose quotas apply, or None for operators. Raises NotFoundError, UploadOpenError,
+    QuotaError or BucketError; no row is left then.
+    """
+    video = Video.objects.filter(pk=video_id, deleted_at=None).first()
+    if video is None:
+        raise _not_found()
+    if known := _open_upload(video, size_bytes=size_bytes):
+        return known
+    check_upload(owner, size_bytes=size_bytes, direct=True)
+    key = video.source.field.generate_filename(video, name)
+    upload_id = bucket.begin_multipart_upload(key, content_type=content_type)
+    try:
+        with transaction.atomic():
+            lock_owner(owner)
+            locked = _locked_without_upload(video_id)
+            check_upload(owner, size_bytes=size_bytes, direct=True)
+            return DirectUpload.objects.create(
+                video=locked,
+                source_name=key,
+                upload_id=upload_id,
+                size_bytes=size_bytes,
+                part_bytes=part_size_bytes(size_bytes),
+            )
+    except BaseException:
+        if not may_be_committed(DirectUpload.objects.filter(upload_id=upload_id)):
+            bucket.abort_upload(key, upload_id)
+        raise
+
+
+def replace_source(*, video_id: uuid.UUID, owner: Any, name: str, file: UploadedFile[bytes]) -> None:
+    """Store a file that came through the site, then make it the video's source.
+
+    `owner` as above. Raises NotFoundError, UploadOpenError or QuotaError; the file is deleted then.
+    """
+    size_bytes = file.size or 0
+    video = Video.objects.filter(pk=video_id, deleted_at=None).first()
+    if video is None:
+        raise _not_found()
+    _open_upload(video, size_bytes=None)
+    check_upload(owner, size_bytes=size_bytes, direct=False)
+    stored = sources_storage.save(video.source.field.generate_filename(video, name), file)
+    try:
+        with transaction.atomic():
+            lock_owner(owner)
+            locked = _locked_without_upload(video_id)
+            check_upload(owner, size_bytes=size_bytes, direct=False)
+            locked.source, locked.source_bytes, locked.source_complete = stored, size_bytes, True
+            locked.save(update_fields=["source", "source_bytes", "source_complete"])
+            append_event("source.replace", video_id=video_id)
+    except BaseException:
+        if not may_be_committed(Video.objects.filter(pk=video_id, source=stored)):
+            sources_storage.delete(stored)
+        raise
+
+
+def _locked_without_upload(video_id: uuid.UUID) -> Video:
+    video = lock_video(video_id)
+    if video is None:
+        raise _not_found()
+    _open_upload(video, size_bytes=None)
+    return video
+
+
+def _open_upload(video: Video, *, size_bytes: int | None) -> DirectUpload | None:
+    """Return the video's open upload of a new source with this size. Raises UploadOpenError for any other."""
+    upload = DirectUpload.objects.select_related("video").filter(video=video).first()
+    if upload is None:
+        return None
+    if video.source_complete and upload.size_bytes == size_bytes:
+        return upload
+    message = "Another upload for this video is open. Complete it, or abort it first."
+    raise UploadOpenError(message)
+
+
+def _not_found() -> NotFoundError:
+    message = "The video was deleted or does not exist."
+    return NotFoundError(message)
