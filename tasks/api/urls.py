@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import URLPattern, path, re_path
 
 from ..conf import bridge_settings
+from ..selectors.access import may_upload
 from ..services.requests.quota import check_upload
 from ..storage.aliases import sources_bucket
 from ..tracing import traced
+from ..views.access import NoUploadError, View
 from ..views.body_limit import accepts_large_bodies, answers_refusals
 from . import endpoint, jobs, sharing, uploads, videos, watching, webhooks
 from .document import Document
@@ -25,13 +29,28 @@ def _check_file(request: HttpRequest, size_bytes: int) -> None:
     check_upload(endpoint.sender_of(request), size_bytes=file_bytes, direct=False)
 
 
-_large = accepts_large_bodies(if_true=lambda: sources_bucket() is None, check=_check_file, sender=endpoint.sender_of)
+def _check_new_file(request: HttpRequest, size_bytes: int) -> None:
+    """Raise NoUploadError too, unless the sender may upload."""
+    if not may_upload(endpoint.sender_of(request)):
+        raise NoUploadError
+    _check_file(request, size_bytes)
+
+
+def _large(view: View, check: Callable[[HttpRequest, int], None]) -> View:
+    """Let the view accept files of any size if the storage is a folder."""
+    mark = accepts_large_bodies(if_true=lambda: sources_bucket() is None, check=check, sender=endpoint.sender_of)
+    return mark(view)
+
 
 operations: list[URLPattern] = [
     path("videos/", videos.Videos.as_view(), name="videos"),
-    path("videos/file/", _large(traced("batchreel.upload", videos.VideoFile.as_view())), name="video-file"),
+    path(
+        "videos/file/",
+        _large(traced("batchreel.upload", videos.VideoFile.as_view()), _check_new_file),
+        name="video-file",
+    ),
     path("videos/<uuid:video_id>/", videos.OneVideo.as_view(), name="video"),
-    path("videos/<uuid:video_id>/source/", _large(uploads.Source.as_view()), name="source"),
+    path("videos/<uuid:video_id>/source/", _large(uploads.Source.as_view(), _check_file), name="source"),
     path("videos/<uuid:video_id>/upload/", uploads.OneUpload.as_view(), name="upload"),
     path("videos/<uuid:video_id>/upload/urls/", uploads.PartUrls.as_view(), name="part-urls"),
     path(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -35,44 +35,42 @@ def page_of(request: Any, rows: QuerySet[Any]) -> tuple[list[Any], dict[str, str
     cursor = request.query_params.get("cursor")
     direction, edge = _decoded(cursor, rows) if cursor else (_NEXT, None)
     if direction == _NEXT:
-        found = list((rows.filter(_before(edge)) if edge else rows).order_by("-created_at", "-pk")[: limit + 1])
-        page, more = found[:limit], len(found) > limit
+        found = list((rows.filter(_older(edge)) if edge else rows).order_by("-created_at", "-pk")[: limit + 1])
+        page = found[:limit]
     else:
-        found = list(rows.filter(_after(edge)).order_by("created_at", "pk")[: limit + 1])
-        page, more = found[:limit][::-1], True
-    newest = _edge(page[0]) if page else edge
-    oldest = _edge(page[-1]) if page else edge
-    if direction == _PREVIOUS:
-        has_newer, has_older = len(found) > limit, oldest is not None and rows.filter(_before(oldest)).exists()
-    else:
-        has_newer, has_older = newest is not None and rows.filter(_after(newest)).exists(), more
-    if not page and direction == _NEXT and edge:
-        has_newer = rows.filter(_after(edge) | Q(created_at=edge[0], pk=edge[1])).exists()
+        found = list(rows.filter(_newer(edge)).order_by("created_at", "pk")[: limit + 1])
+        page = found[:limit][::-1]
+    # An empty page lies at the edge: the row there, if it still exists, is on the page before.
+    at_edge = edge._replace(inclusive=True) if edge else None
+    newest = _Edge(page[0].created_at, page[0].pk) if page else at_edge
+    oldest = _Edge(page[-1].created_at, page[-1].pk) if page else at_edge
+    more = len(found) > limit
+    has_older = more if direction == _NEXT else rows.filter(_older(oldest)).exists()
+    has_newer = more if direction == _PREVIOUS else newest is not None and rows.filter(_newer(newest)).exists()
     return page, {
-        "next": _url(request, _NEXT, oldest) if has_older else None,
-        "previous": _url(request, _PREVIOUS, newest) if has_newer else None,
+        "next": _url(request, _NEXT, oldest) if oldest and has_older else None,
+        "previous": _url(request, _PREVIOUS, newest) if newest and has_newer else None,
     }
 
 
-_Edge = tuple[datetime, Any]
+class _Edge(NamedTuple):
+    """A place in a list: that of a row, next to which a page begins, or with which if it is inclusive."""
+
+    at: datetime
+    pk: Any
+    inclusive: bool = False
 
 
-def _edge(row: Any) -> _Edge:
-    return row.created_at, row.pk
+def _older(edge: Any) -> Q:
+    return Q(created_at__lt=edge.at) | Q(("pk__lte" if edge.inclusive else "pk__lt", edge.pk), created_at=edge.at)
 
 
-def _before(edge: Any) -> Q:
-    """Match the rows that come after the edge in the list: the older ones."""
-    return Q(created_at__lt=edge[0]) | Q(created_at=edge[0], pk__lt=edge[1])
+def _newer(edge: Any) -> Q:
+    return Q(created_at__gt=edge.at) | Q(("pk__gte" if edge.inclusive else "pk__gt", edge.pk), created_at=edge.at)
 
 
-def _after(edge: Any) -> Q:
-    return Q(created_at__gt=edge[0]) | Q(created_at=edge[0], pk__gt=edge[1])
-
-
-def _url(request: Any, direction: str, edge: _Edge | None) -> str:
-    assert edge is not None  # noqa: S101 - there is a page in this direction only next to a row
-    text = json.dumps([direction, edge[0].isoformat(), str(edge[1])])
+def _url(request: Any, direction: str, edge: _Edge) -> str:
+    text = json.dumps([direction, edge.at.isoformat(), str(edge.pk), edge.inclusive])
     cursor = urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
     query = {**{name: request.query_params[name] for name in request.query_params}, "cursor": cursor}
     return str(request.build_absolute_uri(f"{request.path}?{urlencode(query)}"))
@@ -81,13 +79,13 @@ def _url(request: Any, direction: str, edge: _Edge | None) -> str:
 def _decoded(cursor: str, rows: QuerySet[Any]) -> tuple[str, _Edge]:
     key = rows.model._meta.pk  # noqa: SLF001 - Django's documented way to a model's fields
     try:
-        direction, at, text = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        edge = datetime.fromisoformat(at), key.to_python(text)
+        direction, at, text, inclusive = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        edge = _Edge(datetime.fromisoformat(at), key.to_python(text), inclusive is True)
     except (ValueError, TypeError, AttributeError, RecursionError, InvalidValueError):
         raise _bad_cursor() from None
     # No time of ours is before the epoch, and PostgreSQL's integers have 63 bits.
-    in_range = edge[0].year >= _EPOCH and not (isinstance(edge[1], int) and edge[1].bit_length() > _BIGINT_BITS)
-    if direction not in {_NEXT, _PREVIOUS} or is_aware(edge[0]) != settings.USE_TZ or edge[1] is None or not in_range:
+    in_range = edge.at.year >= _EPOCH and not (isinstance(edge.pk, int) and edge.pk.bit_length() > _BIGINT_BITS)
+    if direction not in {_NEXT, _PREVIOUS} or is_aware(edge.at) != settings.USE_TZ or edge.pk is None or not in_range:
         raise _bad_cursor()
     return direction, edge
 
