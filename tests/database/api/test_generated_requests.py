@@ -1,0 +1,108 @@
+"""Requests that schemathesis generates from the OpenAPI document, right and wrong ones, for each operation.
+
+Each response must be documented: its status, its type, its content. No request may end in a fault.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+import yaml
+from django.contrib.auth.models import Permission, User
+from django.core.wsgi import get_wsgi_application
+from django.urls import get_script_prefix, resolve
+
+from tasks.api import urls
+from tasks.models import Video
+from tests.database.api.test_who_may_api import Scene
+from tests.database.api.write_document import PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_django import Settings
+
+schemathesis = pytest.importorskip("schemathesis")
+GenerationMode = schemathesis.GenerationMode
+
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
+
+EXAMPLES = 25
+"""Requests of each kind for each operation, of which one half has ids of rows that exist."""
+
+NOT_FOR_US = ("positive_data_acceptance", "use_after_free", "ensure_resource_availability")
+"""Checks that do not hold: a valid request may be refused for the state of a row, and rows are made by the test."""
+
+
+DOCUMENT = yaml.safe_load(PAGE.read_text()) | {"servers": [{"url": "http://localhost/api"}]}
+NAMES = [each["operationId"] for path in DOCUMENT["paths"].values() for each in path.values()]
+
+
+@pytest.fixture
+def operations(scene: Scene) -> dict[str, Any]:
+    """Return the operations by their names, for a site in this process."""
+    schema = schemathesis.openapi.from_dict(DOCUMENT)
+    schema.app = get_wsgi_application()
+    found = [each.ok() for each in schema.get_all_operations()]
+    return {each.definition.raw["operationId"]: each for each in found}
+
+
+@pytest.fixture
+def scene(settings: Settings, _own_storage: None) -> Scene:
+    settings.BATCHREEL = {**settings.BATCHREEL, "api_throttle_per_minute": 0}
+    settings.ALLOWED_HOSTS = ["localhost"]
+    scene = Scene()
+    owner = User.objects.get(username="owner")
+    owner.user_permissions.add(*Permission.objects.filter(content_type__app_label="batchreel"))
+    return scene
+
+
+def ids_in(scene: Scene, path: str) -> Callable[[], dict[str, str]]:
+    """Return a function that makes rows for the ids in the path, and returns these."""
+    name = next(each.name for each in urls.operations if f"/{pattern_of(each)}" == path)
+
+    def made() -> dict[str, str]:
+        Video.objects.update(deleted_at=None)
+        match = resolve("/" + scene.url(str(name)).removeprefix(get_script_prefix()))
+        return {each: str(text) for each, text in match.kwargs.items()}
+
+    return made
+
+
+def pattern_of(pattern: Any) -> str:
+    """Return the path of an operation as the document has it."""
+    names = {each: f"{{{each}}}" for each in pattern.pattern.converters}
+    path = str(pattern.pattern)
+    for each, text in names.items():
+        path = path.replace(f"<uuid:{each}>", text).replace(f"<int:{each}>", text)
+    return path
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("name", NAMES)
+def test_response_is_documented_when_a_request_is_generated(
+    name: str, mode: Any, scene: Scene, operations: dict[str, Any], record_property: Callable[[str, object], None]
+) -> None:
+    operation = operations[name]
+    made = ids_in(scene, operation.path)
+    number, statuses = itertools.count(), {}
+    token = scene.clients["owner"]._credentials["HTTP_AUTHORIZATION"]
+    checks = [each for each in schemathesis.checks.CHECKS.get_all() if each.__name__ not in NOT_FOR_US]
+
+    @hypothesis.settings(
+        max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    def send(case: Any) -> None:
+        if next(number) % 2:
+            case.path_parameters = made()
+        response = case.call(headers={**(case.headers or {}), "Authorization": token})
+        statuses[response.status_code] = statuses.get(response.status_code, 0) + 1
+        case.validate_response(response, checks=checks, headers={"Authorization": token})
+
+    send()
+    record_property("requests", sum(statuses.values()))
+    assert not [status for status in statuses if status >= 500]
