@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.mutations.access_patches import ACCESS_PATCHES
+from tests.mutations.api_patches import API_PATCHES
 from tests.mutations.audio_patches import AUDIO_PATCHES
 from tests.mutations.backlog_patches import BACKLOG_PATCHES
 from tests.mutations.broker_patches import BROKER_PATCHES
@@ -63,6 +64,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *SIMULATION_PATCHES,
             *WEB_PATCHES,
             *ACCESS_PATCHES,
+            *API_PATCHES,
         ),
         key=lambda patch: patch.promise,
     )
