@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from django.apps import apps
 from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication, TokenAuthentication
-from rest_framework.exceptions import APIException, NotFound
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
@@ -56,6 +57,16 @@ class Endpoint(APIView):
     def get_exception_handler(self) -> Any:
         """Return the function that turns errors into problems."""
         return handle
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Refuse unknown query parameters as well: a list with a mistyped filter would contain everything."""
+        super().initial(request, *args, **kwargs)
+        method = getattr(self, request.method.lower(), None)
+        if (described := getattr(method, "described", None)) is None:
+            return
+        names = {each.name for each in described["parameters"] if each.location == OpenApiParameter.QUERY}
+        if unknown := sorted(set(request.query_params) - names):
+            raise ValidationError({name[:100]: "There is no such parameter." for name in unknown})
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Keep responses out of caches, unless the view has set another header."""

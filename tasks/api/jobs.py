@@ -24,8 +24,9 @@ from ..views.access import quota_owner, sees_costs
 from ..views.progress import cost_as_json
 from .endpoint import Endpoint
 from .protocol.fields import shown
+from .protocol.once import once
 from .protocol.pages import page_of
-from .schema import PAGE, described
+from .schema import KEY, PAGE, described
 from .shapes import JobPage, JobShown
 
 
@@ -131,15 +132,19 @@ class Cancellation(JobEndpoint):
 class Retry(JobEndpoint):
     """Another try for a video that could not be processed."""
 
-    @described("retryVideo", responses={202: JobShown})
+    @described("retryVideo", parameters=[KEY], responses={202: JobShown})
     def post(self, request: Request, video_id: uuid.UUID) -> Response:
         """Process a video again: a DEAD job continues where it stopped, otherwise a new one begins.
 
         409 `RETRY_NOT_OFFERED` while it is being processed, and once it is ready.
         """
         video = self.video(video_id, "change")
-        result = retry_video(video_id=video.pk, owner=quota_owner(self.http_request, video))
-        return self.response_with(result.job_id, status=202)
+
+        def create(_: uuid.UUID) -> Response:
+            result = retry_video(video_id=video.pk, owner=quota_owner(self.http_request, video))
+            return self.response_with(result.job_id, status=202)
+
+        return once(request, create, in_one_transaction=True)
 
 
 def _uuid(text: str) -> uuid.UUID:

@@ -111,7 +111,7 @@ class Source(UploadEndpoint):
 
     parser_classes = [Form]
 
-    @described("replaceSource", request={"multipart/form-data": FileEntered}, responses=VideoShown)
+    @described("replaceSource", parameters=[KEY], request={"multipart/form-data": FileEntered}, responses=VideoShown)
     def post(self, request: Request, video_id: uuid.UUID) -> Response:
         """Replace the file of a video by the one in this request.
 
@@ -119,13 +119,17 @@ class Source(UploadEndpoint):
         """
         video = self.video(video_id, "change")
         file = entered(FileEntered, request.data)["file"]
-        replace_source(
-            video_id=video_id,
-            owner=quota_owner(self.http_request, video),
-            name=short_name(file.name or "video"),
-            file=file,
-        )
-        return Response(self.shown_video(self.video(video_id, "change")))
+
+        def create(_: uuid.UUID) -> Response:
+            replace_source(
+                video_id=video_id,
+                owner=quota_owner(self.http_request, video),
+                name=short_name(file.name or "video"),
+                file=file,
+            )
+            return Response(self.shown_video(self.video(video_id, "change")))
+
+        return once(request, create)
 
 
 def _shown(row: DirectUpload, missing: list[int]) -> dict[str, Any]:

@@ -157,7 +157,9 @@ def test_build_is_refused_when_the_player_was_not_installed(tmp_path: Path) -> N
 
 def test_site_has_no_errors_or_missing_migrations_when_only_the_core_is_installed(school: School) -> None:
     assert not [
-        name for name in ("av", "imageio_ffmpeg", "prometheus_client", "csp") if (school.core.packages / name).exists()
+        name
+        for name in ("av", "imageio_ffmpeg", "prometheus_client", "csp", "rest_framework")
+        if (school.core.packages / name).exists()
     ]
     assert "no issues" in school.manage("check", "--fail-level", "WARNING")
     assert "No changes detected" in school.manage("makemigrations", "--check", "--dry-run")
@@ -261,6 +263,32 @@ def test_metrics_page_names_the_extra_when_prometheus_is_missing(school: School)
     status, text, checks = school.python(code)
     assert (status, "batchreel[metrics]" in text) == (503, True)
     assert checks == ["batchreel.W056"]
+
+
+def test_api_names_the_extra_when_its_packages_are_missing(school: School) -> None:
+    code = (
+        "import json\nfrom django.core.exceptions import ImproperlyConfigured\n"
+        "try:\n    import batchreel.api.urls\nexcept ImproperlyConfigured as error:\n    print(json.dumps(str(error)))"
+    )
+    assert school.python(code) == ("The API needs rest_framework and drf_spectacular: `pip install 'batchreel[api]'`.")
+
+
+def test_api_answers_in_a_site_when_only_its_extra_is_installed(
+    wheel: Path, school: School, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("with_api")
+    with_api = school._replace(core=Installation(wheel, folder, extras=["api"], others=HOSTS_OWN))
+    code = (
+        "import json, sys, types\nfrom django.conf import settings\nfrom django.test import Client\n"
+        "from django.urls import include, path\n"
+        "sys.modules['api_urls'] = urls = types.ModuleType('api_urls')\n"
+        "urls.urlpatterns = [path('api/', include('batchreel.api.urls'))]\n"
+        "settings.ROOT_URLCONF = 'api_urls'\n"
+        "found = [Client().get(f'/api/{name}') for name in ('videos/', 'nothing/', 'openapi.yaml')]\n"
+        "print(json.dumps([[each.status_code, each.headers['Content-Type']] for each in found]))"
+    )
+    problem = "application/problem+json"
+    assert with_api.python(code) == [[403, problem], [404, problem], [200, "application/vnd.oai.openapi"]]
 
 
 class SchoolWorker(NodeProcess):

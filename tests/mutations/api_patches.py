@@ -58,7 +58,7 @@ API_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_LISTS}::test_every_row_is_listed_once_in_both_directions_when_a_thousand_have_the_same_time",),
     ),
     Patch(
-        name="the api is open to people without an account",
+        name="the API is open to people without an account",
         promise=17,
         file="tasks/api/endpoint.py",
         old="return bool(request.user and request.user.is_authenticated and request.user.is_active)",

@@ -33,7 +33,7 @@ def page_of(request: Any, rows: QuerySet[Any]) -> tuple[list[Any], dict[str, str
     """
     limit = _limit(request.query_params.get("limit"))
     cursor = request.query_params.get("cursor")
-    direction, edge = _decoded(cursor, rows) if cursor else (_NEXT, None)
+    direction, edge = _decoded(cursor, rows) if cursor is not None else (_NEXT, None)
     if direction == _NEXT:
         found = list((rows.filter(_older(edge)) if edge else rows).order_by("-created_at", "-pk")[: limit + 1])
         page = found[:limit]

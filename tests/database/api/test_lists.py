@@ -118,7 +118,7 @@ def encoded(content: object) -> str:
 @pytest.mark.parametrize(
     "cursor",
     [
-        *("x", "%00", "ä", "[]", encoded([]), encoded(1), encoded([1, 2, 3, 4]), encoded({"next": 1})),
+        *("", "x", "%00", "ä", "[]", encoded([]), encoded(1), encoded([1, 2, 3, 4]), encoded({"next": 1})),
         encoded(["next", "2026-01-01T00:00:00", str(uuid.uuid4()), False]),  # without a time zone
         encoded(["next", "2026-01-01T00:00:00+00:00", "no id", False]),
         encoded(["next", "0001-01-01T00:00:00+14:00", str(uuid.uuid4()), False]),

@@ -89,6 +89,11 @@ def test_fields_are_named_when_they_are_not_valid(body: dict[str, Any], fields: 
     assert Video.objects.get().title == video.title
 
 
+@pytest.mark.parametrize("query", ["vidoe=1", "format=xml", "=1", "limit=5&offset=3"])
+def test_parameter_is_refused_when_the_operation_has_none_of_that_name(query: str, client: APIClient) -> None:
+    assert problem(client.get(f"/api/jobs/?{query}")) == (400, "INVALID")
+
+
 def test_body_is_refused_unread_when_it_is_too_large(client: APIClient, settings: Settings) -> None:
     settings.BATCHREEL = {**settings.BATCHREEL, "body_limit_bytes": 1000}
     video = uploaded_video()
@@ -198,7 +203,7 @@ def test_responses_are_the_same_when_the_site_has_other_settings_of_rest_framewo
         "COMPACT_JSON": False,
         "DATETIME_FORMAT": "%d.%m.%Y",
     }
-    after = [client.get(LIST, HTTP_ACCEPT="text/html").content, client.get(url, {"format": "xml"}).content]
+    after = [client.get(LIST, HTTP_ACCEPT="text/html").content, client.get(url, HTTP_ACCEPT="text/xml").content]
     assert after == before
 
 

@@ -14,7 +14,7 @@ from django.db import OperationalError, connection
 from django.db.models import F
 
 from tasks.api import sharing, videos, webhooks
-from tasks.models import DirectUpload, IdempotencyKey, ShareLink, Video, WebhookEndpoint
+from tasks.models import DirectUpload, IdempotencyKey, Job, ShareLink, Video, WebhookEndpoint
 from tasks.services.delivery.endpoints import add_endpoint
 from tasks.services.removal.purge import purge
 from tasks.services.requests.direct_upload import begin_direct_upload
@@ -257,3 +257,17 @@ def test_replacement_begins_once_when_the_request_is_repeated(client: APIClient,
     first, again = (client.post(url, body, HTTP_IDEMPOTENCY_KEY=KEY) for _ in range(2))
     assert (first.status_code, again.json()) == (201, first.json())
     assert DirectUpload.objects.count() == 1
+
+
+def test_file_is_replaced_once_when_the_request_is_repeated(client: APIClient) -> None:
+    video = published()
+    Video.objects.update(owner=User.objects.get())
+
+    def send() -> Any:
+        file = SimpleUploadedFile("new.mp4", b"a new file")
+        url = f"/api/videos/{video.pk}/source/"
+        return client.post(url, {"file": file}, format="multipart", HTTP_IDEMPOTENCY_KEY=KEY)
+
+    first, again = send(), send()
+    assert (first.status_code, again.json(), again["Idempotency-Replayed"]) == (200, first.json(), "true")
+    assert Job.objects.count() == 2
