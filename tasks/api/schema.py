@@ -53,8 +53,8 @@ def described(
 ) -> Callable[[Method], Method]:
     """Describe one operation.
 
-    Other than drf-spectacular's `extend_schema`, whose schema class is that of the site's
-    DEFAULT_SCHEMA_CLASS, it needs no setting.
+    Other than drf-spectacular's `extend_schema`, it does not need the site's DEFAULT_SCHEMA_CLASS to be
+    drf-spectacular's.
     """
 
     def mark(method: Method) -> Method:
