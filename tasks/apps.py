@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from .texts.columns import translate_columns
+
 
 class BatchreelConfig(AppConfig):
     """App configuration of Batchreel."""
@@ -14,8 +16,9 @@ class BatchreelConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the receivers, register the system checks, and remember the site's Celery application."""
+        """Connect receivers, register checks, remember the site's Celery application, and translate the admin."""
         from . import checks, receivers  # noqa: F401, PLC0415 - both import models, which are loaded only now
         from .broker.app import remember_app  # noqa: PLC0415 - Celery's settings may import this app's modules
 
         remember_app()
+        translate_columns(self.get_models())

@@ -37,8 +37,25 @@ GRANTS = (
     TableGrant(
         model=Job,
         update=(
-            *("state", "reason", "reason_message", "next_attempt_at", "plan", "engine", "finished_at", "superseded_at"),
-            *("playlist_key", "poster_key", "duration_s", "warnings", "chapters", "source_playable_at"),
+            *(
+                "state",
+                "reason",
+                "reason_message",
+                "reason_details",
+                "next_attempt_at",
+                "plan",
+                "engine",
+                "finished_at",
+            ),
+            *(
+                "superseded_at",
+                "playlist_key",
+                "poster_key",
+                "duration_s",
+                "warnings",
+                "chapters",
+                "source_playable_at",
+            ),
             *("encode_cost_s", "playable_at"),
         ),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.urls import path
 
+from .texts.for_scripts import script_texts
 from .tracing import traced
 from .views import direct_upload, embed, media, metrics, pages, progress, shares
 
@@ -36,6 +37,7 @@ urlpatterns = [
     path("share/<str:token>/embed/", shares.share_embed, name="share-embed"),
     path("embed/<uuid:video_id>/", embed.embed, name="embed"),
     path("oembed/", embed.oembed, name="oembed"),
+    path("texts.js", script_texts, name="script-texts"),
     path("media/<path:key>", media.media, name="media"),
     path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from ..lifecycle.errors import BatchreelError
 from ..models import Job, Video
@@ -15,9 +16,17 @@ from ..services.requests.request import move_to_front, request_again, retry_vide
 from ..services.requests.share import revoke_share_links
 from .widgets import AnyAdmin
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
 
 def for_each(
-    page: AnyAdmin, request: HttpRequest, rows: Iterable[Any], act: Callable[[Any], str | None], *, success_label: str
+    page: AnyAdmin,
+    request: HttpRequest,
+    rows: Iterable[Any],
+    act: Callable[[Any], str | None],
+    *,
+    success_label: StrOrPromise,
 ) -> None:
     """Call `act` for each row and show the results.
 
@@ -50,22 +59,26 @@ def transcode_again(video: Video, *, profile: str = "") -> str | None:
     It gets the profile of this name, or the site's default one.
     """
     requested = request_again(video_id=video.pk, profile=profile or None)
-    return None if requested.created else "It already has an active job."
+    return None if requested.created else gettext("It already has an active job.")
 
 
 def revoke_links(video: Video) -> str | None:
     """Revoke all share links of the video."""
-    return None if revoke_share_links(video_id=video.pk) else "It has no share links."
+    return None if revoke_share_links(video_id=video.pk) else gettext("It has no share links.")
 
 
 def cancel(job: Job) -> str | None:
     """Cancel the job."""
-    return None if cancel_job(job_id=job.pk) else f"It is {job.state} and can no longer be cancelled."
+    return None if cancel_job(job_id=job.pk) else _not_active(job)
+
+
+def _not_active(job: Job) -> str:
+    return gettext("It is {state} and can no longer be cancelled.").format(state=job.state)
 
 
 def to_front(job: Job) -> str | None:
     """Give the bulk job the priority of an upload."""
-    return None if move_to_front(job_id=job.pk) else "It is not an active bulk job."
+    return None if move_to_front(job_id=job.pk) else gettext("It is not an active bulk job.")
 
 
 def revive_job(job: Job) -> str | None:

@@ -10,6 +10,8 @@ from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..lifecycle.states import LIVE_ATTEMPT_STATES
 from ..models import Attempt, Unit
@@ -31,9 +33,9 @@ def heartbeat_label(attempt: Attempt) -> str:
     """
     age: timedelta | None = attempt.heartbeat_age  # type: ignore[attr-defined]  # annotated by with_heartbeat_age
     if age is None or attempt.heartbeat_at is None:
-        return "none yet" if attempt.state in LIVE_ATTEMPT_STATES else "none"
+        return gettext("none yet") if attempt.state in LIVE_ATTEMPT_STATES else gettext("none")
     if attempt.state in LIVE_ATTEMPT_STATES:
-        return f"{round(age.total_seconds())} s ago"
+        return gettext("{seconds} s ago").format(seconds=round(age.total_seconds()))
     return f"{attempt.heartbeat_at:%Y-%m-%d %H:%M:%S}"
 
 
@@ -41,8 +43,10 @@ def cost_label(attempt: Attempt) -> str:
     """Return what an attempt cost, and what was lost of it to what; nothing before that is known."""
     if attempt.cost_usd is None:
         return EMPTY_VALUE
-    lost = f", {dollars(attempt.wasted_usd)} lost to {attempt.wasted_by}" if attempt.wasted_usd else ""
-    return f"{dollars(attempt.cost_usd)}{lost}"
+    if not attempt.wasted_usd:
+        return dollars(attempt.cost_usd)
+    text = gettext("{cost}, {lost} lost to {cause}")
+    return text.format(cost=dollars(attempt.cost_usd), lost=dollars(attempt.wasted_usd), cause=attempt.wasted_by)
 
 
 @admin.register(Attempt)
@@ -68,17 +72,17 @@ class AttemptAdmin(ReadOnlyAdmin):
         """Add the heartbeat's age, and the job without its large columns."""
         return with_heartbeat_age(super().get_queryset(request).select_related("job").defer("job__plan"))
 
-    @admin.display(description="heartbeat", ordering="heartbeat_at")
+    @admin.display(description=_("heartbeat"), ordering="heartbeat_at")
     def heartbeat(self, attempt: Attempt) -> str:
         """Return the time or age of the last heartbeat."""
         return heartbeat_label(attempt)
 
-    @admin.display(description="cost")
+    @admin.display(description=_("cost"))
     def cost(self, attempt: Attempt) -> str:
         """Return the cost and the part of it that was lost."""
         return cost_label(attempt)
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_badge(self, attempt: Attempt) -> SafeString:
         """Return the state as a coloured badge."""
         return badge(attempt.state)
@@ -97,7 +101,7 @@ class UnitAdmin(ReadOnlyAdmin):
         """Add the job, without its large columns."""
         return super().get_queryset(request).select_related("job", "attempt").defer("job__plan")
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_badge(self, unit: Unit) -> SafeString:
         """Return the state as a coloured badge."""
         return badge(unit.state)

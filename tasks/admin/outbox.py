@@ -9,6 +9,8 @@ from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..models import Delivery, OutboxEvent
 from ..services.delivery.endpoints import send_again
@@ -25,7 +27,7 @@ class DeliveriesOfEvent(ReadOnlyInline):
     model = Delivery
     fields = readonly_fields = ("delivery", "state", *_RESULT, "ended_at")
 
-    @admin.display(description="delivery")
+    @admin.display(description=_("delivery"))
     def delivery(self, delivery: Delivery) -> SafeString:
         """Return a link to the delivery."""
         return page_link("delivery", delivery.pk, delivery.target)
@@ -59,21 +61,25 @@ class DeliveryAdmin(PageActions, ReadOnlyAdmin):
         """Return whether the user may run the actions."""
         return request.user.has_perm("batchreel.change_delivery")
 
-    @admin.display(description="kind")
+    @admin.display(description=_("kind"))
     def kind(self, delivery: Delivery) -> str:
         """Return the kind of the event."""
         return delivery.event.kind
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_badge(self, delivery: Delivery) -> SafeString:
         """Return the state as a coloured badge."""
         return badge(delivery.state)
 
-    @admin.action(description="Send again (with the same event id)", permissions=["operate"])
+    @admin.action(description=_("Send again (with the same event id)"), permissions=["operate"])
     def send_again(self, request: HttpRequest, deliveries: QuerySet[Any]) -> None:
         """Deliver each event again."""
 
         def act(delivery: Delivery) -> str | None:
-            return None if send_again(delivery_id=delivery.pk) else "It has not ended yet, and is tried again anyway."
+            return (
+                None
+                if send_again(delivery_id=delivery.pk)
+                else gettext("It has not ended yet, and is tried again anyway.")
+            )
 
-        for_each(self, request, deliveries, act, success_label="Deliveries requested")
+        for_each(self, request, deliveries, act, success_label=_("Deliveries requested"))

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from ..models import Event, Tick
 from ..selectors.timeline import EVENT_LABELS
@@ -16,12 +17,12 @@ from .widgets import ReadOnlyAdmin
 class KindFilter(admin.SimpleListFilter):
     """Filter by kind of event. The kinds come from the code: a query for them would scan the whole table."""
 
-    title = "kind"
+    title = _("kind")
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return each kind with its label."""
-        return [(str(kind), label) for kind, label in EVENT_LABELS.items()]
+        return [(str(kind), str(label)) for kind, label in EVENT_LABELS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the events of the selected kind."""

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.helpers import ActionForm
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..conf import bridge_settings
 from ..services.requests.profiles import ProfileUnavailableError, available_profiles
@@ -17,13 +19,16 @@ def profile_choices() -> list[tuple[str, str]]:
         names = list(available_profiles())
     except ProfileUnavailableError:
         names = []
-    return [("", f"default ({bridge_settings().profile})"), *((name, name) for name in names)]
+    return [
+        ("", gettext("default ({profile})").format(profile=bridge_settings().profile)),
+        *((name, name) for name in names),
+    ]
 
 
 class TranscodeForm(ActionForm):
     """The list's choice of an action, with a profile. A name that no longer exists is the service's to refuse."""
 
-    profile = forms.CharField(required=False, label="Profile for transcoding again:", widget=forms.Select())
+    profile = forms.CharField(required=False, label=_("Profile for transcoding again:"), widget=forms.Select())
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

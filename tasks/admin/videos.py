@@ -11,12 +11,14 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..lifecycle.states import ACTIVE_JOB_STATES
 from ..models import Job, Video
 from ..selectors.costs import costs_of, describe
 from ..selectors.timeline import video_timeline
-from ..selectors.videos import VideoOverview, overviews, shown_videos, video_overview
+from ..selectors.videos import VideoOverview, overviews, reason_text, shown_videos, video_overview
 from .actions import cancel, for_each, retry, revoke_links, transcode_again
 from .page_actions import PageActions
 from .widgets import EMPTY_VALUE, BoundedPaginator, ReadOnlyInline, badge, page_link, progress_bar, timeline
@@ -26,16 +28,21 @@ class JobsOfVideo(ReadOnlyInline):
     """The video's jobs, newest first."""
 
     model = Job
-    fields = readonly_fields = ("job", "state", "reason_message", "automatic", "created_at", "finished_at")
+    fields = readonly_fields = ("job", "state", "message", "automatic", "created_at", "finished_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave out the large columns."""
         return super().get_queryset(request).defer("plan")
 
-    @admin.display(description="job")
+    @admin.display(description=_("job"))
     def job(self, job: Job) -> SafeString:
         """Return a link to the job."""
         return page_link("job", job.pk, str(job.pk)[:8])
+
+    @admin.display(description=_("reason message"))
+    def message(self, job: Job) -> str:
+        """Return why the job ended."""
+        return reason_text(job) or EMPTY_VALUE
 
 
 @admin.register(Video)
@@ -90,32 +97,32 @@ class VideoAdmin(PageActions):
         changes.result_list = videos
         return changes
 
-    @admin.display(description="video")
+    @admin.display(description=_("video"))
     def title_or_id(self, video: Video) -> str:
         """Return the title, or the id if there is none."""
         return str(video)
 
-    @admin.display(description="storage name of the source")
+    @admin.display(description=_("storage name of the source"))
     def source_name(self, video: Video) -> str:
         """Return the storage name of the current source."""
         return str(video.source) or EMPTY_VALUE
 
-    @admin.display(description="status")
+    @admin.display(description=_("status"))
     def status(self, video: Video) -> SafeString:
         """Return the derived status as a coloured badge."""
         return badge(_overview(video).status)
 
-    @admin.display(description="message on the page")
+    @admin.display(description=_("message on the page"))
     def page_message(self, video: Video) -> str:
         """Return the message shown on the video's page."""
         return _overview(video).message
 
-    @admin.display(description="progress")
+    @admin.display(description=_("progress"))
     def progress(self, video: Video) -> SafeString:
         """Return the progress bar of the newest job."""
         return progress_bar(_overview(video).progress)
 
-    @admin.display(description="published job")
+    @admin.display(description=_("published job"))
     def published(self, video: Video) -> str:
         """Return a link to the job whose output is shown."""
         return (
@@ -124,45 +131,47 @@ class VideoAdmin(PageActions):
             else EMPTY_VALUE
         )
 
-    @admin.display(description="cost")
+    @admin.display(description=_("cost"))
     def cost(self, video: Video) -> str:
         """Return what the containers of all of the video's jobs have cost so far."""
         return describe(costs_of("job__video", [video.pk]).get(video.pk))
 
-    @admin.display(description="timeline")
+    @admin.display(description=_("timeline"))
     def event_history(self, video: Video) -> SafeString:
         """Return the timeline of the video and all its jobs."""
         return timeline(video_timeline(video.pk))
 
-    @admin.action(description="Retry (a DEAD job continues where it stopped)", permissions=["change"])
+    @admin.action(description=_("Retry (a DEAD job continues where it stopped)"), permissions=["change"])
     def retry(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
         """Retry each video, like the button on its page."""
-        for_each(self, request, videos, retry, success_label="Videos retried")
+        for_each(self, request, videos, retry, success_label=_("Videos retried"))
 
-    @admin.action(description="Transcode again (a new job, from the beginning)", permissions=["change"])
+    @admin.action(description=_("Transcode again (a new job, from the beginning)"), permissions=["change"])
     def transcode_again(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
         """Request a new job for each video, with the chosen profile."""
         again = partial(transcode_again, profile=request.POST.get("profile", ""))
-        for_each(self, request, videos, again, success_label="New jobs requested")
+        for_each(self, request, videos, again, success_label=_("New jobs requested"))
 
-    @admin.action(description="Cancel the active job", permissions=["change"])
+    @admin.action(description=_("Cancel the active job"), permissions=["change"])
     def cancel(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
         """Cancel the active job of each video."""
         active = Job.objects.filter(video__in=videos, state__in=ACTIVE_JOB_STATES).defer("plan")
-        for_each(self, request, active, cancel, success_label="Jobs cancelled")
+        for_each(self, request, active, cancel, success_label=_("Jobs cancelled"))
 
-    @admin.action(description="Revoke all share links", permissions=["change"])
+    @admin.action(description=_("Revoke all share links"), permissions=["change"])
     def revoke_share_links(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
         """Revoke the share links of each video."""
-        for_each(self, request, videos, revoke_links, success_label="Videos without share links")
+        for_each(self, request, videos, revoke_links, success_label=_("Videos without share links"))
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest
     ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
         """Describe the deletion: jobs end now, objects and rows are removed later. Nothing protects a video from it."""
         allowed = self.has_delete_permission(request)
-        effects = [f"{video}: its jobs end now; its files and rows are removed later" for video in objs]
-        return effects, {"videos": len(effects)}, set() if allowed else {"video"}, []
+        text = gettext("{video}: its jobs end now; its files and rows are removed later")
+        effects = [text.format(video=video) for video in objs]
+        names = self.opts
+        return effects, {names.verbose_name_plural: len(effects)}, set() if allowed else {names.verbose_name}, []
 
 
 def _overview(video: Video) -> VideoOverview:

@@ -11,6 +11,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..lifecycle.states import OutboxKind
 from ..models import WebhookEndpoint
@@ -71,11 +73,11 @@ class WebhookEndpointAdmin(PageActions):
         """Show the new endpoint's secret."""
         return self._show_secret(request, obj, signing_secrets(obj)[0])
 
-    @admin.action(description="Replace the secret (the old one stays valid for a day)", permissions=["change"])
+    @admin.action(description=_("Replace the secret (the old one stays valid for a day)"), permissions=["change"])
     def replace_secret(self, request: HttpRequest, endpoints: QuerySet[Any]) -> HttpResponse | None:
         """Replace the secret of one endpoint, and show the new one."""
         if endpoints.count() != 1:
-            self.message_user(request, "Choose one endpoint.", messages.WARNING)
+            self.message_user(request, gettext("Choose one endpoint."), messages.WARNING)
             return None
         endpoint = endpoints.get()
         return self._show_secret(request, endpoint, replace_secret(endpoint_id=endpoint.pk))
@@ -83,7 +85,7 @@ class WebhookEndpointAdmin(PageActions):
     def _show_secret(self, request: HttpRequest, endpoint: WebhookEndpoint, secret: str) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": "Secret of the endpoint",
+            "title": gettext("Secret of the endpoint"),
             "endpoint": endpoint,
             "secret": secret,
             "url": self._url("change", str(endpoint.pk)),

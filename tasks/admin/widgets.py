@@ -14,6 +14,8 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..selectors.distinct import distinct_values
 from ..selectors.progress import JobProgress
@@ -59,7 +61,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the s
 class ReasonFilter(admin.SimpleListFilter):
     """Filter by reason. Only reasons that occur are shown, each found by one step in the index."""
 
-    title = "reason"
+    title = _("reason")
     parameter_name = "reason"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -114,10 +116,9 @@ def badge(state: str) -> SafeString:
 def progress_bar(progress: JobProgress) -> SafeString:
     """Return a progress bar with its percentage and its number of media units."""
     return format_html(
-        '<progress max="100" value="{0}" title="{1} of {2} media units"></progress> {0} %',
+        '<progress max="100" value="{0}" title="{1}"></progress> {0} %',
         progress.percent,
-        progress.units_done,
-        progress.units_total,
+        gettext("{done} of {total} media units").format(done=progress.units_done, total=progress.units_total),
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from django.apps import apps
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication, TokenAuthentication
 from rest_framework.exceptions import APIException, NotFound, ValidationError
@@ -27,7 +29,7 @@ from .schema import ApiSchema
 class SignedIn(BasePermission):
     """Accepts active accounts only: nobody else reaches data, whatever the visibility of a video."""
 
-    message = "This needs an account."
+    message = _("This needs an account.")
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return whether the request is that of an active account."""
@@ -96,7 +98,7 @@ class MissingPermissionError(APIException):
     default_code = "permission_denied"
 
     def __init__(self, permission: str) -> None:
-        super().__init__(f"This needs the permission {permission}.")
+        super().__init__(gettext("This needs the permission {name}.").format(name=permission))
 
 
 def authentication_classes() -> list[type[BaseAuthentication]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.http import Http404
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -124,7 +125,7 @@ class Cancellation(JobEndpoint):
         """Cancel a job. What is published stays. 409 `JOB_ENDED` if it has ended."""
         job = self.job(job_id, "change")
         if not cancel_job(job_id=job.pk):
-            message = "The job has ended."
+            message = gettext("The job has ended.")
             raise JobEndedError(message)
         return self.response_with(job.pk)
 

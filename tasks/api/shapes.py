@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.utils.translation import gettext
 from rest_framework import serializers
 
 from ..conf import bridge_settings
@@ -61,7 +62,7 @@ class SourceEntered(Entered):
     def validate_type(self, media_type: str) -> str:
         """Refuse what no header can contain."""
         if not _MEDIA_TYPE.fullmatch(media_type):
-            message = "A media type such as video/mp4 is needed."
+            message = gettext("A media type such as video/mp4 is needed.")
             raise serializers.ValidationError(message)
         return media_type
 
@@ -225,7 +226,7 @@ class ShareLinkEntered(Entered):
         """Refuse more than `share_link_max_days`."""
         limit = bridge_settings().share_link_max_days
         if days > limit:
-            message = f"A share link is valid for 1 to {limit} days."
+            message = gettext("A share link is valid for 1 to {limit} days.").format(limit=limit)
             raise serializers.ValidationError(message)
         return days
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.utils.translation import gettext
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -50,7 +51,7 @@ class OneUpload(UploadEndpoint):
         video = self.video(video_id, "change")
         bucket = sources_bucket()
         if bucket is None:
-            message = "This site stores files in a folder. Send the file in one request, to source/."
+            message = gettext("This site stores files in a folder. Send the file in one request, to source/.")
             raise NotHereError(message)
         asked = entered(SourceEntered, request.data)
 
@@ -86,7 +87,7 @@ class PartUrls(UploadEndpoint):
         row = open_upload(self.http_request, video_id)
         numbers = entered(PartsEntered, request.data)["numbers"]
         if max(numbers) > row.parts:
-            message = f"The upload has {row.parts} parts."
+            message = gettext("The upload has {parts} parts.").format(parts=row.parts)
             raise serializers.ValidationError({"numbers": message})
         return Response({"urls": urls_of_parts(row, numbers)})
 

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -84,7 +85,7 @@ class Videos(VideoEndpoint):
         require_upload(self.http_request)
         bucket = sources_bucket()
         if bucket is None:
-            message = "This site stores files in a folder. Send the file in one request, to videos/file/."
+            message = gettext("This site stores files in a folder. Send the file in one request, to videos/file/.")
             raise NotHereError(message)
         asked = entered(VideoEntered, request.data)
 

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.http import Http404
+from django.utils.translation import gettext
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -126,7 +127,7 @@ class SendAgain(WebhookView):
         if not rows.exists():
             raise Http404
         if not send_again(delivery_id=delivery_id):
-            message = "It has not ended yet, and is tried again anyway."
+            message = gettext("It has not ended yet, and is tried again anyway.")
             raise DeliveryPendingError(message)
         return Response(_shown(rows.get()), status=202)
 

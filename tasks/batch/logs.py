@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from django.utils.translation import gettext
 
 from ..conf import bridge_settings
 
@@ -44,17 +45,17 @@ def log_tail(stream: str, *, lines: int = TAIL_LINES) -> LogTail:
     Never raises because of AWS.
     """
     if not stream:
-        return LogTail([], "AWS Batch has not named a log stream for this attempt yet.")
+        return LogTail([], gettext("AWS Batch has not named a log stream for this attempt yet."))
     try:
         response = _client().get_log_events(
             logGroupName=bridge_settings().log_group, logStreamName=stream, limit=lines, startFromHead=False
         )
     except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: the endpoint URL is malformed
-        return LogTail([], f"The log could not be read: {error}")
+        return LogTail([], gettext("The log could not be read: {error}").format(error=error))
     found = [
         LogLine(datetime.fromtimestamp(each["timestamp"] / 1000, UTC), each["message"]) for each in response["events"]
     ]
-    return LogTail(found, "" if found else "The container has written nothing yet.")
+    return LogTail(found, "" if found else gettext("The container has written nothing yet."))
 
 
 @cache

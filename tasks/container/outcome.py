@@ -6,6 +6,8 @@ Several slots, the heartbeat and a signal may set the outcome; the first one dec
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from ..lifecycle.exit_codes import ExitCode
 from ..lifecycle.reasons import Reason
@@ -33,23 +35,29 @@ class Outcome:
         self.reason: Reason | None = None
         self.code = ""
         self.text = ""
+        self.details: dict[str, Any] = {}
         self.unit = ""
         self.event = _EVENTS[ExitCode.DONE]
+
+    @property
+    def refusal(self) -> dict[str, Any]:
+        """Code, message and details of the file that was rejected or suspected."""
+        return {"code": self.code, "message": self.text, "details": self.details}
 
     def fail(self, exit_code: ExitCode, reason: Reason, text: str) -> None:
         """Fail the attempt; the reason is written to its row."""
         self._decide(exit_code, reason=reason, text=text)
 
-    def reject_input(self, code: str, message: str) -> None:
+    def reject_input(self, code: str, message: str, details: Mapping[str, Any]) -> None:
         """Reject the input, which cannot be transcoded."""
-        self._decide(ExitCode.INPUT_REJECTED, code=code, text=message)
+        self._decide(ExitCode.INPUT_REJECTED, code=code, text=message, details=details)
 
-    def suspect_input(self, code: str, message: str, *, unit: str = "") -> None:
+    def suspect_input(self, code: str, message: str, details: Mapping[str, Any], *, unit: str = "") -> None:
         """Fail the attempt, or the job if other machines have failed in the same way: the row decides.
 
         `unit` is the one whose encoder crashed, such as "video 3", if one did.
         """
-        self._decide(ExitCode.FAILED, reason=Reason.INPUT_SUSPECT, code=code, text=message, unit=unit)
+        self._decide(ExitCode.FAILED, reason=Reason.INPUT_SUSPECT, code=code, text=message, unit=unit, details=details)
 
     def leave(self) -> None:
         """End the run early: EC2 takes the machine back, and no other container works on the job."""
@@ -84,7 +92,14 @@ class Outcome:
                 self.event, self.text = event, text
 
     def _decide(
-        self, exit_code: ExitCode, *, text: str, reason: Reason | None = None, code: str = "", unit: str = ""
+        self,
+        exit_code: ExitCode,
+        *,
+        text: str,
+        reason: Reason | None = None,
+        code: str = "",
+        unit: str = "",
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         with self._lock:
             if self._set:
@@ -92,5 +107,6 @@ class Outcome:
             self._set = True
             self.exit_code, self.reason, self.code, self.text = exit_code, reason, code, text
             self.unit = unit
+            self.details = dict(details or {})
             self.event = _EVENTS.get(exit_code, "BATCH_JOB_FAILED")
         self._stop.set()

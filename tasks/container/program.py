@@ -34,7 +34,7 @@ from ..services.container_api.heartbeat import HeartbeatReply
 from ..services.container_api.suspect import suspect_input
 from ..setting_checks import setting_problems
 from ..tracing import span
-from ..transcode import EncoderCrashedError, InputRejectedError, InputSuspectError, StoppedError
+from ..transcode import EncoderCrashedError, InputRejectedError, InputSuspectError, StoppedError, rejection
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
 from .failures import WorkFolderError, failure_of
@@ -240,9 +240,9 @@ class Program:
             case StoppedError():
                 pass
             case InputRejectedError():
-                outcome.reject_input(error.code, error.message)
+                outcome.reject_input(error.code, error.message, error.details)
             case SourceMissingError():
-                outcome.suspect_input(error.code, "The uploaded file is no longer in the storage. Upload it again.")
+                outcome.suspect_input(**rejection(error.code))
             case AttemptCancelledError():
                 outcome.end(ExitCode.CANCELLED, str(error))
             case FencedError() | NotFoundError():
@@ -250,9 +250,9 @@ class Program:
             case DatabaseUnavailableError():
                 outcome.end(ExitCode.DATABASE_UNAVAILABLE, str(error))
             case InputSuspectError() if oom_kills() == self._oom_kills_before:
-                outcome.suspect_input(error.code, error.message)
+                outcome.suspect_input(error.code, error.message, error.details)
             case EncoderCrashedError() if oom_kills() == self._oom_kills_before:
-                outcome.suspect_input(error.code, error.message, unit=unit)
+                outcome.suspect_input(error.code, error.message, error.details, unit=unit)
             case _:
                 # Running out of memory is reported here, because the next attempt, which gets more,
                 # starts before AWS Batch reports the cause.
@@ -295,14 +295,10 @@ class Program:
         reason = outcome.reason
         try:
             if code is ExitCode.INPUT_REJECTED:
-                reject = partial(reject_input, claim, code=outcome.code, message=outcome.text, exit_code=int(code))
-                self._database(reject)
+                self._database(partial(reject_input, claim, **outcome.refusal, exit_code=int(code)))
             elif reason is Reason.INPUT_SUSPECT:
                 text = f"{outcome.code}: {outcome.text}"
-                suspect = partial(
-                    suspect_input, claim, code=outcome.code, message=outcome.text, crashed_unit=outcome.unit
-                )
-                code = self._database(suspect)
+                code = self._database(partial(suspect_input, claim, **outcome.refusal, crashed_unit=outcome.unit))
             elif reason is not None:
                 fail = partial(fail_attempt, claim, reason=reason, text=text, exit_code=int(code))
                 self._database(fail)

@@ -8,7 +8,7 @@ it names the last one as such.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from .reasons import Reason
@@ -89,6 +89,24 @@ _BY_REASON = {
 _UNKNOWN = Explanation("the cause is unknown", _RETRY_LATER)
 
 
+class _Openings(NamedTuple):
+    """How a message begins if attempts failed, and if they were lost."""
+
+    failed: str
+    lost: str
+
+
+_ONE = _Openings("The attempt failed: {what}.", "The attempt was lost: {what}.")
+_SAME = _Openings(
+    "{count} attempts failed, each the same way: {what}.",
+    "{count} attempts were lost in a row, each the same way: {what}.",
+)
+_OTHERS = _Openings(
+    "{count} attempts failed, not all the same way. The last one: {what}.",
+    "{count} attempts were lost in a row, not all the same way. The last one: {what}.",
+)
+
+
 class Cause(NamedTuple):
     """Why one attempt ended: its reason, and the media engine's error code or an empty string."""
 
@@ -111,17 +129,26 @@ def explain(cause: Cause) -> Explanation:
     return _BY_CODE.get(cause.code) or (_BY_REASON.get(reason) if reason else None) or _UNKNOWN
 
 
-def dead_message(reason: Reason, causes: Sequence[Cause]) -> str:
+def dead_message(reason: Reason, causes: Sequence[Cause], *, translate: Callable[[str], str] = str) -> str:
     """Return the owner's message for a job that is DEAD with this reason.
 
     `causes` are those of the attempts that led to it, oldest first: the counted ones, or the losses in a row.
+    `translate` returns one of `texts()` in the reader's language.
     """
     last = explain(causes[-1]) if causes else _UNKNOWN
-    lost = " were lost in a row" if reason is Reason.TOO_MANY_LOSSES else ""
     if len(causes) < 2:  # noqa: PLR2004 - "the same way" needs two
-        opening = f"The attempt{' was lost' if lost else ' failed'}: {last.what}."
+        openings = _ONE
     elif len({explain(each) for each in causes}) == 1:
-        opening = f"{len(causes)} attempts{lost or ' failed'}, each the same way: {last.what}."
+        openings = _SAME
     else:
-        opening = f"{len(causes)} attempts{lost or ' failed'}, not all the same way. The last one: {last.what}."
-    return f"{opening} {last.way_out}"
+        openings = _OTHERS
+    opening = openings.lost if reason is Reason.TOO_MANY_LOSSES else openings.failed
+    return f"{translate(opening).format(count=len(causes), what=translate(last.what))} {translate(last.way_out)}"
+
+
+def texts() -> Iterator[str]:
+    """Yield every text of which the messages are composed."""
+    for openings in (_ONE, _SAME, _OTHERS):
+        yield from openings
+    for explanation in (*_BY_CODE.values(), *_BY_REASON.values(), _UNKNOWN):
+        yield from explanation

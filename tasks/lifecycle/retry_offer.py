@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .states import ACTIVE_JOB_STATES, JobState
@@ -45,3 +46,9 @@ def retry_offer(status: VideoStatus, newest_job: JobState | None) -> RetryOffer:
     if status is VideoStatus.READY and newest_job is JobState.SUCCEEDED:
         return _READY
     return _BY_JOB[newest_job]
+
+
+def texts() -> Iterator[str]:
+    """Yield the message of every offer."""
+    for offer in (*_BY_STATUS.values(), _READY, *_BY_JOB.values()):
+        yield offer.message

@@ -42,6 +42,7 @@ class Migration(migrations.Migration):
                 ('next_attempt_at', models.DateTimeField(blank=True, db_default=django.db.models.functions.datetime.Now(), null=True)),
                 ('reason', models.CharField(blank=True, max_length=50)),
                 ('reason_message', models.TextField(blank=True)),
+                ('reason_details', models.JSONField(blank=True, editable=False, help_text='What the message needs in other languages than English.', null=True)),
                 ('plan', models.JSONField(blank=True, help_text='What the containers do. Removed when the ended job is pruned.', null=True)),
                 ('engine', models.CharField(blank=True, db_default='', help_text='Engine id of the plan.', max_length=64)),
                 ('encode_cost_s', models.FloatField(blank=True, help_text='Estimated CPU seconds of all units; empty before the plan.', null=True)),
@@ -147,6 +148,7 @@ class Migration(migrations.Migration):
                 ('to_state', models.CharField(blank=True, max_length=12)),
                 ('reason', models.CharField(blank=True, max_length=50)),
                 ('text', models.TextField(blank=True)),
+                ('details', models.JSONField(blank=True, editable=False, help_text='What the text needs in other languages than English.', null=True)),
             ],
             options={
                 'ordering': ['-id'],

@@ -18,6 +18,9 @@ class Event(models.Model):
     to_state = models.CharField(max_length=12, blank=True)
     reason = models.CharField(max_length=50, blank=True)
     text = models.TextField(blank=True)
+    details = models.JSONField(
+        null=True, blank=True, editable=False, help_text="What the text needs in other languages than English."
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -44,6 +44,9 @@ class Job(models.Model):
     next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
     reason = models.CharField(max_length=50, blank=True)
     reason_message = models.TextField(blank=True)
+    reason_details = models.JSONField(
+        null=True, blank=True, editable=False, help_text="What the message needs in other languages than English."
+    )
     plan = models.JSONField(
         null=True, blank=True, help_text="What the containers do. Removed when the ended job is pruned."
     )

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from ..signals import deletion_requested
 from ..storage.aliases import source_field_storage
@@ -42,9 +43,9 @@ _WRITTEN_BY_SERVICES = frozenset({"requested_source", "published_job", "deleted_
 class Visibility(models.TextChoices):
     """Who may watch a video, next to its owner and everyone with a permission (tasks.selectors.access)."""
 
-    PRIVATE = "private", "Private: people with a permission or a share link"
-    SIGNED_IN = "signed-in", "Everyone who is signed in"
-    LINK = "link", "Everyone who has the address, without signing in"
+    PRIVATE = "private", _("Private: people with a permission or a share link")
+    SIGNED_IN = "signed-in", _("Everyone who is signed in")
+    LINK = "link", _("Everyone who has the address, without signing in")
 
 
 class Video(models.Model):

@@ -15,18 +15,24 @@ from typing import Any, Literal
 
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from ..models import Attempt, DayCost, Video
 from ..models.cost import PriceSource, WastedBy
 
-NOT_INCLUDED = "Without the time in which machines start or wait for work, disks, storage and viewers."
+NOT_INCLUDED = _("Without the time in which machines start or wait for work, disks, storage and viewers.")
 
 SOURCE_LABELS = {
-    PriceSource.SPOT_HISTORY: "AWS's history of Spot prices",
-    PriceSource.LIST: "AWS's price list",
-    PriceSource.SETTING: "the site's settings",
+    PriceSource.SPOT_HISTORY: _("AWS's history of Spot prices"),
+    PriceSource.LIST: _("AWS's price list"),
+    PriceSource.SETTING: _("the site's settings"),
 }
-_WASTED_LABELS = {WastedBy.SPOT: "to Spot", WastedBy.RETRIES: "to retries", WastedBy.CANCELS: "to cancelled jobs"}
+_WASTED_LABELS = {
+    WastedBy.SPOT: _("to Spot"),
+    WastedBy.RETRIES: _("to retries"),
+    WastedBy.CANCELS: _("to cancelled jobs"),
+}
 
 Grouping = Literal["job", "job__video"]
 
@@ -167,7 +173,10 @@ def describe(cost: Cost | None) -> str:
 
 def _parts(cost: Cost) -> Iterator[str]:
     if cost.attempts == cost.missing:
-        yield "Not known yet: no container has ended." if cost.attempts else "Nothing: no container has started."
+        if cost.attempts:
+            yield gettext("Not known yet: no container has ended.")
+        else:
+            yield gettext("Nothing: no container has started.")
         return
     lost = [
         (f"{dollars(usd)} ({share(usd, cost.usd)})", label)
@@ -176,16 +185,20 @@ def _parts(cost: Cost) -> Iterator[str]:
     ]
     if lost:
         (amount, label), *others = lost
-        also = "".join(f" and {amount} {label}" for amount, label in others)
-        yield f"{dollars(cost.usd)}, of which {amount} was lost {label}{also}."
+        also = "".join(gettext(" and {amount} {cause}").format(amount=each, cause=why) for each, why in others)
+        text = gettext("{cost}, of which {amount} was lost {cause}{also}.")
+        yield text.format(cost=dollars(cost.usd), amount=amount, cause=label, also=also)
     else:
         yield f"{dollars(cost.usd)}."
     if cost.by_source:
-        labels = [label for source, label in SOURCE_LABELS.items() if source in cost.by_source]
-        yield f"By {' and '.join(labels)}."
+        labels = [str(label) for source, label in SOURCE_LABELS.items() if source in cost.by_source]
+        yield gettext("By {sources}.").format(sources=gettext(" and ").join(labels))
     if cost.missing:
-        yield f"{cost.missing} containers are not included yet."
-    yield NOT_INCLUDED
+        text = ngettext(
+            "{number} container is not included yet.", "{number} containers are not included yet.", cost.missing
+        )
+        yield text.format(number=cost.missing)
+    yield str(NOT_INCLUDED)
 
 
 def _month(year: int, month: int) -> tuple[datetime, datetime]:

@@ -10,6 +10,8 @@ from datetime import timedelta
 
 from django.db.models import Count, DurationField, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Greatest, Now
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..lifecycle.reasons import Counts, Reason
 from ..lifecycle.states import (
@@ -30,24 +32,24 @@ _LEAST_ELAPSED_FOR_ESTIMATE = timedelta(seconds=10)
 """Below this, the speed of the containers is not known well enough for an estimate."""
 
 STAGE_LABELS = {
-    "claim": "Getting ready",
-    "reserve": "Waiting for room on the machine",
-    AWAIT_PLAN_STAGE: "Waiting for the analysis",
-    "fetch": "Fetching the file",
-    "plan": "Analysing the file",
-    "encode": "Encoding",
-    "store": "Storing the result",
-    "publish": "Checking and publishing",
+    "claim": _("Getting ready"),
+    "reserve": _("Waiting for room on the machine"),
+    AWAIT_PLAN_STAGE: _("Waiting for the analysis"),
+    "fetch": _("Fetching the file"),
+    "plan": _("Analysing the file"),
+    "encode": _("Encoding"),
+    "store": _("Storing the result"),
+    "publish": _("Checking and publishing"),
 }
 _BATCH_LABELS = {
-    "STARTING": "Starting a machine",
-    "RUNNING": "Starting a machine",
+    "STARTING": _("Starting a machine"),
+    "RUNNING": _("Starting a machine"),
 }
 _ENDED_LABELS = {
-    JobState.SUCCEEDED: "Done",
-    JobState.FAILED: "Failed",
-    JobState.CANCELLED: "Cancelled",
-    JobState.DEAD: "Stopped after several attempts",
+    JobState.SUCCEEDED: _("Done"),
+    JobState.FAILED: _("Failed"),
+    JobState.CANCELLED: _("Cancelled"),
+    JobState.DEAD: _("Stopped after several attempts"),
 }
 
 
@@ -164,15 +166,17 @@ def _furthest(running: list[Attempt]) -> list[Attempt]:
 
 def _stage_label(job: Job, newest: list[Attempt]) -> str:
     if label := _ENDED_LABELS.get(JobState(job.state)):
-        return label
+        return str(label)
     if job.state == JobState.RETRY_WAIT:
-        return "Interrupted; continues automatically" if is_interrupted(job) else "An attempt failed; the next follows"
+        if is_interrupted(job):
+            return gettext("Interrupted; continues automatically")
+        return gettext("An attempt failed; the next follows")
     for attempt in newest:
         if attempt.state == AttemptState.RUNNING:
-            return STAGE_LABELS.get(attempt.stage, attempt.stage)
+            return str(STAGE_LABELS.get(attempt.stage, attempt.stage))
         if attempt.batch_job_id:
-            return _BATCH_LABELS.get(attempt.batch_status, "Waiting for a machine")
-    return "Waiting in the queue"
+            return str(_BATCH_LABELS.get(attempt.batch_status) or gettext("Waiting for a machine"))
+    return gettext("Waiting in the queue")
 
 
 def _remaining_s(work: _Work, running: list[Attempt], left_frames: int) -> int | None:

@@ -12,58 +12,61 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..lifecycle.reasons import Reason
 from ..lifecycle.states import AttemptEvent, JobEvent, JobState, UnitEvent
-from ..models import Event, Job
+from ..models import Event, Job, Visibility
+from ..texts.stored import event_text, from_details, translated
 
 TIMELINE_LIMIT = 200
 """Maximum number of entries. A job that failed 20 times has about 150 events, not counting those of its units."""
 
-EVENT_LABELS: dict[str, str] = {
-    "job.request": "Processing was requested",
-    JobEvent.GRANT: "A new attempt was scheduled",
-    JobEvent.HELP: "A helper was scheduled",
-    JobEvent.CLAIM: "A container started the job",
-    JobEvent.RETRY: "The job is waiting for another attempt",
-    "job.source_playable": "The uploaded file can already be watched",
-    JobEvent.PUBLISH: "The video was published",
-    JobEvent.REJECT: "The file was rejected",
-    JobEvent.DEAD: "The job stopped after too many attempts",
-    JobEvent.CANCEL: "The job was cancelled",
-    JobEvent.REVIVE: "The job was revived",
-    "job.priority": "The job was moved before all bulk jobs",
-    "job.purge": "The job's objects were removed",
-    AttemptEvent.SUBMIT: "Submitted to AWS Batch",
-    AttemptEvent.CLAIM: "The container started",
-    AttemptEvent.SUCCEED: "The container finished",
-    AttemptEvent.FAIL: "The attempt failed",
-    AttemptEvent.LOSE: "The attempt was lost",
-    AttemptEvent.CANCEL: "The attempt was cancelled",
-    "attempt.reason": "AWS Batch reported that the container ran out of memory",
-    "attempt.counted": "AWS Batch reported why the attempt ended",
-    "attempt.resubmit": "AWS Batch has no job for the attempt; it is submitted again",
-    "attempt.leaving": "EC2 announced that it takes the machine back",
-    "batch.status": "AWS Batch reported a new status",
-    "batch.stuck_runnable": "The attempt has been waiting in AWS Batch for a long time",
-    "rescue.terminate_failed": "A Batch job could not be terminated",
-    "containers.cut_off": "Many containers could not reach the database",
-    UnitEvent.LEASE: "A unit was started",
-    UnitEvent.FINISH: "A unit was finished",
-    UnitEvent.REDO: "A unit is being redone",
-    "upload.complete": "The upload is complete",
-    "source.replace": "The file was replaced",
-    "video.retry": "The owner retried the video",
-    "video.title": "The title was changed",
-    "video.visibility": "Who may watch the video was changed",
-    "share.create": "A share link was created",
-    "share.revoke": "A share link was revoked",
-    "video.delete": "The video was deleted",
-    "video.purge": "The video's objects and rows were removed",
-    "purge.failed": "Objects or rows could not be removed",
-    "tick.failed": "A scheduled task failed",
-    "webhook.disabled": "An endpoint of webhooks was disabled",
-    "tick.recovered": "A scheduled task works again",
+EVENT_LABELS = {
+    "job.request": _("Processing was requested"),
+    JobEvent.GRANT: _("A new attempt was scheduled"),
+    JobEvent.HELP: _("A helper was scheduled"),
+    JobEvent.CLAIM: _("A container started the job"),
+    JobEvent.RETRY: _("The job is waiting for another attempt"),
+    "job.source_playable": _("The uploaded file can already be watched"),
+    JobEvent.PUBLISH: _("The video was published"),
+    JobEvent.REJECT: _("The file was rejected"),
+    JobEvent.DEAD: _("The job stopped after too many attempts"),
+    JobEvent.CANCEL: _("The job was cancelled"),
+    JobEvent.REVIVE: _("The job was revived"),
+    "job.priority": _("The job was moved before all bulk jobs"),
+    "job.purge": _("The job's objects were removed"),
+    AttemptEvent.SUBMIT: _("Submitted to AWS Batch"),
+    AttemptEvent.CLAIM: _("The container started"),
+    AttemptEvent.SUCCEED: _("The container finished"),
+    AttemptEvent.FAIL: _("The attempt failed"),
+    AttemptEvent.LOSE: _("The attempt was lost"),
+    AttemptEvent.CANCEL: _("The attempt was cancelled"),
+    "attempt.reason": _("AWS Batch reported that the container ran out of memory"),
+    "attempt.counted": _("AWS Batch reported why the attempt ended"),
+    "attempt.resubmit": _("AWS Batch has no job for the attempt; it is submitted again"),
+    "attempt.leaving": _("EC2 announced that it takes the machine back"),
+    "batch.status": _("AWS Batch reported a new status"),
+    "batch.stuck_runnable": _("The attempt has been waiting in AWS Batch for a long time"),
+    "rescue.terminate_failed": _("A Batch job could not be terminated"),
+    "containers.cut_off": _("Many containers could not reach the database"),
+    UnitEvent.LEASE: _("A unit was started"),
+    UnitEvent.FINISH: _("A unit was finished"),
+    UnitEvent.REDO: _("A unit is being redone"),
+    "upload.complete": _("The upload is complete"),
+    "source.replace": _("The file was replaced"),
+    "video.retry": _("The owner retried the video"),
+    "video.title": _("The title was changed"),
+    "video.visibility": _("Who may watch the video was changed"),
+    "share.create": _("A share link was created"),
+    "share.revoke": _("A share link was revoked"),
+    "video.delete": _("The video was deleted"),
+    "video.purge": _("The video's objects and rows were removed"),
+    "purge.failed": _("Objects or rows could not be removed"),
+    "tick.failed": _("A scheduled task failed"),
+    "webhook.disabled": _("An endpoint of webhooks was disabled"),
+    "tick.recovered": _("A scheduled task works again"),
 }
 
 _GOOD = frozenset({"job.source_playable", JobEvent.PUBLISH, AttemptEvent.SUCCEED, "tick.recovered"})
@@ -88,7 +91,8 @@ _ENDS = {
     JobState.CANCELLED: JobEvent.CANCEL,
     JobState.DEAD: JobEvent.DEAD,
 }
-_OF_ENDED = ("created_at", "finished_at", "automatic", "state", "reason", "reason_message")
+_OF_ENDED = ("created_at", "finished_at", "automatic", "state", "reason", "reason_message", "reason_details")
+_VISIBILITIES = dict(Visibility.choices)
 _EVERYDAY = (UnitEvent.LEASE, UnitEvent.FINISH)
 """Two events per minute of video. The units' own table is the better place for them."""
 
@@ -136,7 +140,11 @@ def _request_and_end(job: Job) -> Iterator[Event]:
         kind="job.request", job_id=job.pk, created_at=job.created_at, text="automatic" if job.automatic else "manual"
     )
     ended = Event(
-        job_id=job.pk, created_at=job.finished_at or job.created_at, reason=job.reason, text=job.reason_message
+        job_id=job.pk,
+        created_at=job.finished_at or job.created_at,
+        reason=job.reason,
+        text=job.reason_message,
+        details=job.reason_details,
     )
     ended.kind = _ENDS[JobState(job.state)]
     yield ended
@@ -147,7 +155,7 @@ def _entries(events: Iterable[Event]) -> list[TimelineEntry]:
         TimelineEntry(
             at=event.created_at,
             kind=event.kind,
-            label=EVENT_LABELS.get(event.kind, event.kind),
+            label=str(EVENT_LABELS.get(event.kind, event.kind)),
             details=_details(event),
             attempt_number=event.attempt_number,
             tone="good" if event.kind in _GOOD else "bad" if event.kind in _BAD else "plain",
@@ -157,9 +165,20 @@ def _entries(events: Iterable[Event]) -> list[TimelineEntry]:
 
 
 def _details(event: Event) -> str:
-    change = f"{event.from_state or 'none'} → {event.to_state}" if event.from_state != event.to_state else ""
+    change = f"{event.from_state or gettext('none')} → {event.to_state}" if event.from_state != event.to_state else ""
     reason = Reason.__members__.get(event.reason)
-    message = reason.message if reason else event.reason
-    # The text often begins with the reason's message, or is just the attempt that the entry shows anyway.
-    text = event.text.removeprefix(message).strip() if event.text != f"attempt {event.attempt_number}" else ""
-    return "; ".join(part for part in (change, message.rstrip("."), text) if part)
+    message = translated(reason.message) if reason else event.reason
+    return "; ".join(part for part in (change, message.rstrip("."), _text(event, reason)) if part)
+
+
+def _text(event: Event, reason: Reason | None) -> str:
+    """Return the text of an event, without what its entry shows anyway: the message of the reason, or the attempt."""
+    if event.kind == "video.visibility":
+        return " → ".join(str(_VISIBILITIES.get(each, each)) for each in event.text.split(" → "))
+    text = "" if event.text == f"attempt {event.attempt_number}" else event.text
+    text = text.removeprefix(reason.message if reason else event.reason).strip()
+    if event.details and (made := from_details(event.details)):
+        # What follows the message is for operators.
+        more = event_text(text.removeprefix(from_details(event.details, translate=str)).strip())
+        return f"{made} {more}".rstrip()
+    return event_text(text)

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..lifecycle.retry_offer import RetryOffer, retry_offer
 from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
 from ..lifecycle.video_status import VideoStatus, video_status
 from ..models import Job, Video
+from ..texts.stored import job_message, translated, warning_message
 from .access import permitted
 from .growing import GROWING_KEY, Playable, playable
 from .media_urls import media_url
@@ -28,24 +31,37 @@ SOURCE = "source"
 """The uploaded file itself is what can be watched, because browsers can play it as it is."""
 
 _MESSAGES = {
-    VideoStatus.UPLOADING: "The file is being uploaded.",
-    VideoStatus.WAITING: "The video is waiting to be processed.",
-    VideoStatus.PROCESSING: "The video is being processed.",
-    VideoStatus.READY: "The video is ready to watch.",
-    VideoStatus.UPDATING: "The video is ready to watch. A new version is being processed.",
-    VideoStatus.DEAD: "Processing failed after several attempts. Press Retry or ask an operator for help.",
-    VideoStatus.CANCELLED: "Processing was cancelled.",
-    VideoStatus.DELETED: "The video was deleted.",
+    VideoStatus.UPLOADING: _("The file is being uploaded."),
+    VideoStatus.WAITING: _("The video is waiting to be processed."),
+    VideoStatus.PROCESSING: _("The video is being processed."),
+    VideoStatus.READY: _("The video is ready to watch."),
+    VideoStatus.UPDATING: _("The video is ready to watch. A new version is being processed."),
+    VideoStatus.DEAD: _("Processing failed after several attempts. Press Retry or ask an operator for help."),
+    VideoStatus.CANCELLED: _("Processing was cancelled."),
+    VideoStatus.DELETED: _("The video was deleted."),
 }
 """FAILED is missing: its message is the job's own. So is that of DEAD, if the job has one."""
 
 
+STATUS_LABELS = {
+    VideoStatus.UPLOADING: _("Uploading"),
+    VideoStatus.WAITING: _("Waiting"),
+    VideoStatus.PROCESSING: _("Processing"),
+    VideoStatus.READY: _("Ready"),
+    VideoStatus.UPDATING: _("Updating"),
+    VideoStatus.FAILED: _("Failed"),
+    VideoStatus.DEAD: _("Dead"),
+    VideoStatus.CANCELLED: _("Cancelled"),
+    VideoStatus.DELETED: _("Deleted"),
+}
+"""What the badge of a video shows."""
+
 _WATCHER_MESSAGES = {
     VideoStatus.READY: _MESSAGES[VideoStatus.READY],
     VideoStatus.UPDATING: _MESSAGES[VideoStatus.READY],
-    VideoStatus.UPLOADING: "The video is not ready yet.",
-    VideoStatus.WAITING: "The video is not ready yet.",
-    VideoStatus.PROCESSING: "The video is not ready yet.",
+    VideoStatus.UPLOADING: _("The video is not ready yet."),
+    VideoStatus.WAITING: _("The video is not ready yet."),
+    VideoStatus.PROCESSING: _("The video is not ready yet."),
 }
 """For people who may only watch: nothing of what failed, and of what others could do about it."""
 
@@ -93,8 +109,13 @@ class VideoOverview:
     def watcher_message(self) -> str:
         """What people read who may only watch the video."""
         if self.is_growing or self.source_is_watchable:
-            return "The video can be watched. It is still being made."
-        return _WATCHER_MESSAGES.get(self.status, "The video cannot be watched.")
+            return gettext("The video can be watched. It is still being made.")
+        return str(_WATCHER_MESSAGES.get(self.status) or gettext("The video cannot be watched."))
+
+    @property
+    def status_label(self) -> str:
+        """The status in the reader's language."""
+        return str(STATUS_LABELS[self.status])
 
     @property
     def playable_clock(self) -> str:
@@ -145,7 +166,7 @@ def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
             status=status,
             message=_message(status, job),
             progress=progress[job.pk] if job else JobProgress(),
-            retry=retry_offer(status, JobState(job.state) if job else None),
+            retry=_in_words(retry_offer(status, JobState(job.state) if job else None)),
             newest_job=job,
             watchable=watchable,
             playlist_url=playlist_url,
@@ -169,7 +190,21 @@ def video_overview(video: Video) -> VideoOverview:
 def can_retry(video: Video) -> RetryOffer:
     """Return whether a user may retry this video now."""
     job = _newest_jobs([video.pk]).get(video.pk)
-    return retry_offer(_status(video, job), JobState(job.state) if job else None)
+    return _in_words(retry_offer(_status(video, job), JobState(job.state) if job else None))
+
+
+def _in_words(offer: RetryOffer) -> RetryOffer:
+    return offer._replace(message=translated(offer.message))
+
+
+def warning_messages(video: Video) -> list[str]:
+    """Return the warnings about the source of the published video."""
+    return [warning_message(each) for each in (video.published_job.warnings if video.published_job else ())]
+
+
+def reason_text(job: Job) -> str:
+    """Return why the job ended, in the reader's language; empty if its row has no reason."""
+    return job_message(job.reason_message, job.reason_details, job.reason)
 
 
 def plays_directly(video: Video) -> bool:
@@ -204,19 +239,25 @@ def _watchable(video: Video, newest: Job | None, grown: Playable | None) -> tupl
 
 
 def _message(status: VideoStatus, newest: Job | None) -> str:
-    if status is VideoStatus.FAILED and newest:
-        return newest.reason_message or "The file could not be processed."
-    if status is VideoStatus.READY and newest and newest.state == JobState.FAILED:
-        return f"{_MESSAGES[status]} A newer version could not be processed: {newest.reason_message}"
-    if status is VideoStatus.READY and newest and newest.state == JobState.DEAD:
-        return f"{_MESSAGES[status]} A newer version could not be processed. {newest.reason_message}".rstrip()
-    if status is VideoStatus.DEAD and newest:
-        return newest.reason_message or _MESSAGES[status]
-    if status is VideoStatus.WAITING and newest and newest.state == JobState.RETRY_WAIT:
-        what = (
-            "Processing was interrupted. It continues"
-            if is_interrupted(newest)
-            else "An attempt failed. The next follows"
-        )
-        return f"{what} automatically; there is nothing you need to do."
-    return _MESSAGES[status]
+    state, why = (newest.state, reason_text(newest)) if newest else ("", "")
+    match status, state:
+        case VideoStatus.FAILED, _ if newest:
+            return why or gettext("The file could not be processed.")
+        case VideoStatus.READY, JobState.FAILED:
+            text = gettext("The video is ready to watch. A newer version could not be processed: {reason}")
+            return text.format(reason=why)
+        case VideoStatus.READY, JobState.DEAD:
+            text = gettext("The video is ready to watch. A newer version could not be processed.")
+            return f"{text} {why}".rstrip()
+        case VideoStatus.DEAD, _ if why:
+            return why
+        case VideoStatus.WAITING, JobState.RETRY_WAIT if newest:
+            return _while_it_waits(newest)
+        case _:
+            return str(_MESSAGES[status])
+
+
+def _while_it_waits(job: Job) -> str:
+    if is_interrupted(job):
+        return gettext("Processing was interrupted. It continues automatically; there is nothing you need to do.")
+    return gettext("An attempt failed. The next follows automatically; there is nothing you need to do.")

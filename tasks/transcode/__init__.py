@@ -42,23 +42,29 @@ from .plan.profile_fields import (
 )
 from .plan.source_reads import SourceReads, with_reads
 from .probe.probe import probe_source
+from .rejections import FEWER_FRAMES, KINDS, MORE_KEY_FRAMES, REJECTIONS, rejection
 from .sandbox.ffmpeg import check_packages
 from .sandbox.read_guard import HOLE_READ, READS_UNWATCHED, can_guard_reads
 from .sandbox.walls import Walls, landlock_abi, try_walls
 from .source import AudioSource, KeyFrame, SourceInfo
 from .source_warnings import SOURCE_WARNINGS
 from .source_warnings import describe as describe_warning
+from .source_warnings import split as split_warning
 from .verify.decode import verify_media
 from .verify.objects import BadPlaylist, BadUnit, verify_playlists, verify_publication
 
 __all__ = [
     "AUDIO_UNIT",
+    "FEWER_FRAMES",
     "GROWING_NAME",
     "HOLE_READ",
+    "KINDS",
+    "MORE_KEY_FRAMES",
     "PLAN_VERSION",
     "PROFILES",
     "PURPOSES",
     "READS_UNWATCHED",
+    "REJECTIONS",
     "SOURCE_WARNINGS",
     "AudioPlan",
     "AudioSource",
@@ -113,7 +119,9 @@ __all__ = [
     "probe_source",
     "profile_from_json",
     "profile_to_json",
+    "rejection",
     "site_profiles",
+    "split_warning",
     "summary",
     "total_bytes",
     "try_walls",

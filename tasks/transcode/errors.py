@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 UnitKey = int | str
 """Identifies a unit of a plan: the index of a video unit, or the name of an audio unit."""
@@ -22,15 +22,19 @@ def audio_unit(index: int) -> UnitKey:
 class TranscodeError(Exception):
     """Base class of the engine's errors: a stable code for programs and a message for people."""
 
-    def __init__(self, code: str, message: str) -> None:
-        """Store both; `code` is in UPPER_SNAKE case and never changes its meaning."""
+    def __init__(self, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
+        """Store all; `code` is in UPPER_SNAKE case and never changes its meaning.
+
+        `details` are from `rejections.rejection`, for messages in other languages than English.
+        """
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.details = dict(details or {})
 
-    def __reduce__(self) -> tuple[type[TranscodeError], tuple[str, str]]:
-        """Support pickling with both arguments, to pass the error between processes."""
-        return type(self), (self.code, self.message)
+    def __reduce__(self) -> tuple[type[TranscodeError], tuple[Any, ...]]:
+        """Support pickling with all arguments, to pass the error between processes."""
+        return type(self), (self.code, self.message, self.details)
 
 
 class InputRejectedError(TranscodeError):
@@ -66,7 +70,7 @@ class InconsistentOutputError(TranscodeError):
         super().__init__(code, message)
         self.units = tuple(units)
 
-    def __reduce__(self) -> tuple[type[InconsistentOutputError], tuple[str, str, tuple[UnitKey, ...]]]:  # type: ignore[override]  # one argument more than its base
+    def __reduce__(self) -> tuple[type[InconsistentOutputError], tuple[str, str, tuple[UnitKey, ...]]]:
         """Support pickling with all arguments, to pass the error between processes."""
         return type(self), (self.code, self.message, self.units)
 

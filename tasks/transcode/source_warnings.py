@@ -60,8 +60,14 @@ def with_spans(code: str, spans_s: Iterable[tuple[Fraction, Fraction]]) -> str:
 
 def describe(warning: str) -> dict[str, str]:
     """Return code and message of a warning that the probe reported."""
-    code, _, detail = warning.partition(" ")
+    code, detail = split(warning)
     return {"code": code, "message": SOURCE_WARNINGS[code].format(detail)}
+
+
+def split(warning: str) -> tuple[str, str]:
+    """Return code and detail of a warning that the probe reported."""
+    code, _, detail = warning.partition(" ")
+    return code, detail
 
 
 def _clock(time_s: Fraction) -> str:

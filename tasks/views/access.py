@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_not_required, login_required
 from django.contrib.auth.views import redirect_to_login
@@ -19,6 +19,8 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..conf import bridge_settings
 from ..lifecycle.errors import BatchreelError, ConflictError, NotFoundError
@@ -30,6 +32,9 @@ from ..services.requests.quota import QuotaError
 from ..storage.bucket import BucketError
 from .cookies import links_of
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
 logger = logging.getLogger(__name__)
 
 View = Callable[..., HttpResponseBase]
@@ -39,7 +44,7 @@ QUOTA_STATUS = 429
 
 _RETRY_AFTER_S = 5
 
-_STORAGE_UNAVAILABLE = (
+_STORAGE_UNAVAILABLE = _(
     "The storage is temporarily unavailable. The parts uploaded so far are kept. Try again in a few seconds."
 )
 
@@ -51,7 +56,7 @@ class NoUploadError(BatchreelError):
 
     def __init__(self) -> None:
         """Add the message."""
-        super().__init__("Your account may not upload videos.")
+        super().__init__(gettext("Your account may not upload videos."))
 
 
 def require_upload(request: HttpRequest) -> None:
@@ -103,7 +108,7 @@ class Refusal:
 
     status: int
     code: str
-    message: str
+    message: StrOrPromise
     details: dict[str, Any] = field(default_factory=dict)
     """Further members of the response, by name."""
     retry_after_s: int | None = None
@@ -127,7 +132,7 @@ def refusal_of(error: Exception, path: str) -> Refusal | None:
         return None if status is None else Refusal(status=status, code=error.code, message=str(error), details=details)
     match error:
         case Http404():
-            return Refusal(status=404, code="NOT_FOUND", message="Not found.")
+            return Refusal(status=404, code="NOT_FOUND", message=gettext("Not found."))
         case BucketError():
             logger.warning("STORAGE_UNAVAILABLE %s", error)
             return Refusal(status=503, code="STORAGE_UNAVAILABLE", message=_STORAGE_UNAVAILABLE)
@@ -142,7 +147,7 @@ def _of_the_database(error: Exception, path: str) -> Refusal | None:
     match error:
         case IntegrityError():
             logger.warning("REQUEST_CONFLICT %s: %s", path, error)
-            message = "Another request has changed the same data. Reload the page."
+            message = gettext("Another request has changed the same data. Reload the page.")
             return Refusal(status=409, code="CONFLICT", message=message)
         case DataError():
             return _not_storable(error, path)
@@ -154,13 +159,14 @@ def _of_the_database(error: Exception, path: str) -> Refusal | None:
 
 def _not_storable(error: Exception, path: str) -> Refusal:
     logger.warning("REQUEST_INVALID %s: %s", path, error)
-    return Refusal(status=400, code="INVALID", message="The request contains a value that cannot be stored.")
+    message = gettext("The request contains a value that cannot be stored.")
+    return Refusal(status=400, code="INVALID", message=message)
 
 
 def outage(path: str, error: Exception) -> Refusal:
     """Return the response to a request that failed because the database is unavailable."""
     logger.warning("DATABASE_UNAVAILABLE %s: %s", path, error)
-    message = "Temporarily unavailable. Try again in a few seconds."
+    message = gettext("Temporarily unavailable. Try again in a few seconds.")
     return Refusal(status=503, code="UNAVAILABLE", message=message, retry_after_s=_RETRY_AFTER_S)
 
 
@@ -186,7 +192,7 @@ def json_view(view: View) -> View:
 
 def json_refusal(refusal: Refusal) -> JsonResponse:
     """Return the response of an endpoint of the pages."""
-    response = json_error(refusal.status, refusal.code, refusal.message, **refusal.details)
+    response = json_error(refusal.status, refusal.code, str(refusal.message), **refusal.details)
     if refusal.retry_after_s is not None:
         response["Retry-After"] = str(refusal.retry_after_s)
     return response
@@ -201,7 +207,7 @@ def json_error(status: int, code: str, *messages: str, **details: Any) -> JsonRe
 
 def signed_out() -> JsonResponse:
     """Return the response to a script of a person who is not signed in."""
-    return json_error(403, "SIGNED_OUT", "You have been signed out. Sign in again.")
+    return json_error(403, "SIGNED_OUT", gettext("You have been signed out. Sign in again."))
 
 
 def video_for(request: HttpRequest, video_id: uuid.UUID, action: Action = "watch") -> Video:

@@ -14,30 +14,36 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..conf import bridge_settings
 from ..services.requests.quota import QuotaError
+from ..texts.numbers import one_decimal, short_number
 from .access import NoUploadError, Refusal, View, json_refusal, outage, page, refusal_of, wants_json
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
 
 _MIB = 1024**2
 _RETRY_AFTER_S = 10
 
 
-def _busy(message: str) -> Refusal:
+def _busy(message: StrOrPromise) -> Refusal:
     return Refusal(status=503, code="UPLOADS_BUSY", message=message, retry_after_s=_RETRY_AFTER_S)
 
 
-_NO_LENGTH = Refusal(status=411, code="LENGTH_REQUIRED", message="The request needs a Content-Length header.")
+_NO_LENGTH = Refusal(status=411, code="LENGTH_REQUIRED", message=_("The request needs a Content-Length header."))
 _SIGNED_OUT = Refusal(
-    status=403, code="SIGNED_OUT", message="You have been signed out. Sign in, then upload the file again."
+    status=403, code="SIGNED_OUT", message=_("You have been signed out. Sign in, then upload the file again.")
 )
-_BUSY = _busy("Too many files are being uploaded right now. Try again in a few minutes.")
-_BUSY_WITH_OWN = _busy("Your other files are being uploaded. Try again when one of them has arrived.")
+_BUSY = _busy(_("Too many files are being uploaded right now. Try again in a few minutes."))
+_BUSY_WITH_OWN = _busy(_("Your other files are being uploaded. Try again when one of them has arrived."))
 
 Refuse = Callable[[HttpRequest, Refusal], HttpResponseBase]
 
@@ -167,7 +173,8 @@ def _refusal(request: HttpRequest, size_bytes: int, user: Any) -> Refusal | None
     if not accepts and not (user.is_active and getattr(user, "is_staff", False)):
         message = _too_large(size_bytes, conf.body_limit_bytes)
         if rule is not None:
-            message += " Larger files are uploaded directly to the storage, for which the page needs JavaScript."
+            more = gettext("Larger files are uploaded directly to the storage, for which the page needs JavaScript.")
+            message = f"{message} {more}"
         return Refusal(status=413, code="BODY_TOO_LARGE", message=message)
     if size_bytes > conf.upload_limit_bytes + conf.body_limit_bytes:
         message = _too_large(size_bytes, conf.upload_limit_bytes)
@@ -181,7 +188,8 @@ def _refusal(request: HttpRequest, size_bytes: int, user: Any) -> Refusal | None
 
 
 def _too_large(size_bytes: int, limit_bytes: int) -> str:
-    return f"The request has {size_bytes / _MIB:.1f} MiB. Up to {limit_bytes / _MIB:g} MiB are accepted here."
+    text = gettext("The request has {size} MiB. Up to {limit} MiB are accepted here.")
+    return text.format(size=one_decimal(size_bytes / _MIB), limit=short_number(limit_bytes / _MIB))
 
 
 def _view(request: HttpRequest) -> Any:

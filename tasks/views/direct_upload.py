@@ -13,6 +13,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from ..lifecycle.errors import NotFoundError
@@ -50,11 +51,11 @@ def begin(request: HttpRequest) -> HttpResponseBase:
     title, name, size_bytes = asked.get("title", ""), asked.get("name", ""), asked.get("size_bytes")
     content_type = asked.get("type") or "application/octet-stream"
     if not all(isinstance(each, str) for each in (title, name, content_type)) or type(size_bytes) is not int:
-        return _bad_request("The request needs a title, a name, a type and size_bytes.")
+        return _bad_request(gettext("The request needs a title, a name, a type and size_bytes."))
     try:
         video_id = uuid.UUID(asked["id"]) if "id" in asked else None
     except (AttributeError, TypeError, ValueError):
-        return _bad_request("The id must be a UUID.")
+        return _bad_request(gettext("The id must be a UUID."))
     if problem := _problem(title, name, content_type, size_bytes):
         return _bad_request(problem)
     upload = begin_direct_upload(
@@ -71,13 +72,13 @@ def begin(request: HttpRequest) -> HttpResponseBase:
 
 def _problem(title: str, name: str, content_type: str, size_bytes: int) -> str:
     if not name:
-        return "Choose a video file."
+        return gettext("Choose a video file.")
     if _NOT_STORABLE.search(title + name):
-        return "The title and the name must not contain NUL or incomplete characters."
+        return gettext("The title and the name must not contain NUL or incomplete characters.")
     if len(title) > 200:  # noqa: PLR2004 - the column's length
-        return "The title can have at most 200 characters."
+        return gettext("The title can have at most 200 characters.")
     if len(content_type) > 100 or not (content_type.isascii() and content_type.isprintable()):  # noqa: PLR2004 - no registered type is longer
-        return "The type must be a media type such as video/mp4."
+        return gettext("The type must be a media type such as video/mp4.")
     return size_problem(size_bytes)
 
 
@@ -124,7 +125,11 @@ def part_urls(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     numbers = _json_body(request).get("numbers")
     good = isinstance(numbers, list) and 1 <= len(numbers) <= MAX_URLS
     if not good or not all(type(number) is int and 1 <= number <= row.parts for number in numbers or []):
-        return _bad_request(f"numbers must be up to {MAX_URLS} whole numbers from 1 to {row.parts}.")
+        return _bad_request(
+            gettext("numbers must be up to {limit} whole numbers from 1 to {parts}.").format(
+                limit=MAX_URLS, parts=row.parts
+            )
+        )
     return JsonResponse({"urls": urls_of_parts(row, numbers or [])})
 
 

@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.urls import Resolver404, get_script_prefix, resolve, reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from ..conf import bridge_settings
@@ -68,10 +69,10 @@ def oembed(request: HttpRequest) -> HttpResponseBase:
     404 for every other URL, and for a video that the person who asks may not watch; 501 for XML.
     """
     if request.GET.get("format", "json") != "json":
-        return json_error(501, "FORMAT", "Only JSON is available.")
+        return json_error(501, "FORMAT", gettext("Only JSON is available."))
     address = request.GET.get("url", "")
     if not address:
-        return json_error(400, "INVALID", "The request needs the url of a video.")
+        return json_error(400, "INVALID", gettext("The request needs the url of a video."))
     video, frame_path = _named(request, address)
     width_px, height_px = _fitted(request.GET.get("maxwidth"), request.GET.get("maxheight"))
     response = JsonResponse(

@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from ..conf import bridge_settings
@@ -20,7 +21,7 @@ from ..selectors.costs import costs_of, describe
 from ..selectors.media_urls import poster_url
 from ..selectors.player import player_context, watched_job
 from ..selectors.timeline import video_timeline
-from ..selectors.videos import overviews, video_overview, videos_for
+from ..selectors.videos import overviews, video_overview, videos_for, warning_messages
 from ..services.requests.delete import delete_video
 from ..services.requests.quota import QuotaError, check_upload
 from ..services.requests.request import RetryNotOfferedError, retry_video
@@ -134,7 +135,7 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     context = player_context(video, overview)
     if may(request, "view", video):
         context |= {
-            "warnings": video.published_job.warnings if video.published_job else [],
+            "warnings": warning_messages(video),
             "timeline": video_timeline(video.pk),
         }
     else:
@@ -168,7 +169,7 @@ def retry(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     except BatchreelError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, "The video will be processed again.")
+        messages.success(request, gettext("The video will be processed again."))
     return redirect("batchreel:video", video.pk)
 
 
@@ -179,7 +180,7 @@ def delete(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     video = video_for(request, video_id, "delete")
     with suppress(NotFoundError):  # deleted concurrently, and its rows are already gone
         delete_video(video_id=video.pk)
-    messages.success(request, f"“{video}” was deleted.")
+    messages.success(request, gettext("“{video}” was deleted.").format(video=video))
     return redirect("batchreel:list")
 
 

@@ -50,6 +50,7 @@ def _as_json(overview: VideoOverview, *, is_viewed: bool) -> dict[str, Any]:
     progress = overview.progress
     return {
         "status": overview.status,
+        "status_label": overview.status_label,
         "message": overview.message if is_viewed else overview.watcher_message,
         "percent": progress.percent,
         "stage": progress.stage_label,

@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from ..conf import bridge_settings
@@ -65,9 +66,9 @@ def visibility(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirec
     video, form = video_for(request, video_id, "change"), VisibilityForm(request.POST)
     if form.is_valid():
         set_visibility(video_id=video.pk, visibility=Visibility(form.cleaned_data["visibility"]))
-        messages.success(request, "Who may watch the video was changed.")
+        messages.success(request, gettext("Who may watch the video was changed."))
     else:
-        messages.error(request, "Choose who may watch the video.")
+        messages.error(request, gettext("Choose who may watch the video."))
     return redirect("batchreel:video", video.pk)
 
 
@@ -78,14 +79,14 @@ def create_link(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedire
     video, form = video_for(request, video_id, "change"), ShareLinkForm(request.POST)
     if not form.is_valid():
         limit = bridge_settings().share_link_max_days
-        messages.error(request, f"A share link is valid for 1 to {limit} days.")
+        messages.error(request, gettext("A share link is valid for 1 to {limit} days.").format(limit=limit))
         return redirect("batchreel:video", video.pk)
     try:
         create_share_link(video_id=video.pk, days=form.cleaned_data["days"])
     except BatchreelError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, "A share link was created.")
+        messages.success(request, gettext("A share link was created."))
     return redirect("batchreel:video", video.pk)
 
 
@@ -96,7 +97,7 @@ def revoke_link(request: HttpRequest, video_id: uuid.UUID, link_id: uuid.UUID) -
     video = video_for(request, video_id, "change")
     if not revoke_share_links(video_id=video.pk, link_id=link_id):
         raise Http404
-    messages.success(request, "The share link was revoked.")
+    messages.success(request, gettext("The share link was revoked."))
     return redirect("batchreel:video", video.pk)
 
 

@@ -9,12 +9,15 @@ from typing import Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..conf import bridge_settings
 from ..models import Video
 from ..selectors.videos import shown_videos
 from ..services.requests.quota import check_upload, lock_owner
 from ..services.state.lost_commit import may_be_committed
+from ..texts.numbers import one_decimal, short_number
 
 _GIB = 1024**3
 _NAME_LIMIT_BYTES = 200
@@ -25,13 +28,13 @@ class UploadForm(forms.Form):
     """Upload form. The title defaults to the file's name."""
 
     title = forms.CharField(
-        max_length=200, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"}), label="Title"
+        max_length=200, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"}), label=_("Title")
     )
     source = forms.FileField(
-        label="Video file",
+        label=_("Video file"),
         max_length=255,
         widget=forms.ClearableFileInput(attrs={"accept": "video/*,.mkv,.ts,.mts"}),
-        error_messages={"required": "Choose a video file.", "empty": "The file is empty."},
+        error_messages={"required": _("Choose a video file."), "empty": _("The file is empty.")},
     )
 
     def clean_source(self) -> Any:
@@ -81,9 +84,10 @@ def size_problem(size_bytes: int) -> str:
     """Return an error message for a file of this size, or an empty string if the size is acceptable."""
     limit_bytes = bridge_settings().upload_limit_bytes
     if size_bytes < 1:
-        return "The file is empty."
+        return gettext("The file is empty.")
     if size_bytes > limit_bytes:
-        return f"The file is too large ({size_bytes / _GIB:.1f} GiB). The limit is {limit_bytes / _GIB:g} GiB."
+        text = gettext("The file is too large ({size} GiB). The limit is {limit} GiB.")
+        return text.format(size=one_decimal(size_bytes / _GIB), limit=short_number(limit_bytes / _GIB))
     return ""
 
 

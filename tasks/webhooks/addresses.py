@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from ..conf import bridge_settings
 
@@ -72,9 +73,8 @@ class Target:
 def check_url(url: str) -> Target:
     """Return the parts of the URL. Raises RefusedAddressError; resolves no name."""
     if len(url) > MAX_URL_CHARS or not url.isprintable() or " " in url or "\\" in url:
-        message = (
-            f"A URL has up to {MAX_URL_CHARS} characters, none of them a space, a backslash or a control character."
-        )
+        text = gettext("A URL has up to {limit} characters, none of them a space, a backslash or a control character.")
+        message = text.format(limit=MAX_URL_CHARS)
         raise RefusedAddressError(message)
     try:
         parts = urlsplit(url)
@@ -83,17 +83,19 @@ def check_url(url: str) -> Target:
         host = host if ":" in host else host.encode("idna").decode()
         path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}".encode("ascii").decode()
     except ValueError as error:
-        message = "This is no valid URL. Characters outside of ASCII are percent-encoded."
+        message = gettext("This is no valid URL. Characters outside of ASCII are percent-encoded.")
         raise RefusedAddressError(message) from error
     if parts.scheme not in _allowed_schemes():
-        message = f"The URL has to begin with {' or '.join(f'{each}://' for each in _allowed_schemes())}."
+        schemes = gettext(" or ").join(f"{each}://" for each in _allowed_schemes())
+        message = gettext("The URL has to begin with {schemes}.").format(schemes=schemes)
         raise RefusedAddressError(message)
     if "@" in parts.netloc or parts.fragment or not _HOST.fullmatch(host):
-        message = "The URL needs a host, and may have neither a user, a password nor a fragment."
+        message = gettext("The URL needs a host, and may have neither a user, a password nor a fragment.")
         raise RefusedAddressError(message)
     port = _DEFAULT_PORTS[parts.scheme] if port is None else port
     if not _is_private_host(host) and port not in _allowed_ports():
-        message = f"The port {port} is not allowed: {', '.join(map(str, sorted(_allowed_ports())))}."
+        ports = ", ".join(map(str, sorted(_allowed_ports())))
+        message = gettext("The port {port} is not allowed: {ports}.").format(port=port, ports=ports)
         raise RefusedAddressError(message)
     if literal := _as_address(host):
         check_address(str(literal), host=host)
@@ -115,7 +117,8 @@ def check_address(address: str, *, host: str) -> None:
     """Raise RefusedAddressError if webhooks of this host may not be sent to the address."""
     meant = _embedded(_as_address(address))
     if meant is None or not _is_reachable(meant, private=_is_private_host(host)):
-        message = f"{host} is in a private, local or reserved network ({address})."
+        text = gettext("{host} is in a private, local or reserved network ({address}).")
+        message = text.format(host=host, address=address)
         raise RefusedAddressError(message)
 
 

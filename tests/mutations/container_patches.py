@@ -97,7 +97,7 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="a corrupt input is retried",
         promise=6,
         file="tasks/container/program.py",
-        old="                outcome.reject_input(error.code, error.message)\n",
+        old="                outcome.reject_input(error.code, error.message, error.details)\n",
         new="                outcome.fail(ExitCode.FAILED, Reason.TRANSCODE_FAILED, error.message)\n",
         tests=(
             "tests/integration/test_pipeline_refused.py::test_job_fails_after_one_attempt_when_the_file_is_corrupt",

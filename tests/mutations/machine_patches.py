@@ -89,8 +89,8 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         name="a missing source is final on one machine's word",
         promise=6,
         file="tasks/container/program.py",
-        old='                outcome.suspect_input(error.code, "The uploaded',
-        new='                outcome.reject_input(error.code, "The uploaded',
+        old="                outcome.suspect_input(**rejection(error.code))\n",
+        new="                outcome.reject_input(**rejection(error.code))\n",
         tests=(f"{_PIPELINE}::test_job_fails_when_each_container_of_the_only_machine_finds_no_source",),
     ),
     Patch(

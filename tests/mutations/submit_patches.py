@@ -249,8 +249,8 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         name="the owner of a dead job is not given its cause",
         promise=6,
         file="tasks/selectors/videos.py",
-        old="        return newest.reason_message or _MESSAGES[status]\n",
-        new="        return _MESSAGES[status]\n",
+        old="        case VideoStatus.DEAD, _ if why:\n",
+        new="        case VideoStatus.DEAD, _ if not why:\n",
         tests=(f"{_SERVICES}/test_dead_job.py::test_owner_reads_the_cause_when_five_attempts_failed_the_same_way",),
     ),
 )

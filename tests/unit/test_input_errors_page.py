@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from tasks.container.scratch.source import SourceMissingError
-from tasks.transcode import SOURCE_WARNINGS
+from tasks.transcode import REJECTIONS, SOURCE_WARNINGS
 
 ROOT = Path(__file__).parents[2]
 _PAGE = (ROOT / "docs" / "reference" / "input-errors.md").read_text()
@@ -28,13 +28,17 @@ def _documented(heading: str) -> set[str]:
 def test_every_input_error_is_documented_when_one_is_added() -> None:
     kinds = {"InputRejectedError", "InputSuspectError"}
     refusals = [call for call in _calls() if isinstance(call.func, ast.Name) and call.func.id in kinds]
-    codes = [keyword.value for call in refusals for keyword in call.keywords if keyword.arg == "code"]
-    # The call without a code re-raises the error of the probe's process.
-    assert len(codes) == len(refusals) - 1
-    assert all(isinstance(code, ast.Constant) for code in codes)
-    by_engine = {code.value for code in codes if isinstance(code, ast.Constant)}
+    keys = {
+        call.args[0].value
+        for call in _calls()
+        if ast.unparse(call.func) == "rejection" and isinstance(call.args[0], ast.Constant)
+    }
+    # One refusal re-raises the error of the probe's process, and TOO_DEMANDING has several.
+    made = [ast.unparse(call) for call in refusals]
+    assert sum("**rejection('" in call for call in made) == len(refusals) - 1
     # The container itself rejects a source that is missing in the storage.
-    assert _documented("Rejected") == by_engine | {SourceMissingError.code}
+    assert keys | {SourceMissingError.code} == set(REJECTIONS)
+    assert _documented("Rejected") == {key.partition(".")[0] for key in REJECTIONS}
 
 
 def test_every_source_warning_is_documented_when_one_is_added() -> None:

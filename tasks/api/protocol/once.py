@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.utils.translation import gettext
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -33,7 +34,7 @@ def once(request: Any, create: Callable[[uuid.UUID], Response], *, in_one_transa
     if key is None:
         return create(uuid.uuid4())
     if not _KEY.fullmatch(key):
-        message = "A key has 1 to 255 visible ASCII characters."
+        message = gettext("A key has 1 to 255 visible ASCII characters.")
         raise serializers.ValidationError({HEADER: message})
     claim = claim_key(owner=request.user, key=key, request_hash=_hash_of(request))
     if claim.stored is not None:

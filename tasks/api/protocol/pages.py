@@ -18,6 +18,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError as InvalidValueError
 from django.db.models import Q, QuerySet
 from django.utils.timezone import is_aware
+from django.utils.translation import gettext
 from rest_framework import serializers
 
 PAGE_ROWS = 50
@@ -99,6 +100,6 @@ def _limit(text: str | None) -> int:
     if text is None:
         return PAGE_ROWS
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MAX_PAGE_ROWS):  # noqa: PLR2004 - any longer one is too large
-        message = f"The limit is a whole number from 1 to {MAX_PAGE_ROWS}."
+        message = gettext("The limit is a whole number from 1 to {most}.").format(most=MAX_PAGE_ROWS)
         raise serializers.ValidationError({"limit": message})
     return int(text)

@@ -9,16 +9,21 @@ import json
 import logging
 import math
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from ...services.requests.idempotency import KeyReusedError
 from ...views.access import Refusal, refusal_of
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +34,7 @@ class PreconditionFailedError(exceptions.APIException):
     """The If-Match header names another version than the present one."""
 
     status_code = 412
-    default_detail = "It has changed since it was read. Read it again."
+    default_detail = _("It has changed since it was read. Read it again.")
     default_code = "precondition_failed"
 
 
@@ -37,7 +42,7 @@ class BodyTooLargeError(exceptions.APIException):
     """The body is larger than `body_limit_bytes`."""
 
     status_code = 413
-    default_detail = "The body is too large."
+    default_detail = _("The body is too large.")
     default_code = "body_too_large"
 
 
@@ -53,7 +58,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     request = context["request"]
     match error:
         case exceptions.ValidationError():
-            message = "Some values are not valid."
+            message = gettext("Some values are not valid.")
             return _problem(400, "INVALID", message, errors=_listed(error.detail))
         case exceptions.APIException():
             response = _problem(error.status_code, str(error.default_code).upper(), str(error.detail))
@@ -61,7 +66,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
                 response[name] = text
             return response
         case PermissionDenied():
-            return _problem(403, "PERMISSION_DENIED", "You may not do this.")
+            return _problem(403, "PERMISSION_DENIED", gettext("You may not do this."))
         case KeyReusedError():
             return _problem(422, error.code, str(error))
     refusal = refusal_of(error, request.path)
@@ -87,20 +92,21 @@ def _fault(error: Exception, request: Any) -> Refusal:
     """Report a fault of the code as Django does, in the log and by its signal."""
     logger.error("API_FAILED %s", request.path, exc_info=error)
     got_request_exception.send(sender=None, request=request)
-    return Refusal(status=500, code="INTERNAL", message="The site could not do this. Its operators have the details.")
+    message = gettext("The site could not do this. Its operators have the details.")
+    return Refusal(status=500, code="INTERNAL", message=message)
 
 
-def _problem(status: int, code: str, detail: str, **members: Any) -> Response:
+def _problem(status: int, code: str, detail: StrOrPromise, **members: Any) -> Response:
     return Response(_members(status, code, detail, **members), status=status, content_type=CONTENT_TYPE)
 
 
-def _members(status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
+def _members(status: int, code: str, detail: StrOrPromise, **members: Any) -> dict[str, Any]:
     return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
-        "detail": detail,
+        "detail": str(detail),
         **members,
     }
 

@@ -20,6 +20,8 @@ from ...transcode import (
     UnitOutput,
     audio_unit,
     build_publication,
+    describe_warning,
+    split_warning,
 )
 from ..context import ContainerContext
 from ..files import store_file
@@ -41,7 +43,8 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
     made = {_key(unit): unit for unit in context.database(partial(finished_units, context.claim.job_id))}
     bad: Mapping[UnitKey, str]
     try:
-        publication = _build(context.plan(lease), made)
+        plan = context.plan(lease)
+        publication = _build(plan, made)
     except InconsistentOutputError as error:
         bad = dict.fromkeys(error.units, f"{error.code}: {error.message}")
     else:
@@ -59,11 +62,17 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
             playlist_key=f"{lease.key_prefix}/{manifest['master']}",
             poster_key=object_key(lease, manifest["poster"]),
             duration_s=manifest["duration_s"],
-            warnings=manifest["warnings"],
+            warnings=[_warning(each) for each in plan.warnings],
             chapters=manifest["chapters"],
         )
     )
     return True
+
+
+def _warning(warning: str) -> dict[str, str]:
+    """Return a warning as in the manifest, with the detail for messages in other languages."""
+    detail = split_warning(warning)[1]
+    return describe_warning(warning) | ({"detail": detail} if detail else {})
 
 
 def _key(unit: FinishedUnit) -> UnitKey:

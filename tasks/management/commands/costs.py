@@ -68,7 +68,7 @@ class Command(BaseCommand):
         for source, label in SOURCE_LABELS.items():
             if usd := whole.by_source.get(source):
                 self.stdout.write(f"{share(usd, whole.usd)} by {label}: {dollars(usd)}")
-        self.stdout.write(NOT_INCLUDED)
+        self.stdout.write(str(NOT_INCLUDED))
 
 
 def _cells(cost: Cost) -> tuple[str, ...]:

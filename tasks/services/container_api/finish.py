@@ -5,7 +5,7 @@ A unit can be finished only with its newest lease.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,31 +195,37 @@ def fail_attempt(claim: Claim, *, reason: Reason, text: str, exit_code: int) -> 
 
 
 @transaction.atomic
-def reject_input(claim: Claim, *, code: str, message: str, exit_code: int) -> None:
+def reject_input(
+    claim: Claim, *, code: str, message: str, exit_code: int, details: Mapping[str, Any] | None = None
+) -> None:
     """Fail the job after a single attempt because the input cannot be transcoded.
 
-    `message` is for the person who uploaded it. Repeating the call, after a lost response, is a no-op.
+    `message` is for the person who uploaded it; `details` are for it in other languages (`transcode.rejections`).
+    Repeating the call, after a lost response, is a no-op.
     """
     job = lock_job(claim.job_id)
     if has_failed(job, claim):
         return
     attempt = require_running_attempt(job, claim)
     if attempt is not None and job.state == JobState.RUNNING:
-        fail_job(job, attempt, code=code, message=message, exit_code=exit_code)
+        fail_job(job, attempt, code=code, message=message, details=details, exit_code=exit_code)
 
 
-def fail_job(job: Job, attempt: Attempt, *, code: str, message: str, exit_code: int) -> None:
+def fail_job(
+    job: Job, attempt: Attempt, *, code: str, message: str, exit_code: int, details: Mapping[str, Any] | None = None
+) -> None:
     """Fail the locked RUNNING job and its attempt because of the input, and end the job's other attempts."""
     transition(
         attempt,
         AttemptEvent.FAIL,
         reason=Reason.INPUT_REJECTED,
         text=f"{code}: {message}",
+        details=details,
         counted=True,
         exit_code=exit_code,
         ended_at=Now(),
     )
-    transition(job, JobEvent.REJECT, reason=code, text=message, finished_at=Now())
+    transition(job, JobEvent.REJECT, reason=code, text=message, details=details, finished_at=Now())
     end_job_attempts(job, reason=Reason.JOB_ENDED)
 
 

@@ -90,7 +90,7 @@ def publish(
 ) -> None:
     """Mark the job SUCCEEDED, and point the video at it unless it was deleted or already shows a newer job.
 
-    `warnings` and `chapters` are those of the manifest.
+    `warnings` and `chapters` are those of the manifest; a warning may also have its `detail` (`texts.stored`).
 
     Repeating the call, after a lost response, is a no-op. Raises FencedError or
     AttemptCancelledError if another publication, a rescue or a cancellation came first; nothing was

@@ -17,6 +17,7 @@ the job was there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -41,10 +42,13 @@ machine id changes when it restarts, so an older one proves nothing."""
 
 
 @transaction.atomic
-def suspect_input(claim: Claim, *, code: str, message: str, crashed_unit: str = "") -> ExitCode:
+def suspect_input(
+    claim: Claim, *, code: str, message: str, details: Mapping[str, Any] | None = None, crashed_unit: str = ""
+) -> ExitCode:
     """Fail the attempt, and the job as well if it is certain that the file is bad. Return the container's exit code.
 
-    `message` is for the person who uploaded the file, and is shown only in the latter case. With
+    `message` is for the person who uploaded the file, and is shown only in the latter case; `details` are for it
+    in other languages (`transcode.rejections`). With
     `crashed_unit`, such as "video 3", it is for operators, and certainty counts the attempt. Repeating
     the call, after a lost response, changes nothing. Raises FencedError, AttemptCancelledError or
     NotFoundError.
@@ -58,7 +62,7 @@ def suspect_input(claim: Claim, *, code: str, message: str, crashed_unit: str = 
     is_certain = _is_certain(job, attempt, code, crashed_unit)
     if is_certain and not crashed_unit:
         exit_code = ExitCode.INPUT_REJECTED
-        fail_job(job, attempt, code=code, message=message, exit_code=int(exit_code))
+        fail_job(job, attempt, code=code, message=message, details=details, exit_code=int(exit_code))
         return exit_code
     end_attempt(
         attempt,

@@ -10,10 +10,12 @@ from django.core.mail import EmailMessage, get_connection
 from django.core.mail.utils import DNS_NAME
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import override
 
 from ...conf import bridge_settings
 from ...lifecycle.states import Channel, OutboxKind
 from ...models import Delivery, OutboxEvent, Video
+from ...texts.stored import job_message
 from .due import claimed, record
 
 MAIL_KINDS = (OutboxKind.PLAYABLE.value, OutboxKind.FAILED.value)
@@ -65,10 +67,16 @@ def _mail(event: OutboxEvent) -> EmailMessage | None:
         "payload": event.payload,
         "url": f"{base_url}{reverse('batchreel:video', args=[video.pk])}" if base_url else "",
     }
-    subject = " ".join(render_to_string(f"batchreel/mail/{name}_subject.txt", context).split())
+    # The language of an owner is not known.
+    with override(settings.LANGUAGE_CODE):
+        context["reason"] = job_message(
+            event.payload.get("message", ""), event.payload.get("details"), event.payload.get("reason", "")
+        )
+        subject = " ".join(render_to_string(f"batchreel/mail/{name}_subject.txt", context).split())
+        body = render_to_string(f"batchreel/mail/{name}.txt", context)
     return EmailMessage(
         subject,
-        render_to_string(f"batchreel/mail/{name}.txt", context),
+        body,
         to=[address],
         # If a crash or a lost response repeats the mail, mail systems recognise it by this id.
         headers={"Message-ID": f"<{event.event_id}@{DNS_NAME}>", "Auto-Submitted": "auto-generated"},

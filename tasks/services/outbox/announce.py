@@ -27,13 +27,19 @@ def announce_change(event: AnyEvent, job: Job) -> None:
 
     Called by the transition function alone, after it has changed the row.
     """
+    data: dict[str, Any]
     if event is JobEvent.PUBLISH:
         announce_playable(job, what=PUBLISHED)
         data = {"playlist_key": job.playlist_key, "poster_key": job.poster_key, "duration_s": job.duration_s}
         _append(OutboxKind.PUBLISHED, job.video_id, job=job, data=data)
     elif event in {JobEvent.REJECT, JobEvent.DEAD}:
         older = Video.objects.filter(pk=job.video_id, published_job__isnull=False).exists()
-        data = {"reason": job.reason, "message": job.reason_message, "older_version_is_published": older}
+        data = {
+            "reason": job.reason,
+            "message": job.reason_message,
+            "details": job.reason_details or {},
+            "older_version_is_published": older,
+        }
         _append(OutboxKind.FAILED, job.video_id, job=job, data=data)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext, ngettext
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError, NotFoundError
@@ -47,7 +48,10 @@ class PartsMissingError(ConflictError):
 
     def __init__(self, numbers: list[int]) -> None:
         """Store the numbers of the parts."""
-        super().__init__(f"{len(numbers)} parts of the file have not arrived.")
+        text = ngettext(
+            "{number} part of the file has not arrived.", "{number} parts of the file have not arrived.", len(numbers)
+        )
+        super().__init__(text.format(number=len(numbers)))
         self.numbers = numbers
 
 
@@ -79,7 +83,7 @@ def begin_direct_upload(
         if upload := known.first():
             return upload
         if Video.objects.filter(pk=video_id).exists():
-            message = "Another upload has this id. Begin again with a new one."
+            message = gettext("Another upload has this id. Begin again with a new one.")
             raise IdTakenError(message)
     check_upload(owner, size_bytes=size_bytes, direct=True)
     video = Video(
@@ -127,18 +131,19 @@ def complete_direct_upload(*, bucket: Bucket, video_id: uuid.UUID) -> None:
     """
     video = Video.objects.filter(pk=video_id, deleted_at=None).first()
     if video is None:
-        message = f"no video {video_id}"
+        message = gettext("The video was deleted or does not exist.")
         raise NotFoundError(message)
     upload = DirectUpload.objects.filter(video=video).first()
     if upload is None:
         if video.source_complete:
             return
-        message = "The upload was aborted. Upload the file again."
+        message = gettext("The upload was aborted. Upload the file again.")
         raise UploadLostError(message)
     _assemble(upload, bucket)
     size_bytes = bucket.size_bytes(upload.source_name)
     if size_bytes != upload.size_bytes:
-        message = f"Only {size_bytes or 0} of {upload.size_bytes} bytes were stored. Upload the file again."
+        text = gettext("Only {stored} of {size} bytes were stored. Upload the file again.")
+        message = text.format(stored=size_bytes or 0, size=upload.size_bytes)
         raise UploadLostError(message)
     _mark_complete(upload)
 
@@ -159,13 +164,13 @@ def _mark_complete(upload: DirectUpload) -> None:
     """Make the object the video's source. Saving it requests the job: see tasks/receivers.py."""
     video = lock_video(upload.video_id)
     if video is None:
-        message = "The video was deleted in the meantime."
+        message = gettext("The video was deleted in the meantime.")
         raise NotFoundError(message)
     removed, _ = DirectUpload.objects.filter(video=video, upload_id=upload.upload_id).delete()
     if not removed:
         if video.source_complete and str(video.source) == upload.source_name:
             return  # another call was faster
-        message = "The upload was aborted in the meantime. Upload the file again."
+        message = gettext("The upload was aborted in the meantime. Upload the file again.")
         raise UploadLostError(message)
     replaced = video.source_complete
     video.source = upload.source_name

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from ...lifecycle.errors import NotFoundError
 from ...models import Video, Visibility
@@ -44,7 +45,7 @@ def delete_checked(*, video_id: uuid.UUID, check: Check) -> None:
 def _checked(video_id: uuid.UUID, check: Check) -> Video:
     video = lock_video(video_id)
     if video is None:
-        message = "The video was deleted or does not exist."
+        message = gettext("The video was deleted or does not exist.")
         raise NotFoundError(message)
     check(video)
     return video

@@ -18,6 +18,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError
@@ -70,7 +71,7 @@ def claim_key(*, owner: Any, key: str, request_hash: str) -> KeyClaim:
     if row is None:
         raise _in_progress()  # it expired just now
     if row.request_hash != request_hash:
-        message = "This Idempotency-Key was used for another request. Use a new one for each."
+        message = gettext("This Idempotency-Key was used for another request. Use a new one for each.")
         raise KeyReusedError(message)
     if row.pk == new.pk:
         return KeyClaim(row_id=row.pk, claim_id=row.claim_id, target_id=row.target_id)
@@ -115,11 +116,13 @@ def _stored(status_code: int, text: str) -> StoredResponse:
     try:
         found = json.loads(decrypt(text))
     except UnreadableSecretError as error:
-        message = "The request with this Idempotency-Key has succeeded, but its response can no longer be read."
+        message = gettext(
+            "The request with this Idempotency-Key has succeeded, but its response can no longer be read."
+        )
         raise KeyReusedError(message) from error
     return StoredResponse(status_code=status_code, headers=found["headers"], body=found["body"])
 
 
 def _in_progress() -> KeyInProgressError:
-    message = "A request with this Idempotency-Key is running. Repeat it in a few seconds."
+    message = gettext("A request with this Idempotency-Key is running. Repeat it in a few seconds.")
     return KeyInProgressError(message)

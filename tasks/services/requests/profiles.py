@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
+
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError
 from ...transcode import Profile, ProfileError, site_profiles
@@ -18,7 +20,8 @@ def available_profiles() -> dict[str, Profile]:
     try:
         return site_profiles(bridge_settings().profiles)
     except ProfileError as error:
-        message = f"BATCHREEL['profiles'] cannot be used: {error}. Run `manage.py check`."
+        text = gettext("BATCHREEL['profiles'] cannot be used: {error}. Run `manage.py check`.")
+        message = text.format(error=error)
         raise ProfileUnavailableError(message) from error
 
 
@@ -27,6 +30,7 @@ def chosen_profile(name: str | None = None) -> Profile:
     name = name or bridge_settings().profile
     profiles = available_profiles()
     if name not in profiles:
-        message = f"There is no profile {name!r}. Choose one of: {', '.join(sorted(profiles))}."
+        text = gettext("There is no profile {name}. Choose one of: {names}.")
+        message = text.format(name=repr(name), names=", ".join(sorted(profiles)))
         raise ProfileUnavailableError(message)
     return profiles[name]

@@ -13,11 +13,13 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.db.models.functions import Now
+from django.utils.translation import gettext, ngettext
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobPriority, JobState
 from ...models import Attempt, DirectUpload, Event, Job, Video
+from ...texts.numbers import one_decimal, short_number
 from ..state.in_batch import in_batch
 
 EXEMPT = "batchreel.exceed_quotas"
@@ -71,24 +73,31 @@ def check_upload(owner: Any, *, size_bytes: int, direct: bool) -> None:
             number=Count("pk"), size_bytes=Sum("size_bytes", default=0)
         )
         if 0 < conf.owner_open_uploads <= found["number"]:
-            message = f"You have {found['number']} uploads that are not complete. Continue them with the same files, or delete them."
-            raise QuotaError(Quota.OPEN_UPLOADS, message)
-        if 0 < conf.owner_open_upload_bytes < found["size_bytes"] + size_bytes:
-            message = (
-                f"Your uploads that are not complete have {found['size_bytes'] / _GIB:.1f} GiB. With this file they would"
-                f" have more than {conf.owner_open_upload_bytes / _GIB:g} GiB. Complete or delete one of them."
+            text = ngettext(
+                "You have {number} upload that is not complete. Continue it with the same file, or delete it.",
+                "You have {number} uploads that are not complete. Continue them with the same files, or delete them.",
+                found["number"],
             )
+            raise QuotaError(Quota.OPEN_UPLOADS, text.format(number=found["number"]))
+        if 0 < conf.owner_open_upload_bytes < found["size_bytes"] + size_bytes:
+            text = gettext(
+                "Your uploads that are not complete have {size} GiB. With this file they would have more than {limit} GiB."
+                " Complete or delete one of them."
+            )
+            limit = short_number(conf.owner_open_upload_bytes / _GIB)
+            message = text.format(size=one_decimal(found["size_bytes"] / _GIB), limit=limit)
             raise QuotaError(Quota.OPEN_UPLOAD_BYTES, message)
     if conf.owner_stored_bytes:
         stored_bytes = Video.objects.filter(owner=owner.pk, deleted_at=None).aggregate(
             size_bytes=Sum("source_bytes", default=0)
         )["size_bytes"]
         if stored_bytes + size_bytes > conf.owner_stored_bytes:
-            message = (
-                f"Your files have {stored_bytes / _GIB:.1f} GiB. With this one they would have more than"
-                f" {conf.owner_stored_bytes / _GIB:g} GiB. Delete videos that you do not need."
+            text = gettext(
+                "Your files have {size} GiB. With this one they would have more than {limit} GiB."
+                " Delete videos that you do not need."
             )
-            raise QuotaError(Quota.STORED_BYTES, message)
+            limit = short_number(conf.owner_stored_bytes / _GIB)
+            raise QuotaError(Quota.STORED_BYTES, text.format(size=one_decimal(stored_bytes / _GIB), limit=limit))
     _check_active_jobs(owner)
 
 
@@ -98,8 +107,12 @@ def check_retry(owner: Any) -> None:
         return
     limit = bridge_settings().owner_retries_per_day
     if limit and _retries_today(owner) >= limit:
-        message = f"You have retried {limit} times within 24 hours. Try again tomorrow, or ask an operator for help."
-        raise QuotaError(Quota.RETRIES, message)
+        text = ngettext(
+            "You have retried {limit} time within 24 hours. Try again tomorrow, or ask an operator for help.",
+            "You have retried {limit} times within 24 hours. Try again tomorrow, or ask an operator for help.",
+            limit,
+        )
+        raise QuotaError(Quota.RETRIES, text.format(limit=limit))
     _check_active_jobs(owner)
 
 
@@ -110,8 +123,12 @@ def _check_active_jobs(owner: Any) -> None:
     counted = Q(state__in=ACTIVE_JOB_STATES) | Q(Exists(still_in_batch), state=JobState.CANCELLED)
     active = Job.objects.filter(counted, video__owner=owner.pk, priority=JobPriority.UPLOAD)
     if limit and active.count() >= limit:
-        message = f"{limit} of your videos are being processed. Try again when one of them is ready."
-        raise QuotaError(Quota.ACTIVE_JOBS, message)
+        text = ngettext(
+            "{limit} of your videos is being processed. Try again when it is ready.",
+            "{limit} of your videos are being processed. Try again when one of them is ready.",
+            limit,
+        )
+        raise QuotaError(Quota.ACTIVE_JOBS, text.format(limit=limit))
 
 
 def _retries_today(owner: Any) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.utils.translation import gettext
 
 from ...lifecycle.errors import ConflictError, NotFoundError
 from ...models import DirectUpload, Video
@@ -104,10 +105,10 @@ def _open_upload(video: Video, *, size_bytes: int | None) -> DirectUpload | None
         return None
     if video.source_complete and upload.size_bytes == size_bytes:
         return upload
-    message = "Another upload for this video is open. Complete it, or abort it first."
+    message = gettext("Another upload for this video is open. Complete it, or abort it first.")
     raise UploadOpenError(message)
 
 
 def _not_found() -> NotFoundError:
-    message = "The video was deleted or does not exist."
+    message = gettext("The video was deleted or does not exist.")
     return NotFoundError(message)

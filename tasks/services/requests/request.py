@@ -15,6 +15,7 @@ from typing import Any
 from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from ...lifecycle.errors import ConflictError, NotFoundError
 from ...lifecycle.reasons import Reason
@@ -85,10 +86,10 @@ def request_again(*, video_id: uuid.UUID, profile: str | None = None) -> Request
     """
     video = lock_video(video_id)
     if video is None:
-        message = "The video was deleted or does not exist."
+        message = gettext("The video was deleted or does not exist.")
         raise NotFoundError(message)
     if not video.source or not video.source_complete:
-        message = "The upload is not complete. Upload the file again."
+        message = gettext("The upload is not complete. Upload the file again.")
         raise ConflictError(message)
     result = insert_job(video, automatic=False, priority=JobPriority.UPLOAD, profile=profile)
     if not result.created:
@@ -144,10 +145,10 @@ def revive(*, job_id: uuid.UUID) -> None:
     lock_video_of(job_id)
     job = lock_job(job_id)
     if job.state != JobState.DEAD:
-        message = f"Only a DEAD job can be revived; this one is {job.state}."
+        message = gettext("Only a DEAD job can be revived; this one is {state}.").format(state=job.state)
         raise ConflictError(message)
     if Job.objects.filter(video_id=job.video_id, created_at__gt=job.created_at).exists():
-        message = "This video has a newer job. Retry that one instead."
+        message = gettext("This video has a newer job. Retry that one instead.")
         raise ConflictError(message)
     transition(
         job,
@@ -175,7 +176,7 @@ def retry_video(*, video_id: uuid.UUID, owner: Any = None) -> RequestResult:
     lock_owner(owner)
     video = lock_video(video_id)
     if video is None:
-        message = "The video was deleted or does not exist."
+        message = gettext("The video was deleted or does not exist.")
         raise NotFoundError(message)
     offer = can_retry(video)
     if not offer.possible:
@@ -228,7 +229,7 @@ def insert_job(video: Video, *, automatic: bool, priority: JobPriority, profile:
     if not Job.objects.filter(pk=job.pk).exists():
         standing = Job.objects.filter(video=video).order_by("-created_at").first()
         if standing is None:
-            message = "Another request for this video is in progress. Try again."
+            message = gettext("Another request for this video is in progress. Try again.")
             raise ConflictError(message)
         return RequestResult(job_id=standing.pk, created=False)
     _record_request(video)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import ngettext
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError, NotFoundError
@@ -41,7 +42,12 @@ def create_share_link(*, video_id: uuid.UUID, days: int) -> ShareLink:
     links.filter(expires_at__lte=Now()).delete()
     limit = bridge_settings().share_links_per_video
     if links.count() >= limit:
-        message = f"A video can have {limit} share links. Revoke one first."
+        text = ngettext(
+            "A video can have {limit} share link. Revoke it first.",
+            "A video can have {limit} share links. Revoke one first.",
+            limit,
+        )
+        message = text.format(limit=limit)
         raise TooManyShareLinksError(message)
     link = ShareLink.objects.create(video_id=video_id, expires_at=Now() + timedelta(days=days))
     link.refresh_from_db()
@@ -55,7 +61,7 @@ def revoke_share_links(*, video_id: uuid.UUID, link_id: uuid.UUID | None = None)
     links = ShareLink.objects.filter(video_id=video_id)
     removed, _ = (links.filter(pk=link_id) if link_id else links).delete()
     if removed:
-        append_event("share.revoke", video_id=video_id, text=f"{removed} links" if removed > 1 else "")
+        append_event("share.revoke", video_id=video_id, text=f"links: {removed}" if removed > 1 else "")
     return removed
 
 

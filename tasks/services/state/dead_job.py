@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...conf import bridge_settings
 from ...lifecycle.dead_message import cause_of, dead_message
 from ...lifecycle.reasons import Reason
 from ...models import Job
+from ...texts.stored import DEAD
 from .attempt_end import suspect_units
 from .rounds import ended_rounds
 
@@ -17,6 +18,8 @@ class DeadJob(NamedTuple):
 
     message: str
     """For the owner: `reason_message` of the job."""
+    details: dict[str, Any]
+    """What the message needs in other languages (`texts.stored`)."""
     event_text: str
     """For operators: the message, the units that all attempts had in progress, and the text of the last attempt."""
     cause: str
@@ -34,7 +37,8 @@ def explain_dead(job: Job, reason: Reason) -> DeadJob:
     suspects = suspect_units(job) if reason is Reason.ATTEMPTS_EXHAUSTED else []
     parts = [message]
     if suspects:
-        parts.append(f"Each of them ended with {' and '.join(suspects)} in progress.")
+        parts.append(f"Units in progress at the end of each of them: {', '.join(suspects)}.")
     if ends:
         parts.append(f"Last attempt: {ends[-1].reason_message}")
-    return DeadJob(message, event_text=" ".join(parts), cause=str(causes[-1]) if causes else "")
+    details = {"text": DEAD, "reason": str(reason), "causes": causes}
+    return DeadJob(message, details, event_text=" ".join(parts), cause=str(causes[-1]) if causes else "")

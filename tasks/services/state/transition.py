@@ -9,6 +9,7 @@ write with an older one changes nothing.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection, models
@@ -23,14 +24,21 @@ Row = Job | Attempt | Unit
 
 
 def transition(
-    row: Row, event: AnyEvent, *, reason: Reason | str | None = None, text: str = "", **columns: Any
+    row: Row,
+    event: AnyEvent,
+    *,
+    reason: Reason | str | None = None,
+    text: str = "",
+    details: Mapping[str, Any] | None = None,
+    **columns: Any,
 ) -> None:
     """Apply `event` to `row`: write the new state along with `columns`, and append the event.
 
     The caller is in a transaction and holds the job's row lock. `columns` may contain expressions
     such as `Now()`; the instance reloads those when they are first accessed. `reason` and `text` go
     into the event and, if a reason is given, into the row's own columns, which a Unit does not
-    have. A reason that is not a Reason is an error code of the media engine, or empty to clear the
+    have. `details` are what `texts` needs to show the text in another language: they go into the event, and into a
+    job. A reason that is not a Reason is an error code of the media engine, or empty to clear the
     row's previous one.
 
     Raises IllegalTransitionError if the event is not possible in the row's state, and FencedError
@@ -46,6 +54,8 @@ def transition(
         raise IllegalTransitionError(message)
     if reason is not None and not isinstance(row, Unit):
         columns = {"reason": str(reason), "reason_message": text or _message(reason), **columns}
+        if isinstance(row, Job):
+            columns["reason_details"] = details and dict(details)
     _compare_and_set(row, state=target, **columns)
     append_event(
         event,
@@ -55,6 +65,7 @@ def transition(
         to_state=target,
         reason=reason,
         text=text or _describe(row),
+        details=details,
     )
     if isinstance(row, Job):
         announce_change(event, row)
@@ -85,6 +96,7 @@ def append_event(
     to_state: str = "",
     reason: Reason | str | None = None,
     text: str = "",
+    details: Mapping[str, Any] | None = None,
 ) -> None:
     """Append an event. Pass `video_id` only for an event of the video as a whole: a job has its own."""
     Event.objects.create(
@@ -96,6 +108,7 @@ def append_event(
         to_state=to_state,
         reason=str(reason or ""),
         text=text,
+        details=details and dict(details),
     )
 
 

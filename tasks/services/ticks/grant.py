@@ -246,7 +246,7 @@ def create_attempt(job: Job, *, number: int, memory: int, helps: int | None = No
 def _mark_dead(job: Job, reason: Reason) -> None:
     why = explain_dead(job, reason)
     columns = {"reason_message": why.message, "next_attempt_at": None, "finished_at": Now()}
-    transition(job, JobEvent.DEAD, reason=reason, text=why.event_text, **columns)
+    transition(job, JobEvent.DEAD, reason=reason, text=why.event_text, details=why.details, **columns)
     extra = {"job": job.pk, "video": job.video_id, "reason": str(reason), "cause": why.cause}
     transaction.on_commit(lambda: logger.error("JOB_DEAD", extra=extra))
 

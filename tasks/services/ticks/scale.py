@@ -221,7 +221,7 @@ def _grant(job: Job, help_: _Help, number: int) -> list[Attempt]:
     granted = []
     for _ in range(number):
         fence = job.fence + 1
-        transition(job, JobEvent.HELP, text=f"attempt {fence} helps {lead.number}", fence=fence)
+        transition(job, JobEvent.HELP, text=f"helps attempt {lead.number}", fence=fence)
         # The lead's memory: a round that runs out of it raises it once, for the next round.
         granted.append(create_attempt(job, number=fence, helps=lead.number, memory=lead.memory_mib))
     return granted

@@ -3,6 +3,7 @@
 "use strict";
 
 (() => {
+  const { gettext } = window.django;
   // A position that was set to the start of a chapter may be read back slightly before it.
   const TOLERANCE_S = 0.01;
   const video = document.getElementById("player");
@@ -29,7 +30,7 @@
 
   // Not `default`: Chromium would show the titles as captions, and switch on the captions that hls.js adds later.
   function addTrack() {
-    const track = Object.assign(document.createElement("track"), { kind: "chapters", label: "Chapters", src: section.dataset.track });
+    const track = Object.assign(document.createElement("track"), { kind: "chapters", label: gettext("Chapters"), src: section.dataset.track });
     video.append(track);
     track.track.mode = "hidden";
   }

@@ -3,14 +3,15 @@
 "use strict";
 
 (() => {
+  const { gettext, interpolate } = window.django;
   const MEDIA_TYPE = "application/vnd.apple.mpegurl";
   const MAX_RECOVERIES = 3;
   const MIN_RENEWAL_INTERVAL_MS = 60000;
   const FIRST_PAUSE_MS = 1000;
   const MAX_PAUSE_MS = 10000;
   const GIVE_UP_AFTER_MS = 30 * 60 * 1000;
-  const FAILED = "The video could not be loaded. Reload the page to try again.";
-  const INTERRUPTED = "The server cannot be reached. Playback will continue here as soon as it can.";
+  const FAILED = gettext("The video could not be loaded. Reload the page to try again.");
+  const INTERRUPTED = gettext("The server cannot be reached. Playback will continue here as soon as it can.");
   const video = document.getElementById("player");
   if (!video) return;
   // Its playlist is read again and again, until it is whole or its job has ended.
@@ -53,13 +54,13 @@
 
   // What was loaded can still be watched.
   function onStopped(stop) {
-    document.addEventListener("batchreel:stopped", ({ detail }) => stop(`${detail} What follows cannot be watched.`));
+    document.addEventListener("batchreel:stopped", ({ detail }) => stop(`${detail} ${gettext("What follows cannot be watched.")}`));
   }
 
   function messageOf(error) {
     try {
       const { code, errors } = JSON.parse(error.networkDetails.responseText);
-      return code === "NOT_FOUND" ? "The video is no longer available. If you have been signed out, sign in again." : errors.join(" ");
+      return code === "NOT_FOUND" ? gettext("The video is no longer available. If you have been signed out, sign in again.") : errors.join(" ");
     } catch {
       return FAILED;
     }
@@ -78,6 +79,7 @@
     let positionS = 0;
     let isPaused = true;
     const outage = outageHandler(() => {
+  const { gettext, interpolate } = window.django;
       video.load();
       video.addEventListener("loadedmetadata", () => { video.currentTime = positionS; }, { once: true });
       if (!isPaused) video.play().catch(() => {});
@@ -111,7 +113,7 @@
 
   function showRungMenu(hls) {
     const entries = hls.levels.map((level, index) => ({ index, side: Math.min(level.width, level.height) }));
-    const options = [{ index: -1, label: "Automatic" }];
+    const options = [{ index: -1, label: gettext("Automatic") }];
     for (const { index, side } of entries.sort((a, b) => b.side - a.side)) options.push({ index, label: `${side}p` });
     rungSelect.replaceChildren(...options.map(({ index, label }) => new Option(label, index)));
     rungSelect.addEventListener("change", () => {
@@ -136,7 +138,9 @@
     hls.on(Hls.Events.FRAG_LOADED, outage.over);
     hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => {
       const now = hls.levels[level];
-      rungSelect.options[0].textContent = hls.autoLevelEnabled ? `Automatic (${Math.min(now.width, now.height)}p)` : "Automatic";
+      rungSelect.options[0].textContent = hls.autoLevelEnabled
+        ? interpolate(gettext("Automatic (%(side)sp)"), { side: Math.min(now.width, now.height) }, true)
+        : gettext("Automatic");
     });
     hls.on(Hls.Events.ERROR, (_, error) => {
       console.warn(`hls.js: ${error.details}${error.fatal ? ", fatal" : ""}`);
@@ -181,8 +185,8 @@
   } else if (video.canPlayType(MEDIA_TYPE)) {
     fetchCookies().then(playNatively);
   } else if (!window.Hls) {
-    showError("The player is not installed on this server (hls.js is missing), and this browser cannot play the video without it.");
+    showError(gettext("The player is not installed on this server (hls.js is missing), and this browser cannot play the video without it."));
   } else {
-    showError("This browser cannot play the video. A current version of Firefox, Chrome, Edge or Safari can.");
+    showError(gettext("This browser cannot play the video. A current version of Firefox, Chrome, Edge or Safari can."));
   }
 })();

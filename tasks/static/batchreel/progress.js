@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  const { gettext, ngettext, interpolate } = window.django;
   const INTERVAL_MS = 2000;
   const MAX_INTERVAL_MS = 30000;
   const container = document.querySelector("[data-progress-url]");
@@ -21,16 +22,25 @@
 
   function remainingOf(video) {
     const minutes = Math.max(1, Math.round(video.remaining_s / 60));
-    if (isGrowing(video.watchable)) return `whole in about ${minutes} min`;
-    return video.remaining_s < 90 ? "about a minute left" : `about ${minutes} minutes left`;
+    if (isGrowing(video.watchable)) return interpolate(gettext("whole in about %(minutes)s min"), { minutes }, true);
+    if (video.remaining_s < 90) return gettext("about a minute left");
+    return interpolate(ngettext("about %(minutes)s minute left", "about %(minutes)s minutes left", minutes), { minutes }, true);
+  }
+
+  function units(done, total) {
+    return interpolate(ngettext("%(done)s of %(total)s unit", "%(done)s of %(total)s units", total), { done, total }, true);
+  }
+
+  function machines(number) {
+    return interpolate(ngettext("%(number)s machine running", "%(number)s machines running", number), { number }, true);
   }
 
   function detailsOf(video) {
     const parts = [video.stage];
-    if (video.units_total) parts.push(`${video.units_done} of ${video.units_total} units`);
-    if (video.attempt > 1) parts.push(`attempt ${video.attempt}`);
-    if (isGrowing(video.watchable)) parts.push(`playable up to ${clock(video.playable_s)}`);
-    if (video.containers > 1) parts.push(`${video.containers} machines running`);
+    if (video.units_total) parts.push(units(video.units_done, video.units_total));
+    if (video.attempt > 1) parts.push(interpolate(gettext("attempt %(number)s"), { number: video.attempt }, true));
+    if (isGrowing(video.watchable)) parts.push(interpolate(gettext("playable up to %(time)s"), { time: clock(video.playable_s) }, true));
+    if (video.containers > 1) parts.push(machines(video.containers));
     if (video.remaining_s !== null) parts.push(remainingOf(video));
     return parts.filter(Boolean).join(" · ");
   }
@@ -64,12 +74,12 @@
       // The player, the retry button or the history has changed: only a new page from the server shows that.
       if (!isWatching()) return location.reload();
       if (grew) stopPlayer(video.message);
-      video.message += " Reload the page to see what has changed.";
+      video.message += ` ${gettext("Reload the page to see what has changed.")}`;
     }
     block.dataset.status = video.status;
     block.toggleAttribute("data-active", video.active);
     const badge = part("status");
-    write(badge, video.status[0] + video.status.slice(1).toLowerCase());
+    write(badge, video.status_label);
     badge.className = `badge ${video.status.toLowerCase()}`;
     write(part("message"), video.message);
     part("bar").hidden = !video.active;
@@ -93,7 +103,7 @@
           if (video !== null) {
             show(block, video);
           } else if (isGrowing(block.dataset.watchable) && isWatching()) {
-            return stopPlayer("The video was deleted.");
+            return stopPlayer(gettext("The video was deleted."));
           } else {
             return location.reload();
           }

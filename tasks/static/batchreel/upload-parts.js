@@ -2,6 +2,8 @@
 // connection, or after the browser was closed, once the same file is chosen again. Only a few parts are in flight at a time, and
 // none is held in memory.
 
+const { gettext, interpolate } = globalThis.django;
+
 const PARALLEL_PARTS = 3;
 const URLS_PER_REQUEST = 20;
 const FIRST_PAUSE_MS = 1000;
@@ -36,7 +38,9 @@ async function send(method, url, { csrf, body, signal }) {
   // 429 of the site itself, with its reason, is a quota; without one it is a proxy's limit.
   const isProxyLimit = TRANSIENT_STATUSES.has(response.status) && !data?.errors;
   if (response.status >= 500 || response.ok || isConflict || isProxyLimit) throw new TypeError(`status ${response.status}`);
-  throw new UploadError(data?.errors || [`The server responded with status ${response.status}. Try again.`], response.status);
+  throw new UploadError(data?.errors || [
+    interpolate(gettext("The server responded with status %(status)s. Try again."), { status: response.status }, true),
+  ], response.status);
 }
 
 /** PUT one part. Resolves to the HTTP status, or 0 if the connection is lost. */
@@ -93,9 +97,9 @@ class PartsUpload {
         if (!(error instanceof TypeError)) throw error;
         if (this.doneBytes !== doneBytes) [waitedMs, doneBytes] = [0, this.doneBytes];
         if (waitedMs > GIVE_UP_AFTER_MS) {
-          throw new UploadError(["The connection was lost for too long. Choose the same file again to continue where the upload stopped."]);
+          throw new UploadError([gettext("The connection was lost for too long. Choose the same file again to continue where the upload stopped.")]);
         }
-        this.onError("The connection was lost. The upload will continue automatically.");
+        this.onError(gettext("The connection was lost. The upload will continue automatically."));
         const sinceMs = Date.now();
         await pause(pauseMs, this.signal);
         // Not longer than the pause: a computer that sleeps has not lost its connection.
@@ -156,7 +160,8 @@ class PartsUpload {
       this.urls.delete(number);
       const isStall = status === STALL_STATUS && (this.stalls += 1) < MAX_STALLS;
       if (isFresh && REJECTED_STATUSES.has(status) && !isStall) {
-        throw new UploadError([`The storage rejected the file (status ${status}). Please contact the people who run this site.`]);
+        const text = gettext("The storage rejected the file (status %(status)s). Please contact the people who run this site.");
+        throw new UploadError([interpolate(text, { status }, true)]);
       }
       throw new TypeError(`part ${number}: status ${status}`);
     });

@@ -2,6 +2,8 @@
 // also works without this script.
 import { UploadError, uploadInParts } from "./upload-parts.js";
 
+const { gettext, interpolate } = globalThis.django;
+const { lang } = document.documentElement;
 const form = document.getElementById("upload");
 const errors = document.getElementById("upload-errors");
 const bar = document.getElementById("upload-bar");
@@ -12,9 +14,13 @@ const cancel = document.getElementById("upload-cancel");
 const submit = form.querySelector("[type=submit]");
 let abort = null;
 
+function decimal(number, digits) {
+  return number.toLocaleString(lang || "en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
 function size(bytes) {
   const mebibytes = bytes / 1048576;
-  return mebibytes < 1024 ? `${mebibytes.toFixed(mebibytes < 100 ? 1 : 0)} MiB` : `${(mebibytes / 1024).toFixed(2)} GiB`;
+  return mebibytes < 1024 ? `${decimal(mebibytes, mebibytes < 100 ? 1 : 0)} MiB` : `${decimal(mebibytes / 1024, 2)} GiB`;
 }
 
 function showErrors(messages) {
@@ -26,7 +32,9 @@ function showProgress(loaded, total) {
   const percentDone = Math.floor((100 * loaded) / total);
   meter.value = percentDone;
   percent.textContent = `${percentDone} %`;
-  statusLine.textContent = percentDone === 100 ? "The server is storing the file." : `${size(loaded)} of ${size(total)}`;
+  statusLine.textContent = percentDone === 100
+    ? gettext("The server is storing the file.")
+    : interpolate(gettext("%(loaded)s of %(total)s"), { loaded: size(loaded), total: size(total) }, true);
 }
 
 function warnBeforeLeaving(event) {
@@ -55,10 +63,10 @@ function uploadAsForm(signal) {
       }
       if (request.status === 201 && data) resolve(data.url);
       else if (data && data.errors) reject(new UploadError(data.errors));
-      else if (request.status === 413) reject(new UploadError(["The file is too large for this server."]));
-      else reject(new UploadError([`The server could not accept the file (status ${request.status}). Try again.`]));
+      else if (request.status === 413) reject(new UploadError([gettext("The file is too large for this server.")]));
+      else reject(new UploadError([interpolate(gettext("The server could not accept the file (status %(status)s). Try again."), { status: request.status }, true)]));
     });
-    request.addEventListener("error", () => reject(new UploadError(["The connection was lost. Try again."])));
+    request.addEventListener("error", () => reject(new UploadError([gettext("The connection was lost. Try again.")])));
     request.addEventListener("abort", () => reject(signal.reason));
     signal.addEventListener("abort", () => request.abort());
     request.send(new FormData(form));
@@ -95,9 +103,9 @@ form.addEventListener("submit", async (event) => {
     location.assign(url);
   } catch (error) {
     setBusy(false);
-    if (abort.signal.aborted) showErrors(["The upload was cancelled."]);
+    if (abort.signal.aborted) showErrors([gettext("The upload was cancelled.")]);
     else if (error instanceof UploadError) showErrors(error.messages);
-    else showErrors([`The upload failed: ${error.message}. Try again.`]);
+    else showErrors([interpolate(gettext("The upload failed: %(error)s. Try again."), { error: error.message }, true)]);
   }
 });
 

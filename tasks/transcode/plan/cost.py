@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import InputRejectedError
+from ..rejections import FEWER_FRAMES, MORE_KEY_FRAMES, rejection
 from .fit import largest_px
 
 if TYPE_CHECKING:
@@ -56,10 +57,6 @@ _AUDIO_S_PER_S = 0.02
 """Per second of each audio track: AAC encodes at 50 times real time or faster (measured)."""
 
 
-_FEWER_FRAMES = "a smaller frame size or fewer frames per second"
-_MORE_KEY_FRAMES = "a key frame every few seconds, since most of the time is needed to get to the places between them"
-
-
 def video_cost_s(source: SourceInfo, rungs: Sequence[Rung], preset: str, *, frames: int, gop_frames: int) -> float:
     """Return the estimated CPU seconds for `frames` frames of the grid in all rungs, each encoded once.
 
@@ -98,9 +95,6 @@ def check_cost(plan: Plan, *, limit_cpu_h: float) -> None:
     """Raise InputRejectedError if encoding the plan would take more CPU hours than the limit."""
     cost_h = encode_cost_s(plan) / 3600
     if cost_h > limit_cpu_h:
-        way_out = _MORE_KEY_FRAMES if _skipped_s(plan) / 3600 > cost_h / 2 else _FEWER_FRAMES
-        raise InputRejectedError(
-            code="TOO_MUCH_WORK",
-            message=f"Processing this video would take about {cost_h:.0f} hours of computing; the limit is {limit_cpu_h:.0f}."
-            f" Please cut it into shorter parts, or export it with {way_out}.",
-        )
+        way_out = MORE_KEY_FRAMES if _skipped_s(plan) / 3600 > cost_h / 2 else FEWER_FRAMES
+        hours, limit_hours = round(cost_h), round(limit_cpu_h)
+        raise InputRejectedError(**rejection("TOO_MUCH_WORK", hours=hours, limit_hours=limit_hours, way_out=way_out))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from ..errors import InputRejectedError
+from ..rejections import rejection
 from ..sandbox.limits import MAX_DURATION_S, MAX_GAP_S, MAX_SOURCE_PX, MIN_SOURCE_SIDE_PX
-from .packets import CHECK_AND_EXPORT
 from .streams import codec_name, is_cover
 
 if TYPE_CHECKING:
@@ -30,23 +30,12 @@ def check_playable(container: Any, audio: AudioTracks) -> None:
     """
     video = next((stream for stream in container.streams.video if not is_cover(stream)), None)
     if video is not None:
-        raise InputRejectedError(
-            code="UNKNOWN_CODEC",
-            message=f"The video is in a format that we cannot read{_named(container, video)}. "
-            "Please export it again as an MP4 file with H.264, and upload that.",
-        )
+        raise InputRejectedError(**rejection("UNKNOWN_CODEC.video", codec=_named(container, video)))
     if not audio.streams and container.streams.audio:
-        raise InputRejectedError(
-            code="UNKNOWN_CODEC",
-            message="There is no video, and the audio is in a format that we cannot read"
-            f"{_named(container, container.streams.audio[0])}. "
-            "Please export it again as an MP4 file with AAC audio, and upload that.",
-        )
+        codec = _named(container, container.streams.audio[0])
+        raise InputRejectedError(**rejection("UNKNOWN_CODEC.audio", codec=codec))
     if not audio.streams:
-        raise InputRejectedError(
-            code="NOTHING_TO_PLAY",
-            message="The file contains neither video nor audio. Please upload the video itself.",
-        )
+        raise InputRejectedError(**rejection("NOTHING_TO_PLAY"))
 
 
 def _named(container: Any, stream: Any) -> str:
@@ -60,11 +49,7 @@ def check_unencrypted(packet: Any) -> None:
     Without the key it decodes to noise or to nothing.
     """
     if packet.has_sidedata("encryption_info"):
-        raise InputRejectedError(
-            code="ENCRYPTED",
-            message="The video is encrypted, as rented and purchased films are. "
-            "Please upload a copy without copy protection.",
-        )
+        raise InputRejectedError(**rejection("ENCRYPTED"))
 
 
 def check_times(times: Sequence[int], end: int, time_base: Fraction, audio: AudioTracks) -> None:
@@ -82,11 +67,7 @@ def check_times(times: Sequence[int], end: int, time_base: Fraction, audio: Audi
     ]
     gap_s = max((later - earlier for earlier, later in pauses if not audio.covers(earlier, later)), default=0)
     if gap_s:
-        raise InputRejectedError(
-            code="BROKEN_TIMES",
-            message="The video's timestamps are damaged: "
-            f"two consecutive frames are {float(gap_s) / 3600:.1f} hours apart. {CHECK_AND_EXPORT}",
-        )
+        raise InputRejectedError(**rejection("BROKEN_TIMES.gap", hours=_hours(gap_s)))
     check_span(span_s)
 
 
@@ -99,21 +80,18 @@ def check_start(first_s: Fraction, container_start_s: Fraction) -> None:
     """
     offset_s = abs(first_s - container_start_s)
     if offset_s > MAX_GAP_S:
-        raise InputRejectedError(
-            code="BROKEN_TIMES",
-            message="The video's timestamps are damaged: "
-            f"it begins {float(offset_s) / 3600:.1f} hours away from the start of the file. {CHECK_AND_EXPORT}",
-        )
+        raise InputRejectedError(**rejection("BROKEN_TIMES.start", hours=_hours(offset_s)))
 
 
 def check_span(span_s: Fraction) -> None:
     """Raise InputRejectedError if the duration exceeds MAX_DURATION_S."""
     if span_s > MAX_DURATION_S:
-        raise InputRejectedError(
-            code="TOO_LONG",
-            message=f"The recording is {float(span_s) / 3600:.1f} hours long; "
-            f"the limit is {MAX_DURATION_S // 3600} hours. Please split it into parts and upload them one by one.",
-        )
+        limit_hours = MAX_DURATION_S // 3600
+        raise InputRejectedError(**rejection("TOO_LONG", hours=_hours(span_s), limit_hours=limit_hours))
+
+
+def _hours(time_s: Fraction | int) -> float:
+    return round(float(time_s) / 3600, 1)
 
 
 def check_size(shape: Shape) -> None:
@@ -122,17 +100,9 @@ def check_size(shape: Shape) -> None:
     A single one may have a damaged header; it is left out.
     """
     if shape.area_px > MAX_SOURCE_PX:
-        raise InputRejectedError(
-            code="TOO_LARGE",
-            message=f"The video's frames of {shape.width_px} x {shape.height_px} pixels are too large. "
-            "Please export the video again in 4K or smaller, and upload that.",
-        )
+        raise InputRejectedError(**rejection("TOO_LARGE", size=f"{shape.width_px} x {shape.height_px}"))
     if min(shape.width_px, shape.height_px) < MIN_SOURCE_SIDE_PX:
-        raise InputRejectedError(
-            code="TOO_SMALL",
-            message=f"The video's frames of {shape.width_px} x {shape.height_px} pixels are too small to watch. "
-            "Please check that it is the right file, or export it again in a larger size.",
-        )
+        raise InputRejectedError(**rejection("TOO_SMALL", size=f"{shape.width_px} x {shape.height_px}"))
 
 
 def declared_s_of(container: Any) -> float:

@@ -18,6 +18,7 @@ import av.stream
 
 from ..arrival import ArrivalClient
 from ..errors import InputRejectedError
+from ..rejections import rejection
 from ..source import SourceInfo
 from ..source_warnings import with_spans
 from ..splicing import SPLICED_DEMUXERS, ClockSurvey, Splicer
@@ -26,7 +27,7 @@ from .captions import CaptionPackets
 from .chapters import read_chapters
 from .checks import check_playable, check_unencrypted
 from .description import describe_audio, describe_video
-from .packets import CHECK_AND_EXPORT, VideoPackets
+from .packets import VideoPackets
 from .positions import UnreadParts
 from .sample_index import has_sample_index
 from .source_file import SourceFile
@@ -103,10 +104,7 @@ def _probe(
     try:
         container = _open(file, demuxer, options)
     except (av.error.FFmpegError, ValueError) as error:
-        raise InputRejectedError(
-            code="DAMAGED",
-            message=f"The file is incomplete or damaged: its header or index cannot be read. {CHECK_AND_EXPORT}",
-        ) from error
+        raise InputRejectedError(**rejection("DAMAGED.header")) from error
     with container:
         video = choose_video(container)
         tracks = AudioTracks(container, video)
@@ -181,7 +179,7 @@ def _read(
 
 
 def main() -> None:
-    """Write `{"source": ...}`, `{"rejected": {"code", "message"}}` or `{"unreadable": TEXT}` to standard output."""
+    """Write `{"source": ...}`, `{"rejected": ARGUMENTS}` or `{"unreadable": TEXT}` to standard output."""
     av.logging.set_level(av.logging.PANIC)
     result: dict[str, Any]
     arrival = ArrivalClient(*map(int, sys.argv[3:])) if sys.argv[3:] else None
@@ -189,7 +187,7 @@ def main() -> None:
         try:
             result = {"source": probe(file, sys.argv[2]).to_json()}
         except InputRejectedError as error:
-            result = {"rejected": {"code": error.code, "message": error.message}}
+            result = {"rejected": {"code": error.code, "message": error.message, "details": error.details}}
         if file.error is not None:
             result = {"unreadable": file.error.strerror or str(file.error)}
     json.dump(result, sys.stdout, separators=(",", ":"))

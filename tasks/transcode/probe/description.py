@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from ..errors import InputRejectedError
+from ..rejections import rejection
 from ..source import SourceInfo
 from .checks import check_size, check_span, check_start, check_times, declared_s_of, falls_short
-from .packets import CHECK_AND_EXPORT, VideoPackets
+from .packets import VideoPackets
 from .sizes.choice import describe_frames
 from .sizes.looks import look_of, sample_aspect
 from .streams import declared_crop, has_captions_inside, is_upright, turn_of
@@ -53,20 +54,13 @@ def describe_video(
     """Describe a video, and the audio that it has. Raises InputRejectedError."""
     first, first_pts, stream = video.first, video.first_pts, video.stream
     if first is None:
-        raise InputRejectedError(
-            code="DAMAGED",
-            message=f"The file is damaged: not a single frame of the video can be decoded. {CHECK_AND_EXPORT}",
-        )
+        raise InputRejectedError(**rejection("DAMAGED.frames"))
     time_base = Fraction(stream.time_base)
     # Several frames may have the same time, and the first that decodes may follow some that do not.
     times = sorted({time for time in video.times if time >= first_pts} | {first_pts})
     end = video.end(times)
     if video.early > max(_FEW_EARLY_FRAMES, len(video.times) // 2):
-        raise InputRejectedError(
-            code="BROKEN_TIMES",
-            message="The video's timestamps are damaged: most frames are timed before the first one. "
-            f"{CHECK_AND_EXPORT}",
-        )
+        raise InputRejectedError(**rejection("BROKEN_TIMES.early"))
     check_times(times, end, time_base, tracks)
     if container.start_time is not None:
         check_start(first_pts * time_base, Fraction(container.start_time, av.time_base))
@@ -147,10 +141,7 @@ def describe_audio(container: Any, tracks: AudioTracks, warnings: list[str], dem
     """Describe an audio-only recording; its clock is that of the default track."""
     audio = tracks.sources(warnings)
     if not audio or any(track.end_s <= track.start_s for track in audio):
-        raise InputRejectedError(
-            code="DAMAGED",
-            message=f"The file is damaged: it contains only audio, and none of it can be decoded. {CHECK_AND_EXPORT}",
-        )
+        raise InputRejectedError(**rejection("DAMAGED.audio"))
     begin_s, end_s = min(track.start_s for track in audio), max(track.end_s for track in audio)
     check_span(end_s - begin_s)
     declared_s = declared_s_of(container)

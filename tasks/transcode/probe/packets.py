@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import av.error
 
 from ..errors import InputRejectedError
+from ..rejections import rejection
 from ..sandbox.limits import MAX_FRAMES
 from ..source import KeyFrame
 from .positions import Positions
@@ -19,10 +20,6 @@ from .sizes.looks import Looks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-CHECK_AND_EXPORT = "Please check that it plays on your computer, export it again as an MP4 file, and upload that."
-"""Advice for the owner of a damaged file."""
-
 
 _CAPTIONED = frozenset({"h264", "hevc", "mpeg2video"})
 _CAPTIONS, _CAPTIONS_WITHIN_BYTES = b"GA94", 512
@@ -99,11 +96,7 @@ class VideoPackets:
             current = (pts, max(0, duration_of(packet)))
             self.last = current if self.last is None else max(self.last, current)
         if len(self.times) > MAX_FRAMES:
-            raise InputRejectedError(
-                code="TOO_MANY_PICTURES",
-                message=f"The video has more than {MAX_FRAMES:,} frames. "
-                "Please export it again as an MP4 file with at most 60 frames per second, and upload that.",
-            )
+            raise InputRejectedError(**rejection("TOO_MANY_PICTURES", limit=MAX_FRAMES))
         self.looks.take(packet, pts)
 
     def assign_missing_times(self) -> None:

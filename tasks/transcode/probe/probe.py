@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..arrival import ArrivalServer
 from ..errors import EncodeError, InputRejectedError, InputSuspectError
+from ..rejections import rejection
 from ..sandbox.ffmpeg import check_packages, engine_id
 from ..sandbox.limits import PROBE_OUTPUT_BYTES, probe_limits
 from ..sandbox.process import CRASHES, ChildResult, run_child
@@ -69,7 +70,7 @@ def probe_source(
         output.extend(block)
         if len(output) > PROBE_OUTPUT_BYTES:
             # The number of packets follows from the file's bytes, on any machine.
-            raise InputRejectedError(code="TOO_DEMANDING", message=_TOO_DEMANDING)
+            raise InputRejectedError(**rejection("TOO_DEMANDING"))
 
     try:
         with ExitStack() as cleanup:
@@ -86,7 +87,7 @@ def probe_source(
                 arrivals=arrivals,
             )
     except EncodeError as error:
-        raise InputSuspectError(code="TOO_DEMANDING", message=_TOO_DEMANDING) from error
+        raise InputSuspectError(**rejection("TOO_DEMANDING")) from error
     if end.returncode != 0:
         raise _failure(end)
     result = json.loads(output)
@@ -100,20 +101,10 @@ def probe_source(
     return SourceInfo.from_json(result["source"] | {"engine": engine_id()})
 
 
-_TOO_DEMANDING = (
-    "Reading this file takes more time or memory than a video of its size should. It is probably damaged: "
-    "please export it again as an MP4 file, and upload that."
-)
-
-
 def _failure(end: ChildResult) -> Exception:
     if end.returncode in CRASHES:
-        return InputSuspectError(
-            code="UNREADABLE",
-            message="The file is damaged in a way that crashes the program reading it. "
-            "Please export the video again as an MP4 file, and upload that.",
-        )
+        return InputSuspectError(**rejection("UNREADABLE"))
     if end.returncode == -signal.SIGXCPU or "MemoryError" in end.stderr or "Cannot allocate memory" in end.stderr:
-        return InputSuspectError(code="TOO_DEMANDING", message=_TOO_DEMANDING)
+        return InputSuspectError(**rejection("TOO_DEMANDING"))
     last_line = end.stderr.splitlines()[-1][:300] if end.stderr else "no error output"
     return EncodeError(code="PROBE_FAILED", message=f"The probe ended with exit code {end.returncode} ({last_line}).")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import InputRejectedError
+from ..rejections import KINDS, rejection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,20 +51,20 @@ _VIDEO_MAGIC = (
 )
 
 _OTHER_MAGIC = (
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"\x89PNG", "a PNG image"),
-    (b"GIF8", "a GIF image"),
-    (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive or an Office document"),
-    (b"\xd0\xcf\x11\xe0", "an Office document"),
-    (b"ID3", "an MP3 audio file"),
-    (b"fLaC", "a FLAC audio file"),
-    (b"#EXTM3U", "a playlist that only refers to a video"),
-    (b"ffconcat", "a script that only refers to a video"),
-    (b"\x00\x00\x01\xb3", "a raw MPEG video stream, without audio or timestamps"),
-    (b"<", "a web page or another text file"),
-    (b"Rar!", "a RAR archive"),
-    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG", "png"),
+    (b"GIF8", "gif"),
+    (b"%PDF", "pdf"),
+    (b"PK\x03\x04", "zip"),
+    (b"\xd0\xcf\x11\xe0", "office"),
+    (b"ID3", "mp3"),
+    (b"fLaC", "flac"),
+    (b"#EXTM3U", "playlist"),
+    (b"ffconcat", "script"),
+    (b"\x00\x00\x01\xb3", "mpeg"),
+    (b"<", "text"),
+    (b"Rar!", "rar"),
+    (b"7z\xbc\xaf", "7z"),
 )
 
 
@@ -75,14 +76,10 @@ def sniff_demuxer(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
-        raise InputRejectedError(code="EMPTY_FILE", message="The file is empty. Please upload the video again.")
+        raise InputRejectedError(**rejection("EMPTY_FILE"))
     demuxer = _demuxer_of(head)
     if demuxer is None:
-        raise InputRejectedError(
-            code="NOT_A_VIDEO",
-            message=f"This file is not a video that we can read: it looks like {_guess(head)}. "
-            "Please upload the video itself, preferably as an MP4 file.",
-        )
+        raise InputRejectedError(**rejection("NOT_A_VIDEO", kind=KINDS[_other_kind(head)]))
     return demuxer
 
 
@@ -128,11 +125,7 @@ def _is_start_code(head: bytes, start: int) -> bool:
     return head.startswith(b"\0\0\1", start) and head[start + 3 : start + 4] >= b"\xb9"
 
 
-def _guess(head: bytes) -> str:
-    return _other_kind(head) or "a file of another kind, or one that was damaged during the upload"
-
-
-def _other_kind(head: bytes) -> str | None:
+def _other_kind(head: bytes) -> str:
     if head[:4] == b"RIFF":
-        return "a WAV audio file" if head[8:12] == b"WAVE" else "a RIFF file of another kind than AVI"
-    return next((name for magic, name in _OTHER_MAGIC if head.startswith(magic)), None)
+        return "wav" if head[8:12] == b"WAVE" else "riff"
+    return next((kind for magic, kind in _OTHER_MAGIC if head.startswith(magic)), "")

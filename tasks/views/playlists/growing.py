@@ -17,12 +17,14 @@ from typing import NamedTuple
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext
 
 from ...conf import bridge_settings
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobState
 from ...models import Job
 from ...selectors.growing import ListedUnits, growing, listed_units, was_planned_again
 from ...selectors.media_urls import media_url
+from ...selectors.videos import reason_text
 from ...storage.aliases import published_bucket, published_storage
 from ...storage.keys import GROWING_PREFIX, PUBLISHED_PREFIX
 from ...transcode.package.hls import GROWING_TYPE, WHOLE_TYPE
@@ -77,8 +79,8 @@ def growing_playlist(request: HttpRequest, key: str, place: Place, *, content_ty
     if job.state == JobState.SUCCEEDED:
         packed = _published(_published_key(job, place.name), key)
     elif job.state not in ACTIVE_JOB_STATES:
-        message = "Processing has ended before the video was complete."
-        return json_error(410, "PROCESSING_ENDED", f"{message} {job.reason_message}".rstrip())
+        message = gettext("Processing has ended before the video was complete.")
+        return json_error(410, "PROCESSING_ENDED", f"{message} {reason_text(job)}".rstrip())
     else:
         listed = listed_units(job.pk)
         if listed is None or listed.plan_fence != place.plan_fence:
@@ -86,7 +88,9 @@ def growing_playlist(request: HttpRequest, key: str, place: Place, *, content_ty
         try:
             packed = _kept.get((listed, key, signing_window(key)), lambda: _rendered(listed, key, place.name))
         except _NothingYetError:
-            return json_error(404, "NOTHING_YET", "Nothing of the video can be watched yet. Reload the page later.")
+            return json_error(
+                404, "NOTHING_YET", gettext("Nothing of the video can be watched yet. Reload the page later.")
+            )
     return _response(request, packed, content_type)
 
 
@@ -95,7 +99,7 @@ class _NothingYetError(Exception):
 
 
 def _planned_again() -> HttpResponseBase:
-    return json_error(410, "PLANNED_AGAIN", "Processing has started over. Reload the page.")
+    return json_error(410, "PLANNED_AGAIN", gettext("Processing has started over. Reload the page."))
 
 
 def _response(request: HttpRequest, packed: bytes, content_type: str) -> HttpResponse:

@@ -117,7 +117,7 @@ class Scene:
     def url(self, name: str) -> str:
         """Return the URL of that name, of rows that are there."""
         (pattern,) = [each for each in urls.operations if each.name == name]
-        endpoint, _ = add_endpoint({"url": "https://hooks.example.org/", "kinds": ["video.published"]})
+        endpoint = add_endpoint({"url": "https://hooks.example.org/", "kinds": ["video.published"]})
         event = OutboxEvent.objects.first()
         assert event is not None
         delivery = Delivery.objects.create(

@@ -203,7 +203,7 @@ def test_tag_shows_the_player_with_its_files_when_the_person_may_watch(rf: Reque
     for file in ("batchreel/player.css", "batchreel/hls.js/hls.min.js", "batchreel/player.js", "batchreel/chapters.js"):
         assert file in shown
     assert "nonce" not in shown
-    assert tag(rf, video, csp_nonce="abc").count('nonce="abc"') == 4
+    assert tag(rf, video, csp_nonce="abc").count('nonce="abc"') == 5
 
 
 def test_tag_shows_a_note_when_the_person_may_not_watch(rf: RequestFactory, video: Video) -> None:

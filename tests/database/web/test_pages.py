@@ -259,6 +259,7 @@ def test_progress_is_returned_for_each_video_when_a_script_requests_it(staff: Cl
     assert videos[str(ready.pk)].pop("cost")["containers_not_included"] == 1
     assert videos[str(ready.pk)] | {"watchable": "", "playlist": ""} == {
         "status": "READY",
+        "status_label": "Ready",
         "message": "The video is ready to watch.",
         "percent": 100,
         "stage": "Done",

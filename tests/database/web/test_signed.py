@@ -170,7 +170,7 @@ def test_playlist_is_signed_once_when_many_viewers_request_it(
     plain = {staff.get(url).content for _ in range(3)}
     packed = staff.get(url, headers={"Accept-Encoding": "gzip"})
     assert {gzip.decompress(packed.content)} == plain
-    assert (packed["Vary"], len(signed_texts)) == ("Accept-Encoding, Cookie", 1)
+    assert (packed["Vary"], len(signed_texts)) == ("Accept-Encoding, Accept-Language, Cookie", 1)
 
 
 def test_playlist_is_signed_again_when_half_of_the_lifetime_has_passed(

@@ -86,6 +86,7 @@ EXPECTED: dict[str, tuple[str, dict[str, Any]]] = {
     "share-embed": ("get", dict.fromkeys(PEOPLE, 302) | {"expired": 404, "revoked": 404}),
     "embed": ("get", watched(200)),
     "oembed": ("get", watched(200)),
+    "script-texts": ("get", dict.fromkeys(PEOPLE, 200)),
     "media": ("head", watched(200)),
     "metrics": ("get", dict.fromkeys(PEOPLE, 404)),
 }
@@ -156,7 +157,7 @@ def test_every_person_gets_what_they_may_when_they_open_a_url(name: str, scene: 
     assert found == expected
 
 
-NOT_OF_A_VIDEO = {"list", "upload", "begin-direct-upload", "share", "share-embed", "metrics"}
+NOT_OF_A_VIDEO = {"list", "upload", "begin-direct-upload", "share", "share-embed", "script-texts", "metrics"}
 
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if name not in NOT_OF_A_VIDEO])
