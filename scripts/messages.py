@@ -150,7 +150,8 @@ def _same(mo: Path, catalog: Catalog) -> bool:
 
 
 def _pairs(catalog: Catalog) -> dict[tuple[str | None, tuple[str, ...]], tuple[str, ...]]:
-    return {(each.context, _forms(each.id)): _forms(each.string) for each in catalog if each.id}
+    translated = (each for each in catalog if each.id and all(_forms(each.string)))
+    return {(each.context, _forms(each.id)): _forms(each.string) for each in translated}
 
 
 def _forms(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:

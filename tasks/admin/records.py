@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Event, Tick
-from ..selectors.timeline import EVENT_LABELS
-from .widgets import ReadOnlyAdmin
+from ..selectors.timeline import EVENT_LABELS, text_of
+from .widgets import EMPTY_VALUE, ReadOnlyAdmin
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -33,9 +33,16 @@ class KindFilter(admin.SimpleListFilter):
 class EventAdmin(ReadOnlyAdmin):
     """The append-only history."""
 
-    list_display = ("created_at", "kind", "job_id", "attempt_number", "from_state", "to_state", "reason", "text")
+    list_display = ("created_at", "kind", "job_id", "attempt_number", "from_state", "to_state", "reason", "shown_text")
+    exclude = ("text",)
+    readonly_fields = ("shown_text",)
     list_filter = (KindFilter,)
     search_fields = ("job_id", "video_id", "reason", "text")
+
+    @admin.display(description=_("text"))
+    def shown_text(self, event: Event) -> str:
+        """Return the text."""
+        return text_of(event) or EMPTY_VALUE
 
 
 @admin.register(Tick)

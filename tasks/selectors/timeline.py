@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from ..lifecycle.reasons import Reason
 from ..lifecycle.states import AttemptEvent, JobEvent, JobState, UnitEvent
 from ..models import Event, Job, Visibility
-from ..texts.stored import event_text, from_details, translated
+from ..texts.stored import after_message, event_text, from_details, translated
 
 TIMELINE_LIMIT = 200
 """Maximum number of entries. A job that failed 20 times has about 150 events, not counting those of its units."""
@@ -168,17 +168,16 @@ def _details(event: Event) -> str:
     change = f"{event.from_state or gettext('none')} → {event.to_state}" if event.from_state != event.to_state else ""
     reason = Reason.__members__.get(event.reason)
     message = translated(reason.message) if reason else event.reason
-    return "; ".join(part for part in (change, message.rstrip("."), _text(event, reason)) if part)
+    return "; ".join(part for part in (change, message.rstrip("."), text_of(event)) if part)
 
 
-def _text(event: Event, reason: Reason | None) -> str:
+def text_of(event: Event) -> str:
     """Return the text of an event, without what its entry shows anyway: the message of the reason, or the attempt."""
+    reason = Reason.__members__.get(event.reason)
     if event.kind == "video.visibility":
         return " → ".join(str(_VISIBILITIES.get(each, each)) for each in event.text.split(" → "))
     text = "" if event.text == f"attempt {event.attempt_number}" else event.text
     text = text.removeprefix(reason.message if reason else event.reason).strip()
     if event.details and (made := from_details(event.details)):
-        # What follows the message is for operators.
-        more = event_text(text.removeprefix(from_details(event.details, translate=str)).strip())
-        return f"{made} {more}".rstrip()
+        return f"{made} {after_message(text, event.details)}".rstrip()
     return event_text(text)

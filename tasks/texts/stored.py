@@ -7,7 +7,7 @@ before a code existed, and texts of AWS, of ffmpeg or of errors, are shown as th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.formats import number_format
@@ -15,7 +15,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from ..lifecycle.dead_message import Cause, dead_message
 from ..lifecycle.reasons import Reason
-from ..transcode import REJECTIONS, SOURCE_WARNINGS
+from ..transcode import REJECTIONS, SOURCE_WARNINGS, rejection
 
 DEAD = "DEAD"
 """`text` of the details of a DEAD job: with `reason`, and `causes` as pairs for `dead_message`."""
@@ -68,7 +68,7 @@ def translated(text: str) -> str:
 def job_message(message: str, details: Mapping[str, Any] | None, code: str) -> str:
     """Return `reason_message` of a job in the reader's language, from its `reason_details` or its reason.
 
-    Texts that are more than a code's message stay in English.
+    What follows a reason's own message, such as the words of AWS, is shown as it is.
     """
     if details and (made := from_details(details)):
         return made
@@ -78,19 +78,29 @@ def job_message(message: str, details: Mapping[str, Any] | None, code: str) -> s
     return translated(message)
 
 
-def from_details(details: Mapping[str, Any], *, translate: Callable[[str], str] = translated) -> str:
+def from_details(details: Mapping[str, Any]) -> str:
     """Return the text of the details of a job or an event; empty if this version of the app has none."""
     key = details.get("text")
     if key == DEAD:
-        reason = Reason.__members__.get(details["reason"], Reason.ATTEMPTS_EXHAUSTED)
-        return dead_message(reason, [Cause(*each) for each in details["causes"]], translate=translate)
+        return dead_message(*_why_dead(details), translate=translated)
     if key not in REJECTIONS:
         return ""
-    shown = {name: _shown(value, translate) for name, value in details.items()}
+    shown = {name: _shown(value) for name, value in details.items()}
     try:
-        return translate(REJECTIONS[key]).format(**shown)
+        return translated(REJECTIONS[key]).format(**shown)
     except (KeyError, IndexError):  # another version of the engine has written other parameters
         return ""
+
+
+def after_message(text: str, details: Mapping[str, Any]) -> str:
+    """Return what an event's text has after the message of its details: facts for operators."""
+    if details["text"] == DEAD:
+        english = dead_message(*_why_dead(details))
+    else:
+        english = rejection(details["text"], **{name: value for name, value in details.items() if name != "text"})[
+            "message"
+        ]
+    return event_text(text.partition(english)[2].strip())
 
 
 def warning_message(warning: Mapping[str, str]) -> str:
@@ -106,11 +116,19 @@ def event_text(text: str) -> str:
     """Return a text of an event, without the message of its reason, in the reader's language."""
     if text in PHRASES:
         return translated(text)
-    return _LABEL.sub(lambda found: translated(found[0]), text)
+    text = _LABEL.sub(lambda found: translated(found[0]), text)
+    for reason in Reason:
+        text = text.replace(reason.message, translated(reason.message))
+    return text
 
 
-def _shown(value: Any, translate: Callable[[str], str]) -> str:
-    return translate(value) if isinstance(value, str) else number_format(value, force_grouping=True)
+def _why_dead(details: Mapping[str, Any]) -> tuple[Reason, list[Cause]]:
+    reason = Reason.__members__.get(details["reason"], Reason.ATTEMPTS_EXHAUSTED)
+    return reason, [Cause(*each) for each in details["causes"]]
+
+
+def _shown(value: Any) -> str:
+    return translated(value) if isinstance(value, str) else number_format(value, force_grouping=True)
 
 
 def _detail(detail: str) -> str:
