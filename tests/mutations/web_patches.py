@@ -348,4 +348,22 @@ WEB_PATCHES: tuple[Patch, ...] = (
         new="video__owner=owner.pk)",
         tests=(f"{_WEB}/test_quotas.py::test_upload_is_accepted_when_only_an_imports_jobs_are_active",),
     ),
+    Patch(
+        name="a rejected file forgets what its message is made of",
+        promise=18,
+        file="tasks/services/container_api/finish.py",
+        old="reason=code, text=message, details=details, finished_at=Now())",
+        new="reason=code, text=message, finished_at=Now())",
+        tests=(
+            f"{_WEB}/test_languages.py::test_rejected_upload_shows_its_reason_in_korean_when_the_browser_is_korean",
+        ),
+    ),
+    Patch(
+        name="parameters of a message stay in English",
+        promise=18,
+        file="tasks/texts/stored.py",
+        old="    return translated(value) if isinstance(value, str) else number_format(value, force_grouping=True)\n",
+        new="    return str(value)\n",
+        tests=(f"{_WEB}/test_languages.py::test_phrases_and_numbers_are_translated_when_they_are_parameters",),
+    ),
 )

@@ -242,8 +242,9 @@ def test_errors_of_an_upload_have_no_english_left_when_it_is_refused(
 def test_rejected_upload_shows_its_reason_in_korean_when_the_browser_is_korean(reader: Client) -> None:
     video = _failed()
     page = get(reader, f"/videos/{video.pk}/", "ko")
-    assert "녹화 길이가 13.2시간이며 한도는 12시간입니다. 여러 부분으로 나누어 하나씩 업로드하세요." in page
-    assert "실패" in page
+    korean = "녹화 길이가 13.2시간이며 한도는 12시간입니다. 여러 부분으로 나누어 하나씩 업로드하세요."
+    assert f'<span data-part="message" role="status">{korean}</span>' in page
+    assert '<span class="badge failed" data-part="status">실패</span>' in page
     english = "The recording is 13.2 hours long; the limit is 12 hours. Please split it into parts and upload them one by one."
     assert Job.objects.get().reason_message == english
     assert english in get(reader, f"/videos/{video.pk}/", "en")
