@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
 
@@ -34,6 +35,7 @@ _KEYWORDS = {
     "pgettext": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
 }
+_NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _PERCENT = re.compile(r"%\(\w+\)s|%s|%d")
 _HEADER = "# Texts of Batchreel. Written by scripts/messages; translate the msgstr lines (docs/how-to/translate.md).\n#"
 
@@ -110,7 +112,8 @@ def written(catalog: Catalog) -> bytes:
 
 
 def compiled(catalog: Catalog) -> bytes:
-    """Return the translations as Django loads them."""
+    """Return the translations as Django loads them: the same bytes whenever that is."""
+    catalog.creation_date = catalog.revision_date = _NO_DATE
     out = io.BytesIO()
     write_mo(out, catalog)
     return out.getvalue()

@@ -24,8 +24,8 @@ from ..selectors.costs import costs_of, describe
 from ..selectors.progress import JobProgress, job_progress
 from ..selectors.timeline import job_timeline
 from ..selectors.videos import reason_text
-from ..texts.stored import job_message
-from ..transcode import ProfileError, profile_from_json, summary
+from ..texts.stored import job_message, translated
+from ..transcode import SUMMARY, ProfileError, profile_from_json, summary
 from .actions import cancel, for_each, retry, revive_job, to_front, transcode_again
 from .attempts import cost_label, heartbeat_label, with_heartbeat_age
 from .page_actions import PageActions
@@ -189,7 +189,7 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
     def profile_summary(self, job: Job) -> str:
         """Return the profile's name, and what it was when the job was requested."""
         try:
-            return f"{job.profile}: {summary(profile_from_json(job.profile_fields))}"
+            return f"{job.profile}: {summary(profile_from_json(job.profile_fields), translated(SUMMARY))}"
         except ProfileError:
             return job.profile
 

@@ -10,7 +10,7 @@ from django.utils.translation import override
 
 from ..lifecycle import dead_message, retry_offer
 from ..lifecycle.reasons import Reason
-from ..transcode import FEWER_FRAMES, KINDS, MORE_KEY_FRAMES, REJECTIONS, SOURCE_WARNINGS
+from ..transcode import FEWER_FRAMES, KINDS, MORE_KEY_FRAMES, REJECTIONS, SOURCE_WARNINGS, SUMMARY
 from .columns import column_texts
 
 
@@ -19,6 +19,7 @@ def texts_by_module() -> Iterator[tuple[str, str]]:
     sources = {
         "transcode/rejections.py": [*REJECTIONS.values(), *KINDS.values(), FEWER_FRAMES, MORE_KEY_FRAMES],
         "transcode/source_warnings.py": SOURCE_WARNINGS.values(),
+        "transcode/plan/profile.py": [SUMMARY],
         "lifecycle/reasons.py": [reason.message for reason in Reason],
         "lifecycle/dead_message.py": dead_message.texts(),
         "lifecycle/retry_offer.py": retry_offer.texts(),

@@ -32,7 +32,7 @@ from .plan.cost import check_cost, encode_cost_s
 from .plan.ladder import Rung
 from .plan.plan import PLAN_VERSION, AudioPlan, AudioTrack, AudioUnit, Plan, VideoUnit
 from .plan.planning import make_plan
-from .plan.profile import PROFILES, PURPOSES, Profile, ProfileRung, summary
+from .plan.profile import PROFILES, PURPOSES, SUMMARY, Profile, ProfileRung, summary
 from .plan.profile_fields import (
     FaultKind,
     ProfileError,
@@ -66,6 +66,7 @@ __all__ = [
     "READS_UNWATCHED",
     "REJECTIONS",
     "SOURCE_WARNINGS",
+    "SUMMARY",
     "AudioPlan",
     "AudioSource",
     "AudioTrack",

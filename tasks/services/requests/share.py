@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import ConflictError, NotFoundError
@@ -68,6 +68,6 @@ def revoke_share_links(*, video_id: uuid.UUID, link_id: uuid.UUID | None = None)
 def _locked(video_id: uuid.UUID) -> Video:
     video = lock_video(video_id)
     if video is None:
-        message = f"no video {video_id}"
+        message = gettext("The video was deleted or does not exist.")
         raise NotFoundError(message)
     return video

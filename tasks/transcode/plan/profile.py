@@ -79,15 +79,19 @@ class Profile:
         return round(self.segment_s / self.gop_s)
 
 
-def summary(profile: Profile) -> str:
-    """Return a line with the ladder, the preset and the audio."""
+SUMMARY = (
+    "shorter side up to {sides} px, x264 preset {preset}, crf {factors}, at most {rates} kb/s, AAC at {audio} kb/s"
+)
+"""The text of `summary`."""
+
+
+def summary(profile: Profile, text: str = SUMMARY) -> str:
+    """Return a line with the ladder, the preset and the audio. `text` may be SUMMARY in another language."""
     sides = "/".join(str(rung.short_side_px) for rung in profile.rungs)
     rates = "/".join(f"{rung.maxrate_bps / 1000:g}" for rung in profile.rungs)
     factors = "/".join(str(rung.crf) for rung in profile.rungs)
-    return (
-        f"shorter side up to {sides} px, x264 preset {profile.preset}, crf {factors}, at most {rates} kb/s,"
-        f" AAC at {profile.audio_bps / 1000:g} kb/s"
-    )
+    audio = f"{profile.audio_bps / 1000:g}"
+    return text.format(sides=sides, preset=profile.preset, factors=factors, rates=rates, audio=audio)
 
 
 LOOK_AHEAD_FRAMES = {
