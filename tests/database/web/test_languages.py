@@ -17,9 +17,10 @@ from django.utils.translation import override
 
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent, JobState
-from tasks.models import Event, Job, Video, Visibility
+from tasks.models import Event, Job, OutboxEvent, Unit, Video, Visibility
 from tasks.selectors.videos import video_overview, warning_messages
 from tasks.services.container_api.finish import fail_attempt, reject_input
+from tasks.services.delivery.to_owners import _mail
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.share import create_share_link, set_visibility
 from tasks.services.state.attempt_end import end_attempt
@@ -28,12 +29,19 @@ from tasks.services.ticks.submit import submit_due
 from tasks.texts.stored import warning_message
 from tasks.transcode import describe_warning
 from tasks.transcode.rejections import KINDS, rejection
-from tests.factories import age, claimed, newest_attempt, planned, published, submitted_attempt, uploaded_video
+from tests.factories import (
+    age,
+    claimed,
+    lecturer,
+    newest_attempt,
+    planned,
+    published,
+    submitted_attempt,
+    uploaded_video,
+)
 
 if TYPE_CHECKING:
     from pytest_django import DjangoAssertNumQueries, Settings
-
-    from tests.factories import ScriptedBatch
 
 pytestmark = pytest.mark.django_db
 
@@ -130,6 +138,12 @@ def _processing() -> Video:
     return video
 
 
+def _playable() -> Video:
+    video = uploaded_video(title=TITLE)
+    planned(claimed(submitted_attempt(video)), plays_directly=True)
+    return video
+
+
 def _interrupted() -> Video:
     video = uploaded_video(title=TITLE)
     attempt = submitted_attempt(video)
@@ -162,15 +176,9 @@ def _dead(count: int = 5) -> Video:
         claim = claimed(submitted_attempt(video))
         fail_attempt(claim, reason=Reason.STALLED, text="", exit_code=1)
         age(Job, "next_attempt_at", seconds=100_000)
-    submit_due(batch=_batch())
+    submit_due(batch=ScriptedBatch())
     assert Job.objects.get(video=video).state == JobState.DEAD
     return video
-
-
-def _batch() -> ScriptedBatch:
-    from tests.factories import ScriptedBatch  # noqa: PLC0415 - a name for annotations above
-
-    return ScriptedBatch()
 
 
 def _cancelled() -> Video:
@@ -183,6 +191,7 @@ STATUSES: dict[str, Callable[[], Video]] = {
     "UPLOADING": _uploading,
     "WAITING": _waiting,
     "PROCESSING": _processing,
+    "playable": _playable,
     "RETRY_WAIT": _interrupted,
     "READY": _ready,
     "FAILED": _failed,
@@ -237,6 +246,20 @@ def test_errors_of_an_upload_have_no_english_left_when_it_is_refused(
     answer = reader.post("/upload/", form, headers={**headers, "Accept": "application/json"}).json()
     assert answer["code"] == "INVALID"
     assert english_words(" ".join(answer["errors"])) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_refusals_have_no_english_left_when_a_person_may_not_watch_or_sends_too_much(
+    language: str, client: Client, settings: Settings
+) -> None:
+    refused = get(client, f"/embed/{uploaded_video().pk}/", language)
+    assert english_words(re.sub(r"https?://\S+", "", texts_of(refused))) == []
+    settings.BATCHREEL = {**settings.BATCHREEL, "body_limit_bytes": 1000}
+    client.force_login(lecturer("김선생"))
+    headers = {"Accept-Language": language}
+    too_large = client.post("/login/", {"username": "x" * 2000}, headers=headers)
+    assert too_large.status_code == 413
+    assert english_words(texts_of(too_large.content.decode())) == []
 
 
 def test_rejected_upload_shows_its_reason_in_korean_when_the_browser_is_korean(reader: Client) -> None:
@@ -312,8 +335,6 @@ def test_plural_follows_the_number_when_there_is_one_and_when_there_are_more(
     video = uploaded_video()
     claim = claimed(submitted_attempt(video))
     planned(claim)
-    from tasks.models import Unit  # noqa: PLC0415 - only here
-
     media = list(Unit.objects.filter(kind__in=["video", "audio"]).order_by("pk"))
     for unit in media[number:]:
         unit.delete()
@@ -392,9 +413,6 @@ def _own_texts(text: str) -> str:
 
 
 def test_mail_is_in_the_sites_language_when_no_other_is_known(settings: Settings) -> None:
-    from tasks.models import OutboxEvent  # noqa: PLC0415 - only here
-    from tasks.services.delivery.to_owners import _mail  # noqa: PLC0415 - the mail itself, without its delivery
-
     owner = User.objects.create_user("owner", email="owner@example.com")
     video = uploaded_video(title=TITLE)
     Video.objects.update(owner=owner)
