@@ -30,6 +30,7 @@ from tasks.texts.stored import warning_message
 from tasks.transcode import describe_warning
 from tasks.transcode.rejections import KINDS, rejection
 from tests.factories import (
+    ScriptedBatch,
     age,
     claimed,
     lecturer,
