@@ -13,25 +13,28 @@ import sys
 import tarfile
 import uuid
 import zipfile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 import pytest
+from playwright.sync_api import sync_playwright
+from standardwebhooks.webhooks import Webhook
 
-from tasks.batch.definition import PARAMETERS
 from tasks.lifecycle.exit_codes import ExitCode
-from tests.integration.celery_nodes import QUEUES, NodeProcess
+from tests.browser.conftest import FLAGS
+from tests.contract.jobs import Jobs
 from tests.integration.fast_settings import FAST_SETTINGS
 from tests.integration.installed_wheel import ROOT, Installation, build_wheel
+from tests.integration.school_site import School, SchoolWorker, run_containers_from, web_server
 from tests.polling import wait_for
+from tests.webhook_receivers import allowing_loopback, answers, receiving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mypy_boto3_batch import BatchClient
-
-    from tests.contract.jobs import Jobs
+    from mypy_boto3_logs import CloudWatchLogsClient
 
 SCHOOL = ROOT / "docs" / "examples" / "school"
 PLAYER = {
@@ -63,24 +66,6 @@ def worker(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installatio
     return Installation(wheel, tmp_path_factory.mktemp("worker"), extras=["worker"], others=HOSTS_OWN)
 
 
-class School(NamedTuple):
-    """The example site in a folder of its own, with its own database."""
-
-    folder: Path
-    core: Installation
-    environment: dict[str, str]
-
-    def manage(self, *arguments: str, **environment: str) -> str:
-        """Run manage.py, which must succeed, and return what it prints."""
-        ran = self.core.run("manage.py", *arguments, cwd=self.folder, environment={**self.environment, **environment})
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        return ran.stdout
-
-    def python(self, code: str) -> Any:
-        """Run code in the site, and return what it prints, as JSON."""
-        return json.loads(self.manage("shell", "--no-imports", "--command", code).strip().splitlines()[-1])
-
-
 @pytest.fixture(scope="session")
 def school(core: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
     """Yield the example with a migrated database next to that of the test run."""
@@ -99,7 +84,7 @@ def school(core: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "PATH": os.defpath,
         "DATABASE_URL": _other_database(url),
         "SECRET_KEY": os.environ["SECRET_KEY"],
-        "ALLOWED_HOSTS": "testserver",
+        "ALLOWED_HOSTS": "testserver,127.0.0.1",
         "VIDEO_BATCH_JOB_QUEUE": "school",
         "VIDEO_BATCH_JOB_DEFINITION": "school",
         "BATCHREEL": json.dumps(FAST_SETTINGS),
@@ -295,132 +280,150 @@ def test_api_answers_in_a_site_when_only_its_extra_is_installed(
     ]
 
 
-class SchoolWorker(NodeProcess):
-    """The school's Celery worker for Batchreel, run by the installation's Python in the site's folder."""
-
-    def __init__(self, school: School, environment: Mapping[str, str], log_path: Path) -> None:
-        self._school = school
-        options = [
-            "worker",
-            "-Q",
-            QUEUES,
-            "--concurrency",
-            "1",
-            "--loglevel",
-            "INFO",
-            "--without-mingle",
-            "--without-gossip",
-        ]
-        super().__init__(
-            name="school", arguments=options, environment=environment, log_path=log_path, ready_line=" ready."
-        )
-
-    def _command_for(self, arguments: list[str]) -> list[str]:
-        python = str(self._school.core.python)
-        return [
-            "env",
-            "-C",
-            str(self._school.folder),
-            python,
-            "-m",
-            "celery",
-            "-A",
-            "project",
-            *arguments,
-        ]
-
-
-UPLOAD = """
+SETUP = """
 import json
-from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
-from courses.models import Course, Lesson
+from batchreel.services.delivery.endpoints import add_endpoint, signing_secrets
+from courses.models import Course, Enrolment
 from people.models import User
 
-teacher = User.objects.create_user("teacher")
-course = Course.objects.create(title="Algebra", teacher=teacher)
+people = {{name: User.objects.create_user(name, password="password") for name in ("teacher", "enrolled", "other")}}
+course = Course.objects.create(title="Algebra", teacher=people["teacher"])
+Enrolment.objects.create(course=course, student=people["enrolled"])
+endpoint = add_endpoint({{"url": {url!r}, "kinds": ["video.published"]}})
+print(json.dumps([str(course.pk), signing_secrets(endpoint)[0]]))
+"""
+UPLOAD = """
+import json
+from django.test import Client
+from courses.models import Lesson
+from people.models import User
+
 client = Client()
-client.force_login(teacher)
+client.force_login(User.objects.get(username="teacher"))
 with open({clip!r}, "rb") as file:
-    response = client.post(f"/courses/{{course.pk}}/lessons/", {{"title": "Lecture 1", "file": file}})
+    response = client.post("/courses/{course}/lessons/", {{"title": "Lecture 1", "file": file}})
 lesson = Lesson.objects.get()
 job = lesson.video.jobs.get()
-print(json.dumps([response.status_code, str(course.pk), str(teacher.pk), str(job.pk), job.state]))
+print(json.dumps([response.status_code, lesson.pk, str(lesson.video_id), str(job.pk), job.state]))
 """
 WATCH = """
 import json
 from django.test import Client
-from batchreel.models import Job
 from courses.models import Lesson
 from people.models import User
 
 lesson = Lesson.objects.get()
-client = Client()
-client.force_login(User.objects.get())
-page = client.get(f"/videos/videos/{lesson.video_id}/")
-course = client.get(f"/courses/{lesson.course_id}/")
-playlist = client.get("/videos/media/" + lesson.video.published_job.playlist_key)
-text = b"".join(playlist).decode()
-print(json.dumps([page.status_code, b"hls.min" in page.content, "Lecture 1" in course.content.decode(), playlist.status_code, text]))
+found = {{}}
+for name in ("teacher", "enrolled", "other"):
+    client = Client()
+    client.force_login(User.objects.get(username=name))
+    paths = [
+        f"/lessons/{{lesson.pk}}/", f"/videos/videos/{{lesson.video_id}}/",
+        "/videos/media/" + lesson.video.published_job.playlist_key,
+    ]
+    found[name] = [client.get(path).status_code for path in paths]
+print(json.dumps(found))
 """
 
 
-@pytest.fixture
-def site(school: School, dedicated_queue: Jobs, tmp_path: Path) -> School:
-    """Return the school with a queue, a definition, folders and a Redis database that only this test uses."""
+class Lesson(NamedTuple):
+    """A lesson whose video was uploaded, transcoded and published by the installed package."""
+
+    site: School
+    pk: int
+    video_id: str
+    job: tuple[str, str]
+    """State and reason of its job."""
+    requests: list[tuple[dict[str, str], bytes]]
+    """What the endpoint of the site's webhooks has received."""
+    secret: str
+    log: str
+
+
+@pytest.fixture(scope="module")
+def lesson(  # noqa: PLR0917 - pytest passes fixtures by name
+    school: School,
+    worker: Installation,
+    batch_client: BatchClient,
+    logs_client: CloudWatchLogsClient,
+    short_clip: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lesson]:
+    """Upload a lecture to the site, which has a queue, a definition, folders and a Redis database of its own for it."""
+    folder = tmp_path_factory.mktemp("lesson")
+    jobs = Jobs(batch_client, logs_client)
     own = {
-        "VIDEO_BATCH_JOB_QUEUE": dedicated_queue.queue,
+        "VIDEO_BATCH_JOB_QUEUE": jobs.queue,
         "VIDEO_BATCH_JOB_DEFINITION": f"school-{uuid.uuid4().hex[:8]}",
-        "MEDIA_ROOT": str(tmp_path / "media"),
-        "STATIC_ROOT": str(tmp_path / "static"),
+        "MEDIA_ROOT": str(folder / "media"),
+        "STATIC_ROOT": str(folder / "static"),
         "REDIS_URL": f"{school.environment['REDIS_URL'].rpartition('/')[0]}/7",
+        "BATCHREEL": json.dumps(FAST_SETTINGS | allowing_loopback(webhook_timeout_s=3)),
     }
-    return school._replace(environment=school.environment | own)
-
-
-def test_uploaded_lesson_can_be_watched_when_the_site_runs_the_installed_package(
-    site: School, worker: Installation, short_clip: Path, batch_client: BatchClient, tmp_path: Path
-) -> None:
+    site = school._replace(environment=school.environment | own)
     site.manage("collectstatic", "--noinput", "--verbosity", "0")
+    assert "no issues" in site.manage("check", "--fail-level", "WARNING")
     site.manage("register_job_definition")
     run_containers_from(worker, site, batch_client)
-    node = SchoolWorker(site, site.environment, tmp_path / "worker.log")
-    try:
-        node.ready()
-        status, _course, _teacher, job, state = site.python(UPLOAD.format(clip=str(short_clip)))
-        assert (status, state) == (302, "QUEUED")
-        with psycopg.connect(site.environment["DATABASE_URL"], autocommit=True) as database:
-            query = "SELECT state, reason FROM batchreel_job WHERE id = %s AND state IN ('SUCCEEDED', 'FAILED', 'DEAD')"
-            row = wait_for(
-                lambda: database.execute(query, [job]).fetchone(),
-                limit_s=120,
-                what=f"the end of the job\n{node.logs()}",
-            )
-        assert row == ("SUCCEEDED", ""), node.logs()
-    finally:
-        node.teardown()
-    page, has_player, is_in_course, playlist, text = site.python(WATCH)
-    assert (page, has_player, is_in_course, playlist) == (200, True, True, 200)
-    assert text.startswith("#EXTM3U")
+    with receiving(answers("204 No Content")) as receiver:
+        course, secret = site.python(SETUP.format(url=receiver.url))
+        node = SchoolWorker(site, site.environment, folder / "worker.log")
+        try:
+            node.ready()
+            status, lesson_id, video_id, job, state = site.python(UPLOAD.format(clip=str(short_clip), course=course))
+            assert (status, state) == (302, "QUEUED")
+            with psycopg.connect(site.environment["DATABASE_URL"], autocommit=True) as database:
+                query = (
+                    "SELECT state, reason FROM batchreel_job WHERE id = %s AND state IN ('SUCCEEDED', 'FAILED', 'DEAD')"
+                )
+                end = wait_for(
+                    lambda: database.execute(query, [job]).fetchone(),
+                    limit_s=120,
+                    what=f"the end of the job\n{node.logs()}",
+                )
+            wait_for(lambda: receiver.requests, limit_s=60, what=f"the webhook\n{node.logs()}")
+        finally:
+            node.teardown()
+            jobs.end()
+        yield Lesson(site, lesson_id, video_id, end, receiver.requests, secret, node.logs())
 
 
-def run_containers_from(worker: Installation, site: School, batch: BatchClient) -> None:
-    """Register the site's own definition again, with the environment that an image and its secrets would bring."""
-    name = site.environment["VIDEO_BATCH_JOB_DEFINITION"]
-    (definition,) = batch.describe_job_definitions(jobDefinitionName=name)["jobDefinitions"]
-    container: Any = definition["containerProperties"]
-    assert container["command"] == ["python", "-m", "batchreel.container", *PARAMETERS]
-    assert {"name": "DJANGO_SETTINGS_MODULE", "value": "project.settings"} in container["environment"]
-    added = {
-        "PATH": f"{worker.python.parent}{os.pathsep}{os.defpath}",
-        "PYTHONPATH": str(site.folder),
-        "PYTHONSAFEPATH": "1",
-        **{name: site.environment[name] for name in ("DATABASE_URL", "MEDIA_ROOT", "BATCHREEL")},
+def test_uploaded_lesson_is_open_to_its_course_only_when_the_site_runs_the_installed_package(lesson: Lesson) -> None:
+    assert lesson.job == ("SUCCEEDED", ""), lesson.log
+    assert lesson.site.python(WATCH.format()) == {
+        "teacher": [200, 200, 200],
+        "enrolled": [200, 200, 200],
+        "other": [404, 404, 404],
     }
-    container["environment"] += [{"name": name, "value": value} for name, value in added.items()]
-    batch.register_job_definition(
-        jobDefinitionName=name,
-        type="container",
-        parameters={"job_id": "", "attempt": ""},
-        containerProperties=container,
-    )
+
+
+def test_endpoint_receives_the_published_video_when_the_site_has_a_webhook(lesson: Lesson) -> None:
+    events = [Webhook(lesson.secret).verify(body, headers) for headers, body in lesson.requests]
+    assert {event["id"] for event in events} == {events[0]["id"]}  # a slow response is requested again
+    assert (events[0]["type"], events[0]["data"]["video_id"]) == ("video.published", lesson.video_id)
+
+
+def test_enrolled_student_plays_the_lesson_and_no_other_student_when_they_open_its_page(
+    lesson: Lesson, tmp_path: Path
+) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on PATH: apt-get install chromium")
+    with web_server(lesson.site, tmp_path / "web.log") as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        found = {}
+        for name in ("enrolled", "other"):
+            page = browser.new_context().new_page()
+            page.goto(f"{url}/login/?next=/lessons/{lesson.pk}/")
+            page.fill("[name=username]", name)
+            page.fill("[name=password]", "password")
+            with page.expect_response(lambda each: each.url == f"{url}/lessons/{lesson.pk}/") as response:
+                page.click("[type=submit]")
+            found[name] = response.value.status
+            if name == "enrolled":
+                page.evaluate("player.play()")
+                page.wait_for_function("player.ended")
+                assert page.evaluate("player.videoWidth") > 0
+                assert page.evaluate("player.duration") == pytest.approx(4.0, abs=0.1)
+        browser.close()
+    assert found == {"enrolled": 200, "other": 404}

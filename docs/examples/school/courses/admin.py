@@ -1,5 +1,5 @@
 from django.contrib import admin
 
-from courses.models import Course, Lesson
+from courses.models import Course, Enrolment, Lesson
 
-admin.site.register([Course, Lesson])
+admin.site.register([Course, Enrolment, Lesson])

@@ -18,6 +18,19 @@ class Course(models.Model):
         return self.title
 
 
+class Enrolment(models.Model):
+    """A student of a course."""
+
+    course = models.ForeignKey(Course, related_name="enrolments", on_delete=models.CASCADE)
+    student = models.ForeignKey(settings.AUTH_USER_MODEL, related_name="enrolments", on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["course", "student"], name="one_enrolment")]
+
+    def __str__(self) -> str:
+        return f"{self.student} in {self.course}"
+
+
 class Lesson(models.Model):
     """A lesson with one video, which may be deleted before the lesson is."""
 

@@ -1,7 +1,9 @@
 from batchreel.models import Video
+from batchreel.selectors.access import allowed
 from batchreel.selectors.videos import video_overview
 from django import forms
 from django.contrib.auth.decorators import login_required
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
@@ -22,6 +24,15 @@ def course(request, course_id):
         for lesson in course.lessons.select_related("video")
     ]
     return render(request, "courses/course.html", {"course": course, "lessons": lessons, "form": LessonForm()})
+
+
+@login_required
+def lesson(request, lesson_id):
+    """Show a lesson with its video to the people who may watch it. For everyone else, there is no such lesson."""
+    lesson = get_object_or_404(Lesson.objects.select_related("video"), pk=lesson_id, video__isnull=False)
+    if not allowed(request.user, "watch", lesson.video):
+        raise Http404
+    return render(request, "courses/lesson.html", {"lesson": lesson})
 
 
 @login_required

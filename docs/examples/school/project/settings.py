@@ -48,6 +48,7 @@ TEMPLATES = [
     }
 ]
 AUTH_USER_MODEL = "people.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "courses.backends.EnrolledBackend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 

@@ -1,5 +1,5 @@
 from batchreel.views.body_limit import accepts_large_bodies
-from courses.views import add_lesson, course
+from courses.views import add_lesson, course, lesson
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
@@ -10,5 +10,6 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("courses/<uuid:course_id>/", course, name="course"),
     path("courses/<uuid:course_id>/lessons/", accepts_large_bodies()(add_lesson), name="add-lesson"),
+    path("lessons/<int:lesson_id>/", lesson, name="lesson"),
     path("videos/", include("batchreel.urls")),
 ]
