@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 from setuptools.errors import SetupError
 
-PLAYER = Path(__file__).parent / "tasks" / "static" / "batchreel" / "hls.js" / "hls.min.js"
+ROOT = Path(__file__).parent
+PLAYER = ROOT / "tasks" / "static" / "batchreel" / "hls.js" / "hls.min.js"
 
 
 class BuildWithPlayer(build_py):
@@ -25,7 +28,25 @@ class BuildWithPlayer(build_py):
         super().run()
 
 
+def readme() -> str:
+    """Return README.md with absolute links, because the package index resolves no relative ones.
+
+    The environment variable `REPOSITORY_URL` is where the repository is; the links lead to the tag of this version.
+    Without it, they stay relative.
+    """
+    text = (ROOT / "README.md").read_text()
+    url = os.environ.get("REPOSITORY_URL", "").rstrip("/")
+    if not url:
+        return text
+    (version,) = re.findall(r'__version__ = "(.+)"', (ROOT / "tasks" / "__init__.py").read_text())
+    text = text.replace("REPOSITORY_URL", url)
+    shown = re.sub(r"!\[([^]]*)\]\((?!https?:)", rf"![\1]({url}/raw/v{version}/", text)
+    return re.sub(r"(?<!!)\[([^]]*)\]\((?!https?:|#)", rf"[\1]({url}/blob/v{version}/", shown)
+
+
 setup(
+    long_description=readme(),
+    long_description_content_type="text/markdown",
     packages=["batchreel", *(f"batchreel.{name}" for name in find_packages("tasks"))],
     cmdclass={"build_py": BuildWithPlayer},
 )

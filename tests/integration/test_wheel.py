@@ -5,8 +5,10 @@ The site has the core of the package only, its containers have the extra `worker
 
 from __future__ import annotations
 
+import email
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -138,6 +140,27 @@ def test_build_is_refused_when_the_player_was_not_installed(tmp_path: Path) -> N
     ran = subprocess.run(build, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode != 0
     assert "build the wheel with scripts/build" in ran.stdout + ran.stderr
+
+
+def test_links_of_the_readme_are_absolute_when_the_repository_is_named(wheel: Path, tmp_path: Path) -> None:
+    (source_archive,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(source_archive) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path), str(folder)]
+    url = "https://example.org/batchreel"
+    subprocess.run(build, env={**os.environ, "REPOSITORY_URL": url}, capture_output=True, timeout=120, check=True)
+    (built,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("dist-info/METADATA")]
+        metadata = email.message_from_bytes(archive.read(name))
+    text = str(metadata.get_payload())
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    version = metadata["Version"]
+    assert f"{url}/blob/v{version}/docs/quickstart.md" in targets
+    assert f"{url}/raw/v{version}/docs/images/video-page.webp" in targets
+    assert not [target for target in targets if not target.startswith("https://")]
+    assert "REPOSITORY_URL" not in text
 
 
 def test_site_has_no_errors_or_missing_migrations_when_only_the_core_is_installed(school: School) -> None:
