@@ -25,7 +25,7 @@ APP = ROOT / "tasks"
 LOCALE = APP / "locale"
 DOMAINS = ("django", "djangojs")
 
-_KEYWORDS = {
+KEYWORDS = {
     "gettext": None,
     "gettext_lazy": None,
     "gettext_noop": None,
@@ -66,7 +66,7 @@ def _texts(domain: str) -> Iterator[tuple[str, str | tuple[str, ...], str | None
 
 
 def _calls(language: str, path: Path, source: bytes) -> Iterator[tuple[str, str | tuple[str, ...], str | None]]:
-    for _, message, _, context in extract(language, io.BytesIO(source), keywords=_KEYWORDS):
+    for _, message, _, context in extract(language, io.BytesIO(source), keywords=KEYWORDS):
         yield str(path.relative_to(ROOT)), message, context
 
 

@@ -165,7 +165,8 @@ def _entries(events: Iterable[Event]) -> list[TimelineEntry]:
 
 
 def _details(event: Event) -> str:
-    change = f"{event.from_state or gettext('none')} → {event.to_state}" if event.from_state != event.to_state else ""
+    from_state = event.from_state or gettext("none")
+    change = f"{from_state} → {event.to_state}" if event.from_state != event.to_state else ""
     reason = Reason.__members__.get(event.reason)
     message = translated(reason.message) if reason else event.reason
     return "; ".join(part for part in (change, message.rstrip("."), text_of(event)) if part)
