@@ -44,10 +44,10 @@ def _screencast() -> str:
     return f"{page},crop=1920:1080:0:'1080*if(mod(floor(t/{_PERIOD_S}),2),1-{way},{way})',{keys}[video]"
 
 
-def _meeting() -> str:
+def _meeting(speaker_px: int) -> str:
     # A speaker hardly moves: the film at a third of its speed. Its frames come at uneven distances, the same ones
     # at every run: chosen by a hash of their number.
-    speaker = f"[film]setpts=3*PTS,fps={RATE},scale=960:-2,setsar=1[speaker]"
+    speaker = f"[film]setpts=3*PTS,fps={RATE},scale={speaker_px}:-2,setsar=1[speaker]"
     kept = f"select='lt(mod(n*2654435761,4294967296)/4294967296,8/{RATE})'"
     return f"{speaker};{_SLIDES}[slides];[slides][speaker]overlay=x=W-w:y=0:shortest=1,{kept}[video]"
 
@@ -62,12 +62,13 @@ CONTENTS = {
     "slides-exported": Content(f"{_SLIDES}[video]", _EXPORTED),
     "slides-without-b-frames": Content(f"{_SLIDES}[video]", (*_EXPORTED, "-bf", "0")),
     "screencast": Content(_screencast()),
-    "meeting": Content(_meeting()),
+    "meeting": Content(_meeting(960)),
+    "shared-screen": Content(_meeting(320)),
     "corner": Content(_CORNER),
     "film": Content("[film]scale=1920:1080:flags=lanczos,setsar=1[video]"),
 }
 """By name: slides that change every 7 s, as three encoders write them; a page that scrolls and in which text is typed;
-slides and a speaker, of which 8 frames a second arrive; slides with a film in the corner; a film.
+slides and a speaker, of which 8 frames a second arrive, on half of the width or on a sixth; slides with a film in the corner; a film.
 """
 
 
