@@ -68,7 +68,8 @@ CONTENTS = {
     "film": Content("[film]scale=1920:1080:flags=lanczos,setsar=1[video]"),
 }
 """By name: slides that change every 7 s, as three encoders write them; a page that scrolls and in which text is typed;
-slides and a speaker, of which 8 frames a second arrive, on half of the width or on a sixth; slides with a film in the corner; a film.
+slides and a speaker on half of the width or on a sixth, of which 8 frames a second arrive; slides with a film in the
+corner; a film.
 """
 
 

@@ -39,7 +39,7 @@ LABELS = (
     gettext_noop("Stage:"),
     gettext_noop("not counted:"),
     gettext_noop("counted:"),
-    gettext_noop("valid until"),
+    gettext_noop("days:"),
     gettext_noop("helps attempt"),
     gettext_noop("links:"),
     gettext_noop("In RUNNABLE for over"),

@@ -444,6 +444,7 @@ def test_enrolled_student_plays_the_lesson_and_no_other_student_when_they_open_i
                 page.click("[type=submit]")
             found[name] = response.value.status
             if name == "enrolled":
+                page.wait_for_function("document.readyState === 'complete'")
                 page.evaluate("player.play()")
                 page.wait_for_function("player.ended")
                 assert page.evaluate("player.videoWidth") > 0

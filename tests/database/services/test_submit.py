@@ -337,7 +337,7 @@ def test_unit_that_fails_every_attempt_is_named_when_the_job_is_dead(batch: Scri
     submit_due(batch=batch)
     job = Job.objects.get(video=video)
     assert job.state == "DEAD"
-    assert "ended with video 1 in progress" in Event.objects.get(kind="job.dead").text
+    assert "Units in progress at the end of each of them: video 1." in Event.objects.get(kind="job.dead").text
 
 
 def test_next_attempt_has_more_memory_when_silence_came_first(batch: ScriptedBatch) -> None:
