@@ -54,6 +54,7 @@ def is_signed(path: str, cookies: str) -> bool:
     return in_time and fnmatchcase(path, urlsplit(statement["Resource"]).path)
 
 
+@pytest.mark.long
 def test_video_plays_from_the_cdn_when_it_requires_signed_cookies(
     *,
     chromium: str,

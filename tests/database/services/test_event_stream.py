@@ -42,7 +42,7 @@ STREAMS, EVENTS = 200, 5_000
 @pytest.mark.parametrize(
     ("stream", "events"),
     [
-        (0, 500),
+        (0, 200),
         *(pytest.param(n, EVENTS, marks=[pytest.mark.long, pytest.mark.timeout(3600)]) for n in range(STREAMS)),
     ],
 )

@@ -112,6 +112,7 @@ VERSIONS: dict[str, Callable[[dict[str, Any]], bytes]] = {
 }
 
 
+@pytest.mark.long
 def test_jobs_succeed_once_when_messages_of_two_versions_are_mixed(
     running_site: RunningSite,
     message: dict[str, Any],

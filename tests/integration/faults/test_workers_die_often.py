@@ -95,6 +95,7 @@ def workers(site_environment: dict[str, str], tmp_path: Path) -> Iterator[list[N
             node.teardown()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def test_workers_exit_in_time_and_jobs_succeed_when_all_get_sigterm(
     *,
