@@ -12,6 +12,7 @@ import pytest
 from tests.xdist_scheduler import SIMULATIONS
 
 ROOT = Path(__file__).parents[2]
+LOWEST = 19
 NICE = 10
 QUICK = ("tests/database/services/test_one.py", "tests/unit/test_two.py")
 OTHERS = ("tests/integration/test_one.py", "tests/media/test_two.py", "tests/browser/test_three.py")
@@ -63,8 +64,9 @@ def test_scheduler_keeps_files_in_one_process_when_it_distributes_tests(
     assert len(distributed) == 6 * len({*SIMULATIONS, *QUICK, *OTHERS})
     for file in (*QUICK, *OTHERS):
         assert len({process for name, process, _ in distributed if name == file}) == 1, distributed
-    # These tests themselves may run with low priority, and 19 is the lowest.
-    lowest = min(os.nice(0) + NICE, 19)
+    lowest = min(os.nice(0) + NICE, LOWEST)
+    if os.nice(0) == LOWEST:
+        pytest.skip("these tests run with the lowest priority themselves")
     low = [name for name, _, nice in distributed if nice == lowest]
     assert low[0] == SIMULATIONS[0]
     assert set(low) <= {*SIMULATIONS, *QUICK}
