@@ -139,10 +139,11 @@ def problems(language: str, domain: str) -> Iterator[str]:
 
 
 def _places(text: str) -> set[str]:
-    """Return the placeholders of a text: %(name)s of templates and scripts, {name} of Python."""
+    """Return the placeholders of a text: %(name)s of templates and scripts, {name} of Python, {} by its number."""
     percents = set(_PERCENT.findall(text))
     try:
-        return percents | {f"{{{name}}}" for _, name, _, _ in Formatter().parse(text) if name is not None}
+        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        return percents | {f"{{{name or number}}}" for number, name in enumerate(names)}
     except ValueError:  # a brace that is no placeholder
         return percents
 

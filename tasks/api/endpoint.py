@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any, cast
 
 from django.apps import apps
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter
@@ -19,9 +20,9 @@ from rest_framework.views import APIView
 
 from ..models import Video
 from ..selectors.access import Action, may_with_model
-from ..views.access import video_for
+from ..views.access import SIGNED_OUT, Refusal, video_for
 from .protocol.bodies import Json, OneFormat, StrictJson
-from .protocol.problems import handle
+from .protocol.problems import handle, refuse
 from .protocol.throttling import PerUser
 from .schema import ApiSchema
 
@@ -68,7 +69,7 @@ class Endpoint(APIView):
             return
         names = {each.name for each in described["parameters"] if each.location == OpenApiParameter.QUERY}
         if unknown := sorted(set(request.query_params) - names):
-            raise ValidationError({name[:100]: "There is no such parameter." for name in unknown})
+            raise ValidationError({name[:100]: gettext("There is no such parameter.") for name in unknown})
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Keep responses out of caches, unless the view has set another header."""
@@ -123,6 +124,18 @@ def sender_of(request: HttpRequest) -> Any:
     except APIException:
         return request.user
     return found or request.user
+
+
+def refuse_body(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """Return the response to a body that is not read; to people without an account, as to their other requests."""
+    if refusal.code != SIGNED_OUT:
+        return refuse(request, refusal)
+    header = next((each().authenticate_header(Request(request)) for each in authentication_classes()), None)
+    status, code = (401, "NOT_AUTHENTICATED") if header else (403, "NOT_AUTHENTICATED")
+    response = refuse(request, replace(refusal, status=status, code=code))
+    if header:
+        response["WWW-Authenticate"] = header
+    return response
 
 
 class Nowhere(Endpoint):

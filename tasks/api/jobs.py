@@ -18,7 +18,7 @@ from ..models import Job
 from ..selectors.access import Action
 from ..selectors.costs import Cost, costs_of
 from ..selectors.progress import job_progress
-from ..selectors.videos import videos_for
+from ..selectors.videos import reason_text, videos_for
 from ..services.requests.cancel import cancel_job
 from ..services.requests.request import retry_video
 from ..views.access import quota_owner, sees_costs
@@ -65,7 +65,7 @@ class JobEndpoint(Endpoint):
                     "profile": job.profile,
                     "automatic": job.automatic,
                     "reason": job.reason,
-                    "message": job.reason_message,
+                    "message": reason_text(job),
                     "created_at": job.created_at,
                     "finished_at": job.finished_at,
                     "progress": {
@@ -152,4 +152,4 @@ def _uuid(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        raise serializers.ValidationError({"video": "This is no UUID."}) from None
+        raise serializers.ValidationError({"video": gettext("This is no UUID.")}) from None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from django.utils.translation import override
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.settings import patched_settings
+from drf_spectacular.settings import SPECTACULAR_DEFAULTS, patched_settings
 from drf_spectacular.utils import OpenApiParameter
 
 from .. import __version__
@@ -30,6 +31,8 @@ _TAGS = {
     "sharing": "Share links",
     "webhooks": "Endpoints of webhooks",
 }
+_NOT_PATCHED = ("SERVE_", "DEFAULT_GENERATOR_CLASS")
+"""Settings that drf-spectacular refuses to patch. They do not change a document."""
 KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "pattern": "^[!-~]{1,255}$"},
@@ -119,6 +122,8 @@ class ApiSchema(AutoSchema):
 def document(patterns: Any, server: str) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of these URL patterns, which are below `server`."""
     own = {
+        # Not the site's: its licence or security schemes are those of its own API.
+        **{name: value for name, value in SPECTACULAR_DEFAULTS.items() if not name.startswith(_NOT_PATCHED)},
         "OAS_VERSION": "3.1.0",
         "TITLE": "Batchreel",
         "DESCRIPTION": DESCRIPTION,
@@ -151,7 +156,7 @@ def document(patterns: Any, server: str) -> dict[str, Any]:
             }
         },
     }
-    with patched_settings(own), GENERATOR_STATS.silence():
+    with override(None), patched_settings(own), GENERATOR_STATS.silence():
         generator: Any = SchemaGenerator
         found: dict[str, Any] = generator(patterns=patterns).get_schema(request=None, public=True)
     return _strict(found)

@@ -55,7 +55,7 @@ class OneUpload(UploadEndpoint):
             raise NotHereError(message)
         asked = entered(SourceEntered, request.data)
 
-        def create(_: uuid.UUID) -> Response:
+        def create(version: uuid.UUID) -> Response:
             upload = begin_replacement(
                 bucket=bucket,
                 video_id=video_id,
@@ -63,6 +63,7 @@ class OneUpload(UploadEndpoint):
                 name=short_name(asked["name"]),
                 size_bytes=asked["size_bytes"],
                 content_type=asked["type"],
+                version=version,
             )
             return Response(_shown(upload, numbers_left(upload)), status=201)
 
@@ -121,12 +122,13 @@ class Source(UploadEndpoint):
         video = self.video(video_id, "change")
         file = entered(FileEntered, request.data)["file"]
 
-        def create(_: uuid.UUID) -> Response:
+        def create(version: uuid.UUID) -> Response:
             replace_source(
                 video_id=video_id,
                 owner=quota_owner(self.http_request, video),
                 name=short_name(file.name or "video"),
                 file=file,
+                version=version,
             )
             return Response(self.shown_video(self.video(video_id, "change")))
 

@@ -18,7 +18,6 @@ from ..views.access import NoUploadError, View
 from ..views.body_limit import accepts_large_bodies, answers_refusals
 from . import endpoint, jobs, sharing, uploads, videos, watching, webhooks
 from .document import Document
-from .protocol.problems import refuse
 
 app_name = "batchreel-api"
 
@@ -88,4 +87,4 @@ urlpatterns = [
 for pattern in urlpatterns:
     # As for the pages: services open their own transactions, and scripts get no login page.
     transaction.non_atomic_requests(pattern.callback)
-    login_not_required(answers_refusals(refuse)(pattern.callback))
+    login_not_required(answers_refusals(endpoint.refuse_body)(pattern.callback))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.urls import reverse
@@ -17,6 +18,7 @@ from ..services.requests.direct_upload import begin_direct_upload
 from ..services.requests.edit import delete_checked, edit_video
 from ..services.requests.share import set_visibility
 from ..storage.aliases import sources_bucket
+from ..texts.stored import warning_message
 from ..views.access import may, require_upload
 from ..views.upload import short_name, store_upload
 from .endpoint import Endpoint
@@ -53,7 +55,7 @@ class VideoEndpoint(Endpoint):
                 "created_at": video.created_at,
                 "size_bytes": video.source_bytes if may_view else None,
                 "duration_s": published.duration_s if published else None,
-                "warnings": published.warnings if may_view and published else [],
+                "warnings": [_warning(each) for each in published.warnings] if may_view and published else [],
                 "job": overview.newest_job.pk if may_view and overview.newest_job else None,
                 "published_job": video.published_job_id,
                 "can_retry": "change" in rights and overview.retry.possible,
@@ -174,3 +176,7 @@ class OneVideo(VideoEndpoint):
         self.video(video_id, "delete")
         delete_checked(video_id=video_id, check=self.check(video_id))
         return Response(status=204)
+
+
+def _warning(warning: Mapping[str, str]) -> dict[str, str]:
+    return {"code": warning["code"], "message": warning_message(warning)}

@@ -96,10 +96,15 @@ class OneWebhook(WebhookView):
 class Secret(WebhookView):
     """The secret of an endpoint."""
 
-    @described("rotateWebhookSecret", responses=SecretShown)
+    @described("rotateWebhookSecret", parameters=[KEY], responses=SecretShown)
     def post(self, request: Request, endpoint_id: int) -> Response:
         """Replace the secret. The old one stays valid for `webhook_old_secret_s`."""
-        return Response({"secret": replace_secret(endpoint_id=self.endpoint(endpoint_id, "change").pk)})
+        endpoint = self.endpoint(endpoint_id, "change")
+
+        def create(_: uuid.UUID) -> Response:
+            return Response({"secret": replace_secret(endpoint_id=endpoint.pk)})
+
+        return once(request, create, in_one_transaction=True)
 
 
 class Deliveries(WebhookView):
@@ -117,7 +122,7 @@ class Deliveries(WebhookView):
 class SendAgain(WebhookView):
     """One delivery."""
 
-    @described("sendAgain", responses={202: DeliveryShown})
+    @described("sendAgain", parameters=[KEY], responses={202: DeliveryShown})
     def post(self, request: Request, endpoint_id: int, delivery_id: int) -> Response:
         """Deliver an event again, with the same id. 409 `DELIVERY_PENDING` while it is on its way."""
         self.require("batchreel.change_delivery")
@@ -126,10 +131,14 @@ class SendAgain(WebhookView):
         )
         if not rows.exists():
             raise Http404
-        if not send_again(delivery_id=delivery_id):
-            message = gettext("It has not ended yet, and is tried again anyway.")
-            raise DeliveryPendingError(message)
-        return Response(_shown(rows.get()), status=202)
+
+        def create(_: uuid.UUID) -> Response:
+            if not send_again(delivery_id=delivery_id):
+                message = gettext("It has not ended yet, and is tried again anyway.")
+                raise DeliveryPendingError(message)
+            return Response(_shown(rows.get()), status=202)
+
+        return once(request, create, in_one_transaction=True)
 
 
 def _shown(delivery: Delivery) -> dict[str, Any]:

@@ -49,7 +49,12 @@ def source_key(video: _Video, filename: str) -> str:
 
     The name is never used twice, so it identifies a version of the source.
     """
-    return f"{sources_folder(video)}/{uuid.uuid4().hex[:12]}/{filename}"
+    return f"{source_folder(video, uuid.uuid4())}/{filename}"
+
+
+def source_folder(video: _Video, version: uuid.UUID) -> str:
+    """Return the folder of one version of a video's source."""
+    return f"{sources_folder(video)}/{version.hex[:12]}"
 
 
 def sources_folder(video: _Video) -> str:

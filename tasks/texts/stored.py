@@ -7,11 +7,11 @@ before a code existed, and texts of AWS, of ffmpeg or of errors, are shown as th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.formats import number_format
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from ..lifecycle.dead_message import Cause, dead_message
 from ..lifecycle.reasons import Reason
@@ -39,12 +39,24 @@ LABELS = (
     gettext_noop("Stage:"),
     gettext_noop("not counted:"),
     gettext_noop("counted:"),
-    gettext_noop("days:"),
     gettext_noop("helps attempt"),
     gettext_noop("links:"),
     gettext_noop("In RUNNABLE for over"),
 )
 """What texts of events have before a fact."""
+
+_FACTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(\w+) (\d+) by attempt (\d+)"), gettext_noop("{} {} by attempt {}")),
+    (
+        re.compile(r"(\d+) of (\d+) running containers are silent, but AWS Batch reports RUNNING\."),
+        gettext_noop("{} of {} running containers are silent, but AWS Batch reports RUNNING."),
+    ),
+    (re.compile(r"(\S+) no longer occurs$"), gettext_noop("{} no longer occurs")),
+    (re.compile(r"^endpoint (\d+):"), gettext_noop("endpoint {}:")),
+)
+"""Texts of events with numbers or names, with a place for each group."""
+
+_DAYS = re.compile(r"valid for (\d+) days")
 
 _LABEL = re.compile("|".join(rf"\b{re.escape(label)}(?!\w)" for label in LABELS))
 
@@ -109,14 +121,17 @@ def warning_message(warning: Mapping[str, str]) -> str:
     detail = warning.get("detail", "")
     if text is None or ("{}" in text and not detail):
         return warning["message"]
-    return translated(text).format(_detail(detail))
+    return translated(text).format(_with_places(_IN_DETAILS, detail))
 
 
 def event_text(text: str) -> str:
     """Return a text of an event, without the message of its reason, in the reader's language."""
     if text in PHRASES:
         return translated(text)
-    text = _LABEL.sub(lambda found: translated(found[0]), text)
+    if found := _DAYS.fullmatch(text):
+        days = int(found[1])
+        return ngettext("valid for {days} day", "valid for {days} days", days).format(days=days)
+    text = _LABEL.sub(lambda found: translated(found[0]), _with_places(_FACTS, text))
     for reason in Reason:
         text = text.replace(reason.message, translated(reason.message))
     return text
@@ -131,8 +146,8 @@ def _shown(value: Any) -> str:
     return translated(value) if isinstance(value, str) else number_format(value, force_grouping=True)
 
 
-def _detail(detail: str) -> str:
-    for pattern, text in _IN_DETAILS:
+def _with_places(texts: Iterable[tuple[re.Pattern[str], str]], shown: str) -> str:
+    for pattern, text in texts:
         place = translated(text)
-        detail = pattern.sub(lambda found: place.format(*found.groups()), detail)  # noqa: B023 - called at once
-    return detail
+        shown = pattern.sub(lambda found: place.format(*found.groups()), shown)  # noqa: B023 - called at once
+    return shown

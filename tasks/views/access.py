@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 View = Callable[..., HttpResponseBase]
 
+SIGNED_OUT = "SIGNED_OUT"
+"""Code of a request that needs an account."""
+
 QUOTA_STATUS = 429
 """Too Many Requests: a quota of the owner is used up."""
 
@@ -207,7 +210,7 @@ def json_error(status: int, code: str, *messages: str, **details: Any) -> JsonRe
 
 def signed_out() -> JsonResponse:
     """Return the response to a script of a person who is not signed in."""
-    return json_error(403, "SIGNED_OUT", gettext("You have been signed out. Sign in again."))
+    return json_error(403, SIGNED_OUT, gettext("You have been signed out. Sign in again."))
 
 
 def video_for(request: HttpRequest, video_id: uuid.UUID, action: Action = "watch") -> Video:

@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from ..conf import bridge_settings
 from ..services.requests.quota import QuotaError
 from ..texts.numbers import one_decimal, short_number
-from .access import NoUploadError, Refusal, View, json_refusal, outage, page, refusal_of, wants_json
+from .access import SIGNED_OUT, NoUploadError, Refusal, View, json_refusal, outage, page, refusal_of, wants_json
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
@@ -40,7 +40,7 @@ def _busy(message: StrOrPromise) -> Refusal:
 
 _NO_LENGTH = Refusal(status=411, code="LENGTH_REQUIRED", message=_("The request needs a Content-Length header."))
 _SIGNED_OUT = Refusal(
-    status=403, code="SIGNED_OUT", message=_("You have been signed out. Sign in, then upload the file again.")
+    status=403, code=SIGNED_OUT, message=_("You have been signed out. Sign in, then upload the file again.")
 )
 _BUSY = _busy(_("Too many files are being uploaded right now. Try again in a few minutes."))
 _BUSY_WITH_OWN = _busy(_("Your other files are being uploaded. Try again when one of them has arrived."))

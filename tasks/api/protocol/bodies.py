@@ -10,6 +10,7 @@ import json
 import math
 from typing import Any, NoReturn
 
+from django.utils.translation import gettext
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser, MultiPartParser
@@ -54,8 +55,7 @@ class StrictJson(JSONParser):
         except RecursionError:
             raise _too_deep() from None
         except ValueError as error:  # of JSON, UTF-8, or a number with thousands of digits
-            message = f"The body is no valid JSON: {error}"
-            raise ParseError(message) from None
+            raise _not_json(str(error)) from None
         _check_depth(found)
         return found
 
@@ -108,4 +108,8 @@ def _check_depth(found: Any) -> None:
 
 
 def _too_deep() -> ParseError:
-    return ParseError(f"The body is no valid JSON: it has more than {MAX_DEPTH} levels")
+    return _not_json(gettext("it has more than {most} levels").format(most=MAX_DEPTH))
+
+
+def _not_json(why: str) -> ParseError:
+    return ParseError(gettext("The body is no valid JSON: {why}").format(why=why))

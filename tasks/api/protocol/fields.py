@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.timezone import is_naive, make_aware
+from django.utils.translation import gettext
 from rest_framework import serializers
 
 
@@ -58,7 +59,7 @@ class Entered(serializers.Serializer[Any]):
         """Refuse unknown names."""
         unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
         if unknown:
-            raise serializers.ValidationError({name[:100]: "There is no such field." for name in unknown})
+            raise serializers.ValidationError({name[:100]: gettext("There is no such field.") for name in unknown})
         return super().to_internal_value(data)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -51,6 +51,9 @@ def once(request: Any, create: Callable[[uuid.UUID], Response], *, in_one_transa
 
 def _kept(response: Response) -> StoredResponse:
     headers = {name: response[name] for name in _KEPT_HEADERS if name in response}
+    if language := get_language():
+        # A later request may be in another one, and its middleware would name that.
+        headers["Content-Language"] = language
     # As it is sent: ids and times are text in it.
     return StoredResponse(
         status_code=response.status_code, headers=headers, body=json.loads(Json().render(response.data))
@@ -64,7 +67,9 @@ def _repeated(stored: StoredResponse) -> Response:
 def _hash_of(request: Any) -> str:
     """Return the SHA-256 of method, path and content; of a form with each file's bytes."""
     digest = hashlib.sha256(f"{request.method} {request.path}\n".encode())
-    for name, entered in sorted(request.data.items()):
+    # A view that reads no body accepts any, which may be no object.
+    items = sorted(request.data.items()) if isinstance(request.data, dict) else [("", request.data)]
+    for name, entered in items:
         if isinstance(entered, UploadedFile):
             digest.update(json.dumps([name, entered.name, entered.size]).encode())
             for block in entered.chunks():

@@ -83,17 +83,17 @@ def _decoded(cursor: str, rows: QuerySet[Any]) -> tuple[str, _Edge]:
     try:
         direction, at, text, inclusive = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         edge = _Edge(datetime.fromisoformat(at), key.to_python(text), inclusive is True)
-    except (ValueError, TypeError, AttributeError, RecursionError, InvalidValueError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, InvalidValueError):
         raise _bad_cursor() from None
     # No time of ours is before the epoch, and PostgreSQL's integers have 63 bits.
     in_range = edge.at.year >= _EPOCH and not (isinstance(edge.pk, int) and edge.pk.bit_length() > _BIGINT_BITS)
-    if direction not in {_NEXT, _PREVIOUS} or is_aware(edge.at) != settings.USE_TZ or edge.pk is None or not in_range:
+    if direction not in (_NEXT, _PREVIOUS) or is_aware(edge.at) != settings.USE_TZ or edge.pk is None or not in_range:
         raise _bad_cursor()
     return direction, edge
 
 
 def _bad_cursor() -> serializers.ValidationError:
-    return serializers.ValidationError({"cursor": "Take the cursor from `next` or `previous`."})
+    return serializers.ValidationError({"cursor": gettext("Take the cursor from `next` or `previous`.")})
 
 
 def _limit(text: str | None) -> int:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 
 from ...services.requests.idempotency import KeyReusedError
 from ...views.access import Refusal, refusal_of
@@ -123,10 +124,11 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
 def _listed(detail: Any, field: str = "") -> list[dict[str, str]]:
     """Return the errors of a serializer as a list of `field` and `message`: fields within fields with dots."""
     if isinstance(detail, dict):
+        whole = ("", api_settings.NON_FIELD_ERRORS_KEY)
         return [
             each
             for name, inner in detail.items()
-            for each in _listed(inner, field if name == "" else f"{field}.{name}".lstrip("."))
+            for each in _listed(inner, field if name in whole else f"{field}.{name}".lstrip("."))
         ]
     if isinstance(detail, list):
         return [each for inner in detail for each in _listed(inner, field)]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import time
 
+from django.conf import settings
+from django.utils.translation import override
+
 from ... import signals
 from ...lifecycle.states import Channel, OutboxKind
 from ...models import Delivery, Video
@@ -37,9 +40,10 @@ def _send(delivery: Delivery) -> None:
     They run outside of a transaction: one that fails in the database affects no other.
     """
     started_s, event = time.monotonic(), delivery.event
-    responses = SIGNALS[event.kind].send_robust(
-        Video, video_id=event.video_id, event_id=event.event_id, payload=event.payload
-    )
+    with override(settings.LANGUAGE_CODE):  # ticks run in English, and receivers may write to people
+        responses = SIGNALS[event.kind].send_robust(
+            Video, video_id=event.video_id, event_id=event.event_id, payload=event.payload
+        )
     problems = []
     for receiver, response in responses:
         if isinstance(response, Exception):

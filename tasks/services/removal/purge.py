@@ -9,6 +9,7 @@ continued by the next tick, from where it stopped.
 from __future__ import annotations
 
 import logging
+import posixpath
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -164,7 +165,7 @@ def _record_failure(row: Video | Job, text: str) -> None:
 
 
 def _purge_publication(job: Job, check_time: _CheckTime) -> None:
-    remove_folders(job_folder(job), before_call=check_time)
+    remove_folders(job_folder(job), *_replaced_sources(job, is_purged=True), before_call=check_time)
     with transaction.atomic():
         _remove_work(job)
         Job.objects.filter(pk=job.pk).update(purged_at=Now())
@@ -190,11 +191,28 @@ def _prune(job: Job, check_time: _CheckTime) -> None:
     if keep or job.state != JobState.SUCCEEDED:
         # A publication whose units are gone was pruned before: without them, it is unknown which objects it needs.
         remove_folders(prefix, keep=keep, before_call=check_time)
+    remove_folders(*_replaced_sources(job, is_purged=False), before_call=check_time)
     with transaction.atomic():
         current = lock_job(job.pk)
         if current.state == job.state:
             _remove_work(current)
             Job.objects.filter(pk=job.pk).update(pruned_at=Now(), purge_failed_at=None)
+
+
+def _replaced_sources(job: Job, *, is_purged: bool) -> set[str]:
+    """Return the folders of sources of the job's video that were replaced, and that nothing needs any more.
+
+    A source is kept as long as what was published from it, and until its jobs are pruned. One that is stored
+    elsewhere is the site's own, and stays until the video is purged.
+    """
+    video = Video.objects.get(pk=job.video_id)
+    jobs = Job.objects.filter(video=video)
+    needs_it = jobs.filter(Q(pruned_at=None) | Q(state=JobState.SUCCEEDED), purged_at=None)
+    if is_purged or job.state != JobState.SUCCEEDED:
+        needs_it = needs_it.exclude(pk=job.pk)
+    kept = {posixpath.dirname(name) for name in (str(video.source), *needs_it.values_list("source_name", flat=True))}
+    folders = {posixpath.dirname(name) for name in jobs.values_list("source_name", flat=True)} - kept
+    return {folder for folder in folders if posixpath.dirname(folder) == sources_folder(video)}
 
 
 def _remove_work(job: Job) -> None:

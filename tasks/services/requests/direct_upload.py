@@ -145,7 +145,11 @@ def complete_direct_upload(*, bucket: Bucket, video_id: uuid.UUID) -> None:
         text = gettext("Only {stored} of {size} bytes were stored. Upload the file again.")
         message = text.format(stored=size_bytes or 0, size=upload.size_bytes)
         raise UploadLostError(message)
-    _mark_complete(upload)
+    try:
+        _mark_complete(upload)
+    except (NotFoundError, UploadLostError):
+        _remove_object(upload, bucket)
+        raise
 
 
 def _assemble(upload: DirectUpload, bucket: Bucket) -> None:
@@ -190,7 +194,18 @@ def abort_direct_upload(upload: DirectUpload, *, bucket: Bucket) -> None:
         return
     # First in the bucket: no call can complete it any more, and without the row nobody would try again.
     bucket.abort_upload(upload.source_name, upload.upload_id)
-    DirectUpload.objects.filter(video_id=upload.video_id, upload_id=upload.upload_id).delete()
+    removed, _ = DirectUpload.objects.filter(video_id=upload.video_id, upload_id=upload.upload_id).delete()
+    if removed:
+        _remove_object(upload, bucket)
+
+
+def _remove_object(upload: DirectUpload, bucket: Bucket) -> None:
+    """Remove the object that a call may have assembled, and that without the upload's row nobody makes a source."""
+    try:
+        bucket.delete_objects([bucket.full_key(upload.source_name)], before_call=lambda: None)
+    except BucketError as error:
+        # It is removed with the video.
+        logger.warning("STORAGE_UNAVAILABLE %s", error)
 
 
 def give_up_abandoned_uploads(*, limit: int) -> int:

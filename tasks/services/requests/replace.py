@@ -1,7 +1,7 @@
 """Replacing the source of a video: its address stays, and what is published plays until the new version is.
 
 A video has one open upload at a time. The new source becomes the video's own only when it is complete;
-saving it requests its job, which cancels one for the older source (request.py).
+saving it requests its job, which cancels one for the older source (request.py). The purge tick removes the older one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import uuid
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
+from django.core.files.utils import validate_file_name
 from django.db import transaction
 from django.utils.translation import gettext
 
 from ...lifecycle.errors import ConflictError, NotFoundError
-from ...models import DirectUpload, Video
+from ...models import DirectUpload, Job, Video
 from ...storage.aliases import sources_storage
 from ...storage.bucket import Bucket
+from ...storage.keys import source_folder
 from ...storage.parts import part_size_bytes
 from ..state.locking import lock_video
 from ..state.lost_commit import may_be_committed
@@ -31,20 +33,29 @@ class UploadOpenError(ConflictError):
 
 
 def begin_replacement(
-    *, bucket: Bucket, video_id: uuid.UUID, owner: Any, name: str, size_bytes: int, content_type: str
+    *,
+    bucket: Bucket,
+    video_id: uuid.UUID,
+    owner: Any,
+    name: str,
+    size_bytes: int,
+    content_type: str,
+    version: uuid.UUID,
 ) -> DirectUpload:
-    """Begin the upload of a new source. An open one of the same size is returned: its response may be lost.
+    """Begin the upload of a new source. If that of this version is open, return it: its response was lost.
 
+    An open upload of the same size may be of another file, whose parts must not be mixed with those of this one.
     `owner` is the user whose quotas apply, or None for operators. Raises NotFoundError, UploadOpenError,
     QuotaError or BucketError; no row is left then.
     """
     video = Video.objects.filter(pk=video_id, deleted_at=None).first()
     if video is None:
         raise _not_found()
-    if known := _open_upload(video, size_bytes=size_bytes):
+    folder = source_folder(video, version)
+    if known := _open_upload(video, folder=folder):
         return known
     check_upload(owner, size_bytes=size_bytes, direct=True)
-    key = video.source.field.generate_filename(video, name)
+    key = _key(folder, name)
     upload_id = bucket.begin_multipart_upload(key, content_type=content_type)
     try:
         with transaction.atomic():
@@ -64,8 +75,12 @@ def begin_replacement(
         raise
 
 
-def replace_source(*, video_id: uuid.UUID, owner: Any, name: str, file: UploadedFile[bytes]) -> None:
+def replace_source(
+    *, video_id: uuid.UUID, owner: Any, name: str, file: UploadedFile[bytes], version: uuid.UUID
+) -> None:
     """Store a file that came through the site, then make it the video's source.
+
+    A no-op if this version has become the source before: the response was lost.
 
     `owner` as above. Raises NotFoundError, UploadOpenError or QuotaError; the file is deleted then.
     """
@@ -73,9 +88,12 @@ def replace_source(*, video_id: uuid.UUID, owner: Any, name: str, file: Uploaded
     video = Video.objects.filter(pk=video_id, deleted_at=None).first()
     if video is None:
         raise _not_found()
-    _open_upload(video, size_bytes=None)
+    folder = source_folder(video, version)
+    if _was_stored(video, folder):
+        return
+    _open_upload(video)
     check_upload(owner, size_bytes=size_bytes, direct=False)
-    stored = sources_storage.save(video.source.field.generate_filename(video, name), file)
+    stored = sources_storage.save(_key(folder, name), file)
     try:
         with transaction.atomic():
             lock_owner(owner)
@@ -94,16 +112,28 @@ def _locked_without_upload(video_id: uuid.UUID) -> Video:
     video = lock_video(video_id)
     if video is None:
         raise _not_found()
-    _open_upload(video, size_bytes=None)
+    _open_upload(video)
     return video
 
 
-def _open_upload(video: Video, *, size_bytes: int | None) -> DirectUpload | None:
-    """Return the video's open upload of a new source with this size. Raises UploadOpenError for any other."""
+def _was_stored(video: Video, folder: str) -> bool:
+    """Return whether the video's source is in this folder, or was until it was replaced."""
+    inside = f"{folder}/"
+    jobs = Job.objects.filter(video=video, source_name__startswith=inside)
+    return str(video.source).startswith(inside) or jobs.exists()
+
+
+def _key(folder: str, name: str) -> str:
+    """Return the storage name of a source, as its field would make it. Raises SuspiciousFileOperation."""
+    return sources_storage.generate_filename(validate_file_name(f"{folder}/{name}", allow_relative_path=True))
+
+
+def _open_upload(video: Video, *, folder: str = "") -> DirectUpload | None:
+    """Return the video's open upload to this folder, if there is one. Raises UploadOpenError for any other."""
     upload = DirectUpload.objects.select_related("video").filter(video=video).first()
     if upload is None:
         return None
-    if video.source_complete and upload.size_bytes == size_bytes:
+    if folder and upload.source_name.startswith(f"{folder}/"):
         return upload
     message = gettext("Another upload for this video is open. Complete it, or abort it first.")
     raise UploadOpenError(message)

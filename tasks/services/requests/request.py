@@ -15,7 +15,7 @@ from typing import Any
 from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
-from django.utils.translation import gettext
+from django.utils.translation import gettext, override
 
 from ...lifecycle.errors import ConflictError, NotFoundError
 from ...lifecycle.reasons import Reason
@@ -59,7 +59,8 @@ def request_automatically(*, video_id: uuid.UUID, priority: JobPriority = JobPri
     if not videos_needing_job().filter(pk=video_id).exists():
         return None
     try:
-        chosen_profile()
+        with override(None):  # for the log
+            chosen_profile()
     except ProfileUnavailableError as error:
         logger.error("REQUEST_FAILED %s: %s", video_id, error)  # noqa: TRY400 - the message is the whole reason
         return None
@@ -105,7 +106,7 @@ def move_to_front(*, job_id: uuid.UUID) -> bool:
         return False
     # No longer one that an upload began: the metrics measure waiting from the upload.
     Job.objects.filter(pk=job.pk).update(priority=JobPriority.UPLOAD, automatic=False)
-    append_event("job.priority", job=job, text=f"{JobPriority.BULK} to {JobPriority.UPLOAD}")
+    append_event("job.priority", job=job, text=f"{JobPriority.BULK} → {JobPriority.UPLOAD}")
     wake_on_commit()
     return True
 

@@ -51,7 +51,7 @@ def create_share_link(*, video_id: uuid.UUID, days: int) -> ShareLink:
         raise TooManyShareLinksError(message)
     link = ShareLink.objects.create(video_id=video_id, expires_at=Now() + timedelta(days=days))
     link.refresh_from_db()
-    append_event("share.create", video_id=video_id, text=f"days: {days}")
+    append_event("share.create", video_id=video_id, text=f"valid for {days} days")
     return link
 
 

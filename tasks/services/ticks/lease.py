@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils.translation import override
 
 from ...batch.errors import BatchError
 from ...conf import bridge_settings
@@ -45,7 +46,9 @@ def run_tick(name: str, *, period_s: float, body: Callable[[TickLease], None]) -
     if lease is None:
         return False
     try:
-        body(lease)
+        # What a tick writes to rows and to the log is in English, whatever LANGUAGE_CODE is.
+        with override(None):
+            body(lease)
     except BatchError as error:
         logger.warning("TICK_AWS_ERROR %s: %s", name, error)
         _release(lease, error_code=error.code, text=str(error))

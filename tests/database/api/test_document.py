@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from django.utils.translation import override
+from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.validation import validate_schema
 from rest_framework.test import APIClient
 
+from tasks.api import document
 from tests.database.api.write_document import PAGE, rendered
 
 if TYPE_CHECKING:
@@ -56,18 +60,49 @@ def test_every_operation_has_problems_and_a_name_of_its_own_when_one_is_added() 
     assert len({operation["operationId"] for operation in listed}) == len(listed) >= 30
 
 
-def test_document_is_the_same_when_the_site_has_settings_of_its_own(settings: Settings) -> None:
+def test_document_is_the_same_when_the_site_has_settings_of_its_own(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.REST_FRAMEWORK = {
         "DEFAULT_SCHEMA_CLASS": "rest_framework.schemas.coreapi.AutoSchema",
         "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
         "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.BasicAuthentication"],
     }
-    settings.SPECTACULAR_SETTINGS = {
+    own = {
         "TITLE": "The site's own",
+        "LICENSE": {"name": "The site's own"},
         "SECURITY": [{"other": []}],
+        "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
         "POSTPROCESSING_HOOKS": ["drf_spectacular.contrib.djangorestframework_camel_case.camelize_serializer_fields"],
     }
-    assert rendered() == PAGE.read_text()
+    # drf-spectacular reads the site's settings once, when it is imported, and keeps each as an attribute.
+    kept = vars(spectacular_settings)
+    monkeypatch.setattr(spectacular_settings, "__dict__", {**kept, "_user_settings": own, "_cached_attrs": set()})
+    for name in own:
+        vars(spectacular_settings).pop(name, None)
+    assert spectacular_settings.TITLE == "The site's own"
+    with override("ko"):
+        assert rendered() == PAGE.read_text()
+    assert spectacular_settings.TITLE == "The site's own"
+
+
+@pytest.mark.django_db
+def test_document_is_made_once_when_many_people_read_it(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    # drf-spectacular patches its settings for all threads, so two at once would spoil each other's document.
+    settings.ALLOWED_HOSTS = ["a.test", "b.test"]
+    calls: list[str] = []
+    made = document.rendered
+    monkeypatch.setattr(document.Document, "_kept", "")
+    monkeypatch.setattr(document, "rendered", lambda *rest: calls.append("") or made(*rest))
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(served, ["a.test", "b.test"] * 4))
+    assert len(calls) == 1
+    assert {each["servers"][0]["url"] for each in found} == {"http://a.test/api", "http://b.test/api"}
+
+
+def served(host: str) -> Any:
+    response = APIClient().get("/api/openapi.yaml", headers={"Host": host})
+    return yaml.safe_load(response.content)
 
 
 @pytest.mark.django_db

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 
 from tasks.models import Video
 from tests.database.api.clients import problem, with_token
@@ -36,8 +37,6 @@ def videos(number: int) -> list[str]:
 
 
 def lecturer_id() -> Any:
-    from django.contrib.auth.models import User  # noqa: PLC0415 - only here
-
     return User.objects.values_list("pk", flat=True).get()
 
 
@@ -124,6 +123,8 @@ def encoded(content: object) -> str:
         encoded(["next", "0001-01-01T00:00:00+14:00", str(uuid.uuid4()), False]),
         encoded(["sideways", "2026-01-01T00:00:00+00:00", str(uuid.uuid4()), False]),
         encoded(["next", "2026-01-01T00:00:00+00:00", None, False]),
+        encoded([["next"], "2026-01-01T00:00:00+00:00", str(uuid.uuid4()), False]),
+        encoded(["next", "2026-01-01T00:00:00+00:00", float("inf"), False]),
         urlsafe_b64encode(b"[" * 100_000).decode(),
     ],
 )
@@ -131,6 +132,15 @@ def test_cursor_is_refused_when_it_is_not_one_of_the_lists(cursor: str, client: 
     response = client.get(LIST, {"cursor": cursor})
     assert problem(response) == (400, "INVALID")
     assert [each["field"] for each in response.json()["errors"]] == ["cursor"]
+
+
+@pytest.mark.parametrize("key", [float("inf"), float("nan"), 10**30, "1" * 5000, [1], True])
+def test_cursor_is_refused_when_its_key_is_no_number_of_a_row(key: object, client: APIClient) -> None:
+    user = User.objects.get()
+    user.user_permissions.add(Permission.objects.get(codename="view_webhookendpoint"))
+    cursor = encoded(["next", "2026-01-01T00:00:00+00:00", key, False])
+    response = with_token(user).get("/api/webhooks/", {"cursor": cursor})
+    assert response.status_code == 200 if key is True else problem(response) == (400, "INVALID")
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "1.5", "", "x", "٣", "99999999999999999999"])

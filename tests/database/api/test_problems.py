@@ -65,6 +65,7 @@ def test_body_is_a_problem_when_it_is_no_object(body: Any, client: APIClient) ->
     Video.objects.update(owner=User.objects.get())
     response = client.patch(f"/api/videos/{video.pk}/", json.dumps(body), content_type="application/json")
     assert problem(response) == (400, "INVALID")
+    assert [each["field"] for each in response.json()["errors"]] == [""]
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError, connection
 from django.db.models import F
 
-from tasks.api import sharing, videos, webhooks
+from tasks.api import sharing, uploads, videos, webhooks
 from tasks.models import DirectUpload, IdempotencyKey, Job, ShareLink, Video, WebhookEndpoint
-from tasks.services.delivery.endpoints import add_endpoint
+from tasks.services.delivery.endpoints import add_endpoint, signing_secrets
 from tasks.services.removal.purge import purge
 from tasks.services.requests.direct_upload import begin_direct_upload
+from tasks.services.requests.replace import replace_source
 from tasks.services.requests.share import create_share_link
 from tasks.views.upload import store_upload
 from tests.buckets import use_new_bucket
@@ -179,6 +180,36 @@ def test_request_runs_again_when_the_process_of_the_first_one_was_killed(
     assert Video.objects.count() == 1
 
 
+@pytest.mark.parametrize("body", [[1], "text", None, 1, {"a": [{"b": None}]}])
+def test_key_is_accepted_when_an_operation_reads_no_body_and_one_is_sent(body: Any, client: APIClient) -> None:
+    video = published()
+    Video.objects.update(owner=User.objects.get())
+    response = client.post(f"/api/videos/{video.pk}/retry/", body, HTTP_IDEMPOTENCY_KEY=KEY)
+    assert problem(response) == (409, "RETRY_NOT_OFFERED")
+
+
+def test_secret_is_rotated_once_when_the_request_is_repeated(client: APIClient) -> None:
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="change_webhookendpoint"))
+    client = with_token(User.objects.get())
+    endpoint = client.post("/api/webhooks/", {"url": "https://hooks.example.org/a"}).json()
+    url = f"/api/webhooks/{endpoint['id']}/secret/"
+    first, again = (client.post(url, HTTP_IDEMPOTENCY_KEY=KEY).json()["secret"] for _ in range(2))
+    # A third secret would end the one that receivers have.
+    assert again == first
+    assert signing_secrets(WebhookEndpoint.objects.get()) == [first, endpoint["secret"]]
+
+
+def test_kept_response_names_its_language_when_a_later_request_is_in_another(client: APIClient) -> None:
+    def send(language: str) -> Any:
+        headers = {"Accept-Language": language, "Idempotency-Key": KEY}
+        file = SimpleUploadedFile("lecture.mp4", b"the same")
+        return client.post("/api/videos/file/", {"file": file}, format="multipart", headers=headers)
+
+    first, again = send("de"), send("ko")
+    assert first.json()["message"] == again.json()["message"] == "Das Video wartet auf die Verarbeitung."
+    assert first["Content-Language"] == again["Content-Language"] == "de"
+
+
 def test_keys_expire_when_their_retention_is_over(client: APIClient) -> None:
     video = published()
     Video.objects.update(owner=User.objects.get())
@@ -271,3 +302,27 @@ def test_file_is_replaced_once_when_the_request_is_repeated(client: APIClient) -
     first, again = send(), send()
     assert (first.status_code, again.json(), again["Idempotency-Replayed"]) == (200, first.json(), "true")
     assert Job.objects.count() == 2
+
+
+def test_file_is_not_replaced_twice_when_the_response_was_lost_after_the_commit(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = published()
+    Video.objects.update(owner=User.objects.get())
+
+    def replace_and_lose(**arguments: Any) -> None:
+        replace_source(**arguments)
+        message = "the connection was lost after the commit"
+        raise OperationalError(message)
+
+    def send() -> Any:
+        file = SimpleUploadedFile("new.mp4", b"a new file")
+        url = f"/api/videos/{video.pk}/source/"
+        return client.post(url, {"file": file}, format="multipart", HTTP_IDEMPOTENCY_KEY=KEY)
+
+    monkeypatch.setattr(uploads, "replace_source", replace_and_lose)
+    assert problem(send()) == (503, "UNAVAILABLE")
+    monkeypatch.undo()
+    source = Video.objects.get().source
+    assert send().json()["status"] == "UPDATING"
+    assert (Video.objects.get().source, Job.objects.count()) == (source, 2)

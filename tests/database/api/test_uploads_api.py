@@ -109,7 +109,6 @@ def test_published_version_stays_until_the_new_one_is_when_the_file_is_replaced(
     old_source, old_job, url = str(video.source), video.published_job_id, own(video)
     begun = client.post(f"{url}upload/", BEGIN)
     assert (begun.status_code, begun.json()["missing"]) == (201, [1, 2])
-    assert client.post(f"{url}upload/", BEGIN).json() == begun.json(), "its first response was lost"
     video.refresh_from_db()
     assert (str(video.source), video.source_complete) == (old_source, True)
     assert client.get(url).json()["status"] == "READY"
@@ -181,7 +180,8 @@ def test_abandoned_replacement_is_tried_again_when_the_bucket_is_down(
 def test_second_upload_is_refused_when_one_is_open(client: APIClient, bucket: Store) -> None:
     url = own(published())
     assert client.post(f"{url}upload/", BEGIN).status_code == 201
-    assert problem(client.post(f"{url}upload/", {**BEGIN, "size_bytes": 5})) == (409, "UPLOAD_OPEN")
+    for other in ({**BEGIN, "size_bytes": 5}, BEGIN):  # of the same size too: parts of two files would be mixed
+        assert problem(client.post(f"{url}upload/", other)) == (409, "UPLOAD_OPEN")
     first = client.post("/api/videos/", BEGIN)["Location"]
     assert problem(client.post(f"{first}upload/", BEGIN)) == (409, "UPLOAD_OPEN")
     assert (len(bucket.unfinished()), DirectUpload.objects.count()) == (2, 2)
@@ -299,7 +299,8 @@ def test_large_file_is_accepted_with_a_token_when_the_storage_is_a_folder(
     assert upload().status_code == 201
     for credentials in ({}, {"HTTP_AUTHORIZATION": "Token wrong"}):
         client.credentials(**credentials)
-        assert problem(upload()) == (403, "SIGNED_OUT")
+        refused = upload()
+        assert (problem(refused), refused["WWW-Authenticate"]) == ((401, "NOT_AUTHENTICATED"), "Token")
     assert Video.objects.count() == 1
 
 

@@ -69,9 +69,10 @@ def test_admin_needs_no_admin_of_the_user_model_when_the_site_has_none() -> None
 
 def test_no_view_calls_the_bucket_in_a_transaction_when_requests_are_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", value=True)
-    _, urls = get_resolver().namespace_dict["batchreel"]
-    for pattern in urls.url_patterns:
-        assert "default" in getattr(pattern.callback, "_non_atomic_requests", set()), pattern.name
+    for namespace in ("batchreel", "batchreel-api"):
+        _, urls = get_resolver().namespace_dict[namespace]
+        for pattern in urls.url_patterns:
+            assert "default" in getattr(pattern.callback, "_non_atomic_requests", set()), pattern.name
 
 
 def test_addresses_begin_with_the_prefix_when_the_site_is_below_one(client: Client, owner: User) -> None:

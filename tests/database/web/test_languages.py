@@ -278,7 +278,7 @@ def test_phrases_and_numbers_are_translated_when_they_are_parameters(reader: Cli
     first, second = uploaded_video(), uploaded_video()
     reject_input(claimed(submitted_attempt(first)), exit_code=3, **rejection("NOT_A_VIDEO", kind=KINDS["pdf"]))
     reject_input(claimed(submitted_attempt(second)), exit_code=3, **rejection("TOO_LONG", hours=13.2, limit_hours=12))
-    assert "파일 종류: PDF 문서(으)로 보입니다." in get(reader, f"/videos/{first.pk}/", "ko")
+    assert "다음과 같은 파일로 보입니다: PDF 문서. 동영상" in get(reader, f"/videos/{first.pk}/", "ko")
     assert "Die Aufnahme dauert 13,2 Stunden; höchstens 12 Stunden" in get(reader, f"/videos/{second.pk}/", "de")
 
 

@@ -49,7 +49,7 @@ def test_owner_sets_visibility_and_expiry_when_the_forms_are_sent(staff: Client,
         Event.objects.filter(kind__in=["video.visibility", "share.create", "share.revoke"]).values_list("kind", "text")
     )[::-1] == [
         ("video.visibility", "private → signed-in"),
-        ("share.create", "days: 7"),
+        ("share.create", "valid for 7 days"),
         ("share.revoke", ""),
     ]
 
