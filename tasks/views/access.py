@@ -16,7 +16,7 @@ from django.contrib.auth.decorators import login_not_required, login_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext
@@ -141,7 +141,7 @@ def refusal_of(error: Exception, path: str) -> Refusal | None:
             return Refusal(status=503, code="STORAGE_UNAVAILABLE", message=_STORAGE_UNAVAILABLE)
         case DatabaseError() | InterfaceError():
             return _of_the_database(error, path)
-        case SuspiciousOperation() | UnicodeError():
+        case SuspiciousOperation() | UnicodeError() | UnreadablePostError():
             return _not_storable(error, path)
     return None
 
@@ -163,6 +163,8 @@ def _of_the_database(error: Exception, path: str) -> Refusal | None:
 def _not_storable(error: Exception, path: str) -> Refusal:
     logger.warning("REQUEST_INVALID %s: %s", path, error)
     message = gettext("The request contains a value that cannot be stored.")
+    if isinstance(error, UnreadablePostError):  # the client has gone, which is no fault of the site
+        message = gettext("The request was not received completely.")
     return Refusal(status=400, code="INVALID", message=message)
 
 

@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError
 from django.test import Client
+from django.test.client import FakePayload
 from rest_framework.test import APIClient
 
 from tasks.api import videos
@@ -158,6 +159,19 @@ def test_fault_of_the_code_is_500_without_details_when_it_is_not_expected(
     assert problem(response) == (500, "INTERNAL")
     assert b"secret" not in response.content
     assert any(record.exc_info and "API_FAILED" in record.message for record in caplog.records)
+
+
+def test_nothing_is_reported_as_a_fault_when_a_client_leaves_while_it_sends_a_file(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leave(*_: object) -> bytes:
+        message = "the client has gone"
+        raise OSError(message)
+
+    monkeypatch.setattr(FakePayload, "read", leave)
+    response = client.post("/api/videos/file/", {"file": SimpleUploadedFile("a.mp4", b"a")}, format="multipart")
+    assert problem(response) == (400, "INVALID")
+    assert "API_FAILED" not in caplog.text
 
 
 def test_requests_are_refused_when_a_user_sends_too_many(client: APIClient, settings: Settings) -> None:
