@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from rest_framework.authtoken.models import Token
 
 from tasks.models import Job, Video
 from tasks.services.container_api.finish import reject_input
@@ -78,7 +79,8 @@ def test_etag_is_another_one_when_the_language_is(client: APIClient) -> None:
 
 def refused(client: APIClient, language: str, settings: Settings) -> list[Any]:
     """Return the responses to wrong requests of all kinds."""
-    client.credentials(**client._credentials, HTTP_ACCEPT_LANGUAGE=language)
+    token = Token.objects.get()
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}", HTTP_ACCEPT_LANGUAGE=language)
     url = own(published())
     file = {"file": SimpleUploadedFile("a.mp4", b"")}
     folder = [
