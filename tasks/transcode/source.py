@@ -184,6 +184,8 @@ class SourceInfo:
     """What was done to all times here, if the file's clock starts over."""
     merges_streams: bool = False
     """Whether streams of a transport stream continue under other packet identifiers (PIDs)."""
+    decoders: tuple[tuple[int, str], ...] = ()
+    """Index and decoder of each stream that is of another kind in a part of the file: see `probe.parts`."""
     still_frames: int = 0
     """Frames whose packets are so small that they show nothing new."""
     new_frame_bytes: int = 0
@@ -263,6 +265,7 @@ class SourceInfo:
                     for pts, width_px, height_px, aspect in form["shapes"]
                 ),
                 "turn": tuple(form["turn"]),
+                "decoders": tuple((index, name) for index, name in form["decoders"]),
                 "crop_px": tuple(form["crop_px"]),
                 "stretches": _stretches(form["stretches"]),
                 "splicing": Splicing.from_json(form["splicing"]),

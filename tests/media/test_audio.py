@@ -211,12 +211,22 @@ def test_output_is_complete_when_its_audio_has_two_units(tmp_path: Path, transco
     assert len(_samples(done.joined("audio"))) / RATE_HZ == pytest.approx(10.0, abs=1024 / RATE_HZ)
 
 
-def test_tone_keeps_its_pitch_when_timestamps_jitter(tmp_path: Path, transcode: Transcode) -> None:
-    # Packets of 60 ms, 9 ms early or late, as browsers write them.
+JITTERS = {
+    # As browsers write them.
+    "Opus of 60 ms, by 9 ms": ("a.mp4", ("-c:a", "libopus", "-frame_duration", "60"), "TS+0.009/TB*(mod(N*7,3)-1)"),
+    "Opus of 60 ms, by 15 ms": ("a.mkv", ("-c:a", "libopus", "-frame_duration", "60"), "TS+0.015/TB*(mod(N*7,3)-1)"),
+    "MP2 of 24 ms, by 11 ms": ("a.ts", ("-c:a", "mp2"), "TS+0.011/TB*(mod(N*7,3)-1)"),
+    "MP2 of 24 ms, at random": ("a.mkv", ("-c:a", "mp2"), "TS+0.023/TB*(random(0)-0.5)"),
+}
+
+
+@pytest.mark.parametrize("kind", JITTERS)
+def test_tone_keeps_its_pitch_when_timestamps_jitter(kind: str, tmp_path: Path, transcode: Transcode) -> None:
+    name, codec, times = JITTERS[kind]
     tone = ("-f", "lavfi", "-i", "sine=f=440:r=48000:d=10")
-    opus = ("-c:a", "libopus", "-frame_duration", "60", "-bsf:a", "setts=ts='TS+432*(mod(N*7,3)-1)'")
-    ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), *tone, "-t", "10", *H264, *opus, str(tmp_path / "a.mp4"))
-    samples = _samples(transcode(tmp_path / "a.mp4").joined("audio"))[RATE_HZ // 2 : -RATE_HZ // 2]
+    jitter = ("-bsf:a", f"setts=ts='{times}'")
+    ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), *tone, "-t", "10", *H264, *codec, *jitter, str(tmp_path / name))
+    samples = _samples(transcode(tmp_path / name).joined("audio"))[RATE_HZ // 2 : -RATE_HZ // 2]
     rises = [
         at + before / (before - after)
         for at, (before, after) in enumerate(itertools.pairwise(samples))
@@ -227,3 +237,29 @@ def test_tone_keeps_its_pitch_when_timestamps_jitter(tmp_path: Path, transcode: 
     off = sorted(abs(pitch - 440) for pitch in pitches)
     assert len(off) > 3000
     assert off[len(off) * 99 // 100] <= 0.3
+
+
+AFTER_2_S = "gte(TS*TB\\,2)"
+
+
+@pytest.mark.parametrize(
+    ("times", "late_s"),
+    [
+        (f"TS+{AFTER_2_S}*0.045/TB", 0.045),
+        (f"TS+{AFTER_2_S}*0.3/TB", 0.3),
+        ("TS*1.004", 0.032),
+        (f"TS+({AFTER_2_S}*0.045+0.009*(mod(N*7\\,3)-1))/TB", 0.045),
+    ],
+    ids=["a short gap", "a long gap", "drift", "a short gap and jitter"],
+)
+def test_audio_is_in_sync_within_20_ms_when_its_clock_departs_from_its_samples(
+    times: str, late_s: float, tmp_path: Path, transcode: Transcode
+) -> None:
+    # A tone that starts 8 s after the beginning by the number of samples, and later by the timestamps.
+    tone = "aevalsrc=gt(t\\,8)*sin(2*PI*1000*t)*0.5:s=48000:d=9"
+    audio = ("-c:a", "mp2", "-bsf:a", f"setts=ts='{times}'")
+    source = tmp_path / "a.mkv"
+    ffmpeg("-f", "lavfi", "-i", numbers_filter("30"), "-f", "lavfi", "-i", tone, "-t", "9", *H264, *audio, str(source))
+    samples = _samples(transcode(source).joined("audio"))
+    beep_at = next(at for at, level in enumerate(samples) if abs(level) > 4000)
+    assert beep_at / RATE_HZ == pytest.approx(8 + late_s, abs=0.020)

@@ -35,6 +35,14 @@ AUDIO_PATCHES: tuple[Patch, ...] = (
         tests=("tests/media/test_audio.py::test_audio_is_in_sync_within_10_ms_when_it_starts_at_any_time",),
     ),
     Patch(
+        name="the audio follows the jitter of its timestamps",
+        promise=2,
+        file=_FILTERS,
+        old='    is_jitter = f"ld(1)*lt(abs(ld(2)-ld(0))*TB,{_GAP_S})"\n',
+        new='    is_jitter = "0"\n',
+        tests=("tests/media/test_audio.py::test_tone_keeps_its_pitch_when_timestamps_jitter[Opus of 60 ms, by 15 ms]",),
+    ),
+    Patch(
         name="audio on one side stays there",
         promise=2,
         file=_FILTERS,

@@ -6,6 +6,7 @@ from tests.mutations.patch import Patch
 
 _CLOCKS = "tests/media/test_clocks.py"
 _TORN = "tests/media/test_torn_streams.py"
+_KINDS = "tests/media/test_kinds.py"
 _SPLICING = "tasks/transcode/splicing.py"
 
 CLOCK_PATCHES: tuple[Patch, ...] = (
@@ -37,8 +38,32 @@ CLOCK_PATCHES: tuple[Patch, ...] = (
         name="a program stream in an archive passes for a video",
         promise=2,
         file="tasks/transcode/probe/sniff.py",
-        old="return None if _other_kind(head) else _torn_demuxer_of(head)",
+        old='return _torn_demuxer_of(head) if kind in {"", "mpeg"} else None',
         new="return _torn_demuxer_of(head)",
         tests=(f"{_TORN}::test_file_of_another_kind_is_rejected_when_it_contains_a_stream",),
+    ),
+    Patch(
+        name="packets of another codec are taken for those of the stream",
+        promise=2,
+        file="tasks/transcode/probe/child.py",
+        old="        if self.kinds is not None and self.kinds.has(packet):\n",
+        new="        if self.kinds is not None and self.kinds.has(packet) and False:\n",
+        tests=(f"{_KINDS}::test_rest_is_shown_with_a_warning_when_a_stream_changes_its_codec[h264, then hevc.ts]",),
+    ),
+    Patch(
+        name="ffmpeg chooses the decoder of a stream that changes its codec",
+        promise=2,
+        file="tasks/transcode/encode/filters.py",
+        old="    if decoder is not None:\n",
+        new="    if decoder is not None and not plan.rungs:\n",
+        tests=(f"{_KINDS}::test_rest_is_shown_with_a_warning_when_a_stream_changes_its_codec[h264, then hevc.ts]",),
+    ),
+    Patch(
+        name="a program stream is not found before its next pack header",
+        promise=2,
+        file="tasks/transcode/probe/sniff.py",
+        old=" or _has_packets(head):\n",
+        new=":\n",
+        tests=(f"{_KINDS}::test_everything_is_shown_when_a_program_stream_begins_inside_a_pack",),
     ),
 )

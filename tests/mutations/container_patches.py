@@ -169,8 +169,8 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
         name="any file is accepted as a video",
         promise=14,
         file="tasks/transcode/probe/sniff.py",
-        old='    return "mpeg" if any(_is_pack_header(head, start) for start in starts) else None\n',
-        new='    return "mpeg"\n',
+        old='    return "dv" if any(_begins_dv_frame(head, match.start()) for match in _DIF_HEADER.finditer(head)) else None\n',
+        new='    return "dv"\n',
         tests=("tests/unit/transcode/test_sniff.py",),
     ),
     Patch(

@@ -162,8 +162,8 @@ FETCH_PATCHES: tuple[Patch, ...] = (
         name="the probe reads bytes that have not arrived",
         promise=12,
         file="tasks/transcode/probe/source_file.py",
-        old="                    self._arrival.wait_for(first, end)\n",
-        new="                    pass\n",
+        old="                self._arrival.wait_for(first, end)\n",
+        new="                pass\n",
         tests=(f"{_ARRIVAL}::test_source_is_described_the_same_when_its_bytes_arrive_while_it_is_read",),
     ),
     Patch(

@@ -49,6 +49,16 @@ SIZE_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_SIZES}::test_direct_play_is_not_offered_when_parameter_sets_change_but_not_the_size",),
     ),
     Patch(
+        name="a second sample description is not read",
+        promise=2,
+        file="tasks/transcode/probe/sizes/looks.py",
+        old='        if self._codec in CONFIGURED and packet.has_sidedata("new_extradata"):\n',
+        new="        if False:\n",
+        tests=(
+            "tests/media/test_kinds.py::test_frames_have_their_size_when_a_track_has_two_descriptions[hvc1, enlarged.mov]",
+        ),
+    ),
+    Patch(
         name="what the container crops is shown",
         promise=2,
         file=_FIT,

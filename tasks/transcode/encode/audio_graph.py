@@ -11,8 +11,17 @@ if TYPE_CHECKING:
     from ..plan.plan import AudioPlan, AudioTrack
 
 _DRIFT_S = 0.02
-"""Drift between the audio and its timestamps that is left alone. Recorders in browsers write timestamps that are up to
-10 ms early or late; following these bends the pitch of a steady tone by 4 Hz.
+"""Drift between the audio and its timestamps that is left alone."""
+
+_SMOOTHED_OVER_S = 0.5
+"""Time constant over which the timestamps of packets are averaged. Recorders in browsers write timestamps that are up
+to 10 ms early or late, multiplexers of broadcasts up to a packet; following these bends the pitch of a steady tone by
+4 Hz. A gap or drift remains in the average.
+"""
+
+_GAP_S = 0.1
+"""A packet that is early or late by more is no jitter: silence is inserted, or samples are dropped, at once, as the
+resampler does it (min_hard_comp).
 """
 
 
@@ -31,8 +40,7 @@ def audio_graph(audio: AudioPlan, track: AudioTrack, *, end_aac: int, with_poste
     It starts one AAC frame in: the encoder prepends one priming frame, so media time 0 is presented
     at 0.
     """
-    start = f"({audio.start_s.numerator}/{audio.start_s.denominator})"
-    timed = f"asetpts=PTS-{start}/TB"
+    timed = f"asetpts='{_steady_times(audio)}'"
     resampled = f"aresample={audio.sample_rate_hz}:async=1000:min_comp={_DRIFT_S}:first_pts=0"
     if len(track.streams) > 1:
         # Each padded, so that the mix does not end with the shorter one.
@@ -53,6 +61,22 @@ def audio_graph(audio: AudioPlan, track: AudioTrack, *, end_aac: int, with_poste
         ]
     )
     return f"{chain},asplit[audio][waveform];{_audio_poster(audio)}" if with_poster else f"{chain}[audio]"
+
+
+def _steady_times(audio: AudioPlan) -> str:
+    """Return an expression for the time of a packet on the grid's clock, without the jitter of its timestamp.
+
+    That is the time of its first sample, counted from the beginning, plus an average of what timestamps differ from it.
+    """
+    counted = "N/(SR*TB)"
+    start = f"({audio.start_s.numerator}/{audio.start_s.denominator})/TB"
+    # 0: the average; 1: whether there is one; 2: what this packet's timestamp differs.
+    average = f"ld(0)+(ld(2)-ld(0))*min(1,S/SR/{_SMOOTHED_OVER_S})"
+    is_jitter = f"ld(1)*lt(abs(ld(2)-ld(0))*TB,{_GAP_S})"
+    return (
+        f"st(2,if(isnan(PTS),ld(0),PTS-{counted}));st(0,if({is_jitter},{average},ld(2)));st(1,1);"
+        f"round({counted}+ld(0)-{start})"
+    )
 
 
 _WAVEFORM_WIDTH_PX = 1280

@@ -46,8 +46,12 @@ def video_specifier(plan: Plan, start_byte: int) -> str:
 
 
 def splicing_arguments(plan: Plan, stream: int, specifier: str, start_byte: int = 0) -> list[str]:
-    """Return the arguments for an input that make one clock of several; none if there is only one."""
+    """Return the arguments for an input that make one clock of several, and keep a stream's decoder; mostly none."""
     merging = ["-merge_pmt_versions", "1"] if plan.merges_streams else []
+    decoder = dict(plan.decoders).get(stream)
+    if decoder is not None:
+        # Otherwise, that of any part that ffmpeg reads to find out what the streams are.
+        merging += [f"-c:{specifier}", decoder, "-recast_media"]
     if plan.splicing is None:
         return merging
     filter_text = plan.splicing.filter_text(stream, start_byte)

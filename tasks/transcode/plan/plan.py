@@ -202,6 +202,8 @@ class Plan:
     """What is done to all times, if the source's clock starts over."""
     merges_streams: bool = False
     """Whether streams of a transport stream continue under other packet identifiers (PIDs)."""
+    decoders: tuple[tuple[int, str], ...] = ()
+    """Index and decoder of each stream that is of another kind in a part of the file."""
 
     @property
     def has_audio(self) -> bool:
@@ -302,6 +304,7 @@ class Plan:
                 "fit": Fit.from_json(form["fit"]) if form["fit"] else None,
                 "warnings": tuple(form["warnings"]),
                 "splicing": Splicing.from_json(form["splicing"]),
+                "decoders": tuple((index, name) for index, name in form["decoders"]),
                 "reads": SourceReads.from_json(form["reads"]) if form["reads"] else None,
             }
         )

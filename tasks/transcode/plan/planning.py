@@ -130,6 +130,7 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         fit=plan_fit(source),
         splicing=source.splicing,
         merges_streams=source.merges_streams,
+        decoders=source.decoders,
     )
 
 

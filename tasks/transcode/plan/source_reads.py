@@ -71,7 +71,7 @@ class Whole(enum.StrEnum):
     FORMAT = "FORMAT"
     """A demuxer that reads in other places, or a fragmented MP4, whose index is everywhere."""
     POSITIONS = "POSITIONS"
-    """It is not known where the packets are, or the clock starts over."""
+    """It is not known where the packets are, the clock starts over, or streams change their kind."""
     TRIAL = "TRIAL"
     """Opening the file and seeking in it failed."""
     TOO_MUCH = "TOO_MUCH"
@@ -145,7 +145,9 @@ def _why_whole(plan: Plan, source: SourceInfo, whole_below_bytes: int) -> str:
         return Whole.FORMAT
     if source.size_bytes < whole_below_bytes:
         return Whole.SMALL
-    is_placed = plan.video_units and source.stretches and not (source.splicing or source.merges_streams)
+    is_placed = (
+        plan.video_units and source.stretches and not (source.splicing or source.merges_streams or source.decoders)
+    )
     return "" if is_placed else Whole.POSITIONS
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from .chapters import read_chapters
 from .checks import check_playable, check_unencrypted
 from .description import describe_audio, describe_video
 from .packets import VideoPackets
+from .parts.other_kinds import OtherKinds
 from .positions import UnreadParts
 from .sample_index import has_sample_index
 from .source_file import SourceFile
@@ -35,6 +36,8 @@ from .streams import choose_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+_Spans = list[tuple[Fraction, Fraction]]
 
 _OTHER_TRACKS = ("AUDIO_LEFT_OUT", "AUDIO_UNREADABLE track")
 """Beginnings of the warnings about single audio tracks."""
@@ -46,17 +49,19 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
     Raises InputRejectedError with a message for the file's owner. Its cause may be an error of the
     disk, which libav does not tell from the end of the file: see `SourceFile.error`.
     """
-    source, left_out_s = _on_one_clock(file, demuxer)
-    if left_out_s and demuxer == "mpegts":
+    source, unread_s, other_s = _on_one_clock(file, demuxer)
+    if unread_s and demuxer == "mpegts":
         with suppress(InputRejectedError):
-            merged, still_left_out_s = _on_one_clock(file, demuxer, {"merge_pmt_versions": "1"})
-            if len(still_left_out_s) < len(left_out_s):
-                source, left_out_s = replace(merged, merges_streams=True), still_left_out_s
+            merged, still_unread_s, merged_other_s = _on_one_clock(file, demuxer, {"merge_pmt_versions": "1"})
+            if len(still_unread_s) + len(merged_other_s) < len(unread_s):
+                source, unread_s, other_s = replace(merged, merges_streams=True), still_unread_s, merged_other_s
     warnings = list(source.warnings)
-    if left_out_s:
+    if unread_s:
         # The other audio tracks are those of that part.
         source = replace(source, audio=tuple(track for track in source.audio if track.is_default))
         warnings = [each for each in warnings if not each.startswith(_OTHER_TRACKS)]
+    left_out_s = _separate([*unread_s, *other_s])
+    if left_out_s:
         warnings.append(with_spans("PART_LEFT_OUT", left_out_s))
     if left_out_s or source.splicing is not None:
         # What libav takes for the duration is only the distance between the first and the last time.
@@ -66,22 +71,30 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
 
 def _on_one_clock(
     file: SourceFile, demuxer: str, options: Mapping[str, str] | None = None
-) -> tuple[SourceInfo, list[tuple[Fraction, Fraction]]]:
-    """Return the description, and the spans of time for which there are only other streams in the file."""
+) -> tuple[SourceInfo, _Spans, _Spans]:
+    """Return the description, and the spans of time for which there are other streams, or other kinds in them."""
     if demuxer not in SPLICED_DEMUXERS:
-        return _probe(file, demuxer, (), options), []
-    survey, unread = ClockSurvey(), _unread_parts()
+        return _probe(file, demuxer, (), options), [], []
+    survey, unread, kinds = ClockSurvey(), _unread_parts(), _other_kinds(file, demuxer)
     try:
-        source = _probe(file, demuxer, (survey.take, *(part.take for part in unread)), options)
+        source = _probe(file, demuxer, (survey.take, *(part.take for part in unread)), options, kinds)
     except InputRejectedError:
         if survey.splicing() is None:
             raise
     splicing = survey.splicing()
     if splicing is not None:
-        unread = _unread_parts()
-        source = _probe(file, demuxer, (Splicer(splicing).take, *(part.take for part in unread)), options)
+        unread, kinds = _unread_parts(), _other_kinds(file, demuxer)
+        source = _probe(file, demuxer, (Splicer(splicing).take, *(part.take for part in unread)), options, kinds)
         source = replace(source, declared_duration_s=0.0, splicing=splicing)
-    return source, _separate(span for part in unread for span in part.spans_s(file))
+    file.on_block = None
+    unread_s = _separate(span for part in unread for span in part.spans_s(file))
+    if kinds is None:
+        return source, unread_s, []
+    return replace(source, decoders=kinds.decoders()), unread_s, _separate(kinds.spans_s())
+
+
+def _other_kinds(file: SourceFile, demuxer: str) -> OtherKinds | None:
+    return OtherKinds(file) if demuxer == "mpegts" else None
 
 
 def _unread_parts() -> tuple[UnreadParts, ...]:
@@ -98,7 +111,11 @@ def _separate(spans_s: Iterable[tuple[Fraction, Fraction]]) -> list[tuple[Fracti
 
 
 def _probe(
-    file: SourceFile, demuxer: str, follow: Sequence[Callable[[Any], None]], options: Mapping[str, str] | None
+    file: SourceFile,
+    demuxer: str,
+    follow: Sequence[Callable[[Any], None]],
+    options: Mapping[str, str] | None,
+    kinds: OtherKinds | None = None,
 ) -> SourceInfo:
     file.seek(0)
     try:
@@ -111,7 +128,7 @@ def _probe(
         if video is None:
             check_playable(container, tracks)
         captions = CaptionPackets(container)
-        warnings = _read(container, video, tracks, captions, follow)
+        warnings = _read(container, _Reader(video, tracks, captions, follow, kinds))
         if video is not None:
             video.assign_missing_times()
             source = describe_video(
@@ -142,38 +159,55 @@ def _open(file: SourceFile, demuxer: str, options: Mapping[str, str] | None) -> 
     return av.open(file, format=demuxer, options=options, metadata_errors="replace")
 
 
-def _read(
-    container: Any,
-    video: VideoPackets | None,
-    tracks: AudioTracks,
-    captions: CaptionPackets,
-    follow: Sequence[Callable[[Any], None]],
-) -> list[str]:
-    """Demux to the end of the file, or as far as it can be read; return the codes of warnings.
+@dataclass
+class _Reader:
+    """What processes the packets that are read."""
 
-    `follow` gets each packet first, and may change its times.
-    """
-    wanted = [*([video.stream] if video else []), *tracks.streams, *captions.streams]
+    video: VideoPackets | None
+    tracks: AudioTracks
+    captions: CaptionPackets
+    follow: Sequence[Callable[[Any], None]]
+    """These get each packet first, and may change its times."""
+    kinds: OtherKinds | None
+
+    @property
+    def streams(self) -> list[Any]:
+        """The streams that are read."""
+        return [*([self.video.stream] if self.video else []), *self.tracks.streams, *self.captions.streams]
+
+    def take(self, packet: Any) -> None:
+        """Process a packet, or the empty one at the end of a stream."""
+        if self.kinds is not None and self.kinds.has(packet):
+            return
+        for take in self.follow:
+            take(packet)
+        if packet.stream.index in {stream.index for stream in self.captions.streams}:
+            self.captions.take(packet)
+            return
+        check_unencrypted(packet)
+        is_audio = self.tracks.take(packet)
+        if not is_audio and self.video is not None:
+            self.video.take(packet)
+        if self.kinds is not None:
+            has_frame = self.video is not None and self.video.first is not None
+            self.kinds.note(packet, decodes=self.tracks.decodes(packet) if is_audio else has_frame)
+
+
+def _read(container: Any, reader: _Reader) -> list[str]:
+    """Demux to the end of the file, or as far as it can be read; return the codes of warnings."""
+    wanted = reader.streams
     for stream in container.streams:
         if stream not in wanted:
             stream.discard = av.stream.Discard.all
-    texts = {stream.index for stream in captions.streams}
     warnings = []
     try:
         for packet in container.demux(wanted):
-            for take in follow:
-                take(packet)
-            if packet.stream.index in texts:
-                captions.take(packet)
-                continue
-            check_unencrypted(packet)
-            if not tracks.take(packet) and video is not None:
-                video.take(packet)
+            reader.take(packet)
     except av.error.FFmpegError:
         warnings.append("READING_BROKE_OFF")
     except IndexError:  # by PyAV, after the last packet, if streams appeared that were not there at the beginning
         pass
-    if captions.exceeds_limits:
+    if reader.captions.exceeds_limits:
         warnings.append("CAPTIONS_CUT")
     return warnings
 

@@ -6,6 +6,7 @@ URLs that it lists.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ..errors import InputRejectedError
@@ -36,8 +37,25 @@ _PACK_HEADER_BYTES = 14
 """Of MPEG-2, without stuffing; of MPEG-1, it has 12."""
 _MPEG1_MARKERS = 0b00100001
 
-HEAD_BYTES = _SEARCH_BYTES + _FEWEST_TORN_TS_PACKETS * max(_TS_SIZES_BYTES)
-"""What is read of the file."""
+_PACKET_START = re.compile(rb"\x00\x00\x01[\xbb-\xff]", re.DOTALL)
+"""Of a packet of a program stream, before its length in 16 bits (ISO/IEC 13818-1, table 2-22). The codes between the
+frames of a raw stream are lower.
+"""
+_LENGTH_END_BYTES = 6
+_LONGEST_PACKET_BYTES = _LENGTH_END_BYTES + 0xFFFF
+_FEWEST_PACKETS = 3
+"""Consecutive packets that prove a program stream, each of which ends where the next one starts. There may be no pack
+header for long: MPEG-1 requires one in 0.7 s (ISO/IEC 11172-1, 2.4.5.2), and ffmpeg writes one in 2 s.
+"""
+
+_DIF_BLOCK_BYTES = 80
+_DIF_BLOCKS = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
+"""Kind and number of the blocks that begin each frame of DV: header, subcode, auxiliary data (SMPTE 314M, 4.2)."""
+_DIF_HEADER = re.compile(rb"\x1f\x07\x00[\x3f\xbf]")
+"""Begins the first of them; its last byte differs for 50 and 60 fields per second."""
+
+HEAD_BYTES = (_FEWEST_PACKETS + 1) * _LONGEST_PACKET_BYTES
+"""What is read of the file; it has a whole frame of DV (144,000 bytes) in any case."""
 
 _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")
 
@@ -93,7 +111,9 @@ def _demuxer_of(head: bytes) -> str | None:
             return demuxer
     if any(_has_sync_bytes(head, start, size, _FEWEST_TS_PACKETS) for start, size in ((0, 188), (4, 192), (0, 204))):
         return "mpegts"
-    return None if _other_kind(head) else _torn_demuxer_of(head)
+    # The rest of a packet may begin as a raw stream does.
+    kind = _other_kind(head)
+    return _torn_demuxer_of(head) if kind in {"", "mpeg"} else None
 
 
 def _torn_demuxer_of(head: bytes) -> str | None:
@@ -101,7 +121,9 @@ def _torn_demuxer_of(head: bytes) -> str | None:
     starts = range(_SEARCH_BYTES)
     if any(_has_sync_bytes(head, start, size, _FEWEST_TORN_TS_PACKETS) for size in _TS_SIZES_BYTES for start in starts):
         return "mpegts"
-    return "mpeg" if any(_is_pack_header(head, start) for start in starts) else None
+    if any(_is_pack_header(head, start) for start in starts) or _has_packets(head):
+        return "mpeg"
+    return "dv" if any(_begins_dv_frame(head, match.start()) for match in _DIF_HEADER.finditer(head)) else None
 
 
 def _has_sync_bytes(head: bytes, start: int, size: int, packets: int) -> bool:
@@ -119,6 +141,33 @@ def _is_pack_header(head: bytes, start: int) -> bool:
         end = start + _PACK_HEADER_BYTES + (head[start + 13] & 0b111)
         return bool(head[start + 4] & head[start + 6] & head[start + 8] & 0b100) and _is_start_code(head, end)
     return head[start + 4] & 0b11110001 == _MPEG1_MARKERS and _is_start_code(head, start + 12)
+
+
+def _has_packets(head: bytes) -> bool:
+    """Return whether consecutive packets of a program stream begin in what may be the rest of one."""
+    return any(
+        _are_packets(head, match.start(), _FEWEST_PACKETS)
+        for match in _PACKET_START.finditer(head, 0, _LONGEST_PACKET_BYTES)
+    )
+
+
+def _are_packets(head: bytes, start: int, count: int) -> bool:
+    """Return whether `count` packets begin here and another start code follows, with pack headers between or not."""
+    for _ in range(count):
+        if _is_pack_header(head, start):
+            start += 12 if head[start + 4] >> 6 == 0 else _PACK_HEADER_BYTES + (head[start + 13] & 0b111)
+        if not _PACKET_START.match(head, start):
+            return False
+        start += _LENGTH_END_BYTES + int.from_bytes(head[start + 4 : start + _LENGTH_END_BYTES], "big")
+    return _is_start_code(head, start)
+
+
+def _begins_dv_frame(head: bytes, start: int) -> bool:
+    blocks = (head[at : at + 3] for at in range(start, start + len(_DIF_BLOCKS) * _DIF_BLOCK_BYTES, _DIF_BLOCK_BYTES))
+    return bool(_DIF_HEADER.match(head, start)) and all(
+        len(block) == 3 and (block[0] >> 5, block[1] >> 4, block[2]) == (kind, 0, number)  # noqa: PLR2004 - its id
+        for block, (kind, number) in zip(blocks, _DIF_BLOCKS, strict=True)
+    )
 
 
 def _is_start_code(head: bytes, start: int) -> bool:

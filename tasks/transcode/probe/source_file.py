@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -28,6 +29,8 @@ class SourceFile:
         self.name = f"file:{path}"
         """What libav takes for the URL."""
         self.error: OSError | None = None
+        self.on_block: Callable[[int, bytes], None] | None = None
+        """Gets the offset and the content of each block that is read."""
         self._arrival = arrival
         self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by __exit__; libav has a buffer of its own
         self._size_bytes = os.fstat(self._file.fileno()).st_size
@@ -43,14 +46,16 @@ class SourceFile:
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes; none at the end, and after an error."""
         try:
-            if self._arrival is not None:
-                first = self.tell()
-                if first < (end := min(first + size, self._size_bytes)):
-                    self._arrival.wait_for(first, end)
-            return self._file.read(size)
+            first = self.tell()
+            if self._arrival is not None and first < (end := min(first + size, self._size_bytes)):
+                self._arrival.wait_for(first, end)
+            block = self._file.read(size)
         except OSError as error:
             self.error = self.error or error
             return b""
+        if self.on_block is not None:
+            self.on_block(first, block)
+        return block
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to an offset and return it, or -1 if a damaged index contains an impossible one."""
@@ -58,6 +63,14 @@ class SourceFile:
             return self._file.seek(offset, whence)
         except OSError:
             return -1
+
+    def peek(self, offset: int, size: int) -> bytes:
+        """Return bytes that were read before, without moving."""
+        try:
+            return os.pread(self._file.fileno(), size, offset)
+        except OSError as error:
+            self.error = self.error or error
+            return b""
 
     def tell(self) -> int:
         """Return the offset."""

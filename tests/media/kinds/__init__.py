@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.media.kinds import audio, boxes, captions, damaged_flv, others, sizes, streams
+from tests.media.kinds import audio, boxes, captions, damaged_flv, dv, others, sizes, streams
 
 if TYPE_CHECKING:
     from tests.media.kinds.expected import Upload
@@ -14,6 +14,7 @@ KINDS: dict[str, tuple[Upload, ...]] = {
     "shapes-change": sizes.TURNING,
     "cropping": sizes.CROPPING,
     "parameter-sets": sizes.PARAMETER_SETS,
+    "descriptions": sizes.DESCRIPTIONS,
     "rates": sizes.RATES,
     "layouts": audio.LAYOUTS,
     "jitter": audio.JITTER,
@@ -26,7 +27,9 @@ KINDS: dict[str, tuple[Upload, ...]] = {
     "caption-languages": captions.LANGUAGES,
     "torn-streams": streams.TORN,
     "changing-pids": streams.CHANGING_PIDS,
+    "changing-kinds": streams.CHANGING_KINDS,
     "dvd-cells": streams.CELLS,
+    "dv": dv.DV,
     "damaged-flv": damaged_flv.DAMAGED,
     "edit-lists": boxes.EDITS,
     "fragments": boxes.FRAGMENTS,

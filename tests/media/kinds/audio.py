@@ -48,8 +48,8 @@ LAYOUTS = (
 )
 
 _TONE_HZ = 440
-_OFF_HZ = 1.0
-"""A quarter of a tenth of a semitone, which nobody notices."""
+_OFF_HZ = 0.3
+"""A hundredth of a semitone, which nobody notices."""
 
 
 def _wavering(done: Transcoded) -> Sequence[str]:
@@ -62,7 +62,7 @@ def _wavering(done: Transcoded) -> Sequence[str]:
         rises = [at + part[at] / (part[at] - part[at + 1]) for at in range(window - 1) if part[at] < 0 <= part[at + 1]]
         if len(rises) > 2:  # a whole period
             found.append(abs((len(rises) - 1) * rate_hz / (rises[-1] - rises[0]) - _TONE_HZ))
-    off = sorted(found)[len(found) * 9 // 10] if found else math.inf
+    off = sorted(found)[len(found) * 99 // 100] if found else math.inf
     return [f"the pitch wavers by {off:.1f} Hz"] if off > _OFF_HZ else []
 
 
@@ -93,6 +93,12 @@ JITTER = (
     _jittered("mp2, 9 ms.ts", _early_or_late(0.009), claps.MP2, claps.MPEG2),
     _jittered("mp3, 9 ms.mkv", _early_or_late(0.009), claps.MP3),
     _jittered("flac, 9 ms.mkv", _early_or_late(0.009), claps.FLAC),
+    _jittered("mp2, 11 ms.ts", _early_or_late(0.011), claps.MP2, claps.MPEG2),
+    _jittered("mp2, 11 ms.mkv", _early_or_late(0.011), claps.MP2),
+    _jittered("mp2, 11 ms.vob", _early_or_late(0.011), claps.MP2, claps.MPEG2),
+    _jittered("mp2 at 44.1 kHz, 12 ms.mkv", _early_or_late(0.012), claps.MP2, rate_hz=44_100),
+    _jittered("mp2 at random, 23 ms.mkv", "TS+(0.023/TB)*(random(0)-0.5)", claps.MP2),
+    _jittered("opus, 15 ms.mkv", _early_or_late(0.015), _OPUS_60),
     _jittered("slow waves.mkv", "TS+(0.009/TB)*sin(N/5)", claps.AAC),
     _jittered("at random.mkv", "TS+(0.018/TB)*(random(0)-0.5)", claps.AAC),
 )

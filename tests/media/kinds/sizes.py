@@ -10,6 +10,7 @@ from tests.media.clips import ffmpeg
 from tests.media.kinds import claps
 from tests.media.kinds.boxes import grow_box
 from tests.media.kinds.claps import beeps, copied, flashes
+from tests.media.kinds.descriptions import add_description
 from tests.media.kinds.expected import Expected, Upload
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ GROWING = (
     _grown("h264.3gp", claps.H264, claps.AAC),
     _grown("h264-fragments.mp4", claps.H264, claps.AAC, *_FRAGMENTS),
     _grown("h264.m2ts", claps.H264, claps.AC3, "-f", "mpegts", "-mpegts_m2ts_mode", "1"),
-    _grown("hevc.mov", claps.HEVC, claps.PCM, "-tag:v", "hvc1"),
+    _grown("hevc.mov", claps.HEVC, claps.PCM, "-tag:v", "hev1"),
     _grown("mpeg4.ts", claps.MPEG4, claps.MP2),
     _grown("mpeg2.mkv", claps.MPEG2, claps.MP2),
     _grown("mjpeg.mov", claps.MJPEG, claps.PCM),
@@ -117,6 +118,35 @@ TURNING = (
     _turned("mpeg2.vob", claps.MPEG2, claps.AC3, pieces=_NARROWS),
     _turned("mjpeg.mkv", claps.MJPEG, claps.PCM, pieces=TURNS),
     _turned("mjpeg.avi", claps.MJPEG, claps.MP3, pieces=_BACK),
+)
+
+
+def _described(name: str, tag: str, pieces: Sequence[Piece]) -> Upload:
+    """Join two pieces, each with a sample description of its own and no parameter sets between the frames."""
+    video, units = (claps.HEVC, "32-34") if tag.startswith("h") else (claps.H264, "7-8")
+
+    def make(path: Path) -> None:
+        without = ("-bsf:v", f"filter_units=remove_types={units}")
+        joined(path, pieces, video, claps.AAC, "-tag:v", tag, *without)
+        other = copied(path.parent / "piece-1.ts", path.parent / "other.mov", "-tag:v", tag)
+        add_description(path, other, round(pieces[0][1] * 30))
+
+    return Upload(name, make, _turned(name, video, claps.AAC, pieces=pieces).expected)
+
+
+_ENLARGED: tuple[Piece, ...] = (((160, 90), 2), ((320, 180), 4))
+_REDUCED: tuple[Piece, ...] = (((320, 180), 2), ((160, 90), 4))
+DESCRIPTIONS = (
+    _described("hvc1, enlarged.mov", "hvc1", _ENLARGED),
+    _described("hvc1, reduced.mp4", "hvc1", _REDUCED),
+    _described("hvc1, turned.mp4", "hvc1", TURNS),
+    _described("hvc1, narrowed.mov", "hvc1", _NARROWS),
+    _described("hev1, enlarged.mp4", "hev1", _ENLARGED),
+    _described("hev1, turned.mov", "hev1", TURNS),
+    _described("avc1, enlarged.mov", "avc1", _ENLARGED),
+    _described("avc1, reduced.mp4", "avc1", _REDUCED),
+    _described("avc1, turned.mp4", "avc1", TURNS),
+    _described("avc1, narrowed.mov", "avc1", _NARROWS),
 )
 
 

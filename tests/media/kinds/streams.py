@@ -77,6 +77,21 @@ TORN = (
     _torn("the last packet torn.ts", lambda stream: stream[:-100]),
     _torn("mpeg1, 20 bytes missing.mpg", _without(20), claps.MPEG1, claps.MP2),
     _torn("mpeg1, after zeros.mpg", _after(bytes(2048)), claps.MPEG1, claps.MP2),
+    _torn("vcd, 20 bytes missing.mpg", _without(20), claps.MPEG1, claps.MP2, options=("-f", "vcd")),
+    _torn("svcd, 20 bytes missing.mpg", _without(20), claps.MPEG2, claps.MP2, options=("-f", "svcd")),
+    _torn("dvd, 20 bytes missing.vob", _without(20), claps.MPEG2, claps.AC3, options=("-f", "dvd")),
+    _torn("dvd, 2,047 bytes missing.vob", _without(2047), claps.MPEG2, claps.AC3, options=("-f", "dvd")),
+    _torn("mpeg2, 20 bytes missing.vob", _without(20), claps.MPEG2, claps.MP2),
+    _torn("mpeg1 without a pack header.mpg", _without(12), claps.MPEG1, claps.MP2),
+    _torn(
+        "large packets, 20 bytes missing.mpg",
+        _without(20),
+        claps.MPEG1,
+        claps.MP2,
+        options=("-muxrate", "20000000", "-packetsize", "40000"),
+        expected=_LOOSE,
+    ),
+    _torn("mpeg1, 100,000 bytes missing.mpg", _without(100_000), claps.MPEG1, claps.MP2, expected=_LOOSE),
     _torn("mpeg2, 3,000 bytes missing.mpg", _without(3000), claps.MPEG2, claps.MP2, expected=_LOOSE),
     _torn("the end torn.vob", lambda stream: stream[:-700], claps.MPEG2, claps.AC3),
 )
@@ -165,6 +180,78 @@ CHANGING_PIDS = (
             (claps.H264, claps.AAC, at, (*ids, *more))
             for at, ids, more in ((0, _ES, ()), (4.05, _ES, ("-streamid", "0:600")))
         ],
+    ),
+)
+
+_VOB = ("-f", "vob", "-loglevel", "fatal")
+_HELD_VOB = Expected(None, flashes_s=(1, 2, 3), beeps_s=None, warnings=("PART_LEFT_OUT",), within_s=0.1)
+_LEFT_OUT = Expected(warnings=("PART_LEFT_OUT",), within_s=0.06)
+_SILENT_END = Expected(
+    8, flashes_s=(1, 2, 3, 5, 6, 7), beeps_s=(1, 2, 3), warnings=("PART_LEFT_OUT",), within_s=0.1, rate=30
+)
+_HELD_END = Expected(
+    8, flashes_s=(1, 2, 3), beeps_s=(1, 2, 3, 5, 6, 7), warnings=("PART_LEFT_OUT",), within_s=0.1, rate=30
+)
+
+
+def _kinds(
+    name: str,
+    *parts: tuple[Sequence[str], Sequence[str]],
+    expected: Expected,
+    options: Sequence[Sequence[str]] = (),
+    begins_s: Sequence[float] = (0, 4.05, 8.1, 12.15),
+) -> Upload:
+    """Join recordings of which each has other codecs in the same streams."""
+    ids = options or [_ES] * len(parts)
+    rows = [(video, audio, at, more) for (video, audio), at, more in zip(parts, begins_s, ids, strict=False)]
+    return _in_a_row(name, rows, expected=expected)
+
+
+_USUAL = (claps.H264, claps.AAC)
+CHANGING_KINDS = (
+    _kinds("h264, then hevc.ts", _USUAL, (claps.HEVC, claps.AAC), expected=_HELD_END),
+    _kinds("hevc, then h264.ts", (claps.HEVC, claps.AAC), _USUAL, expected=_HELD_END),
+    _kinds("mpeg2, then h264.ts", (claps.MPEG2, claps.AAC), _USUAL, expected=_HELD_END),
+    _kinds(
+        "mpeg2 for a while.ts",
+        _USUAL,
+        (claps.MPEG2, claps.AAC),
+        _USUAL,
+        expected=Expected(
+            12,
+            flashes_s=(1, 2, 3, 9, 10, 11),
+            beeps_s=(1, 2, 3, 5, 6, 7, 9, 10, 11),
+            warnings=("PART_LEFT_OUT",),
+            within_s=0.15,
+        ),
+    ),
+    _kinds("aac, then ac3.ts", _USUAL, (claps.H264, claps.AC3), expected=_SILENT_END),
+    _kinds("mp2, then aac.ts", (claps.H264, claps.MP2), _USUAL, expected=_SILENT_END),
+    _kinds("both change.ts", _USUAL, (claps.HEVC, claps.AC3), expected=_LEFT_OUT),
+    _kinds("both change with the clock.ts", _USUAL, (claps.HEVC, claps.AC3), expected=_LEFT_OUT, begins_s=(0, 0)),
+    _kinds(
+        "others under other identifiers.ts", _USUAL, (claps.HEVC, claps.AC3), expected=_LEFT_OUT, options=(_ES, _OTHER)
+    ),
+    _kinds(
+        "video and audio change places.ts",
+        _USUAL,
+        _USUAL,
+        expected=_LEFT_OUT,
+        options=(_ES, ("-streamid", "0:257", "-streamid", "1:256")),
+    ),
+    _kinds(
+        "in packets of 192.m2ts",
+        (claps.H264, claps.AC3),
+        (claps.HEVC, claps.AC3),
+        expected=_HELD_END,
+        options=[("-f", "mpegts", "-mpegts_m2ts_mode", "1")] * 2,
+    ),
+    _kinds(
+        "mpeg2, then h264.vob",
+        (claps.MPEG2, claps.AC3),
+        (claps.H264, claps.AC3),
+        expected=_HELD_VOB,
+        options=[_VOB] * 2,
     ),
 )
 

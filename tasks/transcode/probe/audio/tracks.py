@@ -58,6 +58,11 @@ class AudioTracks:
         packets.take(packet)
         return True
 
+    def decodes(self, packet: Any) -> bool:
+        """Return whether any frame of a packet's stream was decoded."""
+        packets = self._packets.get(packet.stream.index)
+        return packets is not None and packets.decodes
+
     def covers(self, start_s: Fraction, end_s: Fraction) -> bool:
         """Return whether one of the tracks has audio from `start_s` to `end_s`, but for pauses of a minute."""
         return any(packets.covers(start_s, end_s) for packets in self._packets.values())

@@ -17,6 +17,7 @@ from av.codec.context import Flags
 
 from ...source import Shape
 from .bits import Bits
+from .configuration import CONFIGURED, parameter_units
 from .jpeg import JPEG_HEADER_BYTES, jpeg_header
 from .vp9 import Vp9Sizes
 
@@ -108,6 +109,8 @@ class Looks:
         self._decoder: Any = None
         self._looks: dict[object, Look | None] = {}
         self._parameters = b""
+        self._described = b""
+        """Parameter sets of the track's description that holds, if it is not the first one."""
         self._decoded = 0
         self._latest: Look | None = None
         self._sampled_pts: int | None = None
@@ -165,8 +168,11 @@ class Looks:
                 return None, []
             self._sampled_pts = pts
             return pts, [packet]
+        if self._codec in CONFIGURED and packet.has_sidedata("new_extradata"):
+            self._take_description(bytes(packet.get_sidedata("new_extradata")))
         try:
-            parts = self._filter.filter(packet)
+            # A filter has the first description only: the sets of a later one go between the frames.
+            parts = self._filter.filter(av.Packet(self._described + bytes(packet)) if self._described else packet)
         except (av.error.FFmpegError, ValueError):
             self._filter.flush()
             return None, []
@@ -176,6 +182,10 @@ class Looks:
                 self._parameters = bytes(found)
                 self.parameter_sets.add(self._parameters)
         return (self._parameters, _active_set(parts, self._codec)), parts
+
+    def _take_description(self, configuration: bytes) -> None:
+        first = self._stream.codec_context.extradata or b""
+        self._described = parameter_units(configuration, self._codec, like=first) if configuration != first else b""
 
     def _decode(self, packets: Iterable[Any]) -> Look | None:
         if self._decoder is None:
