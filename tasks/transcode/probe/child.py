@@ -60,7 +60,8 @@ def probe(file: SourceFile, demuxer: str) -> SourceInfo:
         # The other audio tracks are those of that part.
         source = replace(source, audio=tuple(track for track in source.audio if track.is_default))
         warnings = [each for each in warnings if not each.startswith(_OTHER_TRACKS)]
-    left_out_s = _separate([*unread_s, *other_s])
+    # The lengths of the former are known, those of the latter estimates.
+    left_out_s = _separate([*other_s, *unread_s])
     if left_out_s:
         warnings.append(with_spans("PART_LEFT_OUT", left_out_s))
     if left_out_s or source.splicing is not None:

@@ -40,6 +40,8 @@ def _dv(
         size=(width, height),
         rate=29.97 if "1001" in rate else float(rate),
         beeps_s=(1, 2, 3) if audio else (),
+        # DVCPRO 50 always has a second track.
+        warnings=("AUDIO_LEFT_OUT",) if audio and pixels == "yuv422p" else (),
         within_s=0.06,
     )
     return Upload(name, make, expected or usual)
