@@ -105,8 +105,9 @@ def _grid_chain(plan: Plan, unit: VideoUnit, specifier: str) -> str:
     on_grid = f"fps={rate}:round=near:eof_action=pass{from_zero}"
     fit, turn = (fit_filters(plan, plan.fit), turn_filters(plan.fit)) if plan.fit else ([], [])
     steps = [f"[0:{specifier}]setpts=PTS-({plan.first_pts})", _WITHOUT_MATRIX, *fit, *deinterlace, *turn, on_grid]
-    if end > plan.last_source_frame:
-        # Repeat the last frame for its own duration and until the audio ends.
+    if end > plan.last_source_frame or plan.decoders:
+        # Repeat the last frame for its own duration and until the audio ends. If the stream changes its codec, the
+        # last one that decodes may be earlier: tables may be late.
         steps.append("tpad=stop=-1:stop_mode=clone")
     steps.append(f"trim=start_pts={first}:end_pts={end}")
     return ",".join(steps) + "[grid]"
