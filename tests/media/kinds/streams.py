@@ -88,7 +88,7 @@ TORN = (
         _without(20),
         claps.MPEG1,
         claps.MP2,
-        options=("-muxrate", "20000000", "-packetsize", "40000"),
+        options=("-muxrate", "20000000", "-packetsize", "40000", "-loglevel", "fatal"),
         expected=_LOOSE,
     ),
     _torn("mpeg1, 100,000 bytes missing.mpg", _without(100_000), claps.MPEG1, claps.MP2, expected=_LOOSE),
