@@ -18,7 +18,7 @@ from .ladder import Rung
 from .source_reads import SourceReads
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 13
+PLAN_VERSION = 14
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)

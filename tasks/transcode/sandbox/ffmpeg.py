@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..byte_ranges import ByteRanges
 
-ENGINE_VERSION = 10
+ENGINE_VERSION = 11
 """Increases when the same plan would produce different bytes, or when earlier units lack something
 that publishing needs.
 """
