@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.transcode import InputRejectedError, InputSuspectError, StoppedError, merged, missing, probe_source
+from tasks.transcode.probe.sniff import HEAD_BYTES
 from tasks.transcode.sandbox.limits import probe_limits
 from tests.media.clips import make_clip
 from tests.media.partial_sources import FORMATS, make_recording, remuxed
@@ -72,7 +73,7 @@ def test_file_is_rejected_by_its_first_bytes_when_the_others_have_not_arrived(tm
     arriving = Arriving(source, tmp_path / "arriving")
     with pytest.raises(InputRejectedError, match="PDF"):
         probe_source(arriving.path, wait_for=arriving.wait_for)
-    assert arriving.present == ((0, BLOCK_BYTES),)
+    assert arriving.present == ((0, -(-HEAD_BYTES // BLOCK_BYTES) * BLOCK_BYTES),)
 
 
 @pytest.mark.parametrize("error", [OSError("the storage is down"), StoppedError()], ids=["failed", "stopped"])
