@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from django.http import QueryDict
 from django.utils.timezone import is_naive, make_aware
 from django.utils.translation import gettext
 from rest_framework import serializers
@@ -92,10 +93,18 @@ class Problem(Shown):
 
 def entered(kind: type[Entered], data: Any, *, partial: bool = False) -> dict[str, Any]:
     """Return the values that a client has sent. Raises ValidationError."""
-    form = kind(data=data, partial=partial)
+    form = kind(data=_literal(data) if isinstance(data, QueryDict) else data, partial=partial)
     form.is_valid(raise_exception=True)
     found: dict[str, Any] = form.validated_data
     return found
+
+
+def _literal(form: QueryDict) -> dict[str, Any]:
+    """Return the values of a form as they were sent: DRF would take an empty one for one that was not sent."""
+    repeated = [name for name, texts in form.lists() if len(texts) > 1]
+    if repeated:
+        raise serializers.ValidationError({name[:100]: gettext("It occurs more than once.") for name in repeated})
+    return form.dict()
 
 
 def shown(kind: type[Shown], values: Any) -> dict[str, Any]:

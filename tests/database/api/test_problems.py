@@ -91,6 +91,14 @@ def test_fields_are_named_when_they_are_not_valid(body: dict[str, Any], fields: 
     assert Video.objects.get().title == video.title
 
 
+@pytest.mark.parametrize(("name", "sent"), [("visibility", ""), ("title", ["one", "two"])])
+def test_field_of_a_form_is_named_when_it_is_empty_or_sent_twice(name: str, sent: Any, client: APIClient) -> None:
+    form = {"file": SimpleUploadedFile("a.mp4", b"a"), name: sent}
+    response = client.post("/api/videos/file/", form, format="multipart")
+    assert problem(response) == (400, "INVALID")
+    assert [each["field"] for each in response.json()["errors"]] == [name]
+
+
 @pytest.mark.parametrize("query", ["vidoe=1", "format=xml", "=1", "limit=5&offset=3"])
 def test_parameter_is_refused_when_the_operation_has_none_of_that_name(query: str, client: APIClient) -> None:
     assert problem(client.get(f"/api/jobs/?{query}")) == (400, "INVALID")
