@@ -23,7 +23,7 @@ _START = b"\0\0\1"
 
 def _messages(stream: bytes, video: str, first: int) -> bytes:
     """Return an elementary stream with a message before each frame from number `first` on."""
-    units = stream.replace(b"\0\0\0\1", _START).split(_START)[1:]
+    units = stream.split(_START)[1:]
     written, frame = [], 0
     for unit in units:
         if video == "libx264" and unit[0] & 0x1F in {1, 5}:
@@ -100,7 +100,7 @@ def _ass(name: str, *lines: tuple[str, str]) -> Upload:
         ffmpeg("-i", str(plain), "-i", str(path.parent / "a.ass"), "-map", "0", "-map", "1", "-c", "copy", str(path))
 
     cues = tuple(cue for _, cue in lines if cue)
-    return Upload(name, make, Expected(captions=("Captions []",) if cues else (), cues=cues or None))
+    return Upload(name, make, Expected(captions=("Captions 1 []",) if cues else (), cues=cues or None))
 
 
 ASS = (
