@@ -76,7 +76,7 @@ def _on_one_clock(
     """Return the description, and the spans of time for which there are other streams, or other kinds in them."""
     if demuxer not in SPLICED_DEMUXERS:
         return _probe(file, demuxer, (), options), [], []
-    survey, unread, kinds = ClockSurvey(), _unread_parts(), _other_kinds(file, demuxer)
+    survey, unread, kinds = ClockSurvey(), _unread_parts(demuxer), _other_kinds(file, demuxer)
     try:
         source = _probe(file, demuxer, (survey.take, *(part.take for part in unread)), options, kinds)
     except InputRejectedError:
@@ -84,7 +84,7 @@ def _on_one_clock(
             raise
     splicing = survey.splicing()
     if splicing is not None:
-        unread, kinds = _unread_parts(), _other_kinds(file, demuxer)
+        unread, kinds = _unread_parts(demuxer), _other_kinds(file, demuxer)
         source = _probe(file, demuxer, (Splicer(splicing).take, *(part.take for part in unread)), options, kinds)
         source = replace(source, declared_duration_s=0.0, splicing=splicing)
     file.on_block = None
@@ -98,8 +98,8 @@ def _other_kinds(file: SourceFile, demuxer: str) -> OtherKinds | None:
     return OtherKinds(file) if demuxer == "mpegts" else None
 
 
-def _unread_parts() -> tuple[UnreadParts, ...]:
-    return UnreadParts(), UnreadParts("video"), UnreadParts("audio")
+def _unread_parts(demuxer: str) -> tuple[UnreadParts, ...]:
+    return UnreadParts(demuxer), UnreadParts(demuxer, "video"), UnreadParts(demuxer, "audio")
 
 
 def _separate(spans_s: Iterable[tuple[Fraction, Fraction]]) -> list[tuple[Fraction, Fraction]]:

@@ -111,7 +111,8 @@ class UnreadParts:
     (`video` or `audio`), of the packets of that stream alone: the other one may keep its identifier.
     """
 
-    def __init__(self, kind: str = "") -> None:
+    def __init__(self, demuxer: str, kind: str = "") -> None:
+        self._is_transport = demuxer == "mpegts"
         self._kind = kind
         self._gaps: list[tuple[int, int, int, int]] = []
         self._end, self._first, self._latest = 0, 0, 0
@@ -161,22 +162,28 @@ class UnreadParts:
     def _is_left_out(self, file: SourceFile, first: int, end: int) -> bool:
         # A quarter of the way in: next to the packets that were read are the last bytes of these.
         file.seek(first + (end - first) // 4)
-        found = _identifiers(file.read(min(end - first, _SEARCHED_BYTES)), self._kind or "video")
+        found = self._identifiers(file.read(min(end - first, _SEARCHED_BYTES)))
         if not self._kind:
             return bool(found)
         # Not those of another programme, or of another language, which were there before.
         file.seek(max(0, first - _SEARCHED_BYTES))
-        return bool(found - _identifiers(file.read(min(first, _SEARCHED_BYTES)), self._kind))
+        return bool(found - self._identifiers(file.read(min(first, _SEARCHED_BYTES))))
+
+    def _identifiers(self, content: bytes) -> set[bytes]:
+        """Return the PIDs of the streams of the kind whose packets start here; in a program stream, their numbers.
+
+        Compressed audio has such bytes too: a few in a megabyte, of which a transport stream's header is not before.
+        """
+        starts = [match.start() for match in _PACKETS[self._kind or "video"].finditer(content)]
+        if self._is_transport:
+            return set(filter(None, (_pid_before(content, start) for start in starts)))
+        return {content[start + 3 : start + 4] for start in starts}
 
 
-def _identifiers(content: bytes, kind: str) -> set[bytes]:
-    """Return the PIDs of the streams of a kind whose packets start here; in a program stream, their numbers."""
-    found = set()
-    for start in (match.start() for match in _PACKETS[kind].finditer(content)):
-        before = content[max(0, start - _LONGEST_TS_HEADER_BYTES) : start]
-        pid = next(filter(None, (_pid(before[at:]) for at in range(len(before)) if before[at] == _TS_SYNC)), None)
-        found.add(pid or content[start + 3 : start + 4])
-    return found
+def _pid_before(content: bytes, start: int) -> bytes | None:
+    """Return the PID of the transport packet in which something starts; None if there is no header before it."""
+    before = content[max(0, start - _LONGEST_TS_HEADER_BYTES) : start]
+    return next(filter(None, (_pid(before[at:]) for at in range(len(before)) if before[at] == _TS_SYNC)), None)
 
 
 def _pid(header: bytes) -> bytes | None:
