@@ -133,7 +133,7 @@ class Reason(enum.StrEnum):
         Counts.NO,
         "Too many hosts were lost in a row without a finished unit.",
     )
-    REVIVED = "REVIVED", Counts.NO, "An operator revived the job."
+    REVIVED = "REVIVED", Counts.NO, "The job was revived, and continues where it stopped."
 
 
 def is_loss(code: str) -> bool:

@@ -88,6 +88,8 @@ def check_url(url: str) -> Target:
     if parts.scheme not in _allowed_schemes():
         schemes = gettext(" or ").join(f"{each}://" for each in _allowed_schemes())
         message = gettext("The URL has to begin with {schemes}.").format(schemes=schemes)
+        if parts.scheme == "http":
+            message += " " + gettext("The setting webhook_allow_http allows http://.")
         raise RefusedAddressError(message)
     if "@" in parts.netloc or parts.fragment or not _HOST.fullmatch(host):
         message = gettext("The URL needs a host, and may have neither a user, a password nor a fragment.")
@@ -95,7 +97,11 @@ def check_url(url: str) -> Target:
     port = _DEFAULT_PORTS[parts.scheme] if port is None else port
     if not _is_private_host(host) and port not in _allowed_ports():
         ports = ", ".join(map(str, sorted(_allowed_ports())))
-        message = gettext("The port {port} is not allowed: {ports}.").format(port=port, ports=ports)
+        text = gettext(
+            "The port {port} is not allowed: {ports}. The setting webhook_ports adds ports; webhook_private_hosts allows"
+            " any port of a host that you run."
+        )
+        message = text.format(port=port, ports=ports)
         raise RefusedAddressError(message)
     if literal := _as_address(host):
         check_address(str(literal), host=host)
@@ -117,8 +123,11 @@ def check_address(address: str, *, host: str) -> None:
     """Raise RefusedAddressError if webhooks of this host may not be sent to the address."""
     meant = _embedded(_as_address(address))
     if meant is None or not _is_reachable(meant, private=_is_private_host(host)):
-        text = gettext("{host} is in a private, local or reserved network ({address}).")
-        message = text.format(host=host, address=address)
+        message = gettext("{host} is in a private, local or reserved network ({address}).").format(
+            host=host, address=address
+        )
+        if meant is not None and _is_reachable(meant, private=True):
+            message += " " + gettext("The setting webhook_private_hosts allows hosts in such networks.")
         raise RefusedAddressError(message)
 
 

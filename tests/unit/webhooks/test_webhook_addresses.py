@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 
@@ -123,6 +124,22 @@ def test_url_is_refused_when_it_is_not_plain_https(url: str, connected: list[obj
         check_url(url)
     assert post(url, resolve=lambda *_: ["93.184.215.14"]).startswith("REFUSED ")
     assert connected == []
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://hooks.example.org/", {"webhook_allow_http"}),
+        ("https://hooks.example.org:9911/", {"webhook_ports", "webhook_private_hosts"}),
+        ("https://127.0.0.1/", {"webhook_private_hosts"}),
+        ("https://169.254.169.254/", set()),  # allowed by no setting
+        ("ftp://hooks.example.org/", set()),
+    ],
+)
+def test_refusal_names_the_settings_when_they_could_allow_the_url(url: str, expected: set[str]) -> None:
+    with pytest.raises(RefusedAddressError) as refused:
+        check_url(url)
+    assert set(re.findall(r"webhook_\w+", str(refused.value))) == expected
 
 
 def test_url_keeps_its_host_port_and_path_when_it_is_accepted(settings: Settings) -> None:
