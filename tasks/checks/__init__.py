@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import bridge, celery, web
+from . import bridge, celery, host_rows, pages, web
 
-__all__ = ["bridge", "celery", "web"]
+__all__ = ["bridge", "celery", "host_rows", "pages", "web"]

@@ -108,15 +108,23 @@ def _names(conf: BridgeSettings) -> Iterator[CheckMessage]:
     if not conf.job_queue:
         yield Error(
             "BATCHREEL has no job_queue and VIDEO_BATCH_JOB_QUEUE is not set, so no job can be submitted.",
-            hint="Set it to the name or ARN of the AWS Batch job queue.",
+            hint=f"Set it to the name or ARN of the AWS Batch job queue{_where('job_queue', 'VIDEO_BATCH_JOB_QUEUE')}",
             id="batchreel.E002",
         )
     if not conf.job_definition:
         yield Error(
             "BATCHREEL has no job_definition and VIDEO_BATCH_JOB_DEFINITION is not set, so no job can be submitted.",
-            hint="Set it to the name of the job definition that `manage.py register_job_definition` registers.",
+            hint="Set it to the name of the job definition that `manage.py register_job_definition` registers"
+            f"{_where('job_definition', 'VIDEO_BATCH_JOB_DEFINITION')}",
             id="batchreel.E003",
         )
+
+
+def _where(name: str, outside: str) -> str:
+    return (
+        f": BATCHREEL[{name!r}] or {outside} in the settings module, or the environment variable {outside} if that module"
+        " reads it, as Batchreel's own does."
+    )
 
 
 def _quotas(conf: BridgeSettings) -> Iterator[CheckMessage]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.db import connection as database
 
@@ -102,12 +103,36 @@ def _beat() -> Iterator[CheckMessage]:
     if missing and not uses_database_scheduler():
         yield Warning(
             f"Beat would not send {', '.join(missing)}, so nothing would be submitted, observed or replaced: CELERY_BEAT_SCHEDULER"
-            " is not django-celery-beat's, and CELERY_BEAT_SCHEDULE does not contain them.",
-            hint="Set CELERY_BEAT_SCHEDULER to 'django_celery_beat.schedulers:DatabaseScheduler', or add"
-            f" {APP}.schedule.beat_schedule(BATCHREEL) to CELERY_BEAT_SCHEDULE. If beat gets another scheduler with"
-            " `--scheduler`, silence this warning.",
+            f" is not django-celery-beat's, and {_schedule_name()} does not contain them.",
+            hint=_schedule_hint(),
             id="batchreel.W027",
         )
+
+
+def _replaces_setting() -> bool:
+    """Return whether the site's code has set `app.conf.beat_schedule`, so that Celery ignores the setting of Django."""
+    given = getattr(settings, "CELERY_BEAT_SCHEDULE", None)
+    return bool(given) and celery_app().conf.beat_schedule != given
+
+
+def _schedule_name() -> str:
+    if _replaces_setting():
+        return "`app.conf.beat_schedule`, which replaces CELERY_BEAT_SCHEDULE,"
+    return "CELERY_BEAT_SCHEDULE"
+
+
+def _schedule_hint() -> str:
+    if _replaces_setting():
+        return (
+            "`app.conf.beat_schedule = {...}` in the module of the Celery application replaces CELERY_BEAT_SCHEDULE."
+            f" Add `app.conf.beat_schedule.update(beat_schedule(settings.BATCHREEL))` after it, from {APP}.schedule, or move its"
+            " entries to the setting."
+        )
+    return (
+        "Set CELERY_BEAT_SCHEDULER to 'django_celery_beat.schedulers:DatabaseScheduler', or add"
+        f" {APP}.schedule.beat_schedule(BATCHREEL) to CELERY_BEAT_SCHEDULE. Assigning `app.conf.beat_schedule` replaces that"
+        " setting. If beat gets another scheduler with `--scheduler`, silence this warning."
+    )
 
 
 def _beat_rows() -> Iterator[CheckMessage]:

@@ -204,6 +204,9 @@ def test_system_check_names_the_batch_setting_when_it_is_empty(settings: Setting
     (found,) = messages()
     assert found.id == expected
     assert name in found.msg
+    assert f"BATCHREEL['{name.removeprefix('VIDEO_BATCH_').lower()}'] or {name} in the settings module" in str(
+        found.hint
+    )
 
 
 @pytest.fixture

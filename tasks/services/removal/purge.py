@@ -145,7 +145,8 @@ def _purge_each(rows: Iterable[Any], purge_row: Callable[[Any, _CheckTime], None
             if time.monotonic() > stop_at_s:
                 # Celery's soft time limit may have interrupted it, which is not the row's fault.
                 raise
-            logger.exception("PURGE_FAILED %s", row)
+            # PostgreSQL's first line names the constraint and the table of a row that refers to a video.
+            logger.exception("PURGE_FAILED %s: %s", row, (str(error) or type(error).__name__).partition("\n")[0])
             _record_failure(row, str(error))
     return purged
 

@@ -22,7 +22,7 @@ from tasks.services.requests.request import request_again
 from tasks.services.ticks.grant import live_leads_count
 from tasks.services.ticks.observe import observe
 from tasks.storage.keys import job_folder
-from tests.factories import age, published, submitted_attempt
+from tests.factories import age, published, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
     from tests.factories import ScriptedBatch
@@ -55,6 +55,24 @@ def test_deleted_video_keeps_its_rows_when_its_batch_job_still_waits_in_the_queu
     observe(batch=batch, tick=0)
     assert purge_deleted(limit=10) == 1
     assert not Video.objects.exists()
+
+
+def test_log_names_table_and_constraint_when_a_row_of_the_site_refers_to_the_video(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    video = uploaded_video()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE courses_lesson (video_id uuid CONSTRAINT lesson_has_video REFERENCES batchreel_video (id))"
+        )
+        cursor.execute("INSERT INTO courses_lesson VALUES (%s)", [video.pk])
+    video.delete()
+    assert purge_deleted(limit=10) == 0
+    (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("PURGE_FAILED")]
+    assert line.startswith(f"PURGE_FAILED {video}: ")
+    assert "lesson_has_video" in line
+    assert "courses_lesson" in line
+    assert "\n" not in line
 
 
 def test_pruning_uses_its_indexes_when_there_are_many_jobs() -> None:
