@@ -19,7 +19,7 @@ from ..lifecycle.states import ACTIVE_JOB_STATES, JobState
 from ..lifecycle.video_status import VideoStatus, video_status
 from ..models import Job, Video
 from ..texts.stored import job_message, translated, warning_message
-from .access import permitted
+from .access import may_upload, permitted
 from .growing import GROWING_KEY, Playable, playable
 from .media_urls import media_url
 from .progress import JobProgress, is_interrupted, job_progress
@@ -150,6 +150,11 @@ def videos_for(user: AnyUser, action: Action = "view") -> QuerySet[Video]:
     if not user.is_active:
         return shown_videos().none()
     return shown_videos() if permitted(user, action) else shown_videos().filter(owner=user.pk)
+
+
+def needs_list(user: AnyUser) -> bool:
+    """Return whether the list has anything for this user: videos, or the form for uploads. Others only watch."""
+    return may_upload(user) or permitted(user, "view") or videos_for(user).exists()
 
 
 def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:

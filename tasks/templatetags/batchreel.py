@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
 
+from .. import APP
 from ..conf import bridge_settings
 from ..models import Video
 from ..selectors.player import player_context
@@ -19,12 +23,31 @@ register = template.Library()
 def batchreel_player(context: dict[str, Any], video: Video) -> dict[str, Any]:
     """Show the player of a video, with its scripts and styles, to people who may watch it; a note to all others.
 
-    Once in a page. Needs the context processor `django.template.context_processors.request`.
+    Once in a page. Raises ImproperlyConfigured without the request in the context, or without the app's URLs.
     """
     shown = {"csp_nonce": context.get("csp_nonce", "")}
-    if not may(context["request"], "watch", video):
+    if not may(_request_of(context), "watch", video):
         return {**shown, "refused": True}
+    try:
+        reverse("batchreel:list")
+    except NoReverseMatch as error:
+        message = (
+            f'{{% batchreel_player %}} needs the URLs of the app: add path("lectures/", include("{APP}.urls")) to the'
+            " URL configuration, with the namespace 'batchreel'."
+        )
+        raise ImproperlyConfigured(message) from error
     return {**shown, **player_context(video, video_overview(video))}
+
+
+def _request_of(context: dict[str, Any]) -> HttpRequest:
+    request: HttpRequest | None = context.get("request")
+    if request is None:
+        message = (
+            "{% batchreel_player %} needs the request: render the template with render(request, ...), and add"
+            " 'django.template.context_processors.request' to the context_processors of TEMPLATES."
+        )
+        raise ImproperlyConfigured(message)
+    return request
 
 
 @register.simple_tag

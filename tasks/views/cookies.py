@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import reverse
+from django.urls import get_script_prefix
 
 from ..conf import bridge_settings
 from ..models import Job, ShareLink
@@ -36,7 +36,10 @@ def links_of(request: HttpRequest) -> list[uuid.UUID]:
 
 
 def keep_link(request: HttpRequest, response: HttpResponseBase, link: ShareLink) -> None:
-    """Let the browser use a live share link, until it expires."""
+    """Let the browser use a live share link, until it expires.
+
+    On the whole site: its own pages may have the player, and `i18n_patterns` gives ours one address per language.
+    """
     token = token_of(link)
     tokens = [token, *(each for each in _tokens(request) if each != token)][:_MAX_LINKS]
     _set(
@@ -45,7 +48,7 @@ def keep_link(request: HttpRequest, response: HttpResponseBase, link: ShareLink)
         SHARE_COOKIE,
         _BETWEEN.join(tokens),
         max_age=bridge_settings().share_link_max_days * 86400,
-        path=reverse("batchreel:list"),
+        path=get_script_prefix(),
     )
 
 

@@ -21,7 +21,7 @@ from ..selectors.costs import costs_of, describe
 from ..selectors.media_urls import poster_url
 from ..selectors.player import player_context, watched_job
 from ..selectors.timeline import video_timeline
-from ..selectors.videos import overviews, video_overview, videos_for, warning_messages
+from ..selectors.videos import needs_list, overviews, video_overview, videos_for, warning_messages
 from ..services.requests.delete import delete_video
 from ..services.requests.quota import QuotaError, check_upload
 from ..services.requests.request import RetryNotOfferedError, retry_video
@@ -142,6 +142,7 @@ def video_page(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
         context["status_message"] = overview.watcher_message
     if may(request, "change", video):
         context |= sharing_context(request, video)
+    context["needs_list"] = request.user.is_active and needs_list(request.user)
     context["may_delete"] = may(request, "delete", video)
     if sees_costs(request.user, video):
         context["cost"] = describe(costs_of("job__video", [video.pk]).get(video.pk))
