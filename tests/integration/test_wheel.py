@@ -265,7 +265,7 @@ def test_metrics_page_names_the_extra_when_prometheus_is_missing(school: School)
         "import json\nfrom django.conf import settings\nfrom django.core.checks import run_checks\n"
         "from django.test import Client\n"
         "settings.METRICS_TOKEN = 'x' * 20\n"
-        "response = Client().get('/videos/metrics', headers={'Authorization': 'Bearer ' + 'x' * 20})\n"
+        "response = Client().get('/lectures/metrics', headers={'Authorization': 'Bearer ' + 'x' * 20})\n"
         "print(json.dumps([response.status_code, response.content.decode(), [each.id for each in run_checks()]]))"
     )
     status, text, checks = school.python(code)
@@ -341,8 +341,8 @@ for name in ("teacher", "enrolled", "other"):
     client = Client()
     client.force_login(User.objects.get(username=name))
     paths = [
-        f"/lessons/{{lesson.pk}}/", f"/videos/videos/{{lesson.video_id}}/",
-        "/videos/media/" + lesson.video.published_job.playlist_key,
+        f"/lessons/{{lesson.pk}}/", f"/lectures/videos/{{lesson.video_id}}/",
+        "/lectures/media/" + lesson.video.published_job.playlist_key,
     ]
     found[name] = [client.get(path).status_code for path in paths]
 print(json.dumps(found))

@@ -11,5 +11,5 @@ urlpatterns = [
     path("courses/<uuid:course_id>/", course, name="course"),
     path("courses/<uuid:course_id>/lessons/", accepts_large_bodies()(add_lesson), name="add-lesson"),
     path("lessons/<int:lesson_id>/", lesson, name="lesson"),
-    path("videos/", include("batchreel.urls")),
+    path("lectures/", include("batchreel.urls")),
 ]
