@@ -8,8 +8,17 @@ from pathlib import Path
 
 from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.reasons import Counts, Reason
+from tasks.schedule.ticks import QUEUES
 
 ROOT = Path(__file__).parents[2]
+FOR_CHECKOUTS = {
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/deployment.md",
+    "docs/promises.md",
+    "docs/quickstart.md",
+}
+"""Pages for people with a checkout, where the package is `tasks`; decisions, and how to change it, are others."""
 COUNTED = {Counts.YES: "yes", Counts.NO: "no", Counts.UNDECIDED: "undecided"}
 
 
@@ -101,3 +110,27 @@ def test_every_system_check_is_documented_when_one_is_added() -> None:
     used = set(re.findall(r"\"(batchreel\.[EW]\d{3})\"", code))
     assert {"batchreel.E001", "batchreel.W028"} <= used
     assert set(re.findall(r"^\| `(batchreel\.\w+)` \|", section("System checks"), flags=re.MULTILINE)) == used
+
+
+def test_queues_of_workers_exist_when_a_page_starts_one() -> None:
+    texts = {path.name: path.read_text() for path in [*pages(), ROOT / "Procfile"]}
+    named = {
+        (name, queue)
+        for name, text in texts.items()
+        for queues in re.findall(r" -Q ([\w.,-]*\w)", text)
+        for queue in queues.split(",")
+    }
+    assert {"Procfile", "integration.md", "troubleshooting.md"} <= {name for name, _ in named}
+    # `celery` is the queue of a site's own tasks.
+    assert not [each for each in sorted(named) if each[1] not in {*QUEUES, "celery"}]
+
+
+def test_code_imports_the_installed_package_when_the_page_is_for_a_site_of_its_own() -> None:
+    for page in pages():
+        name, text = str(page.relative_to(ROOT)), page.read_text()
+        if name in FOR_CHECKOUTS or name.startswith(("docs/adr/", "docs/how-to/add-a-tick", "docs/how-to/release")):
+            continue
+        # Not `tasks/urls.py`, a file of the repository, nor the tasks of another package.
+        assert not re.findall(r"(?<![\w./-])tasks\.(?!py\b)[a-z_]+.*|import tasks\b.*", text), name
+        if re.search(r"^ *>>> from batchreel|python -m batchreel\.", text, flags=re.MULTILINE):
+            assert "`tasks`" in text, f"{name}: what a checkout has instead"
