@@ -131,4 +131,14 @@ ACCESS_PATCHES: tuple[Patch, ...] = (
         new='f"{key.base_url}/*"',
         tests=(f"{_CDN}::test_cookies_open_one_publication_until_their_end_when_a_person_may_watch",),
     ),
+    Patch(
+        name="a share link opens the video in one language",
+        promise=17,
+        file="tasks/views/cookies.py",
+        old="path=get_script_prefix(),",
+        new='path=request.path.rpartition("share/")[0],',
+        tests=(
+            f"{_WEB}/test_host_pages.py::test_share_link_opens_the_video_in_every_language_when_addresses_begin_with_one",
+        ),
+    ),
 )
