@@ -8,27 +8,46 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
-from project.local.environment import STATE_DIR, caller_path, site_environment
+from project.local.environment import STATE_DIR, caller_path, first_environment, host_environment, site_environment
 from project.local.errors import StackError
 from project.local.running_site import running_environment
 from project.local.servers.lifeline import die_with_parent
 from project.local.site import prepare_site
-from project.local.stack import running_stack
+from project.local.stack import STACK_VARIABLES, running_stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _DESCRIPTION = """\
 The local stack: PostgreSQL, Redis and an AWS endpoint as plain processes on loopback. No root, no Docker, no cloud.
 
   exec    start the stack, run COMMAND in its environment, and stop the stack when COMMAND ends.
   manage  run manage.py against the running scripts/dev site, or like exec if none is running (called by scripts/manage).
+  site    like exec, for a site of your own, whose Python runs COMMAND and the containers (called by scripts/stack).
 
+"""
+_VARIABLES = """\
 COMMAND gets DATABASE_URL, REDIS_URL, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION,
-VIDEO_BATCH_JOB_QUEUE and VIDEO_BATCH_JOB_DEFINITION. To use a server that is already running, set DATABASE_URL,
-REDIS_URL or AWS_ENDPOINT_URL: the stack then does not start its own.
-
+VIDEO_BATCH_JOB_QUEUE and VIDEO_BATCH_JOB_DEFINITION, and no_proxy with the loopback addresses. To use a server that is
+already running, set DATABASE_URL, REDIS_URL or AWS_ENDPOINT_URL: it is kept, and the stack does not start its own. With
+AWS_ENDPOINT_URL, set the other variables of AWS and the two of AWS Batch as well.
+"""
+_EXEC_VARIABLES = f"""\
+{_VARIABLES}
 COMMAND also gets SECRET_KEY, DEBUG=on, HTTPS=off, MEDIA_ROOT, STATIC_ROOT and BATCHREEL with the values that
 scripts/demo and scripts/dev use, unless they are already set. All of them share the state folder, and with it the
 videos and the database.
+"""
+_SITE_VARIABLES = f"""\
+Run COMMAND next to a local PostgreSQL, Redis and AWS endpoint, which stop when it ends. It runs in the caller's folder
+with the caller's environment, and so do the containers: `python` in a job definition's command is the caller's. Nothing
+of this checkout is on their path.
+
+{_VARIABLES}
+COMMAND also gets BATCHREEL with short periods, so that ticks run every few seconds, unless it is already set. No other
+variable is set or changed.
 """
 _EPILOG = """\
 examples:
@@ -36,6 +55,7 @@ examples:
   python -m project.local exec -- python manage.py migrate
   python -m project.local exec --state /tmp/other -- bash
   python -m project.local manage doctor
+  scripts/stack bash --norc
 
 The state folder contains the servers' data and logs. Only one stack at a time can use a folder. However this program
 ends, even with kill -9, the servers and the containers of the local AWS Batch stop within 10 s.
@@ -47,6 +67,9 @@ def main() -> int:
     arguments, rest = _parser().parse_known_args()
     if arguments.verb == "manage":
         arguments.command = [sys.executable, "manage.py", *rest]
+    elif arguments.verb == "site":
+        # All that follows the first word, with the `--` before it, if there is one.
+        arguments.command = arguments.command[arguments.command[:1] == ["--"] :]
     elif rest:
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if not arguments.command:
@@ -54,6 +77,8 @@ def main() -> int:
         return 2
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     try:
+        if arguments.verb == "site":
+            return _run_for_site(arguments.command, arguments.state.resolve())
         if arguments.verb == "manage" and (running := running_environment(arguments.state.resolve())):
             return _run(arguments.command, running)
         os.environ.update(site_environment(arguments.state.resolve()))
@@ -72,12 +97,17 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m project.local",
-        description=_DESCRIPTION,
+        description=_DESCRIPTION + _EXEC_VARIABLES,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="exec|manage")
-    run = verbs.add_parser("exec", help="run a command in the stack's environment")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="exec|manage|site")
+    run = verbs.add_parser(
+        "exec",
+        help="run a command in the stack's environment",
+        description=_EXEC_VARIABLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     run.add_argument(
         "--state", type=caller_path, default=STATE_DIR, help="folder for data and logs (default: %(default)s)"
     )
@@ -91,11 +121,40 @@ def _parser() -> argparse.ArgumentParser:
     manage.add_argument(
         "--state", type=caller_path, default=STATE_DIR, help="folder for data and logs (default: %(default)s)"
     )
+    site = verbs.add_parser(
+        "site",
+        prog="scripts/stack",
+        help="run a command of a site of your own in the stack's environment",
+        description=_SITE_VARIABLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    site.add_argument(
+        "--state",
+        type=caller_path,
+        default=".local/stack",
+        help="folder for data and logs (default: %(default)s in the caller's folder)",
+    )
+    site.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command to run")
     return parser
 
 
-def _run(command: list[str], environment: dict[str, str]) -> int:
-    """Run the command in the foreground and return its exit code.
+def _run_for_site(command: list[str], state_dir: Path) -> int:
+    """Run the command in the caller's folder and environment, next to a stack whose containers run there as well."""
+    folder = caller_path("").resolve()
+    caller = first_environment()
+    caller.pop("CALLER_DIR", None)
+    os.environ.clear()
+    os.environ.update(caller)
+    os.environ.update(host_environment())
+    for name in STACK_VARIABLES:
+        if os.environ.get(name):
+            sys.stderr.write(f"{name} is set already and is kept: no server is started in its place.\n")
+    with running_stack(state_dir, site=folder, report=lambda line: print(line, file=sys.stderr)) as environment:
+        return _run(command, environment, folder=folder)
+
+
+def _run(command: list[str], environment: dict[str, str], *, folder: Path | None = None) -> int:
+    """Run the command in the foreground, in `folder` or in this one, and return its exit code.
 
     Wait for its end even after Ctrl-C, which the command receives as well.
     """
@@ -103,6 +162,7 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
+            cwd=folder,
             # Safe here: this process has only one thread.
             preexec_fn=partial(die_with_parent, signal.SIGTERM),  # noqa: PLW1509
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +44,27 @@ def site_environment(state_dir: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
+
+
+def host_environment() -> dict[str, str]:
+    """Return what a site of somebody else gets in addition to the stack's variables: short periods.
+
+    Its own settings have the rest. A variable that is already set keeps its value.
+    """
+    return {"BATCHREEL": os.environ.get("BATCHREEL") or json.dumps(SHORT_PERIODS)}
+
+
+def first_environment() -> dict[str, str]:
+    """Return the environment that this process was started with.
+
+    The import of `project` adds DJANGO_SETTINGS_MODULE, which no site of somebody else may get.
+    """
+    if sys.platform != "linux":
+        return dict(os.environ)
+    lines = Path("/proc/self/environ").read_bytes().split(b"\0")
+    return {
+        os.fsdecode(name): os.fsdecode(value) for name, _, value in (line.partition(b"=") for line in lines) if name
+    }
 
 
 def stored_secret(path: Path, *, length_bytes: int = 48) -> str:

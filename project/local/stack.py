@@ -34,10 +34,14 @@ _START_TRIES = 3
 
 @contextmanager
 def running_stack(
-    state_dir: Path, *, container_database: str | None = None, report: Callable[[str], None] | None = None
+    state_dir: Path,
+    *,
+    container_database: str | None = None,
+    site: Path | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Iterator[dict[str, str]]:
     """Run a `Stack` while the block runs, and yield its environment. Raises StackError."""
-    stack = Stack(state_dir, container_database=container_database, report=report)
+    stack = Stack(state_dir, container_database=container_database, site=site, report=report)
     try:
         yield stack.start()
     finally:
@@ -50,6 +54,7 @@ class Stack:
     `container_database` names the database that the containers of the local AWS Batch use, if it is
     not the one in DATABASE_URL: a test runner creates its own. `container_login` is the role and
     password with which they connect to a PostgreSQL started by this stack, if not as its owner.
+    `site` is the folder of a site of somebody else, whose Python and environment the containers use.
     `report` receives a line for each slow step. `previous_limit_s` is how long to wait for another
     stack on the folder to end.
     """
@@ -60,12 +65,14 @@ class Stack:
         *,
         container_database: str | None = None,
         container_login: tuple[str, str] | None = None,
+        site: Path | None = None,
         report: Callable[[str], None] | None = None,
         previous_limit_s: float = PREVIOUS_STACK_LIMIT_S,
     ) -> None:
         self._state_dir = state_dir.resolve()
         self._container_database = container_database
         self._container_login = None if os.environ.get("DATABASE_URL") else container_login
+        self._site = site
         self._report = report or _ignore
         self._previous_limit_s = previous_limit_s
         self._lock_descriptor = -1
@@ -135,6 +142,7 @@ class Stack:
                 self._state_dir,
                 port=port,
                 environment=self._container_environment(environment),
+                site=self._site,
                 lock_descriptor=self._lock_descriptor,
             )
             self._services.append(aws)

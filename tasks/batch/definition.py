@@ -5,6 +5,8 @@ It is compared with the one in AWS, and registered again only after a change.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from .. import APP
@@ -13,11 +15,36 @@ from ..conf import BridgeSettings
 PROGRAM = ("python", "-m", f"{APP}.container")
 """The container program, unless the site's image starts it otherwise (`container_command`)."""
 
+_PROGRAM_MODULE = re.compile(rf"(?<![\w.]){re.escape(APP)}\.container(?![\w.])")
+
+_RUN_MODULE = re.compile(r"(?<!\S)-m\s+([\w.]+)")
+
 PARAMETERS = ("Ref::job_id", "Ref::attempt")
 """The program's arguments. `Ref::` names refer to SubmitJob's parameters."""
 
 SCRATCH_DIR = "/scratch"
 """The directory that worker_image/Dockerfile lets the program write to: sources, and segments until they are stored."""
+
+
+def command_with(module: str, conf: BridgeSettings) -> list[str]:
+    """Return the command that starts another module of ours as the container program is started.
+
+    That is `container_command` with the module at its end, or in a shell's line, replaced. A command
+    that does not name the module, such as a script of the image, cannot be changed so: then the module
+    is run by the `python` of the image.
+    """
+    command = list(conf.container_command or PROGRAM)
+    for place in reversed(range(len(command))):
+        if _PROGRAM_MODULE.search(command[place]):
+            command[place] = _PROGRAM_MODULE.sub(module, command[place])
+            return command
+    return [*PROGRAM[:-1], module]
+
+
+def module_of(command: Sequence[str]) -> str:
+    """Return the Python module that a command runs, directly or in a shell's line; empty if there is none."""
+    found = _RUN_MODULE.findall(" ".join(command))
+    return str(found[-1]) if found else ""
 
 
 def parameters(*, job_id: str, attempt: int) -> dict[str, str]:

@@ -14,6 +14,7 @@ import uuid
 
 from ..json_logs import write_json
 from ..lifecycle.exit_codes import ExitCode
+from .startup.unreadable import unreadable_settings
 
 
 def _arguments() -> argparse.Namespace:
@@ -47,16 +48,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _report_unreadable(error: Exception) -> None:
-    """Log that the settings cannot be read.
-
-    The error's text is left out, because it may contain a part of a URL with a password.
-    """
-    present = ", ".join(name for name in ("DATABASE_URL", "REDIS_URL", "BATCHREEL") if os.environ.get(name)) or "none"
-    module = os.environ.get("DJANGO_SETTINGS_MODULE") or "DJANGO_SETTINGS_MODULE is not set: settings"
-    message = (
-        f"{module} cannot be read: {type(error).__name__}. Of the variables with structured"
-        f" values, these are set: {present}. Run `manage.py check` with the same environment."
-    )
+    """Log that the settings cannot be read, and why."""
+    message = unreadable_settings(error)
     line = {"level": "ERROR", "event": "BATCH_JOB_FAILED", "exit_code": int(ExitCode.MISCONFIGURED), "text": message}
     sys.stderr.write(json.dumps(line) + "\n")
 

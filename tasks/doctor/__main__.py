@@ -21,10 +21,11 @@ def main() -> int:
     import django  # noqa: PLC0415 - needs DJANGO_SETTINGS_MODULE
 
     django.setup()
-    from .probes.container import check_from_container  # noqa: PLC0415 - needs Django set up
+    from .addresses import container  # noqa: PLC0415 - needs Django set up
+    from .probes.container import check_from_container  # noqa: PLC0415 - likewise
     from .runner import Probe, run_probes  # noqa: PLC0415 - likewise
 
-    findings = run_probes([Probe("container", check_from_container)], deadline_s=60)
+    findings = run_probes([Probe("container", check_from_container, container)], deadline_s=60)
     sys.stdout.write(json.dumps({"event": "DOCTOR", "findings": [asdict(each) for each in findings]}) + "\n")
     sys.stdout.flush()
     return int(any(finding.fails for finding in findings))

@@ -7,12 +7,16 @@ Terminating it afterwards exercises that permission too.
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import time
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from .. import APP
 from ..batch.control import error_line, submit_command, suggested_fix
+from ..batch.definition import command_with
 from ..batch.errors import BatchDeniedError, BatchError
 from ..batch.logs import log_tail
 from ..conf import bridge_settings
@@ -22,12 +26,13 @@ from ..storage.keys import CONTAINER_DOCTOR_FOLDER
 from .finding import Finding, Status, failed, ok, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..batch.port import BatchPort
     from ..lifecycle.observation import Observation
 
-COMMAND = ("python", "-m", __package__)
+_MISSING_MODULE = re.compile(r"No module named '?([\w.]+)")
+_LINE_CHARACTERS = 300
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 _LOG_TIMEOUT_S = 30.0
 """CloudWatch returns a line only seconds after it was written."""
@@ -41,7 +46,7 @@ def check_from_batch(*, batch: BatchPort, wait_s: float, report: Callable[[str],
     try:
         batch_job_id = submit_command(
             f"{bridge_settings().job_name_prefix}-doctor-{uuid.uuid4().hex[:8]}",
-            COMMAND,
+            command_with(str(__package__), bridge_settings()),
             queue=bridge_settings().job_queue,
             definition=bridge_settings().job_definition,
             tag=bridge_settings().job_name_prefix,
@@ -87,31 +92,51 @@ def _findings(seen: Observation, *, wait_s: float) -> Iterator[Finding]:
             fix="Check the compute environment: capacity, subnets, instance types, maxvCpus. Or wait longer with --wait.",
         )
         return
-    findings = _logged(seen)
+    findings, lines = _logged(seen)
     if findings is None:
         exit_code = "" if seen.exit_code is None else f" with exit code {seen.exit_code}"
+        last = f" Last line of its log: {lines[-1][:_LINE_CHARACTERS]}" if lines else ""
         yield failed(
             "from Batch",
-            f"The container ended{exit_code} without logging its findings: {reason}.",
-            fix=f"Read its log. `exec format error` means an image for another architecture; `No module named {__package__}`"
-            " means an image older than the code.",
+            f"The container ended{exit_code} without logging its findings: {reason}.{last}",
+            fix=_fix(seen, reason, lines),
         )
         return
     yield ok("from Batch", f"A container ran to completion, final status {seen.status}.")
     yield from findings
 
 
-def _logged(seen: Observation) -> list[Finding] | None:
+def _fix(seen: Observation, reason: str, lines: Sequence[str]) -> str:
+    """Return what to do about a container without findings, by AWS's reason and the container's output."""
+    text = "\n".join([reason, *lines])
+    command = shlex.join(command_with(str(__package__), bridge_settings()))
+    if missing := _MISSING_MODULE.findall(text):
+        ours = missing[-1] == APP or missing[-1].startswith(f"{APP}.")
+        why = "Its image is older than this code, or runs another Python" if ours else "Its code is not on the path"
+        return (
+            f"`{command}` does not find {missing[-1]}. {why}: build the image again, or correct container_command,"
+            " which has to name the folder and the Python of your site."
+        )
+    if "exec format error" in text:
+        return "The image is for another architecture than the machine's: build it with --platform."
+    log = f"the stream {seen.log_stream} of the log group {bridge_settings().log_group}" if seen.log_stream else ""
+    return f"Read {log or 'the reason that AWS gives'}. The command is `{command}` (container_command in BATCHREEL)."
+
+
+def _logged(seen: Observation) -> tuple[list[Finding] | None, list[str]]:
+    """Return the findings in the container's log, and all lines of its end."""
     pauses_s = _pauses_s()
+    lines: list[str] = []
     ends_at_s = time.monotonic() + (_LOG_TIMEOUT_S if seen.status is BatchStatus.SUCCEEDED else 5)
     while time.monotonic() < ends_at_s:
-        for line in reversed(log_tail(seen.log_stream).lines):
+        lines = [line.text for line in log_tail(seen.log_stream).lines]
+        for line in reversed(lines):
             with suppress(ValueError):
-                logged = json.loads(line.text)
+                logged = json.loads(line)
                 if isinstance(logged, dict) and logged.get("event") == "DOCTOR":
-                    return [_finding(each) for each in logged["findings"]]
+                    return [_finding(each) for each in logged["findings"]], lines
         time.sleep(next(pauses_s))
-    return None
+    return None, [line for line in lines if line.strip()]
 
 
 def _finding(logged: dict[str, Any]) -> Finding:

@@ -23,10 +23,14 @@ The longest bounded one (two attempts to call AWS) takes 8 s.
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A check of one part. `check` may raise any exception: it becomes a finding."""
+    """A check of one part. `check` may raise any exception: it becomes a finding.
+
+    `addresses` returns the names and addresses of what the check waits for, without connecting to it.
+    """
 
     part: str
     check: Callable[[], Iterable[Finding]]
+    addresses: Callable[[], Iterable[str]] = tuple
 
 
 def run_probes(probes: Iterable[Probe], *, deadline_s: float = DEADLINE_S) -> list[Finding]:
@@ -70,5 +74,20 @@ class _Run(threading.Thread):
     def outcome(self, deadline_s: float) -> list[Finding]:
         if self._ended:
             return self._findings
-        text = f"No response within {deadline_s:g} s."
-        return [unknown(self._probe.part, text, fix="Check that it is running, and the network connection to it.")]
+        addresses = list(dict.fromkeys(self._addresses()))
+        text = f"No response within {deadline_s:g} s{f' from {_list(addresses)}' if addresses else ''}."
+        which = "it is" if len(addresses) == 1 else "each of them is"
+        fix = f"Check that {which} running, and the network connection to it from this machine."
+        if not addresses:
+            fix = "The check itself takes too long: run doctor again when this machine is less busy."
+        return [unknown(self._probe.part, text, fix=fix)]
+
+    def _addresses(self) -> list[str]:
+        try:
+            return list(self._probe.addresses())
+        except Exception as error:  # noqa: BLE001 - settings that are wrong have no address, and a check of their own
+            return [f"the servers of this check, whose settings have no address ({type(error).__name__})"]
+
+
+def _list(names: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

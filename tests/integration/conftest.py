@@ -25,6 +25,7 @@ from tests.integration.container_definitions import define_containers
 from tests.integration.container_processes import ContainerRun, EncoderBrake
 from tests.integration.dedicated_redis import DedicatedRedis
 from tests.integration.fast_settings import FAST_SETTINGS
+from tests.integration.installed_wheel import HOSTS_OWN, Installation, build_wheel
 from tests.media.clips import make_clip
 from tests.polling import wait_for
 
@@ -40,6 +41,23 @@ if TYPE_CHECKING:
     from tests.integration.container_processes import Run
 
 LOG_TAIL_CHARACTERS = 20_000
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Return an environment as `pip install batchreel django-environ` makes it."""
+    return Installation(wheel, tmp_path_factory.mktemp("core"), others=HOSTS_OWN)
+
+
+@pytest.fixture(scope="session")
+def worker(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Return an environment as `pip install 'batchreel[worker]' django-environ` makes it."""
+    return Installation(wheel, tmp_path_factory.mktemp("worker"), extras=["worker"], others=HOSTS_OWN)
 
 
 @pytest.fixture(scope="session")

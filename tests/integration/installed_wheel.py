@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _BUILD_LIMIT_S = 200
 
+HOSTS_OWN = ["django-environ"]
+"""What a site has next to batchreel: docs/integration.md, and the requirements.txt of docs/examples/school."""
+
 
 def build_wheel(folder: Path) -> Path:
     """Build the wheel and the source distribution with scripts/wheel.sh; return the path of the wheel."""

@@ -142,8 +142,10 @@ def test_doctor_ends_in_time_and_reports_failures_when_nothing_responds(
 
     assert_quick_once(once, limit_s=LIMIT_S)
     ran = runs[-1]
-    found = {finding["part"]: finding["status"] for finding in json.loads(ran.stdout)["findings"]}
+    findings = json.loads(ran.stdout)["findings"]
+    found = {finding["part"]: finding["status"] for finding in findings}
     assert ran.returncode == 1
+    assert all(str(silent_port) in each["why"] for each in findings if each["status"] == "unknown"), findings
     parts = ("database", "broker", "ticks", "storage", "queue", "definition", "jobs")
     assert {part: found[part] for part in parts} == {
         "database": "failed",

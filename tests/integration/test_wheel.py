@@ -26,7 +26,7 @@ from tasks.lifecycle.exit_codes import ExitCode
 from tests.browser.conftest import FLAGS
 from tests.contract.jobs import Jobs
 from tests.integration.fast_settings import FAST_SETTINGS
-from tests.integration.installed_wheel import ROOT, Installation, build_wheel
+from tests.integration.installed_wheel import HOSTS_OWN, ROOT, Installation
 from tests.integration.school_site import School, SchoolWorker, run_containers_from, web_server
 from tests.polling import wait_for
 from tests.webhook_receivers import allowing_loopback, answers, receiving
@@ -45,27 +45,8 @@ PLAYER = {
     "static/batchreel/hls.js/LICENSE",
 }
 DATABASE = "school"
-HOSTS_OWN = ["django-environ"]
-"""What the example's requirements.txt has next to batchreel."""
 
 pytestmark = pytest.mark.timeout(400)
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("dist"))
-
-
-@pytest.fixture(scope="session")
-def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Return an environment as `pip install batchreel django-environ` makes it."""
-    return Installation(wheel, tmp_path_factory.mktemp("core"), others=HOSTS_OWN)
-
-
-@pytest.fixture(scope="session")
-def worker(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Return an environment as `pip install 'batchreel[worker]' django-environ` makes it."""
-    return Installation(wheel, tmp_path_factory.mktemp("worker"), extras=["worker"], others=HOSTS_OWN)
 
 
 @pytest.fixture(scope="session")

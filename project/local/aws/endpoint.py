@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -36,6 +37,7 @@ from project.local.batch.faults.plan import FAULTS_PATH, FaultTable
 from project.local.batch.faults.responses import FaultyJobPlane
 from project.local.batch.jobs import JobTable
 from project.local.batch.runner import ContainerRunner
+from project.local.environment import first_environment
 from project.local.servers.ports import LOOPBACK
 
 if TYPE_CHECKING:
@@ -66,14 +68,15 @@ class AwsServer(ThreadedWSGIServer):
         moto = ServedBytes(RangedReads(_LockedMoto(moto_lock)))
         super().__init__(LOOPBACK, port, moto, handler=_RequestHandler)
 
-    def start_containers(self) -> None:
-        """Start running submitted jobs."""
-        environment = {**os.environ, "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.port}"}
+    def start_containers(self, site: Path | None) -> None:
+        """Start running submitted jobs, in the folder `site` or in this project."""
+        environment = {**first_environment(), "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.port}"}
         runner = ContainerRunner(
             self.table,
             self.logs,
             environment=environment,
-            folder=PROJECT_ROOT,
+            folder=site or PROJECT_ROOT,
+            own_python=site is None,
             faults=self.faults,
             docker_image=os.environ.get("LOCAL_BATCH_DOCKER_IMAGE", ""),
         )
@@ -157,6 +160,7 @@ def main() -> None:
     """Serve until SIGTERM. The lifelines of running containers then end them."""
     parser = argparse.ArgumentParser(prog="python -m project.local.aws.endpoint", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="TCP port on loopback")
+    parser.add_argument("--site", type=Path, help="folder of a site in which its own Python runs the containers")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, _exit_now)
@@ -164,7 +168,7 @@ def main() -> None:
     read_ranges_alone()
     use_spot_prices()
     server = AwsServer(arguments.port)
-    server.start_containers()
+    server.start_containers(arguments.site)
     server.serve_forever()
 
 

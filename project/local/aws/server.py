@@ -19,14 +19,19 @@ _START_LIMIT_S = 60
 _RESPONSE_LIMIT_S = 5
 
 
-def start_aws(state_dir: Path, *, port: int, environment: Mapping[str, str], lock_descriptor: int) -> Service:
+def start_aws(
+    state_dir: Path, *, port: int, environment: Mapping[str, str], lock_descriptor: int, site: Path | None = None
+) -> Service:
     """Start the endpoint on `port`.
 
-    Its `environment` is also the base environment of the containers that it runs.
+    Its `environment` is also the base environment of the containers that it runs. They run in the
+    folder `site` with the Python on PATH, or in this project with its own.
     """
+    of_site = [] if site is None else ["--site", str(site)]
     return Service(
         name="The local AWS endpoint",
-        command=[sys.executable, "-m", "project.local.aws.endpoint", "--port", str(port)],
+        # -E and -s: variables such as PYTHONPATH are for the containers.
+        command=[sys.executable, "-E", "-s", "-m", "project.local.aws.endpoint", "--port", str(port), *of_site],
         environment=environment,
         folder=PROJECT_ROOT,
         log_path=state_dir / "aws.log",

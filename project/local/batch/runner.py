@@ -42,7 +42,8 @@ _HANG_POLL_S = 0.1
 class ContainerRunner:
     """Runner for the jobs that the table allows to start.
 
-    Each runs in its own thread, which records its end.
+    Each runs in its own thread, which records its end. `python` in a command is this program's own
+    interpreter, with the same packages, or with `own_python=False` the one on the environment's PATH.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ContainerRunner:
         *,
         environment: Mapping[str, str],
         folder: Path,
+        own_python: bool = True,
         faults: FaultTable,
         docker_image: str = "",
     ) -> None:
@@ -59,8 +61,9 @@ class ContainerRunner:
         self._table = table
         self._faults = faults
         self._logs = logs
-        # "python" in a command is this endpoint's own interpreter, with the same packages.
-        search_path = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath)))
+        search_path = environment.get("PATH", os.defpath)
+        if own_python:
+            search_path = os.pathsep.join((str(Path(sys.executable).parent), search_path))
         self._environment = {**environment, "PATH": search_path, "PYTHONUNBUFFERED": "1"}
         self._folder = folder
 

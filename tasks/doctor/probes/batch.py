@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from typing import TYPE_CHECKING
 
 from ...batch.control import (
@@ -14,7 +15,7 @@ from ...batch.control import (
     region,
     suggested_fix,
 )
-from ...batch.definition import render
+from ...batch.definition import PARAMETERS, module_of, render
 from ...batch.definition_diff import differences
 from ...batch.errors import BatchError
 from ...conf import bridge_settings
@@ -125,17 +126,19 @@ def _compute(environment: ComputeEnvironment, *, vcpus: int) -> Finding:
 
 
 def _command(command: Sequence[str]) -> Finding:
-    """Check that this code can run the container's command.
+    """Check that this code has the module that the container's command runs.
 
-    An image older than its command was a real incident.
+    An image older than its command was a real incident. What else the command names is in the image.
     """
-    module = command[command.index("-m") + 1] if "-m" in command[:-1] else ""
+    shown, module = shlex.join(command) or "An empty command", module_of(command)
+    if not module and command and list(command) == [*bridge_settings().container_command, *PARAMETERS]:
+        return ok("command", f"{shown}: it names no Python module, so only `doctor --from-batch` can check it.")
     if not module:
-        return failed("command", f"{' '.join(command) or 'An empty command'} runs no Python module.", fix=REGISTER)
+        return failed("command", f"{shown} runs no Python module.", fix=REGISTER)
     try:
         importable = importlib.util.find_spec(f"{module}.__main__") or importlib.util.find_spec(module)
     except ModuleNotFoundError:
         importable = None
     if importable is None:
-        return failed("command", f"This code has no module {module}.", fix=REGISTER)
-    return ok("command", f"This code can run `python -m {module}`.")
+        return failed("command", f"{shown}: this code has no module {module}.", fix=REGISTER)
+    return ok("command", f"{shown}: this code has its module.")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import ssl
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from kombu.exceptions import OperationalError
@@ -28,11 +32,15 @@ MINIMUM_VERSION = (6, 2)
 
 DEFAULT_SENTINEL_PORT = 26379
 
-WAITING_LIMIT = 500
+WAITING_LIMIT = 50
 """Messages in one queue.
 
-Four beat entries whose messages expire after one period never get close to it.
+A worker drops the messages of ticks that have expired, and one that is busy with a tick for its 25 s at most leaves a
+dozen. Many uploads within seconds leave more wake-ups, but only for seconds.
 """
+
+_READ_LIMIT = 500
+"""The newest messages of one queue that are read to find out whether beat sends a tick."""
 
 _FIXES = {
     "Hostname mismatch": "Use the host name of the server's certificate in REDIS_URL.",
@@ -70,11 +78,53 @@ def check_broker() -> Iterator[Finding]:
     yield from _waiting(waiting)
 
 
+class WaitingTask(NamedTuple):
+    """The messages of one task in its queue: how many, and whether the newest has not expired yet."""
+
+    messages: int
+    is_fresh: bool
+
+
+def waiting_tasks() -> dict[str, WaitingTask]:
+    """Return what waits in the queues by the name of its task: the newest 500 messages of each queue.
+
+    Empty if the broker is not Redis or does not respond, which its own check reports.
+    """
+    found: dict[str, WaitingTask] = {}
+    with suppress(Exception):  # kombu raises many kinds for settings that it cannot use
+        connection = broker_connection(timeout_s=_TIMEOUT_S)
+        if uses_redis(connection):
+            with redis_client(connection) as client:
+                # kombu's client adds the prefix to the keys of the commands that kombu uses, and of no other.
+                prefix = (connection.transport_options or {}).get("global_keyprefix", "")
+                plain: Any = Redis(connection_pool=client.connection_pool)
+                for queue in QUEUES:
+                    for message in plain.lrange(f"{prefix}{queue}", 0, _READ_LIMIT - 1):
+                        _count(message, found)
+    return found
+
+
+def _count(message: bytes, found: dict[str, WaitingTask]) -> None:
+    """Add a message as kombu writes it. Leave out what is none."""
+    with suppress(ValueError, TypeError, KeyError):
+        headers = json.loads(message)["headers"]
+        before = found.get(headers["task"], WaitingTask(0, is_fresh=False))
+        expires = headers.get("expires")
+        is_fresh = expires is not None and datetime.fromisoformat(expires) > datetime.now(UTC)
+        found[headers["task"]] = WaitingTask(before.messages + 1, before.is_fresh or is_fresh)
+
+
 def _ask(connection: Connection, queues: list[str]) -> tuple[dict[str, Any], dict[str, int], str]:
     """Return what the server reports about itself, the messages in each queue, and how the server was reached."""
     with redis_client(connection) as client:
         waiting = {queue: client.llen(queue) for queue in queues}
         return client.info(), waiting, _route(client, connection.ssl)
+
+
+def celery_command() -> str:
+    """Return how to start a program of the site's Celery application, by convention in the package of the settings."""
+    module = os.environ.get("DJANGO_SETTINGS_MODULE", "").partition(".")[0] or "YOUR_SITE"
+    return f"celery -A {module}"
 
 
 def _other(connection: Connection) -> Finding:
@@ -143,7 +193,9 @@ def _waiting(waiting: dict[str, int]) -> Iterator[Finding]:
     if full:
         counts = ", ".join(f"{count} in {queue}" for queue, count in full.items())
         yield warning(
-            "messages", f"No worker seems to consume them: {counts}.", fix="Start Celery workers for these queues."
+            "messages",
+            f"No worker seems to consume them: {counts} are waiting.",
+            fix=f"Start a Celery worker for these queues: `{celery_command()} worker -Q {','.join(full)}`.",
         )
     else:
         yield ok("messages", f"{sum(waiting.values())} waiting in {', '.join(waiting)}.")

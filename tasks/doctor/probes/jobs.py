@@ -1,4 +1,4 @@
-"""Job checks: dead jobs, jobs and attempts that wait too long, objects that could not be removed."""
+"""Job checks: attempts that fail alike, dead jobs, what waits too long, objects that could not be removed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from django.db.models import Count, Exists, OuterRef
 from django.db.models.functions import Now
 
 from ...conf import bridge_settings
-from ...lifecycle.states import JobState
+from ...lifecycle.reasons import FAULTS, Reason
+from ...lifecycle.states import AttemptState, JobState
 from ...models import Attempt, Event, GrantCounter, Job, Video
 from ...services.removal.purge import superseded_publications
 from ...services.ticks.alerts import OVERDUE_S, overdue_jobs
@@ -27,12 +28,31 @@ if TYPE_CHECKING:
 REMOVED_WITHIN = timedelta(hours=1)
 """A purge tick runs every minute, so what waits for longer is not being removed."""
 
+ALIKE = 3
+"""Attempts that end in a row for one reason before it counts as a fault of the site: a job has five."""
+
+ALIKE_WITHIN = timedelta(days=1)
+"""What failed earlier may have been repaired since, without any new video."""
+
+_PERHAPS_THE_FILE = frozenset(
+    {
+        Reason.OUT_OF_MEMORY,
+        Reason.TIMED_OUT,
+        Reason.STALLED,
+        Reason.TRANSCODE_FAILED,
+        Reason.CONTAINER_ERROR,
+        Reason.INPUT_SUSPECT,
+    }
+)
+"""Reasons that one file may cause in each of its attempts, so attempts of several jobs must have them."""
+
 _OVERDUE_FIX = "See `tick submit` above. If it runs, raise BATCHREEL['submit_limit']."
 
 
 def check_jobs() -> Iterator[Finding]:
-    """Yield findings for DEAD jobs, overdue jobs, attempts that AWS does not start, and failed purges."""
+    """Yield findings for attempts that fail alike or do not start, DEAD and overdue jobs, and failed purges."""
     try:
+        yield _alike()
         yield from _dead()
         yield from _overdue()
         yield from _not_started()
@@ -41,6 +61,27 @@ def check_jobs() -> Iterator[Finding]:
         yield from _not_removed()
     finally:
         connection.close()
+
+
+def _alike() -> Finding:
+    """Return whether the last attempts failed for one reason that is no fault of their files."""
+    part = "attempts"
+    ended = Attempt.objects.exclude(state=AttemptState.CANCELLED).filter(ended_at__gt=Now() - ALIKE_WITHIN)
+    last = list(ended.order_by("-ended_at", "-pk")[:ALIKE])
+    newest = last[0] if last else None
+    reasons = {attempt.reason for attempt in last}
+    if newest is None or len(last) < ALIKE or len(reasons) > 1 or newest.reason not in FAULTS:
+        return ok(part, "The last ones did not all fail for the same reason.")
+    jobs = {attempt.job_id for attempt in last}
+    if newest.reason in _PERHAPS_THE_FILE and len(jobs) == 1:
+        return ok(part, "The last ones failed for the same reason, but with one file.")
+    log = f"the stream {newest.batch_log_stream} of the log group {bridge_settings().log_group}"
+    return failed(
+        part,
+        f"The last {ALIKE} ended with {newest.reason}: {newest.reason_message}",
+        fix=f"Read {log if newest.batch_log_stream else 'the text of AWS Batch'}; attempt {newest.number} of job"
+        f" {newest.job_id} in the admin shows it. Then run `manage.py doctor --from-batch`.",
+    )
 
 
 def _dead() -> Iterator[Finding]:

@@ -1,13 +1,14 @@
-"""Tick checks: evidence from the database that beat sends and that Celery workers consume.
+"""Tick checks: evidence from database and broker that beat sends and that Celery workers consume.
 
 Neither process is contacted. A tick's row contains the time of its last run, beat's row the time it
-last sent the message. Both fresh: both processes run. Tick stale, beat fresh: no worker consumes
-its queue. Both stale: beat is down. Without django-celery-beat's scheduler, only ticks have rows.
+last sent the message, which beat writes only every 3 minutes. Both fresh: both processes run. Tick
+stale, beat fresh: no worker consumes its queue. Both stale: beat is down, unless messages that have
+not expired wait in the queue. Without django-celery-beat's scheduler, only ticks have rows.
 """
 
 from __future__ import annotations
 
-import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
@@ -20,11 +21,15 @@ from ...models import Tick as TickRow
 from ...schedule.beat import uses_database_scheduler
 from ...schedule.ticks import ENTRY_PREFIX, TICKS, Tick
 from ..finding import failed, ok, warning
+from .broker import celery_command, waiting_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..finding import Finding
+    from .broker import WaitingTask
+
+    Waiting = Callable[[], Mapping[str, WaitingTask]]
 
 STALE_PERIODS = 3
 """A tick that has not started for this number of periods counts as stale, not as late."""
@@ -41,9 +46,13 @@ def check_ticks() -> Iterator[Finding]:
     try:
         leases = {row.name: row for row in TickRow.objects.annotate(age=_age("started_at"))}
         rows = _beat_rows() if uses_database_scheduler() else None
+        waiting = cache(waiting_tasks)  # read once, and only if a tick is stale
         for tick in TICKS:
             lease = leases.get(tick.name)
-            yield _tick(tick, lease=lease, row=rows.get(tick.entry)) if rows is not None else _run(tick, lease=lease)
+            if rows is None:
+                yield _run(tick, lease=lease, waiting=waiting)
+            else:
+                yield _tick(tick, lease=lease, row=rows.get(tick.entry), waiting=waiting)
     finally:
         connection.close()
 
@@ -59,7 +68,7 @@ def _age(column: str) -> ExpressionWrapper[CombinedExpression]:
     return ExpressionWrapper(Now() - F(column), output_field=DurationField())
 
 
-def _tick(tick: Tick, *, lease: Any, row: Any) -> Finding:
+def _tick(tick: Tick, *, lease: Any, row: Any, waiting: Waiting) -> Finding:
     part = f"tick {tick.name}"
     period_s = tick.period_s(bridge_settings())
     if row is None:
@@ -77,17 +86,19 @@ def _tick(tick: Tick, *, lease: Any, row: Any) -> Finding:
             fix="Restart beat with the same settings as the workers, or run `manage.py sync_schedule`.",
         )
         return _error(tick, lease) or wrong
-    return _run(tick, lease=lease, row=row)
+    return _run(tick, lease=lease, row=row, waiting=waiting)
 
 
-def _run(tick: Tick, *, lease: Any, row: Any = None) -> Finding:
+def _run(tick: Tick, *, lease: Any, waiting: Waiting, row: Any = None) -> Finding:
     """Return the finding about a tick's last run; `row` is beat's, if beat has rows."""
     if error := _error(tick, lease):
         return error
     part, age_s, period_s = f"tick {tick.name}", _age_s(lease), tick.period_s(bridge_settings())
     if age_s is None or age_s > STALE_PERIODS * period_s:
         since = "It has never run" if age_s is None else f"It last ran {_readable(age_s)} ago"
-        return _stale(part, f"{since}, but should run every {period_s:g} s", tick=tick, row=row)
+        return _stale(
+            part, f"{since}, but should run every {period_s:g} s", tick=tick, row=row, waiting=waiting().get(tick.task)
+        )
     return ok(part, f"It last ran {_readable(age_s)} ago.")
 
 
@@ -109,25 +120,26 @@ def _age_s(lease: Any) -> float | None:
     return None if lease is None or lease.age is None else float(lease.age.total_seconds())
 
 
-def _stale(part: str, why: str, *, tick: Tick, row: Any) -> Finding:
+def _stale(part: str, why: str, *, tick: Tick, row: Any, waiting: WaitingTask | None) -> Finding:
     period_s = tick.period_s(bridge_settings())
     sent_s = None if row is None or row.age is None else row.age.total_seconds()
-    if sent_s is not None and sent_s <= BEAT_SYNC_S + STALE_PERIODS * period_s:
+    is_sent = sent_s is not None and sent_s <= BEAT_SYNC_S + STALE_PERIODS * period_s
+    queued = f"{waiting.messages} of its messages wait in the queue {tick.queue}" if waiting else ""
+    worker = f"a Celery worker for its queue: `{celery_command()} worker -Q {tick.queue}`"
+    if is_sent or (waiting and waiting.is_fresh):
+        sign = f"Beat sends it: {queued}" if queued else "Beat sends it"
+        return failed(part, f"{why}. {sign}, so no worker seems to consume it.", fix=f"Start {worker}.")
+    if queued:
         return failed(
             part,
-            f"{why}. Beat sends it, so no worker seems to consume its queue.",
-            fix=f"Start a Celery worker for its queue: `celery -A {_celery_module()} worker -Q {tick.queue}`.",
+            f"{why}. {queued}, but none of the last {period_s:g} s: no worker consumes them, and beat has stopped.",
+            fix=f"Start `{celery_command()} beat`, and {worker}.",
         )
     return failed(
         part,
         f"{why}. There is no sign that beat sends it.",
-        fix=f"Start `celery -A {_celery_module()} beat`, and a Celery worker for the queue {tick.queue}.",
+        fix=f"Start `{celery_command()} beat`, and a Celery worker for the queue {tick.queue}.",
     )
-
-
-def _celery_module() -> str:
-    """Return the package with the site's Celery application, which by convention is that of the settings."""
-    return os.environ.get("DJANGO_SETTINGS_MODULE", "").partition(".")[0] or "YOUR_SITE"
 
 
 def _readable(seconds: float) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ...batch.aws import aws_batch
+from ...doctor import addresses
 from ...doctor.events import check_events
 from ...doctor.finding import Status
 from ...doctor.from_batch import check_from_batch
@@ -34,20 +35,20 @@ if TYPE_CHECKING:
 
 PROBES = (
     Probe("settings", check_settings),
-    Probe("database", check_database),
-    Probe("broker", check_broker),
-    Probe("ticks", check_ticks),
-    Probe("outbox", check_outbox),
-    Probe("storage", check_storage),
-    Probe("queue", check_queues),
-    Probe("definition", check_definition),
-    Probe("machines", check_compute),
-    Probe("permissions", check_permissions),
+    Probe("database", check_database, addresses.database),
+    Probe("broker", check_broker, addresses.broker),
+    Probe("ticks", check_ticks, addresses.ticks),
+    Probe("outbox", check_outbox, addresses.database),
+    Probe("storage", check_storage, addresses.storage),
+    Probe("queue", check_queues, addresses.batch),
+    Probe("definition", check_definition, addresses.batch),
+    Probe("machines", check_compute, addresses.machines),
+    Probe("permissions", check_permissions, addresses.permissions),
     Probe("ffmpeg", check_ffmpeg_if_installed),
     Probe("player", check_player),
-    Probe("events", check_events),
-    Probe("jobs", check_jobs),
-    Probe("legacy", check_legacy),
+    Probe("events", check_events, addresses.events),
+    Probe("jobs", check_jobs, addresses.database),
+    Probe("legacy", check_legacy, addresses.database),
 )
 
 

@@ -6,7 +6,8 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import datetime, timedelta
+from copy import copy
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ from tasks.doctor.runner import run_probes
 from tasks.management.commands.doctor import PROBES
 from tasks.models import Attempt, Job, Listener, Tick, Video
 from tasks.schedule.sync import sync_entries
-from tasks.schedule.ticks import TICKS
+from tasks.schedule.ticks import QUEUES, TICKS
 from tasks.services.removal.purge import prune_jobs, purge_deleted, purge_superseded
 from tasks.services.requests.delete import delete_video
 from tasks.services.requests.request import request_again
@@ -79,6 +80,10 @@ def site(settings: Settings, faults: Faults, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "static" / "batchreel" / "hls.js").mkdir(parents=True)
     (tmp_path / "static" / "batchreel" / "hls.js" / "hls.min.js").touch()
     sync_entries()
+    # Other tests have left wake-ups, which no worker has consumed.
+    prefix = celery_app().conf.broker_transport_options["global_keyprefix"]
+    with redis.Redis.from_url(django_settings.CELERY_BROKER_URL) as client:
+        client.delete(*(f"{prefix}{queue}" for queue in QUEUES))
     for tick in TICKS:
         assert run_tick(tick.name, period_s=1, body=lambda _: None)
     return Site(settings, faults, tmp_path, monkeypatch)
@@ -165,7 +170,7 @@ def messages_pile_up(site: Site) -> Iterator[None]:
     options = {**celery_app().conf.broker_transport_options, "global_keyprefix": "doctor-test:"}
     site.monkeypatch.setitem(celery_app().conf, "broker_transport_options", options)
     client = redis.Redis.from_url(django_settings.CELERY_BROKER_URL)
-    client.rpush("doctor-test:batchreel.observe", *range(501))
+    client.rpush("doctor-test:batchreel.observe", *range(51))
     yield
     client.delete("doctor-test:batchreel.observe")
     client.close()
@@ -195,6 +200,26 @@ def tick_fails(_: Site) -> None:
 def job_is_dead(_: Site) -> None:
     uploaded_video()
     Job.objects.update(state="DEAD", next_attempt_at=None, reason="ATTEMPTS_EXHAUSTED")
+
+
+def attempts_fail_alike(_: Site) -> None:
+    fail_attempts("MISCONFIGURED", jobs=1)
+
+
+def fail_attempts(reason: str, *, jobs: int, attempts: int = 3) -> None:
+    """End attempts of new jobs, one second after another, as the observation of an exit code does."""
+    firsts = [submitted_attempt(uploaded_video()) for _ in range(jobs)]
+    Attempt.objects.all().delete()
+    for number in range(attempts):
+        attempt = copy(firsts[number % jobs])
+        attempt.pk, attempt.number, attempt.state, attempt.reason = None, 1 + number // jobs, "FAILED", reason
+        attempt.reason_message, attempt.counted = "AWS: exit code 40", True
+        attempt.batch_job_id = attempt.batch_job_name = f"ended-{number}"
+        attempt.batch_status = "FAILED"
+        attempt.batch_log_stream = f"batchreel/default/{number}"
+        attempt.ended_at = datetime.now(UTC) - timedelta(seconds=60 - number)
+        attempt.save(force_insert=True)
+    Job.objects.update(state="RETRY_WAIT", next_attempt_at=datetime.now(UTC) + timedelta(seconds=60))
 
 
 def job_is_overdue(_: Site) -> None:
@@ -597,12 +622,13 @@ FAULTS: list[tuple[Plant, str, Status, str, str]] = [
     (sentinels_are_unreachable, "broker", FAILED, "127.0.0.1:2: Error 111", "REDIS_URL"),
     (sentinel_master_is_not_named, "broker", FAILED, "ValueError", "manage.py check"),
     (redis_evicts, "broker", FAILED, "allkeys-lru", "noeviction"),
-    (messages_pile_up, "messages", WARNING, "501 in batchreel.observe", "Celery workers"),
+    (messages_pile_up, "messages", WARNING, "51 in batchreel.observe", "worker -Q batchreel.observe"),
     (beat_is_stopped, "tick rescue", FAILED, "never run", "celery -A project beat"),
     (entry_is_missing, "tick reap", FAILED, "no beat entry", "sync_schedule"),
     (entry_has_another_period, "tick reap", FAILED, "every 600 seconds, but the settings require", "Restart beat"),
     (entry_is_disabled, "tick reap", WARNING, "disabled", "Enable it in the admin"),
     (tick_fails, "tick observe", FAILED, "DescribeJobs: not allowed", "Fix the cause"),
+    (attempts_fail_alike, "attempts", FAILED, "The last 3 ended with MISCONFIGURED: AWS: exit", "batchreel/default/2"),
     (job_is_dead, "jobs", WARNING, "1 for ATTEMPTS_EXHAUSTED", "revive"),
     (job_is_overdue, "due jobs", FAILED, "not submitted", "submit_limit"),
     (removal_fails, "removal", WARNING, "the disk is read-only", "PURGE_FAILED"),
@@ -690,3 +716,34 @@ def test_doctor_reports_a_fault_and_its_fix_when_it_is_injected(
     assert found[part].status is status
     assert why in found[part].why
     assert fix in found[part].fix
+
+
+@pytest.mark.parametrize(
+    ("reason", "jobs", "attempts", "is_reported"),
+    [
+        ("MISCONFIGURED", 1, 2, False),
+        ("OUT_OF_MEMORY", 1, 3, False),
+        ("OUT_OF_MEMORY", 3, 3, True),
+        ("INPUT_REJECTED", 3, 3, False),
+        ("SPOT_INTERRUPTION", 3, 3, False),
+        ("START_FAILED", 1, 3, True),
+    ],
+)
+def test_attempts_that_failed_alike_are_reported_only_when_no_file_can_be_the_cause(
+    *, reason: str, jobs: int, attempts: int, is_reported: bool, site: Site
+) -> None:
+    assert site.settings
+    fail_attempts(reason, jobs=jobs, attempts=attempts)
+    assert ("attempts" in findings()) is is_reported
+
+
+def test_attempts_are_not_reported_when_the_newest_succeeded_or_a_day_has_passed(site: Site) -> None:
+    assert site.settings
+    fail_attempts("MISCONFIGURED", jobs=1, attempts=4)
+    newest = Attempt.objects.latest("ended_at")
+    assert "attempts" in findings()
+    Attempt.objects.filter(pk=newest.pk).update(state="SUCCEEDED", reason="")
+    assert "attempts" not in findings()
+    Attempt.objects.filter(pk=newest.pk).update(state="FAILED", reason="MISCONFIGURED")
+    age(Attempt, "ended_at", seconds=86_400)
+    assert "attempts" not in findings()

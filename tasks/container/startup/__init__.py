@@ -1,0 +1,1 @@
+"""What the container program does before it claims its attempt."""
