@@ -47,7 +47,7 @@ def site_environment(state_dir: Path) -> dict[str, str]:
 
 
 def host_environment() -> dict[str, str]:
-    """Return what a site of somebody else gets in addition to the stack's variables: short periods.
+    """Return what a site of your own gets in addition to the stack's variables: short periods.
 
     Its own settings have the rest. A variable that is already set keeps its value.
     """
@@ -57,7 +57,7 @@ def host_environment() -> dict[str, str]:
 def first_environment() -> dict[str, str]:
     """Return the environment that this process was started with.
 
-    The import of `project` adds DJANGO_SETTINGS_MODULE, which no site of somebody else may get.
+    The import of `project` adds DJANGO_SETTINGS_MODULE, which no site of your own may get.
     """
     if sys.platform != "linux":
         return dict(os.environ)

@@ -54,7 +54,7 @@ class Stack:
     `container_database` names the database that the containers of the local AWS Batch use, if it is
     not the one in DATABASE_URL: a test runner creates its own. `container_login` is the role and
     password with which they connect to a PostgreSQL started by this stack, if not as its owner.
-    `site` is the folder of a site of somebody else, whose Python and environment the containers use.
+    `site` is the folder of a site of your own, whose Python and environment the containers use.
     `report` receives a line for each slow step. `previous_limit_s` is how long to wait for another
     stack on the folder to end.
     """

@@ -36,6 +36,8 @@ _LINE_CHARACTERS = 300
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 _LOG_TIMEOUT_S = 30.0
 """CloudWatch returns a line only seconds after it was written."""
+_END_OF_LOG_S = 5.0
+"""The same for a container that has failed and may have written none."""
 
 
 def check_from_batch(*, batch: BatchPort, wait_s: float, report: Callable[[str], None]) -> Iterator[Finding]:
@@ -127,7 +129,7 @@ def _logged(seen: Observation) -> tuple[list[Finding] | None, list[str]]:
     """Return the findings in the container's log, and all lines of its end."""
     pauses_s = _pauses_s()
     lines: list[str] = []
-    ends_at_s = time.monotonic() + (_LOG_TIMEOUT_S if seen.status is BatchStatus.SUCCEEDED else 5)
+    ends_at_s = time.monotonic() + (_LOG_TIMEOUT_S if seen.status is BatchStatus.SUCCEEDED else _END_OF_LOG_S)
     while time.monotonic() < ends_at_s:
         lines = [line.text for line in log_tail(seen.log_stream).lines]
         for line in reversed(lines):

@@ -1,4 +1,4 @@
-"""`scripts/stack`: the local stack for a site of somebody else, whose packages may have the names of ours."""
+"""`scripts/stack`: the local stack for a site of your own, whose packages may have the names of ours."""
 
 from __future__ import annotations
 
