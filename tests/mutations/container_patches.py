@@ -362,4 +362,12 @@ CONTAINER_PATCHES: tuple[Patch, ...] = (
             "tests/database/services/test_attempt_work.py::test_time_limit_follows_the_work_that_is_left_when_there_is_a_plan",
         ),
     ),
+    Patch(
+        name="the error of unreadable settings is logged with a part of a password",
+        promise=18,
+        file="tasks/container/startup/unreadable.py",
+        old="    if names := _quoted_variables(message):\n",
+        new='    if names := _quoted_variables(""):\n',
+        tests=("tests/unit/test_unreadable_settings.py",),
+    ),
 )
