@@ -43,6 +43,14 @@ def test_rest_is_shown_with_a_warning_when_a_stream_changes_its_codec(
     assert Plan.from_json(done.plan.to_json()) == done.plan
 
 
+@pytest.mark.few(1)
+@pytest.mark.parametrize("name", ["audio takes the video's.ts", "video takes the audio's.ts"])
+def test_first_part_is_shown_with_a_warning_when_an_identifier_changes_hands(
+    name: str, tmp_path: Path, transcode: Transcode
+) -> None:
+    assert _made("changing-pids", name, tmp_path, transcode)[1] == []
+
+
 @pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["hvc1, enlarged.mov", "hvc1, turned.mp4", "avc1, narrowed.mov"])
 def test_frames_have_their_size_when_a_track_has_two_descriptions(
