@@ -146,6 +146,7 @@ def test_players_show_the_right_frame_when_seeking_at_random(
     assert _problems(page) == {"errors": [], "stalls": 0}
 
 
+@pytest.mark.long
 def test_players_play_on_when_segments_are_loaded_from_the_last_to_the_first(
     open_player: Callable[[int], Page], transcoded: Transcoded, shown: list[int]
 ) -> None:

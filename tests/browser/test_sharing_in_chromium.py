@@ -24,6 +24,7 @@ def status_of(page: Page, path: str) -> int:
     return status
 
 
+@pytest.mark.long
 def test_share_link_plays_for_a_guest_until_it_is_revoked(
     browsing: Browsing, program_environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def _upload(browser: requests.Session, site: DevSite, clip: Path) -> str:
     return page.url
 
 
+@pytest.mark.long
 def test_dev_site_plays_an_upload_and_leaves_no_process_when_interrupted(site: DevSite, tmp_path: Path) -> None:
     browser = _signed_in(site)
     page_url = _upload(browser, site, make_clip(tmp_path / "short.mp4", frames=20, rate="10", audio_s=2.0))

@@ -113,6 +113,7 @@ def _held(arriving: Arriving, looks: int) -> tuple[Callable[[ByteRange], ByteRan
     return wait_for, lambda _: seen.release()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("impatient")
 def test_probe_is_not_taken_for_hung_when_the_storage_is_slow(recording: Path, tmp_path: Path) -> None:
     arriving = Arriving(recording, tmp_path / "arriving")

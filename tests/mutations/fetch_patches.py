@@ -173,6 +173,7 @@ FETCH_PATCHES: tuple[Patch, ...] = (
         old="        if self._has_moved() or self._is_excused() or not self._is_asleep():\n",
         new="        if self._has_moved() or not self._is_asleep():\n",
         tests=(f"{_ARRIVAL}::test_probe_is_not_taken_for_hung_when_the_storage_is_slow",),
+        long=True,
     ),
     Patch(
         name="a failed download is taken for a disk that cannot be read",

@@ -93,6 +93,7 @@ def test_poison_message_is_delivered_once_when_no_worker_can_process_it(
     assert_all_succeeded_once(videos, batch=batch_client)
 
 
+@pytest.mark.long
 def test_wakeup_runs_once_and_its_job_succeeds_when_it_kills_its_process(
     running_site: RunningSite, batch_proxy: BatchProxy, batch_client: BatchClient
 ) -> None:

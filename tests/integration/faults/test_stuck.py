@@ -121,7 +121,8 @@ def test_stalled_attempt_is_lost_when_only_its_heartbeats_continue(settings: Set
         assert send_heartbeat(claim, stage=stage, count=7, encoded_frames=7) is expected, stage
 
 
-@pytest.mark.parametrize("containers", [4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("containers", [4, 20])
 def test_containers_survive_when_the_database_is_down_beyond_the_threshold(
     *,
     containers: int,
