@@ -6,6 +6,7 @@ Texts come from calls of gettext in Python, from templates, from scripts (domain
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import re
@@ -15,10 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
 
+import django
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
+from django.utils.translation.template import templatize
+
+from tasks.texts.catalogue import texts_by_module
 
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "tasks"
@@ -53,10 +58,6 @@ def _texts(domain: str) -> Iterator[tuple[str, str | tuple[str, ...], str | None
         for path in sorted((APP / "static").rglob("*.js")):
             yield from _calls("javascript", path, path.read_bytes())
         return
-    from django.utils.translation.template import templatize  # noqa: PLC0415 - Django is set up by main
-
-    from tasks.texts.catalogue import texts_by_module  # noqa: PLC0415 - as above
-
     for path in sorted(APP.rglob("*.py")):
         yield from _calls("python", path, path.read_bytes())
     for path in sorted(each for each in (APP / "templates").rglob("*") if each.is_file()):
@@ -165,9 +166,6 @@ def _forms(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
 def main(command: str, *chosen: str) -> int:
     """Run `update [LANGUAGE]`, `compile` or `check`. Return the exit code."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-    sys.path.insert(0, str(ROOT))
-    import django  # noqa: PLC0415 - after its settings are named
-
     django.setup()
     faults = 0
     for language in chosen or languages():
@@ -186,6 +184,8 @@ def main(command: str, *chosen: str) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in {"update", "compile", "check"}:  # noqa: PLR2004 - a command is needed
-        sys.exit("usage: scripts/messages update [LANGUAGE] | compile | check")
-    sys.exit(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(prog="scripts/messages", description="Texts that people read: see translate.md.")
+    parser.add_argument("command", choices=["update", "compile", "check"])
+    parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help="default: all that are there")
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.command, *arguments.languages))

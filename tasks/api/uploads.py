@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.utils.translation import gettext
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..models import DirectUpload
 from ..services.requests.direct_upload import complete_direct_upload
 from ..services.requests.replace import begin_replacement, replace_source
-from ..storage.aliases import sources_bucket
 from ..views.access import quota_owner
 from ..views.direct_upload import abort, bucket_of_uploads, numbers_left, open_upload, urls_of_parts
 from ..views.upload import short_name
 from .protocol.bodies import Form
-from .protocol.fields import entered, shown
+from .protocol.fields import entered
 from .protocol.once import once
-from .protocol.problems import NotHereError
 from .schema import KEY, described
 from .shapes import FileEntered, PartsEntered, PartUrlsShown, SourceEntered, UploadShown, VideoShown
-from .videos import VideoEndpoint
+from .videos import VideoEndpoint, shown_upload
 
 
 class UploadEndpoint(VideoEndpoint):
@@ -39,7 +35,7 @@ class OneUpload(UploadEndpoint):
     def get(self, request: Request, video_id: uuid.UUID) -> Response:
         """Read which parts are missing. 404 if no upload is open."""
         row = open_upload(self.http_request, video_id, "view")
-        return Response(_shown(row, numbers_left(row)))
+        return Response(shown_upload(row, numbers_left(row)))
 
     @described("beginReplacement", parameters=[KEY], request=SourceEntered, responses={201: UploadShown})
     def post(self, request: Request, video_id: uuid.UUID) -> Response:
@@ -49,10 +45,7 @@ class OneUpload(UploadEndpoint):
         open, `OTHER_WAY_OF_UPLOAD` if the site's storage is a folder.
         """
         video = self.video(video_id, "change")
-        bucket = sources_bucket()
-        if bucket is None:
-            message = gettext("This site stores files in a folder. Send the file in one request, to source/.")
-            raise NotHereError(message)
+        bucket = self.bucket(otherwise="source/")
         asked = entered(SourceEntered, request.data)
 
         def create(version: uuid.UUID) -> Response:
@@ -65,7 +58,7 @@ class OneUpload(UploadEndpoint):
                 content_type=asked["type"],
                 version=version,
             )
-            return Response(_shown(upload, numbers_left(upload)), status=201)
+            return Response(shown_upload(upload, numbers_left(upload)), status=201)
 
         return once(request, create)
 
@@ -133,15 +126,3 @@ class Source(UploadEndpoint):
             return Response(self.shown_video(self.video(video_id, "change")))
 
         return once(request, create)
-
-
-def _shown(row: DirectUpload, missing: list[int]) -> dict[str, Any]:
-    return shown(
-        UploadShown,
-        {
-            "video": row.video_id,
-            "size_bytes": row.size_bytes,
-            "part_bytes": row.part_bytes,
-            "missing": missing,
-        },
-    )

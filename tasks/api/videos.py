@@ -11,13 +11,14 @@ from django.utils.translation import gettext
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..models import Video, Visibility
+from ..models import DirectUpload, Video, Visibility
 from ..selectors.access import Action
 from ..selectors.videos import VideoOverview, overviews, video_overview, videos_for
 from ..services.requests.direct_upload import begin_direct_upload
 from ..services.requests.edit import delete_checked, edit_video
 from ..services.requests.share import set_visibility
 from ..storage.aliases import sources_bucket
+from ..storage.bucket import Bucket
 from ..texts.stored import warning_message
 from ..views.access import may, require_upload
 from ..views.upload import short_name, store_upload
@@ -63,6 +64,14 @@ class VideoEndpoint(Endpoint):
             },
         )
 
+    def bucket(self, *, otherwise: str) -> Bucket:
+        """Return the bucket of uploads in parts. Raises NotHereError with the address for files in one request."""
+        bucket = sources_bucket()
+        if bucket is None:
+            text = gettext("This site stores files in a folder. Send the file in one request, to {address}.")
+            raise NotHereError(text.format(address=otherwise))
+        return bucket
+
     def check(self, video_id: uuid.UUID) -> Any:
         """Return the check of If-Match, for a service that calls it with the locked video."""
         return lambda _locked: require_match(self.request, lambda: self.shown_video(self.video(video_id, "watch")))
@@ -85,10 +94,7 @@ class Videos(VideoEndpoint):
         409 `OTHER_WAY_OF_UPLOAD` if the site's storage is a folder: send the file in one request then.
         """
         require_upload(self.http_request)
-        bucket = sources_bucket()
-        if bucket is None:
-            message = gettext("This site stores files in a folder. Send the file in one request, to videos/file/.")
-            raise NotHereError(message)
+        bucket = self.bucket(otherwise="videos/file/")
         asked = entered(VideoEntered, request.data)
 
         def create(video_id: uuid.UUID) -> Response:
@@ -102,17 +108,8 @@ class Videos(VideoEndpoint):
                 video_id=video_id,
             )
             self.set_visibility(video_id, asked)
-            missing = list(range(1, upload.parts + 1))
-            return Response(
-                {
-                    "video": str(video_id),
-                    "size_bytes": upload.size_bytes,
-                    "part_bytes": upload.part_bytes,
-                    "missing": missing,
-                },
-                status=201,
-                headers={"Location": reverse("batchreel-api:video", args=[video_id])},
-            )
+            headers = {"Location": reverse("batchreel-api:video", args=[video_id])}
+            return Response(shown_upload(upload, list(range(1, upload.parts + 1))), status=201, headers=headers)
 
         return once(request, create)
 
@@ -176,6 +173,14 @@ class OneVideo(VideoEndpoint):
         self.video(video_id, "delete")
         delete_checked(video_id=video_id, check=self.check(video_id))
         return Response(status=204)
+
+
+def shown_upload(row: DirectUpload, missing: list[int]) -> dict[str, Any]:
+    """Return an open upload, with the numbers of the parts that are missing."""
+    return shown(
+        UploadShown,
+        {"video": row.video_id, "size_bytes": row.size_bytes, "part_bytes": row.part_bytes, "missing": missing},
+    )
 
 
 def _warning(warning: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib.auth.decorators import login_not_required, login_required
 from django.contrib.auth.views import redirect_to_login
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 View = Callable[..., HttpResponseBase]
+Sent = TypeVar("Sent", bound=HttpResponseBase)
 
 SIGNED_OUT = "SIGNED_OUT"
 """Code of a request that needs an account."""
@@ -115,6 +116,12 @@ class Refusal:
     details: dict[str, Any] = field(default_factory=dict)
     """Further members of the response, by name."""
     retry_after_s: int | None = None
+
+    def with_headers(self, response: Sent) -> Sent:
+        """Add the headers of a refusal to its response, whatever its format is."""
+        if self.retry_after_s is not None:
+            response["Retry-After"] = str(self.retry_after_s)
+        return response
 
 
 _STATUSES: tuple[tuple[type[BatchreelError], int], ...] = (
@@ -197,10 +204,7 @@ def json_view(view: View) -> View:
 
 def json_refusal(refusal: Refusal) -> JsonResponse:
     """Return the response of an endpoint of the pages."""
-    response = json_error(refusal.status, refusal.code, str(refusal.message), **refusal.details)
-    if refusal.retry_after_s is not None:
-        response["Retry-After"] = str(refusal.retry_after_s)
-    return response
+    return refusal.with_headers(json_error(refusal.status, refusal.code, str(refusal.message), **refusal.details))
 
 
 def json_error(status: int, code: str, *messages: str, **details: Any) -> JsonResponse:

@@ -212,7 +212,4 @@ def _response(request: HttpRequest, refusal: Refusal) -> HttpResponseBase:
     if wants_json(request):
         return json_refusal(refusal)
     context = {"status": refusal.status, "code": refusal.code, "message": refusal.message}
-    shown = page(request, "batchreel/refused.html", context, status=refusal.status)
-    if refusal.retry_after_s is not None:
-        shown["Retry-After"] = str(refusal.retry_after_s)
-    return shown
+    return refusal.with_headers(page(request, "batchreel/refused.html", context, status=refusal.status))

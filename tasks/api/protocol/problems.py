@@ -73,20 +73,15 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     refusal = refusal_of(error, request.path)
     if refusal is None:
         refusal = _fault(error, request)
-    response = _problem(refusal.status, refusal.code, refusal.message, **refusal.details)
-    if refusal.retry_after_s is not None:
-        response["Retry-After"] = str(refusal.retry_after_s)
-    return response
+    return refusal.with_headers(_problem(refusal.status, refusal.code, refusal.message, **refusal.details))
 
 
 def refuse(_request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """Return the response to a request that never reaches its view."""
     body = json.dumps(_members(refusal.status, refusal.code, refusal.message, **refusal.details))
-    response = HttpResponse(body, status=refusal.status, content_type=CONTENT_TYPE)
-    if refusal.retry_after_s is not None:
-        response["Retry-After"] = str(refusal.retry_after_s)
-    response["Cache-Control"] = "no-store"
-    return response
+    headers = {"Cache-Control": "no-store"}
+    response = HttpResponse(body, status=refusal.status, content_type=CONTENT_TYPE, headers=headers)
+    return refusal.with_headers(response)
 
 
 def _fault(error: Exception, request: Any) -> Refusal:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import posixpath
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -85,7 +86,6 @@ def begin_direct_upload(
         if Video.objects.filter(pk=video_id).exists():
             message = gettext("Another upload has this id. Begin again with a new one.")
             raise IdTakenError(message)
-    check_upload(owner, size_bytes=size_bytes, direct=True)
     video = Video(
         pk=video_id or uuid.uuid4(),
         owner=owner,
@@ -94,14 +94,30 @@ def begin_direct_upload(
         source_bytes=size_bytes,
     )
     video.source.name = key = video.source.field.generate_filename(video, name)
+
+    def saved() -> Video:
+        video.save(force_insert=True)
+        return video
+
+    return begin_parts(bucket, key, owner=owner, size_bytes=size_bytes, content_type=content_type, locked_video=saved)
+
+
+def begin_parts(
+    bucket: Bucket, key: str, *, owner: Any, size_bytes: int, content_type: str, locked_video: Callable[[], Video]
+) -> DirectUpload:
+    """Begin an upload in parts to this key, and create its row for the video that `locked_video` returns.
+
+    That is called in the transaction of the row, after the owner's quotas were checked. Raises what it raises,
+    QuotaError or BucketError; neither an upload nor a row is left then.
+    """
+    check_upload(owner, size_bytes=size_bytes, direct=True)
     upload_id = bucket.begin_multipart_upload(key, content_type=content_type)
     try:
         with transaction.atomic():
             lock_owner(owner)
             check_upload(owner, size_bytes=size_bytes, direct=True)
-            video.save(force_insert=True)
             return DirectUpload.objects.create(
-                video=video,
+                video=locked_video(),
                 source_name=key,
                 upload_id=upload_id,
                 size_bytes=size_bytes,

@@ -19,10 +19,10 @@ from ...models import DirectUpload, Job, Video
 from ...storage.aliases import sources_storage
 from ...storage.bucket import Bucket
 from ...storage.keys import source_folder
-from ...storage.parts import part_size_bytes
 from ..state.locking import lock_video
 from ..state.lost_commit import may_be_committed
 from ..state.transition import append_event
+from .direct_upload import begin_parts
 from .quota import check_upload, lock_owner
 
 
@@ -54,25 +54,14 @@ def begin_replacement(
     folder = source_folder(video, version)
     if known := _open_upload(video, folder=folder):
         return known
-    check_upload(owner, size_bytes=size_bytes, direct=True)
-    key = _key(folder, name)
-    upload_id = bucket.begin_multipart_upload(key, content_type=content_type)
-    try:
-        with transaction.atomic():
-            lock_owner(owner)
-            locked = _locked_without_upload(video_id)
-            check_upload(owner, size_bytes=size_bytes, direct=True)
-            return DirectUpload.objects.create(
-                video=locked,
-                source_name=key,
-                upload_id=upload_id,
-                size_bytes=size_bytes,
-                part_bytes=part_size_bytes(size_bytes),
-            )
-    except BaseException:
-        if not may_be_committed(DirectUpload.objects.filter(upload_id=upload_id)):
-            bucket.abort_upload(key, upload_id)
-        raise
+    return begin_parts(
+        bucket,
+        _key(folder, name),
+        owner=owner,
+        size_bytes=size_bytes,
+        content_type=content_type,
+        locked_video=lambda: _locked_without_upload(video_id),
+    )
 
 
 def replace_source(
