@@ -1,8 +1,8 @@
-"""Clients of the API: with a token, as scripts have one."""
+"""Clients of the API: with a token, as scripts have one, and the bucket to which they send parts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
@@ -31,3 +31,13 @@ def problem(response: Any) -> tuple[int, str]:
     assert body["title"]
     assert body["detail"]
     return response.status_code, body["code"]
+
+
+class Store(NamedTuple):
+    """A private bucket and an S3 client."""
+
+    s3: Any
+    name: str
+
+    def unfinished(self) -> list[str]:
+        return [each["Key"] for each in self.s3.list_multipart_uploads(Bucket=self.name).get("Uploads", [])]

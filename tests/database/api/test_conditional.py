@@ -10,18 +10,13 @@ from django.contrib.auth.models import User
 from tasks.api import videos
 from tasks.models import Event, Video
 from tasks.services.requests.edit import edit_video
-from tests.database.api.clients import problem, with_token
-from tests.factories import lecturer, published
+from tests.database.api.clients import problem
+from tests.factories import published
 
 if TYPE_CHECKING:
     from rest_framework.test import APIClient
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def client() -> APIClient:
-    return with_token(lecturer())
 
 
 @pytest.fixture

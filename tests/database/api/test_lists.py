@@ -13,7 +13,6 @@ from django.contrib.auth.models import Permission, User
 
 from tasks.models import Video
 from tests.database.api.clients import problem, with_token
-from tests.factories import lecturer
 
 if TYPE_CHECKING:
     from rest_framework.test import APIClient
@@ -22,11 +21,6 @@ pytestmark = pytest.mark.django_db
 
 MOMENT = datetime(2026, 3, 1, 9, 0, 0, 123456, tzinfo=UTC)
 LIST = "/api/videos/"
-
-
-@pytest.fixture
-def client() -> APIClient:
-    return with_token(lecturer())
 
 
 def videos(number: int) -> list[str]:

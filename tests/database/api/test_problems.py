@@ -28,11 +28,6 @@ pytestmark = pytest.mark.django_db
 LIST = "/api/videos/"
 
 
-@pytest.fixture
-def client() -> APIClient:
-    return with_token(lecturer())
-
-
 @pytest.mark.parametrize(
     "path", ["", "nothing/", "videos", "videos/x/", f"videos/{'0' * 8}/", "webhooks/1", "%00", "videos/../x"]
 )

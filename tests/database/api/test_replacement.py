@@ -16,28 +16,16 @@ from tasks.services.removal.purge import purge
 from tasks.services.requests.cancel import cancel_job
 from tasks.services.requests.replace import begin_replacement
 from tasks.storage.bucket import Bucket
-from tests.buckets import use_new_bucket
-from tests.database.api.clients import problem, with_token
-from tests.database.api.test_uploads_api import BEGIN, Store, own, send
-from tests.factories import age, lecturer, published, uploaded_video
+from tests.database.api.clients import Store, problem
+from tests.database.api.test_uploads_api import BEGIN, own, send
+from tests.factories import age, published, uploaded_video
 
 if TYPE_CHECKING:
-    from pytest_django import Settings
     from rest_framework.test import APIClient
 
 pytestmark = pytest.mark.django_db
 
 KEY = "0c5b4f1e-replacement"
-
-
-@pytest.fixture
-def client() -> APIClient:
-    return with_token(lecturer())
-
-
-@pytest.fixture
-def bucket(settings: Settings, _own_storage: None) -> Store:
-    return Store(*use_new_bucket(settings))
 
 
 def sources(store: Store) -> set[str]:

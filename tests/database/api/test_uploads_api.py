@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -19,9 +19,9 @@ from tasks.storage.aliases import sources_bucket
 from tasks.storage.bucket import Bucket, BucketError
 from tasks.storage.parts import MIN_PART_BYTES
 from tests.buckets import use_new_bucket
-from tests.database.api.clients import problem, with_token
+from tests.database.api.clients import Store, problem, with_token
 from tests.database.web.test_direct_upload import put
-from tests.factories import claimed, lecturer, newest_attempt, published, submitted_attempt, uploaded_video
+from tests.factories import claimed, newest_attempt, published, submitted_attempt, uploaded_video
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -31,26 +31,6 @@ pytestmark = pytest.mark.django_db
 
 CONTENT = bytes(range(256)) * (MIN_PART_BYTES // 256) + b"the rest"
 BEGIN = {"name": "lecture 2.mp4", "size_bytes": len(CONTENT)}
-
-
-class Store(NamedTuple):
-    """A private bucket and an S3 client."""
-
-    s3: Any
-    name: str
-
-    def unfinished(self) -> list[str]:
-        return [each["Key"] for each in self.s3.list_multipart_uploads(Bucket=self.name).get("Uploads", [])]
-
-
-@pytest.fixture
-def client() -> APIClient:
-    return with_token(lecturer())
-
-
-@pytest.fixture
-def bucket(settings: Settings, _own_storage: None) -> Store:
-    return Store(*use_new_bucket(settings))
 
 
 def own(video: Video) -> str:
