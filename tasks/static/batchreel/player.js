@@ -79,7 +79,6 @@
     let positionS = 0;
     let isPaused = true;
     const outage = outageHandler(() => {
-  const { gettext, interpolate } = window.django;
       video.load();
       video.addEventListener("loadedmetadata", () => { video.currentTime = positionS; }, { once: true });
       if (!isPaused) video.play().catch(() => {});
