@@ -261,6 +261,9 @@ _LPCM = ("-c:a", "pcm_dvd", "-ar", "48000", "-ac", "2")
 _DVD = ("-f", "dvd", "-loglevel", "fatal")
 """The muxer calls each jump of the clock an error."""
 
+_VOB = ("-f", "vob", "-loglevel", "fatal")
+"""Unlike the one above, this muxer starts a clock at the given time (measured: 95,441 s became 94,490 s)."""
+
 
 def _cells(
     name: str,
@@ -282,7 +285,7 @@ CELLS = (
     _cells("ntsc.vob", (0, 0, 0), rate="30000/1001"),
     _cells("an earlier clock.vob", (600, 20)),
     _cells("a clock hours later.vob", (0, 30_000)),
-    _cells("a clock that wraps around.vob", (95_441, 0)),
+    _cells("a clock that wraps around.vob", (95_441, 95_441), options=_VOB),
     _cells("svcd.mpg", (0, 0), claps.MP2, options=("-f", "svcd")),
     _cells("vcd.mpg", (0, 0), claps.MP2, video=claps.MPEG1, options=("-f", "mpeg")),
     _cells("concatenated.ts", (0, 0, 0), claps.AC3, options=()),
