@@ -10,9 +10,11 @@ import hypothesis
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.management import call_command
+from django.utils import translation
 
 from tasks import wakeup
 from tests.batch_faults import Faults
+from tests.migrated_rows import keep_migrated_rows
 from tests.stack_plugin import CONTAINER_PASSWORD_VARIABLE, CONTAINER_ROLE
 from tests.wakeup_broker import finish_wakeups
 
@@ -32,11 +34,21 @@ hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Create the containers' role in the database of the test run."""
-    if CONTAINER_PASSWORD_VARIABLE in os.environ:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Create the containers' role in the database of the test run, and keep what the migrations wrote."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
         with django_db_blocker.unblock():
-            call_command("container_role", CONTAINER_ROLE, stdout=io.StringIO())
+            if CONTAINER_PASSWORD_VARIABLE in os.environ:
+                call_command("container_role", CONTAINER_ROLE, stdout=io.StringIO())
+            keep_migrated_rows(monkeypatch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _site_language() -> Iterator[None]:
+    """Leave no language behind: a request activates that of its reader for the thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture
