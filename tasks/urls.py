@@ -8,12 +8,14 @@ from django.urls import path
 from .texts.for_scripts import script_texts
 from .tracing import traced
 from .views import direct_upload, embed, media, metrics, pages, progress, shares
+from .views.listing import cards
+from .views.listing import page as listing
 
 app_name = "batchreel"
 
 urlpatterns = [
-    path("", pages.video_list, name="list"),
-    path("upload/", traced("batchreel.upload", pages.upload), name="upload"),
+    path("", listing.video_list, name="list"),
+    path("upload/", traced("batchreel.upload", listing.upload), name="upload"),
     path("uploads/", direct_upload.begin, name="begin-direct-upload"),
     path("uploads/<uuid:video_id>/", direct_upload.upload, name="direct-upload"),
     path("uploads/<uuid:video_id>/urls/", direct_upload.part_urls, name="part-urls"),
@@ -22,8 +24,10 @@ urlpatterns = [
         traced("batchreel.complete_upload", direct_upload.complete),
         name="complete-direct-upload",
     ),
+    path("cards/", cards.cards, name="cards"),
     path("progress/", progress.progress, name="progress"),
     path("videos/<uuid:video_id>/", pages.video_page, name="video"),
+    path("videos/<uuid:video_id>/blocks/", pages.video_blocks, name="video-blocks"),
     path("videos/<uuid:video_id>/source/", media.source, name="source"),
     path("videos/<uuid:video_id>/chapters.vtt", media.chapters, name="chapters"),
     path("videos/<uuid:video_id>/playback/", embed.playback, name="playback"),

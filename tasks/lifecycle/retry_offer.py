@@ -1,4 +1,4 @@
-"""Whether a user may retry a video now, and what the retry would do. Pure."""
+"""Whether a user may retry a video now, what the retry would do, and whether another file is what helps. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ class RetryOffer(NamedTuple):
     possible: bool
     code: str
     message: str
+    needs_file: bool = False
+    """Whether the uploaded file is the cause, so that another file is the first thing to offer."""
+    may_help: bool = True
+    """Whether the same file may be accepted the next time."""
 
+
+_NOT_THE_BYTES = frozenset({"SOURCE_MISSING", "TOO_DEMANDING", "TOO_MUCH_WORK", "UNREADABLE"})
+"""Rejections that depend on more than the file's bytes: on the storage, on the two machines that agreed, or on the
+setting `max_encode_cpu_h`. Codes of docs/reference/input-errors.md; all others are final for a file."""
 
 _BY_STATUS = {
     VideoStatus.DELETED: RetryOffer(possible=False, code="DELETED", message="The video was deleted."),
@@ -29,7 +37,8 @@ _FROM_THE_BEGINNING = "Processes the same file again from the beginning."
 _BY_JOB: dict[JobState | None, RetryOffer] = {
     None: RetryOffer(possible=False, code="NOT_REQUESTED", message="The video will be processed automatically."),
     **dict.fromkeys(ACTIVE_JOB_STATES, _UNDER_WAY),
-    JobState.FAILED: RetryOffer(possible=True, code="FAILED", message=_FROM_THE_BEGINNING),
+    # A job fails only because its file was rejected; everything else is retried until the job is DEAD.
+    JobState.FAILED: RetryOffer(possible=True, code="FAILED", message=_FROM_THE_BEGINNING, needs_file=True),
     JobState.CANCELLED: RetryOffer(possible=True, code="CANCELLED", message=_FROM_THE_BEGINNING),
     JobState.DEAD: RetryOffer(
         possible=True, code="DEAD", message="Continues where the last attempt stopped. Finished work is kept."
@@ -39,13 +48,14 @@ _BY_JOB: dict[JobState | None, RetryOffer] = {
 }
 
 
-def retry_offer(status: VideoStatus, newest_job: JobState | None) -> RetryOffer:
-    """Return the retry offer for a video with this status whose newest job is in this state."""
+def retry_offer(status: VideoStatus, newest_job: JobState | None, reason: str = "") -> RetryOffer:
+    """Return the retry offer for a video with this status whose newest job is in this state, for this reason."""
     if offer := _BY_STATUS.get(status):
         return offer
     if status is VideoStatus.READY and newest_job is JobState.SUCCEEDED:
         return _READY
-    return _BY_JOB[newest_job]
+    offer = _BY_JOB[newest_job]
+    return offer._replace(may_help=reason in _NOT_THE_BYTES) if offer.needs_file else offer
 
 
 def texts() -> Iterator[str]:

@@ -428,6 +428,10 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('deleted_at', None)), fields=['-created_at'], name='video_shown'),
         ),
         migrations.AddIndex(
+            model_name='video',
+            index=models.Index(condition=models.Q(('deleted_at', None), ('published_job', None)), fields=['-created_at'], name='video_unpublished'),
+        ),
+        migrations.AddIndex(
             model_name='job',
             index=models.Index(condition=models.Q(('next_attempt_at__isnull', False)), fields=['next_attempt_at'], name='job_due'),
         ),

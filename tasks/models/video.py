@@ -96,7 +96,11 @@ class Video(models.Model):
         indexes = [
             models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="video_deleted"),
             models.Index(fields=["created_at"], condition=NEEDS_JOB, name="video_needs_job"),
+            # The list of videos, and its groups of those that are not published.
             models.Index(fields=["-created_at"], condition=Q(deleted_at=None), name="video_shown"),
+            models.Index(
+                fields=["-created_at"], condition=Q(deleted_at=None, published_job=None), name="video_unpublished"
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="video_visibility_known")

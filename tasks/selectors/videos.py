@@ -120,15 +120,21 @@ class VideoOverview:
     @property
     def playable_clock(self) -> str:
         """How far the video can be watched, as 1:02:03 or 2:03."""
-        return _clock(self.playable_s or 0)
+        return clock(self.playable_s or 0)
 
     @property
     def listed_chapters(self) -> list[ListedChapter]:
         """The chapters as the page shows them."""
         return [
-            ListedChapter(str(each["start_s"]), str(each["end_s"]), _clock(each["start_s"]), each["title"])
+            ListedChapter(str(each["start_s"]), str(each["end_s"]), clock(each["start_s"]), each["title"])
             for each in self.chapters
         ]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the video is ready and nothing else is worth a line on its card."""
+        newest = self.newest_job
+        return self.status is VideoStatus.READY and (newest is None or newest.state == JobState.SUCCEEDED)
 
     @property
     def is_active(self) -> bool:
@@ -171,7 +177,7 @@ def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
             status=status,
             message=_message(status, job),
             progress=progress[job.pk] if job else JobProgress(),
-            retry=_in_words(retry_offer(status, JobState(job.state) if job else None)),
+            retry=_offer(status, job),
             newest_job=job,
             watchable=watchable,
             playlist_url=playlist_url,
@@ -181,7 +187,8 @@ def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
     return found
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a time within a video as 1:02:03 or 2:03."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
@@ -195,10 +202,11 @@ def video_overview(video: Video) -> VideoOverview:
 def can_retry(video: Video) -> RetryOffer:
     """Return whether a user may retry this video now."""
     job = _newest_jobs([video.pk]).get(video.pk)
-    return _in_words(retry_offer(_status(video, job), JobState(job.state) if job else None))
+    return _offer(_status(video, job), job)
 
 
-def _in_words(offer: RetryOffer) -> RetryOffer:
+def _offer(status: VideoStatus, newest: Job | None) -> RetryOffer:
+    offer = retry_offer(status, JobState(newest.state), newest.reason) if newest else retry_offer(status, None)
     return offer._replace(message=translated(offer.message))
 
 

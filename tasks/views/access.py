@@ -17,10 +17,11 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
 from ..conf import bridge_settings
 from ..lifecycle.errors import BatchreelError, ConflictError, NotFoundError
@@ -42,6 +43,9 @@ Sent = TypeVar("Sent", bound=HttpResponseBase)
 
 SIGNED_OUT = "SIGNED_OUT"
 """Code of a request that needs an account."""
+
+CONTENT_ALONE = "batchreel/content_alone.html"
+"""Base template of a page whose script requests its content again."""
 
 QUOTA_STATUS = 429
 """Too Many Requests: a quota of the owner is used up."""
@@ -94,6 +98,27 @@ def watch_view(view: View) -> View:
         return response
 
     return guarded
+
+
+def post_only(page_name: str) -> Callable[[View], View]:
+    """Wrap a view of a form: GET redirects to the page that has the form, with the video's id if the URL has one.
+
+    Browsers request such a URL after a sign-in (`?next=`), from the history, or because someone kept it. Whether
+    there is such a video is up to the page.
+    """
+
+    def wrap(view: View) -> View:
+        posted: View = require_POST(view)
+
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.method in {"GET", "HEAD"}:
+                return redirect(page_name, **{name: kwargs[name] for name in ("video_id",) if name in kwargs})
+            return posted(request, *args, **kwargs)
+
+        return guarded
+
+    return wrap
 
 
 def signed_in_view(view: View) -> View:

@@ -22,7 +22,7 @@ def progress(request: HttpRequest) -> HttpResponseBase:
 
     People who may only watch get a message without what failed. 403 if nobody is signed in and none may be watched.
     """
-    requested = {text: video_id for text in request.GET.getlist("video")[:MAX_VIDEOS] if (video_id := _uuid(text))}
+    requested = requested_videos(request)
     found = shown_videos().filter(pk__in=requested.values())
     videos = {video.pk: video for video in found if may(request, "watch", video)}
     if not videos and not request.user.is_authenticated:
@@ -75,6 +75,11 @@ def cost_as_json(cost: Cost) -> dict[str, Any]:
         "by_price_source_usd": {source: str(usd) for source, usd in cost.by_source.items()},
         "containers_not_included": cost.missing,
     }
+
+
+def requested_videos(request: HttpRequest) -> dict[str, uuid.UUID]:
+    """Return the ids in `?video=` by their text, up to MAX_VIDEOS; what is no id is left out."""
+    return {text: video_id for text in request.GET.getlist("video")[:MAX_VIDEOS] if (video_id := _uuid(text))}
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -12,14 +12,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from ..conf import bridge_settings
 from ..lifecycle.errors import BatchreelError
 from ..models import Video, Visibility
 from ..selectors.share_links import live_link, live_links, token_of
 from ..services.requests.share import create_share_link, revoke_share_links, set_visibility
-from .access import html_view, video_for
+from .access import html_view, post_only, video_for
 from .cookies import keep_link
 from .embed import frame_html, framed
 
@@ -59,7 +59,7 @@ def sharing_context(request: HttpRequest, video: Video) -> dict[str, Any]:
     }
 
 
-@require_POST
+@post_only("batchreel:video")
 @html_view
 def visibility(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     """Change who may watch the video."""
@@ -72,7 +72,7 @@ def visibility(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirec
     return redirect("batchreel:video", video.pk)
 
 
-@require_POST
+@post_only("batchreel:video")
 @html_view
 def create_link(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedirect:
     """Create a share link that is valid for a number of days."""
@@ -90,7 +90,7 @@ def create_link(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseRedire
     return redirect("batchreel:video", video.pk)
 
 
-@require_POST
+@post_only("batchreel:video")
 @html_view
 def revoke_link(request: HttpRequest, video_id: uuid.UUID, link_id: uuid.UUID) -> HttpResponseRedirect:
     """Revoke a share link: people who opened it before can no longer watch either."""

@@ -27,8 +27,14 @@ _NAME_LIMIT_BYTES = 200
 class UploadForm(forms.Form):
     """Upload form. The title defaults to the file's name."""
 
+    id = forms.UUIDField(required=False)
+    """The video's id, if a script chooses it: repeating the request after a lost response adds no second video."""
     title = forms.CharField(
-        max_length=200, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"}), label=_("Title")
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        label=_("Title"),
+        help_text=_("Without a title, the file’s name is used."),  # noqa: RUF001 - as printed
     )
     source = forms.FileField(
         label=_("Video file"),
@@ -45,8 +51,13 @@ class UploadForm(forms.Form):
         return file
 
     def save(self, *, owner: Any) -> Video:
-        """Store the file, then save and return the video."""
-        return store_upload(owner=owner, title=self.cleaned_data["title"], file=self.cleaned_data["source"])
+        """Store the file, then save and return the video. Raises QuotaError."""
+        return store_upload(
+            owner=owner,
+            title=self.cleaned_data["title"],
+            file=self.cleaned_data["source"],
+            video_id=self.cleaned_data["id"],
+        )
 
 
 def store_upload(

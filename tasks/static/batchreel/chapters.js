@@ -2,13 +2,14 @@
 // scripts they are also a text track of the player.
 "use strict";
 
-(() => {
+function startChapters() {
   const { gettext } = window.django;
   // A position that was set to the start of a chapter may be read back slightly before it.
   const TOLERANCE_S = 0.01;
   const video = document.getElementById("player");
   const section = document.getElementById("chapters");
-  if (!video || !section) return;
+  if (!video || !section || "started" in section.dataset) return;
+  section.dataset.started = "";
   const list = section.querySelector("ol");
 
   function clock(seconds) {
@@ -70,4 +71,7 @@
     show();
   });
   show();
-})();
+}
+
+startChapters();
+document.addEventListener("batchreel:inserted", startChapters);

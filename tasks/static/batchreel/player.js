@@ -2,7 +2,7 @@
 // (Safari on iPhones).
 "use strict";
 
-(() => {
+function startPlayer() {
   const { gettext, interpolate } = window.django;
   const MEDIA_TYPE = "application/vnd.apple.mpegurl";
   const MAX_RECOVERIES = 3;
@@ -13,7 +13,8 @@
   const FAILED = gettext("The video could not be loaded. Reload the page to try again.");
   const INTERRUPTED = gettext("The server cannot be reached. Playback will continue here as soon as it can.");
   const video = document.getElementById("player");
-  if (!video) return;
+  if (!video?.dataset.playlist || "started" in video.dataset) return;
+  video.dataset.started = "";
   // Its playlist is read again and again, until it is whole or its job has ended.
   const isGrowing = "growing" in video.dataset;
   const ENDED_STATUSES = [403, 404, 410];
@@ -188,4 +189,7 @@
   } else {
     showError(gettext("This browser cannot play the video. A current version of Firefox, Chrome, Edge or Safari can."));
   }
-})();
+}
+
+startPlayer();
+document.addEventListener("batchreel:inserted", startPlayer);

@@ -1,125 +1,122 @@
-// Keeps all .progress blocks of the page up to date with a single request.
-"use strict";
+// Keeps what a page shows of its videos up to date with a single request every few seconds: in a list, and on a video's own page.
+// The page itself is never loaded again: what has changed is exchanged (live/exchange.js), and a player in use stays.
+import { announce } from "./live/announce.js";
+import { detailsOf, isGrowing } from "./live/details.js";
+import { hideSignedOut, offerNewVersion, showSignedOut } from "./live/notices.js";
+import { SignedOutError, container, isList, refresh, renewTokens, request, showGone } from "./live/page.js";
 
-(() => {
-  const { gettext, ngettext, interpolate } = window.django;
-  const INTERVAL_MS = 2000;
-  const MAX_INTERVAL_MS = 30000;
-  const container = document.querySelector("[data-progress-url]");
-  if (!container) return;
-  let failures = 0;
-  let timer = 0;
+const { gettext } = globalThis.django;
+const INTERVAL_MS = 2000;
+const MAX_INTERVAL_MS = 30000;
+const MAX_VIDEOS = 50;
+const PLAYERS = ".batchreel-player video, .batchreel-player hls-video";
+const pageTitle = document.title;
+let failures = 0;
+let timer = 0;
+let isPolling = false;
 
-  const blocks = () => [...document.querySelectorAll(".progress[data-active], .progress[data-status=WAITING], .progress[data-status=UPLOADING]")];
+const all = () => [...container.querySelectorAll(".progress[data-video]")];
+const isChanging = (block) => "active" in block.dataset || ["WAITING", "UPLOADING"].includes(block.dataset.status);
 
-  const isGrowing = (watchable) => watchable.startsWith("growing-");
+// Playback must not be interrupted.
+const isWatching = () => [...document.querySelectorAll(PLAYERS)].some((player) => player.currentTime > 0 && !player.ended);
 
-  function clock(seconds) {
-    const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds % 60)];
-    const two = (number) => String(number).padStart(2, "0");
-    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+// Writes only changes, so that nothing moves under a selection.
+function write(part, text) {
+  if (part.textContent !== text) part.textContent = text;
+}
+
+// The player of a growing video would ask in vain for what is not made any more.
+function stopPlayer(message) {
+  document.dispatchEvent(new CustomEvent("batchreel:stopped", { detail: message }));
+}
+
+/** Write what changes all the time. Returns whether the server has to render more of this video again. */
+function update(block, video) {
+  const part = (name) => block.querySelector(`[data-part=${name}]`);
+  if (block.dataset.status !== video.status || part("message").textContent !== video.message) {
+    announce(`${block.dataset.title}: ${video.status_label}. ${video.message}`);
   }
+  write(part("status"), video.status_label);
+  write(part("message"), video.message);
+  part("bar").hidden = !video.active;
+  part("bar").querySelector("progress").value = video.percent;
+  write(part("percent"), `${video.percent} %`);
+  write(part("details"), detailsOf(video));
+  if (!isList) document.title = `${video.active ? `${video.percent} %` : video.status_label} · ${pageTitle}`;
+  return block.dataset.status !== video.status || block.dataset.watchable !== video.watchable || "active" in block.dataset !== video.active;
+}
 
-  function remainingOf(video) {
-    const minutes = Math.max(1, Math.round(video.remaining_s / 60));
-    if (isGrowing(video.watchable)) return interpolate(gettext("whole in about %(minutes)s min"), { minutes }, true);
-    if (video.remaining_s < 90) return gettext("about a minute left");
-    return interpolate(ngettext("about %(minutes)s minute left", "about %(minutes)s minutes left", minutes), { minutes }, true);
+/** Return the blocks of a video's page that must stay as they are, after telling the player what has become of its video. */
+function kept(block, video) {
+  const { watchable } = block.dataset;
+  if (watchable === video.watchable) return ["player"];
+  if (isList || !isWatching()) return [];
+  if (isGrowing(watchable) && video.watchable && !isGrowing(video.watchable) && watchable.includes(video.watchable)) {
+    // Its job has published. The player continues: what it plays has the same URL as before.
+    document.getElementById("growing")?.remove();
+    document.dispatchEvent(new CustomEvent("batchreel:published", { detail: video.chapters }));
+  } else {
+    if (isGrowing(watchable)) stopPlayer(video.message);
+    if (video.watchable) offerNewVersion(() => refresh([block.dataset.video]));
   }
+  return ["player"];
+}
 
-  function units(done, total) {
-    return interpolate(ngettext("%(done)s of %(total)s unit", "%(done)s of %(total)s units", total), { done, total }, true);
-  }
-
-  function machines(number) {
-    return interpolate(ngettext("%(number)s machine running", "%(number)s machines running", number), { number }, true);
-  }
-
-  function detailsOf(video) {
-    const parts = [video.stage];
-    if (video.units_total) parts.push(units(video.units_done, video.units_total));
-    if (video.attempt > 1) parts.push(interpolate(gettext("attempt %(number)s"), { number: video.attempt }, true));
-    if (isGrowing(video.watchable)) parts.push(interpolate(gettext("playable up to %(time)s"), { time: clock(video.playable_s) }, true));
-    if (video.containers > 1) parts.push(machines(video.containers));
-    if (video.remaining_s !== null) parts.push(remainingOf(video));
-    return parts.filter(Boolean).join(" · ");
-  }
-
-  // Writes only changes, because screen readers announce a live region each time it is written.
-  function write(part, text) {
-    if (part.textContent !== text) part.textContent = text;
-  }
-
-  // The player of a growing video would ask in vain for what is not made any more.
-  function stopPlayer(message) {
-    document.dispatchEvent(new CustomEvent("batchreel:stopped", { detail: message }));
-  }
-
-  // A reload must not interrupt playback.
-  function isWatching() {
-    const player = document.getElementById("player");
-    return player !== null && player.currentTime > 0;
-  }
-
-  function show(block, video) {
-    const part = (name) => block.querySelector(`[data-part=${name}]`);
-    const ended = "active" in block.dataset && !video.active;
-    const grew = isGrowing(block.dataset.watchable);
-    if (grew && video.watchable && !isGrowing(video.watchable) && block.dataset.watchable.includes(video.watchable)) {
-      // Its job has published. The player continues: what it plays has the same URL as before.
-      block.dataset.watchable = video.watchable;
-      document.getElementById("growing")?.remove();
-      document.dispatchEvent(new CustomEvent("batchreel:published", { detail: video.chapters }));
-    } else if (ended || video.watchable !== block.dataset.watchable) {
-      // The player, the retry button or the history has changed: only a new page from the server shows that.
-      if (!isWatching()) return location.reload();
-      if (grew) stopPlayer(video.message);
-      video.message += ` ${gettext("Reload the page to see what has changed.")}`;
+async function show(blocks, videos) {
+  const changed = [];
+  for (const block of blocks) {
+    const video = videos[block.dataset.video];
+    if (video === undefined) continue;
+    if (video === null) {
+      const inUse = !isList && isWatching();
+      if (inUse && isGrowing(block.dataset.watchable)) stopPlayer(gettext("The video was deleted."));
+      showGone(block, inUse ? ["player"] : []);
+    } else if (update(block, video)) {
+      changed.push([block, video]);
     }
-    block.dataset.status = video.status;
-    block.toggleAttribute("data-active", video.active);
-    const badge = part("status");
-    write(badge, video.status_label);
-    badge.className = `badge ${video.status.toLowerCase()}`;
-    write(part("message"), video.message);
-    part("bar").hidden = !video.active;
-    part("bar").querySelector("progress").value = video.percent;
-    write(part("percent"), `${video.percent} %`);
-    write(part("details"), detailsOf(video));
   }
+  if (!changed.length) return;
+  const except = isList ? [] : kept(...changed[0]);
+  await refresh(changed.map(([block]) => block.dataset.video), except);
+}
 
-  async function poll() {
-    const shown = blocks();
-    if (!shown.length) return;
-    if (!document.hidden) {
-      try {
-        const query = new URLSearchParams(shown.map((block) => ["video", block.dataset.video]));
-        const response = await fetch(`${container.dataset.progressUrl}?${query}`, { headers: { Accept: "application/json" } });
-        if (response.status === 403) return location.reload();
-        if (!response.ok) throw new Error(`status ${response.status}`);
-        const { videos } = await response.json();
-        for (const block of shown) {
-          const video = videos[block.dataset.video];
-          if (video !== null) {
-            show(block, video);
-          } else if (isGrowing(block.dataset.watchable) && isWatching()) {
-            return stopPlayer(gettext("The video was deleted."));
-          } else {
-            return location.reload();
-          }
-        }
-        failures = 0;
-      } catch {
-        failures += 1;
-      }
+/** Ask for the progress of the videos that may change, or of all that are shown. */
+async function poll(blocks = all().filter(isChanging)) {
+  clearTimeout(timer);
+  if (isPolling || !blocks.length) return;
+  // A hidden list may wait; the tab of a video shows its progress.
+  if (!document.hidden || !isList) {
+    isPolling = true;
+    try {
+      const query = new URLSearchParams(blocks.slice(0, MAX_VIDEOS).map((block) => ["video", block.dataset.video]));
+      const response = await request(`${container.dataset.progressUrl}?${query}`, "application/json");
+      if (!response.ok) throw new TypeError(`status ${response.status}`);
+      if (hideSignedOut()) await renewTokens();
+      await show(blocks, (await response.json()).videos);
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      if (error instanceof SignedOutError) showSignedOut();
+    } finally {
+      isPolling = false;
     }
-    timer = setTimeout(poll, Math.min(MAX_INTERVAL_MS, INTERVAL_MS * 2 ** failures));
   }
+  const pauseMs = document.hidden ? MAX_INTERVAL_MS : Math.min(MAX_INTERVAL_MS, INTERVAL_MS * 2 ** failures);
+  timer = setTimeout(poll, pauseMs);
+}
 
+if (container) {
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) return;
-    clearTimeout(timer);
-    poll();
+    if (!document.hidden) poll();
+  });
+  // A card or a block with a video that changes.
+  document.addEventListener("batchreel:inserted", () => {
+    if (!isPolling) poll();
+  });
+  // Back has brought the page from the browser's memory: anything may have changed since.
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) poll(all());
   });
   poll();
-})();
+}

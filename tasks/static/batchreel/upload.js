@@ -1,112 +1,132 @@
-// Uploads with a progress bar: in parts directly to the bucket if the form has a URL for that, or else as a form submission, which
-// also works without this script.
-import { UploadError, uploadInParts } from "./upload-parts.js";
+// Uploads the chosen or dropped files one after another: in parts directly to the bucket if the form has a URL for that, or else as the
+// form does, which also works without this script, for one file. The page stays; new videos appear in its list.
+import { announce } from "./live/announce.js";
+import { addCard, container, renewTokens } from "./live/page.js";
+import { acceptDrops } from "./upload/drop-zone.js";
+import { uploadAsForm } from "./upload/form.js";
+import { sizeOf } from "./upload/pace.js";
+import { uploadInParts } from "./upload/parts.js";
+import { State, UploadQueue } from "./upload/queue.js";
+import { UploadRow, messagesOf } from "./upload/row.js";
+import { offerUnfinished } from "./upload/unfinished.js";
 
-const { gettext, interpolate } = globalThis.django;
-const { lang } = document.documentElement;
+const { gettext, ngettext, interpolate } = globalThis.django;
 const form = document.getElementById("upload");
-const errors = document.getElementById("upload-errors");
-const bar = document.getElementById("upload-bar");
-const meter = bar.querySelector("progress");
-const percent = document.getElementById("upload-percent");
-const statusLine = document.getElementById("upload-status");
-const cancel = document.getElementById("upload-cancel");
-const submit = form.querySelector("[type=submit]");
-let abort = null;
+const panel = document.getElementById("upload-panel");
+const list = document.getElementById("uploads");
+const unfinished = document.getElementById("unfinished");
+const titleField = document.getElementById("upload-title");
+const { source, title } = form.elements;
+const hint = document.getElementById(`${source.id}_helptext`);
+const errors = document.getElementById(`${source.id}_error`);
+const rows = new Map();
 
-function decimal(number, digits) {
-  return number.toLocaleString(lang || "en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
-
-function size(bytes) {
-  const mebibytes = bytes / 1048576;
-  return mebibytes < 1024 ? `${decimal(mebibytes, mebibytes < 100 ? 1 : 0)} MiB` : `${decimal(mebibytes / 1024, 2)} GiB`;
-}
+// The id makes requests that are repeated after a lost response the same upload. Browsers have it only on secure pages.
+const newId = () => globalThis.crypto.randomUUID?.();
+const csrf = () => form.elements.csrfmiddlewaretoken.value;
 
 function showErrors(messages) {
-  errors.replaceChildren(...messages.map((message) => Object.assign(document.createElement("li"), { textContent: message })));
-  errors.hidden = messages.length === 0;
+  errors.replaceChildren(...messages.map((textContent) => Object.assign(document.createElement("li"), { textContent })));
+  errors.hidden = !messages.length;
+  source.ariaInvalid = messages.length ? "true" : null;
+  source.setAttribute("aria-describedby", messages.length ? `${hint.id} ${errors.id}` : hint.id);
 }
 
-function showProgress(loaded, total) {
-  const percentDone = Math.floor((100 * loaded) / total);
-  meter.value = percentDone;
-  percent.textContent = `${percentDone} %`;
-  statusLine.textContent = percentDone === 100
-    ? gettext("The server is storing the file.")
-    : interpolate(gettext("%(loaded)s of %(total)s"), { loaded: size(loaded), total: size(total) }, true);
+// Only a single file has a title of its own: several are named by their files.
+function showChosen() {
+  const files = [...source.files];
+  const bytes = files.reduce((sum, file) => sum + file.size, 0);
+  const text = ngettext("%(number)s file, %(size)s", "%(number)s files, %(size)s: each is named by its file", files.length);
+  hint.textContent = files.length
+    ? interpolate(text, { number: files.length, size: sizeOf(bytes) }, true)
+    : gettext("You can choose several files, or drop them anywhere on this page.");
+  hint.hidden = false;
+  titleField.hidden = files.length > 1;
+  if (files.length) showErrors([]);
+}
+
+function send(upload, signal) {
+  const row = rows.get(upload);
+  const options = {
+    ...upload,
+    owner: form.dataset.owner,
+    csrf,
+    signal,
+    onProgress: (sent, total) => row.progress(sent, total),
+    onError: (text) => {
+      row.note(text);
+      announce(`${upload.file.name}: ${text}`);
+    },
+  };
+  if (form.dataset.directUrl) return uploadInParts({ ...options, beginUrl: form.dataset.directUrl });
+  return uploadAsForm({ ...options, url: form.action, checkUrl: container.dataset.progressUrl });
 }
 
 function warnBeforeLeaving(event) {
   event.preventDefault();
 }
 
-function setBusy(busy) {
-  submit.disabled = busy;
-  bar.hidden = cancel.hidden = !busy;
-  (busy ? addEventListener : removeEventListener)("beforeunload", warnBeforeLeaving);
-}
-
-/** Submit the form with its file. Resolves to the URL of the video's page. */
-function uploadAsForm(signal) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", form.action);
-    request.setRequestHeader("Accept", "application/json");
-    request.upload.addEventListener("progress", (event) => event.lengthComputable && showProgress(event.loaded, event.total));
-    request.addEventListener("load", () => {
-      let data = null;
-      try {
-        data = JSON.parse(request.responseText);
-      } catch {
-        // Not a response of this app: a proxy's page or a server error.
-      }
-      if (request.status === 201 && data) resolve(data.url);
-      else if (data && data.errors) reject(new UploadError(data.errors));
-      else if (request.status === 413) reject(new UploadError([gettext("The file is too large for this server.")]));
-      else reject(new UploadError([interpolate(gettext("The server could not accept the file (status %(status)s). Try again."), { status: request.status }, true)]));
-    });
-    request.addEventListener("error", () => reject(new UploadError([gettext("The connection was lost. Try again.")])));
-    request.addEventListener("abort", () => reject(signal.reason));
-    signal.addEventListener("abort", () => request.abort());
-    request.send(new FormData(form));
-  });
-}
-
-function upload(signal) {
-  const [file] = form.elements.source.files;
-  const beginUrl = form.dataset.directUrl;
-  if (!beginUrl || !file) return uploadAsForm(signal);
-  return uploadInParts({
-    file,
-    title: form.elements.title.value,
-    beginUrl,
-    csrf: form.elements.csrfmiddlewaretoken.value,
-    signal,
-    onProgress: showProgress,
-    onError: (message) => {
-      statusLine.textContent = message;
-    },
-  });
-}
-
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  showErrors([]);
-  showProgress(0, 1);
-  statusLine.textContent = "";
-  setBusy(true);
-  abort = new AbortController();
-  try {
-    const url = await upload(abort.signal);
-    removeEventListener("beforeunload", warnBeforeLeaving);
-    location.assign(url);
-  } catch (error) {
-    setBusy(false);
-    if (abort.signal.aborted) showErrors([gettext("The upload was cancelled.")]);
-    else if (error instanceof UploadError) showErrors(error.messages);
-    else showErrors([interpolate(gettext("The upload failed: %(error)s. Try again."), { error: error.message }, true)]);
+function onChange(upload) {
+  const { file, state, error, result } = upload;
+  rows.get(upload).show();
+  (queue.isBusy ? addEventListener : removeEventListener)("beforeunload", warnBeforeLeaving);
+  if (state === State.UPLOADING) removeOffer(file.name);
+  if (state === State.DONE) {
+    announce(interpolate(gettext("%(name)s was uploaded."), { name: file.name }, true));
+    // Whether or not it can be shown now: the row has a link to it.
+    addCard(result.video).catch(() => {});
+  } else if (state === State.FAILED) {
+    announce(`${file.name}: ${messagesOf(error).join(" ")}`);
   }
-});
+}
 
-cancel.addEventListener("click", () => abort && abort.abort());
+function removeOffer(name) {
+  for (const offer of unfinished.querySelectorAll("li")) if (offer.dataset.name === name) offer.remove();
+  unfinished.hidden = !unfinished.children.length;
+}
+
+const queue = new UploadQueue({ send, onChange });
+
+async function retry(upload) {
+  // The bucket's upload with the old id has ended. In the form's case the id finds a video whose response was lost.
+  if (form.dataset.directUrl && (upload.state === State.CANCELLED || upload.error?.status)) upload.id = newId();
+  // A sign-in in another tab has made the form's token invalid.
+  if (upload.error?.status === 403) await renewTokens().catch(() => {});
+  queue.retry(upload);
+}
+
+function add(file, ownTitle) {
+  const upload = { file, title: ownTitle, id: newId() };
+  const row = new UploadRow(upload, { onCancel: (each) => queue.cancel(each), onRetry: retry });
+  rows.set(upload, row);
+  list.append(row.element);
+  list.hidden = false;
+  queue.add(upload);
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const files = [...source.files];
+  if (!files.length) {
+    showErrors([gettext("Choose a video file.")]);
+    source.focus();
+    return;
+  }
+  for (const file of files) add(file, files.length === 1 ? title.value.trim() : "");
+  form.reset();
+  showChosen();
+});
+source.addEventListener("change", showChosen);
+
+acceptDrops(panel, (files) => {
+  panel.open = true;
+  source.files = files;
+  showChosen();
+  form.querySelector("[type=submit]").focus();
+});
+source.multiple = true;
+source.required = false;
+showChosen();
+offerUnfinished(unfinished, { owner: form.dataset.owner, csrf }).then((number) => {
+  if (number) panel.open = true;
+});

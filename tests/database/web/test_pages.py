@@ -118,7 +118,7 @@ def test_health_check_responds_when_the_host_is_an_ip_without_https(client: Clie
 def test_upload_creates_a_video_with_a_job_when_sent_by_a_script(staff: Client) -> None:
     response = staff.post("/upload/", upload("강의 자료.mp4"), headers=JSON)
     video = Video.objects.get()
-    assert (response.status_code, response.json()) == (201, {"url": f"/videos/{video.pk}/"})
+    assert (response.status_code, response.json()) == (201, {"video": str(video.pk), "url": f"/videos/{video.pk}/"})
     assert video.title == "강의 자료"
     assert video.jobs.get().source_name == str(video.source)
     with default_storage.open(str(video.source)) as stored:
@@ -235,8 +235,9 @@ def test_list_page_uses_the_same_queries_when_there_are_many_videos(
 def test_video_list_is_paginated_when_it_is_long(staff: Client) -> None:
     Video.objects.bulk_create([Video(title=f"Video {number}", source="s") for number in range(30)])
     first, second = staff.get("/").content.decode(), staff.get("/?page=2").content.decode()
-    assert (first.count("<h3>"), second.count("<h3>")) == (24, 6)
-    assert "Page 1 of 2" in first
+    assert (first.count("data-card="), second.count("data-card=")) == (24, 6)
+    assert re.findall(r'href="\?page=(\d)"', first) == ["1", "2", "2"]
+    assert re.findall(r'href="\?page=(\d)"', second) == ["1", "1", "2"]
     assert staff.get("/?page=none").status_code == 200
 
 
@@ -344,10 +345,39 @@ def test_video_is_deleted_and_its_job_cancelled_when_a_user_confirms(staff: Clie
     assert staff.get(f"/progress/?video={video.pk}").json() == {"videos": {str(video.pk): None}}
 
 
-@pytest.mark.parametrize("path", ["retry/", "delete/"])
-def test_buttons_change_nothing_when_they_are_requested_with_get(staff: Client, path: str) -> None:
+FORMS = {
+    "/upload/": "/",
+    "/videos/{id}/retry/": "/videos/{id}/",
+    "/videos/{id}/delete/": "/videos/{id}/",
+    "/videos/{id}/visibility/": "/videos/{id}/",
+    "/videos/{id}/share-links/": "/videos/{id}/",
+    "/videos/{id}/share-links/{id}/revoke/": "/videos/{id}/",
+}
+"""Where GET leads to, by the address of a form."""
+
+
+@pytest.mark.parametrize("address", FORMS)
+def test_address_of_a_form_leads_to_its_page_when_it_is_requested_with_get(staff: Client, address: str) -> None:
     video = rejected_video()
-    assert staff.get(f"/videos/{video.pk}/{path}").status_code == 405
+    before = list(Video.objects.values()), list(Job.objects.values())
+    for method in ("get", "head"):
+        response = getattr(staff, method)(address.format(id=video.pk))
+        assert (response.status_code, response["Location"]) == (302, FORMS[address].format(id=video.pk))
+    assert staff.put(address.format(id=video.pk)).status_code == 405
+    assert (list(Video.objects.values()), list(Job.objects.values())) == before
+
+
+def test_person_is_back_on_the_page_when_a_sign_in_was_needed_to_retry(client: Client, admin_user: User) -> None:
+    video = rejected_video()
+    login = client.post(f"/videos/{video.pk}/retry/")["Location"]
+    response = client.post(login, {"username": "admin", "password": "password"}, follow=True)
+    assert [url for url, _ in response.redirect_chain] == [f"/videos/{video.pk}/retry/", f"/videos/{video.pk}/"]
+    assert response.status_code == 200
+
+
+def test_sign_out_leads_to_the_list_when_its_address_is_opened(staff: Client) -> None:
+    assert staff.get("/logout/")["Location"] == "/"
+    assert staff.get("/").status_code == 200
 
 
 # URLs of published objects.

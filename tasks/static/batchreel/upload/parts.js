@@ -2,13 +2,13 @@
 // connection, or after the browser was closed, once the same file is chosen again. Only a few parts are in flight at a time, and
 // none is held in memory.
 
+import { UploadError, withRetries } from "./retries.js";
+import { forget, hold, recall, remember } from "./unfinished.js";
+
 const { gettext, interpolate } = globalThis.django;
 
 const PARALLEL_PARTS = 3;
 const URLS_PER_REQUEST = 20;
-const FIRST_PAUSE_MS = 1000;
-const MAX_PAUSE_MS = 30000;
-const GIVE_UP_AFTER_MS = 30 * 60 * 1000;
 const SIGNED_OUT_STATUS = 403;
 const TRANSIENT_STATUSES = new Set([408, 429]);
 const REJECTED_STATUSES = new Set([400, 403, 404, 405, 411, 413]);
@@ -16,14 +16,6 @@ const REJECTED_STATUSES = new Set([400, 403, 404, 405, 411, 413]);
 // rejection.
 const STALL_STATUS = 400;
 const MAX_STALLS = 5;
-
-export class UploadError extends Error {
-  constructor(messages, status) {
-    super(messages.join(" "));
-    this.messages = messages;
-    this.status = status;
-  }
-}
 
 /** Send a request to the site: {status, data}. Throws TypeError for a lost connection, UploadError if a retry will not help. */
 async function send(method, url, { csrf, body, signal }) {
@@ -40,7 +32,7 @@ async function send(method, url, { csrf, body, signal }) {
   if (response.status >= 500 || response.ok || isConflict || isProxyLimit) throw new TypeError(`status ${response.status}`);
   throw new UploadError(data?.errors || [
     interpolate(gettext("The server responded with status %(status)s. Try again."), { status: response.status }, true),
-  ], response.status);
+  ], { status: response.status, code: data?.code });
 }
 
 /** PUT one part. Resolves to the HTTP status, or 0 if the connection is lost. */
@@ -59,61 +51,30 @@ function put(url, blob, { signal, onBytes }) {
   });
 }
 
-/** Wait for `ms`, or until the browser is online again. */
-function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    const listeners = new AbortController();
-    const end = (settle, value) => {
-      clearTimeout(timer);
-      listeners.abort();
-      settle(value);
-    };
-    const timer = setTimeout(() => end(resolve), ms);
-    addEventListener("online", () => end(resolve), { signal: listeners.signal });
-    signal.addEventListener("abort", () => end(reject, signal.reason), { signal: listeners.signal });
-  });
-}
-
 class PartsUpload {
-  constructor({ file, title, beginUrl, csrf, signal, onProgress, onError }) {
-    Object.assign(this, { file, title, beginUrl, csrf, signal, onProgress, onError });
-    // Identifies the same file of the same user, as far as a browser can.
-    this.storageKey = `batchreel upload ${beginUrl} ${file.name} ${file.size} ${file.lastModified}`;
+  constructor({ file, id, title, beginUrl, owner, csrf, signal, onProgress, onError }) {
+    Object.assign(this, { file, id, title, beginUrl, owner, csrf, signal, onProgress, onError });
     this.urls = new Map();
     this.inFlight = new Map();
     this.doneBytes = 0;
-    this.id = globalThis.crypto.randomUUID?.();
     this.stalls = 0;
   }
 
-  /** Retry `call` with exponential backoff until it succeeds. Gives up after half an hour of pauses in which no part arrived. */
-  async withRetries(call) {
-    let waitedMs = 0;
-    let { doneBytes } = this;
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
-      try {
-        return await call();
-      } catch (error) {
-        if (!(error instanceof TypeError)) throw error;
-        if (this.doneBytes !== doneBytes) [waitedMs, doneBytes] = [0, this.doneBytes];
-        if (waitedMs > GIVE_UP_AFTER_MS) {
-          throw new UploadError([gettext("The connection was lost for too long. Choose the same file again to continue where the upload stopped.")]);
-        }
-        this.onError(gettext("The connection was lost. The upload will continue automatically."));
-        const sinceMs = Date.now();
-        await pause(pauseMs, this.signal);
-        // Not longer than the pause: a computer that sleeps has not lost its connection.
-        waitedMs += Math.min(pauseMs, Date.now() - sinceMs);
-      }
-    }
+  withRetries(call) {
+    return withRetries(call, {
+      doneBytes: () => this.doneBytes,
+      gaveUp: gettext("The connection was lost for too long. Choose the same file again to continue where the upload stopped."),
+      onPause: () => this.onError(gettext("The connection was lost. The upload will continue automatically.")),
+      signal: this.signal,
+    });
   }
 
   sendWithRetries(method, url, body) {
-    return this.withRetries(() => send(method, url, { csrf: this.csrf, body, signal: this.signal }));
+    return this.withRetries(() => send(method, url, { csrf: this.csrf(), body, signal: this.signal }));
   }
 
   async begin() {
-    const knownUrl = localStorage.getItem(this.storageKey);
+    const knownUrl = recall(this.owner, this.file);
     if (knownUrl) {
       try {
         const { data } = await this.sendWithRetries("GET", knownUrl);
@@ -123,11 +84,11 @@ class PartsUpload {
         if (!(error instanceof UploadError) || error.status === SIGNED_OUT_STATUS) throw error;
         // It was completed or aborted, or belongs to another user: start again.
       }
-      localStorage.removeItem(this.storageKey);
+      forget(this.owner, this.file);
     }
     const { name, size, type } = this.file;
     const { data } = await this.sendWithRetries("POST", this.beginUrl, { id: this.id, title: this.title, name, size_bytes: size, type });
-    localStorage.setItem(this.storageKey, data.url);
+    remember(this.owner, this.file, data.url);
     return data;
   }
 
@@ -198,8 +159,8 @@ class PartsUpload {
       await this.putAll(missing);
       const { status, data } = await this.complete();
       if (status !== 409) {
-        localStorage.removeItem(this.storageKey);
-        return data.url;
+        forget(this.owner, this.file);
+        return { url: data.url, video: upload.video };
       }
       ({ missing } = data);
     }
@@ -210,23 +171,23 @@ class PartsUpload {
       return await this.sendWithRetries("POST", `${this.url}complete/`, {});
     } catch (error) {
       // The uploaded parts are lost: choosing the same file again starts from the beginning.
-      if (error instanceof UploadError && error.status !== SIGNED_OUT_STATUS) localStorage.removeItem(this.storageKey);
+      if (error instanceof UploadError && error.status !== SIGNED_OUT_STATUS) forget(this.owner, this.file);
       throw error;
     }
   }
 
   async abortUpload() {
-    const knownUrl = this.url || localStorage.getItem(this.storageKey);
-    localStorage.removeItem(this.storageKey);
-    if (knownUrl) await send("DELETE", knownUrl, { csrf: this.csrf }).catch(() => {});
+    const knownUrl = this.url || recall(this.owner, this.file);
+    forget(this.owner, this.file);
+    if (knownUrl) await send("DELETE", knownUrl, { csrf: this.csrf() }).catch(() => {});
   }
 }
 
-/** Upload a file. Resolves to the URL of the video's page. Aborting the signal aborts the upload. */
+/** Upload a file. Resolves to the video's id and the URL of its page. Aborting the signal aborts the upload. */
 export async function uploadInParts(options) {
   const upload = new PartsUpload(options);
   try {
-    return await upload.run();
+    return await hold(options.file, () => upload.run());
   } catch (error) {
     if (options.signal.aborted) await upload.abortUpload();
     throw error;

@@ -1,0 +1,86 @@
+// What this browser remembers of uploads in parts that are not finished: their address, by owner and file.
+
+const { gettext, interpolate } = globalThis.django;
+const PREFIX = "batchreel upload ";
+
+// Identifies the same file of the same person, as far as a browser can.
+const keyOf = (owner, file) => `${PREFIX}${JSON.stringify([owner, file.name, file.size, file.lastModified])}`;
+const lockOf = (file) => keyOf("", file);
+
+export function remember(owner, file, url) {
+  localStorage.setItem(keyOf(owner, file), url);
+}
+
+export function recall(owner, file) {
+  return localStorage.getItem(keyOf(owner, file));
+}
+
+export function forget(owner, file) {
+  localStorage.removeItem(keyOf(owner, file));
+}
+
+/** Run an upload so that other tabs of this browser can find out that it is in progress. */
+export function hold(file, run) {
+  // Browsers have locks only on pages with HTTPS, or of this computer.
+  return navigator.locks ? navigator.locks.request(lockOf(file), { ifAvailable: true }, run) : run();
+}
+
+async function isHeld(file) {
+  const { held = [] } = (await navigator.locks?.query()) ?? {};
+  return held.some((lock) => lock.name === lockOf(file));
+}
+
+function remembered(owner) {
+  return Object.keys(localStorage).filter((key) => key.startsWith(PREFIX)).flatMap((key) => {
+    try {
+      const [by, name, size, lastModified] = JSON.parse(key.slice(PREFIX.length));
+      return by === owner ? [{ name, size, lastModified, url: localStorage.getItem(key) }] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Return how much of an upload the bucket has, in percent; null if the upload has ended; undefined if nobody can know now. */
+async function percentOf(owner, file) {
+  const response = await fetch(file.url, { headers: { Accept: "application/json" } }).catch(() => null);
+  if (response?.status === 404) {
+    forget(owner, file);
+    return null;
+  }
+  if (!response?.ok) return undefined;
+  const { missing, part_bytes: partBytes, size_bytes: sizeBytes } = await response.json();
+  return Math.floor((100 * Math.max(0, sizeBytes - missing.length * partBytes)) / sizeBytes);
+}
+
+function rowOf(file, percent, discard) {
+  const row = document.createElement("li");
+  const text = interpolate(
+    gettext("“%(name)s” was not uploaded completely (%(percent)s %). Choose the file again to continue."), { name: file.name, percent }, true,
+  );
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: gettext("Discard") });
+  button.setAttribute("aria-label", interpolate(gettext("Discard the upload of %(name)s"), { name: file.name }, true));
+  button.addEventListener("click", () => discard(row, button));
+  row.dataset.name = file.name;
+  row.append(`${text} `, button);
+  return row;
+}
+
+/** Offer to continue the uploads that a closed page or a lost connection has left, in `list`. */
+export async function offerUnfinished(list, { owner, csrf }) {
+  for (const file of remembered(owner)) {
+    const percent = (await isHeld(file)) ? null : await percentOf(owner, file);
+    if (typeof percent !== "number") continue;
+    list.append(rowOf(file, percent, async (row, button) => {
+      button.disabled = true;
+      const response = await fetch(file.url, { method: "DELETE", headers: { "X-CSRFToken": csrf() } }).catch(() => null);
+      button.disabled = false;
+      if (!response || (!response.ok && response.status !== 404)) return;
+      forget(owner, file);
+      row.remove();
+      list.hidden = !list.children.length;
+    }));
+    list.hidden = false;
+  }
+  return list.children.length;
+}
