@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.polling import wait_for
 
@@ -22,6 +22,20 @@ class Browsing:
     def open(self, path: str) -> None:
         """Open a page of the site."""
         self.page.goto(f"{self.url}{path}")
+
+    def send_files(self, *files: Any, title: str = "") -> None:
+        """Choose files in the form for uploads, and send them."""
+        if self.page.locator("#upload-panel:not([open])").count():
+            self.page.click("#upload-panel > summary")
+        self.page.set_input_files("[name=source]", list(files))
+        if title:
+            self.page.fill("[name=title]", title)
+        self.page.click("#upload [type=submit]")
+
+    def open_uploaded(self) -> None:
+        """Wait until the newest upload is complete, and open the page of its video."""
+        self.page.click("#uploads > :last-child[data-state=done] a")
+        self.page.wait_for_url("**/videos/**")
 
     def wait_until(self, expression: str, *, limit_s: float = 60) -> None:
         """Wait until a JavaScript expression is true.

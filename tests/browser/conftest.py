@@ -84,7 +84,10 @@ def site(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathF
 def browsing_on(url: str, *, chromium: str, user: User) -> Iterator[Browsing]:
     """Open Chromium on the site at this URL, signed in through the login page."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        # With the back/forward cache, which Playwright disables and people have.
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=FLAGS, ignore_default_args=["--disable-back-forward-cache"]
+        )
         page = browser.new_page(viewport={"width": 390, "height": 800})
         page.set_default_timeout(_LIMIT_MS)
         browsing = Browsing(page, url)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -119,9 +120,7 @@ def large_file(size_mib: int, tmp_path: Path) -> Path:
 
 
 def choose_and_send(site: BucketSite, file: Path) -> None:
-    page = site.browsing.page
-    page.set_input_files("[name=source]", str(file))
-    page.click("#upload [type=submit]")
+    site.browsing.send_files(str(file))
 
 
 def reset_peaks(root: int) -> None:
@@ -174,7 +173,7 @@ def test_large_upload_becomes_playable_when_the_network_fails_meanwhile(
     network.cut()
     page.wait_for_selector("text=The connection was lost. The upload will continue automatically.")
     network.fix()
-    page.wait_for_url("**/videos/**")
+    bucket_site.browsing.open_uploaded()
     video = Video.objects.get()
     assert default_storage.size(str(video.source)) == size_mib * MIB
     assert not DirectUpload.objects.exists()
@@ -200,8 +199,13 @@ def test_upload_resumes_where_it_stopped_when_the_page_was_closed(
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
     network.fix()
+    offer = page.wait_for_selector("#unfinished li")
+    assert offer is not None
+    text = r"“a lecture\.mp4” was not uploaded completely \(\d+ %\)\. Choose the file again to continue\. Discard"
+    assert re.fullmatch(text, offer.inner_text())
     choose_and_send(bucket_site, large_file)
-    page.wait_for_url("**/videos/**", timeout=UPLOAD_LIMIT_MS)
+    page.set_default_timeout(UPLOAD_LIMIT_MS)
+    bucket_site.browsing.open_uploaded()
     assert Video.objects.get().source_complete
     assert network.sent_bytes < (size_mib + 8) * MIB + 3 * MIN_PART_BYTES
 
@@ -214,11 +218,14 @@ def test_upload_leaves_only_a_deleted_video_when_it_is_cancelled(
     network.pause(at_sent_bytes=size_mib * MIB // 5)
     choose_and_send(bucket_site, large_file)
     wait_for(network.is_paused, limit_s=120, what="a fifth of the file")
-    page.click("#upload-cancel")
+    page.click("#uploads >> text=Cancel")
     network.fix()
-    page.wait_for_selector("#upload-errors", state="visible")
-    assert page.inner_text("#upload-errors") == "The upload was cancelled."
+    page.wait_for_selector("#uploads .errors", state="visible")
+    assert page.inner_text("#uploads .errors") == "The upload was cancelled."
     wait_for(lambda: Video.objects.filter(deleted_at__isnull=False).exists(), what="the end of the upload")
+    page.click("#uploads >> text=Try again")
+    bucket_site.browsing.open_uploaded()
+    assert Video.objects.get(deleted_at=None).source_complete
 
 
 @pytest.mark.parametrize("size_mib", [8])
@@ -228,14 +235,15 @@ def test_upload_starts_over_when_the_remembered_one_no_longer_exists(large_file:
     page.evaluate(
         """(gone) => {
             const { files: [file] } = document.querySelector("[name=source]");
-            const memory = `batchreel upload /uploads/ ${file.name} ${file.size} ${file.lastModified}`;
+            const { owner } = document.getElementById("upload").dataset;
+            const memory = `batchreel upload ${JSON.stringify([owner, file.name, file.size, file.lastModified])}`;
             localStorage.setItem(memory, `/uploads/${gone}/`);
         }""",
         str(uuid.uuid4()),
     )
     with page.expect_response(lambda response: response.status == 404):
         page.click("#upload [type=submit]")
-    page.wait_for_url("**/videos/**")
+    bucket_site.browsing.open_uploaded()
     assert Video.objects.get().source_complete
 
 
@@ -253,7 +261,7 @@ def test_upload_continues_when_the_storage_reports_a_request_timeout(large_file:
 
     page.route("**/sources/**", handle)
     choose_and_send(bucket_site, large_file)
-    page.wait_for_url("**/videos/**")
+    bucket_site.browsing.open_uploaded()
     assert Video.objects.get().source_complete
     assert next(stalls) > 2
 
@@ -285,7 +293,7 @@ def test_upload_continues_when_a_request_is_rejected_once(
 
     page.route(url, handle)
     choose_and_send(bucket_site, large_file)
-    page.wait_for_url("**/videos/**")
+    bucket_site.browsing.open_uploaded()
     assert Video.objects.get().source_complete
     assert next(requests) > 1
 
@@ -308,7 +316,7 @@ def test_upload_continues_when_the_computer_slept_for_a_night(large_file: Path, 
     page.wait_for_selector("text=The connection was lost. The upload will continue automatically.")
     is_awake.set()
     page.clock.fast_forward("08:00:00")
-    page.wait_for_url("**/videos/**")
+    bucket_site.browsing.open_uploaded()
     assert Video.objects.get().source_complete
 
 
@@ -322,8 +330,8 @@ def test_upload_page_shows_an_error_when_the_storage_rejects_the_file(
         lambda route: route.fulfill(status=403, headers={"Access-Control-Allow-Origin": "*"}, body="AccessDenied"),
     )
     choose_and_send(bucket_site, large_file)
-    page.wait_for_selector("#upload-errors", state="visible")
-    assert "The storage rejected the file (status 403)." in page.inner_text("#upload-errors")
+    page.wait_for_selector("#uploads .errors", state="visible")
+    assert "The storage rejected the file (status 403)." in page.inner_text("#uploads .errors")
 
 
 @pytest.mark.long
@@ -333,7 +341,7 @@ def test_player_continues_when_the_urls_in_its_playlists_have_expired(
 ) -> None:
     page = bucket_site.browsing.page
     choose_and_send(bucket_site, large_file)
-    page.wait_for_url("**/videos/**")
+    bucket_site.browsing.open_uploaded()
     run_container(bucket_site, Video.objects.get())
     page.wait_for_selector("#rungs", state="visible")
     # S3's statuses for an expired presigned URL, and for expired credentials that signed it.

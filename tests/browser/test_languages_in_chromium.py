@@ -41,7 +41,6 @@ def test_scripts_write_the_readers_language_when_the_browser_asks_for_it(
     assert browsing.problems == []
     page.goto(f"{browsing.url}/")
     page.route("**/upload/", lambda route: route.abort())
-    page.set_input_files("[name=source]", str(clip))
-    page.click("#upload [type=submit]")
-    page.wait_for_selector("#upload-errors li")
-    assert page.locator("#upload-errors li").all_inner_texts() == [error]
+    browsing.send_files(str(clip))
+    page.wait_for_selector("#uploads .errors li")
+    assert page.locator("#uploads .errors li").all_inner_texts() == [error]

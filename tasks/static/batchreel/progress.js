@@ -14,6 +14,7 @@ const pageTitle = document.title;
 let failures = 0;
 let timer = 0;
 let isPolling = false;
+let isStale = false;
 
 const all = () => [...container.querySelectorAll(".progress[data-video]")];
 const isChanging = (block) => "active" in block.dataset || ["WAITING", "UPLOADING"].includes(block.dataset.status);
@@ -81,19 +82,24 @@ async function show(blocks, videos) {
   await refresh(changed.map(([block]) => block.dataset.video), except);
 }
 
-/** Ask for the progress of the videos that may change, or of all that are shown. */
-async function poll(blocks = all().filter(isChanging)) {
+/** Request the progress of the videos that may change or, after Back, of all that are shown. */
+async function poll() {
   clearTimeout(timer);
-  if (isPolling || !blocks.length) return;
+  if (isPolling) return;
+  const wasStale = isStale;
+  const blocks = (wasStale ? all() : all().filter(isChanging)).slice(0, MAX_VIDEOS);
+  if (!blocks.length) return;
   // A hidden list may wait; the tab of a video shows its progress.
   if (!document.hidden || !isList) {
     isPolling = true;
     try {
-      const query = new URLSearchParams(blocks.slice(0, MAX_VIDEOS).map((block) => ["video", block.dataset.video]));
+      const query = new URLSearchParams(blocks.map((block) => ["video", block.dataset.video]));
       const response = await request(`${container.dataset.progressUrl}?${query}`, "application/json");
       if (!response.ok) throw new TypeError(`status ${response.status}`);
+      const { videos } = await response.json();
       if (hideSignedOut()) await renewTokens();
-      await show(blocks, (await response.json()).videos);
+      if (wasStale) isStale = false;
+      await show(blocks, videos);
       failures = 0;
     } catch (error) {
       failures += 1;
@@ -111,12 +117,12 @@ if (container) {
     if (!document.hidden) poll();
   });
   // A card or a block with a video that changes.
-  document.addEventListener("batchreel:inserted", () => {
-    if (!isPolling) poll();
-  });
+  document.addEventListener("batchreel:inserted", poll);
   // Back has brought the page from the browser's memory: anything may have changed since.
   addEventListener("pageshow", ({ persisted }) => {
-    if (persisted) poll(all());
+    if (!persisted) return;
+    isStale = true;
+    poll();
   });
   poll();
 }
