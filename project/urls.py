@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.urls import include, path
@@ -18,7 +18,7 @@ class SignOutView(LogoutView):
 
     http_method_names = ["get", "head", "post", "options"]
 
-    def get(self, request: HttpRequest, *_args: object, **_options: object) -> HttpResponseBase:
+    def get(self, request: HttpRequest, *_args: object, **_options: object) -> HttpResponse:
         """Redirect to the list."""
         return redirect("batchreel:list")
 

@@ -113,7 +113,7 @@ def post_only(page_name: str) -> Callable[[View], View]:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method in {"GET", "HEAD"}:
-                return redirect(page_name, **{name: kwargs[name] for name in ("video_id",) if name in kwargs})
+                return redirect(page_name, kwargs["video_id"]) if "video_id" in kwargs else redirect(page_name)
             return posted(request, *args, **kwargs)
 
         return guarded

@@ -236,7 +236,7 @@ def test_upload_starts_over_when_the_remembered_one_no_longer_exists(large_file:
         """(gone) => {
             const { files: [file] } = document.querySelector("[name=source]");
             const { owner } = document.getElementById("upload").dataset;
-            const memory = `batchreel upload ${JSON.stringify([owner, file.name, file.size, file.lastModified])}`;
+            const memory = `batchreel upload ${JSON.stringify([owner, '/uploads/', file.name, file.size, file.lastModified])}`;
             localStorage.setItem(memory, `/uploads/${gone}/`);
         }""",
         str(uuid.uuid4()),

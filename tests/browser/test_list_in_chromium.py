@@ -286,4 +286,5 @@ def test_form_works_and_the_list_is_current_when_back_brings_the_page_home(brows
     page.wait_for_selector(f"{card(gone)} >> text=“Old” was deleted.")
     browsing.send_files(file("light.mp4"))
     page.wait_for_selector("#uploads > :last-child[data-state=done]")
+    page.wait_for_selector(".cards > :first-child h2 >> text=light")
     assert page.locator(".card h2").all_inner_texts() == ["light", "optics", "Waves"]

@@ -55,7 +55,7 @@ function kept(block, video) {
   if (isList || !isWatching()) return [];
   if (isGrowing(watchable) && video.watchable && !isGrowing(video.watchable) && watchable.includes(video.watchable)) {
     // Its job has published. The player continues: what it plays has the same URL as before.
-    document.getElementById("growing")?.remove();
+    document.querySelector("#growing, .batchreel-player [data-part=growing]")?.remove();
     document.dispatchEvent(new CustomEvent("batchreel:published", { detail: video.chapters }));
   } else {
     if (isGrowing(watchable)) stopPlayer(video.message);

@@ -127,6 +127,6 @@ acceptDrops(panel, (files) => {
 source.multiple = true;
 source.required = false;
 showChosen();
-offerUnfinished(unfinished, { owner: form.dataset.owner, csrf }).then((number) => {
+offerUnfinished(unfinished, { owner: form.dataset.owner, beginUrl: form.dataset.directUrl, csrf }).then((number) => {
   if (number) panel.open = true;
 });

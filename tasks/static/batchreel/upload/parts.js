@@ -74,7 +74,7 @@ class PartsUpload {
   }
 
   async begin() {
-    const knownUrl = recall(this.owner, this.file);
+    const knownUrl = recall(this, this.file);
     if (knownUrl) {
       try {
         const { data } = await this.sendWithRetries("GET", knownUrl);
@@ -84,11 +84,11 @@ class PartsUpload {
         if (!(error instanceof UploadError) || error.status === SIGNED_OUT_STATUS) throw error;
         // It was completed or aborted, or belongs to another user: start again.
       }
-      forget(this.owner, this.file);
+      forget(this, this.file);
     }
     const { name, size, type } = this.file;
     const { data } = await this.sendWithRetries("POST", this.beginUrl, { id: this.id, title: this.title, name, size_bytes: size, type });
-    remember(this.owner, this.file, data.url);
+    remember(this, this.file, data.url);
     return data;
   }
 
@@ -159,7 +159,7 @@ class PartsUpload {
       await this.putAll(missing);
       const { status, data } = await this.complete();
       if (status !== 409) {
-        forget(this.owner, this.file);
+        forget(this, this.file);
         return { url: data.url, video: upload.video };
       }
       ({ missing } = data);
@@ -171,14 +171,14 @@ class PartsUpload {
       return await this.sendWithRetries("POST", `${this.url}complete/`, {});
     } catch (error) {
       // The uploaded parts are lost: choosing the same file again starts from the beginning.
-      if (error instanceof UploadError && error.status !== SIGNED_OUT_STATUS) forget(this.owner, this.file);
+      if (error instanceof UploadError && error.status !== SIGNED_OUT_STATUS) forget(this, this.file);
       throw error;
     }
   }
 
   async abortUpload() {
-    const knownUrl = this.url || recall(this.owner, this.file);
-    forget(this.owner, this.file);
+    const knownUrl = this.url || recall(this, this.file);
+    forget(this, this.file);
     if (knownUrl) await send("DELETE", knownUrl, { csrf: this.csrf() }).catch(() => {});
   }
 }
@@ -187,7 +187,7 @@ class PartsUpload {
 export async function uploadInParts(options) {
   const upload = new PartsUpload(options);
   try {
-    return await hold(options.file, () => upload.run());
+    return await hold(options, options.file, () => upload.run());
   } catch (error) {
     if (options.signal.aborted) await upload.abortUpload();
     throw error;

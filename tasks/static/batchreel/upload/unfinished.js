@@ -1,40 +1,40 @@
-// What this browser remembers of uploads in parts that are not finished: their address, by owner and file.
+// What this browser remembers of uploads in parts that are not finished: their address, by owner, place and file. The place is the
+// address at which they begin: that of new videos, or of a video that gets another file.
 
 const { gettext, interpolate } = globalThis.django;
 const PREFIX = "batchreel upload ";
 
 // Identifies the same file of the same person, as far as a browser can.
-const keyOf = (owner, file) => `${PREFIX}${JSON.stringify([owner, file.name, file.size, file.lastModified])}`;
-const lockOf = (file) => keyOf("", file);
+const keyOf = ({ owner, beginUrl }, file) => PREFIX + JSON.stringify([owner, beginUrl, file.name, file.size, file.lastModified]);
 
-export function remember(owner, file, url) {
-  localStorage.setItem(keyOf(owner, file), url);
+export function remember(place, file, url) {
+  localStorage.setItem(keyOf(place, file), url);
 }
 
-export function recall(owner, file) {
-  return localStorage.getItem(keyOf(owner, file));
+export function recall(place, file) {
+  return localStorage.getItem(keyOf(place, file));
 }
 
-export function forget(owner, file) {
-  localStorage.removeItem(keyOf(owner, file));
+export function forget(place, file) {
+  localStorage.removeItem(keyOf(place, file));
 }
 
 /** Run an upload so that other tabs of this browser can find out that it is in progress. */
-export function hold(file, run) {
+export function hold(place, file, run) {
   // Browsers have locks only on pages with HTTPS, or of this computer.
-  return navigator.locks ? navigator.locks.request(lockOf(file), { ifAvailable: true }, run) : run();
+  return navigator.locks ? navigator.locks.request(keyOf(place, file), { ifAvailable: true }, run) : run();
 }
 
-async function isHeld(file) {
+async function isHeld(place, file) {
   const { held = [] } = (await navigator.locks?.query()) ?? {};
-  return held.some((lock) => lock.name === lockOf(file));
+  return held.some((lock) => lock.name === keyOf(place, file));
 }
 
-function remembered(owner) {
+function remembered({ owner, beginUrl }) {
   return Object.keys(localStorage).filter((key) => key.startsWith(PREFIX)).flatMap((key) => {
     try {
-      const [by, name, size, lastModified] = JSON.parse(key.slice(PREFIX.length));
-      return by === owner ? [{ name, size, lastModified, url: localStorage.getItem(key) }] : [];
+      const [by, at, name, size, lastModified] = JSON.parse(key.slice(PREFIX.length));
+      return by === owner && at === beginUrl ? [{ name, size, lastModified, url: localStorage.getItem(key) }] : [];
     } catch {
       return [];
     }
@@ -42,10 +42,10 @@ function remembered(owner) {
 }
 
 /** Return how much of an upload the bucket has, in percent; null if the upload has ended; undefined if nobody can know now. */
-async function percentOf(owner, file) {
+async function percentOf(place, file) {
   const response = await fetch(file.url, { headers: { Accept: "application/json" } }).catch(() => null);
   if (response?.status === 404) {
-    forget(owner, file);
+    forget(place, file);
     return null;
   }
   if (!response?.ok) return undefined;
@@ -67,16 +67,16 @@ function rowOf(file, percent, discard) {
 }
 
 /** Offer to continue the uploads that a closed page or a lost connection has left, in `list`. */
-export async function offerUnfinished(list, { owner, csrf }) {
-  for (const file of remembered(owner)) {
-    const percent = (await isHeld(file)) ? null : await percentOf(owner, file);
+export async function offerUnfinished(list, { csrf, ...place }) {
+  for (const file of remembered(place)) {
+    const percent = (await isHeld(place, file)) ? null : await percentOf(place, file);
     if (typeof percent !== "number") continue;
     list.append(rowOf(file, percent, async (row, button) => {
       button.disabled = true;
       const response = await fetch(file.url, { method: "DELETE", headers: { "X-CSRFToken": csrf() } }).catch(() => null);
       button.disabled = false;
       if (!response || (!response.ok && response.status !== 404)) return;
-      forget(owner, file);
+      forget(place, file);
       row.remove();
       list.hidden = !list.children.length;
     }));
