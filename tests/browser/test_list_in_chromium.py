@@ -147,6 +147,7 @@ def test_other_files_are_uploaded_when_one_fails_and_one_is_cancelled(browsing: 
     assert page.locator("#uploads .errors li").all_inner_texts() == ["The upload was cancelled.", "The file is empty."]
     page.keyboard.press("Enter")
     browsing.wait_until(f"{states}[1] === 'done'")
+    page.wait_for_selector(".cards > :first-child h2 >> text=2")
     assert page.locator(".card h2").all_inner_texts() == ["2", "4", "1"]
     assert Video.objects.count() == 3
 

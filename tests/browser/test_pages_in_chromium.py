@@ -259,7 +259,7 @@ def test_page_names_the_missing_library_when_hls_js_is_not_installed(
 
 
 @pytest.mark.long
-def test_page_explains_and_offers_retry_when_the_file_is_not_a_video(
+def test_page_explains_the_failure_and_deletes_when_the_file_is_not_a_video(
     browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
 ) -> None:
     broken = tmp_path / "notes.mp4"
@@ -270,9 +270,6 @@ def test_page_explains_and_offers_retry_when_the_file_is_not_a_video(
     run_container(video, program_environment, exit_code=ExitCode.INPUT_REJECTED)
     page.wait_for_selector(".badge.failed")
     assert page.inner_text("[data-part=message]") == Job.objects.get().reason_message
-    page.click("text=Retry")
-    page.wait_for_selector(".badge.waiting")
-    assert Job.objects.filter(video=video).count() == 2
     page.click("text=Delete …")
     page.click("button:has-text('Delete')")
     page.wait_for_url(f"{browsing.url}/")
