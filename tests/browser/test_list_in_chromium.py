@@ -241,37 +241,6 @@ def test_card_reports_a_deletion_and_keeps_its_place_when_its_video_is_deleted(b
     assert page.evaluate("window.isSamePage") is True
 
 
-def test_page_keeps_focus_typed_text_and_open_parts_when_its_video_becomes_ready(browsing: Browsing) -> None:
-    page, video = browsing.page, uploaded_video(title="Waves")
-    browsing.open(f"/videos/{video.pk}/")
-    remember_page(browsing)
-    browsing.wait_until("document.title === '0 % · Waves · Batchreel'")
-    page.click(".history summary")
-    page.click(".sharing summary")
-    page.fill("[name=days]", "7")
-    page.focus("text=Delete …")
-    published(video)
-    browsing.wait_until("document.title === 'Ready · Waves · Batchreel'")
-    page.wait_for_selector("#player")
-    assert page.inner_text("#announcements") == "Waves: Ready. The video is ready to watch."
-    assert "The video was published" in page.inner_text(".history[open]")
-    found = page.evaluate(
-        "[window.isSamePage, document.activeElement.textContent, document.querySelector('[name=days]').value]"
-    )
-    assert found == [True, "Delete …", "7"]
-
-
-def test_focus_stays_in_its_block_when_the_focused_button_is_gone(browsing: Browsing) -> None:
-    page, video = browsing.page, uploaded_video(title="Waves")
-    browsing.open(f"/videos/{video.pk}/")
-    page.click(".history summary")
-    page.focus(".history summary")
-    published(video)
-    page.wait_for_selector(".badge.ready")
-    assert page.evaluate("document.activeElement.localName") == "summary"
-    assert page.evaluate("document.activeElement.parentElement.open") is True
-
-
 def test_form_works_and_the_list_is_current_when_back_brings_the_page_home(browsing: Browsing) -> None:
     page, waiting, gone = browsing.page, uploaded_video(title="Waves"), published(uploaded_video(title="Old"))
     browsing.open("/")

@@ -19,6 +19,7 @@ from tests.mutations.growing_patches import GROWING_PATCHES
 from tests.mutations.machine_patches import MACHINE_PATCHES
 from tests.mutations.metrics_patches import METRICS_PATCHES
 from tests.mutations.outbox_patches import OUTBOX_PATCHES
+from tests.mutations.page_patches import PAGE_PATCHES
 from tests.mutations.push_patches import PUSH_PATCHES
 from tests.mutations.removal_patches import REMOVAL_PATCHES
 from tests.mutations.request_patches import REQUEST_PATCHES
@@ -65,6 +66,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *WEB_PATCHES,
             *ACCESS_PATCHES,
             *API_PATCHES,
+            *PAGE_PATCHES,
         ),
         key=lambda patch: patch.promise,
     )

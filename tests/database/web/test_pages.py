@@ -125,6 +125,14 @@ def test_upload_creates_a_video_with_a_job_when_sent_by_a_script(staff: Client) 
         assert stored.read() == b"not decoded here"
 
 
+def test_upload_returns_the_same_video_when_its_request_is_repeated(staff: Client) -> None:
+    video_id = str(uuid.uuid4())
+    responses = [staff.post("/upload/", {**upload(), "id": video_id}, headers=JSON) for _ in range(2)]
+    assert [response.status_code for response in responses] == [201, 201]
+    assert responses[0].json() == responses[1].json() == {"video": video_id, "url": f"/videos/{video_id}/"}
+    assert Video.objects.count() == Job.objects.count() == 1
+
+
 def test_upload_creates_a_video_when_sent_by_a_plain_form(staff: Client) -> None:
     response = staff.post("/upload/", {**upload(), "title": "A lecture"}, follow=True)
     assert response.redirect_chain == [(f"/videos/{Video.objects.get().pk}/", 302)]
