@@ -176,6 +176,7 @@ function startPlayer() {
       hls.stopLoad();
       showError(message, "info");
     });
+    document.addEventListener("batchreel:inserted", () => video.isConnected || hls.destroy());
     hls.loadSource(video.dataset.playlist);
     hls.attachMedia(video);
   }

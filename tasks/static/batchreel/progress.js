@@ -19,8 +19,8 @@ let isStale = false;
 const all = () => [...container.querySelectorAll(".progress[data-video]")];
 const isChanging = (block) => "active" in block.dataset || ["WAITING", "UPLOADING"].includes(block.dataset.status);
 
-// Playback must not be interrupted.
-const isWatching = () => [...document.querySelectorAll(PLAYERS)].some((player) => player.currentTime > 0 && !player.ended);
+// Playback must not be interrupted, nor taken back to the beginning.
+const isWatching = () => [...document.querySelectorAll(PLAYERS)].some((player) => player.currentTime > 0);
 
 // Writes only changes, so that nothing moves under a selection.
 function write(part, text) {

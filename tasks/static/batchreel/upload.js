@@ -26,7 +26,7 @@ const newId = () => globalThis.crypto.randomUUID?.();
 const csrf = () => form.elements.csrfmiddlewaretoken.value;
 
 function showErrors(messages) {
-  errors.replaceChildren(...messages.map((textContent) => Object.assign(document.createElement("li"), { textContent })));
+  errors.firstElementChild.replaceChildren(...messages.map((textContent) => Object.assign(document.createElement("li"), { textContent })));
   errors.hidden = !messages.length;
   source.ariaInvalid = messages.length ? "true" : null;
   source.setAttribute("aria-describedby", messages.length ? `${hint.id} ${errors.id}` : hint.id);

@@ -101,7 +101,7 @@ def test_form_with_an_old_token_gets_a_page_that_explains_it_when_it_is_sent(adm
 
 def test_login_names_its_error_in_the_fields_when_the_password_is_wrong(client: Client, admin_user: User) -> None:
     page = client.post("/login/", {"username": "admin", "password": "wrong"}).content.decode()
-    assert '<ul class="errors" id="login-error" role="alert">' in page
+    assert '<div id="login-error" role="alert"><ul class="errors"><li>' in page
     for field in ("username", "password"):
         assert f'aria-describedby="login-error id_{field}_error"' in page
     assert page.count('aria-invalid="true"') == 2

@@ -3,6 +3,8 @@
 
 const FIELDS = "input:not([type=hidden]):not([type=file]), select, textarea";
 const rendered = new WeakMap();
+// Copies in a document without a window load nothing.
+const inert = document.implementation.createHTMLDocument();
 
 /** Parse a response of the server into a fragment, and renew the CSRF tokens of the page's forms with its own. */
 export function parse(html) {
@@ -15,7 +17,7 @@ export function parse(html) {
 
 // The HTML as the server rendered it: without tokens, which always differ, and texts that times.js writes.
 function essence(block) {
-  const copy = block.cloneNode(true);
+  const copy = inert.importNode(block, true);
   for (const field of copy.querySelectorAll("[name=csrfmiddlewaretoken]")) field.setAttribute("value", "");
   for (const time of copy.querySelectorAll("time")) time.textContent = "";
   for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
