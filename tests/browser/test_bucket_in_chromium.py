@@ -201,7 +201,7 @@ def test_upload_resumes_where_it_stopped_when_the_page_was_closed(
     network.fix()
     offer = page.wait_for_selector("#unfinished li")
     assert offer is not None
-    text = r"“a lecture\.mp4” was not uploaded completely \(\d+ %\)\. Choose the file again to continue\. Discard"
+    text = r"\d+ % of “a lecture\.mp4” was uploaded\. Choose the file again to continue\. Discard"
     assert re.fullmatch(text, offer.inner_text())
     choose_and_send(bucket_site, large_file)
     page.set_default_timeout(UPLOAD_LIMIT_MS)

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.sessions.models import Session
 
 from tasks.models import Video
-from tests.factories import claimed, planned, published, submitted_attempt, uploaded_video
+from tests.factories import published, uploaded_video
 from tests.polling import wait_for
 
 if TYPE_CHECKING:
@@ -198,20 +198,26 @@ def test_dropped_files_are_chosen_when_they_are_dropped_anywhere_on_the_page(bro
     assert sorted(Video.objects.values_list("title", flat=True)) == ["1", "2", "Lecture 1"]
 
 
+@pytest.mark.parametrize("is_polling", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_list_keeps_a_form_and_sends_it_when_the_person_was_signed_out_meanwhile(
-    browsing: Browsing, admin_user: User
+    browsing: Browsing, admin_user: User, *, is_polling: bool
 ) -> None:
     page = browsing.page
-    planned(claimed(submitted_attempt(uploaded_video(title="Waves"))))
+    video = uploaded_video(title="Waves")
+    if not is_polling:
+        published(video)
     browsing.open("/")
     dialogs = remember_page(browsing)
     page.click("#upload-panel > summary")
     page.set_input_files("[name=source]", file("optics.mp4"))
     Session.objects.all().delete()
+    if not is_polling:
+        page.click("#upload [type=submit]")
     notice = page.wait_for_selector(".signed-out")
     assert notice is not None
     assert notice.inner_text() == "You have been signed out. What you see here is kept. Sign in in a new tab"
-    page.click("#upload [type=submit]")
+    if is_polling:
+        page.click("#upload [type=submit]")
     page.wait_for_selector("#uploads .errors >> text=You have been signed out. Sign in again.")
     with page.context.expect_page() as opened:
         page.click(".signed-out a")
@@ -221,9 +227,11 @@ def test_list_keeps_a_form_and_sends_it_when_the_person_was_signed_out_meanwhile
     login.click("main [type=submit]")
     login.wait_for_url(f"{browsing.url}/")
     login.close()
-    page.wait_for_selector(".signed-out", state="detached")
+    if is_polling:
+        page.wait_for_selector(".signed-out", state="detached")
     page.click("text=Try again")
     page.wait_for_selector("#uploads [data-state=done]")
+    assert page.locator(".signed-out").count() == 0
     assert (page.evaluate("window.isSamePage"), dialogs) == (True, [])
 
 

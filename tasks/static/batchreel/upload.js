@@ -1,6 +1,7 @@
 // Uploads the chosen or dropped files one after another: in parts directly to the bucket if the form has a URL for that, or else as the
 // form does, which also works without this script, for one file. The page stays; new videos appear in its list.
 import { announce } from "./live/announce.js";
+import { hideSignedOut, showSignedOut } from "./live/notices.js";
 import { addCard, container, renewTokens } from "./live/page.js";
 import { acceptDrops } from "./upload/drop-zone.js";
 import { uploadAsForm } from "./upload/form.js";
@@ -76,6 +77,7 @@ function onChange(upload) {
     // Whether or not it can be shown now: the row has a link to it.
     addCard(result.video).catch(() => {});
   } else if (state === State.FAILED) {
+    if (error.code === "SIGNED_OUT") showSignedOut();
     announce(`${file.name}: ${messagesOf(error).join(" ")}`);
   }
 }
@@ -91,7 +93,7 @@ async function retry(upload) {
   // The bucket's upload with the old id has ended. In the form's case the id finds a video whose response was lost.
   if (form.dataset.directUrl && (upload.state === State.CANCELLED || upload.error?.status)) upload.id = newId();
   // A sign-in in another tab has made the form's token invalid.
-  if (upload.error?.status === 403) await renewTokens().catch(() => {});
+  if (upload.error?.status === 403) await renewTokens().then(hideSignedOut, () => {});
   queue.retry(upload);
 }
 

@@ -55,14 +55,13 @@ async function percentOf(place, file) {
 
 function rowOf(file, percent, discard) {
   const row = document.createElement("li");
-  const text = interpolate(
-    gettext("“%(name)s” was not uploaded completely (%(percent)s %). Choose the file again to continue."), { name: file.name, percent }, true,
-  );
+  const number = Object.assign(document.createElement("strong"), { textContent: `${percent} %` });
+  const text = interpolate(gettext("of “%(name)s” was uploaded. Choose the file again to continue."), { name: file.name }, true);
   const button = Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: gettext("Discard") });
   button.setAttribute("aria-label", interpolate(gettext("Discard the upload of %(name)s"), { name: file.name }, true));
   button.addEventListener("click", () => discard(row, button));
   row.dataset.name = file.name;
-  row.append(`${text} `, button);
+  row.append(number, ` ${text} `, button);
   return row;
 }
 
