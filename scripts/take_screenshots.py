@@ -119,9 +119,12 @@ def dev_site(folder: Path) -> Iterator[Site]:
 def take_all(browser: Browser, site: Site, lecture: Path, output: Path) -> None:
     """Upload the lecture as the teacher, kill its container once, and take the screenshots."""
     teacher = signed_in(browser, site, "teacher")
-    teacher.fill("[name=title]", "Photosynthesis")
+    if teacher.locator("#upload-panel:not([open])").count():
+        teacher.click("#upload-panel > summary")
     teacher.set_input_files("[name=source]", lecture)
+    teacher.fill("[name=title]", "Photosynthesis")
     teacher.click("form.upload [type=submit]")
+    teacher.click("#uploads > [data-state=done] a", timeout=LIMIT_S * 1000)
     teacher.wait_for_url(re.compile("/videos/"))
     wait_for(lambda: percent(teacher) > 25, "a quarter of the work")  # noqa: PLR2004
     kill_container(site)
