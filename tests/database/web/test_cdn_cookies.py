@@ -135,7 +135,7 @@ def test_posters_of_a_list_have_signed_urls_when_the_cdn_requires_cookies(
 ) -> None:
     response = staff.get("/")
     (card,) = response.context["cards"]
-    url, query = card["poster_url"].split("?")
+    url, query = card.poster_url.split("?")
     assert url == f"https://media.example.org/videos/published/{video.pk}/a-job/unit/poster.jpg"
     signed = {name: value for name, (value,) in parse_qs(query).items()}
     assert (signed["Expires"], signed["Key-Pair-Id"]) == (str(UNTIL), "K2EXAMPLE")
