@@ -143,7 +143,7 @@ def test_posters_of_a_list_have_signed_urls_when_the_cdn_requires_cookies(
     KEY.public_key().verify(decoded(signed["Signature"]), policy.encode(), PKCS1v15(), hashes.SHA1())  # noqa: S303 - CloudFront's
     assert set(response.cookies) == {"csrftoken"}, "cookies of many videos would not fit"
     settings.CDN_PRIVATE_KEY = ""
-    assert not urlsplit(staff.get("/").context["cards"][0]["poster_url"]).query
+    assert not urlsplit(staff.get("/").context["cards"][0].poster_url).query
 
 
 @pytest.mark.parametrize(
