@@ -19,6 +19,9 @@ _SUFFIXES = {"": "", FORCED: " (forced)", SDH: " (SDH)"}
 
 WEBVTT_CONTENT_TYPE = "text/vtt"
 
+MPEGTS_MAP = "X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0"
+"""Maps time 0 of a WebVTT file to time 0 of the media (RFC 8216, 3.5)."""
+
 
 class Cue(NamedTuple):
     """A text and when it is displayed, in milliseconds.
@@ -98,21 +101,21 @@ def webvtt(track: CaptionTrack) -> str:
 
     The timestamp map (RFC 8216, 3.5) maps its time 0 to time 0 of the media.
     """
-    head = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n"
-    return "".join([head, *map(webvtt_cue, track.cues)])
+    return "".join([f"WEBVTT\n{MPEGTS_MAP}\n", *map(webvtt_cue, track.cues)])
 
 
 def webvtt_cue(cue: Cue) -> str:
     """Return the cue as it is in a WebVTT file, after the empty line that separates it from the one before."""
-    return f"\n{_time(cue.start_ms)} --> {_time(cue.end_ms)}\n{_escaped(cue.text)}\n"
+    return f"\n{webvtt_clock(cue.start_ms)} --> {webvtt_clock(cue.end_ms)}\n{_escaped(cue.text)}\n"
 
 
 def webvtt_time(seconds: Fraction) -> str:
     """Return the time in WebVTT format, rounded to the millisecond: 01:02:03.450."""
-    return _time(_milliseconds(seconds))
+    return webvtt_clock(_milliseconds(seconds))
 
 
-def _time(milliseconds: int) -> str:
+def webvtt_clock(milliseconds: int) -> str:
+    """Return the time in WebVTT format: 01:02:03.450."""
     minutes, ms = divmod(milliseconds, 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"
 

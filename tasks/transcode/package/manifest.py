@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..outputs import MediaFile
     from .tracks import Track
 
-MANIFEST_VERSION = 7
+MANIFEST_VERSION = 8
 """Incremented when the meaning of the manifest changes."""
 
 MANIFEST_NAME = "manifest.json"

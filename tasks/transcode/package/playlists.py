@@ -20,8 +20,10 @@ from .manifest import PublishedFile
 from .renditions import PlacedCaptions, Rendition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from fractions import Fraction
 
+    from ..captions import CaptionTrack
     from ..plan.plan import Plan
     from .tracks import Track
 
@@ -48,31 +50,53 @@ def playlist_writers(
         for rung, track in zip(plan.rungs, rungs, strict=True)
     ]
     renditions = [Rendition(about, track) for about, track in zip(plan.audio_tracks, audio, strict=True)]
-    duration_s = plan.frames / plan.rate
+    texts = [webvtt(track) for track in plan.captions]
     captions = [
-        PlacedCaptions(
-            track, f"{caption_name(number)}.vtt", f"{caption_name(number)}.m3u8", len(webvtt(track).encode())
-        )
-        for number, track in enumerate(plan.captions)
+        (placed_captions(number, track, text), text)
+        for number, (track, text) in enumerate(zip(plan.captions, texts, strict=True))
     ]
-    in_hls = [] if growing_at else captions
+    return offered(variants, renditions, captions, duration_s=plan.frames / plan.rate, growing_at=growing_at)
+
+
+def offered(
+    variants: Sequence[Variant],
+    renditions: Sequence[Rendition],
+    captions: Sequence[tuple[PlacedCaptions, str]],
+    *,
+    duration_s: Fraction,
+    growing_at: str = "",
+) -> dict[str, Callable[[], str]]:
+    """Return the same for tracks of any origin; `captions` has each track with its WebVTT."""
+    placed = [each for each, _ in captions]
+    in_hls = [] if growing_at else placed
     writers: dict[str, Callable[[], str]] = {MASTER_NAME: partial(master_playlist, variants, renditions, in_hls)}
-    writers |= {f"{track.name}.m3u8": partial(media_playlist, track) for track in rungs}
+    writers |= {each.playlist: partial(media_playlist, each.track) for each in variants}
     if not growing_at:
-        writers |= {i_frame_name(track): partial(i_frame_playlist, track) for track in rungs}
+        writers |= {each.i_frame_playlist: partial(i_frame_playlist, each.track) for each in variants}
     writers |= {each.playlist: partial(media_playlist, each.track) for each in renditions}
     writers |= {each.playlist: partial(caption_playlist, each.url, duration_s) for each in in_hls}
     writers[DASH_NAME] = partial(
-        dash_manifest, variants, renditions, captions, duration_s=duration_s, growing_at=growing_at
+        dash_manifest, variants, renditions, placed, duration_s=duration_s, growing_at=growing_at
     )
-    return writers | {each.url: partial(webvtt, each.track) for each in captions}
+    return writers | {each.url: partial(str, text) for each, text in captions}
+
+
+def placed_captions(number: int, track: CaptionTrack, text: str) -> PlacedCaptions:
+    """Return the track with the names of its files: it is number `number`, from 0, of the output."""
+    name = caption_name(number)
+    return PlacedCaptions(track, f"{name}.vtt", f"{name}.m3u8", len(text.encode()))
 
 
 def playlists(plan: Plan, rungs: Sequence[Track], audio: Sequence[Track]) -> tuple[PublishedFile, ...]:
     """Return all playlists and captions of complete tracks."""
+    return written(playlist_writers(plan, rungs, audio))
+
+
+def written(writers: Mapping[str, Callable[[], str]]) -> tuple[PublishedFile, ...]:
+    """Return the files of these writers."""
     return tuple(
         PublishedFile(name, _CONTENT_TYPES[PurePosixPath(name).suffix], write().encode())
-        for name, write in playlist_writers(plan, rungs, audio).items()
+        for name, write in writers.items()
     )
 
 

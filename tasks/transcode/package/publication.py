@@ -114,6 +114,7 @@ def _manifest(
     ]
     return {
         "version": MANIFEST_VERSION,
+        "edition": 0,
         "engine": plan.engine,
         "profile": plan.profile,
         "warnings": [describe(warning) for warning in plan.warnings],
@@ -150,6 +151,7 @@ def _manifest(
                 "language": track.language,
                 "purpose": track.purpose,
                 "cues": len(track.cues),
+                "added": None,
                 "url": f"{caption_name(number)}.vtt",
                 "playlist": f"{caption_name(number)}.m3u8",
             }
