@@ -407,6 +407,23 @@ class BridgeSettings:
     mail_base_url: str = ""
     """Base URL of the site for the link in these mails: https://videos.example.org. If empty, there is none."""
 
+    mail_choice: bool = False
+    """Whether owners may choose, for each of their videos, to get these mails."""
+
+    # Captions and chapters that people add.
+    edit_tick_s: float = 5
+    """Seconds between two edit ticks: the longest wait until captions that were added are begun to be offered."""
+
+    edition_limit: int = 100
+    """Maximum number of editions that one edit tick makes."""
+
+    edition_time_limit_s: float = 8
+    """Seconds of an edit tick after which no further edition is begun. One takes about 40 calls to the storage,
+    mostly 2 s: together not more than the soft time limit of ticks (20 s)."""
+
+    captions_per_video: int = 32
+    """Maximum number of caption tracks that people may add to a video, as of those of a file."""
+
     # Costs.
     spot_vcpu_h_usd: float = 0.018
     """Price in US dollars of a vCPU for an hour on a Spot machine, if AWS does not report it: that of

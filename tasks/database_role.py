@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import AutoField, Model
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from .models import Attempt, Event, Job, OutboxEvent, OutboxSequence, Unit, Video
+from .models import Attempt, Captions, Edition, Event, Job, OutboxEvent, OutboxSequence, Unit, Video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class TableGrant:
 
 
 GRANTS = (
-    TableGrant(model=Video, update=("published_job",)),
+    TableGrant(model=Video, update=("published_job", "shown_edit")),
     TableGrant(
         model=Job,
         update=(
@@ -50,6 +50,7 @@ GRANTS = (
             *(
                 "superseded_at",
                 "playlist_key",
+                "edition_key",
                 "poster_key",
                 "duration_s",
                 "warnings",
@@ -86,6 +87,8 @@ GRANTS = (
     ),
     # Only appended, but INSERT ... RETURNING reads the columns that the database fills in.
     TableGrant(model=Event, read=("id", "created_at"), insert=True),
+    TableGrant(model=Captions),
+    TableGrant(model=Edition, update=("ended_at",), insert=True),
     TableGrant(model=OutboxEvent, read=("id", "created_at"), insert=True),
     TableGrant(model=OutboxSequence, update=("last",), insert=True),
 )

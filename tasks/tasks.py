@@ -26,6 +26,7 @@ from .metrics.tally import tally_ended
 from .schedule.ticks import (
     COST,
     DELIVER,
+    EDIT,
     METRICS,
     OBSERVE,
     PURGE,
@@ -40,6 +41,7 @@ from .schedule.ticks import (
 )
 from .services.costs.ended import work_out_costs
 from .services.delivery.run import deliver
+from .services.editions.make import make_editions
 from .services.removal.purge import purge
 from .services.requests.request import request_missing_jobs
 from .services.ticks.alerts import alert_overdue, alert_stuck_runnable
@@ -176,3 +178,9 @@ def cost_tick(_: TickLease) -> None:
 def deliver_tick(_: TickLease) -> None:
     """Deliver the events of the outbox."""
     deliver()
+
+
+@tick(EDIT)
+def edit_tick(_: TickLease) -> None:
+    """Offer captions and chapters that people changed in the playlists of published videos."""
+    make_editions()

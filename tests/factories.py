@@ -17,7 +17,7 @@ from tasks.batch.errors import BatchError, BatchRejectedError
 from tasks.batch.port import TERMINATE_LIMIT_IDS, ListedJob, ListedPage, Submission
 from tasks.lifecycle.observation import BatchStatus, Observation
 from tasks.lifecycle.states import UnitKind
-from tasks.models import Attempt, Job, Tick, Unit, Video
+from tasks.models import Attempt, Edition, Job, Tick, Unit, Video
 from tasks.services.container_api.claim import Claim, Lease, claim_attempt, lease_unit
 from tasks.services.container_api.finish import PlannedUnit, finish_plan, finish_unit
 from tasks.services.container_api.publish import publish
@@ -201,7 +201,7 @@ def published(
     return video
 
 
-def age(rows: type[Job] | type[Attempt] | type[Tick], *columns: str, seconds: float) -> None:
+def age(rows: type[Job] | type[Attempt] | type[Tick] | type[Edition], *columns: str, seconds: float) -> None:
     """Move times of all rows into the past.
 
     The database's clock cannot be set, so the times that are compared with it move instead.

@@ -12,16 +12,19 @@ from django.core.files.storage import default_storage
 from tasks.lifecycle.states import UnitKind
 from tasks.models import Job, Video
 from tasks.services.container_api.finish import PlannedUnit, finish_plan, finish_unit
-from tasks.services.container_api.publish import publish
-from tasks.transcode import PROFILES, Plan, UnitKey, audio_unit, build_publication, make_plan
+from tasks.services.container_api.publish import begin_own_edition, publish
+from tasks.services.requests.request import request_again
+from tasks.transcode import PROFILES, Plan, UnitKey, audio_unit, build_publication, make_edition, make_plan
 from tasks.transcode.captions import CaptionTrack, Cue
 from tests.factories import claimed, leased, submitted_attempt, uploaded_video
 from tests.unit.transcode.outputs import made_outputs
 from tests.unit.transcode.sources import make_audio, make_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tasks.services.container_api.claim import Claim, Lease
-    from tasks.transcode import MediaFile, UnitOutput
+    from tasks.transcode import MediaFile, Publication, UnitOutput
     from tasks.transcode.cli.local_run import LocalRun
 
 PROFILE = dataclasses.replace(PROFILES["fast"], unit_segments=2, audio_head_s=12)
@@ -38,9 +41,21 @@ def example_plan() -> Plan:
 class GrowingJob:
     """A video whose job has a plan, and one container that holds all of its units."""
 
-    def __init__(self, run: LocalRun | None = None, *, plays_directly: bool = False, captions: bool = False) -> None:
-        """With `run`, a finished run of the engine, units have its files; otherwise nothing can decode them."""
-        self.video: Video = uploaded_video()
+    def __init__(
+        self,
+        run: LocalRun | None = None,
+        *,
+        plays_directly: bool = False,
+        captions: bool = False,
+        video: Video | None = None,
+    ) -> None:
+        """With `run`, a finished run of the engine, units have its files; otherwise nothing can decode them.
+
+        With `video`, a published one is encoded again.
+        """
+        if video is not None:
+            request_again(video_id=video.pk)
+        self.video: Video = video or uploaded_video()
         self.claim: Claim = claimed(submitted_attempt(self.video))
         self.run = run
         self.plan = run.plan if run else example_plan()
@@ -99,17 +114,29 @@ class GrowingJob:
             made = {"folder": posixpath.basename(lease.key_prefix), "media": output.to_json()}
             finish_unit(self.claim, lease, output=made)
 
-    def publish(self) -> Lease:
-        """Publish the job, all of whose units are finished, as its container does; return the lease."""
+    def lease_publish(self) -> Lease:
+        """Lease the publish unit: all others are finished."""
         lease = leased(self.claim)
         assert lease.kind is UnitKind.PUBLISH
+        return lease
+
+    def publish(self, *, with_edition: bool = False, before_publishing: Callable[[], object] = lambda: None) -> Lease:
+        """Publish the job, all of whose units are finished, as its container does; return the lease.
+
+        `before_publishing` is called when everything is stored.
+        """
+        lease = self.lease_publish()
 
         def url_of(key: UnitKey, file: MediaFile) -> str:
             return f"../{posixpath.basename(self.leases[key].key_prefix)}/{file.name}"
 
         publication = build_publication(self.plan, self.outputs, url_of=url_of)
-        for file in publication.files:
-            default_storage.save(f"{lease.key_prefix}/{file.name}", ContentFile(file.content))
+        _store(lease.key_prefix, publication)
+        edition = begin_own_edition(self.claim, lease) if with_edition else None
+        if edition and edition.folder:
+            texts = {file.name: file.content for file in publication.files}
+            _store(edition.folder, make_edition(publication.manifest, texts.__getitem__, edition.edits))
+        before_publishing()
         master = f"{lease.key_prefix}/master.m3u8"
         publish(
             self.claim,
@@ -118,9 +145,15 @@ class GrowingJob:
             poster_key="",
             duration_s=self.plan.duration_s,
             chapters=publication.manifest["chapters"],
+            edition=edition,
         )
         return lease
 
     def url(self, name: str = "master.m3u8", *, plan_fence: int = 1) -> str:
         """Return the URL of a growing playlist."""
         return f"/media/published/{self.video.pk}/{self.claim.job_id}/growing-f{plan_fence}/{name}"
+
+
+def _store(folder: str, publication: Publication) -> None:
+    for file in publication.files:
+        default_storage.save(f"{folder}/{file.name}", ContentFile(file.content))

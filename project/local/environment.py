@@ -22,6 +22,7 @@ SHORT_PERIODS = {
     "purge_tick_s": 15,
     "cost_tick_s": 15,
     "deliver_tick_s": 2,
+    "edit_tick_s": 2,
     "poll_running_s": 10,
     "machine_hold_s": 0,
 }

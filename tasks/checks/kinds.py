@@ -40,6 +40,8 @@ _ABOVE_ZERO = (
     "reap_limit",
     "list_limit_pages",
     "purge_limit",
+    "edition_limit",
+    "edition_time_limit_s",
     "cost_limit",
     "event_retention_s",
     "upload_limit_bytes",

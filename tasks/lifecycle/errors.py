@@ -33,6 +33,17 @@ class NotFoundError(BatchreelError):
     code = "NOT_FOUND"
 
 
+class UnusableInputError(BatchreelError):
+    """What a person entered cannot be used; the message contains what is wrong, where, and what to do."""
+
+    code = "INVALID"
+
+    def __init__(self, message: str, *, code: str) -> None:
+        """`code` names what is wrong, for programs."""
+        super().__init__(message)
+        self.code = code
+
+
 class ConflictError(BatchreelError):
     """The request conflicts with the current state; the message contains the cause and what to do."""
 

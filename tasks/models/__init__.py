@@ -7,20 +7,35 @@ from .client_requests import DirectUpload, IdempotencyKey
 from .cost import DayCost, Machine, MachinePrice
 from .counter import Counter
 from .event import Event
-from .job import Job
+from .job import Edition, Job
 from .listener import Listener
 from .outbox import Delivery, OutboxEvent, OutboxSequence, WebhookEndpoint
 from .tick import GrantCounter, OwnerTurn, Tick
 from .unit import Unit
-from .video import NEEDS_JOB, ShareLink, Video, VideoQuerySet, Visibility
+from .video import (
+    MAX_DESCRIPTION_CHARS,
+    NEEDS_EDITION,
+    NEEDS_JOB,
+    CaptionPurpose,
+    Captions,
+    ShareLink,
+    Video,
+    VideoQuerySet,
+    Visibility,
+)
 
 __all__ = [
+    "MAX_DESCRIPTION_CHARS",
+    "NEEDS_EDITION",
     "NEEDS_JOB",
     "Attempt",
+    "CaptionPurpose",
+    "Captions",
     "Counter",
     "DayCost",
     "Delivery",
     "DirectUpload",
+    "Edition",
     "Event",
     "GrantCounter",
     "IdempotencyKey",

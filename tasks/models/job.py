@@ -55,6 +55,13 @@ class Job(models.Model):
         null=True, blank=True, help_text="Estimated CPU seconds of all units; empty before the plan."
     )
     playlist_key = models.CharField(max_length=500, blank=True, help_text="Storage name of the master playlist.")
+    edition_key = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Storage name of the master playlist of its newest edition; empty without one.",
+    )
     poster_key = models.CharField(max_length=500, blank=True)
     warnings = models.JSONField(
         default=list,
@@ -178,3 +185,31 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} {self.state}"
+
+    @property
+    def shown_playlist_key(self) -> str:
+        """Storage name of the master playlist that is shown: that of its newest edition, or its own."""
+        return self.edition_key or self.playlist_key
+
+
+class Edition(models.Model):
+    """Playlists of a published job with the captions and chapters that people added.
+
+    Its row comes before its first object, so no object is without a row, and nothing of it changes afterwards.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="editions")
+    folder = models.CharField(max_length=500, help_text="Storage folder of its playlists.")
+    edit = models.PositiveIntegerField(help_text="`newest_edit` of the video that it has.")
+    created_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a newer one replaced it, or it failed. Empty for one that is shown."
+    )
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["ended_at"], name="edition_ended")]
+
+    def __str__(self) -> str:
+        return f"edition {self.edit} of {self.job_id}"

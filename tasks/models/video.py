@@ -37,7 +37,19 @@ class VideoQuerySet(models.QuerySet["Video"]):
 NEEDS_JOB = ~Q(requested_source=F("source")) & Q(deleted_at=None, source_complete=True) & ~Q(source="")
 """Complete videos for whose current source no job has been requested yet. An index contains exactly these."""
 
-_WRITTEN_BY_SERVICES = frozenset({"requested_source", "published_job", "deleted_at", "purge_failed_at"})
+NEEDS_EDITION = ~Q(shown_edit=F("newest_edit")) & Q(deleted_at=None, published_job__isnull=False)
+"""Published videos whose captions or chapters were changed after their playlists were made. An index contains these."""
+
+_WRITTEN_BY_SERVICES = frozenset(
+    {
+        *("requested_source", "published_job", "deleted_at", "purge_failed_at"),
+        *("chapters", "keeps_own_captions", "newest_edit", "shown_edit", "edition_failed_at"),
+        *("poster_key", "mail_wanted"),
+    }
+)
+
+MAX_DESCRIPTION_CHARS = 5000
+"""Maximum length of a description: as on YouTube, and two pages of text."""
 
 
 class Visibility(models.TextChoices):
@@ -61,6 +73,13 @@ class Video(models.Model):
         help_text="The person who uploaded it, and who may do everything with it.",
     )
     title = models.CharField(max_length=200, blank=True)
+    description = models.TextField(
+        max_length=MAX_DESCRIPTION_CHARS,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Plain text under the player. Line breaks are kept.",
+    )
     visibility = models.CharField(
         max_length=12,
         choices=Visibility.choices,
@@ -82,6 +101,38 @@ class Video(models.Model):
         editable=False,
         help_text="The source for which a job was last requested.",
     )
+    chapters = models.JSONField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Chapters that a person entered: `start_ms` and `title`. Empty: those of the file.",
+    )
+    keeps_own_captions = models.BooleanField(
+        default=True, db_default=True, editable=False, help_text="Whether the captions of the file are offered, too."
+    )
+    newest_edit = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="Number of the newest change of captions or chapters."
+    )
+    shown_edit = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="The change up to which the published playlists are."
+    )
+    edition_failed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When making its edition last failed; others are tried first."
+    )
+    poster_key = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Storage name of the poster that a person chose; empty for that of the published job.",
+    )
+    mail_wanted = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Whether its owner wants a mail when it can be watched, or has failed.",
+    )
     published_job = models.ForeignKey("Job", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -101,6 +152,7 @@ class Video(models.Model):
             models.Index(
                 fields=["-created_at"], condition=Q(deleted_at=None, published_job=None), name="video_unpublished"
             ),
+            models.Index(fields=["edition_failed_at"], condition=NEEDS_EDITION, name="video_needs_edition"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="video_visibility_known")
@@ -141,3 +193,40 @@ class ShareLink(models.Model):
 
     def __str__(self) -> str:
         return f"share link of {self.video_id} until {self.expires_at:%Y-%m-%d %H:%M}"
+
+
+class CaptionPurpose(models.TextChoices):
+    """What captions are for. Manifests and players have the same values."""
+
+    SUBTITLES = "", _("Subtitles: what is spoken")
+    SDH = "sdh", _("Captions for the deaf and hard of hearing: also who speaks, music and noises")
+    FORCED = "forced", _("Only what is in another language than the video")
+
+
+class Captions(models.Model):
+    """Captions that a person added to a video. The playlists offer them in its next edition (`job.Edition`)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="captions")
+    language = models.CharField(max_length=35, help_text="BCP 47 tag.")
+    purpose = models.CharField(max_length=8, choices=CaptionPurpose.choices, blank=True, default="")
+    name = models.CharField(max_length=60, help_text="Name in the player's menu.")
+    webvtt = models.TextField(help_text="A whole WebVTT file, on the clock of the published video.")
+    cues = models.PositiveIntegerField()
+    end_ms = models.PositiveBigIntegerField(help_text="When the last cue ends.")
+    file_format = models.CharField(max_length=30, help_text="Format of the uploaded file.")
+    encoding = models.CharField(max_length=20, help_text="Encoding of the uploaded file.")
+    encoding_is_certain = models.BooleanField(help_text="Whether the file showed its encoding, or its language did.")
+    edit = models.PositiveIntegerField(help_text="`newest_edit` of the video when it was last changed.")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["language", "purpose"]
+        verbose_name_plural = "captions"
+        constraints = [
+            models.UniqueConstraint(fields=["video", "language", "purpose"], name="one_track_per_language_and_purpose"),
+            models.CheckConstraint(condition=Q(purpose__in=CaptionPurpose.values), name="caption_purpose_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.language}) of {self.video_id}"

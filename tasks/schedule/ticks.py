@@ -108,7 +108,14 @@ DELIVER = Tick(
     purpose="Deliver the events of the outbox: signals, webhooks and mail.",
 )
 
-TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE, METRICS, COST, DELIVER)
+EDIT = Tick(
+    name="edit",
+    queue="batchreel.maintain",
+    period_setting="edit_tick_s",
+    purpose="Offer captions and chapters that people changed in the playlists of published videos.",
+)
+
+TICKS = (SUBMIT, OBSERVE, RESCUE, REAP, PURGE, METRICS, COST, DELIVER, EDIT)
 
 WAKEUP_TASK = f"{TASK_PREFIX}wake"
 """The Celery task that a wake-up message runs: submit what is due now, instead of at the next tick."""

@@ -34,7 +34,7 @@ def contents_of(job: Job | None) -> Contents:
     if job is None or not job.playlist_key:
         return Contents()
     try:
-        return _read(posixpath.dirname(job.playlist_key))
+        return _read(posixpath.dirname(job.shown_playlist_key))
     except FileNotFoundError:
         return Contents()
 

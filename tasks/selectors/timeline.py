@@ -58,6 +58,15 @@ EVENT_LABELS = {
     "source.replace": _("The file was replaced"),
     "video.retry": _("The owner retried the video"),
     "video.title": _("The title was changed"),
+    "video.description": _("The description was changed"),
+    "video.chapters": _("The chapters were changed"),
+    "video.poster": _("The poster was changed"),
+    "video.edition": _("Captions and chapters were brought up to date"),
+    "captions.add": _("Captions were added"),
+    "captions.replace": _("Captions were replaced"),
+    "captions.change": _("Captions were changed"),
+    "captions.remove": _("Captions were removed"),
+    "captions.own": _("The captions of the file were shown or hidden"),
     "video.visibility": _("Who may watch the video was changed"),
     "share.create": _("A share link was created"),
     "share.revoke": _("A share link was revoked"),
@@ -69,7 +78,7 @@ EVENT_LABELS = {
     "tick.recovered": _("A scheduled task works again"),
 }
 
-_GOOD = frozenset({"job.source_playable", JobEvent.PUBLISH, AttemptEvent.SUCCEED, "tick.recovered"})
+_GOOD = frozenset({"job.source_playable", JobEvent.PUBLISH, AttemptEvent.SUCCEED, "video.edition", "tick.recovered"})
 _BAD = frozenset(
     {
         JobEvent.REJECT,

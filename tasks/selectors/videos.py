@@ -243,7 +243,7 @@ def _watchable(video: Video, newest: Job | None, grown: Playable | None) -> tupl
     """Return what can be watched, the URL of its playlist, and how many seconds."""
     if video.published_job is not None:
         job = video.published_job
-        return str(job.pk), media_url(job.playlist_key), job.duration_s
+        return str(job.pk), media_url(job.shown_playlist_key), job.duration_s
     if newest is not None and newest.source_playable_at is not None and newest.source_name == str(video.source):
         return SOURCE, "", None
     if grown is not None:

@@ -15,10 +15,15 @@ from .bucket import Bucket, bucket_of
 
 
 def remove_folders(
-    *folders: str, names: Collection[str] = (), keep: Collection[str] = (), before_call: Callable[[], object]
+    *folders: str,
+    names: Collection[str] = (),
+    keep: Collection[str] = (),
+    keep_prefix: str = "",
+    before_call: Callable[[], object],
 ) -> None:
     """Delete all objects in the folders, and those named in `names`, but none in a folder named in `keep`.
 
+    With `keep_prefix`, folders directly in them whose names begin with it are kept, too: also one that is new.
     Objects and folders that do not exist are not an error. `before_call` is called before each call that
     deletes; if it raises, the remaining objects stay, and another call of this function continues.
     """
@@ -28,33 +33,48 @@ def remove_folders(
         here = [folder for folder in folders if has_all or storage_of(folder) is storage]
         named = [name for name in names if has_all or storage_of(name) is storage]
         if bucket := bucket_of(storage):
-            bucket.delete_objects(_full_keys(bucket, here, named, keep), before_call=before_call)
+            full_keys = _full_keys(bucket, here, named, keep, _prefixes(here, keep_prefix))
+            bucket.delete_objects(full_keys, before_call=before_call)
             continue
         for folder in here:
-            _empty(storage, folder, keep, before_call)
+            _empty(storage, folder, keep, before_call, _prefixes([folder], keep_prefix))
         for name in named:
             before_call()
             storage.delete(name)
 
 
 def _full_keys(
-    bucket: Bucket, folders: Collection[str], names: Collection[str], keep: Collection[str]
+    bucket: Bucket,
+    folders: Collection[str],
+    names: Collection[str],
+    keep: Collection[str],
+    kept_prefixes: Collection[str],
 ) -> Iterator[str]:
-    kept = tuple(f"{bucket.full_key(folder)}/" for folder in keep)
+    kept = (*(f"{bucket.full_key(folder)}/" for folder in keep), *map(bucket.full_key, kept_prefixes))
     for folder in folders:
         yield from (key for key in bucket.keys_under(folder) if not key.startswith(kept))
     yield from (bucket.full_key(name) for name in names)
 
 
-def _empty(storage: Storage, folder: str, keep: Collection[str], before_call: Callable[[], object]) -> None:
-    if folder in keep:
+def _prefixes(folders: Collection[str], keep_prefix: str) -> list[str]:
+    return [f"{folder}/{keep_prefix}" for folder in folders if keep_prefix]
+
+
+def _empty(
+    storage: Storage,
+    folder: str,
+    keep: Collection[str],
+    before_call: Callable[[], object],
+    kept_prefixes: Collection[str] = (),
+) -> None:
+    if folder in keep or folder.startswith(tuple(kept_prefixes)):
         return
     folders, files = _listed(storage, folder)
     for name in files:
         before_call()
         storage.delete(f"{folder}/{name}")
     for name in folders:
-        _empty(storage, f"{folder}/{name}", keep, before_call)
+        _empty(storage, f"{folder}/{name}", keep, before_call, kept_prefixes)
     # The directory of a file system, unless something in it was kept. Other storages have none and ignore this.
     if not any(_listed(storage, folder)):
         storage.delete(folder)

@@ -4,6 +4,7 @@ The folders of every object that the app writes, reads or deletes are defined he
 
 sources/<video>/<random>/<file name>            an upload: a name is one version of the source
 published/<video>/<job>/<unit folder>/<file>    what a job made; browsers may read below this prefix only
+published/<video>/<job>/edition-<edit>-<id>/<file>  playlists again, with captions and chapters that people added
 published/<video>/<job>/growing-f<fence>/<file> playlists that the site renders from rows: nothing is stored there
 doctor/<random>                                 what `manage.py doctor` writes and removes again
 published/doctor/<random>                       the same, written in a container by `doctor --from-batch`
@@ -21,6 +22,7 @@ PUBLISHED_PREFIX = f"{PUBLISHED}/"
 only if it plays directly."""
 
 GROWING_PREFIX = "growing-f"
+EDITION_PREFIX = "edition-"
 
 SITE_DOCTOR_FOLDER = "doctor"
 CONTAINER_DOCTOR_FOLDER = f"{PUBLISHED}/doctor"
@@ -79,6 +81,15 @@ def growing_folder(job: _Job, *, plan_fence: int) -> str:
     is made again has another fence, and so another folder: its segments do not continue the earlier ones.
     """
     return f"{job_folder(job)}/{GROWING_PREFIX}{plan_fence}"
+
+
+def edition_folder(job: _Job, *, edit: int, edition_id: uuid.UUID) -> str:
+    """Return the folder of one edition of a job's publication, next to those of its units.
+
+    As in growing playlists, names in it mean the same objects as in the publication's own playlists. No two
+    editions share a folder.
+    """
+    return f"{job_folder(job)}/{EDITION_PREFIX}{edit}-{edition_id.hex[:12]}"
 
 
 def unit_folder(unit: _Unit) -> str:

@@ -9,6 +9,7 @@ database, queue or cloud service; `python -m tasks.transcode` runs it on its own
 from __future__ import annotations
 
 from .byte_ranges import ByteRange, ByteRanges, merged, missing, pieces, total_bytes
+from .chapters import ChapterMark
 from .encode.audio import encode_audio
 from .encode.video import encode_video
 from .errors import (
@@ -25,6 +26,7 @@ from .errors import (
     audio_unit,
 )
 from .outputs import MediaFile, SeamSums, Segment, UnitOutput
+from .package.edition import AddedCaptions, Edits, make_edition
 from .package.growing import GROWING_NAME, Growing, grow
 from .package.manifest import Publication, PublishedFile
 from .package.publication import build_publication
@@ -67,6 +69,7 @@ __all__ = [
     "REJECTIONS",
     "SOURCE_WARNINGS",
     "SUMMARY",
+    "AddedCaptions",
     "AudioPlan",
     "AudioSource",
     "AudioTrack",
@@ -75,6 +78,8 @@ __all__ = [
     "BadUnit",
     "ByteRange",
     "ByteRanges",
+    "ChapterMark",
+    "Edits",
     "EncodeError",
     "EncoderCrashedError",
     "FaultKind",
@@ -113,6 +118,7 @@ __all__ = [
     "encode_video",
     "grow",
     "landlock_abi",
+    "make_edition",
     "make_plan",
     "merged",
     "missing",

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from ..conf import bridge_settings
-from ..lifecycle.errors import BatchreelError, ConflictError, NotFoundError
+from ..lifecycle.errors import BatchreelError, ConflictError, NotFoundError, UnusableInputError
 from ..models import Video
 from ..selectors.access import Action, allowed, may_upload, permitted
 from ..selectors.videos import shown_videos
@@ -152,6 +152,7 @@ class Refusal:
 _STATUSES: tuple[tuple[type[BatchreelError], int], ...] = (
     (NoUploadError, 403),
     (NotFoundError, 404),
+    (UnusableInputError, 400),
     (QuotaError, QUOTA_STATUS),
     (UploadLostError, 410),
     (ConflictError, 409),

@@ -18,6 +18,7 @@ FAST_SETTINGS: dict[str, Any] = {
     "metrics_tick_s": 1,
     "cost_tick_s": 1,
     "deliver_tick_s": 1,
+    "edit_tick_s": 1,
     "poll_running_s": 1,
     "submit_lookup_delay_s": 1,
     "missing_heartbeat_s": 1,

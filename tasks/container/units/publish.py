@@ -9,7 +9,14 @@ from pathlib import Path
 
 from ...lifecycle.states import UnitKind
 from ...services.container_api.claim import Lease
-from ...services.container_api.publish import FinishedUnit, finished_units, publish, redo_units
+from ...services.container_api.publish import (
+    FinishedUnit,
+    OwnEdition,
+    begin_own_edition,
+    finished_units,
+    publish,
+    redo_units,
+)
 from ...transcode import (
     InconsistentOutputError,
     MediaFile,
@@ -21,11 +28,12 @@ from ...transcode import (
     audio_unit,
     build_publication,
     describe_warning,
+    make_edition,
     split_warning,
 )
 from ..context import ContainerContext
 from ..files import store_file
-from .verification import object_key, verify_objects
+from .verification import object_key, verify_objects, verify_texts
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +56,13 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
     except InconsistentOutputError as error:
         bad = dict.fromkeys(error.units, f"{error.code}: {error.message}")
     else:
-        _store(context, lease, slot, folder, publication)
+        _store(context, lease.key_prefix, slot, folder, publication)
         bad = verify_objects(context, lease, slot, folder, publication)
     if bad:
         _redo_units(context, lease, made, bad)
         return False
     manifest = publication.manifest
+    edition = _edition(context, lease, slot, folder, publication)
     context.database(
         partial(
             publish,
@@ -64,6 +73,7 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
             duration_s=manifest["duration_s"],
             warnings=[_warning(each) for each in plan.warnings],
             chapters=manifest["chapters"],
+            edition=edition,
         )
     )
     return True
@@ -88,12 +98,33 @@ def _build(plan: Plan, made: Mapping[UnitKey, FinishedUnit]) -> Publication:
     return build_publication(plan, outputs, url_of=url_of)
 
 
-def _store(context: ContainerContext, lease: Lease, slot: int, folder: Path, publication: Publication) -> None:
+def _edition(
+    context: ContainerContext, lease: Lease, slot: int, folder: Path, publication: Publication
+) -> OwnEdition | None:
+    """Store an edition with the captions and chapters that people added, if there are any, and read it back.
+
+    None if it cannot be made: the site tries that again after the publication.
+    """
+    begun = context.database(partial(begin_own_edition, context.claim, lease))
+    if begun is None or not begun.folder:
+        return begun
+    texts = {file.name: file.content for file in publication.files}
+    try:
+        edition = make_edition(publication.manifest, texts.__getitem__, begun.edits)
+        _store(context, begun.folder, slot, folder, edition)
+        verify_texts(context, begun.folder, edition)
+    except TranscodeError as error:
+        logger.warning("EDITION_FAILED", extra={"error_code": error.code, "text": str(error)})
+        return None
+    return begun
+
+
+def _store(context: ContainerContext, key_prefix: str, slot: int, folder: Path, publication: Publication) -> None:
     for file in publication.files:
         local = folder / file.name
         local.write_bytes(file.content)
         report = partial(context.progress.advance, slot)
-        store_file(local, f"{lease.key_prefix}/{file.name}", progress=report, stop=context.stop)
+        store_file(local, f"{key_prefix}/{file.name}", progress=report, stop=context.stop)
 
 
 def _redo_units(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -46,9 +46,7 @@ def verify_objects(
                 context.progress.advance_read(slot, read_bytes)
             yield block
 
-    if bad_playlists := verify_playlists(publication.manifest, read):
-        code = "PLAYLIST_DAMAGED"
-        raise TranscodeError(code, f"A playlist was damaged in the storage: {bad_playlists[0].reason}.")
+    _require_playlists(publication, read)
     bad = verify_media(
         publication.manifest,
         read,
@@ -59,6 +57,21 @@ def verify_objects(
         connections=bridge_settings().fetch_connections,
     )
     return {each.unit: each.reason for each in bad}
+
+
+def verify_texts(context: ContainerContext, key_prefix: str, publication: Publication) -> None:
+    """Read the playlists, captions and chapters in this folder back. Raises TranscodeError if one is bad."""
+
+    def read(name: str) -> Iterator[bytes]:
+        return read_object(f"{key_prefix}/{name}", stop=context.stop)
+
+    _require_playlists(publication, read)
+
+
+def _require_playlists(publication: Publication, read: Callable[[str], Iterator[bytes]]) -> None:
+    if bad := verify_playlists(publication.manifest, read):
+        code = "PLAYLIST_DAMAGED"
+        raise TranscodeError(code, f"A playlist was damaged in the storage: {bad[0].reason}.")
 
 
 def object_key(lease: Lease, url: str) -> str:

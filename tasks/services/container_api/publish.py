@@ -27,11 +27,15 @@ from ...lifecycle.states import (
     UnitState,
 )
 from ...models import Job, Unit, Video
+from ..editions.rows import BegunEdition, begin_for, point_at
 from ..state.attempt_end import end_job_attempts
-from ..state.locking import lock_job, lock_video_of
+from ..state.locking import lock_job, lock_video, lock_video_of
 from ..state.transition import transition
 from .claim import Claim, Lease, require_running_attempt
 from .finish import require_current_lease
+
+OwnEdition = BegunEdition
+"""An edition of what a container is about to publish."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,19 @@ def read_plan(job_id: uuid.UUID) -> dict[str, Any]:
 
 
 @transaction.atomic
+def begin_own_edition(claim: Claim, lease: Lease) -> BegunEdition | None:
+    """Begin an edition of what the container is about to publish. Return None if the video was deleted.
+
+    So that captions which a person added are not missing until the next edit tick. Raises FencedError.
+    """
+    job_id = claim.job_id
+    video = lock_video(Job.objects.filter(pk=job_id).values_list("video_id", flat=True).first())
+    job = lock_job(job_id)
+    require_current_lease(job, lease)
+    return begin_for(video, job) if video else None
+
+
+@transaction.atomic
 def publish(
     claim: Claim,
     lease: Lease,
@@ -87,10 +104,12 @@ def publish(
     duration_s: float,
     warnings: Sequence[dict[str, str]] = (),
     chapters: Sequence[dict[str, Any]] = (),
+    edition: BegunEdition | None = None,
 ) -> None:
     """Mark the job SUCCEEDED, and point the video at it unless it was deleted or already shows a newer job.
 
     `warnings` and `chapters` are those of the manifest; a warning may also have its `detail` (`texts.stored`).
+    `edition` is one of this publication that is stored and was read back: it is shown in the same step.
 
     Repeating the call, after a lost response, is a no-op. Raises FencedError or
     AttemptCancelledError if another publication, a rescue or a cancellation came first; nothing was
@@ -111,6 +130,7 @@ def publish(
         job,
         JobEvent.PUBLISH,
         playlist_key=playlist_key,
+        edition_key=edition.playlist_key if edition else "",
         poster_key=poster_key,
         duration_s=duration_s,
         warnings=list(warnings),
@@ -121,7 +141,9 @@ def publish(
     transition(attempt, AttemptEvent.SUCCEED, counted=False, exit_code=0, ended_at=Now())
     end_job_attempts(job, reason=Reason.JOB_ENDED)
     _mark_superseded(job)
-    _point_video_at(job)
+    if edition:
+        point_at(job, edition)
+    _point_video_at(job, shown_edit=edition.edits.number if edition else 0)
 
 
 def _mark_superseded(job: Job) -> None:
@@ -132,10 +154,10 @@ def _mark_superseded(job: Job) -> None:
         Job.objects.filter(pk=job.pk).update(superseded_at=Now())
 
 
-def _point_video_at(job: Job) -> None:
+def _point_video_at(job: Job, *, shown_edit: int) -> None:
     newer = Job.objects.filter(pk=OuterRef("published_job"), created_at__gt=job.created_at)
     Video.objects.filter(pk=job.video_id, deleted_at=None).filter(Q(published_job=None) | ~Exists(newer)).update(
-        published_job=job
+        published_job=job, shown_edit=shown_edit
     )
 
 

@@ -19,15 +19,16 @@ from itertools import chain
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Concat, Now
 
 from ...conf import bridge_settings
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitState
-from ...models import Attempt, DirectUpload, Job, ShareLink, Unit, Video
+from ...models import Attempt, Captions, DirectUpload, Edition, Job, ShareLink, Unit, Video
 from ...storage.aliases import sources_bucket
 from ...storage.folders import remove_folders
-from ...storage.keys import job_folder, published_folder, sources_folder, unit_folder
+from ...storage.keys import EDITION_PREFIX, job_folder, published_folder, sources_folder, unit_folder
+from ...transcode.package.playlists import MASTER_NAME
 from ..costs.ended import awaits_cost
 from ..delivery.expire import expire_outbox
 from ..outbox.announce import forget_sequence
@@ -46,6 +47,12 @@ _FAILED_LAST = F("purge_failed_at").asc(nulls_first=True)
 
 OUTBOX_TIME_LIMIT_S = 1.0
 """Seconds of a purge tick for expired events of the outbox. A page of 500 takes milliseconds."""
+
+EDITIONS_TIME_LIMIT_S = 1.0
+"""Seconds of a purge tick for editions that are not shown any more. Each is one call to a bucket."""
+
+EDITION_MADE_WITHIN_S = 60
+"""Seconds after which no worker writes files of an edition any more: Celery has killed it."""
 
 _KEYS_PER_ROW = 100
 """Expired idempotency keys that one purge tick removes, for each row of `purge_limit`: they are one statement."""
@@ -66,6 +73,7 @@ class PurgeSummary:
     expired_outbox: int = 0
     purged_videos: int = 0
     purged_jobs: int = 0
+    purged_editions: int = 0
     pruned: int = 0
 
 
@@ -82,6 +90,7 @@ def purge() -> PurgeSummary:
     summary.purged_videos = purge_deleted(limit=limit)
     summary.purged_jobs = purge_superseded(limit=limit)
     summary.pruned = prune_jobs(limit=limit)
+    summary.purged_editions = purge_editions(limit=limit)
     return summary
 
 
@@ -107,7 +116,21 @@ def superseded_publications(*, older_than: timedelta = timedelta()) -> QuerySet[
 
 def purge_superseded(*, limit: int) -> int:
     """Remove publications that were superseded longer than their retention ago. Return their number."""
-    return _purge_each(_without_containers(superseded_publications())[:limit], _purge_publication)
+    edited = _edition_in_progress().filter(job=OuterRef("pk"))
+    publications = superseded_publications().filter(~Exists(edited))
+    return _purge_each(_without_containers(publications)[:limit], _purge_publication)
+
+
+def purge_editions(*, limit: int) -> int:
+    """Remove editions that a newer one replaced, or that were never shown, longer than the retention ago.
+
+    Return their number. The publication's own playlists and its media stay as long as the publication does.
+    """
+    old = Now() - timedelta(seconds=max(bridge_settings().superseded_retention_s, EDITION_MADE_WITHIN_S))
+    editions = Edition.objects.annotate(over_at=Coalesce("ended_at", "created_at")).filter(over_at__lt=old)
+    shown = Q(job__edition_key=Concat("folder", Value(f"/{MASTER_NAME}")))
+    rows = editions.exclude(shown).select_related("job").order_by("over_at")[:limit]
+    return _purge_each(rows, _purge_edition, limit_s=EDITIONS_TIME_LIMIT_S)
 
 
 def purge_deleted(*, limit: int) -> int:
@@ -118,17 +141,25 @@ def purge_deleted(*, limit: int) -> int:
     # Without its row, a Batch job in the queue would no longer count against the limits of grants and owners,
     # and a cost that is not worked out yet would never be in the sum of its day.
     busy = Attempt.objects.filter(_has_container() | in_batch() | awaits_cost(), job__video=OuterRef("pk"))
-    deleted = Video.objects.filter(~Exists(busy), deleted_at__isnull=False)
+    edited = _edition_in_progress().filter(job__video=OuterRef("pk"))
+    deleted = Video.objects.filter(~Exists(busy), ~Exists(edited), deleted_at__isnull=False)
     return _purge_each(deleted.order_by(_FAILED_LAST, "deleted_at")[:limit], _purge_video)
 
 
-def _purge_each(rows: Iterable[Any], purge_row: Callable[[Any, _CheckTime], None]) -> int:
-    """Purge each row until `purge_time_limit_s` has passed, and return the number of rows purged.
+def _edition_in_progress() -> QuerySet[Edition]:
+    """Return editions whose worker may still write a file."""
+    return Edition.objects.filter(ended_at=None, created_at__gt=Now() - timedelta(seconds=EDITION_MADE_WITHIN_S))
+
+
+def _purge_each(
+    rows: Iterable[Any], purge_row: Callable[[Any, _CheckTime], None], *, limit_s: float | None = None
+) -> int:
+    """Purge each row until `limit_s`, by default `purge_time_limit_s`, has passed; return the number of rows purged.
 
     A row that cannot be purged is recorded, and from then on retried after all others.
     """
     purged = 0
-    stop_at_s = time.monotonic() + bridge_settings().purge_time_limit_s
+    stop_at_s = time.monotonic() + (limit_s or bridge_settings().purge_time_limit_s)
 
     def check_time() -> None:
         if time.monotonic() > stop_at_s:
@@ -147,7 +178,8 @@ def _purge_each(rows: Iterable[Any], purge_row: Callable[[Any, _CheckTime], None
                 raise
             # PostgreSQL's first line names the constraint and the table of a row that refers to a video.
             logger.exception("PURGE_FAILED %s: %s", row, (str(error) or type(error).__name__).partition("\n")[0])
-            _record_failure(row, str(error))
+            if not isinstance(row, Edition):  # its job's folder is removed with the job
+                _record_failure(row, str(error))
     return purged
 
 
@@ -169,8 +201,14 @@ def _purge_publication(job: Job, check_time: _CheckTime) -> None:
     remove_folders(job_folder(job), *_replaced_sources(job, is_purged=True), before_call=check_time)
     with transaction.atomic():
         _remove_work(job)
+        Edition.objects.filter(job=job).delete()
         Job.objects.filter(pk=job.pk).update(purged_at=Now())
         append_event("job.purge", job=job, text="superseded publication")
+
+
+def _purge_edition(edition: Edition, check_time: _CheckTime) -> None:
+    remove_folders(edition.folder, before_call=check_time)
+    edition.delete()
 
 
 def _purge_video(video: Video, check_time: _CheckTime) -> None:
@@ -188,15 +226,19 @@ def _purge_video(video: Video, check_time: _CheckTime) -> None:
 def _prune(job: Job, check_time: _CheckTime) -> None:
     prefix = job_folder(job)
     finished = Unit.objects.filter(job=job, state=UnitState.DONE).only("kind", "index", "fence", "lease_id")
-    keep = {f"{prefix}/{unit_folder(unit)}" for unit in finished} if job.state == JobState.SUCCEEDED else set()
-    if keep or job.state != JobState.SUCCEEDED:
+    is_shown = job.state == JobState.SUCCEEDED
+    keep = {f"{prefix}/{unit_folder(unit)}" for unit in finished} if is_shown else set()
+    if keep or not is_shown:
         # A publication whose units are gone was pruned before: without them, it is unknown which objects it needs.
-        remove_folders(prefix, keep=keep, before_call=check_time)
+        # Editions have rows of their own, and one may be made right now.
+        remove_folders(prefix, keep=keep, keep_prefix=EDITION_PREFIX if is_shown else "", before_call=check_time)
     remove_folders(*_replaced_sources(job, is_purged=False), before_call=check_time)
     with transaction.atomic():
         current = lock_job(job.pk)
         if current.state == job.state:
             _remove_work(current)
+            if not is_shown:
+                Edition.objects.filter(job=job).delete()
             Job.objects.filter(pk=job.pk).update(pruned_at=Now(), purge_failed_at=None)
 
 
@@ -246,6 +288,8 @@ def _remove_rows(video_id: uuid.UUID) -> None:
         job = lock_job(job_id)
         Unit.objects.filter(job=job).delete()
         Attempt.objects.filter(job=job).delete()
+    Edition.objects.filter(job__video_id=video_id).delete()
+    Captions.objects.filter(video_id=video_id).delete()
     Job.objects.filter(video_id=video_id).delete()
     DirectUpload.objects.filter(video_id=video_id).delete()
     ShareLink.objects.filter(video_id=video_id).delete()

@@ -1,3 +1,3 @@
-"""Caption files that people upload: SubRip, Advanced SubStation Alpha and WebVTT become WebVTT on the output's clock."""
+"""Caption files that people upload: SubRip, SubStation Alpha and WebVTT become WebVTT on the output's clock."""
 
 from __future__ import annotations

@@ -9,12 +9,13 @@ from ..captions import MPEGTS_MAP
 from .cues import FileCue
 from .encodings import decode
 from .faults import EMPTY, TOO_LARGE, TOO_LONG, TOO_MANY, UNKNOWN_FORMAT, CaptionFileError
-from .substation import read_substation
 from .subrip import read_subrip
+from .substation import read_substation
 from .webvtt import read_webvtt
 
-MAX_FILE_BYTES = 2_000_000
-"""Maximum size of a caption file, and of its WebVTT. Twelve hours of fast speech are 2 MB (`sandbox.limits`)."""
+MAX_FILE_BYTES = 1_000_000
+"""Maximum size of a caption file, and of its WebVTT. Three hours of fast speech are 300 kB (`sandbox.limits`). With
+the rest of its form it is below `body_limit_bytes`."""
 MAX_CUES = 12 * 3600
 """Maximum number of cues, as of the tracks of a source."""
 MAX_CUE_CHARS = 4000

@@ -24,7 +24,9 @@ _BREAK = re.compile(r"\\[Nn]")
 def read_substation(lines: Sequence[str]) -> list[FileCue]:
     """Return the cues in the order of their times. Raises CaptionFileError."""
     timed = [
-        (number, line) for number, line in enumerate(lines, start=1) if line.strip().startswith(("Dialogue:", "Comment:"))
+        (number, line)
+        for number, line in enumerate(lines, start=1)
+        if line.strip().startswith(("Dialogue:", "Comment:"))
     ]
     for number, line in timed:
         if not _TIMES.match(line.partition(":")[2]):
@@ -63,5 +65,3 @@ def _fragments(text: str, styles: Mapping[str, SSAStyle], style: str) -> Iterato
 def _marks_of(style: SSAStyle | None) -> set[str]:
     named = {"i": "italic", "b": "bold", "u": "underline"}
     return {mark for mark, attribute in named.items() if style is not None and getattr(style, attribute)}
-
-

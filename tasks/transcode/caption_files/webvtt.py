@@ -14,7 +14,9 @@ from .faults import TIME, CaptionFileError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_TIMING = re.compile(r"\s*((?:\d{2,}:)?[0-5]\d:[0-5]\d\.\d{3})\s*-->\s*((?:\d{2,}:)?[0-5]\d:[0-5]\d\.\d{3})(?:\s+(.*))?")
+_TIMING = re.compile(
+    r"\s*((?:\d{2,}:)?[0-5]\d:[0-5]\d\.\d{3})\s*-->\s*((?:\d{2,}:)?[0-5]\d:[0-5]\d\.\d{3})(?:\s+(.*))?"
+)
 _SETTING = re.compile(r"(?:vertical|line|position|size|align|region):\S+")
 
 
@@ -57,7 +59,9 @@ def _cue(number: int, block: Sequence[str]) -> FileCue | None:
     if timing is None:
         raise CaptionFileError(TIME, line=number + at, value=block[at].strip())
     settings = " ".join(each for each in (timing[3] or "").split() if _SETTING.fullmatch(each))
-    return FileCue(number + at, _milliseconds(timing[1]), _milliseconds(timing[2]), "\n".join(block[at + 1 :]), settings)
+    return FileCue(
+        number + at, _milliseconds(timing[1]), _milliseconds(timing[2]), "\n".join(block[at + 1 :]), settings
+    )
 
 
 def _milliseconds(clock: str) -> int:

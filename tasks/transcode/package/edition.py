@@ -60,6 +60,10 @@ class Edits:
     chapters: tuple[ChapterMark, ...] | None = None
     """None for those of the source."""
 
+    def __bool__(self) -> bool:
+        """Return whether an edition with them differs from the publication."""
+        return bool(self.captions) or not self.keeps_own_captions or self.chapters is not None
+
 
 def make_edition(manifest: Mapping[str, Any], read: Callable[[str], bytes], edits: Edits) -> Publication:
     """Return the playlists and the manifest of a publication with these edits.
@@ -147,7 +151,7 @@ def _duration_s(manifest: Mapping[str, Any]) -> Fraction:
     """Return the exact length of the output, as its plan had it."""
     if manifest["frame_rate"] is None:
         return Fraction(manifest["duration_s"])
-    return manifest["units"][-1]["end_frame"] / Fraction(manifest["frame_rate"])
+    return Fraction(manifest["units"][-1]["end_frame"]) / Fraction(manifest["frame_rate"])
 
 
 def _variants(manifest: Mapping[str, Any]) -> list[Variant]:

@@ -129,7 +129,7 @@ def _rendered(listed: ListedUnits, key: str, name: str) -> bytes:
 
 
 def _published_key(job: Job, name: str) -> str:
-    return f"{posixpath.dirname(job.playlist_key)}/{name}"
+    return f"{posixpath.dirname(job.shown_playlist_key)}/{name}"
 
 
 def _published(published_key: str, key: str) -> bytes:

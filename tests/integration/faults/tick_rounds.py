@@ -24,6 +24,7 @@ def run_round() -> None:
         tasks.rescue_tick,
         tasks.reap_tick,
         tasks.cost_tick,
+        tasks.edit_tick,
         tasks.purge_tick,
     ):
         tick()
