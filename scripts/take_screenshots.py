@@ -130,7 +130,6 @@ def take_all(browser: Browser, site: Site, lecture: Path, output: Path) -> None:
     kill_container(site)
     wait_for(lambda: percent(teacher) > 60, "more than half of the work")  # noqa: PLR2004
     teacher.reload()
-    teacher.click(".history summary")
     save(teacher, "main", output / "progress.webp")
     teacher.wait_for_selector('[data-status="READY"]', timeout=LIMIT_S * 1000)
     teacher.reload()

@@ -8,6 +8,8 @@ from django.urls import path
 from .texts.for_scripts import script_texts
 from .tracing import traced
 from .views import direct_upload, embed, media, metrics, pages, progress, shares
+from .views.editing import captions, replace
+from .views.editing import page as editing
 from .views.listing import cards
 from .views.listing import page as listing
 
@@ -30,6 +32,17 @@ urlpatterns = [
     path("videos/<uuid:video_id>/blocks/", pages.video_blocks, name="video-blocks"),
     path("videos/<uuid:video_id>/source/", media.source, name="source"),
     path("videos/<uuid:video_id>/chapters.vtt", media.chapters, name="chapters"),
+    path("videos/<uuid:video_id>/download/", media.download, name="download"),
+    path("videos/<uuid:video_id>/edit/", editing.edit, name="edit"),
+    path("videos/<uuid:video_id>/edit/chapters/", editing.chapters, name="edit-chapters"),
+    path("videos/<uuid:video_id>/cancel/", editing.cancel, name="cancel"),
+    path("videos/<uuid:video_id>/replace/", traced("batchreel.upload", replace.replace), name="replace-source"),
+    path("videos/<uuid:video_id>/replace/parts/", replace.begin, name="begin-replacement"),
+    path("videos/<uuid:video_id>/captions/", captions.add, name="add-captions"),
+    path("videos/<uuid:video_id>/captions/own/", captions.own, name="own-captions"),
+    path("videos/<uuid:video_id>/captions/<uuid:captions_id>/", captions.change, name="change-captions"),
+    path("videos/<uuid:video_id>/captions/<uuid:captions_id>/remove/", captions.remove, name="remove-captions"),
+    path("videos/<uuid:video_id>/captions/<uuid:captions_id>/captions.vtt", captions.download, name="captions-file"),
     path("videos/<uuid:video_id>/playback/", embed.playback, name="playback"),
     path("videos/<uuid:video_id>/visibility/", shares.visibility, name="visibility"),
     path("videos/<uuid:video_id>/share-links/", shares.create_link, name="create-share-link"),

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from ..selectors.media_urls import media_url
 from ..selectors.player import playback_of, watched_job
-from ..selectors.publication import caption_urls, contents_of
+from ..selectors.publication import caption_urls, contents_of, shown_chapters
 from ..selectors.videos import video_overview
 from ..storage.cdn import signed_until, signing_key
 from ..views.cookies import open_cdn
@@ -65,8 +65,8 @@ class Chapters(WatchEndpoint):
     @described("listChapters", responses=ChaptersShown)
     def get(self, request: Request, video_id: uuid.UUID) -> Response:
         """List the chapters of the published video, in their order."""
-        job = self.video(video_id, "watch").published_job
-        return Response(shown(ChaptersShown, {"results": job.chapters if job else []}))
+        video = self.video(video_id, "watch")
+        return Response(shown(ChaptersShown, {"results": shown_chapters(video)}))
 
 
 class Captions(WatchEndpoint):

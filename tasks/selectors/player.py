@@ -44,7 +44,7 @@ def playback_of(video: Video, overview: VideoOverview) -> dict[str, Any]:
         "duration_s": job.duration_s if job else None,
         "playable_s": overview.playable_s,
         "chapters": overview.chapters,
-        "chapters_url": reverse("batchreel:chapters", args=[video.pk]) if job and job.chapters else "",
+        "chapters_url": reverse("batchreel:chapters", args=[video.pk]) if overview.chapters else "",
     }
 
 

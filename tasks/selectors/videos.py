@@ -23,6 +23,7 @@ from .access import may_upload, permitted
 from .growing import GROWING_KEY, Playable, playable
 from .media_urls import media_url
 from .progress import JobProgress, is_interrupted, job_progress
+from .publication import shown_chapters
 
 if TYPE_CHECKING:
     from .access import Action, AnyUser
@@ -182,7 +183,7 @@ def overviews(videos: Sequence[Video]) -> dict[uuid.UUID, VideoOverview]:
             watchable=watchable,
             playlist_url=playlist_url,
             playable_s=playable_s,
-            chapters=video.published_job.chapters if video.published_job else (),
+            chapters=shown_chapters(video),
         )
     return found
 

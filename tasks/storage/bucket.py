@@ -19,6 +19,7 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import Storage
+from django.utils.http import content_disposition_header
 
 from ..conf import bridge_settings
 from .parts import Part, StoredObject
@@ -246,13 +247,16 @@ class Bucket:
             except BucketError as error:
                 deadline.wait_or_raise(error)
 
-    def presigned_url(self, key: str, *, content_type: str = "") -> str:
+    def presigned_url(self, key: str, *, content_type: str = "", download_as: str = "") -> str:
         """Return the presigned URL of the object, which anyone may GET for `signed_url_ttl_s`.
 
-        With `content_type`, the response has that type, whatever the object's own.
+        With `content_type`, the response has that type, whatever the object's own. With `download_as`, browsers
+        save it as a file of that name.
         """
-        parameters = {"ResponseContentType": content_type} if content_type else None
-        return str(self._storage.url(key, parameters=parameters, expire=_ttl_s()))
+        parameters = {"ResponseContentType": content_type} if content_type else {}
+        if header := download_as and content_disposition_header(as_attachment=True, filename=download_as):
+            parameters["ResponseContentDisposition"] = header
+        return str(self._storage.url(key, parameters=parameters or None, expire=_ttl_s()))
 
     def _place(self, key: str) -> dict[str, str]:
         located: str = self._storage._normalize_name(key)  # noqa: SLF001 - adds the storage's `location` prefix, as for all its objects

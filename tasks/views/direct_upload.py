@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -47,27 +47,50 @@ def begin(request: HttpRequest) -> HttpResponseBase:
     """
     bucket = bucket_of_uploads()
     require_upload(request)
+    asked = asked_upload(request)
+    if isinstance(asked, JsonResponse):
+        return asked
+    upload = begin_direct_upload(
+        bucket=bucket,
+        owner=request.user,
+        title=asked.title,
+        name=short_name(asked.name),
+        size_bytes=asked.size_bytes,
+        content_type=asked.content_type,
+        video_id=asked.id,
+    )
+    return JsonResponse(_as_json(upload, list(range(1, upload.parts + 1))), status=201)
+
+
+class AskedUpload(NamedTuple):
+    """The file that a script is going to upload in parts."""
+
+    id: uuid.UUID | None
+    title: str
+    name: str
+    size_bytes: int
+    content_type: str
+
+
+def asked_upload(request: HttpRequest) -> AskedUpload | JsonResponse:
+    """Return what the request announces, or the response with what is wrong in it."""
     asked = _json_body(request)
     title, name, size_bytes = asked.get("title", ""), asked.get("name", ""), asked.get("size_bytes")
     content_type = asked.get("type") or "application/octet-stream"
     if not all(isinstance(each, str) for each in (title, name, content_type)) or type(size_bytes) is not int:
         return _bad_request(gettext("The request needs a title, a name, a type and size_bytes."))
     try:
-        video_id = uuid.UUID(asked["id"]) if "id" in asked else None
+        asked_id = uuid.UUID(asked["id"]) if "id" in asked else None
     except (AttributeError, TypeError, ValueError):
         return _bad_request(gettext("The id must be a UUID."))
     if problem := _problem(title, name, content_type, size_bytes):
         return _bad_request(problem)
-    upload = begin_direct_upload(
-        bucket=bucket,
-        owner=request.user,
-        title=title,
-        name=short_name(name),
-        size_bytes=size_bytes,
-        content_type=content_type,
-        video_id=video_id,
-    )
-    return JsonResponse(_as_json(upload, list(range(1, upload.parts + 1))), status=201)
+    return AskedUpload(asked_id, title, name, size_bytes, content_type)
+
+
+def begun_as_json(row: DirectUpload) -> JsonResponse:
+    """Return the response with an upload that was begun, perhaps by an earlier request whose response was lost."""
+    return JsonResponse(_as_json(row, numbers_left(row)), status=201)
 
 
 def _problem(title: str, name: str, content_type: str, size_bytes: int) -> str:

@@ -16,14 +16,16 @@ from typing import IO
 from django.core.exceptions import SuspiciousFileOperation
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
+from ..selectors.publication import shown_chapters
 from ..selectors.videos import plays_directly
 from ..storage.aliases import published_bucket, sources_bucket, storage_of
 from ..storage.bucket import Bucket
 from ..storage.keys import PUBLISHED_PREFIX
 from ..transcode.chapters import chapter_of, chapters_webvtt
-from .access import json_view, video_for
+from .access import html_view, json_view, video_for
 from .byte_range import ByteRange, PartOfFile, UnsatisfiableError, parse_range
 from .playlists.growing import growing_place, growing_playlist
 from .playlists.signed import contains_names
@@ -40,6 +42,8 @@ _CONTENT_TYPES = {
 
 _SOURCE_TYPE = "video/mp4"
 """Also for MOV: Chrome and Firefox reject `video/quicktime`, and play the same file as MP4."""
+
+_BYTES = "application/octet-stream"
 
 _BLOCK_BYTES = 256 * 1024
 
@@ -90,6 +94,28 @@ def source(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
 
 
 @require_safe
+@html_view
+def download(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
+    """Respond with the uploaded file as an attachment (200, 206 or 416), or redirect to it in the bucket (302).
+
+    For people who may change the video. 404 while its first upload is not complete.
+    """
+    video = video_for(request, video_id, "change")
+    if not video.source or not video.source_complete:
+        raise Http404
+    bucket, key = sources_bucket(), str(video.source)
+    if bucket is None:
+        response = _from_folder(request, key, content_type=_BYTES, cache=_NO_CACHE)
+        # No browser shows it as a page of this site, whatever is in it.
+        response["Content-Disposition"] = content_disposition_header(
+            as_attachment=True, filename=posixpath.basename(key)
+        )
+        return response
+    url = bucket.presigned_url(key, content_type=_BYTES, download_as=posixpath.basename(key))
+    return HttpResponseRedirect(url, headers={"Cache-Control": _NO_CACHE})
+
+
+@require_safe
 @json_view
 def chapters(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     """Respond with the chapters of the published video as WebVTT (200); 404 if it has none.
@@ -98,9 +124,9 @@ def chapters(request: HttpRequest, video_id: uuid.UUID) -> HttpResponse:
     poster too, with CORS. So the page's track comes from here, wherever the objects are.
     """
     video = video_for(request, video_id)
-    if video.published_job is None or not video.published_job.chapters:
+    listed = [chapter_of(each) for each in shown_chapters(video)]
+    if not listed:
         raise Http404
-    listed = [chapter_of(each) for each in video.published_job.chapters]
     return HttpResponse(chapters_webvtt(listed), content_type="text/vtt", headers={"Cache-Control": _NO_CACHE})
 
 
@@ -138,7 +164,7 @@ def _signed_text(request: HttpRequest, key: str, bucket: Bucket) -> HttpResponse
 
 
 def _content_type(key: str) -> str:
-    return _CONTENT_TYPES.get(posixpath.splitext(key)[1], "application/octet-stream")
+    return _CONTENT_TYPES.get(posixpath.splitext(key)[1], _BYTES)
 
 
 def _from_folder(request: HttpRequest, key: str, *, content_type: str, cache: str) -> HttpResponseBase:

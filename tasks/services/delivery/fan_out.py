@@ -9,7 +9,8 @@ from django.db.models.functions import Now
 
 from ...conf import bridge_settings
 from ...lifecycle.states import Channel
-from ...models import Delivery, OutboxEvent, WebhookEndpoint
+from ...models import Delivery, OutboxEvent, Video, WebhookEndpoint
+from .to_owners import MAIL_KINDS
 
 _LIMIT = 500
 """Events per transaction. One takes milliseconds."""
@@ -40,11 +41,18 @@ def _fan_out_page() -> int:
 
 def _deliveries(event: OutboxEvent, endpoints: list[WebhookEndpoint]) -> Iterator[Delivery]:
     yield _delivery(event, Channel.SIGNAL)
-    if event.kind in bridge_settings().mail_kinds:
+    if event.kind in bridge_settings().mail_kinds or _is_wanted(event):
         yield _delivery(event, Channel.MAIL)
     for endpoint in endpoints:
         if event.kind in endpoint.kinds:
             yield _delivery(event, Channel.WEBHOOK, endpoint=endpoint)
+
+
+def _is_wanted(event: OutboxEvent) -> bool:
+    """Return whether the owner of the video has chosen to get a mail about this."""
+    if not bridge_settings().mail_choice or event.kind not in MAIL_KINDS:
+        return False
+    return Video.objects.filter(pk=event.video_id, mail_wanted=True).exists()
 
 
 def _delivery(event: OutboxEvent, channel: Channel, *, endpoint: WebhookEndpoint | None = None) -> Delivery:

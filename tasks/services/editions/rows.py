@@ -15,8 +15,9 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from ...models import Captions, Edition, Job, Video
+from ...selectors.publication import entered_chapters
 from ...storage.keys import edition_folder
-from ...transcode import AddedCaptions, ChapterMark, Edits
+from ...transcode import AddedCaptions, Edits
 from ...transcode.package.playlists import MASTER_NAME
 from ..state.locking import lock_job, lock_video
 from ..state.transition import append_event
@@ -74,18 +75,12 @@ def edits_of(video: Video) -> Edits:
         AddedCaptions(str(each.pk), each.language, each.name, each.purpose, each.cues, each.webvtt)
         for each in Captions.objects.filter(video=video)
     )
-    chapters = None if video.chapters is None else tuple(map(mark_of, video.chapters))
     return Edits(
         number=video.newest_edit,
         captions=captions,
         keeps_own_captions=video.keeps_own_captions,
-        chapters=chapters,
+        chapters=entered_chapters(video),
     )
-
-
-def mark_of(row: dict[str, object]) -> ChapterMark:
-    """Return a chapter of `Video.chapters`. It lasts until the next one."""
-    return ChapterMark(int(str(row["start_ms"])), None, str(row["title"]))
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.states import ACTIVE_JOB_STATES, JobEvent, JobState
 from ...models import Job
 from ..state.attempt_end import end_job_attempts
-from ..state.locking import lock_job
+from ..state.locking import lock_job, lock_video
 from ..state.transition import transition
 
 
@@ -24,6 +24,15 @@ def cancel_job(*, job_id: uuid.UUID, reason: Reason = Reason.CANCELLED) -> bool:
     """Cancel the job. Return False, without a change, if it has already ended. Raises NotFoundError."""
     job = lock_job(job_id)
     return cancel_locked(job, reason=reason)
+
+
+@transaction.atomic
+def cancel_making(*, video_id: uuid.UUID) -> bool:
+    """Cancel what is being made of the video; what is published stays. Return False if nothing is being made."""
+    lock_video(video_id)
+    active = Job.objects.filter(video_id=video_id, state__in=ACTIVE_JOB_STATES)
+    cancelled = [cancel_locked(lock_job(pk), reason=Reason.CANCELLED) for pk in active.values_list("pk", flat=True)]
+    return any(cancelled)
 
 
 def cancel_locked(job: Job, *, reason: Reason) -> bool:

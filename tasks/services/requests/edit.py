@@ -21,9 +21,15 @@ Check = Callable[[Video], None]
 
 @transaction.atomic
 def edit_video(
-    *, video_id: uuid.UUID, title: str | None = None, visibility: Visibility | None = None, check: Check
+    *,
+    video_id: uuid.UUID,
+    title: str | None = None,
+    description: str | None = None,
+    visibility: Visibility | None = None,
+    mail_wanted: bool | None = None,
+    check: Check = lambda _: None,
 ) -> None:
-    """Change the title, the visibility, or both. Nothing that `check` has seen can change in between.
+    """Change what is not None. Nothing that `check` has seen can change in between.
 
     Raises NotFoundError, and what `check` raises.
     """
@@ -31,6 +37,11 @@ def edit_video(
     if title is not None and title != video.title:
         Video.objects.filter(pk=video_id).update(title=title)
         append_event("video.title", video_id=video_id)
+    if description is not None and description != video.description:
+        Video.objects.filter(pk=video_id).update(description=description)
+        append_event("video.description", video_id=video_id)
+    if mail_wanted is not None:
+        Video.objects.filter(pk=video_id).update(mail_wanted=mail_wanted)
     if visibility is not None:
         set_visibility(video_id=video_id, visibility=visibility)
 

@@ -21,7 +21,7 @@ MAX_CUES = 12 * 3600
 MAX_CUE_CHARS = 4000
 """Maximum length of a cue: forty full lines, more than a screen shows."""
 
-_PREVIEW_CUES = 3
+_PREVIEW_CUES, _PREVIEW_LINES = 3, 400
 
 
 class CaptionFile(NamedTuple):
@@ -68,7 +68,7 @@ def read_caption_file(content: bytes, *, language: str) -> CaptionFile:
 
 def preview(webvtt: str) -> list[tuple[str, str]]:
     """Return when the first cues are shown, and their text without markup."""
-    _, cues = read_webvtt(webvtt.split("\n"))
+    _, cues = read_webvtt(webvtt.split("\n", _PREVIEW_LINES)[:_PREVIEW_LINES])
     return [(cue.start, cue.plain) for cue in islice(cues, _PREVIEW_CUES)]
 
 

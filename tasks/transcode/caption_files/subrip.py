@@ -19,17 +19,22 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"(<[^<>]*>|\{\\[^{}]*\})")
 """A tag, or a code of SubStation that some programs write into SubRip."""
 _MARK = re.compile(r"<(/?)\s*([ibu])\s*>", re.IGNORECASE)
+_OTHER_ARROW = re.compile(r"\s*\d+:\d\d:\d\d[.,]\d+\s*(?!-->)[^\w\s]{1,3}\s*\d+:\d\d:\d\d[.,]\d+\s*")
+"""Two times alone in a line: a cue whose arrow was mistyped."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 _NEXT_NUMBER = "\n\n0\n"
 """pysubs2 takes a number at the end for that of the next cue: findings/pysubs2-drops-a-last-number.sh."""
 
 
 def read_subrip(lines: Sequence[str]) -> list[FileCue]:
-    """Return the cues. Raises CaptionFileError for a line with `-->` that is no pair of times."""
+    """Return the cues. Raises CaptionFileError for a line that should have two times and an arrow, and has not."""
     timed = [number for number, line in enumerate(lines, start=1) if "-->" in line]
-    for number in timed:
-        if len(SubripFormat.TIMESTAMP.findall(lines[number - 1])) != 2:  # noqa: PLR2004 - from and to
-            raise CaptionFileError(TIME, line=number, value=lines[number - 1].strip())
+    for number, line in enumerate(lines, start=1):
+        is_cue = len(SubripFormat.TIMESTAMP.findall(line)) == 2  # noqa: PLR2004 - from and to
+        # Nobody reads text before the first cue.
+        is_lost = number < timed[0] and line.strip() and not line.strip().isdigit()
+        if ("-->" in line and not is_cue) or is_lost or _OTHER_ARROW.fullmatch(line):
+            raise CaptionFileError(TIME, line=number, value=line.strip())
     file = SSAFile()
     # A line of text may contain two times; only one with an arrow begins a cue. And pysubs2 needs quadratic
     # time for many empty lines.

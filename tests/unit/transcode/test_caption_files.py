@@ -54,6 +54,15 @@ def test_subrip_is_refused_with_the_line_when_a_time_cannot_be_read(number: int)
     assert fault("\n".join(lines)) == ("CAPTIONS_TIME", number, "00:00:01,000 --> soon")
 
 
+@pytest.mark.parametrize("line", ["00:00:01,000 -> 00:00:02,000", "00:00:01,000 => 00:00:02,000", "My captions"])
+@pytest.mark.parametrize("number", [2, 6])
+def test_subrip_is_refused_with_the_line_when_a_cue_would_be_lost(line: str, number: int) -> None:
+    lines = SRT.format("Text").split("\n")
+    lines[number - 1] = line
+    if number == 2 or line[0].isdigit():
+        assert fault("\n".join(lines)) == ("CAPTIONS_TIME", number, line)
+
+
 def test_file_is_refused_with_the_line_when_a_cue_ends_before_it_begins() -> None:
     assert fault(SRT.replace("00:00:04,000", "00:00:02,000")) == ("CAPTIONS_ORDER", 6, "")
 
