@@ -28,6 +28,7 @@ _TAGS = {
     "uploads": "Uploads in parts, and in one request",
     "jobs": "Jobs, their progress and their cost",
     "watching": "What players need",
+    "editing": "Captions and chapters that people add",
     "sharing": "Share links",
     "webhooks": "Endpoints of webhooks",
 }

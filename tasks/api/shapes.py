@@ -9,13 +9,13 @@ from django.utils.translation import gettext
 from rest_framework import serializers
 
 from ..conf import bridge_settings
-from ..lifecycle.states import DeliveryState, JobState, OutboxKind
+from ..lifecycle.states import JobState
 from ..lifecycle.video_status import VideoStatus
-from ..models import Visibility
+from ..models import MAX_DESCRIPTION_CHARS, CaptionPurpose, Visibility
 from ..models.cost import PriceSource, WastedBy
+from ..transcode.sandbox.limits import MAX_CHAPTER_TITLE_CHARS, MAX_CHAPTERS, MAX_DURATION_S
 from ..views.direct_upload import MAX_URLS
 from ..views.upload import size_problem
-from ..webhooks.addresses import MAX_URL_CHARS, RefusedAddressError, check_url
 from .protocol.fields import Entered, Flag, Moment, Number, Shown, Text, paged
 
 MAX_TITLE_CHARS = 200
@@ -27,6 +27,7 @@ class VideoShown(Shown):
 
     id = serializers.UUIDField()
     title = serializers.CharField(allow_blank=True)
+    description = serializers.CharField(allow_blank=True, help_text="Plain text with line breaks.")
     status = serializers.ChoiceField(choices=[each.value for each in VideoStatus])
     message = serializers.CharField(help_text="What the status means, for people.")
     visibility = serializers.ChoiceField(choices=Visibility.values)
@@ -84,6 +85,7 @@ class VideoChanged(Entered):
     """What may be changed of a video."""
 
     title = Text(max_length=MAX_TITLE_CHARS, required=False, allow_blank=True)
+    description = Text(max_length=MAX_DESCRIPTION_CHARS, required=False, allow_blank=True)
     visibility = serializers.ChoiceField(choices=Visibility.values, required=False)
 
 
@@ -183,6 +185,9 @@ class ChaptersShown(Shown):
 class CaptionShown(Shown):
     """A caption track."""
 
+    added = serializers.UUIDField(
+        allow_null=True, help_text="Id of the captions that a person added; null for those of the file."
+    )
     name = serializers.CharField()
     language = serializers.CharField(allow_blank=True, help_text="BCP 47 tag; empty if unknown.")
     purpose = serializers.ChoiceField(choices=["", "forced", "sdh"], allow_blank=True)
@@ -195,6 +200,64 @@ class CaptionsShown(Shown):
     """The caption tracks of the published video."""
 
     results = CaptionShown(many=True)
+
+
+class CaptionsEntered(Entered):
+    """A form with a caption file: SubRip, WebVTT or SubStation Alpha."""
+
+    file = serializers.FileField(max_length=1000)
+    language = serializers.CharField(max_length=35, help_text="BCP 47 tag, such as en or pt-BR.")
+    purpose = serializers.ChoiceField(choices=CaptionPurpose.values, required=False, default="", allow_blank=True)
+    name = serializers.CharField(
+        max_length=60, required=False, default="", allow_blank=True, help_text="By default that of the language."
+    )
+
+
+class CaptionsChanged(Entered):
+    """What may be changed of captions that were added."""
+
+    language = Text(max_length=35, required=False)
+    purpose = serializers.ChoiceField(choices=CaptionPurpose.values, required=False, allow_blank=True)
+    name = Text(max_length=60, required=False, allow_blank=True)
+
+
+class AddedCaptionsShown(Shown):
+    """Captions that a person added."""
+
+    id = serializers.UUIDField()
+    language = serializers.CharField()
+    purpose = serializers.ChoiceField(choices=CaptionPurpose.values, allow_blank=True)
+    name = serializers.CharField()
+    cues = serializers.IntegerField()
+    encoding = serializers.CharField(help_text="How the file was read.")
+    encoding_is_certain = serializers.BooleanField(help_text="False if it was guessed from the language.")
+    in_playlists = serializers.BooleanField(help_text="Whether the playlists offer them as they are now.")
+    created_at = Moment()
+
+
+class AddedCaptionsListShown(Shown):
+    """All captions that people added to a video."""
+
+    results = AddedCaptionsShown(many=True)
+
+
+class OwnCaptionsEntered(Entered):
+    """Whether the captions of the file are offered, too."""
+
+    keep = Flag()
+
+
+class ChapterEntered(Entered):
+    """A chapter. It lasts until the next one."""
+
+    start_s = serializers.FloatField(min_value=0, max_value=MAX_DURATION_S)
+    title = Text(max_length=MAX_CHAPTER_TITLE_CHARS)
+
+
+class ChaptersEntered(Entered):
+    """The chapters of a video, in their order; an empty list is none at all."""
+
+    results = ChapterEntered(many=True, max_length=MAX_CHAPTERS)  # type: ignore[call-arg]  # of the list
 
 
 class PlaybackShown(Shown):
@@ -246,74 +309,4 @@ class ShareLinksShown(Shown):
     results = ShareLinkShown(many=True)
 
 
-class WebhookShown(Shown):
-    """An endpoint of webhooks."""
-
-    id = serializers.IntegerField()
-    url = serializers.CharField()
-    description = serializers.CharField(allow_blank=True)
-    kinds = serializers.ListField(child=serializers.ChoiceField(choices=[each.value for each in OutboxKind]))
-    enabled = serializers.BooleanField()
-    failures = serializers.IntegerField(help_text="Failures in a row.")
-    failing_since = Moment(allow_null=True)
-    disabled_at = Moment(allow_null=True, help_text="When the site disabled it.")
-    disabled_reason = serializers.CharField(allow_blank=True)
-    old_secret_until = Moment(allow_null=True, help_text="Until when the secret before is valid too.")
-    created_at = Moment()
-
-
-class NewWebhookShown(WebhookShown):
-    """An endpoint with its secret, which is shown once."""
-
-    secret = serializers.CharField()
-
-
-class SecretShown(Shown):
-    """A new secret, which is shown once. The old one stays valid for `webhook_old_secret_s`."""
-
-    secret = serializers.CharField()
-
-
-class WebhookEntered(Entered):
-    """An endpoint of webhooks."""
-
-    url = Text(max_length=MAX_URL_CHARS)
-    description = Text(max_length=200, required=False, allow_blank=True)
-    kinds = serializers.ListField(
-        child=serializers.ChoiceField(choices=[each.value for each in OutboxKind]),
-        min_length=1,
-        max_length=len(OutboxKind),
-        required=False,
-        help_text="All of them by default.",
-    )
-    enabled = Flag(required=False)
-
-    def validate_url(self, url: str) -> str:
-        """Refuse URLs to which no webhook would be sent. Names are resolved at each request, and not here."""
-        try:
-            check_url(url)
-        except RefusedAddressError as refusal:
-            raise serializers.ValidationError(str(refusal)) from refusal
-        return url
-
-
-class DeliveryShown(Shown):
-    """One event on its way to an endpoint."""
-
-    id = serializers.IntegerField()
-    event = serializers.UUIDField()
-    kind = serializers.CharField()
-    video = serializers.UUIDField()
-    state = serializers.ChoiceField(choices=[each.value for each in DeliveryState])
-    tries = serializers.IntegerField()
-    next_try_at = Moment(allow_null=True)
-    status_code = serializers.IntegerField(allow_null=True)
-    duration_s = serializers.FloatField(allow_null=True)
-    error = serializers.CharField(allow_blank=True)
-    response = serializers.CharField(allow_blank=True, help_text="Beginning of the response's body.")
-    created_at = Moment()
-    ended_at = Moment(allow_null=True)
-
-
 VideoPage, JobPage = paged(VideoShown), paged(JobShown)
-WebhookPage, DeliveryPage = paged(WebhookShown), paged(DeliveryShown)

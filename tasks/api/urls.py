@@ -16,7 +16,7 @@ from ..storage.aliases import sources_bucket
 from ..tracing import traced
 from ..views.access import NoUploadError, View
 from ..views.body_limit import accepts_large_bodies, answers_refusals
-from . import endpoint, jobs, sharing, uploads, videos, watching, webhooks
+from . import editing, endpoint, jobs, sharing, uploads, videos, watching, webhooks
 from .document import Document
 
 app_name = "batchreel-api"
@@ -59,8 +59,15 @@ operations: list[URLPattern] = [
     ),
     path("videos/<uuid:video_id>/retry/", jobs.Retry.as_view(), name="retry"),
     path("videos/<uuid:video_id>/playback/", watching.Playback.as_view(), name="playback"),
-    path("videos/<uuid:video_id>/chapters/", watching.Chapters.as_view(), name="chapters"),
+    path("videos/<uuid:video_id>/chapters/", editing.Chapters.as_view(), name="chapters"),
     path("videos/<uuid:video_id>/captions/", watching.Captions.as_view(), name="captions"),
+    path("videos/<uuid:video_id>/captions/own/", editing.OwnCaptions.as_view(), name="own-captions"),
+    path("videos/<uuid:video_id>/captions/added/", editing.AddedCaptions.as_view(), name="added-captions"),
+    path(
+        "videos/<uuid:video_id>/captions/added/<uuid:captions_id>/",
+        editing.OneAddedCaptions.as_view(),
+        name="one-added-captions",
+    ),
     path("videos/<uuid:video_id>/share-links/", sharing.ShareLinks.as_view(), name="share-links"),
     path("videos/<uuid:video_id>/share-links/<uuid:link_id>/", sharing.OneShareLink.as_view(), name="share-link"),
     path("jobs/", jobs.Jobs.as_view(), name="jobs"),

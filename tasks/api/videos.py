@@ -50,6 +50,7 @@ class VideoEndpoint(Endpoint):
             {
                 "id": video.pk,
                 "title": video.title,
+                "description": video.description,
                 "status": overview.status.value,
                 "message": overview.message if may_view else overview.watcher_message,
                 "visibility": video.visibility,
@@ -160,11 +161,17 @@ class OneVideo(VideoEndpoint):
 
     @described("changeVideo", parameters=[IF_MATCH], request=VideoChanged, responses=VideoShown)
     def patch(self, request: Request, video_id: uuid.UUID) -> Response:
-        """Change title or visibility, if the video still is as you read it."""
+        """Change title, description or visibility, if the video still is as you read it."""
         self.video(video_id, "change")
         asked = entered(VideoChanged, request.data, partial=True)
         visibility = Visibility(asked["visibility"]) if "visibility" in asked else None
-        edit_video(video_id=video_id, title=asked.get("title"), visibility=visibility, check=self.check(video_id))
+        edit_video(
+            video_id=video_id,
+            title=asked.get("title"),
+            description=asked.get("description"),
+            visibility=visibility,
+            check=self.check(video_id),
+        )
         return tagged(request, self.shown_video(self.video(video_id, "change")))
 
     @described("deleteVideo", parameters=[IF_MATCH], responses={204: None})

@@ -1,4 +1,4 @@
-"""What players need: playback, chapters and captions of a video that may be watched."""
+"""What players need: playback and captions of a video that may be watched."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rest_framework.response import Response
 
 from ..selectors.media_urls import media_url
 from ..selectors.player import playback_of, watched_job
-from ..selectors.publication import caption_urls, contents_of, shown_chapters
+from ..selectors.publication import caption_urls, contents_of
 from ..selectors.videos import video_overview
 from ..storage.cdn import signed_until, signing_key
 from ..views.cookies import open_cdn
 from .endpoint import Endpoint
 from .protocol.fields import shown
 from .schema import described
-from .shapes import CaptionsShown, ChaptersShown, PlaybackShown
+from .shapes import CaptionsShown, PlaybackShown
 
 
 class WatchEndpoint(Endpoint):
@@ -57,16 +57,6 @@ class Playback(WatchEndpoint):
         response = Response(shown(PlaybackShown, values))
         open_cdn(self.http_request, response, job)
         return response
-
-
-class Chapters(WatchEndpoint):
-    """The chapters of a video."""
-
-    @described("listChapters", responses=ChaptersShown)
-    def get(self, request: Request, video_id: uuid.UUID) -> Response:
-        """List the chapters of the published video, in their order."""
-        video = self.video(video_id, "watch")
-        return Response(shown(ChaptersShown, {"results": shown_chapters(video)}))
 
 
 class Captions(WatchEndpoint):

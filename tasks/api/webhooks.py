@@ -7,11 +7,12 @@ from typing import Any
 
 from django.http import Http404
 from django.utils.translation import gettext
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..lifecycle.errors import ConflictError
-from ..lifecycle.states import OutboxKind
+from ..lifecycle.states import DeliveryState, OutboxKind
 from ..models import Delivery, WebhookEndpoint
 from ..services.delivery.endpoints import (
     add_endpoint,
@@ -20,12 +21,84 @@ from ..services.delivery.endpoints import (
     send_again,
     signing_secrets,
 )
+from ..webhooks.addresses import MAX_URL_CHARS, RefusedAddressError, check_url
 from .endpoint import Endpoint
-from .protocol.fields import entered, shown
+from .protocol.fields import Entered, Flag, Moment, Shown, Text, entered, paged, shown
 from .protocol.once import once
 from .protocol.pages import page_of
 from .schema import KEY, PAGE, described
-from .shapes import DeliveryPage, DeliveryShown, NewWebhookShown, SecretShown, WebhookEntered, WebhookPage, WebhookShown
+
+
+class WebhookShown(Shown):
+    """An endpoint of webhooks."""
+
+    id = serializers.IntegerField()
+    url = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    kinds = serializers.ListField(child=serializers.ChoiceField(choices=[each.value for each in OutboxKind]))
+    enabled = serializers.BooleanField()
+    failures = serializers.IntegerField(help_text="Failures in a row.")
+    failing_since = Moment(allow_null=True)
+    disabled_at = Moment(allow_null=True, help_text="When the site disabled it.")
+    disabled_reason = serializers.CharField(allow_blank=True)
+    old_secret_until = Moment(allow_null=True, help_text="Until when the secret before is valid too.")
+    created_at = Moment()
+
+
+class NewWebhookShown(WebhookShown):
+    """An endpoint with its secret, which is shown once."""
+
+    secret = serializers.CharField()
+
+
+class SecretShown(Shown):
+    """A new secret, which is shown once. The old one stays valid for `webhook_old_secret_s`."""
+
+    secret = serializers.CharField()
+
+
+class WebhookEntered(Entered):
+    """An endpoint of webhooks."""
+
+    url = Text(max_length=MAX_URL_CHARS)
+    description = Text(max_length=200, required=False, allow_blank=True)
+    kinds = serializers.ListField(
+        child=serializers.ChoiceField(choices=[each.value for each in OutboxKind]),
+        min_length=1,
+        max_length=len(OutboxKind),
+        required=False,
+        help_text="All of them by default.",
+    )
+    enabled = Flag(required=False)
+
+    def validate_url(self, url: str) -> str:
+        """Refuse URLs to which no webhook would be sent. Names are resolved at each request, and not here."""
+        try:
+            check_url(url)
+        except RefusedAddressError as refusal:
+            raise serializers.ValidationError(str(refusal)) from refusal
+        return url
+
+
+class DeliveryShown(Shown):
+    """One event on its way to an endpoint."""
+
+    id = serializers.IntegerField()
+    event = serializers.UUIDField()
+    kind = serializers.CharField()
+    video = serializers.UUIDField()
+    state = serializers.ChoiceField(choices=[each.value for each in DeliveryState])
+    tries = serializers.IntegerField()
+    next_try_at = Moment(allow_null=True)
+    status_code = serializers.IntegerField(allow_null=True)
+    duration_s = serializers.FloatField(allow_null=True)
+    error = serializers.CharField(allow_blank=True)
+    response = serializers.CharField(allow_blank=True, help_text="Beginning of the response's body.")
+    created_at = Moment()
+    ended_at = Moment(allow_null=True)
+
+
+WebhookPage, DeliveryPage = paged(WebhookShown), paged(DeliveryShown)
 
 
 class DeliveryPendingError(ConflictError):

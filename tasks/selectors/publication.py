@@ -21,7 +21,7 @@ from .media_urls import media_url
 
 _KEPT_PUBLICATIONS = 512
 _LATE_MS = 10_000
-"""Milliseconds after the end that cues may go on: programs let the last one stay."""
+"""Milliseconds after the end for which cues may last: programs let the last one stay."""
 
 
 class Contents(NamedTuple):
@@ -83,7 +83,7 @@ class ListedCaptions(NamedTuple):
     is_shown: bool
     """Whether the playlists have them as they are now."""
     ends_late: bool
-    """Whether they go on after the end of the published video: they may be those of another recording."""
+    """Whether they last beyond the end of the published video: they may be those of another recording."""
     preview: list[tuple[str, str]]
     """When the first cues are shown, and their text."""
 

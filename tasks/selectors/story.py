@@ -1,4 +1,4 @@
-"""The story of a video in a few sentences, for its owner: what happened, and how long it took.
+"""The story of a video in a few lines, for its owner: what happened, and how long it took.
 
 It follows from the rows of the video's jobs, which stay, and not from events, which expire.
 """
@@ -20,18 +20,18 @@ _MINUTES_UP_TO_MIN = 90
 
 
 def story(video: Video) -> list[str]:
-    """Return up to five sentences in the reader's language; none before the upload is complete."""
+    """Return up to five lines in the reader's language; none before the upload is complete."""
     jobs = list(Job.objects.filter(video=video).defer("plan").order_by("created_at"))
     if not jobs:
         return []
-    told = video.published_job or jobs[-1]
-    made = [job for job in jobs if job.source_name == told.source_name]
-    later = [job for job in jobs if job.created_at > told.created_at]
+    about = video.published_job or jobs[-1]
+    made = [job for job in jobs if job.source_name == about.source_name]
+    later = [job for job in jobs if job.created_at > about.created_at]
     return [
         _uploaded(jobs[0], made[0]),
         *_watched(made),
         *_lost(made),
-        *_later(later, told),
+        *_later(later, about),
     ][:5]
 
 
@@ -47,33 +47,33 @@ def _watched(made: Sequence[Job]) -> list[str]:
     since = made[0].created_at
     playable = [at for job in made for at in (job.playable_at, job.source_playable_at) if at is not None]
     ready = [job.finished_at for job in made if job.state == JobState.SUCCEEDED and job.finished_at is not None]
-    sentences = []
+    found = []
     if playable and (not ready or min(playable) < min(ready)):
-        sentences.append(
-            gettext("Could be watched after {duration}.").format(duration=_duration(min(playable) - since))
-        )
+        found.append(gettext("Could be watched after {duration}.").format(duration=_duration(min(playable) - since)))
     if ready:
-        sentences.append(gettext("Ready after {duration}.").format(duration=_duration(min(ready) - since)))
+        found.append(gettext("Ready after {duration}.").format(duration=_duration(min(ready) - since)))
     elif made[-1].state in ACTIVE_JOB_STATES:
-        sentences.append(gettext("It is being processed."))
+        found.append(gettext("It is being processed."))
     elif made[-1].finished_at is not None:
         text = gettext("Processing ended without a result on {time}.")
-        sentences.append(text.format(time=_time(made[-1].finished_at)))
-    return sentences
+        found.append(text.format(time=_time(made[-1].finished_at)))
+    return found
 
 
 def _lost(made: Sequence[Job]) -> list[str]:
-    """Return that machines were lost, or that something failed, and that it went on."""
+    """Return that machines were lost, or that something failed, and that processing continued."""
     ended = Attempt.objects.filter(job__in=[job.pk for job in made])
     lost = ended.filter(state=AttemptState.LOST).count()
     failed = ended.filter(state=AttemptState.FAILED, helps=None).count()
-    went_on = any(job.state in ACTIVE_JOB_STATES | {JobState.SUCCEEDED} for job in made)
-    if lost and went_on:
+    continued = any(job.state in ACTIVE_JOB_STATES | {JobState.SUCCEEDED} for job in made)
+    if lost and continued:
         text = ngettext(
-            "A machine was lost; it went on by itself.", "{number} machines were lost; it went on by itself.", lost
+            "A machine was lost; processing continued by itself.",
+            "{number} machines were lost; processing continued by itself.",
+            lost,
         )
         return [text.format(number=lost)]
-    if failed and went_on:
+    if failed and continued:
         text = ngettext(
             "Something went wrong; it was tried again by itself.",
             "Something went wrong {number} times; it was tried again by itself.",
@@ -83,12 +83,12 @@ def _lost(made: Sequence[Job]) -> list[str]:
     return []
 
 
-def _later(later: Sequence[Job], told: Job) -> list[str]:
+def _later(later: Sequence[Job], about: Job) -> list[str]:
     """Return what became of a newer version than the one that is shown."""
     if not later:
         return []
     newest = later[-1]
-    if newest.source_name != told.source_name:
+    if newest.source_name != about.source_name:
         text = gettext("Another file was uploaded on {time}.").format(time=_time(newest.created_at))
     else:
         text = gettext("It was processed again on {time}.").format(time=_time(newest.created_at))

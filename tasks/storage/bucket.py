@@ -69,8 +69,7 @@ def client_config(
 class RetryDeadline:
     """Retries with backoff until the bucket has been unavailable for `limit_s`.
 
-    Then, or if the bucket rejects the call, the error is raised. `wait` is called with the seconds
-    to wait; if it raises, that ends the retries.
+    Then, or if the bucket rejects the call, the error is raised. `wait` gets the seconds to wait; if it raises, that ends them.
     """
 
     def __init__(self, limit_s: float, *, wait: Callable[[float], object]) -> None:
@@ -248,13 +247,12 @@ class Bucket:
                 deadline.wait_or_raise(error)
 
     def presigned_url(self, key: str, *, content_type: str = "", download_as: str = "") -> str:
-        """Return the presigned URL of the object, which anyone may GET for `signed_url_ttl_s`.
+        """Return the presigned URL of the object, for a GET by anyone within `signed_url_ttl_s`.
 
-        With `content_type`, the response has that type, whatever the object's own. With `download_as`, browsers
-        save it as a file of that name.
+        The response has `content_type`, if given; with `download_as`, browsers save it under that name.
         """
         parameters = {"ResponseContentType": content_type} if content_type else {}
-        if header := download_as and content_disposition_header(as_attachment=True, filename=download_as):
+        if header := content_disposition_header(as_attachment=bool(download_as), filename=download_as):
             parameters["ResponseContentDisposition"] = header
         return str(self._storage.url(key, parameters=parameters or None, expire=_ttl_s()))
 

@@ -46,8 +46,8 @@ GROWING_PATCHES: tuple[Patch, ...] = (
         name="growing HLS playlists have captions with another target duration",
         promise=2,
         file="tasks/transcode/package/playlists.py",
-        old="    in_hls = [] if growing_at else captions\n",
-        new="    in_hls = captions\n",
+        old="    in_hls = [] if growing_at else placed\n",
+        new="    in_hls = placed\n",
         tests=(f"{_ENGINE}::test_captions_are_left_out_of_hls_when_units_are_missing",),
     ),
     Patch(

@@ -14,6 +14,7 @@ from tests.mutations.clock_patches import CLOCK_PATCHES
 from tests.mutations.container_api_patches import CONTAINER_API_PATCHES
 from tests.mutations.container_patches import CONTAINER_PATCHES
 from tests.mutations.cost_patches import COST_PATCHES
+from tests.mutations.edition_patches import EDITION_PATCHES
 from tests.mutations.fetch_patches import FETCH_PATCHES
 from tests.mutations.growing_patches import GROWING_PATCHES
 from tests.mutations.machine_patches import MACHINE_PATCHES
@@ -55,6 +56,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *STILL_PATCHES,
             *AUDIO_PATCHES,
             *CHAPTER_PATCHES,
+            *EDITION_PATCHES,
             *SIZE_PATCHES,
             *CLOCK_PATCHES,
             *COST_PATCHES,

@@ -37,8 +37,8 @@ TICK_PATCHES: tuple[Patch, ...] = (
         name="objects of finished units are pruned",
         promise=2,
         file="tasks/services/removal/purge.py",
-        old="    remove_folders(prefix, keep=keep, before",
-        new="    remove_folders(prefix, before",
+        old="remove_folders(prefix, keep=keep, keep_prefix",
+        new="remove_folders(prefix, keep_prefix",
         tests=(
             f"{_SERVICES}/test_cancel_delete_reap.py::test_objects_of_losing_fences_are_pruned_when_the_job_succeeded",
         ),

