@@ -69,7 +69,7 @@ def client_config(
 class RetryDeadline:
     """Retries with backoff until the bucket has been unavailable for `limit_s`.
 
-    Then, or if the bucket rejects the call, the error is raised. `wait` gets the seconds to wait; if it raises, that ends them.
+    Then, or if the bucket rejects the call, the error is raised. `wait` gets the seconds; if it raises, that ends them.
     """
 
     def __init__(self, limit_s: float, *, wait: Callable[[float], object]) -> None:
