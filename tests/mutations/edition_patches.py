@@ -58,12 +58,12 @@ EDITION_PATCHES: tuple[Patch, ...] = (
         tests=(f"{_EDITIONS}::test_captions_are_carried_over_in_the_same_step_when_the_video_is_encoded_again",),
     ),
     Patch(
-        name="a caption whose times cannot be read is left out",
+        name="text before the first caption is left out",
         promise=2,
         file="tasks/transcode/caption_files/subrip.py",
-        old='        if ("-->" in line and not is_cue) or is_lost or',
-        new='        if ("-->" in line and not is_cue) or',
-        tests=(f"{_FILES}::test_subrip_is_refused_with_the_line_when_a_cue_would_be_lost",),
+        old='        if ("-->" in line and not is_cue) or is_lost:',
+        new='        if "-->" in line and not is_cue:',
+        tests=(f"{_FILES}::test_subrip_is_refused_with_the_line_when_text_would_be_lost",),
     ),
     Patch(
         name="the files of a purged video are written by an edition",

@@ -9,7 +9,7 @@ from ..captions import MPEGTS_MAP
 from .cues import FileCue
 from .encodings import decode
 from .faults import EMPTY, TOO_LARGE, TOO_LONG, TOO_MANY, UNKNOWN_FORMAT, CaptionFileError
-from .subrip import read_subrip
+from .subrip import is_timing, read_subrip
 from .substation import read_substation
 from .webvtt import read_webvtt
 
@@ -55,7 +55,7 @@ def read_caption_file(content: bytes, *, language: str) -> CaptionFile:
         name, (head, cues) = "WebVTT", read_webvtt(lines)
     elif first.startswith("[") and any(line.startswith("[Events]") for line in lines):
         name, cues = "Advanced SubStation Alpha", read_substation(lines)
-    elif any("-->" in line for line in lines):
+    elif any(map(is_timing, lines)):
         name, cues = "SubRip", read_subrip(lines)
     else:
         raise CaptionFileError(UNKNOWN_FORMAT)
