@@ -172,7 +172,6 @@ class Migration(migrations.Migration):
                 ('newest_edit', models.PositiveIntegerField(db_default=0, default=0, editable=False, help_text='Number of the newest change of captions or chapters.')),
                 ('shown_edit', models.PositiveIntegerField(db_default=0, default=0, editable=False, help_text='The change up to which the published playlists are.')),
                 ('edition_failed_at', models.DateTimeField(blank=True, editable=False, help_text='When making its edition last failed; others are tried first.', null=True)),
-                ('poster_key', models.CharField(blank=True, db_default='', default='', editable=False, help_text='Storage name of the poster that a person chose; empty for that of the published job.', max_length=500)),
                 ('mail_wanted', models.BooleanField(db_default=False, default=False, editable=False, help_text='Whether its owner wants a mail when it can be watched, or has failed.')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),

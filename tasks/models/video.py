@@ -44,7 +44,7 @@ _WRITTEN_BY_SERVICES = frozenset(
     {
         *("requested_source", "published_job", "deleted_at", "purge_failed_at"),
         *("chapters", "keeps_own_captions", "newest_edit", "shown_edit", "edition_failed_at"),
-        *("poster_key", "mail_wanted"),
+        "mail_wanted",
     }
 )
 
@@ -118,14 +118,6 @@ class Video(models.Model):
     )
     edition_failed_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When making its edition last failed; others are tried first."
-    )
-    poster_key = models.CharField(
-        max_length=500,
-        blank=True,
-        default="",
-        db_default="",
-        editable=False,
-        help_text="Storage name of the poster that a person chose; empty for that of the published job.",
     )
     mail_wanted = models.BooleanField(
         default=False,

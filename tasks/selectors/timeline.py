@@ -60,7 +60,6 @@ EVENT_LABELS = {
     "video.title": _("The title was changed"),
     "video.description": _("The description was changed"),
     "video.chapters": _("The chapters were changed"),
-    "video.poster": _("The poster was changed"),
     "video.edition": _("Captions and chapters were brought up to date"),
     "captions.add": _("Captions were added"),
     "captions.replace": _("Captions were replaced"),

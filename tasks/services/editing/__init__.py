@@ -1,3 +1,3 @@
-"""What people change of a video: captions, chapters, its texts and its poster. The editions offer the first two."""
+"""What people change of a video: captions and chapters, which editions offer."""
 
 from __future__ import annotations

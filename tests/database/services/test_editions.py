@@ -197,7 +197,7 @@ def test_late_edition_changes_nothing_when_a_newer_one_is_shown(job: GrowingJob)
 def test_edition_is_not_shown_when_another_job_was_published_meanwhile(job: GrowingJob) -> None:
     add(job)
     late = begin_edition(video_id=job.video.pk)
-    newer = republished(job)
+    newer = republished(job, with_edition=False)
     assert late is not None
     assert not show_edition(late)
     assert (job.job.edition_key, Video.objects.get().published_job_id) == ("", newer.claim.job_id)
