@@ -38,6 +38,7 @@ urlpatterns = [
     path("videos/<uuid:video_id>/cancel/", editing.cancel, name="cancel"),
     path("videos/<uuid:video_id>/replace/", traced("batchreel.upload", replace.replace), name="replace-source"),
     path("videos/<uuid:video_id>/replace/parts/", replace.begin, name="begin-replacement"),
+    path("videos/<uuid:video_id>/replace/abort/", replace.abort, name="abort-replacement"),
     path("videos/<uuid:video_id>/captions/", captions.add, name="add-captions"),
     path("videos/<uuid:video_id>/captions/own/", captions.own, name="own-captions"),
     path("videos/<uuid:video_id>/captions/<uuid:captions_id>/", captions.change, name="change-captions"),

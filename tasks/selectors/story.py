@@ -25,7 +25,7 @@ def story(video: Video) -> list[str]:
     if not jobs:
         return []
     about = video.published_job or jobs[-1]
-    made = [job for job in jobs if job.source_name == about.source_name]
+    made = [job for job in jobs if job.source_name == about.source_name] or [about]
     later = [job for job in jobs if job.created_at > about.created_at]
     return [
         _uploaded(jobs[0], made[0]),

@@ -67,7 +67,7 @@ def transcode_commands(site: Path, clip: Path) -> str:
     code = "\n".join(line for line in entries if not line.startswith("'"))
     (site / "lecture.mp4").hardlink_to(clip)
     code = code.replace("from batchreel.selectors", f"{WAIT}\nfrom batchreel.selectors")
-    (site / "entries.py").write_text(f"{code}\nprint(media_url(video.published_job.playlist_key))\n")
+    (site / "entries.py").write_text(f"{code}\nprint(media_url(video.published_job.shown_playlist_key))\n")
     commands = [line.replace("createsuperuser", "createsuperuser --noinput --email x@example.org") for line in prepared]
     # The installation of the tests has no scripts.
     commands += [re.sub("^celery ", "python -m celery ", line) for line in programs.splitlines()]

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import UnusableInputError
-from ...models import Video
+from ...models import DirectUpload, Video
 from ...selectors.publication import contents_of, listed_captions
 from ...selectors.videos import video_overview
 from ...services.editing.chapters import set_chapters
@@ -95,6 +95,7 @@ def edit_page(request: HttpRequest, video: Video, *, status: int = 200, **forms:
         "own_captions": _own_captions(video),
         "languages": [(tag, language_of(tag).name) for tag in LANGUAGES],
         "uploads_in_parts": sources_bucket() is not None,
+        "open_upload": video.source_complete and DirectUpload.objects.filter(video=video).exists(),
     }
     context["faults"] = [
         (field.id_for_label, error) for form in forms.values() for field in form for error in field.errors

@@ -18,6 +18,7 @@ from ...services.requests.replace import begin_replacement, replace_source
 from ...storage.aliases import sources_bucket
 from ..access import QUOTA_STATUS, html_view, json_error, quota_owner, signed_in_view, video_for, wants_json
 from ..body_limit import accepts_large_bodies
+from ..direct_upload import abort as abort_upload
 from ..direct_upload import asked_upload, begun_as_json, bucket_of_uploads
 from ..upload import short_name
 from .forms import ReplaceForm
@@ -100,3 +101,13 @@ def begin(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
         version=asked.id or uuid.uuid4(),
     )
     return begun_as_json(upload)
+
+
+@require_POST
+@html_view
+def abort(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
+    """Abort the open upload of another file, of which a browser that was closed no longer has the remainder."""
+    video = video_for(request, video_id, "change")
+    abort_upload(request, video.pk)
+    messages.success(request, gettext("The upload was aborted."))
+    return redirect("batchreel:edit", video.pk)

@@ -156,7 +156,7 @@ class TestTicks:
         run_all_ticks()
         age(Tick, "started_at", seconds=46)
         statuses = {part: each.status for part, each in found(check_ticks).items()}
-        stale = {"tick submit", "tick observe", "tick deliver"}
+        stale = {"tick submit", "tick observe", "tick deliver", "tick edit"}
         assert statuses == {f"tick {tick.name}": FAILED if f"tick {tick.name}" in stale else OK for tick in TICKS}
         assert "no sign that beat" in found(check_ticks)["tick submit"].why
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,6 +16,7 @@ from tasks.models import Captions, Delivery, Job, Video
 from tasks.selectors.publication import shown_chapters
 from tasks.services.delivery.fan_out import fan_out
 from tasks.services.editing.chapters import chapters_as_text, chapters_from_text
+from tests.buckets import use_new_bucket
 from tests.factories import lecturer, published, uploaded_video
 
 if TYPE_CHECKING:
@@ -241,3 +244,32 @@ def test_story_has_no_words_of_machines_when_a_teacher_reads_it(teacher: Client,
     assert "Uploaded on" in story
     assert "Ready after 1 s." in story
     assert "timeline" not in page
+
+
+def test_open_replacement_can_be_aborted_when_the_browser_was_closed(
+    teacher: Client, video: Video, settings: Settings
+) -> None:
+    use_new_bucket(settings)
+    url = f"/videos/{video.pk}/replace/parts/"
+    asked = {"name": "b.mp4", "size_bytes": 20_000_000, "type": "video/mp4"}
+    first = {**asked, "id": str(uuid.uuid4())}
+    begun = teacher.post(url, first, content_type="application/json")
+    assert (begun.status_code, begun.json()["missing"]) == (201, [1, 2])
+    assert teacher.post(url, first, content_type="application/json").json() == begun.json()
+    other = teacher.post(url, asked, content_type="application/json")
+    assert (other.status_code, other.json()["code"]) == (409, "UPLOAD_OPEN")
+    assert "Abort the upload" in teacher.get(f"/videos/{video.pk}/edit/").content.decode()
+    assert post(teacher, "abort-replacement", video, {}).status_code == 302
+    assert "Abort the upload" not in teacher.get(f"/videos/{video.pk}/edit/").content.decode()
+    assert teacher.post(url, asked, content_type="application/json").status_code == 201
+    assert Video.objects.get().published_job_id == video.published_job_id
+
+
+def test_download_is_a_signed_url_with_a_file_name_when_the_storage_is_a_bucket(
+    teacher: Client, video: Video, settings: Settings
+) -> None:
+    use_new_bucket(settings)
+    location = teacher.get(f"/videos/{video.pk}/download/")["Location"]
+    query = parse_qs(urlsplit(location).query)
+    assert query["response-content-disposition"] == ['attachment; filename="lecture.mp4"']
+    assert query["response-content-type"] == ["application/octet-stream"]

@@ -87,6 +87,7 @@ EXPECTED: dict[str, tuple[str, dict[str, Any]]] = {
     "cancel": ("post", edited(302)),
     "replace-source": ("post", edited(400)),
     "begin-replacement": ("post", {who: 404 if who in SIGNED_IN else 403 for who in PEOPLE}),
+    "abort-replacement": ("post", {who: 404 if who in SIGNED_IN else LOGIN for who in PEOPLE}),
     "add-captions": ("post", edited(400)),
     "own-captions": ("post", edited(302)),
     "change-captions": ("post", edited(302)),
