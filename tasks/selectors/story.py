@@ -48,10 +48,12 @@ def _watched(made: Sequence[Job]) -> list[str]:
     playable = [at for job in made for at in (job.playable_at, job.source_playable_at) if at is not None]
     ready = [job.finished_at for job in made if job.state == JobState.SUCCEEDED and job.finished_at is not None]
     found = []
-    if playable and (not ready or min(playable) < min(ready)):
-        found.append(gettext("Could be watched after {duration}.").format(duration=_duration(min(playable) - since)))
-    if ready:
-        found.append(gettext("Ready after {duration}.").format(duration=_duration(min(ready) - since)))
+    watched = _duration(min(playable) - since) if playable else ""
+    finished = _duration(min(ready) - since) if ready else ""
+    if watched and watched != finished and (not ready or min(playable) < min(ready)):
+        found.append(gettext("Could be watched after {duration}.").format(duration=watched))
+    if finished:
+        found.append(gettext("Ready after {duration}.").format(duration=finished))
     elif made[-1].state in ACTIVE_JOB_STATES:
         found.append(gettext("It is being processed."))
     elif made[-1].finished_at is not None:
@@ -94,6 +96,8 @@ def _later(later: Sequence[Job], about: Job) -> list[str]:
         text = gettext("It was processed again on {time}.").format(time=_time(newest.created_at))
     if newest.state in ACTIVE_JOB_STATES:
         return [f"{text} {gettext('What was ready before can be watched meanwhile.')}"]
+    if newest.state == JobState.CANCELLED:
+        return [f"{text} {gettext('That was stopped, so what was ready before is still shown.')}"]
     return [f"{text} {gettext('That did not succeed, so what was ready before is still shown.')}"]
 
 

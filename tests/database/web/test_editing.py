@@ -212,7 +212,7 @@ def test_processing_stops_and_the_old_version_stays_when_a_teacher_cancels(teach
     assert page is not None
     shown = teacher.get(f"/videos/{video.pk}/").content.decode()
     assert "Nothing is being processed any more." in shown
-    assert "so what was ready before is still shown." in shown
+    assert "That was stopped, so what was ready before is still shown." in shown
     assert Video.objects.get().published_job_id == video.published_job_id
 
 
