@@ -60,6 +60,8 @@ def read_caption_file(content: bytes, *, language: str) -> CaptionFile:
     else:
         raise CaptionFileError(UNKNOWN_FORMAT)
     _check(cues)
+    # WebVTT needs them in the order of their beginnings (W3C WebVTT, 4.1).
+    cues = sorted(cues, key=lambda cue: cue.start_ms)
     webvtt = "".join([f"WEBVTT\n{MPEGTS_MAP}\n", *(f"\n{block}\n" for block in head), *map(str, cues)])
     if len(webvtt.encode()) > MAX_FILE_BYTES:
         raise CaptionFileError(TOO_LARGE)

@@ -22,7 +22,7 @@ _BREAK = re.compile(r"\\[Nn]")
 
 
 def read_substation(lines: Sequence[str]) -> list[FileCue]:
-    """Return the cues in the order of their times. Raises CaptionFileError."""
+    """Return the cues. Raises CaptionFileError."""
     timed = [
         (number, line)
         for number, line in enumerate(lines, start=1)
@@ -38,12 +38,11 @@ def read_substation(lines: Sequence[str]) -> list[FileCue]:
             file = SSAFile.from_string("\n".join(lines))
     except (Pysubs2Error, ValueError, TypeError) as error:
         raise CaptionFileError(STYLES, value=str(error)) from error
-    cues = checked(
+    return checked(
         FileCue(number, event.start, event.end, marked(_fragments(event.text, file.styles, event.style)))
         for (number, _), event in zip(timed, file.events, strict=True)
         if not event.is_comment
     )
-    return sorted(cues, key=lambda cue: (cue.start_ms, cue.end_ms))
 
 
 def _fragments(text: str, styles: Mapping[str, SSAStyle], style: str) -> Iterator[tuple[str, frozenset[str]]]:

@@ -33,6 +33,11 @@ def test_subrip_keeps_text_and_markup_when_it_has_tags_and_entities() -> None:
     )
 
 
+def test_cues_are_in_the_order_of_their_beginnings_when_the_file_has_another() -> None:
+    first, last = SRT.format("First").split("\n\n")
+    assert read(f"{last}\n{first}\n") == read(f"{first}\n\n{last}")
+
+
 def test_subrip_keeps_a_number_when_it_is_the_last_line() -> None:
     assert read("1\n00:00:01,000 --> 00:00:02,000\nThe answer is\n42\n").endswith("The answer is\n42\n")
 
