@@ -63,7 +63,9 @@ def decode(content: bytes, *, language: str) -> DecodedText:
         text = content.decode(codec)
     except UnicodeDecodeError as error:
         raise CaptionFileError(ENCODING, line=content.count(b"\n", 0, error.start) + 1, value=name) from error
-    return DecodedText(text.replace("\r\n", "\n").replace("\r", "\n"), name, is_certain)
+    # PostgreSQL cannot store NUL, and no player shows it.
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    return DecodedText(text, name, is_certain)
 
 
 def _encoding_of(content: bytes, language: str) -> tuple[str, str, bool]:

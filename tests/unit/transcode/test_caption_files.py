@@ -118,6 +118,11 @@ def test_webvtt_keeps_settings_voices_and_styles_when_it_has_notes() -> None:
     )
 
 
+def test_captions_can_be_stored_when_the_file_contains_nul() -> None:
+    made = read("WEBVTT\n\nSTYLE\n::cue { \0 }\n\n00:01.000 --> 00:02.000 line:\x000\n<v A\0>Text\0\n")
+    assert made == "\nSTYLE\n::cue {  }\n\n00:00:01.000 --> 00:00:02.000 line:0\n<v A>Text\n"
+
+
 def test_webvtt_is_the_same_when_it_is_read_again() -> None:
     once = read_caption_file(ASS.encode(), language="en").webvtt
     assert read_caption_file(once.encode(), language="en").webvtt == once
