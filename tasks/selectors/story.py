@@ -95,10 +95,12 @@ def _later(later: Sequence[Job], about: Job) -> list[str]:
     else:
         text = gettext("It was processed again on {time}.").format(time=_time(newest.created_at))
     if newest.state in ACTIVE_JOB_STATES:
-        return [f"{text} {gettext('What was ready before can be watched meanwhile.')}"]
-    if newest.state == JobState.CANCELLED:
-        return [f"{text} {gettext('That was stopped, so what was ready before is still shown.')}"]
-    return [f"{text} {gettext('That did not succeed, so what was ready before is still shown.')}"]
+        outcome = gettext("What was ready before can be watched meanwhile.")
+    elif newest.state == JobState.CANCELLED:
+        outcome = gettext("That was stopped, so what was ready before is still shown.")
+    else:
+        outcome = gettext("That did not succeed, so what was ready before is still shown.")
+    return [f"{text} {outcome}"]
 
 
 def _time(at: datetime) -> str:
