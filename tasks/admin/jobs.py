@@ -21,8 +21,8 @@ from django.utils.translation import gettext_lazy as _
 from ..batch.logs import log_tail
 from ..models import Attempt, Job, Unit
 from ..selectors.costs import costs_of, describe
+from ..selectors.history.timeline import job_timeline
 from ..selectors.progress import JobProgress, job_progress
-from ..selectors.timeline import job_timeline
 from ..selectors.videos import reason_text
 from ..texts.stored import job_message, translated
 from ..transcode import SUMMARY, ProfileError, profile_from_json, summary

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Event, Tick
-from ..selectors.timeline import EVENT_LABELS, text_of
+from ..selectors.history.timeline import EVENT_LABELS, text_of
 from .widgets import EMPTY_VALUE, ReadOnlyAdmin
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from ..lifecycle.states import ACTIVE_JOB_STATES
 from ..models import Job, Video
 from ..selectors.costs import costs_of, describe
-from ..selectors.timeline import video_timeline
+from ..selectors.history.timeline import video_timeline
 from ..selectors.videos import VideoOverview, overviews, reason_text, shown_videos, video_overview
 from .actions import cancel, for_each, retry, revoke_links, transcode_again
 from .page_actions import PageActions

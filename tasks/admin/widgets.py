@@ -18,8 +18,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..selectors.distinct import distinct_values
+from ..selectors.history.timeline import TimelineEntry
 from ..selectors.progress import JobProgress
-from ..selectors.timeline import TimelineEntry
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]

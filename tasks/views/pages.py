@@ -16,9 +16,9 @@ from ..lifecycle.errors import BatchreelError, NotFoundError
 from ..models import Video, Visibility
 from ..selectors.access import permitted
 from ..selectors.costs import costs_of, describe
+from ..selectors.history.story import story
+from ..selectors.history.timeline import video_timeline
 from ..selectors.player import player_context, watched_job
-from ..selectors.story import story
-from ..selectors.timeline import video_timeline
 from ..selectors.videos import needs_list, video_overview, warning_messages
 from ..services.requests.delete import delete_video
 from ..services.requests.quota import QuotaError

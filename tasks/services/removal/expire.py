@@ -2,7 +2,7 @@
 
 Events of a job stay until the job has ended for good and was pruned, however long that takes. What
 people then still see of a job follows from its row: when it was requested, and how and when it ended
-(`selectors.timeline`).
+(`selectors.history.timeline`).
 
 Events are numbered in the order in which they are appended, so each page of them is a range of the
 primary key, and the first young event is the end. Events that stay do not delay the others:

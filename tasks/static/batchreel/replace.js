@@ -1,6 +1,8 @@
 // Uploads a new file for a video with a progress bar: in parts directly to the bucket if the form has a URL for that, or else as a
 // form submission, which also works without this script.
-import { UploadError, uploadInParts } from "./upload-parts.js";
+import { uploadInParts } from "./upload/parts.js";
+import { UploadError } from "./upload/retries.js";
+import { messagesOf } from "./upload/row.js";
 
 const { gettext, interpolate } = globalThis.django;
 const form = document.getElementById("replace");
@@ -62,8 +64,9 @@ function upload(signal) {
   const onError = (message) => {
     statusLine.textContent = message;
   };
-  const csrf = form.elements.csrfmiddlewaretoken.value;
-  return uploadInParts({ file, title: "", beginUrl, csrf, signal, onProgress: showProgress, onError });
+  const csrf = () => form.elements.csrfmiddlewaretoken.value;
+  const { owner } = form.dataset;
+  return uploadInParts({ file, title: "", beginUrl, owner, csrf, signal, onProgress: showProgress, onError }).then(({ url }) => url);
 }
 
 form.addEventListener("submit", async (event) => {
@@ -79,9 +82,7 @@ form.addEventListener("submit", async (event) => {
     location.assign(url);
   } catch (error) {
     setBusy(false);
-    if (abort.signal.aborted) showErrors([gettext("The upload was cancelled.")]);
-    else if (error instanceof UploadError) showErrors(error.messages);
-    else showErrors([interpolate(gettext("The upload failed: %(error)s. Try again."), { error: error.message }, true)]);
+    showErrors(abort.signal.aborted ? [gettext("The upload was cancelled.")] : messagesOf(error));
     submit.focus();
   }
 });

@@ -9,18 +9,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from ...lifecycle.errors import BatchreelError, NotFoundError
 from ...models import CaptionPurpose, Captions
 from ...services.editing.captions import add_captions, change_captions, keep_own_captions, remove_captions
 from ...transcode.caption_files.encodings import UTF_8
-from ..access import html_view, video_for
+from ..access import html_view, post_only, video_for
 from .forms import CaptionsForm, TrackForm
 from .page import edit_page
 
 
-@require_POST
+@post_only("batchreel:edit")
 @html_view
 def add(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Add a caption file, in place of one for the same language and purpose."""
@@ -54,7 +54,7 @@ def _saved(captions: Captions) -> str:
     return f"{text} {guess.format(encoding=captions.encoding)}"
 
 
-@require_POST
+@post_only("batchreel:edit")
 @html_view
 def change(request: HttpRequest, video_id: uuid.UUID, captions_id: uuid.UUID) -> HttpResponseBase:
     """Change language, purpose or name of a track."""
@@ -78,7 +78,7 @@ def change(request: HttpRequest, video_id: uuid.UUID, captions_id: uuid.UUID) ->
     return edit_page(request, video, status=400, **{str(captions_id): form})
 
 
-@require_POST
+@post_only("batchreel:edit")
 @html_view
 def remove(request: HttpRequest, video_id: uuid.UUID, captions_id: uuid.UUID) -> HttpResponseBase:
     """Remove a track."""
@@ -92,7 +92,7 @@ def remove(request: HttpRequest, video_id: uuid.UUID, captions_id: uuid.UUID) ->
     return redirect("batchreel:edit", video.pk)
 
 
-@require_POST
+@post_only("batchreel:edit")
 @html_view
 def own(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Offer the captions of the file, or none of them."""

@@ -10,7 +10,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from ...conf import bridge_settings
 from ...lifecycle.errors import UnusableInputError
@@ -23,7 +23,7 @@ from ...services.requests.edit import edit_video
 from ...storage.aliases import sources_bucket
 from ...storage.bucket import BucketError
 from ...transcode.languages import language_of
-from ..access import html_view, page, video_for
+from ..access import html_view, page, post_only, video_for
 from .forms import LANGUAGES, CaptionsForm, ChaptersForm, DetailsForm, ReplaceForm, TrackForm
 
 
@@ -47,7 +47,7 @@ def edit(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     return redirect("batchreel:video", video.pk)
 
 
-@require_POST
+@post_only("batchreel:edit")
 @html_view
 def chapters(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Replace the chapters by the lines that were entered."""
@@ -64,7 +64,7 @@ def chapters(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     return edit_page(request, video, chapters=form, status=400)
 
 
-@require_POST
+@post_only("batchreel:video")
 @html_view
 def cancel(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Cancel what is being made of the video. What is published stays."""

@@ -16,7 +16,7 @@ from ...lifecycle.errors import BatchreelError
 from ...services.requests.quota import QuotaError, check_upload
 from ...services.requests.replace import begin_replacement, replace_source
 from ...storage.aliases import sources_bucket
-from ..access import QUOTA_STATUS, html_view, json_error, quota_owner, signed_in_view, video_for, wants_json
+from ..access import QUOTA_STATUS, html_view, json_error, post_only, quota_owner, signed_in_view, video_for, wants_json
 from ..body_limit import accepts_large_bodies
 from ..direct_upload import abort as abort_upload
 from ..direct_upload import asked_upload, begun_as_json, bucket_of_uploads
@@ -31,7 +31,7 @@ def _check_size(request: HttpRequest, size_bytes: int) -> None:
 
 
 @accepts_large_bodies(if_true=lambda: sources_bucket() is None, check=_check_size)
-@require_POST
+@post_only("batchreel:edit")
 def replace(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Replace the file by the one in this form: of any size if the storage is a folder, otherwise a small one.
 
@@ -103,7 +103,7 @@ def begin(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     return begun_as_json(upload)
 
 
-@require_POST
+@post_only("batchreel:edit")
 @html_view
 def abort(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
     """Abort the open upload of another file, of which a browser that was closed no longer has the remainder."""

@@ -10,7 +10,7 @@ import pytest
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AttemptEvent
 from tasks.models import Event, Job, Video
-from tasks.selectors.timeline import video_timeline
+from tasks.selectors.history.timeline import video_timeline
 from tasks.selectors.videos import video_overview
 from tasks.services.container_api.finish import fail_attempt
 from tasks.services.container_api.suspect import suspect_input

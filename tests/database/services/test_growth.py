@@ -17,7 +17,7 @@ from tasks.conf import bridge_settings
 from tasks.lifecycle.errors import FencedError
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Attempt, Event, Job, Tick, Unit, Video
-from tasks.selectors.timeline import job_timeline, video_timeline
+from tasks.selectors.history.timeline import job_timeline, video_timeline
 from tasks.services.container_api.finish import reject_input
 from tasks.services.container_api.publish import finished_units, read_plan
 from tasks.services.removal.expire import expire_events

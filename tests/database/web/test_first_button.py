@@ -6,27 +6,15 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from django.shortcuts import redirect
-from django.urls import include, path
 
-from project import urls as project_urls
-from tasks import urls
 from tasks.lifecycle.reasons import Reason
 from tasks.models import Job
 from tests.database.web.test_pages import dead_video, rejected_video
 
 if TYPE_CHECKING:
     from django.test import Client
-    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
-
-urlpatterns = [
-    path(
-        "", include(([*urls.urlpatterns, path("new/<uuid:video_id>/", redirect, name="replace-source")], "batchreel"))
-    ),
-    *project_urls.urlpatterns,
-]
 
 
 @pytest.mark.parametrize(
@@ -38,9 +26,8 @@ urlpatterns = [
     ],
 )
 def test_first_button_is_the_one_that_can_help_when_a_video_failed(
-    staff: Client, settings: Settings, code: str, buttons: list[str]
+    staff: Client, code: str, buttons: list[str]
 ) -> None:
-    settings.ROOT_URLCONF = __name__
     video = dead_video() if code == Reason.ATTEMPTS_EXHAUSTED else rejected_video()
     Job.objects.update(reason=code)
     page = staff.get(f"/videos/{video.pk}/").content.decode()

@@ -18,8 +18,8 @@ from tasks.conf import BridgeSettings
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import AWAIT_PLAN_STAGE, AttemptEvent, JobEvent, UnitEvent, UnitKind
 from tasks.models import Attempt, Job, Unit
+from tasks.selectors.history.timeline import EVENT_LABELS, job_timeline
 from tasks.selectors.progress import STAGE_LABELS, JobProgress, job_progress
-from tasks.selectors.timeline import EVENT_LABELS, job_timeline
 from tasks.services.container_api.claim import Claim
 from tasks.services.container_api.finish import finish_unit
 from tasks.services.container_api.heartbeat import send_heartbeat

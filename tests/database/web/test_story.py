@@ -9,7 +9,7 @@ from django.db.models import F
 
 from tasks.lifecycle.states import AttemptState, JobState
 from tasks.models import Attempt, Event, Job, Video
-from tasks.selectors.story import story
+from tasks.selectors.history.story import story
 from tasks.services.requests.cancel import cancel_making
 from tasks.services.requests.request import request_again
 from tests.factories import published, submitted_attempt, uploaded_video

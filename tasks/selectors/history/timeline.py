@@ -15,10 +15,10 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ..lifecycle.reasons import Reason
-from ..lifecycle.states import AttemptEvent, JobEvent, JobState, UnitEvent
-from ..models import Event, Job, Visibility
-from ..texts.stored import after_message, event_text, from_details, translated
+from ...lifecycle.reasons import Reason
+from ...lifecycle.states import AttemptEvent, JobEvent, JobState, UnitEvent
+from ...models import Event, Job, Visibility
+from ...texts.stored import after_message, event_text, from_details, translated
 
 TIMELINE_LIMIT = 200
 """Maximum number of entries. A job that failed 20 times has about 150 events, not counting those of its units."""

@@ -12,8 +12,8 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext, pgettext
 
-from ..lifecycle.states import ACTIVE_JOB_STATES, AttemptState, JobState
-from ..models import Attempt, Job, Video
+from ...lifecycle.states import ACTIVE_JOB_STATES, AttemptState, JobState
+from ...models import Attempt, Job, Video
 
 _SECONDS_UP_TO_S = 90
 _MINUTES_UP_TO_MIN = 90
