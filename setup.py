@@ -14,7 +14,7 @@ from setuptools.command.build_py import build_py
 from setuptools.errors import SetupError
 
 ROOT = Path(__file__).parent
-PLAYER = ROOT / "tasks" / "static" / "batchreel" / "hls.js" / "hls.min.js"
+PLAYER = ROOT / "tasks" / "static" / "batchreel" / "vendor" / "hls.js"
 
 
 class BuildWithPlayer(build_py):

@@ -138,10 +138,8 @@ CDN_KEY_PAIR_ID = env.str("CDN_KEY_PAIR_ID", default="")
 CDN_PRIVATE_KEY = env.str("CDN_PRIVATE_KEY", default="")
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(LOCAL_DIR / "static")))
-FRONTEND_DIR = Path(env.str("FRONTEND_DIR", default=str(LOCAL_DIR / "frontend" / "node_modules")))
-STATICFILES_DIRS = (
-    [("batchreel/hls.js", FRONTEND_DIR / "hls.js" / "dist")] if (FRONTEND_DIR / "hls.js" / "dist").is_dir() else []
-)
+FRONTEND_DIR = Path(env.str("FRONTEND_DIR", default=str(LOCAL_DIR / "frontend" / "static")))
+STATICFILES_DIRS = [("batchreel/vendor", FRONTEND_DIR)] if FRONTEND_DIR.is_dir() else []
 STORAGE_BUCKET = env.str("STORAGE_BUCKET", default="")
 # The same precedence as in boto3. It is repeated here because the Content-Security-Policy needs the
 # URL that media come from.
@@ -180,8 +178,9 @@ STORAGES = {
 FILE_UPLOAD_PERMISSIONS = 0o644
 
 # Browsers run only our own scripts, and load media only from the site and from the media origins.
-# hls.js passes loaded media to the player as a `blob:`, from its own web worker; the progress bars
-# in the admin set their width with an inline style.
+# hls.js passes loaded media to the player as a `blob:`, and gives its text tracks a `data:`; without
+# it, captions cannot be switched off again in Chromium. media-chrome has style elements in its shadow
+# trees, and the progress bars in the admin set their width with an inline style.
 MEDIA_ORIGINS = [
     f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, filter(None, [MEDIA_BASE_URL, STORAGE_ENDPOINT_URL]))
 ]
@@ -192,9 +191,9 @@ CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
         "img-src": ["'self'", "data:", *MEDIA_ORIGINS],
-        "media-src": ["'self'", "blob:", *MEDIA_ORIGINS],
+        "media-src": ["'self'", "blob:", "data:", *MEDIA_ORIGINS],
         "connect-src": ["'self'", *MEDIA_ORIGINS],
-        "worker-src": ["'self'", "blob:"],
+        "worker-src": ["'none'"],
         "style-src": ["'self'", "'unsafe-inline'"],
         "object-src": ["'none'"],
         "base-uri": ["'none'"],

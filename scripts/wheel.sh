@@ -1,6 +1,6 @@
 # Run by scripts/build, and by the tests with their own Python: builds into the folder $1. POSIX sh.
 #
-# What it builds contains what git tracks, and hls.js from npm. The same commit gives the same wheel.
+# What it builds contains what git tracks, and the player's libraries from npm. The same commit gives the same wheel.
 set -eu
 cd "$(dirname "$0")/.."
 target=$1
@@ -11,12 +11,7 @@ source=$(mktemp -d .local/build.XXXXXX)
 trap 'rm -rf "$source"' EXIT
 git ls-files -z -- tasks setup.py pyproject.toml README.md LICENSE \
     | xargs -0 cp --parents --target-directory "$source"
-player=$source/tasks/static/batchreel/hls.js
-mkdir "$player"
-# The map belongs to it: ManifestStaticFilesStorage refuses a script whose map is missing.
-for file in dist/hls.min.js dist/hls.min.js.map LICENSE; do
-    cp ".local/frontend/node_modules/hls.js/$file" "$player"
-done
+cp -R .local/frontend/static "$source/tasks/static/batchreel/vendor"
 
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH

@@ -530,6 +530,10 @@ class BridgeSettings:
     share_links_per_video: int = 50
     """Maximum number of share links that one video has at a time."""
 
+    keep_watch_positions: bool = False
+    """Whether the site keeps how far each signed-in person has watched each video, so that they can continue in
+    another browser. Off, because it records what people watch; the browser itself remembers it without this."""
+
     cdn_key_pair_id: str = ""
     """Id of the CloudFront public key, if that CDN requires signed cookies. CDN_KEY_PAIR_ID, unless BATCHREEL
     sets it."""

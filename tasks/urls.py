@@ -12,6 +12,8 @@ from .views.editing import captions, replace
 from .views.editing import page as editing
 from .views.listing import cards
 from .views.listing import page as listing
+from .views.watching.position import position
+from .views.watching.thumbnails import thumbnails
 
 app_name = "batchreel"
 
@@ -44,6 +46,8 @@ urlpatterns = [
     path("videos/<uuid:video_id>/captions/<uuid:captions_id>/", captions.change, name="change-captions"),
     path("videos/<uuid:video_id>/captions/<uuid:captions_id>/remove/", captions.remove, name="remove-captions"),
     path("videos/<uuid:video_id>/captions/<uuid:captions_id>/captions.vtt", captions.download, name="captions-file"),
+    path("videos/<uuid:video_id>/thumbnails.vtt", thumbnails, name="thumbnails"),
+    path("videos/<uuid:video_id>/position/", position, name="position"),
     path("videos/<uuid:video_id>/playback/", embed.playback, name="playback"),
     path("videos/<uuid:video_id>/visibility/", shares.visibility, name="visibility"),
     path("videos/<uuid:video_id>/share-links/", shares.create_link, name="create-share-link"),

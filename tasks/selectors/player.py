@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
 
-from ..models import Job, Video
+from ..conf import bridge_settings
+from ..models import Job, Video, WatchPosition
 from ..storage.cdn import signing_key
 from ..transcode.package.playlists import DASH_NAME
 from .media_urls import poster_url
 from .videos import VideoOverview
 
+if TYPE_CHECKING:
+    from .access import AnyUser
 
-def player_context(video: Video, overview: VideoOverview) -> dict[str, Any]:
-    """Return the context of `batchreel/player.html`."""
+
+def player_context(video: Video, overview: VideoOverview, user: AnyUser) -> dict[str, Any]:
+    """Return the context of `batchreel/player.html` for this user."""
     return {
         "video": video,
         "overview": overview,
         "playlist_url": overview.playlist_url,
         "poster_url": poster_url(video.published_job),
         "needs_cookies": signing_key() is not None,
+        "keeps_position": keeps_position(user),
+        "position_s": position_s(video, user),
     }
+
+
+def keeps_position(user: AnyUser) -> bool:
+    """Return whether the site keeps how far this user watches."""
+    return bool(user.is_active and user.is_authenticated and bridge_settings().keep_watch_positions)
+
+
+def position_s(video: Video, user: AnyUser) -> float:
+    """Return the seconds from the beginning at which this user left the video; 0 if the site does not keep that."""
+    if not keeps_position(user):
+        return 0.0
+    found = WatchPosition.objects.filter(video=video, user=user.pk).values_list("position_s", flat=True).first()
+    return found or 0.0
 
 
 def watched_job(video: Video, overview: VideoOverview) -> Job | None:

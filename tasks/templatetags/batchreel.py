@@ -23,10 +23,11 @@ register = template.Library()
 def batchreel_player(context: dict[str, Any], video: Video) -> dict[str, Any]:
     """Show the player of a video, with its scripts and styles, to people who may watch it; a note to all others.
 
-    Once in a page. Raises ImproperlyConfigured without the request in the context, or without the app's URLs.
+    A page may have several. Raises ImproperlyConfigured without the request in the context, or without the app's URLs.
     """
+    request = _request_of(context)
     shown = {"csp_nonce": context.get("csp_nonce", "")}
-    if not may(_request_of(context), "watch", video):
+    if not may(request, "watch", video):
         return {**shown, "refused": True}
     try:
         reverse("batchreel:list")
@@ -36,7 +37,7 @@ def batchreel_player(context: dict[str, Any], video: Video) -> dict[str, Any]:
             " URL configuration, with the namespace 'batchreel'."
         )
         raise ImproperlyConfigured(message) from error
-    return {**shown, **player_context(video, video_overview(video))}
+    return {**shown, **player_context(video, video_overview(video), request.user)}
 
 
 def _request_of(context: dict[str, Any]) -> HttpRequest:

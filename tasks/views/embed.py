@@ -43,7 +43,7 @@ def embed(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
         url = request.build_absolute_uri(reverse("batchreel:video", args=[video_id]))
         return framed(request, page(request, "batchreel/embed_refused.html", {"url": url}, status=404))
     overview = video_overview(video)
-    response = page(request, "batchreel/embed.html", player_context(video, overview))
+    response = page(request, "batchreel/embed.html", player_context(video, overview, request.user))
     open_cdn(request, response, watched_job(video, overview))
     patch_vary_headers(response, ["Cookie"])
     return framed(request, response)

@@ -71,7 +71,7 @@ def video_blocks(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
 
 def _show(request: HttpRequest, video: Video, **more: Any) -> HttpResponse:
     overview = video_overview(video)
-    context = player_context(video, overview)
+    context = player_context(video, overview, request.user)
     if may(request, "view", video):
         context |= {
             "warnings": warning_messages(video),

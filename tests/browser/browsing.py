@@ -10,6 +10,12 @@ from tests.polling import wait_for
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page, Response
 
+PLAYER = ".batchreel-player video"
+MESSAGE = ".batchreel-player [data-part=error]"
+QUALITY = "[data-menu=quality] media-chrome-menu-item"
+_NAMED = f"Object.defineProperty(window, 'player', {{ get: () => document.querySelector('{PLAYER}') }});"
+"""Expressions of tests call the page's video `player`."""
+
 
 @dataclass
 class Browsing:
@@ -18,6 +24,11 @@ class Browsing:
     page: Page
     url: str
     problems: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    """What the site's content security policy refused, on any page of this browser."""
+
+    def __post_init__(self) -> None:
+        self.page.add_init_script(_NAMED)
 
     def open(self, path: str) -> None:
         """Open a page of the site."""
@@ -43,6 +54,18 @@ class Browsing:
         Playwright's own method evaluates text in the page, which the site's CSP forbids.
         """
         wait_for(lambda: self.page.evaluate(expression), limit_s=limit_s, what=expression)
+
+    def choose(self, entry: str, label: str) -> None:
+        """Choose from the player's menu of settings, as with a mouse."""
+        page = self.page
+        page.hover(PLAYER)
+        page.click(".batchreel-player media-settings-menu-button")
+        page.click(f"[data-entry={entry}]")
+        page.click(f"[data-menu={entry}] media-chrome-menu-item:text-is('{label}')")
+
+    def options(self, entry: str) -> list[str]:
+        """Return what can be chosen of an entry of the player's menu of settings."""
+        return self.page.locator(f"[data-menu={entry}] media-chrome-menu-item").all_text_contents()
 
     def listen(self) -> None:
         """Record script errors, console errors and warnings, and responses with status 400 or higher from now on."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from django.contrib.auth.models import User
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage
 
 FLAGS = [
     "--no-sandbox",
@@ -80,17 +81,40 @@ def site(program_environment: dict[str, str], tmp_path_factory: pytest.TempPathF
         yield url
 
 
+def record_violations(browser: Browser) -> list[str]:
+    """Return a list to which every page of the browser adds what its content security policy refuses."""
+    found: list[str] = []
+
+    def on_message(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            found.append(message.text)
+
+    create = browser.new_context
+
+    def new_context(**options: Any) -> BrowserContext:
+        context = create(**options)
+        context.on("console", on_message)
+        return context
+
+    browser.new_context = new_context  # type: ignore[method-assign] # Playwright reports no context that is created
+    return found
+
+
 @contextmanager
 def browsing_on(url: str, *, chromium: str, user: User) -> Iterator[Browsing]:
-    """Open Chromium on the site at this URL, signed in through the login page."""
+    """Open Chromium on the site at this URL, signed in through the login page.
+
+    Fails at the end if the content security policy refused anything, on any page of the browser.
+    """
     with sync_playwright() as playwright:
         # With the back/forward cache, which Playwright disables and people have.
         browser = playwright.chromium.launch(
             executable_path=chromium, args=FLAGS, ignore_default_args=["--disable-back-forward-cache"]
         )
-        page = browser.new_page(viewport={"width": 390, "height": 800})
+        violations = record_violations(browser)
+        page = browser.new_context(viewport={"width": 390, "height": 800}).new_page()
         page.set_default_timeout(_LIMIT_MS)
-        browsing = Browsing(page, url)
+        browsing = Browsing(page, url, violations=violations)
         browsing.open("/")
         page.fill("[name=username]", user.get_username())
         page.fill("[name=password]", "password")
@@ -99,6 +123,7 @@ def browsing_on(url: str, *, chromium: str, user: User) -> Iterator[Browsing]:
         browsing.listen()
         yield browsing
         browser.close()
+        assert violations == []
         # Playwright marks this thread as having an event loop, so the test got its own database
         # connection, which nothing else would close.
         connections.close_all()

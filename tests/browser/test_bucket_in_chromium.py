@@ -25,6 +25,7 @@ from django.core.files.storage import default_storage
 from project.local.servers.ports import free_port
 from tasks.models import DirectUpload, Video
 from tasks.storage.parts import MIN_PART_BYTES
+from tests.browser.browsing import MESSAGE, QUALITY
 from tests.browser.conftest import browsing_on, gunicorn
 from tests.buckets import new_bucket, use_bucket
 from tests.cutting_proxy import CuttingProxy
@@ -182,7 +183,7 @@ def test_large_upload_becomes_playable_when_the_network_fails_meanwhile(
     assert peak_mib(bucket_site.web_pid) < web_before_mib + SITE_GROWTH_LIMIT_MIB
 
     assert run_container(bucket_site, video) < CONTAINER_LIMIT_MIB
-    page.wait_for_selector("#rungs", state="visible")
+    page.wait_for_selector(QUALITY, state="attached")
     page.evaluate("() => { player.muted = true; player.playbackRate = 2; return player.play(); }")
     bucket_site.browsing.wait_until("player.ended")
     assert page.evaluate("player.currentTime") == pytest.approx(CLIP_S, abs=0.1)
@@ -343,7 +344,7 @@ def test_player_continues_when_the_urls_in_its_playlists_have_expired(
     choose_and_send(bucket_site, large_file)
     bucket_site.browsing.open_uploaded()
     run_container(bucket_site, Video.objects.get())
-    page.wait_for_selector("#rungs", state="visible")
+    page.wait_for_selector(QUALITY, state="attached")
     # S3's statuses for an expired presigned URL, and for expired credentials that signed it.
     for status in (HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST):
         refused: list[str] = []
@@ -358,9 +359,9 @@ def test_player_continues_when_the_urls_in_its_playlists_have_expired(
 
         page.route("**/published/**/*.mp4?*", refuse_first)
         page.reload()
-        page.wait_for_selector("#rungs", state="visible")
+        page.wait_for_selector(QUALITY, state="attached")
         page.evaluate("() => { player.muted = true; player.playbackRate = 2; return player.play(); }")
         bucket_site.browsing.wait_until(f"player.currentTime > {CLIP_S / 2}")
         assert refused
-        assert page.is_hidden("#player-error")
+        assert page.is_hidden(MESSAGE)
         page.unroute("**/published/**/*.mp4?*")

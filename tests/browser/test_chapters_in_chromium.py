@@ -28,18 +28,18 @@ def test_chapters_seek_and_mark_the_current_one_when_they_are_clicked(
     page.goto("about:blank")
     run_container(video, program_environment)
     browsing.open(f"/videos/{video.pk}/")
-    buttons = page.locator("#chapters button")
+    buttons = page.locator(".chapters button")
     assert buttons.all_inner_texts() == ["0:00\nWelcome", "0:01\n<b>Proof</b> & 증명", "0:02\nQuestions"]
     browsing.wait_until("player.readyState >= 1")
-    current = page.locator("#chapters [aria-current]")
+    current = page.locator(".chapters [aria-current]")
     assert current.inner_text() == "0:00\nWelcome"
     buttons.nth(2).click()
     assert page.evaluate("[player.currentTime, player.paused]") == [2.5, True]
-    browsing.wait_until("document.querySelector('#chapters [aria-current]').textContent.includes('Questions')")
+    browsing.wait_until("document.querySelector('.chapters [aria-current]').textContent.includes('Questions')")
     buttons.nth(1).focus()
     page.keyboard.press("Enter")
     assert page.evaluate("player.currentTime") == 1
-    browsing.wait_until("document.querySelector('#chapters [aria-current]').textContent.includes('Proof')")
+    browsing.wait_until("document.querySelector('.chapters [aria-current]').textContent.includes('Proof')")
     assert current.count() == 1
     # Also after hls.js has attached, and without being shown as captions.
     browsing.wait_until("[...player.textTracks].some((track) => track.kind === 'chapters' && track.cues?.length === 3)")

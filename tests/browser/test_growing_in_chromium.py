@@ -10,6 +10,7 @@ import pytest
 
 from project.local.frontend import install_frontend
 from tasks.services.requests.cancel import cancel_job
+from tests.browser.browsing import MESSAGE, PLAYER
 from tests.browser.test_pages_in_chromium import STALLED
 from tests.browser.test_players import HERE, INSTALLED
 from tests.growing_job import GrowingJob
@@ -187,10 +188,10 @@ def open_growing_page(browsing: Browsing, growing: GrowingJob) -> Page:
     """Open the page of a video of which nothing is made, make its beginning, and play it."""
     page = browsing.page
     browsing.open(f"/videos/{growing.video.pk}/")
-    assert page.locator("#player").count() == 0
+    assert page.locator(PLAYER).count() == 0
     growing.finish("audio", 0)
     # The page notices that there is something to watch without a reload by hand.
-    page.wait_for_selector("#player")
+    page.wait_for_selector(PLAYER)
     assert "playable up to 0:03" in page.inner_text("[data-part=details]")
     browsing.wait_until("player.readyState >= 3")
     page.evaluate("() => { window.isSamePage = true; player.muted = true; return player.play(); }")
@@ -211,12 +212,12 @@ def test_page_plays_a_growing_video_to_its_end_when_it_is_published_meanwhile(
     growing.finish(*range(3, UNITS))
     browsing.wait_until("player.buffered.end(0) > 23.9")
     at_s = page.evaluate("player.currentTime")
-    assert page.is_hidden("#chapters")
+    assert page.is_hidden(".chapters")
     growing.publish()
     page.wait_for_selector(".badge.ready")
-    assert page.locator("#chapters button").all_inner_texts() == ["0:00\nStart", "0:10\n<b>End"]
+    assert page.locator(".chapters button").all_inner_texts() == ["0:00\nStart", "0:10\n<b>End"]
     browsing.wait_until("player.duration === 24")
-    assert page.is_hidden("#growing")
+    assert page.is_hidden("[data-part=growing]")
     assert page.evaluate("player.currentTime") >= at_s
     page.evaluate("() => { player.playbackRate = 8; }")
     browsing.wait_until("player.ended")
@@ -249,10 +250,10 @@ def test_page_stops_the_player_with_a_message_when_the_job_ends_before_the_video
     page = open_growing_page(browsing, growing)
     requested: list[str] = []
     messages = end(growing)
-    page.wait_for_selector("#player-error", state="visible")
+    page.wait_for_selector(MESSAGE, state="visible")
     page.on("request", lambda request: requested.append(request.url))
     # Of the progress or of the playlist, whichever is read first.
-    assert page.inner_text("#player-error") in messages
+    assert page.inner_text(MESSAGE) in messages
     # What is loaded can be watched to its end, which takes longer than the player waits between two requests.
     browsing.wait_until("player.currentTime > 2.8")
     assert [url for url in requested if "/media/" in url] == []

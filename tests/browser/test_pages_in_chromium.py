@@ -13,6 +13,7 @@ from tasks.lifecycle.exit_codes import ExitCode
 from tasks.lifecycle.states import ACTIVE_JOB_STATES
 from tasks.models import Job, Video
 from tasks.services.requests.request import request_again
+from tests.browser.browsing import MESSAGE, PLAYER, QUALITY
 from tests.factories import claimed, planned, submitted_attempt
 from tests.media.clips import ffmpeg
 from tests.polling import wait_for
@@ -102,7 +103,7 @@ def _play_once(browsing: Browsing) -> list[str]:
     played = page.evaluate(
         """() => ({
             duration: player.duration, end: player.currentTime, ranges: player.played.length,
-            corrupted: player.getVideoPlaybackQuality().corruptedVideoFrames, native: !window.Hls,
+            corrupted: player.getVideoPlaybackQuality().corruptedVideoFrames, native: !player.src.startsWith("blob:"),
         })"""
     )
     assert played["duration"] == pytest.approx(CLIP_S, abs=0.05)
@@ -119,13 +120,13 @@ def choose_smaller_rung(browsing: Browsing) -> None:
     """Choose a rung from the menu during playback, and wait until its frames are shown."""
     page = browsing.page
     page.reload()
-    page.wait_for_selector("#rungs", state="visible")
-    assert page.locator("#rung option").all_inner_texts()[1:] == ["360p", "240p"]
+    page.wait_for_selector(QUALITY, state="attached")
+    assert browsing.options("quality")[1:] == ["360p", "240p", "Audio only"]
     # Play slowly until the rung is chosen: hls.js switches at the next segment boundary, and the
     # video has only two.
     page.evaluate("() => { player.muted = true; player.playbackRate = 0.5; return player.play(); }")
     browsing.wait_until("player.videoHeight === 360")
-    page.select_option("#rung", label="240p")
+    browsing.choose("quality", "240p")
     page.evaluate("() => { player.playbackRate = 2; }")
     browsing.wait_until("player.videoHeight === 240")
 
@@ -139,7 +140,7 @@ def test_upload_plays_to_its_end_when_a_container_has_transcoded_it(
     assert page.locator(".badge").inner_text() == "Waiting"
     run_container(video, program_environment)
     # The page notices the publication without a reload.
-    page.wait_for_selector("#rungs", state="visible")
+    page.wait_for_selector(QUALITY, state="attached")
     assert page.locator(".badge").inner_text() == "Ready"
     play_to_the_end(browsing)
     # hls.js reports each load that a rung switch aborts, so problems are no longer checked.
@@ -151,7 +152,7 @@ def test_uploaded_file_plays_and_seeks_when_nothing_is_published(browsing: Brows
     planned(claimed(submitted_attempt(video)), plays_directly=True)
     page = browsing.page
     # The page notices that there is something to watch without a reload by hand.
-    page.wait_for_selector("#player")
+    page.wait_for_selector(PLAYER)
     browsing.wait_until("player.readyState >= 1")
     page.evaluate("() => { player.muted = true; player.currentTime = 10; return player.play(); }")
     browsing.wait_until("player.currentTime > 11")
@@ -175,7 +176,7 @@ def test_playback_continues_when_a_new_version_is_published(
     run_container(video, program_environment)
     page.wait_for_selector(".badge.ready")
     assert page.evaluate("player.currentTime") > 0.5
-    assert str(again.job_id) not in str(page.get_attribute("#player", "data-playlist"))
+    assert str(again.job_id) not in str(page.get_attribute(PLAYER, "data-playlist"))
     page.click("#newer button")
     browsing.wait_until(f"player.dataset.playlist.includes('{again.job_id}') && player.readyState >= 1")
     assert page.locator("#newer").count() == 0
@@ -222,11 +223,11 @@ def test_playback_continues_where_it_was_when_the_server_was_unavailable(
     page.evaluate("() => { player.muted = true; player.currentTime = 10; return void player.play(); }")
     # hls.js gives up twice, and is started again.
     wait_for(lambda: fatal_errors(browsing) > 1, what="two fatal errors of hls.js")
-    assert page.inner_text("#player-error").startswith("The server cannot be reached.")
+    assert page.inner_text(MESSAGE).startswith("The server cannot be reached.")
     assert page.evaluate("[player.currentTime, player.seeking]") == [10, True]
     outage.is_over = True
     browsing.wait_until("player.currentTime > 11")
-    assert page.is_hidden("#player-error")
+    assert page.is_hidden(MESSAGE)
     assert outage.refused > 0
 
 
@@ -240,8 +241,8 @@ def test_player_gives_up_when_the_media_are_gone(
     run_container(video, program_environment)
     page.route("**/media/**/*.m3u8", lambda route: route.fulfill(status=404, body="gone"))
     browsing.open(f"/videos/{video.pk}/")
-    page.wait_for_selector("#player-error", state="visible")
-    assert page.inner_text("#player-error") == "The video could not be loaded. Reload the page to try again."
+    page.wait_for_selector(MESSAGE, state="visible")
+    assert page.inner_text(MESSAGE) == "The video could not be loaded. Reload the page to try again."
 
 
 def test_page_names_the_missing_library_when_hls_js_is_not_installed(
@@ -250,12 +251,12 @@ def test_page_names_the_missing_library_when_hls_js_is_not_installed(
     video = upload(browsing, make_clip(tmp_path / "short.mp4", size="160x90", duration_s=1))
     run_container(video, program_environment)
     page = browsing.page
-    page.route("**/hls.min.js", lambda route: route.abort())
+    page.route("**/vendor/hls.js", lambda route: route.abort())
     # Newer Chromium versions play HLS natively; this test is about browsers that do not.
     page.add_init_script("HTMLMediaElement.prototype.canPlayType = () => '';")
     browsing.open(f"/videos/{video.pk}/")
-    page.wait_for_selector("#player-error", state="visible")
-    assert "hls.js is missing" in page.inner_text("#player-error")
+    page.wait_for_selector(MESSAGE, state="visible")
+    assert "hls.js is missing" in page.inner_text(MESSAGE)
 
 
 @pytest.mark.long

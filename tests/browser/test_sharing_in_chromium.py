@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.browsing import Browsing
+from tests.browser.browsing import PLAYER, Browsing
 from tests.browser.test_pages_in_chromium import make_clip, play_to_the_end, run_container, upload
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def test_share_link_plays_for_a_guest_until_it_is_revoked(
     assert guest.page.url == f"{browsing.url}/videos/{video.pk}/"
     assert guest.page.locator("form").count() == 0
     play_to_the_end(guest)
-    playlist = guest.page.get_attribute("#player", "data-playlist")
+    playlist = guest.page.get_attribute(PLAYER, "data-playlist")
     assert status_of(guest.page, playlist) == 200
 
     # The embed page in a frame of the same site.

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
 from project.local.servers.ports import free_port
+from tests.browser.browsing import PLAYER
 from tests.browser.conftest import browsing_on, gunicorn
 from tests.browser.range_server import serve_folders
 from tests.browser.test_pages_in_chromium import CLIP_S, make_clip, play_to_the_end, run_container, upload
@@ -87,7 +88,7 @@ def test_video_plays_from_the_cdn_when_it_requires_signed_cookies(
             browsing.page.reload()
             browsing.problems.clear()
             play_to_the_end(browsing)
-            (playlist,) = {browsing.page.get_attribute("#player", "data-playlist")}
+            (playlist,) = {browsing.page.get_attribute(PLAYER, "data-playlist")}
             assert playlist.startswith(f"{cdn}/published/{video.pk}/")
             assert {Path(path).suffix for path, _ in requested} >= {".m3u8", ".mp4"}
             assert [path for path, is_admitted in requested if not is_admitted] == []

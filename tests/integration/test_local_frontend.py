@@ -63,7 +63,7 @@ def test_installation_reports_one_line_when_the_registry_is_unreachable(
     lists.write(something="1.0.0")
     assert not lists.install(limit_s=30)
     (message,) = lists.messages
-    assert message.startswith("The player's hls.js could not be installed: ")
+    assert message.startswith("The player's libraries could not be installed: ")
     assert "\n" not in message
     lists.write()
     assert lists.install(), "a failed installation is not retried"

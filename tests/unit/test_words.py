@@ -64,6 +64,7 @@ QUOTED = {
     ".chunks(": "a method of Django's files",
     "Transfer-Encoding": "a header of HTTP",
     "picture-in-picture": "the name of a function of browsers",
+    "icture in picture": "as above, in media-chrome's texts",
     "picture_type": "a name of PyAV",
     "to_ndarray": "a name of PyAV",
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..finding import Finding
 
 _TIMEOUT_S = 10
-PLAYER = "batchreel/hls.js/hls.min.js"
+PLAYER = "batchreel/vendor/hls.js"
 
 
 def check_ffmpeg() -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from django.db.models.functions import Coalesce, Concat, Now
 
 from ...conf import bridge_settings
 from ...lifecycle.states import LIVE_ATTEMPT_STATES, JobState, UnitState
-from ...models import Attempt, Captions, DirectUpload, Edition, Job, ShareLink, Unit, Video
+from ...models import Attempt, Captions, DirectUpload, Edition, Job, ShareLink, Unit, Video, WatchPosition
 from ...storage.aliases import sources_bucket
 from ...storage.folders import remove_folders
 from ...storage.keys import EDITION_PREFIX, job_folder, published_folder, sources_folder, unit_folder
@@ -293,6 +293,7 @@ def _remove_rows(video_id: uuid.UUID) -> None:
     Job.objects.filter(video_id=video_id).delete()
     DirectUpload.objects.filter(video_id=video_id).delete()
     ShareLink.objects.filter(video_id=video_id).delete()
+    WatchPosition.objects.filter(video_id=video_id).delete()
     video = Video.objects.filter(pk=video_id, deleted_at__isnull=False)
     removed = video._raw_delete(video.db)  # noqa: SLF001 - delete() of this model only marks
     forget_sequence(video_id)

@@ -9,7 +9,7 @@ const { gettext } = globalThis.django;
 const INTERVAL_MS = 2000;
 const MAX_INTERVAL_MS = 30000;
 const MAX_VIDEOS = 50;
-const PLAYERS = ".batchreel-player video, .batchreel-player hls-video";
+const PLAYERS = ".batchreel-player video";
 const pageTitle = document.title;
 let failures = 0;
 let timer = 0;
@@ -19,8 +19,8 @@ let isStale = false;
 const all = () => [...container.querySelectorAll(".progress[data-video]")];
 const isChanging = (block) => "active" in block.dataset || ["WAITING", "UPLOADING"].includes(block.dataset.status);
 
-// Playback must not be interrupted, nor taken back to the beginning.
-const isWatching = () => [...document.querySelectorAll(PLAYERS)].some((player) => player.currentTime > 0);
+// Playback must not be interrupted, nor taken back to the beginning. A player may be at a remembered position before it is used.
+const isWatching = () => [...document.querySelectorAll(PLAYERS)].some((player) => !player.paused || player.played.length > 0);
 
 // Writes only changes, so that nothing moves under a selection.
 function write(part, text) {
@@ -55,7 +55,6 @@ function kept(block, video) {
   if (isList || !isWatching()) return [];
   if (isGrowing(watchable) && video.watchable && !isGrowing(video.watchable) && watchable.includes(video.watchable)) {
     // Its job has published. The player continues: what it plays has the same URL as before.
-    document.querySelector("#growing, .batchreel-player [data-part=growing]")?.remove();
     document.dispatchEvent(new CustomEvent("batchreel:published", { detail: video.chapters }));
   } else {
     if (isGrowing(watchable)) stopPlayer(video.message);

@@ -77,8 +77,8 @@ def site(settings: Settings, faults: Faults, tmp_path: Path, monkeypatch: pytest
     settings.BATCHREEL = {"image": f"batchreel@{DIGEST}"}
     batch.register_job_definition(**render(bridge_settings(), region=batch.meta.region_name))
     settings.STATIC_ROOT = tmp_path / "static"
-    (tmp_path / "static" / "batchreel" / "hls.js").mkdir(parents=True)
-    (tmp_path / "static" / "batchreel" / "hls.js" / "hls.min.js").touch()
+    (tmp_path / "static" / "batchreel" / "vendor").mkdir(parents=True)
+    (tmp_path / "static" / "batchreel" / "vendor" / "hls.js").touch()
     sync_entries()
     # Other tests have left wake-ups, which no worker has consumed.
     prefix = celery_app().conf.broker_transport_options["global_keyprefix"]
@@ -596,7 +596,7 @@ def ffmpeg_does_not_run(site: Site) -> None:
 
 
 def player_is_missing(site: Site) -> None:
-    (site.tmp_path / "static" / "batchreel" / "hls.js" / "hls.min.js").unlink()
+    (site.tmp_path / "static" / "batchreel" / "vendor" / "hls.js").unlink()
     site.settings.STATICFILES_DIRS = []
 
 

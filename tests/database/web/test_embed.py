@@ -82,8 +82,8 @@ def test_embed_page_has_the_policy_when_the_site_has_none(client: Client, video:
 
 def test_embed_page_shows_the_player_and_nothing_to_edit_when_it_is_opened(client: Client, video: Video) -> None:
     page = client.get(f"/embed/{video.pk}/").content.decode()
-    assert 'id="player"' in page
-    assert "batchreel/player.js" in page
+    assert f'id="player-{video.pk}"' in page
+    assert "batchreel/player/start.js" in page
     assert "<title>Waves &amp; &lt;tides&gt; · Batchreel</title>" in page
     assert "<form" not in page
 
@@ -200,10 +200,10 @@ def tag(rf: RequestFactory, video: Video, **context: object) -> str:
 def test_tag_shows_the_player_with_its_files_when_the_person_may_watch(rf: RequestFactory, video: Video) -> None:
     shown = tag(rf, video)
     assert f'data-playlist="/media/published/{video.pk}/' in shown
-    for file in ("batchreel/player.css", "batchreel/hls.js/hls.min.js", "batchreel/player.js", "batchreel/chapters.js"):
+    for file in ("batchreel/player.css", "batchreel/player/start.js", "/texts.js"):
         assert file in shown
     assert "nonce" not in shown
-    assert tag(rf, video, csp_nonce="abc").count('nonce="abc"') == 5
+    assert tag(rf, video, csp_nonce="abc").count('nonce="abc"') == 3
 
 
 def test_tag_shows_a_note_when_the_person_may_not_watch(rf: RequestFactory, video: Video) -> None:

@@ -207,7 +207,7 @@ def test_page_shows_status_and_message_when_a_video_is_in_any_state(
     can_choose = "Choose another file" in page
     offered = overview.retry.possible and (overview.retry.may_help or not can_choose)
     assert ("Retry</button>" in page) == offered
-    assert ('id="player"' in page) == (status == "READY")
+    assert (f'id="player-{video.pk}"' in page) == (status == "READY")
 
 
 def test_old_publication_is_playable_when_a_new_version_runs_or_fails(staff: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import uuid
 from copy import deepcopy
@@ -93,6 +94,8 @@ EXPECTED: dict[str, tuple[str, dict[str, Any]]] = {
     "change-captions": ("post", edited(302)),
     "remove-captions": ("post", edited(302)),
     "captions-file": ("get", edited(200)),
+    "thumbnails": ("get", watched(200)),
+    "position": ("post", dict.fromkeys(PEOPLE, 404)),
     "playback": ("get", watched(200)),
     "visibility": ("post", edited(302)),
     "create-share-link": ("post", edited(302)),
@@ -121,6 +124,11 @@ class Scene:
         Job.objects.update(source_playable_at=Now())
         self.key = f"published/{self.video.pk}/a-job/unit/master.m3u8"
         default_storage.save(self.key, ContentFile(b"#EXTM3U"))
+        folder = posixpath.dirname(Job.objects.get().playlist_key)
+        default_storage.save(
+            f"{folder}/manifest.json", ContentFile(b'{"captions": [], "thumbnails": "thumbnails.vtt"}')
+        )
+        default_storage.save(f"{folder}/thumbnails.vtt", ContentFile(b"WEBVTT"))
         links = {who: create_share_link(video_id=self.video.pk, days=1) for who in ("holder", "expired", "revoked")}
         self.tokens = {who: token_of(link) for who, link in links.items()}
         self.browsers = {who: Client() for who in PEOPLE}
@@ -285,7 +293,7 @@ def test_page_has_no_edit_controls_and_no_history_when_a_person_may_only_watch(s
     assert [each for each in editing if each in scene.browsers["owner"].get(url).content.decode()] == list(editing)
     for who in ("enrolled", "holder"):
         page = scene.browsers[who].get(url).content.decode()
-        assert 'id="player"' in page
+        assert f'id="player-{scene.video.pk}"' in page
         assert "<form" not in page.replace('<form method="post" action="/logout/">', "")
         assert not [each for each in editing if each in page]
 
