@@ -57,11 +57,13 @@ class Browsing:
 
     def choose(self, entry: str, label: str) -> None:
         """Choose from the player's menu of settings, as with a mouse."""
-        page = self.page
-        page.hover(PLAYER)
-        page.click(".batchreel-player media-settings-menu-button")
+        page, button = self.page, ".batchreel-player media-settings-menu-button"
+        page.hover(".batchreel-player .controls", position={"x": 5, "y": 5})
+        page.click(button)
         page.click(f"[data-entry={entry}]")
         page.click(f"[data-menu={entry}] media-chrome-menu-item:text-is('{label}')")
+        page.click(button)  # the menu stays open for another entry
+        page.wait_for_selector(".batchreel-player media-settings-menu", state="hidden")
 
     def options(self, entry: str) -> list[str]:
         """Return what can be chosen of an entry of the player's menu of settings."""

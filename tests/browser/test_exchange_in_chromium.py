@@ -25,7 +25,7 @@ def test_page_keeps_focus_typed_text_and_open_parts_when_its_video_becomes_ready
     page.focus("text=Delete …")
     published(video)
     browsing.wait_until("document.title === 'Ready · Waves · Batchreel'")
-    page.wait_for_selector("#player")
+    page.wait_for_selector(".batchreel-player video")
     assert page.inner_text("#announcements") == "Waves: Ready. The video is ready to watch."
     assert "The video was published" in page.inner_text(".history[open]")
     found = page.evaluate(

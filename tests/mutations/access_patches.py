@@ -9,6 +9,7 @@ _WHO = f"{_WEB}/test_who_may.py"
 _SHARE = f"{_WEB}/test_share_links.py"
 _EMBED = f"{_WEB}/test_embed.py"
 _CDN = f"{_WEB}/test_cdn_cookies.py"
+_WATCHING = f"{_WEB}/test_watching.py"
 
 ACCESS_PATCHES: tuple[Patch, ...] = (
     Patch(
@@ -140,5 +141,37 @@ ACCESS_PATCHES: tuple[Patch, ...] = (
         tests=(
             f"{_WEB}/test_host_pages.py::test_share_link_opens_the_video_in_every_language_when_addresses_begin_with_one",
         ),
+    ),
+    Patch(
+        name="positions are kept although the site does not want that",
+        promise=17,
+        file="tasks/selectors/player.py",
+        old="user.is_authenticated and bridge_settings().keep_watch_positions)",
+        new="user.is_authenticated)",
+        tests=(f"{_WATCHING}::test_nothing_is_kept_when_the_setting_is_off_or_nobody_is_signed_in",),
+    ),
+    Patch(
+        name="people continue where others have stopped",
+        promise=17,
+        file="tasks/selectors/player.py",
+        old="filter(video=video, user=user.pk)",
+        new="filter(video=video)",
+        tests=(f"{_WATCHING}::test_person_continues_where_they_stopped_when_the_site_keeps_positions",),
+    ),
+    Patch(
+        name="positions outlive a purged video",
+        promise=17,
+        file="tasks/services/removal/purge.py",
+        old="    WatchPosition.objects.filter(video_id=video_id).delete()\n",
+        new="",
+        tests=(f"{_WATCHING}::test_positions_are_removed_when_the_person_or_the_video_is",),
+    ),
+    Patch(
+        name="images of the seek bar have no signature",
+        promise=17,
+        file="tasks/views/watching/thumbnails.py",
+        old="signed_url(signing, url, until=signed_until()) if signing else url",
+        new="url",
+        tests=(f"{_WATCHING}::test_images_of_the_seek_bar_are_signed_when_the_cdn_requires_that",),
     ),
 )

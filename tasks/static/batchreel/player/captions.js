@@ -38,6 +38,13 @@ export function offerCaptions({ video, controls, settings, signal }) {
     settings.offerCaptions(options, shown ? idOf(shown) : "", choose);
   }
 
+  // Several tracks are added one after the other.
+  let timer = 0;
+  function onTrack() {
+    clearTimeout(timer);
+    timer = setTimeout(onTracks);
+  }
+
   function onTracks() {
     const found = tracks();
     if (!found.length && awaited) return;
@@ -48,7 +55,7 @@ export function offerCaptions({ video, controls, settings, signal }) {
     offer();
   }
 
-  video.textTracks.addEventListener("addtrack", onTracks, { signal });
+  video.textTracks.addEventListener("addtrack", onTrack, { signal });
   for (const event of ["removetrack", "change"]) video.textTracks.addEventListener(event, () => { if (!awaited) offer(); }, { signal });
   // The button and the key c.
   controls?.addEventListener("mediatogglesubtitlesrequest", () => {

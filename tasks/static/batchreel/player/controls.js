@@ -52,6 +52,8 @@ export function addControls(library, { root, video, messageBox }) {
   video.controls = false;
   video.slot = "media";
   controls.prepend(video);
+  // It has aria-checked, which a button may not have.
+  controls.querySelector("media-captions-button").setAttribute("role", "switch");
   controls.setAttribute("aria-label", video.getAttribute("aria-label"));
   root.dataset.controls = "";
   return controls;

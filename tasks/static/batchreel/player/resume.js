@@ -54,7 +54,7 @@ export function keepPositions(player) {
   document.addEventListener("visibilitychange", () => { if (document.hidden) keep(); }, { signal });
 }
 
-/** Offer to continue or to start over, until something is played. */
+/** Offer to continue or to start over, until something is played or another place is sought. */
 export function offerToContinue({ video, controls, startS, signal }) {
   if (!startS || !controls) return;
   const go = element("button", { type: "button", class: "go" }, interpolate(gettext("Continue at %(time)s"), { time: clock(startS) }, true));
@@ -68,9 +68,11 @@ export function offerToContinue({ video, controls, startS, signal }) {
   // Keys that press a button are none of the player's.
   panel.addEventListener("keydown", (event) => { if ([" ", "Enter"].includes(event.key)) event.stopPropagation(); });
   controls.append(panel);
-  video.addEventListener("playing", () => {
+  const end = () => {
     const hadFocus = panel.contains(document.activeElement);
     panel.remove();
     if (hadFocus) controls.querySelector("media-control-bar media-play-button").focus();
-  }, { once: true, signal });
+  };
+  video.addEventListener("playing", end, { once: true, signal });
+  video.addEventListener("seeking", () => { if (Math.abs(video.currentTime - startS) > 1) end(); }, { signal });
 }

@@ -8,10 +8,18 @@ const { gettext, interpolate } = window.django;
 const RATES = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2];
 const NO_CAPTIONS = "off";
 
+// A menu may contain items only, and the name of a button must contain its text.
+function nameBackButton(menu, title) {
+  const button = menu.shadowRoot.querySelector("button[part~=back]");
+  button?.setAttribute("role", "menuitem");
+  button?.setAttribute("aria-label", interpolate(gettext("%(title)s: back"), { title }, true));
+}
+
 export class Settings {
   constructor({ root, video, controls, signal }) {
     Object.assign(this, { root, video, signal, menu: controls?.querySelector("media-settings-menu"), entries: new Map() });
     if (!this.menu) return;
+    nameBackButton(this.menu, gettext("Settings"));
     // In the order of the menu.
     for (const [name, label] of [
       ["quality", gettext("Quality")],
@@ -28,9 +36,9 @@ export class Settings {
     const submenu = element("media-chrome-menu", { slot: "submenu", hidden: true, "data-menu": name }, element("span", { slot: "title" }, label));
     const item = element("media-settings-menu-item", { hidden: true, "data-entry": name }, label, submenu);
     this.menu.append(item);
-    submenu.shadowRoot.querySelector("[part~=back]")?.setAttribute("aria-label", gettext("Back"));
+    nameBackButton(submenu, label);
     const entry = { item, submenu, choose: () => {} };
-    submenu.addEventListener("change", () => entry.choose(submenu.checkedItems[0]?.value));
+    submenu.addEventListener("change", () => { if (submenu.checkedItems[0]) entry.choose(submenu.checkedItems[0].value); });
     this.entries.set(name, entry);
   }
 
@@ -93,7 +101,6 @@ export class Settings {
       });
       this.entries.get("size").item.hidden = !this.hasCaptions;
     };
-    this.applySize = apply;
     const { textSize } = choices();
     apply(sizes.some(({ value }) => value === textSize) ? textSize : "normal");
   }

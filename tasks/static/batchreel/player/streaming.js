@@ -51,7 +51,7 @@ export class Stream {
       ...(player.isGrowing || player.startS ? { startPosition: player.startS } : {}),
       ...(player.needsCookies ? { xhrSetup: (xhr, url) => { xhr.withCredentials = new URL(url, location.href).origin !== location.origin; } } : {}),
     });
-    this.outage = outageHandler(player, () => (this.hls.levels.length ? this.hls.startLoad() : this.hls.loadSource(player.playlistUrl)));
+    this.outage = outageHandler(player, () => (this.hls.levels.length ? this.hls.startLoad() : this.hls.loadSource(this.#url)));
     const { Events } = Hls;
     this.hls.on(Events.MANIFEST_PARSED, () => this.#onManifest());
     this.hls.on(Events.AUDIO_TRACKS_UPDATED, () => this.#offerAudio());
@@ -69,18 +69,24 @@ export class Stream {
     this.hls.attachMedia(player.video);
   }
 
+  get #url() {
+    return this.isAudioOnly ? this.audioTracks[this.audioIndex].url : this.player.playlistUrl;
+  }
+
   /** Read the playlists again, from the same place: they have other URLs, or more tracks, now. */
-  reload(url = this.player.playlistUrl) {
+  reload() {
     const { video } = this.player;
     const isPlaying = !video.paused;
     this.hls.config.startPosition = video.currentTime;
-    this.hls.loadSource(url);
+    this.hls.loadSource(this.#url);
     // Browsers pause what gets another source.
     if (isPlaying) this.hls.once(this.Hls.Events.MANIFEST_PARSED, () => video.play().catch(() => {}));
   }
 
   #onManifest() {
     const { levels } = this.hls;
+    // Otherwise hls.js would select the default captions by itself, and show them or not, as events fall.
+    this.hls.subtitleTrack = -1;
     if (this.isAudioOnly) return;
     const { quality } = choices();
     const index = levels.findIndex((level) => sideOf(level) === quality);
@@ -101,7 +107,7 @@ export class Stream {
       ...rungs.map(({ value, side }) => ({ value, label: `${side}p` })),
       ...(hls.audioTracks.length && rungs.some(({ side }) => side) ? [{ value: AUDIO_ONLY, label: gettext("Audio only") }] : []),
     ];
-    const chosen = hls.autoLevelEnabled && rungs.length > 1 ? AUTOMATIC : `${Math.max(hls.loadLevel, 0)}`;
+    const chosen = hls.autoLevelEnabled && rungs.length > 1 ? AUTOMATIC : `${Math.max(hls.manualLevel, 0)}`;
     player.settings.offerQualities(this.qualities, chosen, (value) => this.#chooseQuality(value));
   }
 
@@ -126,7 +132,7 @@ export class Stream {
     this.isAudioOnly = true;
     this.audioIndex = index;
     this.player.root.toggleAttribute("data-audio-only", true);
-    this.reload(this.audioTracks[index].url);
+    this.reload();
     this.#offerQualities();
     this.#offerAudio();
   }
@@ -151,8 +157,7 @@ export class Stream {
     // the URL has expired, and with 400 if the credentials that signed it have.
     if ([400, 403].includes(error.response?.code) && error.frag && performance.now() - this.renewedAt > MIN_RENEWAL_INTERVAL_MS) {
       this.renewedAt = performance.now();
-      const url = this.isAudioOnly ? this.audioTracks[this.audioIndex].url : player.playlistUrl;
-      player.fetchCookies().then(() => this.reload(url));
+      player.fetchCookies().then(() => this.reload());
       return;
     }
     if (player.isGrowing && !error.frag && ENDED_STATUSES.includes(error.response?.code)) {
