@@ -118,7 +118,7 @@ export class Stream {
     remember({ quality: side });
     if (this.isAudioOnly) {
       this.isAudioOnly = false;
-      this.player.root.toggleAttribute("data-audio-only", false);
+      this.#label("");
       this.reload();
       return;
     }
@@ -131,10 +131,15 @@ export class Stream {
     if (!this.isAudioOnly) this.audioTracks = this.hls.audioTracks.map(({ name, lang, url }) => ({ label: name, language: lang, url }));
     this.isAudioOnly = true;
     this.audioIndex = index;
-    this.player.root.toggleAttribute("data-audio-only", true);
+    this.#label(gettext("Audio only"));
     this.reload();
     this.#offerQualities();
     this.#offerAudio();
+  }
+
+  #label(text) {
+    this.player.controls?.toggleAttribute("data-label", Boolean(text));
+    if (text) this.player.controls?.setAttribute("data-label", text);
   }
 
   #offerAudio() {
