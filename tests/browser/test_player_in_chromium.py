@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from project.local.frontend import install_frontend
 from project.local.servers.ports import free_port
 from tasks.models import WatchPosition
 from tests.browser.browsing import MESSAGE, QUALITY, Browsing
@@ -19,8 +21,6 @@ from tests.media.runs import SMALL, Transcode
 from tests.polling import wait_for
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from django.contrib.auth.models import User
     from playwright.sync_api import Page
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+HERE = Path(__file__).parent
+AXE_DIR = HERE.parents[1] / ".local" / "axe"
 LENGTH_S = 24
 PROFILE = dataclasses.replace(SMALL, unit_segments=12, thumbnail_s=4.0)
 LANGUAGES = {"English": ("eng", "Hello", 440), "Deutsch": ("deu", "Hallo", 660)}
@@ -232,7 +234,8 @@ def test_playback_continues_where_it_stopped_when_the_video_is_opened_again(
     page.focus("text=From the beginning")
     page.keyboard.press("Enter")
     browsing.wait_until("player.currentTime > 0 && player.currentTime < 3 && !player.paused")
-    # Near its end, there is nothing to continue.
+    # Near its end, there is nothing to continue. It is played slowly, so that it does not end before it is paused.
+    page.evaluate("player.playbackRate = 0.1")
     play(browsing, at_s=LENGTH_S * 0.985)
     page.evaluate("player.pause()")
     page = open_page(browsing, video)
@@ -286,6 +289,31 @@ def test_captions_are_offered_when_the_video_is_published_while_it_is_watched(
     browsing.choose("captions", "English")
     wait_for_captions(browsing, "Hello")
     assert page.is_hidden(MESSAGE)
+
+
+@pytest.mark.parametrize("path", ["/videos/{}/", "/embed/{}/"])
+def test_page_violates_no_rule_of_accessibility_when_a_menu_of_the_player_is_open(
+    path: str, browsing: Browsing, lecture: Transcoded
+) -> None:
+    messages: list[str] = []
+    assert install_frontend(report=messages.append, source_dir=HERE / "axe", target_dir=AXE_DIR), messages
+    page, axe = browsing.page, (AXE_DIR / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+    def violations() -> list[str]:
+        found: list[str] = page.evaluate(
+            "axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`)))"
+        )
+        return found
+
+    browsing.open(path.format(published(lecture).pk))
+    browsing.wait_until("player.readyState >= 2")
+    # The site's policy allows no script of a test.
+    page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
+    assert violations() == []
+    page.click("media-settings-menu-button")
+    assert violations() == []
+    page.click("[data-entry=rate]")
+    assert violations() == []
 
 
 def test_browsers_own_controls_stay_when_media_chrome_is_missing(browsing: Browsing, lecture: Transcoded) -> None:
