@@ -1,3 +1,3 @@
-"""What happened to a video: in a few sentences for its owner, and entry by entry for operators."""
+"""What happened to a video: in a few lines for its owner, and entry by entry for operators."""
 
 from __future__ import annotations
