@@ -72,7 +72,7 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        # Error pages (404.html and the like).
+        # Error pages (404.html and the like), and the admin's frame with the site's name, before Django's own.
         "DIRS": [BASE_DIR / "project" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {

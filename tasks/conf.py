@@ -557,6 +557,9 @@ class BridgeSettings:
     site_name: str = "Batchreel"
     """Name of the site in titles, in the header of the pages and for oEmbed."""
 
+    flower_url: str = ""
+    """Address of Flower, to which the operators' page in the admin links. If empty, there is no link."""
+
     base_template: str = "batchreel/base.html"
     """Template that the pages extend. It needs the blocks `title`, `head` and `content`."""
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import attempts, jobs, outbox, records, videos, webhooks
+from . import attempts, jobs, operations, outbox, records, videos, webhooks
 
-__all__ = ["attempts", "jobs", "outbox", "records", "videos", "webhooks"]
+__all__ = ["attempts", "jobs", "operations", "outbox", "records", "videos", "webhooks"]

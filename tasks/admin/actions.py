@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
-from django.http import HttpRequest
-from django.utils.translation import gettext
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext
 
 from ..lifecycle.errors import BatchreelError
+from ..lifecycle.states import ACTIVE_JOB_STATES, JobPriority, JobState
 from ..models import Job, Video
+from ..selectors.videos import can_retry
 from ..services.requests.cancel import cancel_job
 from ..services.requests.request import move_to_front, request_again, retry_video, revive
 from ..services.requests.share import revoke_share_links
@@ -18,6 +22,14 @@ from .widgets import AnyAdmin
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
+
+CONFIRMED = "_confirmed"
+
+_NAMED_PROBLEMS = 5
+"""Rows that a message names: with a hundred, nobody would read it."""
+
+_NAMED_ROWS = 50
+"""Rows that a page names before it asks whether to continue."""
 
 
 def for_each(
@@ -28,12 +40,13 @@ def for_each(
     *,
     success_label: StrOrPromise,
 ) -> None:
-    """Call `act` for each row and show the results.
+    """Call `act` for each row and show the results in one message.
 
     `act` returns None on success, or a message that explains why it did nothing. The message of a
     BatchreelError is shown in the same way.
     """
     done = 0
+    problems = []
     for row in rows:
         try:
             problem = act(row)
@@ -42,9 +55,70 @@ def for_each(
         if problem is None:
             done += 1
         else:
-            page.message_user(request, f"{row}: {problem}", messages.WARNING)
-    if done:
-        page.message_user(request, f"{success_label}: {done}.", messages.SUCCESS)
+            problems.append(f"{row}: {problem}")
+    parts = [f"{success_label}: {done}."] if done or not problems else []
+    if problems:
+        text = ngettext("{count} row was left as it was:", "{count} rows were left as they were:", len(problems))
+        more = len(problems) - _NAMED_PROBLEMS
+        parts += [text.format(count=len(problems)), *problems[:_NAMED_PROBLEMS]]
+        if more > 0:
+            parts.append(ngettext("And {count} more.", "And {count} more.", more).format(count=more))
+    page.message_user(request, " ".join(parts), messages.WARNING if problems else messages.SUCCESS)
+
+
+def confirmation(
+    page: AnyAdmin, request: HttpRequest, rows: QuerySet[Any], *, action: str, question: str
+) -> HttpResponse | None:
+    """Return a page that asks before an action that destroys something, or None once the user has confirmed it.
+
+    The page sends the same form again, whatever was in it.
+    """
+    if CONFIRMED in request.POST:
+        return None
+    left_out = {"csrfmiddlewaretoken", "action", "index"}
+    fields = [(name, value) for name, values in request.POST.lists() if name not in left_out for value in values]
+    if request.POST.get("select_across") == "1":
+        fields = [each for each in fields if each[0] != "_selected_action"] + [
+            ("_selected_action", str(pk)) for pk in rows.order_by().values_list("pk", flat=True)[:1]
+        ]
+    context = {
+        **page.admin_site.each_context(request),
+        "title": question,
+        "opts": page.opts,
+        "rows": list(rows[:_NAMED_ROWS]),
+        "more": max(0, rows.count() - _NAMED_ROWS),
+        "fields": [*fields, ("action", action), (CONFIRMED, "yes")],
+    }
+    return TemplateResponse(request, "admin/batchreel/confirm_action.html", context)
+
+
+def possible_for_job(job: Job) -> frozenset[str]:
+    """Return the names of the actions that a job's state allows."""
+    is_active = job.state in ACTIVE_JOB_STATES
+    found = set(possible_for_video(job.video)) & {"retry", "transcode_again"}
+    if is_active or job.state == JobState.DEAD:
+        found.add("cancel")
+    newer = Job.objects.filter(video=job.video_id, created_at__gt=job.created_at)
+    if job.state == JobState.DEAD and job.video.deleted_at is None and not newer.exists():
+        found.add("revive")
+    if is_active and job.priority == JobPriority.BULK:
+        found.add("to_front")
+    return frozenset(found)
+
+
+def possible_for_video(video: Video) -> frozenset[str]:
+    """Return the names of the actions that a video's state allows."""
+    if video.deleted_at is not None:
+        return frozenset()
+    is_active = Job.objects.filter(video=video, state__in=ACTIVE_JOB_STATES).exists()
+    found = {"cancel"} if is_active else set()
+    if can_retry(video).possible:
+        found.add("retry")
+    if not is_active and video.source and video.source_complete:
+        found.add("transcode_again")
+    if video.share_links.exists():
+        found.add("revoke_share_links")
+    return frozenset(found)
 
 
 def retry(video: Video) -> str | None:

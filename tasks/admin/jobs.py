@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ..batch.logs import log_tail
 from ..models import Attempt, Job, Unit
 from ..selectors.costs import costs_of, describe
 from ..selectors.history.timeline import job_timeline
+from ..selectors.operations.failures import failure_of
 from ..selectors.progress import JobProgress, job_progress
-from ..selectors.videos import reason_text
 from ..texts.stored import job_message, translated
 from ..transcode import SUMMARY, ProfileError, profile_from_json, summary
-from .actions import cancel, for_each, retry, revive_job, to_front, transcode_again
-from .attempts import cost_label, heartbeat_label, with_heartbeat_age
+from .actions import cancel, confirmation, for_each, possible_for_job, retry, revive_job, to_front, transcode_again
+from .attempts import cost_label, heartbeat_label, log_link, with_heartbeat_age
+from .owners import OwnerFilter, as_uuid, owner_link, owner_name, video_url
 from .page_actions import PageActions
-from .widgets import EMPTY_VALUE, ReadOnlyAdmin, ReadOnlyInline, ReasonFilter, badge, page_link, progress_bar, timeline
+from .widgets import (
+    EMPTY_VALUE,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    ReasonFilter,
+    badge,
+    counted_label,
+    page_link,
+    precise,
+    progress_bar,
+    short_title,
+    timeline,
+)
+from .work.views import JobViews, live_context
 
 
 class AttemptsOfJob(ReadOnlyInline):
@@ -38,15 +46,14 @@ class AttemptsOfJob(ReadOnlyInline):
     model = Attempt
     fields = readonly_fields = (
         "attempt",
-        "state",
+        "state_badge",
         "message",
-        "counted",
+        "counts",
         "exit_code",
         "batch_status",
-        "stage",
         "heartbeat",
         "cost",
-        "ended_at",
+        precise(Attempt, "ended_at"),
         "log",
     )
     ordering = ("-number",)
@@ -59,6 +66,16 @@ class AttemptsOfJob(ReadOnlyInline):
     def attempt(self, attempt: Attempt) -> SafeString:
         """Return a link to the attempt."""
         return page_link("attempt", attempt.pk, gettext("attempt {number}").format(number=attempt.number))
+
+    @admin.display(description=_("state"))
+    def state_badge(self, attempt: Attempt) -> SafeString:
+        """Return the state as a coloured badge."""
+        return badge(attempt.state)
+
+    @admin.display(description=_("attempt limit"))
+    def counts(self, attempt: Attempt) -> str:
+        """Return whether it counts."""
+        return counted_label(attempt.counted)
 
     @admin.display(description=_("reason message"))
     def message(self, attempt: Attempt) -> str:
@@ -78,52 +95,40 @@ class AttemptsOfJob(ReadOnlyInline):
     @admin.display(description=_("log"))
     def log(self, attempt: Attempt) -> SafeString:
         """Return a link to the end of the container's log."""
-        return _log_link(attempt.job_id, attempt.number)
+        return log_link(attempt)
 
 
 @admin.register(Job)
-class JobAdmin(PageActions, ReadOnlyAdmin):
-    """A job with its attempts and its timeline. It can only be changed through its actions."""
+class JobAdmin(JobViews, PageActions, ReadOnlyAdmin):
+    """A job with its work, its attempts and its timeline. It can only be changed through its actions."""
 
-    list_display = (
-        "short_id",
-        "video",
-        "state_badge",
-        "priority",
-        "progress",
-        "fence",
-        "reason",
-        "created_at",
-        "finished_at",
-    )
-    list_filter = ("state", "priority", ReasonFilter)
-    list_select_related = ("video",)
+    change_form_template = "admin/batchreel/job_page.html"
+    list_display = ("state_badge", "title", "progress", "reason", "owner", "created_at")
+    list_display_links = ("title",)
+    list_filter = ("state", "priority", OwnerFilter, ("created_at", admin.DateFieldListFilter), ReasonFilter)
+    list_select_related = ("video__owner",)
     search_fields = ("id", "video__title", "video__id", "attempts__batch_job_id")
+    search_help_text = _("Title, id of the job or its video, id in AWS Batch, or name of the owner")
     actions = ("retry", "transcode_again", "revive", "to_front", "cancel")
-    fields = (
-        "id",
-        "video_page",
-        "state_badge",
-        "priority",
-        "progress",
-        "reason",
-        "message",
-        "source_name",
-        "profile_summary",
-        "engine",
-        "automatic",
-        "fence",
-        "next_attempt_at",
-        "unit_counts",
-        "cost",
-        "newest_log",
-        "playlist_key",
-        "source_playable_at",
-        "created_at",
-        "finished_at",
-        "event_history",
+    fieldsets = (
+        (None, {"fields": ("video_page", "state_badge", "progress", "reason_and_advice", "cost")}),
+        (
+            _("Details"),
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    *("id", "priority", "automatic", "profile_summary", "source_name", "engine", "playlist_key"),
+                    *("unit_counts", "fence", "next_attempt_at", "source_playable_at", "created_at", "finished_at"),
+                ),
+            },
+        ),
+        (_("History"), {"fields": ("event_history",)}),
     )
-    readonly_fields = fields
+    readonly_fields = (
+        *("video_page", "state_badge", "progress", "reason_and_advice", "cost", "id", "priority", "automatic"),
+        *("profile_summary", "source_name", "engine", "playlist_key", "unit_counts", "fence", "next_attempt_at"),
+        *("source_playable_at", "created_at", "finished_at", "event_history"),
+    )
     inlines = (AttemptsOfJob,)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
@@ -137,6 +142,18 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         """Leave out the large columns."""
         return super().get_queryset(request).defer("plan")
 
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        """Add the owner's name, whatever the host's user model calls it."""
+        return (*super().get_search_fields(request), owner_name("video__owner"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find a pasted id by its index. Anything else is searched in the text of all columns."""
+        if (pk := as_uuid(search_term)) is not None:
+            return queryset.filter(Q(pk=pk) | Q(video=pk)), False
+        return super().get_search_results(request, queryset, search_term)
+
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Add the progress to each job of the page, in a fixed number of queries."""
         changes = super().get_changelist_instance(request)
@@ -147,43 +164,45 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         changes.result_list = jobs
         return changes
 
-    def get_urls(self) -> list[URLPattern]:
-        """Add the log of an attempt to Django's URLs."""
-        log = path(
-            "<uuid:job_id>/log/<int:number>/", self.admin_site.admin_view(self.log_view), name="batchreel_job_log"
-        )
-        return [log, *super().get_urls()]
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Add the chart and the log."""
+        job = self.get_object(request, object_id)
+        parts = live_context(job) if job and self.has_view_permission(request, job) else {}
+        return super().change_view(request, object_id, form_url, {**parts, **(extra_context or {})})
 
-    def log_view(self, request: HttpRequest, job_id: Any, number: int) -> HttpResponse:
-        """Show the end of an attempt's log, from CloudWatch Logs.
+    def possible_actions(self, row: Job) -> frozenset[str]:
+        """Return the actions that the job's state allows."""
+        return possible_for_job(row)
 
-        Raises PermissionDenied if the user may not view jobs.
-        """
-        # admin_view admits all staff users.
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        attempt = get_object_or_404(Attempt, job_id=job_id, number=number)
-        tail = log_tail(attempt.batch_log_stream)
-        title = gettext("Log of attempt {number}").format(number=number)
-        context = {**self.admin_site.each_context(request), "title": title, "attempt": attempt, "tail": tail}
-        return TemplateResponse(request, "admin/batchreel/log.html", context)
+    def view_on_site(self, obj: Job) -> str | None:
+        """Return the address of the video's page, or None if the video was deleted."""
+        return video_url(obj.video)
 
-    @admin.display(description=_("job"))
-    def short_id(self, job: Job) -> str:
-        """Return enough of the id to distinguish jobs."""
-        return str(job.pk)[:8]
+    @admin.display(description=_("title"), ordering="video__title")
+    def title(self, job: Job) -> str:
+        """Return the title of the video, or what identifies it."""
+        return short_title(str(job.video))
+
+    @admin.display(description=_("owner"))
+    def owner(self, job: Job) -> str:
+        """Return the owner of the video, with a link to their jobs."""
+        return owner_link(job.video.owner)
 
     @admin.display(description=_("video"))
     def video_page(self, job: Job) -> str:
         """Return a link to the video, or only its title if it was deleted and has no page."""
         if job.video.deleted_at:
             return gettext("{video} (deleted)").format(video=job.video)
-        return page_link("video", job.video_id, job.video)
+        return page_link("video", job.video_id, short_title(str(job.video)))
 
-    @admin.display(description=_("reason message"))
-    def message(self, job: Job) -> str:
-        """Return why the job ended."""
-        return reason_text(job) or EMPTY_VALUE
+    @admin.display(description=_("reason"))
+    def reason_and_advice(self, job: Job) -> SafeString | str:
+        """Return why the job ended or waits, and what an operator can do about it."""
+        if not job.reason:
+            return EMPTY_VALUE
+        return render_to_string("admin/batchreel/reason.html", {"failure": failure_of(job)})
 
     @admin.display(description=_("profile"))
     def profile_summary(self, job: Job) -> str:
@@ -216,11 +235,6 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
     def cost(self, job: Job) -> str:
         """Return what the job's containers have cost so far."""
         return describe(costs_of("job", [job.pk]).get(job.pk))
-
-    @admin.display(description=_("log"))
-    def newest_log(self, job: Job) -> str:
-        """Return a link to the newest attempt's log. It has its own page, so that this page never waits for AWS."""
-        return _log_link(job.pk, job.fence) if job.fence else EMPTY_VALUE
 
     @admin.display(description=_("timeline"))
     def event_history(self, job: Job) -> SafeString:
@@ -257,11 +271,10 @@ class JobAdmin(PageActions, ReadOnlyAdmin):
         for_each(self, request, jobs, to_front, success_label=_("Jobs moved"))
 
     @admin.action(description=_("Cancel"), permissions=["operate"])
-    def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        """Cancel each job."""
+    def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
+        """Cancel each job, once the user has confirmed that its work is lost."""
+        question = gettext("Cancel these jobs? What is not published yet is lost.")
+        if asked := confirmation(self, request, jobs, action="cancel", question=question):
+            return asked
         for_each(self, request, jobs, cancel, success_label=_("Jobs cancelled"))
-
-
-def _log_link(job_id: uuid.UUID, number: int) -> SafeString:
-    url = reverse("admin:batchreel_job_log", args=[job_id, number])
-    return format_html('<a href="{}">{}</a>', url, gettext("log of attempt {number}").format(number=number))
+        return None

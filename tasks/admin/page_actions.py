@@ -27,6 +27,9 @@ class PageActions(AnyAdmin):
     ) -> HttpResponse:
         """Add the actions that this user may run to Django's view."""
         choices = self.get_action_choices(request, [])
+        row = self.get_object(request, object_id)
+        possible = self.possible_actions(row) if row is not None else frozenset()
+        choices = [choice for choice in choices if possible is None or choice[0] in possible]
         buttons = {
             "page_actions": [choice for choice in choices if choice[0] != _HAS_OWN_BUTTON],
             "actions_url": self._url("changelist"),
@@ -34,6 +37,10 @@ class PageActions(AnyAdmin):
             "profiles": profile_choices() if any(name == "transcode_again" for name, _ in choices) else [],
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **buttons})
+
+    def possible_actions(self, row: Any) -> frozenset[str] | None:
+        """Return the actions that the state of a row allows, or None for all."""
+        return None
 
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **options: Any

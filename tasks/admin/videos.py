@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -19,16 +19,36 @@ from ..models import Job, Video
 from ..selectors.costs import costs_of, describe
 from ..selectors.history.timeline import video_timeline
 from ..selectors.videos import VideoOverview, overviews, reason_text, shown_videos, video_overview
-from .actions import cancel, for_each, retry, revoke_links, transcode_again
+from .actions import cancel, confirmation, for_each, possible_for_video, retry, revoke_links, transcode_again
+from .owners import OwnerFilter, as_uuid, owner_link, owner_name, video_url
 from .page_actions import PageActions
-from .widgets import EMPTY_VALUE, BoundedPaginator, ReadOnlyInline, badge, page_link, progress_bar, timeline
+from .widgets import (
+    EMPTY_VALUE,
+    BoundedPaginator,
+    PreciseTimes,
+    ReadOnlyInline,
+    badge,
+    page_link,
+    precise,
+    progress_bar,
+    short_title,
+    timeline,
+)
 
 
 class JobsOfVideo(ReadOnlyInline):
     """The video's jobs, newest first."""
 
     model = Job
-    fields = readonly_fields = ("job", "state", "message", "automatic", "created_at", "finished_at")
+    fields = readonly_fields = (
+        *("job", "state_badge", "message", "automatic"),
+        *(precise(Job, "created_at"), precise(Job, "finished_at")),
+    )
+
+    @admin.display(description=_("state"))
+    def state_badge(self, job: Job) -> SafeString:
+        """Return the state as a coloured badge."""
+        return badge(job.state)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave out the large columns."""
@@ -46,7 +66,7 @@ class JobsOfVideo(ReadOnlyInline):
 
 
 @admin.register(Video)
-class VideoAdmin(PageActions):
+class VideoAdmin(PageActions, PreciseTimes):
     """A video can be renamed, given to another owner, and deleted; everything else follows from its jobs.
 
     Files are uploaded on the pages, because the admin would keep a transaction open during the upload to
@@ -56,9 +76,12 @@ class VideoAdmin(PageActions):
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    list_display = ("title_or_id", "status", "progress", "published", "visibility", "created_at")
-    list_filter = ("visibility",)
+    list_display = ("status", "title_or_id", "progress", "owner_name", "who_may_watch", "created_at")
+    list_display_links = ("title_or_id",)
+    list_filter = ("visibility", OwnerFilter, ("created_at", admin.DateFieldListFilter))
+    list_select_related = ("owner",)
     search_fields = ("title", "id")
+    search_help_text = _("Title, id, or name of the owner")
     actions = ("retry", "transcode_again", "cancel", "revoke_share_links")
     raw_id_fields = ("owner",)  # unlike autocomplete, it needs no admin of the user model
     fields = (
@@ -87,6 +110,26 @@ class VideoAdmin(PageActions):
         """Return the videos that are not deleted."""
         return shown_videos()
 
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        """Add the owner's name, whatever the host's user model calls it."""
+        return (*super().get_search_fields(request), owner_name("owner"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find a pasted id by its index. Anything else is searched in the text of all columns."""
+        if (pk := as_uuid(search_term)) is not None:
+            return queryset.filter(pk=pk), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def possible_actions(self, row: Video) -> frozenset[str]:
+        """Return the actions that the video's state allows."""
+        return possible_for_video(row)
+
+    def view_on_site(self, obj: Video) -> str | None:
+        """Return the address of the video's page."""
+        return video_url(obj)
+
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Add the overview to each video of the page, in a fixed number of queries."""
         changes = super().get_changelist_instance(request)
@@ -97,10 +140,20 @@ class VideoAdmin(PageActions):
         changes.result_list = videos
         return changes
 
-    @admin.display(description=_("video"))
+    @admin.display(description=_("title"), ordering="title")
     def title_or_id(self, video: Video) -> str:
         """Return the title, or the id if there is none."""
-        return str(video)
+        return short_title(str(video))
+
+    @admin.display(description=_("owner"))
+    def owner_name(self, video: Video) -> str:
+        """Return the owner, with a link to their videos."""
+        return owner_link(video.owner)
+
+    @admin.display(description=_("visibility"), ordering="visibility")
+    def who_may_watch(self, video: Video) -> str:
+        """Return the visibility without its explanation."""
+        return video.visibility
 
     @admin.display(description=_("storage name of the source"))
     def source_name(self, video: Video) -> str:
@@ -153,15 +206,23 @@ class VideoAdmin(PageActions):
         for_each(self, request, videos, again, success_label=_("New jobs requested"))
 
     @admin.action(description=_("Cancel the active job"), permissions=["change"])
-    def cancel(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
-        """Cancel the active job of each video."""
+    def cancel(self, request: HttpRequest, videos: QuerySet[Video]) -> HttpResponse | None:
+        """Cancel the active job of each video, once the user has confirmed that its work is lost."""
+        question = gettext("Cancel the jobs of these videos? What is not published yet is lost.")
+        if asked := confirmation(self, request, videos, action="cancel", question=question):
+            return asked
         active = Job.objects.filter(video__in=videos, state__in=ACTIVE_JOB_STATES).defer("plan")
         for_each(self, request, active, cancel, success_label=_("Jobs cancelled"))
+        return None
 
     @admin.action(description=_("Revoke all share links"), permissions=["change"])
-    def revoke_share_links(self, request: HttpRequest, videos: QuerySet[Video]) -> None:
-        """Revoke the share links of each video."""
+    def revoke_share_links(self, request: HttpRequest, videos: QuerySet[Video]) -> HttpResponse | None:
+        """Revoke the share links of each video, once the user has confirmed that they stop working."""
+        question = gettext("Revoke all share links of these videos? Nobody can open one again.")
+        if asked := confirmation(self, request, videos, action="revoke_share_links", question=question):
+            return asked
         for_each(self, request, videos, revoke_links, success_label=_("Videos without share links"))
+        return None
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest

@@ -1,20 +1,25 @@
-"""Building blocks of the admin: read-only pages, progress bars, badges, timelines."""
+"""Building blocks of the admin: read-only pages, times with seconds, titles, progress bars, badges, timelines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.text import Truncator
+from django.utils.timezone import localtime
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from ..selectors.distinct import distinct_values
@@ -30,6 +35,9 @@ else:
 
 EMPTY_VALUE = "-"
 
+MAX_TITLE = 60
+"""Letters of a title in a list: a file name of 198 letters once made a list wider than any screen."""
+
 _GREEN = "light-dark(#1a7f37, #3fb950)"
 _BLUE = "light-dark(#0969da, #58a6ff)"
 _RED = "light-dark(#cf222e, #ff7b72)"
@@ -39,7 +47,7 @@ _COLOURS = {
     **dict.fromkeys(("SUCCEEDED", "DONE", "READY"), _GREEN),
     **dict.fromkeys(("RUNNING", "LEASED", "PROCESSING", "UPDATING"), _BLUE),
     **dict.fromkeys(("FAILED", "DEAD"), _RED),
-    **dict.fromkeys(("LOST", "RETRY_WAIT"), _ORANGE),
+    **dict.fromkeys(("LOST", "RETRY_WAIT", "UNFINISHED"), _ORANGE),
 }
 
 
@@ -73,12 +81,74 @@ class ReasonFilter(admin.SimpleListFilter):
         return queryset.filter(reason=self.value()) if self.value() else queryset
 
 
-class ReadOnlyAdmin(AnyAdmin):
+def precise(model: type[Model], name: str) -> Any:
+    """Return a display of a time of the model with seconds, which Django's formats leave out.
+
+    It is sorted and named as the column. The stubs of lists of columns have no callables, hence Any.
+    """
+    return _precise(model, name)
+
+
+@cache
+def _precise(model: type[Model], name: str) -> Callable[[Any], str]:
+    column: Any = model._meta.get_field(name)  # noqa: SLF001 - Django's documented API
+
+    @admin.display(description=column.verbose_name, ordering=name)
+    def display(row: Any) -> str:
+        return moment(getattr(row, name))
+
+    display.__name__ = name
+    return display
+
+
+class PreciseTimes(AnyAdmin):
+    """Admin that shows every time with seconds, in lists and on pages. Its lists fit on a screen of 1280 px."""
+
+    class Media:
+        css: ClassVar[Any] = {"all": ["batchreel/admin.css"]}
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns, with displays for times."""
+        return self._with_seconds(super().get_list_display(request))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields, with displays for times."""
+        return self._with_seconds(super().get_readonly_fields(request, obj))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields, with displays for times."""
+        return self._with_seconds(super().get_fields(request, obj))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields in their sets, with displays for times."""
+        return [
+            (title, {**options, "fields": self._with_seconds(options["fields"])})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+
+    def _with_seconds(self, names: Iterable[Any]) -> list[Any]:
+        times = {field.name for field in self.model._meta.fields if isinstance(field, DateTimeField)}  # noqa: SLF001 - as above
+        return [precise(self.model, name) if name in times else name for name in names]
+
+
+class ReadOnlyAdmin(PreciseTimes):
     """Read-only admin for rows that only services write."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields; without a list, all columns. Django would ask its form, which has no displays."""
+        if self.fields or self.fieldsets:
+            return super().get_fields(request, obj)
+        left_out = {*(self.exclude or ()), *self.readonly_fields}
+        columns = [
+            field.name
+            for field in self.model._meta.fields  # noqa: SLF001 - as above
+            if field.editable and not field.auto_created and field.name not in left_out
+        ]
+        return self._with_seconds([*columns, *self.readonly_fields])
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: rows cannot be added by hand."""
@@ -111,6 +181,34 @@ class ReadOnlyInline(AnyInline):
 def badge(state: str) -> SafeString:
     """Return a state as a coloured badge."""
     return format_html('<strong style="color: {}">{}</strong>', _COLOURS.get(state, "inherit"), state)
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time with seconds; the title has the date with its year and the time zone."""
+    if at is None:
+        return EMPTY_VALUE
+    local = localtime(at)
+    # Translators: format of a date with a time in the admin; see Django's documentation of the filter "date".
+    shown = date_format(local, pgettext("date format", "j M H:i:s"))
+    return format_html(
+        '<time datetime="{}" title="{}" class="batchreel-time">{}</time>',
+        local.isoformat(),
+        f"{local:%Y-%m-%d %H:%M:%S %Z}",
+        shown,
+    )
+
+
+def short_title(title: str) -> str:
+    """Return a title that is cut to MAX_TITLE letters; the element's title has all of it."""
+    shown = Truncator(title).chars(MAX_TITLE)
+    return title if shown == title else format_html('<span title="{}">{}</span>', title, shown)
+
+
+def counted_label(counted: bool | None) -> str:  # noqa: FBT001 - a column of three values
+    """Return in words whether an attempt counts against the attempt limit of its job."""
+    if counted is None:
+        return gettext("not decided yet")
+    return gettext("counts") if counted else gettext("does not count")
 
 
 def progress_bar(progress: JobProgress) -> SafeString:

@@ -1,4 +1,4 @@
-"""Why something ended: stable codes, whether the attempt counts, and a message for people.
+"""Why something ended: stable codes, whether the attempt counts, a message for people, and what operators can do.
 
 Codes are stored in columns, logged and tested, so a code never changes once released.
 """
@@ -158,3 +158,92 @@ it counts. A bad file has one INPUT_SUSPECT; a machine that damages what it read
 
 An attempt that finished a unit before it failed does not count, so `counted` alone would hide most failures.
 """
+
+WHAT_TO_DO = {
+    Reason.SPOT_INTERRUPTION: "Nothing. If there are many: allow more instance types or zones.",
+    Reason.HOST_LOST: "Nothing.",
+    Reason.START_FAILED: "Read AWS's text: an image that cannot be pulled, a secret that cannot be read, a full disk.",
+    Reason.NOT_STARTED: (
+        "The text names what ended it: AWS Batch's limit in RUNNABLE (as for the alarm queue-stuck), or a person."
+    ),
+    Reason.START_TIMEOUT: "Nothing, if it is rare. If it always happens: manage.py doctor --from-batch.",
+    Reason.DATABASE_UNAVAILABLE: (
+        "Check the database, the network between the containers and it, and the containers' role. The"
+        " container retried for database_retry_s."
+    ),
+    Reason.CONNECTION_LOST: (
+        "As for DATABASE_UNAVAILABLE. The break outlasted database_retry_s, or the container did not return after it."
+    ),
+    Reason.DISK_FULL: "As for SCRATCH_TOO_SMALL.",
+    Reason.DISK_FAILED: (
+        "Nothing, unless it is always the same machine: terminate that one. If its text is about the folder"
+        " of the uploads: mount the folder, or set STORAGE_BUCKET for the containers."
+    ),
+    Reason.SCRATCH_TOO_SMALL: (
+        "The container waited its turn for others to release theirs, up to scratch_wait_s; it did not wait if"
+        " the whole disk is too small. Use smaller machines or larger disks."
+    ),
+    Reason.NO_CAPACITY: (
+        "Nothing. If it happens often, add instance types or zones. Only with VIDEO_BATCH_ON_DEMAND_QUEUE."
+    ),
+    Reason.INPUT_SUSPECT: (
+        "Nothing: the job is retried. The attempt's machine and code are in the admin. If it is always the"
+        " same machine, and others process the files: terminate that machine."
+    ),
+    Reason.OUT_OF_MEMORY: "Nothing. If it happens often: raise memory_mib, or memory_cap_mib if that was reached.",
+    Reason.TIMED_OUT: "Finished units are kept. If it happens often: raise attempt_timeout_s or vcpus.",
+    Reason.EXIT_CODE: "Look up the exit code, and read the end of its log in the admin.",
+    Reason.UNFINISHED: "Read its log. It also follows if rows were restored from a backup.",
+    Reason.STALLED: (
+        "The text names the stage. If the storage is slow: raise that stage in stage_limits_s. If it is the"
+        " same unit each time: the file is the cause."
+    ),
+    Reason.TRANSCODE_FAILED: "The text has a code and ffmpeg's message.",
+    Reason.CONTAINER_ERROR: "A bug in the program: the line CONTAINER_ERROR in its log has the traceback.",
+    Reason.STORAGE_FAILED: (
+        "The text has the storage's message: it rejected the call, or was unavailable for longer than"
+        " storage_retry_s. manage.py doctor --from-batch tests the bucket and the role."
+    ),
+    Reason.MISCONFIGURED: (
+        "The log line BATCH_JOB_FAILED names it: STORAGE_BUCKET, for example, if there is no such bucket."
+    ),
+    Reason.INPUT_REJECTED: "Nothing: the job is FAILED, and its own reason is the code of the file's error.",
+    Reason.HEARTBEAT_TIMEOUT: (
+        "Nothing. If there are many at once: check the network between the containers and the database."
+    ),
+    Reason.BATCH_JOB_MISSING: "Nothing.",
+    Reason.SIGTERM: "Nothing: the final status shows whether Spot reclaimed the machine.",
+    Reason.REPLACED: "Nothing. It counts if AWS Batch reports an exit code, because then a process was there and hung.",
+    Reason.UNKNOWN_CAUSE: "Read AWS's text.",
+    Reason.ENGINE_DIFFERS: (
+        "Nothing: they finish the job. Or, if they end without having finished it, the next attempt plans it again."
+    ),
+    Reason.TERMINATED: "Ask who did it. To cancel a job for good, use the admin.",
+    Reason.CANCELLED: "Nothing.",
+    Reason.SUPERSEDED: "Nothing.",
+    Reason.VIDEO_DELETED: "Nothing.",
+    Reason.JOB_ENDED: "Nothing.",
+    Reason.ROUND_ENDED: "Nothing: the next attempt gets its own helpers.",
+    Reason.NOT_NEEDED: "Nothing. If there are many: raise helper_target_s.",
+    Reason.NO_LIVE_ATTEMPT: "Nothing: rows were restored from a backup, or edited by hand.",
+    Reason.ATTEMPTS_EXHAUSTED: (
+        "Read the reasons of its attempts, fix the cause, then revive it. The event job.dead has the last"
+        " one's text, and names the units that all of them had in progress."
+    ),
+    Reason.TOO_MANY_LOSSES: (
+        "Find out why machines are lost or never start, then revive it. The event job.dead has the last one's text."
+    ),
+    Reason.REVIVED: "Nothing.",
+}
+"""Reason -> what an operator can do. docs/reference/reasons.md has the same texts, with links."""
+
+INPUT_ERROR = "Nothing: the file is the cause, and its owner reads what to do. Retry only helps with another file."
+"""For a job that is FAILED: its reason is a code of the media engine, and its message contains the way out."""
+
+
+def what_to_do(code: str) -> str:
+    """Return what to do about a job or an attempt that ended with this reason; empty for none."""
+    reason = Reason.__members__.get(code)
+    if reason is not None:
+        return WHAT_TO_DO[reason]
+    return INPUT_ERROR if code else ""

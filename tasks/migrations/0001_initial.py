@@ -98,6 +98,7 @@ class Migration(migrations.Migration):
                 ('leased_until', models.DateTimeField(blank=True, null=True)),
                 ('started_at', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('succeeded_at', models.DateTimeField(blank=True, help_text='When the last tick without an error finished.', null=True)),
                 ('continuous_since', models.DateTimeField(blank=True, help_text='Start of the current series of ticks without a gap.', null=True)),
                 ('position', models.TextField(blank=True, db_default='', default='', help_text='Where the next tick continues; empty for the beginning.')),
                 ('error_code', models.CharField(blank=True, help_text='Code of the error that ended the last tick.', max_length=50)),
@@ -538,6 +539,14 @@ class Migration(migrations.Migration):
             model_name='job',
             index=models.Index(condition=models.Q(('finished_at__isnull', False), ('tallied', False)), fields=['finished_at'], name='job_untallied'),
         ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('state', 'SUCCEEDED')), fields=['finished_at'], name='job_ready'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('state__in', ['DEAD', 'FAILED'])), fields=['finished_at', 'reason'], name='job_failed'),
+        ),
         migrations.AddConstraint(
             model_name='job',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['QUEUED', 'RUNNING', 'RETRY_WAIT', 'SUCCEEDED', 'FAILED', 'CANCELLED', 'DEAD'])), name='job_state_known'),
@@ -661,5 +670,19 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='unit',
             constraint=models.CheckConstraint(condition=models.Q(('end_frame__gte', models.F('first_frame'))), name='unit_frames_in_order'),
+        ),
+        migrations.CreateModel(
+            name='Operations',
+            fields=[
+            ],
+            options={
+                'verbose_name': 'operations',
+                'verbose_name_plural': 'operations',
+                'proxy': True,
+                'default_permissions': (),
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('batchreel.job',),
         ),
     ]

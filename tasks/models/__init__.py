@@ -7,7 +7,7 @@ from .client_requests import DirectUpload, IdempotencyKey
 from .cost import DayCost, Machine, MachinePrice
 from .counter import Counter
 from .event import Event
-from .job import Edition, Job
+from .job import Edition, Job, Operations
 from .listener import Listener
 from .outbox import Delivery, OutboxEvent, OutboxSequence, WebhookEndpoint
 from .tick import GrantCounter, OwnerTurn, Tick
@@ -44,6 +44,7 @@ __all__ = [
     "Listener",
     "Machine",
     "MachinePrice",
+    "Operations",
     "OutboxEvent",
     "OutboxSequence",
     "OwnerTurn",

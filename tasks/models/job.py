@@ -181,6 +181,11 @@ class Job(models.Model):
                 condition=Q(tallied=False, finished_at__isnull=False),
                 name="job_untallied",
             ),
+            # The operators' page.
+            models.Index(fields=["finished_at"], condition=Q(state="SUCCEEDED"), name="job_ready"),
+            models.Index(
+                fields=["finished_at", "reason"], condition=Q(state__in=["DEAD", "FAILED"]), name="job_failed"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -213,3 +218,13 @@ class Edition(models.Model):
 
     def __str__(self) -> str:
         return f"edition {self.edit} of {self.job_id}"
+
+
+class Operations(Job):
+    """The jobs of the whole site, for the admin: Django lists only pages of models there."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "operations"
+        verbose_name_plural = "operations"

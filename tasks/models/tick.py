@@ -13,6 +13,9 @@ class Tick(models.Model):
     leased_until = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    succeeded_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the last tick without an error finished."
+    )
     continuous_since = models.DateTimeField(
         null=True, blank=True, help_text="Start of the current series of ticks without a gap."
     )

@@ -27,6 +27,9 @@ TIME_LIMIT_S = 25
 """Seconds after which Celery kills a task of ours: less than the 30 s between SIGTERM and SIGKILL on ECS,
 Kubernetes and Heroku by default."""
 
+STALE_PERIODS = 3
+"""A tick that has not started for this number of periods counts as stale, not as late."""
+
 WAKEUP_EXPIRY_S = 60
 """Seconds after which a wake-up that no worker has fetched is dropped: four submit ticks came before it."""
 

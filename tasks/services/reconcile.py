@@ -231,3 +231,13 @@ def _list_all_active(batch: BatchPort) -> list[ListedJob]:
 
 def _live() -> QuerySet[Attempt]:
     return Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES, batch_job_id__isnull=False).select_related("job")
+
+
+def event_line(event: Event) -> str:
+    """Return one change of a report in a line, for operators."""
+    subject = f"job {event.job_id}" if event.job_id else f"video {event.video_id}"
+    if event.attempt_number:
+        subject += f", attempt {event.attempt_number}"
+    change = f" {event.from_state or '-'} -> {event.to_state}" if event.to_state else ""
+    why = f": {event.text}" if event.text else ""
+    return f"{event.kind} ({subject}){change}{why}"

@@ -9,7 +9,7 @@ from django.contrib.admin import site
 from django.utils.translation import override
 
 from ..lifecycle import dead_message, retry_offer
-from ..lifecycle.reasons import Reason
+from ..lifecycle.reasons import INPUT_ERROR, WHAT_TO_DO, Reason
 from ..transcode import FEWER_FRAMES, KINDS, MORE_KEY_FRAMES, REJECTIONS, SOURCE_WARNINGS, SUMMARY
 from .columns import column_texts
 
@@ -20,7 +20,7 @@ def texts_by_module() -> Iterator[tuple[str, str]]:
         "transcode/rejections.py": [*REJECTIONS.values(), *KINDS.values(), FEWER_FRAMES, MORE_KEY_FRAMES],
         "transcode/source_warnings.py": SOURCE_WARNINGS.values(),
         "transcode/plan/profile.py": [SUMMARY],
-        "lifecycle/reasons.py": [reason.message for reason in Reason],
+        "lifecycle/reasons.py": [*(reason.message for reason in Reason), *WHAT_TO_DO.values(), INPUT_ERROR],
         "lifecycle/dead_message.py": dead_message.texts(),
         "lifecycle/retry_offer.py": retry_offer.texts(),
     }

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from ...conf import bridge_settings
 from ...models import Tick as TickRow
 from ...schedule.beat import uses_database_scheduler
-from ...schedule.ticks import ENTRY_PREFIX, TICKS, Tick
+from ...schedule.ticks import ENTRY_PREFIX, STALE_PERIODS, TICKS, Tick
 from ..finding import failed, ok, warning
 from .broker import celery_command, waiting_tasks
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from .broker import WaitingTask
 
     Waiting = Callable[[], Mapping[str, WaitingTask]]
-
-STALE_PERIODS = 3
-"""A tick that has not started for this number of periods counts as stale, not as late."""
 
 BEAT_SYNC_S = 180
 """Maximum number of seconds between two writes of "last run at" by django-celery-beat.

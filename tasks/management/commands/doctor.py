@@ -10,46 +10,15 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ...batch.aws import aws_batch
-from ...doctor import addresses
-from ...doctor.events import check_events
 from ...doctor.finding import Status
 from ...doctor.from_batch import check_from_batch
-from ...doctor.outbox import check_outbox
-from ...doctor.probes.batch import check_definition, check_queues
-from ...doctor.probes.broker import check_broker
-from ...doctor.probes.compute import check_compute
-from ...doctor.probes.database import check_database
-from ...doctor.probes.jobs import check_jobs
-from ...doctor.probes.media import check_ffmpeg_if_installed, check_player
-from ...doctor.probes.old_system import check_legacy
-from ...doctor.probes.permissions import check_permissions
-from ...doctor.probes.settings import check_settings
-from ...doctor.probes.storage import check_storage
-from ...doctor.probes.ticks import check_ticks
-from ...doctor.runner import Probe, run_probes
+from ...doctor.parts import PROBES
+from ...doctor.runner import run_probes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...doctor.finding import Finding
-
-PROBES = (
-    Probe("settings", check_settings),
-    Probe("database", check_database, addresses.database),
-    Probe("broker", check_broker, addresses.broker),
-    Probe("ticks", check_ticks, addresses.ticks),
-    Probe("outbox", check_outbox, addresses.database),
-    Probe("storage", check_storage, addresses.storage),
-    Probe("queue", check_queues, addresses.batch),
-    Probe("definition", check_definition, addresses.batch),
-    Probe("machines", check_compute, addresses.machines),
-    Probe("permissions", check_permissions, addresses.permissions),
-    Probe("ffmpeg", check_ffmpeg_if_installed),
-    Probe("player", check_player),
-    Probe("events", check_events, addresses.events),
-    Probe("jobs", check_jobs, addresses.database),
-    Probe("legacy", check_legacy, addresses.database),
-)
 
 
 class Command(BaseCommand):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,10 +10,7 @@ from django.db import DatabaseError
 
 from ...batch.aws import aws_batch
 from ...batch.errors import BatchError
-from ...services.reconcile import Report, reconcile
-
-if TYPE_CHECKING:
-    from ...models import Event
+from ...services.reconcile import Report, event_line, reconcile
 
 
 class Command(BaseCommand):
@@ -56,19 +53,10 @@ class Command(BaseCommand):
             return
         self.stdout.write("Done:" if applied else "Would do:")
         for event in report.events:
-            self.stdout.write(f"  {_line(event)}")
+            self.stdout.write(f"  {event_line(event)}")
         for batch_job_id, reason in report.terminated:
             self.stdout.write(f"  terminate Batch job {batch_job_id}: {reason}")
         for batch_job_id, failure in report.not_terminated:
             self.stdout.write(f"  NOT terminated: Batch job {batch_job_id}: {failure}")
         if not applied:
             self.stdout.write("Nothing was changed. Run it again with --apply to apply these changes.")
-
-
-def _line(event: Event) -> str:
-    subject = f"job {event.job_id}" if event.job_id else f"video {event.video_id}"
-    if event.attempt_number:
-        subject += f", attempt {event.attempt_number}"
-    change = f" {event.from_state or '-'} -> {event.to_state}" if event.to_state else ""
-    why = f": {event.text}" if event.text else ""
-    return f"{event.kind} ({subject}){change}{why}"

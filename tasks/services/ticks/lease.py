@@ -105,4 +105,5 @@ def _release(lease: TickLease, *, error_code: str = "", text: str = "") -> None:
         append_event("tick.recovered", text=f"{lease.name}: {mine.error_code} no longer occurs")
     mine.leased_until, mine.error_code, mine.error_message = None, error_code, text
     mine.save(update_fields=["leased_until", "error_code", "error_message"])
-    Tick.objects.filter(pk=mine.pk).update(finished_at=Now(), failures=F("failures") + int(bool(error_code)))
+    ended = {"failures": F("failures") + 1} if error_code else {"succeeded_at": Now()}
+    Tick.objects.filter(pk=mine.pk).update(finished_at=Now(), **ended)

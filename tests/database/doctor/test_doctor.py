@@ -16,12 +16,12 @@ from tasks.broker import redis_broker
 from tasks.broker.app import celery_app
 from tasks.broker.client import broker_connection, redis_client
 from tasks.doctor.finding import Finding, Status, ok
+from tasks.doctor.parts import PROBES
 from tasks.doctor.probes.database import check_database
 from tasks.doctor.probes.jobs import check_jobs
 from tasks.doctor.probes.storage import check_storage
 from tasks.doctor.probes.ticks import check_ticks
 from tasks.doctor.runner import Probe, run_probes
-from tasks.management.commands.doctor import PROBES
 from tasks.models import GrantCounter, Job, Tick
 from tasks.schedule.ticks import OBSERVE, QUEUES, RESCUE, SUBMIT, TICKS, WAKEUP_TASK
 from tasks.services.requests.request import request_again

@@ -29,8 +29,8 @@ from tasks.broker import redis_broker
 from tasks.broker.app import celery_app
 from tasks.conf import bridge_settings
 from tasks.doctor.finding import Finding, Status
+from tasks.doctor.parts import PROBES
 from tasks.doctor.runner import run_probes
-from tasks.management.commands.doctor import PROBES
 from tasks.models import Attempt, Job, Listener, Tick, Video
 from tasks.schedule.sync import sync_entries
 from tasks.schedule.ticks import QUEUES, TICKS

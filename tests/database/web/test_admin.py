@@ -146,7 +146,7 @@ def test_admin_lists_use_the_same_queries_when_there_are_more_rows(
 
 
 def _act(operator: Client, model: str, action: str, pk: object) -> str:
-    chosen = {"action": action, "_selected_action": [str(pk)]}
+    chosen = {"action": action, "_selected_action": [str(pk)], "_confirmed": "yes"}
     return operator.post(reverse(f"admin:batchreel_{model}_changelist"), chosen, follow=True).content.decode()
 
 
@@ -228,7 +228,7 @@ def test_visibility_and_share_links_change_when_an_operator_does_it(operator: Cl
     form = {"title": "Lecture 2", "visibility": "signed-in", **_NO_JOBS_IN_FORM}
     assert operator.post(reverse("admin:batchreel_video_change", args=[video.pk]), form).status_code == 302
     assert Video.objects.get().visibility == "signed-in"
-    chosen = {"action": "revoke_share_links", "_selected_action": [str(video.pk)]}
+    chosen = {"action": "revoke_share_links", "_selected_action": [str(video.pk)], "_confirmed": "yes"}
     messages = [
         operator.post(reverse("admin:batchreel_video_changelist"), chosen, follow=True).content.decode()
         for _ in range(2)
@@ -311,7 +311,12 @@ def test_admin_page_shows_the_result_when_its_button_is_pressed(model: str, oper
     shown = operator.get(page)
     assert 'name="action" value="cancel"' in shown.content.decode()
     pressed = {"action": "cancel", "_selected_action": str(pk), shown.context["from_page"]: "1"}
-    response = operator.post(shown.context["actions_url"], pressed, follow=True)
+    asked = operator.post(shown.context["actions_url"], pressed)
+    assert "Yes, continue" in asked.content.decode()
+    assert Job.objects.get(pk=job.pk).state == JobState.QUEUED
+    sent = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', asked.content.decode()))
+    assert sent["_confirmed"] == "yes"
+    response = operator.post(shown.context["actions_url"], sent, follow=True)
     assert response.redirect_chain == [(page, 302)]
     assert "Jobs cancelled: 1." in response.content.decode()
     assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
