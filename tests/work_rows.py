@@ -97,12 +97,19 @@ class Rows:
         return self.job
 
 
-def new_rows(*, title: str = "Biology 7: enzymes", state: str = "SUCCEEDED", finished_s: float | None = None) -> Rows:
+def new_rows(
+    *, title: str = "Biology 7: enzymes", state: str = "SUCCEEDED", reason: str = "", finished_s: float | None = None
+) -> Rows:
     """Return a job without attempts, whose own events of today were removed."""
     video = uploaded_video(title=title)
     ended = {} if finished_s is None else {"finished_at": at(finished_s)}
     Job.objects.filter(video=video).update(
-        state=state, created_at=REQUESTED_AT, next_attempt_at=None, playlist_key="master.m3u8", **ended
+        state=state,
+        reason=str(reason),
+        created_at=REQUESTED_AT,
+        next_attempt_at=None,
+        playlist_key="master.m3u8",
+        **ended,
     )
     job = Job.objects.get(video=video)
     Event.objects.filter(job_id=job.pk).delete()

@@ -54,7 +54,8 @@ def cost_label(attempt: Attempt) -> str:
 def log_link(attempt: Attempt) -> SafeString:
     """Return a link to the end of the container's log."""
     url = reverse("admin:batchreel_job_log", args=[attempt.job_id, attempt.number])
-    return format_html('<a href="{}">{}</a>', url, gettext("log of attempt {number}").format(number=attempt.number))
+    label = gettext("log of attempt {number}").format(number=attempt.number)
+    return format_html('<a href="{}" aria-label="{}">{}</a>', url, label, gettext("log"))
 
 
 @admin.register(Attempt)
@@ -75,7 +76,7 @@ class AttemptAdmin(ReadOnlyAdmin):
         found = super().get_queryset(request).select_related("job__video").defer("job__plan")
         return with_heartbeat_age(found)
 
-    @admin.display(description=_("attempt"), ordering="number")
+    @admin.display(description=_("number"), ordering="number")
     def attempt(self, attempt: Attempt) -> str:
         """Return the number, and whether it helps."""
         if attempt.is_helper:

@@ -12,11 +12,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from ..lifecycle.states import DeliveryState
 from ..models import Delivery, OutboxEvent
 from ..services.delivery.endpoints import send_again
 from .actions import for_each
 from .page_actions import PageActions
-from .widgets import ReadOnlyAdmin, ReadOnlyInline, badge, page_link
+from .widgets import ReadOnlyAdmin, ReadOnlyInline, badge, page_link, precise
 
 _RESULT = ("tries", "status_code", "duration_s", "error")
 
@@ -25,7 +26,7 @@ class DeliveriesOfEvent(ReadOnlyInline):
     """The event's deliveries."""
 
     model = Delivery
-    fields = readonly_fields = ("delivery", "state", *_RESULT, "ended_at")
+    fields = readonly_fields = ("delivery", "state", *_RESULT, precise(Delivery, "ended_at"))
 
     @admin.display(description=_("delivery"))
     def delivery(self, delivery: Delivery) -> SafeString:
@@ -46,7 +47,8 @@ class OutboxEventAdmin(ReadOnlyAdmin):
 class DeliveryAdmin(PageActions, ReadOnlyAdmin):
     """The log of deliveries, with the result of each one's last try."""
 
-    list_display = ("id", "created_at", "kind", "target", "state_badge", *_RESULT, "next_try_at")
+    list_display = ("state_badge", "kind", "target", *_RESULT, "created_at", "next_try_at")
+    list_display_links = ("kind",)
     list_filter = ("state", "channel", "endpoint")
     list_select_related = ("event",)
     search_fields = ("video_id", "event__event_id")
@@ -56,6 +58,10 @@ class DeliveryAdmin(PageActions, ReadOnlyAdmin):
         *("event", "target", "video_id", "state_badge", "again", *_RESULT, "response"),
         *("created_at", "next_try_at", "give_up_at", "ended_at"),
     )
+
+    def possible_actions(self, row: Delivery) -> frozenset[str]:
+        """Return the action if the delivery has ended: another one is tried again anyway."""
+        return frozenset({"send_again"} if row.state != DeliveryState.PENDING else ())
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may run the actions."""

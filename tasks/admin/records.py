@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..models import Event, Tick
 from ..selectors.history.timeline import EVENT_LABELS, text_of
-from .widgets import EMPTY_VALUE, ReadOnlyAdmin
+from .widgets import EMPTY_VALUE, ReadOnlyAdmin, page_link
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -33,11 +33,21 @@ class KindFilter(admin.SimpleListFilter):
 class EventAdmin(ReadOnlyAdmin):
     """The append-only history."""
 
-    list_display = ("created_at", "kind", "job_id", "attempt_number", "from_state", "to_state", "reason", "shown_text")
+    list_display = ("created_at", "kind", "job_link", "attempt_number", "change", "reason", "shown_text")
     exclude = ("text",)
     readonly_fields = ("shown_text",)
     list_filter = (KindFilter,)
     search_fields = ("job_id", "video_id", "reason", "text")
+
+    @admin.display(description=_("job"))
+    def job_link(self, event: Event) -> str:
+        """Return a link to the job by the beginning of its id. It may be gone: events outlive other rows."""
+        return page_link("job", event.job_id, str(event.job_id)[:8]) if event.job_id else EMPTY_VALUE
+
+    @admin.display(description=_("state"))
+    def change(self, event: Event) -> str:
+        """Return the states before and after the event."""
+        return f"{event.from_state or EMPTY_VALUE} → {event.to_state}" if event.to_state else EMPTY_VALUE
 
     @admin.display(description=_("text"))
     def shown_text(self, event: Event) -> str:
@@ -49,4 +59,7 @@ class EventAdmin(ReadOnlyAdmin):
 class TickAdmin(ReadOnlyAdmin):
     """The lease row of each beat task."""
 
-    list_display = ("name", "fence", "started_at", "finished_at", "continuous_since", "error_code", "error_message")
+    list_display = (
+        *("name", "started_at", "succeeded_at", "continuous_since"),
+        *("fence", "failures", "error_code", "error_message"),
+    )

@@ -19,6 +19,7 @@ from ..models import WebhookEndpoint
 from ..services.delivery.endpoints import change_endpoint, give_first_secret, replace_secret, signing_secrets
 from ..webhooks.addresses import RefusedAddressError, check_url
 from .page_actions import PageActions
+from .widgets import PreciseTimes
 
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -46,7 +47,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(PageActions):
+class WebhookEndpointAdmin(PageActions, PreciseTimes):
     """Receivers of webhooks."""
 
     form = EndpointForm
