@@ -27,6 +27,7 @@ ticks        Cost of one run of each tick, with a short and a long history of pu
 backlog      Cost of a submit run while thousands of bulk jobs wait in the rows: with no room for them, with an upload, and after
              containers have ended.
 scrapes      Cost of one scrape of /metrics, with the same histories, and with 20,000 jobs that wait in the rows.
+operations   Cost of the operators' page in the admin, and of its figures alone, with the same histories: 10,000 jobs a day.
 submits      Eight processes submit jobs against AWS's quota of 50 SubmitJob calls per second (enforced by the local endpoint).
 reads        DescribeJobs calls per minute with thousands of active jobs with fresh heartbeats, compared with one call per
              job and period.
@@ -57,6 +58,7 @@ _MEASURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ticks": ("database.tick_cost", ("finished",)),
     "backlog": ("database.backlog_cost", ("jobs",)),
     "scrapes": ("database.scrape_cost", ("finished",)),
+    "operations": ("database.operations_cost", ("finished",)),
     "submits": ("aws.submit_rate", ("jobs",)),
     "reads": ("aws.read_rate", ("active",)),
     "push": ("aws.push_latency", ("jobs",)),
@@ -111,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     measures = parser.add_subparsers(dest="measure", required=True, metavar="MEASUREMENT")
     ticks = measures.add_parser("ticks", help="database cost of each tick")
     scrapes = measures.add_parser("scrapes", help="cost of one scrape by Prometheus")
-    for each in (ticks, scrapes):
+    operations = measures.add_parser("operations", help="cost of the operators' page")
+    for each in (ticks, scrapes, operations):
         each.add_argument(
             "--finished",
             type=int,

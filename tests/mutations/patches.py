@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.mutations.access_patches import ACCESS_PATCHES
+from tests.mutations.admin_patches import ADMIN_PATCHES
 from tests.mutations.api_patches import API_PATCHES
 from tests.mutations.audio_patches import AUDIO_PATCHES
 from tests.mutations.backlog_patches import BACKLOG_PATCHES
@@ -69,6 +70,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *ACCESS_PATCHES,
             *API_PATCHES,
             *PAGE_PATCHES,
+            *ADMIN_PATCHES,
         ),
         key=lambda patch: patch.promise,
     )
