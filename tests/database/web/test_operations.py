@@ -60,8 +60,9 @@ def test_figures_are_those_of_the_rows_when_jobs_are_in_all_states() -> None:
     _ended("FAILED", "DAMAGED", hours_ago=25)
     claimed(submitted_attempt())
     waiting = Job.objects.get(video=uploaded_video())
-    Job.objects.filter(pk=waiting.pk).update(next_attempt_at=Now() - timedelta(seconds=90))
-    today = read_figures().now.date()
+    now = read_figures().now  # the same in the whole transaction
+    Job.objects.filter(pk=waiting.pk).update(next_attempt_at=now - timedelta(seconds=90))
+    today = now.date()
     DayCost.objects.create(day=today, purchase="spot", source="list", cost_usd="1.25")
     DayCost.objects.create(day=today, purchase="on-demand", source="list", cost_usd="0.50")
     DayCost.objects.create(day=today.replace(day=1) - timedelta(days=1), purchase="spot", source="list", cost_usd="9")
@@ -76,7 +77,7 @@ def test_figures_are_those_of_the_rows_when_jobs_are_in_all_states() -> None:
 
 def test_oldest_wait_is_since_the_request_when_the_job_is_in_aws_batch() -> None:
     attempt = submitted_attempt()
-    Job.objects.filter(pk=attempt.job_id).update(created_at=Now() - timedelta(seconds=500))
+    Job.objects.filter(pk=attempt.job_id).update(created_at=read_figures().now - timedelta(seconds=500))
     figures = read_figures()
     assert (figures.oldest_wait, figures.oldest_job_id) == (timedelta(seconds=500), attempt.job_id)
 

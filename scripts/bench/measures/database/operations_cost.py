@@ -81,7 +81,7 @@ def _cost(what: str, jobs: int, body: Callable[[], object]) -> dict[str, Any]:
     return {
         "finished_jobs": jobs,
         "what": what,
-        "statements": len(cost.statements) - 2,
+        "statements": len(cost.statements) - 4,
         "blocks": cost.blocks,
         "ms": round(statistics.median(cost.times_ms), 1),
         "most_ms": round(max(cost.times_ms), 1),
