@@ -64,7 +64,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     list_display = ("state_badge", "attempt", "job_link", "reason", "counts", "cost", "last_sign", "log")
     list_display_links = ("attempt",)
-    list_filter = ("state", ReasonFilter, "purchase", ("created_at", admin.DateFieldListFilter))
+    list_filter = ("state", ReasonFilter)
     search_fields = ("job__id", "batch_job_id", "batch_job_name", "machine_id", "ec2_instance_id")
     search_help_text = _("Id of the job, id or name in AWS Batch, or id of the machine")
     ordering = ("-id",)
