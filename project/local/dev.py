@@ -6,6 +6,7 @@ Web pages, Celery worker, beat and Flower on the local stack, until Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -121,8 +122,11 @@ def _print_overview(state_dir: Path, stack: Mapping[str, str], ports: Mapping[st
 
 
 def _program_environment(ports: Mapping[str, int], password: str) -> dict[str, str]:
+    flower_url = f"http://127.0.0.1:{ports['flower']}/"
+    batchreel = {"flower_url": flower_url, **json.loads(os.environ.get("BATCHREEL") or "{}")}
     return {
         **os.environ,
+        "BATCHREEL": json.dumps(batchreel),
         "LOG_TICKS": os.environ.get("LOG_TICKS", "off"),
         # Without the control socket, which gunicorn creates in the user's home folder.
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports['web']} --reload --no-control-socket",
