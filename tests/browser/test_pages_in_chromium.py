@@ -120,7 +120,7 @@ def choose_smaller_rung(browsing: Browsing) -> None:
     """Choose a rung from the menu during playback, and wait until its frames are shown."""
     page = browsing.page
     page.reload()
-    page.wait_for_selector(QUALITY, state="attached")
+    page.wait_for_selector(f"{QUALITY}:has-text('Audio only')", state="attached")
     assert browsing.options("quality")[1:] == ["360p", "240p", "Audio only"]
     # Play slowly until the rung is chosen: hls.js switches at the next segment boundary, and the
     # video has only two.

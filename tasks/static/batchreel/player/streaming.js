@@ -54,7 +54,11 @@ export class Stream {
     this.outage = outageHandler(player, () => (this.hls.levels.length ? this.hls.startLoad() : this.hls.loadSource(this.#url)));
     const { Events } = Hls;
     this.hls.on(Events.MANIFEST_PARSED, () => this.#onManifest());
-    this.hls.on(Events.AUDIO_TRACKS_UPDATED, () => this.#offerAudio());
+    this.hls.on(Events.AUDIO_TRACKS_UPDATED, () => {
+      // They are known after the levels are, and without them there is no audio alone to choose.
+      this.#offerQualities();
+      this.#offerAudio();
+    });
     this.hls.on(Events.AUDIO_TRACK_SWITCHED, () => this.#offerAudio());
     this.hls.on(Events.LEVEL_SWITCHED, () => this.#offerQualities());
     this.hls.on(Events.FRAG_LOADED, this.outage.over);
