@@ -6,7 +6,7 @@ from tests.mutations.patch import Patch
 
 _BROWSER = "tests/browser/test_list_in_chromium.py"
 _EXCHANGE = "tests/browser/test_exchange_in_chromium.py"
-_LISTS = "tests/database/web/test_lists.py"
+_LISTS = "tests/database/web/test_video_lists.py"
 _PAGES = "tests/database/web/test_pages.py"
 
 PAGE_PATCHES: tuple[Patch, ...] = (

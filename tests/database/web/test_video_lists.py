@@ -175,7 +175,7 @@ def test_blocks_are_those_of_the_page_when_its_script_requests_them(staff: Clien
     assert "<html" not in blocks
     names = re.findall(r'data-block="(\w+)"', blocks)
     assert names == re.findall(r'data-block="(\w+)"', page) == [
-        *("player", "warnings", "progress", "actions", "cost", "history"),
+        *("player", "description", "warnings", "progress", "actions", "cost", "story", "history"),
     ]  # fmt: skip
     assert f'data-watchable="{video.published_job_id}"' in blocks
 
