@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..lifecycle.states import ACTIVE_JOB_STATES
-from ..models import Job, Video
+from ..models import Job, Video, Visibility
 from ..selectors.costs import costs_of, describe
 from ..selectors.history.timeline import video_timeline
 from ..selectors.videos import VideoOverview, overviews, reason_text, shown_videos, video_overview
@@ -34,6 +34,12 @@ from .widgets import (
     short_title,
     timeline,
 )
+
+_WHO_MAY_WATCH = {
+    Visibility.PRIVATE: _("private"),
+    Visibility.SIGNED_IN: _("signed in"),
+    Visibility.LINK: _("with the address"),
+}
 
 
 class JobsOfVideo(ReadOnlyInline):
@@ -153,7 +159,7 @@ class VideoAdmin(PageActions, PreciseTimes):
     @admin.display(description=_("visibility"), ordering="visibility")
     def who_may_watch(self, video: Video) -> str:
         """Return the visibility without its explanation."""
-        return video.visibility
+        return str(_WHO_MAY_WATCH[Visibility(video.visibility)])
 
     @admin.display(description=_("storage name of the source"))
     def source_name(self, video: Video) -> str:

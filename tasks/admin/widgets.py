@@ -14,17 +14,17 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.formats import date_format
-from django.utils.functional import cached_property
+from django.utils.functional import cached_property, lazy
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
-from django.utils.timezone import localtime
 from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from ..selectors.distinct import distinct_values
 from ..selectors.history.timeline import TimelineEntry
 from ..selectors.progress import JobProgress
+from ..texts.times import local
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
@@ -92,8 +92,10 @@ def precise(model: type[Model], name: str) -> Any:
 @cache
 def _precise(model: type[Model], name: str) -> Callable[[Any], str]:
     column: Any = model._meta.get_field(name)  # noqa: SLF001 - Django's documented API
+    # The names of columns are translated later than the admin's modules are imported.
+    title: Any = lazy(lambda: str(column.verbose_name), str)
 
-    @admin.display(description=column.verbose_name, ordering=name)
+    @admin.display(description=title(), ordering=name)
     def display(row: Any) -> str:
         return moment(getattr(row, name))
 
@@ -187,13 +189,13 @@ def moment(at: datetime | None) -> str:
     """Return a time with seconds; the title has the date with its year and the time zone."""
     if at is None:
         return EMPTY_VALUE
-    local = localtime(at)
+    shown_at = local(at)
     # Translators: format of a date with a time in the admin; see Django's documentation of the filter "date".
-    shown = date_format(local, pgettext("date format", "j M H:i:s"))
+    shown = date_format(shown_at, pgettext("date format", "j M H:i:s"))
     return format_html(
         '<time datetime="{}" title="{}" class="batchreel-time">{}</time>',
-        local.isoformat(),
-        f"{local:%Y-%m-%d %H:%M:%S %Z}",
+        shown_at.isoformat(),
+        f"{shown_at:%Y-%m-%d %H:%M:%S %Z}",
         shown,
     )
 

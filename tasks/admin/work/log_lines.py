@@ -10,9 +10,10 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
-from django.utils.timezone import is_aware, localtime
+from django.utils.timezone import is_aware
 
 from ...batch.logs import LogLine
+from ...texts.times import local
 
 _ON_THE_PAGE = frozenset({"time", "level", "logger", "event", "job_id", "attempt", "batch_job_id", "traceback"})
 """Fields that have their own place, or that are the same in each line of an attempt's log."""
@@ -70,7 +71,7 @@ def _time(found: Mapping[str, Any]) -> datetime | None:
 
 
 def _clock(moment: datetime) -> str:
-    return date_format(localtime(moment), "H:i:s")
+    return date_format(local(moment), "H:i:s")
 
 
 def _value(value: Any) -> str:

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
+
+from ...texts.times import local
 
 _STEPS_S = (
     *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
@@ -105,7 +106,7 @@ class Scale:
         for part in self._parts:
             if part.is_cut:
                 continue
-            moment = _next_step(localtime(part.began_at), step_s)
+            moment = _next_step(local(part.began_at), step_s)
             while moment <= part.ended_at:
                 tick = Tick(x=self.x(moment), label=date_format(moment, form))
                 if not found or tick.x - found[-1].x >= _TICK_PX / 2:

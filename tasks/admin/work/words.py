@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +14,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.states import AttemptState, JobState, UnitKind
 from ...selectors.operations.work import Container, Lease, Outcome, Work
 from ...texts.stored import translated
+from ...texts.times import local
 
 MAX_ENDS = 4
 """Lost containers that the summary describes: the table has all of them."""
@@ -57,7 +57,7 @@ LEGEND = {
 
 def clock(moment: datetime) -> str:
     """Return a time of day with seconds."""
-    return date_format(localtime(moment), "H:i:s")
+    return date_format(local(moment), "H:i:s")
 
 
 def duration(span: timedelta) -> str:

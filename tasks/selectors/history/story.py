@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext, pgettext
 
 from ...lifecycle.states import ACTIVE_JOB_STATES, AttemptState, JobState
 from ...models import Attempt, Job, Video
+from ...texts.times import local
 
 _SECONDS_UP_TO_S = 90
 _MINUTES_UP_TO_MIN = 90
@@ -104,7 +104,7 @@ def _later(later: Sequence[Job], about: Job) -> list[str]:
 
 
 def _time(at: datetime) -> str:
-    return date_format(localtime(at), pgettext("date format", "j F Y, H:i"))
+    return date_format(local(at), pgettext("date format", "j F Y, H:i"))
 
 
 def _duration(span: timedelta) -> str:

@@ -87,7 +87,7 @@ ALLOWED = {
     *("Retry", "MENU", "Dies", "Jobs", "Helfer", "Bridge", "Admin", "MP"),
 }
 ENGLISH = re.compile(
-    r"\b(the|a|of|to|is|are|was|were|be|and|or|with|without|for|from|not|no|by|this|that|it|its|your|you|has|have|will|can"
+    r"\b(the|a|of|to|is|are|were|be|and|or|with|without|for|from|not|no|by|this|that|it|its|your|you|has|have|will|can"
     r"|could|please|file|files|attempt|attempts|processing|processed|uploaded|ready|waiting|failed|cancelled|delete|deleted"
     r"|sign|days|share|links|watch|who|may|change|quality|history|cost|units|machine|machines|private|everyone|address"
     r"|automatic|manual|none|started|submitted|finished|requested|created|until|valid|title|page|newer|older)\b",
