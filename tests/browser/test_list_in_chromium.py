@@ -109,6 +109,7 @@ def test_upload_continues_without_a_question_when_another_video_becomes_ready(br
     assert (page.evaluate("window.isSamePage"), dialogs, browsing.problems) == (True, [], [])
 
 
+@pytest.mark.long
 def test_leaving_is_questioned_only_while_an_upload_is_in_flight(browsing: Browsing) -> None:
     page = browsing.page
     dialogs = remember_page(browsing)
@@ -124,6 +125,7 @@ def test_leaving_is_questioned_only_while_an_upload_is_in_flight(browsing: Brows
     assert dialogs == ["beforeunload"]
 
 
+@pytest.mark.long
 def test_other_files_are_uploaded_when_one_fails_and_one_is_cancelled(browsing: Browsing) -> None:
     page = browsing.page
     held = Held(page, "**/upload/")
@@ -174,6 +176,7 @@ def test_upload_creates_one_video_when_the_first_response_was_lost_and_the_serve
     assert (len(requests), Video.objects.count()) == (3, 1)
 
 
+@pytest.mark.long
 def test_dropped_files_are_chosen_when_they_are_dropped_anywhere_on_the_page(browsing: Browsing) -> None:
     page = browsing.page
     uploaded_video()

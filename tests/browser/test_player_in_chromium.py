@@ -90,6 +90,7 @@ def play(browsing: Browsing, *, at_s: float = 1) -> None:
     browsing.wait_until(f"player.currentTime > {at_s}")
 
 
+@pytest.mark.long
 def test_captions_turn_on_and_off_and_on_in_another_language_when_they_are_chosen(
     browsing: Browsing, lecture: Transcoded
 ) -> None:
@@ -115,12 +116,14 @@ def test_captions_turn_on_and_off_and_on_in_another_language_when_they_are_chose
     assert set(browsing.problems) <= STALLED
 
 
+@pytest.mark.long
 def test_choices_are_remembered_when_another_video_is_opened(browsing: Browsing, lecture: Transcoded) -> None:
     page = open_page(browsing, published(lecture))
-    assert browsing.options("quality") == ["Automatic (180p)", "180p", "80p", "60p", "Audio only"]
-    assert browsing.options("audio") == list(LANGUAGES)
     play(browsing)
     page.evaluate("player.pause()")
+    qualities = ["Automatic (180p)", "180p", "80p", "60p", "Audio only"]
+    wait_for(lambda: browsing.options("quality") == qualities, what="the qualities, and the one that is shown")
+    assert browsing.options("audio") == list(LANGUAGES)
     for entry, label in {
         "quality": "60p",
         "rate": FASTER,
@@ -139,8 +142,9 @@ def test_choices_are_remembered_when_another_video_is_opened(browsing: Browsing,
         "[player.videoHeight, player.playbackRate, player.closest('.batchreel-player').dataset.textSize]"
     )
     assert now == [60, 1.5, "large"]
-    checked = page.locator("[role=menuitemradio][aria-checked=true]").all_text_contents()
-    assert checked == ["60p", FASTER, "Deutsch", "Large", "Deutsch"]
+    checked = page.locator("[role=menuitemradio][aria-checked=true]")
+    choices = ["60p", FASTER, "Deutsch", "Large", "Deutsch"]
+    wait_for(lambda: checked.all_text_contents() == choices, what="the remembered choices in the menu")
 
 
 def test_video_is_not_loaded_when_only_the_audio_is_chosen(browsing: Browsing, lecture: Transcoded) -> None:
@@ -243,6 +247,7 @@ def test_playback_continues_where_it_stopped_when_the_video_is_opened_again(
     assert page.locator(".resume").count() == 0
 
 
+@pytest.mark.long
 def test_every_player_of_a_page_plays_when_one_is_inserted_later(browsing: Browsing, lecture: Transcoded) -> None:
     first, second = published(lecture), published(lecture)
     page = open_page(browsing, first)
@@ -267,6 +272,7 @@ def test_every_player_of_a_page_plays_when_one_is_inserted_later(browsing: Brows
     assert set(browsing.problems) <= STALLED
 
 
+@pytest.mark.long
 def test_captions_are_offered_when_the_video_is_published_while_it_is_watched(
     browsing: Browsing, lecture: Transcoded
 ) -> None:
@@ -330,6 +336,7 @@ def test_browsers_own_controls_stay_when_media_chrome_is_missing(browsing: Brows
     browsing.wait_until("player.currentTime >= 10")
 
 
+@pytest.mark.long
 def test_browser_plays_hls_itself_when_it_has_no_media_source(browsing: Browsing, lecture: Transcoded) -> None:
     page = browsing.page
     page.add_init_script("delete window.MediaSource; delete window.ManagedMediaSource;")

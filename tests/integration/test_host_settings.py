@@ -37,6 +37,7 @@ def site_environment(site_environment: dict[str, str], batch_proxy: BatchProxy) 
 @pytest.fixture(autouse=True)
 def _web_process_is_of_the_same_site(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     app = celery_app()
+    app.loader.import_default_modules()
     monkeypatch.setitem(app.conf, "task_serializer", "yaml")
     # Celery keeps the serializer of their first use in the function that sends messages, and in the task.
     app.amqp.__dict__.pop("send_task_message", None)
@@ -68,7 +69,7 @@ def test_message_is_delivered_again_when_a_worker_is_killed_that_acknowledges_ea
     assert unacked_count() == 1
     worker.restart()
     wait_for(lambda: worker.logs().count("Task batchreel.wake[") >= 3, what="the second delivery and its result")
-    assert unacked_count() == 0
+    wait_for(lambda: unacked_count() == 0, what="the acknowledgement of the second delivery")
     assert Attempt.objects.get(job__video=video).state == "SUBMITTING"
 
 

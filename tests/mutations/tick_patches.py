@@ -240,6 +240,7 @@ TICK_PATCHES: tuple[Patch, ...] = (
         old='"expire_seconds": math.ceil(period_s),',
         new='"expire_seconds": None,',
         tests=(f"{_FAULTS}/test_ticks_overlap.py::test_stale_ticks_are_discarded_when_workers_were_down",),
+        long=True,
     ),
     Patch(
         name="a late tick releases its successor's lease",

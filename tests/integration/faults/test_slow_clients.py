@@ -90,7 +90,7 @@ def test_slow_client_gets_its_response_when_it_has_sent_everything(web: WebSite,
         client.settimeout(LIMIT_S)
         client.sendall(piece)
     # Without a token, the CSRF check reads the form and refuses it.
-    assert b"HTTP/1.1 403" in received(client, rb"CSRF verification failed.*</html>")
+    assert b"HTTP/1.1 403" in received(client, rb"send the form again.*</html>")
 
 
 def test_both_requests_are_answered_when_a_client_sends_them_together(web: WebSite, connections: ExitStack) -> None:

@@ -173,6 +173,7 @@ def completed_observe_ticks(site: RunningSite) -> int:
     return len(re.findall(r"Task batchreel\.observe\[[\w-]+\] succeeded", site.worker.logs()))
 
 
+@pytest.mark.long
 def test_stale_ticks_are_discarded_when_workers_were_down(running_site: RunningSite) -> None:
     wait_for(lambda: Tick.objects.exclude(finished_at=None).count() == len(TICKS), what="the first ticks")
     running_site.worker.kill("SIGKILL")
