@@ -133,6 +133,8 @@ MEDIA_URL = "/media/"
 # Base URL of published objects if browsers do not load them through this site: a CDN or public
 # bucket with the same root as the storage.
 MEDIA_BASE_URL = env.str("MEDIA_BASE_URL", default="")
+# Path, in the containers' image, of the weights for automatic captions.
+SPEECH_WEIGHTS = env.str("SPEECH_WEIGHTS", default="")
 # Key of a CloudFront key group, if that CDN requires signed cookies.
 CDN_KEY_PAIR_ID = env.str("CDN_KEY_PAIR_ID", default="")
 CDN_PRIVATE_KEY = env.str("CDN_PRIVATE_KEY", default="")

@@ -17,6 +17,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from .lifecycle.scaling import HelperRule
+from .transcode.speech.port import WHISPER, Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -424,6 +425,18 @@ class BridgeSettings:
     captions_per_video: int = 32
     """Maximum number of caption tracks that people may add to a video, as of those of a file."""
 
+    # Automatic captions, for profiles with `automatic_captions`.
+    speech_weights: str = ""
+    """Path, in the containers' image, of the weights of the engine for speech: a ggml file for whisper.cpp.
+    SPEECH_WEIGHTS, unless BATCHREEL sets it."""
+
+    speech_engine: str = ""
+    """Dotted path of a site's own engine, a function as in `transcode/speech/port.py`. If empty, whisper.cpp."""
+
+    speech_cpu_s_per_s: float = 1.0
+    """CPU seconds that transcribing a second of audio takes. Helpers and time limits follow from it, and an engine
+    that takes four times as long is stopped. Measure it with your weights; the default is an assumption."""
+
     # Costs.
     spot_vcpu_h_usd: float = 0.018
     """Price in US dollars of a vCPU for an hour on a Spot machine, if AWS does not report it: that of
@@ -589,6 +602,11 @@ class BridgeSettings:
         return (is_helper and self.helper_queue) or (on_demand and self.on_demand_queue) or self.job_queue
 
     @property
+    def speech(self) -> Engine:
+        """Which engine writes down what is said."""
+        return Engine(self.speech_engine or WHISPER, self.speech_weights)
+
+    @property
     def helper_rule(self) -> HelperRule:
         """How many helpers a job gets."""
         return HelperRule(
@@ -612,6 +630,7 @@ _OUTSIDE = {
     "event_queue_url": "VIDEO_BATCH_EVENT_QUEUE_URL",
     "job_definition": "VIDEO_BATCH_JOB_DEFINITION",
     "media_base_url": "MEDIA_BASE_URL",
+    "speech_weights": "SPEECH_WEIGHTS",
     "cdn_key_pair_id": "CDN_KEY_PAIR_ID",
     "cdn_private_key": "CDN_PRIVATE_KEY",
     "metrics_token": "METRICS_TOKEN",

@@ -33,7 +33,7 @@ class TableGrant:
 
 
 GRANTS = (
-    TableGrant(model=Video, update=("published_job", "shown_edit")),
+    TableGrant(model=Video, update=("published_job", "shown_edit", "newest_edit")),
     TableGrant(
         model=Job,
         update=(
@@ -55,6 +55,7 @@ GRANTS = (
                 "duration_s",
                 "warnings",
                 "chapters",
+                "transcript",
                 "source_playable_at",
             ),
             *("encode_cost_s", "playable_at"),

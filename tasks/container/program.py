@@ -35,6 +35,7 @@ from ..services.container_api.suspect import suspect_input
 from ..setting_checks import setting_problems
 from ..tracing import span
 from ..transcode import EncoderCrashedError, InputRejectedError, InputSuspectError, StoppedError, rejection
+from ..transcode.speech.port import engine_problem
 from .context import ContainerContext
 from .database import Database, DatabaseUnavailableError
 from .failures import WorkFolderError, failure_of
@@ -185,9 +186,11 @@ class Program:
         # A container that makes no progress with the plan is replaced by then, so a longer wait would be for nothing.
         plan_until_s = time.monotonic() + 2 * bridge_settings().stage_limits_s["plan"]
         waits = 0
+        transcribes = engine_problem(bridge_settings().speech) is None
         try:
             while not self._stop.is_set() and not self._leaving.is_set():
-                lease = self._database(partial(lease_unit, context.claim, lease_id=uuid.uuid4().hex[:12]))
+                lease_id = uuid.uuid4().hex[:12]
+                lease = self._database(partial(lease_unit, context.claim, lease_id=lease_id, transcribes=transcribes))
                 if lease is NothingToLease.PLAN_FIRST and time.monotonic() < plan_until_s:
                     waits += 1
                     context.progress.start_stage(slot, AWAIT_PLAN_STAGE)

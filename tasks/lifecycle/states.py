@@ -47,12 +47,13 @@ class UnitState(enum.StrEnum):
 class UnitKind(enum.StrEnum):
     """Kind of a unit.
 
-    The plan comes first; video and audio are media; publishing is last.
+    The plan comes first; video and audio are media; speech is for automatic captions; publishing is last.
     """
 
     PLAN = "plan"
     VIDEO = "video"
     AUDIO = "audio"
+    SPEECH = "speech"
     PUBLISH = "publish"
 
 
@@ -108,6 +109,9 @@ WAITING_STAGES = ("claim", "reserve", AWAIT_PLAN_STAGE)
 machine's disk, or for another container's plan."""
 
 MEDIA_UNIT_KINDS = frozenset({UnitKind.VIDEO, UnitKind.AUDIO})
+
+WORK_UNIT_KINDS = MEDIA_UNIT_KINDS | {UnitKind.SPEECH}
+"""Units for which publishing waits. Those of speech cannot fail: at worst, the video has no automatic captions."""
 
 
 class JobEvent(enum.StrEnum):

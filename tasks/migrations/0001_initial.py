@@ -51,6 +51,7 @@ class Migration(migrations.Migration):
                 ('poster_key', models.CharField(blank=True, max_length=500)),
                 ('warnings', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list, help_text='Warnings about the source, for its page.')),
                 ('chapters', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list, help_text='Chapters of the output, as in the manifest, for its page.')),
+                ('transcript', models.JSONField(blank=True, editable=False, help_text='Automatic captions of the publication, until the edit tick has made a row of them.', null=True)),
                 ('duration_s', models.FloatField(blank=True, help_text='Length of the output, by the plan.', null=True)),
                 ('source_playable_at', models.DateTimeField(blank=True, help_text='When the plan showed that browsers can play the source as it is; empty if they cannot.', null=True)),
                 ('playable_at', models.DateTimeField(blank=True, editable=False, help_text='When the outbox got `video.playable` because of it; empty if the video could be watched before.', null=True)),
@@ -170,6 +171,7 @@ class Migration(migrations.Migration):
                 ('requested_source', models.CharField(blank=True, db_default='', editable=False, help_text='The source for which a job was last requested.', max_length=500)),
                 ('chapters', models.JSONField(blank=True, editable=False, help_text='Chapters that a person entered: `start_ms` and `title`. Empty: those of the file.', null=True)),
                 ('keeps_own_captions', models.BooleanField(db_default=True, default=True, editable=False, help_text='Whether the captions of the file are offered, too.')),
+                ('transcribed_source', models.CharField(blank=True, db_default='', default='', editable=False, help_text='The source whose automatic captions were offered: it is not transcribed again.', max_length=500)),
                 ('newest_edit', models.PositiveIntegerField(db_default=0, default=0, editable=False, help_text='Number of the newest change of captions or chapters.')),
                 ('shown_edit', models.PositiveIntegerField(db_default=0, default=0, editable=False, help_text='The change up to which the published playlists are.')),
                 ('edition_failed_at', models.DateTimeField(blank=True, editable=False, help_text='When making its edition last failed; others are tried first.', null=True)),
@@ -229,6 +231,7 @@ class Migration(migrations.Migration):
                 ('file_format', models.CharField(help_text='Format of the uploaded file.', max_length=30)),
                 ('encoding', models.CharField(help_text='Encoding of the uploaded file.', max_length=20)),
                 ('encoding_is_certain', models.BooleanField(help_text='Whether the file showed its encoding, or its language did.')),
+                ('transcribed_source', models.CharField(blank=True, db_default='', default='', help_text='The source of which they are the automatic captions; empty if a person added or edited them.', max_length=500)),
                 ('edit', models.PositiveIntegerField(help_text='`newest_edit` of the video when it was last changed.')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('video', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='captions', to='batchreel.video')),
@@ -349,7 +352,7 @@ class Migration(migrations.Migration):
             name='Unit',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('plan', 'plan'), ('video', 'video'), ('audio', 'audio'), ('publish', 'publish')], max_length=8)),
+                ('kind', models.CharField(choices=[('plan', 'plan'), ('video', 'video'), ('audio', 'audio'), ('speech', 'speech'), ('publish', 'publish')], max_length=8)),
                 ('index', models.PositiveIntegerField(default=0)),
                 ('first_frame', models.PositiveBigIntegerField(default=0)),
                 ('end_frame', models.PositiveBigIntegerField(default=0, help_text='The frame after the last one.')),
@@ -653,7 +656,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='unit',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['plan', 'video', 'audio', 'publish'])), name='unit_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['plan', 'video', 'audio', 'speech', 'publish'])), name='unit_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='unit',

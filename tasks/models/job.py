@@ -75,6 +75,12 @@ class Job(models.Model):
         db_default=Value([], models.JSONField()),
         help_text="Chapters of the output, as in the manifest, for its page.",
     )
+    transcript = models.JSONField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Automatic captions of the publication, until the edit tick has made a row of them.",
+    )
     duration_s = models.FloatField(null=True, blank=True, help_text="Length of the output, by the plan.")
     source_playable_at = models.DateTimeField(
         null=True,

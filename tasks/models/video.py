@@ -44,6 +44,7 @@ _WRITTEN_BY_SERVICES = frozenset(
     {
         *("requested_source", "published_job", "deleted_at", "purge_failed_at"),
         *("chapters", "keeps_own_captions", "newest_edit", "shown_edit", "edition_failed_at"),
+        "transcribed_source",
         "mail_wanted",
     }
 )
@@ -109,6 +110,14 @@ class Video(models.Model):
     )
     keeps_own_captions = models.BooleanField(
         default=True, db_default=True, editable=False, help_text="Whether the captions of the file are offered, too."
+    )
+    transcribed_source = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The source whose automatic captions were offered: it is not transcribed again.",
     )
     newest_edit = models.PositiveIntegerField(
         default=0, db_default=0, editable=False, help_text="Number of the newest change of captions or chapters."
@@ -214,7 +223,10 @@ class CaptionPurpose(models.TextChoices):
 
 
 class Captions(models.Model):
-    """Captions that a person added to a video. The playlists offer them in its next edition (`job.Edition`)."""
+    """Captions that were added to a video, by a person or automatically.
+
+    The playlists offer them in its next edition (`job.Edition`).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="captions")
@@ -227,6 +239,13 @@ class Captions(models.Model):
     file_format = models.CharField(max_length=30, help_text="Format of the uploaded file.")
     encoding = models.CharField(max_length=20, help_text="Encoding of the uploaded file.")
     encoding_is_certain = models.BooleanField(help_text="Whether the file showed its encoding, or its language did.")
+    transcribed_source = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The source of which they are the automatic captions; empty if a person added or edited them.",
+    )
     edit = models.PositiveIntegerField(help_text="`newest_edit` of the video when it was last changed.")
     created_at = models.DateTimeField(db_default=Now())
 
@@ -240,3 +259,8 @@ class Captions(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.language}) of {self.video_id}"
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether speech recognition has made them, and no person has edited their text."""
+        return bool(self.transcribed_source)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from ..lifecycle.reasons import Counts, Reason
 from ..lifecycle.states import (
     AWAIT_PLAN_STAGE,
-    MEDIA_UNIT_KINDS,
+    WORK_UNIT_KINDS,
     AttemptState,
     JobState,
     UnitKind,
@@ -95,7 +95,7 @@ def job_progress(jobs: Iterable[Job]) -> dict[uuid.UUID, JobProgress]:
 def _work(job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, _Work]:
     added: dict[uuid.UUID, _Work] = defaultdict(_Work)
     rows = (
-        Unit.objects.filter(job_id__in=list(job_ids), kind__in=MEDIA_UNIT_KINDS)
+        Unit.objects.filter(job_id__in=list(job_ids), kind__in=WORK_UNIT_KINDS)
         .order_by()
         .values_list("job_id", "state", "attempt_id")
         .annotate(units=Count("pk"), frames=Sum("weight_frames"))

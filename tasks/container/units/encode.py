@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ...services.container_api.claim import Lease
 from ...services.container_api.finish import finish_unit
@@ -26,6 +27,8 @@ from ..files import store_file
 from ..scratch.source import LocalSource
 
 logger = logging.getLogger(__name__)
+
+Output = TypeVar("Output")
 
 
 def run_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
@@ -49,7 +52,7 @@ def run_video(context: ContainerContext, lease: Lease, slot: int, folder: Path) 
         )
 
     reads = None if plan.reads is None or lease.is_redo else plan.reads.of_video(lease.index)
-    return _store_and_finish(context, lease, slot, folder, _encode(context, slot, plan, reads, encode))
+    return _store_and_finish(context, lease, slot, folder, with_source(context, slot, plan, reads, encode))
 
 
 def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) -> bool:
@@ -69,16 +72,16 @@ def run_audio(context: ContainerContext, lease: Lease, slot: int, folder: Path) 
         )
 
     reads = None if plan.reads is None or lease.is_redo else plan.reads.of_audio(lease.index)
-    return _store_and_finish(context, lease, slot, folder, _encode(context, slot, plan, reads, encode))
+    return _store_and_finish(context, lease, slot, folder, with_source(context, slot, plan, reads, encode))
 
 
-def _encode(
+def with_source(
     context: ContainerContext,
     slot: int,
     plan: Plan,
     reads: ByteRanges | None,
-    encode: Callable[[LocalSource], UnitOutput],
-) -> UnitOutput:
+    encode: Callable[[LocalSource], Output],
+) -> Output:
     """Fetch what the unit reads and encode it; if it needs another byte, fetch the whole source and encode it again."""
     size_bytes = plan.reads.size_bytes if plan.reads else None
     source = context.source(slot, reads if can_guard_reads() else None, size_bytes=size_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,10 @@ from ...transcode import (
     profile_from_json,
     with_reads,
 )
+from ...transcode.speech.port import engine_problem
 from ..context import ContainerContext
+
+logger = logging.getLogger(__name__)
 
 _AUDIO_WEIGHT = 20
 """Encoding the audio takes about a twentieth of the time of the video (measured: 0.04 and 0.9 CPU
@@ -42,7 +46,7 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
             context.progress.start_stage(slot, "plan")
         source = probe_source(path, stop=context.stop, reading=reading, wait_for=arriving.wait_for)
     context.progress.start_stage(slot, "plan")
-    plan = plan_for(source, profile)
+    plan = plan_for(source, profile, transcribes=_transcribes(context.claim, profile))
     check_cost(plan, limit_cpu_h=bridge_settings().max_encode_cpu_h)
     plan = with_reads(plan, source, path, stop=context.stop, reading=reading)
     notes = [describe_warning(warning)["message"] for warning in plan.warnings]
@@ -63,7 +67,7 @@ def run_plan(context: ContainerContext, lease: Lease, slot: int, _: Path) -> boo
 
 
 def planned_units(plan: Plan) -> list[PlannedUnit]:
-    """Return the media units that the plan asks for."""
+    """Return the units of media and speech that the plan asks for."""
     units = [
         PlannedUnit(
             kind=UnitKind.VIDEO,
@@ -86,16 +90,44 @@ def planned_units(plan: Plan) -> list[PlannedUnit]:
         )
         for part in plan.audio_units
     ]
+    if plan.speech is not None:
+        # By the time that it takes, next to that of the rest.
+        rest_s = encode_cost_s(plan) - plan.speech.cost_s
+        weight_frames = sum(unit.weight_frames for unit in units)
+        share = plan.speech.cost_s / rest_s if rest_s else 1.0
+        for index in range(len(plan.speech.starts)):
+            first, end = plan.speech.part(index, frames=plan.frames)
+            units.append(
+                PlannedUnit(
+                    kind=UnitKind.SPEECH,
+                    index=index,
+                    first_frame=first,
+                    end_frame=end,
+                    weight_frames=round(share * weight_frames * (end - first) / plan.frames),
+                )
+            )
     return units
 
 
-def plan_for(source: SourceInfo, profile: Profile) -> Plan:
+def plan_for(source: SourceInfo, profile: Profile, *, transcribes: bool = False) -> Plan:
     """Return the plan, with units for as many containers as the work is enough for."""
     conf = bridge_settings()
-    plan = make_plan(source, profile, threads=conf.threads_per_unit)
+    make = partial(make_plan, source, profile, threads=conf.threads_per_unit)
+    make = partial(make, speech_cpu_s_per_s=conf.speech_cpu_s_per_s if transcribes else None)
+    plan = make()
     helpers = wanted_helpers(Work(left_s=encode_cost_s(plan) / conf.threads_per_unit), conf.helper_rule)
     slots = (1 + helpers) * conf.helper_rule.slots
-    return make_plan(source, profile, threads=conf.threads_per_unit, slots=slots) if helpers else plan
+    return make(slots=slots) if helpers else plan
+
+
+def _transcribes(claim: Claim, profile: Profile) -> bool:
+    """Return whether the plan has speech: the profile asks for it, the file had none before, and this image can."""
+    if not profile.automatic_captions or not claim.may_transcribe:
+        return False
+    problem = engine_problem(bridge_settings().speech)
+    if problem is not None:
+        logger.warning("SPEECH_FAILED", extra={"error_code": problem.code, "text": problem.text})
+    return problem is None
 
 
 def _profile(claim: Claim) -> Profile:

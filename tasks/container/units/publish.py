@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ...lifecycle.states import UnitKind
 from ...services.container_api.claim import Lease
@@ -13,6 +14,7 @@ from ...services.container_api.publish import (
     FinishedUnit,
     OwnEdition,
     begin_own_edition,
+    finished_speech,
     finished_units,
     publish,
     redo_units,
@@ -31,6 +33,9 @@ from ...transcode import (
     make_edition,
     split_warning,
 )
+from ...transcode.plan.speech import has_captions
+from ...transcode.source_warnings import NOT_TRANSCRIBED, with_detail
+from ...transcode.speech.text import captions_of
 from ..context import ContainerContext
 from ..files import store_file
 from .verification import object_key, verify_objects, verify_texts
@@ -62,6 +67,7 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
         _redo_units(context, lease, made, bad)
         return False
     manifest = publication.manifest
+    transcript, warnings = _transcript(context, plan)
     edition = _edition(context, lease, slot, folder, publication)
     context.database(
         partial(
@@ -71,12 +77,25 @@ def run_publish(context: ContainerContext, lease: Lease, slot: int, folder: Path
             playlist_key=f"{lease.key_prefix}/{manifest['master']}",
             poster_key=object_key(lease, manifest["poster"]),
             duration_s=manifest["duration_s"],
-            warnings=[_warning(each) for each in plan.warnings],
+            warnings=[_warning(each) for each in (*plan.warnings, *warnings)],
             chapters=manifest["chapters"],
+            transcript=transcript,
             edition=edition,
         )
     )
     return True
+
+
+def _transcript(context: ContainerContext, plan: Plan) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the automatic captions, if the plan has any and nothing failed, and warnings."""
+    parts = context.database(partial(finished_speech, context.claim.job_id)) if plan.speech is not None else []
+    if faults := [part["fault"] for part in parts if "fault" in part]:
+        return None, [with_detail(NOT_TRANSCRIBED, faults[0])]
+    made = captions_of(parts, end_ms=int(plan.duration_s * 1000))
+    # Which language is spoken may only be known now.
+    if made is None or has_captions(plan.captions, made.language):
+        return None, []
+    return {"language": made.language, "webvtt": made.webvtt}, []
 
 
 def _warning(warning: str) -> dict[str, str]:

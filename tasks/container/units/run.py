@@ -1,4 +1,4 @@
-"""Runs one leased unit: plan, video, audio or publish.
+"""Runs one leased unit: plan, video, audio, speech or publish.
 
 The media work comes first, without the database; then one call finishes the unit.
 """
@@ -18,6 +18,7 @@ from ..files import remove_local
 from .encode import run_audio, run_video
 from .plan import run_plan
 from .publish import run_publish
+from .speech import run_speech
 
 
 def run_unit(context: ContainerContext, lease: Lease, slot: int) -> bool:
@@ -44,5 +45,6 @@ _WORK: dict[UnitKind, Callable[[ContainerContext, Lease, int, Path], bool]] = {
     UnitKind.PLAN: run_plan,
     UnitKind.VIDEO: run_video,
     UnitKind.AUDIO: run_audio,
+    UnitKind.SPEECH: run_speech,
     UnitKind.PUBLISH: run_publish,
 }

@@ -65,6 +65,8 @@ EVENT_LABELS = {
     "captions.replace": _("Captions were replaced"),
     "captions.change": _("Captions were changed"),
     "captions.remove": _("Captions were removed"),
+    "captions.edit": _("The text of captions was edited"),
+    "captions.automatic": _("Automatic captions were added"),
     "captions.own": _("The captions of the file were shown or hidden"),
     "video.visibility": _("Who may watch the video was changed"),
     "share.create": _("A share link was created"),

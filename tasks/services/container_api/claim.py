@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from ...lifecycle.errors import AttemptCancelledError, BatchreelError, FencedError
 from ...lifecycle.states import (
     MEDIA_UNIT_KINDS,
+    WORK_UNIT_KINDS,
     AttemptEvent,
     AttemptState,
     JobEvent,
@@ -63,6 +64,8 @@ class Claim:
     machine_id: str = ""
     """Id of the machine on which the container runs; empty if unknown."""
     traceparent: str = ""
+    may_transcribe: bool = False
+    """Whether the source has not been transcribed yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +150,14 @@ def require_claimable(attempt: Attempt, batch_job_id: str | None) -> None:
 
 
 @transaction.atomic
-def lease_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToLease:
+def lease_unit(claim: Claim, *, lease_id: str, transcribes: bool = False) -> Lease | NothingToLease:
     """Lease a unit whose predecessors are DONE and that no RUNNING attempt holds, or return why there is none.
 
     Leases are never released: a unit of an attempt that is not RUNNING is free. The caller chooses
     `lease_id`, 12 random characters; calling again with the same one, after a lost response,
-    returns the same lease. Raises AttemptCancelledError or FencedError.
+    returns the same lease. `transcribes` is whether this container has an engine for speech: those without one
+    get units of speech only if they are the last container, to finish them without a text. Raises
+    AttemptCancelledError or FencedError.
     """
     job = lock_job(claim.job_id)
     attempt = require_running_attempt(job, claim)
@@ -161,7 +166,7 @@ def lease_unit(claim: Claim, *, lease_id: str) -> Lease | NothingToLease:
     plan = Unit.objects.select_related("attempt").get(job=job, kind=UnitKind.PLAN)
     if taken := Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt, lease_id=lease_id).first():
         return _lease(taken, job, plan)
-    unit = _leasable(job, attempt, plan).first()
+    unit = _leasable(job, attempt, plan, transcribes=transcribes).first()
     if unit is None:
         if Unit.objects.filter(job=job, state=UnitState.LEASED, attempt=attempt).exists():
             return NothingToLease.OWN_WORK_FIRST
@@ -209,12 +214,12 @@ def require_running_attempt(job: Job, claim: Claim) -> Attempt | None:
     raise FencedError(message)
 
 
-def _leasable(job: Job, attempt: Attempt, plan: Unit) -> Any:
-    """Return the free units in the order in which this attempt leases them: plan, then media, publishing.
+def _leasable(job: Job, attempt: Attempt, plan: Unit, *, transcribes: bool) -> Any:
+    """Return the free units in the order in which this attempt leases them: plan, then media, speech, publishing.
 
     The first units of audio and video come first, because a growing playlist begins with them. All
     audio units but those of the beginning may read the whole source, which the attempt that made the plan has:
-    while that one is RUNNING, they come last for others.
+    while that one is RUNNING, they come last for others. Speech follows the media, which people can watch meanwhile.
     """
     units = Unit.objects.select_for_update(of=("self",)).filter(job=job)
     free = Q(state=UnitState.PENDING) | Q(state=UnitState.LEASED) & (
@@ -222,14 +227,27 @@ def _leasable(job: Job, attempt: Attempt, plan: Unit) -> Any:
     )
     kinds = [UnitKind.PLAN]
     if plan.state == UnitState.DONE:
+        left = Unit.objects.filter(job=job).exclude(state=UnitState.DONE)
         kinds = [UnitKind.AUDIO, UnitKind.VIDEO]
-        if not Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS).exclude(state=UnitState.DONE).exists():
+        if transcribes or _must_give_up_speech(left, attempt):
+            kinds.append(UnitKind.SPEECH)
+        if not left.filter(kind__in=WORK_UNIT_KINDS).exists():
             kinds = [UnitKind.PUBLISH]
     planner = plan.attempt
     is_others = planner is not None and planner.state == AttemptState.RUNNING and planner.pk != attempt.pk
-    comes_last = Case(When(kind=UnitKind.AUDIO, first_frame__gt=0, then=Value(int(is_others))), default=Value(0))
+    comes_last = Case(
+        When(kind=UnitKind.SPEECH, then=Value(2)),
+        When(kind=UnitKind.AUDIO, first_frame__gt=0, then=Value(int(is_others))),
+        default=Value(0),
+    )
     # By name, "audio" comes before "video".
     return units.filter(free, kind__in=kinds).order_by(comes_last, "index", "kind")
+
+
+def _must_give_up_speech(left: Any, attempt: Attempt) -> bool:
+    """Return whether only speech is left, and no other container that works could do it."""
+    others = Attempt.objects.filter(job=attempt.job_id, state=AttemptState.RUNNING).exclude(pk=attempt.pk)
+    return not left.filter(kind__in=MEDIA_UNIT_KINDS).exists() and not others.exists()
 
 
 def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:
@@ -244,4 +262,5 @@ def _claim(attempt: Attempt, claim_id: uuid.UUID) -> Claim:
         profile_fields=attempt.job.profile_fields,
         machine_id=attempt.machine_id,
         traceparent=attempt.job.traceparent,
+        may_transcribe=attempt.job.video.transcribed_source != attempt.job.source_name,
     )

@@ -18,7 +18,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.states import (
     ACTIVE_JOB_STATES,
     LIVE_ATTEMPT_STATES,
-    MEDIA_UNIT_KINDS,
+    WORK_UNIT_KINDS,
     AttemptEvent,
     AttemptState,
     JobEvent,
@@ -150,7 +150,7 @@ def _finish(job: Job, claim: Claim, lease: Lease, *, output: dict[str, Any], not
     held_s: Any = Extract(Now() - Value(unit.leased_at, output_field=DateTimeField()), "epoch")
     Attempt.objects.filter(pk=attempt.pk).update(
         finished_work_s=F("finished_work_s") + held_s,
-        units_done=F("units_done") + int(unit.kind in MEDIA_UNIT_KINDS),
+        units_done=F("units_done") + int(unit.kind in WORK_UNIT_KINDS),
     )
     return True
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from ...lifecycle.errors import FencedError
@@ -26,7 +26,7 @@ from ...lifecycle.states import (
     UnitKind,
     UnitState,
 )
-from ...models import Job, Unit, Video
+from ...models import Captions, Job, Unit, Video
 from ..editions.rows import BegunEdition, begin_for, point_at
 from ..state.attempt_end import end_job_attempts
 from ..state.locking import lock_job, lock_video, lock_video_of
@@ -69,6 +69,18 @@ def finished_units(job_id: uuid.UUID) -> list[FinishedUnit]:
     return finished
 
 
+def finished_speech(job_id: uuid.UUID) -> list[dict[str, Any]]:
+    """Return what the units of speech have found, in their order: `language` and `texts`, or the code of a `fault`."""
+    units = Unit.objects.filter(job_id=job_id, kind=UnitKind.SPEECH, state=UnitState.DONE).order_by("index")
+    return [dict(output or {}) for output in units.values_list("output", flat=True)]
+
+
+def speech_fault(job_id: uuid.UUID) -> str:
+    """Return the code with which a part of the job's speech has failed; empty if none has."""
+    outputs = Unit.objects.filter(job_id=job_id, kind=UnitKind.SPEECH, output__has_key="fault")
+    return str(outputs.values_list("output__fault", flat=True).first() or "")
+
+
 def read_plan(job_id: uuid.UUID) -> dict[str, Any]:
     """Return the job's plan as the planning container stored it.
 
@@ -104,11 +116,13 @@ def publish(
     duration_s: float,
     warnings: Sequence[dict[str, str]] = (),
     chapters: Sequence[dict[str, Any]] = (),
+    transcript: dict[str, Any] | None = None,
     edition: BegunEdition | None = None,
 ) -> None:
     """Mark the job SUCCEEDED, and point the video at it unless it was deleted or already shows a newer job.
 
     `warnings` and `chapters` are those of the manifest; a warning may also have its `detail` (`texts.stored`).
+    `transcript` are automatic captions (`editions.automatic`): the edit tick offers them after that.
     `edition` is one of this publication that is stored and was read back: it is shown in the same step.
 
     Repeating the call, after a lost response, is a no-op. Raises FencedError or
@@ -135,6 +149,7 @@ def publish(
         duration_s=duration_s,
         warnings=list(warnings),
         chapters=list(chapters),
+        transcript=transcript,
         reason="",
         finished_at=Now(),
     )
@@ -156,8 +171,11 @@ def _mark_superseded(job: Job) -> None:
 
 def _point_video_at(job: Job, *, shown_edit: int) -> None:
     newer = Job.objects.filter(pk=OuterRef("published_job"), created_at__gt=job.created_at)
+    # Automatic captions come and go with the file of which they are, by another edition.
+    has_others = Captions.objects.filter(video=job.video_id).exclude(transcribed_source__in=["", job.source_name])
+    changes = int(job.transcript is not None or has_others.exists())
     Video.objects.filter(pk=job.video_id, deleted_at=None).filter(Q(published_job=None) | ~Exists(newer)).update(
-        published_job=job, shown_edit=shown_edit
+        published_job=job, shown_edit=shown_edit, newest_edit=F("newest_edit") + changes
     )
 
 

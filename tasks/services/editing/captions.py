@@ -162,6 +162,7 @@ def _values_of(file: CaptionFile) -> dict[str, Any]:
         "file_format": file.format,
         "encoding": file.encoding,
         "encoding_is_certain": file.encoding_is_certain,
+        "transcribed_source": "",
     }
 
 

@@ -21,6 +21,7 @@ from ...transcode import AddedCaptions, Edits
 from ...transcode.package.playlists import MASTER_NAME
 from ..state.locking import lock_job, lock_video
 from ..state.transition import append_event
+from .automatic import adopt_transcript
 
 EVENT = "video.edition"
 
@@ -50,12 +51,13 @@ def begin_edition(*, video_id: uuid.UUID) -> BegunEdition | None:
     video = lock_video(video_id)
     if video is None or video.published_job is None or video.shown_edit == video.newest_edit:
         return None
+    adopt_transcript(video, video.published_job)
     return begin_for(video, video.published_job)
 
 
 def begin_for(video: Video, job: Job) -> BegunEdition:
     """Begin the edition of a job with what the locked video has now."""
-    edits, edition_id = edits_of(video), uuid.uuid4()
+    edits, edition_id = edits_of(video, job), uuid.uuid4()
     begun = BegunEdition(
         id=edition_id,
         video_id=video.pk,
@@ -69,11 +71,11 @@ def begin_for(video: Video, job: Job) -> BegunEdition:
     return begun
 
 
-def edits_of(video: Video) -> Edits:
-    """Return what people changed of the video."""
+def edits_of(video: Video, job: Job) -> Edits:
+    """Return what people changed of the video, and the automatic captions of the job's file."""
     captions = tuple(
-        AddedCaptions(str(each.pk), each.language, each.name, each.purpose, each.cues, each.webvtt)
-        for each in Captions.objects.filter(video=video)
+        AddedCaptions(str(each.pk), each.language, each.name, each.purpose, each.cues, each.webvtt, each.is_automatic)
+        for each in Captions.objects.filter(video=video, transcribed_source__in=["", job.source_name])
     )
     return Edits(
         number=video.newest_edit,

@@ -202,7 +202,7 @@ def _purge_publication(job: Job, check_time: _CheckTime) -> None:
     with transaction.atomic():
         _remove_work(job)
         Edition.objects.filter(job=job).delete()
-        Job.objects.filter(pk=job.pk).update(purged_at=Now())
+        Job.objects.filter(pk=job.pk).update(purged_at=Now(), transcript=None)
         append_event("job.purge", job=job, text="superseded publication")
 
 

@@ -8,7 +8,7 @@ from django.db.models import Max, Q, Sum
 
 from ...conf import bridge_settings
 from ...lifecycle.reasons import Reason
-from ...lifecycle.states import MEDIA_UNIT_KINDS, UnitState
+from ...lifecycle.states import WORK_UNIT_KINDS, UnitState
 from ...models import Attempt, Job, Unit
 
 _START_S = 3600
@@ -30,7 +30,7 @@ def timeout_s(job: Job) -> int:
     A container may also wait for disk space and for the database, each up to its own limit.
     """
     conf = bridge_settings()
-    units = Unit.objects.filter(job=job, kind__in=MEDIA_UNIT_KINDS)
+    units = Unit.objects.filter(job=job, kind__in=WORK_UNIT_KINDS)
     weights = units.aggregate(all=Sum("weight_frames"), left=Sum("weight_frames", filter=~Q(state=UnitState.DONE)))
     if job.encode_cost_s is None or not math.isfinite(job.encode_cost_s) or not weights["all"]:
         return conf.attempt_timeout_s

@@ -25,7 +25,7 @@ from ...lifecycle.reasons import Reason
 from ...lifecycle.scaling import Work, missing_helpers, surplus_helpers, wanted_helpers, work_left_s
 from ...lifecycle.states import (
     LIVE_ATTEMPT_STATES,
-    MEDIA_UNIT_KINDS,
+    WORK_UNIT_KINDS,
     AttemptEvent,
     AttemptState,
     JobEvent,
@@ -173,7 +173,7 @@ def _work(jobs: Sequence[Job], conf: BridgeSettings) -> dict[uuid.UUID, Work]:
     done = Q(state=UnitState.DONE)
     took: Any = Extract(F("done_at") - F("leased_at"), "epoch")
     rows = (
-        Unit.objects.filter(job__in=[job.pk for job in jobs], kind__in=MEDIA_UNIT_KINDS)
+        Unit.objects.filter(job__in=[job.pk for job in jobs], kind__in=WORK_UNIT_KINDS)
         .order_by()
         .values_list("job")
         .annotate(

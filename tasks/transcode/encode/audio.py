@@ -110,8 +110,8 @@ class _AudioEncoder:
                 *_audio_output(graph, audio, self._output_dir),
                 *(["-map", "[poster]", *still_arguments(self._output_dir, "poster")] if with_poster else []),
             ]
-            splicing = [] if demuxer == _SAMPLES_FORMAT else _splicing(self._plan, track)
-            arguments = [*_START, *splicing, *input_arguments(path, demuxer), *outputs]
+            spliced = [] if demuxer == SAMPLES_FORMAT else splicing(self._plan, track)
+            arguments = [*_START, *spliced, *input_arguments(path, demuxer), *outputs]
             self._ffmpeg(path, arguments, output_bps=4 * audio.bit_rate_bps, present=present)
             return _regroup(unsegmented, self._output_dir / "audio.mp4", audio, self._unit, encoded_aac)
         except InvalidBoxError as error:
@@ -126,10 +126,10 @@ class _AudioEncoder:
         """
         samples = self._output_dir / "audio.samples"
         try:
-            arguments = _pcm_arguments(path, self._plan, audio, track, samples)
-            self._ffmpeg(path, arguments, output_bps=8 * _SAMPLE_BYTES * audio.sample_rate_hz, present=present)
+            arguments = pcm_arguments(path, self._plan, audio, track, samples)
+            self._ffmpeg(path, arguments, output_bps=8 * SAMPLE_BYTES * audio.sample_rate_hz, present=present)
             streams = tuple(range(len(track.streams)))
-            return self.encode(samples, _SAMPLES_FORMAT, audio, replace(track, streams=streams, downmix=""))
+            return self.encode(samples, SAMPLES_FORMAT, audio, replace(track, streams=streams, downmix=""))
         finally:
             samples.unlink(missing_ok=True)
 
@@ -167,10 +167,10 @@ class _Clock:
         self._progress(self._done_ms)
 
 
-_SAMPLES_FORMAT = "nut"
+SAMPLES_FORMAT = "nut"
 """Its timestamps are exact to the sample."""
 
-_SAMPLE_BYTES = 2 * 4
+SAMPLE_BYTES = 2 * 4
 """Of two channels or microphones. Floating point as in `audio_graph`: ffmpeg mixes surround to integers at a lower
 level.
 """
@@ -178,20 +178,21 @@ level.
 _START = ("-progress", "pipe:1", "-stats_period", "1", "-copyts")
 
 
-def _splicing(plan: Plan, track: AudioTrack) -> list[str]:
+def splicing(plan: Plan, track: AudioTrack) -> list[str]:
     """Return the arguments for an input that put all streams of a track on one clock."""
     return [argument for stream in track.streams for argument in splicing_arguments(plan, stream, str(stream))]
 
 
-def _pcm_arguments(path: Path, plan: Plan, audio: AudioPlan, track: AudioTrack, samples: Path) -> list[str]:
+def pcm_arguments(path: Path, plan: Plan, audio: AudioPlan, track: AudioTrack, samples: Path) -> list[str]:
+    """Return the arguments that decode all of a track to a file of SAMPLES_FORMAT, on the source's clock."""
     downmix = MICROPHONE if len(track.streams) > 1 else track.downmix
     return [
         *_START,
-        *(*_splicing(plan, track), *input_arguments(path, plan.demuxer)),
+        *(*splicing(plan, track), *input_arguments(path, plan.demuxer)),
         *(argument for stream in track.streams for argument in ("-map", f"0:{stream}")),
         *(["-af", downmix] if downmix else []),
         *("-ac", "1" if len(track.streams) > 1 else "2", "-ar", str(audio.sample_rate_hz), "-c:a", "pcm_f32le"),
-        *("-f", _SAMPLES_FORMAT, str(samples)),
+        *("-f", SAMPLES_FORMAT, str(samples)),
     ]
 
 

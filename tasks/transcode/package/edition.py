@@ -29,11 +29,14 @@ from .tracks import PlacedFile, Track
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+AUTOMATIC = " (automatic)"
+"""Appended to the name of a track that no person has written or edited."""
+
 MANIFEST_UNUSABLE = "MANIFEST_UNUSABLE"
 
 
 class AddedCaptions(NamedTuple):
-    """A caption track that a person added."""
+    """A caption track that was added to the video."""
 
     id: str
     """Identifies it in the manifest."""
@@ -46,6 +49,8 @@ class AddedCaptions(NamedTuple):
     cues: int
     webvtt: str
     """A whole WebVTT file, on the clock of the output."""
+    is_automatic: bool = False
+    """Whether no person has written or edited it. Its name in the menu shows that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,9 +146,10 @@ def _captions(
         add(about, text)
     for added in edits.captions:
         taken = [each["name"] for each in listed]
-        name = unique_name(added.name, taken=taken, otherwise="Captions")
+        name = unique_name(added.name + AUTOMATIC * added.is_automatic, taken=taken, otherwise="Captions")
         about = {"name": name, "language": added.language, "purpose": added.purpose, "cues": added.cues}
-        add({**about, "added": added.id}, added.webvtt)
+        marks = {"added": added.id} | ({"automatic": True} if added.is_automatic else {})
+        add({**about, **marks}, added.webvtt)
     return placed, listed
 
 

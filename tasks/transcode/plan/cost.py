@@ -83,7 +83,7 @@ def _encode_s_per_px(source: SourceInfo, preset: str) -> float:
 def encode_cost_s(plan: Plan) -> float:
     """Return the estimated CPU seconds for all units of the plan."""
     audio_s = plan.duration_s * _AUDIO_S_PER_S * len(plan.audio_tracks)
-    return plan.video_cost_s + _skipped_s(plan) + audio_s
+    return plan.video_cost_s + _skipped_s(plan) + audio_s + (plan.speech.cost_s if plan.speech else 0.0)
 
 
 def _skipped_s(plan: Plan) -> float:
@@ -93,7 +93,8 @@ def _skipped_s(plan: Plan) -> float:
 
 def check_cost(plan: Plan, *, limit_cpu_h: float) -> None:
     """Raise InputRejectedError if encoding the plan would take more CPU hours than the limit."""
-    cost_h = encode_cost_s(plan) / 3600
+    # Automatic captions are an extra, for which no file is rejected.
+    cost_h = (encode_cost_s(plan) - (plan.speech.cost_s if plan.speech else 0.0)) / 3600
     if cost_h > limit_cpu_h:
         way_out = MORE_KEY_FRAMES if _skipped_s(plan) / 3600 > cost_h / 2 else FEWER_FRAMES
         hours, limit_hours = round(cost_h), round(limit_cpu_h)

@@ -16,9 +16,10 @@ from ..splicing import Splicing
 from .fit import Fit
 from .ladder import Rung
 from .source_reads import SourceReads
+from .speech import SpeechPlan
 from .thumbnails import ThumbnailPlan
 
-PLAN_VERSION = 14
+PLAN_VERSION = 15
 """Increases when the meaning of the JSON form changes."""
 
 MIN_REMAINDER_S = Fraction(1, 2)
@@ -204,6 +205,8 @@ class Plan:
     """Whether streams of a transport stream continue under other packet identifiers (PIDs)."""
     decoders: tuple[tuple[int, str], ...] = ()
     """Index and decoder of each stream that is of another kind in a part of the file."""
+    speech: SpeechPlan | None = None
+    """What is transcribed for automatic captions, if anything."""
 
     @property
     def has_audio(self) -> bool:
@@ -304,6 +307,7 @@ class Plan:
                 "fit": Fit.from_json(form["fit"]) if form["fit"] else None,
                 "warnings": tuple(form["warnings"]),
                 "splicing": Splicing.from_json(form["splicing"]),
+                "speech": SpeechPlan.from_json(form["speech"]),
                 "decoders": tuple((index, name) for index, name in form["decoders"]),
                 "reads": SourceReads.from_json(form["reads"]) if form["reads"] else None,
             }

@@ -27,6 +27,7 @@ from .grid.frame_rate import choose_rate
 from .grid.frames import Grid, round_half_up
 from .ladder import choose_rungs
 from .plan import AudioPlan, AudioTrack, Plan, VideoUnit, segment_starts
+from .speech import plan_speech
 from .thumbnails import plan_thumbnails
 
 if TYPE_CHECKING:
@@ -62,11 +63,14 @@ _POSTER_SHORT_SIDE_PX = 720
 _HD_SHORT_SIDE_PX = 720
 
 
-def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int = 0) -> Plan:
+def make_plan(
+    source: SourceInfo, profile: Profile, *, threads: int, slots: int = 0, speech_cpu_s_per_s: float | None = None
+) -> Plan:
     """Return the plan for `source` with `profile`; `threads` is the number of threads per encoder.
 
     `slots` is the number of units that several containers may work on at a time; 0 if only one
-    container does. Pure function: the same arguments give the same plan.
+    container does. `speech_cpu_s_per_s` is the CPU time that transcribing takes for a second of audio; without
+    it, there are no automatic captions. Pure function: the same arguments give the same plan.
     """
     rate = _rate(source, profile)
     direct = plays_directly(source)
@@ -83,6 +87,8 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
     ]
     if has_mistimed:
         warnings.append("CHAPTERS_MISTIMED")
+    audio = _audio(source, profile, grid, segment_frames)
+    captions = plan_captions(source.captions if profile.captions else (), start_s=source.start_s, duration_s=duration_s)
     return Plan(
         engine=source.engine,
         profile=profile.name,
@@ -116,13 +122,11 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         )
         if rungs
         else (),
-        audio=_audio(source, profile, grid, segment_frames),
+        audio=audio,
         poster_frame=min(grid.frames // _POSTER_SHARE, int(rate * _POSTER_LATEST_S)),
         poster_rung=_poster_rung(rungs),
         thumbnails=_thumbnails(rungs, profile, gop_frames),
-        captions=plan_captions(
-            source.captions if profile.captions else (), start_s=source.start_s, duration_s=duration_s
-        ),
+        captions=captions,
         chapters=chapters,
         plays_directly=direct,
         warnings=tuple(warnings),
@@ -131,6 +135,9 @@ def make_plan(source: SourceInfo, profile: Profile, *, threads: int, slots: int 
         splicing=source.splicing,
         merges_streams=source.merges_streams,
         decoders=source.decoders,
+        speech=None
+        if speech_cpu_s_per_s is None or audio is None
+        else plan_speech(audio.tracks, captions, frames=grid.frames, rate=rate, cpu_s_per_s=speech_cpu_s_per_s),
     )
 
 

@@ -72,6 +72,10 @@ class Profile:
     """Interval between the thumbnails of the seek bar, in whole GOPs; None for no thumbnails."""
     captions: bool = True
     """Whether the text streams of a source become captions."""
+    automatic_captions: bool = False
+    """Whether captions are made of the audio by speech recognition, if the source has none in the spoken language.
+    It needs an image with an engine (docs/how-to/automatic-captions.md).
+    """
 
     @property
     def segment_gops(self) -> int:

@@ -1,0 +1,3 @@
+"""Speech recognition: a unit's audio becomes text with times, in a confined child process (docs/adr/0057)."""
+
+from __future__ import annotations
