@@ -44,6 +44,7 @@ urlpatterns = [
     path("videos/<uuid:video_id>/captions/", captions.add, name="add-captions"),
     path("videos/<uuid:video_id>/captions/own/", captions.own, name="own-captions"),
     path("videos/<uuid:video_id>/captions/<uuid:captions_id>/", captions.change, name="change-captions"),
+    path("videos/<uuid:video_id>/captions/<uuid:captions_id>/text/", captions.text, name="captions-text"),
     path("videos/<uuid:video_id>/captions/<uuid:captions_id>/remove/", captions.remove, name="remove-captions"),
     path("videos/<uuid:video_id>/captions/<uuid:captions_id>/captions.vtt", captions.download, name="captions-file"),
     path("videos/<uuid:video_id>/thumbnails.vtt", thumbnails, name="thumbnails"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.db import transaction
 from django.http import Http404
 from django.utils.translation import gettext
 from rest_framework.request import Request
@@ -12,7 +13,13 @@ from rest_framework.response import Response
 
 from ..models import CaptionPurpose, Captions, Video
 from ..selectors.publication import shown_chapters
-from ..services.editing.captions import add_captions, change_captions, keep_own_captions, remove_captions
+from ..services.editing.captions import (
+    add_captions,
+    change_captions,
+    edit_text,
+    keep_own_captions,
+    remove_captions,
+)
 from ..services.editing.chapters import checked_row, save_chapters
 from .endpoint import Endpoint
 from .protocol.bodies import Form, StrictJson
@@ -84,7 +91,17 @@ class CaptionsEndpoint(Endpoint):
     def shown_captions(self, video_id: uuid.UUID, captions: Captions) -> dict[str, Any]:
         """Return the captions, and whether the playlists have them."""
         video = self.video(video_id, "change")
-        names = ("id", "language", "purpose", "name", "cues", "encoding", "encoding_is_certain", "created_at")
+        names = (
+            "id",
+            "language",
+            "purpose",
+            "name",
+            "cues",
+            "is_automatic",
+            "encoding",
+            "encoding_is_certain",
+            "created_at",
+        )
         is_shown = video.published_job_id is not None and video.shown_edit >= captions.edit
         values = {name: getattr(captions, name) for name in names}
         return shown(AddedCaptionsShown, {**values, "in_playlists": is_shown})
@@ -128,16 +145,23 @@ class OneAddedCaptions(CaptionsEndpoint):
 
     @described("changeCaptions", request=CaptionsChanged, responses=AddedCaptionsShown)
     def patch(self, request: Request, video_id: uuid.UUID, captions_id: uuid.UUID) -> Response:
-        """Change language, purpose or name. 409 `CAPTIONS_EXIST` if others have that language and purpose."""
+        """Change language, purpose, name or text.
+
+        400 with a code that begins with `CAPTIONS_` names the line of the text that cannot be used; 409
+        `CAPTIONS_EXIST` if others have that language and purpose.
+        """
         self._require(video_id, captions_id)
         asked = entered(CaptionsChanged, request.data, partial=True)
-        captions = change_captions(
-            video_id=video_id,
-            captions_id=captions_id,
-            language=asked.get("language"),
-            purpose=CaptionPurpose(asked["purpose"]) if "purpose" in asked else None,
-            name=asked.get("name"),
-        )
+        with transaction.atomic():
+            captions = change_captions(
+                video_id=video_id,
+                captions_id=captions_id,
+                language=asked.get("language"),
+                purpose=CaptionPurpose(asked["purpose"]) if "purpose" in asked else None,
+                name=asked.get("name"),
+            )
+            if "webvtt" in asked:
+                captions = edit_text(video_id=video_id, captions_id=captions_id, text=asked["webvtt"])
         return Response(self.shown_captions(video_id, captions))
 
     @described("removeCaptions", responses={204: None})

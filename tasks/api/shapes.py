@@ -186,7 +186,10 @@ class CaptionShown(Shown):
     """A caption track."""
 
     added = serializers.UUIDField(
-        allow_null=True, help_text="Id of the captions that a person added; null for those of the file."
+        allow_null=True, help_text="Id of the captions that were added; null for those of the file."
+    )
+    automatic = serializers.BooleanField(
+        help_text="Whether they are of speech recognition, and nobody has edited them."
     )
     name = serializers.CharField()
     language = serializers.CharField(allow_blank=True, help_text="BCP 47 tag; empty if unknown.")
@@ -219,16 +222,20 @@ class CaptionsChanged(Entered):
     language = Text(max_length=35, required=False)
     purpose = serializers.ChoiceField(choices=CaptionPurpose.values, required=False, allow_blank=True)
     name = Text(max_length=60, required=False, allow_blank=True)
+    webvtt = Text(
+        max_length=1_000_000, required=False, help_text="The whole text. They are not automatic any more then."
+    )
 
 
 class AddedCaptionsShown(Shown):
-    """Captions that a person added."""
+    """Captions that a person added, or automatic ones."""
 
     id = serializers.UUIDField()
     language = serializers.CharField()
     purpose = serializers.ChoiceField(choices=CaptionPurpose.values, allow_blank=True)
     name = serializers.CharField()
     cues = serializers.IntegerField()
+    automatic = serializers.BooleanField(source="is_automatic", help_text="As in the list of all captions.")
     encoding = serializers.CharField(help_text="How the file was read.")
     encoding_is_certain = serializers.BooleanField(help_text="False if it was guessed from the language.")
     in_playlists = serializers.BooleanField(help_text="Whether the playlists offer them as they are now.")
@@ -236,7 +243,7 @@ class AddedCaptionsShown(Shown):
 
 
 class AddedCaptionsListShown(Shown):
-    """All captions that people added to a video."""
+    """All captions that were added to a video."""
 
     results = AddedCaptionsShown(many=True)
 

@@ -28,7 +28,7 @@ class Contents(NamedTuple):
     """Captions and thumbnails of a publication, by keys in the storage."""
 
     captions: tuple[Mapping[str, Any], ...] = ()
-    """`name`, `language`, `purpose`, `cues`, and the keys `url` and `playlist`."""
+    """`name`, `language`, `purpose`, `cues`, `automatic`, and the keys `url` and `playlist`."""
     thumbnails: str = ""
     """Key of the WebVTT map of the thumbnails; empty if there are none."""
 
@@ -112,6 +112,7 @@ def _read(folder: str) -> Contents:
         return posixpath.normpath(f"{folder}/{name}")
 
     captions = tuple(
-        {**each, "url": key(each["url"]), "playlist": key(each["playlist"])} for each in manifest["captions"]
+        {"automatic": False, **each, "url": key(each["url"]), "playlist": key(each["playlist"])}
+        for each in manifest["captions"]
     )
     return Contents(captions, key(manifest["thumbnails"]) if manifest["thumbnails"] else "")

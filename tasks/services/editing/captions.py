@@ -6,6 +6,7 @@ publication that offers it, and a later encode of the video offers it from the b
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -18,6 +19,7 @@ from ...models import CaptionPurpose, Captions, Video
 from ...transcode.caption_files import faults
 from ...transcode.caption_files.faults import CaptionFileError
 from ...transcode.caption_files.read import MAX_CUE_CHARS, MAX_CUES, MAX_FILE_BYTES, CaptionFile, read_caption_file
+from ...transcode.captions import MPEGTS_MAP
 from ...transcode.languages import Language, language_of, unique_name
 from ..editions.rows import record_edit
 from ..state.locking import lock_video
@@ -36,6 +38,12 @@ class CaptionsExistError(ConflictError):
     """The video has another track with this language and purpose."""
 
     code = "CAPTIONS_EXIST"
+
+
+class CaptionsChangedError(ConflictError):
+    """Another person changed the track while one edited it."""
+
+    code = "CAPTIONS_CHANGED"
 
 
 def add_captions(
@@ -94,6 +102,39 @@ def change_captions(
     return captions
 
 
+def edit_text(*, video_id: uuid.UUID, captions_id: uuid.UUID, text: str, seen_edit: int | None = None) -> Captions:
+    """Replace the text of a track, which a person has edited as WebVTT; it is no longer automatic then.
+
+    `seen_edit` is the track's `edit` when the person began. Raises NotFoundError, UnusableInputError with the line
+    that is at fault, or CaptionsChangedError if the track was changed meanwhile; nothing was changed then.
+    """
+    with transaction.atomic():
+        video = _locked(video_id)
+        captions = _captions_of(video, captions_id)
+        if seen_edit is not None and captions.edit != seen_edit:
+            raise CaptionsChangedError(
+                gettext(
+                    "The captions were changed while you edited them. Open them in another window, and copy what you"
+                    " need into the text below; saving again replaces them."
+                )
+            )
+        file = _readable_text(text, language=captions.language)
+        if file.webvtt == captions.webvtt and not captions.is_automatic:
+            return captions
+        for name, value in _values_of(file).items():
+            setattr(captions, name, value)
+        captions.edit = record_edit(video)
+        captions.save()
+        append_event("captions.edit", video_id=video_id, text=captions.language)
+    return captions
+
+
+def editable_text(captions: Captions) -> str:
+    """Return the text of a track as a person edits it: WebVTT, without what only players need."""
+    lines = [line for line in captions.webvtt.split("\n") if line != MPEGTS_MAP]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+
+
 @transaction.atomic
 def remove_captions(*, video_id: uuid.UUID, captions_id: uuid.UUID) -> None:
     """Remove a track that was added. One of the file that it replaced is offered again. Raises NotFoundError."""
@@ -131,7 +172,25 @@ def readable(content: bytes, *, language: str) -> CaptionFile:
         raise UnusableInputError(_message(error), code=error.code) from error
 
 
-def _message(error: CaptionFileError) -> str:
+def _readable_text(text: str, *, language: str) -> CaptionFile:
+    """Return the text that was entered, as `readable` does."""
+    entered = {
+        faults.EMPTY: gettext("There are no captions in the text. To have none, remove them."),
+        faults.UNKNOWN_FORMAT: gettext("The text is not WebVTT: it needs a line with times above each text."),
+        faults.TIME: gettext(
+            "Line {line}: “{value}” has no times that can be read. Write them like 00:01:05.000 --> 00:01:08.500"
+        ),
+        faults.ORDER: gettext("Line {line}: it ends before it begins. Correct the times."),
+        faults.TOO_MANY: gettext("There are {value} texts. The limit is {cues}."),
+        faults.TOO_LARGE: gettext("The text is larger than {kb} KB."),
+    }
+    try:
+        return read_caption_file(text.replace("\0", "").encode(errors="replace"), language=language)
+    except CaptionFileError as error:
+        raise UnusableInputError(_message(error, entered.get(error.code)), code=error.code) from error
+
+
+def _message(error: CaptionFileError, text: str | None = None) -> str:
     texts = {
         faults.EMPTY: gettext("The file contains no captions."),
         faults.UNKNOWN_FORMAT: gettext(
@@ -149,7 +208,7 @@ def _message(error: CaptionFileError) -> str:
         ),
         faults.STYLES: gettext("The styles of the file cannot be read: {value}. Save it as SubRip or WebVTT."),
     }
-    return texts[error.code].format(
+    return (text or texts[error.code]).format(
         line=error.line, value=error.value, chars=MAX_CUE_CHARS, cues=MAX_CUES, kb=MAX_FILE_BYTES // 1000
     )
 

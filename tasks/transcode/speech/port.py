@@ -103,6 +103,12 @@ def load(path: str) -> Transcribe:
     return engine
 
 
+def folders(path: str) -> list[Path]:
+    """Return the folders with the code of an engine, which its child may read next to Python's packages."""
+    spec = find_spec(path.rpartition(".")[0])
+    return [Path(spec.origin).parent] if spec is not None and spec.origin else []
+
+
 def _is_installed(module: str) -> bool:
     try:
         return bool(module) and find_spec(module) is not None

@@ -17,6 +17,7 @@ from ..sandbox.process import CRASHES, run_child
 from ..sandbox.read_guard import HOLE_READ, READS_UNWATCHED
 from .audio import SpeechAudio
 from .faults import ANSWER, AUDIO, CRASHED, FAILED, HUNG, OUT_OF_MEMORY, TOO_SLOW, SpeechError
+from .port import folders
 
 if TYPE_CHECKING:
     import threading
@@ -44,8 +45,10 @@ _MAX_OUTPUT_BYTES = 4_000_000
 
 _LONGEST_TAG = 35
 
-_ENVIRONMENT = {**CHILD_ENVIRONMENT, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""One thread of NumPy's own, which only converts samples; the engine has its own number."""
+_ENVIRONMENT = {**CHILD_ENVIRONMENT, "HOME": "/nonexistent", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""pywhispercpp cannot be imported without a home folder, which need not exist. NumPy only converts samples; the engine
+has its own number of threads.
+"""
 
 
 def transcribe_part(
@@ -130,7 +133,9 @@ def _run(
     weights = Path(asked["weights"]) if asked["weights"] else None
     paths = child_paths(audio)
     if weights is not None:
-        paths["read"] += [weights]
+        # A model may also be a folder, or several files.
+        paths["run" if weights.is_dir() else "read"] += [weights]
+    paths["run"] += folders(str(asked["path"]))
     try:
         end = run_child(
             [sys.executable, "-m", f"{__package__}.child", str(audio.absolute()), json.dumps(asked)],

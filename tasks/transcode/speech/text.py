@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..captions import CaptionTrack, Cue, webvtt
+from ..captions import CaptionTrack, Cue, webvtt, webvtt_cue
 from ..languages import language_of
 from ..sandbox.limits import MAX_CUES
 
@@ -44,9 +44,9 @@ def captions_of(parts: Sequence[Mapping[str, Any]], *, end_ms: int) -> Automatic
         spoken[part["language"]] += sum(len(text) for _, _, text in part["texts"])
     cues = _in_order(cue for part in parts for row in part["texts"] for cue in _cues(*row))
     cues = [cue._replace(end_ms=min(cue.end_ms, end_ms)) for cue in cues if cue.start_ms < end_ms][:MAX_CUES]
-    size_bytes = 0
+    size_bytes = len(webvtt(CaptionTrack("", "", ())))
     for number, cue in enumerate(cues):
-        size_bytes += len(cue.text.encode()) + 64
+        size_bytes += len(webvtt_cue(cue).encode())
         if size_bytes > _MAX_BYTES:
             cues = cues[:number]
             break

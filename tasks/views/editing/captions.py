@@ -9,14 +9,21 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from ...lifecycle.errors import BatchreelError, NotFoundError
 from ...models import CaptionPurpose, Captions
-from ...services.editing.captions import add_captions, change_captions, keep_own_captions, remove_captions
+from ...services.editing.captions import (
+    CaptionsChangedError,
+    add_captions,
+    change_captions,
+    edit_text,
+    keep_own_captions,
+    remove_captions,
+)
 from ...transcode.caption_files.encodings import UTF_8
-from ..access import html_view, post_only, video_for
-from .forms import CaptionsForm, TrackForm
+from ..access import html_view, page, post_only, video_for
+from .forms import CaptionsForm, TextForm, TrackForm
 from .page import edit_page
 
 
@@ -76,6 +83,39 @@ def change(request: HttpRequest, video_id: uuid.UUID, captions_id: uuid.UUID) ->
             messages.success(request, gettext("The captions “{name}” were changed.").format(name=captions.name))
             return redirect("batchreel:edit", video.pk)
     return edit_page(request, video, status=400, **{str(captions_id): form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@html_view
+def text(request: HttpRequest, video_id: uuid.UUID, captions_id: uuid.UUID) -> HttpResponseBase:
+    """Show the text of a track, or replace it by what was entered."""
+    video = video_for(request, video_id, "change")
+    captions = get_object_or_404(Captions, video=video, pk=captions_id)
+    form, status = TextForm.of(captions), 200
+    if request.method == "POST":
+        form, status = TextForm(request.POST, auto_id="text-%s"), 400
+        if form.is_valid():
+            try:
+                edit_text(
+                    video_id=video.pk,
+                    captions_id=captions_id,
+                    text=form.cleaned_data["text"],
+                    seen_edit=form.cleaned_data["seen_edit"],
+                )
+            except CaptionsChangedError as error:
+                # What was entered stays; who has read this may replace the others' changes.
+                entered = request.POST.copy()
+                entered["seen_edit"] = str(captions.edit)
+                form = TextForm(entered, auto_id="text-%s")
+                form.add_error("text", f"{error} ({error.code})")
+                status = 409
+            except BatchreelError as error:
+                form.add_error("text", f"{error} ({error.code})")
+            else:
+                messages.success(request, _saved(captions))
+                return redirect("batchreel:edit", video.pk)
+    context = {"video": video, "captions": captions, "form": form}
+    return page(request, "batchreel/captions_text.html", context, status=status)
 
 
 @post_only("batchreel:edit")

@@ -8,7 +8,9 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from ...models import MAX_DESCRIPTION_CHARS, CaptionPurpose, Captions, Video
+from ...services.editing.captions import editable_text
 from ...services.editing.chapters import chapters_as_text
+from ...transcode.caption_files.read import MAX_FILE_BYTES
 from ..upload import size_problem
 
 CAPTION_SUFFIXES = ".srt,.vtt,.ass,.ssa"
@@ -91,6 +93,29 @@ class CaptionsForm(TrackForm):
         error_messages={"required": _("Choose a caption file."), "empty": _("The file is empty.")},
     )
     field_order = ("file", "language", "purpose", "name")
+
+
+class TextForm(forms.Form):
+    """The text of captions, as WebVTT."""
+
+    text = forms.CharField(
+        label=_("Times and texts"),
+        max_length=MAX_FILE_BYTES,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "true", "dir": "auto"}),
+        help_text=_("WebVTT: a line with the times, the text below it, and an empty line between two texts."),
+        error_messages={"required": _("There is no text. To have no captions, remove them.")},
+    )
+    seen_edit = forms.IntegerField(widget=forms.HiddenInput)
+
+    def clean_text(self) -> str:
+        """Keep line breaks as they are stored everywhere else."""
+        return str(self.cleaned_data["text"]).replace("\r\n", "\n")
+
+    @classmethod
+    def of(cls, captions: Captions) -> TextForm:
+        """Return the form with the present text."""
+        return cls(initial={"text": editable_text(captions), "seen_edit": captions.edit}, auto_id="text-%s")
 
 
 class ChaptersForm(forms.Form):
