@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -48,14 +48,15 @@ class GrowingJob:
         plays_directly: bool = False,
         captions: bool = False,
         video: Video | None = None,
+        of: Video | None = None,
     ) -> None:
         """With `run`, a finished run of the engine, units have its files; otherwise nothing can decode them.
 
-        With `video`, a published one is encoded again.
+        With `video`, a published one is encoded again; with `of`, it is the job that was requested for it already.
         """
         if video is not None:
             request_again(video_id=video.pk)
-        self.video: Video = video or uploaded_video()
+        self.video: Video = video or of or uploaded_video()
         self.claim: Claim = claimed(submitted_attempt(self.video))
         self.run = run
         self.plan = run.plan if run else example_plan()
@@ -120,7 +121,13 @@ class GrowingJob:
         assert lease.kind is UnitKind.PUBLISH
         return lease
 
-    def publish(self, *, with_edition: bool = False, before_publishing: Callable[[], object] = lambda: None) -> Lease:
+    def publish(
+        self,
+        *,
+        with_edition: bool = False,
+        transcript: dict[str, Any] | None = None,
+        before_publishing: Callable[[], object] = lambda: None,
+    ) -> Lease:
         """Publish the job, all of whose units are finished, as its container does; return the lease.
 
         `before_publishing` is called when everything is stored.
@@ -145,6 +152,7 @@ class GrowingJob:
             poster_key="",
             duration_s=self.plan.duration_s,
             chapters=publication.manifest["chapters"],
+            transcript=transcript,
             edition=edition,
         )
         return lease
