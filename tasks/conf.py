@@ -603,7 +603,7 @@ class BridgeSettings:
 
     @property
     def speech(self) -> Engine:
-        """Which engine writes down what is said."""
+        """Which engine transcribes speech."""
         return Engine(self.speech_engine or WHISPER, self.speech_weights)
 
     @property

@@ -51,6 +51,7 @@ _ABOVE_ZERO = (
     "fetch_connections",
     "fetch_range_mib",
     "helper_target_s",
+    "speech_cpu_s_per_s",
     "push_timeout_s",
     "event_time_limit_s",
     "deliver_time_limit_s",

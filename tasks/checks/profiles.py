@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from django.core.checks import CheckMessage, Error
@@ -38,6 +39,12 @@ def check_profiles(conf: BridgeSettings) -> Iterator[CheckMessage]:
                 id=_IDS[fault.kind],
             )
         return
+    if conf.speech_engine and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", conf.speech_engine):
+        yield Error(
+            f"BATCHREEL['speech_engine'] is {conf.speech_engine!r}, which is no dotted path of a function.",
+            hint="Name it as in `mysite.speech.transcribe`, or leave it empty for whisper.cpp.",
+            id="batchreel.E083",
+        )
     if conf.profile not in profiles:
         yield Error(
             f"BATCHREEL['profile'] is {conf.profile!r}, which is not a known profile.",

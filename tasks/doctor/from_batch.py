@@ -24,6 +24,7 @@ from ..lifecycle.observation import FINAL_STATUSES, BatchStatus
 from ..storage.aliases import published_storage
 from ..storage.keys import CONTAINER_DOCTOR_FOLDER
 from .finding import Finding, Status, failed, ok, unknown
+from .probes.media import SPEECH, asking_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -106,6 +107,10 @@ def _findings(seen: Observation, *, wait_s: float) -> Iterator[Finding]:
         return
     yield ok("from Batch", f"A container ran to completion, final status {seen.status}.")
     yield from findings
+    if (asking := asking_profiles()) and not any(each.part == f"container: {SPEECH}" for each in findings):
+        # The container has other profiles than the site, or an older image.
+        why = f"{', '.join(asking)} asks for automatic captions, and the image has no engine for speech."
+        yield failed("from Batch", why, fix="Build the image as in docs/how-to/automatic-captions.md.")
 
 
 def _fix(seen: Observation, reason: str, lines: Sequence[str]) -> str:

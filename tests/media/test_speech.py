@@ -12,6 +12,7 @@ import pytest
 
 from tasks.transcode import PROFILES, EncodeError, StoppedError, make_plan, probe_source
 from tasks.transcode.sandbox.ffmpeg import ffmpeg_binary
+from tasks.transcode.sandbox.limits import ChildLimits
 from tasks.transcode.speech import run as speech_run
 from tasks.transcode.speech.faults import ANSWER, AUDIO, CRASHED, FAILED, HUNG, OUT_OF_MEMORY, TOO_SLOW, SpeechError
 from tasks.transcode.speech.port import Engine
@@ -77,7 +78,7 @@ def test_texts_are_at_their_times_and_in_one_part_when_a_border_divides_them(
     first = transcribed(recording, plan, tmp_path, 0)
     second = transcribed(recording, plan, tmp_path, 1)
     assert first["language"] == second["language"] == "en"
-    # The second part hears from second 5 on, and so counts from there.
+    # The audio of the second part begins at second 5, from which its engine counts.
     assert first["texts"] == [[3000, 4000, "word 3"], [9000, 10000, "word 9"]]
     assert second["texts"] == [[10000, 11000, "word 5"], [19000, 20000, "word 14"]]
 
@@ -116,7 +117,7 @@ def test_engine_is_stopped_when_it_computes_for_too_long(
 def test_engine_is_stopped_when_it_sleeps(
     recording: Path, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = speech_run.ChildLimits
+    limits = ChildLimits
     monkeypatch.setattr(speech_run, "ChildLimits", lambda **given: limits(**given, idle_s=1))
     with pytest.raises(SpeechError) as error:
         transcribed(recording, plan, tmp_path, do="hang")
@@ -137,7 +138,9 @@ def test_answer_is_read_when_a_library_prints_to_standard_output(recording: Path
 def test_engine_is_not_asked_when_a_part_is_silent(recording: Path, plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(SpeechError):
         transcribed(recording, plan, tmp_path, do="fail")
-    quiet = replace(plan, audio=replace(plan.audio, tracks=(replace(plan.audio.tracks[0], gain_db=-70.0),)))  # type: ignore[union-attr] # it has audio
+    assert plan.audio is not None
+    track = replace(plan.audio.tracks[0], gain_db=-70.0)
+    quiet = replace(plan, audio=replace(plan.audio, tracks=(track,)))
     assert transcribed(recording, quiet, tmp_path, do="fail") == {"language": "", "texts": []}
 
 

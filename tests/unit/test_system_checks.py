@@ -32,6 +32,8 @@ WRONG_NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("batchreel.E019", {"signed_url_ttl_s": 604_801}),
     ("batchreel.E001", {"secrets": "arn"}),
     ("batchreel.E006", {"profile": "no such profile"}),
+    ("batchreel.E083", {"speech_engine": "whisper"}),
+    ("batchreel.E001", {"speech_cpu_s_per_s": 0}),
     ("batchreel.E010", {"silence_threshold_s": 79}),
     ("batchreel.E010", {"missing_heartbeat_s": 79}),
     ("batchreel.E011", {"rescue_tick_s": 181}),

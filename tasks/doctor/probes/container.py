@@ -21,7 +21,7 @@ from ...storage.aliases import SOURCES_ALIAS, published_storage, sources_storage
 from ...storage.keys import CONTAINER_DOCTOR_FOLDER, SOURCES
 from ...transcode import landlock_abi, try_walls
 from ..finding import failed, ok, warning
-from .media import check_ffmpeg
+from .media import check_ffmpeg, check_speech
 from .storage import try_storage
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def check_from_container() -> Iterator[Finding]:
     yield from _database()
     yield from check_ffmpeg()
     yield _sandbox()
+    yield from check_speech()
     if problems:
         # The settings choose the storage and the disk: with wrong settings, these checks would test
         # the wrong place.

@@ -1,4 +1,4 @@
-"""Media checks on this machine: ffmpeg, and hls.js for the player page."""
+"""Media checks on this machine: ffmpeg, the engine for automatic captions, and hls.js for the player page."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.contrib.staticfiles import finders
 
-from ...transcode import TranscodeError
+from ...conf import bridge_settings
+from ...transcode import ProfileError, TranscodeError, site_profiles
 from ...transcode.sandbox.ffmpeg import ffmpeg_binary
+from ...transcode.speech.faults import SpeechError
+from ...transcode.speech.port import engine_problem
+from ...transcode.speech.run import try_engine
 from ..finding import failed, ok, warning
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from ..finding import Finding
 
 _TIMEOUT_S = 10
+SPEECH = "speech"
 PLAYER = "batchreel/vendor/hls.js"
 
 
@@ -52,6 +57,39 @@ def check_ffmpeg_if_installed() -> Iterator[Finding]:
         yield ok("ffmpeg", "Not installed on this machine: only containers need it.")
     else:
         yield from check_ffmpeg()
+
+
+def asking_profiles() -> list[str]:
+    """Return the names of the profiles that ask for automatic captions; none if the profiles have faults."""
+    try:
+        profiles = site_profiles(bridge_settings().profiles)
+    except ProfileError:
+        return []
+    return sorted(name for name, profile in profiles.items() if profile.automatic_captions)
+
+
+def check_speech() -> Iterator[Finding]:
+    """Yield a finding if a profile asks for automatic captions, or weights are set: the engine gets a tone."""
+    conf = bridge_settings()
+    asking = asking_profiles()
+    if not asking and not conf.speech.weights:
+        return
+    names = ", ".join(asking)
+    if problem := engine_problem(conf.speech):
+        why = f"{problem.text} So no video gets automatic captions ({problem.code})."
+        yield failed(SPEECH, why, fix=problem.fix)
+        return
+    try:
+        try_engine(conf.speech, threads=conf.threads_per_unit)
+    except SpeechError as error:
+        fix = "Are the weights a ggml file for whisper.cpp, and complete? Then see docs/how-to/automatic-captions.md."
+        yield failed(SPEECH, f"{error.message} ({error.code})", fix=fix)
+        return
+    if asking:
+        yield ok(SPEECH, f"The engine runs, for {names}.")
+    else:
+        fix = "Set automatic_captions in a profile: docs/how-to/automatic-captions.md."
+        yield warning(SPEECH, "The engine runs, but no profile asks for automatic captions.", fix=fix)
 
 
 def check_player() -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Automatic captions: what the containers have heard becomes a track like those that people add.
+"""Automatic captions: what the containers have transcribed becomes a track like those that people add.
 
 A container may not write rows of captions: it leaves its transcript in the job. The site checks it as it does any
 caption file, in the step that begins the edition which offers it.

@@ -44,7 +44,7 @@ class SpeechAudio:
     def extract(self, source: Path, target: Path, *, present: ByteRanges | None) -> None:
         """Write a WAV file: one channel, 16 bits, SAMPLE_RATE_HZ.
 
-        It is decoded from the beginning, as the audio units are: what is heard when follows from all timestamps
+        It is decoded from the beginning, as the audio units are: the time of each sample follows from all timestamps
         before. `present` are the byte ranges that the file has, or None for all of it. Raises EncodeError or
         StoppedError.
         """

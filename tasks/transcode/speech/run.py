@@ -1,11 +1,15 @@
-"""One unit of speech: ffmpeg extracts its audio, and an engine in a child process writes down what is said."""
+"""One unit of speech: ffmpeg extracts its audio, and an engine in a child process transcribes it."""
 
 from __future__ import annotations
 
+import array
 import json
 import math
 import signal
 import sys
+import tempfile
+import threading
+import wave
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +21,9 @@ from ..sandbox.process import CRASHES, run_child
 from ..sandbox.read_guard import HOLE_READ, READS_UNWATCHED
 from .audio import SpeechAudio
 from .faults import ANSWER, AUDIO, CRASHED, FAILED, HUNG, OUT_OF_MEMORY, TOO_SLOW, SpeechError
-from .port import folders
+from .port import SAMPLE_RATE_HZ, folders
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from ..byte_ranges import ByteRanges
@@ -32,7 +35,7 @@ _NOT_OURS = frozenset({HOLE_READ, READS_UNWATCHED, "DISK_FULL", "DISK_FAILED"})
 """Codes of errors that are the machine's, or that another read of the source avoids: the unit is done again."""
 
 _BEFORE_S, _AFTER_S = 5, 10
-"""Seconds of audio around a part, so that a sentence at its border is heard as a whole."""
+"""Seconds of audio around a part, so that no word at its border is cut."""
 
 _PATIENCE, _LOADING_S = 4, 300
 """Times the estimated CPU time that an engine may use, and seconds more to load its weights."""
@@ -66,7 +69,7 @@ def transcribe_part(
     """Return the `language` and the `texts` of a part: rows of start, end (ms on the output's clock) and text.
 
     `folder` is for files of this call. `progress` takes the milliseconds of the part that are done, `reading` a
-    number that changes while the unit is at work. `present` are the byte ranges that the file has, or None for all
+    number that changes as long as the engine lives. `present` are the byte ranges that the file has, or None for all
     of it. Raises SpeechError, StoppedError, or EncodeError for what is the machine's fault or needs the whole file.
     """
     if plan.speech is None or plan.audio is None:
@@ -105,9 +108,24 @@ def transcribe_part(
         language = str(answer["language"])[:_LONGEST_TAG]
     except (KeyError, TypeError, ValueError) as error:
         raise SpeechError(ANSWER, f"The engine's answer is of no use: {error!r}") from error
-    # What is at a border is heard by both parts, and belongs to the one in which its middle is.
+    # What is at a border is in both parts, and belongs to the one in which its middle is.
     kept = [row for row in texts if start_s <= (row[0] + row[1]) / 2 < stop_s and row[1] > row[0] and row[2].strip()]
     return {"language": language, "texts": [[round(1000 * a), round(1000 * b), text.strip()] for a, b, text in kept]}
+
+
+def try_engine(engine: Engine, *, threads: int) -> None:
+    """Let the engine transcribe a second of a tone, as in a unit, for which it loads its weights. Raises SpeechError."""
+    with tempfile.TemporaryDirectory(prefix="batchreel-") as folder:
+        audio = Path(folder) / "tone.wav"
+        with wave.open(str(audio), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(SAMPLE_RATE_HZ)
+            tone = (round(8000 * math.sin(number / 10)) for number in range(SAMPLE_RATE_HZ))
+            file.writeframes(array.array("h", tone).tobytes())
+        asked = {"path": engine.path, "weights": engine.weights, "language": "", "threads": threads}
+        never = threading.Event()
+        _run(audio, asked, cpu_s=_LOADING_S, stop=never, reading=lambda _: None, progress=lambda _: None)
 
 
 def _run(
@@ -125,7 +143,7 @@ def _run(
 
     def alive(_: int) -> None:
         # An engine may compute for minutes without a word. One that sleeps is ended, and so is one that computes
-        # for too long; so as long as it runs, it is at work.
+        # for too long; so one that runs makes progress.
         nonlocal looks
         looks += 1
         reading(looks)

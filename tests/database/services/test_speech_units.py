@@ -48,7 +48,7 @@ def planned_with_speech(claim: Claim, *, parts: int = 2) -> None:
 
 def names(claim: Claim, *, transcribes: bool) -> list[str]:
     """Lease units until there is none, finish each, and return their names."""
-    found = []
+    found: list[str] = []
     while isinstance(lease := lease_unit(claim, lease_id=f"lease-{len(found)}", transcribes=transcribes), Lease):
         found.append(f"{lease.kind} {lease.index}")
         if lease.kind is UnitKind.PUBLISH:

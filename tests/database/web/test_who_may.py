@@ -92,6 +92,7 @@ EXPECTED: dict[str, tuple[str, dict[str, Any]]] = {
     "add-captions": ("post", edited(400)),
     "own-captions": ("post", edited(302)),
     "change-captions": ("post", edited(302)),
+    "captions-text": ("get", edited(200)),
     "remove-captions": ("post", edited(302)),
     "captions-file": ("get", edited(200)),
     "thumbnails": ("get", watched(200)),

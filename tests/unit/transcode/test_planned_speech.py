@@ -13,7 +13,8 @@ import pytest
 from tasks.transcode import PROFILES, Plan, check_cost, encode_cost_s, make_plan, profile_from_json, profile_to_json
 from tasks.transcode.captions import CaptionSource, Cue
 from tasks.transcode.plan.speech import has_captions
-from tasks.transcode.speech.port import NO_ENGINE, NO_WEIGHTS, WHISPER, Engine, engine_problem
+from tasks.transcode.speech.faults import NO_ENGINE, NO_WEIGHTS
+from tasks.transcode.speech.port import WHISPER, Engine, engine_problem
 from tasks.transcode.speech.text import captions_of
 from tests.speech_engines import SCRIPTED
 from tests.unit.transcode.sources import make_audio, make_source
