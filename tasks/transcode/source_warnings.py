@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from fractions import Fraction
 
-NOT_TRANSCRIBED = "CAPTIONS_NOT_TRANSCRIBED"
-
 SOURCE_WARNINGS = {
     "READING_BROKE_OFF": "The file is damaged partway through; everything before the damage was kept. "
     "If the end is missing, please repair the recording and upload it again.",
@@ -46,7 +44,7 @@ SOURCE_WARNINGS = {
     "SIZE_CHANGES": "The frames change their size or shape on the way ({}), as in calls and on phones that are "
     "turned. The video has the size that most of it has, and black bars where the shape is another. "
     "If you do not want that, please record or export it in one size.",
-    NOT_TRANSCRIBED: "Automatic captions could not be made ({}). The video has everything else. "
+    "CAPTIONS_NOT_TRANSCRIBED": "Automatic captions could not be made ({}). The video has everything else. "
     "To have captions, please add a caption file.",
 }
 """Messages by code, in which a detail may have its place: probe and planning report only codes and details."""

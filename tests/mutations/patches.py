@@ -30,6 +30,7 @@ from tests.mutations.scale_patches import SCALE_PATCHES
 from tests.mutations.simulation_patches import SIMULATION_PATCHES
 from tests.mutations.size_patches import SIZE_PATCHES
 from tests.mutations.slow_aws_patches import SLOW_AWS_PATCHES
+from tests.mutations.speech_patches import SPEECH_PATCHES
 from tests.mutations.still_patches import STILL_PATCHES
 from tests.mutations.submit_patches import SUBMIT_PATCHES
 from tests.mutations.tick_patches import TICK_PATCHES
@@ -58,6 +59,7 @@ PATCHES: tuple[Patch, ...] = tuple(
             *AUDIO_PATCHES,
             *CHAPTER_PATCHES,
             *EDITION_PATCHES,
+            *SPEECH_PATCHES,
             *SIZE_PATCHES,
             *CLOCK_PATCHES,
             *COST_PATCHES,

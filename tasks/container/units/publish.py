@@ -34,8 +34,7 @@ from ...transcode import (
     split_warning,
 )
 from ...transcode.plan.speech import has_captions
-from ...transcode.source_warnings import NOT_TRANSCRIBED, with_detail
-from ...transcode.speech.text import captions_of
+from ...transcode.speech.text import captions_of, fault_warning
 from ..context import ContainerContext
 from ..files import store_file
 from .verification import object_key, verify_objects, verify_texts
@@ -90,7 +89,7 @@ def _transcript(context: ContainerContext, plan: Plan) -> tuple[dict[str, Any] |
     """Return the automatic captions, if the plan has any and nothing failed, and warnings."""
     parts = context.database(partial(finished_speech, context.claim.job_id)) if plan.speech is not None else []
     if faults := [part["fault"] for part in parts if "fault" in part]:
-        return None, [with_detail(NOT_TRANSCRIBED, faults[0])]
+        return None, [fault_warning(faults[0])]
     made = captions_of(parts, end_ms=int(plan.duration_s * 1000))
     # Which language is spoken may only be known now.
     if made is None or has_captions(plan.captions, made.language):

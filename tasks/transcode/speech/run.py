@@ -114,7 +114,7 @@ def transcribe_part(
 
 
 def try_engine(engine: Engine, *, threads: int) -> None:
-    """Let the engine transcribe a second of a tone, as in a unit, for which it loads its weights. Raises SpeechError."""
+    """Let the engine load its weights, and transcribe a second of a tone as in a unit. Raises SpeechError."""
     with tempfile.TemporaryDirectory(prefix="batchreel-") as folder:
         audio = Path(folder) / "tone.wav"
         with wave.open(str(audio), "wb") as file:

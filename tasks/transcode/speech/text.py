@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..captions import CaptionTrack, Cue, webvtt, webvtt_cue
 from ..languages import language_of
 from ..sandbox.limits import MAX_CUES
+from ..source_warnings import with_detail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,11 @@ class AutomaticCaptions(NamedTuple):
     """BCP 47 tag; empty if the engine did not find it."""
     webvtt: str
     cues: int
+
+
+def fault_warning(code: str) -> str:
+    """Return the warning for the owner of a video whose speech could not be transcribed; `code` is from `faults`."""
+    return with_detail("CAPTIONS_NOT_TRANSCRIBED", code)
 
 
 def captions_of(parts: Sequence[Mapping[str, Any]], *, end_ms: int) -> AutomaticCaptions | None:

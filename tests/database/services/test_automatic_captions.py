@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-HEARD = {"language": "en", "webvtt": "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nHello cells\n"}
+SPOKEN = {"language": "en", "webvtt": "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nHello cells\n"}
 EDITED = "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\nHello, cells!\n"
 
 
-def published(transcript: dict[str, Any] | None = HEARD, *, video: Video | None = None, **options: Any) -> GrowingJob:
+def published(transcript: dict[str, Any] | None = SPOKEN, *, video: Video | None = None, **options: Any) -> GrowingJob:
     """Return a job that has published with this transcript, after whose edit tick it is shown."""
     job = GrowingJob(video=video)
     job.finish(*UNITS)
@@ -120,7 +120,7 @@ def test_what_a_person_did_stays_when_the_same_file_is_encoded_again(
     assert not again.claim.may_transcribe
     again.finish(*UNITS)
     # As from a container that had claimed before.
-    again.publish(transcript={**HEARD, "webvtt": HEARD["webvtt"].replace("Hello", "Other")}, with_edition=True)
+    again.publish(transcript={**SPOKEN, "webvtt": SPOKEN["webvtt"].replace("Hello", "Other")}, with_edition=True)
     make_editions()
     assert [(each.language, editable_text(each)) for each in Captions.objects.all()] == expected
 
@@ -150,7 +150,7 @@ def test_new_file_is_transcribed_when_it_replaces_another() -> None:
     again = _next_job(job.video)
     assert again.claim.may_transcribe
     again.finish(*UNITS)
-    again.publish(transcript={"language": "de", "webvtt": HEARD["webvtt"]}, with_edition=True)
+    again.publish(transcript={"language": "de", "webvtt": SPOKEN["webvtt"]}, with_edition=True)
     make_editions()
     assert [(each["name"], each["automatic"]) for each in shown(again)] == [("Deutsch (automatic)", True)]
     assert Event.objects.filter(kind="captions.automatic").count() == 2
@@ -168,7 +168,7 @@ def test_captions_of_a_person_stay_alone_when_speech_has_their_language(language
         video_id=job.video.pk, content=EDITED.encode(), language=language, purpose=CaptionPurpose.SDH, name="Mine"
     )
     job.finish(*UNITS)
-    job.publish(transcript=HEARD, with_edition=True)
+    job.publish(transcript=SPOKEN, with_edition=True)
     make_editions()
     assert [each["name"] for each in shown(job)] == ["Mine"]
     assert Video.objects.get().transcribed_source == job.job.source_name
@@ -213,5 +213,5 @@ def test_text_of_another_person_stays_when_one_began_to_edit_before() -> None:
     captions = only(job.video)
     edit_text(video_id=job.video.pk, captions_id=captions.pk, text=EDITED, seen_edit=captions.edit)
     with pytest.raises(CaptionsChangedError):
-        edit_text(video_id=job.video.pk, captions_id=captions.pk, text=HEARD["webvtt"], seen_edit=captions.edit)
+        edit_text(video_id=job.video.pk, captions_id=captions.pk, text=SPOKEN["webvtt"], seen_edit=captions.edit)
     assert editable_text(only(job.video)) == EDITED

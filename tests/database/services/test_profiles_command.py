@@ -51,7 +51,8 @@ def test_profiles_are_shown_with_every_field_and_their_origin(settings: Settings
         "  audio      AAC, 128 kbit/s, -16 LUFS\n"
         "  captions   no\n"
         "  thumbnails no\n"
-        "  others     warm_up_gops=3, look_ahead_frames=50, shared_unit_segments=10, is_ramped=true, audio_head_s=60.0\n"
+        "  others     warm_up_gops=3, look_ahead_frames=50, shared_unit_segments=10, is_ramped=true, audio_head_s=60.0, "
+        "automatic_captions=false\n"
     )
     headings = [line for line in run().splitlines() if line and not line.startswith(" ")]
     assert headings[:1] + headings[2:] == [

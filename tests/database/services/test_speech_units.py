@@ -161,7 +161,7 @@ class Container:
         return _transcript(self.context, self.context.plan(self.lease()))
 
 
-HEARD = {"language": "en", "texts": [[2000, 3000, "word 2"], [4000, 5000, "word 4"]]}
+SPOKEN = {"language": "en", "texts": [[2000, 3000, "word 2"], [4000, 5000, "word 4"]]}
 
 
 def test_what_is_heard_is_published_when_the_profile_asks_for_it(
@@ -169,7 +169,7 @@ def test_what_is_heard_is_published_when_the_profile_asks_for_it(
 ) -> None:
     container = Container(recording, tmp_path, settings)
     container.plan()
-    assert container.speak(container.lease()) == HEARD
+    assert container.speak(container.lease()) == SPOKEN
     transcript, warnings = container.transcript()
     assert warnings == []
     assert transcript is not None
@@ -190,10 +190,10 @@ def test_part_has_the_same_text_when_the_container_was_lost_in_the_middle_of_it(
     container.start(helper_of(container.claim))
     again = container.lease()
     assert (again.unit_id, again.fence) == (lost.unit_id, lost.fence + 1)
-    assert container.speak(again) == HEARD
+    assert container.speak(again) == SPOKEN
     with pytest.raises(Exception, match="was superseded"):
         late()
-    assert finished_speech(container.claim.job_id) == [HEARD]
+    assert finished_speech(container.claim.job_id) == [SPOKEN]
 
 
 @pytest.mark.parametrize(("script", "code"), [({"do": "fail"}, "SPEECH_FAILED"), ({"do": "crash"}, "SPEECH_CRASHED")])
