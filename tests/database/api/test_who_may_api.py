@@ -278,7 +278,12 @@ def test_playback_has_absolute_urls_of_everything_when_a_video_is_published(scen
     assert played["chapters"] == f"http://testserver/videos/{scene.video.pk}/chapters.vtt"
     assert (played["duration_s"], played["source"], played["expires_at"]) == (4.0, None, None)
     (track,) = scene.clients["enrolled"].get(scene.url("captions")).json()["results"]
-    assert track == {**MANIFEST["captions"][0], "url": f"{folder}/c0.vtt", "playlist": f"{folder}/captions-0.m3u8"}
+    assert track == {
+        **MANIFEST["captions"][0],
+        "automatic": False,
+        "url": f"{folder}/c0.vtt",
+        "playlist": f"{folder}/captions-0.m3u8",
+    }
     assert scene.clients["enrolled"].get(scene.url("chapters")).json() == {
         "results": [{"start_s": 0.0, "end_s": 2.0, "title": "Intro"}]
     }
