@@ -114,6 +114,7 @@ def text(request: HttpRequest, video_id: uuid.UUID, captions_id: uuid.UUID) -> H
             else:
                 messages.success(request, _saved(captions))
                 return redirect("batchreel:edit", video.pk)
+    form.fields["text"].widget.attrs["lang"] = captions.language
     context = {"video": video, "captions": captions, "form": form}
     return page(request, "batchreel/captions_text.html", context, status=status)
 
