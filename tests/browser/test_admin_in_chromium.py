@@ -73,6 +73,7 @@ def test_no_admin_page_violates_the_policy_or_is_too_wide_when_each_is_opened(br
     assert browsing.problems == []
 
 
+@pytest.mark.long
 def test_chart_and_log_follow_the_job_when_its_container_works(browsing: Browsing) -> None:
     video = uploaded_video(title="Statistics 3")
     claim = claimed(submitted_attempt(video))

@@ -159,6 +159,7 @@ def run_container(site: BucketSite, video: Video) -> float:
     return max(peaks)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size_mib", SIZES_MIB)
 def test_large_upload_becomes_playable_when_the_network_fails_meanwhile(
     size_mib: int, large_file: Path, bucket_site: BucketSite
@@ -211,6 +212,7 @@ def test_upload_resumes_where_it_stopped_when_the_page_was_closed(
     assert network.sent_bytes < (size_mib + 8) * MIB + 3 * MIN_PART_BYTES
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size_mib", [32])
 def test_upload_leaves_only_a_deleted_video_when_it_is_cancelled(
     size_mib: int, large_file: Path, bucket_site: BucketSite

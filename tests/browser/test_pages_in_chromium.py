@@ -161,6 +161,7 @@ def test_uploaded_file_plays_and_seeks_when_nothing_is_published(browsing: Brows
     assert browsing.problems == []
 
 
+@pytest.mark.long
 def test_playback_continues_when_a_new_version_is_published(
     browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
 ) -> None:
@@ -245,6 +246,7 @@ def test_player_gives_up_when_the_media_are_gone(
     assert page.inner_text(MESSAGE) == "The video could not be loaded. Reload the page to try again."
 
 
+@pytest.mark.long
 def test_page_names_the_missing_library_when_hls_js_is_not_installed(
     browsing: Browsing, tmp_path: Path, program_environment: dict[str, str]
 ) -> None:

@@ -297,6 +297,23 @@ def test_captions_are_offered_when_the_video_is_published_while_it_is_watched(
     assert page.is_hidden(MESSAGE)
 
 
+def test_embedded_player_appears_in_the_same_page_when_its_video_becomes_ready(
+    browsing: Browsing, lecture: Transcoded
+) -> None:
+    page, growing = browsing.page, GrowingJob(lecture.run)
+    page.clock.install()
+    browsing.open(f"/embed/{growing.video.pk}/")
+    page.evaluate("document.body.dataset.page = 'first'")
+    growing.finish(*growing.leases)
+    growing.publish()
+    page.clock.fast_forward("00:31")
+    page.wait_for_selector(QUALITY, state="attached")
+    browsing.wait_until("player.readyState >= 2")
+    assert page.evaluate("document.body.dataset.page") == "first"
+    assert page.locator(".note").count() == 0
+
+
+@pytest.mark.few(1)
 @pytest.mark.parametrize("path", ["/videos/{}/", "/embed/{}/"])
 def test_page_violates_no_rule_of_accessibility_when_a_menu_of_the_player_is_open(
     path: str, browsing: Browsing, lecture: Transcoded

@@ -86,6 +86,7 @@ def stored(path: Path) -> int:
     return served_bytes()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", FORMATS)
 def test_source_is_probed_while_it_is_fetched_when_it_is_in_a_bucket(
     name: str, recording: Path, tmp_path: Path, steps: list[ByteRanges]

@@ -190,6 +190,7 @@ def test_unit_is_done_from_the_whole_source_when_it_read_a_hole(
     assert served_bytes() - before == source.stat().st_size
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("why", ["the kernel cannot guard reads", "the unit is done again", "the plan has no ranges"])
 def test_container_fetches_the_whole_source_when_a_part_may_not_be_enough(
     why: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

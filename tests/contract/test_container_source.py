@@ -216,6 +216,7 @@ def test_download_resumes_when_the_connection_is_cut_repeatedly(
     assert reported[-1] == sum(end - first for first, end in RANGES), "something was fetched twice"
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("operation", ["HeadObject", "GetObject"])
 @pytest.mark.parametrize("error", [(503, "SlowDown"), (500, "InternalError"), (429, ""), (400, "RequestTimeout")])
 def test_source_is_fetched_when_the_bucket_was_unavailable_for_a_while(

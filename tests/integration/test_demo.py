@@ -128,6 +128,7 @@ def test_demo_names_the_part_that_ended_when_the_celery_worker_is_killed(
     assert not running.find()
 
 
+@pytest.mark.long
 def test_demo_leaves_no_process_when_it_is_interrupted_on_a_terminal(
     folder: Path, long_clip: Path, running: StackProcesses
 ) -> None:

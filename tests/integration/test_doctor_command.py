@@ -61,6 +61,7 @@ def test_register_names_the_next_step_when_the_setting_pins_a_revision(dedicated
     assert f"set it to {name}:2" in ran.stdout
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("change", "words"),
     [

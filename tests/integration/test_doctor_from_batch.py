@@ -121,6 +121,7 @@ def test_doctor_from_batch_reports_it_when_role_privileges_are_wrong(
     assert "can create tables in schema public" in found["container: database"]["why"]
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_doctor_from_batch_shows_batchs_reason_when_its_job_is_stuck(
     definition_with: Callable[..., dict[str, str]], faults: Faults

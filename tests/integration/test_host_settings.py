@@ -73,6 +73,7 @@ def test_message_is_delivered_again_when_a_worker_is_killed_that_acknowledges_ea
     assert Attempt.objects.get(job__video=video).state == "SUBMITTING"
 
 
+@pytest.mark.long
 def test_video_is_published_when_the_site_has_a_result_backend_and_another_scheduler(
     running_site: RunningSite, short_clip: Path
 ) -> None:

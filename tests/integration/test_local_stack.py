@@ -64,6 +64,7 @@ def has_ended(stack: StackProcesses) -> bool:
     return not stack.find()
 
 
+@pytest.mark.long
 def test_stack_leaves_no_process_when_the_starting_process_is_killed(stack: StackProcesses) -> None:
     process = stack.start(SUBMIT_A_JOB + STAY)
     read_environment(process)
@@ -198,6 +199,7 @@ def test_stack_starts_the_missing_servers_when_the_environment_names_some(
     assert len([line for line in stack.find().values() if "lifeline.py" in line]) == 1
 
 
+@pytest.mark.long
 def test_stack_tries_another_port_when_the_chosen_one_is_taken_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def site_environment(bucket: str, site_environment: dict[str, str]) -> dict[str,
     return {**site_environment, **calm, **files}
 
 
+@pytest.mark.long
 def test_every_hop_is_recorded_when_an_uploaded_video_becomes_playable(
     running_site: RunningSite, lecture_clip: Path, batch_client: BatchClient, logs_client: CloudWatchLogsClient
 ) -> None:

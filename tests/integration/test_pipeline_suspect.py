@@ -119,6 +119,7 @@ def test_container_keeps_its_place_until_sigterm_when_it_suspects_its_machine(ru
     assert (code, [line["event"] for line in lines[-2:]]) == (ExitCode.FAILED, ["MACHINE_HELD", "BATCH_JOB_FAILED"])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("has_folder", [True, False], ids=["empty", "no folder"])
 def test_container_holds_a_machine_when_the_uploads_are_not_mounted(
     has_folder: bool, run: Run, short_clip: Path, tmp_path: Path

@@ -110,6 +110,7 @@ def test_reconcile_explains_changes_and_makes_them_only_when_applied(
     assert again.stdout.strip() == "Rows and AWS Batch agree; there is nothing to do."
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("kind", "operation", "words"),
     [

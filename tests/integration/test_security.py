@@ -111,6 +111,7 @@ print(sources_bucket().presigned_url("published/x.mp4"), *settings.MEDIA_ORIGINS
 """
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("variables", "origin"),
     [

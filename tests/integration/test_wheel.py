@@ -261,6 +261,7 @@ def test_api_names_the_extra_when_its_packages_are_missing(school: School) -> No
     assert school.python(code) == ("The API needs rest_framework and drf_spectacular: `pip install 'batchreel[api]'`.")
 
 
+@pytest.mark.long
 def test_api_answers_in_a_site_when_only_its_extra_is_installed(
     wheel: Path, school: School, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -56,6 +56,7 @@ class Arriving:
         self.present = merged((*self.present, (first, min(end, self._source.stat().st_size))))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", FORMATS)
 def test_source_is_described_the_same_when_its_bytes_arrive_while_it_is_read(
     name: str, recording: Path, tmp_path: Path

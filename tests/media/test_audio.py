@@ -220,6 +220,7 @@ JITTERS = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", JITTERS)
 def test_tone_keeps_its_pitch_when_timestamps_jitter(kind: str, tmp_path: Path, transcode: Transcode) -> None:
     name, codec, times = JITTERS[kind]
@@ -242,6 +243,7 @@ def test_tone_keeps_its_pitch_when_timestamps_jitter(kind: str, tmp_path: Path, 
 AFTER_2_S = "gte(TS*TB\\,2)"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("times", "late_s"),
     [

@@ -38,6 +38,7 @@ def _captioned(folder: Path, name: str, codec: str, *, text: str = _TIMED, start
     return folder / name
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.mkv", "srt"), ("a.mkv", "ass"), ("a.mp4", "mov_text"), ("a.webm", "webvtt")]
 )

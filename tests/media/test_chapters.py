@@ -49,6 +49,7 @@ def listed(source: Path) -> list[tuple[int, int, str]]:
     return [tuple(chapter) for chapter in plan.chapters]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["track-and-list.mp4", "track.mov", "track-only.mp4", "matroska.mkv"])
 def test_chapters_are_published_when_containers_differ(
     tmp_path: Path, transcode: Transcode, clip: Path, name: str

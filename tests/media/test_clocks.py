@@ -107,7 +107,7 @@ def _joined(path: Path, codec: Sequence[str], begins_s: Sequence[float]) -> Path
     return path
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", JOINED)
 def test_everything_is_shown_when_the_clock_starts_over(kind: str, tmp_path: Path, transcode: Transcode) -> None:
     name, codec, begins_s = JOINED[kind]
@@ -236,6 +236,7 @@ def test_warning_names_the_span_when_streams_under_other_identifiers_are_left_ou
     assert span in describe_warning(f"PART_LEFT_OUT {span}")["message"]
 
 
+@pytest.mark.long
 def test_audio_is_cut_with_a_warning_when_its_last_packet_is_hours_late(tmp_path: Path, transcode: Transcode) -> None:
     source = _beep(tmp_path / "a.flv", *CLOSED)
     content = bytearray(source.read_bytes())

@@ -36,7 +36,7 @@ STEADY = {
 }
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("kind", STEADY)
 def test_frames_appear_once_in_order_when_a_source_is_cut_into_units(
     kind: str, tmp_path: Path, transcode: Transcode
@@ -111,7 +111,7 @@ def test_video_is_upright_when_a_phone_recorded_it_rotated(tmp_path: Path, trans
     assert (0x0001_0000).to_bytes(4) + bytes(12) + (0x0001_0000).to_bytes(4) in done.joined(top.name).read_bytes()[:600]
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("size", "filters", "expected"),
     [

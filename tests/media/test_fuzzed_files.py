@@ -45,6 +45,7 @@ def _encoded(path: Path, output: Path) -> str:
     return "output"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", REGRESSIONS)
 def test_file_is_encoded_or_rejected_by_the_probe_when_it_is_damaged(name: str, tmp_path: Path) -> None:
     kind, number = REGRESSIONS[name]

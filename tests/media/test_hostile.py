@@ -46,7 +46,7 @@ def _rejection(path: Path, output: Path) -> InputRejectedError | None:
     return None
 
 
-@pytest.mark.few(16)
+@pytest.mark.few(8)
 @pytest.mark.parametrize("kind", BOMBS)
 def test_bomb_is_rejected_or_planned_within_10_s_when_it_is_probed(kind: str, tmp_path: Path) -> None:
     bomb = BOMBS[kind]

@@ -60,7 +60,7 @@ def _engine_reads(path: Path, plan: Plan, folder: Path, *, demuxers: tuple[str, 
         encode(dataclasses.replace(plan, demuxer=demuxer))
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", SCRIPTS)
 def test_engine_opens_no_other_file_when_a_script_is_named_as_a_video(
     kind: str, canaries: Canaries, good_plan: Plan, tmp_path: Path

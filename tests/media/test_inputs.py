@@ -226,7 +226,7 @@ INPUTS = {
 }
 
 
-@pytest.mark.few(14)
+@pytest.mark.few(7)
 @pytest.mark.parametrize("kind", INPUTS)
 def test_output_is_correct_when_the_upload_is_of_any_kind(kind: str, tmp_path: Path, transcode: Transcode) -> None:
     row = INPUTS[kind]

@@ -100,6 +100,7 @@ def _killed_again_and_again(clip: Path, output: Path, shares: Sequence[float], w
         assert {path: after[path] for path in before} == before, "a finished unit was redone"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 10))], ids=lambda seed: f"seed {seed}"
 )
@@ -119,6 +120,7 @@ def test_finished_units_are_kept_and_bytes_are_the_same_when_killed(
     assert _media(output) == _media(undisturbed)
 
 
+@pytest.mark.long
 def test_one_of_eight_runs_publishes_when_they_race_for_a_folder(clip: Path, undisturbed: Path, tmp_path: Path) -> None:
     output = tmp_path / "output"
     racers = [_start(clip, output) for _ in range(RACERS)]

@@ -64,6 +64,7 @@ def _rms_db(path: Path, start_s: int, end_s: int) -> float:
     return float(re.findall(r"RMS level dB: (-[\d.]+)", _report(path, filters))[-1])
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("audio", "filters"),
     [

@@ -43,7 +43,7 @@ def plan(source: Path) -> Plan:
     return planned(source)
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 def test_unit_has_the_same_bytes_when_only_a_part_of_the_source_is_present(
     source: Path, plan: Plan, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def _is_stopped(pid: int) -> bool:
     return False
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("sign", ["reading", "writing", "computing", "printing"])
 def test_child_continues_when_it_makes_progress_of_any_kind(sign: str, tmp_path: Path) -> None:
     path = tmp_path / "file"

@@ -87,6 +87,7 @@ def _frames(done: Transcoded) -> list[str]:
     return [line for line in lines.decode().splitlines() if not line.startswith("#")]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("trait", "ending"), CASES)
 def test_units_show_the_frames_of_a_single_unit_when_sources_differ(
     trait: str, ending: str, tmp_path: Path, transcode: Transcode

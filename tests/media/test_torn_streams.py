@@ -32,7 +32,7 @@ TORN = {
 }
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", TORN)
 def test_every_frame_is_shown_when_a_stream_begins_off_a_packet(
     kind: str, tmp_path: Path, transcode: Transcode

@@ -223,6 +223,7 @@ def test_anonymous_people_reach_no_data_when_everyone_may_watch_a_video(scene: S
         assert response["WWW-Authenticate"] == "Token"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["video", "playback", "chapters", "captions"])
 def test_more_people_may_watch_when_the_visibility_is_wider(name: str, scene: Scene) -> None:
     Video.objects.update(visibility=Visibility.SIGNED_IN)

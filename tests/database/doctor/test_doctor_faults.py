@@ -706,6 +706,7 @@ def test_check_finds_nothing_when_everything_is_good(site: Site) -> None:
         assert findings() == {}
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize(("plant", "part", "status", "why", "fix"), FAULTS, ids=[fault[0].__name__ for fault in FAULTS])
 def test_doctor_reports_a_fault_and_its_fix_when_it_is_injected(
     *, plant: Plant, part: str, status: Status, why: str, fix: str, site: Site
@@ -718,6 +719,7 @@ def test_doctor_reports_a_fault_and_its_fix_when_it_is_injected(
     assert fix in found[part].fix
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("reason", "jobs", "attempts", "is_reported"),
     [

@@ -276,6 +276,7 @@ def age_listener(column: str, *, seconds: float) -> None:
     Listener.objects.update(**{column: F(column) - timedelta(seconds=seconds)})
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "fault",
     [silent_listener, late_event, unreadable_queue, events_end_before_the_queue, no_event_ever, no_listener_ever],

@@ -34,6 +34,7 @@ def set_age(attempt_id: int, column: str, *, seconds: float) -> None:
     Attempt.objects.filter(pk=attempt_id).update(**{column: Now() - timedelta(seconds=seconds)})
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("cut_off", [RUNNING, RUNNING // 2, 2 * RUNNING // 5], ids=["all", "half", "two-fifths"])
 def test_no_container_is_replaced_when_a_tick_comes_while_a_break_silences_one_after_another(
     cut_off: int, batch: ScriptedBatch

@@ -46,6 +46,7 @@ class ForgetfulBatch(SimulatedBatch):
         return super()._observation(batch_job_id)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("running", [True, False], ids=["running", "waiting for a host"])
 @pytest.mark.parametrize("age_s", [0, 600], ids=["young", "old"])
 def test_job_is_resubmitted_in_three_minutes_when_its_batch_job_vanished(

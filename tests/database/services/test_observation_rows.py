@@ -32,6 +32,7 @@ def _apply_again_after_waiting(row: Row, attempt: Attempt) -> None:
         _apply(row, attempt)
 
 
+@pytest.mark.few(24)
 @pytest.mark.parametrize(
     "row",
     [

@@ -239,6 +239,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("call", [pytest.param(call, id=call.name) for call in CALLS])
 def test_service_makes_one_change_or_none_when_states_and_fences_vary(call: Call) -> None:
     cases = 0

@@ -37,7 +37,7 @@ def _small_budget(settings: Settings) -> None:
     settings.BATCHREEL = SETTINGS
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", [*QUICK_SEEDS, *FAILED_ONCE])
 def test_jobs_are_not_lost_or_doubled_when_faults_are_drawn_by_seed(
     seed: int, record_property: Callable[[str, object], None]
@@ -71,6 +71,7 @@ def play(seed: int, *, steps: int, jobs: int) -> Simulator:
     return simulator
 
 
+@pytest.mark.long
 def test_history_is_the_same_when_the_seed_is_the_same() -> None:
     once, again, other = (play(seed, steps=QUICK_STEPS // 4, jobs=QUICK_JOBS // 3).log for seed in (7, 7, 8))
     assert once == again != other

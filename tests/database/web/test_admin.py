@@ -55,6 +55,7 @@ def _job_in(state: JobState) -> Job:
     return Job.objects.get(video=video)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("state", list(JobState))
 def test_admin_pages_open_when_a_job_is_in_any_state(state: JobState, operator: Client) -> None:
     job = _job_in(state)
@@ -88,6 +89,7 @@ def test_admin_job_pages_open_when_no_attempt_was_granted(operator: Client) -> N
     assert "none yet" in operator.get(reverse("admin:batchreel_job_change", args=[job.pk])).content.decode()
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("state", list(AttemptState))
 def test_admin_job_page_opens_when_its_attempt_is_in_any_state(state: AttemptState, operator: Client) -> None:
     job = _job_in(JobState.RUNNING)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.long
 def test_demo_videos_are_uploaded_once_when_the_site_starts_again(tmp_path: Path) -> None:
     password = ensure_accounts(tmp_path)
     assert ensure_accounts(tmp_path) == password, "the login stays the same"

@@ -93,7 +93,8 @@ def test_embed_page_waits_when_the_video_is_not_ready(client: Client) -> None:
     Video.objects.update(visibility=Visibility.LINK)
     page = client.get(f"/embed/{video.pk}/").content.decode()
     assert "The video is not ready yet." in page
-    assert 'http-equiv="refresh"' in page
+    assert "batchreel/embed.js" in page
+    assert '<noscript><meta http-equiv="refresh" content="30"></noscript>' in page
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,7 @@ def reader(client: Client, admin_user: User) -> Client:
     return client
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_page_of_a_video_has_no_english_left_when_it_has_a_status(status: str, language: str, reader: Client) -> None:

@@ -9,12 +9,14 @@ from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from tasks.models import DirectUpload, Job, Video
 from tasks.selectors.lists import Group, Listing, listed
 from tasks.services.requests.request import request_again
+from tests.backlog import add_jobs
 from tests.database.web.test_pages import cancelled_video, dead_video, rejected_video
 from tests.factories import claimed, lecturer, planned, published, submitted_attempt, uploaded_video
 
@@ -144,6 +146,13 @@ def test_list_takes_ten_queries_at_most_when_every_part_of_it_is_used(
 def test_group_reads_the_jobs_of_unpublished_videos_alone_when_most_are_published(
     admin_user: User, group: Group
 ) -> None:
+    add_jobs(None, 1000)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE batchreel_video SET published_job_id = job.id FROM batchreel_job AS job"
+            " WHERE job.video_id = batchreel_video.id AND batchreel_video.title::int > 20"
+        )
+        cursor.execute("ANALYZE batchreel_video, batchreel_job")
     plan = listed(admin_user, Listing(group=group)).explain()
     jobs = [line for line in plan.splitlines() if "Scan" in line and "batchreel_job" in line]
     # Those of the subquery: by the index of the video. The published job of each shown row is joined by its key.

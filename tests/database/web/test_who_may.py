@@ -244,6 +244,7 @@ def test_nobody_else_may_change_a_video_when_everyone_may_watch_it(scene: Scene)
     assert Video.objects.get().deleted_at is None
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("permission", "opened"),
     [

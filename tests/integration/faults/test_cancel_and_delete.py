@@ -149,7 +149,7 @@ def by_admin(video: Video, admin_client: Client) -> None:
     assert response.status_code == 302
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("how", [by_row, by_queryset, by_admin])
 @pytest.mark.parametrize("state", ACTIVE + ENDED)

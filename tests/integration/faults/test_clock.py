@@ -50,7 +50,7 @@ def site_environment(
     return {**site_environment, "VIDEO_BATCH_JOB_DEFINITION": name, "BATCHREEL": settings}
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.usefixtures("running_site")
 def test_job_is_unaffected_when_its_containers_clock_is_an_hour_wrong(
     *,

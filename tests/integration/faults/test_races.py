@@ -191,6 +191,7 @@ def test_plan_is_made_once_when_two_containers_start_at_once(races: int) -> None
         assert event_counts(attempt.job_id)["unit.lease"] == 1
 
 
+@pytest.mark.long
 @RACES
 def test_dead_attempt_holds_no_unit_when_its_claim_races_with_the_rescue(races: int) -> None:
     Tick.objects.create(name="rescue", continuous_since=Now())

@@ -72,6 +72,7 @@ def test_jobs_succeed_once_when_redis_loses_all_data_with_fifty_pending(
     assert_all_succeeded_once(videos, batch=batch_client)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("wakeups_are_sent")
 def test_jobs_succeed_once_when_worker_and_beat_are_killed_repeatedly(
     dedicated_redis: DedicatedRedis, running_site: RunningSite, batch_client: BatchClient

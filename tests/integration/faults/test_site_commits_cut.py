@@ -65,6 +65,7 @@ def site_environment(
     }
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("running_site", "wakeups_are_sent")
 def test_every_job_succeeds_once_when_commits_of_worker_and_beat_are_cut(
     proxy: PostgresProxy, batch_client: BatchClient

@@ -141,6 +141,7 @@ def watch_ticks(*, bodies: int, limit_s: float = 60) -> dict[str, dict[int, date
     return dict(starts)
 
 
+@pytest.mark.long
 def test_tick_is_exclusive_and_taken_over_when_its_worker_hangs_and_dies(
     running_site: RunningSite, batch_proxy: BatchProxy
 ) -> None:

@@ -56,6 +56,7 @@ def state_rows() -> list[Any]:
     ]
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize(("kind", "code"), REFUSALS)
 def test_state_is_unchanged_and_event_written_once_when_aws_rejects_reads(
@@ -82,6 +83,7 @@ def test_state_is_unchanged_and_event_written_once_when_aws_rejects_reads(
     assert state_rows() == before
 
 
+@pytest.mark.few(2)
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("operation", ["ListJobs", "TerminateJob", "SubmitJob"])
 @pytest.mark.parametrize("kind", ["deny", "throttle"])

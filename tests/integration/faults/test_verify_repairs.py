@@ -82,6 +82,7 @@ def assert_objects_are_as_the_manifest_says(job: Job) -> None:
             assert hashlib.sha256(file.read()).hexdigest() == entry["sha256"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "fault", [pytest.param("the source is damaged", marks=pytest.mark.long), "the container is killed"]
 )

@@ -72,6 +72,7 @@ def test_first_units_are_long_when_they_are_done_soon_anyway(seconds: int, new_s
     assert [(unit.end_frame - unit.first_frame) // 30 for unit in plan.video_units] == lengths_s
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("slots", [4, 8, 16, 64, 128])
 @pytest.mark.parametrize("hours", [1, 3])
 def test_slots_end_together_when_several_containers_work(slots: int, hours: int) -> None:
