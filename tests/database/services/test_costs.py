@@ -299,11 +299,13 @@ def test_attempts_of_a_month_are_found_by_an_index_when_there_are_many() -> None
         Attempt(
             job=job,
             number=number,
+            batch_job_name=f"batchreel-{job.pk}-{number}",
             state=AttemptState.SUCCEEDED,
             vcpus=2,
             memory_mib=3500,
             timeout_s=3600,
             started_at=STARTED - timedelta(days=number),
+            ended_at=STARTED - timedelta(days=number),
             cost_usd=Decimal("0.01"),
         )
         for number in range(2, 2000)
