@@ -1,4 +1,4 @@
-"""Videos in the admin: status, progress, jobs and timeline."""
+"""Videos in the admin: status, progress, captions, jobs and timeline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..lifecycle.states import ACTIVE_JOB_STATES
-from ..models import Job, Video, Visibility
+from ..models import CaptionPurpose, Captions, Job, Video, Visibility
 from ..selectors.costs import costs_of, describe
 from ..selectors.history.timeline import video_timeline
 from ..selectors.videos import VideoOverview, overviews, reason_text, shown_videos, video_overview
@@ -71,9 +71,41 @@ class JobsOfVideo(ReadOnlyInline):
         return reason_text(job) or EMPTY_VALUE
 
 
+class CaptionsOfVideo(ReadOnlyInline):
+    """The captions that were added to the video. They are edited on its page, which reads the files."""
+
+    model = Captions
+    verbose_name_plural = _("Captions")
+    fields = readonly_fields = (*("language_tag", "menu_name", "use", "is_automatic"), precise(Captions, "created_at"))
+
+    @admin.display(description=_("Language"))
+    def language_tag(self, captions: Captions) -> str:
+        """Return the language, as a BCP 47 tag."""
+        return captions.language
+
+    @admin.display(description=_("name"))
+    def menu_name(self, captions: Captions) -> str:
+        """Return the name in the player's menu."""
+        return captions.name
+
+    @admin.display(description=_("purpose"))
+    def use(self, captions: Captions) -> str:
+        """Return what they are for."""
+        return str(CaptionPurpose(captions.purpose).label)
+
+    @admin.display(description=_("automatic"), boolean=True)
+    def is_automatic(self, captions: Captions) -> bool:
+        """Return whether speech recognition has made them, and no person has edited their text."""
+        return captions.is_automatic
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave out the large column."""
+        return super().get_queryset(request).defer("webvtt")
+
+
 @admin.register(Video)
 class VideoAdmin(PageActions, PreciseTimes):
-    """A video can be renamed, given to another owner, and deleted; everything else follows from its jobs.
+    """A video can be renamed, described, given to another owner, and deleted; everything else follows from its jobs.
 
     Files are uploaded on the pages, because the admin would keep a transaction open during the upload to
     the storage.
@@ -92,6 +124,7 @@ class VideoAdmin(PageActions, PreciseTimes):
     raw_id_fields = ("owner",)  # unlike autocomplete, it needs no admin of the user model
     fields = (
         "title",
+        "description",
         "owner",
         "visibility",
         "source_name",
@@ -106,7 +139,7 @@ class VideoAdmin(PageActions, PreciseTimes):
     readonly_fields = (
         *("source_name", "status", "page_message", "progress", "published", "cost", "created_at", "event_history"),
     )
-    inlines = (JobsOfVideo,)
+    inlines = (CaptionsOfVideo, JobsOfVideo)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False; see above."""

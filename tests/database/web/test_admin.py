@@ -22,13 +22,16 @@ from tasks.batch.logs import TAIL_LINES, _client, log_tail
 from tasks.conf import bridge_settings
 from tasks.lifecycle.reasons import Reason
 from tasks.lifecycle.states import ACTIVE_JOB_STATES, LIVE_ATTEMPT_STATES, AttemptState, JobState
-from tasks.models import Attempt, Event, Job, ShareLink, Tick, Unit, Video
+from tasks.models import Attempt, CaptionPurpose, Event, Job, ShareLink, Tick, Unit, Video
+from tasks.services.editing.captions import add_captions
 from tasks.services.requests.share import create_share_link
 from tests.factories import age, claimed, finished_media, planned, published, submitted_attempt, uploaded_video
 
 pytestmark = pytest.mark.django_db
 
-_NO_JOBS_IN_FORM = {"jobs-TOTAL_FORMS": 0, "jobs-INITIAL_FORMS": 0}
+_NO_ROWS_IN_FORM = {
+    f"{rows}-{number}": 0 for rows in ("captions", "jobs") for number in ("TOTAL_FORMS", "INITIAL_FORMS")
+}
 MODELS = ("video", "job", "attempt", "unit", "event", "tick")
 
 
@@ -71,6 +74,16 @@ def test_admin_pages_open_when_a_job_is_in_any_state(state: JobState, operator: 
     for model in MODELS:
         assert operator.get(reverse(f"admin:batchreel_{model}_changelist")).status_code == 200, model
         assert operator.get(reverse(f"admin:batchreel_{model}_change", args=[rows[model]])).status_code == 200, model
+
+
+def test_admin_lists_the_captions_of_a_video_when_some_were_added(operator: Client) -> None:
+    video = published()
+    content = b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n"
+    add_captions(video_id=video.pk, content=content, language="de", purpose=CaptionPurpose.SDH, name="Mit Musik")
+    page = operator.get(reverse("admin:batchreel_video_change", args=[video.pk])).content.decode()
+    for column, text in (("language_tag", "de"), ("menu_name", "Mit Musik"), ("use", str(CaptionPurpose.SDH.label))):
+        assert re.search(rf'<td class="field-{column}">\s*<p>{re.escape(text)}</p>', page), column
+    assert 'alt="False"' in page  # not automatic
 
 
 @pytest.mark.parametrize("title", ["", "Lecture 1"])
@@ -215,7 +228,7 @@ def test_admin_rejects_files_when_an_operator_uploads_one(operator: Client) -> N
         "title": "Lecture 2",
         "visibility": "private",
         "source": ContentFile(b"a file", name="lecture.mp4"),
-        **_NO_JOBS_IN_FORM,
+        **_NO_ROWS_IN_FORM,
     }
     assert operator.post(reverse("admin:batchreel_video_add"), form).status_code == 403
     video = uploaded_video()
@@ -227,7 +240,7 @@ def test_admin_rejects_files_when_an_operator_uploads_one(operator: Client) -> N
 def test_visibility_and_share_links_change_when_an_operator_does_it(operator: Client) -> None:
     video = uploaded_video()
     create_share_link(video_id=video.pk, days=1)
-    form = {"title": "Lecture 2", "visibility": "signed-in", **_NO_JOBS_IN_FORM}
+    form = {"title": "Lecture 2", "visibility": "signed-in", **_NO_ROWS_IN_FORM}
     assert operator.post(reverse("admin:batchreel_video_change", args=[video.pk]), form).status_code == 302
     assert Video.objects.get().visibility == "signed-in"
     chosen = {"action": "revoke_share_links", "_selected_action": [str(video.pk)], "_confirmed": "yes"}
@@ -244,6 +257,7 @@ def test_title_can_be_changed_when_the_form_also_contains_a_state(operator: Clie
     video = published()
     job = Job.objects.get(video=video)
     forged = {
+        **_NO_ROWS_IN_FORM,
         "jobs-TOTAL_FORMS": 1,
         "jobs-INITIAL_FORMS": 1,
         "jobs-0-id": job.pk,
