@@ -231,6 +231,7 @@ def test_upload_leaves_only_a_deleted_video_when_it_is_cancelled(
     assert Video.objects.get(deleted_at=None).source_complete
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size_mib", [8])
 def test_upload_starts_over_when_the_remembered_one_no_longer_exists(large_file: Path, bucket_site: BucketSite) -> None:
     page = bucket_site.browsing.page
@@ -323,6 +324,7 @@ def test_upload_continues_when_the_computer_slept_for_a_night(large_file: Path, 
     assert Video.objects.get().source_complete
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size_mib", [8])
 def test_upload_page_shows_an_error_when_the_storage_rejects_the_file(
     large_file: Path, bucket_site: BucketSite

@@ -84,6 +84,7 @@ def test_exchange_keeps_what_a_person_does_when_a_block_has_changed(browsing: Br
     assert page.evaluate("(again(), inserted.join())") == "form,gone,dialog"
 
 
+@pytest.mark.long
 def test_focus_moves_to_the_block_when_its_button_is_gone(browsing: Browsing) -> None:
     page = browsing.page
     page.evaluate(
@@ -98,6 +99,7 @@ def test_focus_moves_to_the_block_when_its_button_is_gone(browsing: Browsing) ->
     assert page.evaluate("document.activeElement.textContent") == "It is over."
 
 
+@pytest.mark.long
 def test_focus_stays_in_its_block_when_the_focused_element_is_exchanged(browsing: Browsing) -> None:
     page, video = browsing.page, uploaded_video(title="Waves")
     browsing.open(f"/videos/{video.pk}/")

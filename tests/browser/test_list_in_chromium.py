@@ -154,6 +154,7 @@ def test_other_files_are_uploaded_when_one_fails_and_one_is_cancelled(browsing: 
     assert Video.objects.count() == 3
 
 
+@pytest.mark.long
 def test_upload_creates_one_video_when_the_first_response_was_lost_and_the_server_was_unavailable(
     browsing: Browsing,
 ) -> None:
@@ -201,6 +202,7 @@ def test_dropped_files_are_chosen_when_they_are_dropped_anywhere_on_the_page(bro
     assert sorted(Video.objects.values_list("title", flat=True)) == ["1", "2", "Lecture 1"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_polling", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_list_keeps_a_form_and_sends_it_when_the_person_was_signed_out_meanwhile(
     browsing: Browsing, admin_user: User, *, is_polling: bool
@@ -238,6 +240,7 @@ def test_list_keeps_a_form_and_sends_it_when_the_person_was_signed_out_meanwhile
     assert (page.evaluate("window.isSamePage"), dialogs) == (True, [])
 
 
+@pytest.mark.long
 def test_card_reports_a_deletion_and_keeps_its_place_when_its_video_is_deleted(browsing: Browsing) -> None:
     page, gone = browsing.page, uploaded_video(title="Waves")
     stays = uploaded_video(title="Optics")

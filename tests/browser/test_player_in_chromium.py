@@ -147,6 +147,7 @@ def test_choices_are_remembered_when_another_video_is_opened(browsing: Browsing,
     wait_for(lambda: checked.all_text_contents() == choices, what="the remembered choices in the menu")
 
 
+@pytest.mark.long
 def test_video_is_not_loaded_when_only_the_audio_is_chosen(browsing: Browsing, lecture: Transcoded) -> None:
     page = open_page(browsing, published(lecture))
     play(browsing)

@@ -165,6 +165,7 @@ def test_owner_keeps_its_privileges_when_it_is_named_by_mistake() -> None:
         call_command("container_role", str(connection.settings_dict["USER"]))
 
 
+@pytest.mark.long
 def test_job_is_planned_again_when_another_engine_made_its_plan(run: Run, short_clip: Path, tmp_path: Path) -> None:
     # The container deletes the units of the old plan: the only rows that it may delete.
     attempt = submitted_attempt(upload(short_clip))

@@ -34,6 +34,7 @@ def revisions(environment: dict[str, str]) -> list[dict[str, Any]]:
     return list(boto3.client("batch").describe_job_definitions(jobDefinitionName=name)["jobDefinitions"])
 
 
+@pytest.mark.long
 def test_definition_is_registered_only_when_it_changed(dedicated_definition: dict[str, str]) -> None:
     tried = manage("register_job_definition", "--dry-run", environment=dedicated_definition)
     assert (tried.returncode, revisions(dedicated_definition)) == (0, [])

@@ -68,7 +68,7 @@ def test_doctor_from_batch_reports_ok_when_the_container_works(
     assert default_storage.listdir("published/doctor")[1] == [], "the container left its probe object behind"
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("variables", "part", "why"),

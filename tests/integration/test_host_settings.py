@@ -58,6 +58,7 @@ def worker(site_environment: dict[str, str], tmp_path: Path) -> Iterator[NodePro
         process.teardown()
 
 
+@pytest.mark.long
 def test_message_is_delivered_again_when_a_worker_is_killed_that_acknowledges_early(
     worker: NodeProcess, batch_proxy: BatchProxy, short_clip: Path
 ) -> None:

@@ -106,6 +106,7 @@ def test_push_is_not_healthy_when_only_other_sites_events_arrive(listen: Any, ev
     wait_for(Listener.objects.filter(event_at__isnull=False).exists, what="an event of this site")
 
 
+@pytest.mark.long
 def test_listener_continues_when_messages_are_bad(listen: Any, events: BatchEventQueue) -> None:
     attempt = submitted_attempt()
     process = listen()
@@ -117,6 +118,7 @@ def test_listener_continues_when_messages_are_bad(listen: Any, events: BatchEven
     assert process.status == "running"
 
 
+@pytest.mark.long
 def test_event_is_delivered_again_when_its_row_was_locked_for_too_long(listen: Any, events: BatchEventQueue) -> None:
     attempt, other = submitted_attempt(), submitted_attempt()
     # Neither lock_timeout nor the pooler ends the wait: only the listener's own limit does.

@@ -86,6 +86,7 @@ def unresponsive_redis() -> Iterator[str]:
         yield redis_url(silent.getsockname()[1])
 
 
+@pytest.mark.long
 def test_saved_video_is_submitted_by_the_next_tick_when_redis_was_down(
     dedicated_redis: DedicatedRedis, running_site: RunningSite, short_clip: Path
 ) -> None:

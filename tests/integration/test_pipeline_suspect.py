@@ -61,6 +61,7 @@ def test_file_is_rejected_by_the_third_container_when_each_probe_crashes(run: Ru
     assert Attempt.objects.filter(counted=True).count() == 1
 
 
+@pytest.mark.long
 def test_file_is_published_when_the_probe_crashed_once(run: Run, short_clip: Path) -> None:
     video = upload(short_clip)
     container = run(submitted_attempt(video))
@@ -71,6 +72,7 @@ def test_file_is_published_when_the_probe_crashed_once(run: Run, short_clip: Pat
     assert Job.objects.get().state == "SUCCEEDED"
 
 
+@pytest.mark.long
 def test_job_fails_when_each_container_of_the_only_machine_finds_no_source(run: Run, short_clip: Path) -> None:
     video = upload(short_clip)
     video.source.storage.delete(str(video.source))
@@ -85,6 +87,7 @@ def test_job_fails_when_each_container_of_the_only_machine_finds_no_source(run: 
     assert "Upload it again" in job.reason_message
 
 
+@pytest.mark.long
 def test_file_is_published_when_the_encoder_crashed_once(run: Run, short_clip: Path, brake: EncoderBrake) -> None:
     video = upload(short_clip)
     container = run(submitted_attempt(video), **brake.environment)

@@ -60,7 +60,7 @@ class TestRightAuthority:
         assert "is reachable over TLS with a checked certificate" in server.why
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("ca_file", ["", "another.pem"], ids=["no authority", "another authority"])
 @pytest.mark.usefixtures("wakeups_are_sent")
 def test_no_program_sends_anything_when_the_certificate_is_not_trusted(

@@ -55,6 +55,7 @@ def assert_no_secrets(text: str, environment: dict[str, str], *, where: str) -> 
     assert not leaked, f"{where} contains {leaked}"
 
 
+@pytest.mark.long
 def test_secrets_are_not_shown_when_one_video_succeeds_and_one_fails(
     *,
     running_site: RunningSite,

@@ -56,6 +56,7 @@ def test_audio_is_in_sync_within_10_ms_when_it_starts_at_any_time(
     assert beep_at / RATE_HZ == pytest.approx(beep_s + offset_s, abs=0.010)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("audio_s", [1.0, 3.0, 3.3], ids=["shorter", "as long", "a little longer"])
 def test_audio_lasts_as_long_as_the_video_when_its_length_differs(
     audio_s: float, tmp_path: Path, transcode: Transcode
@@ -169,6 +170,7 @@ def test_audio_has_the_same_frames_when_it_is_encoded_in_two_units(tmp_path: Pat
     assert _frames_in_units(source, tmp_path, head_s=3) == _frames_in_units(source, tmp_path)
 
 
+@pytest.mark.long
 def test_audio_has_the_same_frames_in_two_units_when_its_format_changes_in_the_second(
     tmp_path: Path, transcode: Transcode
 ) -> None:

@@ -71,6 +71,7 @@ def test_caption_is_dropped_with_a_warning_when_it_is_too_long(tmp_path: Path) -
     assert [len(track.cues) for track in source.captions] == [2, 2]
 
 
+@pytest.mark.long
 def test_cues_are_cut_with_a_warning_when_a_track_has_too_many(tmp_path: Path) -> None:
     text = "\n".join(f"{number}\n00:00:01,000 --> 00:00:02,000\n{number}\n" for number in range(MAX_CUES + 10))
     source = probe_source(_captioned(tmp_path, "many.mkv", "srt", text=text))

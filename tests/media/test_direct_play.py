@@ -59,6 +59,7 @@ def test_source_does_not_play_directly_when_a_browser_may_reject_it(changes: dic
     assert not plays_directly(make_source(**changes))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("name", "options", "plays"),
     [

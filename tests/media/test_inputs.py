@@ -256,7 +256,7 @@ CUT_OFF = {
 }
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", CUT_OFF)
 def test_output_and_warning_are_given_when_the_upload_is_truncated(
     kind: str, tmp_path: Path, transcode: Transcode

@@ -24,7 +24,7 @@ def _made(kind: str, name: str, tmp_path: Path, transcode: Transcode) -> tuple[T
     return done, differences(done, upload.expected)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "name",
     [

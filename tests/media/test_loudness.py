@@ -103,6 +103,7 @@ def test_gain_is_constant_when_quiet_and_loud_parts_follow_each_other(tmp_path: 
     assert gains_db[0] == pytest.approx(gains_db[1], abs=0.3)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("filters", "options", "expected"),
     [
@@ -121,6 +122,7 @@ def test_owner_is_warned_when_the_level_was_wrong(
     assert set(source.warnings) == expected
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("layout", "weights"),
     [("ambisonic 1", (1.0, 0.7, 0, 0)), ("9 channels", (1, 0, 0, 0, 0, 0, 0, 0, 0)), ("FL+FC", (0.7, 0.3))],

@@ -208,6 +208,7 @@ except OSError:
     assert (mark.stat().st_uid, mark.stat().st_gid) == (os.geteuid(), os.getegid())
 
 
+@pytest.mark.long
 def test_stop_ends_ffmpeg_within_10_s_when_it_is_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = _endless_clip(tmp_path / "a.mp4")
     pid_file = _watched_ffmpeg(tmp_path, monkeypatch)

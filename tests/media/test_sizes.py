@@ -44,7 +44,7 @@ KINDS = {
 }
 
 
-@pytest.mark.few(7)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_ladder_follows_most_of_the_video_when_its_size_changes(kind: str, tmp_path: Path) -> None:
     source = probe_source(join(tmp_path / f"a.{kind.split()[1]}", GROWS_AND_TURNS, KINDS[kind]))

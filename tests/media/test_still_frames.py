@@ -160,6 +160,7 @@ def test_each_slide_is_shown_at_its_time_when_there_are_many(tmp_path: Path, tra
     assert _encoded(done) < len(due) / 4
 
 
+@pytest.mark.long
 def test_poster_is_there_when_its_frame_shows_nothing_new(tmp_path: Path, transcode: Transcode) -> None:
     # A tenth of the video: 1.2 s, in the middle of a GOP.
     done = transcode(_source(tmp_path / "a.mp4", "null", length_s=12), SHARP)
@@ -195,6 +196,7 @@ def test_slide_for_a_whole_talk_is_accepted_when_the_audio_goes_on(tmp_path: Pat
     assert plan.duration_s == pytest.approx(_TALK_S, abs=2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "audio", ["anullsrc=r=8000:cl=mono:d=3000", "anullsrc=r=8000:cl=mono,aselect='lt(t,1000)+gt(t,3990)'"]
 )

@@ -34,6 +34,7 @@ BROKER_PATCHES: tuple[Patch, ...] = (
         old='    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, ',
         new='    return {"ssl_cert_reqs": ssl.CERT_NONE, ',
         tests=(f"{_TLS}::test_no_program_sends_anything_when_the_certificate_is_not_trusted",),
+        long=True,
     ),
     Patch(
         name="Celery ignores the TLS options",
@@ -42,6 +43,7 @@ BROKER_PATCHES: tuple[Patch, ...] = (
         old="CELERY_BROKER_USE_SSL = broker.use_ssl\n",
         new="",
         tests=(f"{_TLS}::test_no_program_sends_anything_when_the_certificate_is_not_trusted",),
+        long=True,
     ),
     Patch(
         name="the doctor ignores the TLS options",
@@ -58,6 +60,7 @@ BROKER_PATCHES: tuple[Patch, ...] = (
         old="    acks_late = True\n",
         new="",
         tests=(f"{_HOST}::test_message_is_delivered_again_when_a_worker_is_killed_that_acknowledges_early",),
+        long=True,
     ),
     Patch(
         name="a wake-up asks the site's result backend",

@@ -153,6 +153,7 @@ GROWING_PATCHES: tuple[Patch, ...] = (
         old='"pcm_f32le"),',
         new='"pcm_s16le"),',
         tests=(f"{_AUDIO}::test_audio_has_the_same_frames_in_two_units_when_its_format_changes_in_the_second",),
+        long=True,
     ),
     Patch(
         name="the first audio unit is encoded no further than its end",

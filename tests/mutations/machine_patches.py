@@ -49,6 +49,7 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         old="            case EncoderCrashedError() if oom_kills() == self._oom_kills_before:\n",
         new="            case EncoderCrashedError() if oom_kills() < 0:\n",
         tests=(f"{_PIPELINE}::test_file_is_published_when_the_encoder_crashed_once",),
+        long=True,
     ),
     Patch(
         name="a disk that the encoder cannot write to counts against the job",
@@ -92,6 +93,7 @@ MACHINE_PATCHES: tuple[Patch, ...] = (
         old="                outcome.suspect_input(**rejection(error.code))\n",
         new="                outcome.reject_input(**rejection(error.code))\n",
         tests=(f"{_PIPELINE}::test_job_fails_when_each_container_of_the_only_machine_finds_no_source",),
+        long=True,
     ),
     Patch(
         name="a missing storage is taken for a missing source",

@@ -41,6 +41,7 @@ PAGE_PATCHES: tuple[Patch, ...] = (
         old="  if (focused) focusAgain(focused, from, to);\n",
         new="",
         tests=(f"{_EXCHANGE}::test_focus_stays_in_its_block_when_the_focused_element_is_exchanged",),
+        long=True,
     ),
     Patch(
         name="back brings an old list",

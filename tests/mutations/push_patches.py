@@ -17,6 +17,7 @@ PUSH_PATCHES: tuple[Patch, ...] = (
         old="type(error).__name__, error)\n            return False\n",
         new="type(error).__name__, error)\n            return True\n",
         tests=(f"{_LISTENER}::test_event_is_delivered_again_when_its_row_was_locked_for_too_long",),
+        long=True,
     ),
     Patch(
         name="events use up their receives while the database is unavailable",
@@ -33,6 +34,7 @@ PUSH_PATCHES: tuple[Patch, ...] = (
         old="signal.setitimer(signal.ITIMER_REAL, after_s, _REPEAT_ALARM_S)",
         new="signal.setitimer(signal.ITIMER_REAL, 0)",
         tests=(f"{_LISTENER}::test_event_is_delivered_again_when_its_row_was_locked_for_too_long",),
+        long=True,
     ),
     Patch(
         name="a listener holds a connection while it polls",

@@ -134,6 +134,7 @@ SANDBOX_PATCHES: tuple[Patch, ...] = (
         old=" or len(cues) >= MAX_CUES",
         new="",
         tests=("tests/media/test_caption_streams.py::test_cues_are_cut_with_a_warning_when_a_track_has_too_many",),
+        long=True,
     ),
     Patch(
         name="captions may be of any size",

@@ -32,6 +32,7 @@ STILL_PATCHES: tuple[Patch, ...] = (
         old="    if first < plan.poster_frame < last:\n",
         new="    if plan.poster_frame < 0:\n",
         tests=(f"{_STILLS}::test_poster_is_there_when_its_frame_shows_nothing_new",),
+        long=True,
     ),
     Patch(
         name="the left edge is never compared",

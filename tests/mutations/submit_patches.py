@@ -57,6 +57,7 @@ SUBMIT_PATCHES: tuple[Patch, ...] = (
         old="        return not self.has_progressed and bool(ran) and",
         new="        return bool(ran) and",
         tests=(f"{_FAULTS}/test_budget.py::test_job_survives_25_host_losses_when_a_unit_was_finished_in_between",),
+        long=True,
     ),
     Patch(
         name="memory is not increased after an out-of-memory failure",

@@ -123,6 +123,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
         old="        if self._moved_bytes < self._least_bytes:\n",
         new="        if False:\n",
         tests=(f"{_READERS}::test_pages_respond_when_clients_stop_reading_a_large_file",),
+        long=True,
     ),
     Patch(
         name="Python sends files and waits forever",
@@ -131,6 +132,7 @@ WEB_PATCHES: tuple[Patch, ...] = (
         old="    def sendfile(",
         new="    def unused(",
         tests=(f"{_READERS}::test_pages_respond_when_clients_stop_reading_a_large_file",),
+        long=True,
     ),
     Patch(
         name="a thread waits until a client has read its response",

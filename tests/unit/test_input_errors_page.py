@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 from tasks.container.scratch.source import SourceMissingError
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 _PAGE = (ROOT / "docs" / "reference" / "input-errors.md").read_text()
 
 
+@cache
 def _calls() -> list[ast.Call]:
     trees = [ast.parse(path.read_text()) for path in (ROOT / "tasks").rglob("*.py")]
     return [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -31,7 +33,7 @@ def test_every_input_error_is_documented_when_one_is_added() -> None:
     keys = {
         call.args[0].value
         for call in _calls()
-        if ast.unparse(call.func) == "rejection" and isinstance(call.args[0], ast.Constant)
+        if isinstance(call.func, ast.Name) and call.func.id == "rejection" and isinstance(call.args[0], ast.Constant)
     }
     # One refusal re-raises the error of the probe's process, and TOO_DEMANDING has several.
     made = [ast.unparse(call) for call in refusals]

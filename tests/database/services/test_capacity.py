@@ -54,6 +54,7 @@ def runnable(attempt: Attempt, *, reason: str, seconds: float) -> None:
 HOST = "Host EC2 (instance i-0123456789abcdef0) terminated."
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("reason", "columns"),
     [

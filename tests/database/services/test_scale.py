@@ -260,6 +260,7 @@ def test_job_is_retried_when_only_waiting_helpers_are_left(lead: Claim) -> None:
     assert [(each.state, each.reason) for each in helpers()] == [("CANCELLED", "ROUND_ENDED")] * len(waiting)
 
 
+@pytest.mark.long
 def test_job_goes_on_when_a_helper_outlives_the_lead(lead: Claim, batch: ScriptedBatch) -> None:
     helper = claimed(submitted(grant_helpers(limit=1)[0]))
     lose(lead)

@@ -76,6 +76,7 @@ def _no_limits(settings: Settings) -> None:
     settings.BATCHREEL = {"max_in_batch": 10_000, "submit_max_failures": 100}
 
 
+@pytest.mark.long
 @STORMS
 def test_jobs_get_one_batch_job_each_when_submissions_are_ambiguous(jobs: int, seed: int) -> None:
     batch = AmbiguousBatch(seed)

@@ -162,6 +162,7 @@ def test_job_is_dead_when_twenty_hosts_are_lost_without_a_finished_unit(containe
     assert not Attempt.objects.filter(job=job, counted=True).exists()
 
 
+@pytest.mark.long
 def test_job_survives_25_host_losses_when_a_unit_was_finished_in_between(
     container_command: Any, faults: Faults
 ) -> None:

@@ -44,6 +44,7 @@ def site_environment(
     return {**site_environment, "DATABASE_URL": dedicated_postgres.url, "VIDEO_BATCH_JOB_DEFINITION": name}
 
 
+@pytest.mark.long
 def test_job_succeeds_in_one_attempt_when_postgresql_crashes_in_mid_encode(
     *,
     dedicated_postgres: DedicatedPostgres,

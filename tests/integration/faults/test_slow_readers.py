@@ -32,6 +32,7 @@ takes of each: some hundred KiB."""
 GET_SMALL_FILE = b"GET /static/small.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "request_range",
     [pytest.param(b"", id="file", marks=pytest.mark.long), pytest.param(b"Range: bytes=1-\r\n", id="part")],

@@ -48,6 +48,7 @@ def web_servers() -> Iterator[ExitStack]:
         yield web_servers
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("running_site")
 def test_committed_upload_succeeds_once_when_web_dies_before_its_response(
     *,

@@ -49,6 +49,7 @@ def test_backlog_is_not_read_when_bulk_has_no_room() -> None:
     assert asked == [Turn.RETRY, Turn.UPLOAD]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", range(5))
 def test_no_turn_starves_when_all_others_never_end(seed: int) -> None:
     chance = random.Random(seed)
