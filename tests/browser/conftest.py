@@ -18,12 +18,15 @@ from project.local.frontend import install_frontend
 from project.local.servers.ports import free_port
 from project.local.servers.server import Service
 from tests.browser.browsing import Browsing
+from tests.browser.lecture import transcode_lecture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from django.contrib.auth.models import User
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage
+
+    from tests.media.runs import Transcoded
 
 FLAGS = [
     "--no-sandbox",
@@ -137,3 +140,9 @@ def browsing(chromium: str, site: str, admin_user: User, monkeypatch: pytest.Mon
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     with browsing_on(site, chromium=chromium, user=admin_user) as browsing:
         yield browsing
+
+
+@pytest.fixture(scope="session")
+def lecture(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
+    """Return what `transcode_lecture` makes."""
+    return transcode_lecture(tmp_path_factory.mktemp("lecture"))

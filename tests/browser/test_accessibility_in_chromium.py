@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from project.local.frontend import install_frontend
 from tasks.models import Video
-from tests.browser.test_players import HERE, INSTALLED
+from tests.browser.accessibility import installed_axe
 from tests.database.web.test_pages import dead_video, rejected_video
 from tests.factories import claimed, lecturer, planned, published, submitted_attempt, uploaded_video
 
@@ -23,8 +22,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 @pytest.fixture
 def addresses() -> list[str]:
     """Return the addresses of pages with every kind of card, button and message."""
-    messages: list[str] = []
-    assert install_frontend(report=messages.append, source_dir=HERE / "players", target_dir=INSTALLED), messages
     published()
     Video.objects.update(owner=lecturer(), title="A long title of a lecture " * 7)
     failed = rejected_video()
@@ -62,7 +59,7 @@ def test_axe_finds_nothing_on_the_pages_of_the_list(
             page.fill("[name=password]", "wrong")
             page.click("main [type=submit]")
             page.wait_for_selector("#login-error")
-        page.add_script_tag(path=INSTALLED / "node_modules" / "axe-core" / "axe.min.js")
+        page.add_script_tag(path=installed_axe())
         violations = page.evaluate("async () => (await axe.run()).violations")
         found[address] = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in violations]
         assert page.evaluate("document.documentElement.scrollWidth") <= width_px, address

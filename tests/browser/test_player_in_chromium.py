@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from project.local.frontend import install_frontend
 from project.local.servers.ports import free_port
 from tasks.models import WatchPosition
+from tests.browser.accessibility import installed_axe
 from tests.browser.browsing import MESSAGE, QUALITY, Browsing
 from tests.browser.conftest import browsing_on, gunicorn
+from tests.browser.lecture import LANGUAGES, LENGTH_S, published_lecture
 from tests.browser.test_pages_in_chromium import STALLED
 from tests.growing_job import GrowingJob
-from tests.media.chaptered import mux_chapters
-from tests.media.clips import H264, ffmpeg, numbers_filter
-from tests.media.runs import SMALL, Transcode
 from tests.polling import wait_for
 
 if TYPE_CHECKING:
@@ -29,40 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-HERE = Path(__file__).parent
-AXE_DIR = HERE.parents[1] / ".local" / "axe"
-LENGTH_S = 24
-PROFILE = dataclasses.replace(SMALL, unit_segments=12, thumbnail_s=4.0)
-LANGUAGES = {"English": ("eng", "Hello", 440), "Deutsch": ("deu", "Hallo", 660)}
 FASTER = "1.5\N{MULTIPLICATION SIGN}"
-CHAPTERS = [(0, 10_000, "Start"), (10_000, 24_000, "End")]
-
-
-@pytest.fixture(scope="module")
-def lecture(tmp_path_factory: pytest.TempPathFactory) -> Transcoded:
-    """Transcode numbered frames with audio and captions in two languages, and chapters."""
-    folder = tmp_path_factory.mktemp("lecture")
-    inputs = ["-f", "lavfi", "-i", numbers_filter("10", "320x180")]
-    maps = ["-map", "0"]
-    for at, (language, text, hz) in enumerate(LANGUAGES.values()):
-        captions = folder / f"{language}.srt"
-        captions.write_text(f"1\n00:00:00,500 --> 00:00:{LENGTH_S},000\n{text}\n")
-        inputs += ["-f", "lavfi", "-i", f"sine={hz}:r=48000", "-i", str(captions)]
-        maps += ["-map", f"{2 * at + 1}", "-map", f"{2 * at + 2}"]
-        maps += [f"-metadata:s:a:{at}", f"language={language}", f"-metadata:s:s:{at}", f"language={language}"]
-    plain = folder / "plain.mp4"
-    ffmpeg(*inputs, *maps, *H264, "-c:a", "aac", "-c:s", "mov_text", "-t", str(LENGTH_S), str(plain))
-    chaptered = folder / "lecture.mp4"
-    mux_chapters(plain, chaptered, CHAPTERS)
-    return Transcode(folder)(chaptered, PROFILE, checked=False)
-
-
-def published(lecture: Transcoded) -> Video:
-    """Publish the lecture as a video of its own."""
-    growing = GrowingJob(lecture.run)
-    growing.finish(*growing.leases)
-    growing.publish()
-    return growing.video
 
 
 def open_page(browsing: Browsing, video: Video) -> Page:
@@ -94,7 +58,7 @@ def play(browsing: Browsing, *, at_s: float = 1) -> None:
 def test_captions_turn_on_and_off_and_on_in_another_language_when_they_are_chosen(
     browsing: Browsing, lecture: Transcoded
 ) -> None:
-    page = open_page(browsing, published(lecture))
+    page = open_page(browsing, published_lecture(lecture))
     play(browsing)
     page.evaluate("player.pause()")
     for entry, texts in (
@@ -118,7 +82,7 @@ def test_captions_turn_on_and_off_and_on_in_another_language_when_they_are_chose
 
 @pytest.mark.long
 def test_choices_are_remembered_when_another_video_is_opened(browsing: Browsing, lecture: Transcoded) -> None:
-    page = open_page(browsing, published(lecture))
+    page = open_page(browsing, published_lecture(lecture))
     play(browsing)
     page.evaluate("player.pause()")
     qualities = ["Automatic (180p)", "180p", "80p", "60p", "Audio only"]
@@ -134,7 +98,7 @@ def test_choices_are_remembered_when_another_video_is_opened(browsing: Browsing,
         browsing.choose(entry, label)
     play(browsing, at_s=10)
     browsing.wait_until("player.videoHeight === 60")
-    page = open_page(browsing, published(lecture))
+    page = open_page(browsing, published_lecture(lecture))
     wait_for_captions(browsing)  # none at 0 s
     play(browsing)
     wait_for_captions(browsing, "Hallo")
@@ -149,7 +113,7 @@ def test_choices_are_remembered_when_another_video_is_opened(browsing: Browsing,
 
 @pytest.mark.long
 def test_video_is_not_loaded_when_only_the_audio_is_chosen(browsing: Browsing, lecture: Transcoded) -> None:
-    page = open_page(browsing, published(lecture))
+    page = open_page(browsing, published_lecture(lecture))
     play(browsing)
     browsing.choose("quality", "Audio only")
     browsing.wait_until("player.videoHeight === 0 && player.readyState >= 3 && !player.paused")
@@ -168,7 +132,7 @@ def test_video_is_not_loaded_when_only_the_audio_is_chosen(browsing: Browsing, l
 
 
 def test_keys_seek_and_change_the_speed_when_the_player_has_the_focus(browsing: Browsing, lecture: Transcoded) -> None:
-    page = open_page(browsing, published(lecture))
+    page = open_page(browsing, published_lecture(lecture))
     # What the controls show, from which the next key counts: they follow the video's events.
     state = "document.querySelector('media-controller').getAttribute.bind(document.querySelector('media-controller'))"
     place = f"Math.round(Number({state}('mediacurrenttime')))"
@@ -204,7 +168,7 @@ def test_keys_seek_and_change_the_speed_when_the_player_has_the_focus(browsing: 
 def test_seek_bar_shows_the_frame_of_the_place_when_the_pointer_is_on_it(
     browsing: Browsing, lecture: Transcoded
 ) -> None:
-    page = open_page(browsing, published(lecture))
+    page = open_page(browsing, published_lecture(lecture))
     page.hover(".controls")
     browsing.wait_until(
         "[...player.textTracks].some((track) => track.label === 'thumbnails' && track.cues?.length > 1)"
@@ -225,7 +189,7 @@ def test_seek_bar_shows_the_frame_of_the_place_when_the_pointer_is_on_it(
 def test_playback_continues_where_it_stopped_when_the_video_is_opened_again(
     browsing: Browsing, lecture: Transcoded
 ) -> None:
-    video = published(lecture)
+    video = published_lecture(lecture)
     page = open_page(browsing, video)
     assert page.locator(".resume").count() == 0
     play(browsing, at_s=15)
@@ -250,7 +214,7 @@ def test_playback_continues_where_it_stopped_when_the_video_is_opened_again(
 
 @pytest.mark.long
 def test_every_player_of_a_page_plays_when_one_is_inserted_later(browsing: Browsing, lecture: Transcoded) -> None:
-    first, second = published(lecture), published(lecture)
+    first, second = published_lecture(lecture), published_lecture(lecture)
     page = open_page(browsing, first)
     html = browsing.page.context.request.get(f"{browsing.url}/videos/{second.pk}/").text()
     page.evaluate(
@@ -319,9 +283,7 @@ def test_embedded_player_appears_in_the_same_page_when_its_video_becomes_ready(
 def test_page_violates_no_rule_of_accessibility_when_a_menu_of_the_player_is_open(
     path: str, browsing: Browsing, lecture: Transcoded
 ) -> None:
-    messages: list[str] = []
-    assert install_frontend(report=messages.append, source_dir=HERE / "axe", target_dir=AXE_DIR), messages
-    page, axe = browsing.page, (AXE_DIR / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    page, axe = browsing.page, installed_axe().read_text()
 
     def violations() -> list[str]:
         found: list[str] = page.evaluate(
@@ -329,7 +291,7 @@ def test_page_violates_no_rule_of_accessibility_when_a_menu_of_the_player_is_ope
         )
         return found
 
-    browsing.open(path.format(published(lecture).pk))
+    browsing.open(path.format(published_lecture(lecture).pk))
     browsing.wait_until("player.readyState >= 2")
     # The site's policy allows no script of a test.
     page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
@@ -341,7 +303,7 @@ def test_page_violates_no_rule_of_accessibility_when_a_menu_of_the_player_is_ope
 
 
 def test_browsers_own_controls_stay_when_media_chrome_is_missing(browsing: Browsing, lecture: Transcoded) -> None:
-    video = published(lecture)
+    video = published_lecture(lecture)
     browsing.page.route("**/vendor/controls.js", lambda route: route.abort())
     browsing.open(f"/videos/{video.pk}/")
     browsing.wait_until("player.readyState >= 2")
@@ -358,7 +320,7 @@ def test_browsers_own_controls_stay_when_media_chrome_is_missing(browsing: Brows
 def test_browser_plays_hls_itself_when_it_has_no_media_source(browsing: Browsing, lecture: Transcoded) -> None:
     page = browsing.page
     page.add_init_script("delete window.MediaSource; delete window.ManagedMediaSource;")
-    browsing.open(f"/videos/{published(lecture).pk}/")
+    browsing.open(f"/videos/{published_lecture(lecture).pk}/")
     if not page.evaluate("document.createElement('video').canPlayType('application/vnd.apple.mpegurl')"):
         pytest.skip("this Chromium does not play HLS")
     browsing.wait_until("player.readyState >= 2")
@@ -382,7 +344,7 @@ def test_account_continues_in_another_browser_when_the_site_keeps_positions(
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     url = f"http://127.0.0.1:{free_port()}"
     site: dict[str, Any] = {"SITE_URL": url, "BATCHREEL": '{"keep_watch_positions": true}'}
-    video = published(lecture)
+    video = published_lecture(lecture)
     with gunicorn({**program_environment, **site}, tmp_path):
         with browsing_on(url, chromium=chromium, user=admin_user) as one:
             page = open_page(one, video)
