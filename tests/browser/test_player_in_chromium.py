@@ -19,7 +19,7 @@ from tests.polling import wait_for
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from tasks.models import Video
     from tests.media.runs import Transcoded
@@ -251,6 +251,16 @@ def test_captions_are_offered_when_the_video_is_published_while_it_is_watched(
     browsing.wait_until("Math.abs(player.duration - 12) < 1")
     assert page.get_attribute("media-controller", "mediastreamtype") == "on-demand"
     play(browsing)
+    refused: list[str] = []
+
+    def busy_at_first(route: Route) -> None:
+        refused.append(route.request.url)
+        if len(refused) == 1:
+            route.fulfill(status=503)
+        else:
+            route.continue_()
+
+    page.route("**/master.m3u8", busy_at_first)
     growing.finish(1)
     growing.publish()
     wait_for(lambda: browsing.options("captions") == ["Off", *LANGUAGES], what="captions in the menu")

@@ -120,7 +120,7 @@ export class Player {
     this.root.querySelector("[data-part=growing]")?.remove();
     this.showChapters(chapters);
     this.haveFrames();
-    const names = await this.stream?.publishedCaptions().catch(() => []) ?? [];
+    const names = await this.stream?.publishedCaptions() ?? [];
     if (!this.signal.aborted) this.awaitCaptions(names, () => this.stream.reload());
   }
 

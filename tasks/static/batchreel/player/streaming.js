@@ -7,6 +7,9 @@ const { gettext, interpolate } = window.django;
 
 const MAX_RECOVERIES = 3;
 const MIN_RENEWAL_INTERVAL_MS = 60000;
+// Reads of the playlist of a video that was just published: the last one is after two minutes.
+const MAX_READS = 8;
+const FIRST_PAUSE_MS = 1000;
 const ENDED_STATUSES = [403, 404, 410];
 const AUTOMATIC = "-1";
 const AUDIO_ONLY = "audio";
@@ -191,11 +194,21 @@ export class Stream {
 
   /** Return names and languages of the captions in the playlist, which may have got them since it was read. */
   async publishedCaptions() {
-    const response = await fetch(this.player.playlistUrl, { credentials: this.player.needsCookies ? "include" : "same-origin" });
     const attribute = (line, name) => line.match(new RegExp(`[,:]${name}="([^"]*)"`))?.[1] ?? "";
-    return (await response.text())
+    return (await this.#playlistText())
       .split("\n")
       .filter((line) => line.startsWith("#EXT-X-MEDIA:TYPE=SUBTITLES"))
       .map((line) => ({ label: attribute(line, "NAME"), language: attribute(line, "LANGUAGE") }));
+  }
+
+  // Without it, the video would have no captions until the page is opened again, so a busy server is asked again.
+  async #playlistText() {
+    const { playlistUrl, needsCookies, signal } = this.player;
+    for (let attempt = 0; attempt < MAX_READS && !signal.aborted; attempt += 1) {
+      if (attempt) await new Promise((resolve) => { setTimeout(resolve, FIRST_PAUSE_MS * 2 ** (attempt - 1)); });
+      const response = await fetch(playlistUrl, { credentials: needsCookies ? "include" : "same-origin" }).catch(() => null);
+      if (response?.ok) return response.text();
+    }
+    return "";
   }
 }
