@@ -50,9 +50,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from pytest_django import Settings
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 RACES = pytest.mark.parametrize("races", [10, pytest.param(100, marks=pytest.mark.long)])
+
+
+@pytest.fixture(autouse=True)
+def _many_containers(settings: Settings) -> None:
+    """Let the containers of all races run: few of them end."""
+    settings.BATCHREEL = {**settings.BATCHREEL, "max_in_batch": 10_000}
 
 
 def run_concurrently(*actions: Callable[[], object]) -> list[object]:
