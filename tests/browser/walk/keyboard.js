@@ -65,7 +65,7 @@ function addProbe() {
 export async function keyboardFaults(page) {
   await page.evaluate(addProbe);
   await page.evaluate(() => {
-    // From where Tab goes on, whatever had the focus before.
+    // Where Tab starts, whatever had the focus before.
     document.body.tabIndex = -1;
     document.body.focus();
     document.body.removeAttribute("tabindex");
