@@ -288,7 +288,7 @@ def test_embedded_player_appears_in_the_same_page_when_its_video_becomes_ready(
     assert page.locator(".note").count() == 0
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/videos/{}/", "/embed/{}/"])
 def test_page_violates_no_rule_of_accessibility_when_a_menu_of_the_player_is_open(
     path: str, browsing: Browsing, lecture: Transcoded

@@ -101,6 +101,7 @@ def test_doctor_reports_ok_when_everything_runs(dedicated_definition: dict[str, 
     assert parts >= {"definition", "command", "ffmpeg", "player", "jobs"}
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_doctor_names_the_definition_when_it_differs_from_the_code(dedicated_definition: dict[str, str]) -> None:
     manage("register_job_definition", environment=dedicated_definition)

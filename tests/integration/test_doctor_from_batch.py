@@ -49,6 +49,7 @@ def definition_with(dedicated_definition: dict[str, str], container_database_url
     return register
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_doctor_from_batch_reports_ok_when_the_container_works(
     definition_with: Callable[..., dict[str, str]],

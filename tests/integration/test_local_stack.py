@@ -75,6 +75,7 @@ def test_stack_leaves_no_process_when_the_starting_process_is_killed(stack: Stac
     wait_for(lambda: has_ended(stack), limit_s=END_LIMIT_S, what=f"the end of {stack.find()}")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_stack_leaves_no_process_when_the_starting_process_is_stopped(
     stack: StackProcesses, shared_aws: dict[str, str], end: signal.Signals

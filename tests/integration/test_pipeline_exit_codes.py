@@ -98,6 +98,7 @@ def test_container_names_the_setting_when_it_is_unknown(run: Run) -> None:
     assert "no_such_setting" in lines[-1]["text"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("variables", "named"),
     [

@@ -113,7 +113,7 @@ def start_beat(proxied_environment: dict[str, str], tmp_path: Path) -> Iterator[
         process.teardown()
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.parametrize("withheld", Withheld)
 def test_job_is_submitted_once_when_its_worker_is_killed_in_mid_task(
     *,

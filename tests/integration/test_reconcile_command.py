@@ -82,6 +82,7 @@ def rows() -> list[Any]:
     return [list(model.objects.order_by("pk").values()) for model in (Video, Job, Attempt, Unit, Event, Tick)]
 
 
+@pytest.mark.long
 def test_reconcile_explains_changes_and_makes_them_only_when_applied(
     lost_attempt: Attempt, orphan: str, environment: dict[str, str], batch_client: BatchClient
 ) -> None:

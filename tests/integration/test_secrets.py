@@ -112,7 +112,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("broken", BROKEN)
 def test_doctor_shows_no_secret_when_a_part_is_unreachable(broken: str, program_environment: dict[str, str]) -> None:
     variables = BROKEN[broken]

@@ -70,6 +70,7 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("processes", "jobs", "rounds"),
     [

@@ -63,6 +63,7 @@ def test_jobs_succeed_once_when_workers_are_killed_before_acknowledging(
     _count(record_property, faults=kills, recovered=kills)
 
 
+@pytest.mark.long
 def test_worker_exits_in_time_when_a_process_of_its_pool_hangs(
     site_environment: dict[str, str], tmp_path: Path
 ) -> None:

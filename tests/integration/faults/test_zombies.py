@@ -138,7 +138,7 @@ def snapshot() -> tuple[list[Any], dict[str, str]]:
     return rows, objects
 
 
-@pytest.mark.few(1)
+@pytest.mark.long
 @pytest.mark.usefixtures("fast_settings")
 @pytest.mark.parametrize(
     "stop_at",
