@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import time
 import wave
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +35,7 @@ def scripted(  # noqa: C901 - a list of faults
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "hang":
-            time.sleep(3600)
+            signal.pause()
         case "compute":
             while True:
                 pass

@@ -1,4 +1,4 @@
-"""Fixtures for tests of services and pages: a scripted port, a staff browser, storage per test."""
+"""Fixtures for tests of services and pages: a scripted port, browsers of staff and of a teacher, storage per test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
-from tests.factories import ScriptedBatch
+from tests.factories import ScriptedBatch, lecturer
 
 
 @pytest.fixture
@@ -21,6 +21,14 @@ def batch() -> ScriptedBatch:
 def staff(client: Client, admin_user: User) -> Client:
     """Browser in which a staff member has signed in."""
     client.force_login(admin_user)
+    return client
+
+
+@pytest.fixture
+def teacher() -> Client:
+    """Browser in which a person has signed in who may upload, and has no other permission."""
+    client = Client()
+    client.force_login(lecturer("teacher"))
     return client
 
 

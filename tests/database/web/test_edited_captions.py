@@ -23,13 +23,6 @@ EDITED = "WEBVTT\r\n\r\n00:00:01.000 --> 00:00:02.000\r\nHello, cells!\r\n"
 
 
 @pytest.fixture
-def teacher() -> Client:
-    client = Client()
-    client.force_login(lecturer("teacher"))
-    return client
-
-
-@pytest.fixture
 def captions(teacher: Client) -> Captions:
     """Return automatic captions of a video of the teacher."""
     video = published()

@@ -17,7 +17,7 @@ from tasks.selectors.publication import shown_chapters
 from tasks.services.delivery.fan_out import fan_out
 from tasks.services.editing.chapters import chapters_as_text, chapters_from_text
 from tests.buckets import use_new_bucket
-from tests.factories import lecturer, published, uploaded_video
+from tests.factories import published, uploaded_video
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n"
-
-
-@pytest.fixture
-def teacher() -> Client:
-    client = Client()
-    client.force_login(lecturer("teacher"))
-    return client
 
 
 @pytest.fixture
