@@ -21,8 +21,8 @@ SPEECH_PATCHES: tuple[Patch, ...] = (
         name="automatic captions stand next to those of a person",
         promise=2,
         file=_ADOPT,
-        old="    if taken.filter(same).exists() or count",
-        new="    if count",
+        old="    if is_taken or len",
+        new="    if len",
         tests=(f"{_CAPTIONS}::test_captions_of_a_person_stay_alone_when_speech_has_their_language",),
     ),
     Patch(

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Q
-
 from ...conf import bridge_settings
 from ...models import CaptionPurpose, Captions, Job, Video
 from ...transcode.caption_files.faults import CaptionFileError
 from ...transcode.caption_files.read import read_caption_file
 from ...transcode.languages import language_of
+from ...transcode.plan.speech import same_language
 from ..state.transition import append_event
 
 if TYPE_CHECKING:
@@ -48,10 +47,9 @@ def adopt_transcript(video: Video, job: Job) -> None:
 def _add(video: Video, job: Job, transcript: Mapping[str, Any]) -> None:
     language = language_of(str(transcript.get("language", "")))
     tag = language.tag or _FALLBACK_LANGUAGE
-    taken = Captions.objects.filter(video=video, purpose__in=[CaptionPurpose.SUBTITLES, CaptionPurpose.SDH])
-    same = Q(language=tag) | Q(language__startswith=f"{tag.partition('-')[0]}-") | Q(language=tag.partition("-")[0])
-    count = Captions.objects.filter(video=video).count()
-    if taken.filter(same).exists() or count >= bridge_settings().captions_per_video:
+    tracks = list(Captions.objects.filter(video=video).values_list("language", "purpose"))
+    is_taken = any(same_language(each, tag) for each, purpose in tracks if purpose != CaptionPurpose.FORCED)
+    if is_taken or len(tracks) >= bridge_settings().captions_per_video:
         return
     try:
         file = read_caption_file(str(transcript.get("webvtt", "")).encode(), language=tag)
